@@ -1,0 +1,24 @@
+// Non-blocking TCP sockets over IPv4 and IPv6. Results are a file descriptor, 0, or a negative errno; nothing throws.
+#pragma once
+
+#include <string>
+
+namespace scatterwire {
+
+struct SocketAddress {
+  std::string host;
+  int port = 0;
+};
+
+int listenSocket(const std::string& host, int port, int backlog);
+int acceptSocket(int listener);
+int connectSocket(const std::string& host, int port);
+int socketError(int fd);
+// 0 or a negative errno; fills `address`.
+int localAddress(int fd, SocketAddress* address);
+int remoteAddress(int fd, SocketAddress* address);
+// 0 for a size leaves it as it is.
+int setBufferSizes(int fd, int receive_bytes, int send_bytes);
+int setNoDelay(int fd, bool on);
+
+}  // namespace scatterwire

@@ -1,0 +1,115 @@
+// The error classes of the public API. Four kinds are never mixed: a negative errno (from native code; a number,
+// not an exception), PeerError (costs one peer its connection), StorageError (stops one torrent and loses nothing
+// that was verified) and AssertionError (our bug). MetainfoError and UsageError are what a caller did wrong.
+
+import { getSystemErrorMap } from "node:util";
+
+/** Base of all errors that scatterwire raises on purpose. `code` is stable and meant for programs. */
+export class ScatterwireError extends Error {
+  override readonly name: string = "ScatterwireError";
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+export type PeerErrorCode =
+  | "PEER_CONNECT_FAILED"
+  | "PEER_CLOSED"
+  | "PEER_TIMEOUT"
+  | "PEER_PROTOCOL_NAME"
+  | "PEER_UNKNOWN_INFO_HASH"
+  | "PEER_INFO_HASH_MISMATCH"
+  | "PEER_SELF"
+  | "PEER_DUPLICATE"
+  | "PEER_BANNED"
+  | "PEER_TOO_MANY"
+  | "PEER_MESSAGE_TOO_LONG"
+  | "PEER_MESSAGE_MALFORMED"
+  | "PEER_MESSAGE_UNEXPECTED"
+  | "PEER_PIECE_RANGE"
+  | "PEER_UNREQUESTED_BLOCK"
+  | "PEER_BAD_PIECE"
+  | "PEER_REQUEST_FLOOD"
+  | "PEER_USELESS"
+  | "PEER_SOCKET";
+
+/** Ends one connection, and nothing else. `expected` and `received` say what the peer should have sent and did. */
+export class PeerError extends ScatterwireError {
+  override readonly name = "PeerError";
+  declare readonly code: PeerErrorCode;
+  readonly expected: string | undefined;
+  readonly received: string | undefined;
+
+  constructor(code: PeerErrorCode, message: string, details: { expected?: string; received?: string; cause?: unknown } = {}) {
+    const suffix =
+      details.expected === undefined ? "" : ` (expected ${details.expected}, received ${details.received ?? "nothing"})`;
+    super(code, message + suffix, details.cause === undefined ? undefined : { cause: details.cause });
+    this.expected = details.expected;
+    this.received = details.received;
+  }
+}
+
+export type StorageErrorCode =
+  | "STORAGE_LOCKED"
+  | "STORAGE_NO_SPACE"
+  | "STORAGE_READ_ONLY"
+  | "STORAGE_NOT_FOUND"
+  | "STORAGE_PATH"
+  | "STORAGE_IO"
+  | "STORAGE_CLOSED";
+
+/** Stops one torrent; what was verified stays verified. `errno` is the negative errno where a system call failed. */
+export class StorageError extends ScatterwireError {
+  override readonly name = "StorageError";
+  declare readonly code: StorageErrorCode;
+  readonly errno: number | undefined;
+
+  constructor(code: StorageErrorCode, message: string, details: { errno?: number; cause?: unknown } = {}) {
+    super(code, message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.errno = details.errno;
+  }
+}
+
+export type MetainfoErrorCode = "METAINFO_MALFORMED" | "METAINFO_TOO_LARGE" | "METAINFO_UNSUPPORTED" | "METAINFO_PATH";
+
+/** A torrent file that cannot be used, or a path that cannot become one. */
+export class MetainfoError extends ScatterwireError {
+  override readonly name = "MetainfoError";
+  declare readonly code: MetainfoErrorCode;
+}
+
+export type UsageErrorCode = "USAGE_OPTION" | "USAGE_STATE" | "LISTEN_FAILED" | "ADDON_MISSING" | "ABORTED" | "TIMEOUT";
+
+/** The caller asked for what cannot be: a bad option, a call on a closed object, an address that cannot be bound. */
+export class UsageError extends ScatterwireError {
+  override readonly name = "UsageError";
+  declare readonly code: UsageErrorCode;
+}
+
+/** "ENOSPC: no space left on device" for −28. Cold path only: it builds strings. */
+export function describeErrno(errno: number): string {
+  const entry = getSystemErrorMap().get(errno);
+  return entry === undefined ? `errno ${-errno}` : `${entry[0]}: ${entry[1]}`;
+}
+
+/** "ENOSPC" for −28; "E28" where the platform has no name. */
+export function errnoName(errno: number): string {
+  return getSystemErrorMap().get(errno)?.[0] ?? `E${-errno}`;
+}
+
+/** The StorageError that a failed system call on `path` amounts to. */
+export function storageErrorFromErrno(errno: number, doing: string, path: string): StorageError {
+  const name = errnoName(errno);
+  const code: StorageErrorCode =
+    name === "ENOSPC" || name === "EDQUOT"
+      ? "STORAGE_NO_SPACE"
+      : name === "EROFS" || name === "EACCES" || name === "EPERM"
+        ? "STORAGE_READ_ONLY"
+        : name === "ENOENT"
+          ? "STORAGE_NOT_FOUND"
+          : "STORAGE_IO";
+  return new StorageError(code, `${doing} ${path}: ${describeErrno(errno)}`, { errno });
+}

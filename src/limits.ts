@@ -1,0 +1,72 @@
+// Every size and bound in one place. Those that depend on each other are checked against each other when this
+// module loads, so that a change that breaks one of them fails at the first start, not under load.
+
+import { assert } from "./assert.js";
+
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+
+/** What a request asks for, in bytes: 16 KiB by agreement of all clients (BEP 3). */
+export const BLOCK_SIZE = 16 * KIB;
+/** Smallest and largest piece length that a torrent file may name, in bytes. */
+export const PIECE_LENGTH_MIN = 16 * KIB;
+export const PIECE_LENGTH_MAX = 512 * MIB;
+
+/** Slots, and the slab itself, begin at multiples of this: what O_DIRECT and the pages of the machine ask for. */
+export const PAGE_SIZE = 4 * KIB;
+
+/** The memory of one session that blocks live in, in bytes. */
+export const POOL_BYTES_DEFAULT = 32 * MIB;
+export const POOL_BYTES_MIN = 1 * MIB;
+export const POOL_BYTES_MAX = 2048 * MIB;
+
+/** One contiguous receive takes up to this many bytes; a speculative one about as many. */
+export const RECEIVE_BUFFER_BYTES = 256 * KIB;
+/** Blocks that one speculative receive may predict at the most. */
+export const SPECULATION_DEPTH_MAX = 64;
+export const SPECULATION_DEPTH_DEFAULT = 16;
+
+/** length prefix (4) + id (1) + piece (4) + begin (4): what stands before the payload of a piece message (BEP 3). */
+export const PIECE_HEADER_BYTES = 13;
+/** length prefix (4) + id (1). */
+export const MESSAGE_HEADER_BYTES = 5;
+/** length prefix (4) + id (1) + piece (4) + begin (4) + length (4). */
+export const REQUEST_MESSAGE_BYTES = 17;
+/** 1 + 19 + 8 + 20 + 20 (BEP 3). */
+export const HANDSHAKE_BYTES = 68;
+
+/** A message that is neither a block nor a bitfield may be this long, length prefix excluded, in bytes. */
+export const MESSAGE_BYTES_MAX = 1 * MIB;
+/** A torrent may have this many pieces: bounds the bitfield, and so the longest message we accept. */
+export const PIECE_COUNT_MAX = 4 * MIB;
+/** A torrent file larger than this is refused, in bytes. */
+export const METAINFO_BYTES_MAX = 128 * MIB;
+
+/** Entries (address, length) in the shared plan; IOV_MAX of Linux and macOS. */
+export const PLAN_ENTRIES_MAX = 1024;
+/** Pairs in the shared list of ready sockets, and in the shared list of completed jobs. */
+export const READY_ENTRIES_MAX = 1024;
+export const COMPLETION_ENTRIES_MAX = 1024;
+/** Words (doubles) in the shared job submission table. */
+export const JOB_WORDS_MAX = 64 * KIB;
+
+/** Mapping i occupies the addresses from (i + 1) × this. 2^40: a mapping of 1 TiB, 8191 of them below 2^53. */
+export const MAPPING_ADDRESS_STRIDE = 2 ** 40;
+
+/** Requests outstanding at one peer: where the pipeline starts, and its default and absolute upper bounds. */
+export const REQUESTS_INITIAL = 16;
+export const REQUESTS_DEFAULT = 512;
+export const REQUESTS_MAX = 4096;
+/** `reqq` that we announce (BEP 10): requests of one peer that we queue before we reject or drop. */
+export const REQUEST_QUEUE_ANNOUNCED = 2048;
+
+/** Bytes of adjacent blocks that one write gathers, at the most. */
+export const WRITE_RUN_BYTES = 1 * MIB;
+
+assert(PIECE_LENGTH_MIN >= BLOCK_SIZE, "a piece holds at least one block");
+assert(BLOCK_SIZE % PAGE_SIZE === 0, "slots of one block each keep page alignment");
+assert(WRITE_RUN_BYTES / BLOCK_SIZE <= PLAN_ENTRIES_MAX, "a write run fits one pwritev");
+assert(2 * SPECULATION_DEPTH_MAX + 2 <= PLAN_ENTRIES_MAX, "a speculative plan fits one readv");
+assert(PIECE_COUNT_MAX / 8 <= MESSAGE_BYTES_MAX, "the longest bitfield is an acceptable message");
+assert(POOL_BYTES_MAX < MAPPING_ADDRESS_STRIDE, "slab and mapping addresses cannot meet");
+assert(RECEIVE_BUFFER_BYTES + 8 * BLOCK_SIZE < POOL_BYTES_MIN, "the smallest pool has slots besides its scratch memory");

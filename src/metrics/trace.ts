@@ -1,0 +1,28 @@
+// Tracing of states and messages: a JSON line for each, to a function or, with SCATTERWIRE_TRACE=1, to standard
+// error; SCATTERWIRE_TRACE=FILE appends to that file. Off, it costs one comparison per message.
+
+import { appendFileSync } from "node:fs";
+
+/** Called by connections. Details are plain values. */
+export type TraceSink = (peer: string, event: string, details: Record<string, unknown>) => void;
+
+export interface TraceRecord {
+  readonly timeMs: number;
+  readonly peer: string;
+  readonly event: string;
+  readonly [detail: string]: unknown;
+}
+
+/** The sink that a session's `trace` option, or else the environment, asks for; undefined: tracing is off. */
+export function makeTraceSink(listener: ((record: TraceRecord) => void) | undefined): TraceSink | undefined {
+  const target = listener ?? listenerFromEnvironment();
+  if (target === undefined) return undefined;
+  return (peer, event, details) => target({ timeMs: performance.now(), peer, event, ...details });
+}
+
+function listenerFromEnvironment(): ((record: TraceRecord) => void) | undefined {
+  const setting = process.env["SCATTERWIRE_TRACE"];
+  if (setting === undefined || setting === "" || setting === "0") return undefined;
+  if (setting === "1") return (record) => process.stderr.write(`${JSON.stringify(record)}\n`);
+  return (record) => appendFileSync(setting, `${JSON.stringify(record)}\n`);
+}

@@ -1,0 +1,152 @@
+// The typed boundary to the addon, and the only file that loads it. Native code holds memory and makes system
+// calls; it knows no BitTorrent. Nothing here allocates or throws on the hot path: results are bytes or a negative
+// errno; an exception means that the caller misused the boundary.
+
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { UsageError } from "../errors.js";
+
+/** What a watched socket is waiting for, and what a ready one can do; bits. */
+export const READABLE = 1;
+export const WRITABLE = 2;
+
+/** Kinds of jobs for the thread pool; word 0 of a submitted job. */
+export const JobKind = {
+  /** pwritev(handle = fd, offset = file offset) from the listed memory. Result: bytes (all of them) or −errno. */
+  write: 0,
+  /** preadv(handle = fd, offset = file offset) into the listed memory. Result: bytes (fewer only at the end of the file) or −errno. */
+  read: 1,
+  /**
+   * Feeds the listed memory to digest `handle`. `argument` bit 0: start anew first; bit 1: finish, and store the
+   * digest (20 bytes for SHA-1) at address `offset`. Result: bytes fed. Jobs of one digest must not overlap in
+   * time: submit the next when the last is complete.
+   */
+  digest: 2,
+  /** fallocate(handle = fd, offset, argument = length in bytes). Result: 0 or −errno. */
+  allocate: 3,
+  /** fdatasync(handle = fd). Result: 0 or −errno. */
+  sync: 4,
+  /** memcpy of the listed memory, one after the other, to address `offset`. Result: bytes. */
+  copy: 5,
+} as const;
+export type JobKind = (typeof JobKind)[keyof typeof JobKind];
+export const DIGEST_START = 1;
+export const DIGEST_FINISH = 2;
+/** Words before the (address, length) pairs of a job: kind, tag, handle, offset, argument, pair count. */
+export const JOB_HEADER_WORDS = 6;
+
+export interface SocketAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * One engine: one slab, one poller, one queue of file jobs. A session makes one; closing it frees everything.
+ * Shared arrays are views of memory that native code reads and writes during calls and before callbacks only.
+ */
+export interface NativeEngine {
+  /** The slab, page-aligned at its start, `slabBytes` long. Address 0 is its first byte. */
+  readonly slab: Uint8Array;
+  /** PLAN_ENTRIES_MAX pairs (address, length in bytes). */
+  readonly plan: Float64Array;
+  /** READY_ENTRIES_MAX pairs (fd, READABLE | WRITABLE). */
+  readonly ready: Int32Array;
+  /** JOB_WORDS_MAX words; see {@link submit}. */
+  readonly jobs: Float64Array;
+  /** COMPLETION_ENTRIES_MAX pairs (tag, result). */
+  readonly completions: Float64Array;
+
+  /** TCP, non-blocking, close-on-exec, SO_REUSEADDR; `host` is a numeric IPv4 or IPv6 address. fd or −errno (−EINVAL: host is not numeric). */
+  listen(host: string, port: number, backlog: number): number;
+  /** fd of the next connection (non-blocking, close-on-exec, TCP_NODELAY) or −errno (−EAGAIN: none waits). */
+  accept(fd: number): number;
+  /** fd of a connection under way (EINPROGRESS counts as success; writable or an error follows), TCP_NODELAY set; or −errno. */
+  connect(host: string, port: number): number;
+  /** SO_ERROR of a socket as 0 or −errno; reading it clears it. */
+  socketError(fd: number): number;
+  /** Address, or −errno. */
+  localAddress(fd: number): SocketAddress | number;
+  remoteAddress(fd: number): SocketAddress | number;
+  /** SO_RCVBUF and SO_SNDBUF in bytes; 0 leaves one as it is. 0 or −errno. */
+  setBufferSizes(fd: number, receiveBytes: number, sendBytes: number): number;
+  setNoDelay(fd: number, on: boolean): number;
+  /** Stops watching, then closes. 0 or −errno. */
+  closeSocket(fd: number): number;
+
+  /** readv over plan entries first … first + count − 1. Bytes, 0 at the end of the stream, or −errno. One system call. */
+  readv(fd: number, first: number, count: number): number;
+  /** writev (MSG_NOSIGNAL; `more`: MSG_MORE where there is one). Bytes or −errno. One system call. */
+  writev(fd: number, first: number, count: number, more: boolean): number;
+  /** sendfile of `length` bytes of `fileFd` from `offset`. Bytes or −errno. One system call. */
+  sendfile(fd: number, fileFd: number, offset: number, length: number): number;
+  /** preadv of what is in the page cache already (RWF_NOWAIT): bytes, maybe fewer than asked, or −EAGAIN; −ENOTSUP where there is no such call. */
+  readCached(fileFd: number, offset: number, first: number, count: number): number;
+  /** memmove between any two addresses. */
+  copy(from: number, to: number, length: number): void;
+
+  /** Watches a socket for `events` (bits; 0 stops). Level-triggered. 0 or −errno. */
+  watch(fd: number, events: number): number;
+  /**
+   * Called once per loop turn in which something happened, with the pairs now in `ready` and in `completions`.
+   * What does not fit comes at the next turn.
+   */
+  onReady(callback: (readyCount: number, completionCount: number) => void): void;
+
+  /**
+   * Takes the jobs in jobs[0 … words − 1], each JOB_HEADER_WORDS words and its pairs, to the thread pool.
+   * Returns how many jobs. The memory they name must stay as it is until their completion is delivered.
+   */
+  submit(words: number): number;
+  /** A new digest, to be used by digest jobs. A small number ≥ 0. */
+  openDigest(algorithm: "sha1" | "sha256"): number;
+  closeDigest(digest: number): void;
+
+  /**
+   * Maps `length` bytes of a file from its start, shared. Address of the first byte (≥ MAPPING_ADDRESS_STRIDE) or
+   * −errno. `populate`: MAP_POPULATE where there is one. The file must be that long already.
+   */
+  map(fd: number, length: number, writable: boolean, populate: boolean): number;
+  /** Unmaps what `map` returned. No job or plan may name it any more. 0 or −errno. */
+  unmap(address: number): number;
+
+  /** Jobs that were submitted and whose completion was not delivered yet. */
+  readonly jobsPending: number;
+  /** Closes sockets, mappings and digests. Throws if jobs are pending. */
+  close(): void;
+}
+
+export interface NativeBinding {
+  /** Throws RangeError when the memory cannot be had. `slabBytes`: a multiple of the page size. */
+  createEngine(options: { slabBytes: number; planEntries: number; readyEntries: number; completionEntries: number; jobWords: number }): NativeEngine;
+  /** user and system CPU time of this process (getrusage) in microseconds, page faults, context switches. */
+  resourceUsage(): { userMicros: number; systemMicros: number; minorFaults: number; majorFaults: number; voluntarySwitches: number; involuntarySwitches: number };
+  /** O_DIRECT of this platform, or 0 where there is none. */
+  readonly O_DIRECT: number;
+  /** Negative errno values that callers compare with. */
+  readonly EAGAIN: number;
+  readonly EINPROGRESS: number;
+  readonly ECANCELED: number;
+  readonly ENOTSUP: number;
+  readonly EINVAL: number;
+}
+
+let loaded: NativeBinding | undefined;
+
+/** The addon; loads it at the first call. Throws UsageError `ADDON_MISSING`, which says how to build it. */
+export function loadBinding(): NativeBinding {
+  if (loaded !== undefined) return loaded;
+  const require = createRequire(import.meta.url);
+  const override = process.env["SCATTERWIRE_ADDON"];
+  const packageRoot = fileURLToPath(new URL("../../../", import.meta.url));
+  const candidates = override !== undefined ? [override] : [`${packageRoot}build/Release/scatterwire.node`];
+  let cause: unknown;
+  for (const candidate of candidates) {
+    try {
+      loaded = require(candidate) as NativeBinding;
+      return loaded;
+    } catch (error) {
+      cause = error;
+    }
+  }
+  throw new UsageError("ADDON_MISSING", "the native addon is not built: run `npm run build:addon` (needs a C++20 compiler)", { cause });
+}

@@ -1,0 +1,704 @@
+// One connection to a peer: handshake, messages, choke and interest on both sides, the requests we made and those
+// made of us. It knows no socket, no timer and no file: a transport hands it bytes and takes its bytes, tick() tells it
+// that time passed, and a Swarm decides for the torrent. So tests drive it with bytes alone.
+//
+// Always: whatever a peer sends ends in a handled message or in close(PeerError); every request that was made of the
+// swarm's picker is either answered by blockReceived or given back by requestDropped; after `closed` nothing is
+// called any more.
+
+import { assert } from "../assert.js";
+import { PeerError, type StorageError } from "../errors.js";
+import type { SlotIndex } from "../ids.js";
+import { BLOCK_SIZE, HANDSHAKE_BYTES, REQUEST_QUEUE_ANNOUNCED } from "../limits.js";
+import type { Memory } from "../memory/memory.js";
+import { makeCounters, type TransferCounters } from "../metrics/counters.js";
+import type { TraceSink } from "../metrics/trace.js";
+import { PieceSet } from "../piece-set.js";
+import { ExpectedBlocks } from "../receive/expected-blocks.js";
+import { makeReceiveMode, type ReceiveModeChoice } from "../receive/make-mode.js";
+import type { NO_SLOT, ReceivePlan } from "../receive/receive-plan.js";
+import { Receiver, type ReceiverHost } from "../receive/receiver.js";
+import { Sender, type SenderHost, type SendTransport } from "../send/sender.js";
+import { dispatchMessage, type MessageHandler } from "../wire/decode.js";
+import { decodeExtensionHandshake, encodeExtensionHandshake } from "../wire/extension.js";
+import { checkHandshakePrefix, decodeHandshake, encodeHandshake } from "../wire/handshake.js";
+import { MessageId } from "../wire/messages.js";
+import { PEER_TRANSITIONS, type PeerState } from "./peer-state.js";
+import { PeerWriter } from "./peer-writer.js";
+import { RateMeter } from "./rate-meter.js";
+import { RequestPipeline } from "./request-pipeline.js";
+import type { Swarm, SwarmDirectory } from "./swarm.js";
+
+export interface PeerTransport extends SendTransport {
+  /** Ends the connection below; the transport calls nothing any more. */
+  close(): void;
+}
+
+/** Milliseconds, monotonic, read once per turn: reading a clock per block would cost more than its framing. */
+export interface Clock {
+  nowMs: number;
+}
+
+export interface PeerSettings {
+  readonly receiveMode: ReceiveModeChoice;
+  readonly maxRequests: number;
+  readonly handshakeTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** The version text of the extension handshake. */
+  readonly clientName: string;
+}
+
+export interface PeerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly incoming: boolean;
+  readonly transport: PeerTransport;
+  readonly memory: Memory;
+  readonly plan: ReceivePlan;
+  readonly clock: Clock;
+  readonly directory: SwarmDirectory;
+  readonly settings: PeerSettings;
+  /** The torrent of an outgoing connection. */
+  readonly swarm?: Swarm;
+  readonly trace?: TraceSink;
+  /** Both handshakes are done; the connection is over. For whoever keeps the connections. */
+  readonly onOpen?: () => void;
+  readonly onClosed?: (error: PeerError | undefined) => void;
+}
+
+/** Pieces that a peer may name in allowed fast messages and that we remember. */
+const ALLOWED_FAST_MAX = 64;
+const KEEP_ALIVE_MS = 100_000;
+const PICKS_PER_FILL_MAX = 512;
+/** Requests that one fill writes, shared by all connections: it is used within one call only. */
+const picked = new Int32Array(2 * PICKS_PER_FILL_MAX);
+
+let connectionsMade = 0;
+
+export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost {
+  /** Names the connection among all of this process. */
+  readonly id = ++connectionsMade;
+  readonly host: string;
+  readonly port: number;
+  readonly incoming: boolean;
+  readonly counters: TransferCounters = makeCounters();
+  readonly receiver: Receiver;
+  readonly sender: Sender;
+  readonly write: PeerWriter;
+  readonly pipeline: RequestPipeline;
+  readonly downloadMeter = new RateMeter();
+  readonly uploadMeter = new RateMeter();
+  /** Asked for and expected, in order. */
+  readonly expected = new ExpectedBlocks();
+  /** Asked for once and given up (choked, timed out, cancelled), but perhaps under way. */
+  readonly #orphans = new ExpectedBlocks();
+  /** True if the block under way was given back to the picker before it came. */
+  #currentIsOrphan = false;
+
+  readonly #transport: PeerTransport;
+  readonly #clock: Clock;
+  readonly #directory: SwarmDirectory;
+  readonly #settings: PeerSettings;
+  readonly #trace: TraceSink | undefined;
+
+  #state: PeerState;
+  #swarm: Swarm | undefined;
+  peerId: Uint8Array | undefined;
+  clientName = "";
+  /** What the peer's handshake offered: BEP 6 and BEP 10. */
+  fast = false;
+  extended = false;
+  /** The port at which the peer accepts connections, where known. */
+  listenPort = 0;
+  isUploadOnly = false;
+
+  amChoking = true;
+  amInterested = false;
+  peerChoking = true;
+  peerInterested = false;
+  unchokedSinceMs = 0;
+  sentSinceUnchokeBytes = 0;
+
+  #pieces: PieceSet | undefined;
+  #piecesAnnounced = false;
+  #allowedFast: Set<number> | undefined;
+
+  /** When the connection was begun or accepted. */
+  readonly sinceMs: number;
+  readonly #onOpen: (() => void) | undefined;
+  readonly #onClosed: ((error: PeerError | undefined) => void) | undefined;
+  #lastReceivedMs: number;
+  #lastSentMs: number;
+  #lastBlockMs: number;
+
+  constructor(options: PeerOptions) {
+    this.host = options.host;
+    this.port = options.port;
+    this.incoming = options.incoming;
+    this.listenPort = options.incoming ? 0 : options.port;
+    this.#transport = options.transport;
+    this.#clock = options.clock;
+    this.#directory = options.directory;
+    this.#settings = options.settings;
+    this.#swarm = options.swarm;
+    this.#trace = options.trace;
+    this.#state = options.incoming ? "handshaking" : "connecting";
+    const now = options.clock.nowMs;
+    this.sinceMs = now;
+    this.#onOpen = options.onOpen;
+    this.#onClosed = options.onClosed;
+    this.#lastReceivedMs = now;
+    this.#lastSentMs = now;
+    this.#lastBlockMs = now;
+    this.pipeline = new RequestPipeline(options.settings.maxRequests, now);
+    this.receiver = new Receiver({
+      memory: options.memory,
+      plan: options.plan,
+      expected: this.expected,
+      counters: this.counters,
+      host: this,
+      mode: makeReceiveMode(options.settings.receiveMode),
+      handshake: true,
+    });
+    this.sender = new Sender({
+      memory: options.memory,
+      entries: options.plan.entries,
+      counters: this.counters,
+      transport: options.transport,
+      host: this,
+    });
+    this.write = new PeerWriter(this.sender.outbox, options.transport);
+    assert(options.incoming || options.swarm !== undefined, "an outgoing connection belongs to a torrent");
+  }
+
+  get state(): PeerState {
+    return this.#state;
+  }
+
+  get swarm(): Swarm | undefined {
+    return this.#swarm;
+  }
+
+  /** True once it was open, also after it closed. */
+  get opened(): boolean {
+    return this.#pieces !== undefined;
+  }
+
+  /** What the peer has; empty until it is open. */
+  get pieces(): PieceSet {
+    assert(this.#pieces !== undefined, "pieces are known of open connections");
+    return this.#pieces;
+  }
+
+  /** Pieces that the peer announced; 0 before it is open. */
+  get pieceCountKnown(): number {
+    return this.#pieces?.count ?? 0;
+  }
+
+  get allowedFast(): ReadonlySet<number> | undefined {
+    return this.#allowedFast;
+  }
+
+  // ── transport ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The outgoing TCP connection stands. */
+  connected(): void {
+    this.#enter("handshaking");
+    this.#sendHandshake();
+  }
+
+  /** Bytes arrived and were committed: the clock for idleness, and room for requests. */
+  received(): void {
+    this.#lastReceivedMs = this.#clock.nowMs;
+    if (this.#state === "open") this.fillRequests();
+  }
+
+  /** Writes what waits. Returns 0 or −errno of a broken socket. */
+  flush(eagain: number): number {
+    if (this.#state === "closed" || this.#state === "connecting") return 0;
+    const before = this.counters.sentBytes;
+    const result = this.sender.flush(eagain);
+    if (this.counters.sentBytes !== before) this.#lastSentMs = this.#clock.nowMs;
+    return result;
+  }
+
+  /** Changes how this connection receives, from the next message boundary on. */
+  setReceiveMode(choice: ReceiveModeChoice): void {
+    this.receiver.setMode(makeReceiveMode(choice));
+    this.#tell("receive-mode", { mode: choice.name });
+  }
+
+  /** Ends the connection. Idempotent; `error` is why, or undefined when we just wanted to. */
+  close(error?: PeerError): void {
+    if (this.#state === "closed") return;
+    const wasOpen = this.#state === "open";
+    this.#enter("closed", error);
+    const cut = this.receiver.stop();
+    if (wasOpen && this.#swarm !== undefined) {
+      if (cut) this.#giveBack(this.receiver.blockPiece, this.receiver.blockBegin);
+      this.#dropExpected(false);
+    }
+    this.sender.close();
+    this.#transport.close();
+    this.#onClosed?.(error);
+    this.#swarm?.peerClosed(this, error);
+  }
+
+  /** Time passed; called about once a second. */
+  tick(elapsedMs: number): void {
+    const now = this.#clock.nowMs;
+    const settings = this.#settings;
+    if (this.#state === "handshaking" && now - this.sinceMs > settings.handshakeTimeoutMs) {
+      this.close(new PeerError("PEER_TIMEOUT", "no handshake in time", { expected: `${HANDSHAKE_BYTES} bytes` }));
+    }
+    if (this.#state !== "open") return;
+    this.downloadMeter.sample(this.counters.payloadBytes, elapsedMs);
+    this.uploadMeter.sample(this.counters.sentPayloadBytes, elapsedMs);
+    if (now - this.#lastReceivedMs > settings.idleTimeoutMs) {
+      this.close(new PeerError("PEER_TIMEOUT", `nothing received for ${Math.round(settings.idleTimeoutMs / 1000)} s`));
+      return;
+    }
+    if (now - this.#lastSentMs > KEEP_ALIVE_MS) {
+      this.#lastSentMs = now;
+      this.write.keepAlive();
+    }
+    if (this.sender.idle) this.sender.outbox.release();
+    this.updateInterest();
+    this.#checkRequestTimeout(now);
+    this.fillRequests();
+  }
+
+  // ── our side: interest, requests, choking ────────────────────────────────────────────────────────────────────
+
+  /** Tells the peer whether we want something of it, if that changed. */
+  updateInterest(): void {
+    if (this.#state !== "open" || this.#swarm === undefined) return;
+    const interested = this.#swarm.isInteresting(this);
+    if (interested === this.amInterested) return;
+    // While requests are out, losing interest would make some peers drop them.
+    if (!interested && this.expected.count > 0) return;
+    this.amInterested = interested;
+    this.write.empty(interested ? MessageId.interested : MessageId.notInterested);
+  }
+
+  /** Requests blocks until the pipeline is full. */
+  fillRequests(): void {
+    if (!this.amInterested || this.#swarm === undefined) return;
+    if (this.peerChoking && (this.#allowedFast === undefined || this.#allowedFast.size === 0)) return;
+    const outstanding = this.expected.count;
+    if (!this.pipeline.wantsMore(outstanding)) return;
+    const missing = Math.min(this.pipeline.target - outstanding, PICKS_PER_FILL_MAX);
+    const count = this.#swarm.pick(this, missing, picked);
+    if (count === 0) return;
+    if (outstanding === 0) this.#lastBlockMs = this.#clock.nowMs;
+    const layout = this.#swarm.layout;
+    for (let index = 0; index < count; index++) {
+      const piece = picked[2 * index]!;
+      const block = picked[2 * index + 1]!;
+      const begin = block * BLOCK_SIZE;
+      const length = layout.blockLength(piece, block);
+      this.expected.push(piece, begin, length, this.#clock.nowMs);
+      this.write.request(MessageId.request, piece, begin, length);
+    }
+  }
+
+  /** For the picker: true if the block was asked of this peer, or is coming from it. */
+  hasRequested(piece: number, block: number): boolean {
+    const begin = block * BLOCK_SIZE;
+    return this.expected.find(piece, begin) >= 0 || this.isReceiving(piece, begin);
+  }
+
+  /** True if the block under way was given back before it came: another peer may be asked for it too. */
+  get receivingOrphan(): boolean {
+    return this.#currentIsOrphan;
+  }
+
+  isReceiving(piece: number, begin: number): boolean {
+    const receiver = this.receiver;
+    return receiver.payloadLeft > 0 && receiver.blockPiece === piece && receiver.blockBegin === begin;
+  }
+
+  /** Another peer brought the block: cancel it here. The swarm has forgotten the request already. */
+  cancelRequest(piece: number, begin: number): void {
+    const index = this.expected.find(piece, begin);
+    if (index >= 0) {
+      const length = this.expected.lengthAt(index);
+      this.expected.removeAt(index);
+      this.#orphan(piece, begin, length);
+      this.write.request(MessageId.cancel, piece, begin, length);
+    } else {
+      this.receiver.skipBlock(piece, begin);
+    }
+  }
+
+  choke(): void {
+    if (this.amChoking || this.#state !== "open") return;
+    this.amChoking = true;
+    this.write.empty(MessageId.choke);
+    // BEP 6: requests that will not be served are rejected; without it a choke drops them.
+    this.sender.dropRequested(
+      this.fast ? (piece, begin, length) => this.write.request(MessageId.reject, piece, begin, length) : undefined,
+    );
+  }
+
+  unchoke(): void {
+    if (!this.amChoking || this.#state !== "open") return;
+    this.amChoking = false;
+    this.unchokedSinceMs = this.#clock.nowMs;
+    this.sentSinceUnchokeBytes = 0;
+    this.write.empty(MessageId.unchoke);
+  }
+
+  announcePiece(piece: number): void {
+    if (this.#state === "open" && !this.pieces.has(piece)) this.write.have(piece);
+  }
+
+  // ── ReceiverHost ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  handshakeStarted(bytes: Uint8Array, length: number): void {
+    checkHandshakePrefix(bytes, length);
+  }
+
+  handshakeReceived(bytes: Uint8Array): void {
+    const handshake = decodeHandshake(bytes);
+    if (equalBytes(handshake.peerId, this.#directory.peerId)) {
+      throw new PeerError("PEER_SELF", "connected to ourselves");
+    }
+    this.peerId = handshake.peerId;
+    this.fast = handshake.fast;
+    this.extended = handshake.extended;
+    const swarm = this.#swarm ?? this.#directory.findSwarm(handshake.infoHash);
+    if (swarm === undefined) {
+      throw new PeerError("PEER_UNKNOWN_INFO_HASH", `no torrent ${Buffer.from(handshake.infoHash).toString("hex")} here`);
+    }
+    if (!equalBytes(handshake.infoHash, swarm.infoHash)) {
+      throw new PeerError("PEER_INFO_HASH_MISMATCH", "the peer answered for another torrent", {
+        expected: Buffer.from(swarm.infoHash).toString("hex"),
+        received: Buffer.from(handshake.infoHash).toString("hex"),
+      });
+    }
+    swarm.admit(this);
+    this.#swarm = swarm;
+    if (this.incoming) this.#sendHandshake();
+    this.#pieces = new PieceSet(swarm.layout.pieceCount);
+    this.sender.setPlace(swarm.uploadPlace);
+    this.#enter("open");
+    this.#onOpen?.();
+    this.#introduce(swarm);
+    swarm.peerOpened(this);
+  }
+
+  keepAliveReceived(): void {}
+
+  messageReceived(bytes: Uint8Array, at: number, length: number): void {
+    if (this.#trace !== undefined) this.#tell("message", { id: bytes[at], length });
+    dispatchMessage(bytes, at, length, this);
+  }
+
+  blockStarted(piece: number, begin: number, length: number): boolean {
+    const swarm = this.#openSwarm("a block");
+    let list = this.expected;
+    let index = list.find(piece, begin);
+    if (index < 0) {
+      list = this.#orphans;
+      index = list.find(piece, begin);
+    }
+    if (index < 0 || list.lengthAt(index) !== length) {
+      throw new PeerError("PEER_UNREQUESTED_BLOCK", "a block that we did not ask for", {
+        expected: index < 0 ? "a requested block" : `${list.lengthAt(index)} bytes`,
+        received: `piece ${piece}, begin ${begin}, ${length} bytes`,
+      });
+    }
+    const block = begin / BLOCK_SIZE;
+    if (list === this.expected) this.pipeline.blockReceived(length, list.sentAtMs(index), this.#clock.nowMs);
+    list.removeAt(index);
+    this.#lastBlockMs = this.#clock.nowMs;
+    const wanted = swarm.wantsBlock(piece, block);
+    if (list === this.expected && !wanted) swarm.requestDropped(this, piece, block);
+    this.#currentIsOrphan = list !== this.expected;
+    return wanted;
+  }
+
+  landingAddress(piece: number, begin: number, length: number): number {
+    // A block that was given back may be coming from another peer at the same time: not to the same place.
+    if (this.#swarm === undefined || (this.#currentIsOrphan && this.isReceiving(piece, begin))) return -1;
+    return this.#swarm.landingAddress(piece, begin, length);
+  }
+
+  blockReceived(piece: number, begin: number, _length: number, address: number, slot: SlotIndex | typeof NO_SLOT): void {
+    this.#swarm!.blockReceived(this, piece, begin / BLOCK_SIZE, address, slot);
+  }
+
+  blockDropped(piece: number, begin: number): void {
+    this.#giveBack(piece, begin);
+  }
+
+  // ── MessageHandler ───────────────────────────────────────────────────────────────────────────────────────────
+
+  onChoke(): void {
+    if (this.peerChoking) return;
+    this.peerChoking = true;
+    // With BEP 6 the peer rejects or answers each request; without it they are gone.
+    if (!this.fast) this.#dropExpected(true);
+  }
+
+  onUnchoke(): void {
+    this.peerChoking = false;
+  }
+
+  onInterested(): void {
+    this.#setPeerInterested(true);
+  }
+
+  onNotInterested(): void {
+    this.#setPeerInterested(false);
+  }
+
+  onHave(piece: number): void {
+    const swarm = this.#openSwarm("have");
+    this.#checkPiece(piece, "have");
+    this.#piecesAnnounced = true;
+    if (this.pieces.add(piece)) {
+      swarm.peerAnnounced(this, piece);
+      this.updateInterest();
+    }
+  }
+
+  onBitfield(bytes: Uint8Array, at: number, length: number): void {
+    this.#announceOnce("bitfield");
+    if (!this.pieces.assign(bytes.subarray(at, at + length))) {
+      throw new PeerError("PEER_MESSAGE_MALFORMED", "bitfield of another torrent", {
+        expected: `${Math.ceil(this.pieces.pieceCount / 8)} bytes with clear spare bits`,
+        received: `${length} bytes`,
+      });
+    }
+    this.#announced();
+  }
+
+  onHaveAll(): void {
+    this.#needFast("have all");
+    this.#announceOnce("have all");
+    this.pieces.fill();
+    this.#announced();
+  }
+
+  onHaveNone(): void {
+    this.#needFast("have none");
+    this.#announceOnce("have none");
+    this.#announced();
+  }
+
+  onSuggest(piece: number): void {
+    this.#needFast("suggest piece");
+    this.#checkPiece(piece, "suggest piece");
+  }
+
+  onAllowedFast(piece: number): void {
+    this.#needFast("allowed fast");
+    this.#checkPiece(piece, "allowed fast");
+    this.#allowedFast ??= new Set();
+    if (this.#allowedFast.size < ALLOWED_FAST_MAX) this.#allowedFast.add(piece);
+  }
+
+  onReject(piece: number, begin: number, _length: number): void {
+    this.#needFast("reject request");
+    const index = this.expected.find(piece, begin);
+    if (index < 0) {
+      const orphan = this.#orphans.find(piece, begin);
+      if (orphan >= 0) this.#orphans.removeAt(orphan);
+      return;
+    }
+    this.expected.removeAt(index);
+    this.#giveBackAlways(piece, begin);
+    this.#allowedFast?.delete(piece);
+    // Refused although it does not choke us: it does not serve that piece, so it is not asked for it again.
+    if (!this.peerChoking && this.pieces.has(piece)) {
+      this.#swarm!.peerWithdrew(this, piece);
+    }
+  }
+
+  onRequest(piece: number, begin: number, length: number): void {
+    const swarm = this.#openSwarm("request");
+    if (length > BLOCK_SIZE || !swarm.layout.isValidRequest(piece, begin, length)) {
+      throw new PeerError("PEER_PIECE_RANGE", "request for what cannot be sent", {
+        expected: `1 to ${BLOCK_SIZE} bytes inside a piece`,
+        received: `piece ${piece}, begin ${begin}, ${length} bytes`,
+      });
+    }
+    const served = !this.amChoking && swarm.have.has(piece) && this.sender.requested.count < REQUEST_QUEUE_ANNOUNCED;
+    if (served) this.sender.queueBlock(piece, begin, length, this.#clock.nowMs);
+    else this.#refuse(piece, begin, length);
+  }
+
+  onCancel(piece: number, begin: number, length: number): void {
+    this.#openSwarm("cancel");
+    const dropped = this.sender.cancelBlock(piece, begin);
+    if (dropped && this.fast) this.write.request(MessageId.reject, piece, begin, length);
+  }
+
+  onPort(): void {}
+
+  onExtended(extendedId: number, bytes: Uint8Array, at: number, length: number): void {
+    if (extendedId !== 0) return;
+    const handshake = decodeExtensionHandshake(bytes.subarray(at, at + length));
+    if (handshake.reqq !== undefined) this.pipeline.setPeerLimit(handshake.reqq);
+    if (handshake.v !== undefined) this.clientName = handshake.v;
+    if (handshake.p !== undefined && this.incoming) this.listenPort = handshake.p;
+    if (handshake.uploadOnly !== undefined) this.isUploadOnly = handshake.uploadOnly;
+  }
+
+  onUnknown(): void {}
+
+  // ── SenderHost ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  blockSent(_piece: number, _begin: number, length: number): void {
+    this.sentSinceUnchokeBytes += length;
+    this.#swarm?.blockSent(this, length);
+  }
+
+  blockUnreadable(piece: number, begin: number, length: number, error: StorageError): void {
+    this.#refuse(piece, begin, length);
+    this.#swarm?.uploadFailed(this, error);
+  }
+
+  // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #enter(state: PeerState, error?: PeerError): void {
+    assert(PEER_TRANSITIONS[this.#state].includes(state), "a connection changes its state as drawn");
+    this.#state = state;
+    this.#tell("state", error === undefined ? { state } : { state, error: error.message, code: error.code });
+  }
+
+  #tell(event: string, details: Record<string, unknown>): void {
+    this.#trace?.(`${this.host}:${this.port}`, event, details);
+  }
+
+  #sendHandshake(): void {
+    const outbox = this.sender.outbox;
+    const at = outbox.reserve(HANDSHAKE_BYTES);
+    encodeHandshake(outbox.bytes, at, { infoHash: this.#swarm!.infoHash, peerId: this.#directory.peerId });
+    outbox.wrote(HANDSHAKE_BYTES);
+    this.#transport.scheduleFlush();
+  }
+
+  /** What we have, and who we are. */
+  #introduce(swarm: Swarm): void {
+    const have = swarm.have;
+    if (this.fast && (have.isFull || have.count === 0)) {
+      this.write.empty(have.isFull ? MessageId.haveAll : MessageId.haveNone);
+    } else if (have.count > 0) {
+      this.write.bitfield(have.toBytes());
+    }
+    if (this.extended) {
+      this.write.extended(
+        0,
+        encodeExtensionHandshake({
+          v: this.#settings.clientName,
+          reqq: REQUEST_QUEUE_ANNOUNCED,
+          p: this.#directory.listenPort,
+          uploadOnly: have.isFull,
+          yourip: this.host,
+        }),
+      );
+    }
+  }
+
+  #openSwarm(what: string): Swarm {
+    if (this.#swarm === undefined || this.#state !== "open") {
+      throw new PeerError("PEER_MESSAGE_UNEXPECTED", `${what} before the handshake`);
+    }
+    return this.#swarm;
+  }
+
+  #needFast(what: string): void {
+    if (this.fast) return;
+    throw new PeerError("PEER_MESSAGE_UNEXPECTED", `${what} without the Fast extension (BEP 6)`);
+  }
+
+  #checkPiece(piece: number, what: string): void {
+    const count = this.pieces.pieceCount;
+    if (piece < count) return;
+    throw new PeerError("PEER_PIECE_RANGE", `${what} of a piece that does not exist`, {
+      expected: `0 to ${count - 1}`,
+      received: `${piece}`,
+    });
+  }
+
+  #announceOnce(what: string): void {
+    if (this.#piecesAnnounced) {
+      throw new PeerError("PEER_MESSAGE_UNEXPECTED", `${what} after the pieces were announced`);
+    }
+    this.#piecesAnnounced = true;
+  }
+
+  #announced(): void {
+    this.#swarm!.peerAnnounced(this, -1);
+    this.updateInterest();
+  }
+
+  #setPeerInterested(interested: boolean): void {
+    if (this.peerInterested === interested) return;
+    this.peerInterested = interested;
+    this.#swarm?.peerInterestChanged(this);
+  }
+
+  #refuse(piece: number, begin: number, length: number): void {
+    if (this.fast) this.write.request(MessageId.reject, piece, begin, length);
+    else if (this.sender.requested.count >= REQUEST_QUEUE_ANNOUNCED) {
+      const expected = `at most ${REQUEST_QUEUE_ANNOUNCED}`;
+      this.close(new PeerError("PEER_REQUEST_FLOOD", "more requests than we queue", { expected, received: "one more" }));
+    }
+  }
+
+  #checkRequestTimeout(now: number): void {
+    const timeoutMs = this.#settings.requestTimeoutMs;
+    if (this.receiver.payloadLeft > 0 && now - this.#lastReceivedMs > timeoutMs) {
+      // Stuck in the middle of a block: others may have it, and what is still to come of it is skipped.
+      const { blockPiece, blockBegin } = this.receiver;
+      this.receiver.skipBlock(blockPiece, blockBegin);
+      this.#giveBack(blockPiece, blockBegin);
+    }
+    if (this.expected.count === 0) return;
+    // A peer is late when neither the oldest request nor any other brought a block for so long.
+    const silentSinceMs = Math.max(this.#lastBlockMs, this.expected.sentAtMs(0));
+    if (now - silentSinceMs <= timeoutMs) return;
+    this.pipeline.snub();
+    this.#tell("snubbed", { requests: this.expected.count });
+    for (let index = 0; index < this.expected.count; index++) {
+      const expected = this.expected;
+      this.write.request(MessageId.cancel, expected.pieceAt(index), expected.beginAt(index), expected.lengthAt(index));
+    }
+    this.#dropExpected(true);
+  }
+
+  /** Gives all requests back to the picker. `mayCome`: they are remembered, in case the blocks come after all. */
+  #dropExpected(mayCome: boolean): void {
+    const expected = this.expected;
+    for (let index = 0; index < expected.count; index++) {
+      const piece = expected.pieceAt(index);
+      const begin = expected.beginAt(index);
+      if (mayCome) this.#orphan(piece, begin, expected.lengthAt(index));
+      this.#giveBackAlways(piece, begin);
+    }
+    expected.clear();
+  }
+
+  #orphan(piece: number, begin: number, length: number): void {
+    if (this.#orphans.count >= REQUEST_QUEUE_ANNOUNCED) this.#orphans.removeAt(0);
+    this.#orphans.push(piece, begin, length, this.#clock.nowMs);
+  }
+
+  /** The block under way will not be complete. An orphan was given back before. */
+  #giveBack(piece: number, begin: number): void {
+    if (!this.#currentIsOrphan) this.#giveBackAlways(piece, begin);
+  }
+
+  #giveBackAlways(piece: number, begin: number): void {
+    this.#swarm?.requestDropped(this, piece, begin / BLOCK_SIZE);
+  }
+}
+
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}

@@ -1,0 +1,44 @@
+// Adjacent blocks of one piece on their way to a peer: loaded together, sent one after the other.
+//
+// Always: a batch is ready before it is sent; slots are −1 where a block is sent from a mapping or by sendfile. Batches
+// are kept for re-use, so that sending allocates nothing.
+
+/** Blocks that one batch holds at most: 256 KiB. */
+export const BATCH_BLOCKS_MAX = 16;
+
+export class BlockBatch {
+  piece = 0;
+  /** Byte offset in the piece of the first block, and in the torrent. */
+  begin = 0;
+  offset = 0;
+  count = 0;
+  bytes = 0;
+  readonly lengths = new Int32Array(BATCH_BLOCKS_MAX);
+  readonly addresses = new Float64Array(BATCH_BLOCKS_MAX);
+  readonly slots = new Int32Array(BATCH_BLOCKS_MAX).fill(-1);
+  /** For sendfile: the file, and where in it the first block begins; −1: sent from memory. */
+  fd = -1;
+  fileOffset = 0;
+  ready = false;
+  /** The connection is gone: release instead of sending when a read under way ends. */
+  orphaned = false;
+  /** Block that is sent next, and how many of its bytes (header included) are out. */
+  next = 0;
+  sent = 0;
+  /** Byte offset in the piece of the block `next`. */
+  nextBegin = 0;
+
+  reset(piece: number, begin: number, offset: number): void {
+    this.piece = piece;
+    this.begin = begin;
+    this.offset = offset;
+    this.count = 0;
+    this.bytes = 0;
+    this.fd = -1;
+    this.ready = false;
+    this.orphaned = false;
+    this.next = 0;
+    this.sent = 0;
+    this.nextBegin = begin;
+  }
+}

@@ -1,0 +1,27 @@
+// Send mode `sendfile`: the header by writev with MSG_MORE, the payload by sendfile. Two system calls per block and no
+// copy in user space. Blocks that cross a file's edge go the way of `copy`.
+
+import type { Storage } from "../storage/storage.js";
+import type { BlockBatch } from "./block-batch.js";
+import type { BatchOwner, BlockSource } from "./block-source.js";
+
+export class SendfileSource implements BlockSource {
+  readonly name = "sendfile";
+  readonly #fallback: BlockSource;
+
+  constructor(fallback: BlockSource) {
+    this.#fallback = fallback;
+  }
+
+  load(batch: BlockBatch, storage: Storage, owner: BatchOwner): boolean {
+    if (!storage.locate(batch.offset, batch.bytes)) return this.#fallback.load(batch, storage, owner);
+    batch.fd = storage.located.fd;
+    batch.fileOffset = storage.located.fileOffset;
+    batch.ready = true;
+    return true;
+  }
+
+  sent(batch: BlockBatch, index: number): void {
+    this.#fallback.sent(batch, index);
+  }
+}

@@ -1,0 +1,19 @@
+// The transport of a connection that could not even be begun: no socket, nothing to send to.
+
+import type { PeerTransport } from "../peer/peer-connection.js";
+
+export class UnconnectedTransport implements PeerTransport {
+  writev(): number {
+    return 0;
+  }
+
+  sendfile(): number {
+    return 0;
+  }
+
+  wantWritable(): void {}
+
+  scheduleFlush(): void {}
+
+  close(): void {}
+}

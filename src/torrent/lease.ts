@@ -1,0 +1,16 @@
+// A block of the pool in the hands of the program that embeds us, until it gives it back.
+
+import type { SlotIndex } from "../ids.js";
+import type { Memory } from "../memory/memory.js";
+import type { BlockLease } from "../options.js";
+
+export function lendBlock(memory: Memory, slot: SlotIndex, piece: number, begin: number, length: number): BlockLease {
+  const address = memory.pool.addressOf(slot);
+  let held = true;
+  const release = (): void => {
+    if (!held) return;
+    held = false;
+    memory.pool.release(slot);
+  };
+  return { piece, begin, bytes: memory.bytes.subarray(address, address + length), release, [Symbol.dispose]: release };
+}

@@ -1,0 +1,29 @@
+// A connection as the public API shows it.
+
+import type { PeerConnection } from "../peer/peer-connection.js";
+import type { PeerInfo } from "../options.js";
+import { describePeerId } from "../wire/handshake.js";
+
+export function describePeer(peer: PeerConnection): PeerInfo {
+  const { receiver, pipeline } = peer;
+  return {
+    address: { host: peer.host, port: peer.port },
+    incoming: peer.incoming,
+    client: peer.clientName !== "" ? peer.clientName : peer.peerId === undefined ? "" : describePeerId(peer.peerId),
+    state: peer.state,
+    receiveMode: receiver.mode.name,
+    receiveModeNow: receiver.mode.now,
+    receiveModeReason: receiver.mode.reason,
+    amChoking: peer.amChoking,
+    amInterested: peer.amInterested,
+    peerChoking: peer.peerChoking,
+    peerInterested: peer.peerInterested,
+    snubbed: pipeline.snubbed,
+    requestsOutstanding: peer.expected.count,
+    requestsWanted: pipeline.target,
+    downloadRate: peer.downloadMeter.rate,
+    uploadRate: peer.uploadMeter.rate,
+    pieces: peer.pieceCountKnown,
+    counters: { ...peer.counters },
+  };
+}

@@ -1,0 +1,561 @@
+// Decides which blocks a peer is asked for. Pure logic: it knows no peer but through PickingPeer, and no clock.
+//
+//   1. a started piece that this peer is working on     ┐ those with the fewest blocks left to ask for first,
+//   2. a started piece that nobody is working on        ┘ blocks in ascending order
+//   3. a new piece, while so few are active that each fast peer may have one to itself
+//   4. a started piece that another peer is working on
+//   5. a new piece: the rarest that the peer has, any of the equally rare; the first four of a download at random
+//   6. end game: a block that others were asked for, once every missing block was
+//
+// Pieces to oneself arrive in order and are attributed to one peer; but each active piece holds blocks of the pool that
+// wait for their hash or for a long write. So steps 3 and 4 change places when as much is active as a pool can bear,
+// and from the start where pieces are large.
+//
+//   block:  free ──pick──▶ requested (1 … 3 requesters) ──blockReceived──▶ received ──▶ verified with its piece
+//            ▲ ◀────── last requestDropped ──┘ ◀──────────── pieceFailed ────┘
+//   piece:  startable (in its bucket of availability) ──▶ started (has a record of its blocks) ──▶ verified
+//
+// Always: a missing piece is startable or started, never both; free + requested + received = blocks of a started piece;
+// a piece is active while it has requested blocks, and requests always end, so a bound on active pieces cannot
+// block a download for good. Nothing is allocated per pick; records of started pieces are used again.
+
+import { assert } from "../assert.js";
+import { BLOCK_SIZE, MIB } from "../limits.js";
+import { PieceSet } from "../piece-set.js";
+import type { Layout } from "../storage/layout.js";
+
+/** Who is asked. Its identity says who is working on a piece. */
+export interface PickingPeer {
+  /** True if the block was asked of this peer already: end game must not ask it twice. */
+  hasRequested(piece: number, block: number): boolean;
+}
+
+/** Pieces that may be picked. Where it can be iterated (a Set of allowed fast pieces), that is done. */
+export interface PieceFilter {
+  has(piece: number): boolean;
+  [Symbol.iterator]?(): Iterator<number>;
+}
+
+export type PickerLayout = Pick<Layout, "pieceCount" | "pieceLength" | "totalLength" | "blocksInPiece" | "pieceLengthOf">;
+
+export interface PickerOptions {
+  /** From 0 to below 1. */
+  readonly random?: () => number;
+  /** Pieces that may have requests outstanding at one time; all peers together. */
+  readonly activePiecesMax?: number;
+}
+
+const FREE = 0;
+const RECEIVED = 255;
+/** Peers that one block may be asked of in the end game. */
+export const REQUESTERS_MAX = 3;
+/** Blocks that one pick takes from others in the end game: few, because most of them are on their way already. */
+export const END_GAME_PICKS_MAX = 8;
+/** Verified pieces from which on the rarest is chosen: before, having anything to give counts more. */
+export const RANDOM_PIECES = 4;
+
+/** Pieces longer than this are shared between peers from the start. */
+const SOLO_PIECE_LENGTH_MAX = 4 * MIB;
+/** Active pieces of this many bytes together are not shared: half of a pool of the default size. */
+const SOLO_BYTES = 16 * MIB;
+const ACTIVE_BYTES = 256 * MIB;
+const ACTIVE_PIECES_MIN = 64;
+
+/** Bounds on the work of one choice: pieces looked at in rarest-first order, and in a sample of what the peer has. */
+const WALK_MAX = 256;
+const SAMPLE_LOOKS_MAX = 4096;
+const SAMPLE_CANDIDATES = 64;
+
+/** The blocks of a piece that was started and is not verified. */
+class StartedPiece {
+  piece = -1;
+  blockCount = 0;
+  /** Per block: FREE, the number of requesters, or RECEIVED. */
+  readonly states: Uint8Array;
+  free = 0;
+  requested = 0;
+  received = 0;
+  /** No block below this one is free. */
+  firstFree = 0;
+  /** The peer that was last asked for a block of it, while any is requested. */
+  owner: PickingPeer | undefined;
+  /** Its index among the pieces with free blocks, or −1. */
+  openAt = -1;
+
+  constructor(blocksMax: number) {
+    this.states = new Uint8Array(blocksMax);
+  }
+}
+
+export class Picker {
+  /** Verified pieces. */
+  readonly have: PieceSet;
+  readonly #layout: PickerLayout;
+  readonly #random: () => number;
+  readonly #activeMax: number;
+  readonly #soloMax: number;
+  readonly #blocksMax: number;
+
+  readonly #missing: PieceSet;
+  readonly #startable: PieceSet;
+  /** Startable pieces by how many peers have them, seeds not counted; and where each stands in its bucket. */
+  readonly #buckets: number[][] = [];
+  readonly #placeInBucket: Int32Array;
+  readonly #counts: Int32Array;
+  /**
+   * Peers that have everything raise all counts alike, so they are counted here. A peer that came with a part and
+   * left with everything makes this one too few and all of #counts one too many: the sum is right.
+   */
+  #seeds = 0;
+
+  /** In the order they were started. */
+  readonly #started = new Map<number, StartedPiece>();
+  /** Started pieces with free blocks. */
+  readonly #open: StartedPiece[] = [];
+  readonly #spare: StartedPiece[] = [];
+  #activeCount = 0;
+
+  #blocksMissing: number;
+  #blocksFree: number;
+  #bytesMissing: number;
+
+  constructor(layout: PickerLayout, options: PickerOptions = {}) {
+    const { pieceCount, pieceLength } = layout;
+    this.#layout = layout;
+    this.#random = options.random ?? Math.random;
+    this.#activeMax = options.activePiecesMax ?? Math.max(ACTIVE_PIECES_MIN, Math.ceil(ACTIVE_BYTES / pieceLength));
+    assert(this.#activeMax >= 1, "at least one piece may be active");
+    this.#soloMax = pieceLength > SOLO_PIECE_LENGTH_MAX ? 0 : Math.min(this.#activeMax, Math.floor(SOLO_BYTES / pieceLength));
+    this.#blocksMax = Math.ceil(pieceLength / BLOCK_SIZE);
+    this.have = new PieceSet(pieceCount);
+    this.#missing = new PieceSet(pieceCount);
+    this.#missing.fill();
+    this.#startable = new PieceSet(pieceCount);
+    this.#startable.fill();
+    this.#counts = new Int32Array(pieceCount);
+    this.#placeInBucket = new Int32Array(pieceCount);
+    const rarest: number[] = [];
+    let blocks = 0;
+    for (let piece = 0; piece < pieceCount; piece++) {
+      this.#placeInBucket[piece] = piece;
+      rarest.push(piece);
+      blocks += layout.blocksInPiece(piece);
+    }
+    this.#buckets.push(rarest);
+    this.#blocksMissing = blocks;
+    this.#blocksFree = blocks;
+    this.#bytesMissing = layout.totalLength;
+  }
+
+  /** Blocks that have not been received. */
+  get blocksMissing(): number {
+    return this.#blocksMissing;
+  }
+
+  /** Bytes of pieces that are not verified. */
+  get bytesMissing(): number {
+    return this.#bytesMissing;
+  }
+
+  /** True once all pieces are verified. */
+  get isComplete(): boolean {
+    return this.have.isFull;
+  }
+
+  /** True while something is missing and all of it was asked for. */
+  get inEndGame(): boolean {
+    return this.#blocksFree === 0 && this.#blocksMissing > 0;
+  }
+
+  /** Pieces with requests outstanding. */
+  get activeCount(): number {
+    return this.#activeCount;
+  }
+
+  /** Pieces that were started and are not verified. */
+  get startedCount(): number {
+    return this.#started.size;
+  }
+
+  // ── what peers have ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Peers that are known to have the piece. */
+  availability(piece: number): number {
+    return this.#counts[piece]! + this.#seeds;
+  }
+
+  peerAdded(pieces: PieceSet): void {
+    if (pieces.isFull) this.#seeds++;
+    else this.#countPieces(pieces, 1);
+  }
+
+  /** `pieces` as they are now: those of peerAdded() and of each peerHas() since. */
+  peerRemoved(pieces: PieceSet): void {
+    if (pieces.isFull) this.#seeds--;
+    else this.#countPieces(pieces, -1);
+  }
+
+  peerHas(piece: number): void {
+    this.#count(piece, 1);
+  }
+
+  /** True if something in `pieces` is missing here. */
+  isInteresting(pieces: PieceSet): boolean {
+    return pieces.nextCommon(this.#missing, 0) >= 0;
+  }
+
+  // ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Writes up to `count` pairs (piece, block) to ask `peer` for into `out`, and counts it as one requester more of
+   * each. Returns how many. `pieces` are the peer's; `allowed` narrows them further.
+   */
+  pick(pieces: PieceSet, count: number, out: Int32Array, peer: PickingPeer, allowed?: PieceFilter): number {
+    assert(2 * count <= out.length, "the picked blocks fit");
+    let got = 0;
+    while (got < count && this.#blocksFree > 0) {
+      const started = this.#choosePiece(pieces, peer, allowed);
+      if (started === undefined) break;
+      got += this.#takeFree(started, count - got, out, got);
+      started.owner = peer;
+    }
+    if (got > 0 || !this.inEndGame) return got;
+    return this.#takeRequested(pieces, Math.min(count, END_GAME_PICKS_MAX), out, peer, allowed);
+  }
+
+  /** A peer that was asked for the block will not bring it. Without effect on a block that came meanwhile. */
+  requestDropped(piece: number, block: number): void {
+    const started = this.#started.get(piece);
+    if (started === undefined) return;
+    const requesters = started.states[block]!;
+    if (requesters === FREE || requesters === RECEIVED) return;
+    started.states[block] = requesters - 1;
+    if (requesters > 1) return;
+    started.free++;
+    this.#blocksFree++;
+    if (block < started.firstFree) started.firstFree = block;
+    if (started.openAt < 0) started.openAt = this.#open.push(started) - 1;
+    this.#oneRequestedLess(started);
+    if (started.requested === 0 && started.received === 0) {
+      this.#forget(started);
+      this.#makeStartable(piece);
+    }
+  }
+
+  /** Peers that were asked for the block and have not answered; 0 once it is received. */
+  requesters(piece: number, block: number): number {
+    const state = this.#started.get(piece)?.states[block] ?? FREE;
+    return state === RECEIVED ? 0 : state;
+  }
+
+  isSoleRequester(piece: number, block: number): boolean {
+    return this.requesters(piece, block) === 1;
+  }
+
+  /** True if the block is not received and its piece not verified, whether or not anybody was asked for it. */
+  wantsBlock(piece: number, block: number): boolean {
+    return !this.have.has(piece) && this.#started.get(piece)?.states[block] !== RECEIVED;
+  }
+
+  /** The block is here; who else was asked for it is forgotten. False: it was here already. */
+  blockReceived(piece: number, block: number): boolean {
+    if (this.have.has(piece)) return false;
+    const started = this.#started.get(piece) ?? this.#start(piece);
+    const state = started.states[block]!;
+    if (state === RECEIVED) return false;
+    started.states[block] = RECEIVED;
+    started.received++;
+    this.#blocksMissing--;
+    if (state === FREE) this.#oneFreeLess(started);
+    else this.#oneRequestedLess(started);
+    return true;
+  }
+
+  // ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** True if all blocks of the piece are here and it is neither verified nor failed yet. */
+  isPieceReceived(piece: number): boolean {
+    const started = this.#started.get(piece);
+    return started !== undefined && started.received === started.blockCount;
+  }
+
+  /** The piece, of which all blocks were received, is right. */
+  pieceVerified(piece: number): void {
+    const started = this.#takeReceived(piece);
+    this.#forget(started);
+    this.#have(piece);
+  }
+
+  /** The piece, of which all blocks were received, is wrong: all of them are wanted again. */
+  pieceFailed(piece: number): void {
+    const started = this.#takeReceived(piece);
+    this.#blocksMissing += started.blockCount;
+    this.#blocksFree += started.blockCount;
+    this.#forget(started);
+    this.#makeStartable(piece);
+  }
+
+  /** The piece was found on disk before anything of it was asked for. */
+  markHave(piece: number): void {
+    if (this.have.has(piece)) return;
+    assert(this.#startable.has(piece), "a piece that is found was not started");
+    const blocks = this.#layout.blocksInPiece(piece);
+    this.#removeStartable(piece);
+    this.#blocksMissing -= blocks;
+    this.#blocksFree -= blocks;
+    this.#have(piece);
+  }
+
+  // ── choosing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A started piece with a free block that the peer may be asked for; starts one if that is better. */
+  #choosePiece(pieces: PieceSet, peer: PickingPeer, allowed: PieceFilter | undefined): StartedPiece | undefined {
+    let best: StartedPiece | undefined;
+    let bestRank = 3;
+    for (let index = 0; index < this.#open.length; index++) {
+      const started = this.#open[index]!;
+      const rank = started.owner === peer ? 0 : started.requested === 0 ? 1 : 2;
+      if (rank > bestRank || (rank === bestRank && !isBefore(started, best!, this.#counts))) continue;
+      if (!pieces.has(started.piece)) continue;
+      if (allowed !== undefined && !allowed.has(started.piece)) continue;
+      best = started;
+      bestRank = rank;
+    }
+    if (bestRank < 2) return best;
+    if (this.#activeCount >= (best === undefined ? this.#activeMax : this.#soloMax)) return best;
+    const piece = this.#chooseStartable(pieces, allowed);
+    return piece < 0 ? best : this.#start(piece);
+  }
+
+  #chooseStartable(pieces: PieceSet, allowed: PieceFilter | undefined): number {
+    if (this.#startable.count === 0) return -1;
+    if (allowed?.[Symbol.iterator] !== undefined) return this.#rarestOf(allowed as Iterable<number>, pieces);
+    if (this.have.count < RANDOM_PIECES) return this.#sample(pieces, allowed, 1);
+    const piece = this.#walk(pieces, allowed);
+    return piece < 0 ? this.#sample(pieces, allowed, SAMPLE_CANDIDATES) : piece;
+  }
+
+  /**
+   * The rarest piece, any of the equally rare, or −1 after WALK_MAX pieces that the peer has not. Found at once where
+   * the peer has most pieces.
+   */
+  #walk(pieces: PieceSet, allowed: PieceFilter | undefined): number {
+    let left = WALK_MAX;
+    // What only seeds have, other peers have not.
+    for (let count = pieces.isFull ? 0 : 1; count < this.#buckets.length; count++) {
+      const bucket = this.#buckets[count]!;
+      if (bucket.length === 0) continue;
+      let at = this.#randomBelow(bucket.length);
+      for (let step = 0; step < bucket.length; step++) {
+        const piece = bucket[at]!;
+        if (pieces.has(piece) && (allowed === undefined || allowed.has(piece))) return piece;
+        if (--left === 0) return -1;
+        at = at + 1 === bucket.length ? 0 : at + 1;
+      }
+    }
+    return -1;
+  }
+
+  /**
+   * The rarest of up to `candidates` pieces that the peer has, from a random place on; −1 if there are none. What the
+   * peer has is found by its bits, so that peers with few pieces cost little. Exact where candidates are few.
+   */
+  #sample(pieces: PieceSet, allowed: PieceFilter | undefined, candidates: number): number {
+    const begin = this.#randomBelow(this.#layout.pieceCount);
+    let best = -1;
+    let found = 0;
+    let wrapped = false;
+    let at = begin;
+    for (let look = 0; look < SAMPLE_LOOKS_MAX && found < candidates; ) {
+      const piece = pieces.nextCommon(this.#startable, at);
+      if (piece < 0 || (wrapped && piece >= begin)) {
+        if (wrapped) break;
+        wrapped = true;
+        at = 0;
+        continue;
+      }
+      at = piece + 1;
+      look++;
+      if (allowed !== undefined && !allowed.has(piece)) continue;
+      found++;
+      if (best < 0 || this.#counts[piece]! < this.#counts[best]!) best = piece;
+    }
+    return best;
+  }
+
+  #rarestOf(candidates: Iterable<number>, pieces: PieceSet): number {
+    let best = -1;
+    for (const piece of candidates) {
+      if (!pieces.has(piece) || !this.#startable.has(piece)) continue;
+      if (best < 0 || this.#counts[piece]! < this.#counts[best]!) best = piece;
+    }
+    return best;
+  }
+
+  /** Takes up to `count` free blocks of the piece, in ascending order; writes them behind the first `at` pairs. */
+  #takeFree(started: StartedPiece, count: number, out: Int32Array, at: number): number {
+    const { states, piece } = started;
+    const take = Math.min(count, started.free);
+    if (started.requested === 0) this.#activeCount++;
+    let block = started.firstFree;
+    for (let taken = 0; taken < take; block++) {
+      if (states[block] !== FREE) continue;
+      states[block] = 1;
+      out[2 * (at + taken)] = piece;
+      out[2 * (at + taken) + 1] = block;
+      taken++;
+    }
+    started.firstFree = block;
+    started.free -= take;
+    started.requested += take;
+    this.#blocksFree -= take;
+    if (started.free === 0) this.#close(started);
+    return take;
+  }
+
+  /** End game: blocks that others were asked for, those with the fewest requesters and of the oldest pieces first. */
+  #takeRequested(
+    pieces: PieceSet,
+    count: number,
+    out: Int32Array,
+    peer: PickingPeer,
+    allowed: PieceFilter | undefined,
+  ): number {
+    let got = 0;
+    for (let requesters = 1; requesters < REQUESTERS_MAX; requesters++) {
+      for (const started of this.#started.values()) {
+        const { piece, states } = started;
+        if (started.requested === 0 || !pieces.has(piece) || (allowed !== undefined && !allowed.has(piece))) continue;
+        for (let block = 0; block < started.blockCount; block++) {
+          if (states[block] !== requesters || peer.hasRequested(piece, block)) continue;
+          if (wasPicked(out, got, piece, block)) continue;
+          states[block] = requesters + 1;
+          out[2 * got] = piece;
+          out[2 * got + 1] = block;
+          if (++got === count) return got;
+        }
+      }
+    }
+    return got;
+  }
+
+  // ── records ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #start(piece: number): StartedPiece {
+    this.#removeStartable(piece);
+    const started = this.#spare.pop() ?? new StartedPiece(this.#blocksMax);
+    const blockCount = this.#layout.blocksInPiece(piece);
+    started.piece = piece;
+    started.blockCount = blockCount;
+    started.states.fill(FREE, 0, blockCount);
+    started.free = blockCount;
+    started.requested = 0;
+    started.received = 0;
+    started.firstFree = 0;
+    started.openAt = this.#open.push(started) - 1;
+    this.#started.set(piece, started);
+    return started;
+  }
+
+  /** Gives the record of a piece without requests back. */
+  #forget(started: StartedPiece): void {
+    assert(started.requested === 0, "a piece with requests is not forgotten");
+    this.#close(started);
+    this.#started.delete(started.piece);
+    started.owner = undefined;
+    this.#spare.push(started);
+  }
+
+  /** Takes the piece off the list of those with free blocks. */
+  #close(started: StartedPiece): void {
+    if (started.openAt < 0) return;
+    const last = this.#open.pop()!;
+    if (last !== started) {
+      this.#open[started.openAt] = last;
+      last.openAt = started.openAt;
+    }
+    started.openAt = -1;
+  }
+
+  #oneFreeLess(started: StartedPiece): void {
+    this.#blocksFree--;
+    started.free--;
+    if (started.free === 0) this.#close(started);
+  }
+
+  #oneRequestedLess(started: StartedPiece): void {
+    started.requested--;
+    if (started.requested > 0) return;
+    started.owner = undefined;
+    this.#activeCount--;
+  }
+
+  #takeReceived(piece: number): StartedPiece {
+    const started = this.#started.get(piece);
+    assert(started !== undefined && started.received === started.blockCount, "a piece is judged once all of it came");
+    return started;
+  }
+
+  #have(piece: number): void {
+    this.have.add(piece);
+    this.#missing.delete(piece);
+    this.#bytesMissing -= this.#layout.pieceLengthOf(piece);
+  }
+
+  // ── availability ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  #countPieces(pieces: PieceSet, by: 1 | -1): void {
+    for (let piece = pieces.nextCommon(pieces, 0); piece >= 0; piece = pieces.nextCommon(pieces, piece + 1)) {
+      this.#count(piece, by);
+    }
+  }
+
+  #count(piece: number, by: 1 | -1): void {
+    const startable = this.#startable.has(piece);
+    if (startable) this.#leaveBucket(piece);
+    this.#counts[piece] = this.#counts[piece]! + by;
+    assert(this.#counts[piece]! >= 0, "a peer takes back no more than it announced");
+    if (startable) this.#enterBucket(piece);
+  }
+
+  #makeStartable(piece: number): void {
+    this.#startable.add(piece);
+    this.#enterBucket(piece);
+  }
+
+  #removeStartable(piece: number): void {
+    this.#startable.delete(piece);
+    this.#leaveBucket(piece);
+  }
+
+  #enterBucket(piece: number): void {
+    const count = this.#counts[piece]!;
+    while (this.#buckets.length <= count) this.#buckets.push([]);
+    this.#placeInBucket[piece] = this.#buckets[count]!.push(piece) - 1;
+  }
+
+  #leaveBucket(piece: number): void {
+    const bucket = this.#buckets[this.#counts[piece]!]!;
+    const last = bucket.pop()!;
+    if (last === piece) return;
+    const place = this.#placeInBucket[piece]!;
+    bucket[place] = last;
+    this.#placeInBucket[last] = place;
+  }
+
+  #randomBelow(bound: number): number {
+    return Math.floor(this.#random() * bound);
+  }
+}
+
+/** Of two started pieces, the one with fewer blocks left to ask for, or else the rarer. */
+function isBefore(a: StartedPiece, b: StartedPiece, counts: Int32Array): boolean {
+  return a.free === b.free ? counts[a.piece]! < counts[b.piece]! : a.free < b.free;
+}
+
+function wasPicked(out: Int32Array, count: number, piece: number, block: number): boolean {
+  for (let index = 0; index < count; index++) {
+    if (out[2 * index] === piece && out[2 * index + 1] === block) return true;
+  }
+  return false;
+}
