@@ -36,7 +36,10 @@ export interface PieceFilter {
   [Symbol.iterator]?(): Iterator<number>;
 }
 
-export type PickerLayout = Pick<Layout, "pieceCount" | "pieceLength" | "totalLength" | "blocksInPiece" | "pieceLengthOf">;
+export type PickerLayout = Pick<
+  Layout,
+  "pieceCount" | "pieceLength" | "totalLength" | "blocksInPiece" | "pieceLengthOf"
+>;
 
 export interface PickerOptions {
   /** From 0 to below 1. */
@@ -123,9 +126,13 @@ export class Picker {
     const { pieceCount, pieceLength } = layout;
     this.#layout = layout;
     this.#random = options.random ?? Math.random;
-    this.#activeMax = options.activePiecesMax ?? Math.max(ACTIVE_PIECES_MIN, Math.ceil(ACTIVE_BYTES / pieceLength));
+    this.#activeMax =
+      options.activePiecesMax ?? Math.max(ACTIVE_PIECES_MIN, Math.ceil(ACTIVE_BYTES / pieceLength));
     assert(this.#activeMax >= 1, "at least one piece may be active");
-    this.#soloMax = pieceLength > SOLO_PIECE_LENGTH_MAX ? 0 : Math.min(this.#activeMax, Math.floor(SOLO_BYTES / pieceLength));
+    this.#soloMax =
+      pieceLength > SOLO_PIECE_LENGTH_MAX
+        ? 0
+        : Math.min(this.#activeMax, Math.floor(SOLO_BYTES / pieceLength));
     this.#blocksMax = Math.ceil(pieceLength / BLOCK_SIZE);
     this.have = new PieceSet(pieceCount);
     this.#missing = new PieceSet(pieceCount);
@@ -197,6 +204,18 @@ export class Picker {
 
   peerHas(piece: number): void {
     this.#count(piece, 1);
+  }
+
+  /** A peer does not have, or does not serve, a piece that it announced: takes it out of `pieces` too. */
+  peerLacks(pieces: PieceSet, piece: number): void {
+    const wasSeed = pieces.isFull;
+    if (!pieces.delete(piece)) return;
+    if (wasSeed) {
+      this.#seeds--;
+      this.#countPieces(pieces, 1);
+    } else {
+      this.#count(piece, -1);
+    }
   }
 
   /** True if something in `pieces` is missing here. */
@@ -309,7 +328,11 @@ export class Picker {
   // ── choosing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** A started piece with a free block that the peer may be asked for; starts one if that is better. */
-  #choosePiece(pieces: PieceSet, peer: PickingPeer, allowed: PieceFilter | undefined): StartedPiece | undefined {
+  #choosePiece(
+    pieces: PieceSet,
+    peer: PickingPeer,
+    allowed: PieceFilter | undefined,
+  ): StartedPiece | undefined {
     let best: StartedPiece | undefined;
     let bestRank = 3;
     for (let index = 0; index < this.#open.length; index++) {
@@ -425,7 +448,8 @@ export class Picker {
     for (let requesters = 1; requesters < REQUESTERS_MAX; requesters++) {
       for (const started of this.#started.values()) {
         const { piece, states } = started;
-        if (started.requested === 0 || !pieces.has(piece) || (allowed !== undefined && !allowed.has(piece))) continue;
+        if (started.requested === 0 || !pieces.has(piece) || (allowed !== undefined && !allowed.has(piece)))
+          continue;
         for (let block = 0; block < started.blockCount; block++) {
           if (states[block] !== requesters || peer.hasRequested(piece, block)) continue;
           if (wasPicked(out, got, piece, block)) continue;
@@ -492,7 +516,10 @@ export class Picker {
 
   #takeReceived(piece: number): StartedPiece {
     const started = this.#started.get(piece);
-    assert(started !== undefined && started.received === started.blockCount, "a piece is judged once all of it came");
+    assert(
+      started !== undefined && started.received === started.blockCount,
+      "a piece is judged once all of it came",
+    );
     return started;
   }
 

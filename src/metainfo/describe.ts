@@ -1,0 +1,40 @@
+// A Metainfo as plain values, for people and for JSON.
+
+import type { Metainfo } from "./types.js";
+
+export interface MetainfoDescription {
+  name: string;
+  infoHash: string;
+  totalLength: number;
+  pieceLength: number;
+  pieceCount: number;
+  private: boolean;
+  announce: readonly (readonly string[])[];
+  comment: string | null;
+  createdBy: string | null;
+  /** ISO 8601. */
+  created: string | null;
+  files: { path: string; length: number; padding: boolean }[];
+}
+
+export function describeMetainfo(metainfo: Metainfo): MetainfoDescription {
+  return {
+    name: metainfo.name,
+    infoHash: metainfo.infoHashHex,
+    totalLength: metainfo.totalLength,
+    pieceLength: metainfo.pieceLength,
+    pieceCount: metainfo.pieces.length / 20,
+    private: metainfo.private,
+    announce: metainfo.announce,
+    comment: metainfo.comment ?? null,
+    createdBy: metainfo.createdBy ?? null,
+    created: isoDate(metainfo.creationDate),
+    files: metainfo.files.map(({ path, length, padding }) => ({ path: path.join("/"), length, padding })),
+  };
+}
+
+function isoDate(seconds: number | undefined): string | null {
+  if (seconds === undefined) return null;
+  const date = new Date(1000 * seconds);
+  return Number.isNaN(date.getTime()) ? null : date.toISOString();
+}

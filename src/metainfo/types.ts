@@ -1,0 +1,32 @@
+// What a torrent file says, checked.
+
+export interface MetainfoFile {
+  /** Components below the download folder, the torrent's name first; each is safe to join. */
+  readonly path: readonly string[];
+  readonly length: number;
+  /** Byte offset in the torrent. */
+  readonly offset: number;
+  /** BEP 47: there to align the next file with a piece; never stored, reads as zeros. */
+  readonly padding: boolean;
+}
+
+export interface Metainfo {
+  /** SHA-1 of the info dictionary as it stands in the file: 20 bytes. */
+  readonly infoHash: Uint8Array;
+  readonly infoHashHex: string;
+  readonly name: string;
+  readonly pieceLength: number;
+  /** SHA-1 digests of the pieces, one after the other: 20 × n bytes. */
+  readonly pieces: Uint8Array;
+  readonly totalLength: number;
+  readonly files: readonly MetainfoFile[];
+  readonly isSingleFile: boolean;
+  /** Tiers of tracker addresses (BEP 12). */
+  readonly announce: readonly (readonly string[])[];
+  /** BEP 27. */
+  readonly private: boolean;
+  readonly comment?: string;
+  readonly createdBy?: string;
+  /** Seconds since 1970. */
+  readonly creationDate?: number;
+}

@@ -1,0 +1,148 @@
+// Decides which peers are served. Pure logic: the time and the dice are handed in, and nobody is choked from here.
+//
+//   downloading   reciprocal slots: to those that send us most. The rest, at least one: optimistic, each for 30 s,
+//                 drawn among the others, newcomers thrice as likely (BEP 3)
+//   seeding       round robin: who was served longest ago comes first; a turn ends with the quota, but not before
+//                 20 s, and after 60 s anyway
+//
+// Always: no more than `slots` are chosen, all of them interested; a slot stays empty only if nobody may have it.
+
+export interface ChokerPeer {
+  readonly id: number;
+  readonly interested: boolean;
+  /** Bytes per second, from the peer to us and from us to the peer. */
+  readonly downloadRate: number;
+  readonly uploadRate: number;
+  readonly isSeedOrUploadOnly: boolean;
+  /** Undefined while it is choked. */
+  readonly unchokedSinceMs: number | undefined;
+  /** It was asked for blocks and sent none for too long. */
+  readonly snubbed: boolean;
+  readonly sentSinceUnchokeBytes: number;
+}
+
+export interface ChokerOptions {
+  readonly slots: number;
+  /** From 0 to below 1. */
+  readonly random?: () => number;
+  /** What one turn of the round robin sends, in bytes. */
+  readonly quotaBytes?: number;
+}
+
+export const OPTIMISTIC_MS = 30_000;
+export const TURN_MS_MIN = 20_000;
+export const TURN_MS_MAX = 60_000;
+export const QUOTA_BYTES_DEFAULT = 16 * 1024 * 1024;
+const NEWCOMER_WEIGHT = 3;
+const NEVER = Number.NEGATIVE_INFINITY;
+
+/** Where a peer stands in the round robin. Lower goes first. */
+const Turn = { running: 0, waiting: 1, over: 2 } as const;
+type Turn = (typeof Turn)[keyof typeof Turn];
+
+export class Choker {
+  readonly #slots: number;
+  readonly #random: () => number;
+  readonly #quotaBytes: number;
+  /** Of the peers of the last round: when each was last chosen. */
+  #servedAtMs = new Map<number, number>();
+  /** Peers with an optimistic slot, and since when, oldest first. */
+  readonly #optimistic = new Map<number, number>();
+
+  constructor(options: ChokerOptions) {
+    this.#slots = options.slots;
+    this.#random = options.random ?? Math.random;
+    this.#quotaBytes = options.quotaBytes ?? QUOTA_BYTES_DEFAULT;
+  }
+
+  /** The ids of the peers to be served from now on. May be called at any time: what is not due is not changed. */
+  choose(
+    peers: readonly ChokerPeer[],
+    now: { readonly nowMs: number; readonly seeding: boolean },
+  ): Set<number> {
+    const candidates = peers.filter((peer) => peer.interested && !peer.isSeedOrUploadOnly);
+    const chosen = now.seeding
+      ? this.#chooseInTurn(candidates, now.nowMs)
+      : this.#chooseInReturn(candidates, now.nowMs);
+    const servedAtMs = new Map<number, number>();
+    for (const { id } of peers) servedAtMs.set(id, chosen.has(id) ? now.nowMs : this.#lastServedMs(id));
+    this.#servedAtMs = servedAtMs;
+    return chosen;
+  }
+
+  /** Peers that hold an optimistic slot. */
+  get optimisticIds(): readonly number[] {
+    return [...this.#optimistic.keys()];
+  }
+
+  #lastServedMs(id: number): number {
+    return this.#servedAtMs.get(id) ?? NEVER;
+  }
+
+  #chooseInReturn(candidates: readonly ChokerPeer[], nowMs: number): Set<number> {
+    const giving = candidates.filter((peer) => !peer.snubbed && peer.downloadRate > 0);
+    giving.sort((a, b) => b.downloadRate - a.downloadRate || a.id - b.id);
+    const chosen = new Set(giving.slice(0, Math.max(1, this.#slots - 1)).map(({ id }) => id));
+    const rest = candidates.filter(({ id }) => !chosen.has(id));
+    for (const id of this.#chooseOptimistic(rest, this.#slots - chosen.size, nowMs)) chosen.add(id);
+    return chosen;
+  }
+
+  /** Keeps those whose 30 s are not over, and draws the others. */
+  #chooseOptimistic(candidates: readonly ChokerPeer[], slots: number, nowMs: number): Iterable<number> {
+    const ids = new Set(candidates.map(({ id }) => id));
+    const expired: number[] = [];
+    for (const [id, sinceMs] of this.#optimistic) {
+      const over = nowMs - sinceMs >= OPTIMISTIC_MS;
+      if (over && ids.has(id)) expired.push(id);
+      if (over || !ids.has(id)) this.#optimistic.delete(id);
+    }
+    // With fewer slots than before, those stay that had least time to give something in return.
+    for (const id of this.#optimistic.keys()) {
+      if (this.#optimistic.size <= slots) break;
+      this.#optimistic.delete(id);
+    }
+    const others = candidates.filter(({ id }) => !this.#optimistic.has(id) && !expired.includes(id));
+    while (this.#optimistic.size < slots && others.length > 0) {
+      const drawn = others.splice(this.#draw(others), 1)[0]!;
+      this.#optimistic.set(drawn.id, nowMs);
+    }
+    // Nobody else wants the slot: it stays where it was.
+    while (this.#optimistic.size < slots && expired.length > 0) this.#optimistic.set(expired.shift()!, nowMs);
+    return this.#optimistic.keys();
+  }
+
+  /** Index of one of the candidates: by lot, newcomers with three tickets. */
+  #draw(candidates: readonly ChokerPeer[]): number {
+    const tickets = candidates.map(({ id }) => (this.#lastServedMs(id) === NEVER ? NEWCOMER_WEIGHT : 1));
+    let ticket = this.#random() * tickets.reduce((sum, each) => sum + each, 0);
+    const index = tickets.findIndex((each) => (ticket -= each) < 0);
+    return index < 0 ? candidates.length - 1 : index;
+  }
+
+  #chooseInTurn(candidates: readonly ChokerPeer[], nowMs: number): Set<number> {
+    this.#optimistic.clear();
+    const queue = candidates.map((peer) => ({
+      peer,
+      turn: this.#turnOf(peer, nowMs),
+      served: this.#lastServedMs(peer.id),
+    }));
+    queue.sort((a, b) => {
+      if (a.turn !== b.turn) return a.turn - b.turn;
+      if (a.turn === Turn.waiting && a.served !== b.served) return a.served - b.served;
+      if (a.turn !== Turn.waiting && a.peer.uploadRate !== b.peer.uploadRate)
+        return b.peer.uploadRate - a.peer.uploadRate;
+      return a.peer.id - b.peer.id;
+    });
+    return new Set(queue.slice(0, this.#slots).map(({ peer }) => peer.id));
+  }
+
+  #turnOf(peer: ChokerPeer, nowMs: number): Turn {
+    if (peer.unchokedSinceMs === undefined) return Turn.waiting;
+    const elapsedMs = nowMs - peer.unchokedSinceMs;
+    if (elapsedMs >= TURN_MS_MAX) return Turn.over;
+    if (elapsedMs < TURN_MS_MIN) return Turn.running;
+    // A peer that takes nothing holds the slot for nothing.
+    return peer.sentSinceUnchokeBytes >= this.#quotaBytes || peer.uploadRate === 0 ? Turn.over : Turn.running;
+  }
+}
