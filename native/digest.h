@@ -1,7 +1,8 @@
 // Digests over scattered memory: the one place that knows how they are computed, so that faster ways can take its
-// place. Today: OpenSSL's, which Node carries.
+// place. Today: OpenSSL's, which Node carries and exports.
 //
-// Always: one digest is used by one thread at a time; the caller sees to it.
+// Always: one digest is used by one thread at a time; the caller sees to it. Bytes are fed between start() and finish()
+// only; a digest used out of that order answers false and harms nothing.
 #pragma once
 
 #include <openssl/evp.h>
@@ -11,14 +12,12 @@
 
 namespace scatterwire {
 
-constexpr size_t kDigestBytesMax = 32;
-
 enum class DigestAlgorithm { kSha1, kSha256 };
 
 class Digest {
  public:
   explicit Digest(DigestAlgorithm algorithm);
-  // False if OpenSSL refuses (out of memory, or an algorithm that is switched off).
+  // All three: false if OpenSSL refuses (no memory, an algorithm switched off), or if the order is wrong.
   bool start();
   bool update(const void* data, size_t length);
   // Writes size() bytes.
@@ -32,6 +31,8 @@ class Digest {
   const EVP_MD* algorithm_;
   size_t size_;
   std::unique_ptr<EVP_MD_CTX, Free> context_;
+  // OpenSSL 3.0 calls a null pointer when a context that was not started is fed.
+  bool started_ = false;
 };
 
 }  // namespace scatterwire

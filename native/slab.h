@@ -1,7 +1,8 @@
-// The slab: one page-aligned region of memory, given to TypeScript once as one Uint8Array.
+// Memory that native code and TypeScript share: the slab that blocks live in, and the tables of plans, ready sockets
+// and jobs. It is handed to TypeScript once, as views of one ArrayBuffer.
 //
-// Always: the memory lives as long as the last of those who use it: the array in JavaScript, the engine, and jobs on
-// the thread pool, in whatever order they go.
+// Always: the memory begins at a page, reads as zeros at first, and lives as long as the last of those who use it: the
+// array in JavaScript, the engine, and jobs on the thread pool, in whatever order they go.
 #pragma once
 
 #include <napi.h>
@@ -11,17 +12,25 @@
 
 namespace scatterwire {
 
-class SlabMemory {
+// What O_DIRECT asks for, and PAGE_SIZE of limits.ts. The machine's own pages may be larger.
+constexpr size_t kPageBytes = 4096;
+// Larger ones are refused by the ArrayBuffers of Node 20, and by a path in it that frees the memory a second time.
+constexpr size_t kSlabBytesMax = (size_t{1} << 32) - (size_t{1} << 20);
+
+class SharedMemory {
  public:
-  // nullptr when the memory cannot be had.
-  static std::shared_ptr<SlabMemory> create(size_t size);
-  SlabMemory(char* data, size_t size, bool mapped) : data_(data), size_(size), mapped_(mapped) {}
-  ~SlabMemory();
-  SlabMemory(const SlabMemory&) = delete;
-  SlabMemory& operator=(const SlabMemory&) = delete;
+  // Takes memory that is ours (`mapped`) or that belongs to an ArrayBuffer somebody else keeps alive.
+  SharedMemory(char* data, size_t size, bool mapped) : data_(data), size_(size), mapped_(mapped) {}
+  ~SharedMemory();
+  SharedMemory(const SharedMemory&) = delete;
+  SharedMemory& operator=(const SharedMemory&) = delete;
 
   char* data() const { return data_; }
   size_t size() const { return size_; }
+  // True if the memory is ours, so that nothing JavaScript does with its ArrayBuffer can take it away.
+  bool mapped() const { return mapped_; }
+  // Gives the pages back to the system while arrays may still show them; they read as zeros then.
+  void discard();
 
  private:
   char* data_;
@@ -29,12 +38,15 @@ class SlabMemory {
   bool mapped_;
 };
 
-struct Slab {
-  std::shared_ptr<SlabMemory> memory;
-  Napi::Uint8Array array;
+// A piece of shared memory and the ArrayBuffer that shows it: byte 0 of the memory is byte `offset` of the buffer.
+struct SharedBuffer {
+  std::shared_ptr<SharedMemory> memory;
+  Napi::ArrayBuffer buffer;
+  size_t offset = 0;
 };
 
-// The slab and its array. `memory` is null when there is not enough of it, or when an exception is pending.
-Slab createSlab(Napi::Env env, size_t size);
+// `memory` is null when there is not enough of it, or when an exception is pending. With `ordinary` the buffer is made
+// the way that hosts without external ArrayBuffers need; tests ask for it.
+SharedBuffer createSharedBuffer(Napi::Env env, size_t size, bool ordinary);
 
 }  // namespace scatterwire

@@ -1,61 +1,47 @@
+// See sockets.h.
 #include "sockets.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <uv.h>
 
+#include <cassert>
 #include <cerrno>
-#include <cstring>
 
 namespace scatterwire {
 
 namespace {
 
-struct NumericAddress {
-  sockaddr_storage storage = {};
-  socklen_t length = 0;
-  int family = AF_UNSPEC;
+union AnyAddress {
+  sockaddr any;
+  sockaddr_in v4;
+  sockaddr_in6 v6;
+  sockaddr_storage storage;
 };
 
 // False if `host` is not a numeric address.
-bool parseAddress(const std::string& host, int port, NumericAddress* address) {
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&address->storage);
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&address->storage);
-  if (port < 0 || port > 65535) return false;
-  if (inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(static_cast<uint16_t>(port));
-    address->length = sizeof(sockaddr_in);
-    address->family = AF_INET;
-    return true;
-  }
-  if (inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) == 1) {
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(static_cast<uint16_t>(port));
-    address->length = sizeof(sockaddr_in6);
-    address->family = AF_INET6;
-    return true;
-  }
-  return false;
+bool parseAddress(const std::string& host, int port, AnyAddress* address, socklen_t* length) {
+  assert(port >= 0 && port <= 65535);
+  *address = {};
+  *length = sizeof(address->v4);
+  if (uv_ip4_addr(host.c_str(), port, &address->v4) == 0) return true;
+  *address = {};
+  *length = sizeof(address->v6);
+  return uv_ip6_addr(host.c_str(), port, &address->v6) == 0;
 }
 
-int formatAddress(const sockaddr_storage& storage, SocketAddress* address) {
-  char text[INET6_ADDRSTRLEN] = {};
-  if (storage.ss_family == AF_INET) {
-    const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage);
-    inet_ntop(AF_INET, &v4.sin_addr, text, sizeof(text));
-    address->port = ntohs(v4.sin_port);
-  } else if (storage.ss_family == AF_INET6) {
-    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
-    inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text));
-    address->port = ntohs(v6.sin6_port);
-  } else {
-    return -EAFNOSUPPORT;
-  }
-  address->host = text;
+int formatAddress(const AnyAddress& from, socklen_t length, SocketAddress* address) {
+  if (from.any.sa_family != AF_INET && from.any.sa_family != AF_INET6) return -EAFNOSUPPORT;
+  char host[NI_MAXHOST];
+  // getnameinfo and not inet_ntop: it adds the zone to a link-local address.
+  if (getnameinfo(&from.any, length, host, sizeof(host), nullptr, 0, NI_NUMERICHOST) != 0) return -EINVAL;
+  address->host = host;
+  // The port is at the same place in both.
+  address->port = ntohs(from.v4.sin_port);
   return 0;
 }
 
@@ -63,18 +49,23 @@ int setOption(int fd, int level, int name, int value) {
   return setsockopt(fd, level, name, &value, sizeof(value)) == 0 ? 0 : -errno;
 }
 
-// Non-blocking and closed on exec, whatever the platform can do in one call.
+// What the system does not do in the call that makes the socket.
 int prepare(int fd) {
 #ifndef __linux__
   const int flags = fcntl(fd, F_GETFL);
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
 #endif
 #ifdef SO_NOSIGPIPE
-  const int result = setOption(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
-  if (result < 0) return result;
-#endif
+  return setOption(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
+#else
   (void)fd;
   return 0;
+#endif
+}
+
+int closeWith(int fd, int error) {
+  close(fd);
+  return error;
 }
 
 int openSocket(int family) {
@@ -85,31 +76,31 @@ int openSocket(int family) {
 #endif
   if (fd < 0) return -errno;
   const int result = prepare(fd);
-  if (result < 0) {
-    close(fd);
-    return result;
-  }
-  return fd;
+  return result < 0 ? closeWith(fd, result) : fd;
 }
 
-int closeWith(int fd, int error) {
-  close(fd);
-  return error;
+using AddressCall = int (*)(int, sockaddr*, socklen_t*);
+
+int addressOf(int fd, AddressCall call, SocketAddress* address) {
+  AnyAddress found = {};
+  socklen_t length = sizeof(found);
+  if (call(fd, &found.any, &length) < 0) return -errno;
+  return formatAddress(found, length, address);
 }
 
 }  // namespace
 
 int listenSocket(const std::string& host, int port, int backlog) {
-  NumericAddress address;
-  if (!parseAddress(host, port, &address)) return -EINVAL;
-  const int fd = openSocket(address.family);
+  AnyAddress address;
+  socklen_t length;
+  if (!parseAddress(host, port, &address, &length)) return -EINVAL;
+  const int fd = openSocket(address.any.sa_family);
   if (fd < 0) return fd;
   int result = setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-  // "::" means IPv6 only: whoever wants both listens at both.
-  if (result == 0 && address.family == AF_INET6) result = setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  // "::" is IPv6 only, whatever the machine's default: whoever wants both listens at both.
+  if (result == 0 && address.any.sa_family == AF_INET6) result = setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
   if (result < 0) return closeWith(fd, result);
-  if (bind(fd, reinterpret_cast<sockaddr*>(&address.storage), address.length) < 0) return closeWith(fd, -errno);
-  if (listen(fd, backlog) < 0) return closeWith(fd, -errno);
+  if (bind(fd, &address.any, length) < 0 || listen(fd, backlog) < 0) return closeWith(fd, -errno);
   return fd;
 }
 
@@ -122,22 +113,23 @@ int acceptSocket(int listener) {
     fd = accept(listener, nullptr, nullptr);
 #endif
   } while (fd < 0 && errno == EINTR);
-  if (fd < 0) return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+  if (fd < 0) return -errno;
   const int result = prepare(fd);
   if (result < 0) return closeWith(fd, result);
-  // A peer may be gone already; then the first receive tells.
+  // The peer may be gone already; then the first receive tells.
   setNoDelay(fd, true);
   return fd;
 }
 
 int connectSocket(const std::string& host, int port) {
-  NumericAddress address;
-  if (!parseAddress(host, port, &address)) return -EINVAL;
-  const int fd = openSocket(address.family);
+  AnyAddress address;
+  socklen_t length;
+  if (!parseAddress(host, port, &address, &length)) return -EINVAL;
+  const int fd = openSocket(address.any.sa_family);
   if (fd < 0) return fd;
   const int result = setNoDelay(fd, true);
   if (result < 0) return closeWith(fd, result);
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address.storage), address.length) == 0) return fd;
+  if (connect(fd, &address.any, length) == 0) return fd;
   // Interrupted or in progress, it goes on by itself.
   return errno == EINPROGRESS || errno == EINTR ? fd : closeWith(fd, -errno);
 }
@@ -149,19 +141,9 @@ int socketError(int fd) {
   return -error;
 }
 
-int localAddress(int fd, SocketAddress* address) {
-  sockaddr_storage storage = {};
-  socklen_t length = sizeof(storage);
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) < 0) return -errno;
-  return formatAddress(storage, address);
-}
+int localAddress(int fd, SocketAddress* address) { return addressOf(fd, getsockname, address); }
 
-int remoteAddress(int fd, SocketAddress* address) {
-  sockaddr_storage storage = {};
-  socklen_t length = sizeof(storage);
-  if (getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &length) < 0) return -errno;
-  return formatAddress(storage, address);
-}
+int remoteAddress(int fd, SocketAddress* address) { return addressOf(fd, getpeername, address); }
 
 int setBufferSizes(int fd, int receive_bytes, int send_bytes) {
   int result = 0;

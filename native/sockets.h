@@ -1,4 +1,7 @@
 // Non-blocking TCP sockets over IPv4 and IPv6. Results are a file descriptor, 0, or a negative errno; nothing throws.
+//
+// Always: a socket that comes from here is non-blocking, closed on exec, and raises no SIGPIPE; a function that fails
+// leaves no socket behind.
 #pragma once
 
 #include <string>
@@ -10,9 +13,11 @@ struct SocketAddress {
   int port = 0;
 };
 
+// `host` is a numeric address, an IPv6 one with its zone if it needs one; -EINVAL if it is not.
 int listenSocket(const std::string& host, int port, int backlog);
 int acceptSocket(int listener);
 int connectSocket(const std::string& host, int port);
+// SO_ERROR as 0 or a negative errno.
 int socketError(int fd);
 // 0 or a negative errno; fills `address`.
 int localAddress(int fd, SocketAddress* address);

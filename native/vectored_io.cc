@@ -1,11 +1,12 @@
+// See vectored_io.h. This is the hot path: no allocation, no branch that the system call does not need.
 #include "vectored_io.h"
 
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <cassert>
 #include <cerrno>
-#include <cstdint>
 
 #ifdef __linux__
 #include <sys/sendfile.h>
@@ -18,7 +19,7 @@ namespace {
 #ifdef MSG_NOSIGNAL
 constexpr int kNoSignal = MSG_NOSIGNAL;
 #else
-constexpr int kNoSignal = 0;  // SO_NOSIGPIPE was set on the socket
+constexpr int kNoSignal = 0;  // macOS: SO_NOSIGPIPE was set on the socket
 #endif
 #ifdef MSG_MORE
 constexpr int kMore = MSG_MORE;
@@ -26,67 +27,72 @@ constexpr int kMore = MSG_MORE;
 constexpr int kMore = 0;
 #endif
 
-double result(ssize_t bytes) {
-  if (bytes >= 0) return static_cast<double>(bytes);
-  return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+// Repeats `call` while signals interrupt it. A template, so that the call is inlined.
+template <typename Call>
+double bytesOrErrno(Call call) {
+  ssize_t bytes;
+  do {
+    bytes = call();
+  } while (bytes < 0 && errno == EINTR);
+  return bytes >= 0 ? static_cast<double>(bytes) : -static_cast<double>(errno);
 }
 
 }  // namespace
 
-bool translatePlan(const AddressSpace& space, const double* pairs, size_t count, iovec* vectors) {
+static_assert(EWOULDBLOCK == EAGAIN, "TypeScript compares with one of them");
+
+bool findVectors(const AddressSpace& space, const double* pairs, size_t count, Access access, iovec* vectors) {
   for (size_t index = 0; index < count; index++) {
-    char* base = space.translate(pairs[2 * index], pairs[2 * index + 1]);
+    // Each number is read once: a misguided worker could change it between the check and the use.
+    const double address = pairs[2 * index];
+    const double length = pairs[2 * index + 1];
+    char* base = space.find(address, length, access);
     if (base == nullptr) return false;
-    vectors[index] = {base, static_cast<size_t>(pairs[2 * index + 1])};
+    vectors[index] = {base, static_cast<size_t>(length)};
   }
   return true;
 }
 
-double readVectors(int fd, const iovec* vectors, size_t count) {
-  ssize_t bytes;
-  do {
-    bytes = readv(fd, vectors, static_cast<int>(count));
-  } while (bytes < 0 && errno == EINTR);
-  return result(bytes);
+double receiveVectors(int fd, const iovec* vectors, size_t count) {
+  assert(count <= kVectorsMax);
+  return bytesOrErrno([&] { return readv(fd, vectors, static_cast<int>(count)); });
 }
 
-double writeVectors(int fd, iovec* vectors, size_t count, bool more) {
+double sendVectors(int fd, iovec* vectors, size_t count, bool more) {
+  assert(count <= kVectorsMax);
   msghdr message = {};
   message.msg_iov = vectors;
   message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(count);
-  ssize_t bytes;
-  do {
-    bytes = sendmsg(fd, &message, kNoSignal | (more ? kMore : 0));
-  } while (bytes < 0 && errno == EINTR);
-  return result(bytes);
+  const int flags = kNoSignal | (more ? kMore : 0);
+  return bytesOrErrno([&] { return sendmsg(fd, &message, flags); });
 }
 
 double sendFile(int fd, int file_fd, double offset, double length) {
 #ifdef __linux__
-  ssize_t bytes;
-  do {
+  // Node ignores SIGPIPE, which this call cannot be told to leave out.
+  return bytesOrErrno([&] {
     off_t at = static_cast<off_t>(offset);
-    bytes = sendfile(fd, file_fd, &at, static_cast<size_t>(length));
-  } while (bytes < 0 && errno == EINTR);
-  return result(bytes);
+    return sendfile(fd, file_fd, &at, static_cast<size_t>(length));
+  });
 #elif defined(__APPLE__)
-  off_t count = static_cast<off_t>(length);
-  const int status = sendfile(file_fd, fd, static_cast<off_t>(offset), &count, nullptr, 0);
-  if (status == 0 || count > 0) return static_cast<double>(count);
-  return errno == EINTR ? -EAGAIN : result(-1);
+  // Here length 0 would mean "to the end", and a call that sent something may fail all the same.
+  if (length == 0) return 0;
+  return bytesOrErrno([&]() -> ssize_t {
+    off_t count = static_cast<off_t>(length);
+    const int status = sendfile(file_fd, fd, static_cast<off_t>(offset), &count, nullptr, 0);
+    return status == 0 || count > 0 ? static_cast<ssize_t>(count) : -1;
+  });
 #else
   (void)fd, (void)file_fd, (void)offset, (void)length;
   return -ENOTSUP;
 #endif
 }
 
-double readCached(int file_fd, double offset, const iovec* vectors, size_t count) {
+double readCachedVectors(int file_fd, double offset, const iovec* vectors, size_t count) {
 #ifdef RWF_NOWAIT
-  ssize_t bytes;
-  do {
-    bytes = preadv2(file_fd, vectors, static_cast<int>(count), static_cast<off_t>(offset), RWF_NOWAIT);
-  } while (bytes < 0 && errno == EINTR);
-  return result(bytes);
+  assert(count <= kVectorsMax);
+  return bytesOrErrno(
+      [&] { return preadv2(file_fd, vectors, static_cast<int>(count), static_cast<off_t>(offset), RWF_NOWAIT); });
 #else
   (void)file_fd, (void)offset, (void)vectors, (void)count;
   return -ENOTSUP;

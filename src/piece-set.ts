@@ -4,6 +4,7 @@
 // Always: count is the number of pieces in the set; no bit at or above pieceCount is ever set.
 
 import BitField from "bitfield";
+import { assert } from "./assert.js";
 
 export class PieceSet {
   readonly pieceCount: number;
@@ -30,6 +31,7 @@ export class PieceSet {
 
   /** Adds a piece; false if it was there. */
   add(piece: number): boolean {
+    assert(piece >= 0 && piece < this.pieceCount, "a set holds pieces of its torrent");
     if (this.has(piece)) return false;
     this.#bits ??= new BitField(this.pieceCount);
     this.#bits.set(piece, true);

@@ -106,6 +106,14 @@ export class Attribution {
     this.#senders.delete(piece);
     this.#exclusive.delete(piece);
     if (senders === undefined) return [];
-    return [...new Set(senders)].filter((index) => index !== NOBODY).map((index) => this.#records[index]!);
+    const records: PeerRecord[] = [];
+    let last = NOBODY;
+    for (const index of senders) {
+      // Blocks of one peer lie beside each other: most of them are told by the one before.
+      if (index === last || index === NOBODY) continue;
+      last = index;
+      if (!records.includes(this.#records[index]!)) records.push(this.#records[index]!);
+    }
+    return records;
   }
 }

@@ -116,8 +116,9 @@ export class Choker {
   #draw(candidates: readonly ChokerPeer[]): number {
     const tickets = candidates.map(({ id }) => (this.#lastServedMs(id) === NEVER ? NEWCOMER_WEIGHT : 1));
     let ticket = this.#random() * tickets.reduce((sum, each) => sum + each, 0);
-    const index = tickets.findIndex((each) => (ticket -= each) < 0);
-    return index < 0 ? candidates.length - 1 : index;
+    let index = 0;
+    while (index < tickets.length - 1 && ticket >= tickets[index]!) ticket -= tickets[index++]!;
+    return index;
   }
 
   #chooseInTurn(candidates: readonly ChokerPeer[], nowMs: number): Set<number> {

@@ -1,9 +1,11 @@
-// Takes one complete message apart and calls the method of the handler that it is for. Nothing is allocated for
-// messages of fixed length; those of variable length are handed over where they lie.
+// Takes one complete message apart and calls the method of the handler that it is for.
+//
+// Always: exactly one method is called, or PeerError is thrown and none was; nothing is allocated for messages of
+// fixed length; those of variable length are handed over where they lie.
 
 import { assert } from "../assert.js";
 import { PeerError } from "../errors.js";
-import { MessageId } from "./messages.js";
+import { MESSAGE_BODIES, type MessageBody, MessageId } from "./messages.js";
 
 export interface MessageHandler {
   onChoke(): void;
@@ -15,15 +17,17 @@ export interface MessageHandler {
   onBitfield(bytes: Uint8Array, at: number, length: number): void;
   onRequest(piece: number, begin: number, length: number): void;
   onCancel(piece: number, begin: number, length: number): void;
+  /** BEP 5. */
   onPort(port: number): void;
+  /** BEP 6, as are onHaveAll, onHaveNone, onReject and onAllowedFast. */
   onSuggest(piece: number): void;
   onHaveAll(): void;
   onHaveNone(): void;
   onReject(piece: number, begin: number, length: number): void;
   onAllowedFast(piece: number): void;
-  /** The payload is bytes[at … at + length − 1], valid during the call. */
+  /** BEP 10. The payload is bytes[at … at + length − 1], valid during the call. */
   onExtended(extendedId: number, bytes: Uint8Array, at: number, length: number): void;
-  /** A message that we do not know: to be ignored (BEP 3 leaves room for more). */
+  /** A message that we do not know, to be ignored: BEP 3 leaves room for more. `length` includes the id. */
   onUnknown(id: number, length: number): void;
 }
 
@@ -32,67 +36,83 @@ export function readUint32(bytes: Uint8Array, at: number): number {
 }
 
 /**
- * Decodes the message of `length` bytes (≥ 1, the id included) whose id is bytes[at], and tells `handler`. Piece
- * messages never come here. Throws PeerError `PEER_MESSAGE_MALFORMED` for a body of the wrong length.
+ * Decodes the message of `length` bytes (≥ 1, the id included, the length prefix not) whose id is bytes[at], and
+ * tells `handler`. Blocks never come here: the receiver takes them apart, payload by payload. Numbers are handed
+ * over as they came; whether such a piece exists is for the handler to say.
+ * Throws PeerError `PEER_MESSAGE_MALFORMED` for a body of the wrong length, and what the handler throws.
  */
-export function dispatchMessage(bytes: Uint8Array, at: number, length: number, handler: MessageHandler): void {
+export function dispatchMessage(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  handler: MessageHandler,
+): void {
+  assert(
+    at >= 0 && length >= 1 && at + length <= bytes.length,
+    "a message is dispatched when all of it is there",
+  );
   const id = bytes[at]!;
+  assert(id !== MessageId.piece, "blocks are taken apart by the receiver");
   const body = at + 1;
-  assert(length >= 1 && id !== MessageId.piece, "blocks are taken apart by the receiver");
+  const bodyBytes = length - 1;
+  const expected = MESSAGE_BODIES[id];
+  if (expected !== undefined && bodyBytes !== expected.bytes) checkBody(expected, bodyBytes);
   switch (id) {
     case MessageId.choke:
-      checkLength("choke", length, 1);
-      return handler.onChoke();
+      handler.onChoke();
+      break;
     case MessageId.unchoke:
-      checkLength("unchoke", length, 1);
-      return handler.onUnchoke();
+      handler.onUnchoke();
+      break;
     case MessageId.interested:
-      checkLength("interested", length, 1);
-      return handler.onInterested();
+      handler.onInterested();
+      break;
     case MessageId.notInterested:
-      checkLength("not interested", length, 1);
-      return handler.onNotInterested();
+      handler.onNotInterested();
+      break;
     case MessageId.have:
-      checkLength("have", length, 5);
-      return handler.onHave(readUint32(bytes, body));
+      handler.onHave(readUint32(bytes, body));
+      break;
     case MessageId.bitfield:
-      return handler.onBitfield(bytes, body, length - 1);
+      handler.onBitfield(bytes, body, bodyBytes);
+      break;
     case MessageId.request:
-      checkLength("request", length, 13);
-      return handler.onRequest(readUint32(bytes, body), readUint32(bytes, body + 4), readUint32(bytes, body + 8));
+      handler.onRequest(readUint32(bytes, body), readUint32(bytes, body + 4), readUint32(bytes, body + 8));
+      break;
     case MessageId.cancel:
-      checkLength("cancel", length, 13);
-      return handler.onCancel(readUint32(bytes, body), readUint32(bytes, body + 4), readUint32(bytes, body + 8));
+      handler.onCancel(readUint32(bytes, body), readUint32(bytes, body + 4), readUint32(bytes, body + 8));
+      break;
     case MessageId.port:
-      checkLength("port", length, 3);
-      return handler.onPort((bytes[body]! << 8) | bytes[body + 1]!);
+      handler.onPort((bytes[body]! << 8) | bytes[body + 1]!);
+      break;
     case MessageId.suggest:
-      checkLength("suggest piece", length, 5);
-      return handler.onSuggest(readUint32(bytes, body));
+      handler.onSuggest(readUint32(bytes, body));
+      break;
     case MessageId.haveAll:
-      checkLength("have all", length, 1);
-      return handler.onHaveAll();
+      handler.onHaveAll();
+      break;
     case MessageId.haveNone:
-      checkLength("have none", length, 1);
-      return handler.onHaveNone();
+      handler.onHaveNone();
+      break;
     case MessageId.reject:
-      checkLength("reject request", length, 13);
-      return handler.onReject(readUint32(bytes, body), readUint32(bytes, body + 4), readUint32(bytes, body + 8));
+      handler.onReject(readUint32(bytes, body), readUint32(bytes, body + 4), readUint32(bytes, body + 8));
+      break;
     case MessageId.allowedFast:
-      checkLength("allowed fast", length, 5);
-      return handler.onAllowedFast(readUint32(bytes, body));
+      handler.onAllowedFast(readUint32(bytes, body));
+      break;
     case MessageId.extended:
-      if (length < 2) checkLength("extended", length, 2);
-      return handler.onExtended(bytes[body]!, bytes, body + 1, length - 2);
+      handler.onExtended(bytes[body]!, bytes, body + 1, bodyBytes - 1);
+      break;
     default:
-      return handler.onUnknown(id, length);
+      handler.onUnknown(id, length);
   }
 }
 
-function checkLength(message: string, length: number, expected: number): void {
-  if (length === expected) return;
-  throw new PeerError("PEER_MESSAGE_MALFORMED", `${message} message of a wrong length`, {
-    expected: `${expected} bytes`,
-    received: `${length}`,
+/** The body is not of exactly `expected.bytes`: that is right only for a longer body of variable length. */
+function checkBody(expected: MessageBody, bodyBytes: number): void {
+  if (expected.isVariable && bodyBytes > expected.bytes) return;
+  throw new PeerError("PEER_MESSAGE_MALFORMED", `${expected.name} message of a wrong length`, {
+    expected: `${expected.isVariable ? "at least " : ""}${1 + expected.bytes} bytes`,
+    received: `${1 + bodyBytes}`,
   });
 }

@@ -1,39 +1,64 @@
-// The extension handshake of BEP 10: a bencoded dictionary under extended id 0. Only what we use is read, and
-// whatever a peer puts there ends in a value of the right type, nothing, or PeerError.
+// The extension handshake: a bencoded dictionary under extended id 0 (BEP 10), with `upload_only` of BEP 21 and
+// `metadata_size` of BEP 9.
+//
+// Always: only what we know is read, and whatever a peer puts there becomes a value of the right type and in range,
+// nothing, or PeerError. Size and depth are bounded before anything is decoded.
 
-import { isIP } from "node:net";
 import bencode from "bencode";
 import { PeerError } from "../errors.js";
-import { KIB } from "../limits.js";
+import { KIB, METAINFO_BYTES_MAX } from "../limits.js";
+import {
+  BencodeError,
+  type BencodeLimits,
+  dictionarySpans,
+  isDictionary,
+  isInteger,
+  isString,
+  type Span,
+  skipValue,
+  stringSpan,
+} from "./bencode-spans.js";
+import { addressText, compactAddress } from "./compact-address.js";
 
 export interface ExtensionHandshake {
-  /** Extended message ids by name. */
+  /** Extended message ids of the sender, by name. Id 0, by which a peer turns one off, is left out. */
   readonly m: ReadonlyMap<string, number>;
-  /** Client and version. */
+  /** Client and version; at most 80 characters, none of them control characters. */
   readonly v?: string;
   /** Port at which the sender accepts connections. */
   readonly p?: number;
-  /** Requests the sender queues. */
+  /** Requests that the sender queues without dropping one. */
   readonly reqq?: number;
-  /** BEP 21: the sender wants nothing. */
+  /** Our address as the sender sees it. */
+  readonly yourip?: string;
+  /** BEP 21: the sender wants no blocks. */
   readonly uploadOnly?: boolean;
+  /** BEP 9: bytes of the info dictionary. */
+  readonly metadataSize?: number;
 }
 
-/** The decoder recurses; so many bytes cannot nest deeper than the stack allows. */
-const DICTIONARY_BYTES_MAX = 16 * KIB;
-const NAME_LENGTH_MAX = 80;
+const HANDSHAKE_BYTES_MAX = 16 * KIB;
+const LIMITS: BencodeLimits = { depthMax: 16, valuesMax: 2048 };
+const TEXT_LENGTH_MAX = 80;
+const REQQ_MAX = 2 ** 31;
 
-/** Encodes our handshake. `p` 0: we accept no connections. `yourip`: the peer's address, as text. */
+/**
+ * Encodes our handshake. `p` 0 says that we accept no connections, and is left out; so is `yourip`, the peer's
+ * address as text, if it is no address.
+ */
 export function encodeExtensionHandshake(fields: {
   v: string;
   p: number;
   reqq: number;
   uploadOnly: boolean;
   yourip: string;
+  m?: Readonly<Record<string, number>>;
+  metadataSize?: number;
 }): Uint8Array {
   const yourip = compactAddress(fields.yourip);
   return bencode.encode({
-    m: {},
+    m: fields.m ?? {},
+    ...(fields.metadataSize === undefined ? {} : { metadata_size: fields.metadataSize }),
     ...(fields.p > 0 ? { p: fields.p } : {}),
     reqq: fields.reqq,
     ...(fields.uploadOnly ? { upload_only: 1 } : {}),
@@ -42,57 +67,78 @@ export function encodeExtensionHandshake(fields: {
   });
 }
 
-/** Decodes a peer's handshake. Throws PeerError `PEER_MESSAGE_MALFORMED` if it is no dictionary. */
+/**
+ * Decodes a peer's handshake. Fields that are missing, of another type or out of range are left out; bytes behind the
+ * dictionary are ignored. Throws PeerError `PEER_MESSAGE_MALFORMED` if it is no dictionary.
+ */
 export function decodeExtensionHandshake(bytes: Uint8Array): ExtensionHandshake {
-  const fields = decodeDictionary(bytes);
-  const m = new Map<string, number>();
-  const names = fields["m"];
-  if (isDictionary(names)) {
-    for (const [name, id] of Object.entries(names)) {
-      if (typeof id === "number" && id > 0 && id < 256 && name.length <= NAME_LENGTH_MAX) m.set(name, id);
-    }
-  }
-  const reqq = wholeNumber(fields["reqq"], 1, 2 ** 31);
-  const p = wholeNumber(fields["p"], 1, 65_535);
-  const v = fields["v"];
-  const uploadOnly = fields["upload_only"];
+  const spans = checkedSpans(bytes);
+  const v = textOf(bytes, spans.get("v"));
+  const p = numberOf(bytes, spans.get("p"), 1, 65_535);
+  const reqq = numberOf(bytes, spans.get("reqq"), 1, REQQ_MAX);
+  const yourip = addressOf(bytes, spans.get("yourip"));
+  const uploadOnly = numberOf(bytes, spans.get("upload_only"), 0, 255);
+  const metadataSize = numberOf(bytes, spans.get("metadata_size"), 1, METAINFO_BYTES_MAX);
   return {
-    m,
-    ...(reqq === undefined ? {} : { reqq }),
+    m: messageIds(bytes, spans.get("m")),
+    ...(v === undefined ? {} : { v }),
     ...(p === undefined ? {} : { p }),
-    ...(v instanceof Uint8Array ? { v: printable(v) } : {}),
-    ...(typeof uploadOnly === "number" ? { uploadOnly: uploadOnly !== 0 } : {}),
+    ...(reqq === undefined ? {} : { reqq }),
+    ...(yourip === undefined ? {} : { yourip }),
+    ...(uploadOnly === undefined ? {} : { uploadOnly: uploadOnly !== 0 }),
+    ...(metadataSize === undefined ? {} : { metadataSize }),
   };
 }
 
-function decodeDictionary(bytes: Uint8Array): Record<string, unknown> {
-  const malformed = (received: string, cause?: unknown): PeerError =>
-    new PeerError("PEER_MESSAGE_MALFORMED", "extension handshake", { expected: "a bencoded dictionary", received, cause });
-  if (bytes.length > DICTIONARY_BYTES_MAX) throw malformed(`${bytes.length} bytes`);
-  let value: unknown;
+function checkedSpans(bytes: Uint8Array): Map<string, Span> {
+  const malformed = (received: string, cause?: unknown): PeerError => {
+    const expected = "a bencoded dictionary";
+    return new PeerError("PEER_MESSAGE_MALFORMED", "extension handshake", { expected, received, cause });
+  };
+  if (bytes.length > HANDSHAKE_BYTES_MAX) throw malformed(`${bytes.length} bytes`);
+  if (!isDictionary(bytes, { start: 0, end: bytes.length })) throw malformed("another value");
   try {
-    value = bencode.decode(bytes.slice());
+    skipValue(bytes, 0, LIMITS);
+    return dictionarySpans(bytes, 0);
   } catch (error) {
-    throw malformed(`${bytes.length} bytes that are none`, error);
+    if (error instanceof BencodeError) throw malformed(error.message, error);
+    throw error;
   }
-  if (!isDictionary(value)) throw malformed("another value");
-  return value;
 }
 
-function isDictionary(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
+function messageIds(bytes: Uint8Array, span: Span | undefined): Map<string, number> {
+  const ids = new Map<string, number>();
+  if (!isDictionary(bytes, span)) return ids;
+  let spans: Map<string, Span>;
+  try {
+    spans = dictionarySpans(bytes, span.start);
+  } catch (error) {
+    // One name with two ids names nothing.
+    if (error instanceof BencodeError) return ids;
+    throw error;
+  }
+  for (const [name, idSpan] of spans) {
+    const id = numberOf(bytes, idSpan, 1, 255);
+    if (id !== undefined && name.length <= TEXT_LENGTH_MAX) ids.set(name, id);
+  }
+  return ids;
 }
 
-function wholeNumber(value: unknown, min: number, max: number): number | undefined {
-  return typeof value === "number" && Number.isInteger(value) && value >= min && value <= max ? value : undefined;
+function numberOf(bytes: Uint8Array, span: Span | undefined, min: number, max: number): number | undefined {
+  if (!isInteger(bytes, span)) return undefined;
+  const value = bencode.decode(bytes.subarray(span.start, span.end));
+  return typeof value === "number" && value >= min && value <= max ? value : undefined;
 }
 
-function printable(bytes: Uint8Array): string {
-  const text = Buffer.from(bytes.subarray(0, NAME_LENGTH_MAX)).toString("utf8");
-  return text.replace(/\p{Cc}/gu, "");
+function textOf(bytes: Uint8Array, span: Span | undefined): string | undefined {
+  if (!isString(bytes, span)) return undefined;
+  const { start, end } = stringSpan(bytes, span);
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("utf8");
+  return [...text.replace(/\p{C}/gu, "")].slice(0, TEXT_LENGTH_MAX).join("");
 }
 
-/** 4 bytes of an IPv4 address; IPv6 is left out, nobody reads it. */
-function compactAddress(host: string): Uint8Array | undefined {
-  return isIP(host) === 4 ? Uint8Array.from(host.split("."), Number) : undefined;
+function addressOf(bytes: Uint8Array, span: Span | undefined): string | undefined {
+  if (!isString(bytes, span)) return undefined;
+  const { start, end } = stringSpan(bytes, span);
+  return addressText(bytes.subarray(start, end));
 }

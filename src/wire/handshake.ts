@@ -3,7 +3,10 @@
 //   0            1                         20              28            48          68
 //   ├ 19 ────────┼ "BitTorrent protocol" ──┼ reserved (8) ─┼ info hash ──┼ peer id ──┤
 //
-// Reserved bits that we know: 20 (of 64, from the right) extension protocol, BEP 10; 2 Fast extension, BEP 6; 0 DHT, BEP 5.
+// Reserved bits that we know: reserved[5] & 0x10 extension protocol (BEP 10), reserved[7] & 0x04 Fast extension (BEP 6),
+// reserved[7] & 0x01 DHT (BEP 5). Others are ignored, whatever they are.
+//
+// Always: what cannot become a handshake is refused at its first wrong byte, without waiting for the 68th.
 
 import { randomFillSync } from "node:crypto";
 import { assert } from "../assert.js";
@@ -19,6 +22,12 @@ const FAST_BIT = 0x04;
 const DHT_BIT = 0x01;
 const PEER_ID_PREFIX = "-SW0100-";
 
+assert(PROTOCOL.length === RESERVED_AT, "the reserved bytes follow the protocol name");
+assert(
+  PEER_ID_AT + (PEER_ID_AT - INFO_HASH_AT) === HANDSHAKE_BYTES,
+  "info hash and peer id end the handshake",
+);
+
 export interface Handshake {
   readonly infoHash: Uint8Array;
   readonly peerId: Uint8Array;
@@ -28,19 +37,22 @@ export interface Handshake {
   readonly extended: boolean;
   /** BEP 5. */
   readonly dht: boolean;
+  /** The 8 reserved bytes as they came. */
+  readonly reserved: Uint8Array;
 }
 
-/** Writes our handshake (68 bytes) at `at`; it offers BEP 6 and BEP 10. */
+/** Writes our handshake (68 bytes) at `at`. It offers BEP 6 and BEP 10, and BEP 5 where `dht` is true. Returns 68. */
 export function encodeHandshake(
   target: Uint8Array,
   at: number,
-  { infoHash, peerId }: { infoHash: Uint8Array; peerId: Uint8Array },
+  { infoHash, peerId, dht = false }: { infoHash: Uint8Array; peerId: Uint8Array; dht?: boolean },
 ): number {
   assert(infoHash.length === 20 && peerId.length === 20, "info hash and peer id have 20 bytes");
+  assert(at + HANDSHAKE_BYTES <= target.length, "a handshake is written where there is room for it");
   target.set(PROTOCOL, at);
   target.fill(0, at + RESERVED_AT, at + INFO_HASH_AT);
   target[at + RESERVED_AT + 5] = EXTENDED_BIT;
-  target[at + RESERVED_AT + 7] = FAST_BIT;
+  target[at + RESERVED_AT + 7] = dht ? FAST_BIT | DHT_BIT : FAST_BIT;
   target.set(infoHash, at + INFO_HASH_AT);
   target.set(peerId, at + PEER_ID_AT);
   return HANDSHAKE_BYTES;
@@ -48,12 +60,14 @@ export function encodeHandshake(
 
 /** Throws PeerError `PEER_PROTOCOL_NAME` if the first `length` bytes cannot become a handshake. */
 export function checkHandshakePrefix(bytes: Uint8Array, length: number): void {
+  assert(length <= bytes.length, "the prefix that is checked is there");
   const count = Math.min(length, PROTOCOL.length);
   for (let index = 0; index < count; index++) {
     if (bytes[index] === PROTOCOL[index]) continue;
-    throw new PeerError("PEER_PROTOCOL_NAME", "not a BitTorrent handshake (or an encrypted one, which we do not speak)", {
+    const what = "not a BitTorrent handshake (or an encrypted one, which we do not speak)";
+    throw new PeerError("PEER_PROTOCOL_NAME", what, {
       expected: '19 and "BitTorrent protocol"',
-      received: Buffer.from(bytes.subarray(0, count)).toString("hex"),
+      received: `bytes ${Buffer.from(bytes.subarray(0, count)).toString("hex")}`,
     });
   }
 }
@@ -62,12 +76,14 @@ export function checkHandshakePrefix(bytes: Uint8Array, length: number): void {
 export function decodeHandshake(bytes: Uint8Array): Handshake {
   assert(bytes.length >= HANDSHAKE_BYTES, "a handshake is decoded when it is complete");
   checkHandshakePrefix(bytes, HANDSHAKE_BYTES);
+  const reserved = Uint8Array.from(bytes.subarray(RESERVED_AT, INFO_HASH_AT));
   return {
-    infoHash: bytes.slice(INFO_HASH_AT, PEER_ID_AT),
-    peerId: bytes.slice(PEER_ID_AT, HANDSHAKE_BYTES),
-    extended: (bytes[RESERVED_AT + 5]! & EXTENDED_BIT) !== 0,
-    fast: (bytes[RESERVED_AT + 7]! & FAST_BIT) !== 0,
-    dht: (bytes[RESERVED_AT + 7]! & DHT_BIT) !== 0,
+    infoHash: Uint8Array.from(bytes.subarray(INFO_HASH_AT, PEER_ID_AT)),
+    peerId: Uint8Array.from(bytes.subarray(PEER_ID_AT, HANDSHAKE_BYTES)),
+    extended: (reserved[5]! & EXTENDED_BIT) !== 0,
+    fast: (reserved[7]! & FAST_BIT) !== 0,
+    dht: (reserved[7]! & DHT_BIT) !== 0,
+    reserved,
   };
 }
 
@@ -79,25 +95,60 @@ export function makePeerId(): Uint8Array {
   return peerId;
 }
 
-const CLIENT_NAMES: Readonly<Record<string, string>> = {
-  A2: "aria2",
-  DE: "Deluge",
-  LT: "libtorrent (Rasterbar)",
-  lt: "libTorrent (rTorrent)",
-  qB: "qBittorrent",
-  SW: "scatterwire",
-  TR: "Transmission",
-  UT: "µTorrent",
-  WW: "WebTorrent",
-};
+/** By the two letters of an Azureus-style peer id, "-XX1234-". */
+const AZUREUS_NAMES: ReadonlyMap<string, string> = new Map([
+  ["A2", "aria2"],
+  ["AG", "Ares"],
+  ["AZ", "Azureus"],
+  ["BC", "BitComet"],
+  ["BI", "BiglyBT"],
+  ["BT", "BitTorrent"],
+  ["DE", "Deluge"],
+  ["FD", "Free Download Manager"],
+  ["KT", "KTorrent"],
+  ["LT", "libtorrent"],
+  ["lt", "rTorrent"],
+  ["qB", "qBittorrent"],
+  ["rQ", "rqbit"],
+  ["SD", "Thunder"],
+  ["SW", "scatterwire"],
+  ["TR", "Transmission"],
+  ["TX", "Tixati"],
+  ["UM", "µTorrent Mac"],
+  ["UT", "µTorrent"],
+  ["WW", "WebTorrent"],
+  ["XL", "Thunder"],
+]);
 
-/** The client that a peer id names (BEP 20), as far as we know it: "Transmission 3.0.0"; else printable bytes of it. */
+/** By what stands before the first dash of "M7-10-5-…": version numbers of any length. */
+const DASHED_NAMES: ReadonlyMap<string, string> = new Map([
+  ["A2", "aria2"],
+  ["M", "BitTorrent"],
+]);
+
+/**
+ * The client that a peer id names (BEP 20), as far as we know it: "qBittorrent 4.6.3". A peer writes what it likes
+ * there, so the text is for people. Unknown ids give their printable characters, "" if there are none.
+ */
 export function describePeerId(peerId: Uint8Array): string {
   const text = Buffer.from(peerId).toString("latin1");
-  const match = /^-([A-Za-z0-9]{2})([0-9A-Za-z.]{4})-/.exec(text);
-  if (match !== null) {
-    const name = CLIENT_NAMES[match[1]!] ?? match[1]!;
-    return `${name} ${[...match[2]!].join(".")}`;
+  const azureus = /^-([A-Za-z0-9]{2})([0-9A-Za-z.]{4})-/.exec(text);
+  if (azureus !== null) {
+    const [, letters = "", version = ""] = azureus;
+    return `${AZUREUS_NAMES.get(letters) ?? letters} ${describeVersion(version)}`;
   }
-  return text.replace(/[^ -~]/g, "").slice(0, 20);
+  const dashed = /^(A2-|M)(\d{1,3})-(\d{1,3})-(\d{1,3})-/.exec(text);
+  if (dashed !== null) {
+    const [, prefix = "", ...numbers] = dashed;
+    return `${DASHED_NAMES.get(prefix.replace("-", ""))} ${numbers.join(".")}`;
+  }
+  return text.replace(/[^ -~]/g, "").trim();
+}
+
+/** "4630" is 4.6.3, "20B0" is 2.0.11: digits go on with capital letters; a fourth that says nothing is left out. */
+function describeVersion(digits: string): string {
+  const numbers = [...digits].map((digit) =>
+    /[A-Z]/.test(digit) ? String(digit.charCodeAt(0) - 55) : digit,
+  );
+  return (numbers[3] === "0" ? numbers.slice(0, 3) : numbers).join(".");
 }
