@@ -4,25 +4,31 @@
       "target_name": "scatterwire",
       "sources": [
         "native/addon.cc",
-        "native/address_space.cc",
+        "native/arguments.cc",
+        "native/core.cc",
         "native/digest.cc",
         "native/engine.cc",
-        "native/engine_core.cc",
+        "native/file_calls.cc",
         "native/file_jobs.cc",
+        "native/mappings.cc",
         "native/readiness.cc",
         "native/slab.cc",
         "native/sockets.cc",
         "native/vectored_io.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      "defines": ["NAPI_VERSION=8", "NAPI_DISABLE_CPP_EXCEPTIONS", "_FILE_OFFSET_BITS=64"],
-      "cflags": ["-Wall", "-Wextra", "-Werror"],
-      "cflags_cc": ["-std=c++20", "-O3"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "_FILE_OFFSET_BITS=64"],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
+      "cflags_cc": ["-std=c++20", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"],
       "xcode_settings": {
         "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
-        "GCC_TREAT_WARNINGS_AS_ERRORS": "YES",
-        "MACOSX_DEPLOYMENT_TARGET": "11.0"
+        "CLANG_CXX_LIBRARY": "libc++",
+        "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
+        "MACOSX_DEPLOYMENT_TARGET": "11.0",
+        "WARNING_CFLAGS": ["-Wall", "-Wextra", "-Werror"]
+      },
+      "configurations": {
+        "Release": { "defines": ["NDEBUG"] }
       }
     }
   ]

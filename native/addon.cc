@@ -1,9 +1,10 @@
-// The export table, and the state of one environment (the main thread, or a worker): the class of engines. There are
-// no globals, so the addon loads in as many workers as there are.
-
+// What the addon exports: `NativeBinding` of src/native/binding.ts.
+//
+// Always: no globals. The one thing an environment needs, the class of engines, is kept as its instance data, so the
+// addon loads in any number of workers.
 #include <fcntl.h>
 #include <napi.h>
-#include <sys/resource.h>
+#include <uv.h>
 
 #include <cerrno>
 
@@ -19,42 +20,40 @@ constexpr int kDirect = O_DIRECT;
 constexpr int kDirect = 0;
 #endif
 
-struct EnvironmentState {
-  Napi::FunctionReference engine_class;
-};
-
-Napi::Value createEngine(const Napi::CallbackInfo& info) {
-  auto* state = info.Env().GetInstanceData<EnvironmentState>();
-  return state->engine_class.New({info[0]});
+double micros(const uv_timeval_t& time) {
+  return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec);
 }
 
-double micros(const timeval& time) { return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec); }
-
 Napi::Value resourceUsage(const Napi::CallbackInfo& info) {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("userMicros", micros(usage.ru_utime));
-  object.Set("systemMicros", micros(usage.ru_stime));
-  object.Set("minorFaults", static_cast<double>(usage.ru_minflt));
-  object.Set("majorFaults", static_cast<double>(usage.ru_majflt));
-  object.Set("voluntarySwitches", static_cast<double>(usage.ru_nvcsw));
-  object.Set("involuntarySwitches", static_cast<double>(usage.ru_nivcsw));
-  return object;
+  uv_rusage_t usage = {};
+  uv_getrusage(&usage);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("userMicros", micros(usage.ru_utime));
+  result.Set("systemMicros", micros(usage.ru_stime));
+  result.Set("minorFaults", static_cast<double>(usage.ru_minflt));
+  result.Set("majorFaults", static_cast<double>(usage.ru_majflt));
+  result.Set("voluntarySwitches", static_cast<double>(usage.ru_nvcsw));
+  result.Set("involuntarySwitches", static_cast<double>(usage.ru_nivcsw));
+  return result;
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
-  auto* state = new EnvironmentState;
-  state->engine_class = Napi::Persistent(Engine::define(env));
-  env.SetInstanceData(state);
-  exports.Set("createEngine", Napi::Function::New<createEngine>(env, "createEngine"));
-  exports.Set("resourceUsage", Napi::Function::New<resourceUsage>(env, "resourceUsage"));
-  exports.Set("O_DIRECT", static_cast<double>(kDirect));
-  exports.Set("EAGAIN", static_cast<double>(-EAGAIN));
-  exports.Set("EINPROGRESS", static_cast<double>(-EINPROGRESS));
-  exports.Set("ECANCELED", static_cast<double>(-ECANCELED));
-  exports.Set("ENOTSUP", static_cast<double>(-ENOTSUP));
-  exports.Set("EINVAL", static_cast<double>(-EINVAL));
+  // The environment owns the reference and drops it at its end.
+  auto* engine_class = new Napi::FunctionReference(Napi::Persistent(Engine::define(env)));
+  env.SetInstanceData(engine_class);
+  exports.Set("createEngine", Napi::Function::New(
+                                  env,
+                                  [](const Napi::CallbackInfo& info) -> Napi::Value {
+                                    return info.Env().GetInstanceData<Napi::FunctionReference>()->New({info[0]});
+                                  },
+                                  "createEngine"));
+  exports.Set("resourceUsage", Napi::Function::New(env, resourceUsage, "resourceUsage"));
+  exports.Set("O_DIRECT", kDirect);
+  exports.Set("EAGAIN", -EAGAIN);
+  exports.Set("EINPROGRESS", -EINPROGRESS);
+  exports.Set("ECANCELED", -ECANCELED);
+  exports.Set("ENOTSUP", -ENOTSUP);
+  exports.Set("EINVAL", -EINVAL);
   return exports;
 }
 
@@ -62,8 +61,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
 
 }  // namespace scatterwire
 
-static Napi::Object initializeAddon(Napi::Env env, Napi::Object exports) {
+// The macro declares and defines functions of its own, outside any namespace.
+static Napi::Object InitializeAddon(Napi::Env env, Napi::Object exports) {
   return scatterwire::initialize(env, exports);
 }
 
-NODE_API_MODULE(scatterwire, initializeAddon)
+NODE_API_MODULE(scatterwire, InitializeAddon)

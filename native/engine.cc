@@ -1,71 +1,112 @@
+// See engine.h.
 #include "engine.h"
 
-#include <unistd.h>
-
+#include <cassert>
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 
+#include "arguments.h"
 #include "sockets.h"
 
 namespace scatterwire {
 
 namespace {
 
-constexpr double kEntriesMax = 1 << 20;
+constexpr double kTableEntriesMax = 1 << 24;
 
-// Argument `index` as a number; NaN if it is none, which every range check refuses.
-double number(const Napi::CallbackInfo& info, size_t index) {
-  double value = 0;
-  if (napi_get_value_double(info.Env(), info[index], &value) != napi_ok) return std::nan("");
-  return value;
+// JavaScript's small integers need no memory; other doubles do.
+Napi::Value numberValue(Napi::Env env, double value) {
+  napi_value result = nullptr;
+  if (value >= INT32_MIN && value <= INT32_MAX) {
+    napi_create_int32(env, static_cast<int32_t>(value), &result);
+  } else {
+    napi_create_double(env, value, &result);
+  }
+  return Napi::Value(env, result);
 }
 
-// A descriptor or another small number; −1 for anything that is none.
-int integer(const Napi::CallbackInfo& info, size_t index) {
-  const double value = number(info, index);
-  return value >= -2147483648.0 && value <= 2147483647.0 ? static_cast<int>(value) : -1;
+bool isEmpty(const iovec* vectors, size_t count) {
+  for (size_t index = 0; index < count; index++) {
+    if (vectors[index].iov_len > 0) return false;
+  }
+  return true;
 }
 
-bool boolean(const Napi::CallbackInfo& info, size_t index) {
-  bool value = false;
-  return napi_get_value_bool(info.Env(), info[index], &value) == napi_ok && value;
-}
-
-Napi::Value answer(const Napi::CallbackInfo& info, double value) { return Napi::Number::New(info.Env(), value); }
-
-void throwRange(const Napi::CallbackInfo& info, const char* message) {
-  Napi::RangeError::New(info.Env(), message).ThrowAsJavaScriptException();
-}
-
-void throwType(const Napi::CallbackInfo& info, const char* message) {
-  Napi::TypeError::New(info.Env(), message).ThrowAsJavaScriptException();
-}
-
-// A whole positive number among the options, or 0 after throwing.
-size_t sizeOption(const Napi::CallbackInfo& info, const Napi::Object& options, const char* name, double max) {
-  const Napi::Value value = options.Get(name);
-  const double size = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0;
-  if (size >= 1 && size <= max) return static_cast<size_t>(size);
-  throwRange(info, (std::string(name) + " is out of range").c_str());
-  return 0;
-}
-
-Napi::Value addressOrError(const Napi::CallbackInfo& info, int (*find)(int, SocketAddress*)) {
-  SocketAddress address;
-  const int result = find(integer(info, 0), &address);
-  if (result < 0) return answer(info, result);
-  Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("host", Napi::String::New(info.Env(), address.host));
-  object.Set("port", Napi::Number::New(info.Env(), address.port));
+Napi::Value addressValue(Napi::Env env, int result, const SocketAddress& address) {
+  if (result < 0) return numberValue(env, result);
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("host", address.host);
+  object.Set("port", address.port);
   return object;
 }
 
-std::string text(const Napi::CallbackInfo& info, size_t index) {
-  return info[index].IsString() ? info[index].As<Napi::String>().Utf8Value() : std::string();
+// An option of createEngine; throws if it is missing or out of bounds.
+size_t readOption(Napi::Object options, const char* name, double high, double step) {
+  const Napi::Env env = options.Env();
+  const Napi::Value option = options.Get(name);
+  if (env.IsExceptionPending()) return 0;
+  if (!option.IsNumber()) {
+    Napi::TypeError::New(env, std::string(name) + ": expected a number").ThrowAsJavaScriptException();
+    return 0;
+  }
+  const double value = option.As<Napi::Number>().DoubleValue();
+  if (value >= step && value <= high) {
+    const size_t size = static_cast<size_t>(value);
+    if (static_cast<double>(size) == value && size % static_cast<size_t>(step) == 0) return size;
+  }
+  const std::string bounds = std::to_string(static_cast<int64_t>(step)) + " and at most " +
+                             std::to_string(static_cast<int64_t>(high));
+  Napi::RangeError::New(env, std::string(name) + ": expected a multiple of " + bounds).ThrowAsJavaScriptException();
+  return 0;
+}
+
+EngineSizes readSizes(Napi::Object options) {
+  const Napi::Env env = options.Env();
+  EngineSizes sizes;
+  sizes.slab_bytes = readOption(options, "slabBytes", static_cast<double>(kSlabBytesMax), kPageBytes);
+  if (!env.IsExceptionPending()) sizes.plan_entries = readOption(options, "planEntries", kTableEntriesMax, 1);
+  if (!env.IsExceptionPending()) sizes.ready_entries = readOption(options, "readyEntries", kTableEntriesMax, 1);
+  if (!env.IsExceptionPending()) {
+    sizes.completion_entries = readOption(options, "completionEntries", kTableEntriesMax, 1);
+  }
+  if (!env.IsExceptionPending()) sizes.job_words = readOption(options, "jobWords", kTableEntriesMax, 1);
+  return sizes;
 }
 
 }  // namespace
+
+// One call of a method: its arguments, and the engine if it can be used at all.
+class Engine::Call : public Arguments {
+ public:
+  Call(Engine* engine, Info info) : Arguments(info), env_(info.Env()), core_(engine->core_.get()) {
+    if (core_->closed()) refuse("the engine is closed");
+    // Only in hosts where the memory belongs to JavaScript.
+    if (core_->detached()) refuse("the engine's memory was transferred");
+  }
+
+  // Reads `first` and `count` from arguments `index` and `index` + 1, and turns these entries of the plan into vectors.
+  size_t plan(size_t index, Access access) {
+    const double entries = static_cast<double>(core_->sizes().plan_entries);
+    const size_t first = static_cast<size_t>(integer(index, 0, entries - 1));
+    const size_t count = static_cast<size_t>(integer(index + 1, 1, static_cast<double>(kVectorsMax)));
+    if (failed()) return 0;
+    if (first + count > core_->sizes().plan_entries) {
+      refuse("the plan has fewer entries");
+    } else if (!findVectors(core_->space(), core_->tables().plan + 2 * first, count, access, core_->vectors())) {
+      refuse("the plan names memory that is not there, or not to be written");
+    }
+    return count;
+  }
+
+  Napi::Value answer(double value) const { return numberValue(env_, value); }
+  Napi::Value nothing() const { return Napi::Value(); }
+  Napi::Env env() const { return env_; }
+  Core* operator->() const { return core_; }
+
+ private:
+  Napi::Env env_;
+  Core* core_;
+};
 
 Napi::Function Engine::define(Napi::Env env) {
   return DefineClass(env, "NativeEngine",
@@ -73,11 +114,11 @@ Napi::Function Engine::define(Napi::Env env) {
                          InstanceMethod<&Engine::listen>("listen"),
                          InstanceMethod<&Engine::accept>("accept"),
                          InstanceMethod<&Engine::connect>("connect"),
-                         InstanceMethod<&Engine::socketError>("socketError"),
-                         InstanceMethod<&Engine::localAddress>("localAddress"),
-                         InstanceMethod<&Engine::remoteAddress>("remoteAddress"),
-                         InstanceMethod<&Engine::setBufferSizes>("setBufferSizes"),
-                         InstanceMethod<&Engine::setNoDelay>("setNoDelay"),
+                         InstanceMethod<&Engine::socketErrorOf>("socketError"),
+                         InstanceMethod<&Engine::localAddressOf>("localAddress"),
+                         InstanceMethod<&Engine::remoteAddressOf>("remoteAddress"),
+                         InstanceMethod<&Engine::setBufferSizesOf>("setBufferSizes"),
+                         InstanceMethod<&Engine::setNoDelayOf>("setNoDelay"),
                          InstanceMethod<&Engine::closeSocket>("closeSocket"),
                          InstanceMethod<&Engine::readv>("readv"),
                          InstanceMethod<&Engine::writev>("writev"),
@@ -96,220 +137,262 @@ Napi::Function Engine::define(Napi::Env env) {
                      });
 }
 
-Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
-  Napi::Env env = info.Env();
+Engine::Engine(Info info) : Napi::ObjectWrap<Engine>(info) {
+  const Napi::Env env = info.Env();
   if (!info[0].IsObject()) {
-    throwType(info, "an engine takes an object with its sizes");
+    Napi::TypeError::New(env, "expected an object with options").ThrowAsJavaScriptException();
     return;
   }
   const Napi::Object options = info[0].As<Napi::Object>();
-  const size_t slab_bytes = sizeOption(info, options, "slabBytes", 4294967296.0);
-  EngineSizes sizes;
-  sizes.plan_entries = sizeOption(info, options, "planEntries", static_cast<double>(kVectorsMax));
-  sizes.ready_entries = sizeOption(info, options, "readyEntries", kEntriesMax);
-  sizes.completion_entries = sizeOption(info, options, "completionEntries", kEntriesMax);
-  sizes.job_words = sizeOption(info, options, "jobWords", 16 * kEntriesMax);
+  const EngineSizes sizes = readSizes(options);
   if (env.IsExceptionPending()) return;
-
-  uv_loop_t* loop = nullptr;
-  const Slab slab = createSlab(env, slab_bytes);
+  // Not in the contract: lets tests try what hosts without external ArrayBuffers get.
+  const bool ordinary = options.Get("ordinaryBuffers").ToBoolean();
   if (env.IsExceptionPending()) return;
-  if (slab.memory == nullptr || napi_get_uv_event_loop(env, &loop) != napi_ok) {
-    throwRange(info, "there is not enough memory for the slab");
+  const SharedBuffer slab = createSharedBuffer(env, sizes.slab_bytes, ordinary);
+  if (slab.memory == nullptr || env.IsExceptionPending()) {
+    if (!env.IsExceptionPending()) {
+      Napi::RangeError::New(env, "slabBytes: there is not that much memory").ThrowAsJavaScriptException();
+    }
     return;
   }
-  core_ = new EngineCore(env, loop, slab.memory, sizes, &core_);
-  makeArrays(env, info.This().As<Napi::Object>(), slab);
-  // An engine that watches sockets or runs jobs must not be collected; close() lets it go.
-  Ref();
+  const SharedBuffer tables = createSharedBuffer(env, tableBytes(sizes), ordinary);
+  if (tables.memory == nullptr || env.IsExceptionPending()) {
+    if (!env.IsExceptionPending()) {
+      Napi::RangeError::New(env, "there is no memory for the shared tables").ThrowAsJavaScriptException();
+    }
+    return;
+  }
+  uv_loop_t* loop = nullptr;
+  napi_get_uv_event_loop(env, &loop);
+  auto core = std::make_shared<Core>(env, loop, sizes, slab, tables);
+  if (loop == nullptr || !core->start()) {
+    Napi::Error::New(env, "this environment has no event loop").ThrowAsJavaScriptException();
+    return;
+  }
+  core_ = std::move(core);
+  addArrays(info.This().As<Napi::Object>(), slab, tables);
 }
 
 Engine::~Engine() {
-  if (core_ == nullptr) return;
-  core_->abandon();
-  core_->shutDown();
+  if (core_ != nullptr) core_->shutdown();
 }
 
-void Engine::makeArrays(Napi::Env env, Napi::Object self, const Slab& slab) {
-  const EngineSizes& sizes = core_->sizes;
-  auto plan = Napi::Float64Array::New(env, 2 * sizes.plan_entries);
-  auto ready = Napi::Int32Array::New(env, 2 * sizes.ready_entries);
-  auto words = Napi::Float64Array::New(env, sizes.job_words);
-  auto completions = Napi::Float64Array::New(env, 2 * sizes.completion_entries);
-  core_->plan = plan.Data();
-  core_->ready = ready.Data();
-  core_->words = words.Data();
-  core_->completions = completions.Data();
-  Napi::Object arrays = Napi::Object::New(env);
-  const auto share = [&](const char* name, Napi::Value array) {
-    arrays.Set(name, array);
-    self.DefineProperty(Napi::PropertyDescriptor::Value(name, array, napi_enumerable));
+// Own properties, so that reading one is no call into native code.
+void Engine::addArrays(Napi::Object self, const SharedBuffer& slab, const SharedBuffer& tables) {
+  const Napi::Env env = self.Env();
+  const EngineSizes& sizes = core_->sizes();
+  const auto offset = [&](const void* at) {
+    return tables.offset + static_cast<size_t>(static_cast<const char*>(at) - tables.memory->data());
   };
-  share("slab", slab.array);
-  share("plan", plan);
-  share("ready", ready);
-  share("jobs", words);
-  share("completions", completions);
-  core_->arrays = Napi::Persistent(arrays);
-}
-
-bool Engine::isOpen(Info info) {
-  if (core_ != nullptr && !core_->isShutDown()) return true;
-  throwType(info, "the engine is closed");
-  return false;
-}
-
-bool Engine::takePlan(Info info, size_t at, size_t* count) {
-  const double first = number(info, at);
-  const double entries = number(info, at + 1);
-  const double capacity = static_cast<double>(core_->sizes.plan_entries);
-  if (!(first >= 0 && entries >= 1 && first + entries <= capacity)) {
-    throwRange(info, "the entries lie outside the plan");
-    return false;
-  }
-  *count = static_cast<size_t>(entries);
-  if (translatePlan(*core_->space, core_->plan + 2 * static_cast<size_t>(first), *count, vectors_)) return true;
-  throwRange(info, "the plan names memory outside the slab and the mappings");
-  return false;
+  const auto doubles = [&](const double* at, size_t count) {
+    return Napi::Float64Array::New(env, count, tables.buffer, offset(at));
+  };
+  const Tables& at = core_->tables();
+  self.DefineProperties({
+      Napi::PropertyDescriptor::Value(
+          "slab", Napi::Uint8Array::New(env, sizes.slab_bytes, slab.buffer, slab.offset), napi_enumerable),
+      Napi::PropertyDescriptor::Value("plan", doubles(at.plan, 2 * sizes.plan_entries), napi_enumerable),
+      Napi::PropertyDescriptor::Value("completions", doubles(at.completions, 2 * sizes.completion_entries),
+                                      napi_enumerable),
+      Napi::PropertyDescriptor::Value("jobs", doubles(at.jobs, sizes.job_words), napi_enumerable),
+      Napi::PropertyDescriptor::Value(
+          "ready", Napi::Int32Array::New(env, 2 * sizes.ready_entries, tables.buffer, offset(at.ready)),
+          napi_enumerable),
+  });
 }
 
 Napi::Value Engine::listen(Info info) {
-  if (!isOpen(info)) return info.Env().Undefined();
-  return answer(info, listenSocket(text(info, 0), integer(info, 1), integer(info, 2)));
+  Call call(this, info);
+  const std::string host = call.text(0);
+  const int port = static_cast<int>(call.integer(1, 0, 65535));
+  const int backlog = static_cast<int>(call.integer(2, 0, INT32_MAX));
+  if (call.failed()) return call.nothing();
+  const int fd = listenSocket(host, port, backlog);
+  if (fd >= 0) call->readiness().adopt(fd);
+  return call.answer(fd);
 }
 
-Napi::Value Engine::accept(Info info) { return answer(info, acceptSocket(integer(info, 0))); }
+Napi::Value Engine::accept(Info info) {
+  Call call(this, info);
+  const int listener = call.descriptor(0);
+  if (call.failed()) return call.nothing();
+  const int fd = acceptSocket(listener);
+  if (fd >= 0) call->readiness().adopt(fd);
+  return call.answer(fd);
+}
 
 Napi::Value Engine::connect(Info info) {
-  if (!isOpen(info)) return info.Env().Undefined();
-  return answer(info, connectSocket(text(info, 0), integer(info, 1)));
+  Call call(this, info);
+  const std::string host = call.text(0);
+  const int port = static_cast<int>(call.integer(1, 0, 65535));
+  if (call.failed()) return call.nothing();
+  const int fd = connectSocket(host, port);
+  if (fd >= 0) call->readiness().adopt(fd);
+  return call.answer(fd);
 }
 
-Napi::Value Engine::socketError(Info info) { return answer(info, scatterwire::socketError(integer(info, 0))); }
-
-Napi::Value Engine::localAddress(Info info) { return addressOrError(info, scatterwire::localAddress); }
-
-Napi::Value Engine::remoteAddress(Info info) { return addressOrError(info, scatterwire::remoteAddress); }
-
-Napi::Value Engine::setBufferSizes(Info info) {
-  return answer(info, scatterwire::setBufferSizes(integer(info, 0), integer(info, 1), integer(info, 2)));
+Napi::Value Engine::socketErrorOf(Info info) {
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  return call.failed() ? call.nothing() : call.answer(socketError(fd));
 }
 
-Napi::Value Engine::setNoDelay(Info info) {
-  return answer(info, scatterwire::setNoDelay(integer(info, 0), boolean(info, 1)));
+Napi::Value Engine::localAddressOf(Info info) {
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  if (call.failed()) return call.nothing();
+  SocketAddress address;
+  return addressValue(call.env(), localAddress(fd, &address), address);
+}
+
+Napi::Value Engine::remoteAddressOf(Info info) {
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  if (call.failed()) return call.nothing();
+  SocketAddress address;
+  return addressValue(call.env(), remoteAddress(fd, &address), address);
+}
+
+Napi::Value Engine::setBufferSizesOf(Info info) {
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  const int receive_bytes = static_cast<int>(call.integer(1, 0, INT32_MAX));
+  const int send_bytes = static_cast<int>(call.integer(2, 0, INT32_MAX));
+  return call.failed() ? call.nothing() : call.answer(setBufferSizes(fd, receive_bytes, send_bytes));
+}
+
+Napi::Value Engine::setNoDelayOf(Info info) {
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  const bool on = call.boolean(1);
+  return call.failed() ? call.nothing() : call.answer(setNoDelay(fd, on));
 }
 
 Napi::Value Engine::closeSocket(Info info) {
-  const int fd = integer(info, 0);
-  if (core_ != nullptr && !core_->isShutDown()) core_->forgetSocket(fd);
-  return answer(info, ::close(fd) == 0 ? 0 : -errno);
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  return call.failed() ? call.nothing() : call.answer(call->readiness().close(fd));
 }
 
 Napi::Value Engine::readv(Info info) {
-  size_t count = 0;
-  if (!isOpen(info) || !takePlan(info, 1, &count)) return info.Env().Undefined();
-  return answer(info, readVectors(integer(info, 0), vectors_, count));
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  const size_t count = call.plan(1, Access::kWrite);
+  if (call.failed()) return call.nothing();
+  const double bytes = receiveVectors(fd, call->vectors(), count);
+  if (bytes == 0 && isEmpty(call->vectors(), count)) call.refuse("a plan without room looks like the end of a stream");
+  return call.failed() ? call.nothing() : call.answer(bytes);
 }
 
 Napi::Value Engine::writev(Info info) {
-  size_t count = 0;
-  if (!isOpen(info) || !takePlan(info, 1, &count)) return info.Env().Undefined();
-  return answer(info, writeVectors(integer(info, 0), vectors_, count, boolean(info, 3)));
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  const size_t count = call.plan(1, Access::kRead);
+  const bool more = call.boolean(3);
+  return call.failed() ? call.nothing() : call.answer(sendVectors(fd, call->vectors(), count, more));
 }
 
 Napi::Value Engine::sendfile(Info info) {
-  const double offset = number(info, 2);
-  const double length = number(info, 3);
-  if (!(offset >= 0 && length >= 0 && length <= 2147483647.0)) {
-    throwRange(info, "offset and length are out of range");
-    return info.Env().Undefined();
-  }
-  return answer(info, sendFile(integer(info, 0), integer(info, 1), offset, length));
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  const int file_fd = call.descriptor(1);
+  const double offset = call.integer(2, 0, kExactMax);
+  const double length = call.integer(3, 0, kExactMax);
+  return call.failed() ? call.nothing() : call.answer(sendFile(fd, file_fd, offset, length));
 }
 
 Napi::Value Engine::readCached(Info info) {
-  size_t count = 0;
-  if (!isOpen(info) || !takePlan(info, 2, &count)) return info.Env().Undefined();
-  const double offset = number(info, 1);
-  if (!(offset >= 0)) {
-    throwRange(info, "the offset is out of range");
-    return info.Env().Undefined();
-  }
-  return answer(info, scatterwire::readCached(integer(info, 0), offset, vectors_, count));
+  Call call(this, info);
+  const int file_fd = call.descriptor(0);
+  const double offset = call.integer(1, 0, kExactMax);
+  const size_t count = call.plan(2, Access::kWrite);
+  return call.failed() ? call.nothing() : call.answer(readCachedVectors(file_fd, offset, call->vectors(), count));
 }
 
 Napi::Value Engine::copy(Info info) {
-  if (!isOpen(info)) return info.Env().Undefined();
-  const double length = number(info, 2);
-  const char* from = core_->space->translate(number(info, 0), length);
-  char* to = core_->space->translate(number(info, 1), length);
-  if (from == nullptr || to == nullptr) throwRange(info, "copy names memory outside the slab and the mappings");
-  else memmove(to, from, static_cast<size_t>(length));
-  return info.Env().Undefined();
+  Call call(this, info);
+  const double length = call.number(2);
+  const char* from = call->space().find(call.number(0), length, Access::kRead);
+  char* to = call->space().find(call.number(1), length, Access::kWrite);
+  if (from == nullptr || to == nullptr) call.refuse("copy: memory that is not there, or not to be written");
+  if (!call.failed()) memmove(to, from, static_cast<size_t>(length));
+  return call.nothing();
 }
 
 Napi::Value Engine::watch(Info info) {
-  if (!isOpen(info)) return info.Env().Undefined();
-  return answer(info, core_->readiness.watch(integer(info, 0), integer(info, 1) & 3));
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  const int events = static_cast<int>(call.integer(1, 0, UV_READABLE | UV_WRITABLE));
+  return call.failed() ? call.nothing() : call.answer(call->readiness().watch(fd, events));
 }
 
 Napi::Value Engine::onReady(Info info) {
-  if (!isOpen(info)) return info.Env().Undefined();
-  if (info[0].IsFunction()) core_->onReady(info[0].As<Napi::Function>());
-  else throwType(info, "onReady takes a function");
-  return info.Env().Undefined();
+  Call call(this, info);
+  const Napi::Value callback = info[0];
+  if (!callback.IsFunction()) call.wrongType(0, "a function");
+  if (!call.failed()) call->onReady(callback.As<Napi::Function>());
+  return call.nothing();
 }
 
 Napi::Value Engine::submit(Info info) {
-  if (!isOpen(info)) return info.Env().Undefined();
-  const double words = number(info, 0);
-  const bool fits = words >= 0 && words <= static_cast<double>(core_->sizes.job_words);
-  const double taken = fits ? core_->jobs.submit(core_->words, static_cast<size_t>(words)) : kBadPlan;
-  if (taken == kBadPlan) throwRange(info, "a job is malformed or names memory outside the slab and the mappings");
-  return answer(info, taken);
+  Call call(this, info);
+  const size_t words = static_cast<size_t>(call.integer(0, 0, static_cast<double>(core_->sizes().job_words)));
+  if (call.failed()) return call.nothing();
+  size_t jobs = 0;
+  const char* wrong = call->jobs().submit(call->tables().jobs, words, &jobs);
+  if (wrong != nullptr) call.refuse(wrong);
+  return call.failed() ? call.nothing() : call.answer(static_cast<double>(jobs));
 }
 
 Napi::Value Engine::openDigest(Info info) {
-  if (!isOpen(info)) return info.Env().Undefined();
-  const std::string algorithm = text(info, 0);
-  if (algorithm == "sha1") return answer(info, core_->jobs.openDigest(DigestAlgorithm::kSha1));
-  if (algorithm == "sha256") return answer(info, core_->jobs.openDigest(DigestAlgorithm::kSha256));
-  throwType(info, "the algorithm is sha1 or sha256");
-  return info.Env().Undefined();
+  Call call(this, info);
+  const std::string name = call.text(0);
+  if (!call.failed() && name != "sha1" && name != "sha256") call.refuse("expected \"sha1\" or \"sha256\"");
+  if (call.failed()) return call.nothing();
+  const DigestAlgorithm algorithm = name == "sha1" ? DigestAlgorithm::kSha1 : DigestAlgorithm::kSha256;
+  return call.answer(call->jobs().openDigest(algorithm));
 }
 
 Napi::Value Engine::closeDigest(Info info) {
-  if (isOpen(info) && !core_->jobs.closeDigest(integer(info, 0))) throwRange(info, "no such digest");
-  return info.Env().Undefined();
+  Call call(this, info);
+  const int digest = call.descriptor(0);
+  if (call.failed()) return call.nothing();
+  const int result = call->jobs().closeDigest(digest);
+  if (result < 0) call.refuse(result == -EBUSY ? "a job uses this digest" : "there is no such digest");
+  return call.nothing();
 }
 
 Napi::Value Engine::map(Info info) {
-  if (!isOpen(info)) return info.Env().Undefined();
-  return answer(info, core_->space->map(integer(info, 0), number(info, 1), boolean(info, 2), boolean(info, 3)));
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  const double length = call.integer(1, 1, kStride);
+  const bool writable = call.boolean(2);
+  const bool populate = call.boolean(3);
+  return call.failed() ? call.nothing() : call.answer(call->space().map(fd, length, writable, populate));
 }
 
 Napi::Value Engine::unmap(Info info) {
-  if (!isOpen(info)) return info.Env().Undefined();
-  return answer(info, core_->space->unmap(number(info, 0)));
+  Call call(this, info);
+  const double address = call.number(0);
+  if (call.failed()) return call.nothing();
+  const int result = call->space().unmap(address);
+  if (result == -EBUSY) call.refuse("a job names this mapping");
+  return call.failed() ? call.nothing() : call.answer(result);
 }
 
 Napi::Value Engine::jobsPending(Info info) {
-  const bool open = core_ != nullptr && !core_->isShutDown();
-  return answer(info, open ? static_cast<double>(core_->jobsPending()) : 0);
+  // Asked of a closed engine too: it has none.
+  return numberValue(info.Env(), core_->closed() ? 0 : static_cast<double>(core_->jobs().pending()));
 }
 
 Napi::Value Engine::close(Info info) {
-  if (core_ == nullptr || core_->isShutDown()) return info.Env().Undefined();
-  if (core_->jobsPending() > 0) {
-    throwType(info, "jobs are pending: an engine is closed when all of them are answered");
-    return info.Env().Undefined();
+  if (!core_->closed() && core_->jobs().pending() > 0) {
+    Napi::Error::New(info.Env(), "the engine has jobs pending").ThrowAsJavaScriptException();
+    return Napi::Value();
   }
-  EngineCore* core = core_;
-  core->abandon();
-  core_ = nullptr;
-  core->shutDown();
-  Unref();
-  return info.Env().Undefined();
+  core_->shutdown();
+  return Napi::Value();
 }
 
 }  // namespace scatterwire

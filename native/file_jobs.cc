@@ -1,259 +1,257 @@
+// See file_jobs.h. Taking jobs and delivering them happens on the loop's thread; run() alone is called on another.
 #include "file_jobs.h"
 
-#include <fcntl.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 
-#include "vectored_io.h"
+#include "file_calls.h"
 
 namespace scatterwire {
 
 namespace {
 
-// Word 0 of a job, and the words before its pairs; binding.ts has the same numbers.
-enum class Kind { kWrite = 0, kRead = 1, kDigest = 2, kAllocate = 3, kSync = 4, kCopy = 5 };
-constexpr size_t kHeaderWords = 6;
+// JobKind, DIGEST_START, DIGEST_FINISH and JOB_HEADER_WORDS of binding.ts.
+enum Kind { kWrite = 0, kRead = 1, kDigest = 2, kAllocate = 3, kSync = 4, kCopy = 5, kKinds = 6 };
 constexpr int kDigestStart = 1;
 constexpr int kDigestFinish = 2;
+constexpr size_t kHeaderWords = 6;
 
-// Moves all bytes of the list, in as many calls as it takes. Bytes moved (fewer only at the end of a file that is
-// read), or a negative errno.
-template <typename Call>
-double moveAll(std::vector<iovec>& vectors, off_t offset, Call call) {
-  size_t first = 0;
-  double moved = 0;
-  while (first < vectors.size()) {
-    const size_t count = std::min(vectors.size() - first, kVectorsMax);
-    const ssize_t bytes = call(&vectors[first], static_cast<int>(count), offset);
-    if (bytes < 0) {
-      if (errno == EINTR) continue;
-      return -errno;
-    }
-    if (bytes == 0) return moved;
-    moved += static_cast<double>(bytes);
-    offset += bytes;
-    size_t left = static_cast<size_t>(bytes);
-    while (first < vectors.size() && left >= vectors[first].iov_len) left -= vectors[first++].iov_len;
-    if (left > 0) {
-      vectors[first].iov_base = static_cast<char*>(vectors[first].iov_base) + left;
-      vectors[first].iov_len -= left;
-    }
-  }
-  return moved;
-}
-
-double allocate(int fd, off_t offset, off_t length) {
-#if defined(__linux__)
-  int result;
-  do {
-    result = fallocate(fd, 0, offset, length);
-  } while (result < 0 && errno == EINTR);
-  return result == 0 ? 0 : -errno;
-#elif defined(F_PREALLOCATE)
-  fstore_t store = {F_ALLOCATEALL, F_PEOFPOSMODE, 0, offset + length, 0};
-  if (fcntl(fd, F_PREALLOCATE, &store) < 0) return -errno;
-  return ftruncate(fd, offset + length) == 0 ? 0 : -errno;
-#else
-  (void)fd, (void)offset, (void)length;
-  return -ENOTSUP;
-#endif
-}
-
-double synchronize(int fd) {
-  int result;
-  do {
-#if defined(__APPLE__)
-    result = fcntl(fd, F_FULLFSYNC) < 0 ? fsync(fd) : 0;
-#else
-    result = fdatasync(fd);
-#endif
-  } while (result < 0 && errno == EINTR);
-  return result == 0 ? 0 : -errno;
+bool isIntegerIn(double value, double low, double high) {
+  // NaN compares false. The cast is safe within the bounds that are asked for here.
+  return value >= low && value <= high && static_cast<double>(static_cast<int64_t>(value)) == value;
 }
 
 }  // namespace
 
-struct FileJobs::Job {
-  uv_work_t work = {};
-  FileJobs* jobs = nullptr;
-  Kind kind = Kind::kSync;
-  double tag = 0;
-  int handle = 0;
-  double offset = 0;
-  double argument = 0;
-  std::vector<iovec> vectors;
-  // Where a digest or a copy goes; translated when the job is taken, on the loop.
-  char* target = nullptr;
-  std::shared_ptr<Digest> digest;
-  double result = 0;
-
-  double digestAll();
-  double copyAll();
-};
-
-double FileJobs::Job::digestAll() {
-  const int flags = static_cast<int>(argument);
-  double bytes = 0;
-  if ((flags & kDigestStart) != 0 && !digest->start()) return -EIO;
-  for (const iovec& vector : vectors) {
-    if (!digest->update(vector.iov_base, vector.iov_len)) return -EIO;
-    bytes += static_cast<double>(vector.iov_len);
-  }
-  if ((flags & kDigestFinish) != 0 && !digest->finish(reinterpret_cast<unsigned char*>(target))) return -EIO;
-  return bytes;
-}
-
-double FileJobs::Job::copyAll() {
-  double bytes = 0;
-  for (const iovec& vector : vectors) {
-    memmove(target + static_cast<size_t>(bytes), vector.iov_base, vector.iov_len);
-    bytes += static_cast<double>(vector.iov_len);
-  }
-  return bytes;
-}
-
-FileJobs::FileJobs(uv_loop_t* loop, std::shared_ptr<AddressSpace> space, void (*on_completed)(void*), void* owner)
-    : loop_(loop), space_(std::move(space)), on_completed_(on_completed), owner_(owner) {}
-
-FileJobs::~FileJobs() = default;
-
-FileJobs::Job* FileJobs::borrow() {
-  if (idle_.empty()) {
+FileJobs::Job* FileJobs::obtain() {
+  if (free_ == nullptr) {
     jobs_.push_back(std::make_unique<Job>());
-    jobs_.back()->work.data = jobs_.back().get();
-    jobs_.back()->jobs = this;
     return jobs_.back().get();
   }
-  Job* job = idle_.back();
-  idle_.pop_back();
+  Job* job = free_;
+  free_ = job->next;
   return job;
 }
 
-// Reads one job from `words` into `job`. False if it is not well formed or names memory that is not ours.
-bool FileJobs::parse(const double* words, size_t count, size_t* used, Job* job) {
-  if (count < kHeaderWords) return false;
-  if (!(words[0] >= 0 && words[0] <= static_cast<double>(Kind::kCopy))) return false;
+void FileJobs::recycle(Job* job) {
+  job->next = free_;
+  free_ = job;
+}
+
+const char* FileJobs::submit(const double* words, size_t count, size_t* jobs) {
+  *jobs = 0;
+  Job* first = nullptr;
+  Job** end = &first;
+  const char* wrong = nullptr;
+  for (size_t at = 0; at < count && wrong == nullptr;) {
+    Job* job = obtain();
+    job->next = nullptr;
+    *end = job;
+    end = &job->next;
+    size_t used = 0;
+    wrong = take(words + at, count - at, &used, job);
+    at += used;
+    ++*jobs;
+  }
+  while (first != nullptr) {
+    Job* job = first;
+    first = job->next;
+    if (wrong != nullptr) {
+      release(job);
+      recycle(job);
+      continue;
+    }
+    job->running = true;
+    running_++;
+    pending_++;
+    uv_queue_work(loop_, &job->request, run, onDone);
+  }
+  return wrong;
+}
+
+// Copies one job out of the table. The words are read once each: the table is shared, and jobs are not.
+const char* FileJobs::take(const double* words, size_t count, size_t* used, Job* job) {
+  job->queue = this;
+  job->request.data = job;
+  job->running = false;
+  job->target = nullptr;
+  job->digest = nullptr;
+  job->vectors.clear();
+  job->regions.clear();
+  if (count < kHeaderWords) return "a job is shorter than its header";
+  const double kind = words[0];
+  const double handle = words[2];
   const double pairs = words[5];
-  if (!(pairs >= 0 && pairs <= static_cast<double>((count - kHeaderWords) / 2))) return false;
-  const size_t vectors = static_cast<size_t>(pairs);
-  job->kind = static_cast<Kind>(static_cast<int>(words[0]));
+  if (!isIntegerIn(kind, 0, kKinds - 1)) return "a job is of no known kind";
+  if (!isIntegerIn(handle, INT32_MIN, INT32_MAX)) return "a job's handle is not a 32-bit integer";
+  if (!isIntegerIn(pairs, 0, static_cast<double>((count - kHeaderWords) / 2))) return "a job's pairs exceed its table";
+  job->kind = static_cast<int>(kind);
   job->tag = words[1];
-  job->handle = static_cast<int>(words[2]);
+  job->handle = static_cast<int>(handle);
   job->offset = words[3];
   job->argument = words[4];
-  job->vectors.resize(vectors);
-  if (!translatePlan(*space_, words + kHeaderWords, vectors, job->vectors.data())) return false;
-  *used = kHeaderWords + 2 * vectors;
-
-  double total = 0;
-  for (const iovec& vector : job->vectors) total += static_cast<double>(vector.iov_len);
-  if (job->kind == Kind::kCopy) job->target = space_->translate(job->offset, total);
-  if (job->kind == Kind::kDigest) {
-    if (job->handle < 0 || static_cast<size_t>(job->handle) >= digests_.size()) return false;
-    job->digest = digests_[static_cast<size_t>(job->handle)];
-    if (job->digest == nullptr) return false;
-    const bool finish = (static_cast<int>(job->argument) & kDigestFinish) != 0;
-    job->target = finish ? space_->translate(job->offset, static_cast<double>(job->digest->size())) : nullptr;
-    return !finish || job->target != nullptr;
-  }
-  return job->kind != Kind::kCopy || job->target != nullptr;
+  *used = kHeaderWords + 2 * static_cast<size_t>(pairs);
+  double bytes = 0;
+  const char* wrong = takeMemory(words + kHeaderWords, static_cast<size_t>(pairs), job, &bytes);
+  if (wrong != nullptr) return wrong;
+  if (job->kind == kDigest) return takeDigest(job);
+  if (job->kind == kCopy) return takeTarget(job, bytes);
+  if (!isIntegerIn(job->offset, 0, kExactMax)) return "a job's file offset is not an integer from 0 to 2^53 - 1";
+  if (!isIntegerIn(job->argument, 0, kExactMax)) return "a job's argument is not an integer from 0 to 2^53 - 1";
+  return nullptr;
 }
 
-double FileJobs::submit(const double* words, size_t count) {
-  // All are read before any runs: a table that is wrong somewhere does nothing.
-  parsed_.clear();
-  bool good = true;
-  for (size_t at = 0; good && at < count;) {
-    Job* job = borrow();
-    parsed_.push_back(job);
-    size_t used = 0;
-    good = parse(words + at, count - at, &used, job);
-    at += used;
+const char* FileJobs::takeMemory(const double* pairs, size_t count, Job* job, double* bytes) {
+  const Access access = job->kind == kRead ? Access::kWrite : Access::kRead;
+  for (size_t index = 0; index < count; index++) {
+    const double address = pairs[2 * index];
+    const double length = pairs[2 * index + 1];
+    char* base = space_->find(address, length, access);
+    if (base == nullptr) return "a job names memory that is not there, or not to be written";
+    hold(address, job);
+    job->vectors.push_back({base, static_cast<size_t>(length)});
+    *bytes += length;
   }
-  if (!good) {
-    for (Job* job : parsed_) {
-      job->digest = nullptr;
-      idle_.push_back(job);
-    }
-    return kBadPlan;
-  }
-  for (Job* job : parsed_) {
-    running_++;
-    uv_queue_work(loop_, &job->work, run, finished);
-  }
-  return static_cast<double>(parsed_.size());
+  return nullptr;
 }
 
-// On a thread of the pool.
-void FileJobs::run(uv_work_t* work) {
-  Job* job = static_cast<Job*>(work->data);
-  const off_t offset = static_cast<off_t>(job->offset);
+const char* FileJobs::takeTarget(Job* job, double bytes) {
+  job->target = space_->find(job->offset, bytes, Access::kWrite);
+  if (job->target == nullptr) return "a job's target is not there, or not to be written";
+  hold(job->offset, job);
+  return nullptr;
+}
+
+const char* FileJobs::takeDigest(Job* job) {
+  if (!isIntegerIn(job->argument, 0, kDigestStart | kDigestFinish)) return "a digest job's argument has unknown bits";
+  if (job->handle < 0 || static_cast<size_t>(job->handle) >= digests_.size()) return "a job names no open digest";
+  OpenDigest& open = digests_[static_cast<size_t>(job->handle)];
+  if (open.digest == nullptr) return "a job names no open digest";
+  if (open.busy) return "a digest has a job already";
+  if ((static_cast<int>(job->argument) & kDigestFinish) != 0) {
+    const char* wrong = takeTarget(job, static_cast<double>(open.digest->size()));
+    if (wrong != nullptr) return wrong;
+  }
+  open.busy = true;
+  job->digest = open.digest.get();
+  return nullptr;
+}
+
+void FileJobs::hold(double address, Job* job) {
+  const uint32_t region = AddressSpace::regionOf(address);
+  if (region == 0) return;
+  space_->hold(region);
+  job->regions.push_back(region);
+}
+
+// Gives back what taking the job had claimed.
+void FileJobs::release(Job* job) {
+  for (const uint32_t region : job->regions) space_->letGo(region);
+  job->regions.clear();
+  if (job->digest != nullptr) digests_[static_cast<size_t>(job->handle)].busy = false;
+}
+
+void FileJobs::run(uv_work_t* request) {
+  Job* job = static_cast<Job*>(request->data);
+  iovec* vectors = job->vectors.data();
+  const size_t count = job->vectors.size();
   switch (job->kind) {
-    case Kind::kWrite:
-      job->result = moveAll(job->vectors, offset, [job](const iovec* vectors, int count, off_t at) {
-        return pwritev(job->handle, vectors, count, at);
-      });
+    case kWrite:
+      job->result = writeFully(job->handle, job->offset, vectors, count);
       break;
-    case Kind::kRead:
-      job->result = moveAll(job->vectors, offset, [job](const iovec* vectors, int count, off_t at) {
-        return preadv(job->handle, vectors, count, at);
-      });
+    case kRead:
+      job->result = readFully(job->handle, job->offset, vectors, count);
       break;
-    case Kind::kDigest:
-      job->result = job->digestAll();
+    case kDigest:
+      job->result = runDigest(job);
       break;
-    case Kind::kAllocate:
-      job->result = allocate(job->handle, offset, static_cast<off_t>(job->argument));
+    case kAllocate:
+      job->result = allocateFile(job->handle, job->offset, job->argument);
       break;
-    case Kind::kSync:
-      job->result = synchronize(job->handle);
+    case kSync:
+      job->result = syncFile(job->handle);
       break;
-    case Kind::kCopy:
-      job->result = job->copyAll();
+    case kCopy:
+      job->result = runCopy(job);
       break;
   }
 }
 
-// On the loop again.
-void FileJobs::finished(uv_work_t* work, int status) {
-  Job* job = static_cast<Job*>(work->data);
-  FileJobs* self = job->jobs;
-  self->completions_.push_back(job->tag);
-  self->completions_.push_back(status < 0 ? status : job->result);
-  job->digest = nullptr;
-  self->idle_.push_back(job);
+double FileJobs::runDigest(Job* job) {
+  const int flags = static_cast<int>(job->argument);
+  if ((flags & kDigestStart) != 0 && !job->digest->start()) return -ENOMEM;
+  double bytes = 0;
+  for (const iovec& vector : job->vectors) {
+    if (!job->digest->update(vector.iov_base, vector.iov_len)) return -EINVAL;
+    bytes += static_cast<double>(vector.iov_len);
+  }
+  if ((flags & kDigestFinish) != 0) {
+    if (!job->digest->finish(reinterpret_cast<unsigned char*>(job->target))) return -EINVAL;
+  }
+  return bytes;
+}
+
+double FileJobs::runCopy(Job* job) {
+  char* target = job->target;
+  for (const iovec& vector : job->vectors) {
+    // memmove: the caller may well move bytes within one slot.
+    memmove(target, vector.iov_base, vector.iov_len);
+    target += vector.iov_len;
+  }
+  return static_cast<double>(target - job->target);
+}
+
+void FileJobs::onDone(uv_work_t* request, int status) {
+  Job* job = static_cast<Job*>(request->data);
+  FileJobs* self = job->queue;
+  if (status < 0) job->result = status;
+  self->release(job);
+  job->running = false;
   self->running_--;
-  self->on_completed_(self->owner_);
+  job->next = nullptr;
+  (self->completed_first_ == nullptr ? self->completed_first_ : self->completed_last_->next) = job;
+  self->completed_last_ = job;
+  self->on_done_(self->owner_);
+}
+
+size_t FileJobs::deliver(double* pairs, size_t capacity) {
+  size_t count = 0;
+  while (completed_first_ != nullptr && count < capacity) {
+    Job* job = completed_first_;
+    completed_first_ = job->next;
+    pairs[2 * count] = job->tag;
+    pairs[2 * count + 1] = job->result;
+    count++;
+    recycle(job);
+  }
+  assert(count <= pending_);
+  pending_ -= count;
+  return count;
+}
+
+void FileJobs::cancel() {
+  for (const std::unique_ptr<Job>& job : jobs_) {
+    if (job->running) uv_cancel(reinterpret_cast<uv_req_t*>(&job->request));
+  }
 }
 
 int FileJobs::openDigest(DigestAlgorithm algorithm) {
-  auto digest = std::make_shared<Digest>(algorithm);
-  for (size_t index = 0; index < digests_.size(); index++) {
-    if (digests_[index] != nullptr) continue;
-    digests_[index] = std::move(digest);
-    return static_cast<int>(index);
-  }
-  digests_.push_back(std::move(digest));
-  return static_cast<int>(digests_.size()) - 1;
+  size_t index = 0;
+  while (index < digests_.size() && digests_[index].digest != nullptr) index++;
+  if (index == digests_.size()) digests_.emplace_back();
+  digests_[index].digest = std::make_unique<Digest>(algorithm);
+  return static_cast<int>(index);
 }
 
-bool FileJobs::closeDigest(int digest) {
-  if (digest < 0 || static_cast<size_t>(digest) >= digests_.size()) return false;
-  digests_[static_cast<size_t>(digest)] = nullptr;
-  return true;
-}
-
-size_t FileJobs::take(double* pairs, size_t capacity) {
-  const size_t count = std::min(completed(), capacity);
-  for (size_t at = 0; at < 2 * count; at++) {
-    pairs[at] = completions_.front();
-    completions_.pop_front();
-  }
-  return count;
+int FileJobs::closeDigest(int digest) {
+  if (digest < 0 || static_cast<size_t>(digest) >= digests_.size()) return -EINVAL;
+  OpenDigest& open = digests_[static_cast<size_t>(digest)];
+  if (open.digest == nullptr) return -EINVAL;
+  if (open.busy) return -EBUSY;
+  open.digest.reset();
+  return 0;
 }
 
 }  // namespace scatterwire

@@ -1,56 +1,92 @@
-// Jobs for libuv's thread pool: disk reads and writes, digests, copies. They come as words in a shared table and go as
-// pairs (tag, result) in a shared list.
+// Work for libuv's thread pool: reading, writing, digests, copies. Jobs come in a table and go back as pairs.
 //
-// Always: a job owns copies of all it needs but the memory it names; that memory stays as it is until the completion
-// is taken. Jobs are kept for re-use, so that a running transfer allocates nothing here.
+//   free ──submit──▶ running (in the pool) ──▶ completed ──deliver──▶ free
+//
+// Always: a table is taken as a whole or not at all. What a job names was checked when it was taken, and stays: the
+// mappings it uses are held, its digest is its own until it is done. Job structures are re-used, with their memory.
 #pragma once
 
+#include <sys/uio.h>
 #include <uv.h>
 
 #include <cstddef>
-#include <deque>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
-#include "address_space.h"
 #include "digest.h"
+#include "mappings.h"
 
 namespace scatterwire {
 
 class FileJobs {
  public:
-  // `on_completed` is called with `owner`, on the loop, for each job that ends.
-  FileJobs(uv_loop_t* loop, std::shared_ptr<AddressSpace> space, void (*on_completed)(void*), void* owner);
-  ~FileJobs();
+  // `on_done` is called with `owner`, on the loop's thread, when a job has left the thread pool.
+  FileJobs(uv_loop_t* loop, AddressSpace* space, void (*on_done)(void*), void* owner)
+      : loop_(loop), space_(space), on_done_(on_done), owner_(owner) {}
 
-  // Takes the jobs in `words`. How many, or kBadPlan (then none of them runs).
-  double submit(const double* words, size_t count);
-  int openDigest(DigestAlgorithm algorithm);
-  bool closeDigest(int digest);
-
-  // Submitted and not ended; ended and not taken.
+  // Takes the jobs in `count` words (binding.ts has the layout). Null and the number of jobs, or what is wrong.
+  const char* submit(const double* words, size_t count, size_t* jobs);
+  bool completed() const { return completed_first_ != nullptr; }
+  // Writes up to `capacity` pairs (tag, result); returns how many.
+  size_t deliver(double* pairs, size_t capacity);
+  // Keeps jobs from starting that have not started yet; they are done then, without a result.
+  void cancel();
+  // In the thread pool.
   size_t running() const { return running_; }
-  size_t completed() const { return completions_.size() / 2; }
-  // Copies at most `capacity` pairs (tag, result) out.
-  size_t take(double* pairs, size_t capacity);
+  // Taken and not delivered.
+  size_t pending() const { return pending_; }
+
+  int openDigest(DigestAlgorithm algorithm);
+  // 0, -EINVAL if there is no such digest, or -EBUSY if a job uses it.
+  int closeDigest(int digest);
+  void closeDigests() { digests_.clear(); }
 
  private:
-  struct Job;
-  Job* borrow();
-  bool parse(const double* words, size_t count, size_t* used, Job* job);
-  static void run(uv_work_t* work);
-  static void finished(uv_work_t* work, int status);
+  struct OpenDigest {
+    std::unique_ptr<Digest> digest;
+    bool busy = false;
+  };
+  struct Job {
+    uv_work_t request = {};
+    FileJobs* queue = nullptr;
+    Job* next = nullptr;  // in the list of free, new or completed jobs
+    bool running = false;
+    int kind = 0;
+    double tag = 0;
+    int handle = 0;
+    double offset = 0;
+    double argument = 0;
+    double result = 0;
+    char* target = nullptr;  // where copies and digests go
+    Digest* digest = nullptr;
+    std::vector<iovec> vectors;
+    std::vector<uint32_t> regions;  // mappings that are held
+  };
+  Job* obtain();
+  void recycle(Job* job);
+  const char* take(const double* words, size_t count, size_t* used, Job* job);
+  const char* takeMemory(const double* pairs, size_t count, Job* job, double* bytes);
+  const char* takeTarget(Job* job, double bytes);
+  const char* takeDigest(Job* job);
+  void hold(double address, Job* job);
+  void release(Job* job);
+  static void run(uv_work_t* request);
+  static double runDigest(Job* job);
+  static double runCopy(Job* job);
+  static void onDone(uv_work_t* request, int status);
 
   uv_loop_t* loop_;
-  std::shared_ptr<AddressSpace> space_;
-  void (*on_completed_)(void*);
+  AddressSpace* space_;
+  void (*on_done_)(void*);
   void* owner_;
-  std::vector<std::unique_ptr<Job>> jobs_;
-  std::vector<Job*> idle_;
-  std::vector<Job*> parsed_;
-  std::vector<std::shared_ptr<Digest>> digests_;
-  std::deque<double> completions_;
+  std::vector<OpenDigest> digests_;
+  std::vector<std::unique_ptr<Job>> jobs_;  // all there are
+  Job* free_ = nullptr;
+  Job* completed_first_ = nullptr;
+  Job* completed_last_ = nullptr;
   size_t running_ = 0;
+  size_t pending_ = 0;
 };
 
 }  // namespace scatterwire

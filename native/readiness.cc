@@ -19,8 +19,8 @@ void Readiness::adopt(int fd) {
   sockets_[index]->readiness = this;
   sockets_[index]->fd = fd;
   socket_count_++;
-  // The queue never grows in a poll callback: it has room for every socket from here on.
-  if (queue_.capacity() < socket_count_) queue_.reserve(2 * socket_count_);
+  // So that poll callbacks need not grow the queue: each socket is in it once, and may have left one gap behind.
+  if (queue_.capacity() < 2 * socket_count_) queue_.reserve(4 * socket_count_);
 }
 
 Readiness::Socket* Readiness::find(int fd) const {
@@ -71,7 +71,6 @@ void Readiness::onPoll(uv_poll_t* poll, int status, int events) {
   }
   if (found == 0) return;
   if (socket->found == 0) {
-    assert(self->queue_.size() < self->queue_.capacity());
     socket->queue_index = self->queue_.size();
     self->queue_.push_back(socket);
   }

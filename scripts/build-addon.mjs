@@ -1,68 +1,86 @@
-// Builds the addon with node-gyp into build/Release, as `npm install` does for a user.
+// Builds the addon into build/Release/scatterwire.node with node-gyp: what `npm install` runs, and `npm run build:addon`.
 //
-// node-gyp compiles against Node's headers. Most installations have them beside the node binary; then nothing has to be
-// downloaded. A folder that npm was told to use (nodedir) goes first, and without either node-gyp downloads them.
+// Node's headers come from the folder that npm was told to use (nodedir), else from beside the running binary if they
+// are of its version, else node-gyp downloads them. With --if-needed nothing is done when no source is newer than the
+// addon. Other options go to node-gyp, for example --debug.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join, resolve } from "node:path";
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
+const nodePrefix = dirname(dirname(realpathSync(process.execPath)));
 
-/** The node-gyp that npm brings, wherever npm lies. */
+/** node-gyp's script: the one npm names, else the one that npm carries. */
 function findNodeGyp() {
-  const prefix = resolve(process.execPath, "../..");
+  const npmRoots = [
+    // npm tells its scripts where it is itself.
+    ...(process.env.npm_execpath ? [dirname(dirname(process.env.npm_execpath))] : []),
+    join(nodePrefix, "lib/node_modules/npm"),
+    join(nodePrefix, "share/nodejs/npm"),
+  ];
   const candidates = [
     process.env.npm_config_node_gyp,
-    process.env.npm_execpath && join(dirname(process.env.npm_execpath), "../node_modules/node-gyp/bin/node-gyp.js"),
-    join(prefix, "lib/node_modules/npm/node_modules/node-gyp/bin/node-gyp.js"),
-    join(prefix, "share/nodejs/npm/node_modules/node-gyp/bin/node-gyp.js"),
+    ...npmRoots.map((root) => join(root, "node_modules/node-gyp/bin/node-gyp.js")),
+    join(nodePrefix, "share/nodejs/node-gyp/bin/node-gyp.js"),
   ];
-  for (const candidate of candidates) if (candidate && existsSync(candidate)) return candidate;
-  try {
-    return createRequire(join(root, "package.json")).resolve("node-gyp/bin/node-gyp.js");
-  } catch {
-    return undefined;
-  }
+  return candidates.find((path) => path && existsSync(path));
 }
 
-/** Headers beside the node binary, if they are of the version that runs. */
-function findHeaders() {
-  const prefix = resolve(process.execPath, "../..");
-  const file = join(prefix, "include/node/node_version.h");
-  if (!existsSync(file)) return undefined;
-  const text = readFileSync(file, "utf8");
-  const part = (name) => new RegExp(`#define NODE_${name}_VERSION (\\d+)`).exec(text)?.[1];
-  const version = `${part("MAJOR")}.${part("MINOR")}.${part("PATCH")}`;
-  return version === process.versions.node ? prefix : undefined;
+/** The folder whose include/node has the headers of this very version, if there is one. */
+function findNodeHeaders() {
+  const header = join(nodePrefix, "include/node/node_version.h");
+  if (!existsSync(header)) return undefined;
+  const text = readFileSync(header, "utf8");
+  const part = (name) => text.match(new RegExp(`#define NODE_${name}_VERSION (\\d+)`))?.[1];
+  const version = [part("MAJOR"), part("MINOR"), part("PATCH")].join(".");
+  return version === process.versions.node ? nodePrefix : undefined;
 }
 
-/** When the newest of the addon's sources changed. */
-function newestSourceMs() {
-  const files = [join(root, "binding.gyp"), ...readdirSync(join(root, "native")).map((name) => join(root, "native", name))];
-  return Math.max(...files.map((file) => statSync(file).mtimeMs));
-}
-
+/** True if the addon is there and newer than all that it is made of. */
 function isFresh() {
-  const built = join(root, "build/Release/scatterwire.node");
-  return existsSync(built) && statSync(built).mtimeMs > newestSourceMs();
+  const built = join(packageRoot, "build/Release/scatterwire.node");
+  if (!existsSync(built)) return false;
+  const native = join(packageRoot, "native");
+  const sources = [
+    join(packageRoot, "binding.gyp"),
+    ...readdirSync(native).map((name) => join(native, name)),
+  ];
+  return sources.every((file) => statSync(file).mtimeMs < statSync(built).mtimeMs);
 }
 
-if (process.argv.includes("--if-needed") && isFresh()) process.exit(0);
+function hasCompiler() {
+  const compiler = process.env.CXX ?? "c++";
+  // CXX may carry options or a launcher ("ccache g++"), so the shell takes it apart.
+  return spawnSync(`${compiler} --version`, { shell: true, stdio: "ignore" }).status === 0;
+}
 
+function fail(message) {
+  console.error(`scatterwire: ${message}`);
+  process.exit(1);
+}
+
+const options = process.argv.slice(2);
+if (options.includes("--if-needed") && isFresh()) process.exit(0);
+if (!hasCompiler()) {
+  fail(
+    "no C++ compiler found: install one that knows C++20 and make (Debian: apt install g++ make; macOS: xcode-select --install), or set CXX",
+  );
+}
 const nodeGyp = findNodeGyp();
-if (nodeGyp === undefined) {
-  console.error("scatterwire: node-gyp was not found beside npm; install it with `npm install --global node-gyp`");
-  process.exit(1);
-}
+const [command, ...first] = nodeGyp ? [process.execPath, nodeGyp] : ["npx", "--yes", "node-gyp"];
 const configured = process.env.npm_config_nodedir ?? process.env.npm_package_config_node_gyp_nodedir;
-const headers = configured ?? findHeaders();
-const args = [nodeGyp, "rebuild", "--silent", ...(headers === undefined ? [] : [`--nodedir=${headers}`])];
-const { status, error } = spawnSync(process.execPath, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
-if (status !== 0) {
-  const reason = error === undefined ? "see above" : error.message;
-  console.error(`scatterwire: the addon could not be built (${reason}). It needs python3, make and a C++20 compiler (g++ 11, clang 14).`);
-  process.exit(1);
-}
+const headers = configured ?? findNodeHeaders();
+const env = headers ? { ...process.env, npm_package_config_node_gyp_nodedir: headers } : process.env;
+const result = spawnSync(
+  command,
+  [...first, "rebuild", "--loglevel=error", ...options.filter((option) => option !== "--if-needed")],
+  {
+    cwd: packageRoot,
+    env,
+    stdio: "inherit",
+  },
+);
+if (result.error) fail(`cannot run ${command}: ${result.error.message}`);
+if (result.status !== 0) fail("the addon did not build; the compiler says why above");

@@ -18,5 +18,6 @@ export type * from "./options.js";
 export { RECEIVE_MODES, SEND_MODES } from "./options.js";
 export type { PeerConnection } from "./peer/peer-connection.js";
 export { Session } from "./session/session.js";
+export { checkTorrent, type CheckResult, createTorrentFile, readMetainfo } from "./session/torrent-files.js";
 export { STORAGE_KINDS, type StorageCounters, type StorageKind } from "./storage/storage.js";
 export type { Torrent } from "./torrent/torrent.js";

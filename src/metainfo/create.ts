@@ -1,12 +1,19 @@
 // Makes torrent files (BEP 3, 12, 27, 47) of files and folders. What reads and hashes the bytes is handed in, so that
 // the thread pool can do it; this file decides what is in the torrent.
+//
+// Always: what is made here, parseMetainfo reads. Files are in one order on every machine. A file that is not what it
+// was when hashing began makes no torrent, and nothing is left out without a word.
 
-import { readdir, stat } from "node:fs/promises";
+import { isUtf8 } from "node:buffer";
+import { access, constants, readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import bencode from "bencode";
 import pieceLengthFor from "piece-length";
+import { assert } from "../assert.js";
 import { MetainfoError, UsageError } from "../errors.js";
-import { MIB, PIECE_COUNT_MAX, PIECE_LENGTH_MAX, PIECE_LENGTH_MIN } from "../limits.js";
+import { METAINFO_BYTES_MAX, MIB, PIECE_COUNT_MAX, PIECE_LENGTH_MAX, PIECE_LENGTH_MIN } from "../limits.js";
+import { PADDING_NAME_PREFIX, parseMetainfo } from "./parse.js";
+import { cleanName } from "./paths.js";
 
 export interface HashedFile {
   /** Where to read it; undefined for padding, which is zeros. */
@@ -28,7 +35,7 @@ export interface PieceHasher {
 }
 
 export interface CreateOptions {
-  /** Bytes per piece, from 16 KiB up. Default: chosen for the size. */
+  /** Bytes per piece, from 16 KiB up; not only powers of two. Default: chosen for the size. */
   pieceLength?: number;
   /** Tracker addresses; each is a tier of its own. */
   announce?: readonly string[];
@@ -46,75 +53,167 @@ export interface CreateOptions {
 }
 
 interface Entry {
+  /** Absolute; "" for padding. */
   readonly file: string;
+  /** Below the folder; empty for a file that is the torrent. */
   readonly components: readonly string[];
   readonly length: number;
+  readonly modifiedMs: number;
 }
 
 const PIECE_LENGTH_CHOSEN_MAX = 16 * MIB;
+/** The package computes with 32-bit integers, and has no upper bound: what it says of more than this is not asked. */
+const LENGTH_ASKED_MAX = 2 ** 36;
 const CREATED_BY = "scatterwire 0.1";
 
-/** The bytes of a torrent file of `path`. Rejects MetainfoError (nothing there, nothing in it), StorageError, UsageError. */
-export async function createMetainfo(path: string, options: CreateOptions, hasher: PieceHasher): Promise<Uint8Array> {
+/**
+ * The bytes of a torrent file of `path`. Symbolic links are followed. Rejects MetainfoError (`METAINFO_PATH`: nothing
+ * there, or what cannot be read or shared; `METAINFO_MALFORMED`: nothing in it), UsageError (an option that cannot be;
+ * `ABORTED`), and what the hasher rejects.
+ */
+export async function createMetainfo(
+  path: string,
+  options: CreateOptions,
+  hasher: PieceHasher,
+): Promise<Uint8Array> {
   const root = resolve(path);
-  const entries = await listEntries(root);
+  checkOptions(root, options);
+  const entries = await listEntries(root, options.signal);
   const dataLength = entries.reduce((sum, entry) => sum + entry.length, 0);
-  if (dataLength === 0) throw new MetainfoError("METAINFO_MALFORMED", `${path}: nothing in it to share, only empty files`);
-  const pieceLength = settlePieceLength(options.pieceLength, dataLength);
+  if (dataLength === 0)
+    throw new MetainfoError("METAINFO_MALFORMED", `${path}: only empty files, nothing to share`);
+  const pieceLength = options.pieceLength ?? choosePieceLength(dataLength);
   const isFolder = entries[0]!.components.length > 0;
   const files = isFolder && options.padding === true ? withPadding(entries, pieceLength) : entries;
   const total = files.reduce((sum, file) => sum + file.length, 0);
-  if (Math.ceil(total / pieceLength) > PIECE_COUNT_MAX) {
-    throw new UsageError("USAGE_OPTION", `pieces of ${pieceLength} bytes are too small: more than ${PIECE_COUNT_MAX} of them`);
+  const pieceCount = Math.ceil(total / pieceLength);
+  if (pieceCount > PIECE_COUNT_MAX) {
+    const message = `pieces of ${pieceLength} bytes are too small: more than ${PIECE_COUNT_MAX} of them`;
+    throw new UsageError("USAGE_OPTION", message);
   }
-  const pieces = await hasher.hashPieces(
-    files.map((entry) => ({ path: entry.file === "" ? undefined : entry.file, length: entry.length })),
-    pieceLength,
-    (bytes) => options.onProgress?.(bytes, total),
-    options.signal,
-  );
-  return encode(root, files, isFolder, pieceLength, pieces, options);
+  const hashed = files.map(({ file, length }) => ({ path: file === "" ? undefined : file, length }));
+  const onProgress = (bytes: number) => options.onProgress?.(bytes, total);
+  const pieces = await hasher.hashPieces(hashed, pieceLength, onProgress, options.signal);
+  assert(pieces.length === 20 * pieceCount, "each piece has a digest");
+  checkAborted(options.signal);
+  await checkUnchanged(entries);
+  const bytes = encode(root, files, isFolder, pieceLength, pieces, options);
+  if (bytes.length > METAINFO_BYTES_MAX) {
+    const message = `a torrent file of ${bytes.length} bytes; at most ${METAINFO_BYTES_MAX} can be used: take larger pieces`;
+    throw new MetainfoError("METAINFO_TOO_LARGE", message);
+  }
+  parseMetainfo(bytes);
+  return bytes;
 }
 
-/** Piece length for a torrent of `length` bytes: some thousand pieces, 16 KiB to 16 MiB. */
+/** Piece length for `length` bytes: about a thousand pieces, of 16 KiB to 16 MiB; larger where there were too many. */
 export function choosePieceLength(length: number): number {
-  // The package has no upper bound, and overflows from about 1.5e12 bytes on.
-  if (length > 2 ** 36) return PIECE_LENGTH_CHOSEN_MAX;
-  return Math.min(PIECE_LENGTH_CHOSEN_MAX, Math.max(PIECE_LENGTH_MIN, pieceLengthFor(length)));
+  const suggested = pieceLengthFor(Math.min(length, LENGTH_ASKED_MAX));
+  let pieceLength = Math.min(PIECE_LENGTH_CHOSEN_MAX, Math.max(PIECE_LENGTH_MIN, suggested));
+  while (length / pieceLength > PIECE_COUNT_MAX && pieceLength < PIECE_LENGTH_MAX) pieceLength *= 2;
+  return pieceLength;
 }
 
-function settlePieceLength(given: number | undefined, dataLength: number): number {
-  if (given === undefined) return choosePieceLength(dataLength);
-  if (Number.isSafeInteger(given) && given >= PIECE_LENGTH_MIN && given <= PIECE_LENGTH_MAX) return given;
-  throw new UsageError("USAGE_OPTION", `a piece has ${PIECE_LENGTH_MIN} to ${PIECE_LENGTH_MAX} bytes, not ${given}`);
+function checkOptions(root: string, options: CreateOptions): void {
+  checkAborted(options.signal);
+  const { pieceLength } = options;
+  if (pieceLength !== undefined && !isPieceLength(pieceLength)) {
+    const message = `a piece has ${PIECE_LENGTH_MIN} to ${PIECE_LENGTH_MAX} bytes, not ${pieceLength}`;
+    throw new UsageError("USAGE_OPTION", message);
+  }
+  const name = options.name ?? basename(root);
+  if (!isUsableName(name)) {
+    throw new UsageError(
+      "USAGE_OPTION",
+      `a torrent cannot be named ${JSON.stringify(name)}: give another name`,
+    );
+  }
+  for (const url of options.announce ?? []) {
+    if (!URL.canParse(url))
+      throw new UsageError("USAGE_OPTION", `not the address of a tracker: ${JSON.stringify(url)}`);
+  }
+}
+
+function isPieceLength(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= PIECE_LENGTH_MIN && value <= PIECE_LENGTH_MAX;
+}
+
+/** True if the name would come back from a torrent as it is. */
+function isUsableName(name: string): boolean {
+  try {
+    return cleanName(name) === name;
+  } catch {
+    return false;
+  }
 }
 
 /** The files of a folder sorted by path, or the one file, whose components are empty then. */
-async function listEntries(root: string): Promise<Entry[]> {
-  const status = await stat(root).catch(() => {
-    throw new MetainfoError("METAINFO_PATH", `${root}: no such file or folder`);
-  });
-  if (status.isFile()) return [{ file: root, components: [], length: status.size }];
-  if (!status.isDirectory()) throw new MetainfoError("METAINFO_PATH", `${root} is neither a file nor a folder`);
+async function listEntries(root: string, signal: AbortSignal | undefined): Promise<Entry[]> {
   const entries: Entry[] = [];
-  await walk(root, [], entries);
-  if (entries.length === 0) throw new MetainfoError("METAINFO_MALFORMED", `${root}: there are no files in it`);
+  await visit(root, [], new Set(), entries, signal);
+  if (entries.length === 0)
+    throw new MetainfoError("METAINFO_MALFORMED", `${root}: there are no files in it`);
   // By code unit, component by component: the same order on every machine.
-  return entries.sort((a, b) => compare(a.components.join("\0"), b.components.join("\0")));
+  const keyed = entries.map((entry) => ({ entry, key: entry.components.join("\0") }));
+  return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ entry }) => entry);
 }
 
-async function walk(folder: string, components: readonly string[], entries: Entry[]): Promise<void> {
-  for (const name of await readdir(folder)) {
-    const file = join(folder, name);
-    const status = await stat(file).catch(() => {
-      throw new MetainfoError("METAINFO_PATH", `${file}: a link that leads nowhere, or a file that cannot be looked at`);
-    });
-    const path = [...components, name];
-    if (status.isDirectory()) await walk(file, path, entries);
-    else if (status.isFile()) entries.push({ file, components: path, length: status.size });
+/** `above`: device and inode of the folders that `file` lies in, for links that lead in a circle. */
+async function visit(
+  file: string,
+  components: readonly string[],
+  above: ReadonlySet<string>,
+  entries: Entry[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  checkAborted(signal);
+  const status = await stat(file).catch((error: unknown) => refuse(file, error));
+  if (status.isFile()) {
+    if (components.at(-1)?.startsWith(PADDING_NAME_PREFIX) === true) {
+      refuse(file, "other programs take a file of this name for padding, and would not store it");
+    }
+    await access(file, constants.R_OK).catch((error: unknown) => refuse(file, error));
+    entries.push({ file, components, length: status.size, modifiedMs: status.mtimeMs });
+    return;
+  }
+  if (!status.isDirectory()) refuse(file, "neither a file nor a folder");
+  const identity = `${status.dev}:${status.ino}`;
+  if (above.has(identity)) refuse(file, "a link to a folder that it lies in");
+  const names = await readdir(file, { encoding: "buffer" }).catch((error: unknown) => refuse(file, error));
+  const chain = new Set([...above, identity]);
+  for (const name of names) {
+    if (!isUtf8(name)) refuse(file, `the name ${JSON.stringify(name.toString("latin1"))} in it is not UTF-8`);
+    const text = name.toString("utf8");
+    await visit(join(file, text), [...components, text], chain, entries, signal);
   }
 }
 
+/** Size and time of change are those that were seen before hashing. */
+async function checkUnchanged(entries: readonly Entry[]): Promise<void> {
+  for (const { file, length, modifiedMs } of entries) {
+    const status = await stat(file).catch((error: unknown) => refuse(file, error));
+    if (status.size !== length || status.mtimeMs !== modifiedMs) refuse(file, "changed while it was hashed");
+  }
+}
+
+function refuse(file: string, reason: unknown): never {
+  const why = typeof reason === "string" ? reason : describeFailure(reason);
+  throw new MetainfoError("METAINFO_PATH", `${file}: ${why}`, { cause: reason });
+}
+
+function describeFailure(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOENT") return "no such file or folder, or a link that leads nowhere";
+  if (code === "EACCES" || code === "EPERM") return "no permission to read it";
+  return error instanceof Error ? error.message : String(error);
+}
+
+function checkAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true)
+    throw new UsageError("ABORTED", "making the torrent was aborted", { cause: signal.reason });
+}
+
+/** Behind each file but the last as much padding as the next needs to begin with a piece. */
 function withPadding(entries: readonly Entry[], pieceLength: number): Entry[] {
   const padded: Entry[] = [];
   entries.forEach((entry, index) => {
@@ -122,7 +221,7 @@ function withPadding(entries: readonly Entry[], pieceLength: number): Entry[] {
     const rest = entry.length % pieceLength;
     if (rest === 0 || index === entries.length - 1) return;
     const length = pieceLength - rest;
-    padded.push({ file: "", components: [".pad", String(length)], length });
+    padded.push({ file: "", components: [".pad", String(length)], length, modifiedMs: 0 });
   });
   return padded;
 }
@@ -155,8 +254,4 @@ function encode(
       ...(options.private === true ? { private: 1 } : {}),
     },
   });
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

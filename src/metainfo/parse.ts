@@ -1,151 +1,148 @@
 // From the bytes of a torrent file to a checked Metainfo (BEP 3, 12, 27, 47).
 //
-// Always: every bad input ends in MetainfoError with one clear line; no path that comes out of here leaves the folder it
-// is joined to; file lengths, piece count and digests fit each other.
+// Always: every bad input ends in MetainfoError with one clear line; time and memory are bounded by the size of the
+// input; no path that comes out of here leaves the folder it is joined to; file lengths, piece count and digests fit
+// each other.
 
 import { createHash } from "node:crypto";
-import bencode from "bencode";
 import { MetainfoError } from "../errors.js";
-import { METAINFO_BYTES_MAX, PIECE_COUNT_MAX, PIECE_LENGTH_MAX, PIECE_LENGTH_MIN } from "../limits.js";
-import { cleanName, cleanPath, PathSet } from "./paths.js";
-import { malformed, scanDictionary } from "./scan.js";
+import { KIB, METAINFO_BYTES_MAX, PIECE_COUNT_MAX, PIECE_LENGTH_MAX, PIECE_LENGTH_MIN } from "../limits.js";
+import { checkWhole, Fields, malformed, textOf } from "./fields.js";
+import { checkConflicts, cleanName, cleanPath } from "./paths.js";
 import type { Metainfo, MetainfoFile } from "./types.js";
 
-type Dictionary = Record<string, unknown>;
-
 const DIGEST_BYTES = 20;
+/** A path may take this many bytes in the torrent: more than can be used, less than takes long to find unusable. */
+const PATH_FIELD_BYTES_MAX = 64 * KIB;
+const ANNOUNCE_FIELD_BYTES_MAX = 256 * KIB;
+/** What BitComet calls its padding, which it does not mark otherwise. */
+export const PADDING_NAME_PREFIX = "_____padding_file_";
 
 /** Throws MetainfoError: not a torrent file, too large, a version that is not supported, or a path that is not safe. */
 export function parseMetainfo(bytes: Uint8Array): Metainfo {
   if (bytes.length > METAINFO_BYTES_MAX) {
-    throw new MetainfoError("METAINFO_TOO_LARGE", `torrent file of ${bytes.length} bytes; at most ${METAINFO_BYTES_MAX}`);
+    const message = `torrent file of ${bytes.length} bytes; at most ${METAINFO_BYTES_MAX} are read`;
+    throw new MetainfoError("METAINFO_TOO_LARGE", message);
   }
-  const spans = scanDictionary(bytes);
-  const span = spans.get("info");
-  if (span === undefined) throw malformed('it has no "info"');
-  const outer = decode(bytes);
-  const info = outer["info"];
-  if (!isDictionary(info)) throw malformed('"info" is not a dictionary');
-  const infoHash = Uint8Array.from(createHash("sha1").update(bytes.subarray(span[0], span[1])).digest());
-
-  const name = cleanName(text(info["name.utf-8"]) ?? text(info["name"]) ?? missing("name"));
-  const pieceLength = wholeNumber(info["piece length"], "piece length", PIECE_LENGTH_MIN, PIECE_LENGTH_MAX);
+  checkWhole(bytes);
+  const outer = new Fields(bytes, 0);
+  const info = outer.dictionary("info");
+  if (info === undefined)
+    throw malformed(outer.has("info") ? '"info" is not a dictionary' : 'it has no "info"');
+  if (!info.has("pieces") && (info.has("file tree") || info.has("meta version"))) {
+    const message = "a torrent of version 2 only (BEP 52) is not supported; a hybrid one is";
+    throw new MetainfoError("METAINFO_UNSUPPORTED", message);
+  }
+  // Over the bytes as they stand there, in whatever order their keys are: encoding them again might differ.
+  const digest = createHash("sha1").update(outer.raw("info")!).digest();
+  const name = cleanName(info.text("name.utf-8") ?? info.text("name") ?? missing("name"));
+  const pieceLength = wholeNumber(info, "piece length", "piece length", PIECE_LENGTH_MIN, PIECE_LENGTH_MAX);
   const files = parseFiles(info, name);
   const totalLength = files.reduce((sum, file) => sum + file.length, 0);
-  const pieces = parsePieces(info, totalLength, pieceLength);
-  const comment = text(outer["comment.utf-8"]) ?? text(outer["comment"]);
-  const createdBy = text(outer["created by"]);
-  const creationDate = outer["creation date"];
   return {
-    infoHash,
-    infoHashHex: Buffer.from(infoHash).toString("hex"),
+    infoHash: Uint8Array.from(digest),
+    infoHashHex: digest.toString("hex"),
     name,
     pieceLength,
-    pieces,
+    pieces: parsePieces(info, totalLength, pieceLength),
     totalLength,
     files,
-    isSingleFile: info["files"] === undefined,
+    isSingleFile: !info.has("files"),
     announce: parseAnnounce(outer),
-    private: info["private"] === 1,
-    ...(comment === undefined ? {} : { comment }),
-    ...(createdBy === undefined ? {} : { createdBy }),
-    ...(typeof creationDate === "number" ? { creationDate } : {}),
+    private: info.number("private") === 1,
+    ...parseRemarks(outer),
   };
 }
 
-function decode(bytes: Uint8Array): Dictionary {
-  let value: unknown;
-  try {
-    value = bencode.decode(bytes.slice());
-  } catch (error) {
-    throw malformed(error instanceof Error ? error.message : "it cannot be decoded");
-  }
-  if (!isDictionary(value)) throw malformed("it is not a dictionary");
-  return value;
-}
-
-function parseFiles(info: Dictionary, name: string): MetainfoFile[] {
-  const list = info["files"];
-  if (list === undefined) {
-    if (info["length"] === undefined && info["file tree"] !== undefined) throw onlyVersion2();
-    const length = wholeNumber(info["length"], "length", 0, Number.MAX_SAFE_INTEGER);
+function parseFiles(info: Fields, name: string): MetainfoFile[] {
+  if (!info.has("files")) {
+    const length = wholeNumber(info, "length", "length", 0, Number.MAX_SAFE_INTEGER);
     return [{ path: [name], length, offset: 0, padding: false }];
   }
-  if (!Array.isArray(list) || list.length === 0) throw malformed('"files" is not a list of files');
-  const paths = new PathSet();
+  if (info.has("length")) throw malformed('it has both "length" and "files": is it one file, or several?');
+  const files: MetainfoFile[] = [];
   let offset = 0;
-  return list.map((entry: unknown, index) => {
-    if (!isDictionary(entry)) throw malformed(`file ${index} is not a dictionary`);
-    const length = wholeNumber(entry["length"], `length of file ${index}`, 0, Number.MAX_SAFE_INTEGER);
-    const attributes = text(entry["attr"]) ?? "";
-    if (attributes.includes("l")) {
-      throw new MetainfoError("METAINFO_UNSUPPORTED", `file ${index} is a symbolic link (BEP 47), which is not supported`);
-    }
-    const padding = attributes.includes("p");
-    const path = [name, ...cleanPath(parsePath(entry, index), index)];
-    if (!padding) paths.add(path);
-    const file = { path, length, offset, padding };
-    offset += length;
+  const isList = info.forEachDictionary("files", (entry, index) => {
+    if (entry === undefined) throw malformed(`file ${index} is not a dictionary`);
+    const file = parseFile(entry, index, name, offset);
+    files.push(file);
+    offset += file.length;
     if (offset > Number.MAX_SAFE_INTEGER) throw malformed("its files are longer than can be counted");
-    return file;
+  });
+  if (!isList || files.length === 0) throw malformed('"files" is not a list of files');
+  // Padding is never stored, and many programs give all of it one name.
+  checkConflicts(files.filter((file) => !file.padding).map((file) => file.path));
+  return files;
+}
+
+function parseFile(entry: Fields, index: number, name: string, offset: number): MetainfoFile {
+  const attributes = entry.text("attr") ?? "";
+  if (attributes.includes("l")) {
+    const message = `file ${index} is a symbolic link (BEP 47), which is not supported`;
+    throw new MetainfoError("METAINFO_UNSUPPORTED", message);
+  }
+  const length = wholeNumber(entry, "length", `length of file ${index}`, 0, Number.MAX_SAFE_INTEGER);
+  const path = [name, ...cleanPath(parsePath(entry, index), index)];
+  const padding = attributes.includes("p") || path.at(-1)!.startsWith(PADDING_NAME_PREFIX);
+  return { path, length, offset, padding };
+}
+
+function parsePath(entry: Fields, index: number): string[] {
+  const key = entry.has("path.utf-8") ? "path.utf-8" : "path";
+  const components = entry.list(key, PATH_FIELD_BYTES_MAX) ?? [];
+  if (components.length === 0) throw malformed(`file ${index} has no path`);
+  return components.map((component) => {
+    if (component instanceof Uint8Array) return textOf(component);
+    throw malformed(`the path of file ${index} holds something that is no name`);
   });
 }
 
-function parsePath(entry: Dictionary, index: number): string[] {
-  const list = entry["path.utf-8"] ?? entry["path"];
-  if (!Array.isArray(list) || list.length === 0) throw malformed(`file ${index} has no path`);
-  return list.map((component: unknown) => text(component) ?? missing(`path of file ${index}`));
-}
-
-function parsePieces(info: Dictionary, totalLength: number, pieceLength: number): Uint8Array {
-  const pieces = info["pieces"];
-  if (pieces === undefined && info["meta version"] === 2) throw onlyVersion2();
-  if (!(pieces instanceof Uint8Array)) throw malformed('it has no "pieces"');
+function parsePieces(info: Fields, totalLength: number, pieceLength: number): Uint8Array {
+  const pieces = info.string("pieces") ?? missing('"pieces"');
   const count = Math.ceil(totalLength / pieceLength);
   if (totalLength === 0) throw malformed("its files are all empty: there is nothing to transfer");
   if (count > PIECE_COUNT_MAX) {
-    throw new MetainfoError("METAINFO_UNSUPPORTED", `${count} pieces; at most ${PIECE_COUNT_MAX} are supported`);
+    const message = `torrent of ${count} pieces; at most ${PIECE_COUNT_MAX} are supported`;
+    throw new MetainfoError("METAINFO_UNSUPPORTED", message);
   }
   if (pieces.length !== DIGEST_BYTES * count) {
-    throw malformed(`it has ${pieces.length} bytes of digests where ${count} pieces need ${DIGEST_BYTES * count}`);
+    throw malformed(
+      `${count} pieces need ${DIGEST_BYTES * count} bytes of digests, and it has ${pieces.length}`,
+    );
   }
   return Uint8Array.from(pieces);
 }
 
-function parseAnnounce(outer: Dictionary): string[][] {
-  const list = outer["announce-list"];
+/** Tiers of trackers: those of the list (BEP 12), or else the one tracker of BEP 3. What is no text is left out. */
+function parseAnnounce(outer: Fields): string[][] {
   const tiers: string[][] = [];
-  if (Array.isArray(list)) {
-    for (const tier of list) {
-      if (!Array.isArray(tier)) continue;
-      const urls = tier.map(text).filter((url) => url !== undefined && url !== "");
-      if (urls.length > 0) tiers.push(urls as string[]);
-    }
+  for (const tier of outer.list("announce-list", ANNOUNCE_FIELD_BYTES_MAX) ?? []) {
+    if (!Array.isArray(tier)) continue;
+    const urls = tier.filter((url) => url instanceof Uint8Array).map((url) => textOf(url).trim());
+    const given = urls.filter((url) => url !== "");
+    if (given.length > 0) tiers.push(given);
   }
-  const single = text(outer["announce"]);
-  if (tiers.length === 0 && single !== undefined && single !== "") tiers.push([single]);
-  return tiers;
+  const single = outer.text("announce")?.trim() ?? "";
+  return tiers.length === 0 && single !== "" ? [[single]] : tiers;
 }
 
-function isDictionary(value: unknown): value is Dictionary {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
-}
-
-/** A byte string as text: UTF-8, with a replacement character where it is not. */
-function text(value: unknown): string | undefined {
-  return value instanceof Uint8Array ? new TextDecoder("utf-8").decode(value) : undefined;
+function parseRemarks(outer: Fields): { comment?: string; createdBy?: string; creationDate?: number } {
+  const comment = outer.text("comment.utf-8") ?? outer.text("comment");
+  const createdBy = outer.text("created by.utf-8") ?? outer.text("created by");
+  const creationDate = outer.number("creation date");
+  return {
+    ...(comment === undefined ? {} : { comment }),
+    ...(createdBy === undefined ? {} : { createdBy }),
+    ...(Number.isSafeInteger(creationDate) ? { creationDate: creationDate as number } : {}),
+  };
 }
 
 function missing(what: string): never {
   throw malformed(`it has no ${what}`);
 }
 
-function wholeNumber(value: unknown, what: string, min: number, max: number): number {
-  if (typeof value !== "number") throw malformed(`it has no ${what}`);
+function wholeNumber(fields: Fields, key: string, what: string, min: number, max: number): number {
+  const value = fields.number(key) ?? missing(what);
   if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
   throw new MetainfoError("METAINFO_UNSUPPORTED", `${what} of ${value}; from ${min} to ${max} is supported`);
-}
-
-function onlyVersion2(): MetainfoError {
-  return new MetainfoError("METAINFO_UNSUPPORTED", "a torrent of version 2 only (BEP 52) is not supported yet; a hybrid one is");
 }

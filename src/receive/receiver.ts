@@ -279,6 +279,7 @@ export class Receiver {
       plan.advance(LENGTH_PREFIX_BYTES);
       this.#host.keepAliveReceived();
     } else if (bytes[address + LENGTH_PREFIX_BYTES] === MessageId.piece) {
+      checkMessageLength(length);
       checkPieceLength(length);
       plan.advance(PIECE_HEADER_BYTES);
       this.#startBlock(readUint32(bytes, address + 5), readUint32(bytes, address + 9), length - 9);

@@ -1,11 +1,13 @@
 // The arithmetic of one torrent: pieces, blocks, and the files that a stretch of its bytes lies in. Pure.
 //
 //   bytes   0        pieceLength     2 × pieceLength                 totalLength
-//   pieces  ├── 0 ───┼────── 1 ──────┼───── 2 … ────────────┤ last ──┤
-//   files   ├─ a ─┤├──── b ──────────────┤├ padding ┤├─ c ───────────┤
+//   pieces  ├── 0 ───┼────── 1 ──────┼────── 2 … ───────────┼─ last ─┤
+//   blocks  ├──┼──┼──┼──┼──┼──┼──┼───┼──┼──┼──┼ … ──┼──┼────┼──┼──┼──┤
+//   files   ├─ a ─┤├──── b ──────────────┤├ padding ┤├────── c ──────┤
 //
 // Always: numbers that come from outside pass checkPiece(), checkBlock() or isValidRequest() before they are used as
-// indices. All positions are exact up to 2^53 bytes.
+// indices. All positions are exact up to 2^53 bytes. Files without bytes occupy nothing: no byte is in them. Padding
+// (BEP 47) occupies its bytes and is never stored; whoever visits spans asks the file.
 
 import { assert } from "../assert.js";
 import type { BlockIndex, PieceIndex } from "../ids.js";
@@ -29,26 +31,40 @@ export class Layout {
   readonly totalLength: number;
   readonly files: readonly LayoutFile[];
   readonly pieceCount: number;
-  /** Files that hold bytes, by offset, and where each begins: for the search. */
-  readonly #searchable: number[] = [];
+  /** Blocks of the whole torrent. */
+  readonly blockCount: number;
+  /** Bytes of the shortest block that is not the very last one: those at the ends of pieces, if pieces have such. */
+  readonly shortestRegularBlock: number;
+  /** The files that hold bytes: index in `files`, and offset of the first byte; ascending. */
+  readonly #heldBy: Uint32Array;
+  readonly #heldFrom: Float64Array;
 
   constructor(shape: { pieceLength: number; totalLength: number; files: readonly LayoutFile[] }) {
+    assert(Number.isSafeInteger(shape.pieceLength) && shape.pieceLength > 0, "a piece has bytes");
+    assert(Number.isSafeInteger(shape.totalLength) && shape.totalLength >= 0, "positions are exact");
     this.pieceLength = shape.pieceLength;
     this.totalLength = shape.totalLength;
     this.files = shape.files;
     this.pieceCount = Math.ceil(shape.totalLength / shape.pieceLength);
+    this.blockCount = this.#countBlocks();
+    this.shortestRegularBlock = Math.min(BLOCK_SIZE, shape.pieceLength % BLOCK_SIZE || BLOCK_SIZE);
+    const held: number[] = [];
     let offset = 0;
     shape.files.forEach((file, index) => {
       assert(file.offset === offset, "files follow each other without gaps");
       offset += file.length;
-      if (file.length > 0) this.#searchable.push(index);
+      if (file.length > 0) held.push(index);
     });
     assert(offset === shape.totalLength, "the files are the torrent");
+    this.#heldBy = Uint32Array.from(held);
+    this.#heldFrom = Float64Array.from(held, (index) => shape.files[index]!.offset);
   }
 
   /** The index as a proven one, or undefined if there is no such piece. */
   checkPiece(piece: number): PieceIndex | undefined {
-    return Number.isInteger(piece) && piece >= 0 && piece < this.pieceCount ? (piece as PieceIndex) : undefined;
+    return Number.isInteger(piece) && piece >= 0 && piece < this.pieceCount
+      ? (piece as PieceIndex)
+      : undefined;
   }
 
   checkBlock(piece: PieceIndex, block: number): BlockIndex | undefined {
@@ -58,8 +74,8 @@ export class Layout {
 
   /** True if the piece exists and has `length` > 0 bytes at `begin`. */
   isValidRequest(piece: number, begin: number, length: number): boolean {
-    if (this.checkPiece(piece) === undefined || begin < 0 || length <= 0) return false;
-    return begin + length <= this.pieceLengthOf(piece as PieceIndex);
+    if (!Number.isInteger(begin) || begin < 0 || !Number.isInteger(length) || length <= 0) return false;
+    return this.checkPiece(piece) !== undefined && begin + length <= this.pieceLengthOf(piece);
   }
 
   pieceOffset(piece: number): number {
@@ -79,35 +95,47 @@ export class Layout {
     return Math.min(BLOCK_SIZE, this.pieceLengthOf(piece) - block * BLOCK_SIZE);
   }
 
-  /** Blocks of the whole torrent. */
-  get blockCount(): number {
-    if (this.pieceCount === 0) return 0;
-    return (this.pieceCount - 1) * Math.ceil(this.pieceLength / BLOCK_SIZE) + this.blocksInPiece(this.pieceCount - 1);
-  }
-
-  /** Index of the file that holds the byte at `offset`. */
+  /** Index in `files` of the file that holds the byte at `offset`. */
   fileAt(offset: number): number {
-    assert(offset >= 0 && offset < this.totalLength, "the byte lies inside the torrent");
-    let low = 0;
-    let high = this.#searchable.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if (this.files[this.#searchable[middle]!]!.offset <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return this.#searchable[low]!;
+    return this.#heldBy[this.#find(offset)]!;
   }
 
-  /** Visits the files that `length` bytes at `offset` lie in. Files without bytes are not visited. */
+  /** How many files `length` > 0 bytes at `offset` lie in. */
+  spanCount(offset: number, length: number): number {
+    assert(length > 0 && offset + length <= this.totalLength, "the bytes lie inside the torrent");
+    return this.#find(offset + length - 1) - this.#find(offset) + 1;
+  }
+
+  /** Visits the files that `length` bytes at `offset` lie in, padding included, files without bytes left out. */
   forEachSpan(offset: number, length: number, visit: SpanVisitor): void {
+    if (length === 0) return;
+    assert(length > 0 && offset + length <= this.totalLength, "the bytes lie inside the torrent");
     let done = 0;
-    while (done < length) {
-      const fileIndex = this.fileAt(offset + done);
-      const file = this.files[fileIndex]!;
-      const fileOffset = offset + done - file.offset;
-      const count = Math.min(length - done, file.length - fileOffset);
+    for (let held = this.#find(offset); done < length; held++) {
+      const fileIndex = this.#heldBy[held]!;
+      const fileOffset = offset + done - this.#heldFrom[held]!;
+      const count = Math.min(length - done, this.files[fileIndex]!.length - fileOffset);
       visit(fileIndex, fileOffset, done, count);
       done += count;
     }
+  }
+
+  /** The last of the files with bytes that begins at or before `offset`: binary search. */
+  #find(offset: number): number {
+    assert(offset >= 0 && offset < this.totalLength, "the byte lies inside the torrent");
+    let low = 0;
+    let high = this.#heldFrom.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.#heldFrom[middle]! <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  #countBlocks(): number {
+    if (this.pieceCount === 0) return 0;
+    const last = this.pieceCount - 1;
+    return last * Math.ceil(this.pieceLength / BLOCK_SIZE) + this.blocksInPiece(last);
   }
 }

@@ -1,7 +1,8 @@
-// Storage that keeps nothing: for measuring what receiving and hashing cost alone.
+// Storage that keeps nothing: for measuring what receiving and hashing cost alone. Only blocks that came so far out of
+// order that the pool cannot hold them until they are hashed are copied to the heap, and read back once.
 
 import { StorageError } from "../errors.js";
-import { WRITE_RUN_BYTES } from "../limits.js";
+import { BLOCK_SIZE, WRITE_RUN_BYTES } from "../limits.js";
 import type { MemoryList, Storage, StorageCounters, StorageOwner } from "./storage.js";
 
 export class NullStorage implements Storage {
@@ -19,6 +20,18 @@ export class NullStorage implements Storage {
     readBackBytes: 0,
   };
 
+  readonly #bytes: Uint8Array;
+  readonly #kept = new Map<number, Uint8Array>();
+
+  /** `bytes`: the slab. */
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  keep(offset: number, address: number): void {
+    this.#kept.set(offset, this.#bytes.slice(address, address + BLOCK_SIZE));
+  }
+
   landingAddress(): number {
     return -1;
   }
@@ -27,8 +40,16 @@ export class NullStorage implements Storage {
     queueMicrotask(() => owner.storageDone(tag, undefined));
   }
 
-  read(_offset: number, _memory: MemoryList, owner: StorageOwner, tag: number): void {
-    const error = new StorageError("STORAGE_IO", "null storage keeps nothing that could be read");
+  read(offset: number, memory: MemoryList, owner: StorageOwner, tag: number): void {
+    let error: StorageError | undefined;
+    let at = offset;
+    for (let index = 0; index < memory.count; index++) {
+      const block = this.#kept.get(at);
+      this.#kept.delete(at);
+      if (block === undefined) error = new StorageError("STORAGE_IO", "null storage keeps nothing that could be read");
+      else this.#bytes.set(block.subarray(0, memory.lengths[index]), memory.addresses[index]);
+      at += memory.lengths[index]!;
+    }
     queueMicrotask(() => owner.storageDone(tag, error));
   }
 

@@ -70,6 +70,11 @@ export interface Storage {
   locate(offset: number, length: number): boolean;
   readonly located: { fd: number; fileOffset: number };
 
+  /** For storage that drops blocks: keeps a copy of one that must be hashed later, until it is read once. */
+  keep?(offset: number, address: number): void;
+
+  /** Counts data that was found on disk as written, for the next sync(): nobody knows whether it is durable. */
+  assumeWritten?(): void;
   /** Makes all that was written durable (fdatasync of every file written since the last call). */
   sync(): Promise<void>;
   /** Waits for what was begun, gives files their true length, closes them. Idempotent. */

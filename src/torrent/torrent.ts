@@ -415,8 +415,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
         digests: this.metainfo.pieces,
         storage,
         memory: room.memory,
-        jobs: room.reactor.jobs,
-        engine: room.reactor.engine,
+        reactor: room.reactor,
         verify: this.#options.verify !== false,
         host: this,
       });

@@ -1,6 +1,7 @@
 // Byte streams as a peer may send them, and what must become of them. A script says what happens in which order; it
 // is always playable (a block that is sent was asked for), so that a shrunk script is one too.
 
+import { PIECE_HEADER_BYTES } from "../../src/limits.js";
 import { MessageId } from "../../src/wire/messages.js";
 import { makeRandom } from "../support/property.js";
 
@@ -27,6 +28,8 @@ export interface Block {
   readonly piece: number;
   readonly begin: number;
   readonly length: number;
+  /** Where it stands in the torrent: behind the block before it. */
+  readonly offset: number;
   readonly content: Uint8Array;
 }
 
@@ -42,12 +45,16 @@ export interface Stream {
   /** What a host must see, and the code of the PeerError that must end it. */
   readonly seen: readonly Seen[];
   readonly errorCode: string | undefined;
+  /** Blocks by the offset in `bytes` at which their payload begins. */
+  readonly payloadStarts: ReadonlyMap<number, Block>;
   readonly payloadBytes: number;
   readonly unwantedBytes: number;
   /** True if nothing but wanted blocks is in it, in the order they were asked for. */
   readonly plain: boolean;
 }
 
+/** Blocks of one torrent, as many as a stream may ask for. */
+export const BLOCK_COUNT = 160;
 /** Blocks of one piece: enough that (piece, begin) tell them apart. */
 const BLOCKS_PER_PIECE = 4;
 const BEGIN_STEP = 16384;
@@ -61,7 +68,7 @@ export function blockIndex(piece: number, begin: number): number {
   return piece * BLOCKS_PER_PIECE + begin / BEGIN_STEP;
 }
 
-const noise = new Uint8Array(128 * 1024);
+const noise = new Uint8Array(512 * 1024);
 const random = makeRandom(42);
 for (let index = 0; index < noise.length; index++) noise[index] = random() * 256;
 
@@ -71,13 +78,20 @@ function noiseAt(seed: number, length: number): Uint8Array {
   return noise.subarray(at, at + length);
 }
 
-export function makeBlocks(lengths: readonly number[]): Block[] {
-  return lengths.map((length, index) => ({
-    piece: Math.floor(index / BLOCKS_PER_PIECE),
-    begin: (index % BLOCKS_PER_PIECE) * BEGIN_STEP,
-    length,
-    content: noiseAt(index + 1, length),
-  }));
+/** BLOCK_COUNT blocks, whose lengths are `lengths` again and again. */
+function makeBlocks(lengths: readonly number[]): Block[] {
+  let offset = 0;
+  return Array.from({ length: BLOCK_COUNT }, (_, index) => {
+    const length = lengths[index % lengths.length]!;
+    offset += length;
+    return {
+      piece: Math.floor(index / BLOCKS_PER_PIECE),
+      begin: (index % BLOCKS_PER_PIECE) * BEGIN_STEP,
+      length,
+      offset: offset - length,
+      content: noiseAt(index + 1, length),
+    };
+  });
 }
 
 /** The requests that are out: the same few rules for the script and for the host that plays it. */
@@ -126,7 +140,7 @@ function message(id: number, ...parts: (Uint8Array | number[])[]): Uint8Array {
 
 function words(...values: number[]): Uint8Array {
   const bytes = Buffer.alloc(4 * values.length);
-  values.forEach((value, index) => bytes.writeUInt32BE(value, 4 * index));
+  for (const [index, value] of values.entries()) bytes.writeUInt32BE(value, 4 * index);
   return bytes;
 }
 
@@ -143,8 +157,14 @@ export function describeMessage(bytes: Uint8Array, at: number, length: number): 
 
 /** Ways to end a stream that no receiver may accept, with the code of the error. */
 export const FAULTS: Readonly<Record<string, { code: string; bytes: (stream: Requests) => Uint8Array }>> = {
-  tooLong: { code: "PEER_MESSAGE_TOO_LONG", bytes: () => Buffer.concat([words(0x7fff_ffff), [MessageId.extended], Buffer.alloc(30)]) },
-  tooLongPiece: { code: "PEER_MESSAGE_TOO_LONG", bytes: () => Buffer.concat([words(0xffff_ffff), [MessageId.piece], Buffer.alloc(30)]) },
+  tooLong: {
+    code: "PEER_MESSAGE_TOO_LONG",
+    bytes: () => Buffer.concat([words(0x7fff_ffff), Uint8Array.of(MessageId.extended), Buffer.alloc(30)]),
+  },
+  tooLongPiece: {
+    code: "PEER_MESSAGE_TOO_LONG",
+    bytes: () => Buffer.concat([words(0xffff_ffff), Uint8Array.of(MessageId.piece), Buffer.alloc(30)]),
+  },
   pieceTooLong: { code: "PEER_MESSAGE_MALFORMED", bytes: () => pieceMessage(0, 0, new Uint8Array(16385)) },
   pieceEmpty: { code: "PEER_MESSAGE_MALFORMED", bytes: () => pieceMessage(0, 0, new Uint8Array(0)) },
   pieceCut: { code: "PEER_MESSAGE_MALFORMED", bytes: () => message(MessageId.piece, words(0)) },
@@ -163,6 +183,7 @@ export const FAULTS: Readonly<Record<string, { code: string; bytes: (stream: Req
 
 export interface StreamPlan {
   readonly acts: readonly Act[];
+  /** Of the blocks, in the order they are asked for; repeated. */
   readonly lengths: readonly number[];
   readonly window: number;
   readonly handshake: boolean;
@@ -176,6 +197,7 @@ export function buildStream(plan: StreamPlan): Stream {
   const parts: Uint8Array[] = [];
   const seen: Seen[] = [];
   const unwanted = new Set<string>();
+  const payloadStarts = new Map<number, Block>();
   let payloadBytes = 0;
   let unwantedBytes = 0;
   let plain = !plan.handshake && plan.fault === undefined;
@@ -201,6 +223,7 @@ export function buildStream(plan: StreamPlan): Stream {
         return;
       }
       if (at !== 0) plain = false;
+      payloadStarts.set(parts.reduce((sum, part) => sum + part.length, 0) + PIECE_HEADER_BYTES, block);
       parts.push(pieceMessage(block.piece, block.begin, block.content));
       seen.push(`start ${blockKey(block.piece, block.begin)} of ${block.length}`);
       if (act.kind === "unwanted") {
@@ -254,9 +277,9 @@ export function buildStream(plan: StreamPlan): Stream {
     handshake: plan.handshake,
     seen,
     errorCode: fault?.code,
+    payloadStarts,
     payloadBytes,
     unwantedBytes,
     plain,
   };
 }
-

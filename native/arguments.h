@@ -1,0 +1,57 @@
+// Arguments of a call from TypeScript, checked as they are read. Plain Node-API: nothing here allocates unless it throws.
+//
+// Always: at most one exception is thrown per call, for the first wrong argument; a wrong argument reads as a harmless
+// value, so that a caller reads all of them and then asks once whether one failed.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <string>
+
+namespace scatterwire {
+
+class Arguments {
+ public:
+  explicit Arguments(const Napi::CallbackInfo& info) : info_(info) {}
+
+  // An integer from `low` to `high`. TypeError if it is no number, RangeError if it is another one.
+  double integer(size_t index, double low, double high) {
+    double value = 0;
+    if (napi_get_value_double(info_.Env(), info_[index], &value) != napi_ok) return wrongType(index, "a number");
+    // NaN compares false. `low` and `high` are within 2^53, so the cast is safe.
+    if (value >= low && value <= high && static_cast<double>(static_cast<int64_t>(value)) == value) return value;
+    return wrongRange(index, low, high);
+  }
+  int descriptor(size_t index) { return static_cast<int>(integer(index, INT32_MIN, INT32_MAX)); }
+  // A number that means something only to whoever looks it up; any will do.
+  double number(size_t index) {
+    double value = 0;
+    if (napi_get_value_double(info_.Env(), info_[index], &value) != napi_ok) return wrongType(index, "a number");
+    return value;
+  }
+  bool boolean(size_t index) {
+    bool value = false;
+    if (napi_get_value_bool(info_.Env(), info_[index], &value) != napi_ok) wrongType(index, "a boolean");
+    return value;
+  }
+  std::string text(size_t index) {
+    if (info_[index].IsString()) return info_[index].As<Napi::String>().Utf8Value();
+    wrongType(index, "a string");
+    return {};
+  }
+
+  // Throws a RangeError, unless something was thrown already.
+  void refuse(const char* message);
+  // Throws a TypeError likewise, and answers 0.
+  double wrongType(size_t index, const char* expected);
+  bool failed() const { return failed_; }
+
+ private:
+  double wrongRange(size_t index, double low, double high);
+
+  const Napi::CallbackInfo& info_;
+  bool failed_ = false;
+};
+
+}  // namespace scatterwire

@@ -1,0 +1,19 @@
+// What jobs do with files, on a thread of the pool: blocking system calls, repeated until all of it is done.
+//
+// Always: results are bytes or a negative errno; a failure half-way is a failure. The vectors are used up.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+
+namespace scatterwire {
+
+// All bytes, or an error.
+double writeFully(int fd, double offset, iovec* vectors, size_t count);
+// All bytes, or fewer at the end of the file.
+double readFully(int fd, double offset, iovec* vectors, size_t count);
+double allocateFile(int fd, double offset, double length);
+double syncFile(int fd);
+
+}  // namespace scatterwire

@@ -1,0 +1,125 @@
+import { strict as assert } from "node:assert";
+import { readdirSync, readlinkSync } from "node:fs";
+import { constants } from "node:os";
+import { test } from "node:test";
+import { READABLE, type SocketAddress, WRITABLE } from "../../src/native/binding.js";
+import { binding, TestEngine } from "./harness.js";
+
+const { errno } = constants;
+
+for (const host of ["127.0.0.1", "::1"]) {
+  test(`a connection over ${host}: both ends know both addresses`, async (t) => {
+    const engine = new TestEngine(t);
+    const [outgoing, incoming] = await engine.pair(host);
+    const near = engine.engine.localAddress(outgoing) as SocketAddress;
+    const far = engine.engine.remoteAddress(outgoing) as SocketAddress;
+    assert.equal(near.host, host);
+    assert.equal(far.host, host);
+    assert.deepEqual(engine.engine.remoteAddress(incoming), near);
+    assert.deepEqual(engine.engine.localAddress(incoming), far);
+  });
+}
+
+test("a host that is no numeric address is EINVAL", (t) => {
+  const { engine } = new TestEngine(t);
+  for (const host of ["", "localhost", "127.0.0.1.2", "::g", "[::1]"]) {
+    assert.equal(engine.listen(host, 0, 1), binding.EINVAL, host);
+    assert.equal(engine.connect(host, 1), binding.EINVAL, host);
+  }
+});
+
+test("accept without a waiting connection is EAGAIN", (t) => {
+  const engine = new TestEngine(t);
+  assert.equal(engine.engine.accept(engine.listen()), binding.EAGAIN);
+});
+
+test("a port that is listened at is EADDRINUSE", (t) => {
+  const engine = new TestEngine(t);
+  const port = engine.port(engine.listen());
+  assert.equal(engine.engine.listen("127.0.0.1", port, 1), -errno.EADDRINUSE);
+});
+
+test("IPv6's any-address leaves the port free for IPv4", (t) => {
+  const engine = new TestEngine(t);
+  const port = engine.port(engine.listen("::"));
+  assert.ok(engine.engine.listen("0.0.0.0", port, 1) >= 0);
+});
+
+test("a connection that is refused says so, once", async (t) => {
+  const engine = new TestEngine(t);
+  const listener = engine.listen();
+  const port = engine.port(listener);
+  engine.engine.closeSocket(listener);
+  const fd = engine.engine.connect("127.0.0.1", port);
+  if (fd < 0) {
+    assert.equal(fd, -errno.ECONNREFUSED);
+    return;
+  }
+  await engine.ready(fd, WRITABLE);
+  assert.equal(engine.engine.socketError(fd), -errno.ECONNREFUSED);
+  assert.equal(engine.engine.socketError(fd), 0);
+});
+
+test("a reset by the peer arrives as an errno of readv", async (t) => {
+  const engine = new TestEngine(t);
+  const [outgoing, incoming] = await engine.pair();
+  engine.put(0, "never read");
+  engine.writev(incoming, [0, 10]);
+  engine.engine.closeSocket(outgoing); // with bytes unread: a reset, not an end
+  await engine.ready(incoming, READABLE);
+  assert.equal(engine.readv(incoming, [0, 10]), -errno.ECONNRESET);
+});
+
+test("sending to a peer that is gone is an errno, not a signal", async (t) => {
+  const engine = new TestEngine(t);
+  const [outgoing, incoming] = await engine.pair();
+  engine.engine.closeSocket(outgoing);
+  await engine.ready(incoming, READABLE);
+  let result = 0;
+  for (let tries = 0; tries < 100 && result >= 0; tries++) result = engine.writev(incoming, [0, 4096]);
+  assert.ok(result === -errno.EPIPE || result === -errno.ECONNRESET, String(result));
+});
+
+test("buffer sizes and delays are set; 0 leaves a size alone", async (t) => {
+  const { engine, ...rest } = new TestEngine(t);
+  void rest;
+  const listener = engine.listen("127.0.0.1", 0, 1);
+  assert.equal(engine.setBufferSizes(listener, 65536, 0), 0);
+  assert.equal(engine.setBufferSizes(listener, 0, 65536), 0);
+  assert.equal(engine.setNoDelay(listener, true), 0);
+  assert.equal(engine.setNoDelay(listener, false), 0);
+});
+
+test("what is no socket of this engine is EBADF", (t) => {
+  const { engine } = new TestEngine(t);
+  // 0 is open, and none of ours: it must stay open.
+  assert.equal(engine.closeSocket(0), -errno.EBADF);
+  assert.equal(engine.watch(0, READABLE), -errno.EBADF);
+  for (const fd of [-1, 99999]) {
+    assert.equal(engine.closeSocket(fd), -errno.EBADF);
+    assert.equal(engine.watch(fd, READABLE), -errno.EBADF);
+    assert.equal(engine.accept(fd), -errno.EBADF);
+    assert.equal(engine.socketError(fd), -errno.EBADF);
+    assert.equal(engine.localAddress(fd), -errno.EBADF);
+    assert.equal(engine.remoteAddress(fd), -errno.EBADF);
+    assert.equal(engine.setNoDelay(fd, true), -errno.EBADF);
+  }
+});
+
+test("closing the engine closes its sockets", { skip: process.platform !== "linux" }, async (t) => {
+  const sockets = () =>
+    readdirSync("/proc/self/fd").filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+      } catch {
+        return false; // the folder's own descriptor
+      }
+    }).length;
+  const engine = new TestEngine(t);
+  const before = sockets();
+  await engine.pair();
+  engine.engine.watch(engine.listen(), READABLE);
+  assert.equal(sockets(), before + 3);
+  engine.engine.close();
+  assert.equal(sockets(), before);
+});

@@ -1,0 +1,145 @@
+// The cases of teardown.test.ts: `node teardown-fixture.js <case>`. Run in a worker, it makes an engine busy and obeys.
+
+import { closeSync, openSync, unlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { isMainThread, parentPort, threadId, Worker, workerData } from "node:worker_threads";
+import { JobKind, loadBinding, type NativeEngine, READABLE, type SocketAddress, WRITABLE } from "../../src/native/binding.js";
+
+const JOBS = 200;
+
+function createEngine(): NativeEngine {
+  return loadBinding().createEngine({
+    slabBytes: 1 << 20,
+    planEntries: 64,
+    readyEntries: 64,
+    completionEntries: 64,
+    jobWords: 8192,
+  });
+}
+
+function submitJobs(engine: NativeEngine, count = JOBS): void {
+  const path = join(tmpdir(), `scatterwire-teardown-${process.pid}-${threadId}`);
+  const fd = openSync(path, "w+");
+  unlinkSync(path);
+  for (let index = 0; index < count; index++) {
+    // A megabyte each: enough that many are still queued when the end comes.
+    engine.jobs.set([JobKind.write, index, fd, 0, 0, 1, 0, 1 << 20], 8 * index);
+  }
+  engine.submit(8 * count);
+  process.on("exit", () => closeSync(fd));
+}
+
+/** A listener and a connection, watched, with bytes under way: every turn of the loop has something to tell. */
+function watchSockets(engine: NativeEngine): void {
+  const listener = engine.listen("127.0.0.1", 0, 8);
+  const { port } = engine.localAddress(listener) as SocketAddress;
+  const outgoing = engine.connect("127.0.0.1", port);
+  engine.watch(listener, READABLE);
+  engine.watch(outgoing, READABLE | WRITABLE);
+}
+
+function makeBusy(callback: () => void = () => {}): NativeEngine {
+  const engine = createEngine();
+  engine.onReady(callback);
+  watchSockets(engine);
+  submitJobs(engine);
+  return engine;
+}
+
+/** Runs a worker until it says that it is at work, does `then` to it, and waits for its end. */
+async function withWorker(what: string, then: (worker: Worker) => unknown): Promise<void> {
+  const worker = new Worker(fileURLToPath(import.meta.url), { workerData: what });
+  const ended = new Promise<void>((resolve, reject) => {
+    worker.once("exit", () => resolve()).once("error", reject);
+  });
+  worker.once("message", () => then(worker));
+  await ended;
+}
+
+async function withWorkers(count: number, what: string, then: (worker: Worker) => unknown): Promise<void> {
+  await Promise.all(Array.from({ length: count }, () => withWorker(what, then)));
+}
+
+const letRun = () => {};
+
+const inMainThread: Record<string, () => unknown> = {
+  idle: () => createEngine().onReady(() => {}),
+  unwatched: () => {
+    const engine = createEngine();
+    const listener = engine.listen("127.0.0.1", 0, 1);
+    engine.watch(listener, READABLE);
+    engine.watch(listener, 0);
+  },
+  jobs: () => {
+    const engine = createEngine();
+    let told = 0;
+    engine.onReady((_, completions) => {
+      told += completions;
+      if (told === 20) process.exitCode = 7;
+    });
+    submitJobs(engine, 20);
+  },
+  exit: () => {
+    makeBusy();
+    setImmediate(() => process.exit(3));
+  },
+  "exit-in-callback": () => makeBusy(() => process.exit(4)),
+  "throw-in-callback": () => {
+    process.on("uncaughtException", (error) => process.exit(error.message === "from the callback" ? 5 : 6));
+    makeBusy(() => {
+      throw new Error("from the callback");
+    });
+  },
+  "uncaught-fatal": () =>
+    makeBusy(() => {
+      throw new Error("from the callback");
+    }),
+  collected: async () => {
+    const collect = (globalThis as { gc?: () => void }).gc!;
+    for (let round = 0; round < 20; round++) {
+      watchSockets(createEngine());
+      submitJobs(createEngine(), 5);
+      collect();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  },
+  workers: () => withWorkers(4, "short", letRun),
+  terminate: () => withWorkers(4, "busy", (worker) => worker.terminate()),
+  "terminate-in-callback": () => withWorkers(2, "spin", (worker) => worker.terminate()),
+  "worker-exit": () => withWorkers(4, "exit", letRun),
+};
+
+const inWorker: Record<string, () => unknown> = {
+  short: () => {
+    const engine = createEngine();
+    engine.onReady(() => {
+      if (engine.jobsPending === 0) engine.close();
+    });
+    submitJobs(engine, 20);
+    parentPort!.postMessage("started");
+  },
+  busy: () => {
+    makeBusy();
+    parentPort!.postMessage("started");
+  },
+  spin: () => {
+    makeBusy(() => {
+      parentPort!.postMessage("started");
+      for (;;) {
+        // Until somebody ends it.
+      }
+    });
+  },
+  exit: () => {
+    let turns = 0;
+    makeBusy(() => {
+      parentPort!.postMessage("started");
+      if (++turns === 2) process.exit(0);
+    });
+  },
+};
+
+const [cases, name] = isMainThread ? [inMainThread, process.argv[2]!] : [inWorker, workerData as string];
+await cases[name]!();
