@@ -8,6 +8,7 @@
         "native/core.cc",
         "native/digest.cc",
         "native/engine.cc",
+        "native/engine_sizes.cc",
         "native/file_calls.cc",
         "native/file_jobs.cc",
         "native/mappings.cc",

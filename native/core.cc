@@ -21,11 +21,6 @@ bool isDetached(const Napi::Reference<Napi::ArrayBuffer>& buffer) { return buffe
 
 }  // namespace
 
-size_t tableBytes(const EngineSizes& sizes) {
-  return sizeof(double) * (2 * sizes.plan_entries + 2 * sizes.completion_entries + sizes.job_words) +
-         sizeof(int32_t) * 2 * sizes.ready_entries;
-}
-
 Core::Core(Napi::Env env, uv_loop_t* loop, const EngineSizes& sizes, const SharedBuffer& slab,
            const SharedBuffer& tables)
     : env_(env),

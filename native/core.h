@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 
+#include "engine_sizes.h"
 #include "file_jobs.h"
 #include "mappings.h"
 #include "readiness.h"
@@ -22,14 +23,6 @@
 #include "vectored_io.h"
 
 namespace scatterwire {
-
-struct EngineSizes {
-  size_t slab_bytes = 0;
-  size_t plan_entries = 0;
-  size_t ready_entries = 0;
-  size_t completion_entries = 0;
-  size_t job_words = 0;
-};
 
 // The shared tables: where each begins in its memory.
 struct Tables {
@@ -57,6 +50,7 @@ class Core : public std::enable_shared_from_this<Core> {
   AddressSpace& space() { return space_; }
   Readiness& readiness() { return readiness_; }
   FileJobs& jobs() { return jobs_; }
+  const FileJobs& jobs() const { return jobs_; }
   // Room for the vectors of one call, so that the hot path needs no memory of its own.
   iovec* vectors() { return vectors_; }
 
@@ -90,8 +84,5 @@ class Core : public std::enable_shared_from_this<Core> {
   bool closed_ = false;
   iovec vectors_[kVectorsMax];
 };
-
-// Bytes that the tables need.
-size_t tableBytes(const EngineSizes& sizes);
 
 }  // namespace scatterwire

@@ -6,13 +6,15 @@
 #include <cstring>
 
 #include "arguments.h"
+#include "engine_sizes.h"
 #include "sockets.h"
 
 namespace scatterwire {
 
 namespace {
 
-constexpr double kTableEntriesMax = 1 << 24;
+// Marks our objects, so that a getter that is called on a stranger's does not take it for one.
+constexpr napi_type_tag kEngineTag = {0x5ca77e2317e3a6b1, 0x9d0c4be1f7a8420d};
 
 // JavaScript's small integers need no memory; other doubles do.
 Napi::Value numberValue(Napi::Env env, double value) {
@@ -38,39 +40,6 @@ Napi::Value addressValue(Napi::Env env, int result, const SocketAddress& address
   object.Set("host", address.host);
   object.Set("port", address.port);
   return object;
-}
-
-// An option of createEngine; throws if it is missing or out of bounds.
-size_t readOption(Napi::Object options, const char* name, double high, double step) {
-  const Napi::Env env = options.Env();
-  const Napi::Value option = options.Get(name);
-  if (env.IsExceptionPending()) return 0;
-  if (!option.IsNumber()) {
-    Napi::TypeError::New(env, std::string(name) + ": expected a number").ThrowAsJavaScriptException();
-    return 0;
-  }
-  const double value = option.As<Napi::Number>().DoubleValue();
-  if (value >= step && value <= high) {
-    const size_t size = static_cast<size_t>(value);
-    if (static_cast<double>(size) == value && size % static_cast<size_t>(step) == 0) return size;
-  }
-  const std::string bounds = std::to_string(static_cast<int64_t>(step)) + " and at most " +
-                             std::to_string(static_cast<int64_t>(high));
-  Napi::RangeError::New(env, std::string(name) + ": expected a multiple of " + bounds).ThrowAsJavaScriptException();
-  return 0;
-}
-
-EngineSizes readSizes(Napi::Object options) {
-  const Napi::Env env = options.Env();
-  EngineSizes sizes;
-  sizes.slab_bytes = readOption(options, "slabBytes", static_cast<double>(kSlabBytesMax), kPageBytes);
-  if (!env.IsExceptionPending()) sizes.plan_entries = readOption(options, "planEntries", kTableEntriesMax, 1);
-  if (!env.IsExceptionPending()) sizes.ready_entries = readOption(options, "readyEntries", kTableEntriesMax, 1);
-  if (!env.IsExceptionPending()) {
-    sizes.completion_entries = readOption(options, "completionEntries", kTableEntriesMax, 1);
-  }
-  if (!env.IsExceptionPending()) sizes.job_words = readOption(options, "jobWords", kTableEntriesMax, 1);
-  return sizes;
 }
 
 }  // namespace
@@ -132,7 +101,8 @@ Napi::Function Engine::define(Napi::Env env) {
                          InstanceMethod<&Engine::closeDigest>("closeDigest"),
                          InstanceMethod<&Engine::map>("map"),
                          InstanceMethod<&Engine::unmap>("unmap"),
-                         InstanceAccessor<&Engine::jobsPending>("jobsPending"),
+                         napi_property_descriptor{"jobsPending", nullptr, nullptr, jobsPending, nullptr, nullptr,
+                                                  napi_enumerable, nullptr},
                          InstanceMethod<&Engine::close>("close"),
                      });
 }
@@ -171,6 +141,7 @@ Engine::Engine(Info info) : Napi::ObjectWrap<Engine>(info) {
     return;
   }
   core_ = std::move(core);
+  napi_type_tag_object(env, info.This(), &kEngineTag);
   addArrays(info.This().As<Napi::Object>(), slab, tables);
 }
 
@@ -381,9 +352,20 @@ Napi::Value Engine::unmap(Info info) {
   return call.failed() ? call.nothing() : call.answer(result);
 }
 
-Napi::Value Engine::jobsPending(Info info) {
-  // Asked of a closed engine too: it has none.
-  return numberValue(info.Env(), core_->closed() ? 0 : static_cast<double>(core_->jobs().pending()));
+// V8 checks the receiver of methods, and not that of getters.
+napi_value Engine::jobsPending(napi_env env, napi_callback_info info) {
+  napi_value receiver = nullptr;
+  void* wrapped = nullptr;
+  bool ours = false;
+  napi_get_cb_info(env, info, nullptr, nullptr, &receiver, nullptr);
+  if (napi_check_object_type_tag(env, receiver, &kEngineTag, &ours) != napi_ok || !ours ||
+      napi_unwrap(env, receiver, &wrapped) != napi_ok) {
+    napi_throw_type_error(env, nullptr, "jobsPending: not an engine");
+    return nullptr;
+  }
+  const Core& core = *static_cast<Engine*>(wrapped)->core_;
+  // A closed engine has none.
+  return numberValue(env, core.closed() ? 0 : static_cast<double>(core.jobs().pending()));
 }
 
 Napi::Value Engine::close(Info info) {

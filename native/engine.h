@@ -47,7 +47,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value map(Info info);
   Napi::Value unmap(Info info);
 
-  Napi::Value jobsPending(Info info);
+  static napi_value jobsPending(napi_env env, napi_callback_info info);
   Napi::Value close(Info info);
 
   void addArrays(Napi::Object self, const SharedBuffer& slab, const SharedBuffer& tables);

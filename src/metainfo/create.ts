@@ -5,7 +5,7 @@
 // was when hashing began makes no torrent, and nothing is left out without a word.
 
 import { isUtf8 } from "node:buffer";
-import { access, constants, readdir, stat } from "node:fs/promises";
+import { open, readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import bencode from "bencode";
 import pieceLengthFor from "piece-length";
@@ -172,7 +172,9 @@ async function visit(
     if (components.at(-1)?.startsWith(PADDING_NAME_PREFIX) === true) {
       refuse(file, "other programs take a file of this name for padding, and would not store it");
     }
-    await access(file, constants.R_OK).catch((error: unknown) => refuse(file, error));
+    // Opened now: better than to find out after hours of hashing what comes before it.
+    const handle = await open(file).catch((error: unknown) => refuse(file, error));
+    await handle.close();
     entries.push({ file, components, length: status.size, modifiedMs: status.mtimeMs });
     return;
   }

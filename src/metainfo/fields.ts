@@ -5,13 +5,13 @@
 // whatever is wrong ends in MetainfoError.
 
 import { isUtf8 } from "node:buffer";
-import bencode from "bencode";
 import { MetainfoError } from "../errors.js";
 import {
   BencodeError,
   type BencodeLimits,
   dictionarySpans,
   forEachItem,
+  integerAt,
   isDictionary,
   isInteger,
   isList,
@@ -25,13 +25,18 @@ import {
 const LIMITS: BencodeLimits = { depthMax: 100, valuesMax: 3_000_000 };
 const QUOTED_LENGTH_MAX = 60;
 
+/** A text, a list of such, or undefined for anything else. */
+export type Texts = string | undefined | Texts[];
+
 export function malformed(reason: string, cause?: unknown): MetainfoError {
   return new MetainfoError("METAINFO_MALFORMED", `not a torrent file: ${reason}`, { cause });
 }
 
 /** Text from a torrent file as it may stand in a message: one line, and not a long one. */
 export function quoted(text: string): string {
-  return JSON.stringify(text.length > QUOTED_LENGTH_MAX ? `${text.slice(0, QUOTED_LENGTH_MAX)}…` : text);
+  const short = text.length > QUOTED_LENGTH_MAX ? `${text.slice(0, QUOTED_LENGTH_MAX)}…` : text;
+  // JSON escapes the control characters below 0x20 only; those from 0x7F on steer terminals as well.
+  return JSON.stringify(short).replace(/\p{Cc}/gu, "?");
 }
 
 /** Throws MetainfoError `METAINFO_MALFORMED` unless `bytes` are one dictionary, well formed, and nothing else. */
@@ -80,22 +85,22 @@ export class Fields {
     return bytes === undefined ? undefined : textOf(bytes);
   }
 
-  /** A whole number. One too large to be exact comes as it is, and fails Number.isSafeInteger. */
+  /** A whole number. One that is too large to be exact fails Number.isSafeInteger. */
   number(key: string): number | undefined {
     const span = this.#spans.get(key);
-    return isInteger(this.#bytes, span) ? (this.#decode(span) as number) : undefined;
+    return isInteger(this.#bytes, span) ? integerAt(this.#bytes, span) : undefined;
   }
 
   /**
-   * The items of a list, decoded: Uint8Array for strings, else as the `bencode` package has them. Undefined if it is
-   * no list. Throws MetainfoError if it takes more than `bytesMax`: a value in memory is much larger than its bytes.
+   * The texts of a list, and of the lists in it. Undefined if it is no list. Throws MetainfoError if it takes more than
+   * `bytesMax`: texts in memory are much larger than their bytes.
    */
-  list(key: string, bytesMax: number): unknown[] | undefined {
+  texts(key: string, bytesMax: number): Texts[] | undefined {
     const span = this.#spans.get(key);
     if (!isList(this.#bytes, span)) return undefined;
     const length = span.end - span.start;
     if (length > bytesMax) throw malformed(`"${key}" of ${length} bytes; at most ${bytesMax} are read`);
-    return this.#decode(span) as unknown[];
+    return textsOf(this.#bytes, span);
   }
 
   /** Calls `visit` for each item of a list: with its fields, or undefined if it is no dictionary. False if it is no list. */
@@ -108,10 +113,16 @@ export class Fields {
     });
     return true;
   }
+}
 
-  #decode(span: Span): unknown {
-    return bencode.decode(this.#bytes.subarray(span.start, span.end));
-  }
+function textsOf(bytes: Uint8Array, list: Span): Texts[] {
+  const texts: Texts[] = [];
+  forEachItem(bytes, list.start, (item) => {
+    if (isList(bytes, item)) return void texts.push(textsOf(bytes, item));
+    const text = isString(bytes, item) ? stringSpan(bytes, item) : undefined;
+    texts.push(text === undefined ? undefined : textOf(bytes.subarray(text.start, text.end)));
+  });
+  return texts;
 }
 
 /**

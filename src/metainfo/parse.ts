@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { MetainfoError } from "../errors.js";
 import { KIB, METAINFO_BYTES_MAX, PIECE_COUNT_MAX, PIECE_LENGTH_MAX, PIECE_LENGTH_MIN } from "../limits.js";
-import { checkWhole, Fields, malformed, textOf } from "./fields.js";
+import { checkWhole, Fields, malformed } from "./fields.js";
 import { checkConflicts, cleanName, cleanPath } from "./paths.js";
 import type { Metainfo, MetainfoFile } from "./types.js";
 
@@ -89,10 +89,10 @@ function parseFile(entry: Fields, index: number, name: string, offset: number): 
 
 function parsePath(entry: Fields, index: number): string[] {
   const key = entry.has("path.utf-8") ? "path.utf-8" : "path";
-  const components = entry.list(key, PATH_FIELD_BYTES_MAX) ?? [];
+  const components = entry.texts(key, PATH_FIELD_BYTES_MAX) ?? [];
   if (components.length === 0) throw malformed(`file ${index} has no path`);
   return components.map((component) => {
-    if (component instanceof Uint8Array) return textOf(component);
+    if (typeof component === "string") return component;
     throw malformed(`the path of file ${index} holds something that is no name`);
   });
 }
@@ -116,9 +116,9 @@ function parsePieces(info: Fields, totalLength: number, pieceLength: number): Ui
 /** Tiers of trackers: those of the list (BEP 12), or else the one tracker of BEP 3. What is no text is left out. */
 function parseAnnounce(outer: Fields): string[][] {
   const tiers: string[][] = [];
-  for (const tier of outer.list("announce-list", ANNOUNCE_FIELD_BYTES_MAX) ?? []) {
+  for (const tier of outer.texts("announce-list", ANNOUNCE_FIELD_BYTES_MAX) ?? []) {
     if (!Array.isArray(tier)) continue;
-    const urls = tier.filter((url) => url instanceof Uint8Array).map((url) => textOf(url).trim());
+    const urls = tier.filter((url) => typeof url === "string").map((url) => url.trim());
     const given = urls.filter((url) => url !== "");
     if (given.length > 0) tiers.push(given);
   }

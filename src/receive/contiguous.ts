@@ -24,7 +24,8 @@ export function contiguousBytes(receiver: Receiver): number {
   const memory = receiver.memory;
   let bytes = memory.bufferBytes;
   // A change of mode waits for a message boundary: go there, and no further.
-  if (receiver.modeChangePending && receiver.phase !== Phase.handshake) bytes = Math.min(bytes, receiver.bytesToBoundary);
+  if (receiver.modeChangePending && receiver.phase !== Phase.handshake)
+    bytes = Math.min(bytes, receiver.bytesToBoundary);
   if (!receiver.expectsPayload) return bytes;
   const bound = receiver.payloadBound ? receiver.bytesToBoundary : 0;
   return Math.min(bytes, bound + memory.pool.freeCount * (PIECE_HEADER_BYTES + BLOCK_SIZE));

@@ -75,7 +75,11 @@ export class ReceivePlan {
 
   /** True if the cursor stands at the start of memory that was set aside for a predicted payload of `length` bytes. */
   atPrediction(length: number): boolean {
-    return this.within === 0 && this.#predicted[this.segment] === 1 && this.entries[2 * this.segment + 1] === length;
+    return (
+      this.within === 0 &&
+      this.#predicted[this.segment] === 1 &&
+      this.entries[2 * this.segment + 1] === length
+    );
   }
 
   /**

@@ -43,7 +43,13 @@ export interface ReceiverHost {
   /** Where the payload may land directly (a mapped file), or −1: in a slot of the pool. */
   landingAddress(piece: number, begin: number, length: number): number;
   /** The block lies at `address`; the host now owns `slot` (NO_SLOT if it landed directly). */
-  blockReceived(piece: number, begin: number, length: number, address: number, slot: SlotIndex | typeof NO_SLOT): void;
+  blockReceived(
+    piece: number,
+    begin: number,
+    length: number,
+    address: number,
+    slot: SlotIndex | typeof NO_SLOT,
+  ): void;
   /** No memory was left for a block that was wanted; its payload is skipped. */
   blockDropped(piece: number, begin: number, length: number): void;
 }
@@ -157,7 +163,8 @@ export class Receiver {
 
   /** Payload length of the block whose header is under way, known after five of its bytes; 0 before. */
   get payloadLengthKnown(): number {
-    if (this.phase !== Phase.header || this.headFilled < MESSAGE_HEADER_BYTES || this.inSmallMessage) return 0;
+    if (this.phase !== Phase.header || this.headFilled < MESSAGE_HEADER_BYTES || this.inSmallMessage)
+      return 0;
     return readUint32(this.#head, 0) + LENGTH_PREFIX_BYTES - PIECE_HEADER_BYTES;
   }
 
@@ -186,7 +193,11 @@ export class Receiver {
   /** Where the payload of the `index`-th expected block may land directly, or −1. */
   landingAddressOfExpected(index: number): number {
     const expected = this.expected;
-    return this.#host.landingAddress(expected.pieceAt(index), expected.beginAt(index), expected.lengthAt(index));
+    return this.#host.landingAddress(
+      expected.pieceAt(index),
+      expected.beginAt(index),
+      expected.lengthAt(index),
+    );
   }
 
   landingAddressOfCurrent(): number {
@@ -306,7 +317,8 @@ export class Receiver {
         memory.copy(from, memory.sinkAddress, count);
         from = memory.sinkAddress;
       }
-      for (let index = 0; index < count; index++) this.#head[this.headFilled + index] = memory.bytes[from + index]!;
+      for (let index = 0; index < count; index++)
+        this.#head[this.headFilled + index] = memory.bytes[from + index]!;
       this.headFilled += count;
       plan.advance(count);
     }

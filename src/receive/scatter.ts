@@ -26,7 +26,9 @@ export class ScatterMode implements ReceiveMode {
     if (this.#contiguousWhenIdle) {
       const idle = !receiver.expectsPayload && receiver.phase !== Phase.payload;
       this.now = idle ? "contiguous" : "scatter";
-      this.reason = idle ? "contiguousRecvBuffers is false and no block is expected" : "contiguousRecvBuffers is false";
+      this.reason = idle
+        ? "contiguousRecvBuffers is false and no block is expected"
+        : "contiguousRecvBuffers is false";
       if (idle) {
         plan.add(receiver.memory.bufferAddress, contiguousBytes(receiver), NO_SLOT, false);
         return;

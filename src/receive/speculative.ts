@@ -7,10 +7,10 @@
 // names until a header gives them one. When something else comes between (a have, a choke, a short block), the
 // commit finds the bytes behind it shifted and moves each payload once, in place: the price of `contiguous`.
 
+import { assert } from "../assert.js";
 import { PIECE_HEADER_BYTES, SPECULATION_DEPTH_MAX } from "../limits.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import { HEADER_CELL_BYTES } from "../memory/memory.js";
-import { assert } from "../assert.js";
 import { contiguousBytes } from "./contiguous.js";
 import type { PlainModeName, ReceiveMode } from "./receive-mode.js";
 import { NO_SLOT, type ReceivePlan } from "./receive-plan.js";

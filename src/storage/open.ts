@@ -41,7 +41,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   const { engine, jobs } = reactor;
   if (kind === "null") return { storage: new NullStorage(options.memory.bytes), files: undefined };
   if (kind === "memory") {
-    const files = new FileTable(layout, "/", true);
+    const files = new FileTable(layout, "/", false);
     return { storage: await MemoryStorage.open({ engine, jobs, files }), files: undefined };
   }
   if (options.directory === undefined) {

@@ -23,17 +23,12 @@ import { assert } from "../assert.js";
 import { BLOCK_SIZE, MIB } from "../limits.js";
 import { PieceSet } from "../piece-set.js";
 import type { Layout } from "../storage/layout.js";
+import { Availability, type PieceFilter } from "./availability.js";
 
 /** Who is asked. Its identity says who is working on a piece. */
 export interface PickingPeer {
   /** True if the block was asked of this peer already: end game must not ask it twice. */
   hasRequested(piece: number, block: number): boolean;
-}
-
-/** Pieces that may be picked. Where it can be iterated (a Set of allowed fast pieces), that is done. */
-export interface PieceFilter {
-  has(piece: number): boolean;
-  [Symbol.iterator]?(): Iterator<number>;
 }
 
 export type PickerLayout = Pick<
@@ -64,11 +59,6 @@ const SOLO_BYTES = 16 * MIB;
 const ACTIVE_BYTES = 256 * MIB;
 const ACTIVE_PIECES_MIN = 64;
 
-/** Bounds on the work of one choice: pieces looked at in rarest-first order, and in a sample of what the peer has. */
-const WALK_MAX = 256;
-const SAMPLE_LOOKS_MAX = 4096;
-const SAMPLE_CANDIDATES = 64;
-
 /** The blocks of a piece that was started and is not verified. */
 class StartedPiece {
   piece = -1;
@@ -94,22 +84,12 @@ export class Picker {
   /** Verified pieces. */
   readonly have: PieceSet;
   readonly #layout: PickerLayout;
-  readonly #random: () => number;
   readonly #activeMax: number;
   readonly #soloMax: number;
   readonly #blocksMax: number;
 
   readonly #missing: PieceSet;
-  readonly #startable: PieceSet;
-  /** Startable pieces by how many peers have them, seeds not counted; and where each stands in its bucket. */
-  readonly #buckets: number[][] = [];
-  readonly #placeInBucket: Int32Array;
-  readonly #counts: Int32Array;
-  /**
-   * Peers that have everything raise all counts alike, so they are counted here. A peer that came with a part and
-   * left with everything makes this one too few and all of #counts one too many: the sum is right.
-   */
-  #seeds = 0;
+  readonly #availability: Availability;
 
   /** In the order they were started. */
   readonly #started = new Map<number, StartedPiece>();
@@ -125,7 +105,6 @@ export class Picker {
   constructor(layout: PickerLayout, options: PickerOptions = {}) {
     const { pieceCount, pieceLength } = layout;
     this.#layout = layout;
-    this.#random = options.random ?? Math.random;
     this.#activeMax =
       options.activePiecesMax ?? Math.max(ACTIVE_PIECES_MIN, Math.ceil(ACTIVE_BYTES / pieceLength));
     assert(this.#activeMax >= 1, "at least one piece may be active");
@@ -137,18 +116,11 @@ export class Picker {
     this.have = new PieceSet(pieceCount);
     this.#missing = new PieceSet(pieceCount);
     this.#missing.fill();
-    this.#startable = new PieceSet(pieceCount);
-    this.#startable.fill();
-    this.#counts = new Int32Array(pieceCount);
-    this.#placeInBucket = new Int32Array(pieceCount);
-    const rarest: number[] = [];
+    this.#availability = new Availability(pieceCount, options.random ?? Math.random);
     let blocks = 0;
     for (let piece = 0; piece < pieceCount; piece++) {
-      this.#placeInBucket[piece] = piece;
-      rarest.push(piece);
       blocks += layout.blocksInPiece(piece);
     }
-    this.#buckets.push(rarest);
     this.#blocksMissing = blocks;
     this.#blocksFree = blocks;
     this.#bytesMissing = layout.totalLength;
@@ -188,34 +160,25 @@ export class Picker {
 
   /** Peers that are known to have the piece. */
   availability(piece: number): number {
-    return this.#counts[piece]! + this.#seeds;
+    return this.#availability.of(piece);
   }
 
   peerAdded(pieces: PieceSet): void {
-    if (pieces.isFull) this.#seeds++;
-    else this.#countPieces(pieces, 1);
+    this.#availability.peerAdded(pieces);
   }
 
   /** `pieces` as they are now: those of peerAdded() and of each peerHas() since. */
   peerRemoved(pieces: PieceSet): void {
-    if (pieces.isFull) this.#seeds--;
-    else this.#countPieces(pieces, -1);
+    this.#availability.peerRemoved(pieces);
   }
 
   peerHas(piece: number): void {
-    this.#count(piece, 1);
+    this.#availability.peerHas(piece);
   }
 
   /** A peer does not have, or does not serve, a piece that it announced: takes it out of `pieces` too. */
   peerLacks(pieces: PieceSet, piece: number): void {
-    const wasSeed = pieces.isFull;
-    if (!pieces.delete(piece)) return;
-    if (wasSeed) {
-      this.#seeds--;
-      this.#countPieces(pieces, 1);
-    } else {
-      this.#count(piece, -1);
-    }
+    this.#availability.peerLacks(pieces, piece);
   }
 
   /** True if something in `pieces` is missing here. */
@@ -257,7 +220,7 @@ export class Picker {
     this.#oneRequestedLess(started);
     if (started.requested === 0 && started.received === 0) {
       this.#forget(started);
-      this.#makeStartable(piece);
+      this.#availability.putBack(piece);
     }
   }
 
@@ -311,15 +274,15 @@ export class Picker {
     this.#blocksMissing += started.blockCount;
     this.#blocksFree += started.blockCount;
     this.#forget(started);
-    this.#makeStartable(piece);
+    this.#availability.putBack(piece);
   }
 
   /** The piece was found on disk before anything of it was asked for. */
   markHave(piece: number): void {
     if (this.have.has(piece)) return;
-    assert(this.#startable.has(piece), "a piece that is found was not started");
+    assert(this.#availability.isStartable(piece), "a piece that is found was not started");
     const blocks = this.#layout.blocksInPiece(piece);
-    this.#removeStartable(piece);
+    this.#availability.take(piece);
     this.#blocksMissing -= blocks;
     this.#blocksFree -= blocks;
     this.#have(piece);
@@ -338,7 +301,7 @@ export class Picker {
     for (let index = 0; index < this.#open.length; index++) {
       const started = this.#open[index]!;
       const rank = started.owner === peer ? 0 : started.requested === 0 ? 1 : 2;
-      if (rank > bestRank || (rank === bestRank && !isBefore(started, best!, this.#counts))) continue;
+      if (rank > bestRank || (rank === bestRank && !this.#isBefore(started, best!))) continue;
       if (!pieces.has(started.piece)) continue;
       if (allowed !== undefined && !allowed.has(started.piece)) continue;
       best = started;
@@ -346,73 +309,15 @@ export class Picker {
     }
     if (bestRank < 2) return best;
     if (this.#activeCount >= (best === undefined ? this.#activeMax : this.#soloMax)) return best;
-    const piece = this.#chooseStartable(pieces, allowed);
+    const random = this.have.count < RANDOM_PIECES;
+    const piece = this.#availability.choose(pieces, allowed, random);
     return piece < 0 ? best : this.#start(piece);
   }
 
-  #chooseStartable(pieces: PieceSet, allowed: PieceFilter | undefined): number {
-    if (this.#startable.count === 0) return -1;
-    if (allowed?.[Symbol.iterator] !== undefined) return this.#rarestOf(allowed as Iterable<number>, pieces);
-    if (this.have.count < RANDOM_PIECES) return this.#sample(pieces, allowed, 1);
-    const piece = this.#walk(pieces, allowed);
-    return piece < 0 ? this.#sample(pieces, allowed, SAMPLE_CANDIDATES) : piece;
-  }
-
-  /**
-   * The rarest piece, any of the equally rare, or −1 after WALK_MAX pieces that the peer has not. Found at once where
-   * the peer has most pieces.
-   */
-  #walk(pieces: PieceSet, allowed: PieceFilter | undefined): number {
-    let left = WALK_MAX;
-    // What only seeds have, other peers have not.
-    for (let count = pieces.isFull ? 0 : 1; count < this.#buckets.length; count++) {
-      const bucket = this.#buckets[count]!;
-      if (bucket.length === 0) continue;
-      let at = this.#randomBelow(bucket.length);
-      for (let step = 0; step < bucket.length; step++) {
-        const piece = bucket[at]!;
-        if (pieces.has(piece) && (allowed === undefined || allowed.has(piece))) return piece;
-        if (--left === 0) return -1;
-        at = at + 1 === bucket.length ? 0 : at + 1;
-      }
-    }
-    return -1;
-  }
-
-  /**
-   * The rarest of up to `candidates` pieces that the peer has, from a random place on; −1 if there are none. What the
-   * peer has is found by its bits, so that peers with few pieces cost little. Exact where candidates are few.
-   */
-  #sample(pieces: PieceSet, allowed: PieceFilter | undefined, candidates: number): number {
-    const begin = this.#randomBelow(this.#layout.pieceCount);
-    let best = -1;
-    let found = 0;
-    let wrapped = false;
-    let at = begin;
-    for (let look = 0; look < SAMPLE_LOOKS_MAX && found < candidates; ) {
-      const piece = pieces.nextCommon(this.#startable, at);
-      if (piece < 0 || (wrapped && piece >= begin)) {
-        if (wrapped) break;
-        wrapped = true;
-        at = 0;
-        continue;
-      }
-      at = piece + 1;
-      look++;
-      if (allowed !== undefined && !allowed.has(piece)) continue;
-      found++;
-      if (best < 0 || this.#counts[piece]! < this.#counts[best]!) best = piece;
-    }
-    return best;
-  }
-
-  #rarestOf(candidates: Iterable<number>, pieces: PieceSet): number {
-    let best = -1;
-    for (const piece of candidates) {
-      if (!pieces.has(piece) || !this.#startable.has(piece)) continue;
-      if (best < 0 || this.#counts[piece]! < this.#counts[best]!) best = piece;
-    }
-    return best;
+  /** Of two started pieces, the one with fewer blocks left to ask for, or else the rarer. */
+  #isBefore(a: StartedPiece, b: StartedPiece): boolean {
+    if (a.free !== b.free) return a.free < b.free;
+    return this.#availability.of(a.piece) < this.#availability.of(b.piece);
   }
 
   /** Takes up to `count` free blocks of the piece, in ascending order; writes them behind the first `at` pairs. */
@@ -466,7 +371,7 @@ export class Picker {
   // ── records ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   #start(piece: number): StartedPiece {
-    this.#removeStartable(piece);
+    this.#availability.take(piece);
     const started = this.#spare.pop() ?? new StartedPiece(this.#blocksMax);
     const blockCount = this.#layout.blocksInPiece(piece);
     started.piece = piece;
@@ -528,56 +433,6 @@ export class Picker {
     this.#missing.delete(piece);
     this.#bytesMissing -= this.#layout.pieceLengthOf(piece);
   }
-
-  // ── availability ─────────────────────────────────────────────────────────────────────────────────────────────
-
-  #countPieces(pieces: PieceSet, by: 1 | -1): void {
-    for (let piece = pieces.nextCommon(pieces, 0); piece >= 0; piece = pieces.nextCommon(pieces, piece + 1)) {
-      this.#count(piece, by);
-    }
-  }
-
-  #count(piece: number, by: 1 | -1): void {
-    const startable = this.#startable.has(piece);
-    if (startable) this.#leaveBucket(piece);
-    this.#counts[piece] = this.#counts[piece]! + by;
-    assert(this.#counts[piece]! >= 0, "a peer takes back no more than it announced");
-    if (startable) this.#enterBucket(piece);
-  }
-
-  #makeStartable(piece: number): void {
-    this.#startable.add(piece);
-    this.#enterBucket(piece);
-  }
-
-  #removeStartable(piece: number): void {
-    this.#startable.delete(piece);
-    this.#leaveBucket(piece);
-  }
-
-  #enterBucket(piece: number): void {
-    const count = this.#counts[piece]!;
-    while (this.#buckets.length <= count) this.#buckets.push([]);
-    this.#placeInBucket[piece] = this.#buckets[count]!.push(piece) - 1;
-  }
-
-  #leaveBucket(piece: number): void {
-    const bucket = this.#buckets[this.#counts[piece]!]!;
-    const last = bucket.pop()!;
-    if (last === piece) return;
-    const place = this.#placeInBucket[piece]!;
-    bucket[place] = last;
-    this.#placeInBucket[last] = place;
-  }
-
-  #randomBelow(bound: number): number {
-    return Math.floor(this.#random() * bound);
-  }
-}
-
-/** Of two started pieces, the one with fewer blocks left to ask for, or else the rarer. */
-function isBefore(a: StartedPiece, b: StartedPiece, counts: Int32Array): boolean {
-  return a.free === b.free ? counts[a.piece]! < counts[b.piece]! : a.free < b.free;
 }
 
 function wasPicked(out: Int32Array, count: number, piece: number, block: number): boolean {

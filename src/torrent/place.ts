@@ -99,7 +99,7 @@ export async function openPlace(
 /** What is known before storage is opened, which gives files their lengths: afterwards a missing file looks like an empty one. */
 interface Before {
   readonly claimed: PieceSet;
-  readonly candidates: Iterable<number>;
+  readonly candidates: readonly number[];
 }
 
 function lookBefore(metainfo: Metainfo, layout: Layout, options: TorrentOptions): Before {
@@ -115,7 +115,7 @@ function lookBefore(metainfo: Metainfo, layout: Layout, options: TorrentOptions)
     const state = log.load();
     if (!state.checkAll) return state;
   }
-  return { claimed: new PieceSet(layout.pieceCount), candidates: piecesOnDisk(layout, files) };
+  return { claimed: new PieceSet(layout.pieceCount), candidates: [...piecesOnDisk(layout, files)] };
 }
 
 function unopened(): never {
@@ -149,7 +149,7 @@ async function findPieces(
   for (let piece = 0; piece < layout.pieceCount; piece++) if (claimed.has(piece)) hooks.pieceGood(piece);
   const hashed: number[] = [];
   if (before === undefined || claimed.isFull) return { claimed, hashed };
-  const pieces = [...before.candidates].filter((piece) => !claimed.has(piece));
+  const pieces = before.candidates.filter((piece) => !claimed.has(piece));
   let looked = 0;
   await checkPieces({
     layout,

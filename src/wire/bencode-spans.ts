@@ -1,11 +1,12 @@
-// Checks bencoded bytes and finds where things lie in them, without building a value. It stands in front of the
-// `bencode` package, which trusts its input: a negative string length sends it backwards, for ever ("l-3:e"), deep
-// nesting overflows the stack, and a short string, a float or a second key of one name pass without a word.
+// Checks bencoded bytes and reads single values where they lie, without building a tree. Decoding by the `bencode`
+// package (which we encode with) is not for bytes of strangers: a negative string length sends it backwards, for ever
+// ("l-3:e"), deep nesting overflows the stack, a key "__proto__" gives a dictionary another prototype, so that it passes
+// for a string, and a short string, a float or a second key of one name pass without a word.
 //
-// Always: a span that comes out of here is one well-formed value of bounded depth and size, and may be given to the
-// package. Work is linear in the bytes, nothing recurses, and a wrong byte ends in BencodeError and in nothing else.
-// Stricter than the package, as BEP 3 has it: no leading zeros, no negative zero, no sign but a minus. Keys may come
-// in any order: files in other orders exist, and an info hash is taken over bytes, not over meaning.
+// Always: a span that comes out of here is one well-formed value of bounded depth and size. Work is linear in the
+// bytes, nothing recurses, and a wrong byte ends in BencodeError and in nothing else. Stricter than the package, as BEP 3
+// has it: no leading zeros, no negative zero, no sign but a minus. Keys may come in any order: files in other orders
+// exist, and an info hash is taken over bytes, not over meaning.
 
 import { assert } from "../assert.js";
 
@@ -93,11 +94,9 @@ export function dictionarySpans(bytes: Uint8Array, at: number): Map<string, Span
   while (bytes[cursor] !== END) {
     const start = skipString(bytes, cursor);
     const text = stringSpan(bytes, { start: cursor, end: start });
-    const key = Buffer.from(bytes.buffer, bytes.byteOffset + text.start, text.end - text.start).toString(
-      "latin1",
-    );
+    const key = latin1(bytes, text.start, text.end);
     const end = skipValue(bytes, start, UNLIMITED);
-    if (spans.has(key)) throw new BencodeError(`a second key ${JSON.stringify(key.slice(0, 40))}`, cursor);
+    if (spans.has(key)) throw new BencodeError(`a second key ${printable(key)}`, cursor);
     spans.set(key, { start, end });
     cursor = end;
   }
@@ -136,6 +135,21 @@ export function stringSpan(bytes: Uint8Array, span: Span): Span {
   let cursor = span.start;
   while (bytes[cursor] !== COLON) cursor++;
   return { start: cursor + 1, end: span.end };
+}
+
+/** The number of an integer; one that is too large to be exact is no safe integer, and may be Infinity. */
+export function integerAt(bytes: Uint8Array, span: Span): number {
+  assert(bytes[span.start] === INTEGER, "the number of an integer is asked for");
+  return Number(latin1(bytes, span.start + 1, span.end - 1));
+}
+
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1");
+}
+
+/** A key as it may stand in a message: short, and without what steers a terminal. */
+function printable(key: string): string {
+  return `"${key.slice(0, 40).replace(/[^ -~]/g, "?")}"`;
 }
 
 function isScalar(bytes: Uint8Array, at: number): boolean {

@@ -11,6 +11,7 @@ import {
   BencodeError,
   type BencodeLimits,
   dictionarySpans,
+  integerAt,
   isDictionary,
   isInteger,
   isString,
@@ -126,8 +127,8 @@ function messageIds(bytes: Uint8Array, span: Span | undefined): Map<string, numb
 
 function numberOf(bytes: Uint8Array, span: Span | undefined, min: number, max: number): number | undefined {
   if (!isInteger(bytes, span)) return undefined;
-  const value = bencode.decode(bytes.subarray(span.start, span.end));
-  return typeof value === "number" && value >= min && value <= max ? value : undefined;
+  const value = integerAt(bytes, span);
+  return value >= min && value <= max ? value : undefined;
 }
 
 function textOf(bytes: Uint8Array, span: Span | undefined): string | undefined {

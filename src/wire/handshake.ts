@@ -145,10 +145,10 @@ export function describePeerId(peerId: Uint8Array): string {
   return text.replace(/[^ -~]/g, "").trim();
 }
 
-/** "4630" is 4.6.3, "20B0" is 2.0.11: digits go on with capital letters; a fourth that says nothing is left out. */
+/** "4630" is 4.6.3, "20B0" is 2.0.11: digits are hexadecimal; a fourth that says nothing is left out. */
 function describeVersion(digits: string): string {
   const numbers = [...digits].map((digit) =>
-    /[A-Z]/.test(digit) ? String(digit.charCodeAt(0) - 55) : digit,
+    /[A-F]/.test(digit) ? String(digit.charCodeAt(0) - 55) : digit,
   );
   return (numbers[3] === "0" ? numbers.slice(0, 3) : numbers).join(".");
 }

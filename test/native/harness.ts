@@ -6,7 +6,12 @@ import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { JOB_HEADER_WORDS, loadBinding, type NativeEngine, type SocketAddress } from "../../src/native/binding.js";
+import {
+  JOB_HEADER_WORDS,
+  loadBinding,
+  type NativeEngine,
+  type SocketAddress,
+} from "../../src/native/binding.js";
 
 export const binding = loadBinding();
 
@@ -49,7 +54,7 @@ export class TestEngine {
   readonly turns: Turn[] = [];
   /** Called for each turn, while the shared lists still hold it. */
   onTurn: (turn: Turn) => void = () => {};
-  #waiters: { test: () => boolean; resolve: () => void }[] = [];
+  #waiters: { test: () => boolean; resolve: () => void; reject: (reason: unknown) => void }[] = [];
 
   constructor(context: Cleanup, sizes: Partial<Sizes & { ordinaryBuffers: boolean }> = {}) {
     this.engine = binding.createEngine({ ...SIZES, ...sizes });
@@ -67,7 +72,12 @@ export class TestEngine {
         turn.completions.push({ tag: completions[2 * at]!, result: completions[2 * at + 1]! });
       }
       this.turns.push(turn);
-      this.onTurn(turn);
+      try {
+        this.onTurn(turn);
+      } catch (error) {
+        // The test that waits fails by it, and not the process.
+        for (const waiter of this.#waiters) waiter.reject(error);
+      }
       for (const waiter of this.#waiters) if (waiter.test()) waiter.resolve();
     });
   }
@@ -75,14 +85,16 @@ export class TestEngine {
   /** Resolves when `test` holds after a turn, or holds already. The runner's timeout ends it otherwise. */
   until(test: () => boolean): Promise<void> {
     if (test()) return Promise.resolve();
-    return new Promise((resolve) => this.#waiters.push({ test, resolve }));
+    return new Promise((resolve, reject) => this.#waiters.push({ test, resolve, reject }));
   }
 
   /** Watches `fd` until one of `events` is there; leaves it unwatched. */
   async ready(fd: number, events: number): Promise<void> {
     const from = this.turns.length;
     assert.equal(this.engine.watch(fd, events), 0);
-    await this.until(() => this.turns.slice(from).some((turn) => turn.ready.some((entry) => entry.fd === fd)));
+    await this.until(() =>
+      this.turns.slice(from).some((turn) => turn.ready.some((entry) => entry.fd === fd)),
+    );
     this.engine.watch(fd, 0);
   }
 

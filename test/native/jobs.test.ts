@@ -13,10 +13,17 @@ test("write gathers to a place in a file, read scatters it back", async (t) => {
   const { fd, path } = temporaryFile(t);
   engine.put(0, "abc");
   engine.put(4096, "defg");
-  const memory: [number, number][] = [[4096, 4], [0, 3]];
+  const memory: [number, number][] = [
+    [4096, 4],
+    [0, 3],
+  ];
   assert.equal(await engine.run({ kind: JobKind.write, handle: fd, offset: 5, memory }), 7);
   assert.deepEqual(readFileSync(path), Buffer.from("\0\0\0\0\0defgabc", "latin1"));
-  const places: [number, number][] = [[100, 2], [200, 0], [300, 5]];
+  const places: [number, number][] = [
+    [100, 2],
+    [200, 0],
+    [300, 5],
+  ];
   assert.equal(await engine.run({ kind: JobKind.read, handle: fd, offset: 5, memory: places }), 7);
   assert.equal(engine.text(100, 2) + engine.text(300, 5), "defgabc");
 });
@@ -25,7 +32,18 @@ test("a read answers fewer bytes at the end of the file, and 0 behind it", async
   const engine = new TestEngine(t);
   const { fd } = temporaryFile(t);
   writeSync(fd, "0123456789");
-  assert.equal(await engine.run({ kind: JobKind.read, handle: fd, offset: 7, memory: [[0, 2], [10, 50]] }), 3);
+  assert.equal(
+    await engine.run({
+      kind: JobKind.read,
+      handle: fd,
+      offset: 7,
+      memory: [
+        [0, 2],
+        [10, 50],
+      ],
+    }),
+    3,
+  );
   assert.equal(await engine.run({ kind: JobKind.read, handle: fd, offset: 70, memory: [[0, 2]] }), 0);
 });
 
@@ -51,12 +69,21 @@ for (const algorithm of ["sha1", "sha256"] as const) {
     for (let round = 0; round < 2; round++) {
       const feed = (argument: number, memory: [number, number][], offset = 0) =>
         engine.run({ kind: JobKind.digest, handle: digest, offset, argument, memory });
-      assert.equal(await feed(DIGEST_START, [[0, 10], [10, 49_990]]), 50_000);
+      assert.equal(
+        await feed(DIGEST_START, [
+          [0, 10],
+          [10, 49_990],
+        ]),
+        50_000,
+      );
       assert.equal(await feed(0, []), 0);
       assert.equal(await feed(DIGEST_FINISH, [[50_000, 50_000]], 200_000), 50_000);
       const expected = createHash(algorithm).update(bytes).digest("hex");
       const size = expected.length / 2;
-      assert.equal(Buffer.from(engine.engine.slab.subarray(200_000, 200_000 + size)).toString("hex"), expected);
+      assert.equal(
+        Buffer.from(engine.engine.slab.subarray(200_000, 200_000 + size)).toString("hex"),
+        expected,
+      );
     }
     engine.engine.closeDigest(digest);
   });
@@ -88,7 +115,17 @@ test("copy puts places one after the other", async (t) => {
   const engine = new TestEngine(t);
   engine.put(10, "world");
   engine.put(500, "hello ");
-  assert.equal(await engine.run({ kind: JobKind.copy, offset: 9000, memory: [[500, 6], [10, 5]] }), 11);
+  assert.equal(
+    await engine.run({
+      kind: JobKind.copy,
+      offset: 9000,
+      memory: [
+        [500, 6],
+        [10, 5],
+      ],
+    }),
+    11,
+  );
   assert.equal(engine.text(9000, 11), "hello world");
 });
 
@@ -106,19 +143,30 @@ test("many jobs: each is answered once, and the list is never overrun", async (t
   ftruncateSync(fd, 500 * 16);
   const jobs = Array.from({ length: 500 }, (_, tag) => {
     engine.engine.slab.fill(tag % 251, tag * 16, tag * 16 + 16);
-    return { kind: JobKind.write, tag, handle: fd, offset: tag * 16, memory: [[tag * 16, 16]] as [number, number][] };
+    return {
+      kind: JobKind.write,
+      tag,
+      handle: fd,
+      offset: tag * 16,
+      memory: [[tag * 16, 16]] as [number, number][],
+    };
   });
   assert.equal(engine.engine.submit(engine.describe(...jobs)), 500);
   assert.equal(engine.engine.jobsPending, 500);
   await engine.until(() => engine.engine.jobsPending === 0);
   const completions = engine.turns.flatMap((turn) => turn.completions);
   assert.ok(engine.turns.every((turn) => turn.completions.length <= 7));
-  assert.deepEqual(completions.map(({ tag }) => tag).sort((a, b) => a - b), jobs.map(({ tag }) => tag));
+  assert.deepEqual(
+    completions.map(({ tag }) => tag).sort((a, b) => a - b),
+    jobs.map(({ tag }) => tag),
+  );
   assert.ok(completions.every(({ result }) => result === 16));
   assert.deepEqual(readFileSync(path), Buffer.from(engine.engine.slab.subarray(0, 8000)));
 });
 
-test("a write that the system refuses half-way is a failure", { skip: process.platform !== "linux" }, async (t) => {
+test("a write that the system refuses half-way is a failure", {
+  skip: process.platform !== "linux",
+}, async (t) => {
   const engine = new TestEngine(t);
   const { openSync, closeSync } = await import("node:fs");
   const full = openSync("/dev/full", "w");

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { ftruncateSync, openSync, closeSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 import { test } from "node:test";
 import { MAPPING_ADDRESS_STRIDE } from "../../src/limits.js";
@@ -43,7 +43,10 @@ test("a place is used again after unmap; the others stay where they are", (t) =>
   const { fd } = temporaryFile(t);
   ftruncateSync(fd, 4096);
   const bases = [0, 1, 2].map(() => engine.map(fd, 4096, true, false));
-  assert.deepEqual(bases, [1, 2, 3].map((index) => index * MAPPING_ADDRESS_STRIDE));
+  assert.deepEqual(
+    bases,
+    [1, 2, 3].map((index) => index * MAPPING_ADDRESS_STRIDE),
+  );
   assert.equal(engine.unmap(bases[1]!), 0);
   assert.throws(() => engine.copy(bases[1]!, 0, 1), RangeError);
   engine.copy(bases[2]!, 0, 1);
@@ -90,7 +93,16 @@ test("a mapping that a job names cannot be taken away", async (t) => {
   const { fd } = temporaryFile(t);
   ftruncateSync(fd, 4096);
   const base = engine.engine.map(fd, 4096, true, false);
-  engine.engine.submit(engine.describe({ kind: JobKind.copy, offset: base, memory: [[base, 10], [0, 10]] }));
+  engine.engine.submit(
+    engine.describe({
+      kind: JobKind.copy,
+      offset: base,
+      memory: [
+        [base, 10],
+        [0, 10],
+      ],
+    }),
+  );
   assert.throws(() => engine.engine.unmap(base), RangeError);
   await engine.until(() => engine.engine.jobsPending === 0);
   assert.equal(engine.engine.unmap(base), 0);

@@ -5,12 +5,31 @@ import { test } from "node:test";
 import { JobKind, type NativeEngine } from "../../src/native/binding.js";
 import { binding, type Job, SIZES, TestEngine } from "./harness.js";
 
-const STRANGE = [-1, -0.5, 1.5, 2 ** 31, 2 ** 32, 2 ** 40, 2 ** 53, 1e300, -1e300, Infinity, -Infinity, Number.NaN];
+const STRANGE = [
+  -1,
+  -0.5,
+  1.5,
+  2 ** 31,
+  2 ** 32,
+  2 ** 40,
+  2 ** 53,
+  1e300,
+  -1e300,
+  Infinity,
+  -Infinity,
+  Number.NaN,
+];
 
 test("memory outside the slab is a RangeError", (t) => {
   const engine = new TestEngine(t);
   const end = SIZES.slabBytes;
-  const bad: [number, number][] = [[end, 1], [end - 1, 2], [0, end + 1], [1, end], ...STRANGE.map((at): [number, number] => [at, end])];
+  const bad: [number, number][] = [
+    [end, 1],
+    [end - 1, 2],
+    [0, end + 1],
+    [1, end],
+    ...STRANGE.map((at): [number, number] => [at, end]),
+  ];
   for (const length of STRANGE.filter((value) => value !== 1.5)) bad.push([0, length], [end, length]);
   for (const [address, length] of bad) {
     const label = `${address}, ${length}`;
@@ -20,7 +39,11 @@ test("memory outside the slab is a RangeError", (t) => {
     assert.throws(() => engine.engine.copy(address, 0, length), RangeError, label);
     assert.throws(() => engine.engine.copy(0, address, length), RangeError, label);
     for (const kind of [JobKind.write, JobKind.read, JobKind.copy]) {
-      assert.throws(() => engine.engine.submit(engine.describe({ kind, memory: [[address, length]] })), RangeError, label);
+      assert.throws(
+        () => engine.engine.submit(engine.describe({ kind, memory: [[address, length]] })),
+        RangeError,
+        label,
+      );
     }
   }
   assert.equal(engine.engine.jobsPending, 0);
@@ -29,7 +52,19 @@ test("memory outside the slab is a RangeError", (t) => {
 test("entries outside the plan, none, or too many are a RangeError", (t) => {
   const { engine } = new TestEngine(t, { planEntries: 10 });
   engine.plan.fill(0);
-  for (const [first, count] of [[0, 0], [0, 11], [10, 1], [9, 2], [-1, 1], [0, -1], [0, 1025], [2 ** 32, 1], [0, 2 ** 32 + 1], [0.5, 1], [Number.NaN, 1]] as const) {
+  for (const [first, count] of [
+    [0, 0],
+    [0, 11],
+    [10, 1],
+    [9, 2],
+    [-1, 1],
+    [0, -1],
+    [0, 1025],
+    [2 ** 32, 1],
+    [0, 2 ** 32 + 1],
+    [0.5, 1],
+    [Number.NaN, 1],
+  ] as const) {
     assert.throws(() => engine.readv(0, first, count), RangeError, `${first}, ${count}`);
     assert.throws(() => engine.writev(0, first, count, false), RangeError, `${first}, ${count}`);
     assert.throws(() => engine.readCached(0, 0, first, count), RangeError, `${first}, ${count}`);
@@ -151,7 +186,12 @@ test("sizes that make no engine are refused", () => {
   }
   assert.throws(make({ slabBytes: 4095 }), RangeError);
   assert.throws(() => binding.createEngine(undefined as never), TypeError);
-  const getter = { ...SIZES, get slabBytes(): number { throw new SyntaxError("from the getter"); } };
+  const getter = {
+    ...SIZES,
+    get slabBytes(): number {
+      throw new SyntaxError("from the getter");
+    },
+  };
   assert.throws(() => binding.createEngine(getter), SyntaxError);
 });
 

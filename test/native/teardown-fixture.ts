@@ -5,7 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isMainThread, parentPort, threadId, Worker, workerData } from "node:worker_threads";
-import { JobKind, loadBinding, type NativeEngine, READABLE, type SocketAddress, WRITABLE } from "../../src/native/binding.js";
+import {
+  JobKind,
+  loadBinding,
+  type NativeEngine,
+  READABLE,
+  type SocketAddress,
+  WRITABLE,
+} from "../../src/native/binding.js";
 
 const JOBS = 200;
 

@@ -11,7 +11,9 @@ const fixture = fileURLToPath(new URL("./teardown-fixture.js", import.meta.url))
 /** Runs a case of the fixture; answers its exit status, or the signal that ended it, and what it wrote. */
 function run(name: string): Promise<{ status: number | string | null; output: string }> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ["--expose-gc", fixture, name], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, ["--expose-gc", fixture, name], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let output = "";
     child.stdout.on("data", (chunk: Buffer) => {
       output += chunk;

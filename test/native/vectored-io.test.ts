@@ -87,7 +87,10 @@ test("readCached answers what was just written, fewer bytes at the end, and erro
   writeSync(fd, "cached bytes");
   engine.plan([0, 3], [100, 20]);
   const bytes = engine.engine.readCached(fd, 2, 0, 2);
-  assert.equal(engine.engine.readCached(-1, 0, 0, 1), bytes === binding.ENOTSUP ? binding.ENOTSUP : -errno.EBADF);
+  assert.equal(
+    engine.engine.readCached(-1, 0, 0, 1),
+    bytes === binding.ENOTSUP ? binding.ENOTSUP : -errno.EBADF,
+  );
   // A file system or a platform may have no such call.
   if (bytes === binding.ENOTSUP) return;
   assert.equal(bytes, 10);

@@ -11,7 +11,7 @@ const RUNS = process.env["RUNS"] === undefined ? undefined : Number(process.env[
 export function check(property: fc.IRawProperty<unknown>, runs: number): void {
   const seed = SEED;
   try {
-    fc.assert(property, { seed, numRuns: RUNS ?? runs });
+    fc.assert(property, { seed, numRuns: RUNS ?? runs, includeErrorInReport: true });
   } catch (error) {
     if (error instanceof Error)
       error.message += `\n\nAgain: SEED=${seed} RUNS=${RUNS ?? runs} node --test <this file>`;

@@ -31,7 +31,10 @@ const caseOf = fc.integer({ min: 1, max: 40 }).chain((pieceCount) => {
     { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("fill" as const, "clear" as const) }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant("assign" as const), pieces: fc.array(piece) }) },
   );
-  return fc.record({ pieceCount: fc.constant(pieceCount), steps: fc.array(step, { maxLength: 120, size: "max" }) });
+  return fc.record({
+    pieceCount: fc.constant(pieceCount),
+    steps: fc.array(step, { maxLength: 120, size: "max" }),
+  });
 });
 
 describe("PieceSet", () => {

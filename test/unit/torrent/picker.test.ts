@@ -297,7 +297,11 @@ describe("Picker: end game", () => {
     assert.equal(b.ask(picker, 16).length, 0);
     assert.equal(c.ask(picker, 16).length, END_GAME_PICKS_MAX);
     assert.equal(d.ask(picker, 16).length, 1, "the one that two were asked for");
-    assert.equal(new Asked(allPieces(2)).ask(picker, 16).length, 0, `no block is asked of more than ${REQUESTERS_MAX}`);
+    assert.equal(
+      new Asked(allPieces(2)).ask(picker, 16).length,
+      0,
+      `no block is asked of more than ${REQUESTERS_MAX}`,
+    );
   });
 
   it("takes a few blocks at a time, of the piece that was started first", () => {

@@ -19,7 +19,7 @@ describe("skipValue", () => {
       "3:abc",
       "le",
       "de",
-      "li1e1:aleee",
+      "li1e1:alee",
       "d1:bi1e1:ad1:xleee",
     ];
     for (const text of values) {

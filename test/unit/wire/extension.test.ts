@@ -64,7 +64,7 @@ describe("extension handshake", () => {
   });
 
   it("gives a version without control characters, and not a long one", () => {
-    assert.equal(decode("d1:v9:a\x1b[31mb\r\nce".replace("9:", "10:").replace("ce", "c\x00e")).v, "a[31mbc");
+    assert.equal(decode("d1:v10:a\x1b[31mb\r\nce").v, "a[31mbc");
     assert.equal(decode(`d1:v200:${"x".repeat(200)}e`).v, "x".repeat(80));
     assert.equal(decode("d1:v2:\xc3\xa9e").v, "é");
   });

@@ -113,7 +113,7 @@ describe("peer ids", () => {
       ["-qB4630-abcdefghijkl", "qBittorrent 4.6.3"],
       ["-LT20B0-abcdefghijkl", "libtorrent 2.0.11"],
       ["-lt0D80-abcdefghijkl", "rTorrent 0.13.8"],
-      ["-TR300Z-abcdefghijkl", "Transmission 3.0.0.35"],
+      ["-TR300Z-abcdefghijkl", "Transmission 3.0.0.Z"],
       ["-ZZ1234-abcdefghijkl", "ZZ 1.2.3.4"],
       ["A2-1-36-0-abcdefghij", "aria2 1.36.0"],
       ["M7-10-5-abcdefghijkl", "BitTorrent 7.10.5"],

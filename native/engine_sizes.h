@@ -1,0 +1,26 @@
+// How much memory an engine has, as the options of createEngine say.
+//
+// Always: sizes that were read without an exception are within bounds, so that sums and products of them are exact.
+#pragma once
+
+#include <napi.h>
+
+#include <cstddef>
+
+namespace scatterwire {
+
+struct EngineSizes {
+  size_t slab_bytes = 0;
+  size_t plan_entries = 0;
+  size_t ready_entries = 0;
+  size_t completion_entries = 0;
+  size_t job_words = 0;
+};
+
+// Throws (an exception is pending then) if an option is missing, no number, or out of bounds.
+EngineSizes readSizes(Napi::Object options);
+
+// Bytes that the shared tables need.
+size_t tableBytes(const EngineSizes& sizes);
+
+}  // namespace scatterwire

@@ -1,0 +1,2 @@
+import { Command } from "commander";
+export function benchCommand(): Command { return new Command("bench"); }

@@ -1,0 +1,34 @@
+// scatterwire info: says what a torrent file holds.
+
+import { Command } from "commander";
+import { describeMetainfo, readMetainfo } from "../index.js";
+import { formatBytes, printJson, printLine } from "./output.js";
+
+export function infoCommand(): Command {
+  return new Command("info")
+    .description("say what a torrent file holds")
+    .argument("<torrent>", "the torrent file")
+    .option("--json", "print one JSON object")
+    .action(run);
+}
+
+async function run(torrent: string, options: { json?: boolean }): Promise<void> {
+  const info = describeMetainfo(await readMetainfo(torrent));
+  if (options.json === true) {
+    printJson(info);
+    return;
+  }
+  printLine(`name          ${info.name}`);
+  printLine(`info hash     ${info.infoHash}`);
+  printLine(`size          ${info.totalLength} bytes (${formatBytes(info.totalLength)})`);
+  printLine(`pieces        ${info.pieceCount} of ${info.pieceLength} bytes`);
+  printLine(`private       ${info.private ? "yes" : "no"}`);
+  for (const tier of info.announce) printLine(`tracker       ${tier.join(" ")}`);
+  if (info.comment !== null) printLine(`comment       ${info.comment}`);
+  if (info.createdBy !== null) printLine(`made by       ${info.createdBy}`);
+  if (info.created !== null) printLine(`made on       ${info.created}`);
+  printLine("files");
+  for (const file of info.files) {
+    if (!file.padding) printLine(`  ${String(file.length).padStart(14)}  ${file.path}`);
+  }
+}

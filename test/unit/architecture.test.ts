@@ -1,0 +1,292 @@
+// Who may import whom (ARCHITECTURE.md). The table below is the rule; the test reads every import of src/ and bench/.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
+import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+
+/** Imported by anyone; import only each other. */
+const LEAVES = ["limits", "errors", "ids", "assert", "piece-set", "metrics"];
+
+/**
+ * A room is a folder of src/, or a file that stands for itself because others may reach it where they may not reach its
+ * folder. Left the room, right what it may import besides leaves and itself; `files` of a folder are meant by its name.
+ */
+const RULES: Readonly<Record<string, readonly string[]>> = {
+  // Pure: bytes and arithmetic. No socket, timer or file (see QUIET).
+  "wire/bencode-spans": [],
+  wire: ["wire/bencode-spans"],
+  metainfo: ["wire/bencode-spans"],
+  "storage/layout": [],
+  "receive/expected-blocks": [],
+
+  // Do not know the addon: a test gives them ordinary memory.
+  memory: [],
+  receive: ["receive/expected-blocks", "wire", "memory"],
+
+  native: [],
+  storage: ["storage/layout", "memory", "native"],
+  // The sender keeps its queue of requests as the receiver does: in a ring of expected blocks.
+  send: ["wire", "memory", "storage", "native", "receive/expected-blocks"],
+
+  // Knows no socket and no file: a transport and a swarm are handed in.
+  peer: ["wire", "receive", "receive/expected-blocks", "send", "memory", "storage/layout"],
+  // Names of the public API, and the types that it shares with the inside.
+  options: ["receive", "send", "storage"],
+  torrent: [
+    "options",
+    "peer",
+    "metainfo",
+    "native",
+    "receive",
+    "send",
+    "memory",
+    "wire",
+    "storage",
+    "storage/layout",
+  ],
+  session: [
+    "options",
+    "torrent",
+    "peer",
+    "metainfo",
+    "native",
+    "receive",
+    "send",
+    "memory",
+    "wire",
+    "storage",
+    "storage/layout",
+  ],
+
+  index: [
+    "options",
+    "session",
+    "torrent",
+    "peer",
+    "metainfo",
+    "receive",
+    "send",
+    "storage",
+    "storage/layout",
+  ],
+  cli: ["index", "bench"],
+  // The limit that modes are measured against is the addon alone.
+  bench: ["index", "native/binding"],
+};
+
+/** Rooms and files that do nothing but compute: these modules of Node.js they may not even name. */
+const QUIET = [
+  "wire",
+  "receive",
+  "memory",
+  "peer",
+  "storage/layout",
+  "torrent/picker",
+  "torrent/availability",
+  "torrent/choker",
+  "torrent/attribution",
+];
+const LOUD_MODULES = /^node:(fs|net|http|https|dgram|timers|child_process|worker_threads|cluster|tls)(\/|$)/;
+const LOUD_CALLS = /\b(setTimeout|setInterval|setImmediate)\s*\(/;
+
+/** The only files that load native code: the addon, and fs-ext for flock. */
+const LOADERS = ["native/binding", "storage/lock"];
+const LOADS_NATIVE_CODE = /createRequire|process\.dlopen|\.node["'`]|node-gyp-build|require\(["']bindings/;
+
+interface Import {
+  /** Without extension, relative to src/ (or "bench/…"). */
+  readonly from: string;
+  readonly to: string;
+  readonly typeOnly: boolean;
+}
+
+interface Source {
+  readonly name: string;
+  readonly text: string;
+  readonly imports: readonly Import[];
+  /** Modules that are not files of ours. */
+  readonly packages: readonly string[];
+}
+
+const root = findRoot(dirname(fileURLToPath(import.meta.url)));
+
+function findRoot(from: string): string {
+  return readdirSync(from).includes("package.json") ? from : findRoot(dirname(from));
+}
+
+/** The text without comments; strings are left as they are. */
+function withoutComments(text: string): string {
+  return text.replace(
+    /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\/[^\n]*|\/\*[\s\S]*?\*\//g,
+    "$1",
+  );
+}
+
+const STATEMENT =
+  /^\s*(?:import|export)\s+(type\s)?\s*((?:[\w$*]+|\{[^}]*\})(?:\s*,\s*(?:\{[^}]*\}|\*\s+as\s+\w+))?(?:\s+as\s+\w+)?)\s+from\s+["']([^"']+)["']/gm;
+const BARE_OR_DYNAMIC = /(?:^\s*import\s+|\bimport\s*\(\s*)["']([^"']+)["']/gm;
+
+function scan(name: string, text: string): Source {
+  const code = withoutComments(text);
+  const imports: Import[] = [];
+  const packages: string[] = [];
+  const note = (specifier: string, typeOnly: boolean): void => {
+    if (!specifier.startsWith(".")) {
+      packages.push(specifier);
+      return;
+    }
+    const path = posix.join(name.startsWith("bench/") ? "" : "src", posix.dirname(name), specifier);
+    const to = path.replace(/\.js$/, "").replace(/^src\//, "");
+    imports.push({ from: name, to, typeOnly });
+  };
+  for (const [, type, names, specifier] of code.matchAll(STATEMENT)) {
+    const each = /^\{([^}]*)\}$/
+      .exec(names!)?.[1]
+      ?.split(",")
+      .filter((part) => part.trim() !== "");
+    note(specifier!, type !== undefined || (each?.every((part) => /^\s*type\s/.test(part)) ?? false));
+  }
+  for (const [, specifier] of code.matchAll(BARE_OR_DYNAMIC)) note(specifier!, false);
+  return { name, text: code, imports, packages };
+}
+
+function readSources(folder: "src" | "bench"): Source[] {
+  const at = join(root, folder);
+  return readdirSync(at, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts") && !file.endsWith(".d.ts"))
+    .map((file) => file.replaceAll("\\", "/"))
+    .map((file) =>
+      scan(`${folder === "bench" ? "bench/" : ""}${file.slice(0, -3)}`, readFileSync(join(at, file), "utf8")),
+    );
+}
+
+const sources = [...readSources("src"), ...readSources("bench")];
+
+/** The room that a file belongs to: the longest name in `rooms` that it has, or begins with. */
+function roomOf(file: string, rooms: readonly string[]): string | undefined {
+  const fitting = rooms.filter((room) => file === room || file.startsWith(`${room}/`));
+  return fitting.sort((a, b) => b.length - a.length)[0];
+}
+
+function mayImport(from: string, to: string): boolean {
+  if (roomOf(to, LEAVES) !== undefined) return true;
+  if (roomOf(from, LEAVES) !== undefined) return false;
+  const room = roomOf(from, Object.keys(RULES));
+  if (room === undefined) return false;
+  const allowed = [room, ...RULES[room]!];
+  const target = roomOf(to, [...Object.keys(RULES), ...allowed]);
+  return target !== undefined && allowed.includes(target);
+}
+
+describe("architecture", () => {
+  it("reads imports of every kind", () => {
+    const text = `
+      import a, { b } from "./a.js"; // import x from "./not-this.js";
+      import type { C } from "../c/c.js";
+      import { type D, type E } from "./d.js";
+      import { type F, g } from "./f.js";
+      import * as h from "node:fs";
+      export * from "./i.js";
+      export type { J } from "./j.js";
+      export { k } from "./k.js";
+      import "./l.js";
+      const m = await import("./m.js");
+      const text = "// import n from './n.js'";
+    `;
+    const { imports, packages } = scan("room/file", text);
+    const found = imports.map(({ to, typeOnly }) => `${to}${typeOnly ? " (types)" : ""}`);
+    assert.deepEqual(found, [
+      "room/a",
+      "c/c (types)",
+      "room/d (types)",
+      "room/f",
+      "room/i",
+      "room/j (types)",
+      "room/k",
+      "room/l",
+      "room/m",
+    ]);
+    assert.deepEqual(packages, ["node:fs"]);
+    assert.deepEqual(
+      scan("bench/a", 'import "../src/index.js";\nimport "./b.js";').imports.map(({ to }) => to),
+      ["index", "bench/b"],
+    );
+    assert.deepEqual(
+      scan("cli/a", 'import "../../bench/b.js";').imports.map(({ to }) => to),
+      ["bench/b"],
+    );
+  });
+
+  it("knows its own rules", () => {
+    assert.equal(mayImport("peer/peer-connection", "storage/layout"), true);
+    assert.equal(mayImport("peer/peer-connection", "storage/storage"), false);
+    assert.equal(mayImport("receive/receiver", "native/binding"), false);
+    assert.equal(mayImport("errors", "wire/decode"), false);
+    assert.equal(mayImport("cli/main", "session/session"), false);
+    assert.equal(mayImport("bench/loopback", "native/binding"), true);
+    assert.equal(mayImport("bench/loopback", "native/jobs"), false);
+    assert.equal(mayImport("torrent/torrent", "session/session"), false);
+  });
+
+  it("has every file in a room", () => {
+    assert.ok(sources.length > 30, "the sources are found");
+    const rooms = [...LEAVES, ...Object.keys(RULES)];
+    assert.deepEqual(
+      sources.map(({ name }) => name).filter((name) => roomOf(name, rooms) === undefined),
+      [],
+    );
+  });
+
+  it("imports downwards only, as the table says", () => {
+    const wrong = sources.flatMap(({ imports }) => imports).filter(({ from, to }) => !mayImport(from, to));
+    assert.deepEqual(
+      wrong.map(({ from, to }) => `${from} imports ${to}`),
+      [],
+    );
+  });
+
+  it("has no cycle of files", () => {
+    const targets = new Map(
+      sources.map(({ name, imports }) => [
+        name,
+        imports.filter(({ typeOnly }) => !typeOnly).map(({ to }) => to),
+      ]),
+    );
+    const done = new Set<string>();
+    const cycles: string[] = [];
+    const visit = (file: string, path: readonly string[]): void => {
+      if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(" → "));
+      if (done.has(file) || path.includes(file)) return;
+      for (const to of targets.get(file) ?? []) visit(to, [...path, file]);
+      done.add(file);
+    };
+    for (const file of targets.keys()) visit(file, []);
+    assert.deepEqual(cycles, []);
+  });
+
+  it("imports only files that exist", () => {
+    const names = new Set(sources.map(({ name }) => name));
+    const lost = sources.flatMap(({ imports }) => imports).filter(({ to }) => !names.has(to));
+    assert.deepEqual(
+      lost.map(({ from, to }) => `${from} imports ${to}`),
+      [],
+    );
+  });
+
+  it("loads native code where it should only", () => {
+    const loaders = sources.filter(({ text }) => LOADS_NATIVE_CODE.test(text)).map(({ name }) => name);
+    assert.deepEqual(loaders.sort(), LOADERS);
+  });
+
+  it("keeps rooms that only compute away from sockets, timers and files", () => {
+    const loud: string[] = [];
+    for (const { name, packages, text } of sources) {
+      if (roomOf(name, QUIET) === undefined) continue;
+      for (const each of packages) if (LOUD_MODULES.test(each)) loud.push(`${name} imports ${each}`);
+      if (LOUD_CALLS.test(text)) loud.push(`${name} sets a timer`);
+    }
+    assert.deepEqual(loud, []);
+  });
+});
