@@ -8,7 +8,7 @@ import { checkCommand } from "./check.js";
 import { createCommand } from "./create.js";
 import { downloadCommand } from "./download.js";
 import { infoCommand } from "./info.js";
-import { EXIT_USAGE, reportFailure } from "./output.js";
+import { EXIT_USAGE, endQuietlyOnClosedPipe, reportFailure } from "./output.js";
 import { seedCommand } from "./seed.js";
 
 const packageUrl = new URL("../../../package.json", import.meta.url);
@@ -39,6 +39,7 @@ function exitInsteadOfThrowing(command: Command): void {
   for (const child of command.commands) exitInsteadOfThrowing(child);
 }
 
+endQuietlyOnClosedPipe();
 try {
   await program.parseAsync();
 } catch (error) {

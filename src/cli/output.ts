@@ -30,6 +30,14 @@ export function printLine(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** Whoever read our output has gone (`scatterwire info x | head`): that is no failure, and nothing is left to say. */
+export function endQuietlyOnClosedPipe(): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(process.exitCode);
+  });
+}
+
 /** Text for a person who may be watching, apart from the result. */
 export function note(text: string): void {
   process.stderr.write(`${text}\n`);

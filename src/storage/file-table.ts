@@ -121,7 +121,7 @@ export class FileTable {
   /** Makes the folder if need be, and refuses one that links lead out of the download folder. */
   #checkFolder(folder: string): void {
     if (this.#safeFolders.has(folder)) return;
-    mkdirSync(folder, { recursive: true });
+    makeFolders(folder);
     const root = realpathSync(this.root);
     const real = realpathSync(folder);
     if (real !== root && !real.startsWith(root === sep ? sep : root + sep)) {
@@ -137,6 +137,22 @@ export class FileTable {
       this.#open.delete(fileIndex);
       closeSync(open.fd);
     }
+  }
+}
+
+/**
+ * Makes a folder and those above it. Node's own recursive mkdir does not come back where a parent says ENOENT to a
+ * new entry although it exists (/proc does), so each level is made once, from the top.
+ */
+export function makeFolders(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false }) !== undefined) return;
+  const parent = dirname(folder);
+  if (parent !== folder) makeFolders(parent);
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }
 

@@ -1,14 +1,14 @@
 // From a kind of storage to storage that is open: folders and files made, space looked at, mappings mapped.
 
-import { closeSync, constants, existsSync, mkdirSync, openSync, unlinkSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, constants, existsSync, openSync, unlinkSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { StorageError, storageErrorFromErrno, UsageError } from "../errors.js";
 import type { Memory } from "../memory/memory.js";
 import { JobKind } from "../native/binding.js";
 import type { Reactor } from "../native/reactor.js";
 import { DirectStorage } from "./direct-storage.js";
 import { FileStorage } from "./file-storage.js";
-import { FileTable, storageErrorOf } from "./file-table.js";
+import { FileTable, makeFolders, storageErrorOf } from "./file-table.js";
 import type { Layout } from "./layout.js";
 import { freeBytes } from "./lock.js";
 import { MappedStorage } from "./mapped-storage.js";
@@ -66,7 +66,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
 /** Makes the download folder. Throws StorageError. */
 export function makeFolder(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true });
+    makeFolders(resolve(directory));
   } catch (error) {
     throw storageErrorOf(error, "make the folder", directory);
   }

@@ -292,9 +292,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   }
 
   peerWithdrew(peer: PeerConnection, piece: number): void {
-    this.#picker.peerRemoved(peer.pieces);
-    peer.pieces.delete(piece);
-    this.#picker.peerAdded(peer.pieces);
+    this.#picker.peerLacks(peer.pieces, piece);
   }
 
   isInteresting(peer: PeerConnection): boolean {
