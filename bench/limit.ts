@@ -3,8 +3,8 @@
 //
 // Run as a process of its own: node limit.js HOST PORT TORRENT. Prints one JSON object.
 
-import { BLOCK_SIZE, PIECE_HEADER_BYTES, RECEIVE_BUFFER_BYTES } from "../src/limits.js";
 import { readMetainfo } from "../src/index.js";
+import { BLOCK_SIZE, PIECE_HEADER_BYTES, RECEIVE_BUFFER_BYTES } from "../src/limits.js";
 import { loadBinding, type NativeEngine, READABLE } from "../src/native/binding.js";
 import { encodeEmpty, encodeRequest } from "../src/wire/encode.js";
 import { encodeHandshake, makePeerId } from "../src/wire/handshake.js";
@@ -29,7 +29,12 @@ class LimitLeecher {
   #calls = 0;
   #started = false;
 
-  constructor(engine: NativeEngine, fd: number, shape: { pieceLength: number; totalLength: number }, finish: (calls: number, bytes: number) => void) {
+  constructor(
+    engine: NativeEngine,
+    fd: number,
+    shape: { pieceLength: number; totalLength: number },
+    finish: (calls: number, bytes: number) => void,
+  ) {
     this.#engine = engine;
     this.#fd = fd;
     this.#pieceLength = shape.pieceLength;
@@ -56,7 +61,10 @@ class LimitLeecher {
         return;
       }
       this.#receivedBytes += received;
-      if (this.#receivedBytes >= this.#totalLength + PIECE_HEADER_BYTES * this.#headersExpected && this.#requestedBytes === this.#totalLength) {
+      if (
+        this.#receivedBytes >= this.#totalLength + PIECE_HEADER_BYTES * this.#headersExpected &&
+        this.#requestedBytes === this.#totalLength
+      ) {
         this.#finish(this.#calls, this.#totalLength);
         return;
       }
@@ -68,7 +76,8 @@ class LimitLeecher {
   /** The opening is small: the seeder's handshake, its pieces, its extension handshake, and last the unchoke. */
   #watchForUnchoke(received: number): void {
     const unchoke = Buffer.from([0, 0, 0, 1, MessageId.unchoke]);
-    if (Buffer.from(this.#engine.slab.subarray(BUFFER_AT, BUFFER_AT + received)).includes(unchoke)) this.begin();
+    if (Buffer.from(this.#engine.slab.subarray(BUFFER_AT, BUFFER_AT + received)).includes(unchoke))
+      this.begin();
   }
 
   #wantsRequests(): boolean {
@@ -92,7 +101,8 @@ class LimitLeecher {
     plan[0] = OUTGOING_AT;
     plan[1] = at - OUTGOING_AT;
     const written = this.#engine.writev(this.#fd, 0, 1, false);
-    if (written !== at - OUTGOING_AT) throw new Error(`the socket did not take ${at - OUTGOING_AT} bytes of requests`);
+    if (written !== at - OUTGOING_AT)
+      throw new Error(`the socket did not take ${at - OUTGOING_AT} bytes of requests`);
   }
 }
 
@@ -132,7 +142,10 @@ async function main(): Promise<void> {
     if (connected) leecher.receive();
     else {
       connected = true;
-      const hello = encodeHandshake(engine.slab, OUTGOING_AT, { infoHash: metainfo.infoHash, peerId: makePeerId() });
+      const hello = encodeHandshake(engine.slab, OUTGOING_AT, {
+        infoHash: metainfo.infoHash,
+        peerId: makePeerId(),
+      });
       const length = hello + encodeEmpty(engine.slab, OUTGOING_AT + hello, MessageId.interested);
       engine.plan[0] = OUTGOING_AT;
       engine.plan[1] = length;

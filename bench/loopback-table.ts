@@ -11,7 +11,8 @@ export function loopbackTable(result: LoopbackResult): string {
     style: { head: [], border: [] },
   });
   table.push(row("the limit", result.limit.median, undefined));
-  for (const [mode, measured] of Object.entries(result.modes)) table.push(row(mode, measured.median, measured));
+  for (const [mode, measured] of Object.entries(result.modes))
+    table.push(row(mode, measured.median, measured));
   const work = `${(options.size / 1e9).toFixed(2)} GB, ${options.peers} peer${options.peers === 1 ? "" : "s"}, storage ${options.storage}, ${options.verify ? "verified" : "not verified"}`;
   return [
     `${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${machine.node}; data in ${result.dataDirectory}`,

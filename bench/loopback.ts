@@ -36,7 +36,15 @@ export interface Trial {
   readonly peakRssBytes: number;
 }
 
-const FIGURES = ["bytesPerSecond", "cpuSecondsPerGB", "systemCallsPerBlock", "copiedBytesPerByte", "predictionHits", "predictionMisses", "peakRssBytes"] as const;
+const FIGURES = [
+  "bytesPerSecond",
+  "cpuSecondsPerGB",
+  "systemCallsPerBlock",
+  "copiedBytesPerByte",
+  "predictionHits",
+  "predictionMisses",
+  "peakRssBytes",
+] as const;
 export type Figures = Record<(typeof FIGURES)[number], number>;
 
 export interface Measured {
@@ -46,7 +54,12 @@ export interface Measured {
 
 export interface ModeResult extends Measured {
   /** Median of the ratios to the limit of the same round. */
-  readonly ratioToLimit: { readonly bytesPerSecond: number; readonly cpuSecondsPerGB: number; readonly systemCallsPerBlock: number; readonly peakRssBytes: number };
+  readonly ratioToLimit: {
+    readonly bytesPerSecond: number;
+    readonly cpuSecondsPerGB: number;
+    readonly systemCallsPerBlock: number;
+    readonly peakRssBytes: number;
+  };
   readonly cpuSpread: number;
 }
 
@@ -93,7 +106,9 @@ async function measure(options: LoopbackOptions, folder: string): Promise<Loopba
   };
   step(`making ${options.size} random bytes`);
   const torrent = await makeTorrent(folder, options.size);
-  const seeders = await Promise.all(Array.from({ length: options.peers }, () => startSeeder(torrent, folder)));
+  const seeders = await Promise.all(
+    Array.from({ length: options.peers }, () => startSeeder(torrent, folder)),
+  );
   const limitRuns: Figures[] = [];
   const modeRuns = new Map<ReceiveModeName, Figures[]>(options.modes.map((mode) => [mode, []]));
   for (let run = 0; run < options.runs; run++) {
@@ -104,7 +119,9 @@ async function measure(options: LoopbackOptions, folder: string): Promise<Loopba
     done++;
     for (const mode of order) {
       step(mode);
-      modeRuns.get(mode)!.push(figuresOf(await runCli(downloadArguments(options, mode, torrent, folder, seeders))));
+      modeRuns
+        .get(mode)!
+        .push(figuresOf(await runCli(downloadArguments(options, mode, torrent, folder, seeders))));
       done++;
     }
   }
@@ -124,7 +141,13 @@ async function measure(options: LoopbackOptions, folder: string): Promise<Loopba
   };
 }
 
-function downloadArguments(options: LoopbackOptions, mode: ReceiveModeName, torrent: string, folder: string, seeders: readonly { host: string; port: number }[]): string[] {
+function downloadArguments(
+  options: LoopbackOptions,
+  mode: ReceiveModeName,
+  torrent: string,
+  folder: string,
+  seeders: readonly { host: string; port: number }[],
+): string[] {
   const output = join(folder, "download");
   rmSync(output, { recursive: true, force: true });
   return [
@@ -149,7 +172,11 @@ function medians(runs: readonly Figures[]): Figures {
 }
 
 function summarize(runs: readonly Figures[], limits: readonly Figures[]): ModeResult {
-  const ratio = (name: keyof Figures): number => medianRatio(runs.map((run) => run[name]), limits.map((run) => run[name]));
+  const ratio = (name: keyof Figures): number =>
+    medianRatio(
+      runs.map((run) => run[name]),
+      limits.map((run) => run[name]),
+    );
   return {
     median: medians(runs),
     runs,
@@ -175,13 +202,20 @@ function verdictOf(modes: Partial<Record<ReceiveModeName, ModeResult>>): string 
   const gain = 1 - best[1].ratioToLimit.cpuSecondsPerGB / second[1].ratioToLimit.cpuSecondsPerGB;
   const noise = Math.max(best[1].cpuSpread, second[1].cpuSpread);
   const much = `${(100 * gain).toFixed(0)} % less than ${second[0]}`;
-  const sure = gain > noise ? "" : `, which is within the noise of these runs (± ${(100 * noise).toFixed(0)} %)`;
+  const sure =
+    gain > noise ? "" : `, which is within the noise of these runs (± ${(100 * noise).toFixed(0)} %)`;
   const worst = ranked.at(-1)!;
   const most = `${(100 * (worst[1].ratioToLimit.cpuSecondsPerGB / best[1].ratioToLimit.cpuSecondsPerGB - 1)).toFixed(0)} %`;
   return `Cheapest on this machine: ${best[0]} (${cost}), ${much}${sure}. The dearest, ${worst[0]}, costs ${most} more.`;
 }
 
-export function describeMachine(): { cpu: string; cores: number; memoryBytes: number; system: string; node: string } {
+export function describeMachine(): {
+  cpu: string;
+  cores: number;
+  memoryBytes: number;
+  system: string;
+  node: string;
+} {
   const processors = cpus();
   return {
     cpu: processors[0]?.model.trim() ?? "unknown",
@@ -202,7 +236,10 @@ async function dataParent(options: LoopbackOptions): Promise<string> {
   }
   const status = await statfs(tmpdir());
   if (status.bavail * status.bsize < needed) {
-    throw new UsageError("USAGE_STATE", `the benchmark needs ${Math.ceil(needed / 1e6)} MB in ${tmpdir()}: choose a smaller --size`);
+    throw new UsageError(
+      "USAGE_STATE",
+      `the benchmark needs ${Math.ceil(needed / 1e6)} MB in ${tmpdir()}: choose a smaller --size`,
+    );
   }
   return tmpdir();
 }

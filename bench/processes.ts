@@ -47,7 +47,18 @@ export interface Seeder {
 
 /** Our own seeder, in a process of its own, serving from a mapping. */
 export async function startSeeder(torrent: string, directory: string): Promise<Seeder> {
-  const child = start([CLI, "seed", torrent, directory, "--listen", "127.0.0.1:0", "--send-mode", "mapped", "--no-check", "--json"]);
+  const child = start([
+    CLI,
+    "seed",
+    torrent,
+    directory,
+    "--listen",
+    "127.0.0.1:0",
+    "--send-mode",
+    "mapped",
+    "--no-check",
+    "--json",
+  ]);
   let errors = "";
   child.stderr!.on("data", (chunk: Buffer) => {
     errors += chunk.toString();

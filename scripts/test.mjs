@@ -21,12 +21,14 @@ for (const name of wanted) {
 
 function findTests(folder) {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true })
-    .filter((name) => name.endsWith(".test.js"))
-    .map((name) => join(folder, name))
-    // A compiled test whose source is gone is not a test any more.
-    .filter((file) => existsSync(file.replace(`${root}/dist/`, `${root}/`).replace(/\.js$/, ".ts")))
-    .sort();
+  return (
+    readdirSync(folder, { recursive: true })
+      .filter((name) => name.endsWith(".test.js"))
+      .map((name) => join(folder, name))
+      // A compiled test whose source is gone is not a test any more.
+      .filter((file) => existsSync(file.replace(`${root}/dist/`, `${root}/`).replace(/\.js$/, ".ts")))
+      .sort()
+  );
 }
 
 function run(files, concurrency) {
@@ -37,8 +39,12 @@ function run(files, concurrency) {
 }
 
 const folders = wanted.length > 0 ? wanted : FOLDERS;
-const together = folders.filter((name) => !name.startsWith("e2e")).flatMap((name) => findTests(join(root, "dist/test", name)));
-const alone = folders.filter((name) => name.startsWith("e2e")).flatMap((name) => findTests(join(root, "dist/test", name)));
+const together = folders
+  .filter((name) => !name.startsWith("e2e"))
+  .flatMap((name) => findTests(join(root, "dist/test", name)));
+const alone = folders
+  .filter((name) => name.startsWith("e2e"))
+  .flatMap((name) => findTests(join(root, "dist/test", name)));
 if (together.length + alone.length === 0) {
   console.error("scatterwire: no compiled tests were found; run `npm run build:ts`");
   process.exit(1);

@@ -43,9 +43,15 @@ export class PeerError extends ScatterwireError {
   readonly expected: string | undefined;
   readonly received: string | undefined;
 
-  constructor(code: PeerErrorCode, message: string, details: { expected?: string; received?: string; cause?: unknown } = {}) {
+  constructor(
+    code: PeerErrorCode,
+    message: string,
+    details: { expected?: string; received?: string; cause?: unknown } = {},
+  ) {
     const suffix =
-      details.expected === undefined ? "" : ` (expected ${details.expected}, received ${details.received ?? "nothing"})`;
+      details.expected === undefined
+        ? ""
+        : ` (expected ${details.expected}, received ${details.received ?? "nothing"})`;
     super(code, message + suffix, details.cause === undefined ? undefined : { cause: details.cause });
     this.expected = details.expected;
     this.received = details.received;
@@ -73,7 +79,11 @@ export class StorageError extends ScatterwireError {
   }
 }
 
-export type MetainfoErrorCode = "METAINFO_MALFORMED" | "METAINFO_TOO_LARGE" | "METAINFO_UNSUPPORTED" | "METAINFO_PATH";
+export type MetainfoErrorCode =
+  | "METAINFO_MALFORMED"
+  | "METAINFO_TOO_LARGE"
+  | "METAINFO_UNSUPPORTED"
+  | "METAINFO_PATH";
 
 /** A torrent file that cannot be used, or a path that cannot become one. */
 export class MetainfoError extends ScatterwireError {
@@ -81,7 +91,13 @@ export class MetainfoError extends ScatterwireError {
   declare readonly code: MetainfoErrorCode;
 }
 
-export type UsageErrorCode = "USAGE_OPTION" | "USAGE_STATE" | "LISTEN_FAILED" | "ADDON_MISSING" | "ABORTED" | "TIMEOUT";
+export type UsageErrorCode =
+  | "USAGE_OPTION"
+  | "USAGE_STATE"
+  | "LISTEN_FAILED"
+  | "ADDON_MISSING"
+  | "ABORTED"
+  | "TIMEOUT";
 
 /** The caller asked for what cannot be: a bad option, a call on a closed object, an address that cannot be bound. */
 export class UsageError extends ScatterwireError {

@@ -1,15 +1,15 @@
 // The public API: re-exports only. What is not exported here may change without notice.
 
 export {
-  type MetainfoErrorCode,
   MetainfoError,
-  type PeerErrorCode,
+  type MetainfoErrorCode,
   PeerError,
+  type PeerErrorCode,
   ScatterwireError,
-  type StorageErrorCode,
   StorageError,
-  type UsageErrorCode,
+  type StorageErrorCode,
   UsageError,
+  type UsageErrorCode,
 } from "./errors.js";
 export { describeMetainfo } from "./metainfo/describe.js";
 export { parseMetainfo } from "./metainfo/parse.js";
@@ -18,6 +18,6 @@ export type * from "./options.js";
 export { RECEIVE_MODES, SEND_MODES } from "./options.js";
 export type { PeerConnection } from "./peer/peer-connection.js";
 export { Session } from "./session/session.js";
-export { checkTorrent, type CheckResult, createTorrentFile, readMetainfo } from "./session/torrent-files.js";
+export { type CheckResult, checkTorrent, createTorrentFile, readMetainfo } from "./session/torrent-files.js";
 export { STORAGE_KINDS, type StorageCounters, type StorageKind } from "./storage/storage.js";
 export type { Torrent } from "./torrent/torrent.js";

@@ -69,4 +69,7 @@ assert(WRITE_RUN_BYTES / BLOCK_SIZE <= PLAN_ENTRIES_MAX, "a write run fits one p
 assert(2 * SPECULATION_DEPTH_MAX + 2 <= PLAN_ENTRIES_MAX, "a speculative plan fits one readv");
 assert(PIECE_COUNT_MAX / 8 <= MESSAGE_BYTES_MAX, "the longest bitfield is an acceptable message");
 assert(POOL_BYTES_MAX < MAPPING_ADDRESS_STRIDE, "slab and mapping addresses cannot meet");
-assert(RECEIVE_BUFFER_BYTES + 8 * BLOCK_SIZE < POOL_BYTES_MIN, "the smallest pool has slots besides its scratch memory");
+assert(
+  RECEIVE_BUFFER_BYTES + 8 * BLOCK_SIZE < POOL_BYTES_MIN,
+  "the smallest pool has slots besides its scratch memory",
+);

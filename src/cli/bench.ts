@@ -4,7 +4,16 @@ import { Command } from "commander";
 import { benchLoopback } from "../../bench/loopback.js";
 import { loopbackTable } from "../../bench/loopback-table.js";
 import { RECEIVE_MODES, type ReceiveModeName, STORAGE_KINDS, type StorageKind } from "../index.js";
-import { EXIT_USAGE, ExitError, interruptSignal, note, oneOf, printJson, printLine, wholeNumber } from "./output.js";
+import {
+  EXIT_USAGE,
+  ExitError,
+  interruptSignal,
+  note,
+  oneOf,
+  printJson,
+  printLine,
+  wholeNumber,
+} from "./output.js";
 
 interface LoopbackFlags {
   size: number;
@@ -23,10 +32,25 @@ export function benchCommand(): Command {
 function loopbackCommand(): Command {
   return new Command("loopback")
     .description("download a torrent of random bytes from a second process, once per receive mode and run")
-    .option("--size <bytes>", "size of the torrent; K, M and G are understood (default: 1G)", parseSize, 1024 ** 3)
+    .option(
+      "--size <bytes>",
+      "size of the torrent; K, M and G are understood (default: 1G)",
+      parseSize,
+      1024 ** 3,
+    )
     .option("--peers <n>", "seeding processes", wholeNumber("--peers", 1, 64), 1)
-    .option("--modes <list>", `receive modes, separated by commas (default: ${RECEIVE_MODES.join(",")})`, parseModes, [...RECEIVE_MODES])
-    .option("--storage <kind>", `${STORAGE_KINDS.join(", ")}; null shows what receiving itself costs`, oneOf("--storage", STORAGE_KINDS), "null" as StorageKind)
+    .option(
+      "--modes <list>",
+      `receive modes, separated by commas (default: ${RECEIVE_MODES.join(",")})`,
+      parseModes,
+      [...RECEIVE_MODES],
+    )
+    .option(
+      "--storage <kind>",
+      `${STORAGE_KINDS.join(", ")}; null shows what receiving itself costs`,
+      oneOf("--storage", STORAGE_KINDS),
+      "null" as StorageKind,
+    )
     .option("--no-verify", "do not hash: with --storage null, receiving alone is measured")
     .option("--runs <n>", "runs of each mode", wholeNumber("--runs", 1, 100), 3)
     .option("--json", "print one JSON object")
@@ -48,7 +72,8 @@ async function runLoopback(flags: LoopbackFlags): Promise<void> {
     ...flags,
     signal: interruptSignal(),
     onProgress: (done, total, what) => {
-      if (process.stderr.isTTY && flags.json !== true) process.stderr.write(`\r\x1b[K${what === "" ? "" : `${done}/${total}  ${what} …`}`);
+      if (process.stderr.isTTY && flags.json !== true)
+        process.stderr.write(`\r\x1b[K${what === "" ? "" : `${done}/${total}  ${what} …`}`);
       else if (what !== "" && flags.json !== true) note(`${done}/${total}  ${what}`);
     },
   });

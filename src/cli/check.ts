@@ -6,7 +6,9 @@ import { EXIT_FAILED, ExitError, interruptSignal, Progress, printJson, printLine
 
 export function checkCommand(): Command {
   return new Command("check")
-    .description("hash data on disk and compare it with a torrent file; status 1 if a piece is wrong or missing")
+    .description(
+      "hash data on disk and compare it with a torrent file; status 1 if a piece is wrong or missing",
+    )
     .argument("<torrent>", "the torrent file")
     .argument("<dir>", "the folder that the torrent's file or folder lies in")
     .option("--json", "print one JSON object")
@@ -23,6 +25,9 @@ async function run(torrent: string, directory: string, options: { json?: boolean
   if (options.json === true) printJson(result);
   else printLine(`${result.piecesGood} of ${result.pieceCount} pieces are good`);
   if (!result.complete) {
-    throw new ExitError(EXIT_FAILED, `${result.badPieces.length} of ${result.pieceCount} pieces are wrong or missing in ${directory}`);
+    throw new ExitError(
+      EXIT_FAILED,
+      `${result.badPieces.length} of ${result.pieceCount} pieces are wrong or missing in ${directory}`,
+    );
   }
 }

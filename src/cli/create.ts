@@ -19,8 +19,17 @@ export function createCommand(): Command {
     .description("make a torrent file of a file or folder")
     .argument("<path>", "the file or folder to share")
     .requiredOption("-o, --output <file>", "the torrent file to write")
-    .option("--piece-length <bytes>", "bytes per piece, from 16384 up (default: chosen for the size)", wholeNumber("--piece-length", 16_384, 536_870_912))
-    .option("--announce <url>", "tracker address; may be given several times", (url: string, all: string[]) => [...all, url], [])
+    .option(
+      "--piece-length <bytes>",
+      "bytes per piece, from 16384 up (default: chosen for the size)",
+      wholeNumber("--piece-length", 16_384, 536_870_912),
+    )
+    .option(
+      "--announce <url>",
+      "tracker address; may be given several times",
+      (url: string, all: string[]) => [...all, url],
+      [],
+    )
     .option("--private", "peers come from the trackers only (BEP 27)")
     .option("--comment <text>", "a comment in the torrent file")
     .option("--json", "print one JSON object")
@@ -50,5 +59,7 @@ async function run(path: string, options: Options): Promise<void> {
   }
   const size = formatBytes(description.totalLength);
   const pieces = `${description.pieceCount} pieces of ${description.pieceLength} bytes`;
-  printLine(`${options.output}: ${count} file${count === 1 ? "" : "s"}, ${size}, ${pieces}, info hash ${description.infoHash}`);
+  printLine(
+    `${options.output}: ${count} file${count === 1 ? "" : "s"}, ${size}, ${pieces}, info hash ${description.infoHash}`,
+  );
 }

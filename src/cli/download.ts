@@ -49,15 +49,37 @@ export function downloadCommand(): Command {
     .description("fetch a torrent from peers; an interrupted download goes on where it was")
     .argument("<torrent>", "the torrent file")
     .option("-o, --output <dir>", "the folder to download to (not needed for storage memory and null)")
-    .option("--peer <host:port>", "a peer to connect to; may be given several times", (peer: string, all: string[]) => [...all, peer], [])
+    .option(
+      "--peer <host:port>",
+      "a peer to connect to; may be given several times",
+      (peer: string, all: string[]) => [...all, peer],
+      [],
+    )
     .option("--listen <host:port>", "accept connections there; port 0 picks one")
-    .option("--receive-mode <mode>", `${RECEIVE_MODES.join(", ")} (default: adaptive)`, oneOf("--receive-mode", RECEIVE_MODES))
-    .option("--storage <kind>", `${STORAGE_KINDS.join(", ")}`, oneOf("--storage", STORAGE_KINDS), "file" as StorageKind)
+    .option(
+      "--receive-mode <mode>",
+      `${RECEIVE_MODES.join(", ")} (default: adaptive)`,
+      oneOf("--receive-mode", RECEIVE_MODES),
+    )
+    .option(
+      "--storage <kind>",
+      `${STORAGE_KINDS.join(", ")}`,
+      oneOf("--storage", STORAGE_KINDS),
+      "file" as StorageKind,
+    )
     .option("--no-verify", "do not check pieces: for measuring only")
     .option("--pool-mib <n>", "memory for blocks, in MiB (default: 32)", wholeNumber("--pool-mib", 1, 2048))
-    .option("--max-requests <n>", "requests outstanding at one peer at most (default: 512)", wholeNumber("--max-requests", 1, 4096))
+    .option(
+      "--max-requests <n>",
+      "requests outstanding at one peer at most (default: 512)",
+      wholeNumber("--max-requests", 1, 4096),
+    )
     .option("--seed", "go on seeding when the download is complete, until Ctrl-C")
-    .option("--timeout <seconds>", "fail if the download is not complete after so long", wholeNumber("--timeout", 1, 31_536_000))
+    .option(
+      "--timeout <seconds>",
+      "fail if the download is not complete after so long",
+      wholeNumber("--timeout", 1, 31_536_000),
+    )
     .option("--json", "print JSON lines, the last with what the download cost")
     .addHelpText(
       "after",
@@ -77,7 +99,10 @@ async function run(torrentFile: string, options: Options): Promise<void> {
     throw new ExitError(EXIT_USAGE, `storage "${options.storage}" needs a folder: give -o DIR`);
   }
   if (options.peer.length === 0 && options.listen === undefined) {
-    throw new ExitError(EXIT_USAGE, "nobody to download from: give --peer HOST:PORT, or --listen HOST:PORT to wait for peers");
+    throw new ExitError(
+      EXIT_USAGE,
+      "nobody to download from: give --peer HOST:PORT, or --listen HOST:PORT to wait for peers",
+    );
   }
   const metainfo = await readMetainfo(torrentFile);
   const peers = await Promise.all(options.peer.map((peer) => parseAddress(peer, "--peer")));
@@ -139,7 +164,12 @@ async function finish(torrent: Torrent, peers: readonly PeerAddress[], options: 
     });
     torrent.on("outOfPeers", () => {
       if (options.listen !== undefined || torrent.state === "seeding") return;
-      reject(new ExitError(EXIT_FAILED, `no peer is left to download from: ${lastError || "all connections were closed"}`));
+      reject(
+        new ExitError(
+          EXIT_FAILED,
+          `no peer is left to download from: ${lastError || "all connections were closed"}`,
+        ),
+      );
     });
     if (options.timeout !== undefined) {
       timeout = setTimeout(() => {
@@ -207,5 +237,7 @@ function report(session: Session, torrent: Torrent, started: Started, options: O
     return;
   }
   const rate = `${formatBytes(result.bytesPerSecond)}/s`;
-  printLine(`${torrent.metainfo.name}: ${formatBytes(bytes)} in ${seconds.toFixed(2)} s, ${rate}, ${result.cpuSecondsPerGB.toFixed(3)} CPU s/GB`);
+  printLine(
+    `${torrent.metainfo.name}: ${formatBytes(bytes)} in ${seconds.toFixed(2)} s, ${rate}, ${result.cpuSecondsPerGB.toFixed(3)} CPU s/GB`,
+  );
 }

@@ -128,7 +128,10 @@ export async function parseAddress(text: string, option: string): Promise<PeerAd
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (host === undefined || port > 65_535) {
-    throw new ExitError(EXIT_USAGE, `${option} takes HOST:PORT, such as 127.0.0.1:6881 or [::1]:6881, not "${text}"`);
+    throw new ExitError(
+      EXIT_USAGE,
+      `${option} takes HOST:PORT, such as 127.0.0.1:6881 or [::1]:6881, not "${text}"`,
+    );
   }
   if (isIP(host) !== 0) return { host, port };
   try {
@@ -155,4 +158,3 @@ export function oneOf<Name extends string>(option: string, names: readonly Name[
     throw new ExitError(EXIT_USAGE, `${option} is one of ${names.join(", ")}, not "${text}"`);
   };
 }
-

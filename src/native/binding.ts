@@ -117,9 +117,22 @@ export interface NativeEngine {
 
 export interface NativeBinding {
   /** Throws RangeError when the memory cannot be had. `slabBytes`: a multiple of the page size. */
-  createEngine(options: { slabBytes: number; planEntries: number; readyEntries: number; completionEntries: number; jobWords: number }): NativeEngine;
+  createEngine(options: {
+    slabBytes: number;
+    planEntries: number;
+    readyEntries: number;
+    completionEntries: number;
+    jobWords: number;
+  }): NativeEngine;
   /** user and system CPU time of this process (getrusage) in microseconds, page faults, context switches. */
-  resourceUsage(): { userMicros: number; systemMicros: number; minorFaults: number; majorFaults: number; voluntarySwitches: number; involuntarySwitches: number };
+  resourceUsage(): {
+    userMicros: number;
+    systemMicros: number;
+    minorFaults: number;
+    majorFaults: number;
+    voluntarySwitches: number;
+    involuntarySwitches: number;
+  };
   /** O_DIRECT of this platform, or 0 where there is none. */
   readonly O_DIRECT: number;
   /** Negative errno values that callers compare with. */
@@ -148,5 +161,9 @@ export function loadBinding(): NativeBinding {
       cause = error;
     }
   }
-  throw new UsageError("ADDON_MISSING", "the native addon is not built: run `npm run build:addon` (needs a C++20 compiler)", { cause });
+  throw new UsageError(
+    "ADDON_MISSING",
+    "the native addon is not built: run `npm run build:addon` (needs a C++20 compiler)",
+    { cause },
+  );
 }

@@ -41,7 +41,14 @@ export class JobQueue {
   }
 
   /** Begins to describe a job; see JobKind for what `handle`, `offset` and `argument` mean. Then add() memory, then end(). */
-  begin(kind: JobKind, owner: JobOwner, ownerTag: number, handle: number, offset: number, argument: number): void {
+  begin(
+    kind: JobKind,
+    owner: JobOwner,
+    ownerTag: number,
+    handle: number,
+    offset: number,
+    argument: number,
+  ): void {
     assert(this.#open < 0, "one job is described at a time");
     // A job of PLAN_ENTRIES_MAX pairs must still fit behind what is there.
     if (this.#used > JOB_WORDS_MAX / 2) this.flush();

@@ -250,13 +250,17 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     const now = this.#clock.nowMs;
     const settings = this.#settings;
     if (this.#state === "handshaking" && now - this.sinceMs > settings.handshakeTimeoutMs) {
-      this.close(new PeerError("PEER_TIMEOUT", "no handshake in time", { expected: `${HANDSHAKE_BYTES} bytes` }));
+      this.close(
+        new PeerError("PEER_TIMEOUT", "no handshake in time", { expected: `${HANDSHAKE_BYTES} bytes` }),
+      );
     }
     if (this.#state !== "open") return;
     this.downloadMeter.sample(this.counters.payloadBytes, elapsedMs);
     this.uploadMeter.sample(this.counters.sentPayloadBytes, elapsedMs);
     if (now - this.#lastReceivedMs > settings.idleTimeoutMs) {
-      this.close(new PeerError("PEER_TIMEOUT", `nothing received for ${Math.round(settings.idleTimeoutMs / 1000)} s`));
+      this.close(
+        new PeerError("PEER_TIMEOUT", `nothing received for ${Math.round(settings.idleTimeoutMs / 1000)} s`),
+      );
       return;
     }
     if (now - this.#lastSentMs > KEEP_ALIVE_MS) {
@@ -338,7 +342,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     this.write.empty(MessageId.choke);
     // BEP 6: requests that will not be served are rejected; without it a choke drops them.
     this.sender.dropRequested(
-      this.fast ? (piece, begin, length) => this.write.request(MessageId.reject, piece, begin, length) : undefined,
+      this.fast
+        ? (piece, begin, length) => this.write.request(MessageId.reject, piece, begin, length)
+        : undefined,
     );
   }
 
@@ -370,7 +376,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     this.extended = handshake.extended;
     const swarm = this.#swarm ?? this.#directory.findSwarm(handshake.infoHash);
     if (swarm === undefined) {
-      throw new PeerError("PEER_UNKNOWN_INFO_HASH", `no torrent ${Buffer.from(handshake.infoHash).toString("hex")} here`);
+      throw new PeerError(
+        "PEER_UNKNOWN_INFO_HASH",
+        `no torrent ${Buffer.from(handshake.infoHash).toString("hex")} here`,
+      );
     }
     if (!equalBytes(handshake.infoHash, swarm.infoHash)) {
       throw new PeerError("PEER_INFO_HASH_MISMATCH", "the peer answered for another torrent", {
@@ -426,7 +435,13 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     return this.#swarm.landingAddress(piece, begin, length);
   }
 
-  blockReceived(piece: number, begin: number, _length: number, address: number, slot: SlotIndex | typeof NO_SLOT): void {
+  blockReceived(
+    piece: number,
+    begin: number,
+    _length: number,
+    address: number,
+    slot: SlotIndex | typeof NO_SLOT,
+  ): void {
     this.#swarm!.blockReceived(this, piece, begin / BLOCK_SIZE, address, slot);
   }
 
@@ -526,7 +541,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
         received: `piece ${piece}, begin ${begin}, ${length} bytes`,
       });
     }
-    const served = !this.amChoking && swarm.have.has(piece) && this.sender.requested.count < REQUEST_QUEUE_ANNOUNCED;
+    const served =
+      !this.amChoking && swarm.have.has(piece) && this.sender.requested.count < REQUEST_QUEUE_ANNOUNCED;
     if (served) this.sender.queueBlock(piece, begin, length, this.#clock.nowMs);
     else this.#refuse(piece, begin, length);
   }
@@ -647,7 +663,12 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     if (this.fast) this.write.request(MessageId.reject, piece, begin, length);
     else if (this.sender.requested.count >= REQUEST_QUEUE_ANNOUNCED) {
       const expected = `at most ${REQUEST_QUEUE_ANNOUNCED}`;
-      this.close(new PeerError("PEER_REQUEST_FLOOD", "more requests than we queue", { expected, received: "one more" }));
+      this.close(
+        new PeerError("PEER_REQUEST_FLOOD", "more requests than we queue", {
+          expected,
+          received: "one more",
+        }),
+      );
     }
   }
 
@@ -667,7 +688,12 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     this.#tell("snubbed", { requests: this.expected.count });
     for (let index = 0; index < this.expected.count; index++) {
       const expected = this.expected;
-      this.write.request(MessageId.cancel, expected.pieceAt(index), expected.beginAt(index), expected.lengthAt(index));
+      this.write.request(
+        MessageId.cancel,
+        expected.pieceAt(index),
+        expected.beginAt(index),
+        expected.lengthAt(index),
+      );
     }
     this.#dropExpected(true);
   }

@@ -1,12 +1,12 @@
 // What a connection asks of the torrent it belongs to. The connection keeps the protocol; the torrent decides what is
 // wanted, what is had, and who is served. Torrent implements it; tests hand in their own.
 
+import type { PeerError, StorageError } from "../errors.js";
 import type { SlotIndex } from "../ids.js";
 import type { PieceSet } from "../piece-set.js";
 import type { NO_SLOT } from "../receive/receive-plan.js";
 import type { UploadPlace } from "../send/sender.js";
 import type { Layout } from "../storage/layout.js";
-import type { PeerError, StorageError } from "../errors.js";
 import type { PeerConnection } from "./peer-connection.js";
 
 export interface Swarm {
@@ -37,7 +37,13 @@ export interface Swarm {
   /** Where the block may be received to directly, or −1. */
   landingAddress(piece: number, begin: number, length: number): number;
   /** The block lies at `address`; the torrent owns `slot` now. */
-  blockReceived(peer: PeerConnection, piece: number, block: number, address: number, slot: SlotIndex | typeof NO_SLOT): void;
+  blockReceived(
+    peer: PeerConnection,
+    piece: number,
+    block: number,
+    address: number,
+    slot: SlotIndex | typeof NO_SLOT,
+  ): void;
   /** The peer asked for something while we choke nobody yet, or was served a block. */
   blockSent(peer: PeerConnection, length: number): void;
   uploadFailed(peer: PeerConnection, error: StorageError): void;

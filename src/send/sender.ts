@@ -279,7 +279,8 @@ export class Sender implements BatchOwner, SlotWaiter {
     const payloadSent = batch.sent - PIECE_HEADER_BYTES;
     const length = batch.lengths[batch.next]! - payloadSent;
     // Looked up anew for each call: storage may have closed and reopened the file meanwhile.
-    if (!place.storage.locate(batch.offset + (batch.nextBegin - batch.begin) + payloadSent, length)) return FILE_GONE;
+    if (!place.storage.locate(batch.offset + (batch.nextBegin - batch.begin) + payloadSent, length))
+      return FILE_GONE;
     this.#counters.sendCalls++;
     const { fd, fileOffset } = place.storage.located;
     const written = this.#transport.sendfile(fd, fileOffset, length);

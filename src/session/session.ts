@@ -5,10 +5,10 @@
 
 import { EventEmitter } from "node:events";
 import { isIP } from "node:net";
-import { UsageError, PeerError, describeErrno } from "../errors.js";
+import { describeErrno, PeerError, UsageError } from "../errors.js";
 import { PAGE_SIZE } from "../limits.js";
-import { Memory } from "../memory/memory.js";
 import type { BlockPool } from "../memory/block-pool.js";
+import { Memory } from "../memory/memory.js";
 import type { Metainfo } from "../metainfo/types.js";
 import { addCounters, makeCounters, type TransferCounters } from "../metrics/counters.js";
 import { makeTraceSink, type TraceSink } from "../metrics/trace.js";
@@ -17,12 +17,12 @@ import { Reactor, type SocketHandler } from "../native/reactor.js";
 import type { PeerAddress, SessionEvents, SessionOptions, TorrentOptions } from "../options.js";
 import { type Clock, PeerConnection, type PeerSettings } from "../peer/peer-connection.js";
 import type { Swarm, SwarmDirectory } from "../peer/swarm.js";
-import { ReceivePlan } from "../receive/receive-plan.js";
 import type { ReceiveModeName } from "../receive/receive-mode.js";
+import { ReceivePlan } from "../receive/receive-plan.js";
+import type { BlockSource, SendModeName } from "../send/block-source.js";
 import { CopySource } from "../send/copy-source.js";
 import { MappedSource } from "../send/mapped-source.js";
 import { SendfileSource } from "../send/sendfile-source.js";
-import type { BlockSource, SendModeName } from "../send/block-source.js";
 import type { EngineRoom } from "../torrent/engine-room.js";
 import { Torrent } from "../torrent/torrent.js";
 import { CLIENT_NAME, type SessionSettings, settleOptions } from "./settings.js";
@@ -110,7 +110,10 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     const { engine } = this.reactor;
     const fd = engine.listen(address.host, address.port, LISTEN_BACKLOG);
     const failed = (errno: number): never => {
-      throw new UsageError("LISTEN_FAILED", `cannot listen at ${address.host}:${address.port}: ${describeErrno(errno)}`);
+      throw new UsageError(
+        "LISTEN_FAILED",
+        `cannot listen at ${address.host}:${address.port}: ${describeErrno(errno)}`,
+      );
     };
     if (fd < 0) return failed(fd);
     if (this.#settings.receiveBufferBytes + this.#settings.sendBufferBytes > 0) {
@@ -149,7 +152,8 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   addInBackground(metainfo: Metainfo, options: TorrentOptions = {}): Torrent {
     this.#checkOpen();
     const key = metainfo.infoHashHex;
-    if (this.#torrents.has(key)) throw new UsageError("USAGE_STATE", `torrent ${metainfo.name} is in this session already`);
+    if (this.#torrents.has(key))
+      throw new UsageError("USAGE_STATE", `torrent ${metainfo.name} is in this session already`);
     const torrent = new Torrent(this, metainfo, options);
     this.#torrents.set(key, torrent);
     torrent.onClosed(() => this.#torrents.delete(key));
@@ -206,7 +210,8 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     const settings = this.#settings;
     const choice = settings.receiveMode;
     return {
-      receiveMode: receiveMode === undefined ? choice : { ...choice, name: receiveMode, contiguousWhenIdle: false },
+      receiveMode:
+        receiveMode === undefined ? choice : { ...choice, name: receiveMode, contiguousWhenIdle: false },
       maxRequests: settings.maxRequests,
       handshakeTimeoutMs: settings.handshakeTimeoutMs,
       requestTimeoutMs: settings.requestTimeoutMs,
@@ -229,7 +234,9 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     else {
       // Told later, as every other failure to connect: the caller has not yet noted what it asked for.
       const reason = isIP(host) === 0 ? "not a numeric address" : describeErrno(fd);
-      queueMicrotask(() => peer.close(new PeerError("PEER_CONNECT_FAILED", `cannot connect to ${host}:${port}: ${reason}`)));
+      queueMicrotask(() =>
+        peer.close(new PeerError("PEER_CONNECT_FAILED", `cannot connect to ${host}:${port}: ${reason}`)),
+      );
     }
     return peer;
   }
@@ -310,7 +317,12 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     const { connectTimeoutMs } = this.#settings;
     if (peer.state !== "connecting" || now - peer.sinceMs <= connectTimeoutMs) return;
     const seconds = Math.round(connectTimeoutMs / 1000);
-    peer.close(new PeerError("PEER_CONNECT_FAILED", `cannot connect to ${peer.host}:${peer.port}: no answer for ${seconds} s`));
+    peer.close(
+      new PeerError(
+        "PEER_CONNECT_FAILED",
+        `cannot connect to ${peer.host}:${peer.port}: no answer for ${seconds} s`,
+      ),
+    );
   }
 
   async #close(): Promise<void> {

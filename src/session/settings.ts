@@ -10,7 +10,13 @@ import {
   SPECULATION_DEPTH_DEFAULT,
   SPECULATION_DEPTH_MAX,
 } from "../limits.js";
-import { type PeerAddress, RECEIVE_MODES, SEND_MODES, type SendModeName, type SessionOptions } from "../options.js";
+import {
+  type PeerAddress,
+  RECEIVE_MODES,
+  SEND_MODES,
+  type SendModeName,
+  type SessionOptions,
+} from "../options.js";
 import type { ReceiveModeChoice } from "../receive/make-mode.js";
 import { makePeerId } from "../wire/handshake.js";
 
@@ -64,7 +70,10 @@ function settleReceiveMode(options: SessionOptions): ReceiveModeChoice {
     return { name, depth, contiguousWhenIdle: false };
   }
   if (options.receiveMode !== undefined) {
-    throw new UsageError("USAGE_OPTION", "contiguousRecvBuffers and receiveMode say the same thing: give one of them");
+    throw new UsageError(
+      "USAGE_OPTION",
+      "contiguousRecvBuffers and receiveMode say the same thing: give one of them",
+    );
   }
   return options.contiguousRecvBuffers
     ? { name: "contiguous", depth, contiguousWhenIdle: false }

@@ -3,9 +3,9 @@
 //
 // Always: one wake-up reads a bounded amount, so that one fast peer starves nobody. After close() the fd is not used.
 
-import { PeerError, describeErrno } from "../errors.js";
-import type { Memory } from "../memory/memory.js";
+import { describeErrno, PeerError } from "../errors.js";
 import type { SlotWaiter } from "../memory/block-pool.js";
+import type { Memory } from "../memory/memory.js";
 import { READABLE, WRITABLE } from "../native/binding.js";
 import type { Reactor, SocketHandler, TurnHook } from "../native/reactor.js";
 import type { PeerConnection, PeerTransport } from "../peer/peer-connection.js";

@@ -32,7 +32,8 @@ export async function readMetainfo(path: string): Promise<Metainfo> {
   try {
     bytes = await readFile(path);
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : (error as Error).message;
+    const reason =
+      (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : (error as Error).message;
     throw new MetainfoError("METAINFO_PATH", `${path}: ${reason}`);
   }
   try {
@@ -51,7 +52,8 @@ export async function createTorrentFile(path: string, options: CreateOptions = {
   const reactor = new Reactor(HASHING_POOL_BYTES);
   try {
     return await createMetainfo(path, options, {
-      hashPieces: (files, pieceLength, onProgress, signal) => hashFiles(reactor, files, pieceLength, onProgress, signal),
+      hashPieces: (files, pieceLength, onProgress, signal) =>
+        hashFiles(reactor, files, pieceLength, onProgress, signal),
     });
   } finally {
     await reactor.idle();

@@ -62,11 +62,18 @@ export class DirectStorage extends FileStorage {
 }
 
 /** Bytes from here on that O_DIRECT takes: whole pages, at aligned addresses, at an aligned place in the file. */
-function alignedBytes(memory: MemoryList, at: number, within: number, fileOffset: number, length: number): number {
+function alignedBytes(
+  memory: MemoryList,
+  at: number,
+  within: number,
+  fileOffset: number,
+  length: number,
+): number {
   let bytes = 0;
   let skip = within;
   for (let entry = at; bytes < length; entry++) {
-    const aligned = (fileOffset + bytes) % PAGE_SIZE === 0 && (memory.addresses[entry]! + skip) % PAGE_SIZE === 0;
+    const aligned =
+      (fileOffset + bytes) % PAGE_SIZE === 0 && (memory.addresses[entry]! + skip) % PAGE_SIZE === 0;
     if (!aligned) break;
     const room = Math.min(length - bytes, memory.lengths[entry]! - skip);
     bytes += room - (room % PAGE_SIZE);
@@ -78,7 +85,13 @@ function alignedBytes(memory: MemoryList, at: number, within: number, fileOffset
 }
 
 /** Bytes from here on until an aligned stretch begins. */
-function unalignedBytes(memory: MemoryList, at: number, within: number, fileOffset: number, length: number): number {
+function unalignedBytes(
+  memory: MemoryList,
+  at: number,
+  within: number,
+  fileOffset: number,
+  length: number,
+): number {
   let bytes = 0;
   let entry = at;
   let skip = within;

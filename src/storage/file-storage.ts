@@ -244,7 +244,8 @@ export class FileStorage implements Storage, JobOwner {
     try {
       layout.forEachSpan(offset, sum(memory), (fileIndex, fileOffset, spanOffset, length) => {
         while (entryStart + memory.lengths[at]! <= spanOffset) entryStart += memory.lengths[at++]!;
-        if (!layout.files[fileIndex]!.padding) visit(fileIndex, fileOffset, at, spanOffset - entryStart, length);
+        if (!layout.files[fileIndex]!.padding)
+          visit(fileIndex, fileOffset, at, spanOffset - entryStart, length);
         else if (reading) this.#zero(memory, at, spanOffset - entryStart, length);
       });
     } catch (error) {
@@ -315,7 +316,6 @@ export class FileStorage implements Storage, JobOwner {
 }
 
 export type StorageCall = Call;
-
 
 function sum(memory: MemoryList): number {
   let bytes = 0;

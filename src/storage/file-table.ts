@@ -4,7 +4,16 @@
 // Always: a descriptor is not closed while somebody holds it (acquire … release); nothing is written through a symbolic
 // link that leads out of the download folder (reading through links is the user's own arrangement); padding files do not exist.
 
-import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, realpathSync, statSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
 import { dirname, join, resolve, sep } from "node:path";
 import { assert } from "../assert.js";
 import { StorageError, storageErrorFromErrno } from "../errors.js";
@@ -109,7 +118,9 @@ export class FileTable {
     const file = this.layout.files[fileIndex]!;
     assert(!file.padding, "padding is never stored");
     const path = this.pathOf(file);
-    const access = this.readOnly ? constants.O_RDONLY : constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+    const access = this.readOnly
+      ? constants.O_RDONLY
+      : constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
     try {
       if (!this.readOnly) this.#checkFolder(dirname(path));
       return openSync(path, access | this.#flags, FILE_MODE);

@@ -48,10 +48,16 @@ export class DownloadLock {
    * Locks the download of this info hash in `folder`. Throws StorageError `STORAGE_LOCKED` if somebody has it, `STORAGE_READ_ONLY`
    * if no file can be made there. Undefined: this platform cannot lock (`onWarning` was told why).
    */
-  static take(folder: string, infoHashHex: string, onWarning: (text: string) => void): DownloadLock | undefined {
+  static take(
+    folder: string,
+    infoHashHex: string,
+    onWarning: (text: string) => void,
+  ): DownloadLock | undefined {
     const fsExt = loadFsExt();
     if (fsExt === undefined) {
-      onWarning("no lock: the optional package fs-ext is not installed, so nothing keeps a second process off this download");
+      onWarning(
+        "no lock: the optional package fs-ext is not installed, so nothing keeps a second process off this download",
+      );
       return undefined;
     }
     const path = join(folder, `.${infoHashHex}.lock`);
@@ -62,10 +68,14 @@ export class DownloadLock {
       } catch (error) {
         closeSync(fd);
         if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw storageErrorOf(error, "lock", path);
-        throw new StorageError("STORAGE_LOCKED", `another process (or session) is using this torrent in ${folder}`);
+        throw new StorageError(
+          "STORAGE_LOCKED",
+          `another process (or session) is using this torrent in ${folder}`,
+        );
       }
       // Its last holder may have removed the file between our open and our lock: then we hold a lock on nothing.
-      if (statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino) return new DownloadLock(fd, path);
+      if (statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino)
+        return new DownloadLock(fd, path);
       closeSync(fd);
     }
   }

@@ -14,7 +14,9 @@ export class MappedStorage extends FileStorage {
   readonly #bases: Float64Array;
 
   /** `bases`: the mapped files, by index, as the addon's map() answered. */
-  constructor(options: FileStorageOptions & { readonly bases: Float64Array; readonly kind: "mapped" | "memory" }) {
+  constructor(
+    options: FileStorageOptions & { readonly bases: Float64Array; readonly kind: "mapped" | "memory" },
+  ) {
     super(options);
     this.kind = options.kind;
     this.#bases = options.bases;
@@ -42,7 +44,8 @@ export class MappedStorage extends FileStorage {
     for (let entry = 0; entry < memory.count; entry++) {
       const to = memory.addresses[entry]!;
       layout.forEachSpan(at, memory.lengths[entry]!, (fileIndex, fileOffset, spanOffset, length) => {
-        if (layout.files[fileIndex]!.padding) this.engine.slab.fill(0, to + spanOffset, to + spanOffset + length);
+        if (layout.files[fileIndex]!.padding)
+          this.engine.slab.fill(0, to + spanOffset, to + spanOffset + length);
         else this.engine.copy(this.#bases[fileIndex]! + fileOffset, to + spanOffset, length);
       });
       at += memory.lengths[entry]!;

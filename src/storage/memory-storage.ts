@@ -1,9 +1,17 @@
 // Storage kind `memory`: the torrent in one nameless file of a memory file system, mapped, gone with the process. For
 // programs that hand the data on, and for measuring.
 
-import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, rmdirSync, unlinkSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  rmdirSync,
+  unlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { StorageError, storageErrorFromErrno } from "../errors.js";
 import { JobKind } from "../native/binding.js";
@@ -23,10 +31,18 @@ export class MemoryStorage extends MappedStorage {
     const fd = openNamelessFile(length);
     try {
       const allocated = await new Promise<number>((resolve) => {
-        options.jobs.begin(JobKind.allocate, { jobDone: (_tag, result) => resolve(result) }, 0, fd, 0, length);
+        options.jobs.begin(
+          JobKind.allocate,
+          { jobDone: (_tag, result) => resolve(result) },
+          0,
+          fd,
+          0,
+          length,
+        );
         options.jobs.end();
       });
-      if (allocated < 0) throw storageErrorFromErrno(allocated, `cannot reserve ${length} bytes of`, "memory");
+      if (allocated < 0)
+        throw storageErrorFromErrno(allocated, `cannot reserve ${length} bytes of`, "memory");
       const base = options.engine.map(fd, length, true, false);
       if (base < 0) throw storageErrorFromErrno(base, `cannot map ${length} bytes of`, "memory");
       return new MemoryStorage(options, base);
@@ -61,7 +77,8 @@ function openNamelessFile(length: number): number {
     unlinkSync(path);
     rmdirSync(folder);
     ftruncateSync(fd, length);
-    if (fstatSync(fd).size !== length) throw new StorageError("STORAGE_NO_SPACE", `no ${length} bytes of memory`);
+    if (fstatSync(fd).size !== length)
+      throw new StorageError("STORAGE_NO_SPACE", `no ${length} bytes of memory`);
     return fd;
   } catch (error) {
     throw storageErrorOf(error, "make a file of memory in", parent);

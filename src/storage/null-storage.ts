@@ -46,7 +46,8 @@ export class NullStorage implements Storage {
     for (let index = 0; index < memory.count; index++) {
       const block = this.#kept.get(at);
       this.#kept.delete(at);
-      if (block === undefined) error = new StorageError("STORAGE_IO", "null storage keeps nothing that could be read");
+      if (block === undefined)
+        error = new StorageError("STORAGE_IO", "null storage keeps nothing that could be read");
       else this.#bytes.set(block.subarray(0, memory.lengths[index]), memory.addresses[index]);
       at += memory.lengths[index]!;
     }

@@ -54,7 +54,10 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   makeFiles(files);
   if (options.preallocate || kind === "direct" || kind === "mapped") await preallocate(files, reactor);
   if (kind === "mapped") {
-    return { storage: new MappedStorage({ engine, jobs, files, bases: mapFiles(files, reactor), kind }), files };
+    return {
+      storage: new MappedStorage({ engine, jobs, files, bases: mapFiles(files, reactor), kind }),
+      files,
+    };
   }
   if (kind === "direct" && acceptsDirect(files.root, reactor.binding.O_DIRECT, options.onWarning)) {
     const directFiles = new FileTable(layout, options.directory, false, reactor.binding.O_DIRECT);

@@ -172,7 +172,11 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     const count = assembly.hashing;
     const first = assembly.hashedCount;
     assembly.hashing = 0;
-    if (result < 0) return this.#fail(new StorageError("STORAGE_IO", "cannot compute a digest", { errno: result }));
+    if (result < 0) {
+      this.#fail(new StorageError("STORAGE_IO", "cannot compute a digest", { errno: result }));
+      this.#noteIdle();
+      return;
+    }
     assembly.hashedCount = first + count;
     if (this.#readBack === assembly) {
       this.#readBack = undefined;
@@ -289,7 +293,14 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     assembly.hashing = count;
     const flags = (first === 0 ? DIGEST_START : 0) | (isEnd ? DIGEST_FINISH : 0);
     const { jobs } = this.#reactor;
-    jobs.begin(JobKind.digest, this, assembly.index, assembly.digest, Math.max(0, assembly.digestArea), flags);
+    jobs.begin(
+      JobKind.digest,
+      this,
+      assembly.index,
+      assembly.digest,
+      Math.max(0, assembly.digestArea),
+      flags,
+    );
     for (let index = 0; index < count; index++) {
       const block = first + index;
       const address = fromReadBack ? this.#readBackAddress(index) : assembly.addresses[block]!;
@@ -365,7 +376,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     list.count = count;
     this.#waiting -= count;
     this.#writing += count;
-    const tag = this.#freeOperations.pop() ?? this.#operations.push({ assembly: undefined, first: 0, count: 0 }) - 1;
+    const tag =
+      this.#freeOperations.pop() ?? this.#operations.push({ assembly: undefined, first: 0, count: 0 }) - 1;
     const operation = this.#operations[tag]!;
     operation.assembly = assembly;
     operation.first = first;
@@ -405,7 +417,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#hashMore(assembly);
     for (let block = assembly.heldUntil(assembly.hashedCount); block < assembly.blockCount; block++) {
       if ((assembly.flags[block]! & (HELD | WRITTEN)) !== (HELD | WRITTEN)) continue;
-      if (!this.#storage.keepsBlocks) this.#storage.keep?.(this.#offsetOf(assembly, block), assembly.addresses[block]!);
+      if (!this.#storage.keepsBlocks)
+        this.#storage.keep?.(this.#offsetOf(assembly, block), assembly.addresses[block]!);
       this.#free(assembly, block);
     }
   }
@@ -448,7 +461,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     }
     const base = pool.addressOf(this.#slots[0]!);
     this.#readBackArea = base;
-    for (let at = DIGEST_AREA_BYTES; at < BLOCK_SIZE; at += DIGEST_AREA_BYTES) this.#freeAreas.push(base + at);
+    for (let at = DIGEST_AREA_BYTES; at < BLOCK_SIZE; at += DIGEST_AREA_BYTES)
+      this.#freeAreas.push(base + at);
   }
 
   #readBackAddress(index: number): number {

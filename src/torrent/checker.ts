@@ -120,7 +120,9 @@ class PieceHasherWorker {
     const count = Math.ceil(bytes / BLOCK_SIZE);
     const memory = {
       addresses: Float64Array.from({ length: count }, (_, index) => this.#dataAddress(index)),
-      lengths: Float64Array.from({ length: count }, (_, index) => Math.min(BLOCK_SIZE, bytes - index * BLOCK_SIZE)),
+      lengths: Float64Array.from({ length: count }, (_, index) =>
+        Math.min(BLOCK_SIZE, bytes - index * BLOCK_SIZE),
+      ),
       count,
     };
     return new Promise((resolve) => {
@@ -134,7 +136,9 @@ class PieceHasherWorker {
     return new Promise((resolve, reject) => {
       const owner = {
         jobDone: (_tag: number, result: number) =>
-          result < 0 ? reject(new StorageError("STORAGE_IO", "cannot compute a digest", { errno: result })) : resolve(),
+          result < 0
+            ? reject(new StorageError("STORAGE_IO", "cannot compute a digest", { errno: result }))
+            : resolve(),
       };
       jobs.begin(JobKind.digest, owner, 0, this.#digest, this.#outputAddress, flags);
       for (let at = 0; at < bytes; at += BLOCK_SIZE) {

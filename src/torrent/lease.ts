@@ -4,7 +4,13 @@ import type { SlotIndex } from "../ids.js";
 import type { Memory } from "../memory/memory.js";
 import type { BlockLease } from "../options.js";
 
-export function lendBlock(memory: Memory, slot: SlotIndex, piece: number, begin: number, length: number): BlockLease {
+export function lendBlock(
+  memory: Memory,
+  slot: SlotIndex,
+  piece: number,
+  begin: number,
+  length: number,
+): BlockLease {
   const address = memory.pool.addressOf(slot);
   let held = true;
   const release = (): void => {
@@ -12,5 +18,11 @@ export function lendBlock(memory: Memory, slot: SlotIndex, piece: number, begin:
     held = false;
     memory.pool.release(slot);
   };
-  return { piece, begin, bytes: memory.bytes.subarray(address, address + length), release, [Symbol.dispose]: release };
+  return {
+    piece,
+    begin,
+    bytes: memory.bytes.subarray(address, address + length),
+    release,
+    [Symbol.dispose]: release,
+  };
 }

@@ -1,7 +1,7 @@
 // A connection as the public API shows it.
 
-import type { PeerConnection } from "../peer/peer-connection.js";
 import type { PeerInfo } from "../options.js";
+import type { PeerConnection } from "../peer/peer-connection.js";
 import { describePeerId } from "../wire/handshake.js";
 
 export function describePeer(peer: PeerConnection): PeerInfo {
@@ -9,7 +9,8 @@ export function describePeer(peer: PeerConnection): PeerInfo {
   return {
     address: { host: peer.host, port: peer.port },
     incoming: peer.incoming,
-    client: peer.clientName !== "" ? peer.clientName : peer.peerId === undefined ? "" : describePeerId(peer.peerId),
+    client:
+      peer.clientName !== "" ? peer.clientName : peer.peerId === undefined ? "" : describePeerId(peer.peerId),
     state: peer.state,
     receiveMode: receiver.mode.name,
     receiveModeNow: receiver.mode.now,

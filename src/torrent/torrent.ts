@@ -41,7 +41,7 @@ import { lendBlock } from "./lease.js";
 import { describePeer } from "./peer-info.js";
 import { type KnownPeer, PeerList } from "./peer-list.js";
 import { Picker } from "./picker.js";
-import { type Place, openPlace } from "./place.js";
+import { openPlace, type Place } from "./place.js";
 import { UploadRounds } from "./upload-rounds.js";
 
 /** Durable checkpoints of resume data, at the latest after so long or so much. */
@@ -189,7 +189,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     }
     const place = this.#place;
     const slot = this.#room.pool.acquire(SlotHolder.user);
-    if (place === undefined || slot === -1) throw new UsageError("USAGE_STATE", "no memory is free, or the torrent is not open");
+    if (place === undefined || slot === -1)
+      throw new UsageError("USAGE_STATE", "no memory is free, or the torrent is not open");
     const lease = lendBlock(this.#room.memory, slot, piece, begin, length);
     const memory = {
       addresses: Float64Array.of(this.#room.pool.addressOf(slot)),
@@ -197,7 +198,9 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
       count: 1,
     };
     await new Promise<void>((resolve, reject) => {
-      const owner = { storageDone: (_tag: number, error: StorageError | undefined) => (error ? reject(error) : resolve()) };
+      const owner = {
+        storageDone: (_tag: number, error: StorageError | undefined) => (error ? reject(error) : resolve()),
+      };
       place.storage.read(piece * this.layout.pieceLength + begin, memory, owner, 0);
     }).catch((error: unknown) => {
       lease.release();
@@ -253,10 +256,12 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   admit(peer: PeerConnection): void {
     if (!this.isOpen) throw new PeerError("PEER_UNKNOWN_INFO_HASH", "the torrent is not open yet");
     const key = peerKey(peer);
-    if (this.#attribution.find(key)?.banned === true) throw new PeerError("PEER_BANNED", "the peer sent bad pieces before");
+    if (this.#attribution.find(key)?.banned === true)
+      throw new PeerError("PEER_BANNED", "the peer sent bad pieces before");
     for (const other of this.#peers) {
       if (other === peer || other.state !== "open") continue;
-      if (sameBytes(other.peerId, peer.peerId)) throw new PeerError("PEER_DUPLICATE", "a connection to this peer exists");
+      if (sameBytes(other.peerId, peer.peerId))
+        throw new PeerError("PEER_DUPLICATE", "a connection to this peer exists");
     }
     this.#records.set(peer, this.#attribution.record(key, peer.host, peer.port));
     this.#peers.add(peer);
@@ -283,7 +288,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     this.#rounds.peerGone(peer);
     if (this.#isOver) return;
     this.emit("peerDisconnected", { host: peer.host, port: peer.port }, error);
-    if (this.#peers.size === 0 && this.#outgoing.size === 0 && this.#peerList.isExhausted) this.emit("outOfPeers");
+    if (this.#peers.size === 0 && this.#outgoing.size === 0 && this.#peerList.isExhausted)
+      this.emit("outOfPeers");
   }
 
   peerAnnounced(peer: PeerConnection, piece: number): void {
@@ -310,7 +316,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     const attribution = this.#attribution;
     const record = this.#records.get(peer)!;
     const allowed = {
-      has: (piece: number) => attribution.mayRequest(record, piece) && (allowedFast === undefined || allowedFast.has(piece)),
+      has: (piece: number) =>
+        attribution.mayRequest(record, piece) && (allowedFast === undefined || allowedFast.has(piece)),
     };
     const got = this.#picker.pick(peer.pieces, count, out, peer, allowed);
     for (let index = 0; index < got; index++) attribution.requested(record, out[2 * index]!);
@@ -333,7 +340,13 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     return storage.landingAddress(piece * this.layout.pieceLength + begin, length);
   }
 
-  blockReceived(peer: PeerConnection, piece: number, block: number, address: number, slot: SlotIndex | typeof NO_SLOT): void {
+  blockReceived(
+    peer: PeerConnection,
+    piece: number,
+    block: number,
+    address: number,
+    slot: SlotIndex | typeof NO_SLOT,
+  ): void {
     const picker = this.#picker;
     const others = picker.requesters(piece as PieceIndex, block as BlockIndex) > 1 || peer.receivingOrphan;
     const pool = this.#room.pool;
@@ -428,7 +441,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
       if (this.have.isFull) await this.#complete();
       else this.#connectDue();
     } catch (error) {
-      if (this.#closing.signal.aborted) throw new UsageError("ABORTED", "the torrent was closed", { cause: error });
+      if (this.#closing.signal.aborted)
+        throw new UsageError("ABORTED", "the torrent was closed", { cause: error });
       if (error instanceof StorageError) this.#fail(error);
       else this.#rejectDone(error as ScatterwireError);
       throw error;
@@ -467,7 +481,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     for (const peer of this.#peers) peer.close();
     for (const peer of [...this.#outgoing.keys()]) peer.close();
-    if (before !== "seeding") this.#rejectDone(new UsageError("ABORTED", "the torrent was closed before it was complete"));
+    if (before !== "seeding")
+      this.#rejectDone(new UsageError("ABORTED", "the torrent was closed before it was complete"));
     await this.ready.catch(() => {});
     await this.#assembler?.close();
     await this.#place?.close(before !== "failed");

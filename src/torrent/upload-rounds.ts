@@ -1,7 +1,7 @@
 // When the choker is asked, and carrying out what it answers. The policy itself is choker.ts.
 
 import type { PeerConnection } from "../peer/peer-connection.js";
-import { type ChokerPeer, Choker } from "./choker.js";
+import { Choker, type ChokerPeer } from "./choker.js";
 
 /** Between two whole rounds (BEP 3). */
 const ROUND_MS = 10_000;

@@ -73,7 +73,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   ],
   cli: ["index", "bench"],
   // The limit that modes are measured against is the addon alone.
-  bench: ["index", "native/binding"],
+  bench: ["index", "native/binding", "wire"],
 };
 
 /** Rooms and files that do nothing but compute: these modules of Node.js they may not even name. */
