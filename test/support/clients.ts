@@ -1,0 +1,184 @@
+// Real clients on loopback, behind one shape: each serves or downloads one torrent in a folder, accepts connections at a
+// port, finds no peers by itself, and takes plaintext. Our side connects to them.
+
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { freePort, Program, requireProgram } from "./program.js";
+
+export interface Client {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+export type ClientRole = "seed" | "download";
+
+export interface ClientKind {
+  readonly name: string;
+  require(): void;
+  start(role: ClientRole, torrent: string, directory: string): Promise<Client>;
+}
+
+const PYTHON = "/usr/bin/python3";
+const LIBTORRENT_PEER = fileURLToPath(new URL("../../../test/support/libtorrent_peer.py", import.meta.url));
+
+export const libtorrent: ClientKind = {
+  name: "libtorrent",
+  require: () => requireProgram(PYTHON, ["-c", "import libtorrent"], "python3-libtorrent"),
+  start: async (role, torrent, directory) => {
+    const program = new Program(PYTHON, [LIBTORRENT_PEER, role, torrent, directory]);
+    const { port } = await program.line("port");
+    return { port: Number(port), stop: () => program.stop() };
+  },
+};
+
+/** A torrent made by libtorrent. `padding`: files aligned with pad files (BEP 47). */
+export async function createWithLibtorrent(path: string, torrent: string, pieceLength: number, padding: boolean): Promise<void> {
+  const program = new Program(PYTHON, [LIBTORRENT_PEER, "create", path, torrent, String(pieceLength), padding ? "1" : "0"]);
+  const { status, errors } = await program.result();
+  if (status !== 0) throw new Error(`libtorrent made no torrent: ${errors}`);
+}
+
+export const aria2: ClientKind = {
+  name: "aria2",
+  require: () => requireProgram("aria2c", ["--version"], "aria2"),
+  start: async (role, torrent, directory) => {
+    const port = await freePort();
+    const program = new Program("aria2c", [
+      "--no-conf",
+      "--quiet",
+      "--enable-dht=false",
+      "--enable-dht6=false",
+      "--bt-enable-lpd=false",
+      "--enable-peer-exchange=false",
+      "--bt-require-crypto=false",
+      "--seed-time=1000",
+      "--seed-ratio=0.0",
+      "--file-allocation=none",
+      `--listen-port=${port}`,
+      `--dir=${directory}`,
+      ...(role === "seed" ? ["--check-integrity=true", "--allow-overwrite=true"] : []),
+      torrent,
+    ]);
+    return { port, stop: () => program.stop() };
+  },
+};
+
+export const transmission: ClientKind = {
+  name: "transmission",
+  require: () => requireProgram("transmission-daemon", ["--version"], "transmission-daemon"),
+  start: async (role, torrent, directory) => {
+    const home = await mkdtemp(join(tmpdir(), "transmission-"));
+    const port = await freePort();
+    const rpcPort = await freePort();
+    const settings = {
+      "bind-address-ipv4": "127.0.0.1",
+      "bind-address-ipv6": "::1",
+      "cache-size-mb": 32,
+      "dht-enabled": false,
+      "download-dir": directory,
+      encryption: 0,
+      "lpd-enabled": false,
+      "peer-port": port,
+      "pex-enabled": false,
+      "port-forwarding-enabled": false,
+      "rpc-bind-address": "127.0.0.1",
+      "rpc-port": rpcPort,
+      "rpc-whitelist-enabled": false,
+      "utp-enabled": false,
+    };
+    await writeFile(join(home, "settings.json"), JSON.stringify(settings));
+    const program = new Program("transmission-daemon", ["--foreground", "--config-dir", home]);
+    await addToTransmission(rpcPort, torrent, directory, role);
+    return {
+      port,
+      stop: async () => {
+        await program.stop();
+        await rm(home, { recursive: true, force: true });
+      },
+    };
+  },
+};
+
+/** Adds the torrent by RPC, as soon as the daemon answers; a seeder's data is verified before it is of use. */
+async function addToTransmission(rpcPort: number, torrent: string, directory: string, role: ClientRole): Promise<void> {
+  const url = `http://127.0.0.1:${rpcPort}/transmission/rpc`;
+  let session = "";
+  const call = async (method: string, parameters: object): Promise<Record<string, unknown>> => {
+    for (;;) {
+      const response = await fetch(url, {
+        method: "POST",
+        headers: { "X-Transmission-Session-Id": session },
+        body: JSON.stringify({ method, arguments: parameters }),
+      });
+      if (response.status === 409) {
+        session = response.headers.get("X-Transmission-Session-Id") ?? "";
+        continue;
+      }
+      const answer = (await response.json()) as { result: string; arguments: Record<string, unknown> };
+      if (answer.result !== "success") throw new Error(`transmission: ${answer.result}`);
+      return answer.arguments;
+    }
+  };
+  await until(async () => {
+    await call("session-get", {});
+    return true;
+  }, 20_000);
+  await call("torrent-add", { filename: torrent, "download-dir": directory });
+  if (role === "download") return;
+  await call("torrent-verify", {});
+  await until(async () => {
+    const { torrents } = (await call("torrent-get", { fields: ["percentDone", "status"] })) as {
+      torrents: { percentDone: number; status: number }[];
+    };
+    return torrents[0]?.percentDone === 1 && torrents[0].status === 6;
+  }, 60_000);
+}
+
+export const rtorrent: ClientKind = {
+  name: "rtorrent",
+  require: () => requireProgram("sh", ["-c", "command -v rtorrent"], "rtorrent"),
+  start: async (_role, torrent, directory) => {
+    const home = await mkdtemp(join(tmpdir(), "rtorrent-"));
+    const port = await freePort();
+    await mkdir(join(home, "session"));
+    const config = [
+      "system.daemon.set = true",
+      `directory.default.set = "${directory}"`,
+      `session.path.set = "${join(home, "session")}"`,
+      `network.port_range.set = ${port}-${port}`,
+      "network.port_random.set = no",
+      "network.bind_address.set = 127.0.0.1",
+      "dht.mode.set = disable",
+      "protocol.pex.set = no",
+      "trackers.use_udp.set = no",
+      "protocol.encryption.set = allow_incoming,try_outgoing,enable_retry",
+      `schedule2 = load, 1, 0, ((load.start, "${torrent}"))`,
+    ];
+    await writeFile(join(home, "rtorrent.rc"), `${config.join("\n")}\n`);
+    const program = new Program("rtorrent", ["-n", "-o", `import=${join(home, "rtorrent.rc")}`], { HOME: home, TERM: "xterm" });
+    return {
+      port,
+      stop: async () => {
+        await program.stop("SIGKILL");
+        await rm(home, { recursive: true, force: true });
+      },
+    };
+  },
+};
+
+/** Asks again until the answer is yes; an error counts as no. Rejects with the last one when time is up. */
+export async function until(ask: () => Promise<boolean>, timeoutMs: number): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  let last: unknown = new Error(`not within ${timeoutMs} ms`);
+  while (performance.now() < deadline) {
+    try {
+      if (await ask()) return;
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw last;
+}
