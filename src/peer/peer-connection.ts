@@ -69,6 +69,9 @@ export interface PeerOptions {
 
 /** Pieces that a peer may name in allowed fast messages and that we remember. */
 const ALLOWED_FAST_MAX = 64;
+/** Nothing is asked of a peer for so long after it rejected a request, and not for a piece that it rejected so often. */
+const REJECT_PAUSE_MS = 300;
+const REFUSALS_MAX = 32;
 const KEEP_ALIVE_MS = 100_000;
 const PICKS_PER_FILL_MAX = 512;
 /** Requests that one fill writes, shared by all connections: it is used within one call only. */
@@ -95,6 +98,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   readonly #orphans = new ExpectedBlocks();
   /** True if the block under way was given back to the picker before it came. */
   #currentIsOrphan = false;
+
+  /** After a reject, nothing is requested before this; and how often each piece was rejected. */
+  #holdRequestsUntilMs = 0;
+  #refusals: Map<number, number> | undefined;
 
   readonly #transport: PeerTransport;
   readonly #clock: Clock;
@@ -291,7 +298,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     if (!this.amInterested || this.#swarm === undefined) return;
     if (this.peerChoking && (this.#allowedFast === undefined || this.#allowedFast.size === 0)) return;
     const outstanding = this.expected.count;
-    if (!this.pipeline.wantsMore(outstanding)) return;
+    if (!this.pipeline.wantsMore(outstanding) || this.#clock.nowMs < this.#holdRequestsUntilMs) return;
     const missing = Math.min(this.pipeline.target - outstanding, PICKS_PER_FILL_MAX);
     const count = this.#swarm.pick(this, missing, picked);
     if (count === 0) return;
@@ -481,14 +488,24 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   }
 
   onBitfield(bytes: Uint8Array, at: number, length: number): void {
-    this.#announceOnce("bitfield");
-    if (!this.pieces.assign(bytes.subarray(at, at + length))) {
+    const swarm = this.#openSwarm("bitfield");
+    const announced = this.#piecesAnnounced ? new PieceSet(swarm.layout.pieceCount) : this.pieces;
+    if (!announced.assign(bytes.subarray(at, at + length))) {
       throw new PeerError("PEER_MESSAGE_MALFORMED", "bitfield of another torrent", {
-        expected: `${Math.ceil(this.pieces.pieceCount / 8)} bytes with clear spare bits`,
+        expected: `${Math.ceil(announced.pieceCount / 8)} bytes with clear spare bits`,
         received: `${length} bytes`,
       });
     }
-    this.#announced();
+    if (!this.#piecesAnnounced) {
+      this.#piecesAnnounced = true;
+      this.#announced();
+      return;
+    }
+    // BEP 3 has one bitfield, first; aria2 sends more of them in place of many have messages.
+    for (let piece = 0; piece < announced.pieceCount; piece++) {
+      if (announced.has(piece) && this.pieces.add(piece)) swarm.peerAnnounced(this, piece);
+    }
+    this.updateInterest();
   }
 
   onHaveAll(): void {
@@ -527,10 +544,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     this.expected.removeAt(index);
     this.#giveBackAlways(piece, begin);
     this.#allowedFast?.delete(piece);
-    // Refused although it does not choke us: it does not serve that piece, so it is not asked for it again.
-    if (!this.peerChoking && this.pieces.has(piece)) {
-      this.#swarm!.peerWithdrew(this, piece);
-    }
+    if (!this.peerChoking) this.#refused(piece);
   }
 
   onRequest(piece: number, begin: number, length: number): void {
@@ -576,6 +590,16 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   blockUnreadable(piece: number, begin: number, length: number, error: StorageError): void {
     this.#refuse(piece, begin, length);
     this.#swarm?.uploadFailed(this, error);
+  }
+
+  /** The peer rejects although it does not choke us: its queue is full, or it does not serve that piece. */
+  #refused(piece: number): void {
+    this.pipeline.setPeerLimit(Math.max(1, this.expected.count));
+    this.#holdRequestsUntilMs = this.#clock.nowMs + REJECT_PAUSE_MS;
+    this.#refusals ??= new Map();
+    const count = (this.#refusals.get(piece) ?? 0) + 1;
+    this.#refusals.set(piece, count);
+    if (count > REFUSALS_MAX && this.pieces.has(piece)) this.#swarm!.peerWithdrew(this, piece);
   }
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
