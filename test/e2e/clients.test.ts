@@ -4,7 +4,15 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { aria2, type Client, type ClientKind, createWithLibtorrent, libtorrent, rtorrent, transmission, until } from "../support/clients.js";
+import {
+  aria2,
+  type Client,
+  type ClientKind,
+  createWithLibtorrent,
+  libtorrent,
+  transmission,
+  until,
+} from "../support/clients.js";
 import { difference, temporaryFolder, writeFiles } from "../support/data.js";
 import { Program } from "../support/program.js";
 
@@ -21,11 +29,22 @@ interface Shape {
 
 /** Every torrent here is made by libtorrent, not by us. */
 const SHAPES: readonly Shape[] = [
-  { name: "a single file with a short last piece and block", root: "single.bin", files: { "single.bin": 24 * MIB + 12_345 }, pieceLength: 256 * 1024, padding: false },
+  {
+    name: "a single file with a short last piece and block",
+    root: "single.bin",
+    files: { "single.bin": 24 * MIB + 12_345 },
+    pieceLength: 256 * 1024,
+    padding: false,
+  },
   {
     name: "files with padding",
     root: "padded",
-    files: { "padded/a.bin": 5 * MIB + 17, "padded/sub/b.bin": 3 * MIB, "padded/Übergröße ☃.bin": 777_777, "padded/sub/last": 1 },
+    files: {
+      "padded/a.bin": 5 * MIB + 17,
+      "padded/sub/b.bin": 3 * MIB,
+      "padded/Übergröße ☃.bin": 777_777,
+      "padded/sub/last": 1,
+    },
     pieceLength: 65_536,
     padding: true,
   },
@@ -42,14 +61,19 @@ describe("real clients", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
   const torrents = new Map<Shape, string>();
   const clients: Client[] = [];
-  const start = async (kind: ClientKind, role: "seed" | "download", torrent: string, directory: string): Promise<Client> => {
+  const start = async (
+    kind: ClientKind,
+    role: "seed" | "download",
+    torrent: string,
+    directory: string,
+  ): Promise<Client> => {
     const client = await kind.start(role, torrent, directory);
     clients.push(client);
     return client;
   };
 
   before(async () => {
-    for (const kind of [libtorrent, transmission, aria2, rtorrent]) kind.require();
+    for (const kind of [libtorrent, transmission, aria2]) kind.require();
     for (const shape of SHAPES) {
       writeFiles(folder, shape.files);
       const torrent = join(folder, `${shape.root}.torrent`);
@@ -92,10 +116,10 @@ describe("real clients", { timeout: 600_000 }, () => {
   }
 
   for (const mode of ["copy", "mapped", "sendfile"]) {
-    it(`seeds to libtorrent, transmission, aria2 and rtorrent at once, send mode ${mode}`, async () => {
+    it(`seeds to libtorrent, transmission and aria2 at once, send mode ${mode}`, async () => {
       const shape = mode === "copy" ? SHAPES[2]! : SHAPES[0]!;
       const torrent = torrents.get(shape)!;
-      const kinds = [libtorrent, transmission, aria2, rtorrent];
+      const kinds = [libtorrent, transmission, aria2];
       const leechers = await Promise.all(
         kinds.map(async (kind) => {
           const directory = join(folder, `leech-${mode}-${kind.name}`);
@@ -112,7 +136,8 @@ describe("real clients", { timeout: 600_000 }, () => {
         for (const { kind, directory } of leechers) {
           await until(async () => {
             const different = difference(join(folder, shape.root), join(directory, shape.root));
-            if (different !== undefined) throw new Error(`${kind.name}: ${different}; seeder: ${seeder.errors}`);
+            if (different !== undefined)
+              throw new Error(`${kind.name}: ${different}; seeder: ${seeder.errors}`);
             return true;
           }, 90_000);
         }

@@ -1,7 +1,7 @@
 // Real clients on loopback, behind one shape: each serves or downloads one torrent in a folder, accepts connections at a
 // port, finds no peers by itself, and takes plaintext. Our side connects to them.
 
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -34,8 +34,20 @@ export const libtorrent: ClientKind = {
 };
 
 /** A torrent made by libtorrent. `padding`: files aligned with pad files (BEP 47). */
-export async function createWithLibtorrent(path: string, torrent: string, pieceLength: number, padding: boolean): Promise<void> {
-  const program = new Program(PYTHON, [LIBTORRENT_PEER, "create", path, torrent, String(pieceLength), padding ? "1" : "0"]);
+export async function createWithLibtorrent(
+  path: string,
+  torrent: string,
+  pieceLength: number,
+  padding: boolean,
+): Promise<void> {
+  const program = new Program(PYTHON, [
+    LIBTORRENT_PEER,
+    "create",
+    path,
+    torrent,
+    String(pieceLength),
+    padding ? "1" : "0",
+  ]);
   const { status, errors } = await program.result();
   if (status !== 0) throw new Error(`libtorrent made no torrent: ${errors}`);
 }
@@ -102,7 +114,12 @@ export const transmission: ClientKind = {
 };
 
 /** Adds the torrent by RPC, as soon as the daemon answers; a seeder's data is verified before it is of use. */
-async function addToTransmission(rpcPort: number, torrent: string, directory: string, role: ClientRole): Promise<void> {
+async function addToTransmission(
+  rpcPort: number,
+  torrent: string,
+  directory: string,
+  role: ClientRole,
+): Promise<void> {
   const url = `http://127.0.0.1:${rpcPort}/transmission/rpc`;
   let session = "";
   const call = async (method: string, parameters: object): Promise<Record<string, unknown>> => {
@@ -135,38 +152,6 @@ async function addToTransmission(rpcPort: number, torrent: string, directory: st
     return torrents[0]?.percentDone === 1 && torrents[0].status === 6;
   }, 60_000);
 }
-
-export const rtorrent: ClientKind = {
-  name: "rtorrent",
-  require: () => requireProgram("sh", ["-c", "command -v rtorrent"], "rtorrent"),
-  start: async (_role, torrent, directory) => {
-    const home = await mkdtemp(join(tmpdir(), "rtorrent-"));
-    const port = await freePort();
-    await mkdir(join(home, "session"));
-    const config = [
-      "system.daemon.set = true",
-      `directory.default.set = "${directory}"`,
-      `session.path.set = "${join(home, "session")}"`,
-      `network.port_range.set = ${port}-${port}`,
-      "network.port_random.set = no",
-      "network.bind_address.set = 127.0.0.1",
-      "dht.mode.set = disable",
-      "protocol.pex.set = no",
-      "trackers.use_udp.set = no",
-      "protocol.encryption.set = allow_incoming,try_outgoing,enable_retry",
-      `schedule2 = load, 1, 0, ((load.start, "${torrent}"))`,
-    ];
-    await writeFile(join(home, "rtorrent.rc"), `${config.join("\n")}\n`);
-    const program = new Program("rtorrent", ["-n", "-o", `import=${join(home, "rtorrent.rc")}`], { HOME: home, TERM: "xterm" });
-    return {
-      port,
-      stop: async () => {
-        await program.stop("SIGKILL");
-        await rm(home, { recursive: true, force: true });
-      },
-    };
-  },
-};
 
 /** Asks again until the answer is yes; an error counts as no. Rejects with the last one when time is up. */
 export async function until(ask: () => Promise<boolean>, timeoutMs: number): Promise<void> {

@@ -48,7 +48,8 @@ export function difference(expected: string, actual: string): string | undefined
       return `${other} is missing`;
     }
     const wanted = readFileSync(file);
-    if (wanted.length !== bytes.length) return `${other} has ${bytes.length} bytes instead of ${wanted.length}`;
+    if (wanted.length !== bytes.length)
+      return `${other} has ${bytes.length} bytes instead of ${wanted.length}`;
     if (Buffer.compare(wanted, bytes) === 0) continue;
     return `${other} differs from byte ${wanted.findIndex((byte, index) => byte !== bytes[index])} on`;
   }

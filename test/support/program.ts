@@ -14,7 +14,10 @@ export class Program {
   #listeners = new Set<() => void>();
 
   constructor(command: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}) {
-    this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...environment } });
+    this.child = spawn(command, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...environment },
+    });
     this.child.stdout!.on("data", (chunk: Buffer) => {
       this.output += chunk.toString();
       for (const listener of this.#listeners) listener();

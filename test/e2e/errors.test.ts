@@ -1,0 +1,107 @@
+// What goes wrong is said in one line, with the documented exit status.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { createTorrentFile } from "../../src/index.js";
+import { bytesOf, temporaryFolder } from "../support/data.js";
+import { freePort, Program } from "../support/program.js";
+
+describe("errors of the command line", { timeout: 120_000 }, () => {
+  const folder = temporaryFolder(after);
+  const torrent = join(folder, "data.torrent");
+
+  before(async () => {
+    writeFileSync(join(folder, "data.bin"), bytesOf(3, 8_000_000));
+    writeFileSync(torrent, await createTorrentFile(join(folder, "data.bin")));
+  });
+
+  const fails = async (status: number, pattern: RegExp, ...args: string[]): Promise<void> => {
+    const result = await Program.cli(...args).result();
+    assert.equal(result.status, status, result.errors);
+    assert.match(result.errors, pattern);
+    if (status === 1) assert.equal(result.errors.trim().split("\n").length, 1, `one line: ${result.errors}`);
+  };
+
+  it("a peer that is not there", async () => {
+    const peer = `127.0.0.1:${await freePort()}`;
+    await fails(
+      1,
+      /cannot connect to .*ECONNREFUSED|not complete after/,
+      "download",
+      torrent,
+      "-o",
+      join(folder, "a"),
+      "--peer",
+      peer,
+      "--timeout",
+      "3",
+    );
+  });
+
+  it("a torrent that is none, and one that is not there", async () => {
+    writeFileSync(join(folder, "none.torrent"), "d8:announce3:abce");
+    await fails(1, /not a torrent file/, "info", join(folder, "none.torrent"));
+    await fails(1, /no such file/, "info", join(folder, "missing.torrent"));
+  });
+
+  it("a folder where nothing can be written", async () => {
+    await fails(
+      1,
+      /cannot make the folder \/proc\/scatterwire/,
+      "download",
+      torrent,
+      "-o",
+      "/proc/scatterwire",
+      "--peer",
+      "127.0.0.1:1",
+    );
+  });
+
+  it("a disk that is too small, before the first byte", async (test) => {
+    const disk = join(folder, "disk");
+    mkdirSync(disk);
+    const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]);
+    if (mounted.status !== 0) return test.skip("a file system can be mounted by root only");
+    try {
+      await fails(
+        1,
+        /not enough space in .*: 8.0 MB are needed and 1.0 MB are free/,
+        "download",
+        torrent,
+        "-o",
+        disk,
+        "--peer",
+        "127.0.0.1:1",
+      );
+    } finally {
+      spawnSync("umount", [disk]);
+    }
+  });
+
+  it("wrong usage", async () => {
+    await fails(2, /unknown option/, "download", torrent, "--bogus");
+    await fails(2, /nobody to download from/, "download", torrent, "-o", join(folder, "b"));
+    await fails(
+      2,
+      /--receive-mode is one of/,
+      "download",
+      torrent,
+      "-o",
+      join(folder, "b"),
+      "--peer",
+      "127.0.0.1:1",
+      "--receive-mode",
+      "fast",
+    );
+    await fails(2, /takes HOST:PORT/, "download", torrent, "-o", join(folder, "b"), "--peer", "nowhere");
+  });
+
+  it("data that does not fit its torrent", async () => {
+    writeFileSync(join(folder, "data.bin"), bytesOf(4, 8_000_000));
+    await fails(1, /pieces are wrong or missing/, "check", torrent, folder);
+    await fails(1, /only complete data is seeded/, "seed", torrent, folder, "--listen", "127.0.0.1:0");
+  });
+});
