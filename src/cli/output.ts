@@ -27,7 +27,12 @@ export function printJson(value: unknown): void {
 }
 
 export function printLine(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${printable(text)}\n`);
+}
+
+/** Names from a torrent file may hold characters that steer a terminal: those are shown as a mark. */
+function printable(text: string): string {
+  return text.replace(/[^\P{Cc}\n]/gu, "\ufffd");
 }
 
 /** Whoever read our output has gone (`scatterwire info x | head`): that is no failure, and nothing is left to say. */
@@ -40,7 +45,7 @@ export function endQuietlyOnClosedPipe(): void {
 
 /** Text for a person who may be watching, apart from the result. */
 export function note(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${printable(text)}\n`);
 }
 
 /** Says in one line why it failed, and returns the exit status. DEBUG=scatterwire shows the stack. */

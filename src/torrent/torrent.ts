@@ -354,7 +354,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
       if (slot !== NO_SLOT) pool.release(slot);
       return;
     }
-    if (others) this.#cancelElsewhere(peer, piece, block);
+    if (others) this.#cancelEverywhere(piece, block);
     const record = this.#records.get(peer)!;
     this.#attribution.blockReceived(record, piece, block, this.layout.blocksInPiece(piece as PieceIndex));
     if (this.#options.onBlock !== undefined && slot !== NO_SLOT) {
@@ -509,8 +509,9 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     });
   }
 
-  #cancelElsewhere(from: PeerConnection, piece: number, block: number): void {
-    for (const peer of this.#peers) if (peer !== from) peer.cancelRequest(piece, block * BLOCK_SIZE);
+  /** The block is here: whoever was asked for it needs not send it, the sender included if it was asked again meanwhile. */
+  #cancelEverywhere(piece: number, block: number): void {
+    for (const peer of this.#peers) peer.cancelRequest(piece, block * BLOCK_SIZE);
   }
 
   #lend(slot: SlotIndex, piece: number, block: number): void {
