@@ -16,7 +16,7 @@ describe("the README's embedding example", { timeout: 120_000 }, () => {
   it("compiles, and downloads a torrent", async () => {
     const folder = temporaryFolder(after);
     const readme = readFileSync(join(ROOT, "README.md"), "utf8");
-    const example = /## Embedding\n[^]*?```ts\n([^]*?)```/.exec(readme)?.[1];
+    const example = /## Embedding\n[\s\S]*?```ts\n([\s\S]*?)```/.exec(readme)?.[1];
     assert.ok(example !== undefined, "the README has a ts block under Embedding");
     assert.ok(example.split("\n").length <= 31, "it has 30 lines at most");
 
