@@ -273,8 +273,10 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
       return;
     }
     const count = Math.min(assembly.heldUntil(first) - first, HASH_BLOCKS_MAX);
-    const isEnd = first + count === assembly.blockCount;
-    if (count < HASH_BLOCKS_MIN && !isEnd && !this.#underPressure) return;
+    const end = first + count;
+    // A short stretch waits for more, but only if more will come to lengthen it: the block behind it is still to arrive.
+    const mayGrow = end < assembly.blockCount && (assembly.flags[end]! & ARRIVED) === 0;
+    if (count < HASH_BLOCKS_MIN && mayGrow && !this.#underPressure) return;
     this.#hash(assembly, count, false);
   }
 
