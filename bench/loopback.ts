@@ -1,16 +1,13 @@
 // The loopback benchmark: one process seeds a torrent of random bytes, another downloads it, once per receive mode and run.
 // Modes are interleaved with each other and with the limit, so that each ratio is of figures measured side by side.
 
-import { createCipheriv, randomBytes } from "node:crypto";
-import { createWriteStream, existsSync, rmSync } from "node:fs";
-import { mkdtemp, statfs, writeFile } from "node:fs/promises";
-import { cpus, freemem, platform, release, tmpdir, totalmem } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
-import { createTorrentFile, type ReceiveModeName, type StorageKind, UsageError } from "../src/index.js";
-import { runCli, runJson, startSeeder, stopAll } from "./processes.js";
-import { median, medianRatio, spread } from "./statistics.js";
+import { type ReceiveModeName, type StorageKind, UsageError } from "../src/index.js";
+import { runCli, runJson, startSeeder } from "./processes.js";
+import { compare, median, medianRatio, spread } from "./statistics.js";
+import { describeMachine, folderFor, type Machine, makeData, makeTorrent, withFolder } from "./workplace.js";
 
 export interface LoopbackOptions {
   /** Bytes of the torrent. */
@@ -65,7 +62,7 @@ export interface ModeResult extends Measured {
 
 export interface LoopbackResult {
   readonly benchmark: "loopback";
-  readonly machine: ReturnType<typeof describeMachine>;
+  readonly machine: Machine;
   readonly options: { size: number; peers: number; storage: StorageKind; verify: boolean; runs: number };
   readonly dataDirectory: string;
   readonly limit: Measured;
@@ -74,30 +71,19 @@ export interface LoopbackResult {
 }
 
 const LIMIT = fileURLToPath(new URL("./limit.js", import.meta.url));
-/** Where files lie in memory, on Linux: the disk shall not be what is measured. */
-const MEMORY_FOLDER = "/dev/shm";
 
 export async function benchLoopback(options: LoopbackOptions): Promise<LoopbackResult> {
-  const folder = await mkdtemp(join(await dataParent(options), "scatterwire-bench-"));
-  const cleanUp = (): void => {
-    stopAll();
-    rmSync(folder, { recursive: true, force: true });
-  };
-  process.once("exit", cleanUp);
-  options.signal?.addEventListener("abort", stopAll);
-  try {
-    return await measure(options, folder);
-  } catch (error) {
-    if (options.signal?.aborted === true) throw new UsageError("ABORTED", "the benchmark was stopped");
-    throw error;
-  } finally {
-    process.off("exit", cleanUp);
-    options.signal?.removeEventListener("abort", stopAll);
-    cleanUp();
-  }
+  // What is measured is receiving, unless the disk is asked for.
+  const stored = options.storage === "null" || options.storage === "memory" ? 0 : options.size;
+  const parent = await folderFor(options.size + stored, options.storage === "direct" ? "disk" : "memory");
+  return withFolder(parent, options.signal, (folder) => measure(options, folder, parent));
 }
 
-async function measure(options: LoopbackOptions, folder: string): Promise<LoopbackResult> {
+async function measure(
+  options: LoopbackOptions,
+  folder: string,
+  dataDirectory: string,
+): Promise<LoopbackResult> {
   const trials = options.runs * (options.modes.length + 1);
   let done = 0;
   const step = (what: string): void => {
@@ -105,7 +91,7 @@ async function measure(options: LoopbackOptions, folder: string): Promise<Loopba
     options.onProgress?.(done, trials, what);
   };
   step(`making ${options.size} random bytes`);
-  const torrent = await makeTorrent(folder, options.size);
+  const torrent = await makeTorrent(await makeData(folder, options.size));
   const seeders = await Promise.all(
     Array.from({ length: options.peers }, () => startSeeder(torrent, folder)),
   );
@@ -134,7 +120,7 @@ async function measure(options: LoopbackOptions, folder: string): Promise<Loopba
     benchmark: "loopback",
     machine: describeMachine(),
     options: { size, peers, storage, verify, runs },
-    dataDirectory: folder.startsWith(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir(),
+    dataDirectory,
     limit: { median: medians(limitRuns), runs: limitRuns },
     modes,
     verdict: verdictOf(modes),
@@ -191,71 +177,34 @@ function summarize(runs: readonly Figures[], limits: readonly Figures[]): ModeRe
 }
 
 /** Which mode is cheapest here, in plain words, and whether the difference is more than noise. */
-function verdictOf(modes: Partial<Record<ReceiveModeName, ModeResult>>): string {
+export function verdictOf(modes: Partial<Record<ReceiveModeName, ModeResult>>): string {
   const ranked = (Object.entries(modes) as [ReceiveModeName, ModeResult][]).sort(
     (a, b) => a[1].ratioToLimit.cpuSecondsPerGB - b[1].ratioToLimit.cpuSecondsPerGB,
   );
   const [best, second] = ranked;
-  if (best === undefined) return "nothing was measured";
+  if (best === undefined) return "Nothing was measured.";
   const cost = `${best[1].median.cpuSecondsPerGB.toFixed(3)} CPU s/GB, ${best[1].ratioToLimit.cpuSecondsPerGB.toFixed(2)} × the limit`;
   if (second === undefined) return `${best[0]} costs ${cost} on this machine.`;
-  const gain = 1 - best[1].ratioToLimit.cpuSecondsPerGB / second[1].ratioToLimit.cpuSecondsPerGB;
-  const noise = Math.max(best[1].cpuSpread, second[1].cpuSpread);
-  const much = `${(100 * gain).toFixed(0)} % less than ${second[0]}`;
-  const sure =
-    gain > noise ? "" : `, which is within the noise of these runs (± ${(100 * noise).toFixed(0)} %)`;
-  const worst = ranked.at(-1)!;
-  const most = `${(100 * (worst[1].ratioToLimit.cpuSecondsPerGB / best[1].ratioToLimit.cpuSecondsPerGB - 1)).toFixed(0)} %`;
-  return `Cheapest on this machine: ${best[0]} (${cost}), ${much}${sure}. The dearest, ${worst[0]}, costs ${most} more.`;
+  const { ratio: toSecond, sure, why } = compareCpu(second[1], best[1]);
+  const lead = `Cheapest on this machine: ${best[0]} (${cost})`;
+  const next = sure
+    ? `; ${second[0]}, the next, costs ${percentMore(toSecond)} more`
+    : `; ${second[0]} is level with it: ${why}`;
+  const last = ranked.at(-1)!;
+  if (last === second) return `${lead}${next}.`;
+  const toLast = compareCpu(last[1], best[1]);
+  const range = `(${toLast.low.toFixed(2)} to ${toLast.high.toFixed(2)} ×)`;
+  const dearest = toLast.sure
+    ? ` The dearest, ${last[0]}, costs ${percentMore(toLast.ratio)} more ${range}.`
+    : " No difference between the modes is beyond doubt.";
+  return `${lead}${next}.${dearest}`;
 }
 
-export function describeMachine(): {
-  cpu: string;
-  cores: number;
-  memoryBytes: number;
-  system: string;
-  node: string;
-} {
-  const processors = cpus();
-  return {
-    cpu: processors[0]?.model.trim() ?? "unknown",
-    cores: processors.length,
-    memoryBytes: totalmem(),
-    system: `${platform()} ${release()}`,
-    node: process.version,
-  };
+function compareCpu(mode: ModeResult, base: ModeResult): ReturnType<typeof compare> {
+  const cpu = (measured: ModeResult): number[] => measured.runs.map((run) => run.cpuSecondsPerGB);
+  return compare(cpu(mode), cpu(base));
 }
 
-/** A memory file system where there is one with room, else the folder for temporary files. */
-async function dataParent(options: LoopbackOptions): Promise<string> {
-  const needed = (options.storage === "null" ? 1 : 2.2) * options.size + 64e6;
-  const writesToDisk = options.storage === "direct";
-  if (!writesToDisk && existsSync(MEMORY_FOLDER) && freemem() > 2 * needed) {
-    const status = await statfs(MEMORY_FOLDER);
-    if (status.bavail * status.bsize > needed) return MEMORY_FOLDER;
-  }
-  const status = await statfs(tmpdir());
-  if (status.bavail * status.bsize < needed) {
-    throw new UsageError(
-      "USAGE_STATE",
-      `the benchmark needs ${Math.ceil(needed / 1e6)} MB in ${tmpdir()}: choose a smaller --size`,
-    );
-  }
-  return tmpdir();
-}
-
-/** Random bytes as fast as the processor makes them: a stream cipher over zeros. */
-async function makeTorrent(folder: string, size: number): Promise<string> {
-  const data = join(folder, "data.bin");
-  const cipher = createCipheriv("aes-128-ctr", randomBytes(16), randomBytes(16));
-  const zeros = Buffer.alloc(1024 * 1024);
-  async function* chunks(): AsyncGenerator<Buffer> {
-    for (let left = size; left > 0; left -= zeros.length) {
-      yield cipher.update(left < zeros.length ? zeros.subarray(0, left) : zeros);
-    }
-  }
-  await pipeline(chunks(), createWriteStream(data));
-  const torrent = join(folder, "data.torrent");
-  await writeFile(torrent, await createTorrentFile(data));
-  return torrent;
+function percentMore(ratio: number): string {
+  return `${(100 * (ratio - 1)).toFixed(0)} %`;
 }
