@@ -20,7 +20,6 @@ const OUTGOING_AT = RECEIVE_BUFFER_BYTES;
 class LimitLeecher {
   readonly #engine: NativeEngine;
   readonly #fd: number;
-  readonly #wouldBlock: number;
   readonly #pieceLength: number;
   readonly #totalLength: number;
   readonly #finish: (calls: number, bytes: number) => void;
@@ -33,13 +32,11 @@ class LimitLeecher {
   constructor(
     engine: NativeEngine,
     fd: number,
-    wouldBlock: number,
     shape: { pieceLength: number; totalLength: number },
     finish: (calls: number, bytes: number) => void,
   ) {
     this.#engine = engine;
     this.#fd = fd;
-    this.#wouldBlock = wouldBlock;
     this.#pieceLength = shape.pieceLength;
     this.#totalLength = shape.totalLength;
     this.#finish = finish;
@@ -58,8 +55,7 @@ class LimitLeecher {
       plan[1] = RECEIVE_BUFFER_BYTES;
       const received = this.#engine.readv(this.#fd, 0, 1);
       this.#calls++;
-      if (received === this.#wouldBlock) return;
-      if (received <= 0) throw new Error(`the seeder ended the stream: ${describeEnd(received)}`);
+      if (received <= 0) return;
       if (!this.#started) {
         this.#watchForUnchoke(received);
         return;
