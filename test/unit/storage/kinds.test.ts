@@ -1,7 +1,15 @@
 // The kinds of storage on disk, by themselves: many files, edges, alignment, and paths that lead out.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { StorageError } from "../../../src/errors.js";
@@ -34,7 +42,9 @@ class Bench {
   async open(kind: StorageKind, layout: Layout, directory: string, readOnly = false): Promise<Storage> {
     const { reactor, memory } = this;
     const onWarning = (text: string): void => void this.warnings.push(text);
-    return (await openStorage({ kind, layout, directory, reactor, memory, preallocate: false, readOnly, onWarning })).storage;
+    return (
+      await openStorage({ kind, layout, directory, reactor, memory, preallocate: false, readOnly, onWarning })
+    ).storage;
   }
 
   /** Memory for `length` bytes in slots, as blocks. */
@@ -45,7 +55,9 @@ class Bench {
       assert.notEqual(slot, -1);
       return this.memory.pool.addressOf(slot as never);
     });
-    const lengths = Float64Array.from({ length: count }, (_, index) => Math.min(BLOCK_SIZE, length - index * BLOCK_SIZE));
+    const lengths = Float64Array.from({ length: count }, (_, index) =>
+      Math.min(BLOCK_SIZE, length - index * BLOCK_SIZE),
+    );
     return { addresses, lengths, count };
   }
 
@@ -129,7 +141,8 @@ describe("storage on disk", { timeout: 60_000 }, () => {
     const bench = new Bench();
     const storage = await bench.open("direct", layout, folder);
     const data = bytesOf(2, layout.totalLength);
-    for (let at = 0; at < data.length; at += 65_536) await bench.write(storage, at, data.subarray(at, at + 65_536));
+    for (let at = 0; at < data.length; at += 65_536)
+      await bench.write(storage, at, data.subarray(at, at + 65_536));
     if (storage.kind === "direct") {
       // a: 33 whole pages of 33.2; b begins in the middle of a page of the torrent, so none of it can be aligned.
       assert.equal(storage.counters.directBytes, 131_072 + 4096);
@@ -155,16 +168,22 @@ describe("storage on disk", { timeout: 60_000 }, () => {
 
   it("keeps few files open, however many there are", async () => {
     const folder = temporaryFolder(after);
-    const layout = layoutOf(Array.from({ length: 400 }, (_, index) => ({ path: ["many", `${index}`], length: 1000 })));
+    const layout = layoutOf(
+      Array.from({ length: 400 }, (_, index) => ({ path: ["many", `${index}`], length: 1000 })),
+    );
     const bench = new Bench();
     const storage = await bench.open("file", layout, folder);
     const data = bytesOf(3, layout.totalLength);
-    for (let at = 0; at < data.length; at += 65_536) await bench.write(storage, at, data.subarray(at, at + 65_536));
+    for (let at = 0; at < data.length; at += 65_536)
+      await bench.write(storage, at, data.subarray(at, at + 65_536));
     const open = readdirSync("/proc/self/fd").length;
     assert.ok(open < 300, `${open} descriptors are open`);
     await bench.close(storage);
     for (const file of layout.files) {
-      assert.deepEqual(readFileSync(join(folder, ...file.path)), data.subarray(file.offset, file.offset + 1000));
+      assert.deepEqual(
+        readFileSync(join(folder, ...file.path)),
+        data.subarray(file.offset, file.offset + 1000),
+      );
     }
   });
 
@@ -180,7 +199,10 @@ describe("storage on disk", { timeout: 60_000 }, () => {
     writeFileSync(join(outside, "target"), "mine");
     mkdirSync(join(folder, "u"));
     symlinkSync(join(outside, "target"), join(folder, "u", "a"));
-    await assert.rejects(bench.open("file", layoutOf([{ path: ["u", "a"], length: 10 }]), folder), StorageError);
+    await assert.rejects(
+      bench.open("file", layoutOf([{ path: ["u", "a"], length: 10 }]), folder),
+      StorageError,
+    );
     assert.equal(readFileSync(join(outside, "target"), "utf8"), "mine");
     await bench.reactor.idle();
     bench.reactor.close();
