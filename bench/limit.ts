@@ -3,9 +3,10 @@
 //
 // Run as a process of its own: node limit.js HOST PORT TORRENT. Prints one JSON object.
 
+import { describeErrno } from "../src/errors.js";
 import { readMetainfo } from "../src/index.js";
 import { BLOCK_SIZE, PIECE_HEADER_BYTES, RECEIVE_BUFFER_BYTES } from "../src/limits.js";
-import { loadBinding, type NativeEngine, READABLE } from "../src/native/binding.js";
+import { loadBinding, type NativeEngine, READABLE, WRITABLE } from "../src/native/binding.js";
 import { encodeEmpty, encodeRequest } from "../src/wire/encode.js";
 import { encodeHandshake, makePeerId } from "../src/wire/handshake.js";
 import { MessageId } from "../src/wire/messages.js";
@@ -20,6 +21,7 @@ const OUTGOING_AT = RECEIVE_BUFFER_BYTES;
 class LimitLeecher {
   readonly #engine: NativeEngine;
   readonly #fd: number;
+  readonly #wouldBlock: number;
   readonly #pieceLength: number;
   readonly #totalLength: number;
   readonly #finish: (calls: number, bytes: number) => void;
@@ -32,11 +34,13 @@ class LimitLeecher {
   constructor(
     engine: NativeEngine,
     fd: number,
+    wouldBlock: number,
     shape: { pieceLength: number; totalLength: number },
     finish: (calls: number, bytes: number) => void,
   ) {
     this.#engine = engine;
     this.#fd = fd;
+    this.#wouldBlock = wouldBlock;
     this.#pieceLength = shape.pieceLength;
     this.#totalLength = shape.totalLength;
     this.#finish = finish;
@@ -55,7 +59,11 @@ class LimitLeecher {
       plan[1] = RECEIVE_BUFFER_BYTES;
       const received = this.#engine.readv(this.#fd, 0, 1);
       this.#calls++;
-      if (received <= 0) return;
+      if (received === this.#wouldBlock) return;
+      if (received <= 0)
+        throw new Error(
+          `the seeder ended the stream: ${received === 0 ? "closed" : describeErrno(received)}`,
+        );
       if (!this.#started) {
         this.#watchForUnchoke(received);
         return;
@@ -109,7 +117,8 @@ class LimitLeecher {
 async function main(): Promise<void> {
   const [host, port, torrent] = process.argv.slice(2) as [string, string, string];
   const metainfo = await readMetainfo(torrent);
-  const engine = loadBinding().createEngine({
+  const binding = loadBinding();
+  const engine = binding.createEngine({
     slabBytes: RECEIVE_BUFFER_BYTES + 64 * 1024,
     planEntries: 16,
     readyEntries: 16,
@@ -117,9 +126,13 @@ async function main(): Promise<void> {
     jobWords: 16,
   });
   const fd = engine.connect(host, Number(port));
+  const refuse = (errno: number): void => {
+    if (errno < 0) throw new Error(`cannot connect to ${host}:${port}: ${describeErrno(errno)}`);
+  };
+  refuse(fd);
   const startedMs = performance.now();
   const cpu = process.cpuUsage();
-  const leecher = new LimitLeecher(engine, fd, metainfo, (calls, bytes) => {
+  const leecher = new LimitLeecher(engine, fd, binding.EAGAIN, metainfo, (calls, bytes) => {
     const seconds = (performance.now() - startedMs) / 1000;
     const { user, system } = process.cpuUsage(cpu);
     const cpuSeconds = (user + system) / 1e6;
@@ -142,6 +155,7 @@ async function main(): Promise<void> {
     if (connected) leecher.receive();
     else {
       connected = true;
+      refuse(engine.socketError(fd));
       const hello = encodeHandshake(engine.slab, OUTGOING_AT, {
         infoHash: metainfo.infoHash,
         peerId: makePeerId(),
@@ -149,11 +163,11 @@ async function main(): Promise<void> {
       const length = hello + encodeEmpty(engine.slab, OUTGOING_AT + hello, MessageId.interested);
       engine.plan[0] = OUTGOING_AT;
       engine.plan[1] = length;
-      engine.writev(fd, 0, 1, false);
+      refuse(engine.writev(fd, 0, 1, false));
       engine.watch(fd, READABLE);
     }
   });
-  engine.watch(fd, 2);
+  engine.watch(fd, WRITABLE);
 }
 
 await main();

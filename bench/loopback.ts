@@ -91,7 +91,9 @@ async function measure(
     options.onProgress?.(done, trials, what);
   };
   step(`making ${options.size} random bytes`);
-  const torrent = await makeTorrent(await makeData(folder, options.size));
+  const torrent = await makeTorrent(await makeData(folder, options.size, options.signal), {
+    signal: options.signal,
+  });
   const seeders = await Promise.all(
     Array.from({ length: options.peers }, () => startSeeder(torrent, folder)),
   );

@@ -90,7 +90,7 @@ export async function withFolder<Result>(
 }
 
 /** Writes data.bin of so many random bytes, as fast as the processor makes them: a stream cipher over zeros. */
-export async function makeData(folder: string, size: number): Promise<string> {
+export async function makeData(folder: string, size: number, signal?: AbortSignal): Promise<string> {
   const data = join(folder, "data.bin");
   const cipher = createCipheriv("aes-128-ctr", randomBytes(16), randomBytes(16));
   const zeros = Buffer.alloc(1024 * 1024);
@@ -99,13 +99,21 @@ export async function makeData(folder: string, size: number): Promise<string> {
       yield cipher.update(left < zeros.length ? zeros.subarray(0, left) : zeros);
     }
   }
-  await pipeline(chunks(), createWriteStream(data));
+  await pipeline(chunks(), createWriteStream(data), signal === undefined ? {} : { signal });
   return data;
 }
 
 /** Makes a torrent file of `data`, beside it, and returns its path. */
-export async function makeTorrent(data: string, pieceLength?: number): Promise<string> {
+export async function makeTorrent(
+  data: string,
+  options: { pieceLength?: number; signal?: AbortSignal | undefined } = {},
+): Promise<string> {
+  const { pieceLength, signal } = options;
+  const bytes = await createTorrentFile(data, {
+    ...(pieceLength === undefined ? {} : { pieceLength }),
+    ...(signal === undefined ? {} : { signal }),
+  });
   const torrent = join(dirname(data), `data${pieceLength ?? ""}.torrent`);
-  await writeFile(torrent, await createTorrentFile(data, pieceLength === undefined ? {} : { pieceLength }));
+  await writeFile(torrent, bytes);
   return torrent;
 }

@@ -16,14 +16,16 @@ import {
 } from "./output.js";
 
 interface LoopbackFlags {
-  size: number;
+  size?: number;
   peers: number;
-  modes: ReceiveModeName[];
+  modes?: ReceiveModeName[];
   storage: StorageKind;
   verify: boolean;
   runs: number;
   json?: boolean;
 }
+
+const SIZE_DEFAULT = 1024 ** 3;
 
 export function benchCommand(): Command {
   return new Command("bench").description("measure on this machine").addCommand(loopbackCommand());
@@ -32,18 +34,12 @@ export function benchCommand(): Command {
 function loopbackCommand(): Command {
   return new Command("loopback")
     .description("download a torrent of random bytes from a second process, once per receive mode and run")
-    .option(
-      "--size <bytes>",
-      "size of the torrent; K, M and G are understood (default: 1G)",
-      parseSize,
-      1024 ** 3,
-    )
+    .option("--size <bytes>", "size of the torrent; K, M and G are understood (default: 1G)", parseSize)
     .option("--peers <n>", "seeding processes", wholeNumber("--peers", 1, 64), 1)
     .option(
       "--modes <list>",
       `receive modes, separated by commas (default: ${RECEIVE_MODES.join(",")})`,
       parseModes,
-      [...RECEIVE_MODES],
     )
     .option(
       "--storage <kind>",
@@ -69,7 +65,12 @@ Examples:
 
 async function runLoopback(flags: LoopbackFlags): Promise<void> {
   const result = await benchLoopback({
-    ...flags,
+    size: flags.size ?? SIZE_DEFAULT,
+    peers: flags.peers,
+    modes: flags.modes ?? RECEIVE_MODES,
+    storage: flags.storage,
+    verify: flags.verify,
+    runs: flags.runs,
     signal: interruptSignal(),
     onProgress: (done, total, what) => {
       if (process.stderr.isTTY && flags.json !== true)
@@ -90,5 +91,5 @@ function parseSize(text: string): number {
 }
 
 function parseModes(text: string): ReceiveModeName[] {
-  return text.split(",").map(oneOf("--modes", RECEIVE_MODES));
+  return [...new Set(text.split(",").map(oneOf("--modes", RECEIVE_MODES)))];
 }

@@ -3,12 +3,20 @@
 import { writeFile } from "node:fs/promises";
 import { Command } from "commander";
 import { createTorrentFile, describeMetainfo, parseMetainfo } from "../index.js";
-import { formatBytes, interruptSignal, Progress, printJson, printLine, wholeNumber } from "./output.js";
+import {
+  collect,
+  formatBytes,
+  interruptSignal,
+  Progress,
+  printJson,
+  printLine,
+  wholeNumber,
+} from "./output.js";
 
 interface Options {
   output: string;
   pieceLength?: number;
-  announce: string[];
+  announce?: string[];
   private?: boolean;
   comment?: string;
   json?: boolean;
@@ -24,12 +32,7 @@ export function createCommand(): Command {
       "bytes per piece, from 16384 up (default: chosen for the size)",
       wholeNumber("--piece-length", 16_384, 536_870_912),
     )
-    .option(
-      "--announce <url>",
-      "tracker address; may be given several times",
-      (url: string, all: string[]) => [...all, url],
-      [],
-    )
+    .option("--announce <url>", "tracker address; may be given several times", collect)
     .option("--private", "peers come from the trackers only (BEP 27)")
     .option("--comment <text>", "a comment in the torrent file")
     .option("--json", "print one JSON object")
@@ -40,7 +43,7 @@ export function createCommand(): Command {
 async function run(path: string, options: Options): Promise<void> {
   let progress: Progress | undefined;
   const bytes = await createTorrentFile(path, {
-    announce: options.announce,
+    ...(options.announce === undefined ? {} : { announce: options.announce }),
     ...(options.pieceLength === undefined ? {} : { pieceLength: options.pieceLength }),
     ...(options.private === true ? { private: true } : {}),
     ...(options.comment === undefined ? {} : { comment: options.comment }),

@@ -13,6 +13,7 @@ import {
   UsageError,
 } from "../index.js";
 import {
+  collect,
   EXIT_FAILED,
   EXIT_INTERRUPTED,
   EXIT_USAGE,
@@ -30,7 +31,7 @@ import {
 
 interface Options {
   output?: string;
-  peer: string[];
+  peer?: string[];
   listen?: string;
   receiveMode?: ReceiveModeName;
   storage: StorageKind;
@@ -49,12 +50,7 @@ export function downloadCommand(): Command {
     .description("fetch a torrent from peers; an interrupted download goes on where it was")
     .argument("<torrent>", "the torrent file")
     .option("-o, --output <dir>", "the folder to download to (not needed for storage memory and null)")
-    .option(
-      "--peer <host:port>",
-      "a peer to connect to; may be given several times",
-      (peer: string, all: string[]) => [...all, peer],
-      [],
-    )
+    .option("--peer <host:port>", "a peer to connect to; may be given several times", collect)
     .option("--listen <host:port>", "accept connections there; port 0 picks one")
     .option(
       "--receive-mode <mode>",
@@ -77,7 +73,7 @@ export function downloadCommand(): Command {
     .option("--seed", "go on seeding when the download is complete, until Ctrl-C")
     .option(
       "--timeout <seconds>",
-      "fail if the download is not complete after so long",
+      "fail with status 1 if the download is not complete so long after it began (a check of old data is not counted)",
       wholeNumber("--timeout", 1, 31_536_000),
     )
     .option("--json", "print JSON lines, the last with what the download cost")
@@ -98,14 +94,14 @@ async function run(torrentFile: string, options: Options): Promise<void> {
   if (needsFolder && options.output === undefined) {
     throw new ExitError(EXIT_USAGE, `storage "${options.storage}" needs a folder: give -o DIR`);
   }
-  if (options.peer.length === 0 && options.listen === undefined) {
+  if (options.peer === undefined && options.listen === undefined) {
     throw new ExitError(
       EXIT_USAGE,
       "nobody to download from: give --peer HOST:PORT, or --listen HOST:PORT to wait for peers",
     );
   }
   const metainfo = await readMetainfo(torrentFile);
-  const peers = await Promise.all(options.peer.map((peer) => parseAddress(peer, "--peer")));
+  const peers = await Promise.all((options.peer ?? []).map((peer) => parseAddress(peer, "--peer")));
   const listen = options.listen === undefined ? undefined : await parseAddress(options.listen, "--listen");
   await using session = new Session({
     ...(listen === undefined ? {} : { listen }),

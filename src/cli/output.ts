@@ -54,7 +54,8 @@ export function reportFailure(error: unknown): number {
     if (error.message !== "") note(`scatterwire: ${error.message}`);
     return error.status;
   }
-  if (process.env["DEBUG"]?.includes("scatterwire") === true) console.error(error);
+  const debugging = process.env["DEBUG"]?.includes("scatterwire") === true;
+  if (debugging) console.error(error);
   if (error instanceof ScatterwireError) {
     note(`scatterwire: ${error.message.replaceAll("\n", " ")}`);
     if (error.code === "ABORTED") return EXIT_INTERRUPTED;
@@ -64,8 +65,8 @@ export function reportFailure(error: unknown): number {
     note(`scatterwire: ${error.message}`);
     return EXIT_FAILED;
   }
-  // Anything else is a bug: its stack is what helps.
-  console.error(error);
+  const message = error instanceof Error ? error.message : String(error);
+  note(`scatterwire: ${message.replaceAll("\n", " ")}${debugging ? "" : " (DEBUG=scatterwire shows where)"}`);
   return EXIT_FAILED;
 }
 
@@ -132,7 +133,9 @@ export async function parseAddress(text: string, option: string): Promise<PeerAd
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
-  if (host === undefined || port > 65_535) {
+  // Port 0 picks one, which makes sense for listening only.
+  const portMin = option === "--listen" ? 0 : 1;
+  if (host === undefined || port < portMin || port > 65_535) {
     throw new ExitError(
       EXIT_USAGE,
       `${option} takes HOST:PORT, such as 127.0.0.1:6881 or [::1]:6881, not "${text}"`,
@@ -144,6 +147,11 @@ export async function parseAddress(text: string, option: string): Promise<PeerAd
   } catch {
     throw new ExitError(EXIT_FAILED, `${option} ${text}: the name ${host} cannot be found`);
   }
+}
+
+/** For commander: an option that may be given several times. */
+export function collect(value: string, all: readonly string[] = []): string[] {
+  return [...all, value];
 }
 
 /** For commander: a whole number from `min` to `max`. */

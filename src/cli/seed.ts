@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import { readMetainfo, SEND_MODES, type SendModeName, Session } from "../index.js";
 import {
+  collect,
   EXIT_FAILED,
   EXIT_INTERRUPTED,
   ExitError,
@@ -19,7 +20,7 @@ import {
 interface Options {
   listen: string;
   sendMode?: SendModeName;
-  peer: string[];
+  peer?: string[];
   check: boolean;
   json?: boolean;
 }
@@ -35,12 +36,7 @@ export function seedCommand(): Command {
       `where blocks are sent from: ${SEND_MODES.join(", ")} (default: copy)`,
       oneOf("--send-mode", SEND_MODES),
     )
-    .option(
-      "--peer <host:port>",
-      "a peer to connect to; may be given several times",
-      (peer: string, all: string[]) => [...all, peer],
-      [],
-    )
+    .option("--peer <host:port>", "a peer to connect to; may be given several times", collect)
     .option("--no-check", "trust that the data is complete, and do not hash it first")
     .option("--json", "print JSON lines, the last with totals")
     .addHelpText(
@@ -54,7 +50,7 @@ async function run(torrent: string, directory: string, options: Options): Promis
   const signal = interruptSignal();
   const metainfo = await readMetainfo(torrent);
   const listen = await parseAddress(options.listen, "--listen");
-  const peers = await Promise.all(options.peer.map((peer) => parseAddress(peer, "--peer")));
+  const peers = await Promise.all((options.peer ?? []).map((peer) => parseAddress(peer, "--peer")));
   await using session = new Session({
     listen,
     uploadSlots: 64,
