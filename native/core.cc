@@ -13,7 +13,8 @@ Tables layOut(char* base, const EngineSizes& sizes) {
   tables.plan = reinterpret_cast<double*>(base);
   tables.completions = tables.plan + 2 * sizes.plan_entries;
   tables.jobs = tables.completions + 2 * sizes.completion_entries;
-  tables.ready = reinterpret_cast<int32_t*>(tables.jobs + sizes.job_words);
+  tables.costs = tables.jobs + sizes.job_words;
+  tables.ready = reinterpret_cast<int32_t*>(tables.costs + kCosts);
   return tables;
 }
 
@@ -31,10 +32,11 @@ Core::Core(Napi::Env env, uv_loop_t* loop, const EngineSizes& sizes, const Share
       slab_buffer_(Napi::Persistent(slab.buffer)),
       table_buffer_(Napi::Persistent(tables.buffer)),
       tables_(layOut(tables.memory->data(), sizes)),
+      costs_(tables_.costs),
       space_(slab.memory),
       readiness_(
           loop, tables_.ready, sizes.ready_entries, [](void* core) { static_cast<Core*>(core)->leaveIfDone(); }, this),
-      jobs_(loop, &space_, [](void* core) { static_cast<Core*>(core)->leaveIfDone(); }, this),
+      jobs_(loop, &space_, &costs_, [](void* core) { static_cast<Core*>(core)->leaveIfDone(); }, this),
       context_(std::in_place, env, "scatterwire") {
   assert(tables.memory->size() >= tableBytes(sizes));
 }

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 
+#include "cost_clocks.h"
 #include "engine_sizes.h"
 #include "file_jobs.h"
 #include "mappings.h"
@@ -29,6 +30,7 @@ struct Tables {
   double* plan = nullptr;
   double* completions = nullptr;
   double* jobs = nullptr;
+  double* costs = nullptr;
   int32_t* ready = nullptr;
 };
 
@@ -51,6 +53,7 @@ class Core : public std::enable_shared_from_this<Core> {
   Readiness& readiness() { return readiness_; }
   FileJobs& jobs() { return jobs_; }
   const FileJobs& jobs() const { return jobs_; }
+  CostClocks& costs() { return costs_; }
   // Room for the vectors of one call, so that the hot path needs no memory of its own.
   iovec* vectors() { return vectors_; }
 
@@ -71,6 +74,7 @@ class Core : public std::enable_shared_from_this<Core> {
   Napi::Reference<Napi::ArrayBuffer> slab_buffer_;
   Napi::Reference<Napi::ArrayBuffer> table_buffer_;
   Tables tables_;
+  CostClocks costs_;
   AddressSpace space_;
   Readiness readiness_;
   FileJobs jobs_;

@@ -94,6 +94,7 @@ Napi::Function Engine::define(Napi::Env env) {
                          InstanceMethod<&Engine::sendfile>("sendfile"),
                          InstanceMethod<&Engine::readCached>("readCached"),
                          InstanceMethod<&Engine::copy>("copy"),
+                         InstanceMethod<&Engine::clockCosts>("clockCosts"),
                          InstanceMethod<&Engine::watch>("watch"),
                          InstanceMethod<&Engine::onReady>("onReady"),
                          InstanceMethod<&Engine::submit>("submit"),
@@ -166,6 +167,7 @@ void Engine::addArrays(Napi::Object self, const SharedBuffer& slab, const Shared
       Napi::PropertyDescriptor::Value("plan", doubles(at.plan, 2 * sizes.plan_entries), napi_enumerable),
       Napi::PropertyDescriptor::Value("completions", doubles(at.completions, 2 * sizes.completion_entries),
                                       napi_enumerable),
+      Napi::PropertyDescriptor::Value("costs", doubles(at.costs, kCosts), napi_enumerable),
       Napi::PropertyDescriptor::Value("jobs", doubles(at.jobs, sizes.job_words), napi_enumerable),
       Napi::PropertyDescriptor::Value(
           "ready", Napi::Int32Array::New(env, 2 * sizes.ready_entries, tables.buffer, offset(at.ready)),
@@ -251,7 +253,8 @@ Napi::Value Engine::readv(Info info) {
   const int fd = call.descriptor(0);
   const size_t count = call.plan(1, Access::kWrite);
   if (call.failed()) return call.nothing();
-  const double bytes = receiveVectors(fd, call->vectors(), count);
+  const double bytes =
+      call->costs().time(kCostReceive, [&] { return receiveVectors(fd, call->vectors(), count); });
   if (bytes == 0 && isEmpty(call->vectors(), count)) call.refuse("a plan without room looks like the end of a stream");
   return call.failed() ? call.nothing() : call.answer(bytes);
 }
@@ -261,7 +264,8 @@ Napi::Value Engine::writev(Info info) {
   const int fd = call.descriptor(0);
   const size_t count = call.plan(1, Access::kRead);
   const bool more = call.boolean(3);
-  return call.failed() ? call.nothing() : call.answer(sendVectors(fd, call->vectors(), count, more));
+  if (call.failed()) return call.nothing();
+  return call.answer(call->costs().time(kCostSend, [&] { return sendVectors(fd, call->vectors(), count, more); }));
 }
 
 Napi::Value Engine::sendfile(Info info) {
@@ -270,7 +274,8 @@ Napi::Value Engine::sendfile(Info info) {
   const int file_fd = call.descriptor(1);
   const double offset = call.integer(2, 0, kExactMax);
   const double length = call.integer(3, 0, kExactMax);
-  return call.failed() ? call.nothing() : call.answer(sendFile(fd, file_fd, offset, length));
+  if (call.failed()) return call.nothing();
+  return call.answer(call->costs().time(kCostSend, [&] { return sendFile(fd, file_fd, offset, length); }));
 }
 
 Napi::Value Engine::readCached(Info info) {
@@ -278,7 +283,9 @@ Napi::Value Engine::readCached(Info info) {
   const int file_fd = call.descriptor(0);
   const double offset = call.integer(1, 0, kExactMax);
   const size_t count = call.plan(2, Access::kWrite);
-  return call.failed() ? call.nothing() : call.answer(readCachedVectors(file_fd, offset, call->vectors(), count));
+  if (call.failed()) return call.nothing();
+  return call.answer(
+      call->costs().time(kCostRead, [&] { return readCachedVectors(file_fd, offset, call->vectors(), count); }));
 }
 
 Napi::Value Engine::copy(Info info) {
@@ -287,7 +294,14 @@ Napi::Value Engine::copy(Info info) {
   const char* from = call->space().find(call.number(0), length, Access::kRead);
   char* to = call->space().find(call.number(1), length, Access::kWrite);
   if (from == nullptr || to == nullptr) call.refuse("copy: memory that is not there, or not to be written");
-  if (!call.failed()) memmove(to, from, static_cast<size_t>(length));
+  if (!call.failed()) call->costs().time(kCostCopy, [&] { return memmove(to, from, static_cast<size_t>(length)); });
+  return call.nothing();
+}
+
+Napi::Value Engine::clockCosts(Info info) {
+  Call call(this, info);
+  const bool on = call.boolean(0);
+  if (!call.failed()) call->costs().turn(on);
   return call.nothing();
 }
 

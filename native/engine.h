@@ -37,6 +37,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value readCached(Info info);
   Napi::Value copy(Info info);
 
+  Napi::Value clockCosts(Info info);
   Napi::Value watch(Info info);
   Napi::Value onReady(Info info);
 

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "cost_clocks.h"
 #include "slab.h"
 
 namespace scatterwire {
@@ -47,7 +48,7 @@ EngineSizes readSizes(Napi::Object options) {
 }
 
 size_t tableBytes(const EngineSizes& sizes) {
-  return sizeof(double) * (2 * sizes.plan_entries + 2 * sizes.completion_entries + sizes.job_words) +
+  return sizeof(double) * (2 * sizes.plan_entries + 2 * sizes.completion_entries + sizes.job_words + kCosts) +
          sizeof(int32_t) * 2 * sizes.ready_entries;
 }
 

@@ -18,6 +18,19 @@ constexpr int kDigestStart = 1;
 constexpr int kDigestFinish = 2;
 constexpr size_t kHeaderWords = 6;
 
+Cost costOf(int kind) {
+  switch (kind) {
+    case kRead:
+      return kCostRead;
+    case kDigest:
+      return kCostDigest;
+    case kCopy:
+      return kCostCopy;
+    default:
+      return kCostWrite;
+  }
+}
+
 bool isIntegerIn(double value, double low, double high) {
   // NaN compares false. The cast is safe within the bounds that are asked for here.
   return value >= low && value <= high && static_cast<double>(static_cast<int64_t>(value)) == value;
@@ -64,6 +77,7 @@ const char* FileJobs::submit(const double* words, size_t count, size_t* jobs) {
       continue;
     }
     job->running = true;
+    job->timed = costs_->on();
     running_++;
     pending_++;
     uv_queue_work(loop_, &job->request, run, onDone);
@@ -155,6 +169,12 @@ void FileJobs::release(Job* job) {
 
 void FileJobs::run(uv_work_t* request) {
   Job* job = static_cast<Job*>(request->data);
+  const double begin = job->timed ? clockNanos(CLOCK_THREAD_CPUTIME_ID) : 0;
+  runKind(job);
+  if (job->timed) job->nanos = clockNanos(CLOCK_THREAD_CPUTIME_ID) - begin;
+}
+
+void FileJobs::runKind(Job* job) {
   iovec* vectors = job->vectors.data();
   const size_t count = job->vectors.size();
   switch (job->kind) {
@@ -207,6 +227,8 @@ void FileJobs::onDone(uv_work_t* request, int status) {
   Job* job = static_cast<Job*>(request->data);
   FileJobs* self = job->queue;
   if (status < 0) job->result = status;
+  // A job that was cancelled did not run.
+  if (job->timed && status == 0) self->costs_->add(costOf(job->kind), job->nanos);
   self->release(job);
   job->running = false;
   self->running_--;

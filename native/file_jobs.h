@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "cost_clocks.h"
 #include "digest.h"
 #include "mappings.h"
 
@@ -22,8 +23,8 @@ namespace scatterwire {
 class FileJobs {
  public:
   // `on_done` is called with `owner`, on the loop's thread, when a job has left the thread pool.
-  FileJobs(uv_loop_t* loop, AddressSpace* space, void (*on_done)(void*), void* owner)
-      : loop_(loop), space_(space), on_done_(on_done), owner_(owner) {}
+  FileJobs(uv_loop_t* loop, AddressSpace* space, CostClocks* costs, void (*on_done)(void*), void* owner)
+      : loop_(loop), space_(space), costs_(costs), on_done_(on_done), owner_(owner) {}
 
   // Takes the jobs in `count` words (binding.ts has the layout). Null and the number of jobs, or what is wrong.
   const char* submit(const double* words, size_t count, size_t* jobs);
@@ -58,6 +59,8 @@ class FileJobs {
     double offset = 0;
     double argument = 0;
     double result = 0;
+    bool timed = false;
+    double nanos = 0;  // of processor time, if timed
     char* target = nullptr;  // where copies and digests go
     Digest* digest = nullptr;
     std::vector<iovec> vectors;
@@ -72,12 +75,14 @@ class FileJobs {
   void hold(double address, Job* job);
   void release(Job* job);
   static void run(uv_work_t* request);
+  static void runKind(Job* job);
   static double runDigest(Job* job);
   static double runCopy(Job* job);
   static void onDone(uv_work_t* request, int status);
 
   uv_loop_t* loop_;
   AddressSpace* space_;
+  CostClocks* costs_;
   void (*on_done_)(void*);
   void* owner_;
   std::vector<OpenDigest> digests_;

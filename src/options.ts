@@ -8,6 +8,7 @@ import type { ReceiveModeName } from "./receive/receive-mode.js";
 import type { SendModeName } from "./send/block-source.js";
 import type { StorageKind } from "./storage/storage.js";
 
+export type { Costs } from "./metrics/costs.js";
 export type { TransferCounters } from "./metrics/counters.js";
 export type { TraceRecord } from "./metrics/trace.js";
 export { RECEIVE_MODES, type ReceiveModeName } from "./receive/receive-mode.js";
@@ -52,6 +53,8 @@ export interface SessionOptions {
   idleTimeoutMs?: number;
   /** 20 bytes. Default: "-SW0100-" and 12 random bytes. */
   peerId?: Uint8Array;
+  /** Time the addon's calls and jobs, for Session.costs(). Costs a little itself. Default false. */
+  clockCosts?: boolean;
   /** Receives each transition and message of each connection; see metrics/trace.ts. Default: SCATTERWIRE_TRACE. */
   trace?: (record: TraceRecord) => void;
 }

@@ -56,6 +56,9 @@ export interface NativeEngine {
   /** COMPLETION_ENTRIES_MAX pairs (tag, result). */
   readonly completions: Float64Array;
 
+  /** What was spent since the start while clockCosts was on, in nanoseconds; one number per COST_NAMES of metrics/costs.ts. */
+  readonly costs: Float64Array;
+
   /** TCP, non-blocking, close-on-exec, SO_REUSEADDR; `host` is a numeric IPv4 or IPv6 address. fd or −errno (−EINVAL: host is not numeric). */
   listen(host: string, port: number, backlog: number): number;
   /** fd of the next connection (non-blocking, close-on-exec, TCP_NODELAY) or −errno (−EAGAIN: none waits). */
@@ -83,6 +86,9 @@ export interface NativeEngine {
   readCached(fileFd: number, offset: number, first: number, count: number): number;
   /** memmove between any two addresses. */
   copy(from: number, to: number, length: number): void;
+
+  /** Whether calls and jobs are timed into `costs`. Off at first: looking at a clock costs something too. */
+  clockCosts(on: boolean): void;
 
   /** Watches a socket for `events` (bits; 0 stops). Level-triggered. 0 or −errno. */
   watch(fd: number, events: number): number;

@@ -10,6 +10,7 @@ import { PAGE_SIZE } from "../limits.js";
 import type { BlockPool } from "../memory/block-pool.js";
 import { Memory } from "../memory/memory.js";
 import type { Metainfo } from "../metainfo/types.js";
+import { type Costs, costsOf } from "../metrics/costs.js";
 import { addCounters, makeCounters, type TransferCounters } from "../metrics/counters.js";
 import { makeTraceSink, type TraceSink } from "../metrics/trace.js";
 import { READABLE } from "../native/binding.js";
@@ -63,6 +64,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     this.peerId = this.#settings.peerId;
     this.reactor = new Reactor(Math.ceil(this.#settings.poolBytes / PAGE_SIZE) * PAGE_SIZE);
     this.memory = new Memory(this.reactor.engine.slab, this.reactor.engine);
+    this.reactor.engine.clockCosts(options.clockCosts ?? false);
     this.#plan = new ReceivePlan(this.reactor.engine.plan);
     const copy = new CopySource(this.memory.pool);
     this.#sources = { copy, mapped: new MappedSource(copy), sendfile: new SendfileSource(copy) };
@@ -165,6 +167,11 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     const sum = { ...this.#endedCounters };
     for (const peer of this.#connections) addCounters(sum, peer.counters);
     return sum;
+  }
+
+  /** What the time went into; all 0 without the option `clockCosts`. */
+  costs(): Costs {
+    return costsOf(this.reactor.engine.costs);
   }
 
   /** Closes torrents, connections and listeners, and frees the memory. Idempotent. */
