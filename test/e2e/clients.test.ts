@@ -10,12 +10,14 @@ import {
   type ClientKind,
   createWithLibtorrent,
   libtorrent,
+  rtorrent,
   transmission,
   until,
 } from "../support/clients.js";
 import { difference, temporaryFolder, writeFiles } from "../support/data.js";
 import { Program } from "../support/program.js";
 
+const KINDS = [libtorrent, transmission, aria2, rtorrent];
 const MODES = ["contiguous", "scatter", "speculative", "adaptive"];
 const MIB = 1024 * 1024;
 
@@ -73,7 +75,7 @@ describe("real clients", { timeout: 600_000 }, () => {
   };
 
   before(async () => {
-    for (const kind of [libtorrent, transmission, aria2]) kind.require();
+    for (const kind of KINDS) kind.require();
     for (const shape of SHAPES) {
       writeFiles(folder, shape.files);
       const torrent = join(folder, `${shape.root}.torrent`);
@@ -99,7 +101,7 @@ describe("real clients", { timeout: 600_000 }, () => {
     assert.equal(difference(join(folder, root), join(output, root)), undefined);
   };
 
-  for (const kind of [libtorrent, transmission, aria2]) {
+  for (const kind of KINDS) {
     it(`downloads from ${kind.name} in every receive mode`, async () => {
       const torrent = torrents.get(SHAPES[0]!)!;
       const { port } = await start(kind, "seed", torrent, folder);
@@ -115,13 +117,33 @@ describe("real clients", { timeout: 600_000 }, () => {
     });
   }
 
+  it("downloads files with padding, in every receive mode, from an rtorrent that had them from us", async () => {
+    const shape = SHAPES[1]!;
+    const torrent = torrents.get(shape)!;
+    const directory = join(folder, "leech-padded-rtorrent");
+    mkdirSync(directory);
+    const { port } = await start(rtorrent, "download", torrent, directory);
+    const seeder = Program.cli(
+      ...["seed", torrent, folder, "--listen", "127.0.0.1:0", "--peer", `127.0.0.1:${port}`, "--json"],
+    );
+    try {
+      await seeder.line("event");
+      await until(
+        async () => difference(join(folder, shape.root), join(directory, shape.root)) === undefined,
+        90_000,
+      );
+    } finally {
+      await seeder.stop("SIGINT");
+    }
+    for (const mode of MODES) await download(torrent, port, mode, "file");
+  });
+
   for (const mode of ["copy", "mapped", "sendfile"]) {
-    it(`seeds to libtorrent, transmission and aria2 at once, send mode ${mode}`, async () => {
+    it(`seeds to ${KINDS.map((kind) => kind.name).join(", ")} at once, send mode ${mode}`, async () => {
       const shape = mode === "copy" ? SHAPES[2]! : SHAPES[0]!;
       const torrent = torrents.get(shape)!;
-      const kinds = [libtorrent, transmission, aria2];
       const leechers = await Promise.all(
-        kinds.map(async (kind) => {
+        KINDS.map(async (kind) => {
           const directory = join(folder, `leech-${mode}-${kind.name}`);
           mkdirSync(directory);
           return { kind, directory, client: await start(kind, "download", torrent, directory) };

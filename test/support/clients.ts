@@ -1,7 +1,7 @@
 // Real clients on loopback, behind one shape: each serves or downloads one torrent in a folder, accepts connections at a
 // port, finds no peers by itself, and takes plaintext. Our side connects to them.
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -151,6 +151,60 @@ async function addToTransmission(
     };
     return torrents[0]?.percentDone === 1 && torrents[0].status === 6;
   }, 60_000);
+}
+
+export const rtorrent: ClientKind = {
+  name: "rtorrent",
+  require: () => requireProgram("rtorrent", ["-h"], "rtorrent"),
+  start: async (role, torrent, directory) => {
+    const home = await mkdtemp(join(tmpdir(), "rtorrent-"));
+    const port = await freePort();
+    const copy = join(home, "copy.torrent");
+    const log = join(home, "log");
+    await writeFile(copy, withTracker(await readFile(torrent)));
+    const commands = [
+      "system.daemon.set=true",
+      `session.path.set=${home}`,
+      `directory.default.set=${directory}`,
+      "network.bind_address.set=127.0.0.1",
+      `network.port_range.set=${port}-${port}`,
+      "network.port_random.set=no",
+      "protocol.encryption.set=none",
+      "protocol.pex.set=no",
+      "dht.mode.set=disable",
+      "trackers.use_udp.set=no",
+      `log.open_file="log",${log}`,
+      'log.add_output="torrent_info","log"',
+      'log.add_output="error","log"',
+      `schedule2=load,0,0,"load.start=${copy}"`,
+    ];
+    const rc = join(home, "rc");
+    await writeFile(rc, `${commands.join("\n")}\n`);
+    const program = new Program("rtorrent", ["-n", "-o", `import=${rc}`]);
+    const stop = async (): Promise<void> => {
+      await program.stop();
+      await rm(home, { recursive: true, force: true });
+    };
+    // Before that it checks what it has, and turns everybody away.
+    const started = async (): Promise<boolean> => {
+      const said = await readFile(log, "utf8");
+      if (said.includes("Starting torrent")) return true;
+      throw new Error(`rtorrent (${role}) did not start: ${said}`);
+    };
+    await until(started, 30_000).catch(async (error: unknown) => {
+      await stop();
+      throw error;
+    });
+    return { port, stop };
+  },
+};
+
+/** rtorrent loads no torrent without a tracker ("Could not find any trackers"): it is given one that nobody runs. */
+function withTracker(torrent: Buffer): Buffer {
+  // "announce" comes before all keys that torrents have, so it stands behind the first "d". The info hash stays.
+  if (torrent.includes("8:announce")) return torrent;
+  const url = "http://127.0.0.1:9/announce";
+  return Buffer.concat([Buffer.from(`d8:announce${url.length}:${url}`), torrent.subarray(1)]);
 }
 
 /** Asks again until the answer is yes; an error counts as no. Rejects with the last one when time is up. */
