@@ -60,6 +60,11 @@ export const REQUESTS_MAX = 4096;
 /** `reqq` that we announce (BEP 10): requests of one peer that we queue before we reject or drop. */
 export const REQUEST_QUEUE_ANNOUNCED = 2048;
 
+/** Pieces that are hashed side by side where the processor can: the widest lanes there are (AVX-512, 32-bit words). */
+export const HASH_LANES = 16;
+/** Blocks of one piece that are asked for, hashed and written at one time where several pieces advance side by side. */
+export const CHUNK_BLOCKS = 8;
+
 /** Bytes of adjacent blocks that one write gathers, at the most. */
 export const WRITE_RUN_BYTES = 1 * MIB;
 

@@ -34,7 +34,10 @@ export interface PeerTransport extends SendTransport {
   close(): void;
 }
 
-/** Milliseconds, monotonic, read once per turn: reading a clock per block would cost more than its framing. */
+/**
+ * Whole milliseconds, monotonic, read once per turn: reading a clock per block would cost more than its framing, and a
+ * fraction would cost memory wherever it is kept, because V8 keeps small integers without.
+ */
 export interface Clock {
   nowMs: number;
 }

@@ -7,12 +7,17 @@
 // round trip of a request, or × 100 ms where that is longer (a seeder's disk, a busy peer), and never falls below the
 // start. Both are bounded by the peer's `reqq` (BEP 10) and our own limit. A snubbed peer is left with one.
 
-import { BLOCK_SIZE, REQUESTS_INITIAL } from "../limits.js";
+import { BLOCK_SIZE, MIB, REQUESTS_INITIAL } from "../limits.js";
 
 const WINDOW_MS = 250;
 const GROWTH_MIN = 1.1;
 const FLAT_WINDOWS_MAX = 3;
 const DELAY_MS_MIN = 100;
+/** A peer is fast when it brings so many bytes in so many milliseconds: above 50 MB/s hashing begins to cost. */
+const FAST_BYTES = 4 * MIB;
+const FAST_MS = 80;
+/** Longer than any. */
+const ROUND_TRIP_MS_UNKNOWN = 2 ** 30;
 /** reqq of a peer that announces none: what clients without BEP 10 are known to queue. */
 export const PEER_REQUESTS_DEFAULT = 250;
 
@@ -25,16 +30,21 @@ export class RequestPipeline {
 
   #windowStartMs: number;
   #windowBytes = 0;
-  /** Bytes per second of the last whole window, and the best of those while growing. */
+  /** Bytes per millisecond of the last whole window, and the best of those while growing. */
   #rate = 0;
   #bestRate = 0;
   #flatWindows = 0;
-  #roundTripMsMin = Number.POSITIVE_INFINITY;
+  /** Where the stretch of FAST_BYTES under way began, what came of it, and what the last one said. */
+  #stretchStartMs: number;
+  #stretchBytes = 0;
+  #fast = false;
+  #roundTripMsMin = ROUND_TRIP_MS_UNKNOWN;
 
   constructor(ownLimit: number, nowMs: number) {
     this.#ownLimit = ownLimit;
     this.#target = Math.min(REQUESTS_INITIAL, ownLimit);
     this.#windowStartMs = nowMs;
+    this.#stretchStartMs = nowMs;
   }
 
   /** Requests to keep outstanding. */
@@ -44,6 +54,11 @@ export class RequestPipeline {
 
   get growing(): boolean {
     return this.#growing;
+  }
+
+  /** True while blocks come faster than 50 MB/s. */
+  get isFast(): boolean {
+    return this.#fast;
   }
 
   get snubbed(): boolean {
@@ -69,6 +84,8 @@ export class RequestPipeline {
   blockReceived(length: number, sentAtMs: number, nowMs: number): void {
     this.#snubbed = false;
     this.#windowBytes += length;
+    this.#stretchBytes += length;
+    if (this.#stretchBytes >= FAST_BYTES) this.#closeStretch(nowMs);
     const roundTripMs = nowMs - sentAtMs;
     if (roundTripMs < this.#roundTripMsMin) this.#roundTripMsMin = roundTripMs;
     if (this.#growing) this.#setTarget(this.#target + 1);
@@ -78,14 +95,21 @@ export class RequestPipeline {
   /** The peer answered nothing for too long. Ends with the next block. */
   snub(): void {
     this.#snubbed = true;
+    this.#fast = false;
     this.#growing = true;
     this.#flatWindows = 0;
     this.#bestRate = 0;
     this.#target = Math.min(REQUESTS_INITIAL, this.#ownLimit, this.#peerLimit);
   }
 
+  #closeStretch(nowMs: number): void {
+    this.#fast = nowMs - this.#stretchStartMs <= FAST_MS;
+    this.#stretchStartMs = nowMs;
+    this.#stretchBytes = 0;
+  }
+
   #closeWindow(nowMs: number): void {
-    this.#rate = (1000 * this.#windowBytes) / (nowMs - this.#windowStartMs);
+    this.#rate = Math.trunc(this.#windowBytes / (nowMs - this.#windowStartMs));
     this.#windowBytes = 0;
     this.#windowStartMs = nowMs;
     if (this.#growing) {
@@ -98,7 +122,7 @@ export class RequestPipeline {
       return;
     }
     const delayMs = Math.max(2 * this.#roundTripMsMin, DELAY_MS_MIN);
-    this.#setTarget(Math.ceil((this.#rate * delayMs) / 1000 / BLOCK_SIZE));
+    this.#setTarget(Math.ceil((this.#rate * delayMs) / BLOCK_SIZE));
     // A path that got faster or longer shows as a rate above the best one seen: grow again.
     if (this.#rate > GROWTH_MIN * this.#bestRate) {
       this.#growing = true;

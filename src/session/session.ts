@@ -41,7 +41,7 @@ const SLOTS_PER_WAKE = 16;
 export class Session extends EventEmitter<SessionEvents> implements EngineRoom, SwarmDirectory {
   readonly reactor: Reactor;
   readonly memory: Memory;
-  readonly clock: Clock = { nowMs: performance.now() };
+  readonly clock: Clock = { nowMs: wholeMs() };
   readonly peerId: Uint8Array;
   readonly #settings: SessionSettings;
   readonly #plan: ReceivePlan;
@@ -71,7 +71,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     this.#trace = makeTraceSink(options.trace);
     this.reactor.onTurn({
       turnBegins: () => {
-        this.clock.nowMs = performance.now();
+        this.clock.nowMs = wholeMs();
       },
       turnEnds: () => {
         if (this.memory.pool.waiterCount > 0) this.memory.pool.wakeWaiters(SLOTS_PER_WAKE);
@@ -310,7 +310,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   }
 
   #tick(): void {
-    const now = performance.now();
+    const now = wholeMs();
     this.clock.nowMs = now;
     const elapsedMs = now - this.#lastTickMs;
     this.#lastTickMs = now;
@@ -341,4 +341,8 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     await this.reactor.idle();
     this.reactor.close();
   }
+}
+
+function wholeMs(): number {
+  return Math.trunc(performance.now());
 }

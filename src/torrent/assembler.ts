@@ -12,7 +12,7 @@
 import { assert } from "../assert.js";
 import { StorageError } from "../errors.js";
 import type { BlockIndex, PieceIndex, SlotIndex } from "../ids.js";
-import { BLOCK_SIZE, WRITE_RUN_BYTES } from "../limits.js";
+import { BLOCK_SIZE, CHUNK_BLOCKS, WRITE_RUN_BYTES } from "../limits.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import { DIGEST_FINISH, DIGEST_START, JobKind } from "../native/binding.js";
@@ -27,7 +27,7 @@ const DIGEST_BYTES = 20;
 /** Bytes between places for finished digests. */
 const DIGEST_AREA_BYTES = 32;
 /** A digest job takes at least so many blocks, unless it reaches the end of the piece, and at most so many. */
-const HASH_BLOCKS_MIN = 16;
+const HASH_BLOCKS_MIN = CHUNK_BLOCKS;
 const HASH_BLOCKS_MAX = 256;
 const READ_BACK_SLOTS = 4;
 const WRITE_BLOCKS_MAX = 2 * (WRITE_RUN_BYTES / BLOCK_SIZE);

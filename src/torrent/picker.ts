@@ -7,6 +7,9 @@
 //   5. a new piece: the rarest that the peer has, any of the equally rare; the first four of a download at random
 //   6. end game: a block that others were asked for, once every missing block was
 //
+// A fast peer works on several pieces at once, chunk by chunk in turn, so that they can be hashed side by side: it is
+// given idle and new pieces until it has so many (1 after 2 and 3). They are begun apart, so as not to end together.
+//
 // Pieces to oneself arrive in order and are attributed to one peer; but each active piece holds blocks of the pool that
 // wait for their hash or for a long write. So steps 3 and 4 change places when as much is active as a pool can bear,
 // and from the start where pieces are large.
@@ -20,7 +23,7 @@
 // block a download for good. Nothing is allocated per pick; records of started pieces are used again.
 
 import { assert } from "../assert.js";
-import { BLOCK_SIZE, MIB } from "../limits.js";
+import { BLOCK_SIZE, CHUNK_BLOCKS, MIB } from "../limits.js";
 import { PieceSet } from "../piece-set.js";
 import type { Layout } from "../storage/layout.js";
 import { Availability, type PieceFilter } from "./availability.js";
@@ -72,6 +75,8 @@ class StartedPiece {
   firstFree = 0;
   /** The peer that was last asked for a block of it, while any is requested. */
   owner: PickingPeer | undefined;
+  /** When it was last picked from: among the pieces of a fast peer, the longest ago is next. */
+  turn = 0;
   /** Its index among the pieces with free blocks, or −1. */
   openAt = -1;
 
@@ -97,6 +102,7 @@ export class Picker {
   readonly #open: StartedPiece[] = [];
   readonly #spare: StartedPiece[] = [];
   #activeCount = 0;
+  #turn = 0;
 
   #blocksMissing: number;
   #blocksFree: number;
@@ -190,16 +196,29 @@ export class Picker {
 
   /**
    * Writes up to `count` pairs (piece, block) to ask `peer` for into `out`, and counts it as one requester more of
-   * each. Returns how many. `pieces` are the peer's; `allowed` narrows them further.
+   * each. Returns how many. `pieces` are the peer's; `allowed` narrows them further. `piecesAtOnce`: how many pieces
+   * the peer works on, in turn.
    */
-  pick(pieces: PieceSet, count: number, out: Int32Array, peer: PickingPeer, allowed?: PieceFilter): number {
+  pick(
+    pieces: PieceSet,
+    count: number,
+    out: Int32Array,
+    peer: PickingPeer,
+    allowed?: PieceFilter,
+    piecesAtOnce = 1,
+  ): number {
     assert(2 * count <= out.length, "the picked blocks fit");
     let got = 0;
     while (got < count && this.#blocksFree > 0) {
-      const started = this.#choosePiece(pieces, peer, allowed);
+      const started =
+        piecesAtOnce === 1
+          ? this.#choosePiece(pieces, peer, allowed)
+          : this.#chooseInTurn(pieces, peer, allowed, piecesAtOnce);
       if (started === undefined) break;
-      got += this.#takeFree(started, count - got, out, got);
+      const share = piecesAtOnce === 1 ? count : this.#shareOf(started, peer);
+      got += this.#takeFree(started, Math.min(share, count - got), out, got);
       started.owner = peer;
+      started.turn = ++this.#turn;
     }
     if (got > 0 || !this.inEndGame) return got;
     return this.#takeRequested(pieces, Math.min(count, END_GAME_PICKS_MAX), out, peer, allowed);
@@ -308,10 +327,49 @@ export class Picker {
       bestRank = rank;
     }
     if (bestRank < 2) return best;
-    if (this.#activeCount >= (best === undefined ? this.#activeMax : this.#soloMax)) return best;
-    const random = this.have.count < RANDOM_PIECES;
-    const piece = this.#availability.choose(pieces, allowed, random);
-    return piece < 0 ? best : this.#start(piece);
+    if (best !== undefined && this.#activeCount >= this.#soloMax) return best;
+    return this.#startAnother(pieces, allowed) ?? best;
+  }
+
+  /** For a peer that works on several pieces: another one while it has too few, else the one it was asked for longest ago. */
+  #chooseInTurn(
+    pieces: PieceSet,
+    peer: PickingPeer,
+    allowed: PieceFilter | undefined,
+    piecesAtOnce: number,
+  ): StartedPiece | undefined {
+    let next: StartedPiece | undefined;
+    let idle: StartedPiece | undefined;
+    let own = 0;
+    for (let index = 0; index < this.#open.length; index++) {
+      const started = this.#open[index]!;
+      const isOwn = started.owner === peer;
+      if (!isOwn && started.requested > 0) continue;
+      if (!pieces.has(started.piece) || (allowed !== undefined && !allowed.has(started.piece))) continue;
+      if (!isOwn) {
+        if (idle === undefined || this.#isBefore(started, idle)) idle = started;
+        continue;
+      }
+      own++;
+      if (next === undefined || started.turn < next.turn) next = started;
+    }
+    if (own >= piecesAtOnce) return next;
+    return idle ?? this.#startAnother(pieces, allowed) ?? next ?? this.#choosePiece(pieces, peer, allowed);
+  }
+
+  /** Starts a piece that the peer has, unless too many are active. */
+  #startAnother(pieces: PieceSet, allowed: PieceFilter | undefined): StartedPiece | undefined {
+    if (this.#activeCount >= this.#activeMax) return undefined;
+    const piece = this.#availability.choose(pieces, allowed, this.have.count < RANDOM_PIECES);
+    return piece < 0 ? undefined : this.#start(piece);
+  }
+
+  /** Blocks to take of a piece whose turn it is. Its first share is the longer the more pieces the peer has: they end apart. */
+  #shareOf(started: StartedPiece, peer: PickingPeer): number {
+    if (started.requested + started.received > 0) return CHUNK_BLOCKS;
+    let own = 0;
+    for (let index = 0; index < this.#open.length; index++) if (this.#open[index]!.owner === peer) own++;
+    return CHUNK_BLOCKS * (1 + own);
   }
 
   /** Of two started pieces, the one with fewer blocks left to ask for, or else the rarer. */

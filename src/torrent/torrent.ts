@@ -12,7 +12,7 @@ import { EventEmitter } from "node:events";
 import { assert } from "../assert.js";
 import { PeerError, type ScatterwireError, StorageError, UsageError } from "../errors.js";
 import type { BlockIndex, PieceIndex, SlotIndex } from "../ids.js";
-import { BLOCK_SIZE } from "../limits.js";
+import { BLOCK_SIZE, HASH_LANES } from "../limits.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Metainfo } from "../metainfo/types.js";
 import { addCounters, makeCounters, type TransferCounters } from "../metrics/counters.js";
@@ -63,6 +63,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   readonly #rounds: UploadRounds;
   readonly #peerList = new PeerList();
   readonly #peers = new Set<PeerConnection>();
+  /** Those that bring blocks fast. */
+  readonly #fast = new Set<PeerConnection>();
   readonly #endedCounters = makeCounters();
   readonly #outgoing = new Map<PeerConnection, KnownPeer>();
   readonly #records = new Map<PeerConnection, PeerRecord>();
@@ -286,6 +288,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
       else this.#peerList.ended(known, peer.counters.payloadBytes > 0, this.#room.clock.nowMs);
     }
     this.#rounds.peerGone(peer);
+    this.#fast.delete(peer);
     if (this.#isOver) return;
     this.emit("peerDisconnected", { host: peer.host, port: peer.port }, error);
     if (this.#peers.size === 0 && this.#outgoing.size === 0 && this.#peerList.isExhausted)
@@ -312,16 +315,28 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   pick(peer: PeerConnection, count: number, out: Int32Array): number {
     if (this.#state !== "downloading") return 0;
     const allowedFast = peer.peerChoking ? peer.allowedFast : undefined;
-    if (this.#attribution.isQuiet) return this.#picker.pick(peer.pieces, count, out, peer, allowedFast);
+    const atOnce = this.#piecesAtOnce(peer);
+    if (this.#attribution.isQuiet)
+      return this.#picker.pick(peer.pieces, count, out, peer, allowedFast, atOnce);
     const attribution = this.#attribution;
     const record = this.#records.get(peer)!;
     const allowed = {
       has: (piece: number) =>
         attribution.mayRequest(record, piece) && (allowedFast === undefined || allowedFast.has(piece)),
     };
-    const got = this.#picker.pick(peer.pieces, count, out, peer, allowed);
+    const got = this.#picker.pick(peer.pieces, count, out, peer, allowed, atOnce);
     for (let index = 0; index < got; index++) attribution.requested(record, out[2 * index]!);
     return got;
+  }
+
+  /** Fast peers work on so many pieces together as can be hashed side by side; where nothing is hashed, on one each. */
+  #piecesAtOnce(peer: PeerConnection): number {
+    const { isFast } = peer.pipeline;
+    if (isFast !== this.#fast.has(peer)) {
+      if (isFast) this.#fast.add(peer);
+      else this.#fast.delete(peer);
+    }
+    return isFast && this.#options.verify !== false ? Math.ceil(HASH_LANES / this.#fast.size) : 1;
   }
 
   requestDropped(_peer: PeerConnection, piece: number, block: number): void {

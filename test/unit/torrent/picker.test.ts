@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { BLOCK_SIZE, KIB, MIB } from "../../../src/limits.js";
+import { BLOCK_SIZE, CHUNK_BLOCKS, KIB, MIB } from "../../../src/limits.js";
 import { PieceSet } from "../../../src/piece-set.js";
 import { Layout } from "../../../src/storage/layout.js";
 import {
@@ -45,9 +45,14 @@ class Asked implements PickingPeer {
     return this.requests.some((request) => request[0] === piece && request[1] === block);
   }
 
-  ask(picker: Picker, count: number, allowed?: { has(piece: number): boolean }): [number, number][] {
+  ask(
+    picker: Picker,
+    count: number,
+    allowed?: { has(piece: number): boolean },
+    piecesAtOnce = 1,
+  ): [number, number][] {
     const out = new Int32Array(2 * count).fill(-1);
-    const got = picker.pick(this.pieces, count, out, this, allowed);
+    const got = picker.pick(this.pieces, count, out, this, allowed, piecesAtOnce);
     const picked: [number, number][] = [];
     for (let index = 0; index < got; index++) picked.push([out[2 * index]!, out[2 * index + 1]!]);
     this.requests.push(...picked);
@@ -273,6 +278,67 @@ describe("Picker: order", () => {
     secondsFor(1000);
     const [small, large] = [secondsFor(1000), secondsFor(100_000)];
     assert.ok(large < 20 * small + 0.1, `${large} s against ${small} s`);
+  });
+});
+
+describe("Picker: several pieces at once", () => {
+  const CHUNKS = 16;
+  const pieceLength = CHUNKS * CHUNK_BLOCKS * BLOCK_SIZE;
+  const stretches = (picked: [number, number][]): [piece: number, blocks: number][] => {
+    const found: [number, number][] = [];
+    for (const [piece] of picked) {
+      const last = found.at(-1);
+      if (last?.[0] === piece) last[1]++;
+      else found.push([piece, 1]);
+    }
+    return found;
+  };
+
+  it("takes a chunk of each in turn, and begins them apart so that they end apart", () => {
+    const picker = pickerPastTheFirst(40, pieceLength);
+    const peer = new Asked(allPieces(40));
+    picker.peerAdded(peer.pieces);
+    const begun = stretches(peer.ask(picker, (1 + 2 + 3 + 4) * CHUNK_BLOCKS, undefined, 4));
+    assert.deepEqual(
+      begun.map(([, blocks]) => blocks / CHUNK_BLOCKS),
+      [1, 2, 3, 4],
+    );
+    assert.equal(new Set(begun.map(([piece]) => piece)).size, 4);
+    const next = stretches(peer.ask(picker, 8 * CHUNK_BLOCKS, undefined, 4));
+    const order = begun.map(([piece]) => piece);
+    assert.deepEqual(
+      next,
+      [...order, ...order].map((piece) => [piece, CHUNK_BLOCKS]),
+    );
+    // The piece begun last is asked for whole first, and another takes its place.
+    const rest = stretches(peer.ask(picker, 44 * CHUNK_BLOCKS, undefined, 4));
+    assert.equal(rest.filter(([piece]) => piece === order[3]).length, CHUNKS - 4 - 2);
+    const fifth = rest.findIndex(([piece]) => !order.includes(piece));
+    assert.ok(fifth > 0 && rest.slice(fifth).every(([piece]) => piece !== order[3]));
+  });
+
+  it("goes on with pieces that nobody works on before it starts another, and leaves those of others alone", () => {
+    const picker = pickerPastTheFirst(40, pieceLength);
+    const [gone, other, peer] = [1, 2, 3].map(() => new Asked(allPieces(40))) as [Asked, Asked, Asked];
+    for (const { pieces } of [gone, other, peer]) picker.peerAdded(pieces);
+    const [theirs] = other.ask(picker, 1)[0]!;
+    const [left] = gone.ask(picker, 2)[0]!;
+    assert.notEqual(left, theirs);
+    gone.answer(picker);
+    picker.requestDropped(left, 1);
+    const mine = stretches(peer.ask(picker, 12 * CHUNK_BLOCKS, undefined, 3)).map(([piece]) => piece);
+    assert.equal(mine[0], left);
+    assert.equal(new Set(mine).size, 3);
+    assert.ok(!mine.includes(theirs));
+  });
+
+  it("shares pieces when no more may be active", () => {
+    const picker = pickerPastTheFirst(40, pieceLength, { activePiecesMax: 2 });
+    const [one, two] = [new Asked(allPieces(40)), new Asked(allPieces(40))];
+    for (const { pieces } of [one, two]) picker.peerAdded(pieces);
+    const begun = new Set(one.ask(picker, 6 * CHUNK_BLOCKS, undefined, 4).map(([piece]) => piece));
+    assert.equal(begun.size, 2);
+    for (const [piece] of two.ask(picker, CHUNK_BLOCKS, undefined, 4)) assert.ok(begun.has(piece));
   });
 });
 
@@ -508,6 +574,7 @@ function play(
         out,
         peer,
         b % 7 === 0 ? { has: (piece) => piece % 2 === 0 } : undefined,
+        1 + (b % 4),
       );
       for (let at = 0; at < got; at++) {
         const [piece, block] = [out[2 * at]!, out[2 * at + 1]!];
