@@ -1,7 +1,7 @@
 // Real clients on loopback, in both directions; the bytes are compared at the end.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import {
@@ -20,6 +20,8 @@ import { Program } from "../support/program.js";
 const KINDS = [libtorrent, transmission, aria2, rtorrent];
 const MODES = ["contiguous", "scatter", "speculative", "adaptive"];
 const MIB = 1024 * 1024;
+/** Of the single file. SCATTERWIRE_CLIENT_BYTES makes it another size, such as 1073741824. */
+const SINGLE_BYTES = Number(process.env["SCATTERWIRE_CLIENT_BYTES"] ?? 24 * MIB + 12_345);
 
 interface Shape {
   readonly name: string;
@@ -34,7 +36,7 @@ const SHAPES: readonly Shape[] = [
   {
     name: "a single file with a short last piece and block",
     root: "single.bin",
-    files: { "single.bin": 24 * MIB + 12_345 },
+    files: { "single.bin": SINGLE_BYTES },
     pieceLength: 256 * 1024,
     padding: false,
   },
@@ -99,6 +101,7 @@ describe("real clients", { timeout: 600_000 }, () => {
     assert.equal(last["receiveMode"], mode);
     const root = basename(torrent, ".torrent");
     assert.equal(difference(join(folder, root), join(output, root)), undefined);
+    rmSync(output, { recursive: true });
   };
 
   for (const kind of KINDS) {
