@@ -9,7 +9,14 @@
 import { assert } from "../assert.js";
 import { PeerError, type StorageError } from "../errors.js";
 import type { SlotIndex } from "../ids.js";
-import { BLOCK_SIZE, HANDSHAKE_BYTES, REQUEST_QUEUE_ANNOUNCED } from "../limits.js";
+import {
+  BLOCK_SIZE,
+  HANDSHAKE_BYTES,
+  KIB,
+  REQUEST_MESSAGE_BYTES,
+  REQUEST_QUEUE_ANNOUNCED,
+  REQUESTS_MAX,
+} from "../limits.js";
 import type { Memory } from "../memory/memory.js";
 import { makeCounters, type TransferCounters } from "../metrics/counters.js";
 import type { TraceSink } from "../metrics/trace.js";
@@ -76,7 +83,16 @@ const ALLOWED_FAST_MAX = 64;
 const REJECT_PAUSE_MS = 300;
 const REFUSALS_MAX = 32;
 const KEEP_ALIVE_MS = 100_000;
+/**
+ * What may wait for a peer that does not read. Requests pause there, and whoever asks on without reading the answers
+ * is let go: without a bound, choke and unchoke in turn would fill the memory with our own requests.
+ */
+const OUTBOX_BYTES_MAX = 256 * KIB;
 const PICKS_PER_FILL_MAX = 512;
+assert(
+  2 * REQUESTS_MAX * REQUEST_MESSAGE_BYTES <= OUTBOX_BYTES_MAX,
+  "all requests, and their cancels, may wait for a peer that is only slow",
+);
 /** Requests that one fill writes, shared by all connections: it is used within one call only. */
 const picked = new Int32Array(2 * PICKS_PER_FILL_MAX);
 
@@ -300,6 +316,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   fillRequests(): void {
     if (!this.amInterested || this.#swarm === undefined) return;
     if (this.peerChoking && (this.#allowedFast === undefined || this.#allowedFast.size === 0)) return;
+    if (this.sender.outbox.length > OUTBOX_BYTES_MAX) return;
     const outstanding = this.expected.count;
     if (!this.pipeline.wantsMore(outstanding) || this.#clock.nowMs < this.#holdRequestsUntilMs) return;
     const missing = Math.min(this.pipeline.target - outstanding, PICKS_PER_FILL_MAX);
@@ -567,7 +584,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   onCancel(piece: number, begin: number, length: number): void {
     this.#openSwarm("cancel");
     const dropped = this.sender.cancelBlock(piece, begin);
-    if (dropped && this.fast) this.write.request(MessageId.reject, piece, begin, length);
+    if (dropped && this.fast) this.#reject(piece, begin, length);
   }
 
   onPort(): void {}
@@ -687,7 +704,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   }
 
   #refuse(piece: number, begin: number, length: number): void {
-    if (this.fast) this.write.request(MessageId.reject, piece, begin, length);
+    if (this.fast) this.#reject(piece, begin, length);
     else if (this.sender.requested.count >= REQUEST_QUEUE_ANNOUNCED) {
       const expected = `at most ${REQUEST_QUEUE_ANNOUNCED}`;
       this.close(
@@ -697,6 +714,15 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
         }),
       );
     }
+  }
+
+  /** BEP 6. */
+  #reject(piece: number, begin: number, length: number): void {
+    if (this.sender.outbox.length <= OUTBOX_BYTES_MAX) {
+      this.write.request(MessageId.reject, piece, begin, length);
+      return;
+    }
+    this.close(new PeerError("PEER_REQUEST_FLOOD", "requests of a peer that does not read our answers"));
   }
 
   #checkRequestTimeout(now: number): void {
