@@ -1,0 +1,158 @@
+// Trials put together: a cell is all rounds of the same work, and a group is the cells that answer one question. A round of
+// a cell can be set beside the same round of another cell, because the two ran one after the other.
+
+import { type Comparison, compare, median } from "../../statistics.js";
+import type { Axes, LabFigures, LabTrial, LabVerb } from "../results.js";
+import { type AxisValue, axisPhrase, compareValues } from "./axes.js";
+import type { ResultsFile } from "./read.js";
+
+/** The same work, once per round. */
+export interface Cell {
+  readonly verb: LabVerb;
+  readonly group: string;
+  readonly subject: string;
+  readonly axes: Axes;
+  /** Verb, group, subject and axes in one string: the same in another file that measured the same. */
+  readonly key: string;
+  readonly rounds: ReadonlyMap<string, LabFigures>;
+}
+
+export interface Group {
+  readonly verb: LabVerb;
+  readonly name: string;
+  readonly cells: readonly Cell[];
+  /** Axes on which the cells of our own engine differ (or, where it has none, all cells), in the order of the file. */
+  readonly varying: readonly string[];
+  /** What is the same for all. */
+  readonly constant: Axes;
+}
+
+/** A figure over the rounds of a cell. */
+export interface Measured {
+  readonly median: number;
+  readonly low: number;
+  readonly high: number;
+  readonly rounds: number;
+}
+
+export type FigureName = Exclude<keyof LabFigures, "costs">;
+
+export const OURS = "scatterwire";
+export const LIMIT = "limit";
+
+const VERBS: readonly string[] = ["receive", "storage", "seed", "compare"];
+
+export function groupsOf(files: readonly ResultsFile[]): Group[] {
+  const cells = new Map<string, Cell & { rounds: Map<string, LabFigures> }>();
+  files.forEach(({ results }, file) => {
+    for (const trial of results.trials) addTrial(cells, trial, file);
+  });
+  const groups = new Map<string, Cell[]>();
+  for (const cell of cells.values()) {
+    const key = JSON.stringify([cell.verb, cell.group]);
+    const others = groups.get(key);
+    if (others === undefined) groups.set(key, [cell]);
+    else others.push(cell);
+  }
+  return [...groups.values()]
+    .map(makeGroup)
+    .sort((left, right) => VERBS.indexOf(left.verb) - VERBS.indexOf(right.verb));
+}
+
+function addTrial(
+  cells: Map<string, Cell & { rounds: Map<string, LabFigures> }>,
+  trial: LabTrial,
+  file: number,
+): void {
+  const { verb, group, subject, axes } = trial;
+  const sorted = Object.entries(axes).sort(([left], [right]) => (left < right ? -1 : 1));
+  const key = JSON.stringify([verb, group, subject, sorted]);
+  let cell = cells.get(key);
+  if (cell === undefined) {
+    cell = { verb, group, subject, axes, key, rounds: new Map() };
+    cells.set(key, cell);
+  }
+  // Work that was done twice in one round counts twice, and only the first time has something to be set beside.
+  let round = `${file}:${trial.round}`;
+  while (cell.rounds.has(round)) round += "+";
+  cell.rounds.set(round, trial.figures);
+}
+
+function makeGroup(cells: readonly Cell[]): Group {
+  const { verb, group } = cells[0]!;
+  const own = cells.filter((cell) => cell.subject === OURS);
+  const considered = own.length > 0 ? own : cells;
+  const names = [...new Set(considered.flatMap((cell) => Object.keys(cell.axes)))];
+  const varying = names.filter((axis) => new Set(considered.map((cell) => cell.axes[axis])).size > 1);
+  const constant = Object.fromEntries(
+    Object.entries(considered[0]!.axes).filter(([axis]) => !varying.includes(axis)),
+  );
+  return { verb, name: group, cells, varying, constant };
+}
+
+/** Undefined where no round has that figure. */
+export function measure(cell: Cell, pick: (figures: LabFigures) => number | undefined): Measured | undefined {
+  const values = [...cell.rounds.values()].map(pick).filter((value) => value !== undefined);
+  if (values.length === 0) return undefined;
+  return {
+    median: median(values),
+    low: Math.min(...values),
+    high: Math.max(...values),
+    rounds: values.length,
+  };
+}
+
+export function measureFigure(cell: Cell, name: FigureName): Measured | undefined {
+  return measure(cell, (figures) => figures[name]);
+}
+
+/** Round by round; undefined where the two share no round that has the figure. */
+export function compareCells(cell: Cell, base: Cell, name: FigureName): Comparison | undefined {
+  const values: number[] = [];
+  const bases: number[] = [];
+  for (const [round, figures] of cell.rounds) {
+    const value = figures[name];
+    const beside = base.rounds.get(round)?.[name];
+    if (value === undefined || beside === undefined || beside === 0) continue;
+    values.push(value);
+    bases.push(beside);
+  }
+  return values.length === 0 ? undefined : compare(values, bases);
+}
+
+/**
+ * The limit that a cell is held against: the one of its group that agrees with it on every axis on which the group's limits
+ * differ. Undefined where there is none: a limit of other work would make a ratio that means nothing.
+ */
+export function limitOf(cell: Cell, group: Group): Cell | undefined {
+  const limits = group.cells.filter((other) => other.subject === LIMIT);
+  const matter = Object.keys(limits[0]?.axes ?? {}).filter(
+    (axis) => new Set(limits.map((limit) => limit.axes[axis])).size > 1,
+  );
+  return limits.find((limit) =>
+    matter.every((axis) => cell.axes[axis] === undefined || limit.axes[axis] === cell.axes[axis]),
+  );
+}
+
+/** What tells a cell from the others of its group: "speculative, depth 16", "the limit", "libtorrent (posix)". */
+export function cellName(cell: Cell, group: Group, leftOut: readonly string[] = []): string {
+  const several = new Set(group.cells.map((other) => other.subject)).size > 1;
+  const parts = group.varying
+    .filter((axis) => !leftOut.includes(axis) && cell.axes[axis] !== undefined)
+    .filter((axis) => !(axis === "depth" && !isSpeculative(cell.axes["mode"])))
+    .map((axis) => axisPhrase(axis, cell.axes[axis]!));
+  const others = new Set(group.cells.map((other) => other.subject).filter((subject) => subject !== LIMIT));
+  const subject = cell.subject === LIMIT ? "the limit" : cell.subject;
+  const named = several && (cell.subject !== OURS || others.size > 1 || parts.length === 0);
+  return [...(named ? [subject] : []), ...parts].join(", ") || subject;
+}
+
+/** Depth means something to the modes that guess. */
+export function isSpeculative(mode: AxisValue | undefined): boolean {
+  return mode === undefined || mode === "speculative" || mode === "adaptive";
+}
+
+export function valuesOf(cells: readonly Cell[], axis: string): AxisValue[] {
+  const values = new Set(cells.map((cell) => cell.axes[axis]).filter((value) => value !== undefined));
+  return [...values].sort(compareValues);
+}

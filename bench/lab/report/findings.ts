@@ -1,0 +1,184 @@
+// Answers to the questions that the lab was built for, each a sentence or two with its figures. A question that the trials
+// do not touch is left out.
+
+import type { LabFigures } from "../results.js";
+import { type AxisValue, conditions } from "./axes.js";
+import {
+  type Cell,
+  cellName,
+  compareCells,
+  type Group,
+  LIMIT,
+  limitOf,
+  measure,
+  measureFigure,
+  OURS,
+} from "./cells.js";
+import { crossingData } from "./crossing.js";
+import { leadingSlice, MATERIAL, rank, slicesOf } from "./ranking.js";
+import { capital, howMuchMore, list, microsecondsPerBlock, percent, ratioText, speedText } from "./words.js";
+
+type Chosen = Readonly<Record<string, AxisValue>>;
+
+export function findings(groups: readonly Group[], chosen: Chosen): string[] {
+  return [
+    copyFinding(groups, chosen),
+    splitFinding(groups, chosen),
+    limitFinding(groups, chosen),
+    ...(crossingData(groups)?.sentences ?? []),
+    mappedFinding(groups),
+    directFinding(groups),
+    ...compareFindings(groups),
+  ].filter((text) => text !== "");
+}
+
+/** The one copy of `contiguous` against the cheapest mode that makes none. */
+function copyFinding(groups: readonly Group[], chosen: Chosen): string {
+  const slices = groups
+    .filter(({ verb }) => verb === "receive")
+    .flatMap((group) => slicesOf(group, "mode", ["depth"]))
+    .filter(({ cells }) => cells.some((cell) => cell.axes["mode"] === "contiguous"));
+  const slice = leadingSlice(slices, chosen);
+  if (slice === undefined) return "";
+  const ranking = rank(slice, "cpuSecondsPerGB");
+  const copying = ranking.find(({ value }) => value === "contiguous")!;
+  const other = ranking.find(({ value }) => value === "speculative" || value === "scatter");
+  const comparison =
+    other === undefined ? undefined : compareCells(copying.cell, other.cell, "cpuSecondsPerGB");
+  if (other === undefined || comparison === undefined) return "";
+  if (!comparison.sure) {
+    return `Receiving into one buffer and copying cannot be told from ${other.value}, which copies nothing: ${comparison.why}.`;
+  }
+  return `Receiving into one buffer and copying costs ${howMuchMore(comparison.ratio)} than ${other.value}, which copies nothing: ${ratioText(comparison)} its CPU.`.replace(
+    "as much than",
+    "as much as",
+  );
+}
+
+/** What the cheapest way spends its time on. */
+function splitFinding(groups: readonly Group[], chosen: Chosen): string {
+  const cell = chosenCell(groups, chosen)?.cell;
+  const total = cell === undefined ? undefined : measureFigure(cell, "cpuSecondsPerGB");
+  const part = (name: keyof NonNullable<LabFigures["costs"]>): number =>
+    measure(cell!, (figures) => figures.costs?.[name])?.median ?? 0;
+  if (
+    total === undefined ||
+    total.median === 0 ||
+    measure(cell!, ({ costs }) => costs?.kernel) === undefined
+  ) {
+    return "";
+  }
+  const share = (name: Parameters<typeof part>[0]): string => `${percent(part(name) / total.median)} %`;
+  return `Of the ${microsecondsPerBlock(total.median).toFixed(2)} µs that a block costs with ${cell!.axes["mode"]}, ${share("kernel")} is the kernel's receive calls, ${share("copying")} copying and ${share("framing")} TypeScript, V8 and libuv.`;
+}
+
+function limitFinding(groups: readonly Group[], chosen: Chosen): string {
+  const found = chosenCell(groups, chosen);
+  const limit = found === undefined ? undefined : limitOf(found.cell, found.group);
+  const comparison = limit === undefined ? undefined : compareCells(found!.cell, limit, "cpuSecondsPerGB");
+  if (comparison === undefined) return "";
+  const mode = capital(String(found!.cell.axes["mode"]));
+  if (!comparison.sure) return `${mode} cannot be told from the limit: ${comparison.why}.`;
+  return `${mode} costs ${ratioText(comparison)} the limit, which receives the same stream into one buffer and ignores it.`;
+}
+
+/** The chosen mode where modes are compared. */
+function chosenCell(groups: readonly Group[], chosen: Chosen): { cell: Cell; group: Group } | undefined {
+  const slices = groups
+    .filter(({ verb }) => verb === "receive")
+    .flatMap((group) => slicesOf(group, "mode", ["depth"]));
+  const slice = leadingSlice(slices, chosen);
+  if (slice === undefined) return undefined;
+  const ranked = rank(slice, "cpuSecondsPerGB").find(({ value }) => value === chosen["mode"]);
+  return ranked === undefined ? undefined : { cell: ranked.cell, group: slice.group };
+}
+
+/** Receiving straight into a mapped file, against receiving into the pool and writing. */
+function mappedFinding(groups: readonly Group[]): string {
+  const counts = { cheaper: [] as string[], dearer: [] as string[], even: [] as string[] };
+  const slices = groups
+    .filter(({ verb }) => verb === "receive" || verb === "storage")
+    .flatMap((group) => slicesOf(group, "storage"));
+  for (const { cells, shared, group } of slices) {
+    const mapped = cells.find((cell) => cell.axes["storage"] === "mapped");
+    const file = cells.find((cell) => cell.axes["storage"] === "file");
+    const comparison =
+      mapped === undefined || file === undefined ? undefined : compareCells(mapped, file, "cpuSecondsPerGB");
+    if (comparison === undefined) continue;
+    const where = conditions(shared, Object.keys(group.constant)) || "the conditions measured";
+    const text = `${where} (${comparison.ratio.toFixed(2)} ×)`;
+    if (!comparison.sure || Math.abs(comparison.ratio - 1) < MATERIAL) counts.even.push(text);
+    else counts[comparison.ratio < 1 ? "cheaper" : "dearer"].push(text);
+  }
+  const total = counts.cheaper.length + counts.dearer.length + counts.even.length;
+  if (total === 0) return "";
+  const part = (word: string, texts: readonly string[]): string =>
+    texts.length === 0
+      ? ""
+      : `${word} in ${texts.length}: ${list(texts.slice(0, 4))}${texts.length > 4 ? ", …" : ""}`;
+  const parts = [
+    part("cheaper", counts.cheaper),
+    part("dearer", counts.dearer),
+    part("the same within noise", counts.even),
+  ];
+  return `Receiving straight into a mapped file, against the pool and pwritev, under ${total} set${total === 1 ? "" : "s"} of conditions: ${parts.filter((text) => text !== "").join("; ")}.`;
+}
+
+/** How long runs must be before O_DIRECT pays: the fastest and the slowest of them. */
+function directFinding(groups: readonly Group[]): string {
+  const slices = groups
+    .filter(({ verb }) => verb === "storage" || verb === "receive")
+    .flatMap((group) => slicesOf(group, "runBytes"));
+  const slice = leadingSlice(slices, {});
+  if (slice === undefined) return "";
+  const ranking = rank(slice, "bytesPerSecond", "more");
+  const best = ranking[0]!;
+  const worst = ranking.at(-1)!;
+  if (worst.tied) return "Over the run lengths measured, the speed of writing does not change beyond noise.";
+  const speed = (cell: Cell): string => speedText(measureFigure(cell, "bytesPerSecond")!.median);
+  const name = (cell: Cell): string => cellName(cell, slice.group);
+  return `Run length decides how fast O_DIRECT is: ${name(worst.cell)} ${speed(worst.cell)}, ${name(best.cell)} ${speed(best.cell)}.`;
+}
+
+/** Us beside the best of the others, by CPU and by speed, for each kind of work. */
+function compareFindings(groups: readonly Group[]): string[] {
+  return groups.filter(({ verb }) => verb === "compare").flatMap(compareGroup);
+}
+
+function compareGroup(group: Group): string[] {
+  const texts: string[] = [];
+  for (const own of group.cells.filter(({ subject }) => isOurs(subject))) {
+    const same = group.cells.filter(
+      (cell) => !isOurs(cell.subject) && cell.subject !== LIMIT && sameWork(cell, own),
+    );
+    const best = (figure: "cpuSecondsPerGB" | "bytesPerSecond", direction: 1 | -1): Cell | undefined =>
+      [...same].sort(
+        (left, right) =>
+          direction * (measureFigure(left, figure)!.median - measureFigure(right, figure)!.median),
+      )[0];
+    const thrifty = best("cpuSecondsPerGB", 1);
+    const fast = best("bytesPerSecond", -1);
+    if (thrifty === undefined || fast === undefined) continue;
+    const cost = compareCells(own, thrifty, "cpuSecondsPerGB");
+    const speed = compareCells(own, fast, "bytesPerSecond");
+    if (cost === undefined || speed === undefined) continue;
+    const where = conditions(own.axes, Object.keys(group.constant));
+    const unsure = (sure: boolean): string => (sure ? "" : ", which is within noise");
+    texts.push(
+      `${capital(group.name)}${where === "" ? "" : `, ${where}`}: ${own.subject} costs ${cost.ratio.toFixed(2)} × the CPU of ${thrifty.subject}, the thriftiest other${unsure(cost.sure)}, and reaches ${speed.ratio.toFixed(2)} × the speed of ${fast.subject}, the fastest other${unsure(speed.sure)}.`,
+    );
+  }
+  return texts;
+}
+
+/** "scatterwire", and "scatterwire (direct)". */
+export function isOurs(subject: string): boolean {
+  return subject === OURS || subject.startsWith(`${OURS} (`);
+}
+
+/** Axes that both have are equal: an axis that only we have, such as a mode, does not make it other work. */
+export function sameWork(cell: Cell, own: Cell): boolean {
+  return Object.entries(cell.axes).every(
+    ([axis, value]) => own.axes[axis] === undefined || own.axes[axis] === value,
+  );
+}

@@ -1,0 +1,262 @@
+// What the figures say about this machine, in words: which settings to choose, and why. Everything here is computed from the
+// trials; where they cannot tell two values apart, the text says so and names the rule by which one was taken.
+
+import type { Axes } from "../results.js";
+import { type AxisValue, axisPhrase, axisTick, axisTitle, compareValues } from "./axes.js";
+import { type Cell, type Group, measureFigure, OURS } from "./cells.js";
+import { findings } from "./findings.js";
+import {
+  differingConditions,
+  leadingSlice,
+  MATERIAL,
+  type Ranked,
+  rank,
+  type Slice,
+  slicesOf,
+} from "./ranking.js";
+import { capital, cpuText, howMuchMore, list, ratioText, speedText } from "./words.js";
+
+export interface Choice {
+  readonly axis: string;
+  readonly title: string;
+  readonly value: AxisValue;
+  readonly text: string;
+  /** How a program asks for it. */
+  readonly option: string;
+  readonly certainty: "clear" | "tied" | "uncertain";
+  readonly why: string;
+}
+
+export interface Verdict {
+  /** One sentence with all that is recommended. */
+  readonly lead: string;
+  readonly choices: readonly Choice[];
+  readonly findings: readonly string[];
+  /** What to keep in mind when believing it. */
+  readonly caveats: readonly string[];
+}
+
+interface Setting {
+  readonly axis: string;
+  readonly verbs: readonly string[];
+  readonly option: string;
+  /** Axes that mean something only to some values, so that the best of them stands for its value. */
+  readonly dependent?: readonly string[];
+  /** Values that are no choice: they are there to be measured against. */
+  readonly never?: readonly AxisValue[];
+  readonly only?: (cell: Cell) => boolean;
+  /** Which of those that cannot be told apart is taken, and the reason in words. */
+  readonly tie: { readonly prefer: readonly AxisValue[] | "smallest"; readonly because: string };
+  readonly sentence: (text: string) => string;
+}
+
+const SMALLEST = { prefer: "smallest", because: "the smallest, since it holds the least memory" } as const;
+
+const SETTINGS: readonly Setting[] = [
+  {
+    axis: "mode",
+    verbs: ["receive"],
+    option: "receiveMode",
+    dependent: ["depth"],
+    tie: {
+      prefer: ["adaptive", "speculative", "contiguous", "scatter"],
+      because: "the one that suits more kinds of traffic",
+    },
+    sentence: (text) => `receive with ${text}`,
+  },
+  {
+    axis: "depth",
+    verbs: ["receive"],
+    option: "speculationDepth",
+    only: (cell) => cell.axes["mode"] !== "contiguous" && cell.axes["mode"] !== "scatter",
+    tie: SMALLEST,
+    sentence: (text) => `guess ${text} ${text === "1" ? "block" : "blocks"} ahead`,
+  },
+  {
+    axis: "poolBytes",
+    verbs: ["receive"],
+    option: "poolBytes",
+    tie: SMALLEST,
+    sentence: (text) => `give it a pool of ${text}`,
+  },
+  {
+    axis: "receiveBufferBytes",
+    verbs: ["receive"],
+    option: "receiveBufferBytes",
+    tie: SMALLEST,
+    sentence: (text) => `a receive buffer of ${text}`,
+  },
+  {
+    axis: "storage",
+    verbs: ["receive", "storage"],
+    option: "storage",
+    never: ["null", "memory"],
+    tie: { prefer: ["file", "direct", "mapped"], because: "the simplest" },
+    sentence: (text) => `write with ${text}`,
+  },
+  {
+    axis: "sendMode",
+    verbs: ["seed"],
+    option: "sendMode",
+    tie: { prefer: ["mapped", "copy", "sendfile"], because: "the first in order of system calls per block" },
+    sentence: (text) => `send with ${text}`,
+  },
+];
+
+export function judge(groups: readonly Group[]): Verdict {
+  const chosen: Record<string, AxisValue> = {};
+  const choices: Choice[] = [];
+  for (const setting of SETTINGS) {
+    const choice = choose(setting, groups, chosen);
+    if (choice === undefined) continue;
+    choices.push(choice);
+    chosen[setting.axis] = choice.value;
+  }
+  const parts = choices.map(
+    (choice) => SETTINGS.find(({ axis }) => axis === choice.axis)?.sentence(choice.text) ?? "",
+  );
+  return {
+    lead:
+      parts.length === 0
+        ? "Nothing here lets one setting be held against another."
+        : `${capital(list(parts))}.`,
+    choices,
+    findings: findings(groups, chosen),
+    caveats: caveats(groups),
+  };
+}
+
+function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choice | undefined {
+  const { axis } = setting;
+  const slices = groups
+    .filter((group) => setting.verbs.includes(group.verb))
+    .flatMap((group) => slicesOf(group, axis, setting.dependent))
+    .map((slice) => ({ ...slice, cells: slice.cells.filter((cell) => isCandidate(setting, cell)) }))
+    .filter(({ cells }) => new Set(cells.map((cell) => cell.axes[axis])).size > 1);
+  const slice = leadingSlice(slices, chosen);
+  if (slice === undefined) return undefined;
+  const ranking = rank(slice, "cpuSecondsPerGB");
+  const taken = takeFromTies(setting, ranking);
+  if (taken === undefined) return undefined;
+  const few = Math.min(...slice.cells.map((cell) => cell.rounds.size)) < 3;
+  const ties = ranking.filter(({ tied }) => tied);
+  const certainty = few ? "uncertain" : ties.length > 1 ? "tied" : "clear";
+  const reasons = [
+    reason(axis, ranking, taken, setting.tie.because, certainty),
+    fasterOne(slice, taken),
+    exceptions(slices, slice, taken),
+  ];
+  return {
+    axis,
+    title: axisTitle(axis),
+    value: taken.value,
+    text: axisTick(axis, taken.value),
+    option: `${setting.option}: ${JSON.stringify(taken.value)}`,
+    certainty,
+    why: reasons.filter((text) => text !== "").join(" "),
+  };
+}
+
+function isCandidate(setting: Setting, cell: Cell): boolean {
+  if (setting.never?.includes(cell.axes[setting.axis]!) === true) return false;
+  return setting.only?.(cell) ?? true;
+}
+
+function takeFromTies({ tie }: Setting, ranking: readonly Ranked[]): Ranked | undefined {
+  const ties = ranking.filter(({ tied }) => tied);
+  const { prefer } = tie;
+  if (prefer === "smallest") {
+    return [...ties].sort((left, right) => compareValues(left.value, right.value))[0];
+  }
+  const order = (value: AxisValue): number =>
+    prefer.includes(value) ? prefer.indexOf(value) : prefer.length;
+  return [...ties].sort((left, right) => order(left.value) - order(right.value))[0];
+}
+
+function reason(
+  axis: string,
+  ranking: readonly Ranked[],
+  taken: Ranked,
+  because: string,
+  certainty: Choice["certainty"],
+): string {
+  const cost = cpuText(measureFigure(taken.cell, "cpuSecondsPerGB")!.median);
+  const worse = ranking.filter(({ tied }) => !tied);
+  const next = worse[0];
+  const name = (ranked: Ranked): string => axisTick(axis, ranked.value);
+  const behind =
+    next === undefined
+      ? ""
+      : ` ${capital(name(next))} costs ${howMuchMore(next.comparison!.ratio)}${
+          worse.length > 1
+            ? `, and the dearest, ${name(worse.at(-1)!)}, ${howMuchMore(worse.at(-1)!.comparison!.ratio)}`
+            : ""
+        }.`;
+  if (certainty === "uncertain") {
+    const best = ranking[0]!;
+    const rounds = Math.min(...ranking.map(({ cell }) => cell.rounds.size));
+    return `${capital(name(best))} was cheapest, but ${rounds === 1 ? "one round" : `${rounds} rounds`} cannot tell it from noise; taken is ${because}.`;
+  }
+  const ties = ranking.filter(({ tied, value }) => tied && value !== taken.value).map(name);
+  if (ties.length === 0) return `Cheapest in every round: ${cost}.${behind}`;
+  return `${cost}. ${capital(list(ties))} cost${ties.length === 1 ? "s" : ""} the same within noise or ${MATERIAL * 100} %; taken is ${because}.${behind}`;
+}
+
+/** Cheap is not always fast: says so where it surely is not. */
+function fasterOne(slice: Slice, taken: Ranked): string {
+  const ranking = rank(slice, "bytesPerSecond", "more");
+  const own = ranking.find(({ value }) => value === taken.value);
+  const fastest = ranking[0];
+  if (own === undefined || own.tied || fastest === undefined || own.comparison!.ratio > 0.9) return "";
+  const speed = (ranked: Ranked): string => speedText(measureFigure(ranked.cell, "bytesPerSecond")!.median);
+  return `Faster, at more CPU, is ${axisTick(slice.axis, fastest.value)}: ${speed(fastest)} against ${speed(own)}.`;
+}
+
+/** Where the value that was taken is surely not the cheapest. */
+function exceptions(slices: readonly Slice[], leading: Slice, taken: Ranked): string {
+  const texts: string[] = [];
+  for (const slice of slices) {
+    if (slice === leading) continue;
+    const ranking = rank(slice, "cpuSecondsPerGB");
+    const own = ranking.find(({ value }) => value === taken.value);
+    const where = differingConditions(slice, leading);
+    if (own === undefined || own.tied || where === "") continue;
+    const best = ranking[0]!;
+    texts.push(`${axisTick(slice.axis, best.value)} with ${where} (${ratioText(own.comparison!)})`);
+  }
+  if (texts.length === 0) return "";
+  const shown = [...new Set(texts)].slice(0, 3);
+  const more = new Set(texts).size - shown.length;
+  return `Elsewhere another is cheaper: ${list(more > 0 ? [...shown, `${more} more, in the tables`] : shown, more > 0 ? "and" : "and")}.`;
+}
+
+function caveats(groups: readonly Group[]): string[] {
+  const cells = groups.flatMap((group) => group.cells);
+  const costs = cells.map((cell) => measureFigure(cell, "cpuSecondsPerGB")!);
+  const rounds = costs.map((cost) => cost.rounds);
+  const fewest = Math.min(...rounds);
+  const most = Math.max(...rounds);
+  const texts: string[] = [];
+  const counted = fewest === most ? `${fewest}` : `${fewest} to ${most}`;
+  const few = fewest < 3 ? " Fewer than 3 tell no difference from noise: measure more rounds." : "";
+  texts.push(`Each figure is the median of ${counted} round${most === 1 ? "" : "s"}.${few}`);
+  const wander = costs
+    .filter((cost) => cost.rounds > 1 && cost.median > 0)
+    .map((cost) => (cost.high - cost.low) / 2 / cost.median)
+    .sort((left, right) => left - right);
+  if (wander.length > 0) {
+    const typical = wander[Math.floor(wander.length / 2)]!;
+    const wild = wander.filter((value) => value > 0.15).length;
+    const loud =
+      wild === 0 ? "" : ` ${wild} of ${wander.length} wander by more than 15 %: read those with care.`;
+    texts.push(
+      `From round to round a CPU figure typically wanders by ± ${(typical * 100).toFixed(1)} %.${loud}`,
+    );
+  }
+  if (!cells.some((cell) => cell.subject === OURS)) texts.push("No trial of our own engine is among them.");
+  return texts;
+}
+
+export function choiceText({ axis, value }: Choice): string {
+  return axisPhrase(axis, value);
+}
