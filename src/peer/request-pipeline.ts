@@ -3,16 +3,18 @@
 //   growing ──rate grew less than 10 % over three windows──▶ following
 //
 // growing: every block that comes raises the target by one, so it doubles each round trip, as TCP's slow start does.
-// following: the target is the bandwidth-delay product: the rate of the last windows × twice the shortest
-// round trip of a request, or × 100 ms where that is longer (a seeder's disk, a busy peer), and never falls below the
-// start. Both are bounded by the peer's `reqq` (BEP 10) and our own limit. A snubbed peer is left with one.
+// following: the target is the bandwidth-delay product: the rate of the last windows × twice the shortest round trip of a
+// request, or × 3 s where that is longer, and never falls below the start. Three seconds because peers answer in bursts: one
+// that empties its queue every half second (Transmission) is only ever as fast as the queue is long, so that a target
+// near what it brought would shrink to nothing, window by window. libtorrent's `request_queue_time` is as long.
+// Both are bounded by the peer's `reqq` (BEP 10) and our own limit. A snubbed peer is left with one.
 
 import { BLOCK_SIZE, MIB, REQUESTS_INITIAL } from "../limits.js";
 
 const WINDOW_MS = 250;
 const GROWTH_MIN = 1.1;
 const FLAT_WINDOWS_MAX = 3;
-const DELAY_MS_MIN = 100;
+const DELAY_MS_MIN = 3000;
 /** A peer is fast when it brings so many bytes in so many milliseconds: above 50 MB/s hashing begins to cost. */
 const FAST_BYTES = 4 * MIB;
 const FAST_MS = 80;

@@ -22,6 +22,8 @@ const MODES = ["contiguous", "scatter", "speculative", "adaptive"];
 const MIB = 1024 * 1024;
 /** Of the single file. SCATTERWIRE_CLIENT_BYTES makes it another size, such as 1073741824. */
 const SINGLE_BYTES = Number(process.env["SCATTERWIRE_CLIENT_BYTES"] ?? 24 * MIB + 12_345);
+/** Transmission empties its queue of 512 requests every half second, which is 16 MB/s at best. */
+const TIMEOUT_S = String(90 + Math.ceil(SINGLE_BYTES / 4e6));
 
 interface Shape {
   readonly name: string;
@@ -61,7 +63,7 @@ const SHAPES: readonly Shape[] = [
   },
 ];
 
-describe("real clients", { timeout: 600_000 }, () => {
+describe("real clients", { timeout: 600_000 + SINGLE_BYTES / 100 }, () => {
   const folder = temporaryFolder(after);
   const torrents = new Map<Shape, string>();
   const clients: Client[] = [];
@@ -93,7 +95,7 @@ describe("real clients", { timeout: 600_000 }, () => {
     const output = join(folder, `download-${basename(torrent)}-${port}-${mode}-${storage}`);
     const program = Program.cli(
       ...["download", torrent, "-o", output, "--peer", `127.0.0.1:${port}`],
-      ...["--receive-mode", mode, "--storage", storage, "--timeout", "90", "--json"],
+      ...["--receive-mode", mode, "--storage", storage, "--timeout", TIMEOUT_S, "--json"],
     );
     const { status, last, errors } = await program.result();
     assert.equal(status, 0, errors);
