@@ -88,6 +88,7 @@ Napi::Function Engine::define(Napi::Env env) {
                          InstanceMethod<&Engine::remoteAddressOf>("remoteAddress"),
                          InstanceMethod<&Engine::setBufferSizesOf>("setBufferSizes"),
                          InstanceMethod<&Engine::setNoDelayOf>("setNoDelay"),
+                         InstanceMethod<&Engine::setReceiveLowWaterOf>("setReceiveLowWater"),
                          InstanceMethod<&Engine::closeSocket>("closeSocket"),
                          InstanceMethod<&Engine::readv>("readv"),
                          InstanceMethod<&Engine::writev>("writev"),
@@ -240,6 +241,13 @@ Napi::Value Engine::setNoDelayOf(Info info) {
   const int fd = call.descriptor(0);
   const bool on = call.boolean(1);
   return call.failed() ? call.nothing() : call.answer(setNoDelay(fd, on));
+}
+
+Napi::Value Engine::setReceiveLowWaterOf(Info info) {
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  const int bytes = static_cast<int>(call.integer(1, 1, INT32_MAX));
+  return call.failed() ? call.nothing() : call.answer(setReceiveLowWater(fd, bytes));
 }
 
 Napi::Value Engine::closeSocket(Info info) {

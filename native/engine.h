@@ -29,6 +29,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value remoteAddressOf(Info info);
   Napi::Value setBufferSizesOf(Info info);
   Napi::Value setNoDelayOf(Info info);
+  Napi::Value setReceiveLowWaterOf(Info info);
   Napi::Value closeSocket(Info info);
 
   Napi::Value readv(Info info);

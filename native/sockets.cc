@@ -154,4 +154,6 @@ int setBufferSizes(int fd, int receive_bytes, int send_bytes) {
 
 int setNoDelay(int fd, bool on) { return setOption(fd, IPPROTO_TCP, TCP_NODELAY, on ? 1 : 0); }
 
+int setReceiveLowWater(int fd, int bytes) { return setOption(fd, SOL_SOCKET, SO_RCVLOWAT, bytes); }
+
 }  // namespace scatterwire

@@ -25,5 +25,7 @@ int remoteAddress(int fd, SocketAddress* address);
 // 0 for a size leaves it as it is.
 int setBufferSizes(int fd, int receive_bytes, int send_bytes);
 int setNoDelay(int fd, bool on);
+// SO_RCVLOWAT: the socket counts as readable from so many bytes on.
+int setReceiveLowWater(int fd, int bytes);
 
 }  // namespace scatterwire

@@ -73,6 +73,8 @@ export interface NativeEngine {
   /** SO_RCVBUF and SO_SNDBUF in bytes; 0 leaves one as it is. 0 or −errno. */
   setBufferSizes(fd: number, receiveBytes: number, sendBytes: number): number;
   setNoDelay(fd: number, on: boolean): number;
+  /** SO_RCVLOWAT: the socket is ready to be read from so many bytes on (or at the end of the stream). 0 or −errno. */
+  setReceiveLowWater(fd: number, bytes: number): number;
   /** Stops watching, then closes. 0 or −errno. */
   closeSocket(fd: number): number;
 

@@ -37,6 +37,8 @@ import { RequestPipeline } from "./request-pipeline.js";
 import type { Swarm, SwarmDirectory } from "./swarm.js";
 
 export interface PeerTransport extends SendTransport {
+  /** Nothing came for a while: whatever comes next is to be told at once, however little it is. */
+  wakeForAny(): void;
   /** Ends the connection below; the transport calls nothing any more. */
   close(): void;
 }
@@ -88,6 +90,8 @@ const KEEP_ALIVE_MS = 100_000;
  * is let go: without a bound, choke and unchoke in turn would fill the memory with our own requests.
  */
 const OUTBOX_BYTES_MAX = 256 * KIB;
+/** A peer that sent nothing for so long is waited for with open ears. */
+const SILENT_MS = 500;
 const PICKS_PER_FILL_MAX = 512;
 assert(
   2 * REQUESTS_MAX * REQUEST_MESSAGE_BYTES <= OUTBOX_BYTES_MAX,
@@ -283,6 +287,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     if (this.#state !== "open") return;
     this.downloadMeter.sample(this.counters.payloadBytes, elapsedMs);
     this.uploadMeter.sample(this.counters.sentPayloadBytes, elapsedMs);
+    if (now - this.#lastReceivedMs >= SILENT_MS) this.#transport.wakeForAny();
     if (now - this.#lastReceivedMs > settings.idleTimeoutMs) {
       this.close(
         new PeerError("PEER_TIMEOUT", `nothing received for ${Math.round(settings.idleTimeoutMs / 1000)} s`),

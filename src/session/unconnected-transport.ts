@@ -15,5 +15,7 @@ export class UnconnectedTransport implements PeerTransport {
 
   scheduleFlush(): void {}
 
+  wakeForAny(): void {}
+
   close(): void {}
 }

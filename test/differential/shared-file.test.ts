@@ -99,6 +99,8 @@ class Remote implements PeerTransport {
 
   scheduleFlush(): void {}
 
+  wakeForAny(): void {}
+
   close(): void {
     this.isClosed = true;
   }
