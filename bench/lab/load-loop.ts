@@ -17,6 +17,7 @@ export const SCRATCH_AT = RECEIVE_AT + RECEIVE_BYTES;
 export const SCRATCH_BYTES = 128 * 1024;
 const LISTEN_BACKLOG = 1024;
 const EXIT_FAILED = 1;
+const ALIVE_MS = 60_000;
 
 export interface LoadSocket {
   ready(events: number): void;
@@ -87,9 +88,12 @@ export function printLine(value: unknown): void {
 /** Calls `end` once on Ctrl-C, on SIGTERM, and when whoever started us closes our standard input, or dies. */
 export function whenTold(end: () => void): void {
   let told = false;
+  // Without a socket the program would end by itself, and tell nothing.
+  const alive = setInterval(() => {}, ALIVE_MS);
   const once = (): void => {
     if (told) return;
     told = true;
+    clearInterval(alive);
     process.stdin.destroy();
     end();
   };
