@@ -123,3 +123,23 @@ test("closing the engine closes its sockets", { skip: process.platform !== "linu
   engine.engine.close();
   assert.equal(sockets(), before);
 });
+
+test("a socket with a low-water mark counts as readable from so many bytes on, and again from one when it is lowered", async (t) => {
+  const engine = new TestEngine(t);
+  const [outgoing, incoming] = await engine.pair();
+  assert.equal(engine.engine.setReceiveLowWater(incoming, 10), 0);
+  engine.engine.watch(incoming, READABLE);
+  // The other end is told of what comes back, so that readiness of the first had its turn before.
+  assert.equal(engine.writev(outgoing, [0, 9]), 9);
+  engine.writev(incoming, [0, 1]);
+  await engine.ready(outgoing, READABLE);
+  assert.ok(!engine.turns.some((turn) => turn.ready.some(({ fd }) => fd === incoming)));
+  assert.equal(engine.writev(outgoing, [0, 1]), 1);
+  await engine.ready(incoming, READABLE);
+  assert.equal(engine.readv(incoming, [100, 4]), 4);
+  assert.equal(engine.engine.setReceiveLowWater(incoming, 1), 0);
+  assert.equal(await engine.receive(incoming, [100, 50]), 6);
+  assert.equal(engine.engine.setReceiveLowWater(outgoing, 1000), 0);
+  engine.engine.closeSocket(incoming);
+  assert.equal(await engine.receive(outgoing, [100, 50]), 1, "the end of the stream is told in any case");
+});
