@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { benchLoopback } from "../../bench/loopback.js";
 import { loopbackTable } from "../../bench/loopback-table.js";
 import { RECEIVE_MODES, type ReceiveModeName, STORAGE_KINDS, type StorageKind } from "../index.js";
+import { reportCommand } from "./bench-report.js";
 import {
   EXIT_USAGE,
   ExitError,
@@ -28,7 +29,10 @@ interface LoopbackFlags {
 const SIZE_DEFAULT = 1024 ** 3;
 
 export function benchCommand(): Command {
-  return new Command("bench").description("measure on this machine").addCommand(loopbackCommand());
+  return new Command("bench")
+    .description("measure on this machine")
+    .addCommand(loopbackCommand())
+    .addCommand(reportCommand());
 }
 
 function loopbackCommand(): Command {

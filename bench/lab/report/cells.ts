@@ -156,3 +156,15 @@ export function valuesOf(cells: readonly Cell[], axis: string): AxisValue[] {
   const values = new Set(cells.map((cell) => cell.axes[axis]).filter((value) => value !== undefined));
   return [...values].sort(compareValues);
 }
+
+/** "scatterwire", and "scatterwire (direct)". */
+export function isOurs(subject: string): boolean {
+  return subject === OURS || subject.startsWith(`${OURS} (`);
+}
+
+/** Axes that both have are equal: an axis that only we have, such as a mode, does not make it other work. */
+export function sameWork(cell: Cell, own: Cell): boolean {
+  return Object.entries(cell.axes).every(
+    ([axis, value]) => own.axes[axis] === undefined || own.axes[axis] === value,
+  );
+}

@@ -8,11 +8,12 @@ import {
   cellName,
   compareCells,
   type Group,
+  isOurs,
   LIMIT,
   limitOf,
   measure,
   measureFigure,
-  OURS,
+  sameWork,
 } from "./cells.js";
 import { crossingData } from "./crossing.js";
 import { leadingSlice, MATERIAL, rank, slicesOf } from "./ranking.js";
@@ -169,16 +170,4 @@ function compareGroup(group: Group): string[] {
     );
   }
   return texts;
-}
-
-/** "scatterwire", and "scatterwire (direct)". */
-export function isOurs(subject: string): boolean {
-  return subject === OURS || subject.startsWith(`${OURS} (`);
-}
-
-/** Axes that both have are equal: an axis that only we have, such as a mode, does not make it other work. */
-export function sameWork(cell: Cell, own: Cell): boolean {
-  return Object.entries(cell.axes).every(
-    ([axis, value]) => own.axes[axis] === undefined || own.axes[axis] === value,
-  );
 }

@@ -1,0 +1,158 @@
+// Two files of results, one against the other: the same work, then and now. The two did not run interleaved, so rounds cannot
+// be paired; a difference counts only if the slowest round of one is faster than the fastest round of the other. The
+// limit shows what changed about the machine itself: where both files have it, the ratio is given in limits, too.
+
+import { conditions } from "./axes.js";
+import {
+  type Cell,
+  type FigureName,
+  type Group,
+  LIMIT,
+  limitOf,
+  type Measured,
+  measureFigure,
+  OURS,
+} from "./cells.js";
+import { MATERIAL } from "./ranking.js";
+import { howMuchMore, list } from "./words.js";
+
+export interface Change {
+  readonly verb: string;
+  readonly group: string;
+  readonly subject: string;
+  readonly where: string;
+  readonly figure: FigureName;
+  readonly before: Measured;
+  readonly after: Measured;
+  /** Median after ÷ median before, and the furthest that any two rounds lie from it. */
+  readonly ratio: number;
+  readonly low: number;
+  readonly high: number;
+  /** The same, each median first divided by its own file's limit. */
+  readonly ratioInLimits: number | undefined;
+  /** Beyond noise: the ranges do not touch. */
+  readonly sure: boolean;
+}
+
+export interface Against {
+  /** The file that is compared with, and the machine it is of. */
+  readonly name: string;
+  readonly changes: readonly Change[];
+  /** What only one of the two has: how many cells. */
+  readonly onlyBefore: number;
+  readonly onlyAfter: number;
+  readonly sentences: readonly string[];
+}
+
+const ROUNDS_FOR_CERTAINTY = 3;
+const FIGURES_COMPARED = ["cpuSecondsPerGB", "bytesPerSecond"] as const;
+const NAMED_MAX = 6;
+
+export function compareFiles(after: readonly Group[], before: readonly Group[], name: string): Against {
+  const old = cellsByKey(before);
+  const now = cellsByKey(after);
+  const changes: Change[] = [];
+  for (const [key, { cell, group }] of now) {
+    const counterpart = old.get(key);
+    if (counterpart === undefined) continue;
+    for (const figure of FIGURES_COMPARED) {
+      const change = changeOf({ cell, group }, counterpart, figure);
+      if (change !== undefined) changes.push(change);
+    }
+  }
+  const shared = [...now.keys()].filter((key) => old.has(key)).length;
+  return {
+    name,
+    changes,
+    onlyBefore: old.size - shared,
+    onlyAfter: now.size - shared,
+    sentences: describe(changes, shared, name),
+  };
+}
+
+interface Placed {
+  readonly cell: Cell;
+  readonly group: Group;
+}
+
+function cellsByKey(groups: readonly Group[]): Map<string, Placed> {
+  return new Map(groups.flatMap((group) => group.cells.map((cell) => [cell.key, { cell, group }] as const)));
+}
+
+function changeOf(now: Placed, old: Placed, figure: FigureName): Change | undefined {
+  const after = measureFigure(now.cell, figure);
+  const before = measureFigure(old.cell, figure);
+  if (after === undefined || before === undefined || before.low <= 0) return undefined;
+  const low = after.low / before.high;
+  const high = after.high / before.low;
+  const enough = Math.min(after.rounds, before.rounds) >= ROUNDS_FOR_CERTAINTY;
+  const { verb, group, subject, axes } = now.cell;
+  return {
+    verb,
+    group,
+    subject,
+    where: conditions(axes, Object.keys(now.group.constant)),
+    figure,
+    before,
+    after,
+    ratio: after.median / before.median,
+    low,
+    high,
+    ratioInLimits: ratioInLimits(now, old, figure),
+    sure: enough && (low > 1 || high < 1),
+  };
+}
+
+function ratioInLimits(now: Placed, old: Placed, figure: FigureName): number | undefined {
+  const inLimits = ({ cell, group }: Placed): number | undefined => {
+    const limit = cell.subject === LIMIT ? undefined : limitOf(cell, group);
+    const base = limit === undefined ? undefined : measureFigure(limit, figure)?.median;
+    return base === undefined || base === 0 ? undefined : measureFigure(cell, figure)!.median / base;
+  };
+  const after = inLimits(now);
+  const before = inLimits(old);
+  return after === undefined || before === undefined || before === 0 ? undefined : after / before;
+}
+
+function describe(changes: readonly Change[], shared: number, name: string): string[] {
+  if (shared === 0) return [`Nothing was measured both here and in ${name}.`];
+  const cpu = changes.filter(({ figure }) => figure === "cpuSecondsPerGB");
+  const own = cpu.filter(({ subject }) => subject !== LIMIT);
+  const counts = (part: readonly Change[]): readonly Change[] =>
+    part.filter(({ sure, ratio }) => sure && Math.abs(ratio - 1) >= MATERIAL);
+  const certain = counts(own);
+  const cheaper = certain.filter(({ ratio }) => ratio < 1).sort((a, b) => a.ratio - b.ratio);
+  const dearer = certain.filter(({ ratio }) => ratio > 1).sort((a, b) => b.ratio - a.ratio);
+  const rest = own.length - certain.length;
+  const sentences = [
+    `Of ${own.length} kinds of work that both files measured, ${cheaper.length} got cheaper in CPU, ${dearer.length} got dearer, and ${rest} did not change beyond noise or ${MATERIAL * 100} %.`,
+  ];
+  if (cheaper.length > 0) sentences.push(`Cheaper: ${naming(cheaper)}.`);
+  if (dearer.length > 0) sentences.push(`Dearer: ${naming(dearer)}.`);
+  const limits = counts(cpu.filter(({ subject }) => subject === LIMIT));
+  if (limits.length > 0) {
+    const ratios = limits.map(({ ratio }) => ratio).sort((a, b) => a - b);
+    const middle = ratios[Math.floor(ratios.length / 2)]!;
+    sentences.push(
+      `The limit itself costs ${howMuchMore(middle)}${middle > 0.5 && middle < 2 ? " than before" : ""}: the machine or its system changed, so read the ratios in limits.`,
+    );
+  }
+  const few = own.some(({ before, after }) => Math.min(before.rounds, after.rounds) < ROUNDS_FOR_CERTAINTY);
+  if (few)
+    sentences.push(`Work with fewer than ${ROUNDS_FOR_CERTAINTY} rounds on either side proves nothing.`);
+  return sentences;
+}
+
+function naming(changes: readonly Change[]): string {
+  const texts = changes.slice(0, NAMED_MAX).map((change) => {
+    const subject = change.subject === OURS ? [] : [change.subject];
+    const name = [
+      `${change.verb} ${change.group}`,
+      ...subject,
+      ...(change.where === "" ? [] : [change.where]),
+    ];
+    return `${name.join(", ")} (${change.ratio.toFixed(2)} ×)`;
+  });
+  const more = changes.length - texts.length;
+  return list(more > 0 ? [...texts, `${more} more in the table`] : texts).replaceAll("), ", "); ");
+}

@@ -1,0 +1,238 @@
+// The report as one HTML file that loads nothing: the verdict, the plots, the tables, and all that is needed to measure it
+// again. It works without scripts; the widths of the plots are chosen by the style sheet.
+
+import type { Against, Change } from "./against.js";
+import { binaryBytes, conditions } from "./axes.js";
+import { COST_NAMES, drawBars } from "./bars.js";
+import type { Group } from "./cells.js";
+import type { CrossingData } from "./crossing.js";
+import { crossingPlan, type Plan, plansOf } from "./figures.js";
+import { Html, html } from "./html.js";
+import { drawLines } from "./lines.js";
+import type { Painter } from "./painter.js";
+import type { ResultsFile } from "./read.js";
+import { STYLE } from "./style.js";
+import { type TableCell, tableOf } from "./tables.js";
+import type { Choice, Verdict } from "./verdict.js";
+import { capital, FIGURES } from "./words.js";
+
+export interface ReportContent {
+  readonly files: readonly ResultsFile[];
+  readonly groups: readonly Group[];
+  readonly verdict: Verdict;
+  readonly crossing: CrossingData | undefined;
+  readonly against: Against | undefined;
+}
+
+/** Widths in pixels of the drawings for wide, middle and narrow windows: what a figure's inside measures there. */
+const FULL_WIDTHS = [990, 600, 330] as const;
+const HALF_WIDTHS = [468, 600, 330] as const;
+const SIZES = ["wide", "middle", "narrow"] as const;
+
+const VERB_TITLES: Readonly<Record<string, string>> = {
+  receive: "Receiving",
+  storage: "Storing",
+  seed: "Seeding",
+  compare: "Beside the others",
+};
+
+export function reportPage(content: ReportContent, painter: Painter): string {
+  const { files, verdict, against, groups } = content;
+  const verbs = [...new Set(groups.map(({ verb }) => verb))];
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>scatterwire bench: ${files[0]!.results.machine.cpu}</title>
+<style>${new Html(STYLE)}</style>
+</head>
+<body>
+${head(files, verdict)}
+<main>
+${against === undefined ? undefined : againstSection(against)}
+${findingsSection(verdict)}
+${verbs.map((verb) => verbSection(verb, content, painter))}
+<h2 id="tables">Tables</h2>
+<p class="soft">The figures of all plots, and more. Large: the median of the rounds; small: half the distance between the lowest and the highest round, or, for a ratio, both extremes of the rounds.</p>
+${groups.map((group, index) => tableSection(group, index))}
+${machineSection(files)}
+${omissionSection(files)}
+${readingSection()}
+</main>
+<footer class="soft small">scatterwire ${files[0]!.results.version} · this file loads nothing from anywhere and may be passed on as it is</footer>
+</body>
+</html>
+`;
+  return page.text;
+}
+
+function head(files: readonly ResultsFile[], verdict: Verdict): Html {
+  const { machine, startedAt } = files[0]!.results;
+  return html`<header>
+<p class="eyebrow"><b>scatterwire bench</b> · ${machine.cpu}, ${machine.cores} cores · ${machine.system} · Node ${machine.node} · ${dateOf(startedAt)}</p>
+<h1>${verdict.lead}</h1>
+${verdict.choices.length === 0 ? undefined : html`<dl class="settings">${verdict.choices.map(settingRow)}</dl>`}
+${verdict.caveats.map((caveat) => html`<p class="soft small">${caveat}</p>`)}
+</header>`;
+}
+
+const MARKS: Readonly<Record<Choice["certainty"], string>> = {
+  clear: "clear",
+  tied: "a tie",
+  uncertain: "uncertain",
+};
+
+function settingRow({ title, text, option, why, certainty }: Choice): Html {
+  return html`<div><dt>${capital(title)}</dt><dd class="value">${text}<code>${option}</code></dd><dd class="why"><span class="mark ${certainty}">${MARKS[certainty]}</span>${why}</dd></div>`;
+}
+
+function findingsSection({ findings }: Verdict): Html | undefined {
+  if (findings.length === 0) return undefined;
+  return html`<h2>What the figures say</h2>
+<ul class="findings">${findings.map((finding) => html`<li>${finding}</li>`)}</ul>`;
+}
+
+function verbSection(verb: string, { groups, crossing }: ReportContent, painter: Painter): Html {
+  const figures: Html[] = [];
+  groups.forEach((group, index) => {
+    if (group.verb !== verb) return;
+    const plans = plansOf(group);
+    const alone = plans.length === 1 && (verb === "receive" || plans[0]!.kind === "bars");
+    for (const plan of plans) figures.push(figure(painter, plan, group, `table-${index}`, alone));
+  });
+  if (verb === "receive" && crossing !== undefined) {
+    figures.splice(Math.min(1, figures.length), 0, crossingFigure(painter, crossing));
+  }
+  return html`<h2>${VERB_TITLES[verb] ?? capital(verb)}</h2>
+<div class="plots">${figures}</div>`;
+}
+
+function figure(painter: Painter, plan: Plan, group: Group, table: string, alone: boolean): Html {
+  const full = alone && plan.kind === "bars";
+  const constant = conditions(group.constant);
+  const hasCosts = plan.kind === "bars" && plan.options.bars.some(({ costs }) => costs !== undefined);
+  return html`<figure class="${full ? "full" : "half"}">
+<h3>${plan.options.title}</h3>
+<figcaption><p>${capital(group.name)}${constant === "" ? "" : `: ${constant}`}. <a href="#${table}">Table</a></p>
+${hasCosts ? costKey(plan) : undefined}</figcaption>
+${drawings(painter, plan, full)}
+</figure>`;
+}
+
+function crossingFigure(painter: Painter, crossing: CrossingData): Html {
+  return html`<figure class="full">
+<h3>System calls against copying</h3>
+<figcaption><p>As one receive call brings more bytes, calls get rarer, and a mode that copies pays for the copy alone. ${crossing.where === "" ? "" : `${capital(crossing.where)}.`}</p>
+${crossing.sentences.map((sentence) => html`<p>${sentence}</p>`)}</figcaption>
+${drawings(painter, crossingPlan(crossing), true)}
+</figure>`;
+}
+
+function costKey(plan: Plan): Html {
+  const bars = plan.kind === "bars" ? plan.options.bars : [];
+  const shown = COST_NAMES.filter((cost) => bars.some(({ costs }) => (costs?.[cost] ?? 0) > 0));
+  return html`<ul class="key">${shown.map((cost) => html`<li style="--swatch: var(--cost-${cost})">${cost}</li>`)}</ul>`;
+}
+
+/** The same plot for three widths of window: the style sheet shows one, and hides the others from screen readers too. */
+function drawings(painter: Painter, plan: Plan, full: boolean): Html[] {
+  const widths = full ? FULL_WIDTHS : HALF_WIDTHS;
+  return SIZES.map((size, index) => {
+    const width = widths[index]!;
+    const { svg } =
+      plan.kind === "bars" ? drawBars(painter, plan.options, width) : drawLines(painter, plan.options, width);
+    return html`<div class="drawing ${size}">${new Html(svg)}</div>`;
+  });
+}
+
+function tableSection(group: Group, index: number): Html {
+  const { columns, rows } = tableOf(group);
+  const constant = conditions(group.constant);
+  const title = `${VERB_TITLES[group.verb] ?? capital(group.verb)}: ${group.name}`;
+  return html`<h3 id="table-${index}">${title}</h3>
+${constant === "" ? undefined : html`<p class="soft small">${capital(constant)}.</p>`}
+<div class="scroll" tabindex="0" role="region" aria-label="Table of ${title}"><table>
+<thead><tr>${columns.map(({ title: name, unit, numeric }) => html`<th scope="col" class="${numeric ? "number" : "name"}">${capital(name)}<span>${unit}</span></th>`)}</tr></thead>
+<tbody>${rows.map(
+    ({ cells, strong }) =>
+      html`<tr class="${strong ? "strong" : "plain"}">${cells.map((cell, column) => tableCell(cell, columns[column]!.numeric, column === 0))}</tr>
+`,
+  )}</tbody>
+</table></div>`;
+}
+
+function tableCell({ text, aside }: TableCell, numeric: boolean, first: boolean): Html {
+  const look = numeric ? "number" : "name";
+  const inside = html`${text}${aside === undefined ? undefined : html` <small>${aside}</small>`}`;
+  return first
+    ? html`<th scope="row" class="${look}">${inside}</th>`
+    : html`<td class="${look}">${inside}</td>`;
+}
+
+function againstSection({ name, changes, sentences, onlyAfter, onlyBefore }: Against): Html {
+  const alone = [
+    onlyAfter > 0 ? `${onlyAfter} measured only here` : "",
+    onlyBefore > 0 ? `${onlyBefore} only there` : "",
+  ].filter((text) => text !== "");
+  return html`<h2>Against ${name}</h2>
+<ul class="findings">${sentences.map((sentence) => html`<li>${sentence}</li>`)}</ul>
+<p class="soft small">Ratios are medians here ÷ medians there; in brackets the furthest that two rounds lie from it. Beyond noise: every round of one lies below every round of the other.${alone.length === 0 ? "" : ` Not compared: ${alone.join(", ")}.`}</p>
+<details open><summary>${changes.length} comparisons</summary>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of changes"><table>
+<thead><tr><th scope="col">Work</th><th scope="col">Subject</th><th scope="col">Figure</th><th scope="col" class="number">There</th><th scope="col" class="number">Here</th><th scope="col" class="number">Ratio<span>× (rounds)</span></th><th scope="col" class="number">In limits<span>×</span></th><th scope="col">Beyond noise</th></tr></thead>
+<tbody>${changes.map(changeRow)}</tbody>
+</table></div></details>`;
+}
+
+function changeRow(change: Change): Html {
+  const words = FIGURES[change.figure]!;
+  const better = words.better === "less" ? change.ratio < 1 : change.ratio > 1;
+  const verdict = !change.sure ? "no" : better ? "better" : "worse";
+  return html`<tr class="${change.sure ? "sure" : "unsure"} ${better ? "less" : "more"}"><th scope="row">${change.verb} ${change.group}${change.where === "" ? "" : `, ${change.where}`}</th><td>${change.subject}</td><td>${words.title}, ${words.unit}</td><td class="number">${words.format(change.before.median)}</td><td class="number">${words.format(change.after.median)}</td><td class="number">${change.ratio.toFixed(2)} <small>${change.low.toFixed(2)} to ${change.high.toFixed(2)}</small></td><td class="number">${change.ratioInLimits?.toFixed(2)}</td><td class="verdict">${verdict}</td></tr>
+`;
+}
+
+function machineSection(files: readonly ResultsFile[]): Html {
+  const { machine } = files[0]!.results;
+  return html`<h2>The machine, and the commands</h2>
+<dl class="facts">
+<dt>Processor</dt><dd>${machine.cpu}, ${machine.cores} cores</dd>
+<dt>Memory</dt><dd>${binaryBytes(machine.memoryBytes)}</dd>
+<dt>System</dt><dd>${machine.system}</dd>
+<dt>Node.js</dt><dd>${machine.node}</dd>
+${files.map(
+  ({ path, results }) =>
+    html`<dt>${path}</dt><dd>${results.trials.length} trials, ${dateOf(results.startedAt)} to ${dateOf(results.endedAt)}, scatterwire ${results.version}</dd>`,
+)}
+</dl>
+<pre>${files.flatMap(({ results }) => results.commands).join("\n")}</pre>`;
+}
+
+function omissionSection(files: readonly ResultsFile[]): Html {
+  const omissions = files.flatMap(({ results }) => results.omissions);
+  if (omissions.length === 0) return html`<h2>Left out</h2><p>Nothing that was asked for.</p>`;
+  return html`<h2>Left out, and why</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of what was left out"><table>
+<thead><tr><th scope="col">Benchmark</th><th scope="col">Subject</th><th scope="col">Where</th><th scope="col">Reason</th></tr></thead>
+<tbody>${omissions.map(({ verb, subject, axes, reason }) => html`<tr><th scope="row">${verb}</th><td>${subject}</td><td>${conditions(axes ?? {})}</td><td>${reason}</td></tr>`)}</tbody>
+</table></div>`;
+}
+
+function readingSection(): Html {
+  return html`<h2>How to read this</h2>
+<ul>
+<li><b>CPU s/GB</b> is user and system time of the measured process alone, per 10<sup>9</sup> bytes of payload. A block has 16 KiB, so 0.1 CPU s/GB is 1.64 µs per block. The load at the other end runs in a process of its own and is not in it.</li>
+<li><b>The limit</b> is the same addon receiving the same stream into one buffer and ignoring it (or, for seeding, a plain loop that sends): nothing that understands the protocol can cost less.</li>
+<li><b>Kernel</b> is the receiving (or sending) system calls, <b>copying</b> moves payload in user space, <b>hashing</b> is SHA-1, <b>writing</b> is files with the kernel's share, and <b>framing</b> is the rest: TypeScript, V8 and libuv.</li>
+<li><b>Rounds</b> are interleaved: every candidate runs once per round, one after the other, and ratios are taken within a round, because machines drift. Thin strokes in the plots go from the lowest round to the highest.</li>
+<li><b>Clear, a tie, uncertain</b>: a difference counts if all of three or more rounds agree on its direction and it is 3 % or more. Where values tie, the report says which rule picked one.</li>
+</ul>`;
+}
+
+function dateOf(time: string): string {
+  const date = new Date(time);
+  if (Number.isNaN(date.getTime())) return time;
+  return `${date.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}

@@ -1,0 +1,35 @@
+// scatterwire bench report: files of results in, a page, a text and a summary out. Everything is computed from the trials when
+// the report is made, so an old file gets the newest reading.
+
+import { type Against, compareFiles } from "./against.js";
+import { type Group, groupsOf } from "./cells.js";
+import { crossingData } from "./crossing.js";
+import { reportPage } from "./page.js";
+import { loadPainter } from "./painter.js";
+import { readResults, requireOneMachine } from "./read.js";
+import { reportText } from "./terminal.js";
+import { judge, type Verdict } from "./verdict.js";
+
+export interface Report {
+  readonly html: string;
+  readonly text: string;
+  readonly verdict: Verdict;
+  readonly against: Against | undefined;
+  readonly groups: readonly Group[];
+}
+
+/** Rejects UsageError if a file is no file of results, or two are of different machines. */
+export async function makeReport(
+  paths: readonly string[],
+  options: { against?: string | undefined } = {},
+): Promise<Report> {
+  const files = await Promise.all(paths.map(readResults));
+  requireOneMachine(files);
+  const groups = groupsOf(files);
+  const before = options.against === undefined ? undefined : await readResults(options.against);
+  const verdict = judge(groups);
+  const against = before === undefined ? undefined : compareFiles(groups, groupsOf([before]), before.path);
+  const crossing = crossingData(groups);
+  const html = reportPage({ files, groups, verdict, crossing, against }, await loadPainter());
+  return { html, text: reportText(verdict, groups, against), verdict, against, groups };
+}

@@ -1,0 +1,66 @@
+// The report for a terminal: the verdict, what it rests on, and the main columns of each table.
+
+import Table from "cli-table3";
+import type { Against } from "./against.js";
+import { conditions } from "./axes.js";
+import type { Group } from "./cells.js";
+import { tableOf } from "./tables.js";
+import type { Verdict } from "./verdict.js";
+import { capital } from "./words.js";
+
+const WIDTH = 110;
+
+export function reportText(verdict: Verdict, groups: readonly Group[], against: Against | undefined): string {
+  const lines: string[] = [wrap(verdict.lead), ""];
+  for (const { title, text, why, certainty } of verdict.choices) {
+    const mark = certainty === "clear" ? "" : ` (${certainty === "tied" ? "a tie" : certainty})`;
+    lines.push(wrap(`${capital(title)}: ${text}${mark}. ${why}`, "  "));
+  }
+  if (verdict.findings.length > 0) lines.push("", ...verdict.findings.map((text) => wrap(text, "  ", "- ")));
+  if (against !== undefined) {
+    lines.push("", `Against ${against.name}`, ...against.sentences.map((text) => wrap(text, "  ", "- ")));
+  }
+  lines.push("", ...verdict.caveats.map((text) => wrap(text)));
+  for (const group of groups) lines.push("", groupTitle(group), groupTable(group));
+  return lines.join("\n");
+}
+
+function groupTitle(group: Group): string {
+  const constant = conditions(group.constant);
+  return `${group.verb}, ${group.name}${constant === "" ? "" : ` (${constant})`}`;
+}
+
+function groupTable(group: Group): string {
+  const { columns, rows } = tableOf(group);
+  const shown = columns.map((column, index) => ({ ...column, index })).filter(({ main }) => main);
+  const table = new Table({
+    head: shown.map(({ title, unit }) => (unit === "" || unit.startsWith("×") ? title : `${title}\n${unit}`)),
+    colAligns: shown.map(({ numeric }) => (numeric ? "right" : "left")),
+    style: { head: [], border: [], compact: true },
+  });
+  for (const { cells } of rows) {
+    table.push(
+      shown.map(({ index, title }) => {
+        const { text, aside } = cells[index]!;
+        // The spread of what the verdict rests on; more would not fit.
+        return aside === undefined || title !== "CPU" ? text : `${text} ${aside}`;
+      }),
+    );
+  }
+  return table.toString();
+}
+
+function wrap(text: string, indent = "", bullet = ""): string {
+  const lines: string[] = [];
+  let line = indent + bullet;
+  const hanging = indent + " ".repeat(bullet === "" ? indent.length : bullet.length);
+  for (const word of text.split(" ")) {
+    if (line.length + word.length > WIDTH && line.trim() !== "") {
+      lines.push(line.trimEnd());
+      line = hanging;
+    }
+    line += `${word} `;
+  }
+  lines.push(line.trimEnd());
+  return lines.join("\n");
+}

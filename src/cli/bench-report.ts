@@ -1,0 +1,42 @@
+// scatterwire bench report: makes a page of the files of results that the other benchmarks wrote, and says in words what is in them.
+
+import { writeFile } from "node:fs/promises";
+import { Command } from "commander";
+import { makeReport } from "../../bench/lab/report/report.js";
+import { note, printJson, printLine } from "./output.js";
+
+interface ReportFlags {
+  output: string;
+  against?: string;
+  json?: boolean;
+}
+
+export function reportCommand(): Command {
+  return new Command("report")
+    .description("make one HTML file of results: a verdict for this machine, plots, tables")
+    .argument("<results...>", "files that bench receive, storage, seed and compare wrote, all of one machine")
+    .option("-o, --output <file>", "where the page goes", "report.html")
+    .option("--against <file>", "other results: says what got cheaper or dearer since")
+    .option("--json", "print the verdict and the comparison as one JSON object")
+    .addHelpText(
+      "after",
+      `
+The page loads nothing from anywhere. It is made from the trials alone, so it can be made again from old files.
+
+Examples:
+  scatterwire bench report results.json
+  scatterwire bench report receive.json compare.json -o report.html
+  scatterwire bench report now.json --against before.json`,
+    )
+    .action(runReport);
+}
+
+async function runReport(paths: string[], flags: ReportFlags): Promise<void> {
+  const { html, text, verdict, against } = await makeReport(paths, { against: flags.against });
+  await writeFile(flags.output, html);
+  if (flags.json === true) printJson({ output: flags.output, verdict, against: against ?? null });
+  else {
+    printLine(text);
+    note(`\nThe page is in ${flags.output}`);
+  }
+}
