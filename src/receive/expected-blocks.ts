@@ -8,12 +8,15 @@
 import { assert } from "../assert.js";
 
 const CAPACITY_INITIAL = 64;
+/** Shared by all that are empty: a typed array takes 200 bytes even without elements, and idle peers have many. */
+const NO_INTEGERS = new Int32Array(0);
+const NO_TIMES = new Float64Array(0);
 
 export class ExpectedBlocks {
-  #pieces = new Int32Array(0);
-  #begins = new Int32Array(0);
-  #lengths = new Int32Array(0);
-  #sentAtMs = new Float64Array(0);
+  #pieces = NO_INTEGERS;
+  #begins = NO_INTEGERS;
+  #lengths = NO_INTEGERS;
+  #sentAtMs = NO_TIMES;
   #head = 0;
   #mask = -1;
   #count = 0;
