@@ -2,8 +2,8 @@
 
 import { writeFile } from "node:fs/promises";
 import { Command } from "commander";
-import { makeReport } from "../../bench/lab/report/report.js";
-import { note, printJson, printLine } from "./output.js";
+import { makeReport } from "../../../bench/lab/report/report.js";
+import { note, printJson, printLine } from "../output.js";
 
 interface ReportFlags {
   output: string;
