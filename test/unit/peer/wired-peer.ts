@@ -132,7 +132,7 @@ export class BookSwarm implements Swarm {
       for (let block = 0; block * BLOCK_SIZE < LAYOUT.pieceLengthOf(piece); block++) {
         const key = keyOf(piece, block);
         if (picked === count) return picked;
-        if (this.open.has(key) || this.received.has(key)) continue;
+        if (this.open.has(key) || this.received.has(key) || peer.hasRequested(piece, block)) continue;
         this.open.add(key);
         out[2 * picked] = piece;
         out[2 * picked + 1] = block;
@@ -175,6 +175,8 @@ export class BookSwarm implements Swarm {
     assert.ok(wasOpen || peer.receivingOrphan, `block ${key} was asked for`);
     assert.ok(!this.received.has(key), `block ${key} comes once`);
     this.received.add(key);
+    // As a torrent does: whoever was asked for the block needs not send it.
+    if (peer.receivingOrphan) peer.cancelRequest(piece, begin);
   }
 
   blockSent(_peer: PeerConnection, length: number): void {

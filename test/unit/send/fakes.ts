@@ -63,6 +63,8 @@ export class FakeTransport implements PeerTransport {
     this.writableWanted = wanted;
   }
 
+  wakeForAny(): void {}
+
   scheduleFlush(): void {
     this.flushesAsked++;
   }
