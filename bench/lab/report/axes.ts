@@ -23,8 +23,8 @@ const WORDS: Readonly<Record<string, AxisWords>> = {
   leechers: { title: "leechers", after: ["leecher", "leechers"] },
   poolBytes: { title: "pool", before: "pool" },
   receiveBufferBytes: { title: "receive buffer", before: "buffer" },
-  traffic: { title: "traffic" },
-  storage: { title: "storage" },
+  traffic: { title: "traffic", before: "traffic" },
+  storage: { title: "storage", before: "storage" },
   verify: { title: "hashing", switched: ["hashed", "not hashed"] },
   hashing: { title: "hashing", switched: ["hashed", "not hashed"] },
   sendMode: { title: "send mode" },
@@ -69,6 +69,11 @@ export function axisPhrase(axis: string, value: AxisValue): string {
   return typeof value === "boolean"
     ? `${value ? "" : "not "}${bareWords(axis)}`
     : `${bareWords(axis)} ${tick}`;
+}
+
+/** The value as the name of a bar or a line: as a phrase, but a name stands for itself where its axis is known. */
+export function axisName(axis: string, value: AxisValue): string {
+  return typeof value === "string" && Object.hasOwn(WORDS, axis) ? value : axisPhrase(axis, value);
 }
 
 export function conditions(axes: Axes, leftOut: readonly string[] = []): string {

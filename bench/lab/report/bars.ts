@@ -54,7 +54,10 @@ export function drawBars(painter: Painter, options: BarsOptions, width: number):
   const rows = bars.map((bar, row) => ({ ...bar, row }));
   const segments = rows.flatMap(segmentsOf);
   const labelled = segments.filter(
-    ({ cost, from, to }) => (to - from) * pixelsPerUnit > cost.length * CHARACTER_PIXELS + 6,
+    ({ cost, from, to, row }) =>
+      (to - from) * pixelsPerUnit > cost.length * CHARACTER_PIXELS + 6 &&
+      // The stroke of the rounds would go through it.
+      !isCovered(rows[row]!, (from + to) / 2, (cost.length * CHARACTER_PIXELS) / 2 / pixelsPerUnit),
   );
   const marks: Markish[] = [
     plot.gridX({ stroke: "var(--grid)", strokeOpacity: 1 }),
@@ -90,9 +93,8 @@ export function drawBars(painter: Painter, options: BarsOptions, width: number):
       y: ({ row }: Segment) => (topOf(row) + bottomOf(row)) / 2,
       text: "cost",
       fill: ({ cost }: Segment) => `var(--on-${cost})`,
-      fontSize: 10.5,
+      fontSize: 11,
     }),
-    plot.ruleX([0], { stroke: "var(--axis)" }),
     ...(level === undefined ? [] : levelMarks(painter, level)),
     plot.ruleY(
       rows.filter(({ low, high }) => high > low),
@@ -138,7 +140,6 @@ export function drawBars(painter: Painter, options: BarsOptions, width: number):
       marginRight: right,
       marginBottom: MARGIN.bottom,
       marginLeft: MARGIN.left,
-      style: "font-size: 12px",
       x: { domain: [0, highest], nice: false },
       y: { domain: [0, bars.length], reverse: true, axis: null },
       marks,
@@ -146,6 +147,10 @@ export function drawBars(painter: Painter, options: BarsOptions, width: number):
     options.title,
     options.description,
   );
+}
+
+function isCovered({ low, high }: Bar, middle: number, reach: number): boolean {
+  return high > low && middle + reach > low && middle - reach < high;
 }
 
 function segmentsOf({ costs, name, row }: Bar & { row: number }): Segment[] {

@@ -3,7 +3,7 @@
 
 import { type Comparison, compare, median } from "../../statistics.js";
 import type { Axes, LabFigures, LabTrial, LabVerb } from "../results.js";
-import { type AxisValue, axisPhrase, compareValues } from "./axes.js";
+import { type AxisValue, axisName, compareValues } from "./axes.js";
 import type { ResultsFile } from "./read.js";
 
 /** The same work, once per round. */
@@ -39,6 +39,8 @@ export type FigureName = Exclude<keyof LabFigures, "costs">;
 
 export const OURS = "scatterwire";
 export const LIMIT = "limit";
+/** What others are measured against, and no program that anybody would use. */
+const REFERENCES: readonly string[] = [LIMIT, "disk (O_DIRECT)", "C loop of writev"];
 
 const VERBS: readonly string[] = ["receive", "storage", "seed", "compare"];
 
@@ -83,9 +85,9 @@ function makeGroup(cells: readonly Cell[]): Group {
   const own = cells.filter((cell) => cell.subject === OURS);
   const considered = own.length > 0 ? own : cells;
   const names = [...new Set(considered.flatMap((cell) => Object.keys(cell.axes)))];
-  const varying = names.filter((axis) => new Set(considered.map((cell) => cell.axes[axis])).size > 1);
+  const varying = names.filter((axis) => valuesOf(considered, axis).length > 1);
   const constant = Object.fromEntries(
-    Object.entries(considered[0]!.axes).filter(([axis]) => !varying.includes(axis)),
+    considered.flatMap(({ axes }) => Object.entries(axes)).filter(([axis]) => !varying.includes(axis)),
   );
   return { verb, name: group, cells, varying, constant };
 }
@@ -140,7 +142,7 @@ export function cellName(cell: Cell, group: Group, leftOut: readonly string[] = 
   const parts = group.varying
     .filter((axis) => !leftOut.includes(axis) && cell.axes[axis] !== undefined)
     .filter((axis) => !(axis === "depth" && !isSpeculative(cell.axes["mode"])))
-    .map((axis) => axisPhrase(axis, cell.axes[axis]!));
+    .map((axis) => axisName(axis, cell.axes[axis]!));
   const others = new Set(group.cells.map((other) => other.subject).filter((subject) => subject !== LIMIT));
   const subject = cell.subject === LIMIT ? "the limit" : cell.subject;
   const named = several && (cell.subject !== OURS || others.size > 1 || parts.length === 0);
@@ -154,12 +156,26 @@ export function isSpeculative(mode: AxisValue | undefined): boolean {
 
 export function valuesOf(cells: readonly Cell[], axis: string): AxisValue[] {
   const values = new Set(cells.map((cell) => cell.axes[axis]).filter((value) => value !== undefined));
-  return [...values].sort(compareValues);
+  // Names stay in the order in which they were measured.
+  const named = [...values].some((value) => typeof value === "string");
+  return named ? [...values] : [...values].sort(compareValues);
 }
 
 /** "scatterwire", and "scatterwire (direct)". */
 export function isOurs(subject: string): boolean {
   return subject === OURS || subject.startsWith(`${OURS} (`);
+}
+
+export function isReference(subject: string): boolean {
+  return REFERENCES.includes(subject);
+}
+
+/** Of our own trials of the same work as `cell`, the one that costs least; undefined if there is none. */
+export function ownBest(cell: Cell, cells: readonly Cell[]): Cell | undefined {
+  const cost = (own: Cell): number => measureFigure(own, "cpuSecondsPerGB")!.median;
+  return cells
+    .filter((own) => isOurs(own.subject) && sameWork(cell, own))
+    .sort((left, right) => cost(left) - cost(right))[0];
 }
 
 /** Axes that both have are equal: an axis that only we have, such as a mode, does not make it other work. */

@@ -28,12 +28,17 @@ export interface CrossingData {
   /** What all points have in common. */
   readonly where: string;
   readonly sentences: readonly string[];
+  /** Costs that do not depend on the bytes per call: a mode with one point, and the limit. */
+  readonly levels: readonly { readonly name: string; readonly cost: number }[];
   /** Where lines surely cross: for marks in the plot. */
   readonly crossings: readonly { readonly bytesPerCall: number; readonly cost: number }[];
 }
 
 /** These may differ among the points: they are what makes a system call bring more bytes or fewer. */
 const FREE_AXES = ["mode", "depth", "receiveBufferBytes"];
+
+/** A mode whose bytes per call change by less than this has one cost, not a line. */
+const LEVEL_SPAN = 1.5;
 
 /** Undefined where no trials vary the bytes per call with all else equal. */
 export function crossingData(groups: readonly Group[]): CrossingData | undefined {
@@ -57,7 +62,8 @@ export function crossingData(groups: readonly Group[]): CrossingData | undefined
   if (!series.some(({ points }) => points.length > 2)) return undefined;
   const verdicts = pairsToCompare(series).map(([left, right]) => compareLines(left, right));
   return {
-    series: withLimit(series, cells, receiving),
+    series,
+    levels: levelsOf(series, cells, receiving),
     where: conditions(cells[0]!.axes, FREE_AXES),
     sentences: verdicts.map(({ sentence }) => sentence),
     crossings: verdicts.flatMap(({ at }) => (at === undefined ? [] : [at])),
@@ -82,21 +88,25 @@ function pointOf(cell: Cell): CrossingPoint {
   return { cell, bytesPerCall, cost: cost.median, low: cost.low, high: cost.high };
 }
 
-/** The limit beside the points it was measured with, where it tells its bytes per call. */
-function withLimit(
+function levelsOf(
   series: readonly CrossingSeries[],
   cells: readonly Cell[],
   groups: readonly Group[],
-): CrossingSeries[] {
+): { name: string; cost: number }[] {
   const limits = new Set<Cell>();
   for (const group of groups) {
-    for (const cell of group.cells.filter((other) => cells.includes(other))) {
-      const limit = limitOf(cell, group);
-      if (limit !== undefined && measureFigure(limit, "bytesPerSystemCall") !== undefined) limits.add(limit);
+    for (const cell of group.cells) {
+      const limit = cells.includes(cell) ? limitOf(cell, group) : undefined;
+      if (limit !== undefined) limits.add(limit);
     }
   }
-  const points = [...limits].map(pointOf).sort((left, right) => left.bytesPerCall - right.bytesPerCall);
-  return points.length === 0 ? [...series] : [...series, { mode: LIMIT, points }];
+  const costs = [...limits].map((limit) => measureFigure(limit, "cpuSecondsPerGB")!.median);
+  return [
+    ...series
+      .filter(({ points }) => spans(points) < LEVEL_SPAN)
+      .map(({ mode, points }) => ({ name: mode, cost: median(points.map(({ cost }) => cost)) })),
+    ...(costs.length === 0 ? [] : [{ name: LIMIT, cost: median(costs) }]),
+  ];
 }
 
 /** The mode that copies beside each that does not. */
@@ -117,7 +127,7 @@ type Line = readonly (readonly [bytesPerCall: number, cost: number])[];
 
 /** `other` may be a single point: then its cost is a level, since nothing changes its bytes per call. */
 function compareLines(copying: CrossingSeries, other: CrossingSeries): LineVerdict {
-  const level = spans(other.points) < 1.5;
+  const level = spans(other.points) < LEVEL_SPAN;
   const name = other.mode;
   const from = Math.max(copying.points[0]!.bytesPerCall, level ? 0 : other.points[0]!.bytesPerCall);
   const to = Math.min(

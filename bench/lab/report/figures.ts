@@ -11,19 +11,20 @@ import {
   type FigureName,
   type Group,
   isOurs,
+  isReference,
   LIMIT,
   limitOf,
   type Measured,
   measure,
   measureFigure,
   OURS,
-  sameWork,
+  ownBest,
   valuesOf,
 } from "./cells.js";
 import { LIMIT_COLOUR, type Look, looksFor, OTHER_COLOUR, OUR_COLOUR } from "./colours.js";
 import type { CrossingData } from "./crossing.js";
 import type { LinePoint, LineSeries, LinesOptions } from "./lines.js";
-import { cpuText, microsecondsPerBlock, speedText, spreadText } from "./words.js";
+import { capital, cpuText, groupWords, list, microsecondsPerBlock, speedText, spreadText } from "./words.js";
 
 export type Plan =
   | { readonly kind: "bars"; readonly options: BarsOptions }
@@ -135,7 +136,7 @@ function linesPlan(
   }
   const looks = looksFor([...named.keys()]);
   const series: LineSeries[] = [...named].map(([name, members]) => ({
-    name: name === OURS ? shown.title : name,
+    name: name === OURS ? String(group.constant["mode"] ?? group.constant["sendMode"] ?? OURS) : name,
     look: looks.get(name)!,
     points: pointsOf(members, axis, shown),
   }));
@@ -211,7 +212,8 @@ function barPlans(group: Group): Plan[] {
     const alone = group.varying.filter((axis) => valuesOf(cells, axis).length === 1);
     const shown = [...cells, ...(limits.length === 1 ? limits : [])];
     const bars = shown.map((cell) => costBar(cell, cellName(cell, group, fixed.length > 0 ? alone : [])));
-    const title = `Cost per block${fixed.length === 0 ? "" : `, ${fixed.join(", ")}`}`;
+    const by = group.varying.filter((axis) => axis !== "depth" && !alone.includes(axis)).map(axisTitle);
+    const title = `Cost per block by ${list(by.length === 0 ? ["subject"] : by)}${fixed.length === 0 ? "" : `: ${fixed.join(", ")}`}`;
     return {
       kind: "bars",
       options: { title, description: describeBars(bars), unit: "CPU µs per block of 16 KiB", bars },
@@ -275,8 +277,9 @@ function compareBars(
       const measured = measureFigure(cell, shown.figure);
       if (measured === undefined) return [];
       const ours = isOurs(cell.subject);
-      const own = cells.find((other) => isOurs(other.subject) && sameWork(cell, other));
-      const comparison = ours || own === undefined ? undefined : compareCells(cell, own, shown.figure);
+      const own = ownBest(cell, cells);
+      const comparison =
+        own === undefined || own === cell ? undefined : compareCells(cell, own, shown.figure);
       const { y, low, high } = scaled(measured, shown);
       const ratio = comparison === undefined ? "" : `  ${comparison.ratio.toFixed(2)} ×`;
       const rest = group.varying.filter(
@@ -290,7 +293,7 @@ function compareBars(
           value: y,
           low,
           high,
-          colour: ours ? OUR_COLOUR : cell.subject === LIMIT ? LIMIT_COLOUR : OTHER_COLOUR,
+          colour: ours ? OUR_COLOUR : isReference(cell.subject) ? LIMIT_COLOUR : OTHER_COLOUR,
           strong: ours,
         },
       ];
@@ -298,19 +301,18 @@ function compareBars(
     .sort((left, right) => (shown === CPU ? left.value - right.value : right.value - left.value));
   const where = fixed.length === 0 ? "" : `, ${fixed.join(", ")}`;
   return {
-    title: `${shown.title}${where}: ${shown === CPU ? "less" : "more"} is better`,
+    title: `${capital(groupWords(group.name))}${where}: ${shown.title}, ${shown === CPU ? "less" : "more"} is better`,
     description: `In ${shown.unit}, and how many times ours. ${describeBars(bars)}`,
-    unit: `${shown.unit} · × is relative to scatterwire`,
+    unit: `${shown.unit} · × beside it: relative to scatterwire`,
     bars,
   };
 }
 
 export function crossingPlan(data: CrossingData): Plan {
-  const looks = looksFor(data.series.map(({ mode }) => mode).filter((mode) => mode !== LIMIT));
+  const looks = looksFor(data.series.map(({ mode }) => mode));
   const series: LineSeries[] = data.series.map(({ mode, points }) => ({
-    name: mode === LIMIT ? "the limit" : mode,
-    look: looks.get(mode) ?? LIMIT_LOOK,
-    dashed: mode === LIMIT,
+    name: mode,
+    look: looks.get(mode)!,
     points: points.map(({ bytesPerCall, cost, low, high }) => ({
       x: bytesPerCall,
       y: cost,
@@ -332,6 +334,11 @@ export function crossingPlan(data: CrossingData): Plan {
       xLabel: "bytes that one receive call brings",
       yLabel: CPU.unit,
       series,
+      levels: data.levels.map(({ name, cost }) => ({
+        y: cost,
+        label: name === LIMIT ? "the limit" : "",
+        ...(looks.has(name) ? { colour: looks.get(name)!.colour } : {}),
+      })),
       ticks,
       tickFormat: binaryBytes,
       logarithmic: true,

@@ -9,15 +9,25 @@ import {
   compareCells,
   type Group,
   isOurs,
-  LIMIT,
+  isReference,
   limitOf,
   measure,
   measureFigure,
+  ownBest,
   sameWork,
 } from "./cells.js";
 import { crossingData } from "./crossing.js";
 import { leadingSlice, MATERIAL, rank, slicesOf } from "./ranking.js";
-import { capital, howMuchMore, list, microsecondsPerBlock, percent, ratioText, speedText } from "./words.js";
+import {
+  capital,
+  groupWords,
+  howMuchMore,
+  list,
+  microsecondsPerBlock,
+  percent,
+  ratioText,
+  speedText,
+} from "./words.js";
 
 type Chosen = Readonly<Record<string, AxisValue>>;
 
@@ -116,7 +126,7 @@ function mappedFinding(groups: readonly Group[]): string {
   const part = (word: string, texts: readonly string[]): string =>
     texts.length === 0
       ? ""
-      : `${word} in ${texts.length}: ${list(texts.slice(0, 4))}${texts.length > 4 ? ", …" : ""}`;
+      : `${word} in ${texts.length}: ${list(texts.slice(0, 2))}${texts.length > 2 ? ", …" : ""}`;
   const parts = [
     part("cheaper", counts.cheaper),
     part("dearer", counts.dearer),
@@ -148,9 +158,11 @@ function compareFindings(groups: readonly Group[]): string[] {
 
 function compareGroup(group: Group): string[] {
   const texts: string[] = [];
-  for (const own of group.cells.filter(({ subject }) => isOurs(subject))) {
+  for (const own of group.cells.filter(
+    (cell) => isOurs(cell.subject) && ownBest(cell, group.cells) === cell,
+  )) {
     const same = group.cells.filter(
-      (cell) => !isOurs(cell.subject) && cell.subject !== LIMIT && sameWork(cell, own),
+      (cell) => !isOurs(cell.subject) && !isReference(cell.subject) && sameWork(cell, own),
     );
     const best = (figure: "cpuSecondsPerGB" | "bytesPerSecond", direction: 1 | -1): Cell | undefined =>
       [...same].sort(
@@ -166,7 +178,7 @@ function compareGroup(group: Group): string[] {
     const where = conditions(own.axes, Object.keys(group.constant));
     const unsure = (sure: boolean): string => (sure ? "" : ", which is within noise");
     texts.push(
-      `${capital(group.name)}${where === "" ? "" : `, ${where}`}: ${own.subject} costs ${cost.ratio.toFixed(2)} × the CPU of ${thrifty.subject}, the thriftiest other${unsure(cost.sure)}, and reaches ${speed.ratio.toFixed(2)} × the speed of ${fast.subject}, the fastest other${unsure(speed.sure)}.`,
+      `${capital(groupWords(group.name))}${where === "" ? "" : `, ${where}`}: ${own.subject} takes ${cost.ratio.toFixed(2)} × the CPU of the thriftiest other, ${thrifty.subject}${unsure(cost.sure)}, at ${speed.ratio.toFixed(2)} × the speed of the fastest, ${fast.subject}${unsure(speed.sure)}.`,
     );
   }
   return texts;

@@ -1,6 +1,8 @@
 // HTML as text that cannot be broken by what stands in it: the tag escapes every value, and only what was made by it goes in
 // as it is.
 
+import { keepTogether } from "./words.js";
+
 export class Html {
   readonly text: string;
 
@@ -21,7 +23,7 @@ function textOf(value: Value): string {
   if (value === undefined) return "";
   if (value instanceof Html) return value.text;
   if (Array.isArray(value)) return value.map((part: Html) => part.text).join("");
-  return escapeHtml(String(value));
+  return escapeHtml(keepTogether(String(value)));
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {

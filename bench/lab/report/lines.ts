@@ -20,6 +20,12 @@ export interface LineSeries {
   readonly points: readonly LinePoint[];
 }
 
+interface Level {
+  readonly y: number;
+  readonly label: string;
+  readonly colour?: string;
+}
+
 export interface LinesOptions {
   readonly title: string;
   readonly description: string;
@@ -31,7 +37,8 @@ export interface LinesOptions {
   readonly tickFormat: (value: number) => string;
   readonly logarithmic: boolean;
   readonly marks?: readonly { readonly x: number; readonly y: number; readonly label: string }[];
-  readonly levels?: readonly { readonly y: number; readonly label: string }[];
+  /** Lines right across. One without a label is named by a series. */
+  readonly levels?: readonly Level[];
 }
 
 const MARGIN = { top: 26, bottom: 44, left: 44 };
@@ -49,7 +56,7 @@ export function drawLines(painter: Painter, options: LinesOptions, width: number
   const highest = Math.max(...points.map(({ high }) => high), ...levels.map(({ y }) => y)) * 1.04;
   const ticks = fittingTicks(options, xs, width - MARGIN.left - marginRight);
   const marks: Markish[] = [
-    plot.gridY({ stroke: "var(--grid)", strokeOpacity: 1 }),
+    plot.gridY({ stroke: "var(--grid)", strokeOpacity: 1, ticks: 5 }),
     plot.axisY({ label: options.yLabel, labelArrow: "none", tickSize: 0, ticks: 5 }),
     plot.axisX({
       label: options.xLabel,
@@ -62,7 +69,9 @@ export function drawLines(painter: Painter, options: LinesOptions, width: number
       tickFormat: (value: number) => options.tickFormat(value),
     }),
     plot.ruleY([0], { stroke: "var(--axis)" }),
-    plot.ruleY(levels, { y: "y", stroke: "var(--limit)", strokeDasharray: "5,4" }),
+    ...levels.map((level) =>
+      plot.ruleY([level.y], { stroke: level.colour ?? "var(--limit)", strokeDasharray: "5,4" }),
+    ),
     ...series.flatMap((one) => seriesMarks(painter, one)),
     ...endLabels(painter, options, height, highest),
     ...(options.marks ?? []).flatMap((mark) => crossMarks(painter, mark)),
@@ -75,7 +84,6 @@ export function drawLines(painter: Painter, options: LinesOptions, width: number
       marginRight,
       marginBottom: MARGIN.bottom,
       marginLeft: MARGIN.left,
-      style: "font-size: 12px",
       x: options.logarithmic
         ? { type: "log", base: 2, domain: [Math.min(...xs), Math.max(...xs)] }
         : { domain: [Math.min(...xs), Math.max(...xs)] },
@@ -144,7 +152,9 @@ function endLabels(
     MARGIN.top + (1 - y / highest) * (height - MARGIN.top - MARGIN.bottom);
   const labels = [
     ...series.map(({ name, look, points }) => ({ name, colour: look.colour, y: points.at(-1)!.y })),
-    ...levels.map(({ label, y }) => ({ name: label, colour: "var(--limit)", y })),
+    ...levels
+      .filter(({ label }) => label !== "")
+      .map(({ label, y }) => ({ name: label, colour: "var(--limit)", y })),
   ].sort((left, right) => right.y - left.y);
   const places = moveApart(
     labels.map(({ y }) => pixelOf(y)),

@@ -14,7 +14,7 @@ import type { ResultsFile } from "./read.js";
 import { STYLE } from "./style.js";
 import { type TableCell, tableOf } from "./tables.js";
 import type { Choice, Verdict } from "./verdict.js";
-import { capital, FIGURES } from "./words.js";
+import { capital, FIGURES, groupWords } from "./words.js";
 
 export interface ReportContent {
   readonly files: readonly ResultsFile[];
@@ -74,7 +74,7 @@ function head(files: readonly ResultsFile[], verdict: Verdict): Html {
 <p class="eyebrow"><b>scatterwire bench</b> · ${machine.cpu}, ${machine.cores} cores · ${machine.system} · Node ${machine.node} · ${dateOf(startedAt)}</p>
 <h1>${verdict.lead}</h1>
 ${verdict.choices.length === 0 ? undefined : html`<dl class="settings">${verdict.choices.map(settingRow)}</dl>`}
-${verdict.caveats.map((caveat) => html`<p class="soft small">${caveat}</p>`)}
+<p class="soft small caveats">${verdict.caveats.join(" ")}</p>
 </header>`;
 }
 
@@ -115,7 +115,7 @@ function figure(painter: Painter, plan: Plan, group: Group, table: string, alone
   const hasCosts = plan.kind === "bars" && plan.options.bars.some(({ costs }) => costs !== undefined);
   return html`<figure class="${full ? "full" : "half"}">
 <h3>${plan.options.title}</h3>
-<figcaption><p>${capital(group.name)}${constant === "" ? "" : `: ${constant}`}. <a href="#${table}">Table</a></p>
+<figcaption><p>${capital(groupWords(group.name))}${constant === "" ? "" : `: ${constant}`}. <a href="#${table}">Table</a></p>
 ${hasCosts ? costKey(plan) : undefined}</figcaption>
 ${drawings(painter, plan, full)}
 </figure>`;
@@ -150,7 +150,7 @@ function drawings(painter: Painter, plan: Plan, full: boolean): Html[] {
 function tableSection(group: Group, index: number): Html {
   const { columns, rows } = tableOf(group);
   const constant = conditions(group.constant);
-  const title = `${VERB_TITLES[group.verb] ?? capital(group.verb)}: ${group.name}`;
+  const title = `${VERB_TITLES[group.verb] ?? capital(group.verb)}: ${groupWords(group.name)}`;
   return html`<h3 id="table-${index}">${title}</h3>
 ${constant === "" ? undefined : html`<p class="soft small">${capital(constant)}.</p>`}
 <div class="scroll" tabindex="0" role="region" aria-label="Table of ${title}"><table>

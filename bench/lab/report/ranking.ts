@@ -77,7 +77,11 @@ export function rank(slice: Slice, figure: FigureName, goal: "less" | "more" = "
  */
 export function leadingSlice(slices: readonly Slice[], chosen: Axes): Slice | undefined {
   const agreement = ({ shared }: Slice): number =>
-    Object.entries(chosen).filter(([axis, value]) => shared[axis] === value).length;
+    Object.entries(chosen).filter(([axis, value]) => {
+      // Where nothing is in the way, adaptive receives as speculative does.
+      const speculates = axis === "mode" && value === "adaptive" && shared[axis] === "speculative";
+      return shared[axis] === value || speculates;
+    }).length;
   const values = ({ cells, axis }: Slice): number => new Set(cells.map((cell) => cell.axes[axis])).size;
   const named = ({ group, axis }: Slice): number => (axis.toLowerCase().startsWith(group.name) ? 1 : 0);
   return [...slices].sort(

@@ -54,8 +54,8 @@ code { font: 0.88em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu S
 .settings .why { font-size: 15px; max-width: 42em; }
 .mark { display: inline-block; margin-right: 8px; padding: 0 7px; border-radius: 9px; background: var(--accent-soft); color: var(--accent); font-size: 12px; line-height: 19px; font-weight: 600; white-space: nowrap; }
 .mark.tied, .mark.uncertain { background: var(--warn-soft); color: var(--warn); }
-.findings { margin: 12px 0 0; padding: 0; list-style: none; }
-.findings li { margin: 10px 0; padding-left: 18px; border-left: 3px solid var(--line); }
+.findings { margin: 18px 0 0; padding: 0; list-style: none; columns: 2 26em; column-gap: 48px; }
+.findings li { margin: 0 0 14px; padding-left: 16px; border-left: 2px solid var(--line); break-inside: avoid; font-size: 15px; }
 .plots { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 28px; margin-top: 20px; }
 figure { margin: 0; padding: 20px 18px 14px; background: var(--surface); border: 1px solid var(--line); border-radius: 10px; min-width: 0; break-inside: avoid; }
 figure.full { grid-column: 1 / -1; padding: 22px 24px 16px; }
@@ -64,7 +64,7 @@ figcaption { margin: 0 0 10px; color: var(--soft); font-size: 14px; line-height:
 figcaption p { margin: 2px 0; }
 .key { display: flex; flex-wrap: wrap; gap: 2px 16px; margin: 6px 0 0; padding: 0; list-style: none; color: var(--text); font-size: 13px; }
 .key li::before { content: ""; display: inline-block; width: 11px; height: 11px; margin-right: 6px; border-radius: 2px; background: var(--swatch); }
-svg.plot { display: block; max-width: 100%; height: auto; overflow: visible; color: var(--soft); font-family: inherit; }
+svg.plot { display: block; max-width: 100%; height: auto; overflow: visible; color: var(--soft); font-family: inherit; font-size: 12px; }
 svg.plot text { white-space: pre; }
 .drawing { display: none; }
 .drawing.wide { display: block; }

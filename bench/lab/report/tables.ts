@@ -14,7 +14,7 @@ import {
   limitOf,
   measure,
   measureFigure,
-  sameWork,
+  ownBest,
 } from "./cells.js";
 import { FIGURES, spreadText } from "./words.js";
 
@@ -137,7 +137,7 @@ function ratioColumns(group: Group, figure: FigureName): Source[] {
       title: `${title} ÷ ours`,
       unit: "× (rounds)",
       cell: (cell) => {
-        const own = group.cells.find((other) => isOurs(other.subject) && sameWork(cell, other));
+        const own = ownBest(cell, group.cells);
         return ratio(own === undefined || own === cell ? undefined : compareCells(cell, own, figure));
       },
     });

@@ -6,7 +6,7 @@ import { conditions } from "./axes.js";
 import type { Group } from "./cells.js";
 import { tableOf } from "./tables.js";
 import type { Verdict } from "./verdict.js";
-import { capital } from "./words.js";
+import { capital, keepTogether } from "./words.js";
 
 const WIDTH = 110;
 
@@ -54,7 +54,7 @@ function wrap(text: string, indent = "", bullet = ""): string {
   const lines: string[] = [];
   let line = indent + bullet;
   const hanging = indent + " ".repeat(bullet === "" ? indent.length : bullet.length);
-  for (const word of text.split(" ")) {
+  for (const word of keepTogether(text).split(" ")) {
     if (line.length + word.length > WIDTH && line.trim() !== "") {
       lines.push(line.trimEnd());
       line = hanging;
@@ -62,5 +62,5 @@ function wrap(text: string, indent = "", bullet = ""): string {
     line += `${word} `;
   }
   lines.push(line.trimEnd());
-  return lines.join("\n");
+  return lines.join("\n").replaceAll("\u00a0", " ");
 }

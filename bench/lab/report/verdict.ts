@@ -3,7 +3,7 @@
 
 import type { Axes } from "../results.js";
 import { type AxisValue, axisPhrase, axisTick, axisTitle, compareValues } from "./axes.js";
-import { type Cell, type Group, measureFigure, OURS } from "./cells.js";
+import { type Cell, type Group, isOurs, measureFigure } from "./cells.js";
 import { findings } from "./findings.js";
 import {
   differingConditions,
@@ -253,7 +253,7 @@ function caveats(groups: readonly Group[]): string[] {
       `From round to round a CPU figure typically wanders by ± ${(typical * 100).toFixed(1)} %.${loud}`,
     );
   }
-  if (!cells.some((cell) => cell.subject === OURS)) texts.push("No trial of our own engine is among them.");
+  if (!cells.some((cell) => isOurs(cell.subject))) texts.push("No trial of our own engine is among them.");
   return texts;
 }
 

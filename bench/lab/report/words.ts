@@ -107,6 +107,19 @@ export function list(parts: readonly string[], last = "and"): string {
   return `${parts.slice(0, -1).join(", ")} ${last} ${parts.at(-1)}`;
 }
 
+/** "download stored" for a group called "download-stored". */
+export function groupWords(name: string): string {
+  return name.replaceAll(/[-_]/g, " ");
+}
+
 export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** A number keeps its unit beside it where lines are broken. */
+export function keepTogether(text: string): string {
+  return text.replace(
+    /(\d) (?=(?:[KMGT]iB|[kMG]?B|GB\/s|s\/GB|µs|%|×|cores?|peers?|leechers?|blocks?)(?![\w-]))|(?<=±) (?=\d)|(?<=CPU) (?=s\/GB|µs)|(?<=\d) (?=CPU s\/GB)/g,
+    "$1\u00a0",
+  );
 }
