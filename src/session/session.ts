@@ -276,7 +276,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
       clock: this.clock,
       directory: this,
       settings,
-      onOpen: () => this.#connecting.delete(peer),
+      onOpen: () => this.#connectEnded(peer),
       onClosed: (error) => this.#peerClosed(peer, error),
       ...(swarm === undefined ? {} : { swarm }),
       ...(this.#trace === undefined ? {} : { trace: this.#trace }),
@@ -287,10 +287,16 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
 
   #peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
     this.#connections.delete(peer);
-    this.#connecting.delete(peer);
+    this.#connectEnded(peer);
     if (peer.swarm !== undefined) return;
     this.countersEnded(peer.counters);
     if (error !== undefined) this.emit("peerRefused", { host: peer.host, port: peer.port }, error);
+  }
+
+  /** An attempt to connect came to its end; when half of them have, others begin. */
+  #connectEnded(peer: PeerConnection): void {
+    if (!this.#connecting.delete(peer) || this.#connecting.size !== CONNECTING_MAX / 2) return;
+    for (const torrent of this.#torrents.values()) torrent.connectMore();
   }
 
   #accept(listener: number): void {

@@ -513,6 +513,11 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     });
   }
 
+  /** More connections may be begun than before. For the session. */
+  connectMore(): void {
+    this.#connectDue();
+  }
+
   #connectDue(): void {
     if (!this.isOpen) return;
     const room = this.#room;
