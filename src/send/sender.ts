@@ -179,8 +179,8 @@ export class Sender implements BatchOwner, SlotWaiter {
         begin += batch.lengths[index]!;
       }
       this.#releaseBatch(batch);
-      return;
     }
+    // Also after an error: batches that were ready before may have waited for this one alone.
     this.#transport.scheduleFlush();
   }
 
