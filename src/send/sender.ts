@@ -238,6 +238,8 @@ export class Sender implements BatchOwner, SlotWaiter {
         entries[2 * count + 1] = outboxBytes;
         count++;
         outboxPlanned = true;
+        // The rest of the outbox may begin in the middle of a message: no block comes before it.
+        if (outboxBytes < this.outbox.length) break;
       }
       if (batch === undefined || !batch.ready) break;
       const length = batch.lengths[blockIndex]!;
