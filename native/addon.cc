@@ -8,6 +8,7 @@
 
 #include <cerrno>
 
+#include "compressors.h"
 #include "engine.h"
 
 namespace scatterwire {
@@ -37,6 +38,14 @@ Napi::Value resourceUsage(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value digestVariants(Napi::Env env) {
+  const Compressor* found[kCompressorsMax];
+  const size_t count = findCompressors(found, kCompressorsMax);
+  Napi::Array names = Napi::Array::New(env, count);
+  for (size_t index = 0; index < count; index++) names.Set(static_cast<uint32_t>(index), found[index]->name);
+  return names;
+}
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   // The environment owns the reference and drops it at its end.
   auto* engine_class = new Napi::FunctionReference(Napi::Persistent(Engine::define(env)));
@@ -48,6 +57,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
                                   },
                                   "createEngine"));
   exports.Set("resourceUsage", Napi::Function::New(env, resourceUsage, "resourceUsage"));
+  exports.Set("digestVariants", digestVariants(env));
   exports.Set("O_DIRECT", kDirect);
   exports.Set("EAGAIN", -EAGAIN);
   exports.Set("EINPROGRESS", -EINPROGRESS);

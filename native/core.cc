@@ -47,7 +47,8 @@ bool Core::start() {
   uv_idle_init(loop_, &idle_);
   check_.data = this;
   idle_.data = this;
-  handles_open_ = 2;
+  jobs_.open();
+  handles_open_ = 3;
   uv_check_start(&check_, [](uv_check_t* check) { static_cast<Core*>(check->data)->deliver(); });
   // Sockets that are watched and jobs that run keep the process alive; an engine alone does not.
   uv_unref(reinterpret_cast<uv_handle_t*>(&check_));
@@ -113,6 +114,7 @@ void Core::shutdown() {
   jobs_.cancel();
   uv_close(reinterpret_cast<uv_handle_t*>(&check_), onHandleClosed);
   uv_close(reinterpret_cast<uv_handle_t*>(&idle_), onHandleClosed);
+  jobs_.close(onHandleClosed, this);
   if (jobs_.running() == 0) dropMemory();
 }
 

@@ -121,6 +121,8 @@ Engine::Engine(Info info) : Napi::ObjectWrap<Engine>(info) {
   // Not in the contract: lets tests try what hosts without external ArrayBuffers get.
   const bool ordinary = options.Get("ordinaryBuffers").ToBoolean();
   if (env.IsExceptionPending()) return;
+  const Compressor* forced = readDigestVariant(options);
+  if (env.IsExceptionPending()) return;
   const SharedBuffer slab = createSharedBuffer(env, sizes.slab_bytes, ordinary);
   if (slab.memory == nullptr || env.IsExceptionPending()) {
     if (!env.IsExceptionPending()) {
@@ -142,6 +144,7 @@ Engine::Engine(Info info) : Napi::ObjectWrap<Engine>(info) {
     Napi::Error::New(env, "this environment has no event loop").ThrowAsJavaScriptException();
     return;
   }
+  if (forced != nullptr) core->jobs().forceCompressor(*forced);
   core_ = std::move(core);
   napi_type_tag_object(env, info.This(), &kEngineTag);
   addArrays(info.This().As<Napi::Object>(), slab, tables);

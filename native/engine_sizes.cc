@@ -1,6 +1,7 @@
 // See engine_sizes.h.
 #include "engine_sizes.h"
 
+#include <cstdlib>
 #include <string>
 
 #include "cost_clocks.h"
@@ -45,6 +46,20 @@ EngineSizes readSizes(Napi::Object options) {
   }
   if (!env.IsExceptionPending()) sizes.job_words = readOption(options, "jobWords", kTableEntriesMax, 1);
   return sizes;
+}
+
+const Compressor* readDigestVariant(Napi::Object options) {
+  const Napi::Env env = options.Env();
+  const Napi::Value option = options.Get("digestVariant");
+  const char* environment = getenv("SCATTERWIRE_DIGEST");
+  std::string name = environment == nullptr ? "" : environment;
+  if (!env.IsExceptionPending() && option.IsString()) name = option.As<Napi::String>().Utf8Value();
+  if (env.IsExceptionPending() || name.empty()) return nullptr;
+  const Compressor* compressor = findCompressor(name.c_str());
+  if (compressor == nullptr) {
+    Napi::RangeError::New(env, "digestVariant: this machine has no \"" + name + "\"").ThrowAsJavaScriptException();
+  }
+  return compressor;
 }
 
 size_t tableBytes(const EngineSizes& sizes) {

@@ -1,4 +1,4 @@
-// How much memory an engine has, as the options of createEngine say.
+// The options of createEngine: how much memory an engine has, above all.
 //
 // Always: sizes that were read without an exception are within bounds, so that sums and products of them are exact.
 #pragma once
@@ -6,6 +6,8 @@
 #include <napi.h>
 
 #include <cstddef>
+
+#include "compressors.h"
 
 namespace scatterwire {
 
@@ -19,6 +21,10 @@ struct EngineSizes {
 
 // Throws (an exception is pending then) if an option is missing, no number, or out of bounds.
 EngineSizes readSizes(Napi::Object options);
+
+// The one compressor that all digests are to be computed with, as the option digestVariant or the environment's
+// SCATTERWIRE_DIGEST names it; null if neither does. Throws if this machine has none of that name.
+const Compressor* readDigestVariant(Napi::Object options);
 
 // Bytes that the shared tables need.
 size_t tableBytes(const EngineSizes& sizes);

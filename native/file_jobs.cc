@@ -22,8 +22,6 @@ Cost costOf(int kind) {
   switch (kind) {
     case kRead:
       return kCostRead;
-    case kDigest:
-      return kCostDigest;
     case kCopy:
       return kCostCopy;
     default:
@@ -76,13 +74,35 @@ const char* FileJobs::submit(const double* words, size_t count, size_t* jobs) {
       recycle(job);
       continue;
     }
-    job->running = true;
-    job->timed = costs_->on();
-    running_++;
-    pending_++;
-    uv_queue_work(loop_, &job->request, run, onDone);
+    start(job);
   }
+  digest_queue_.start();
   return wrong;
+}
+
+void FileJobs::start(Job* job) {
+  running_++;
+  pending_++;
+  if (job->kind == kDigest) {
+    startDigest(job);
+    return;
+  }
+  job->running = true;
+  job->timed = costs_->on();
+  uv_queue_work(loop_, &job->request, run, onDone);
+}
+
+void FileJobs::startDigest(Job* job) {
+  const int flags = static_cast<int>(job->argument);
+  digest_queue_.measure(costs_->on());
+  job->task.job = job;
+  job->task.digest = job->digest;
+  job->task.vectors = job->vectors.data();
+  job->task.vector_count = job->vectors.size();
+  job->task.start = (flags & kDigestStart) != 0;
+  job->task.finish = (flags & kDigestFinish) != 0;
+  job->task.output = reinterpret_cast<unsigned char*>(job->target);
+  digest_queue_.add(&job->task);
 }
 
 // Copies one job out of the table. The words are read once each: the table is shared, and jobs are not.
@@ -184,9 +204,6 @@ void FileJobs::runKind(Job* job) {
     case kRead:
       job->result = readFully(job->handle, job->offset, vectors, count);
       break;
-    case kDigest:
-      job->result = runDigest(job);
-      break;
     case kAllocate:
       job->result = allocateFile(job->handle, job->offset, job->argument);
       break;
@@ -197,20 +214,6 @@ void FileJobs::runKind(Job* job) {
       job->result = runCopy(job);
       break;
   }
-}
-
-double FileJobs::runDigest(Job* job) {
-  const int flags = static_cast<int>(job->argument);
-  if ((flags & kDigestStart) != 0 && !job->digest->start()) return -ENOMEM;
-  double bytes = 0;
-  for (const iovec& vector : job->vectors) {
-    if (!job->digest->update(vector.iov_base, vector.iov_len)) return -EINVAL;
-    bytes += static_cast<double>(vector.iov_len);
-  }
-  if ((flags & kDigestFinish) != 0) {
-    if (!job->digest->finish(reinterpret_cast<unsigned char*>(job->target))) return -EINVAL;
-  }
-  return bytes;
 }
 
 double FileJobs::runCopy(Job* job) {
@@ -229,13 +232,28 @@ void FileJobs::onDone(uv_work_t* request, int status) {
   if (status < 0) job->result = status;
   // A job that was cancelled did not run.
   if (job->timed && status == 0) self->costs_->add(costOf(job->kind), job->nanos);
-  self->release(job);
   job->running = false;
-  self->running_--;
-  job->next = nullptr;
-  (self->completed_first_ == nullptr ? self->completed_first_ : self->completed_last_->next) = job;
-  self->completed_last_ = job;
+  self->complete(job);
   self->on_done_(self->owner_);
+}
+
+void FileJobs::onDigestsDone(void* jobs) {
+  FileJobs* self = static_cast<FileJobs*>(jobs);
+  self->costs_->add(kCostDigest, self->digest_queue_.takeNanos());
+  while (DigestTask* task = self->digest_queue_.collect()) {
+    Job* job = static_cast<Job*>(task->job);
+    job->result = task->result;
+    self->complete(job);
+  }
+  self->on_done_(self->owner_);
+}
+
+void FileJobs::complete(Job* job) {
+  release(job);
+  running_--;
+  job->next = nullptr;
+  (completed_first_ == nullptr ? completed_first_ : completed_last_->next) = job;
+  completed_last_ = job;
 }
 
 size_t FileJobs::deliver(double* pairs, size_t capacity) {
@@ -256,6 +274,11 @@ size_t FileJobs::deliver(double* pairs, size_t capacity) {
 void FileJobs::cancel() {
   for (const std::unique_ptr<Job>& job : jobs_) {
     if (job->running) uv_cancel(reinterpret_cast<uv_req_t*>(&job->request));
+  }
+  while (DigestTask* task = digest_queue_.withdraw()) {
+    Job* job = static_cast<Job*>(task->job);
+    job->result = UV_ECANCELED;
+    complete(job);
   }
 }
 

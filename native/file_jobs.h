@@ -2,6 +2,9 @@
 //
 //   free ──submit──▶ running (in the pool) ──▶ completed ──deliver──▶ free
 //
+// Each job is one piece of work for the pool, except digests: those wait in a queue of their own, whose workers run many of
+// them at once (digest_queue.h).
+//
 // Always: a table is taken as a whole or not at all. What a job names was checked when it was taken, and stays: the
 // mappings it uses are held, its digest is its own until it is done. Job structures are re-used, with their memory.
 #pragma once
@@ -15,7 +18,7 @@
 #include <vector>
 
 #include "cost_clocks.h"
-#include "digest.h"
+#include "digest_queue.h"
 #include "mappings.h"
 
 namespace scatterwire {
@@ -24,7 +27,16 @@ class FileJobs {
  public:
   // `on_done` is called with `owner`, on the loop's thread, when a job has left the thread pool.
   FileJobs(uv_loop_t* loop, AddressSpace* space, CostClocks* costs, void (*on_done)(void*), void* owner)
-      : loop_(loop), space_(space), costs_(costs), on_done_(on_done), owner_(owner) {}
+      : loop_(loop),
+        space_(space),
+        costs_(costs),
+        on_done_(on_done),
+        owner_(owner),
+        digest_queue_(loop, onDigestsDone, this) {}
+
+  // Enters the loop, without keeping it alive; and leaves it: `on_closed` is called with a handle whose data is `data`.
+  void open() { digest_queue_.open(); }
+  void close(uv_close_cb on_closed, void* data) { digest_queue_.close(on_closed, data); }
 
   // Takes the jobs in `count` words (binding.ts has the layout). Null and the number of jobs, or what is wrong.
   const char* submit(const double* words, size_t count, size_t* jobs);
@@ -33,11 +45,13 @@ class FileJobs {
   size_t deliver(double* pairs, size_t capacity);
   // Keeps jobs from starting that have not started yet; they are done then, without a result.
   void cancel();
-  // In the thread pool.
-  size_t running() const { return running_; }
+  // In the thread pool, or on the way to it; each worker for digests counts too.
+  size_t running() const { return running_ + (digest_queue_.working() ? 1 : 0); }
   // Taken and not delivered.
   size_t pending() const { return pending_; }
 
+  // Before the first job.
+  void forceCompressor(const Compressor& compressor) { digest_queue_.force(compressor); }
   int openDigest(DigestAlgorithm algorithm);
   // 0, -EINVAL if there is no such digest, or -EBUSY if a job uses it.
   int closeDigest(int digest);
@@ -63,6 +77,7 @@ class FileJobs {
     double nanos = 0;  // of processor time, if timed
     char* target = nullptr;  // where copies and digests go
     Digest* digest = nullptr;
+    DigestTask task;
     std::vector<iovec> vectors;
     std::vector<uint32_t> regions;  // mappings that are held
   };
@@ -74,17 +89,21 @@ class FileJobs {
   const char* takeDigest(Job* job);
   void hold(double address, Job* job);
   void release(Job* job);
+  void start(Job* job);
+  void startDigest(Job* job);
+  void complete(Job* job);
   static void run(uv_work_t* request);
   static void runKind(Job* job);
-  static double runDigest(Job* job);
   static double runCopy(Job* job);
   static void onDone(uv_work_t* request, int status);
+  static void onDigestsDone(void* jobs);
 
   uv_loop_t* loop_;
   AddressSpace* space_;
   CostClocks* costs_;
   void (*on_done_)(void*);
   void* owner_;
+  DigestQueue digest_queue_;
   std::vector<OpenDigest> digests_;
   std::vector<std::unique_ptr<Job>> jobs_;  // all there are
   Job* free_ = nullptr;

@@ -19,7 +19,8 @@ export const JobKind = {
   /**
    * Feeds the listed memory to digest `handle`. `argument` bit 0: start anew first; bit 1: finish, and store the
    * digest (20 bytes for SHA-1) at address `offset`. Result: bytes fed. Jobs of one digest must not overlap in
-   * time: submit the next when the last is complete.
+   * time: submit the next when the last is complete. Jobs of different digests run side by side in one thread, which
+   * costs a quarter each where the processor has wide registers: have many pending.
    */
   digest: 2,
   /** fallocate(handle = fd, offset, argument = length in bytes). Result: 0 or −errno. */
@@ -131,6 +132,11 @@ export interface NativeBinding {
     readyEntries: number;
     completionEntries: number;
     jobWords: number;
+    /**
+     * One of `digestVariants`, to compute all digests with, for tests and measurements; RangeError if it is not there.
+     * Without it, or the environment's SCATTERWIRE_DIGEST, the cheapest for the number of digests at hand, as measured.
+     */
+    digestVariant?: string;
   }): NativeEngine;
   /** user and system CPU time of this process (getrusage) in microseconds, page faults, context switches. */
   resourceUsage(): {
@@ -141,6 +147,8 @@ export interface NativeBinding {
     voluntarySwitches: number;
     involuntarySwitches: number;
   };
+  /** The ways this machine can compute digests; a number at the end of a name says how many of them at one time. */
+  readonly digestVariants: readonly string[];
   /** O_DIRECT of this platform, or 0 where there is none. */
   readonly O_DIRECT: number;
   /** Negative errno values that callers compare with. */

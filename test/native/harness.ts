@@ -56,7 +56,10 @@ export class TestEngine {
   onTurn: (turn: Turn) => void = () => {};
   #waiters: { test: () => boolean; resolve: () => void; reject: (reason: unknown) => void }[] = [];
 
-  constructor(context: Cleanup, sizes: Partial<Sizes & { ordinaryBuffers: boolean }> = {}) {
+  constructor(
+    context: Cleanup,
+    sizes: Partial<Sizes & { ordinaryBuffers: boolean; digestVariant: string }> = {},
+  ) {
     this.engine = binding.createEngine({ ...SIZES, ...sizes });
     context.after(async () => {
       await this.until(() => this.engine.jobsPending === 0);
