@@ -96,15 +96,20 @@ export function drawBars(painter: Painter, options: BarsOptions, width: number):
       fontSize: 11,
     }),
     ...(level === undefined ? [] : levelMarks(painter, level)),
-    plot.ruleY(
-      rows.filter(({ low, high }) => high > low),
-      {
-        x1: "low",
-        x2: "high",
-        y: ({ row }: { row: number }) => (topOf(row) + bottomOf(row)) / 2,
-        stroke: "var(--error)",
-        strokeWidth: 1.5,
-      },
+    // First the halo, then the stroke: it shows on any colour.
+    ...[
+      { stroke: "var(--surface)", strokeWidth: 4 },
+      { stroke: "var(--error)", strokeWidth: 1.5 },
+    ].map((look) =>
+      plot.ruleY(
+        rows.filter(({ low, high }) => high > low),
+        {
+          x1: "low",
+          x2: "high",
+          y: ({ row }: { row: number }) => (topOf(row) + bottomOf(row)) / 2,
+          ...look,
+        },
+      ),
     ),
     ...[false, true].flatMap((strong) => {
       const some = rows.filter((row) => (row.strong ?? false) === strong);

@@ -59,6 +59,7 @@ code { font: 0.88em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu S
 .plots { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 28px; margin-top: 20px; }
 figure { margin: 0; padding: 20px 18px 14px; background: var(--surface); border: 1px solid var(--line); border-radius: 10px; min-width: 0; break-inside: avoid; }
 figure.full { grid-column: 1 / -1; padding: 22px 24px 16px; }
+figure.full figcaption p { max-width: 60em; }
 figure h3 { margin: 0 0 2px; font-size: 16px; }
 figcaption { margin: 0 0 10px; color: var(--soft); font-size: 14px; line-height: 1.45; }
 figcaption p { margin: 2px 0; }

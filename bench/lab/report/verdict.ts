@@ -83,6 +83,8 @@ const SETTINGS: readonly Setting[] = [
     axis: "receiveBufferBytes",
     verbs: ["receive"],
     option: "receiveBufferBytes",
+    // The other modes use it for what they cannot guess, if at all.
+    only: (cell) => cell.axes["mode"] !== "speculative" && cell.axes["mode"] !== "scatter",
     tie: SMALLEST,
     sentence: (text) => `a receive buffer of ${text}`,
   },
@@ -227,7 +229,7 @@ function exceptions(slices: readonly Slice[], leading: Slice, taken: Ranked): st
   if (texts.length === 0) return "";
   const shown = [...new Set(texts)].slice(0, 3);
   const more = new Set(texts).size - shown.length;
-  return `Elsewhere another is cheaper: ${list(more > 0 ? [...shown, `${more} more, in the tables`] : shown, more > 0 ? "and" : "and")}.`;
+  return `Elsewhere another is cheaper: ${list(more > 0 ? [...shown, `${more} more, in the tables`] : shown)}.`;
 }
 
 function caveats(groups: readonly Group[]): string[] {

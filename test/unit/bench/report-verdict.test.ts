@@ -1,0 +1,266 @@
+// The verdict follows from the figures: other figures, another verdict; figures that noise covers, none.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { compareFiles } from "../../../bench/lab/report/against.js";
+import { groupsOf, limitOf, measureFigure } from "../../../bench/lab/report/cells.js";
+import { crossingData } from "../../../bench/lab/report/crossing.js";
+import { type Choice, judge, type Verdict } from "../../../bench/lab/report/verdict.js";
+import { type Made, makeResults, makeTrials } from "./made-results.js";
+
+function groups(works: readonly Made[], rounds = 3): ReturnType<typeof groupsOf> {
+  return groupsOf([{ path: "made.json", results: makeResults(makeTrials(works, rounds)) }]);
+}
+
+function verdictOn(works: readonly Made[], rounds = 3): Verdict {
+  return judge(groups(works, rounds));
+}
+
+function choiceOf(verdict: Verdict, axis: string): Choice {
+  const choice = verdict.choices.find((one) => one.axis === axis);
+  assert.ok(choice !== undefined, `no choice of ${axis}`);
+  return choice;
+}
+
+function modes(
+  costs: Readonly<Record<string, number>>,
+  noise: Readonly<Record<string, number[]>> = {},
+): Made[] {
+  return Object.entries(costs).map(([mode, cost]) => ({
+    group: "mode",
+    axes: { mode, peers: 1 },
+    cost,
+    ...(noise[mode] === undefined ? {} : { noise: noise[mode] }),
+  }));
+}
+
+describe("the verdict of a report", () => {
+  it("recommends the mode that is cheapest in every round, and another when the figures are turned round", () => {
+    const usual = choiceOf(verdictOn(modes({ contiguous: 0.2, scatter: 0.15, speculative: 0.1 })), "mode");
+    assert.deepEqual([usual.value, usual.certainty], ["speculative", "clear"]);
+    const turned = choiceOf(verdictOn(modes({ contiguous: 0.1, scatter: 0.15, speculative: 0.2 })), "mode");
+    assert.deepEqual([turned.value, turned.certainty], ["contiguous", "clear"]);
+    assert.match(turned.why, /0\.100 CPU s\/GB/);
+    assert.match(turned.why, /2\.00 × as much/);
+  });
+
+  it("takes the default where it ties, and says that it ties", () => {
+    const verdict = verdictOn(modes({ contiguous: 0.2, speculative: 0.1, adaptive: 0.101 }));
+    const { value, certainty, why } = choiceOf(verdict, "mode");
+    assert.deepEqual([value, certainty], ["adaptive", "tied"]);
+    assert.match(why, /Speculative costs the same within noise/);
+    assert.match(verdict.lead, /Receive with adaptive/);
+  });
+
+  it("calls a difference that the rounds disagree on a tie, however large its median", () => {
+    const noise = { adaptive: [1, 0.5, 1] };
+    const { value, certainty } = choiceOf(
+      verdictOn(modes({ speculative: 0.1, adaptive: 0.12 }, noise)),
+      "mode",
+    );
+    assert.deepEqual([value, certainty], ["adaptive", "tied"]);
+  });
+
+  it("is certain of nothing after one round", () => {
+    const verdict = verdictOn(modes({ contiguous: 0.2, speculative: 0.1 }), 1);
+    assert.equal(choiceOf(verdict, "mode").certainty, "uncertain");
+    assert.ok(verdict.caveats.some((text) => text.includes("tell no difference from noise")));
+  });
+
+  it("takes the smallest pool among those that tie, and says what larger ones cost", () => {
+    const pools = [2, 8, 512].map((mebibytes, index) => ({
+      group: "pool",
+      axes: { mode: "speculative", poolBytes: mebibytes * 2 ** 20 },
+      cost: [0.1, 0.099, 0.3][index]!,
+    }));
+    const { value, why } = choiceOf(verdictOn(pools), "poolBytes");
+    assert.equal(value, 2 * 2 ** 20);
+    assert.match(why, /512 MiB costs 3\.03 × as much/);
+  });
+
+  it("names the conditions under which the recommendation is not the cheapest", () => {
+    const verdict = verdictOn([
+      ...modes({ scatter: 0.2, speculative: 0.1 }),
+      { group: "peers", axes: { mode: "scatter", peers: 64 }, cost: 0.2 },
+      { group: "peers", axes: { mode: "speculative", peers: 64 }, cost: 0.3 },
+    ]);
+    const { value, why } = choiceOf(verdict, "mode");
+    assert.equal(value, "speculative");
+    assert.match(why, /Elsewhere another is cheaper: scatter with 64 peers \(1\.50 ×/);
+  });
+
+  it("does not recommend storing nothing, and names a faster kind that costs more", () => {
+    const storages = [
+      { storage: "null", cost: 0.1, bytesPerSecond: 4e9 },
+      { storage: "direct", cost: 0.3, bytesPerSecond: 0.5e9 },
+      { storage: "file", cost: 0.6, bytesPerSecond: 1e9 },
+    ].map(({ storage, ...rest }) => ({ group: "storage", axes: { storage }, ...rest }));
+    const { value, why } = choiceOf(verdictOn(storages), "storage");
+    assert.equal(value, "direct");
+    assert.match(why, /Faster, at more CPU, is file: 1\.00 GB\/s against 0\.50 GB\/s/);
+  });
+
+  it("sets our best beside the best of the others, and no reference among them", () => {
+    const compared = (subject: string, cost: number, bytesPerSecond: number): Made => ({
+      ...{ verb: "compare", group: "seed", axes: { peers: 1 }, subject, cost, bytesPerSecond },
+    });
+    const { findings } = verdictOn([
+      compared("scatterwire (copy)", 0.5, 1e9),
+      compared("scatterwire (mapped)", 0.2, 4e9),
+      compared("libtorrent (posix)", 1, 1e9),
+      compared("aria2", 2, 2e9),
+      compared("C loop of writev", 0.1, 8e9),
+    ]);
+    const [finding, ...others] = findings.filter((text) => text.startsWith("Seed"));
+    assert.deepEqual(others, []);
+    assert.match(
+      finding!,
+      /scatterwire \(mapped\) takes 0\.20 × the CPU of the thriftiest other, libtorrent/,
+    );
+    assert.match(finding!, /2\.00 × the speed of the fastest, aria2/);
+  });
+
+  it("says that we are dearer where we are", () => {
+    const { findings } = verdictOn([
+      { verb: "compare", group: "seed", subject: "scatterwire (copy)", cost: 3 },
+      { verb: "compare", group: "seed", subject: "aria2", cost: 1 },
+    ]);
+    assert.ok(findings.some((text) => text.includes("takes 3.00 × the CPU of the thriftiest other, aria2")));
+  });
+});
+
+describe("cells", () => {
+  it("hold a cell against the limit of its own conditions, and against none where there is none", () => {
+    const limit = (peers: number): Made => ({
+      group: "peers",
+      subject: "limit",
+      axes: { peers },
+      cost: peers,
+    });
+    const own = (peers: number): Made => ({ group: "peers", axes: { mode: "scatter", peers }, cost: 9 });
+    const [group] = groups([limit(1), limit(4), own(1), own(4), own(16)]);
+    const costs = group!.cells
+      .filter((cell) => cell.subject === "scatterwire")
+      .map((cell) => limitOf(cell, group!))
+      .map((cell) => (cell === undefined ? undefined : measureFigure(cell, "cpuSecondsPerGB")!.median));
+    assert.deepEqual(costs, [1, 4, undefined]);
+  });
+
+  it("keep the rounds of several files apart", () => {
+    const results = makeResults(makeTrials([{ group: "mode", axes: { mode: "scatter" }, cost: 1 }]));
+    const [group] = groupsOf([
+      { path: "a", results },
+      { path: "b", results },
+    ]);
+    assert.equal(group!.cells.length, 1);
+    assert.equal(group!.cells[0]!.rounds.size, 6);
+  });
+});
+
+describe("the crossing of system calls and copying", () => {
+  const point = (mode: string, bytesPerSystemCall: number, cost: number, noise?: number[]): Made => ({
+    group: "buffer",
+    axes: { mode, receiveBufferBytes: bytesPerSystemCall, peers: 1 },
+    cost,
+    figures: { bytesPerSystemCall },
+    ...(noise === undefined ? {} : { noise }),
+  });
+
+  it("is found where the lines meet, and the cheaper side named", () => {
+    const data = crossingData(
+      groups([
+        point("contiguous", 16_384, 0.3),
+        point("contiguous", 65_536, 0.2),
+        point("contiguous", 262_144, 0.1),
+        point("scatter", 8192, 0.2),
+      ]),
+    );
+    const [crossing, ...others] = data!.crossings;
+    assert.deepEqual(others, []);
+    assert.ok(Math.abs(crossing!.bytesPerCall / 65_536 - 1) < 0.01, `${crossing!.bytesPerCall}`);
+    assert.match(data!.sentences.join(" "), /cross at 64 KiB per call .* contiguous is the cheaper/);
+  });
+
+  it("is denied where one line is above the other in every round", () => {
+    const data = crossingData(
+      groups([
+        ...[16_384, 65_536, 262_144].map((bytes) => point("contiguous", bytes, 0.2)),
+        ...[16_384, 65_536, 262_144].map((bytes) => point("speculative", bytes, 0.1)),
+      ]),
+    );
+    assert.deepEqual(data!.crossings, []);
+    assert.match(
+      data!.sentences.join(" "),
+      /do not cross on this machine.*contiguous costs more than speculative in every round/,
+    );
+  });
+
+  it("is left open where the rounds disagree", () => {
+    const data = crossingData(
+      groups([
+        point("contiguous", 16_384, 0.2, [1, 0.4, 1]),
+        point("contiguous", 65_536, 0.2, [1, 0.4, 1]),
+        point("contiguous", 262_144, 0.2, [1, 0.4, 1]),
+        point("scatter", 8192, 0.15),
+      ]),
+    );
+    assert.deepEqual(data!.crossings, []);
+    assert.match(data!.sentences.join(" "), /cannot be told: the rounds disagree/);
+  });
+});
+
+describe("two files of results", () => {
+  const before = groups([
+    { group: "mode", axes: { mode: "contiguous" }, cost: 0.2 },
+    { group: "mode", axes: { mode: "scatter" }, cost: 0.2 },
+    { group: "mode", axes: { mode: "speculative" }, cost: 0.2 },
+    { group: "mode", axes: { mode: "adaptive" }, cost: 0.2 },
+  ]);
+  const after = groups([
+    { group: "mode", axes: { mode: "contiguous" }, cost: 0.1 },
+    { group: "mode", axes: { mode: "scatter" }, cost: 0.4 },
+    { group: "mode", axes: { mode: "speculative" }, cost: 0.19 },
+    { group: "hashing", axes: { verify: true }, cost: 0.4 },
+  ]);
+
+  it("say what got cheaper, what dearer, and what noise hides", () => {
+    const { sentences, onlyAfter, onlyBefore, changes } = compareFiles(after, before, "old.json");
+    const text = sentences.join(" ");
+    assert.match(text, /Of 3 kinds of work .* 1 got cheaper in CPU, 1 got dearer, and 1 did not change/);
+    assert.match(text, /Cheaper: receive mode, contiguous \(0\.50 ×\)\./);
+    assert.match(text, /Dearer: receive mode, scatter \(2\.00 ×\)\./);
+    assert.deepEqual([onlyAfter, onlyBefore], [1, 1]);
+    const cpu = changes.filter(({ figure }) => figure === "cpuSecondsPerGB");
+    assert.deepEqual(
+      cpu.map(({ sure }) => sure),
+      [true, true, false],
+    );
+  });
+
+  it("say the contrary the other way round", () => {
+    const text = compareFiles(before, after, "new.json").sentences.join(" ");
+    assert.match(text, /Cheaper: receive mode, scatter/);
+    assert.match(text, /Dearer: receive mode, contiguous/);
+  });
+
+  it("say that the machine changed when the limit did, and give ratios in limits", () => {
+    const drifting = (factor: number): ReturnType<typeof groups> =>
+      groups([
+        { group: "mode", subject: "limit", axes: {}, cost: 0.1 * factor },
+        { group: "mode", axes: { mode: "scatter" }, cost: 0.15 * factor },
+      ]);
+    const { sentences, changes } = compareFiles(drifting(2), drifting(1), "old.json");
+    assert.match(sentences.join(" "), /The limit itself costs 2\.00 × as much/);
+    const own = changes.find(
+      ({ subject, figure }) => subject === "scatterwire" && figure === "cpuSecondsPerGB",
+    );
+    assert.equal(own!.ratioInLimits!.toFixed(6), "1.000000");
+  });
+
+  it("say so when they have nothing in common", () => {
+    const other = groups([{ group: "pool", axes: { poolBytes: 1 }, cost: 1 }]);
+    assert.deepEqual(compareFiles(after, other, "x.json").sentences, [
+      "Nothing was measured both here and in x.json.",
+    ]);
+  });
+});
