@@ -2,26 +2,21 @@
 // made of us. It knows no socket, no timer and no file: a transport hands it bytes and takes its bytes, tick() tells it
 // that time passed, and a Swarm decides for the torrent. So tests drive it with bytes alone.
 //
-// Always: whatever a peer sends ends in a handled message or in close(PeerError); every request that was made of the
-// swarm's picker is either answered by blockReceived or given back by requestDropped; after `closed` nothing is
-// called any more.
+// The protocol's state machine is here, whole: one method per message. What has a state of its own is apart: the requests
+// that we made (block-requests), those made of us (send/sender), the bytes that come (receive/receiver).
+//
+// Always: whatever a peer sends ends in a handled message or in close(PeerError); after `closed` nothing is called any
+// more.
 
 import { assert } from "../assert.js";
 import { PeerError, type StorageError } from "../errors.js";
 import type { SlotIndex } from "../ids.js";
-import {
-  BLOCK_SIZE,
-  HANDSHAKE_BYTES,
-  KIB,
-  REQUEST_MESSAGE_BYTES,
-  REQUEST_QUEUE_ANNOUNCED,
-  REQUESTS_MAX,
-} from "../limits.js";
+import { BLOCK_SIZE, HANDSHAKE_BYTES, REQUEST_QUEUE_ANNOUNCED } from "../limits.js";
 import type { Memory } from "../memory/memory.js";
 import { makeCounters, type TransferCounters } from "../metrics/counters.js";
 import type { TraceSink } from "../metrics/trace.js";
 import { PieceSet } from "../piece-set.js";
-import { ExpectedBlocks } from "../receive/expected-blocks.js";
+import type { ExpectedBlocks } from "../receive/expected-blocks.js";
 import { makeReceiveMode, type ReceiveModeChoice } from "../receive/make-mode.js";
 import type { NO_SLOT, ReceivePlan } from "../receive/receive-plan.js";
 import { Receiver, type ReceiverHost } from "../receive/receiver.js";
@@ -30,10 +25,11 @@ import { dispatchMessage, type MessageHandler } from "../wire/decode.js";
 import { decodeExtensionHandshake, encodeExtensionHandshake } from "../wire/extension.js";
 import { checkHandshakePrefix, decodeHandshake, encodeHandshake } from "../wire/handshake.js";
 import { MessageId } from "../wire/messages.js";
+import { BlockRequests, OUTBOX_BYTES_MAX } from "./block-requests.js";
 import { PEER_TRANSITIONS, type PeerState } from "./peer-state.js";
 import { PeerWriter } from "./peer-writer.js";
 import { RateMeter } from "./rate-meter.js";
-import { RequestPipeline } from "./request-pipeline.js";
+import type { RequestPipeline } from "./request-pipeline.js";
 import type { Swarm, SwarmDirectory } from "./swarm.js";
 
 export interface PeerTransport extends SendTransport {
@@ -81,25 +77,9 @@ export interface PeerOptions {
 
 /** Pieces that a peer may name in allowed fast messages and that we remember. */
 const ALLOWED_FAST_MAX = 64;
-/** Nothing is asked of a peer for so long after it rejected a request, and not for a piece that it rejected so often. */
-const REJECT_PAUSE_MS = 300;
-const REFUSALS_MAX = 32;
 const KEEP_ALIVE_MS = 100_000;
-/**
- * What may wait for a peer that does not read. Requests pause there, and whoever asks on without reading the answers
- * is let go: without a bound, choke and unchoke in turn would fill the memory with our own requests.
- */
-const OUTBOX_BYTES_MAX = 256 * KIB;
 /** A peer that sent nothing for so long is waited for with open ears. */
 const SILENT_MS = 500;
-const PICKS_PER_FILL_MAX = 512;
-assert(
-  2 * REQUESTS_MAX * REQUEST_MESSAGE_BYTES <= OUTBOX_BYTES_MAX,
-  "all requests, and their cancels, may wait for a peer that is only slow",
-);
-/** Requests that one fill writes, shared by all connections: it is used within one call only. */
-const picked = new Int32Array(2 * PICKS_PER_FILL_MAX);
-
 let connectionsMade = 0;
 
 export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost {
@@ -112,20 +92,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   readonly receiver: Receiver;
   readonly sender: Sender;
   readonly write: PeerWriter;
-  readonly pipeline: RequestPipeline;
+  readonly requests: BlockRequests;
   readonly downloadMeter = new RateMeter();
   readonly uploadMeter = new RateMeter();
-  /** Asked for and expected, in order. */
-  readonly expected = new ExpectedBlocks();
-  /** Asked for once and given up (choked, timed out, cancelled), but perhaps under way. */
-  readonly #orphans = new ExpectedBlocks();
-  /** True if the block under way was given back to the picker before it came. */
-  #currentIsOrphan = false;
-
-  /** After a reject, nothing is requested before this; and how often each piece was rejected. */
-  #holdRequestsUntilMs = 0;
-  #refusals: Map<number, number> | undefined;
-
   readonly #transport: PeerTransport;
   readonly #clock: Clock;
   readonly #directory: SwarmDirectory;
@@ -160,7 +129,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   readonly #onClosed: ((error: PeerError | undefined) => void) | undefined;
   #lastReceivedMs: number;
   #lastSentMs: number;
-  #lastBlockMs: number;
 
   constructor(options: PeerOptions) {
     this.host = options.host;
@@ -180,12 +148,11 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     this.#onClosed = options.onClosed;
     this.#lastReceivedMs = now;
     this.#lastSentMs = now;
-    this.#lastBlockMs = now;
-    this.pipeline = new RequestPipeline(options.settings.maxRequests, now);
+    this.requests = new BlockRequests(this, options.clock, options.settings);
     this.receiver = new Receiver({
       memory: options.memory,
       plan: options.plan,
-      expected: this.expected,
+      expected: this.requests.expected,
       counters: this.counters,
       host: this,
       mode: makeReceiveMode(options.settings.receiveMode),
@@ -200,6 +167,16 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     });
     this.write = new PeerWriter(this.sender.outbox, options.transport);
     assert(options.incoming || options.swarm !== undefined, "an outgoing connection belongs to a torrent");
+  }
+
+  /** How many requests to keep outstanding. */
+  get pipeline(): RequestPipeline {
+    return this.requests.pipeline;
+  }
+
+  /** Blocks that were asked for and have not come, in order. */
+  get expected(): ExpectedBlocks {
+    return this.requests.expected;
   }
 
   get state(): PeerState {
@@ -266,8 +243,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     this.#enter("closed", error);
     const cut = this.receiver.stop();
     if (wasOpen && this.#swarm !== undefined) {
-      if (cut) this.#giveBack(this.receiver.blockPiece, this.receiver.blockBegin);
-      this.#dropExpected(false);
+      if (cut) this.requests.giveBackUnderWay(this.receiver.blockPiece, this.receiver.blockBegin);
+      this.requests.drop(false);
     }
     this.sender.close();
     this.#transport.close();
@@ -300,7 +277,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     }
     if (this.sender.idle) this.sender.outbox.release();
     this.updateInterest();
-    this.#checkRequestTimeout(now);
+    const late = this.requests.checkTimeout(this.#lastReceivedMs);
+    if (late > 0) this.#tell("snubbed", { requests: late });
     this.fillRequests();
   }
 
@@ -321,51 +299,17 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   fillRequests(): void {
     if (!this.amInterested || this.#swarm === undefined) return;
     if (this.peerChoking && (this.#allowedFast === undefined || this.#allowedFast.size === 0)) return;
-    if (this.sender.outbox.length > OUTBOX_BYTES_MAX) return;
-    const outstanding = this.expected.count;
-    if (!this.pipeline.wantsMore(outstanding) || this.#clock.nowMs < this.#holdRequestsUntilMs) return;
-    const missing = Math.min(this.pipeline.target - outstanding, PICKS_PER_FILL_MAX);
-    const count = this.#swarm.pick(this, missing, picked);
-    if (count === 0) return;
-    if (outstanding === 0) this.#lastBlockMs = this.#clock.nowMs;
-    const layout = this.#swarm.layout;
-    for (let index = 0; index < count; index++) {
-      const piece = picked[2 * index]!;
-      const block = picked[2 * index + 1]!;
-      const begin = block * BLOCK_SIZE;
-      const length = layout.blockLength(piece, block);
-      this.expected.push(piece, begin, length, this.#clock.nowMs);
-      this.write.request(MessageId.request, piece, begin, length);
-    }
+    this.requests.fill(this.#swarm);
   }
 
   /** For the picker: true if the block was asked of this peer, or is coming from it. */
   hasRequested(piece: number, block: number): boolean {
-    const begin = block * BLOCK_SIZE;
-    return this.expected.find(piece, begin) >= 0 || this.isReceiving(piece, begin);
-  }
-
-  /** True if the block under way was given back before it came: another peer may be asked for it too. */
-  get receivingOrphan(): boolean {
-    return this.#currentIsOrphan;
-  }
-
-  isReceiving(piece: number, begin: number): boolean {
-    const receiver = this.receiver;
-    return receiver.payloadLeft > 0 && receiver.blockPiece === piece && receiver.blockBegin === begin;
+    return this.requests.has(piece, block * BLOCK_SIZE);
   }
 
   /** Another peer brought the block: cancel it here. The swarm has forgotten the request already. */
   cancelRequest(piece: number, begin: number): void {
-    const index = this.expected.find(piece, begin);
-    if (index >= 0) {
-      const length = this.expected.lengthAt(index);
-      this.expected.removeAt(index);
-      this.#orphan(piece, begin, length);
-      this.write.request(MessageId.cancel, piece, begin, length);
-    } else {
-      this.receiver.skipBlock(piece, begin);
-    }
+    this.requests.cancel(piece, begin);
   }
 
   choke(): void {
@@ -438,32 +382,14 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   }
 
   blockStarted(piece: number, begin: number, length: number): boolean {
-    const swarm = this.#openSwarm("a block");
-    let list = this.expected;
-    let index = list.find(piece, begin);
-    if (index < 0) {
-      list = this.#orphans;
-      index = list.find(piece, begin);
-    }
-    if (index < 0 || list.lengthAt(index) !== length) {
-      throw new PeerError("PEER_UNREQUESTED_BLOCK", "a block that we did not ask for", {
-        expected: index < 0 ? "a requested block" : `${list.lengthAt(index)} bytes`,
-        received: `piece ${piece}, begin ${begin}, ${length} bytes`,
-      });
-    }
-    const block = begin / BLOCK_SIZE;
-    if (list === this.expected) this.pipeline.blockReceived(length, list.sentAtMs(index), this.#clock.nowMs);
-    list.removeAt(index);
-    this.#lastBlockMs = this.#clock.nowMs;
-    const wanted = swarm.wantsBlock(piece, block);
-    if (list === this.expected && !wanted) swarm.requestDropped(this, piece, block);
-    this.#currentIsOrphan = list !== this.expected;
-    return wanted;
+    return this.requests.blockStarted(this.#openSwarm("a block"), piece, begin, length);
   }
 
   landingAddress(piece: number, begin: number, length: number): number {
     // A block that was given back may be coming from another peer at the same time: not to the same place.
-    if (this.#swarm === undefined || (this.#currentIsOrphan && this.isReceiving(piece, begin))) return -1;
+    const { requests } = this;
+    if (this.#swarm === undefined || (requests.underWayIsOrphan && requests.isUnderWay(piece, begin)))
+      return -1;
     return this.#swarm.landingAddress(piece, begin, length);
   }
 
@@ -478,7 +404,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   }
 
   blockDropped(piece: number, begin: number): void {
-    this.#giveBack(piece, begin);
+    this.requests.giveBackUnderWay(piece, begin);
   }
 
   // ── MessageHandler ───────────────────────────────────────────────────────────────────────────────────────────
@@ -487,7 +413,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     if (this.peerChoking) return;
     this.peerChoking = true;
     // With BEP 6 the peer rejects or answers each request; without it they are gone.
-    if (!this.fast) this.#dropExpected(true);
+    if (!this.fast) this.requests.drop(true);
   }
 
   onUnchoke(): void {
@@ -560,16 +486,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
 
   onReject(piece: number, begin: number, _length: number): void {
     this.#needFast("reject request");
-    const index = this.expected.find(piece, begin);
-    if (index < 0) {
-      const orphan = this.#orphans.find(piece, begin);
-      if (orphan >= 0) this.#orphans.removeAt(orphan);
-      return;
-    }
-    this.expected.removeAt(index);
-    this.#giveBackAlways(piece, begin);
-    this.#allowedFast?.delete(piece);
-    if (!this.peerChoking) this.#refused(piece);
+    if (this.requests.rejected(piece, begin, this.peerChoking)) this.#allowedFast?.delete(piece);
   }
 
   onRequest(piece: number, begin: number, length: number): void {
@@ -615,16 +532,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   blockUnreadable(piece: number, begin: number, length: number, error: StorageError): void {
     this.#refuse(piece, begin, length);
     this.#swarm?.uploadFailed(this, error);
-  }
-
-  /** The peer rejects although it does not choke us: its queue is full, or it does not serve that piece. */
-  #refused(piece: number): void {
-    this.pipeline.setPeerLimit(Math.max(1, this.expected.count));
-    this.#holdRequestsUntilMs = this.#clock.nowMs + REJECT_PAUSE_MS;
-    this.#refusals ??= new Map();
-    const count = (this.#refusals.get(piece) ?? 0) + 1;
-    this.#refusals.set(piece, count);
-    if (count > REFUSALS_MAX && this.pieces.has(piece)) this.#swarm!.peerWithdrew(this, piece);
   }
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -728,58 +635,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
       return;
     }
     this.close(new PeerError("PEER_REQUEST_FLOOD", "requests of a peer that does not read our answers"));
-  }
-
-  #checkRequestTimeout(now: number): void {
-    const timeoutMs = this.#settings.requestTimeoutMs;
-    if (this.receiver.payloadLeft > 0 && now - this.#lastReceivedMs > timeoutMs) {
-      // Stuck in the middle of a block: others may have it, and what is still to come of it is skipped.
-      const { blockPiece, blockBegin } = this.receiver;
-      this.receiver.skipBlock(blockPiece, blockBegin);
-      this.#giveBack(blockPiece, blockBegin);
-    }
-    if (this.expected.count === 0) return;
-    // A peer is late when neither the oldest request nor any other brought a block for so long.
-    const silentSinceMs = Math.max(this.#lastBlockMs, this.expected.sentAtMs(0));
-    if (now - silentSinceMs <= timeoutMs) return;
-    this.pipeline.snub();
-    this.#tell("snubbed", { requests: this.expected.count });
-    for (let index = 0; index < this.expected.count; index++) {
-      const expected = this.expected;
-      this.write.request(
-        MessageId.cancel,
-        expected.pieceAt(index),
-        expected.beginAt(index),
-        expected.lengthAt(index),
-      );
-    }
-    this.#dropExpected(true);
-  }
-
-  /** Gives all requests back to the picker. `mayCome`: they are remembered, in case the blocks come after all. */
-  #dropExpected(mayCome: boolean): void {
-    const expected = this.expected;
-    for (let index = 0; index < expected.count; index++) {
-      const piece = expected.pieceAt(index);
-      const begin = expected.beginAt(index);
-      if (mayCome) this.#orphan(piece, begin, expected.lengthAt(index));
-      this.#giveBackAlways(piece, begin);
-    }
-    expected.clear();
-  }
-
-  #orphan(piece: number, begin: number, length: number): void {
-    if (this.#orphans.count >= REQUEST_QUEUE_ANNOUNCED) this.#orphans.removeAt(0);
-    this.#orphans.push(piece, begin, length, this.#clock.nowMs);
-  }
-
-  /** The block under way will not be complete. An orphan was given back before. */
-  #giveBack(piece: number, begin: number): void {
-    if (!this.#currentIsOrphan) this.#giveBackAlways(piece, begin);
-  }
-
-  #giveBackAlways(piece: number, begin: number): void {
-    this.#swarm?.requestDropped(this, piece, begin / BLOCK_SIZE);
   }
 }
 

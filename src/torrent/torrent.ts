@@ -363,7 +363,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     slot: SlotIndex | typeof NO_SLOT,
   ): void {
     const picker = this.#picker;
-    const others = picker.requesters(piece as PieceIndex, block as BlockIndex) > 1 || peer.receivingOrphan;
+    const others =
+      picker.requesters(piece as PieceIndex, block as BlockIndex) > 1 || peer.requests.underWayIsOrphan;
     const pool = this.#room.pool;
     if (this.#state !== "downloading" || !picker.blockReceived(piece as PieceIndex, block as BlockIndex)) {
       if (slot !== NO_SLOT) pool.release(slot);

@@ -269,10 +269,10 @@ describe("PeerConnection: time", () => {
     wired.feed(Buffer.concat([HAVE_ALL, UNCHOKE]));
     const block = pieceMessage(0, 0, BLOCK_SIZE);
     wired.feed(block.subarray(0, 5000));
-    assert.equal(wired.peer.isReceiving(0, 0), true);
+    assert.equal(wired.peer.requests.isUnderWay(0, 0), true);
     wired.pass(21_000);
     assert.ok(wired.swarm.dropped.includes("0/0"));
-    assert.equal(wired.peer.isReceiving(0, 0), false);
+    assert.equal(wired.peer.requests.isUnderWay(0, 0), false);
     assert.deepEqual(wired.memory.pool.heldByHolder(), {}, "its slot is home");
     wired.feed(Buffer.concat([block.subarray(5000), message(MessageId.have, 1)]));
     assert.equal(wired.peer.state, "open");

@@ -172,11 +172,11 @@ export class BookSwarm implements Swarm {
     assert.notEqual(slot, NO_SLOT);
     this.#memory.pool.release(slot as SlotIndex);
     const wasOpen = this.open.delete(key);
-    assert.ok(wasOpen || peer.receivingOrphan, `block ${key} was asked for`);
+    assert.ok(wasOpen || peer.requests.underWayIsOrphan, `block ${key} was asked for`);
     assert.ok(!this.received.has(key), `block ${key} comes once`);
     this.received.add(key);
     // As a torrent does: whoever was asked for the block needs not send it.
-    if (peer.receivingOrphan) peer.cancelRequest(piece, begin);
+    if (peer.requests.underWayIsOrphan) peer.cancelRequest(piece, begin);
   }
 
   blockSent(_peer: PeerConnection, length: number): void {
