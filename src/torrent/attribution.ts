@@ -4,6 +4,9 @@
 //   failed, blocks of several peers       ──▶ all of them are on parole
 //   on parole                             ──▶ gets whole pieces to itself: one good piece ends the parole, a bad one bans
 //
+// A peer on parole that lets a request of such a piece go loses it to the others, and one that finds no whole piece
+// helps with those of others: judging peers never stops a download.
+//
 // Always: every block of a piece under way that was received is attributed to a peer, whether or not that peer is still
 // connected.
 
@@ -26,6 +29,8 @@ export class Attribution {
   readonly #senders = new Map<number, Int32Array>();
   /** Pieces that one peer on parole has to itself. */
   readonly #exclusive = new Map<number, PeerRecord>();
+  /** Who had a piece to itself last and let it go. */
+  readonly #lapsed = new Map<number, PeerRecord>();
   #onParoleCount = 0;
 
   record(key: string, host: string, port: number): PeerRecord {
@@ -51,9 +56,10 @@ export class Attribution {
     senders[block] = this.#indexByKey.get(record.key)!;
   }
 
-  /** The piece is right: those on parole that sent all of it are trusted again. */
+  /** The piece is right: one on parole that sent all of it is trusted again. A part of it would prove nothing. */
   pieceVerified(piece: number): void {
-    for (const record of this.#take(piece)) this.#setParole(record, false);
+    const senders = this.#take(piece);
+    if (senders.length === 1) this.#setParole(senders[0]!, false);
   }
 
   /** The piece is wrong. Returns all who sent blocks of it, and those of them that are banned for it. */
@@ -73,16 +79,29 @@ export class Attribution {
     return { senders, banned };
   }
 
-  /** True if `record` may be asked for blocks of the piece. */
+  /** True if `record` may be asked for blocks of the piece. On parole: for pieces that it can have to itself. */
   mayRequest(record: PeerRecord, piece: number): boolean {
     const owner = this.#exclusive.get(piece);
     if (owner !== undefined) return owner === record;
-    return !record.onParole || !this.#senders.has(piece);
+    return !record.onParole || (!this.#senders.has(piece) && this.#lapsed.get(piece) !== record);
   }
 
-  /** `record`, which is on parole, was asked for a block of the piece: it has the piece to itself from now on. */
+  /** The same, when there is nothing else to ask of `record`: it may share pieces, unless they are another's. */
+  mayShare(record: PeerRecord, piece: number): boolean {
+    const owner = this.#exclusive.get(piece);
+    return owner === undefined || owner === record;
+  }
+
+  /** `record` was asked for a block of the piece. On parole, it has the piece to itself from now on if nobody sent any. */
   requested(record: PeerRecord, piece: number): void {
-    if (record.onParole) this.#exclusive.set(piece, record);
+    if (record.onParole && this.mayRequest(record, piece)) this.#exclusive.set(piece, record);
+  }
+
+  /** A request was not answered: the piece is not its sender's alone any more. */
+  requestDropped(record: PeerRecord, piece: number): void {
+    if (this.#exclusive.get(piece) !== record) return;
+    this.#exclusive.delete(piece);
+    this.#lapsed.set(piece, record);
   }
 
   /** True while nobody is on parole and no piece belongs to anyone: then mayRequest() is always true. */
@@ -105,6 +124,7 @@ export class Attribution {
     const senders = this.#senders.get(piece);
     this.#senders.delete(piece);
     this.#exclusive.delete(piece);
+    this.#lapsed.delete(piece);
     if (senders === undefined) return [];
     const records: PeerRecord[] = [];
     let last = NOBODY;

@@ -324,7 +324,13 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
       has: (piece: number) =>
         attribution.mayRequest(record, piece) && (allowedFast === undefined || allowedFast.has(piece)),
     };
-    const got = this.#picker.pick(peer.pieces, count, out, peer, allowed, atOnce);
+    let got = this.#picker.pick(peer.pieces, count, out, peer, allowed, atOnce);
+    if (got === 0 && peer.expected.count === 0) {
+      // Nothing that it may have to itself: better in pieces of others than idle.
+      allowed.has = (piece) =>
+        attribution.mayShare(record, piece) && (allowedFast === undefined || allowedFast.has(piece));
+      got = this.#picker.pick(peer.pieces, count, out, peer, allowed, atOnce);
+    }
     for (let index = 0; index < got; index++) attribution.requested(record, out[2 * index]!);
     return got;
   }
@@ -339,7 +345,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     return isFast && this.#options.verify !== false ? Math.ceil(HASH_LANES / this.#fast.size) : 1;
   }
 
-  requestDropped(_peer: PeerConnection, piece: number, block: number): void {
+  requestDropped(peer: PeerConnection, piece: number, block: number): void {
+    if (!this.#attribution.isQuiet) this.#attribution.requestDropped(this.#records.get(peer)!, piece);
     this.#picker.requestDropped(piece as PieceIndex, block as BlockIndex);
   }
 
