@@ -1,6 +1,12 @@
 // From blocks to verified pieces in storage. Blocks are hashed in order, in batches, while they are still in the cache,
 // and written in runs; both off the main thread, and at the same time. A slot goes home when both are done.
 //
+// Digests cost a quarter each when many are computed side by side (native/digest_queue.h). So a piece that has a stretch to
+// hash waits until as many have one as there are lanes; but not for long, and not if no other piece is under way.
+//
+//   stretch held ─▶ ready ─┬─ so many are ready, or all there are ─┬▶ hashing
+//                          └─ memory is short, or a few ms passed ─┘
+//
 // Blocks ahead of their turn wait in memory. Under pressure (less than a quarter of the pool is free) whatever waits is
 // written at once, and out-of-order blocks give up their slots and are read back when their turn comes: the only
 // case in which anything is read back.
@@ -12,7 +18,7 @@
 import { assert } from "../assert.js";
 import { StorageError } from "../errors.js";
 import type { BlockIndex, PieceIndex, SlotIndex } from "../ids.js";
-import { BLOCK_SIZE, CHUNK_BLOCKS, WRITE_RUN_BYTES } from "../limits.js";
+import { BLOCK_SIZE, CHUNK_BLOCKS, HASH_LANES, WRITE_RUN_BYTES } from "../limits.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import { DIGEST_FINISH, DIGEST_START, JobKind } from "../native/binding.js";
@@ -29,6 +35,8 @@ const DIGEST_AREA_BYTES = 32;
 /** A digest job takes at least so many blocks, unless it reaches the end of the piece, and at most so many. */
 const HASH_BLOCKS_MIN = CHUNK_BLOCKS;
 const HASH_BLOCKS_MAX = 256;
+/** A piece that is ready to be hashed waits for others so long at the most, or twice as long in unlucky moments. */
+const READY_MS_MAX = 5;
 const READ_BACK_SLOTS = 4;
 const WRITE_BLOCKS_MAX = 2 * (WRITE_RUN_BYTES / BLOCK_SIZE);
 /** Tag of the one read that may be under way; writes have those from 1 on. */
@@ -70,6 +78,11 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   readonly #records: PieceAssembly[] = [];
   readonly #spare: PieceAssembly[] = [];
   #touched: PieceAssembly[] = [];
+  readonly #ready: PieceAssembly[] = [];
+  /** Times that the ready were handed over, and how many that were when the timer began to run. */
+  #handovers = 0;
+  #handoversSeen = 0;
+  readonly #readyTimer: NodeJS.Timeout;
   readonly #operations: WriteOperation[] = [{ assembly: undefined, first: 0, count: 0 }];
   readonly #freeOperations: number[] = [];
   readonly #slots: SlotIndex[] = [];
@@ -103,6 +116,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#host = options.host;
     this.#grid = new RunGrid(options.storage.runBytes, options.layout.pieceLength);
     if (options.verify) this.#reserveSlots();
+    this.#readyTimer = setTimeout(() => this.#readyTimeout(), READY_MS_MAX);
   }
 
   /** Slots that blocks on their way to storage occupy now. */
@@ -143,6 +157,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   /** Waits for what is under way and gives all memory back. Pieces that are not complete are forgotten. */
   async close(): Promise<void> {
     this.#closing = true;
+    clearTimeout(this.#readyTimer);
     if (this.#inFlight > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
     for (const assembly of this.#active.values()) this.#freeAll(assembly);
     this.#active.clear();
@@ -161,6 +176,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
       this.#advance(assembly);
     }
     if (this.#underPressure && this.#held > 0) this.#relieve();
+    if (this.#ready.length > 0 && this.#mayHashReady()) this.#hashReady();
   }
 
   // ── what was begun has ended ─────────────────────────────────────────────────────────────────────────────────
@@ -265,19 +281,51 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   }
 
   #hashMore(assembly: PieceAssembly): void {
-    if (assembly.hashing > 0 || assembly.awaitsReadBack || this.#readBack === assembly) return;
+    if (assembly.hashing > 0 || assembly.ready || assembly.awaitsReadBack || this.#readBack === assembly)
+      return;
     const first = assembly.hashedCount;
     if (first === assembly.blockCount) return;
     if (!assembly.isHeld(first)) {
       if ((assembly.flags[first]! & ARRIVED) !== 0) this.#queueReadBack(assembly);
       return;
     }
-    const count = Math.min(assembly.heldUntil(first) - first, HASH_BLOCKS_MAX);
-    const end = first + count;
+    const end = assembly.heldUntil(first);
     // A short stretch waits for more, but only if more will come to lengthen it: the block behind it is still to arrive.
     const mayGrow = end < assembly.blockCount && (assembly.flags[end]! & ARRIVED) === 0;
-    if (count < HASH_BLOCKS_MIN && mayGrow && !this.#underPressure) return;
-    this.#hash(assembly, count, false);
+    if (end - first < HASH_BLOCKS_MIN && mayGrow && !this.#underPressure) return;
+    assembly.ready = true;
+    if (this.#ready.push(assembly) > 1) return;
+    this.#handoversSeen = this.#handovers;
+    this.#readyTimer.refresh();
+  }
+
+  #mayHashReady(): boolean {
+    const count = this.#ready.length;
+    return count >= HASH_LANES || count >= this.#active.size || this.#underPressure;
+  }
+
+  #hashReady(): void {
+    this.#handovers++;
+    const ready = this.#ready;
+    for (let index = 0; index < ready.length; index++) {
+      const assembly = ready[index]!;
+      assembly.ready = false;
+      const stretch = assembly.heldUntil(assembly.hashedCount) - assembly.hashedCount;
+      this.#hash(assembly, Math.min(stretch, HASH_BLOCKS_MAX), false);
+    }
+    ready.length = 0;
+  }
+
+  /** The timer is not stopped when lanes fill by themselves, which would cost more than to look here who came since. */
+  #readyTimeout(): void {
+    if (this.#ready.length === 0 || this.#failed || this.#closing) return;
+    if (this.#handoversSeen === this.#handovers) {
+      this.#hashReady();
+      this.#reactor.jobs.flush();
+      return;
+    }
+    this.#handoversSeen = this.#handovers;
+    this.#readyTimer.refresh();
   }
 
   /** Hashes the next `count` blocks, from their own memory or from what was read back. */

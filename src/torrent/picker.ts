@@ -215,7 +215,7 @@ export class Picker {
           ? this.#choosePiece(pieces, peer, allowed)
           : this.#chooseInTurn(pieces, peer, allowed, piecesAtOnce);
       if (started === undefined) break;
-      const share = piecesAtOnce === 1 ? count : this.#shareOf(started, peer);
+      const share = piecesAtOnce === 1 ? count : this.#shareOf(started, peer, piecesAtOnce);
       got += this.#takeFree(started, Math.min(share, count - got), out, got);
       started.owner = peer;
       started.turn = ++this.#turn;
@@ -364,12 +364,15 @@ export class Picker {
     return piece < 0 ? undefined : this.#start(piece);
   }
 
-  /** Blocks to take of a piece whose turn it is. Its first share is the longer the more pieces the peer has: they end apart. */
-  #shareOf(started: StartedPiece, peer: PickingPeer): number {
+  /**
+   * Blocks to take of a piece whose turn it is. While a peer gets its first pieces, the first share of each is longer than
+   * that of the one before, so that they end apart; later ones begin when another ends.
+   */
+  #shareOf(started: StartedPiece, peer: PickingPeer, piecesAtOnce: number): number {
     if (started.requested + started.received > 0) return CHUNK_BLOCKS;
     let own = 0;
     for (let index = 0; index < this.#open.length; index++) if (this.#open[index]!.owner === peer) own++;
-    return CHUNK_BLOCKS * (1 + own);
+    return own === piecesAtOnce - 1 ? CHUNK_BLOCKS : CHUNK_BLOCKS * (1 + own);
   }
 
   /** Of two started pieces, the one with fewer blocks left to ask for, or else the rarer. */

@@ -36,6 +36,8 @@ export class PieceAssembly {
   /** Writes under way. */
   writes = 0;
   touched = false;
+  /** It waits for others to be hashed with. */
+  ready = false;
   awaitsReadBack = false;
   /** The digest is known, and wrong. */
   bad = false;
@@ -57,6 +59,7 @@ export class PieceAssembly {
     this.hashing = 0;
     this.digestArea = -1;
     this.writes = 0;
+    this.ready = false;
     this.awaitsReadBack = false;
     this.bad = false;
     this.flags.fill(0, 0, blockCount);

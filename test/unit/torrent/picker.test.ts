@@ -298,10 +298,10 @@ describe("Picker: several pieces at once", () => {
     const picker = pickerPastTheFirst(40, pieceLength);
     const peer = new Asked(allPieces(40));
     picker.peerAdded(peer.pieces);
-    const begun = stretches(peer.ask(picker, (1 + 2 + 3 + 4) * CHUNK_BLOCKS, undefined, 4));
+    const begun = stretches(peer.ask(picker, (1 + 2 + 3 + 1) * CHUNK_BLOCKS, undefined, 4));
     assert.deepEqual(
       begun.map(([, blocks]) => blocks / CHUNK_BLOCKS),
-      [1, 2, 3, 4],
+      [1, 2, 3, 1],
     );
     assert.equal(new Set(begun.map(([piece]) => piece)).size, 4);
     const next = stretches(peer.ask(picker, 8 * CHUNK_BLOCKS, undefined, 4));
@@ -310,11 +310,12 @@ describe("Picker: several pieces at once", () => {
       next,
       [...order, ...order].map((piece) => [piece, CHUNK_BLOCKS]),
     );
-    // The piece begun last is asked for whole first, and another takes its place.
+    // The piece that had the longest first share is asked for whole first, and another takes its place, chunk by chunk.
     const rest = stretches(peer.ask(picker, 44 * CHUNK_BLOCKS, undefined, 4));
-    assert.equal(rest.filter(([piece]) => piece === order[3]).length, CHUNKS - 4 - 2);
+    assert.equal(rest.filter(([piece]) => piece === order[2]).length, CHUNKS - 3 - 2);
     const fifth = rest.findIndex(([piece]) => !order.includes(piece));
-    assert.ok(fifth > 0 && rest.slice(fifth).every(([piece]) => piece !== order[3]));
+    assert.ok(fifth > 0 && rest.slice(fifth).every(([piece]) => piece !== order[2]));
+    assert.equal(rest[fifth]![1], CHUNK_BLOCKS);
   });
 
   it("goes on with pieces that nobody works on before it starts another, and leaves those of others alone", () => {
