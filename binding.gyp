@@ -13,6 +13,7 @@
         "native/engine_sizes.cc",
         "native/file_calls.cc",
         "native/file_jobs.cc",
+        "native/mapped_reads.cc",
         "native/mappings.cc",
         "native/readiness.cc",
         "native/sha_avx2.cc",

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "cost_clocks.h"
+#include "mapped_reads.h"
 
 namespace scatterwire {
 
@@ -15,6 +16,9 @@ namespace {
 // Blocks that lanes are advanced by at most before the worker looks for tasks again: 16 KiB of each.
 constexpr size_t kStepBlocksMax = 256;
 constexpr int kPoolThreadsDefault = 4;
+// Mapped memory that a lane fetches at one time.
+constexpr size_t kWindowBytes = size_t{256} << 10;
+constexpr size_t kPageBytesMax = size_t{64} << 10;
 
 class Lock {
  public:
@@ -79,8 +83,9 @@ class DigestQueue::Lanes {
   struct Lane {
     DigestTask* task = nullptr;
     size_t vector = 0;
-    size_t offset = 0;  // in the vector
-    size_t blocks = 0;  // whole blocks from there on, in the vector
+    size_t offset = 0;   // in the vector
+    size_t fetched = 0;  // bytes of the vector that may be touched, from its start on; those before `offset` are let go
+    size_t blocks = 0;   // whole blocks from `offset` on, in what is fetched
   };
 
   void fill(DigestAlgorithm algorithm) {
@@ -125,7 +130,8 @@ class DigestQueue::Lanes {
       done_.push(task);
       return;
     }
-    lanes_[count_] = {task, 0, 0, 0};
+    lanes_[count_] = {};
+    lanes_[count_].task = task;
     if (findBlocks(count_)) {
       count_++;
     } else {
@@ -137,11 +143,12 @@ class DigestQueue::Lanes {
   bool findBlocks(size_t index) {
     Lane& lane = lanes_[index];
     DigestTask& task = *lane.task;
-    for (; lane.vector < task.vector_count; lane.vector++, lane.offset = 0) {
+    for (; lane.vector < task.vector_count; lane.vector++, lane.offset = 0, lane.fetched = 0) {
       const iovec& vector = task.vectors[lane.vector];
       while (lane.offset < vector.iov_len) {
+        if (!fetch(&lane, vector)) return false;
         const unsigned char* data = static_cast<const unsigned char*>(vector.iov_base) + lane.offset;
-        const size_t left = vector.iov_len - lane.offset;
+        const size_t left = lane.fetched - lane.offset;
         const size_t taken = task.digest->take(data, left, *choice_);
         if (taken == 0) {
           streams_[index] = {task.digest->state(), data};
@@ -151,9 +158,38 @@ class DigestQueue::Lanes {
         lane.offset += taken;
         task.result += static_cast<double>(taken);
       }
+      if (task.once) letGo(vector, lane.fetched);
     }
     if (task.finish) task.digest->finish(task.output, *choice_);
     return false;
+  }
+
+  // Sees to it that there are bytes to touch at the lane's offset, which lies in the vector. False: they cannot be read, and the
+  // task has ended.
+  bool fetch(Lane* lane, const iovec& vector) {
+    if (lane->offset < lane->fetched) return true;
+    if (!lane->task->once) {
+      lane->fetched = vector.iov_len;
+      return true;
+    }
+    const char* base = static_cast<const char*>(vector.iov_base);
+    if (lane->fetched == 0) announceMapped(base, vector.iov_len);
+    letGo(vector, lane->fetched);
+    const size_t length = std::min(kWindowBytes, vector.iov_len - lane->fetched);
+    const int result = fetchMapped(base + lane->fetched, length);
+    if (result < 0) {
+      lane->task->result = result;
+      return false;
+    }
+    lane->fetched += length;
+    return true;
+  }
+
+  // The last window before `fetched`, and what of its first page lies before it.
+  static void letGo(const iovec& vector, size_t fetched) {
+    const size_t begin = fetched == 0 ? 0 : (fetched - 1) / kWindowBytes * kWindowBytes;
+    const size_t from = begin - std::min(begin, kPageBytesMax);
+    letGoMapped(static_cast<const char*>(vector.iov_base) + from, fetched - from);
   }
 
   void step() {

@@ -12,10 +12,11 @@ namespace scatterwire {
 
 namespace {
 
-// JobKind, DIGEST_START, DIGEST_FINISH and JOB_HEADER_WORDS of binding.ts.
+// JobKind, DIGEST_START, DIGEST_FINISH, DIGEST_ONCE and JOB_HEADER_WORDS of binding.ts.
 enum Kind { kWrite = 0, kRead = 1, kDigest = 2, kAllocate = 3, kSync = 4, kCopy = 5, kKinds = 6 };
 constexpr int kDigestStart = 1;
 constexpr int kDigestFinish = 2;
+constexpr int kDigestOnce = 4;
 constexpr size_t kHeaderWords = 6;
 
 Cost costOf(int kind) {
@@ -101,6 +102,7 @@ void FileJobs::startDigest(Job* job) {
   job->task.vector_count = job->vectors.size();
   job->task.start = (flags & kDigestStart) != 0;
   job->task.finish = (flags & kDigestFinish) != 0;
+  job->task.once = (flags & kDigestOnce) != 0;
   job->task.output = reinterpret_cast<unsigned char*>(job->target);
   digest_queue_.add(&job->task);
 }
@@ -159,7 +161,12 @@ const char* FileJobs::takeTarget(Job* job, double bytes) {
 }
 
 const char* FileJobs::takeDigest(Job* job) {
-  if (!isIntegerIn(job->argument, 0, kDigestStart | kDigestFinish)) return "a digest job's argument has unknown bits";
+  if (!isIntegerIn(job->argument, 0, kDigestStart | kDigestFinish | kDigestOnce)) {
+    return "a digest job's argument has unknown bits";
+  }
+  if ((static_cast<int>(job->argument) & kDigestOnce) != 0 && job->regions.size() < job->vectors.size()) {
+    return "a digest job that reads once names memory that is not mapped";
+  }
   if (job->handle < 0 || static_cast<size_t>(job->handle) >= digests_.size()) return "a job names no open digest";
   OpenDigest& open = digests_[static_cast<size_t>(job->handle)];
   if (open.digest == nullptr) return "a job names no open digest";

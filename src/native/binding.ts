@@ -18,7 +18,7 @@ export const JobKind = {
   read: 1,
   /**
    * Feeds the listed memory to digest `handle`. `argument` bit 0: start anew first; bit 1: finish, and store the
-   * digest (20 bytes for SHA-1) at address `offset`. Result: bytes fed. Jobs of one digest must not overlap in
+   * digest (20 bytes for SHA-1) at address `offset`; bit 2: DIGEST_ONCE. Result: bytes fed. Jobs of one digest must not overlap in
    * time: submit the next when the last is complete. Jobs of different digests run side by side in one thread, which
    * costs a quarter each where the processor has wide registers: have many pending.
    */
@@ -33,6 +33,8 @@ export const JobKind = {
 export type JobKind = (typeof JobKind)[keyof typeof JobKind];
 export const DIGEST_START = 1;
 export const DIGEST_FINISH = 2;
+/** All of the memory is that of mapped files: it is fetched ahead, and let go behind. A file that is short is −EIO. */
+export const DIGEST_ONCE = 4;
 /** Words before the (address, length) pairs of a job: kind, tag, handle, offset, argument, pair count. */
 export const JOB_HEADER_WORDS = 6;
 

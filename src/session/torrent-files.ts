@@ -13,7 +13,7 @@ import { openStorage } from "../storage/open.js";
 import { checkPieces, hashPieces } from "../torrent/checker.js";
 
 /** Memory that hashing reads into. */
-const HASHING_POOL_BYTES = 12 * MIB;
+const HASHING_POOL_BYTES = 20 * MIB;
 const DIGEST_BYTES = 20;
 
 export interface CheckResult {

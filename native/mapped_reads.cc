@@ -1,0 +1,70 @@
+// See mapped_reads.h.
+#include "mapped_reads.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+
+namespace scatterwire {
+
+namespace {
+
+#if defined(__linux__) && !defined(MADV_POPULATE_READ)
+#define MADV_POPULATE_READ 22  // since Linux 5.14; older ones answer EINVAL
+#endif
+
+uintptr_t pageMask() {
+  static const uintptr_t mask = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)) - 1;
+  return mask;
+}
+
+uintptr_t pageBefore(const char* at) { return reinterpret_cast<uintptr_t>(at) & ~pageMask(); }
+uintptr_t pageAfter(const char* at) { return (reinterpret_cast<uintptr_t>(at) + pageMask()) & ~pageMask(); }
+
+int advise(uintptr_t begin, uintptr_t end, int advice) {
+  return madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+}
+
+}  // namespace
+
+void announceMapped(const char* begin, size_t length) {
+#ifdef __linux__
+  // Announcing looks at every page, which is wasted on what is cached. A few pages tell whether that is so.
+  constexpr size_t kSamples = 4;
+  for (size_t sample = 0; sample < kSamples; sample++) {
+    const uintptr_t page = pageBefore(begin + length * (2 * sample + 1) / (2 * kSamples));
+    unsigned char resident = 0;
+    if (mincore(reinterpret_cast<void*>(page), 1, &resident) == 0 && (resident & 1) != 0) continue;
+    advise(pageBefore(begin), pageAfter(begin + length), MADV_WILLNEED);
+    return;
+  }
+#else
+  advise(pageBefore(begin), pageAfter(begin + length), MADV_WILLNEED);
+#endif
+}
+
+int fetchMapped(const char* begin, size_t length) {
+#ifdef MADV_POPULATE_READ
+  while (advise(pageBefore(begin), pageAfter(begin + length), MADV_POPULATE_READ) != 0) {
+    if (errno == EINTR || errno == EAGAIN) continue;
+    // The system does not know the advice.
+    if (errno == EINVAL) return 0;
+    // It says EFAULT for what would have been a SIGBUS.
+    return errno == EFAULT ? -EIO : -errno;
+  }
+#else
+  static_cast<void>(begin);
+  static_cast<void>(length);
+#endif
+  return 0;
+}
+
+void letGoMapped(const char* begin, size_t length) {
+  const uintptr_t first = pageAfter(begin);
+  const uintptr_t end = pageBefore(begin + length);
+  if (first < end) advise(first, end, MADV_DONTNEED);
+}
+
+}  // namespace scatterwire

@@ -1,0 +1,21 @@
+// Reading mapped files once from end to end, on a thread that may wait: announced, fetched a window at a time, let go behind.
+//
+// Fetching maps many pages at once, where touching them would be a page fault each (or each 16), and it tells of a file that
+// has become shorter or a disk that fails by a number, where touching would be a SIGBUS. Letting go keeps the resident set as
+// small as the windows; what is let go stays in the page cache.
+//
+// Always: hints, except for fetchMapped: where the system has none of this, pages are read when they are touched.
+#pragma once
+
+#include <cstddef>
+
+namespace scatterwire {
+
+// Lets the system begin to read what is not in the page cache yet.
+void announceMapped(const char* begin, size_t length);
+// 0, or the negative errno of why these bytes cannot be read.
+int fetchMapped(const char* begin, size_t length);
+// Whole pages inside.
+void letGoMapped(const char* begin, size_t length);
+
+}  // namespace scatterwire
