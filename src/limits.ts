@@ -22,6 +22,8 @@ export const POOL_BYTES_MAX = 2048 * MIB;
 
 /** One contiguous receive takes up to this many bytes; a speculative one about as many. */
 export const RECEIVE_BUFFER_BYTES = 256 * KIB;
+export const RECEIVE_BUFFER_BYTES_MIN = 16 * KIB;
+export const RECEIVE_BUFFER_BYTES_MAX = 4 * MIB;
 /** Blocks that one speculative receive may predict at the most. */
 export const SPECULATION_DEPTH_MAX = 64;
 export const SPECULATION_DEPTH_DEFAULT = 16;
@@ -67,10 +69,11 @@ export const CHUNK_BLOCKS = 8;
 
 /** Bytes of adjacent blocks that one write gathers, at the most. */
 export const WRITE_RUN_BYTES = 1 * MIB;
+export const WRITE_RUN_BYTES_MAX = 4 * MIB;
 
 assert(PIECE_LENGTH_MIN >= BLOCK_SIZE, "a piece holds at least one block");
 assert(BLOCK_SIZE % PAGE_SIZE === 0, "slots of one block each keep page alignment");
-assert(WRITE_RUN_BYTES / BLOCK_SIZE <= PLAN_ENTRIES_MAX, "a write run fits one pwritev");
+assert(WRITE_RUN_BYTES_MAX / BLOCK_SIZE <= PLAN_ENTRIES_MAX, "a write run fits one pwritev");
 assert(2 * SPECULATION_DEPTH_MAX + 2 <= PLAN_ENTRIES_MAX, "a speculative plan fits one readv");
 assert(PIECE_COUNT_MAX / 8 <= MESSAGE_BYTES_MAX, "the longest bitfield is an acceptable message");
 assert(POOL_BYTES_MAX < MAPPING_ADDRESS_STRIDE, "slab and mapping addresses cannot meet");

@@ -46,6 +46,8 @@ export interface SessionOptions {
   /** SO_RCVBUF and SO_SNDBUF in bytes; 0 (default) leaves them to the kernel. */
   receiveBufferBytes?: number;
   sendBufferBytes?: number;
+  /** What one contiguous receive takes at most, 16 KiB … 4 MiB and half of the pool. Default 256 KiB. */
+  contiguousBufferBytes?: number;
   /** Timeouts in milliseconds. Defaults: connect 10 000, handshake 10 000, request 20 000, idle 120 000. */
   connectTimeoutMs?: number;
   handshakeTimeoutMs?: number;
@@ -64,8 +66,15 @@ export interface TorrentOptions {
   directory?: string;
   /** Default "file". */
   storage?: StorageKind;
-  /** Reserve the space of all files before the first byte. Default: only where the kind of storage needs it. */
+  /**
+   * Reserve the space of all files before the first byte. Default: only where the kind of storage needs it. False with
+   * "mapped" is for measuring only: a disk that fills up then kills the process instead of failing the torrent.
+   */
   preallocate?: boolean;
+  /** With "mapped": make all pages present before the first byte (MAP_POPULATE). Default false. */
+  populate?: boolean;
+  /** Bytes of adjacent blocks that one write gathers, within a piece: 16 KiB … 4 MiB. Default 1 MiB. */
+  writeRunBytes?: number;
   /** Check pieces against their digests. Default true. Off is for measuring only. */
   verify?: boolean;
   /** Use and keep resume data. Default true. */

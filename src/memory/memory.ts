@@ -38,16 +38,27 @@ export class Memory {
   readonly sinkAddress = 0;
   readonly cellsAddress = BLOCK_SIZE;
   readonly bufferAddress = BLOCK_SIZE + CELLS_BYTES;
-  readonly bufferBytes = RECEIVE_BUFFER_BYTES;
+  readonly bufferBytes: number;
   readonly sendScratchAddress: number;
   readonly #native: NativeCopy | undefined;
+  readonly #copiesNatively: boolean;
 
-  /** Divides `bytes` (page-aligned, a multiple of the page size). `native` is needed only where files are mapped. */
-  constructor(bytes: Uint8Array, native?: NativeCopy) {
+  /**
+   * Divides `bytes` (page-aligned, a multiple of the page size). `native` is needed only where files are mapped, or where
+   * it shall make all copies, since it can time them (`copiesNatively`). `bufferBytes`: the contiguous buffer.
+   */
+  constructor(
+    bytes: Uint8Array,
+    native?: NativeCopy,
+    { bufferBytes = RECEIVE_BUFFER_BYTES, copiesNatively = false } = {},
+  ) {
     assert(bytes.length >= POOL_BYTES_MIN, "the slab holds scratch memory and some slots");
+    assert(bufferBytes + 8 * BLOCK_SIZE < bytes.length, "the contiguous buffer leaves room for slots");
     this.bytes = bytes;
+    this.bufferBytes = bufferBytes;
     this.#native = native;
-    this.sendScratchAddress = this.bufferAddress + RECEIVE_BUFFER_BYTES;
+    this.#copiesNatively = copiesNatively;
+    this.sendScratchAddress = this.bufferAddress + bufferBytes;
     const poolBase = Math.ceil((this.sendScratchAddress + SEND_SCRATCH_BYTES) / BLOCK_SIZE) * BLOCK_SIZE;
     this.pool = new BlockPool(bytes, poolBase, Math.floor((bytes.length - poolBase) / BLOCK_SIZE));
   }
@@ -58,7 +69,7 @@ export class Memory {
 
   /** memmove between any two addresses. */
   copy(from: number, to: number, length: number): void {
-    if (from < MAPPING_ADDRESS_STRIDE && to < MAPPING_ADDRESS_STRIDE) {
+    if (from < MAPPING_ADDRESS_STRIDE && to < MAPPING_ADDRESS_STRIDE && !this.#copiesNatively) {
       this.bytes.copyWithin(to, from, from + length);
       return;
     }

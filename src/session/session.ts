@@ -63,7 +63,10 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     this.#settings = settleOptions(options);
     this.peerId = this.#settings.peerId;
     this.reactor = new Reactor(Math.ceil(this.#settings.poolBytes / PAGE_SIZE) * PAGE_SIZE);
-    this.memory = new Memory(this.reactor.engine.slab, this.reactor.engine);
+    this.memory = new Memory(this.reactor.engine.slab, this.reactor.engine, {
+      bufferBytes: this.#settings.contiguousBufferBytes,
+      copiesNatively: options.clockCosts === true,
+    });
     this.reactor.engine.clockCosts(options.clockCosts ?? false);
     this.#plan = new ReceivePlan(this.reactor.engine.plan);
     const copy = new CopySource(this.memory.pool);
@@ -118,10 +121,8 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
       );
     };
     if (fd < 0) return failed(fd);
-    if (this.#settings.receiveBufferBytes + this.#settings.sendBufferBytes > 0) {
-      // Set before connections are made: the window scale is agreed in their first packets.
-      engine.setBufferSizes(fd, this.#settings.receiveBufferBytes, this.#settings.sendBufferBytes);
-    }
+    // Set before connections are made: the window scale is agreed in their first packets.
+    this.#setBufferSizes(fd);
     const bound = engine.localAddress(fd);
     if (typeof bound === "number") {
       engine.closeSocket(fd);
@@ -233,6 +234,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
 
   connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection {
     const fd = isIP(host) === 0 ? this.reactor.binding.EINVAL : this.reactor.engine.connect(host, port);
+    if (fd >= 0) this.#setBufferSizes(fd);
     const transport =
       fd < 0 ? new UnconnectedTransport() : new SocketTransport(this.reactor, this.memory, fd, true);
     const peer = this.#makePeer(host, port, false, transport, settings, swarm);
@@ -253,6 +255,12 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   }
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #setBufferSizes(fd: number): void {
+    const { receiveBufferBytes, sendBufferBytes } = this.#settings;
+    if (receiveBufferBytes + sendBufferBytes > 0)
+      this.reactor.engine.setBufferSizes(fd, receiveBufferBytes, sendBufferBytes);
+  }
 
   #checkOpen(): void {
     if (this.#closed !== undefined) throw new UsageError("USAGE_STATE", "the session is closed");

@@ -5,6 +5,9 @@ import {
   POOL_BYTES_DEFAULT,
   POOL_BYTES_MAX,
   POOL_BYTES_MIN,
+  RECEIVE_BUFFER_BYTES,
+  RECEIVE_BUFFER_BYTES_MAX,
+  RECEIVE_BUFFER_BYTES_MIN,
   REQUESTS_DEFAULT,
   REQUESTS_MAX,
   SPECULATION_DEPTH_DEFAULT,
@@ -32,6 +35,7 @@ export interface SessionSettings {
   readonly maxPeers: number;
   readonly uploadSlots: number;
   readonly receiveBufferBytes: number;
+  readonly contiguousBufferBytes: number;
   readonly sendBufferBytes: number;
   readonly connectTimeoutMs: number;
   readonly handshakeTimeoutMs: number;
@@ -44,15 +48,28 @@ export interface SessionSettings {
 export function settleOptions(options: SessionOptions): SessionSettings {
   const peerId = options.peerId ?? makePeerId();
   if (peerId.length !== 20) throw new UsageError("USAGE_OPTION", `peerId has 20 bytes, not ${peerId.length}`);
+  const poolBytes = inRange(
+    "poolBytes",
+    options.poolBytes ?? POOL_BYTES_DEFAULT,
+    POOL_BYTES_MIN,
+    POOL_BYTES_MAX,
+  );
   return {
     listen: options.listen,
     receiveMode: settleReceiveMode(options),
     sendMode: oneOf("sendMode", options.sendMode ?? "copy", SEND_MODES),
-    poolBytes: inRange("poolBytes", options.poolBytes ?? POOL_BYTES_DEFAULT, POOL_BYTES_MIN, POOL_BYTES_MAX),
+    poolBytes,
     maxRequests: inRange("maxRequests", options.maxRequests ?? REQUESTS_DEFAULT, 1, REQUESTS_MAX),
     maxPeers: inRange("maxPeers", options.maxPeers ?? 5000, 1, 1_000_000),
     uploadSlots: inRange("uploadSlots", options.uploadSlots ?? 8, 1, 10_000),
     receiveBufferBytes: inRange("receiveBufferBytes", options.receiveBufferBytes ?? 0, 0, 2 ** 30),
+    contiguousBufferBytes: inRange(
+      "contiguousBufferBytes",
+      options.contiguousBufferBytes ?? RECEIVE_BUFFER_BYTES,
+      RECEIVE_BUFFER_BYTES_MIN,
+      // Half of the pool is left to blocks.
+      Math.min(RECEIVE_BUFFER_BYTES_MAX, Math.floor(poolBytes / 2)),
+    ),
     sendBufferBytes: inRange("sendBufferBytes", options.sendBufferBytes ?? 0, 0, 2 ** 30),
     connectTimeoutMs: inRange("connectTimeoutMs", options.connectTimeoutMs ?? 10_000, 1, DAY_MS),
     handshakeTimeoutMs: inRange("handshakeTimeoutMs", options.handshakeTimeoutMs ?? 10_000, 1, DAY_MS),

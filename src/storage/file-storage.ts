@@ -33,12 +33,14 @@ export interface FileStorageOptions {
   readonly engine: NativeEngine;
   readonly jobs: JobQueue;
   readonly files: FileTable;
+  /** What one write gathers; 1 MiB unless it is given. */
+  readonly runBytes?: number;
 }
 
 export class FileStorage implements Storage, JobOwner {
   readonly kind: StorageKind = "file";
   readonly keepsBlocks = true;
-  readonly runBytes = WRITE_RUN_BYTES;
+  readonly runBytes: number;
   readonly located = { fd: -1, fileOffset: 0 };
   readonly counters: StorageCounters = {
     directBytes: 0,
@@ -67,6 +69,7 @@ export class FileStorage implements Storage, JobOwner {
     this.engine = options.engine;
     this.jobs = options.jobs;
     this.files = options.files;
+    this.runBytes = options.runBytes ?? WRITE_RUN_BYTES;
   }
 
   landingAddress(_offset: number, _length: number): number {
@@ -113,7 +116,8 @@ export class FileStorage implements Storage, JobOwner {
       const fd = this.files.acquire(fileIndex);
       base = this.engine.map(fd, this.files.layout.files[fileIndex]!.length, false, false);
       this.files.release(fileIndex);
-      this.#sources.set(fileIndex, base);
+      // A file that is too short today may be whole the next time.
+      if (base >= 0) this.#sources.set(fileIndex, base);
     }
     return base < 0 ? -1 : base + offset - this.files.layout.files[fileIndex]!.offset;
   }

@@ -3,6 +3,7 @@
 import { closeSync, constants, existsSync, openSync, unlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { StorageError, storageErrorFromErrno, UsageError } from "../errors.js";
+import { BLOCK_SIZE, WRITE_RUN_BYTES, WRITE_RUN_BYTES_MAX } from "../limits.js";
 import type { Memory } from "../memory/memory.js";
 import { JobKind } from "../native/binding.js";
 import type { Reactor } from "../native/reactor.js";
@@ -23,8 +24,12 @@ export interface OpenStorageOptions {
   readonly directory: string | undefined;
   readonly reactor: Reactor;
   readonly memory: Memory;
-  /** Reserve all space before the first byte. `direct` and `mapped` always do. */
-  readonly preallocate: boolean;
+  /** Reserve all space before the first byte. Undefined: `direct` and `mapped` do. */
+  readonly preallocate: boolean | undefined;
+  /** Make the pages of a mapping present at once. */
+  readonly populate?: boolean | undefined;
+  /** What one write gathers. */
+  readonly writeRunBytes?: number | undefined;
   readonly readOnly: boolean;
   readonly onWarning: (text: string) => void;
 }
@@ -47,23 +52,28 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   if (options.directory === undefined) {
     throw new UsageError("USAGE_OPTION", `storage "${kind}" needs a directory`);
   }
+  const runBytes = settleRunBytes(options.writeRunBytes ?? WRITE_RUN_BYTES);
   const files = new FileTable(layout, options.directory, options.readOnly);
   if (options.readOnly) return { storage: new FileStorage({ engine, jobs, files }), files };
   makeFolder(options.directory);
   checkSpace(files);
   makeFiles(files);
-  if (options.preallocate || kind === "direct" || kind === "mapped") await preallocate(files, reactor);
+  if (options.preallocate ?? (kind === "direct" || kind === "mapped")) await preallocate(files, reactor);
   if (kind === "mapped") {
-    return {
-      storage: new MappedStorage({ engine, jobs, files, bases: mapFiles(files, reactor), kind }),
-      files,
-    };
+    const bases = mapFiles(files, reactor, options.populate === true);
+    return { storage: new MappedStorage({ engine, jobs, files, bases, kind, runBytes }), files };
   }
   if (kind === "direct" && acceptsDirect(files.root, reactor.binding.O_DIRECT, options.onWarning)) {
     const directFiles = new FileTable(layout, options.directory, false, reactor.binding.O_DIRECT);
-    return { storage: new DirectStorage({ engine, jobs, files, directFiles }), files };
+    return { storage: new DirectStorage({ engine, jobs, files, directFiles, runBytes }), files };
   }
-  return { storage: new FileStorage({ engine, jobs, files }), files };
+  return { storage: new FileStorage({ engine, jobs, files, runBytes }), files };
+}
+
+function settleRunBytes(bytes: number): number {
+  if (bytes >= BLOCK_SIZE && bytes <= WRITE_RUN_BYTES_MAX && bytes % BLOCK_SIZE === 0) return bytes;
+  const range = `a multiple of ${BLOCK_SIZE} up to ${WRITE_RUN_BYTES_MAX}`;
+  throw new UsageError("USAGE_OPTION", `writeRunBytes is ${range}, not ${bytes}`);
 }
 
 /** Makes the download folder. Throws StorageError. */
@@ -117,12 +127,12 @@ async function preallocate(files: FileTable, reactor: Reactor): Promise<void> {
   }
 }
 
-function mapFiles(files: FileTable, reactor: Reactor): Float64Array {
+function mapFiles(files: FileTable, reactor: Reactor, populate: boolean): Float64Array {
   const { engine } = reactor;
   const bases = new Float64Array(files.layout.files.length).fill(-1);
   files.layout.files.forEach((file, index) => {
     if (file.padding || file.length === 0) return;
-    const base = engine.map(files.acquire(index), file.length, true, false);
+    const base = engine.map(files.acquire(index), file.length, true, populate);
     files.release(index);
     if (base < 0) {
       for (const mapped of bases) if (mapped >= 0) engine.unmap(mapped);

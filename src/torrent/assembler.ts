@@ -18,7 +18,7 @@
 import { assert } from "../assert.js";
 import { StorageError } from "../errors.js";
 import type { BlockIndex, PieceIndex, SlotIndex } from "../ids.js";
-import { BLOCK_SIZE, CHUNK_BLOCKS, HASH_LANES, WRITE_RUN_BYTES } from "../limits.js";
+import { BLOCK_SIZE, CHUNK_BLOCKS, HASH_LANES, WRITE_RUN_BYTES_MAX } from "../limits.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import { DIGEST_FINISH, DIGEST_START, JobKind } from "../native/binding.js";
@@ -38,7 +38,7 @@ const HASH_BLOCKS_MAX = 256;
 /** A piece that is ready to be hashed waits for others so long at the most, or twice as long in unlucky moments. */
 const READY_MS_MAX = 5;
 const READ_BACK_SLOTS = 4;
-const WRITE_BLOCKS_MAX = 2 * (WRITE_RUN_BYTES / BLOCK_SIZE);
+const WRITE_BLOCKS_MAX = WRITE_RUN_BYTES_MAX / BLOCK_SIZE;
 /** Tag of the one read that may be under way; writes have those from 1 on. */
 const READ_BACK_TAG = 0;
 

@@ -58,7 +58,9 @@ export async function openPlace(
       directory: options.directory,
       reactor: room.reactor,
       memory: room.memory,
-      preallocate: options.preallocate === true,
+      preallocate: options.preallocate,
+      populate: options.populate,
+      writeRunBytes: options.writeRunBytes,
       readOnly,
       onWarning: hooks.warning,
     });
