@@ -1,82 +1,99 @@
 // The limit: the cheapest way there is to receive the stream, with the addon that the engine uses. It shakes hands, keeps
-// requests going by counting bytes, and otherwise receives into one buffer and ignores what it holds.
+// requests going by counting bytes, and otherwise receives into one buffer and ignores what it holds. With several peers it
+// reads from as many connections, each asking for the next blocks when it has room.
 //
-// Run as a process of its own: node limit.js HOST PORT TORRENT. Prints one JSON object.
+// Run as a process of its own: node limit.js TORRENT HOST:PORT… [--before TORRENT,HOST:PORT] [--have-every N]
+// [--receive-buffer BYTES] [--requests N]. Prints one JSON object. It does not look at messages, so it must be told how many
+// bytes come between the blocks. --before: what is received first, and not measured.
 
+import { parseArgs } from "node:util";
 import { describeErrno } from "../src/errors.js";
 import { readMetainfo } from "../src/index.js";
-import { BLOCK_SIZE, PIECE_HEADER_BYTES, RECEIVE_BUFFER_BYTES } from "../src/limits.js";
+import { BLOCK_SIZE, PIECE_HEADER_BYTES, RECEIVE_BUFFER_BYTES, REQUESTS_DEFAULT } from "../src/limits.js";
 import { loadBinding, type NativeEngine, READABLE, WRITABLE } from "../src/native/binding.js";
 import { encodeEmpty, encodeRequest } from "../src/wire/encode.js";
 import { encodeHandshake, makePeerId } from "../src/wire/handshake.js";
 import { MessageId } from "../src/wire/messages.js";
+import { Meter } from "./lab/meter.js";
+import type { LabFigures } from "./lab/results.js";
 
-/** What the engine keeps outstanding as well, and how many requests one write carries. */
-const REQUESTS = 512;
+/** How many requests one write carries. */
 const REQUESTS_PER_WRITE = 64;
 const RECEIVES_PER_WAKE_MAX = 4;
+const HAVE_BYTES = 9;
 const BUFFER_AT = 0;
 const OUTGOING_AT = RECEIVE_BUFFER_BYTES;
 
-class LimitLeecher {
-  readonly #engine: NativeEngine;
-  readonly #fd: number;
-  readonly #wouldBlock: number;
-  readonly #pieceLength: number;
-  readonly #totalLength: number;
-  readonly #finish: (calls: number, bytes: number) => void;
-  #requestedBytes = 0;
-  #receivedBytes = 0;
-  #headersExpected = 0;
-  #calls = 0;
-  #started = false;
+/** What all connections share: the stream to be received, and who has asked for which part of it. */
+interface Stream {
+  readonly engine: NativeEngine;
+  readonly wouldBlock: number;
+  readonly infoHash: Uint8Array;
+  readonly pieceLength: number;
+  readonly totalLength: number;
+  readonly haveEvery: number;
+  /** What the engine keeps outstanding at one peer as well. */
+  readonly requestsMax: number;
+  requestedBytes: number;
+  connectionsDone: number;
+  calls: number;
+  /** All bytes that were received, the opening's too. */
+  bytes: number;
+}
 
-  constructor(
-    engine: NativeEngine,
-    fd: number,
-    wouldBlock: number,
-    shape: { pieceLength: number; totalLength: number },
-    finish: (calls: number, bytes: number) => void,
-  ) {
-    this.#engine = engine;
+class LimitConnection {
+  readonly #stream: Stream;
+  readonly #fd: number;
+  readonly #finish: () => void;
+  #requestedBytes = 0;
+  #requests = 0;
+  #receivedBytes = 0;
+  #connected = false;
+  #started = false;
+  #done = false;
+
+  constructor(stream: Stream, fd: number, finish: () => void) {
+    this.#stream = stream;
     this.#fd = fd;
-    this.#wouldBlock = wouldBlock;
-    this.#pieceLength = shape.pieceLength;
-    this.#totalLength = shape.totalLength;
     this.#finish = finish;
   }
 
-  /** Everything that comes before the first block was seen. */
-  begin(): void {
-    this.#started = true;
-    while (this.#wantsRequests()) this.#request();
+  ready(): void {
+    if (this.#done) return;
+    if (this.#connected) this.#receive();
+    else this.#greet();
   }
 
-  receive(): void {
+  #greet(): void {
+    const { engine, infoHash } = this.#stream;
+    this.#connected = true;
+    refuse(engine.socketError(this.#fd), "connect");
+    const hello = encodeHandshake(engine.slab, OUTGOING_AT, { infoHash, peerId: makePeerId() });
+    this.#write(hello + encodeEmpty(engine.slab, OUTGOING_AT + hello, MessageId.interested));
+    engine.watch(this.#fd, READABLE);
+  }
+
+  #receive(): void {
+    const { engine, wouldBlock } = this.#stream;
     for (let call = 0; call < RECEIVES_PER_WAKE_MAX; call++) {
-      const { plan } = this.#engine;
-      plan[0] = BUFFER_AT;
-      plan[1] = RECEIVE_BUFFER_BYTES;
-      const received = this.#engine.readv(this.#fd, 0, 1);
-      this.#calls++;
-      if (received === this.#wouldBlock) return;
-      if (received <= 0)
-        throw new Error(
-          `the seeder ended the stream: ${received === 0 ? "closed" : describeErrno(received)}`,
-        );
+      engine.plan[0] = BUFFER_AT;
+      engine.plan[1] = RECEIVE_BUFFER_BYTES;
+      const received = engine.readv(this.#fd, 0, 1);
+      this.#stream.calls++;
+      if (received === wouldBlock) return;
+      if (received === 0) throw new Error("the seeder ended the stream");
+      refuse(received, "receive");
+      this.#stream.bytes += received;
       if (!this.#started) {
         this.#watchForUnchoke(received);
         return;
       }
       this.#receivedBytes += received;
-      if (
-        this.#receivedBytes >= this.#totalLength + PIECE_HEADER_BYTES * this.#headersExpected &&
-        this.#requestedBytes === this.#totalLength
-      ) {
-        this.#finish(this.#calls, this.#totalLength);
+      while (this.#wantsRequests()) this.#request();
+      if (this.#isComplete()) {
+        this.#end();
         return;
       }
-      while (this.#wantsRequests()) this.#request();
       if (received < RECEIVE_BUFFER_BYTES) return;
     }
   }
@@ -84,90 +101,157 @@ class LimitLeecher {
   /** The opening is small: the seeder's handshake, its pieces, its extension handshake, and last the unchoke. */
   #watchForUnchoke(received: number): void {
     const unchoke = Buffer.from([0, 0, 0, 1, MessageId.unchoke]);
-    if (Buffer.from(this.#engine.slab.subarray(BUFFER_AT, BUFFER_AT + received)).includes(unchoke))
-      this.begin();
+    const opening = Buffer.from(this.#stream.engine.slab.subarray(BUFFER_AT, BUFFER_AT + received));
+    if (!opening.includes(unchoke)) return;
+    this.#started = true;
+    while (this.#wantsRequests()) this.#request();
+    // Others may have asked for everything by now.
+    if (this.#isComplete()) this.#end();
+  }
+
+  #expectedBytes(): number {
+    const { haveEvery } = this.#stream;
+    const haves = haveEvery > 0 ? Math.floor(this.#requests / haveEvery) : 0;
+    return this.#requestedBytes + PIECE_HEADER_BYTES * this.#requests + HAVE_BYTES * haves;
+  }
+
+  #isComplete(): boolean {
+    const { requestedBytes, totalLength } = this.#stream;
+    return requestedBytes === totalLength && this.#receivedBytes >= this.#expectedBytes();
+  }
+
+  #end(): void {
+    this.#done = true;
+    this.#stream.connectionsDone++;
+    this.#stream.engine.watch(this.#fd, 0);
+    this.#finish();
   }
 
   #wantsRequests(): boolean {
+    const { requestedBytes, totalLength, requestsMax } = this.#stream;
     const outstanding = this.#requestedBytes - this.#receivedBytes;
-    const room = REQUESTS * BLOCK_SIZE - outstanding;
-    return this.#requestedBytes < this.#totalLength && room >= REQUESTS_PER_WRITE * BLOCK_SIZE;
+    const room = requestsMax * BLOCK_SIZE - outstanding;
+    return requestedBytes < totalLength && room >= Math.min(REQUESTS_PER_WRITE, requestsMax) * BLOCK_SIZE;
   }
 
   #request(): void {
+    const stream = this.#stream;
+    const { engine, pieceLength, totalLength } = stream;
+    const count = Math.min(REQUESTS_PER_WRITE, stream.requestsMax);
     let at = OUTGOING_AT;
-    for (let count = 0; count < REQUESTS_PER_WRITE && this.#requestedBytes < this.#totalLength; count++) {
-      const piece = Math.floor(this.#requestedBytes / this.#pieceLength);
-      const begin = this.#requestedBytes % this.#pieceLength;
-      const left = Math.min(this.#pieceLength - begin, this.#totalLength - this.#requestedBytes);
+    for (let index = 0; index < count && stream.requestedBytes < totalLength; index++) {
+      const piece = Math.floor(stream.requestedBytes / pieceLength);
+      const begin = stream.requestedBytes % pieceLength;
+      const left = Math.min(pieceLength - begin, totalLength - stream.requestedBytes);
       const length = Math.min(BLOCK_SIZE, left);
-      at += encodeRequest(this.#engine.slab, at, MessageId.request, piece, begin, length);
+      at += encodeRequest(engine.slab, at, MessageId.request, piece, begin, length);
+      stream.requestedBytes += length;
       this.#requestedBytes += length;
-      this.#headersExpected++;
+      this.#requests++;
     }
-    const { plan } = this.#engine;
-    plan[0] = OUTGOING_AT;
-    plan[1] = at - OUTGOING_AT;
-    const written = this.#engine.writev(this.#fd, 0, 1, false);
-    if (written !== at - OUTGOING_AT)
-      throw new Error(`the socket did not take ${at - OUTGOING_AT} bytes of requests`);
+    this.#write(at - OUTGOING_AT);
+  }
+
+  #write(length: number): void {
+    const { engine } = this.#stream;
+    engine.plan[0] = OUTGOING_AT;
+    engine.plan[1] = length;
+    const written = engine.writev(this.#fd, 0, 1, false);
+    refuse(written, "send");
+    if (written !== length) throw new Error(`the socket did not take ${length} bytes of requests`);
+  }
+}
+
+function refuse(result: number, doing: string): void {
+  if (result < 0) throw new Error(`cannot ${doing}: ${describeErrno(result)}`);
+}
+
+const OPTIONS = {
+  before: { type: "string" },
+  "have-every": { type: "string", default: "0" },
+  "receive-buffer": { type: "string", default: "0" },
+  requests: { type: "string", default: String(REQUESTS_DEFAULT) },
+} as const;
+
+interface LimitSettings {
+  readonly haveEvery: number;
+  readonly receiveBufferBytes: number;
+  readonly requestsMax: number;
+}
+
+/** Receives one torrent after the other, each over connections of its own. */
+class LimitReceiver {
+  readonly #engine: NativeEngine;
+  readonly #wouldBlock: number;
+  readonly #settings: LimitSettings;
+  #connections: (LimitConnection | undefined)[] = [];
+
+  constructor(settings: LimitSettings) {
+    const binding = loadBinding();
+    this.#settings = settings;
+    this.#wouldBlock = binding.EAGAIN;
+    this.#engine = binding.createEngine({
+      slabBytes: RECEIVE_BUFFER_BYTES + 64 * 1024,
+      planEntries: 16,
+      readyEntries: 1024,
+      completionEntries: 16,
+      jobWords: 16,
+    });
+    this.#engine.onReady((count) => {
+      const { ready } = this.#engine;
+      for (let index = 0; index < count; index++) this.#connections[ready[2 * index]!]?.ready();
+    });
+  }
+
+  async receive(torrent: string, peers: readonly string[]): Promise<LabFigures> {
+    const engine = this.#engine;
+    const { infoHash, pieceLength, totalLength } = await readMetainfo(torrent);
+    const { haveEvery, requestsMax, receiveBufferBytes } = this.#settings;
+    const stream: Stream = {
+      ...{ engine, wouldBlock: this.#wouldBlock, infoHash, pieceLength, totalLength, haveEvery, requestsMax },
+      ...{ requestedBytes: 0, connectionsDone: 0, calls: 0, bytes: 0 },
+    };
+    const fds: number[] = [];
+    const meter = new Meter();
+    const figures = await new Promise<LabFigures>((resolve) => {
+      const finish = (): void => {
+        if (stream.connectionsDone === peers.length) resolve(meter.figures(totalLength, stream));
+      };
+      for (const peer of peers) {
+        const colon = peer.lastIndexOf(":");
+        const fd = engine.connect(peer.slice(0, colon), Number(peer.slice(colon + 1)));
+        refuse(fd, `connect to ${peer}`);
+        if (receiveBufferBytes > 0) engine.setBufferSizes(fd, receiveBufferBytes, 0);
+        this.#connections[fd] = new LimitConnection(stream, fd, finish);
+        fds.push(fd);
+        engine.watch(fd, WRITABLE);
+      }
+    });
+    for (const fd of fds) engine.closeSocket(fd);
+    this.#connections = [];
+    return figures;
+  }
+
+  close(): void {
+    this.#engine.close();
   }
 }
 
 async function main(): Promise<void> {
-  const [host, port, torrent] = process.argv.slice(2) as [string, string, string];
-  const metainfo = await readMetainfo(torrent);
-  const binding = loadBinding();
-  const engine = binding.createEngine({
-    slabBytes: RECEIVE_BUFFER_BYTES + 64 * 1024,
-    planEntries: 16,
-    readyEntries: 16,
-    completionEntries: 16,
-    jobWords: 16,
+  const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
+  const [torrent, ...peers] = positionals as [string, ...string[]];
+  const receiver = new LimitReceiver({
+    haveEvery: Number(values["have-every"]),
+    receiveBufferBytes: Number(values["receive-buffer"]),
+    requestsMax: Number(values.requests),
   });
-  const fd = engine.connect(host, Number(port));
-  const refuse = (errno: number): void => {
-    if (errno < 0) throw new Error(`cannot connect to ${host}:${port}: ${describeErrno(errno)}`);
-  };
-  refuse(fd);
-  const startedMs = performance.now();
-  const cpu = process.cpuUsage();
-  const leecher = new LimitLeecher(engine, fd, binding.EAGAIN, metainfo, (calls, bytes) => {
-    const seconds = (performance.now() - startedMs) / 1000;
-    const { user, system } = process.cpuUsage(cpu);
-    const cpuSeconds = (user + system) / 1e6;
-    process.stdout.write(
-      `${JSON.stringify({
-        bytes,
-        seconds,
-        bytesPerSecond: bytes / seconds,
-        cpuSeconds,
-        cpuSecondsPerGB: cpuSeconds / (bytes / 1e9),
-        systemCallsPerBlock: calls / Math.ceil(bytes / BLOCK_SIZE),
-        copiedBytesPerByte: 0,
-        peakRssBytes: process.resourceUsage().maxRSS * 1024,
-      })}\n`,
-    );
-    engine.close();
-  });
-  let connected = false;
-  engine.onReady(() => {
-    if (connected) leecher.receive();
-    else {
-      connected = true;
-      refuse(engine.socketError(fd));
-      const hello = encodeHandshake(engine.slab, OUTGOING_AT, {
-        infoHash: metainfo.infoHash,
-        peerId: makePeerId(),
-      });
-      const length = hello + encodeEmpty(engine.slab, OUTGOING_AT + hello, MessageId.interested);
-      engine.plan[0] = OUTGOING_AT;
-      engine.plan[1] = length;
-      refuse(engine.writev(fd, 0, 1, false));
-      engine.watch(fd, READABLE);
-    }
-  });
-  engine.watch(fd, WRITABLE);
+  if (values.before !== undefined) {
+    const [warmTorrent, warmPeer] = values.before.split(",") as [string, string];
+    await receiver.receive(warmTorrent, [warmPeer]);
+  }
+  const figures = await receiver.receive(torrent, peers);
+  process.stdout.write(`${JSON.stringify({ ...figures, copiedBytesPerByte: 0 })}\n`);
+  receiver.close();
 }
 
 await main();

@@ -103,7 +103,8 @@ async function measure(
     // Each round begins with another mode, so that none always comes first.
     const order = options.modes.map((_, index) => options.modes[(index + run) % options.modes.length]!);
     step("the limit");
-    limitRuns.push(figuresOf(await runJson([LIMIT, seeders[0]!.host, String(seeders[0]!.port), torrent])));
+    const addresses = seeders.map(({ host, port }) => `${host}:${port}`);
+    limitRuns.push(figuresOf(await runJson([LIMIT, torrent, ...addresses])));
     done++;
     for (const mode of order) {
       step(mode);

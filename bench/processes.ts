@@ -7,11 +7,20 @@ import { fileURLToPath } from "node:url";
 const CLI = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
 const running = new Set<ChildProcess>();
 
-function start(args: readonly string[]): ChildProcess {
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+function start(args: readonly string[], { prefix = [], environment = {} }: Launch = {}): ChildProcess {
+  const command = [...prefix, process.execPath, ...args];
+  const child = spawn(command[0]!, command.slice(1), {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...environment },
+  });
+  track(child);
+  return child;
+}
+
+/** Lets this process be ended with the benchmark, whoever started it. */
+export function track(child: ChildProcess): void {
   running.add(child);
   child.once("exit", () => running.delete(child));
-  return child;
 }
 
 /** Ends what still runs. */
@@ -19,9 +28,19 @@ export function stopAll(): void {
   for (const child of running) child.kill("SIGKILL");
 }
 
+export interface Launch {
+  /** A command that the program is started by, such as ["perf", "stat"]. */
+  readonly prefix?: readonly string[];
+  /** Added to our own environment. */
+  readonly environment?: NodeJS.ProcessEnv;
+}
+
 /** Runs a program to its end and returns the JSON object of its last line. Rejects with what it said on standard error. */
-export async function runJson(args: readonly string[]): Promise<Record<string, unknown>> {
-  const child = start(args);
+export async function runJson(
+  args: readonly string[],
+  launch: Launch = {},
+): Promise<Record<string, unknown>> {
+  const child = start(args, launch);
   let output = "";
   let errors = "";
   child.stdout!.on("data", (chunk: Buffer) => {

@@ -74,6 +74,8 @@ export interface LabTrial {
 /** Work that was not done, and why, in words that say what to do. */
 export interface LabOmission {
   readonly verb: LabVerb;
+  /** Of a trial that failed: which one. */
+  readonly group?: string;
   readonly subject: string;
   readonly axes?: Axes;
   readonly reason: string;

@@ -1,0 +1,44 @@
+// What a stretch of work cost this process: time, CPU, memory, faults and switches, as every trial tells them.
+
+import type { LabFigures } from "./results.js";
+
+const BLOCK_BYTES = 16_384;
+
+/** System calls that moved the bytes, and all bytes that they moved. */
+export interface CallsMade {
+  readonly calls: number;
+  readonly bytes: number;
+}
+
+/** Begins when it is made. */
+export class Meter {
+  readonly #startedMs = performance.now();
+  readonly #before = process.resourceUsage();
+
+  /** Of `payloadBytes` since the beginning. */
+  figures(payloadBytes: number, made?: CallsMade): LabFigures {
+    const seconds = (performance.now() - this.#startedMs) / 1000;
+    const before = this.#before;
+    const now = process.resourceUsage();
+    const userSeconds = (now.userCPUTime - before.userCPUTime) / 1e6;
+    const systemSeconds = (now.systemCPUTime - before.systemCPUTime) / 1e6;
+    const gigabytes = payloadBytes / 1e9;
+    const blocks = Math.ceil(payloadBytes / BLOCK_BYTES);
+    return {
+      payloadBytes,
+      seconds,
+      bytesPerSecond: payloadBytes / seconds,
+      cpuSecondsPerGB: (userSeconds + systemSeconds) / gigabytes,
+      userSecondsPerGB: userSeconds / gigabytes,
+      systemSecondsPerGB: systemSeconds / gigabytes,
+      peakRssBytes: now.maxRSS * 1024,
+      minorFaultsPerBlock: (now.minorPageFault - before.minorPageFault) / blocks,
+      majorFaults: now.majorPageFault - before.majorPageFault,
+      voluntarySwitchesPerBlock: (now.voluntaryContextSwitches - before.voluntaryContextSwitches) / blocks,
+      involuntarySwitches: now.involuntaryContextSwitches - before.involuntaryContextSwitches,
+      ...(made === undefined
+        ? {}
+        : { systemCallsPerBlock: made.calls / blocks, bytesPerSystemCall: made.bytes / made.calls }),
+    };
+  }
+}

@@ -1,0 +1,173 @@
+// One trial of receiving, in a process of its own: a Session downloads one torrent, as it is told by one argument of JSON,
+// and prints what it cost as one JSON object, LabFigures.
+//
+// Always: what is measured is the public API, as anybody would use it, in a session that has downloaded something before:
+// a client runs for long, and the first tenths of a second of any JavaScript are its compiler's. Starting the program, and
+// what came before, are not in the figures; opening the storage is where the trial says so, and flushing it likewise.
+
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  type BlockLease,
+  type Costs,
+  type PeerAddress,
+  readMetainfo,
+  Session,
+  type SessionOptions,
+  type StorageKind,
+  type Torrent,
+  type TorrentOptions,
+  type TransferCounters,
+} from "../../src/index.js";
+import { Meter } from "./meter.js";
+import { PerfControl } from "./perf.js";
+import type { CostSplit, LabFigures } from "./results.js";
+
+export interface ReceiveTrial {
+  readonly torrent: string;
+  /** What the session downloads before the clock begins, to nowhere. */
+  readonly before?: { readonly torrent: string; readonly peer: string };
+  /** HOST:PORT of each peer. */
+  readonly peers: readonly string[];
+  readonly session: Pick<
+    SessionOptions,
+    | "receiveMode"
+    | "speculationDepth"
+    | "poolBytes"
+    | "receiveBufferBytes"
+    | "contiguousBufferBytes"
+    | "clockCosts"
+  >;
+  readonly storage: StorageKind;
+  readonly options: Pick<
+    TorrentOptions,
+    "directory" | "preallocate" | "populate" | "writeRunBytes" | "verify"
+  >;
+  /** Whether opening the storage is measured, too. */
+  readonly opening?: boolean;
+  /** Whether the file is made durable at the end, within what is measured. */
+  readonly sync?: boolean;
+  /** Blocks that are held before the oldest is given back, so that the whole pool is gone through. */
+  readonly blocksHeld?: number;
+}
+
+async function main(): Promise<void> {
+  const trial = JSON.parse(process.argv[2]!) as ReceiveTrial;
+  const metainfo = await readMetainfo(trial.torrent);
+  const perf = PerfControl.fromEnvironment();
+  await using session = new Session(trial.session);
+  if (trial.before !== undefined) await warmUp(session, trial);
+  const counted = session.counters();
+  const costs = session.costs();
+  let meter = new Meter();
+  if (trial.opening === true) perf?.enable();
+  const torrent = await session.add(metainfo, {
+    ...trial.options,
+    storage: trial.storage,
+    resume: false,
+    ...(trial.blocksHeld === undefined ? {} : { onBlock: holder(trial.blocksHeld) }),
+  });
+  if (torrent.storageKind !== trial.storage)
+    throw new Error(`storage "${trial.storage}" is not to be had here: the folder refuses it`);
+  if (trial.opening !== true) {
+    perf?.enable();
+    meter = new Meter();
+  }
+  await download(torrent, trial.peers.map(addressOf));
+  if (trial.sync === true) await flush(join(trial.options.directory!, metainfo.name));
+  const figures = receiveFigures(session, torrent, meter, { counted, costs });
+  perf?.disable();
+  process.stdout.write(`${JSON.stringify(figures)}\n`);
+}
+
+async function warmUp(session: Session, { before, options }: ReceiveTrial): Promise<void> {
+  const metainfo = await readMetainfo(before!.torrent);
+  const verify = options.verify ?? true;
+  const torrent = await session.add(metainfo, { storage: "null", verify, resume: false });
+  await download(torrent, [addressOf(before!.peer)]);
+  await torrent.close();
+}
+
+/** What was counted before the clock began. */
+interface Before {
+  readonly counted: TransferCounters;
+  readonly costs: Costs;
+}
+
+function receiveFigures(session: Session, torrent: Torrent, meter: Meter, before: Before): LabFigures {
+  const counters = difference(session.counters(), before.counted);
+  const { receiveCalls, receivedBytes, payloadBytes, bytesCopied } = counters;
+  const figures = meter.figures(payloadBytes, { calls: receiveCalls, bytes: receivedBytes });
+  const copied = bytesCopied + (torrent.storageCounters()?.copiedBytes ?? 0);
+  const costs = costSplit(difference(session.costs(), before.costs), figures);
+  return {
+    ...figures,
+    copiedBytesPerByte: copied / payloadBytes,
+    predictionHits: counters.predictionHits,
+    predictionMisses: counters.predictionMisses,
+    ...(costs === undefined ? {} : { costs }),
+  };
+}
+
+/** Undefined where costs were not timed. */
+function difference<Numbers extends { readonly [Name in keyof Numbers]: number }>(
+  after: Numbers,
+  before: Numbers,
+): Numbers {
+  const pairs = Object.entries<number>(after).map(([name, value]) => [
+    name,
+    value - before[name as keyof Numbers]!,
+  ]);
+  return Object.fromEntries(pairs) as Numbers;
+}
+
+function costSplit(costs: Costs, figures: LabFigures): CostSplit | undefined {
+  if (costs.receive === 0) return undefined;
+  const perGB = (seconds: number): number => seconds / (figures.payloadBytes / 1e9);
+  const kernel = perGB(costs.receive + costs.send);
+  const copying = perGB(costs.copy);
+  const hashing = perGB(costs.digest);
+  const writing = perGB(costs.write + costs.read);
+  const known = kernel + copying + hashing + writing;
+  return { kernel, copying, hashing, writing, framing: Math.max(0, figures.cpuSecondsPerGB - known) };
+}
+
+async function download(torrent: Torrent, peers: readonly PeerAddress[]): Promise<void> {
+  let reason = "all connections were closed";
+  const lost = new Promise<never>((_resolve, reject) => {
+    torrent.on("peerDisconnected", (_address, error) => {
+      if (error !== undefined) reason = error.message;
+    });
+    torrent.on("outOfPeers", () => {
+      if (torrent.state !== "seeding") reject(new Error(`no peer is left: ${reason}`));
+    });
+  });
+  for (const peer of peers) torrent.addPeer(peer);
+  await Promise.race([torrent.done, lost]);
+}
+
+/** Takes blocks and gives the oldest back when `count` are held. */
+function holder(count: number): (lease: BlockLease) => void {
+  const held: (BlockLease | undefined)[] = new Array<undefined>(count).fill(undefined);
+  let next = 0;
+  return (lease) => {
+    held[next]?.release();
+    held[next] = lease;
+    next = next + 1 === count ? 0 : next + 1;
+  };
+}
+
+async function flush(path: string): Promise<void> {
+  const file = await open(path, "r+");
+  await file.datasync();
+  await file.close();
+}
+
+function addressOf(text: string): PeerAddress {
+  const colon = text.lastIndexOf(":");
+  return { host: text.slice(0, colon), port: Number(text.slice(colon + 1)) };
+}
+
+await main();
+// Blocks that are still held would keep the session from closing.
+process.exit();

@@ -1,0 +1,128 @@
+// What the lab's verbs share on the command line: their options, a bar of progress, and how their results are told.
+
+import { Presets, SingleBar } from "cli-progress";
+import type { Command } from "commander";
+import type { LabResults, LabVerb } from "../../../bench/lab/results.js";
+import { runLab, type Workshop } from "../../../bench/lab/run.js";
+import { parseSelection, type Selection } from "../../../bench/lab/scenario.js";
+import { labTables } from "../../../bench/lab/tables.js";
+import {
+  collect,
+  EXIT_INTERRUPTED,
+  EXIT_USAGE,
+  ExitError,
+  interruptSignal,
+  note,
+  printJson,
+  printLine,
+  wholeNumber,
+} from "../output.js";
+import { parseSize } from "./arguments.js";
+
+export interface LabFlags {
+  size?: number;
+  runs?: number;
+  full?: boolean;
+  only?: string[];
+  output?: string;
+  json?: boolean;
+}
+
+/** Options that all verbs of the lab have. */
+export function addLabOptions(command: Command, sizeText: string): Command {
+  return command
+    .option(
+      "--size <bytes>",
+      `size of the torrent; K, M and G are understood (default: ${sizeText})`,
+      parseSize,
+    )
+    .option(
+      "--runs <n>",
+      "rounds: each does every piece of work once (default: 3)",
+      wholeNumber("--runs", 1, 100),
+    )
+    .option("--full", "the whole matrix, which takes long, instead of a selection that takes minutes")
+    .option("--only <group[:axis=value]...>", "only these; may be given several times", collect)
+    .option(
+      "-o, --output <file>",
+      "write the results there, as JSON; an interrupted run goes on when it is started again",
+    )
+    .option("--json", "print the results as one JSON object");
+}
+
+/** Runs the verb, tells its results, and ends with the status of an interruption if it was stopped. */
+export async function runLabVerb(
+  verb: LabVerb,
+  flags: LabFlags,
+  sizeDefault: number,
+  makeWorkshop: (size: number, signal: AbortSignal) => Workshop,
+): Promise<LabResults> {
+  const signal = interruptSignal();
+  const size = flags.size ?? sizeDefault;
+  const bar = new LabProgress(flags.json !== true);
+  try {
+    const { results, complete } = await runLab(
+      {
+        ...{ verb, size, rounds: flags.runs ?? 3, only: selections(flags.only ?? []), output: flags.output },
+        command: `scatterwire ${process.argv.slice(2).join(" ")}`,
+        signal,
+        onProgress: (done, total, what) => bar.update(done, total, what),
+      },
+      makeWorkshop(size, signal),
+    );
+    bar.stop();
+    if (flags.json === true) printJson(results);
+    else printLine(labTables(results));
+    if (!complete) {
+      const goOn = flags.output === undefined ? "" : "; the same command goes on with it";
+      throw new ExitError(EXIT_INTERRUPTED, `stopped after ${results.trials.length} trials${goOn}`);
+    }
+    return results;
+  } finally {
+    bar.stop();
+  }
+}
+
+function selections(texts: readonly string[]): Selection[] {
+  try {
+    return texts.map(parseSelection);
+  } catch (error) {
+    throw new ExitError(EXIT_USAGE, (error as Error).message);
+  }
+}
+
+/** A bar where somebody watches, else a line per trial. */
+export class LabProgress {
+  readonly #enabled: boolean;
+  #bar: SingleBar | undefined;
+
+  constructor(enabled: boolean) {
+    this.#enabled = enabled;
+  }
+
+  update(done: number, total: number, what: string): void {
+    if (!this.#enabled) return;
+    if (!process.stderr.isTTY) {
+      if (what !== "") note(`${done}/${total}  ${what}`);
+      return;
+    }
+    if (this.#bar === undefined) {
+      const format = "[{bar}] {value}/{total}  ETA {eta_formatted}  {what}";
+      const options = {
+        format,
+        stream: process.stderr,
+        hideCursor: true,
+        clearOnComplete: true,
+        linewrap: false,
+      };
+      this.#bar = new SingleBar(options, Presets.rect);
+      this.#bar.start(total, done, { what });
+    }
+    this.#bar.update(done, { what });
+  }
+
+  stop(): void {
+    this.#bar?.stop();
+    this.#bar = undefined;
+  }
+}

@@ -1,0 +1,34 @@
+// scatterwire bench receive: the matrix of receiving.
+
+import { Command } from "commander";
+import { benchReceive } from "../../../bench/lab/bench-receive.js";
+import { addLabOptions, type LabFlags, runLabVerb } from "./lab.js";
+
+const SIZE_DEFAULT = 512 * 1024 ** 2;
+
+export function receiveCommand(): Command {
+  const command = new Command("receive").description(
+    "what receiving costs: modes, peers, pools, buffers, traffic, storage and hashing, with the limit beside",
+  );
+  return addLabOptions(command, "512M")
+    .addHelpText(
+      "after",
+      `
+The limit is the same addon receiving the same stream into one buffer and ignoring it. The sender is a process of its
+own, and its CPU is apart.
+
+Examples:
+  scatterwire bench receive -o receive.json
+  scatterwire bench receive --only depth --only peers:peers=64 --runs 5
+  scatterwire bench receive --full --size 1G -o full.json`,
+    )
+    .action(async (flags: LabFlags) => {
+      await runLabVerb("receive", flags, SIZE_DEFAULT, (size, signal) =>
+        benchReceive({ size, signal, full: flags.full === true, groups: groupsOf(flags) }),
+      );
+    });
+}
+
+function groupsOf(flags: LabFlags): string[] | undefined {
+  return flags.only?.map((text) => text.split(":")[0]!);
+}
