@@ -3,9 +3,10 @@
 
 import { Command } from "commander";
 import { loopbackCommand } from "./bench/loopback.js";
+import { receiveCommand } from "./bench/receive.js";
 import { reportCommand } from "./bench/report.js";
 
-const VERBS = [loopbackCommand, reportCommand] as const;
+const VERBS = [loopbackCommand, receiveCommand, reportCommand] as const;
 
 export function benchCommand(): Command {
   const bench = new Command("bench").description("measure on this machine");
