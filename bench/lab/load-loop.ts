@@ -17,6 +17,7 @@ export const SCRATCH_AT = RECEIVE_AT + RECEIVE_BYTES;
 export const SCRATCH_BYTES = 128 * 1024;
 const LISTEN_BACKLOG = 1024;
 const EXIT_FAILED = 1;
+const NEWLINE = 10;
 const ALIVE_MS = 60_000;
 
 export interface LoadSocket {
@@ -85,8 +86,11 @@ export function printLine(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-/** Calls `end` once on Ctrl-C, on SIGTERM, and when whoever started us closes our standard input, or dies. */
-export function whenTold(end: () => void): void {
+/**
+ * Calls `end` once on Ctrl-C, on SIGTERM, and when whoever started us closes our standard input, or dies. Calls `tell` for
+ * each line of standard input.
+ */
+export function whenTold(end: () => void, tell: () => void = () => {}): void {
   let told = false;
   // Without a socket the program would end by itself, and tell nothing.
   const alive = setInterval(() => {}, ALIVE_MS);
@@ -102,6 +106,9 @@ export function whenTold(end: () => void): void {
   // Only a pipe says by its end that somebody has gone: /dev/null is at its end from the start.
   const input = fstatSync(0);
   if (!input.isFIFO() && !input.isSocket()) return;
+  process.stdin.on("data", (chunk: Buffer) => {
+    for (const byte of chunk) if (byte === NEWLINE) tell();
+  });
   process.stdin.on("end", once);
   process.stdin.on("error", once);
   process.stdin.resume();

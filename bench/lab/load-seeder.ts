@@ -16,7 +16,8 @@
 // Standard output, one JSON object per line: {"event":"listening","host","port"} for each listener (or
 // {"event":"connecting"} without any), then, when it is told to end by SIGINT, SIGTERM or the end of its standard input
 // (if that is a pipe), {"payloadBytes","seconds","cpuSeconds","connections"}: seconds from the first request to the last
-// byte, CPU seconds from the first request on. Exit status 0.
+// byte, CPU seconds from the first request on. Exit status 0. For each line of standard input: {"event":"told",
+// "payloadBytes","sendCalls","sentBytes","usage"}, where usage is what Node.js calls resourceUsage.
 
 import { openSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -70,6 +71,8 @@ interface Load {
   readonly writeBytesMax: number;
   requested(): void;
   payloadBytes: number;
+  sendCalls: number;
+  sentBytes: number;
   /** When bytes were sent last, by performance.now(). */
   lastSentMs: number;
 }
@@ -226,6 +229,8 @@ class SeedingConnection extends LoadConnection {
   #advance(sent: number): void {
     let done = this.#sentOfFirst + sent;
     this.#load.lastSentMs = performance.now();
+    this.#load.sendCalls++;
+    this.#load.sentBytes += sent;
     while (this.#count > 0) {
       const length = this.#lengths[this.#first]!;
       const item = HEADER_BYTES + length + (this.#hasHave(this.#blocksSent) ? HAVE_BYTES : 0);
@@ -276,6 +281,8 @@ async function main(): Promise<void> {
       startedMs = performance.now();
     },
     payloadBytes: 0,
+    sendCalls: 0,
+    sentBytes: 0,
     lastSentMs: 0,
   };
   const open = (fd: number, connecting: boolean, onClosed: ConnectionOptions["onClosed"]): void => {
@@ -293,6 +300,10 @@ async function main(): Promise<void> {
   if (hosts.length === 0) printLine({ event: "connecting" });
   for (const target of targets)
     for (let index = whole(values.connections, 1); index > 0; index--) keepTrying(loop, target, open);
+  const tell = (): void => {
+    const { payloadBytes, sendCalls, sentBytes } = load;
+    printLine({ event: "told", payloadBytes, sendCalls, sentBytes, usage: process.resourceUsage() });
+  };
   whenTold(() => {
     const { payloadBytes, lastSentMs } = load;
     const seconds = Math.max(0, (lastSentMs - startedMs) / 1000);
@@ -300,7 +311,7 @@ async function main(): Promise<void> {
     loop.close();
     process.exitCode = 0;
     setImmediate(() => process.exit());
-  });
+  }, tell);
 }
 
 /** Connects, and again until the client listens and has the torrent. */

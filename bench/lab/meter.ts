@@ -10,6 +10,8 @@ export interface CallsMade {
   readonly bytes: number;
 }
 
+type Usage = NodeJS.ResourceUsage;
+
 /** Begins when it is made. */
 export class Meter {
   readonly #startedMs = performance.now();
@@ -18,27 +20,36 @@ export class Meter {
   /** Of `payloadBytes` since the beginning. */
   figures(payloadBytes: number, made?: CallsMade): LabFigures {
     const seconds = (performance.now() - this.#startedMs) / 1000;
-    const before = this.#before;
-    const now = process.resourceUsage();
-    const userSeconds = (now.userCPUTime - before.userCPUTime) / 1e6;
-    const systemSeconds = (now.systemCPUTime - before.systemCPUTime) / 1e6;
-    const gigabytes = payloadBytes / 1e9;
-    const blocks = Math.ceil(payloadBytes / BLOCK_BYTES);
-    return {
-      payloadBytes,
-      seconds,
-      bytesPerSecond: payloadBytes / seconds,
-      cpuSecondsPerGB: (userSeconds + systemSeconds) / gigabytes,
-      userSecondsPerGB: userSeconds / gigabytes,
-      systemSecondsPerGB: systemSeconds / gigabytes,
-      peakRssBytes: now.maxRSS * 1024,
-      minorFaultsPerBlock: (now.minorPageFault - before.minorPageFault) / blocks,
-      majorFaults: now.majorPageFault - before.majorPageFault,
-      voluntarySwitchesPerBlock: (now.voluntaryContextSwitches - before.voluntaryContextSwitches) / blocks,
-      involuntarySwitches: now.involuntaryContextSwitches - before.involuntaryContextSwitches,
-      ...(made === undefined
-        ? {}
-        : { systemCallsPerBlock: made.calls / blocks, bytesPerSystemCall: made.bytes / made.calls }),
-    };
+    return usageFigures(payloadBytes, seconds, this.#before, process.resourceUsage(), made);
   }
+}
+
+/** What lies between two readings of a process's resourceUsage(). */
+export function usageFigures(
+  payloadBytes: number,
+  seconds: number,
+  before: Usage,
+  now: Usage,
+  made?: CallsMade,
+): LabFigures {
+  const userSeconds = (now.userCPUTime - before.userCPUTime) / 1e6;
+  const systemSeconds = (now.systemCPUTime - before.systemCPUTime) / 1e6;
+  const gigabytes = payloadBytes / 1e9;
+  const blocks = Math.ceil(payloadBytes / BLOCK_BYTES);
+  return {
+    payloadBytes,
+    seconds,
+    bytesPerSecond: payloadBytes / seconds,
+    cpuSecondsPerGB: (userSeconds + systemSeconds) / gigabytes,
+    userSecondsPerGB: userSeconds / gigabytes,
+    systemSecondsPerGB: systemSeconds / gigabytes,
+    peakRssBytes: now.maxRSS * 1024,
+    minorFaultsPerBlock: (now.minorPageFault - before.minorPageFault) / blocks,
+    majorFaults: now.majorPageFault - before.majorPageFault,
+    voluntarySwitchesPerBlock: (now.voluntaryContextSwitches - before.voluntaryContextSwitches) / blocks,
+    involuntarySwitches: now.involuntaryContextSwitches - before.involuntaryContextSwitches,
+    ...(made === undefined
+      ? {}
+      : { systemCallsPerBlock: made.calls / blocks, bytesPerSystemCall: made.bytes / made.calls }),
+  };
 }

@@ -75,9 +75,27 @@ function tableOf(rows: readonly Row[], varying: readonly string[]): string {
   return table.toString();
 }
 
-/** Which row is cheapest, and whether that is more than noise. The limit does not compete. */
+/** What a person chooses between; other axes are the conditions under which he does. */
+const CHOICES = ["mode", "sendMode", "way"];
+
+/** A sentence for each condition: what is cheapest, and whether that is more than noise. The limit does not compete. */
 export function verdictOf(rows: readonly Row[], varying: readonly string[]): string {
+  const choice = CHOICES.find((axis) => varying.includes(axis));
+  const conditions =
+    choice === undefined ? [] : varying.filter((axis) => axis !== choice && axis !== "depth");
   const own = rows.filter((row) => row.subject !== LIMIT);
+  const slices = new Map<string, Row[]>();
+  for (const row of own) {
+    const where = nameOf({ ...row, subject: "" }, conditions);
+    slices.set(where, [...(slices.get(where) ?? []), row]);
+  }
+  const chosen = varying.filter((axis) => !conditions.includes(axis));
+  return [...slices]
+    .map(([where, slice]) => (where === "" ? "" : `${where}: `) + sliceVerdict(slice, rows, chosen))
+    .join("\n");
+}
+
+function sliceVerdict(own: readonly Row[], rows: readonly Row[], varying: readonly string[]): string {
   const cost = (row: Row): number => median(valuesOf(row, "cpuSecondsPerGB"));
   const ranked = [...own].sort((left, right) => cost(left) - cost(right));
   const [best] = ranked;
