@@ -5,8 +5,9 @@ import { Command } from "commander";
 import { loopbackCommand } from "./bench/loopback.js";
 import { receiveCommand } from "./bench/receive.js";
 import { reportCommand } from "./bench/report.js";
+import { seedCommand } from "./bench/seed.js";
 
-const VERBS = [loopbackCommand, receiveCommand, reportCommand] as const;
+const VERBS = [loopbackCommand, seedCommand, receiveCommand, reportCommand] as const;
 
 export function benchCommand(): Command {
   const bench = new Command("bench").description("measure on this machine");
