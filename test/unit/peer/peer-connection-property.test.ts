@@ -117,7 +117,7 @@ class Play {
     }
     const { peer, swarm } = this.wired;
     // Each request is expected, coming, or waiting in the picker: the two books agree.
-    const coming = peer.receiver.payloadLeft > 0 && !peer.receivingOrphan ? 1 : 0;
+    const coming = peer.receiver.payloadLeft > 0 && !peer.requests.underWayIsOrphan ? 1 : 0;
     if (peer.state === "open")
       assert.equal(swarm.open.size, peer.expected.count + coming, "both books agree");
   }
