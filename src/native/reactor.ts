@@ -102,6 +102,16 @@ export class Reactor {
     this.engine.close();
   }
 
+  /**
+   * Hooks may ask for hooks (a flush that unchokes): the list is read while it grows, and is bounded by the
+   * connections, each of which asks at most once before it ran.
+   */
+  #runHooks(): void {
+    const hooks = this.#hooks;
+    for (let index = 0; index < hooks.length; index++) hooks[index]!.turnEnded();
+    hooks.length = 0;
+  }
+
   #turn(readyCount: number, completionCount: number): void {
     this.#inTurn = true;
     this.#observer?.turnBegins();
@@ -114,13 +124,12 @@ export class Reactor {
         const events = ready[2 * index + 1]!;
         if (handler !== undefined && events !== 0) handler.socketReady(events);
       }
-      // Hooks may ask for hooks (a flush that unchokes): the list is read while it grows, and is bounded by the
-      // connections, each of which asks at most once before it ran.
-      const hooks = this.#hooks;
-      for (let index = 0; index < hooks.length; index++) hooks[index]!.turnEnded();
-      hooks.length = 0;
+      this.#runHooks();
       if (this.#closed) return;
       this.#observer?.turnEnds();
+      // Those whom the end of the turn woke ask for its end again, and nothing promises a next turn.
+      this.#runHooks();
+      if (this.#closed) return;
       this.jobs.flush();
       if (this.jobs.inFlight === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
     } finally {
