@@ -4,12 +4,14 @@ import type { SlotIndex } from "../ids.js";
 import type { Memory } from "../memory/memory.js";
 import type { BlockLease } from "../options.js";
 
+/** `released` is called when the slot is home again. */
 export function lendBlock(
   memory: Memory,
   slot: SlotIndex,
   piece: number,
   begin: number,
   length: number,
+  released: () => void,
 ): BlockLease {
   const address = memory.pool.addressOf(slot);
   let held = true;
@@ -17,6 +19,7 @@ export function lendBlock(
     if (!held) return;
     held = false;
     memory.pool.release(slot);
+    released();
   };
   return {
     piece,

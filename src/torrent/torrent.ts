@@ -16,6 +16,7 @@ import { BLOCK_SIZE, HASH_LANES } from "../limits.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Metainfo } from "../metainfo/types.js";
 import { addCounters, makeCounters, type TransferCounters } from "../metrics/counters.js";
+import type { TurnHook } from "../native/reactor.js";
 import type {
   BlockLease,
   PeerAddress,
@@ -36,6 +37,7 @@ import type { StorageCounters, StorageKind } from "../storage/storage.js";
 import { Assembler } from "./assembler.js";
 import type { AssemblerHost } from "./assembler-contract.js";
 import { Attribution, type PeerRecord } from "./attribution.js";
+import { checkReceiveMode, checkTorrentOptions } from "./check-options.js";
 import type { EngineRoom } from "./engine-room.js";
 import { lendBlock } from "./lease.js";
 import { describePeer } from "./peer-info.js";
@@ -47,6 +49,9 @@ import { UploadRounds } from "./upload-rounds.js";
 /** Durable checkpoints of resume data, at the latest after so long or so much. */
 const CHECKPOINT_MS = 5000;
 const CHECKPOINT_BYTES = 256 * 1024 * 1024;
+
+/** Asks for a turn and does nothing in it. */
+const NOTHING: TurnHook = { turnEnded: () => {} };
 
 export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, AssemblerHost {
   readonly metainfo: Metainfo;
@@ -83,9 +88,14 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   #rejectDone!: (error: Error) => void;
   readonly #onAbort = () => void this.close();
   #onClosed: () => void = () => {};
+  /** A lease ended, at whatever time: who waits for memory is woken at the end of a turn, and there may be none. */
+  readonly #onReleased = () => {
+    if (this.#room.pool.waiterCount > 0) this.#room.reactor.atTurnEnd(NOTHING);
+  };
 
   constructor(room: EngineRoom, metainfo: Metainfo, options: TorrentOptions) {
     super();
+    checkTorrentOptions(options);
     this.#room = room;
     this.metainfo = metainfo;
     this.#options = options;
@@ -176,6 +186,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
 
   /** Changes how all connections of this torrent receive, present and future. */
   setReceiveMode(mode: ReceiveModeName): void {
+    checkReceiveMode(mode);
     this.#receiveMode = mode;
     const choice = this.#room.peerSettings(mode).receiveMode;
     for (const peer of this.#peers) peer.setReceiveMode(choice);
@@ -193,7 +204,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     const slot = this.#room.pool.acquire(SlotHolder.user);
     if (place === undefined || slot === -1)
       throw new UsageError("USAGE_STATE", "no memory is free, or the torrent is not open");
-    const lease = lendBlock(this.#room.memory, slot, piece, begin, length);
+    const lease = lendBlock(this.#room.memory, slot, piece, begin, length, this.#onReleased);
     const memory = {
       addresses: Float64Array.of(this.#room.pool.addressOf(slot)),
       lengths: Float64Array.of(length),
@@ -545,7 +556,9 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   #lend(slot: SlotIndex, piece: number, block: number): void {
     this.#room.pool.pass(slot, SlotHolder.receiving, SlotHolder.user);
     const length = this.layout.blockLength(piece as PieceIndex, block as BlockIndex);
-    this.#options.onBlock!(lendBlock(this.#room.memory, slot, piece, block * BLOCK_SIZE, length));
+    const { memory } = this.#room;
+    const lease = lendBlock(memory, slot, piece, block * BLOCK_SIZE, length, this.#onReleased);
+    this.#options.onBlock!(lease);
     if (this.#picker.isPieceReceived(piece as PieceIndex)) this.pieceVerified(piece as PieceIndex);
   }
 
