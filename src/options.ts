@@ -48,7 +48,7 @@ export interface SessionOptions {
   sendBufferBytes?: number;
   /** What one contiguous receive takes at most, 16 KiB … 4 MiB and half of the pool. Default 256 KiB. */
   contiguousBufferBytes?: number;
-  /** Timeouts in milliseconds. Defaults: connect 10 000, handshake 10 000, request 20 000, idle 120 000. */
+  /** Timeouts in milliseconds. Defaults: connect 10 000, handshake 10 000, request 20 000, idle 150 000. */
   connectTimeoutMs?: number;
   handshakeTimeoutMs?: number;
   requestTimeoutMs?: number;
