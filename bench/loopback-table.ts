@@ -6,8 +6,8 @@ import type { Figures, LoopbackResult, ModeResult } from "./loopback.js";
 export function loopbackTable(result: LoopbackResult): string {
   const { machine, options } = result;
   const table = new Table({
-    head: ["", "GB/s", "CPU s/GB", "calls/block", "copied/byte", "hits", "misses", "peak RSS"],
-    colAligns: ["left", "right", "right", "right", "right", "right", "right", "right"],
+    head: ["", "GB/s", "CPU s/GB", "first", "calls/block", "copied/byte", "hits", "misses", "peak RSS"],
+    colAligns: ["left", "right", "right", "right", "right", "right", "right", "right", "right"],
     style: { head: [], border: [] },
   });
   table.push(row("the limit", result.limit.median, undefined));
@@ -18,6 +18,7 @@ export function loopbackTable(result: LoopbackResult): string {
     `${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${machine.node}; data in ${result.dataDirectory}`,
     `${work}; medians of ${options.runs} interleaved run${options.runs === 1 ? "" : "s"}, in brackets the ratio to the limit of the same round`,
     table.toString(),
+    "CPU s/GB of a process that runs; first: of its first download, while V8 compiles. Peak RSS includes all downloads of a process.",
     result.verdict,
   ].join("\n");
 }
@@ -28,6 +29,7 @@ function row(name: string, figures: Figures, mode: ModeResult | undefined): stri
     name,
     (figures.bytesPerSecond / 1e9).toFixed(2) + ratio(mode?.ratioToLimit.bytesPerSecond),
     figures.cpuSecondsPerGB.toFixed(3) + ratio(mode?.ratioToLimit.cpuSecondsPerGB),
+    mode === undefined ? "" : figures.firstCpuSecondsPerGB.toFixed(3),
     figures.systemCallsPerBlock.toFixed(3) + ratio(mode?.ratioToLimit.systemCallsPerBlock),
     figures.copiedBytesPerByte.toFixed(3),
     mode === undefined ? "" : String(figures.predictionHits),

@@ -1,11 +1,14 @@
 // The loopback benchmark: one process seeds a torrent of random bytes, another downloads it, once per receive mode and run.
+// A client runs for long, so what is measured is a process that has downloaded some GB before; what its first download
+// cost, while V8 compiled, is told apart.
 // Modes are interleaved with each other and with the limit, so that each ratio is of figures measured side by side.
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ReceiveModeName, type StorageKind, UsageError } from "../src/index.js";
-import { runCli, runJson, startSeeder } from "./processes.js";
+import type { ReceiveTrial } from "./lab/trial-receive.js";
+import { runJson, startSeeder } from "./processes.js";
 import { compare, median, medianRatio, spread } from "./statistics.js";
 import { describeMachine, folderFor, type Machine, makeData, makeTorrent, withFolder } from "./workplace.js";
 
@@ -22,10 +25,14 @@ export interface LoopbackOptions {
   readonly signal?: AbortSignal;
 }
 
-/** One trial. CPU is of the whole downloading process, from the start of the download to its end. */
+/**
+ * One trial. CPU is of the whole downloading process, all of its threads, from the start of the download to its end;
+ * `firstCpuSecondsPerGB` that of the first download of the process.
+ */
 export interface Trial {
   readonly bytesPerSecond: number;
   readonly cpuSecondsPerGB: number;
+  readonly firstCpuSecondsPerGB: number;
   readonly systemCallsPerBlock: number;
   readonly copiedBytesPerByte: number;
   readonly predictionHits: number;
@@ -36,6 +43,7 @@ export interface Trial {
 const FIGURES = [
   "bytesPerSecond",
   "cpuSecondsPerGB",
+  "firstCpuSecondsPerGB",
   "systemCallsPerBlock",
   "copiedBytesPerByte",
   "predictionHits",
@@ -70,6 +78,9 @@ export interface LoopbackResult {
   readonly verdict: string;
 }
 
+/** What a process downloads before it is measured: from here on it costs no less. */
+const WARM_UP_BYTES = 3 * 1024 ** 3;
+const TRIAL = fileURLToPath(new URL("./lab/trial-receive.js", import.meta.url));
 const LIMIT = fileURLToPath(new URL("./limit.js", import.meta.url));
 
 export async function benchLoopback(options: LoopbackOptions): Promise<LoopbackResult> {
@@ -104,13 +115,13 @@ async function measure(
     const order = options.modes.map((_, index) => options.modes[(index + run) % options.modes.length]!);
     step("the limit");
     const addresses = seeders.map(({ host, port }) => `${host}:${port}`);
-    limitRuns.push(figuresOf(await runJson([LIMIT, torrent, ...addresses])));
+    const before = `${torrent},${addresses[0]}`;
+    limitRuns.push(figuresOf(await runJson([LIMIT, torrent, ...addresses, "--before", before])));
     done++;
     for (const mode of order) {
       step(mode);
-      modeRuns
-        .get(mode)!
-        .push(figuresOf(await runCli(downloadArguments(options, mode, torrent, folder, seeders))));
+      const trial = trialOf(options, mode, torrent, folder, addresses);
+      modeRuns.get(mode)!.push(figuresOf(await runJson([TRIAL, JSON.stringify(trial)])));
       done++;
     }
   }
@@ -130,26 +141,23 @@ async function measure(
   };
 }
 
-function downloadArguments(
+function trialOf(
   options: LoopbackOptions,
   mode: ReceiveModeName,
   torrent: string,
   folder: string,
-  seeders: readonly { host: string; port: number }[],
-): string[] {
-  const output = join(folder, "download");
-  rmSync(output, { recursive: true, force: true });
-  return [
-    "download",
+  peers: readonly string[],
+): ReceiveTrial {
+  const directory = join(folder, "download");
+  rmSync(directory, { recursive: true, force: true });
+  return {
     torrent,
-    ...(options.storage === "null" || options.storage === "memory" ? [] : ["-o", output]),
-    "--storage",
-    options.storage,
-    "--receive-mode",
-    mode,
-    ...seeders.flatMap(({ host, port }) => ["--peer", `${host}:${port}`]),
-    ...(options.verify ? [] : ["--no-verify"]),
-  ];
+    before: { torrent, peer: peers[0]!, times: Math.ceil(WARM_UP_BYTES / options.size) },
+    peers,
+    session: { receiveMode: mode },
+    storage: options.storage,
+    options: { verify: options.verify, directory },
+  };
 }
 
 function figuresOf(result: Record<string, unknown>): Figures {

@@ -39,6 +39,8 @@ export interface LabFigures {
   readonly majorFaults?: number;
   readonly voluntarySwitchesPerBlock?: number;
   readonly involuntarySwitches?: number;
+  /** Of the first download of the same process, before what is measured: V8 compiles meanwhile. */
+  readonly firstCpuSecondsPerGB?: number;
   /** Where `perf` may count. */
   readonly cyclesPerBlock?: number;
   readonly instructionsPerBlock?: number;

@@ -25,8 +25,8 @@ import type { CostSplit, LabFigures } from "./results.js";
 
 export interface ReceiveTrial {
   readonly torrent: string;
-  /** What the session downloads before the clock begins, to nowhere. */
-  readonly before?: { readonly torrent: string; readonly peer: string };
+  /** What the session downloads before the clock begins, to nowhere, and how often (once). */
+  readonly before?: { readonly torrent: string; readonly peer: string; readonly times?: number };
   /** HOST:PORT of each peer. */
   readonly peers: readonly string[];
   readonly session: Pick<
@@ -56,7 +56,7 @@ async function main(): Promise<void> {
   const metainfo = await readMetainfo(trial.torrent);
   const perf = PerfControl.fromEnvironment();
   await using session = new Session(trial.session);
-  if (trial.before !== undefined) await warmUp(session, trial);
+  const first = trial.before === undefined ? undefined : await warmUp(session, trial);
   const counted = session.counters();
   const costs = session.costs();
   let meter = new Meter();
@@ -77,15 +77,23 @@ async function main(): Promise<void> {
   if (trial.sync === true) await flush(join(trial.options.directory!, metainfo.name));
   const figures = receiveFigures(session, torrent, meter, { counted, costs });
   perf?.disable();
-  process.stdout.write(`${JSON.stringify(figures)}\n`);
+  const told = first === undefined ? figures : { ...figures, firstCpuSecondsPerGB: first };
+  process.stdout.write(`${JSON.stringify(told)}\n`);
 }
 
-async function warmUp(session: Session, { before, options }: ReceiveTrial): Promise<void> {
+/** CPU s/GB of the first download. */
+async function warmUp(session: Session, { before, options }: ReceiveTrial): Promise<number> {
   const metainfo = await readMetainfo(before!.torrent);
   const verify = options.verify ?? true;
-  const torrent = await session.add(metainfo, { storage: "null", verify, resume: false });
-  await download(torrent, [addressOf(before!.peer)]);
-  await torrent.close();
+  const meter = new Meter();
+  let first = 0;
+  for (let time = 0; time < (before!.times ?? 1); time++) {
+    const torrent = await session.add(metainfo, { storage: "null", verify, resume: false });
+    await download(torrent, [addressOf(before!.peer)]);
+    await torrent.close();
+    if (time === 0) first = meter.figures(metainfo.totalLength).cpuSecondsPerGB;
+  }
+  return first;
 }
 
 /** What was counted before the clock began. */
