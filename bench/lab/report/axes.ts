@@ -11,6 +11,8 @@ interface AxisWords {
   readonly before?: string;
   /** After a number: "4 peers". */
   readonly after?: readonly [one: string, many: string];
+  /** Instead of 0. */
+  readonly zero?: string;
   /** Instead of true and false. */
   readonly switched?: readonly [on: string, off: string];
 }
@@ -22,7 +24,8 @@ const WORDS: Readonly<Record<string, AxisWords>> = {
   peers: { title: "peers", after: ["peer", "peers"] },
   leechers: { title: "leechers", after: ["leecher", "leechers"] },
   poolBytes: { title: "pool", before: "pool" },
-  receiveBufferBytes: { title: "receive buffer", before: "buffer" },
+  receiveBufferBytes: { title: "socket buffer", before: "socket buffer", zero: "the kernel's own size" },
+  contiguousBufferBytes: { title: "contiguous receive", before: "receives of up to" },
   traffic: { title: "traffic", before: "traffic" },
   storage: { title: "storage", before: "storage" },
   verify: { title: "hashing", switched: ["hashed", "not hashed"] },
@@ -47,16 +50,23 @@ function bareWords(axis: string): string {
     .toLowerCase();
 }
 
+/** Whether a group is named for the axis: "pool" for poolBytes, "send-mode" for sendMode. */
+export function isNamedFor(group: string, axis: string): boolean {
+  const letters = group.toLowerCase().replaceAll(/[^a-z]/g, "");
+  return letters !== "" && axis.toLowerCase().includes(letters);
+}
+
 export function isByteAxis(axis: string): boolean {
   return axis.endsWith("Bytes");
 }
 
 /** The value alone, as an axis of a plot has it beneath its ticks: "8 MiB", "16", "hashed". */
 export function axisTick(axis: string, value: AxisValue): string {
+  const known: AxisWords | undefined = Object.hasOwn(WORDS, axis) ? WORDS[axis]! : undefined;
+  if (value === 0 && known?.zero !== undefined) return known.zero;
   if (typeof value === "number") return isByteAxis(axis) ? binaryBytes(value) : value.toLocaleString("en-US");
   if (typeof value === "string") return value;
-  const words = Object.hasOwn(WORDS, axis) ? WORDS[axis]!.switched : undefined;
-  return words === undefined ? (value ? "yes" : "no") : words[value ? 0 : 1];
+  return known?.switched === undefined ? (value ? "yes" : "no") : known.switched[value ? 0 : 1];
 }
 
 /** The value as it stands in a list of conditions: "pool 8 MiB", "4 peers", "depth 16", "speculative". */

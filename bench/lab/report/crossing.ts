@@ -35,7 +35,7 @@ export interface CrossingData {
 }
 
 /** These may differ among the points: they are what makes a system call bring more bytes or fewer. */
-const FREE_AXES = ["mode", "depth", "receiveBufferBytes"];
+const FREE_AXES = ["mode", "depth", "contiguousBufferBytes"];
 
 /** A mode whose bytes per call change by less than this has one cost, not a line. */
 const LEVEL_SPAN = 1.5;

@@ -2,7 +2,15 @@
 // number; any other as bars, split into their costs where the trials have them. What would be too much for one plot is
 // drawn as several, one per value of an axis. Nothing here knows a group by name, so that new ones need nothing new.
 
-import { type AxisValue, axisPhrase, axisTick, axisTitle, binaryBytes, isByteAxis } from "./axes.js";
+import {
+  type AxisValue,
+  axisPhrase,
+  axisTick,
+  axisTitle,
+  binaryBytes,
+  isByteAxis,
+  isNamedFor,
+} from "./axes.js";
 import { type Bar, type BarsOptions, COST_NAMES } from "./bars.js";
 import {
   type Cell,
@@ -61,7 +69,7 @@ export function plansOf(group: Group): Plan[] {
   if (group.verb === "compare") return comparePlans(group);
   const number = numberAxis(group);
   const shown = group.verb === "receive" ? [CPU] : [CPU, SPEED];
-  if (number === undefined) return barPlans(group);
+  if (number === undefined) return group.verb === "receive" ? barPlans(group) : withSpeed(group);
   const cells = group.cells.filter((cell) => cell.subject !== LIMIT && cell.axes[number] !== undefined);
   const rest = group.varying.filter((axis) => axis !== number);
   return shown.flatMap((one) =>
@@ -80,7 +88,7 @@ function numberAxis(group: Group): string | undefined {
     const values = valuesOf(group.cells, axis);
     return values.length >= 3 && values.every((value) => typeof value === "number" && value > 0);
   });
-  const named = candidates.find((axis) => axis.toLowerCase().startsWith(group.name.toLowerCase()));
+  const named = candidates.find((axis) => isNamedFor(group.name, axis));
   return (
     named ??
     candidates.sort(
@@ -202,7 +210,7 @@ function describeSeries(series: readonly LineSeries[], axis: string, { unit }: S
 }
 
 /** Bars in µs per block, split into costs where every trial of our own has them. */
-function barPlans(group: Group): Plan[] {
+function barPlans(group: Group, shown: Shown = CPU): Plan[] {
   const own = group.cells.filter((cell) => cell.subject !== LIMIT);
   const fits = (part: readonly Cell[]): boolean => part.length <= BARS_MAX;
   return partsOf(own, group.varying, fits).map(({ cells, fixed }) => {
@@ -210,15 +218,35 @@ function barPlans(group: Group): Plan[] {
       (limit) => limit !== undefined,
     );
     const alone = group.varying.filter((axis) => valuesOf(cells, axis).length === 1);
-    const shown = [...cells, ...(limits.length === 1 ? limits : [])];
-    const bars = shown.map((cell) => costBar(cell, cellName(cell, group, fixed.length > 0 ? alone : [])));
+    const bar = shown === CPU ? costBar : speedBar;
+    const bars = [...cells, ...(limits.length === 1 ? limits : [])].map((cell) =>
+      bar(cell, cellName(cell, group, fixed.length > 0 ? alone : [])),
+    );
     const by = group.varying.filter((axis) => axis !== "depth" && !alone.includes(axis)).map(axisTitle);
-    const title = `Cost per block by ${list(by.length === 0 ? ["subject"] : by)}${fixed.length === 0 ? "" : `: ${fixed.join(", ")}`}`;
+    const title = `${shown === CPU ? "Cost per block" : "Speed"} by ${list(by.length === 0 ? ["subject"] : by)}${fixed.length === 0 ? "" : `: ${fixed.join(", ")}`}`;
     return {
       kind: "bars",
-      options: { title, description: describeBars(bars), unit: "CPU µs per block of 16 KiB", bars },
+      options: {
+        title,
+        description: describeBars(bars),
+        unit: shown === CPU ? "CPU µs per block of 16 KiB" : shown.unit,
+        bars,
+      },
     };
   });
+}
+
+/** Each plot of costs with one of speeds beside it. */
+function withSpeed(group: Group): Plan[] {
+  const speeds = barPlans(group, SPEED);
+  return barPlans(group).flatMap((plan, index) => [plan, speeds[index]!]);
+}
+
+function speedBar(cell: Cell, name: string): Bar {
+  const measured = measureFigure(cell, "bytesPerSecond")!;
+  const { y, low, high } = scaled(measured, SPEED);
+  const colour = cell.subject === LIMIT ? LIMIT_COLOUR : OUR_COLOUR;
+  return { name, label: SPEED.text(measured.median), value: y, low, high, colour };
 }
 
 function costBar(cell: Cell, name: string): Bar {

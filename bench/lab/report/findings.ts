@@ -1,7 +1,7 @@
 // Answers to the questions that the lab was built for, each a sentence or two with its figures. A question that the trials
 // do not touch is left out.
 
-import type { LabFigures } from "../results.js";
+import type { CostSplit } from "../results.js";
 import { type AxisValue, conditions } from "./axes.js";
 import {
   type Cell,
@@ -13,6 +13,7 @@ import {
   limitOf,
   measure,
   measureFigure,
+  OURS,
   ownBest,
   sameWork,
 } from "./cells.js";
@@ -66,21 +67,26 @@ function copyFinding(groups: readonly Group[], chosen: Chosen): string {
   );
 }
 
-/** What the cheapest way spends its time on. */
+/** What the chosen mode spends its time on, where costs were split and nothing else was done. */
 function splitFinding(groups: readonly Group[], chosen: Chosen): string {
-  const cell = chosenCell(groups, chosen)?.cell;
-  const total = cell === undefined ? undefined : measureFigure(cell, "cpuSecondsPerGB");
-  const part = (name: keyof NonNullable<LabFigures["costs"]>): number =>
-    measure(cell!, (figures) => figures.costs?.[name])?.median ?? 0;
-  if (
-    total === undefined ||
-    total.median === 0 ||
-    measure(cell!, ({ costs }) => costs?.kernel) === undefined
-  ) {
-    return "";
-  }
-  const share = (name: Parameters<typeof part>[0]): string => `${percent(part(name) / total.median)} %`;
-  return `Of the ${microsecondsPerBlock(total.median).toFixed(2)} µs that a block costs with ${cell!.axes["mode"]}, ${share("kernel")} is the kernel's receive calls, ${share("copying")} copying and ${share("framing")} TypeScript, V8 and libuv.`;
+  const cell = groups
+    .filter(({ verb }) => verb === "receive")
+    .flatMap((group) => group.cells)
+    .find(
+      ({ axes, subject, rounds }) =>
+        subject === OURS &&
+        axes["mode"] === chosen["mode"] &&
+        (axes["storage"] ?? "null") === "null" &&
+        axes["verify"] !== true &&
+        [...rounds.values()].every(({ costs }) => costs !== undefined),
+    );
+  if (cell === undefined || chosen["mode"] === undefined) return "";
+  const total = measureFigure(cell, "cpuSecondsPerGB")!.median;
+  const share = (name: keyof CostSplit): string => {
+    const part = measure(cell, ({ costs }) => costs?.[name])!.median;
+    return `${percent(part / total)} %`;
+  };
+  return `Of the ${microsecondsPerBlock(total).toFixed(2)} µs that a block costs with ${chosen["mode"]}, ${share("kernel")} is the kernel's receive calls, ${share("copying")} copying and ${share("framing")} TypeScript, V8 and libuv.`;
 }
 
 function limitFinding(groups: readonly Group[], chosen: Chosen): string {

@@ -96,12 +96,14 @@ function findingsSection({ findings }: Verdict): Html | undefined {
 
 function verbSection(verb: string, { groups, crossing }: ReportContent, painter: Painter): Html {
   const figures: Html[] = [];
-  groups.forEach((group, index) => {
-    if (group.verb !== verb) return;
+  const places = groups.map((group, index) => ({ group, index })).filter(({ group }) => group.verb === verb);
+  // What the costs consist of comes first: it explains the rest.
+  places.sort((left, right) => Number(hasCosts(right.group)) - Number(hasCosts(left.group)));
+  for (const { group, index } of places) {
     const plans = plansOf(group);
     const alone = plans.length === 1 && (verb === "receive" || plans[0]!.kind === "bars");
     for (const plan of plans) figures.push(figure(painter, plan, group, `table-${index}`, alone));
-  });
+  }
   if (verb === "receive" && crossing !== undefined) {
     figures.splice(Math.min(1, figures.length), 0, crossingFigure(painter, crossing));
   }
@@ -109,14 +111,18 @@ function verbSection(verb: string, { groups, crossing }: ReportContent, painter:
 <div class="plots">${figures}</div>`;
 }
 
+function hasCosts({ cells }: Group): boolean {
+  return cells.some(({ rounds }) => [...rounds.values()].some(({ costs }) => costs !== undefined));
+}
+
 function figure(painter: Painter, plan: Plan, group: Group, table: string, alone: boolean): Html {
   const full = alone && plan.kind === "bars";
   const constant = conditions(group.constant);
-  const hasCosts = plan.kind === "bars" && plan.options.bars.some(({ costs }) => costs !== undefined);
+  const split = plan.kind === "bars" && plan.options.bars.some(({ costs }) => costs !== undefined);
   return html`<figure class="${full ? "full" : "half"}">
 <h3>${plan.options.title}</h3>
 <figcaption><p>${capital(groupWords(group.name))}${constant === "" ? "" : `: ${constant}`}. <a href="#${table}">Table</a></p>
-${hasCosts ? costKey(plan) : undefined}</figcaption>
+${split ? costKey(plan) : undefined}</figcaption>
 ${drawings(painter, plan, full)}
 </figure>`;
 }

@@ -3,7 +3,7 @@
 
 import type { Comparison } from "../../statistics.js";
 import type { Axes } from "../results.js";
-import { type AxisValue, conditions } from "./axes.js";
+import { type AxisValue, conditions, isNamedFor } from "./axes.js";
 import { type Cell, compareCells, type FigureName, type Group, measureFigure, OURS } from "./cells.js";
 
 /** Cells of our own engine that differ in one axis alone (and in those that depend on it). */
@@ -83,7 +83,7 @@ export function leadingSlice(slices: readonly Slice[], chosen: Axes): Slice | un
       return shared[axis] === value || speculates;
     }).length;
   const values = ({ cells, axis }: Slice): number => new Set(cells.map((cell) => cell.axes[axis])).size;
-  const named = ({ group, axis }: Slice): number => (axis.toLowerCase().startsWith(group.name) ? 1 : 0);
+  const named = ({ group, axis }: Slice): number => (isNamedFor(group.name, axis) ? 1 : 0);
   return [...slices].sort(
     (left, right) =>
       named(right) - named(left) || agreement(right) - agreement(left) || values(right) - values(left),

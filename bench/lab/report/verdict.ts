@@ -36,6 +36,9 @@ export interface Verdict {
   readonly caveats: readonly string[];
 }
 
+/** As compare() has it. */
+const ROUNDS_FOR_CERTAINTY = 3;
+
 interface Setting {
   readonly axis: string;
   readonly verbs: readonly string[];
@@ -83,10 +86,15 @@ const SETTINGS: readonly Setting[] = [
     axis: "receiveBufferBytes",
     verbs: ["receive"],
     option: "receiveBufferBytes",
-    // The other modes use it for what they cannot guess, if at all.
-    only: (cell) => cell.axes["mode"] !== "speculative" && cell.axes["mode"] !== "scatter",
     tie: SMALLEST,
-    sentence: (text) => `a receive buffer of ${text}`,
+    sentence: (text) => `a socket buffer of ${text}`,
+  },
+  {
+    axis: "contiguousBufferBytes",
+    verbs: ["receive"],
+    option: "contiguousBufferBytes",
+    tie: SMALLEST,
+    sentence: (text) => `take up to ${text} where it receives contiguously`,
   },
   {
     axis: "storage",
@@ -118,14 +126,19 @@ export function judge(groups: readonly Group[]): Verdict {
     (choice) => SETTINGS.find(({ axis }) => axis === choice.axis)?.sentence(choice.text) ?? "",
   );
   return {
-    lead:
-      parts.length === 0
-        ? "Nothing here lets one setting be held against another."
-        : `${capital(list(parts))}.`,
+    lead: leadOf(parts, choices),
     choices,
     findings: findings(groups, chosen),
     caveats: caveats(groups),
   };
+}
+
+function leadOf(parts: readonly string[], choices: readonly Choice[]): string {
+  if (parts.length === 0) return "Nothing here lets one setting be held against another.";
+  if (choices.every(({ certainty }) => certainty === "uncertain")) {
+    return `Too few rounds to recommend anything. What was cheapest: ${list(parts)}.`;
+  }
+  return `${capital(list(parts))}.`;
 }
 
 function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choice | undefined {
@@ -138,9 +151,9 @@ function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choic
   const slice = leadingSlice(slices, chosen);
   if (slice === undefined) return undefined;
   const ranking = rank(slice, "cpuSecondsPerGB");
-  const taken = takeFromTies(setting, ranking);
+  const few = Math.min(...slice.cells.map((cell) => cell.rounds.size)) < ROUNDS_FOR_CERTAINTY;
+  const taken = few ? ranking[0] : takeFromTies(setting, ranking);
   if (taken === undefined) return undefined;
-  const few = Math.min(...slice.cells.map((cell) => cell.rounds.size)) < 3;
   const ties = ranking.filter(({ tied }) => tied);
   const certainty = few ? "uncertain" : ties.length > 1 ? "tied" : "clear";
   const reasons = [
@@ -195,9 +208,8 @@ function reason(
             : ""
         }.`;
   if (certainty === "uncertain") {
-    const best = ranking[0]!;
     const rounds = Math.min(...ranking.map(({ cell }) => cell.rounds.size));
-    return `${capital(name(best))} was cheapest, but ${rounds === 1 ? "one round" : `${rounds} rounds`} cannot tell it from noise; taken is ${because}.`;
+    return `Cheapest in ${rounds === 1 ? "the one round" : `${rounds} rounds`} measured, ${cost}, which cannot be told from noise.`;
   }
   const ties = ranking.filter(({ tied, value }) => tied && value !== taken.value).map(name);
   if (ties.length === 0) return `Cheapest in every round: ${cost}.${behind}`;

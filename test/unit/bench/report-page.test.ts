@@ -26,7 +26,7 @@ const WORKS: readonly Made[] = [
   })),
   ...[1, 4, 16].map((depth) => ({ group: "depth", axes: { depth }, cost: 0.2 + 0.1 / depth })),
   ...[16_384, 65_536, 262_144].map((bytes) => ({
-    ...{ group: "buffer", axes: { mode: "contiguous", receiveBufferBytes: bytes }, cost: 0.2 },
+    ...{ group: "buffer", axes: { mode: "contiguous", contiguousBufferBytes: bytes }, cost: 0.2 },
     figures: { bytesPerSystemCall: bytes },
   })),
   { verb: "storage", group: "mapped", axes: { storage: "file" }, cost: 0.4 },

@@ -160,7 +160,7 @@ describe("cells", () => {
 describe("the crossing of system calls and copying", () => {
   const point = (mode: string, bytesPerSystemCall: number, cost: number, noise?: number[]): Made => ({
     group: "buffer",
-    axes: { mode, receiveBufferBytes: bytesPerSystemCall, peers: 1 },
+    axes: { mode, contiguousBufferBytes: bytesPerSystemCall, peers: 1 },
     cost,
     figures: { bytesPerSystemCall },
     ...(noise === undefined ? {} : { noise }),
