@@ -2,12 +2,13 @@
 // themselves are in the folder bench/ beside src/.
 
 import { Command } from "commander";
+import { compareCommand } from "./bench/compare.js";
 import { loopbackCommand } from "./bench/loopback.js";
 import { receiveCommand } from "./bench/receive.js";
 import { reportCommand } from "./bench/report.js";
 import { seedCommand } from "./bench/seed.js";
 
-const VERBS = [loopbackCommand, seedCommand, receiveCommand, reportCommand] as const;
+const VERBS = [loopbackCommand, receiveCommand, seedCommand, compareCommand, reportCommand] as const;
 
 export function benchCommand(): Command {
   const bench = new Command("bench").description("measure on this machine");

@@ -1,0 +1,242 @@
+// One trial: one program does one piece of work once, and is measured from outside while it does. Ready programs wait, so
+// starting up is counted for none: CPU and seconds run from the moment before the first connection to the moment when the
+// work is done. Every trial begins with an empty folder, and what it stored is compared with what was sent.
+
+import { mkdir, open, readdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { runJson } from "../../processes.js";
+import type { LabFigures } from "../results.js";
+import { harness, runTool } from "./compile.js";
+import { type CpuReading, MeasuredProgram, type ProcessClock, residentBytes } from "./measured-program.js";
+import type { Job, Running, Subject, Work } from "./subject.js";
+import { startWritevSeeder } from "./subjects.js";
+
+const LIMIT = fileURLToPath(new URL("../../limit.js", import.meta.url));
+const LOAD_LEECHER = fileURLToPath(new URL("../load-leecher.js", import.meta.url));
+const LEECHER_QUEUE = 256;
+const IDLE_WATCH_MS = 5000;
+const IDLE_SETTLE_MS = 2000;
+const IDLE_WARM_UP_PART = 5;
+const IDLE_OPEN_MS = 60_000;
+const BYTES_PER_GB = 1e9;
+
+/** What all trials of a comparison share. */
+export interface Bench {
+  readonly clock: ProcessClock;
+  /** Holds data.bin, and nothing else that matters. */
+  readonly data: string;
+  readonly torrent: string;
+  readonly infoHash: string;
+  readonly pieceLength: number;
+  readonly size: number;
+  /** Where a trial's folders are made. */
+  readonly scratch: string;
+}
+
+interface Reading {
+  readonly timeMs: number;
+  readonly cpu: CpuReading;
+}
+
+/** Downloads the torrent from one load generator with `peers` connections; `sync`: until the disk has it. */
+export async function measureDownload(
+  bench: Bench,
+  subject: Subject,
+  work: Work,
+  peers: number,
+  scratch: string,
+  sync: boolean,
+): Promise<LabFigures> {
+  return withTrial(bench, subject, work, peers, scratch, "download", async (running, job, load) => {
+    const loadBefore = await bench.clock.read(load.pid);
+    const before = await begin(bench, running);
+    load.say(`127.0.0.1 ${running.port} ${peers} seed`);
+    await Promise.race([running.complete(), running.program.fails(), load.fails()]);
+    if (sync) await syncAll(job.directory);
+    const figures = await end(bench, running, before, bench.size);
+    const loadAfter = await bench.clock.read(load.pid);
+    await running.program.kill();
+    if (work !== "download") await requireSame(join(bench.data, "data.bin"), join(job.directory, "data.bin"));
+    return {
+      ...figures,
+      loadCpuSecondsPerGB: (loadAfter.seconds - loadBefore.seconds) / (bench.size / BYTES_PER_GB),
+    };
+  });
+}
+
+/** Seeds to one load generator, which asks for every byte once, over `leechers` connections. */
+export async function measureSeed(bench: Bench, subject: Subject, leechers: number): Promise<LabFigures> {
+  return withTrial(bench, subject, "seed", leechers, bench.scratch, "seed", async (running) => {
+    const before = await begin(bench, running);
+    const load = await runJson([
+      LOAD_LEECHER,
+      bench.torrent,
+      ...["--connect", `127.0.0.1:${running.port}`, "--connections", String(leechers)],
+      ...["--bytes", String(bench.size), "--queue", String(LEECHER_QUEUE), "--verify-first", "1"],
+    ]);
+    const payloadBytes = Number(load["payloadBytes"]);
+    if (!(payloadBytes >= bench.size)) throw new Error(`${subject.name} sent ${payloadBytes} bytes`);
+    // The piece that is checked beforehand costs the seeder as much as any other.
+    const servedBytes = payloadBytes + Math.min(bench.pieceLength, bench.size);
+    const figures = await end(bench, running, before, servedBytes);
+    const seconds = Number(load["seconds"]);
+    return {
+      ...figures,
+      payloadBytes,
+      seconds,
+      bytesPerSecond: payloadBytes / seconds,
+      loadCpuSecondsPerGB: Number(load["cpuSeconds"]) / (payloadBytes / BYTES_PER_GB),
+    };
+  });
+}
+
+export interface IdleFigures {
+  readonly peers: number;
+  readonly residentBytesPerPeer: number;
+  /** Of one core, while nothing happens. */
+  readonly cpuShare: number;
+}
+
+/** Holds `peers` connections that shake hands and say no more. */
+export async function measureIdle(bench: Bench, subject: Subject, peers: number): Promise<IdleFigures> {
+  return withTrial(bench, subject, "idle", peers, bench.scratch, "seed", async (running, _job, load) => {
+    const connect = async (count: number): Promise<void> => {
+      load.say(`127.0.0.1 ${running.port} ${count} idle`);
+      await load.line("open", IDLE_OPEN_MS);
+      await pause(IDLE_SETTLE_MS);
+    };
+    // What the first connections make a program fetch (young garbage, tables that double) is not what one more costs.
+    await connect(Math.ceil(peers / IDLE_WARM_UP_PART));
+    const before = await residentBytes(running.program.pid);
+    await connect(peers);
+    const first = await bench.clock.read(running.program.pid);
+    const beganMs = performance.now();
+    await pause(IDLE_WATCH_MS);
+    const last = await bench.clock.read(running.program.pid);
+    const after = await residentBytes(running.program.pid);
+    return {
+      peers,
+      residentBytesPerPeer: (after.now - before.now) / peers,
+      cpuShare: (1000 * (last.seconds - first.seconds)) / (performance.now() - beganMs),
+    };
+  });
+}
+
+/** The limit: the same stream received into one buffer and ignored. It measures itself, in the same span. */
+export async function measureLimit(bench: Bench, peers: number): Promise<LabFigures> {
+  const load = await startWritevSeeder(join(bench.data, "data.bin"), bench);
+  try {
+    const { port } = await load.line("port");
+    const addresses = Array<string>(peers).fill(`127.0.0.1:${port}`);
+    return figuresOf(await runJson([LIMIT, bench.torrent, ...addresses]));
+  } finally {
+    await load.kill();
+  }
+}
+
+/** The disk alone: as many bytes with O_DIRECT. It measures itself. */
+export async function measureDisk(bench: Bench, folder: string): Promise<LabFigures> {
+  const file = join(folder, "direct.bin");
+  const program = new MeasuredProgram(await harness("direct-writer"), [file, String(bench.size)]);
+  try {
+    return figuresOf(await program.line("payloadBytes"));
+  } finally {
+    await program.kill();
+    await rm(file, { force: true });
+  }
+}
+
+const FIGURES = [
+  "payloadBytes",
+  "seconds",
+  "bytesPerSecond",
+  "cpuSecondsPerGB",
+  "userSecondsPerGB",
+  "systemSecondsPerGB",
+  "peakRssBytes",
+] as const;
+
+function figuresOf(line: Record<string, unknown>): LabFigures {
+  return Object.fromEntries(FIGURES.map((name) => [name, Number(line[name])])) as Record<
+    (typeof FIGURES)[number],
+    number
+  >;
+}
+
+/** Starts what a trial needs, and leaves nothing of it. */
+async function withTrial<Result>(
+  bench: Bench,
+  subject: Subject,
+  work: Work,
+  peers: number,
+  scratch: string,
+  role: "download" | "seed",
+  measure: (running: Running, job: Job, load: MeasuredProgram) => Promise<Result>,
+): Promise<Result> {
+  const output = join(scratch, "output");
+  const home = join(bench.scratch, "home");
+  for (const folder of [output, home]) {
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder);
+  }
+  const { torrent, infoHash, pieceLength } = bench;
+  const directory = role === "seed" ? bench.data : output;
+  const job: Job = { work, torrent, directory, infoHash, pieceLength, peers, home };
+  const load = await startWritevSeeder(join(bench.data, "data.bin"), bench);
+  let running: Running | undefined;
+  try {
+    await load.line("port");
+    running = await subject.start(job);
+    return await measure(running, job, load);
+  } finally {
+    await running?.program.kill();
+    await load.kill();
+    for (const folder of [output, home]) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function begin(bench: Bench, running: Running): Promise<Reading> {
+  // From here on the peak of the resident memory counts, not what starting up took.
+  await writeFile(`/proc/${running.program.pid}/clear_refs`, "5");
+  const cpu = await bench.clock.read(running.program.pid);
+  return { timeMs: performance.now(), cpu };
+}
+
+async function end(bench: Bench, running: Running, before: Reading, bytes: number): Promise<LabFigures> {
+  const seconds = (performance.now() - before.timeMs) / 1000;
+  const cpu = await bench.clock.read(running.program.pid);
+  const { peak } = await residentBytes(running.program.pid);
+  const cpuSeconds = cpu.seconds - before.cpu.seconds;
+  const user = cpu.userSeconds - before.cpu.userSeconds;
+  const system = cpu.systemSeconds - before.cpu.systemSeconds;
+  const userShare = user + system > 0 ? user / (user + system) : 0;
+  const perGB = cpuSeconds / (bytes / BYTES_PER_GB);
+  return {
+    payloadBytes: bytes,
+    seconds,
+    bytesPerSecond: bytes / seconds,
+    cpuSecondsPerGB: perGB,
+    userSecondsPerGB: userShare * perGB,
+    systemSecondsPerGB: (1 - userShare) * perGB,
+    peakRssBytes: peak,
+  };
+}
+
+/** Until the disk has every file below `folder`, whoever wrote it and however. */
+async function syncAll(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const file = await open(join(entry.parentPath, entry.name), "r");
+    await file.datasync().finally(() => file.close());
+  }
+}
+
+async function requireSame(expected: string, actual: string): Promise<void> {
+  const { status, output } = await runTool("cmp", [expected, actual]);
+  if (status !== 0) throw new Error(`what was stored is not what was sent: ${output.trim()}`);
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

@@ -1,0 +1,105 @@
+// scatterwire bench compare: us beside the BitTorrent programs that are installed, on the same work. The work itself is in
+// bench/lab/compare/.
+
+import { Command } from "commander";
+import { benchCompare, COMPARE_GROUPS } from "../../../bench/lab/compare/compare.js";
+import { compareReport } from "../../../bench/lab/compare/table.js";
+import {
+  EXIT_INTERRUPTED,
+  ExitError,
+  interruptSignal,
+  printJson,
+  printLine,
+  wholeNumber,
+} from "../output.js";
+import { parseSize } from "./arguments.js";
+import { LabProgress } from "./lab.js";
+
+interface Flags {
+  only?: string[];
+  size: number;
+  runs: number;
+  disk?: string;
+  peers?: number[];
+  output?: string;
+  json?: boolean;
+}
+
+const SIZE_DEFAULT = 1024 ** 3;
+const RUNS_DEFAULT = 3;
+
+export function compareCommand(): Command {
+  return new Command("compare")
+    .description("us beside libtorrent, transmission, aria2, rtorrent and others, on the same work")
+    .option("--only <list>", "rows and programs, by parts of their names, separated by commas", words)
+    .option(
+      "--size <bytes>",
+      "size of the torrent; K, M and G are understood (default: 1G)",
+      parseSize,
+      SIZE_DEFAULT,
+    )
+    .option(
+      "--runs <n>",
+      "rounds, in each of which every program has its turn",
+      wholeNumber("--runs", 1, 100),
+      RUNS_DEFAULT,
+    )
+    .option(
+      "--disk <dir>",
+      "a folder on a disk: downloads to it are measured as well, until the disk has them",
+    )
+    .option(
+      "--peers <list>",
+      "connections of every row (default: 1,16,64 for receiving alone; 1,16; 1,4 for seeding)",
+      peers,
+    )
+    .option(
+      "-o, --output <file>",
+      "write the results there, for `bench report`; an interrupted run goes on when it is started again",
+    )
+    .option("--json", "print the results as one JSON object")
+    .addHelpText(
+      "after",
+      `
+Rows: ${COMPARE_GROUPS.join(", ")}.
+CPU is that of the whole process, read from outside in the same way for all, from the first connection to the end of the
+work; starting up is counted for nobody. A program that is missing is named, with the package that brings it.
+
+Examples:
+  scatterwire bench compare
+  scatterwire bench compare --only download,scatterwire,libtorrent --runs 3
+  scatterwire bench compare --disk /var/tmp --size 2G -o compare.json`,
+    )
+    .action(run);
+}
+
+async function run(flags: Flags): Promise<void> {
+  const progress = new LabProgress(flags.json !== true);
+  const { results, complete } = await benchCompare({
+    size: flags.size,
+    runs: flags.runs,
+    only: flags.only ?? [],
+    command: ["scatterwire", ...process.argv.slice(2)].join(" "),
+    signal: interruptSignal(),
+    ...(flags.peers === undefined ? {} : { peers: flags.peers }),
+    ...(flags.disk === undefined ? {} : { disk: flags.disk }),
+    ...(flags.output === undefined ? {} : { output: flags.output }),
+    onProgress: (done, total, what) => progress.update(done, total, what),
+  }).finally(() => progress.stop());
+  if (flags.json === true) printJson(results);
+  else printLine(compareReport(results));
+  if (complete) return;
+  const goOn = flags.output === undefined ? "" : "; the same command goes on with it";
+  throw new ExitError(EXIT_INTERRUPTED, `stopped after ${results.trials.length} trials${goOn}`);
+}
+
+function words(text: string): string[] {
+  return text
+    .split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== "");
+}
+
+function peers(text: string): number[] {
+  return [...new Set(text.split(",").map(wholeNumber("--peers", 1, 20_000)))];
+}

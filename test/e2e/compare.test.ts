@@ -1,0 +1,109 @@
+// The comparison, tiny: us and libtorrent do the same work once, what was stored is what was sent, and the figures are of
+// that work.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import type { CompareResults } from "../../bench/lab/compare/compare.js";
+import { parseResults } from "../../bench/lab/report/read.js";
+import type { LabTrial } from "../../bench/lab/results.js";
+import { temporaryFolder } from "../support/data.js";
+import { CLI, Program, requireProgram } from "../support/program.js";
+
+const SIZE = 8 * 1024 * 1024;
+
+describe("bench compare", { timeout: 240_000 }, () => {
+  const folder = temporaryFolder(after);
+
+  it("measures us and libtorrent at the same work", async () => {
+    requireProgram("pkg-config", ["--exists", "libtorrent-rasterbar"], "libtorrent-rasterbar-dev pkg-config");
+    const output = join(folder, "compare.json");
+    const program = Program.cli(
+      ...["bench", "compare", "--size", String(SIZE), "--runs", "1", "--peers", "2", "--disk", folder],
+      ...["--only", "scatterwire,libtorrent,limit,disk,C loop", "-o", output, "--json"],
+    );
+    const { status, last, errors } = await program.result();
+    assert.equal(status, 0, errors);
+    assert.deepEqual(readdirSync(folder), ["compare.json"]);
+    // What the report reads is what was printed.
+    const results = parseResults(readFileSync(output, "utf8"), output) as CompareResults;
+    assert.deepEqual(results, last);
+    assert.deepEqual(results.omissions, []);
+    const subjects = (group: string): string[] =>
+      results.trials.filter((trial) => trial.group === group).map(({ subject }) => subject);
+    assert.deepEqual(subjects("download"), [
+      "limit",
+      "scatterwire (speculative, null)",
+      "libtorrent (disabled)",
+    ]);
+    assert.deepEqual(subjects("download-stored"), [
+      "scatterwire (speculative, file)",
+      "libtorrent (posix)",
+      "libtorrent (mmap)",
+    ]);
+    assert.deepEqual(subjects("download-disk"), [
+      "disk (O_DIRECT)",
+      "scatterwire (speculative, file)",
+      "scatterwire (speculative, direct)",
+      "libtorrent (posix)",
+      "libtorrent (mmap)",
+    ]);
+    assert.deepEqual(subjects("seed"), [
+      "scatterwire (mapped)",
+      "libtorrent (posix)",
+      "libtorrent (mmap)",
+      "C loop of writev",
+    ]);
+    for (const trial of results.trials) checkFigures(trial);
+    assert.deepEqual(
+      results.idle.map(({ subject }) => subject),
+      ["scatterwire (idle)", "libtorrent (mmap)"],
+    );
+    for (const { figures } of results.idle) assert.equal(figures.peers, 2);
+  });
+
+  it("names a program that is missing, and the package that brings it", async () => {
+    // All that a comparison takes, and no aria2.
+    const tools = join(folder, "tools");
+    mkdirSync(tools);
+    for (const tool of ["c++", "as", "ld", "cmp"]) {
+      const path = execFileSync("/bin/sh", ["-c", `command -v ${tool}`], { encoding: "utf8" }).trim();
+      symlinkSync(path, join(tools, tool));
+    }
+    const program = new Program(
+      process.execPath,
+      [
+        ...[CLI, "bench", "compare", "--size", String(SIZE), "--runs", "1", "--peers", "1", "--json"],
+        ...["--only", "seed,aria2,scatterwire"],
+      ],
+      { PATH: tools },
+    );
+    const { status, last, errors } = await program.result();
+    assert.equal(status, 0, errors);
+    const { omissions, trials } = last as unknown as CompareResults;
+    assert.deepEqual(
+      omissions.map(({ subject }) => subject),
+      ["aria2"],
+    );
+    assert.match(omissions[0]!.reason, /apt-get install aria2/);
+    assert.deepEqual(
+      trials.map(({ subject }) => subject),
+      ["scatterwire (mapped)"],
+    );
+  });
+});
+
+function checkFigures({ group, subject, figures }: LabTrial): void {
+  const what = `${group}: ${subject}`;
+  // A leecher ends with the block that makes it enough, and others may be on their way.
+  if (group === "seed") assert.ok(figures.payloadBytes >= SIZE, what);
+  else assert.equal(figures.payloadBytes, SIZE, what);
+  assert.ok(Math.abs(figures.bytesPerSecond - figures.payloadBytes / figures.seconds) < 1, what);
+  assert.ok(figures.cpuSecondsPerGB > 0, what);
+  const { userSecondsPerGB, systemSecondsPerGB } = figures;
+  assert.ok(Math.abs(userSecondsPerGB + systemSecondsPerGB - figures.cpuSecondsPerGB) < 1e-6, what);
+  assert.ok(figures.peakRssBytes > 1e6 && figures.peakRssBytes < 1e9, what);
+}
