@@ -16,7 +16,6 @@ export { parseMetainfo } from "./metainfo/parse.js";
 export type { Metainfo, MetainfoFile } from "./metainfo/types.js";
 export type * from "./options.js";
 export { RECEIVE_MODES, SEND_MODES } from "./options.js";
-export type { PeerConnection } from "./peer/peer-connection.js";
 export { Session } from "./session/session.js";
 export { type CheckResult, checkTorrent, createTorrentFile, readMetainfo } from "./session/torrent-files.js";
 export { STORAGE_KINDS, type StorageCounters, type StorageKind } from "./storage/storage.js";

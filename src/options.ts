@@ -81,8 +81,11 @@ export interface TorrentOptions {
   resume?: boolean;
   /** All pieces are there: skip the check. For seeding data that is known to be good. Default false. */
   assumeComplete?: boolean;
+  /** No piece is there, whatever the files hold: skip the check, and download everything. Default false. */
+  assumeEmpty?: boolean;
   /** Open existing files read-only, take no lock, never write. For seeding. Default false. */
   readOnly?: boolean;
+  /** How blocks are received from the peers of this torrent. Default: as the session does. */
   receiveMode?: ReceiveModeName;
   sendMode?: SendModeName;
   /** Peers to connect to at once. */
@@ -128,6 +131,29 @@ export interface PeerInfo {
   readonly counters: Readonly<TransferCounters>;
 }
 
+/** What a peer is connected to with, where it differs from the torrent. */
+export interface PeerConnectOptions {
+  /** How blocks are received from this peer, on this connection and on later ones to the same address. */
+  readonly receiveMode?: ReceiveModeName;
+}
+
+/** One open connection of a torrent. The object outlives the connection: then `isOpen` is false and nothing has an effect. */
+export interface PeerConnection {
+  readonly address: PeerAddress;
+  /** True if the peer connected to us. */
+  readonly incoming: boolean;
+  readonly isOpen: boolean;
+  /** What it is and does now; its counters so far. */
+  info(): PeerInfo;
+  /**
+   * Changes how this connection receives, from its next message boundary on, whatever is under way. Throws UsageError
+   * `USAGE_OPTION`.
+   */
+  setReceiveMode(mode: ReceiveModeName): void;
+  /** Ends the connection. Its address is not tried again until it is given to addPeer() again. */
+  disconnect(): void;
+}
+
 export type TorrentState = "checking" | "downloading" | "seeding" | "failed" | "closed";
 
 export interface TorrentProgress {
@@ -156,7 +182,7 @@ export interface TorrentEvents {
   pieceFailed: [piece: number, peers: PeerAddress[]];
   /** All pieces are verified and stored. */
   done: [];
-  peerConnected: [peer: PeerInfo];
+  peerConnected: [peer: PeerInfo, connection: PeerConnection];
   peerDisconnected: [address: PeerAddress, error: PeerError | undefined];
   peerBanned: [address: PeerAddress, error: PeerError];
   /** The torrent stopped; what was verified is safe. */

@@ -2,7 +2,13 @@
 // opened, and not by an assertion when the first peer comes.
 
 import { UsageError } from "../errors.js";
-import { RECEIVE_MODES, type ReceiveModeName, SEND_MODES, type TorrentOptions } from "../options.js";
+import {
+  type PeerAddress,
+  RECEIVE_MODES,
+  type ReceiveModeName,
+  SEND_MODES,
+  type TorrentOptions,
+} from "../options.js";
 import { STORAGE_KINDS } from "../storage/storage.js";
 
 /** Throws UsageError `USAGE_OPTION`, which names the option. */
@@ -11,6 +17,7 @@ export function checkTorrentOptions(options: TorrentOptions): void {
   if (options.sendMode !== undefined) checkName("sendMode", options.sendMode, SEND_MODES);
   const storage = options.storage ?? "file";
   checkName("storage", storage, STORAGE_KINDS);
+  for (const peer of options.peers ?? []) checkPort(peer);
   if (options.directory === undefined && storage !== "memory" && storage !== "null")
     throw new UsageError("USAGE_OPTION", `storage ${storage} needs a directory`);
 }
@@ -18,6 +25,15 @@ export function checkTorrentOptions(options: TorrentOptions): void {
 /** Throws UsageError `USAGE_OPTION`. */
 export function checkReceiveMode(mode: ReceiveModeName): void {
   checkName("receiveMode", mode, RECEIVE_MODES);
+}
+
+/** Throws UsageError `USAGE_OPTION`. Whether the host is one shows when it is connected to, as for every peer. */
+export function checkPort({ host, port }: PeerAddress): void {
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return;
+  throw new UsageError(
+    "USAGE_OPTION",
+    `a peer's port is a whole number from 1 to 65535, not ${host}:${port}`,
+  );
 }
 
 function checkName(option: string, value: string, names: readonly string[]): void {

@@ -3,12 +3,16 @@
 // Always: an address is tried again only after a pause that doubles with each failure in a row, and given up
 // after ATTEMPTS_MAX of them; a banned one is never tried.
 
+import type { ReceiveModeName } from "../options.js";
+
 export interface KnownPeer {
   readonly host: string;
   readonly port: number;
   state: "idle" | "connecting" | "connected" | "given-up";
   failures: number;
   retryAtMs: number;
+  /** How to receive from it, if not as the torrent does. */
+  receiveMode: ReceiveModeName | undefined;
 }
 
 const ATTEMPTS_MAX = 5;
@@ -23,7 +27,7 @@ export class PeerList {
     const key = `${host}|${port}`;
     let peer = this.#peers.get(key);
     if (peer === undefined) {
-      peer = { host, port, state: "idle", failures: 0, retryAtMs: 0 };
+      peer = { host, port, state: "idle", failures: 0, retryAtMs: 0, receiveMode: undefined };
       this.#peers.set(key, peer);
     } else if (peer.state === "given-up") {
       peer.state = "idle";
@@ -49,6 +53,11 @@ export class PeerList {
     peer.failures = useful ? 0 : peer.failures + 1;
     peer.state = peer.failures >= ATTEMPTS_MAX ? "given-up" : "idle";
     peer.retryAtMs = nowMs + Math.min(PAUSE_MS_MAX, PAUSE_MS_FIRST * 2 ** Math.max(0, peer.failures - 1));
+  }
+
+  /** All receive as the torrent does. */
+  forgetReceiveModes(): void {
+    for (const peer of this.#peers.values()) peer.receiveMode = undefined;
   }
 
   giveUp(peer: KnownPeer): void {

@@ -20,7 +20,9 @@ import type { TurnHook } from "../native/reactor.js";
 import type {
   BlockLease,
   PeerAddress,
+  PeerConnectOptions,
   PeerInfo,
+  PeerConnection as PublicPeerConnection,
   ReceiveModeName,
   TorrentEvents,
   TorrentOptions,
@@ -30,6 +32,7 @@ import type {
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { Swarm } from "../peer/swarm.js";
 import type { PieceSet } from "../piece-set.js";
+import type { ReceiveModeChoice } from "../receive/make-mode.js";
 import { NO_SLOT } from "../receive/receive-plan.js";
 import type { UploadPlace } from "../send/sender.js";
 import { Layout } from "../storage/layout.js";
@@ -37,9 +40,10 @@ import type { StorageCounters, StorageKind } from "../storage/storage.js";
 import { Assembler } from "./assembler.js";
 import type { AssemblerHost } from "./assembler-contract.js";
 import { Attribution, type PeerRecord } from "./attribution.js";
-import { checkReceiveMode, checkTorrentOptions } from "./check-options.js";
+import { checkPort, checkReceiveMode, checkTorrentOptions } from "./check-options.js";
 import type { EngineRoom } from "./engine-room.js";
 import { lendBlock } from "./lease.js";
+import { type HandleOwner, PeerHandle } from "./peer-handle.js";
 import { describePeer } from "./peer-info.js";
 import { type KnownPeer, PeerList } from "./peer-list.js";
 import { Picker } from "./picker.js";
@@ -53,7 +57,7 @@ const CHECKPOINT_BYTES = 256 * 1024 * 1024;
 /** Asks for a turn and does nothing in it. */
 const NOTHING: TurnHook = { turnEnded: () => {} };
 
-export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, AssemblerHost {
+export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, AssemblerHost, HandleOwner {
   readonly metainfo: Metainfo;
   readonly layout: Layout;
   /** Resolves when the check at the start is over and peers are welcome; rejects with what prevented it. */
@@ -72,6 +76,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   readonly #fast = new Set<PeerConnection>();
   readonly #endedCounters = makeCounters();
   readonly #outgoing = new Map<PeerConnection, KnownPeer>();
+  readonly #handles = new WeakMap<PeerConnection, PeerHandle>();
   readonly #records = new Map<PeerConnection, PeerRecord>();
   readonly #closing = new AbortController();
 
@@ -141,15 +146,31 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     return this.#options.directory;
   }
 
-  /** Connects to a peer, now or as soon as the torrent is ready and the session has room. */
-  addPeer(address: PeerAddress): void {
+  /**
+   * Connects to a peer, now or as soon as the torrent is ready and the session has room. Throws UsageError
+   * `USAGE_OPTION` for a port or an option that is none.
+   */
+  addPeer(address: PeerAddress, options: PeerConnectOptions = {}): void {
+    checkPort(address);
+    const { receiveMode } = options;
+    if (receiveMode !== undefined) checkReceiveMode(receiveMode);
     if (this.#isOver) return;
-    this.#peerList.add(address.host, address.port);
+    const known = this.#peerList.add(address.host, address.port);
+    if (receiveMode !== undefined) {
+      known.receiveMode = receiveMode;
+      for (const [peer, its] of this.#outgoing)
+        if (its === known) peer.setReceiveMode(this.receiveModeChoice(receiveMode));
+    }
     this.#connectDue();
   }
 
   peers(): PeerInfo[] {
     return [...this.#peers].map(describePeer);
+  }
+
+  /** The open connections, to look at and to change each by itself. */
+  connections(): PublicPeerConnection[] {
+    return [...this.#peers].map((peer) => this.#handleOf(peer));
   }
 
   /** Sums over all connections, ended ones included. */
@@ -184,12 +205,14 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     };
   }
 
-  /** Changes how all connections of this torrent receive, present and future. */
+  /** Changes how all connections of this torrent receive, present and future. Throws UsageError `USAGE_OPTION`. */
   setReceiveMode(mode: ReceiveModeName): void {
     checkReceiveMode(mode);
     this.#receiveMode = mode;
-    const choice = this.#room.peerSettings(mode).receiveMode;
+    this.#peerList.forgetReceiveModes();
+    const choice = this.receiveModeChoice(mode);
     for (const peer of this.#peers) peer.setReceiveMode(choice);
+    for (const peer of this.#outgoing.keys()) if (!this.#peers.has(peer)) peer.setReceiveMode(choice);
   }
 
   /**
@@ -281,7 +304,10 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   }
 
   peerOpened(peer: PeerConnection): void {
-    this.emit("peerConnected", describePeer(peer));
+    // Which torrent an incoming connection is for is known only now.
+    if (peer.incoming && this.#receiveMode !== undefined)
+      peer.setReceiveMode(this.receiveModeChoice(this.#receiveMode));
+    this.emit("peerConnected", describePeer(peer), this.#handleOf(peer));
   }
 
   peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
@@ -403,6 +429,28 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
 
   uploadFailed(_peer: PeerConnection, error: StorageError): void {
     this.emit("warning", `cannot read to send: ${error.message}`);
+  }
+
+  // ── HandleOwner ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  receiveModeChoice(mode: ReceiveModeName): ReceiveModeChoice {
+    return this.#room.peerSettings(mode).receiveMode;
+  }
+
+  disconnect(peer: PeerConnection): void {
+    const known = this.#outgoing.get(peer);
+    if (known !== undefined) this.#peerList.giveUp(known);
+    this.#outgoing.delete(peer);
+    peer.close();
+  }
+
+  #handleOf(peer: PeerConnection): PeerHandle {
+    let handle = this.#handles.get(peer);
+    if (handle === undefined) {
+      handle = new PeerHandle(peer, this);
+      this.#handles.set(peer, handle);
+    }
+    return handle;
   }
 
   // ── AssemblerHost ────────────────────────────────────────────────────────────────────────────────────────────
@@ -543,8 +591,14 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     this.#peerList.forEachDue(room.clock.nowMs, (known) => {
       if (!room.mayConnect || this.#isOver) return;
       known.state = "connecting";
-      const peer = room.connect(known.host, known.port, this, room.peerSettings(this.#receiveMode));
-      this.#outgoing.set(peer, known);
+      const peer = room.connect(
+        known.host,
+        known.port,
+        this,
+        room.peerSettings(known.receiveMode ?? this.#receiveMode),
+      );
+      if (peer.state === "closed") this.#peerList.ended(known, false, room.clock.nowMs);
+      else this.#outgoing.set(peer, known);
     });
   }
 

@@ -1,0 +1,55 @@
+// A connection in the hands of the program that embeds us: what it may see and change of it, and nothing else.
+//
+// Always: one handle for each connection, which outlives it; after the end its methods do nothing.
+
+import type {
+  PeerAddress,
+  PeerInfo,
+  PeerConnection as PublicPeerConnection,
+  ReceiveModeName,
+} from "../options.js";
+import type { PeerConnection } from "../peer/peer-connection.js";
+import type { ReceiveModeChoice } from "../receive/make-mode.js";
+import { checkReceiveMode } from "./check-options.js";
+import { describePeer } from "./peer-info.js";
+
+/** The torrent, as far as its handles go. */
+export interface HandleOwner {
+  receiveModeChoice(mode: ReceiveModeName): ReceiveModeChoice;
+  disconnect(peer: PeerConnection): void;
+}
+
+export class PeerHandle implements PublicPeerConnection {
+  readonly #peer: PeerConnection;
+  readonly #owner: HandleOwner;
+
+  constructor(peer: PeerConnection, owner: HandleOwner) {
+    this.#peer = peer;
+    this.#owner = owner;
+  }
+
+  get address(): PeerAddress {
+    return { host: this.#peer.host, port: this.#peer.port };
+  }
+
+  get incoming(): boolean {
+    return this.#peer.incoming;
+  }
+
+  get isOpen(): boolean {
+    return this.#peer.state === "open";
+  }
+
+  info(): PeerInfo {
+    return describePeer(this.#peer);
+  }
+
+  setReceiveMode(mode: ReceiveModeName): void {
+    checkReceiveMode(mode);
+    if (this.isOpen) this.#peer.setReceiveMode(this.#owner.receiveModeChoice(mode));
+  }
+
+  disconnect(): void {
+    if (this.isOpen) this.#owner.disconnect(this.#peer);
+  }
+}
