@@ -53,7 +53,7 @@ export function drawLines(painter: Painter, options: LinesOptions, width: number
   const marginRight = 12 + Math.max(...names.map((name) => name.length)) * CHARACTER_PIXELS;
   const points = series.flatMap((one) => one.points.map((point) => ({ ...point, series: one })));
   const xs = points.map(({ x }) => x);
-  const highest = Math.max(...points.map(({ high }) => high), ...levels.map(({ y }) => y)) * 1.04;
+  const highest = Math.max(...points.map(({ high }) => high), ...levels.map(({ y }) => y)) * 1.04 || 1;
   const ticks = fittingTicks(options, xs, width - MARGIN.left - marginRight);
   const marks: Markish[] = [
     plot.gridY({ stroke: "var(--grid)", strokeOpacity: 1, ticks: 5 }),

@@ -6,6 +6,7 @@ import { binaryBytes, conditions } from "./axes.js";
 import { COST_NAMES, drawBars } from "./bars.js";
 import type { Group } from "./cells.js";
 import type { CrossingData } from "./crossing.js";
+import { extrasOf } from "./extras.js";
 import { crossingPlan, type Plan, plansOf } from "./figures.js";
 import { Html, html } from "./html.js";
 import { drawLines } from "./lines.js";
@@ -14,7 +15,7 @@ import type { ResultsFile } from "./read.js";
 import { STYLE } from "./style.js";
 import { type TableCell, tableOf } from "./tables.js";
 import type { Choice, Verdict } from "./verdict.js";
-import { capital, FIGURES, groupWords } from "./words.js";
+import { capital, FIGURES, groupWords, significant } from "./words.js";
 
 export interface ReportContent {
   readonly files: readonly ResultsFile[];
@@ -58,6 +59,7 @@ ${verbs.map((verb) => verbSection(verb, content, painter))}
 <p class="soft">The figures of all plots, and more. Large: the median of the rounds; small: half the distance between the lowest and the highest round, or, for a ratio, both extremes of the rounds.</p>
 ${groups.map((group, index) => tableSection(group, index))}
 ${machineSection(files)}
+${extrasSections(files)}
 ${omissionSection(files)}
 ${readingSection()}
 </main>
@@ -216,13 +218,30 @@ ${files.map(
 <pre>${files.flatMap(({ results }) => results.commands).join("\n")}</pre>`;
 }
 
+function extrasSections(files: readonly ResultsFile[]): Html[] {
+  const { idle, settings } = extrasOf(files);
+  const sections: Html[] = [];
+  if (idle.length > 0) {
+    sections.push(html`<h2>Connections that say nothing</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of idle connections"><table>
+<thead><tr><th scope="col">Subject</th><th scope="col" class="number">Connections</th><th scope="col" class="number">Memory each<span>bytes</span></th><th scope="col" class="number">CPU<span>% of one core</span></th><th scope="col" class="number">Rounds</th></tr></thead>
+<tbody>${idle.map((row) => html`<tr><th scope="row">${row.subject}</th><td class="number">${significant(row.peers)}</td><td class="number">${significant(row.bytesPerPeer)} <small>${significant(row.bytesLow)} to ${significant(row.bytesHigh)}</small></td><td class="number">${(100 * row.cpuShare).toFixed(2)}</td><td class="number">${row.rounds}</td></tr>`)}</tbody>
+</table></div>`);
+  }
+  if (settings.length > 0) {
+    sections.push(html`<h2>How each program was set</h2>
+<dl class="facts">${settings.map(([subject, text]) => html`<dt>${subject}</dt><dd><code>${text}</code></dd>`)}</dl>`);
+  }
+  return sections;
+}
+
 function omissionSection(files: readonly ResultsFile[]): Html {
   const omissions = files.flatMap(({ results }) => results.omissions);
   if (omissions.length === 0) return html`<h2>Left out</h2><p>Nothing that was asked for.</p>`;
   return html`<h2>Left out, and why</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of what was left out"><table>
-<thead><tr><th scope="col">Benchmark</th><th scope="col">Subject</th><th scope="col">Where</th><th scope="col">Reason</th></tr></thead>
-<tbody>${omissions.map(({ verb, subject, axes, reason }) => html`<tr><th scope="row">${verb}</th><td>${subject}</td><td>${conditions(axes ?? {})}</td><td>${reason}</td></tr>`)}</tbody>
+<thead><tr><th scope="col">Benchmark</th><th scope="col">Group</th><th scope="col">Subject</th><th scope="col">Where</th><th scope="col">Reason</th></tr></thead>
+<tbody>${omissions.map(({ verb, group, subject, axes, reason }) => html`<tr><th scope="row">${verb}</th><td>${group}</td><td>${subject}</td><td class="wrap">${conditions(axes ?? {})}</td><td class="wrap">${reason}</td></tr>`)}</tbody>
 </table></div>`;
 }
 

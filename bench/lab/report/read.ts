@@ -94,6 +94,7 @@ function checkFrame(value: Json, path: string): void {
     const at = `omissions[${index}]`;
     if (!isObject(omission)) refuse(path, `${at} should be an object`);
     for (const name of ["verb", "subject", "reason"]) requireString(omission[name], `${at}.${name}`, path);
+    if (omission["group"] !== undefined) requireString(omission["group"], `${at}.group`, path);
     if (omission["axes"] !== undefined) checkAxes(omission["axes"], `${at}.axes`, path);
   });
 }

@@ -147,6 +147,42 @@ describe("the page of a report", () => {
     assert.ok(page.split("&lt;script&gt;").length > 20);
   });
 
+  it("shows what bench compare adds: idle connections and settings, and leaves out what is neither", async (t) => {
+    const idle = [3000, 3200, 3100].map((residentBytesPerPeer, round) => ({
+      ...{ subject: "aria2", round, figures: { peers: 500, residentBytesPerPeer, cpuShare: 0.0125 } },
+    }));
+    const more = { idle: [...idle, { subject: 1 }, null], settings: { aria2: "--split=1", bad: 7 } };
+    const results = { ...makeResults(makeTrials(WORKS)), ...more };
+    const page = await pageOf(
+      results,
+      temporaryFolder((done) => t.after(done)),
+    );
+    const row = /<tr><th scope="row">aria2<\/th><td class="number">500<\/td>.*?<\/tr>/.exec(page)![0];
+    assert.deepEqual(row.replace(/<[^>]*>/g, " ").match(/[\d.,]+/g), [
+      "2",
+      "500",
+      "3,100",
+      "3,000",
+      "3,200",
+      "1.25",
+      "3",
+    ]);
+    assert.match(page, /<dt>aria2<\/dt><dd><code>--split=1<\/code>/);
+    assert.doesNotMatch(page, /<dt>bad/);
+  });
+
+  it("draws even what cost nothing", async (t) => {
+    const works = [
+      ...["a", "b"].map((mode) => ({ group: "mode", axes: { mode }, cost: 0 })),
+      ...[1, 2, 3].map((depth) => ({ group: "depth", axes: { depth }, cost: 0 })),
+    ];
+    const page = await pageOf(
+      makeResults(makeTrials(works)),
+      temporaryFolder((done) => t.after(done)),
+    );
+    assert.doesNotMatch(page, /NaN|Infinity/);
+  });
+
   it("does not mistake names for parts of the language it is written in", async (t) => {
     const works = ["__proto__", "constructor", "toString"].map((word) => ({
       group: word,

@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { DISK } from "../../../bench/lab/compare/compare.js";
+import { C_LOOP } from "../../../bench/lab/compare/subjects.js";
 import { compareFiles } from "../../../bench/lab/report/against.js";
-import { groupsOf, limitOf, measureFigure } from "../../../bench/lab/report/cells.js";
+import { groupsOf, isReference, LIMIT, limitOf, measureFigure } from "../../../bench/lab/report/cells.js";
 import { crossingData } from "../../../bench/lab/report/crossing.js";
 import { type Choice, judge, type Verdict } from "../../../bench/lab/report/verdict.js";
 import { type Made, makeResults, makeTrials } from "./made-results.js";
@@ -130,6 +132,10 @@ describe("the verdict of a report", () => {
 });
 
 describe("cells", () => {
+  it("know what is no program that anybody would use, as bench compare names it", () => {
+    assert.deepEqual([LIMIT, DISK, C_LOOP, "aria2"].map(isReference), [true, true, true, false]);
+  });
+
   it("hold a cell against the limit of its own conditions, and against none where there is none", () => {
     const limit = (peers: number): Made => ({
       group: "peers",
