@@ -5,7 +5,11 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { withTracker } from "../../bench/lab/compare/clients.js";
+import { TransmissionRpc, until } from "../../bench/lab/compare/transmission-rpc.js";
 import { freePort, Program, requireProgram } from "./program.js";
+
+export { until };
 
 export interface Client {
   readonly port: number;
@@ -102,7 +106,7 @@ export const transmission: ClientKind = {
     };
     await writeFile(join(home, "settings.json"), JSON.stringify(settings));
     const program = new Program("transmission-daemon", ["--foreground", "--config-dir", home]);
-    await addToTransmission(rpcPort, torrent, directory, role);
+    await new TransmissionRpc(rpcPort).add(torrent, directory, role);
     return {
       port,
       stop: async () => {
@@ -112,46 +116,6 @@ export const transmission: ClientKind = {
     };
   },
 };
-
-/** Adds the torrent by RPC, as soon as the daemon answers; a seeder's data is verified before it is of use. */
-async function addToTransmission(
-  rpcPort: number,
-  torrent: string,
-  directory: string,
-  role: ClientRole,
-): Promise<void> {
-  const url = `http://127.0.0.1:${rpcPort}/transmission/rpc`;
-  let session = "";
-  const call = async (method: string, parameters: object): Promise<Record<string, unknown>> => {
-    for (;;) {
-      const response = await fetch(url, {
-        method: "POST",
-        headers: { "X-Transmission-Session-Id": session },
-        body: JSON.stringify({ method, arguments: parameters }),
-      });
-      if (response.status === 409) {
-        session = response.headers.get("X-Transmission-Session-Id") ?? "";
-        continue;
-      }
-      const answer = (await response.json()) as { result: string; arguments: Record<string, unknown> };
-      if (answer.result !== "success") throw new Error(`transmission: ${answer.result}`);
-      return answer.arguments;
-    }
-  };
-  await until(async () => {
-    await call("session-get", {});
-    return true;
-  }, 20_000);
-  await call("torrent-add", { filename: torrent, "download-dir": directory });
-  if (role === "download") return;
-  await call("torrent-verify", {});
-  await until(async () => {
-    const { torrents } = (await call("torrent-get", { fields: ["percentDone", "status"] })) as {
-      torrents: { percentDone: number; status: number }[];
-    };
-    return torrents[0]?.percentDone === 1 && torrents[0].status === 6;
-  }, 60_000);
-}
 
 export const rtorrent: ClientKind = {
   name: "rtorrent",
@@ -198,26 +162,3 @@ export const rtorrent: ClientKind = {
     return { port, stop };
   },
 };
-
-/** rtorrent loads no torrent without a tracker ("Could not find any trackers"): it is given one that nobody runs. */
-function withTracker(torrent: Buffer): Buffer {
-  // "announce" comes before all keys that torrents have, so it stands behind the first "d". The info hash stays.
-  if (torrent.includes("8:announce")) return torrent;
-  const url = "http://127.0.0.1:9/announce";
-  return Buffer.concat([Buffer.from(`d8:announce${url.length}:${url}`), torrent.subarray(1)]);
-}
-
-/** Asks again until the answer is yes; an error counts as no. Rejects with the last one when time is up. */
-export async function until(ask: () => Promise<boolean>, timeoutMs: number): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  let last: unknown = new Error(`not within ${timeoutMs} ms`);
-  while (performance.now() < deadline) {
-    try {
-      if (await ask()) return;
-    } catch (error) {
-      last = error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw last;
-}

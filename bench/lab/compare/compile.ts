@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename } from "node:fs/promises";
+import { mkdir, readFile, rename, stat } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -35,11 +35,8 @@ async function compile(name: HarnessName): Promise<string> {
   const libraries = name === "libtorrent-harness" ? await libtorrentFlags() : [];
   const key = createHash("sha1");
   for (const part of [await readFile(source), COMPILER, ...FLAGS, ...libraries]) key.update(part);
-  // Below the user's own name: nobody else's program is run.
-  const folder = join(tmpdir(), `scatterwire-${userInfo().uid}`);
-  const program = join(folder, `${name}-${key.digest("hex").slice(0, 16)}`);
+  const program = join(await cacheFolder(), `${name}-${key.digest("hex").slice(0, 16)}`);
   if (existsSync(program)) return program;
-  await mkdir(folder, { recursive: true, mode: 0o700 });
   const unfinished = `${program}.${process.pid}`;
   // Libraries come after the source that needs them.
   const { status, output } = await runTool(COMPILER, [...FLAGS, source, "-o", unfinished, ...libraries]);
@@ -48,6 +45,19 @@ async function compile(name: HarnessName): Promise<string> {
   if (status !== 0) throw new Error(`${name}.cc does not compile:\n${output}`);
   await rename(unfinished, program);
   return program;
+}
+
+/** A folder of the user's own, in which nobody else can have put a program. */
+async function cacheFolder(): Promise<string> {
+  const { uid } = userInfo();
+  const folder = join(tmpdir(), `scatterwire-${uid}`);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const { uid: owner, mode } = await stat(folder);
+  if (owner !== uid || (mode & 0o022) !== 0)
+    throw new MissingError(
+      `${folder} belongs to somebody else: remove it, or set TMPDIR to a folder of your own`,
+    );
+  return folder;
 }
 
 /** The sources stand beside this file's own source, which is not where the compiled file is. */

@@ -14,7 +14,7 @@ import { startWritevSeeder } from "./subjects.js";
 
 const LIMIT = fileURLToPath(new URL("../../limit.js", import.meta.url));
 const LOAD_LEECHER = fileURLToPath(new URL("../load-leecher.js", import.meta.url));
-const LEECHER_QUEUE = 256;
+const LEECHER_QUEUE = 500;
 const IDLE_WATCH_MS = 5000;
 const IDLE_SETTLE_MS = 2000;
 const IDLE_WARM_UP_PART = 5;
