@@ -41,15 +41,8 @@ export async function withPlace<Result>(
 ): Promise<Result> {
   const { size, signal, stored, storedIn } = options;
   const source = await folderFor(size + WARM_UP_BYTES + (storedIn === "memory" ? stored : 0), "memory");
-  let parent: string;
-  if (storedIn === "memory") parent = source;
-  else if (storedIn === "disk") parent = await folderFor(stored, "disk");
-  else {
-    parent = storedIn.folder;
-    await requireRoom(parent, stored);
-  }
   return withFolder(source, signal, (folder) =>
-    withFolder(parent, signal, async (target) => {
+    withTarget(options, source, async (target) => {
       const data = await makeData(folder, size, signal);
       const torrent = await makeTorrent(data, { pieceLength: PIECE_LENGTH, signal });
       const warm = join(folder, "before");
@@ -58,11 +51,22 @@ export async function withPlace<Result>(
       const warmTorrent = await makeTorrent(warmData, { pieceLength: PIECE_LENGTH, signal });
       const seeder = await startLoadSeeder({ torrent: warmTorrent, file: warmData, peers: 1 });
       const before = { torrent: warmTorrent, peer: seeder.addresses[0]! };
-      const result = await work({ torrent, data, target, size, before });
-      await seeder.stop();
-      return result;
+      // The seeder ends with the folder, as every process of a benchmark does.
+      return work({ torrent, data, target, size, before });
     }),
   );
+}
+
+/** A folder to write to, of the kind that is wanted, which is gone afterwards. */
+export async function withTarget<Result>(
+  { stored, storedIn, signal }: Omit<PlaceOptions, "size">,
+  memory: string,
+  work: (folder: string) => Promise<Result>,
+): Promise<Result> {
+  if (storedIn === "memory") return withFolder(memory, signal, work);
+  if (storedIn === "disk") return withFolder(await folderFor(stored, "disk"), signal, work);
+  await requireRoom(storedIn.folder, stored);
+  return withFolder(storedIn.folder, signal, work);
 }
 
 /** What the sender does, beside sending. */

@@ -48,7 +48,11 @@ export function labTables(results: LabResults): string {
     `${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${machine.node}`,
   ];
   for (const group of groupsOf(trials)) {
-    const { name, constant, varying, rows } = group;
+    const { name, constant, rows } = group;
+    // A way says which mode and storage it is of.
+    const varying = group.varying.includes("way")
+      ? group.varying.filter((axis) => axis !== "mode" && axis !== "storage")
+      : group.varying;
     const fixed = Object.entries(constant).map(([axis, value]) => `${axis} ${value}`);
     parts.push("", `${name}${fixed.length === 0 ? "" : `    (${fixed.join(", ")})`}`);
     parts.push(tableOf(rows, varying));
@@ -76,11 +80,14 @@ function tableOf(rows: readonly Row[], varying: readonly string[]): string {
 }
 
 /** What a person chooses between; other axes are the conditions under which he does. */
-const CHOICES = ["mode", "sendMode", "way"];
+const CHOICES = ["way", "mode", "sendMode"];
 
 /** A sentence for each condition: what is cheapest, and whether that is more than noise. The limit does not compete. */
 export function verdictOf(rows: readonly Row[], varying: readonly string[]): string {
-  const choice = CHOICES.find((axis) => varying.includes(axis));
+  // Where runs are compared, their length is the choice, whatever way they go.
+  const choice = varying.includes("writeRunBytes")
+    ? undefined
+    : CHOICES.find((axis) => varying.includes(axis));
   const conditions =
     choice === undefined ? [] : varying.filter((axis) => axis !== choice && axis !== "depth");
   const own = rows.filter((row) => row.subject !== LIMIT);
@@ -150,8 +157,11 @@ function nameOf({ subject, axes }: Row, varying: readonly string[]): string {
   return subject === LIMIT ? ["the limit", ...values].join(", ") : values.join(", ") || subject;
 }
 
+/** Axes whose values say by themselves what they are of. */
+const NAMED_BY_VALUE: readonly string[] = ["mode", "storage", "sendMode", "way", "where", "file"];
+
 function valueText(axis: string, value: string | number | boolean): string {
-  if (axis === "mode" || axis === "storage" || axis === "sendMode" || axis === "file") return String(value);
+  if (NAMED_BY_VALUE.includes(axis)) return String(value);
   if (typeof value === "number" && axis.endsWith("Bytes"))
     return `${axis.slice(0, -5)} ${value === 0 ? "auto" : sizeText(value)}`;
   return `${axis} ${typeof value === "boolean" ? (value ? "yes" : "no") : value}`;

@@ -41,7 +41,7 @@ export interface ReceiveTrial {
   readonly storage: StorageKind;
   readonly options: Pick<
     TorrentOptions,
-    "directory" | "preallocate" | "populate" | "writeRunBytes" | "verify"
+    "directory" | "preallocate" | "populate" | "writeRunBytes" | "verify" | "assumeEmpty"
   >;
   /** Whether opening the storage is measured, too. */
   readonly opening?: boolean;

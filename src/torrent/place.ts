@@ -51,7 +51,8 @@ export async function openPlace(
       const lock = DownloadLock.take(options.directory, metainfo.infoHashHex, hooks.warning);
       if (lock !== undefined) closers.push(() => lock.release());
     }
-    const before = onDisk ? lookBefore(metainfo, layout, options) : undefined;
+    const looksBefore = onDisk && options.assumeEmpty !== true;
+    const before = looksBefore ? lookBefore(metainfo, layout, options) : undefined;
     const { storage, files } = await openStorage({
       kind,
       layout,

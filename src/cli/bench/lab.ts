@@ -56,6 +56,7 @@ export async function runLabVerb(
   flags: LabFlags,
   sizeDefault: number,
   makeWorkshop: (size: number, signal: AbortSignal) => Workshop,
+  conclude: (results: LabResults) => void = () => {},
 ): Promise<LabResults> {
   const signal = interruptSignal();
   const size = flags.size ?? sizeDefault;
@@ -72,7 +73,10 @@ export async function runLabVerb(
     );
     bar.stop();
     if (flags.json === true) printJson(results);
-    else printLine(labTables(results));
+    else {
+      printLine(labTables(results));
+      conclude(results);
+    }
     if (!complete) {
       const goOn = flags.output === undefined ? "" : "; the same command goes on with it";
       throw new ExitError(EXIT_INTERRUPTED, `stopped after ${results.trials.length} trials${goOn}`);
