@@ -121,11 +121,12 @@ export function formatBytes(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let value = bytes;
   let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
+  // What would be written as 1000 belongs to the next unit.
+  while (value >= (unit === 0 ? 1000 : 999.95) && unit < units.length - 1) {
     value /= 1000;
     unit++;
   }
-  return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`;
+  return `${unit === 0 ? value : value.toFixed(value < 9.995 ? 2 : 1)} ${units[unit]}`;
 }
 
 /** "host:port" or "[v6]:port" to a numeric address; names are looked up. Rejects with exit status 2 for what is none. */
@@ -135,7 +136,8 @@ export async function parseAddress(text: string, option: string): Promise<PeerAd
   const port = Number(match?.[3]);
   // Port 0 picks one, which makes sense for listening only.
   const portMin = option === "--listen" ? 0 : 1;
-  if (host === undefined || port < portMin || port > 65_535) {
+  const isWrong = match?.[1] !== undefined && isIP(match[1]) !== 6;
+  if (host === undefined || isWrong || port < portMin || port > 65_535) {
     throw new ExitError(
       EXIT_USAGE,
       `${option} takes HOST:PORT, such as 127.0.0.1:6881 or [::1]:6881, not "${text}"`,
