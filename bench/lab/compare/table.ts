@@ -133,15 +133,20 @@ function verdictOf({ trials }: CompareResults, rows: readonly Reached[]): string
     // The limit is no program that anybody could use instead.
     const rivals = row.filter(({ subject }) => isRival(subject));
     if (ours === undefined || rivals.length === 0) continue;
-    const cost = (subject: string): number[] =>
-      row.filter((trial) => trial.subject === subject).map(({ figures }) => figures.cpuSecondsPerGB);
+    const read = (subject: string, figure: "cpuSecondsPerGB" | "bytesPerSecond"): number[] =>
+      row.filter((trial) => trial.subject === subject).map(({ figures }) => figures[figure]);
     const names = [...new Set(rivals.map(({ subject }) => subject))];
-    const rival = names.sort((a, b) => median(cost(a)) - median(cost(b)))[0]!;
-    const count = Math.min(cost(ours).length, cost(rival).length);
-    const { ratio, sure, why } = compare(cost(rival).slice(0, count), cost(ours).slice(0, count));
-    const relation =
-      ratio >= 1 ? `${ratio.toFixed(1)} times what we cost` : `${(100 * ratio).toFixed(0)} % of what we cost`;
-    sentences.push(`${name}: the cheapest other, ${rival}, takes ${relation}${sure ? "" : ` (${why})`}.`);
+    const cost = (subject: string): number => median(read(subject, "cpuSecondsPerGB"));
+    const rival = names.sort((a, b) => cost(a) - cost(b))[0]!;
+    const count = Math.min(read(ours, "bytesPerSecond").length, read(rival, "bytesPerSecond").length);
+    const against = (figure: "cpuSecondsPerGB" | "bytesPerSecond"): ReturnType<typeof compare> =>
+      compare(read(rival, figure).slice(0, count), read(ours, figure).slice(0, count));
+    const { ratio, sure, why } = against("cpuSecondsPerGB");
+    const speed = against("bytesPerSecond").ratio.toFixed(2);
+    const doubt = sure ? "" : ` (${why})`;
+    sentences.push(
+      `${name}: the cheapest other, ${rival}, takes ${ratio.toFixed(2)} times our CPU${doubt}, at ${speed} times our speed.`,
+    );
   }
   const met = rows.filter((row) => row.met).length;
   if (rows.length > 0) sentences.push(`${met} of ${rows.length} targets are met.`);

@@ -17,7 +17,7 @@ import { LabProgress } from "./lab.js";
 
 interface Flags {
   only?: string[];
-  size: number;
+  size?: number;
   runs: number;
   disk?: string;
   peers?: number[];
@@ -32,12 +32,7 @@ export function compareCommand(): Command {
   return new Command("compare")
     .description("us beside libtorrent, transmission, aria2, rtorrent and others, on the same work")
     .option("--only <list>", "rows and programs, by parts of their names, separated by commas", words)
-    .option(
-      "--size <bytes>",
-      "size of the torrent; K, M and G are understood (default: 1G)",
-      parseSize,
-      SIZE_DEFAULT,
-    )
+    .option("--size <bytes>", "size of the torrent; K, M and G are understood (default: 1G)", parseSize)
     .option(
       "--runs <n>",
       "rounds, in each of which every program has its turn",
@@ -76,7 +71,7 @@ Examples:
 async function run(flags: Flags): Promise<void> {
   const progress = new LabProgress(flags.json !== true);
   const { results, complete } = await benchCompare({
-    size: flags.size,
+    size: flags.size ?? SIZE_DEFAULT,
     runs: flags.runs,
     only: flags.only ?? [],
     command: ["scatterwire", ...process.argv.slice(2)].join(" "),

@@ -107,7 +107,10 @@ describe("targets of the comparison", () => {
     assert.match(text, /seed, 4 leechers/);
     assert.match(text, /libtorrent \(mmap\) +│ 1\.00 │ +1\.000 │ +100 │ +│ +0\.50 │ +5\.00 │/);
     assert.match(text, /aria2: not installed/);
-    assert.match(text, /the cheapest other, libtorrent \(mmap\), takes 5\.0 times what we cost/);
+    assert.match(
+      text,
+      /the cheapest other, libtorrent \(mmap\), takes 5\.00 times our CPU.*, at 0\.50 times our speed/,
+    );
     assert.match(text, /2 of 2 targets are met/);
   });
 });
