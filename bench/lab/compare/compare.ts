@@ -76,6 +76,8 @@ export interface CompareOutcome {
 /** Rejects MissingError where there is not even a compiler, and UsageError if there is no room. */
 export async function benchCompare(options: CompareOptions): Promise<CompareOutcome> {
   const { size, runs, output, command, signal, onProgress } = options;
+  if (process.platform !== "linux")
+    throw new MissingError("programs are compared on Linux only: their CPU and memory are read from /proc");
   // Without these nothing can be measured, so they are not omissions.
   await harness("process-clock");
   await harness("writev-seeder");
