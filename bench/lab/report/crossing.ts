@@ -39,6 +39,8 @@ const FREE_AXES = ["mode", "depth", "contiguousBufferBytes"];
 
 /** A mode whose bytes per call change by less than this has one cost, not a line. */
 const LEVEL_SPAN = 1.5;
+/** Points that are less than this part from each other lie at one place. */
+const SAME_PLACE = 0.05;
 
 /** Undefined where no trials vary the bytes per call with all else equal. */
 export function crossingData(groups: readonly Group[]): CrossingData | undefined {
@@ -78,8 +80,22 @@ function seriesOf(cells: readonly Cell[]): CrossingSeries[] {
   }
   return [...modes].map(([mode, points]) => ({
     mode,
-    points: points.sort((left, right) => left.bytesPerCall - right.bytesPerCall),
+    points: withoutRepetitions(points).sort((left, right) => left.bytesPerCall - right.bytesPerCall),
   }));
+}
+
+/** The defaults are measured in several groups: of points at one place, that of the group with most points stays. */
+function withoutRepetitions(points: readonly CrossingPoint[]): CrossingPoint[] {
+  const size = (point: CrossingPoint): number =>
+    points.filter(({ cell }) => cell.group === point.cell.group).length;
+  const isRepeated = (point: CrossingPoint): boolean =>
+    points.some(
+      (other) =>
+        other.cell.group !== point.cell.group &&
+        Math.abs(Math.log(other.bytesPerCall / point.bytesPerCall)) < SAME_PLACE &&
+        size(other) > size(point),
+    );
+  return points.filter((point) => !isRepeated(point));
 }
 
 function pointOf(cell: Cell): CrossingPoint {

@@ -3,6 +3,7 @@
 
 import type { CostSplit } from "../results.js";
 import { type AxisValue, conditions } from "./axes.js";
+import { COST_NAMES } from "./bars.js";
 import {
   type Cell,
   cellName,
@@ -81,11 +82,11 @@ function splitFinding(groups: readonly Group[], chosen: Chosen): string {
         [...rounds.values()].every(({ costs }) => costs !== undefined),
     );
   if (cell === undefined || chosen["mode"] === undefined) return "";
+  const partOf = (name: keyof CostSplit): number => measure(cell, ({ costs }) => costs?.[name])!.median;
+  // Medians of parts do not add up to the median of the whole: shares are of what they add up to.
+  const sum = COST_NAMES.reduce((total, name) => total + partOf(name), 0);
+  const share = (name: keyof CostSplit): string => `${percent(partOf(name) / sum)} %`;
   const total = measureFigure(cell, "cpuSecondsPerGB")!.median;
-  const share = (name: keyof CostSplit): string => {
-    const part = measure(cell, ({ costs }) => costs?.[name])!.median;
-    return `${percent(part / total)} %`;
-  };
   return `Of the ${microsecondsPerBlock(total).toFixed(2)} µs that a block costs with ${chosen["mode"]}, ${share("kernel")} is the kernel's receive calls, ${share("copying")} copying and ${share("framing")} TypeScript, V8 and libuv.`;
 }
 

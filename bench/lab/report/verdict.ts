@@ -48,6 +48,8 @@ interface Setting {
   /** Values that are no choice: they are there to be measured against. */
   readonly never?: readonly AxisValue[];
   readonly only?: (cell: Cell) => boolean;
+  /** Of those that cost the same, the fastest: where the engine waits for something else than itself. */
+  readonly speedDecides?: boolean;
   /** Which of those that cannot be told apart is taken, and the reason in words. */
   readonly tie: { readonly prefer: readonly AxisValue[] | "smallest"; readonly because: string };
   readonly sentence: (text: string) => string;
@@ -101,6 +103,7 @@ const SETTINGS: readonly Setting[] = [
     verbs: ["receive", "storage"],
     option: "storage",
     never: ["null", "memory"],
+    speedDecides: true,
     tie: { prefer: ["file", "direct", "mapped"], because: "the simplest" },
     sentence: (text) => `write with ${text}`,
   },
@@ -108,6 +111,7 @@ const SETTINGS: readonly Setting[] = [
     axis: "sendMode",
     verbs: ["seed"],
     option: "sendMode",
+    speedDecides: true,
     tie: { prefer: ["mapped", "copy", "sendfile"], because: "the first in order of system calls per block" },
     sentence: (text) => `send with ${text}`,
   },
@@ -152,13 +156,15 @@ function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choic
   if (slice === undefined) return undefined;
   const ranking = rank(slice, "cpuSecondsPerGB");
   const few = Math.min(...slice.cells.map((cell) => cell.rounds.size)) < ROUNDS_FOR_CERTAINTY;
-  const taken = few ? ranking[0] : takeFromTies(setting, ranking);
+  const fastest = fastestTies(setting, slice, ranking);
+  const taken = few ? ranking[0] : takeFromTies(setting, fastest);
   if (taken === undefined) return undefined;
   const ties = ranking.filter(({ tied }) => tied);
+  const because = fastest.length < ties.length ? "the faster one" : setting.tie.because;
   const certainty = few ? "uncertain" : ties.length > 1 ? "tied" : "clear";
   const reasons = [
-    reason(axis, ranking, taken, setting.tie.because, certainty),
-    fasterOne(slice, taken),
+    reason(axis, ranking, taken, because, certainty),
+    fasterOne(slice, ranking, taken),
     exceptions(slices, slice, taken),
   ];
   return {
@@ -177,9 +183,16 @@ function isCandidate(setting: Setting, cell: Cell): boolean {
   return setting.only?.(cell) ?? true;
 }
 
-function takeFromTies({ tie }: Setting, ranking: readonly Ranked[]): Ranked | undefined {
+/** Those that cost the same as the cheapest; where speed decides, without those that are surely slower than another. */
+function fastestTies({ speedDecides }: Setting, slice: Slice, ranking: readonly Ranked[]): readonly Ranked[] {
   const ties = ranking.filter(({ tied }) => tied);
-  const { prefer } = tie;
+  if (speedDecides !== true) return ties;
+  const cells = ties.map(({ cell }) => cell);
+  const bySpeed = rank({ ...slice, cells }, "bytesPerSecond", "more");
+  return ties.filter(({ value }) => bySpeed.some((other) => other.value === value && other.tied));
+}
+
+function takeFromTies({ tie: { prefer } }: Setting, ties: readonly Ranked[]): Ranked | undefined {
   if (prefer === "smallest") {
     return [...ties].sort((left, right) => compareValues(left.value, right.value))[0];
   }
@@ -217,13 +230,14 @@ function reason(
 }
 
 /** Cheap is not always fast: says so where it surely is not. */
-function fasterOne(slice: Slice, taken: Ranked): string {
+function fasterOne(slice: Slice, byCost: readonly Ranked[], taken: Ranked): string {
   const ranking = rank(slice, "bytesPerSecond", "more");
   const own = ranking.find(({ value }) => value === taken.value);
   const fastest = ranking[0];
   if (own === undefined || own.tied || fastest === undefined || own.comparison!.ratio > 0.9) return "";
   const speed = (ranked: Ranked): string => speedText(measureFigure(ranked.cell, "bytesPerSecond")!.median);
-  return `Faster, at more CPU, is ${axisTick(slice.axis, fastest.value)}: ${speed(fastest)} against ${speed(own)}.`;
+  const tied = byCost.some(({ value, tied: same }) => value === fastest.value && same);
+  return `Faster, at ${tied ? "about the same" : "more"} CPU, is ${axisTick(slice.axis, fastest.value)}: ${speed(fastest)} against ${speed(own)}.`;
 }
 
 /** Where the value that was taken is surely not the cheapest. */

@@ -102,6 +102,29 @@ describe("the verdict of a report", () => {
     assert.match(why, /Faster, at more CPU, is file: 1\.00 GB\/s against 0\.50 GB\/s/);
   });
 
+  it("lets speed decide between kinds of storage that cost the same", () => {
+    const kind = (storage: string, bytesPerSecond: number): Made => ({
+      ...{ group: "storage", axes: { storage }, cost: 0.5, bytesPerSecond },
+    });
+    const { value, why } = choiceOf(verdictOn([kind("file", 0.3e9), kind("direct", 0.6e9)]), "storage");
+    assert.equal(value, "direct");
+    assert.match(why, /File costs the same .* taken is the faster one/);
+  });
+
+  it("splits a block's cost into shares that are of one whole", () => {
+    const split = { kernel: 0.06, copying: 0, framing: 0.02, hashing: 0, writing: 0 };
+    const { findings } = verdictOn([
+      ...modes({ contiguous: 0.2, speculative: 0.1 }),
+      {
+        group: "costs",
+        axes: { mode: "speculative", storage: "null" },
+        cost: 0.1,
+        figures: { costs: split },
+      },
+    ]);
+    assert.ok(findings.some((text) => /75 % is the kernel's .* 0 % copying and 25 % TypeScript/.test(text)));
+  });
+
   it("sets our best beside the best of the others, and no reference among them", () => {
     const compared = (subject: string, cost: number, bytesPerSecond: number): Made => ({
       ...{ verb: "compare", group: "seed", axes: { peers: 1 }, subject, cost, bytesPerSecond },
