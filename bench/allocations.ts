@@ -3,7 +3,7 @@
 //
 //   node dist/bench/allocations.js [BYTES] [--json]
 //
-// The smallest object of V8 has 16 bytes, so less than that per block proves that at most some blocks (the last of a piece,
+// Pieces have 8 MiB, so that what a piece costs is not taken for what its 512 blocks cost. The smallest object of V8 has 16 bytes, so less than that per block proves that at most some blocks (the last of a piece,
 // the first of a batch) cost an object. Exit status 1 if it is more.
 
 import { fileURLToPath } from "node:url";
@@ -32,6 +32,7 @@ const TRIAL = fileURLToPath(new URL("./allocations-trial.js", import.meta.url));
 /** Young generation in MiB: larger than all that a transfer may allocate. */
 const SEMI_SPACE_MIB = 256;
 const SIZE_DEFAULT = 1024 ** 3;
+const PIECE_LENGTH = 8 * 1024 ** 2;
 
 export async function benchAllocations(options: {
   size: number;
@@ -39,6 +40,7 @@ export async function benchAllocations(options: {
 }): Promise<AllocationTrial[]> {
   return withFolder(await folderFor(options.size, "memory"), options.signal, async (folder) => {
     const torrent = await makeTorrent(await makeData(folder, options.size, options.signal), {
+      pieceLength: PIECE_LENGTH,
       signal: options.signal,
     });
     const seeder = await startSeeder(torrent, folder);

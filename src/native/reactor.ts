@@ -6,6 +6,7 @@
 
 import { assert } from "../assert.js";
 import { COMPLETION_ENTRIES_MAX, JOB_WORDS_MAX, PLAN_ENTRIES_MAX, READY_ENTRIES_MAX } from "../limits.js";
+import { WorkList } from "../work-list.js";
 import { loadBinding, type NativeBinding, type NativeEngine } from "./binding.js";
 import { JobQueue } from "./jobs.js";
 
@@ -30,7 +31,7 @@ export class Reactor {
   readonly engine: NativeEngine;
   readonly jobs: JobQueue;
   #handlers: (SocketHandler | undefined)[] = [];
-  #hooks: TurnHook[] = [];
+  readonly #hooks = new WorkList<TurnHook>();
   #observer: TurnObserver | undefined;
   #idleWaiters: (() => void)[] = [];
   #inTurn = false;
@@ -98,7 +99,7 @@ export class Reactor {
     assert(this.jobs.inFlight === 0, "no job names the slab when it is freed");
     this.#closed = true;
     this.#handlers = [];
-    this.#hooks = [];
+    this.#hooks.clear();
     this.engine.close();
   }
 
@@ -108,8 +109,8 @@ export class Reactor {
    */
   #runHooks(): void {
     const hooks = this.#hooks;
-    for (let index = 0; index < hooks.length; index++) hooks[index]!.turnEnded();
-    hooks.length = 0;
+    for (let index = 0; index < hooks.count; index++) hooks.at(index).turnEnded();
+    hooks.clear();
   }
 
   #turn(readyCount: number, completionCount: number): void {
@@ -131,7 +132,8 @@ export class Reactor {
       this.#runHooks();
       if (this.#closed) return;
       this.jobs.flush();
-      if (this.jobs.inFlight === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
+      if (this.#idleWaiters.length > 0 && this.jobs.inFlight === 0)
+        for (const resolve of this.#idleWaiters.splice(0)) resolve();
     } finally {
       this.#inTurn = false;
     }

@@ -6,7 +6,11 @@
 // Always: nothing is allocated until the first message; the memory is kept while messages flow and is given up by
 // release() when the connection is idle, so that an idle peer holds none.
 
+import { REQUEST_MESSAGE_BYTES } from "../limits.js";
+
 const CAPACITY_INITIAL = 256;
+/** The requests of 64 blocks. */
+const COPY_ONE_BY_ONE_MAX = 64 * REQUEST_MESSAGE_BYTES;
 /** Shared by all that hold nothing: a typed array takes 200 bytes even without elements. */
 const NO_BYTES = new Uint8Array(0);
 
@@ -27,6 +31,13 @@ export class Outbox {
 
   wrote(count: number): void {
     this.end += count;
+  }
+
+  /** Copies the first `count` bytes that are to be sent. Few go one by one: the view that set() wants would be garbage. */
+  copyTo(target: Uint8Array, at: number, count: number): void {
+    const { bytes, start } = this;
+    if (count > COPY_ONE_BY_ONE_MAX) target.set(bytes.subarray(start, start + count), at);
+    else for (let index = 0; index < count; index++) target[at + index] = bytes[start + index]!;
   }
 
   consume(count: number): void {

@@ -233,7 +233,7 @@ export class Sender implements BatchOwner, SlotWaiter {
       const batch = this.#batches[batchIndex];
       const started = blocks === 0 && batch !== undefined && batch.sent > 0;
       if (!outboxPlanned && !started) {
-        bytes.set(this.outbox.bytes.subarray(this.outbox.start, this.outbox.start + outboxBytes), scratch);
+        this.outbox.copyTo(bytes, scratch, outboxBytes);
         entries[2 * count] = scratch;
         entries[2 * count + 1] = outboxBytes;
         count++;

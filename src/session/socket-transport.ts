@@ -4,15 +4,19 @@
 // Always: one wake-up reads a bounded amount, so that one fast peer starves nobody. After close() the fd is not used.
 
 import { describeErrno, PeerError } from "../errors.js";
-import { BLOCK_SIZE, RECEIVE_BUFFER_BYTES } from "../limits.js";
+import { BLOCK_SIZE, KIB, RECEIVE_BUFFER_BYTES } from "../limits.js";
 import type { SlotWaiter } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import { READABLE, WRITABLE } from "../native/binding.js";
 import type { Reactor, SocketHandler, TurnHook } from "../native/reactor.js";
 import type { PeerConnection, PeerTransport } from "../peer/peer-connection.js";
 
-/** Receives per wake-up: with 256 KiB each, 1 MiB of one peer before it is another's turn. */
-const RECEIVES_PER_WAKE_MAX = 4;
+/**
+ * What one peer may bring before it is another's turn, in bytes, of which a receiving call counts as a few KiB at least. In bytes,
+ * because "scatter" takes two calls for each block: bounded by calls, it would pay for a turn of the loop every other block.
+ */
+const BYTES_PER_WAKE_MAX = 4 * RECEIVE_BUFFER_BYTES;
+const BYTES_PER_CALL_MIN = 4 * KIB;
 /**
  * A fast peer's bytes are worth a wake-up from half a receive on: a sixth of the CPU is saved. So long as this many blocks
  * are outstanding, so much is sure to come, unless the peer falls silent: then wakeForAny() undoes it.
@@ -74,7 +78,7 @@ export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, 
   #receive(peer: PeerConnection): void {
     const engine = this.#reactor.engine;
     const { receiver, counters } = peer;
-    for (let call = 0; call < RECEIVES_PER_WAKE_MAX && !this.#closed; call++) {
+    for (let left = BYTES_PER_WAKE_MAX; left > 0 && !this.#closed; ) {
       const entries = receiver.plan();
       if (entries === 0) {
         this.#waitForSlots();
@@ -97,6 +101,7 @@ export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, 
         else this.#ended(peer, received);
         return;
       }
+      left -= received > BYTES_PER_CALL_MIN ? received : BYTES_PER_CALL_MIN;
       // Less came than was asked for: the socket is empty, and the loop will tell when it is not.
       if (received < planned) break;
     }

@@ -26,6 +26,7 @@ import type { JobOwner } from "../native/jobs.js";
 import type { Reactor, TurnHook } from "../native/reactor.js";
 import type { Layout } from "../storage/layout.js";
 import type { MemoryList, Storage, StorageOwner } from "../storage/storage.js";
+import { WorkList } from "../work-list.js";
 import type { AssemblerHost } from "./assembler-contract.js";
 import { ARRIVED, HELD, PieceAssembly, RunGrid, WRITING, WRITTEN } from "./piece-assembly.js";
 
@@ -77,8 +78,10 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   readonly #active = new Map<number, PieceAssembly>();
   readonly #records: PieceAssembly[] = [];
   readonly #spare: PieceAssembly[] = [];
-  #touched: PieceAssembly[] = [];
-  readonly #ready: PieceAssembly[] = [];
+  /** Records that something happened to in this turn, and the list that takes their place while they are gone through. */
+  #touched = new WorkList<PieceAssembly>();
+  #touchedNext = new WorkList<PieceAssembly>();
+  readonly #ready = new WorkList<PieceAssembly>();
   /** Times that the ready were handed over, and how many that were when the timer began to run. */
   #handovers = 0;
   #handoversSeen = 0;
@@ -170,13 +173,16 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#hooked = false;
     if (this.#failed || this.#closing) return;
     const touched = this.#touched;
-    this.#touched = [];
-    for (const assembly of touched) {
+    this.#touched = this.#touchedNext;
+    this.#touchedNext = touched;
+    for (let index = 0; index < touched.count; index++) {
+      const assembly = touched.at(index);
       assembly.touched = false;
       this.#advance(assembly);
     }
+    touched.clear();
     if (this.#underPressure && this.#held > 0) this.#relieve();
-    if (this.#ready.length > 0 && this.#mayHashReady()) this.#hashReady();
+    if (this.#ready.count > 0 && this.#mayHashReady()) this.#hashReady();
   }
 
   // ── what was begun has ended ─────────────────────────────────────────────────────────────────────────────────
@@ -294,31 +300,32 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     const mayGrow = end < assembly.blockCount && (assembly.flags[end]! & ARRIVED) === 0;
     if (end - first < HASH_BLOCKS_MIN && mayGrow && !this.#underPressure) return;
     assembly.ready = true;
-    if (this.#ready.push(assembly) > 1) return;
+    this.#ready.push(assembly);
+    if (this.#ready.count > 1) return;
     this.#handoversSeen = this.#handovers;
     this.#readyTimer.refresh();
   }
 
   #mayHashReady(): boolean {
-    const count = this.#ready.length;
+    const { count } = this.#ready;
     return count >= HASH_LANES || count >= this.#active.size || this.#underPressure;
   }
 
   #hashReady(): void {
     this.#handovers++;
     const ready = this.#ready;
-    for (let index = 0; index < ready.length; index++) {
-      const assembly = ready[index]!;
+    for (let index = 0; index < ready.count; index++) {
+      const assembly = ready.at(index);
       assembly.ready = false;
       const stretch = assembly.heldUntil(assembly.hashedCount) - assembly.hashedCount;
       this.#hash(assembly, Math.min(stretch, HASH_BLOCKS_MAX), false);
     }
-    ready.length = 0;
+    ready.clear();
   }
 
   /** The timer is not stopped when lanes fill by themselves, which would cost more than to look here who came since. */
   #readyTimeout(): void {
-    if (this.#ready.length === 0 || this.#failed || this.#closing) return;
+    if (this.#ready.count === 0 || this.#failed || this.#closing) return;
     if (this.#handoversSeen === this.#handovers) {
       this.#hashReady();
       this.#reactor.jobs.flush();
@@ -370,7 +377,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     }
     assembly.digestArea = -1;
     if (area !== this.#readBackArea) this.#freeAreas.push(area);
-    for (const waiting of this.#waitingForArea.splice(0)) this.#touch(waiting);
+    if (this.#waitingForArea.length > 0)
+      for (const waiting of this.#waitingForArea.splice(0)) this.#touch(waiting);
     if (!assembly.bad) return;
     for (let block = 0; block < assembly.blockCount; block++) {
       if ((assembly.flags[block]! & WRITING) === 0) this.#free(assembly, block);
@@ -554,7 +562,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   }
 
   #noteIdle(): void {
-    if (this.#inFlight === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
+    if (this.#inFlight > 0 || this.#idleWaiters.length === 0) return;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 }
 

@@ -18,6 +18,8 @@ export interface PeerRecord {
   onParole: boolean;
   banned: boolean;
   piecesFailed: number;
+  /** Its place among all records. */
+  readonly index: number;
 }
 
 const NOBODY = -1;
@@ -36,7 +38,15 @@ export class Attribution {
   record(key: string, host: string, port: number): PeerRecord {
     const known = this.#indexByKey.get(key);
     if (known !== undefined) return this.#records[known]!;
-    const record: PeerRecord = { key, host, port, onParole: false, banned: false, piecesFailed: 0 };
+    const record: PeerRecord = {
+      key,
+      host,
+      port,
+      onParole: false,
+      banned: false,
+      piecesFailed: 0,
+      index: this.#records.length,
+    };
     this.#indexByKey.set(key, this.#records.length);
     this.#records.push(record);
     return record;
@@ -53,7 +63,7 @@ export class Attribution {
       senders = new Int32Array(blocksInPiece).fill(NOBODY);
       this.#senders.set(piece, senders);
     }
-    senders[block] = this.#indexByKey.get(record.key)!;
+    senders[block] = record.index;
   }
 
   /** The piece is right: one on parole that sent all of it is trusted again. A part of it would prove nothing. */

@@ -7,7 +7,7 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 
 /** Imported by anyone; import only each other. */
-const LEAVES = ["limits", "errors", "ids", "assert", "piece-set", "metrics"];
+const LEAVES = ["limits", "errors", "ids", "assert", "piece-set", "work-list", "metrics"];
 
 /**
  * A room is a folder of src/, or a file that stands for itself because others may reach it where they may not reach its
