@@ -14,7 +14,7 @@ import {
   OURS,
 } from "./cells.js";
 import { MATERIAL } from "./ranking.js";
-import { howMuchMore, list } from "./words.js";
+import { groupWords, howMuchMore, list } from "./words.js";
 
 export interface Change {
   readonly verb: string;
@@ -114,13 +114,16 @@ function ratioInLimits(now: Placed, old: Placed, figure: FigureName): number | u
   return after === undefined || before === undefined || before === 0 ? undefined : after / before;
 }
 
+/** Beyond noise, and worth speaking of. */
+export function isChange({ sure, ratio }: Change): boolean {
+  return sure && Math.abs(ratio - 1) >= MATERIAL;
+}
+
 function describe(changes: readonly Change[], shared: number, name: string): string[] {
   if (shared === 0) return [`Nothing was measured both here and in ${name}.`];
   const cpu = changes.filter(({ figure }) => figure === "cpuSecondsPerGB");
   const own = cpu.filter(({ subject }) => subject !== LIMIT);
-  const counts = (part: readonly Change[]): readonly Change[] =>
-    part.filter(({ sure, ratio }) => sure && Math.abs(ratio - 1) >= MATERIAL);
-  const certain = counts(own);
+  const certain = own.filter(isChange);
   const cheaper = certain.filter(({ ratio }) => ratio < 1).sort((a, b) => a.ratio - b.ratio);
   const dearer = certain.filter(({ ratio }) => ratio > 1).sort((a, b) => b.ratio - a.ratio);
   const rest = own.length - certain.length;
@@ -129,7 +132,7 @@ function describe(changes: readonly Change[], shared: number, name: string): str
   ];
   if (cheaper.length > 0) sentences.push(`Cheaper: ${naming(cheaper)}.`);
   if (dearer.length > 0) sentences.push(`Dearer: ${naming(dearer)}.`);
-  const limits = counts(cpu.filter(({ subject }) => subject === LIMIT));
+  const limits = cpu.filter(({ subject }) => subject === LIMIT).filter(isChange);
   if (limits.length > 0) {
     const ratios = limits.map(({ ratio }) => ratio).sort((a, b) => a - b);
     const middle = ratios[Math.floor(ratios.length / 2)]!;

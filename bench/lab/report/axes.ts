@@ -74,6 +74,7 @@ export function axisPhrase(axis: string, value: AxisValue): string {
   const tick = axisTick(axis, value);
   const words: AxisWords | undefined = Object.hasOwn(WORDS, axis) ? WORDS[axis]! : undefined;
   if (words?.after !== undefined) return `${tick} ${words.after[value === 1 ? 0 : 1]}`;
+  if (value === 0 && words?.zero !== undefined) return `${words.title} of ${tick}`;
   if (words?.before !== undefined) return `${words.before} ${tick}`;
   if (words !== undefined) return tick;
   return typeof value === "boolean"

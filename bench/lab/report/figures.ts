@@ -139,12 +139,14 @@ function linesPlan(
   const alone = group.varying.filter((name) => name !== axis && valuesOf(cells, name).length === 1);
   const named = new Map<string, Cell[]>();
   for (const cell of cells) {
-    const name = cellName(cell, group, [axis, ...alone]);
+    const told = cellName(cell, group, [axis, ...alone]);
+    // Where nothing else varies, the mode says more than our name.
+    const name = told === OURS ? String(group.constant["mode"] ?? group.constant["sendMode"] ?? OURS) : told;
     named.set(name, [...(named.get(name) ?? []), cell]);
   }
   const looks = looksFor([...named.keys()]);
   const series: LineSeries[] = [...named].map(([name, members]) => ({
-    name: name === OURS ? String(group.constant["mode"] ?? group.constant["sendMode"] ?? OURS) : name,
+    name,
     look: looks.get(name)!,
     points: pointsOf(members, axis, shown),
   }));

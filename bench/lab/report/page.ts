@@ -187,10 +187,23 @@ function againstSection({ name, changes, sentences, onlyAfter, onlyBefore }: Aga
   return html`<h2>Against ${name}</h2>
 <ul class="findings">${sentences.map((sentence) => html`<li>${sentence}</li>`)}</ul>
 <p class="soft small">Ratios are medians here ÷ medians there; in brackets the furthest that two rounds lie from it. Beyond noise: every round of one lies below every round of the other.${alone.length === 0 ? "" : ` Not compared: ${alone.join(", ")}.`}</p>
-<details open><summary>${changes.length} comparisons</summary>
-<div class="scroll" tabindex="0" role="region" aria-label="Table of changes"><table>
+${changeTable("Changed beyond noise", changes.filter(isChange), true)}
+${changeTable(
+  "Not changed, or not beyond noise",
+  changes.filter((change) => !isChange(change)),
+  false,
+)}`;
+}
+
+/** The largest changes first. */
+function changeTable(title: string, changes: readonly Change[], open: boolean): Html | undefined {
+  if (changes.length === 0) return undefined;
+  const size = ({ ratio }: Change): number => Math.abs(Math.log(ratio));
+  const sorted = open ? [...changes].sort((left, right) => size(right) - size(left)) : changes;
+  return html`<details${open ? new Html(" open") : undefined}><summary>${title}: ${changes.length} figures</summary>
+<div class="scroll" tabindex="0" role="region" aria-label="${title}"><table>
 <thead><tr><th scope="col">Work</th><th scope="col">Subject</th><th scope="col">Figure</th><th scope="col" class="number">There</th><th scope="col" class="number">Here</th><th scope="col" class="number">Ratio<span>× (rounds)</span></th><th scope="col" class="number">In limits<span>×</span></th><th scope="col">Beyond noise</th></tr></thead>
-<tbody>${changes.map(changeRow)}</tbody>
+<tbody>${sorted.map(changeRow)}</tbody>
 </table></div></details>`;
 }
 
@@ -198,7 +211,7 @@ function changeRow(change: Change): Html {
   const words = FIGURES[change.figure]!;
   const better = words.better === "less" ? change.ratio < 1 : change.ratio > 1;
   const verdict = !change.sure ? "no" : better ? "better" : "worse";
-  return html`<tr class="${change.sure ? "sure" : "unsure"} ${better ? "less" : "more"}"><th scope="row">${change.verb} ${change.group}${change.where === "" ? "" : `, ${change.where}`}</th><td>${change.subject}</td><td>${words.title}, ${words.unit}</td><td class="number">${words.format(change.before.median)}</td><td class="number">${words.format(change.after.median)}</td><td class="number">${change.ratio.toFixed(2)} <small>${change.low.toFixed(2)} to ${change.high.toFixed(2)}</small></td><td class="number">${change.ratioInLimits?.toFixed(2)}</td><td class="verdict">${verdict}</td></tr>
+  return html`<tr class="${change.sure ? "sure" : "unsure"} ${better ? "less" : "more"}"><th scope="row" class="wrap">${change.verb} ${groupWords(change.group)}${change.where === "" ? "" : `, ${change.where}`}</th><td>${change.subject}</td><td>${words.title}, ${words.unit}</td><td class="number">${words.format(change.before.median)}</td><td class="number">${words.format(change.after.median)}</td><td class="number">${change.ratio.toFixed(2)} <small>${change.low.toFixed(2)} to ${change.high.toFixed(2)}</small></td><td class="number">${change.ratioInLimits?.toFixed(2)}</td><td class="verdict">${verdict}</td></tr>
 `;
 }
 

@@ -79,7 +79,7 @@ tbody th { position: static; border-bottom: 0; font-weight: 400; background: non
 tbody tr + tr > * { border-top: 1px solid var(--line); }
 tbody tr.strong > * { font-weight: 650; }
 .number { text-align: right; }
-td.wrap { white-space: normal; min-width: 16em; overflow-wrap: anywhere; }
+td.wrap, th.wrap { white-space: normal; min-width: 16em; overflow-wrap: anywhere; }
 td small { color: var(--soft); font-size: 11.5px; font-weight: 400; }
 td.number small { display: block; }
 tr.sure.less td.verdict { color: var(--accent); font-weight: 650; }
