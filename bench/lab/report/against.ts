@@ -150,7 +150,7 @@ function naming(changes: readonly Change[]): string {
   const texts = changes.slice(0, NAMED_MAX).map((change) => {
     const subject = change.subject === OURS ? [] : [change.subject];
     const name = [
-      `${change.verb} ${change.group}`,
+      `${change.verb} ${groupWords(change.group)}`,
       ...subject,
       ...(change.where === "" ? [] : [change.where]),
     ];
