@@ -15,9 +15,11 @@ namespace {
 
 // Blocks that lanes are advanced by at most before the worker looks for tasks again: 16 KiB of each.
 constexpr size_t kStepBlocksMax = 256;
+// The same for one stream in memory that nobody has touched yet: a page, so that the next can come meanwhile.
+constexpr size_t kStepBlocksAlone = 64;
 constexpr int kPoolThreadsDefault = 4;
 // Mapped memory that a lane fetches at one time.
-constexpr size_t kWindowBytes = size_t{256} << 10;
+constexpr size_t kWindowBytes = size_t{1} << 20;
 constexpr size_t kPageBytesMax = size_t{64} << 10;
 
 class Lock {
@@ -194,8 +196,12 @@ class DigestQueue::Lanes {
 
   void step() {
     if (count_ == 0) return;
-    size_t blocks = kStepBlocksMax;
+    // Several streams hide from each other that memory is slow, and prefetching would only compete with them: with 16 lanes it
+    // costs half as much again. A lone stream gains a quarter from it.
+    const bool alone = count_ == 1 && lanes_[0].task->once;
+    size_t blocks = alone ? kStepBlocksAlone : kStepBlocksMax;
     for (size_t index = 0; index < count_; index++) blocks = std::min(blocks, lanes_[index].blocks);
+    if (alone) prefetch(streams_[0].data, lanes_[0].blocks - blocks);
     choice_->advance(streams_, count_, blocks);
     const size_t bytes = kHashBlockBytes * blocks;
     for (size_t index = count_; index > 0; index--) {
@@ -206,6 +212,13 @@ class DigestQueue::Lanes {
       lane.blocks -= blocks;
       if (lane.blocks == 0 && !findBlocks(index - 1)) remove(index - 1);
     }
+  }
+
+  // Brings what comes after the next step into the cache meanwhile. The processor does so by itself within a page only.
+  static void prefetch(const unsigned char* data, size_t blocks_after) {
+    const unsigned char* next = data + kHashBlockBytes * kStepBlocksAlone;
+    const size_t blocks = std::min(blocks_after, kStepBlocksAlone);
+    for (size_t block = 0; block < blocks; block++) __builtin_prefetch(next + kHashBlockBytes * block);
   }
 
   void remove(size_t index) {

@@ -3,10 +3,11 @@
 
 import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
+import { ftruncateSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 import { test } from "node:test";
-import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../src/native/binding.js";
-import { binding, type Cleanup, type Job, SIZES, TestEngine } from "./harness.js";
+import { DIGEST_FINISH, DIGEST_ONCE, DIGEST_START, JobKind } from "../../src/native/binding.js";
+import { binding, type Cleanup, type Job, SIZES, TestEngine, temporaryFile } from "./harness.js";
 
 const { errno } = constants;
 const ALGORITHMS = ["sha1", "sha256"] as const;
@@ -227,4 +228,86 @@ test("digests and other jobs do not keep each other from running", async (t) => 
   const order = engine.turns.flatMap((turn) => turn.completions.map(({ tag }) => tag));
   assert.equal(order.length, 301);
   assert.ok(order.indexOf(1000) < 300, "the copy did not wait for all digests");
+});
+
+/** Maps `bytes` and answers the address; the file can be changed meanwhile. */
+function mapBytes(context: Cleanup, engine: TestEngine, bytes: Uint8Array): { fd: number; address: number } {
+  const { fd } = temporaryFile(context);
+  writeSync(fd, bytes);
+  const address = engine.engine.map(fd, bytes.length, false, false);
+  assert.ok(address > 0, `map: ${address}`);
+  return { fd, address };
+}
+
+for (const variant of [undefined, "openssl"]) {
+  test(`read once, in mappings, ${variant ?? "the cheapest"}: any stretches, longer and shorter than a window`, async (t) => {
+    const random = randomNumbers(SEED + 3);
+    const engine = engineFor(t, variant, random);
+    const bytes = Buffer.from(engine.engine.slab.subarray(0, 5 * MIB + 333));
+    const { address } = mapBytes(t, engine, bytes);
+    const jobs = Array.from({ length: 40 }, (_, tag) => {
+      const stretches = Array.from({ length: 1 + random(4) }, (): Pair => {
+        const at = random(bytes.length);
+        return [at, random([100, 100_000, bytes.length][random(3)]!) % (bytes.length - at)];
+      });
+      return { tag, stretches, digest: engine.engine.openDigest("sha1"), output: OUTPUT_AT + 32 * tag };
+    });
+    engine.engine.submit(
+      engine.describe(
+        ...jobs.map(({ tag, stretches, digest, output }) => ({
+          kind: JobKind.digest,
+          tag,
+          handle: digest,
+          offset: output,
+          argument: DIGEST_START | DIGEST_FINISH | DIGEST_ONCE,
+          memory: stretches.map(([at, length]): Pair => [address + at, length]),
+        })),
+      ),
+    );
+    await engine.until(() => engine.engine.jobsPending === 0);
+    for (const { stretches, output } of jobs) {
+      const hash = createHash("sha1");
+      for (const [at, length] of stretches) hash.update(bytes.subarray(at, at + length));
+      const found = Buffer.from(engine.engine.slab.subarray(output, output + 20)).toString("hex");
+      assert.equal(found, hash.digest("hex"), `seed ${SEED}, ${JSON.stringify(stretches)}`);
+    }
+  });
+}
+
+test("read once: a file that has become shorter is EIO, and others beside it are right", {
+  skip: process.platform !== "linux",
+}, async (t) => {
+  const random = randomNumbers(SEED + 4);
+  const engine = engineFor(t, undefined, random);
+  const bytes = Buffer.from(engine.engine.slab.subarray(0, 3 * MIB));
+  const { fd, address } = mapBytes(t, engine, bytes);
+  ftruncateSync(fd, 2 * MIB + 5000);
+  const argument = DIGEST_START | DIGEST_FINISH | DIGEST_ONCE;
+  const job = (tag: number, at: number, length: number) => {
+    const handle = engine.engine.openDigest("sha1");
+    const memory: Pair[] = [[address + at, length]];
+    return { kind: JobKind.digest, tag, handle, offset: OUTPUT_AT + 32 * tag, argument, memory };
+  };
+  const cut = Array.from({ length: 10 }, (_, index) => job(index, MIB + 99 * index, 2 * MIB - 99 * index));
+  const whole = Array.from({ length: 10 }, (_, index) => job(10 + index, 99 * index, 2 * MIB));
+  engine.engine.submit(engine.describe(...cut, ...whole));
+  await engine.until(() => engine.engine.jobsPending === 0);
+  const results = new Map<number, number>();
+  for (const turn of engine.turns) for (const { tag, result } of turn.completions) results.set(tag, result);
+  for (const { tag } of cut) assert.equal(results.get(tag), -errno.EIO);
+  for (const [index, { tag, offset }] of whole.entries()) {
+    assert.equal(results.get(tag), 2 * MIB);
+    const found = Buffer.from(engine.engine.slab.subarray(offset, offset + 20)).toString("hex");
+    const expected = createHash("sha1").update(bytes.subarray(99 * index, 99 * index + 2 * MIB));
+    assert.equal(found, expected.digest("hex"), `seed ${SEED}`);
+  }
+});
+
+test("read once names mapped memory only", (t) => {
+  const engine = new TestEngine(t);
+  const handle = engine.engine.openDigest("sha1");
+  const job = { kind: JobKind.digest, handle, memory: [[0, 1000]] as Pair[] };
+  const argument = DIGEST_START | DIGEST_ONCE;
+  assert.throws(() => engine.engine.submit(engine.describe({ ...job, argument })), /not mapped/);
+  assert.equal(engine.engine.jobsPending, 0);
 });
