@@ -33,7 +33,11 @@ const WORDS: Readonly<Record<string, AxisWords>> = {
   sendMode: { title: "send mode" },
   cached: { title: "data in the page cache", switched: ["cached", "not cached"] },
   queue: { title: "requests in flight", before: "queue" },
-  runBytes: { title: "write run", before: "runs of" },
+  writeRunBytes: { title: "write run", before: "runs of" },
+  way: { title: "way" },
+  where: { title: "where", before: "on" },
+  file: { title: "file before", before: "file" },
+  populate: { title: "mapping", switched: ["populated", "not populated"] },
   runsInFlight: { title: "runs in flight", after: ["run in flight", "runs in flight"] },
 };
 

@@ -85,11 +85,26 @@ function makeGroup(cells: readonly Cell[]): Group {
   const own = cells.filter((cell) => cell.subject === OURS);
   const considered = own.length > 0 ? own : cells;
   const names = [...new Set(considered.flatMap((cell) => Object.keys(cell.axes)))];
-  const varying = names.filter((axis) => valuesOf(considered, axis).length > 1);
+  const differing = names.filter((axis) => valuesOf(considered, axis).length > 1);
+  const varying = differing.filter((axis) => !differing.some((other) => standsFor(considered, other, axis)));
   const constant = Object.fromEntries(
-    considered.flatMap(({ axes }) => Object.entries(axes)).filter(([axis]) => !varying.includes(axis)),
+    considered.flatMap(({ axes }) => Object.entries(axes)).filter(([axis]) => !differing.includes(axis)),
   );
   return { verb, name: group, cells, varying, constant };
+}
+
+/** Whether each value of `name`, which are words, stands for one value of `axis`: a way is one mode and one storage. */
+function standsFor(cells: readonly Cell[], name: string, axis: string): boolean {
+  const words = valuesOf(cells, name);
+  if (name === axis || words.some((word) => typeof word !== "string")) return false;
+  if (words.length <= valuesOf(cells, axis).length) return false;
+  return words.every(
+    (word) =>
+      valuesOf(
+        cells.filter((cell) => cell.axes[name] === word),
+        axis,
+      ).length <= 1,
+  );
 }
 
 /** Undefined where no round has that figure. */

@@ -19,7 +19,7 @@ import {
   sameWork,
 } from "./cells.js";
 import { crossingData } from "./crossing.js";
-import { leadingSlice, MATERIAL, rank, slicesOf } from "./ranking.js";
+import { leadingSlice, MATERIAL, rank, slicesOf, WITH_STORAGE } from "./ranking.js";
 import {
   capital,
   groupWords,
@@ -116,10 +116,15 @@ function mappedFinding(groups: readonly Group[]): string {
   const counts = { cheaper: [] as string[], dearer: [] as string[], even: [] as string[] };
   const slices = groups
     .filter(({ verb }) => verb === "receive" || verb === "storage")
-    .flatMap((group) => slicesOf(group, "storage"));
-  for (const { cells, shared, group } of slices) {
-    const mapped = cells.find((cell) => cell.axes["storage"] === "mapped");
-    const file = cells.find((cell) => cell.axes["storage"] === "file");
+    .flatMap((group) => slicesOf(group, "storage", WITH_STORAGE))
+    // What is received contiguously is copied into the mapping: that is another question.
+    .filter(({ shared }) => shared["mode"] !== "contiguous");
+  for (const slice of slices) {
+    const { shared, group } = slice;
+    const ranking = rank(slice, "cpuSecondsPerGB");
+    const [mapped, file] = ["mapped", "file"].map(
+      (kind) => ranking.find(({ value }) => value === kind)?.cell,
+    );
     const comparison =
       mapped === undefined || file === undefined ? undefined : compareCells(mapped, file, "cpuSecondsPerGB");
     if (comparison === undefined) continue;
@@ -146,7 +151,7 @@ function mappedFinding(groups: readonly Group[]): string {
 function directFinding(groups: readonly Group[]): string {
   const slices = groups
     .filter(({ verb }) => verb === "storage" || verb === "receive")
-    .flatMap((group) => slicesOf(group, "runBytes"));
+    .flatMap((group) => slicesOf(group, "writeRunBytes"));
   const slice = leadingSlice(slices, {});
   if (slice === undefined) return "";
   const ranking = rank(slice, "bytesPerSecond", "more");

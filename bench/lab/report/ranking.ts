@@ -24,6 +24,9 @@ export interface Ranked {
   readonly tied: boolean;
 }
 
+/** Axes that go with the kind of storage: what one kind is told by, or what only some kinds have. */
+export const WITH_STORAGE: readonly string[] = ["way", "populate", "writeRunBytes"];
+
 /** A smaller difference than this is no reason to choose, however sure it is. */
 export const MATERIAL = 0.03;
 

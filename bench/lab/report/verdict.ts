@@ -13,6 +13,7 @@ import {
   rank,
   type Slice,
   slicesOf,
+  WITH_STORAGE,
 } from "./ranking.js";
 import { capital, cpuText, howMuchMore, list, ratioText, speedText } from "./words.js";
 
@@ -48,6 +49,10 @@ interface Setting {
   /** Values that are no choice: they are there to be measured against. */
   readonly never?: readonly AxisValue[];
   readonly only?: (cell: Cell) => boolean;
+  /** Groups of one verb differ in nothing that the axes do not tell, so that their cells may be put together. */
+  readonly acrossGroups?: boolean;
+  /** Conditions that most people have: with them, if they were measured. */
+  readonly likely?: Axes;
   /** Of those that cost the same, the fastest: where the engine waits for something else than itself. */
   readonly speedDecides?: boolean;
   /** Which of those that cannot be told apart is taken, and the reason in words. */
@@ -104,6 +109,9 @@ const SETTINGS: readonly Setting[] = [
     option: "storage",
     never: ["null", "memory"],
     speedDecides: true,
+    dependent: WITH_STORAGE,
+    acrossGroups: true,
+    likely: { where: "disk", file: "preallocated", verify: true },
     tie: { prefer: ["file", "direct", "mapped"], because: "the simplest" },
     sentence: (text) => `write with ${text}`,
   },
@@ -147,12 +155,12 @@ function leadOf(parts: readonly string[], choices: readonly Choice[]): string {
 
 function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choice | undefined {
   const { axis } = setting;
-  const slices = groups
-    .filter((group) => setting.verbs.includes(group.verb))
+  const asked = groups.filter((group) => setting.verbs.includes(group.verb));
+  const slices = (setting.acrossGroups === true ? mergedByVerb(asked) : asked)
     .flatMap((group) => slicesOf(group, axis, setting.dependent))
     .map((slice) => ({ ...slice, cells: slice.cells.filter((cell) => isCandidate(setting, cell)) }))
     .filter(({ cells }) => new Set(cells.map((cell) => cell.axes[axis])).size > 1);
-  const slice = leadingSlice(slices, chosen);
+  const slice = leadingSlice(slices, { ...chosen, ...setting.likely });
   if (slice === undefined) return undefined;
   const ranking = rank(slice, "cpuSecondsPerGB");
   const few = Math.min(...slice.cells.map((cell) => cell.rounds.size)) < ROUNDS_FOR_CERTAINTY;
@@ -176,6 +184,15 @@ function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choic
     certainty,
     why: reasons.filter((text) => text !== "").join(" "),
   };
+}
+
+/** One group per verb, called like it. The matrix of receiving has groups that differ in more than axes: they stay. */
+function mergedByVerb(groups: readonly Group[]): Group[] {
+  const storing = groups.filter(({ verb }) => verb === "storage");
+  const others = groups.filter(({ verb }) => verb !== "storage");
+  if (storing.length === 0) return others;
+  const cells = storing.flatMap((group) => group.cells);
+  return [{ verb: "storage", name: "storage", cells, varying: [], constant: {} }, ...others];
 }
 
 function isCandidate(setting: Setting, cell: Cell): boolean {
