@@ -72,12 +72,15 @@ export class Attribution {
     if (senders.length === 1) this.#setParole(senders[0]!, false);
   }
 
-  /** The piece is wrong. Returns all who sent blocks of it, and those of them that are banned for it. */
+  /** The piece is wrong. Returns all who sent blocks of it, and those of them that are banned for it, each once. */
   pieceFailed(piece: number): { senders: PeerRecord[]; banned: PeerRecord[] } {
     const senders = this.#take(piece);
     const banned: PeerRecord[] = [];
+    // Blocks of a peer that was found out may still be in pieces under way: they explain those, and blame nobody else.
+    const isExplained = senders.some((record) => record.banned);
     for (const record of senders) {
       record.piecesFailed++;
+      if (isExplained) continue;
       if (senders.length === 1) {
         record.banned = true;
         this.#setParole(record, false);

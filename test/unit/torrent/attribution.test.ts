@@ -41,6 +41,19 @@ describe("Attribution", () => {
     assert.equal(attribution.isQuiet, true);
   });
 
+  it("what a banned peer left in other pieces bans nobody else, nor it again", () => {
+    const attribution = new Attribution();
+    const [a, b] = [join(attribution, "a"), join(attribution, "b")];
+    receive(attribution, 0, a);
+    receive(attribution, 1, a);
+    receive(attribution, 2, a, b);
+    assert.deepEqual(attribution.pieceFailed(0).banned, [a]);
+    assert.deepEqual(attribution.pieceFailed(1), { senders: [a], banned: [] });
+    assert.deepEqual(attribution.pieceFailed(2), { senders: [a, b], banned: [] });
+    assert.deepEqual([b.onParole, b.banned, b.piecesFailed], [false, false, 1]);
+    assert.equal(attribution.isQuiet, true);
+  });
+
   it("puts all who sent some of it on parole, each named once", () => {
     const attribution = new Attribution();
     const peers = ["a", "b", "c"].map((name) => join(attribution, name));
