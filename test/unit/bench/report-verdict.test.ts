@@ -154,6 +154,45 @@ describe("the verdict of a report", () => {
   });
 });
 
+describe("bench storage's files", () => {
+  const WAYS = {
+    "pool, pwritev": { mode: "speculative", storage: "file", writeRunBytes: 2 ** 20 },
+    "into the mapping": { mode: "speculative", storage: "mapped", populate: false },
+    "contiguous, copied": { mode: "contiguous", storage: "mapped", populate: false },
+    "pool, O_DIRECT": { mode: "speculative", storage: "direct", writeRunBytes: 2 ** 20 },
+  };
+  const way = (group: string, name: keyof typeof WAYS, where: string, cost: number): Made => ({
+    ...{ verb: "storage", group, cost, axes: { way: name, where, file: "sparse", ...WAYS[name] } },
+  });
+  const works = [
+    way("mapped-memory", "pool, pwritev", "memory", 0.5),
+    way("mapped-memory", "into the mapping", "memory", 0.4),
+    way("mapped-memory", "contiguous, copied", "memory", 0.1),
+    way("mapped-disk", "pool, pwritev", "disk", 0.5),
+    way("mapped-disk", "into the mapping", "disk", 0.8),
+    way("direct", "pool, O_DIRECT", "disk", 0.3),
+  ];
+
+  it("name cells by their ways, which stand for modes and kinds of storage", () => {
+    const [memory] = groups(works);
+    assert.deepEqual(memory!.varying, ["way"]);
+  });
+
+  it("recommend a kind over all groups, on the disk", () => {
+    const { value, certainty, why } = choiceOf(verdictOn(works), "storage");
+    assert.deepEqual([value, certainty], ["direct", "clear"]);
+    assert.match(why, /File costs 67 % more, and the dearest, mapped, 2\.67 × as much/);
+  });
+
+  it("count where receiving into a mapping is cheaper, and do not take copying into one for it", () => {
+    const text = verdictOn(works).findings.find((finding) => finding.startsWith("Receiving straight"));
+    assert.match(
+      text!,
+      /under 2 sets of conditions: cheaper in 1: [^;]*0\.80 ×\); dearer in 1: [^;]*1\.60 ×\)\./,
+    );
+  });
+});
+
 describe("cells", () => {
   it("know what is no program that anybody would use, as bench compare names it", () => {
     assert.deepEqual([LIMIT, DISK, C_LOOP, "aria2"].map(isReference), [true, true, true, false]);
