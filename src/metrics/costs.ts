@@ -6,9 +6,8 @@ const COST_NAMES = ["receive", "send", "copy", "digest", "write", "read"] as con
 const NANOS_PER_SECOND = 1e9;
 
 /**
- * Seconds since the session began. Calls on the main thread are timed by the clock (they do not wait), work on the
- * thread pool by the processor time of its thread. What is missing to the CPU time of the process is TypeScript, V8 and
- * the event loop.
+ * Seconds of processor time since the session began, of the main thread's calls and of the thread pool's jobs. What is
+ * missing to the CPU time of the process is TypeScript, V8 and the event loop.
  */
 export interface Costs {
   /** Receiving calls, the kernel's copy included. */
