@@ -35,7 +35,7 @@ const WORDS: Readonly<Record<string, AxisWords>> = {
   queue: { title: "requests in flight", before: "queue" },
   writeRunBytes: { title: "write run", before: "runs of" },
   way: { title: "way" },
-  where: { title: "where", before: "on" },
+  where: { title: "where" },
   file: { title: "file before", before: "file" },
   populate: { title: "mapping", switched: ["populated", "not populated"] },
   runsInFlight: { title: "runs in flight", after: ["run in flight", "runs in flight"] },

@@ -19,7 +19,7 @@ import {
   sameWork,
 } from "./cells.js";
 import { crossingData } from "./crossing.js";
-import { leadingSlice, MATERIAL, rank, slicesOf, WITH_STORAGE } from "./ranking.js";
+import { leadingSlice, MATERIAL, rank, type Slice, slicesOf, WITH_STORAGE } from "./ranking.js";
 import {
   capital,
   groupWords,
@@ -119,8 +119,9 @@ function mappedFinding(groups: readonly Group[]): string {
     .flatMap((group) => slicesOf(group, "storage", WITH_STORAGE))
     // What is received contiguously is copied into the mapping: that is another question.
     .filter(({ shared }) => shared["mode"] !== "contiguous");
+  const common = commonAxes(slices);
   for (const slice of slices) {
-    const { shared, group } = slice;
+    const { shared } = slice;
     const ranking = rank(slice, "cpuSecondsPerGB");
     const [mapped, file] = ["mapped", "file"].map(
       (kind) => ranking.find(({ value }) => value === kind)?.cell,
@@ -128,7 +129,7 @@ function mappedFinding(groups: readonly Group[]): string {
     const comparison =
       mapped === undefined || file === undefined ? undefined : compareCells(mapped, file, "cpuSecondsPerGB");
     if (comparison === undefined) continue;
-    const where = conditions(shared, Object.keys(group.constant)) || "the conditions measured";
+    const where = conditions(shared, common) || "the one condition measured";
     const text = `${where} (${comparison.ratio.toFixed(2)} ×)`;
     if (!comparison.sure || Math.abs(comparison.ratio - 1) < MATERIAL) counts.even.push(text);
     else counts[comparison.ratio < 1 ? "cheaper" : "dearer"].push(text);
@@ -145,6 +146,12 @@ function mappedFinding(groups: readonly Group[]): string {
     part("the same within noise", counts.even),
   ];
   return `Receiving straight into a mapped file, against the pool and pwritev, under ${total} set${total === 1 ? "" : "s"} of conditions: ${parts.filter((text) => text !== "").join("; ")}.`;
+}
+
+/** What is the same wherever it was measured goes without saying. */
+function commonAxes(slices: readonly Slice[]): string[] {
+  const all = [...new Set(slices.flatMap(({ shared }) => Object.keys(shared)))];
+  return all.filter((axis) => new Set(slices.map(({ shared }) => shared[axis])).size === 1);
 }
 
 /** How long runs must be before O_DIRECT pays: the fastest and the slowest of them. */

@@ -86,8 +86,8 @@ const MARKS: Readonly<Record<Choice["certainty"], string>> = {
   uncertain: "uncertain",
 };
 
-function settingRow({ title, text, option, why, certainty }: Choice): Html {
-  return html`<div><dt>${capital(title)}</dt><dd class="value">${text}<code>${option}</code></dd><dd class="why"><span class="mark ${certainty}">${MARKS[certainty]}</span>${why}</dd></div>`;
+function settingRow({ title, text, option, why, where, certainty }: Choice): Html {
+  return html`<div><dt>${capital(title)}</dt><dd class="value">${text}<code>${option}</code></dd><dd class="why"><span class="mark ${certainty}">${MARKS[certainty]}</span>${why}${where === "" ? undefined : html`<span class="where">${capital(where)}.</span>`}</dd></div>`;
 }
 
 function findingsSection({ findings }: Verdict): Html | undefined {

@@ -52,6 +52,7 @@ code { font: 0.88em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu S
 .settings .value { font-weight: 660; font-size: 17px; line-height: 1.45; }
 .settings .value code { display: block; margin-top: 2px; color: var(--soft); font-weight: 400; font-size: 12.5px; }
 .settings .why { font-size: 15px; max-width: 42em; }
+.settings .where { display: block; margin-top: 2px; color: var(--soft); font-size: 13px; }
 .mark { display: inline-block; margin-right: 8px; padding: 0 7px; border-radius: 9px; background: var(--accent-soft); color: var(--accent); font-size: 12px; line-height: 19px; font-weight: 600; white-space: nowrap; }
 .mark.tied, .mark.uncertain { background: var(--warn-soft); color: var(--warn); }
 .findings { margin: 18px 0 0; padding: 0; list-style: none; columns: 2 26em; column-gap: 48px; }

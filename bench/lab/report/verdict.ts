@@ -2,7 +2,7 @@
 // trials; where they cannot tell two values apart, the text says so and names the rule by which one was taken.
 
 import type { Axes } from "../results.js";
-import { type AxisValue, axisPhrase, axisTick, axisTitle, compareValues } from "./axes.js";
+import { type AxisValue, axisTick, axisTitle, compareValues, conditions } from "./axes.js";
 import { type Cell, type Group, isOurs, measureFigure } from "./cells.js";
 import { findings } from "./findings.js";
 import {
@@ -26,6 +26,8 @@ export interface Choice {
   readonly option: string;
   readonly certainty: "clear" | "tied" | "uncertain";
   readonly why: string;
+  /** The conditions under which this was measured. */
+  readonly where: string;
 }
 
 export interface Verdict {
@@ -183,6 +185,7 @@ function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choic
     option: `${setting.option}: ${JSON.stringify(taken.value)}`,
     certainty,
     why: reasons.filter((text) => text !== "").join(" "),
+    where: conditions(slice.shared),
   };
 }
 
@@ -300,8 +303,4 @@ function caveats(groups: readonly Group[]): string[] {
   }
   if (!cells.some((cell) => isOurs(cell.subject))) texts.push("No trial of our own engine is among them.");
   return texts;
-}
-
-export function choiceText({ axis, value }: Choice): string {
-  return axisPhrase(axis, value);
 }
