@@ -174,7 +174,6 @@ const OPTIONS = {
 } as const;
 
 interface LimitSettings {
-  readonly haveEvery: number;
   readonly receiveBufferBytes: number;
   readonly requestsMax: number;
 }
@@ -203,10 +202,11 @@ class LimitReceiver {
     });
   }
 
-  async receive(torrent: string, peers: readonly string[]): Promise<LabFigures> {
+  /** `haveEvery`: the peers send a message "have" after every so many blocks; 0: none. */
+  async receive(torrent: string, peers: readonly string[], haveEvery: number): Promise<LabFigures> {
     const engine = this.#engine;
     const { infoHash, pieceLength, totalLength } = await readMetainfo(torrent);
-    const { haveEvery, requestsMax, receiveBufferBytes } = this.#settings;
+    const { requestsMax, receiveBufferBytes } = this.#settings;
     const stream: Stream = {
       ...{ engine, wouldBlock: this.#wouldBlock, infoHash, pieceLength, totalLength, haveEvery, requestsMax },
       ...{ requestedBytes: 0, connectionsDone: 0, calls: 0, bytes: 0 },
@@ -241,15 +241,14 @@ async function main(): Promise<void> {
   const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
   const [torrent, ...peers] = positionals as [string, ...string[]];
   const receiver = new LimitReceiver({
-    haveEvery: Number(values["have-every"]),
     receiveBufferBytes: Number(values["receive-buffer"]),
     requestsMax: Number(values.requests),
   });
   if (values.before !== undefined) {
     const [warmTorrent, warmPeer] = values.before.split(",") as [string, string];
-    await receiver.receive(warmTorrent, [warmPeer]);
+    await receiver.receive(warmTorrent, [warmPeer], 0);
   }
-  const figures = await receiver.receive(torrent, peers);
+  const figures = await receiver.receive(torrent, peers, Number(values["have-every"]));
   process.stdout.write(`${JSON.stringify({ ...figures, copiedBytesPerByte: 0 })}\n`);
   receiver.close();
 }

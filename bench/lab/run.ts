@@ -69,8 +69,7 @@ async function runRounds(options: RunOptions, plan: LabPlan, journal: Journal): 
     throw new Error(`--only selects nothing; the groups are ${groups.join(", ")}`);
   }
   const known = new Set(journal.omissions.map((omission) => JSON.stringify(omission)));
-  const groups = new Set(scenarios.map(({ group }) => group));
-  const wanted = plan.omissions.filter(({ group }) => options.only.length === 0 || groups.has(group ?? ""));
+  const wanted = select(plan.omissions, options.only);
   for (const omission of wanted) if (!known.has(JSON.stringify(omission))) journal.omit(omission);
   const done = new Set(journal.trials.map((trial) => roundKey(keyOf(trial), trial.round)));
   const failed = new Set(

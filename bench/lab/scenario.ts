@@ -52,18 +52,28 @@ export function parseSelection(text: string): Selection {
  * The scenarios that any of `selections` names; all of them where there is none. The limit stays beside what was selected:
  * an axis that it does not have does not exclude it.
  */
-export function select(scenarios: readonly Scenario[], selections: readonly Selection[]): Scenario[] {
+export function select<Work extends Selectable>(
+  scenarios: readonly Work[],
+  selections: readonly Selection[],
+): Work[] {
   if (selections.length === 0) return [...scenarios];
   return scenarios.filter((scenario) =>
     selections.some(
       ({ group, axes }) =>
         scenario.group === group &&
         axes.every(([axis, value]) => {
-          const own = scenario.axes[axis];
+          const own = scenario.axes?.[axis];
           return own === undefined ? scenario.subject === LIMIT : String(own) === value;
         }),
     ),
   );
+}
+
+/** What a selection looks at: of work that is to be done, and of work that cannot be. */
+interface Selectable {
+  readonly group?: string;
+  readonly subject: string;
+  readonly axes?: Axes;
 }
 
 /**
