@@ -121,7 +121,7 @@ function mappedFinding(groups: readonly Group[]): string {
     .filter(({ shared }) => shared["mode"] !== "contiguous");
   const common = commonAxes(slices);
   for (const slice of slices) {
-    const { shared } = slice;
+    const { shared, group } = slice;
     const ranking = rank(slice, "cpuSecondsPerGB");
     const [mapped, file] = ["mapped", "file"].map(
       (kind) => ranking.find(({ value }) => value === kind)?.cell,
@@ -129,7 +129,7 @@ function mappedFinding(groups: readonly Group[]): string {
     const comparison =
       mapped === undefined || file === undefined ? undefined : compareCells(mapped, file, "cpuSecondsPerGB");
     if (comparison === undefined) continue;
-    const where = conditions(shared, common) || "the one condition measured";
+    const where = conditions(shared, common) || `the group "${groupWords(group.name)}"`;
     const text = `${where} (${comparison.ratio.toFixed(2)} ×)`;
     if (!comparison.sure || Math.abs(comparison.ratio - 1) < MATERIAL) counts.even.push(text);
     else counts[comparison.ratio < 1 ? "cheaper" : "dearer"].push(text);

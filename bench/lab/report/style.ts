@@ -34,7 +34,7 @@ body {
 }
 main, header, footer { max-width: 1104px; margin: 0 auto; padding: 0 32px; }
 header { padding-top: 56px; }
-.eyebrow { margin: 0 0 12px; color: var(--soft); font-size: 14px; letter-spacing: 0.01em; }
+.eyebrow { margin: 0 0 12px; max-width: none; color: var(--soft); font-size: 14px; letter-spacing: 0.01em; }
 .eyebrow b { color: var(--text); font-weight: 650; }
 h1 { margin: 0; max-width: 24em; font-size: clamp(26px, 3.6vw, 38px); line-height: 1.22; font-weight: 680; letter-spacing: -0.018em; text-wrap: balance; }
 h2 { margin: 72px 0 8px; padding-top: 20px; border-top: 1px solid var(--line); font-size: 24px; line-height: 1.3; font-weight: 660; letter-spacing: -0.012em; }
@@ -44,6 +44,7 @@ p { margin: 8px 0; }
 a { color: var(--accent); text-underline-offset: 2px; }
 .soft { color: var(--soft); }
 .small { font-size: 14px; }
+.caveats { max-width: none; }
 code { font: 0.88em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 .settings { margin: 36px 0 0; display: grid; gap: 0; border-top: 1px solid var(--line); padding: 0; }
 .settings > div { display: grid; grid-template-columns: 11em 11em minmax(0, 1fr); gap: 4px 24px; padding: 14px 0; border-bottom: 1px solid var(--line); }
