@@ -28,6 +28,27 @@ export function stopAll(): void {
   for (const child of running) child.kill("SIGKILL");
 }
 
+/**
+ * Does `work`, and ends all processes that it started if it is not done in time: then it rejects, and says so. Processes that ran
+ * before are left alone.
+ */
+export async function withDeadline<Result>(timeoutMs: number, work: () => Promise<Result>): Promise<Result> {
+  const before = new Set(running);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    for (const child of running) if (!before.has(child)) child.kill("SIGKILL");
+  }, timeoutMs);
+  try {
+    return await work();
+  } catch (error) {
+    if (!late) throw error;
+    throw new Error(`not done after ${Math.round(timeoutMs / 1000)} s`, { cause: error });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 export interface Launch {
   /** A command that the program is started by, such as ["perf", "stat"]. */
   readonly prefix?: readonly string[];

@@ -150,7 +150,7 @@ export function planReceive(
     const limits = new Set<string>();
     for (const change of group.points) {
       const point = { ...BASE, ...change };
-      const axes = axesOf(point, group.name === BUFFER_GROUP);
+      const axes = axesOf(point, group);
       const reason = point.storage === "direct" ? directReason : reasonAgainst(point.traffic, network);
       if (reason !== undefined) {
         omissions.push({ verb: "receive", group: group.name, subject: OURS, axes, reason });
@@ -218,13 +218,14 @@ function blocksToHold({ poolBytes, depth, contiguousBufferBytes }: Point): numbe
 }
 
 /** All axes of the matrix, but those that mean nothing to the point. */
-function axesOf(point: Point, withBuffer: boolean): Axes {
+function axesOf(point: Point, group: Group): Axes {
   const { depth, contiguousBufferBytes, ...axes } = point;
   const guesses = point.mode === "speculative" || point.mode === "adaptive";
   return {
     ...axes,
     ...(guesses ? { depth } : {}),
-    ...(withBuffer ? { contiguousBufferBytes } : {}),
+    ...(group.name === BUFFER_GROUP ? { contiguousBufferBytes } : {}),
+    ...(group.cyclesPool === true ? { poolCycled: true } : {}),
   };
 }
 

@@ -5,10 +5,15 @@
 // has, and leaves no process and no folder behind.
 
 import { readFileSync, writeFileSync } from "node:fs";
+import { withDeadline } from "../processes.js";
 import { describeMachine } from "../workplace.js";
 import { Journal } from "./journal.js";
 import { type LabResults, type LabVerb, RESULTS_SCHEMA } from "./results.js";
 import { keyOf, type LabPlan, orderOf, type Scenario, type Selection, select } from "./scenario.js";
+
+/** A trial that takes longer than this, and than its bytes at this rate, hangs: it is ended, and named as left out. */
+const DEADLINE_MS = 60_000;
+const BYTES_PER_SECOND_MIN = 2e6;
 
 export interface RunOptions {
   readonly verb: LabVerb;
@@ -85,7 +90,9 @@ async function runRounds(options: RunOptions, plan: LabPlan, journal: Journal): 
       options.onProgress?.(count++, total, describe(scenario));
       const key = keyOf(scenario);
       if (done.has(roundKey(key, round)) || failed.has(key)) continue;
-      if (!(await runTrial(scenario, round, journal, options.signal))) failed.add(key);
+      const deadlineMs = DEADLINE_MS + (1000 * options.size) / BYTES_PER_SECOND_MIN;
+      const trial: Scenario = { ...scenario, run: () => withDeadline(deadlineMs, scenario.run) };
+      if (!(await runTrial(trial, round, journal, options.signal))) failed.add(key);
     }
   }
   options.onProgress?.(total, total, "");

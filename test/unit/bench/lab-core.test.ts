@@ -1,0 +1,190 @@
+// The lab's core without a benchmark: which scenarios are selected, in which order rounds do them, what the verdict says of
+// noise, what becomes of a trial that fails or hangs, and counters that stand still until work begins.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { groupsOf } from "../../../bench/lab/groups.js";
+import { PerfStat, perfMayCount } from "../../../bench/lab/perf.js";
+import type { Axes, LabFigures, LabTrial } from "../../../bench/lab/results.js";
+import { runLab } from "../../../bench/lab/run.js";
+import { orderOf, parseSelection, type Scenario, select } from "../../../bench/lab/scenario.js";
+import { verdictOf } from "../../../bench/lab/tables.js";
+import { track, withDeadline } from "../../../bench/processes.js";
+
+function figures(cpuSecondsPerGB: number): LabFigures {
+  const userSecondsPerGB = cpuSecondsPerGB;
+  return {
+    ...{ payloadBytes: 1e9, seconds: 1, bytesPerSecond: 1e9, cpuSecondsPerGB, userSecondsPerGB },
+    ...{ systemSecondsPerGB: 0, peakRssBytes: 1e6 },
+  };
+}
+
+function scenario(group: string, subject: string, axes: Axes, run = async () => figures(1)): Scenario {
+  return { verb: "receive", group, subject, axes, run };
+}
+
+const SCENARIOS = [
+  scenario("depth", "limit", {}),
+  scenario("depth", "scatterwire", { depth: 1 }),
+  scenario("depth", "scatterwire", { depth: 16 }),
+  scenario("peers", "limit", { peers: 4 }),
+  scenario("peers", "limit", { peers: 16 }),
+  scenario("peers", "scatterwire", { peers: 4 }),
+  scenario("peers", "scatterwire", { peers: 16 }),
+];
+
+describe("selection", () => {
+  const chosen = (...texts: string[]): string[] =>
+    select(SCENARIOS, texts.map(parseSelection)).map(
+      ({ group, subject, axes }) => `${group} ${subject} ${Object.values(axes)}`,
+    );
+
+  it("takes everything where nothing is asked for", () => assert.equal(chosen().length, SCENARIOS.length));
+
+  it("leaves the limit beside what is selected", () => {
+    assert.deepEqual(chosen("depth:depth=16"), ["depth limit ", "depth scatterwire 16"]);
+    assert.deepEqual(chosen("peers:peers=4"), ["peers limit 4", "peers scatterwire 4"]);
+  });
+
+  it("refuses what it cannot read", () => {
+    for (const text of ["", ":a=b", "depth:depth", "depth:=1", "depth:a=b=c"])
+      assert.throws(() => parseSelection(text), /--only takes/);
+  });
+});
+
+describe("rounds", () => {
+  it("do everything once, groups together, in another order each", () => {
+    const orders = [0, 1, 2].map((round) => orderOf(SCENARIOS, round));
+    for (const order of orders) {
+      assert.deepEqual(new Set(order), new Set(SCENARIOS));
+      const groups = order.map(({ group }) => group);
+      assert.equal(groups.filter((group, index) => group !== groups[index - 1]).length, 2);
+    }
+    assert.equal(new Set(orders.map(([first]) => first)).size, 3);
+  });
+
+  const run = (scenarios: Scenario[], signal = new AbortController().signal) =>
+    runLab({ verb: "receive", size: 1e6, rounds: 2, only: [], command: "test", signal }, (work) =>
+      work({ scenarios, omissions: [] }),
+    );
+
+  it("name a trial that fails, once, and go on", async () => {
+    let tries = 0;
+    const failing = scenario("depth", "scatterwire", { depth: 2 }, async () => {
+      tries++;
+      throw new Error("no such\ndepth");
+    });
+    const { results, complete } = await run([failing, ...SCENARIOS]);
+    assert.equal(complete, true);
+    assert.equal(tries, 1);
+    assert.deepEqual(results.omissions, [
+      {
+        verb: "receive",
+        group: "depth",
+        subject: "scatterwire",
+        axes: { depth: 2 },
+        reason: "no such depth",
+      },
+    ]);
+    assert.equal(results.trials.length, 2 * SCENARIOS.length);
+  });
+
+  it("stop at once when they are told to, with what there is", async () => {
+    const controller = new AbortController();
+    const stopping = scenario("depth", "scatterwire", { depth: 2 }, async () => {
+      controller.abort();
+      return figures(1);
+    });
+    const { results, complete } = await run([stopping, ...SCENARIOS], controller.signal);
+    assert.equal(complete, false);
+    assert.equal(results.trials.length, 1);
+  });
+
+  it("end the processes of a trial that hangs, and no others", async () => {
+    const sleep = (): ReturnType<typeof spawn> => {
+      const child = spawn("sleep", ["60"]);
+      track(child);
+      return child;
+    };
+    const bystander = sleep();
+    const hanging = withDeadline(200, async () => {
+      const child = sleep();
+      await new Promise((resolve) => child.once("exit", resolve));
+      throw new Error("killed");
+    });
+    await assert.rejects(hanging, /not done after 0 s/);
+    assert.equal(bystander.exitCode ?? bystander.signalCode, null);
+    bystander.kill("SIGKILL");
+  });
+});
+
+describe("verdict", () => {
+  const trials = (costs: Record<string, number[]>): LabTrial[] =>
+    Object.entries(costs).flatMap(([mode, values]) =>
+      values.map((cost, round): LabTrial => {
+        const subject = mode === "limit" ? "limit" : "scatterwire";
+        const axes: Axes = mode === "limit" ? {} : { mode };
+        return {
+          verb: "receive",
+          group: "mode",
+          subject,
+          axes,
+          round,
+          startedAt: "",
+          figures: figures(cost),
+        };
+      }),
+    );
+  const verdict = (costs: Record<string, number[]>): string => {
+    const [group] = groupsOf(trials(costs));
+    return verdictOf(group!.rows, group!.varying);
+  };
+
+  it("calls dearer what every round shows to be", () => {
+    const text = verdict({ limit: [1, 1, 1], one: [1.5, 1.6, 1.5], other: [3, 3, 3.2] });
+    assert.match(text, /^Cheapest: one with 1\.500 CPU s\/GB, 1\.50 × the limit\. Dearer: other by 100 %/);
+  });
+
+  it("does not tell apart what the rounds disagree about, or too few rounds", () => {
+    assert.match(verdict({ one: [1, 3, 1], other: [2, 2, 2] }), /Not told apart from it by 3 rounds: other/);
+    assert.match(verdict({ one: [1], other: [2] }), /Not told apart from it by 1 round: other/);
+  });
+});
+
+describe("perf", () => {
+  const events = ["page-faults", "context-switches"];
+
+  it("counts between its start and its end, or says that it cannot", async (context) => {
+    if (!perfMayCount(events)) {
+      context.diagnostic("perf may not count here");
+      assert.equal(perfMayCount(["no-such-event"]), false);
+      return;
+    }
+    const folder = mkdtempSync(join(tmpdir(), "scatterwire-test-"));
+    after(() => rmSync(folder, { recursive: true, force: true }));
+    const perf = new PerfStat(folder, events);
+    const module = new URL("../../../bench/lab/perf.js", import.meta.url).href;
+    const program = `
+      const { PerfControl } = await import(${JSON.stringify(module)});
+      const control = PerfControl.fromEnvironment();
+      Buffer.alloc(512 << 20, 1);
+      control.enable();
+      Buffer.alloc(32 << 20, 1);
+      control.disable();
+      Buffer.alloc(512 << 20, 1);`;
+    const command = [...perf.prefix, process.execPath, "--input-type=module", "-e", program];
+    const child = spawn(command[0]!, command.slice(1), {
+      stdio: "ignore",
+      env: { ...process.env, ...perf.environment },
+    });
+    const status = await new Promise((resolve) => child.once("exit", resolve));
+    assert.equal(status, 0, readFileSync(join(folder, "perf.counts"), "utf8"));
+    const faults = perf.read().get("page-faults")!;
+    // 32 MiB are 8192 pages, or 16 huge ones; what lies outside would be sixteen times as many.
+    assert.ok(faults >= 16 && faults < 3 * 8192, `${faults} faults`);
+  });
+});
