@@ -33,6 +33,9 @@ void announceMapped(const char* begin, size_t length) {
 #ifdef __linux__
   // Announcing looks at every page, which is wasted on what is cached. A few pages tell whether that is so.
   constexpr size_t kSamples = 4;
+  // Less than this is fetched in one go anyway.
+  constexpr size_t kWorthwhileBytes = size_t{64} << 10;
+  if (length <= kWorthwhileBytes) return;
   for (size_t sample = 0; sample < kSamples; sample++) {
     const uintptr_t page = pageBefore(begin + length * (2 * sample + 1) / (2 * kSamples));
     unsigned char resident = 0;
@@ -50,15 +53,16 @@ int fetchMapped(const char* begin, size_t length) {
   while (advise(pageBefore(begin), pageAfter(begin + length), MADV_POPULATE_READ) != 0) {
     if (errno == EINTR || errno == EAGAIN) continue;
     // The system does not know the advice.
-    if (errno == EINVAL) return 0;
+    if (errno == EINVAL) return -ENOTSUP;
     // It says EFAULT for what would have been a SIGBUS.
     return errno == EFAULT ? -EIO : -errno;
   }
+  return 0;
 #else
   static_cast<void>(begin);
   static_cast<void>(length);
+  return -ENOTSUP;
 #endif
-  return 0;
 }
 
 void letGoMapped(const char* begin, size_t length) {

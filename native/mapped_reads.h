@@ -4,7 +4,10 @@
 // has become shorter or a disk that fails by a number, where touching would be a SIGBUS. Letting go keeps the resident set as
 // small as the windows; what is let go stays in the page cache.
 //
-// Always: hints, except for fetchMapped: where the system has none of this, pages are read when they are touched.
+// What remains is a file that another program truncates between the fetch and the touch, within about a millisecond; that
+// ends the process, as it does wherever mapped files are touched.
+//
+// Always: hints, except for fetchMapped. Nothing is touched that it did not promise.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +16,7 @@ namespace scatterwire {
 
 // Lets the system begin to read what is not in the page cache yet.
 void announceMapped(const char* begin, size_t length);
-// 0, or the negative errno of why these bytes cannot be read.
+// 0, or the negative errno of why these bytes cannot be read: -EIO, or -ENOTSUP where the system cannot tell.
 int fetchMapped(const char* begin, size_t length);
 // Whole pages inside.
 void letGoMapped(const char* begin, size_t length);

@@ -33,7 +33,10 @@ export const JobKind = {
 export type JobKind = (typeof JobKind)[keyof typeof JobKind];
 export const DIGEST_START = 1;
 export const DIGEST_FINISH = 2;
-/** All of the memory is that of mapped files: it is fetched ahead, and let go behind. A file that is short is −EIO. */
+/**
+ * All of the memory is that of mapped files: it is fetched ahead, and let go behind. −EIO: a file is short or its disk fails;
+ * −ENOTSUP: this system cannot tell that beforehand (only Linux since 5.14 can).
+ */
 export const DIGEST_ONCE = 4;
 /** Words before the (address, length) pairs of a job: kind, tag, handle, offset, argument, pair count. */
 export const JOB_HEADER_WORDS = 6;

@@ -103,6 +103,8 @@ class PieceHasherWorker {
   readonly #digest: number;
   readonly #slots: SlotIndex[] = [];
   readonly #spans: Span[] = [];
+  /** Until the system says that it cannot. */
+  #mayMap = true;
   /** Where the finished digest goes: the first slot, when its bytes have been hashed. */
   readonly #outputAddress: number;
 
@@ -120,7 +122,7 @@ class PieceHasherWorker {
   }
 
   async hash(piece: number): Promise<Uint8Array | StorageError> {
-    if (!(this.#findMapped(piece) && (await this.#hashMapped()))) {
+    if (!(this.#mayMap && this.#findMapped(piece) && (await this.#hashMapped()))) {
       const error = await this.#hashRead(piece);
       if (error !== undefined) return error;
     }
@@ -162,7 +164,9 @@ class PieceHasherWorker {
       }
       while (at < spans.length && at - first < SPANS_PER_JOB_MAX && spans[at]!.address !== ZEROS) at++;
       const flags = DIGEST_ONCE | start | (at === spans.length ? DIGEST_FINISH : 0);
-      if ((await this.#digestJob(flags, spans, first, at)) < 0) return false;
+      const result = await this.#digestJob(flags, spans, first, at);
+      if (result === this.#options.reactor.binding.ENOTSUP) this.#mayMap = false;
+      if (result < 0) return false;
     }
     return true;
   }

@@ -20,6 +20,8 @@ interface Shape {
   readonly pieceLength: number;
   readonly files: readonly number[];
   readonly slabBytes?: number;
+  /** Indices of files that are padding: zeros, and never stored. */
+  readonly padding?: readonly number[];
 }
 
 class Check {
@@ -29,17 +31,19 @@ class Check {
   readonly digests: Buffer;
   readonly #slabBytes: number;
 
-  constructor({ pieceLength, files, slabBytes = 4 * MIB }: Shape) {
+  constructor({ pieceLength, files, slabBytes = 4 * MIB, padding = [] }: Shape) {
     this.#slabBytes = slabBytes;
     let offset = 0;
     const laidOut = files.map((length, index) => {
-      const file = { path: [`file-${index}`], length, offset, padding: false };
+      const file = { path: [`file-${index}`], length, offset, padding: padding.includes(index) };
       offset += length;
       return file;
     });
     this.layout = new Layout({ pieceLength, totalLength: offset, files: laidOut });
     this.data = bytesOf(5, offset);
-    for (const file of laidOut)
+    for (const file of laidOut.filter((each) => each.padding))
+      this.data.fill(0, file.offset, file.offset + file.length);
+    for (const file of laidOut.filter((each) => !each.padding))
       writeFileSync(this.path(file.path[0]!), this.data.subarray(file.offset, file.offset + file.length));
     this.digests = Buffer.concat(
       Array.from({ length: this.layout.pieceCount }, (_, piece) => this.#digestOf(piece)),
@@ -116,6 +120,11 @@ describe("hashPieces", () => {
       "pieces that are no power of two, over many files",
       { pieceLength: 50_000, files: [70_000, 1, 0, 400_000, 33_333] },
     ],
+    [
+      "padding between files, of less and of more than a job names",
+      { pieceLength: 8 * MIB, files: [100, MIB, 70_000, 6 * MIB, 5_000_000], padding: [1, 3] },
+    ],
+    ["more files than one job names", { pieceLength: MIB, files: Array.from({ length: 700 }, () => 1_001) }],
     ["pieces larger than the pool", { pieceLength: 4 * MIB, files: [10_000_001], slabBytes: MIB }],
   ];
   for (const [what, shape] of shapes) {
@@ -141,6 +150,27 @@ describe("hashPieces", () => {
         [...seen].sort(([a], [b]) => a - b),
         expected,
       );
+    });
+  }
+
+  for (const [what, shape] of shapes) {
+    it(`reads what cannot be mapped: ${what}`, async () => {
+      const check = new Check(shape);
+      const bad: number[] = [];
+      await check.with(({ storage, ...tools }) =>
+        checkPieces({
+          ...tools,
+          storage: Object.create(storage, {
+            sourceAddress: { value: () => -1 },
+            read: { value: storage.read.bind(storage) },
+          }),
+          layout: check.layout,
+          digests: check.digests,
+          pieces: check.all(),
+          onPiece: (piece, isGood) => void (isGood || bad.push(piece)),
+        }),
+      );
+      assert.deepEqual(bad, []);
     });
   }
 
@@ -239,6 +269,26 @@ describe("checkPieces", () => {
     const check = new Check(shape);
     truncateSync(check.path("file-2"), 25_000);
     assert.deepEqual((await check.good()).bad, [6, 7]);
+  });
+
+  it("a file that becomes short when it is mapped already makes pieces bad, not crashes", async () => {
+    const check = new Check(shape);
+    const bad: number[] = [];
+    await check.with((tools) => {
+      tools.storage.sourceAddress(100_000, 45_000);
+      truncateSync(check.path("file-2"), 25_000);
+      return checkPieces({
+        ...tools,
+        layout: check.layout,
+        digests: check.digests,
+        pieces: check.all(),
+        onPiece: (piece, isGood) => void (isGood || bad.push(piece)),
+      });
+    });
+    assert.deepEqual(
+      bad.sort((a, b) => a - b),
+      [6, 7],
+    );
   });
 
   it("a file that is too long is as good as its beginning", async () => {
