@@ -9,7 +9,14 @@ import { reportCommand } from "./bench/report.js";
 import { seedCommand } from "./bench/seed.js";
 import { storageCommand } from "./bench/storage.js";
 
-const VERBS = [loopbackCommand, storageCommand, receiveCommand, seedCommand, compareCommand, reportCommand] as const;
+const VERBS = [
+  loopbackCommand,
+  receiveCommand,
+  seedCommand,
+  storageCommand,
+  compareCommand,
+  reportCommand,
+] as const;
 
 export function benchCommand(): Command {
   const bench = new Command("bench").description("measure on this machine");
