@@ -33,6 +33,7 @@ const WORDS: Readonly<Record<string, AxisWords>> = {
   sendMode: { title: "send mode" },
   cached: { title: "data in the page cache", switched: ["cached", "not cached"] },
   queue: { title: "requests in flight", before: "queue" },
+  bytes: { title: "payload", before: "payload of" },
   writeRunBytes: { title: "write run", before: "runs of" },
   way: { title: "way" },
   where: { title: "where" },
@@ -61,7 +62,7 @@ export function isNamedFor(group: string, axis: string): boolean {
 }
 
 export function isByteAxis(axis: string): boolean {
-  return axis.endsWith("Bytes");
+  return axis === "bytes" || axis.endsWith("Bytes");
 }
 
 /** The value alone, as an axis of a plot has it beneath its ticks: "8 MiB", "16", "hashed". */

@@ -86,25 +86,30 @@ function makeGroup(cells: readonly Cell[]): Group {
   const considered = own.length > 0 ? own : cells;
   const names = [...new Set(considered.flatMap((cell) => Object.keys(cell.axes)))];
   const differing = names.filter((axis) => valuesOf(considered, axis).length > 1);
-  const varying = differing.filter((axis) => !differing.some((other) => standsFor(considered, other, axis)));
+  const varying = differing.filter(
+    (axis) => !differing.some((other) => standsFor(considered, other, axis, names)),
+  );
   const constant = Object.fromEntries(
     considered.flatMap(({ axes }) => Object.entries(axes)).filter(([axis]) => !differing.includes(axis)),
   );
   return { verb, name: group, cells, varying, constant };
 }
 
-/** Whether each value of `name`, which are words, stands for one value of `axis`: a way is one mode and one storage. */
-function standsFor(cells: readonly Cell[], name: string, axis: string): boolean {
-  const words = valuesOf(cells, name);
-  if (name === axis || words.some((word) => typeof word !== "string")) return false;
-  if (words.length <= valuesOf(cells, axis).length) return false;
-  return words.every(
-    (word) =>
-      valuesOf(
-        cells.filter((cell) => cell.axes[name] === word),
-        axis,
-      ).length <= 1,
-  );
+/**
+ * Whether each value of `name` stands for one value of `axis`, both being words: a way is one mode and one storage. Of two
+ * that stand for each other the one that the trials tell first is kept.
+ */
+function standsFor(cells: readonly Cell[], name: string, axis: string, names: readonly string[]): boolean {
+  const [words, others] = [valuesOf(cells, name), valuesOf(cells, axis)];
+  if (name === axis || [...words, ...others].some((value) => typeof value !== "string")) return false;
+  if (words.length < others.length) return false;
+  if (words.length === others.length && names.indexOf(name) > names.indexOf(axis)) return false;
+  const valuesFor = (word: AxisValue): AxisValue[] =>
+    valuesOf(
+      cells.filter((cell) => cell.axes[name] === word),
+      axis,
+    );
+  return words.every((word) => valuesFor(word).length <= 1);
 }
 
 /** Undefined where no round has that figure. */

@@ -331,7 +331,7 @@ function compareBars(
     .sort((left, right) => (shown === CPU ? left.value - right.value : right.value - left.value));
   const where = fixed.length === 0 ? "" : `, ${fixed.join(", ")}`;
   return {
-    title: `${capital(groupWords(group.name))}${where}: ${shown.title}, ${shown === CPU ? "less" : "more"} is better`,
+    title: `${capital(groupWords(group.name))}${where}: ${shown === CPU ? "CPU" : "speed"}, ${shown === CPU ? "less" : "more"} is better`,
     description: `In ${shown.unit}, and how many times ours. ${describeBars(bars)}`,
     unit: `${shown.unit} · × beside it: relative to scatterwire`,
     bars,

@@ -22,6 +22,7 @@ const fixed =
 /** Three digits that say something, whatever the size: 0.117, 4.20, 61,035. */
 export function significant(value: number): string {
   const size = Math.abs(value);
+  if (size === 0) return "0";
   if (size >= 1000) return Math.round(value).toLocaleString("en-US");
   if (size >= 100) return value.toFixed(0);
   if (size >= 10) return value.toFixed(1);
