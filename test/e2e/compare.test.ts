@@ -64,6 +64,36 @@ describe("bench compare", { timeout: 240_000 }, () => {
     for (const { figures } of results.idle) assert.equal(figures.peers, 2);
   });
 
+  it("leaves out the beginning of a download, where it is told to", async () => {
+    const program = Program.cli(
+      ...[
+        "bench",
+        "compare",
+        "--size",
+        String(SIZE),
+        "--skip",
+        String(SIZE / 2),
+        "--runs",
+        "1",
+        "--peers",
+        "1",
+      ],
+      ...["--only", "download,download-stored,scatterwire,limit", "--json"],
+    );
+    const { status, last, errors } = await program.result();
+    assert.equal(status, 0, errors);
+    const { trials, omissions } = last as unknown as CompareResults;
+    assert.deepEqual(omissions, []);
+    // Without the limit, which measures itself from its beginning.
+    assert.deepEqual(
+      trials.map(({ subject, figures }) => [subject, figures.payloadBytes]),
+      [
+        ["scatterwire (speculative, null)", SIZE / 2],
+        ["scatterwire (speculative, file)", SIZE / 2],
+      ],
+    );
+  });
+
   it("names a program that is missing, and the package that brings it", async () => {
     // All that a comparison takes, and no aria2.
     const tools = join(folder, "tools");

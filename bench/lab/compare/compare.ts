@@ -41,6 +41,8 @@ const IDLE_ROUNDS_MAX = 3;
 export interface CompareOptions {
   readonly size: number;
   readonly runs: number;
+  /** Downloads are measured only from when so many bytes were sent, for all programs: without compiling and slow starts. */
+  readonly skip?: number;
   /** Groups, and parts of programs' names; a trial must match one of each kind that is given. */
   readonly only: readonly string[];
   /** Peers of every row instead of the defaults. */
@@ -126,7 +128,7 @@ async function inFolders(
   });
 }
 
-async function prepare({ size, signal }: CompareOptions, folder: string): Promise<Bench> {
+async function prepare({ size, skip, signal }: CompareOptions, folder: string): Promise<Bench> {
   const data = join(folder, "data");
   const scratch = join(folder, "scratch");
   for (const path of [data, scratch]) await mkdir(path);
@@ -134,7 +136,7 @@ async function prepare({ size, signal }: CompareOptions, folder: string): Promis
   const { infoHash, pieceLength } = await readMetainfo(torrent);
   return {
     clock: await ProcessClock.start(),
-    ...{ data, scratch, torrent, pieceLength, size },
+    ...{ data, scratch, torrent, pieceLength, size, skippedBytes: skip ?? 0 },
     infoHash: Buffer.from(infoHash).toString("hex"),
   };
 }
@@ -177,12 +179,18 @@ function scenariosOf(
   const where = group === "download-disk" ? "disk" : "memory";
   const scratch = where === "disk" ? disk! : bench.scratch;
   return (options.peers ?? PEERS_DEFAULT[group]).flatMap((peers) => {
-    const axes = { peers, bytes: options.size, where: where === "disk" ? "disk" : "memory file system" };
+    const axes = {
+      ...{ peers, bytes: options.size, where: where === "disk" ? "disk" : "memory file system" },
+      ...(options.skip === undefined || group === "seed" ? {} : { skippedBytes: options.skip }),
+    };
     const scenario = (subject: string, run: Scenario["run"]): Scenario => ({
       ...{ verb: "compare", group, subject, axes, run },
     });
     const limits = [
-      ...(group === "download" ? [scenario(LIMIT, () => measureLimit(bench, peers))] : []),
+      // The limit measures itself, and whole: it is no measure for a part.
+      ...(group === "download" && options.skip === undefined
+        ? [scenario(LIMIT, () => measureLimit(bench, peers))]
+        : []),
       ...(group === "download-disk" ? [scenario(DISK, () => measureDisk(bench, scratch))] : []),
     ];
     const programs = present

@@ -15,6 +15,7 @@ import { startWritevSeeder } from "./subjects.js";
 const LIMIT = fileURLToPath(new URL("../../limit.js", import.meta.url));
 const LOAD_LEECHER = fileURLToPath(new URL("../load-leecher.js", import.meta.url));
 const LEECHER_QUEUE = 500;
+const SKIP_TIMEOUT_MS = 600_000;
 const IDLE_WATCH_MS = 5000;
 const IDLE_SETTLE_MS = 2000;
 const IDLE_WARM_UP_PART = 5;
@@ -30,6 +31,8 @@ export interface Bench {
   readonly infoHash: string;
   readonly pieceLength: number;
   readonly size: number;
+  /** Downloads are measured from here on: what a process that runs costs. 0: from their beginning. */
+  readonly skippedBytes: number;
   /** Where a trial's folders are made. */
   readonly scratch: string;
 }
@@ -49,18 +52,27 @@ export async function measureDownload(
   sync: boolean,
 ): Promise<LabFigures> {
   return withTrial(bench, subject, work, peers, scratch, "download", async (running, job, load) => {
-    const loadBefore = await bench.clock.read(load.pid);
-    const before = await begin(bench, running);
-    load.say(`127.0.0.1 ${running.port} ${peers} seed`);
-    await Promise.race([running.complete(), running.program.fails(), load.fails()]);
+    const failure = Promise.race([running.program.fails(), load.fails()]);
+    const { skippedBytes } = bench;
+    const bytes = bench.size - skippedBytes;
+    await forgetPeak(running);
+    let loadBefore = await bench.clock.read(load.pid);
+    let before = await begin(bench, running);
+    load.say(`127.0.0.1 ${running.port} ${peers} seed ${skippedBytes}`);
+    if (skippedBytes > 0) {
+      await Promise.race([load.line("sent", SKIP_TIMEOUT_MS), failure]);
+      before = await begin(bench, running);
+      loadBefore = await bench.clock.read(load.pid);
+    }
+    await Promise.race([running.complete(), failure]);
     if (sync) await syncAll(job.directory);
-    const figures = await end(bench, running, before, bench.size);
+    const figures = await end(bench, running, before, bytes);
     const loadAfter = await bench.clock.read(load.pid);
     await running.program.kill();
     if (work !== "download") await requireSame(join(bench.data, "data.bin"), join(job.directory, "data.bin"));
     return {
       ...figures,
-      loadCpuSecondsPerGB: (loadAfter.seconds - loadBefore.seconds) / (bench.size / BYTES_PER_GB),
+      loadCpuSecondsPerGB: (loadAfter.seconds - loadBefore.seconds) / (bytes / BYTES_PER_GB),
     };
   });
 }
@@ -68,6 +80,7 @@ export async function measureDownload(
 /** Seeds to one load generator, which asks for every byte once, over `leechers` connections. */
 export async function measureSeed(bench: Bench, subject: Subject, leechers: number): Promise<LabFigures> {
   return withTrial(bench, subject, "seed", leechers, bench.scratch, "seed", async (running) => {
+    await forgetPeak(running);
     const before = await begin(bench, running);
     const load = await runJson([
       LOAD_LEECHER,
@@ -196,10 +209,15 @@ async function withTrial<Result>(
   }
 }
 
-async function begin(bench: Bench, running: Running): Promise<Reading> {
-  // From here on the peak of the resident memory counts, not what starting up took. A kernel that cannot forget the peak
-  // counts it from the start, for all programs alike.
+/**
+ * From here on the peak of the resident memory counts, not what starting up took. A kernel that cannot forget the peak counts
+ * it from the start, for all programs alike.
+ */
+async function forgetPeak(running: Running): Promise<void> {
   await writeFile(`/proc/${running.program.pid}/clear_refs`, "5").catch(() => {});
+}
+
+async function begin(bench: Bench, running: Running): Promise<Reading> {
   const cpu = await bench.clock.read(running.program.pid);
   return { timeMs: performance.now(), cpu };
 }

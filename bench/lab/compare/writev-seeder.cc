@@ -6,7 +6,8 @@
 //
 // It prints {"port":N} when leechers may connect. For a line "HOST PORT COUNT idle|seed" on standard input it connects COUNT
 // times, each time from another address of 127.0.0.0/16, because many programs take one connection per address; an idle
-// connection shakes hands and says no more. It prints {"open":COUNT} when all have shaken hands, and ends with its input.
+// connection shakes hands and says no more. It prints {"open":COUNT} when all have shaken hands, and ends with its input. A
+// fifth word BYTES makes it print {"sent":BYTES} when it has sent so many.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -49,6 +50,9 @@ struct Data {
 /** Connections of the command under way that have not shaken hands, and how many it has. */
 int handshakes_missing = 0;
 int connections_wanted = 0;
+/** Bytes sent, headers of blocks included, and how many are to be told of; 0: none. */
+std::int64_t bytes_sent = 0;
+std::int64_t bytes_to_tell = 0;
 
 [[noreturn]] void fail(char const* what) {
   std::perror(what);
@@ -179,6 +183,7 @@ class Leecher {
       }
       ssize_t const written = writev(socket_, parts, count);
       if (written < 0) return errno == EAGAIN;
+      count_sent(written);
       sent_of_first_ += static_cast<std::size_t>(written);
       while (!blocks_.empty() && sent_of_first_ >= kHeaderBytes + blocks_.front().length) {
         sent_of_first_ -= kHeaderBytes + blocks_.front().length;
@@ -186,6 +191,14 @@ class Leecher {
       }
     }
     return true;
+  }
+
+  static void count_sent(ssize_t written) {
+    bytes_sent += written;
+    if (bytes_to_tell == 0 || bytes_sent < bytes_to_tell) return;
+    std::printf("{\"sent\":%lld}\n", static_cast<long long>(bytes_to_tell));
+    std::fflush(stdout);
+    bytes_to_tell = 0;
   }
 
   static void add(iovec* parts, int& count, std::uint8_t* at, std::size_t length, std::size_t& skip) {
@@ -275,10 +288,12 @@ void obey(int poller, Data const& data) {
   char what[8] = {};
   int port = 0;
   int count = 0;
-  if (std::sscanf(line, "%63s %d %d %7s", host, &port, &count, what) != 4) {
+  long long tell = 0;
+  if (std::sscanf(line, "%63s %d %d %7s %lld", host, &port, &count, what, &tell) < 4) {
     std::fprintf(stderr, "writev-seeder: not a command: %s\n", line);
     std::exit(2);
   }
+  bytes_to_tell = tell;
   connect_to(poller, data, host, port, count, std::strcmp(what, "idle") == 0);
 }
 

@@ -6,6 +6,7 @@ import { benchCompare, COMPARE_GROUPS } from "../../../bench/lab/compare/compare
 import { compareReport } from "../../../bench/lab/compare/table.js";
 import {
   EXIT_INTERRUPTED,
+  EXIT_USAGE,
   ExitError,
   interruptSignal,
   printJson,
@@ -19,6 +20,7 @@ interface Flags {
   only?: string[];
   size?: number;
   runs: number;
+  skip?: number;
   disk?: string;
   peers?: number[];
   output?: string;
@@ -52,6 +54,11 @@ export function compareCommand(): Command {
       "-o, --output <file>",
       "write the results there, for `bench report`; an interrupted run goes on when it is started again",
     )
+    .option(
+      "--skip <bytes>",
+      "measure downloads from when so many bytes were sent, for all programs alike: what a process that runs costs",
+      parseSize,
+    )
     .option("--json", "print the results as one JSON object")
     .addHelpText(
       "after",
@@ -69,14 +76,18 @@ Examples:
 }
 
 async function run(flags: Flags): Promise<void> {
+  const size = flags.size ?? SIZE_DEFAULT;
+  if (flags.skip !== undefined && flags.skip > size / 2)
+    throw new ExitError(EXIT_USAGE, `--skip leaves too little of ${size} bytes: take half of them at most`);
   const progress = new LabProgress(flags.json !== true);
   const { results, complete } = await benchCompare({
-    size: flags.size ?? SIZE_DEFAULT,
+    size,
     runs: flags.runs,
     only: flags.only ?? [],
     command: ["scatterwire", ...process.argv.slice(2)].join(" "),
     signal: interruptSignal(),
     ...(flags.peers === undefined ? {} : { peers: flags.peers }),
+    ...(flags.skip === undefined ? {} : { skip: flags.skip }),
     ...(flags.disk === undefined ? {} : { disk: flags.disk }),
     ...(flags.output === undefined ? {} : { output: flags.output }),
     onProgress: (done, total, what) => progress.update(done, total, what),
