@@ -1,12 +1,6 @@
 // From blocks to verified pieces in storage. Blocks are hashed in order, in batches, while they are still in the cache,
 // and written in runs; both off the main thread, and at the same time. A slot goes home when both are done.
 //
-// Digests cost a quarter each when many are computed side by side (native/digest_queue.h). So a piece that has a stretch to
-// hash waits until as many have one as there are lanes; but not for long, and not if no other piece is under way.
-//
-//   stretch held ─▶ ready ─┬─ so many are ready, or all there are ─┬▶ hashing
-//                          └─ memory is short, or a few ms passed ─┘
-//
 // Blocks ahead of their turn wait in memory. Under pressure (less than a quarter of the pool is free) whatever waits is
 // written at once, and out-of-order blocks give up their slots and are read back when their turn comes: the only
 // case in which anything is read back.
@@ -18,7 +12,7 @@
 import { assert } from "../assert.js";
 import { StorageError } from "../errors.js";
 import type { BlockIndex, PieceIndex, SlotIndex } from "../ids.js";
-import { BLOCK_SIZE, CHUNK_BLOCKS, HASH_LANES, WRITE_RUN_BYTES_MAX } from "../limits.js";
+import { BLOCK_SIZE, CHUNK_BLOCKS, WRITE_RUN_BYTES_MAX } from "../limits.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import { DIGEST_FINISH, DIGEST_START, JobKind } from "../native/binding.js";
@@ -29,6 +23,8 @@ import type { MemoryList, Storage, StorageOwner } from "../storage/storage.js";
 import { WorkList } from "../work-list.js";
 import type { AssemblerHost } from "./assembler-contract.js";
 import { ARRIVED, HELD, PieceAssembly, RunGrid, WRITING, WRITTEN } from "./piece-assembly.js";
+import { READ_BACK_SLOTS, ReadBack } from "./read-back.js";
+import { ReadyPieces } from "./ready-pieces.js";
 
 const DIGEST_BYTES = 20;
 /** Bytes between places for finished digests. */
@@ -36,9 +32,6 @@ const DIGEST_AREA_BYTES = 32;
 /** A digest job takes at least so many blocks, unless it reaches the end of the piece, and at most so many. */
 const HASH_BLOCKS_MIN = CHUNK_BLOCKS;
 const HASH_BLOCKS_MAX = 256;
-/** A piece that is ready to be hashed waits for others so long at the most, or twice as long in unlucky moments. */
-const READY_MS_MAX = 5;
-const READ_BACK_SLOTS = 4;
 const WRITE_BLOCKS_MAX = WRITE_RUN_BYTES_MAX / BLOCK_SIZE;
 /** Tag of the one read that may be under way; writes have those from 1 on. */
 const READ_BACK_TAG = 0;
@@ -81,11 +74,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   /** Records that something happened to in this turn, and the list that takes their place while they are gone through. */
   #touched = new WorkList<PieceAssembly>();
   #touchedNext = new WorkList<PieceAssembly>();
-  readonly #ready = new WorkList<PieceAssembly>();
-  /** Times that the ready were handed over, and how many that were when the timer began to run. */
-  #handovers = 0;
-  #handoversSeen = 0;
-  readonly #readyTimer: NodeJS.Timeout;
+  /** Those that wait to be hashed together with others. */
+  readonly #ready: ReadyPieces;
   readonly #operations: WriteOperation[] = [{ assembly: undefined, first: 0, count: 0 }];
   readonly #freeOperations: number[] = [];
   readonly #slots: SlotIndex[] = [];
@@ -94,9 +84,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   #readBackArea = -1;
   /** Records that wait for a place for their finished digest. */
   #waitingForArea: PieceAssembly[] = [];
-  #readBackQueue: PieceAssembly[] = [];
-  #readBack: PieceAssembly | undefined;
-  #readBackCount = 0;
+  /** Undefined where nothing is verified. */
+  readonly #readBack: ReadBack | undefined;
 
   /** Blocks held, those of them that wait to be written, and those being written. The others are parked: they wait for
    * their hash only. */
@@ -118,8 +107,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#verify = options.verify;
     this.#host = options.host;
     this.#grid = new RunGrid(options.storage.runBytes, options.layout.pieceLength);
-    if (options.verify) this.#reserveSlots();
-    this.#readyTimer = setTimeout(() => this.#readyTimeout(), READY_MS_MAX);
+    if (options.verify) this.#readBack = this.#reserveSlots();
+    this.#ready = new ReadyPieces((assembly) => this.#hashReady(assembly));
   }
 
   /** Slots that blocks on their way to storage occupy now. */
@@ -160,7 +149,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   /** Waits for what is under way and gives all memory back. Pieces that are not complete are forgotten. */
   async close(): Promise<void> {
     this.#closing = true;
-    clearTimeout(this.#readyTimer);
+    this.#ready.stop();
     if (this.#inFlight > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
     for (const assembly of this.#active.values()) this.#freeAll(assembly);
     this.#active.clear();
@@ -182,7 +171,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     }
     touched.clear();
     if (this.#underPressure && this.#held > 0) this.#relieve();
-    if (this.#ready.count > 0 && this.#mayHashReady()) this.#hashReady();
+    this.#ready.handOverIfEnough(this.#active.size, this.#underPressure);
   }
 
   // ── what was begun has ended ─────────────────────────────────────────────────────────────────────────────────
@@ -200,8 +189,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
       return;
     }
     assembly.hashedCount = first + count;
-    if (this.#readBack === assembly) {
-      this.#readBack = undefined;
+    if (this.#readBack?.current === assembly) {
+      this.#readBack.ended();
       this.#nextReadBack();
     } else {
       for (let block = first; block < first + count; block++) this.#freeIfDone(assembly, block);
@@ -236,13 +225,13 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   }
 
   #readBackDone(error: StorageError | undefined): void {
-    const assembly = this.#readBack!;
-    if (error !== undefined) {
-      this.#readBack = undefined;
-      this.#fail(error);
+    const readBack = this.#readBack!;
+    if (error === undefined) {
+      this.#hash(readBack.current!, readBack.blockCount, true);
       return;
     }
-    this.#hash(assembly, this.#readBackCount, true);
+    readBack.ended();
+    this.#fail(error);
   }
 
   // ── a piece goes on ──────────────────────────────────────────────────────────────────────────────────────────
@@ -287,52 +276,27 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   }
 
   #hashMore(assembly: PieceAssembly): void {
-    if (assembly.hashing > 0 || assembly.ready || assembly.awaitsReadBack || this.#readBack === assembly)
-      return;
+    if (assembly.hashing > 0 || assembly.ready || assembly.awaitsReadBack) return;
+    if (this.#readBack?.current === assembly) return;
     const first = assembly.hashedCount;
     if (first === assembly.blockCount) return;
     if (!assembly.isHeld(first)) {
-      if ((assembly.flags[first]! & ARRIVED) !== 0) this.#queueReadBack(assembly);
+      if ((assembly.flags[first]! & ARRIVED) === 0) return;
+      this.#readBack!.add(assembly);
+      this.#nextReadBack();
       return;
     }
     const end = assembly.heldUntil(first);
     // A short stretch waits for more, but only if more will come to lengthen it: the block behind it is still to arrive.
     const mayGrow = end < assembly.blockCount && (assembly.flags[end]! & ARRIVED) === 0;
     if (end - first < HASH_BLOCKS_MIN && mayGrow && !this.#underPressure) return;
-    assembly.ready = true;
-    this.#ready.push(assembly);
-    if (this.#ready.count > 1) return;
-    this.#handoversSeen = this.#handovers;
-    this.#readyTimer.refresh();
+    this.#ready.add(assembly);
   }
 
-  #mayHashReady(): boolean {
-    const { count } = this.#ready;
-    return count >= HASH_LANES || count >= this.#active.size || this.#underPressure;
-  }
-
-  #hashReady(): void {
-    this.#handovers++;
-    const ready = this.#ready;
-    for (let index = 0; index < ready.count; index++) {
-      const assembly = ready.at(index);
-      assembly.ready = false;
-      const stretch = assembly.heldUntil(assembly.hashedCount) - assembly.hashedCount;
-      this.#hash(assembly, Math.min(stretch, HASH_BLOCKS_MAX), false);
-    }
-    ready.clear();
-  }
-
-  /** The timer is not stopped when lanes fill by themselves, which would cost more than to look here who came since. */
-  #readyTimeout(): void {
-    if (this.#ready.count === 0 || this.#failed || this.#closing) return;
-    if (this.#handoversSeen === this.#handovers) {
-      this.#hashReady();
-      this.#reactor.jobs.flush();
-      return;
-    }
-    this.#handoversSeen = this.#handovers;
-    this.#readyTimer.refresh();
+  #hashReady(assembly: PieceAssembly): void {
+    if (this.#failed || this.#closing) return;
+    const stretch = assembly.heldUntil(assembly.hashedCount) - assembly.hashedCount;
+    this.#hash(assembly, Math.min(stretch, HASH_BLOCKS_MAX), false);
   }
 
   /** Hashes the next `count` blocks, from their own memory or from what was read back. */
@@ -360,7 +324,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     );
     for (let index = 0; index < count; index++) {
       const block = first + index;
-      const address = fromReadBack ? this.#readBackAddress(index) : assembly.addresses[block]!;
+      const address = fromReadBack ? this.#readBack!.addressOf(index) : assembly.addresses[block]!;
       jobs.add(address, this.#layout.blockLength(assembly.piece, block));
     }
     jobs.end();
@@ -509,7 +473,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   }
 
   /** Slots that are never lent: for reading back, and one for finished digests. */
-  #reserveSlots(): void {
+  #reserveSlots(): ReadBack {
     const { pool } = this.#memory;
     const count = 1 + READ_BACK_SLOTS;
     for (let index = 0; index < count; index++) {
@@ -521,44 +485,20 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#readBackArea = base;
     for (let at = DIGEST_AREA_BYTES; at < BLOCK_SIZE; at += DIGEST_AREA_BYTES)
       this.#freeAreas.push(base + at);
-  }
-
-  #readBackAddress(index: number): number {
-    return this.#memory.pool.addressOf(this.#slots[1 + index]!);
-  }
-
-  // ── reading back ─────────────────────────────────────────────────────────────────────────────────────────────
-
-  #queueReadBack(assembly: PieceAssembly): void {
-    assembly.awaitsReadBack = true;
-    this.#readBackQueue.push(assembly);
-    this.#nextReadBack();
+    return new ReadBack({
+      layout: this.#layout,
+      storage: this.#storage,
+      addresses: this.#slots.slice(1).map((slot) => pool.addressOf(slot)),
+      owner: this,
+      tag: READ_BACK_TAG,
+    });
   }
 
   #nextReadBack(): void {
-    if (this.#readBack !== undefined || this.#failed || this.#closing) return;
-    const assembly = this.#readBackQueue.shift();
-    if (assembly === undefined) return;
-    assembly.awaitsReadBack = false;
-    const list = this.#list;
-    const first = assembly.hashedCount;
-    let count = 0;
-    let bytes = 0;
-    while (count < READ_BACK_SLOTS && first + count < assembly.blockCount) {
-      const flags = assembly.flags[first + count]!;
-      if ((flags & HELD) !== 0 || (flags & WRITTEN) === 0) break;
-      list.addresses[count] = this.#readBackAddress(count);
-      list.lengths[count] = this.#layout.blockLength(assembly.piece, first + count);
-      bytes += list.lengths[count]!;
-      count++;
-    }
-    assert(count > 0, "what is read back was let go");
-    list.count = count;
-    this.#readBack = assembly;
-    this.#readBackCount = count;
-    this.#storage.counters.readBackBytes += bytes;
+    if (this.#failed || this.#closing) return;
+    // Counted first, in case storage answers at once.
     this.#inFlight++;
-    this.#storage.read(this.#offsetOf(assembly, first), list, this, READ_BACK_TAG);
+    if (!this.#readBack!.next()) this.#inFlight--;
   }
 
   #noteIdle(): void {
