@@ -146,12 +146,14 @@ export class BlockRequests {
 
   /** BEP 6: the peer will not bring the block. `choking`: it rejects because it choked us. False: nobody waits for it. */
   rejected(piece: number, begin: number, choking: boolean): boolean {
-    const index = this.expected.find(piece, begin);
-    if (index < 0) {
-      const orphan = this.#orphans.find(piece, begin);
-      if (orphan >= 0) this.#orphans.removeAt(orphan);
+    // Each request is answered once, and in order: what was given up before it was asked for again is answered first.
+    const orphan = this.#orphans.find(piece, begin);
+    if (orphan >= 0) {
+      this.#orphans.removeAt(orphan);
       return false;
     }
+    const index = this.expected.find(piece, begin);
+    if (index < 0) return false;
     this.expected.removeAt(index);
     this.#giveBack(piece, begin);
     if (!choking) this.#refused(piece);

@@ -322,6 +322,22 @@ describe("PeerConnection: the Fast extension", () => {
     assert.equal(wired.peer.amInterested, false);
   });
 
+  it("the reject that answers a cancel is not taken for one of the request that followed it", () => {
+    const wired = unchoked();
+    const requested = wired.sentBlocks(MessageId.request);
+    wired.pass(21_000);
+    assert.equal(wired.peer.pipeline.snubbed, true);
+    assert.deepEqual([...wired.swarm.open], ["0/0"], "it is asked for again");
+    wired.feed(Buffer.concat(requested.map((block) => message(MessageId.reject, ...block))));
+    assert.deepEqual([...wired.swarm.open], ["0/0"], "and that request still stands");
+    wired.feed(pieceMessage(0, 0, BLOCK_SIZE));
+    wired.feed(UNCHOKE);
+    assert.ok(
+      wired.peer.pipeline.target >= 16,
+      `${wired.peer.pipeline.target} requests: its queue was never full`,
+    );
+  });
+
   it("a reject of what we never asked for is ignored", () => {
     const wired = unchoked({ maxRequests: 4 });
     wired.feed(message(MessageId.reject, 7, 0, BLOCK_SIZE));
