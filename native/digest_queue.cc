@@ -95,7 +95,15 @@ class DigestQueue::Lanes {
     if (room == 0 && done_.count == 0) return;
     DigestTask* tasks[kLanesMax];
     const size_t taken = exchange(algorithm, tasks, room);
+    // All of them before the first is waited for.
+    for (size_t index = 0; index < taken; index++) announce(*tasks[index]);
     for (size_t index = 0; index < taken; index++) begin(tasks[index]);
+  }
+
+  static void announce(const DigestTask& task) {
+    for (size_t vector = 0; task.once && vector < task.vector_count; vector++) {
+      announceMapped(static_cast<const char*>(task.vectors[vector].iov_base), task.vectors[vector].iov_len);
+    }
   }
 
   // Hands over what is done, and takes up to `room` tasks.
@@ -175,7 +183,6 @@ class DigestQueue::Lanes {
       return true;
     }
     const char* base = static_cast<const char*>(vector.iov_base);
-    if (lane->fetched == 0) announceMapped(base, vector.iov_len);
     letGo(vector, lane->fetched);
     const size_t length = std::min(kWindowBytes, vector.iov_len - lane->fetched);
     const int result = fetchMapped(base + lane->fetched, length);
