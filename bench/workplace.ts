@@ -70,7 +70,7 @@ export async function withFolder<Result>(
   signal: AbortSignal | undefined,
   work: (folder: string) => Promise<Result>,
 ): Promise<Result> {
-  const folder = await mkdtemp(join(parent, "scatterwire-bench-"));
+  const folder = await mkdtemp(join(parent, `scatterwire-bench-${process.pid}-`));
   const cleanUp = (): void => {
     stopAll();
     rmSync(folder, { recursive: true, force: true });

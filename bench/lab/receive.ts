@@ -1,11 +1,13 @@
 // The matrix of receiving: which modes, peers, pools, buffers, traffic and storages are measured. Not all that the axes
 // span: groups of scenarios that vary one or two axes around a base, each with the limit beside.
 
+import { dirname } from "node:path";
 import type { ReceiveModeName, StorageKind } from "../../src/index.js";
 import { type BenchPlace, freshFolder, limitOnce, receiveOnce, type Sender } from "./bench-place.js";
 import type { NetworkPath } from "./network.js";
 import type { Axes, LabFigures, LabOmission } from "./results.js";
 import { type LabPlan, LIMIT, OURS, type Scenario } from "./scenario.js";
+import { SEED_BASE, seedOnce } from "./seed.js";
 
 const MIB = 1024 * 1024;
 const SLOT_BYTES = 16_384;
@@ -45,6 +47,7 @@ const MODES = ["contiguous", "scatter", "speculative", "adaptive"] as const sati
 /** One that copies and two that do not: they show what an axis does. */
 const CONTRASTS = ["contiguous", "scatter", "speculative"] as const satisfies ReceiveModeName[];
 const HAVE_EVERY = 4;
+const REQUESTS_GROUP = "requests";
 const BUFFER_GROUP = "contiguous-buffer";
 
 /** What a group changes, and what belongs to it beyond the point itself. */
@@ -177,7 +180,16 @@ export function planReceive(
       });
     }
   }
-  return { scenarios, omissions };
+  return { scenarios: [...scenarios, ...requestScenarios(place)], omissions };
+}
+
+/** What a seeder receives is requests only, 17 bytes each: its blocks go the other way, and are what is counted per GB. */
+function requestScenarios(place: BenchPlace): Scenario[] {
+  return MODES.map((mode) => ({
+    ...{ verb: "receive", group: REQUESTS_GROUP, subject: OURS },
+    axes: { mode, peers: 1, traffic: "requests", sendMode: SEED_BASE.sendMode, queue: SEED_BASE.queue },
+    run: () => seedOnce(place, dirname(place.data), { ...SEED_BASE, receiveMode: mode }),
+  }));
 }
 
 function usesNetwork(traffic: Traffic): boolean {

@@ -21,7 +21,7 @@ const UPLOAD_SLOTS_BESIDES = 8;
 /** Of a file that was dropped from the page cache, so much may be in it at most. */
 const CACHED_PART_MAX = 0.01;
 
-interface Point {
+export interface SeedPoint {
   readonly sendMode: SendModeName;
   readonly leechers: number;
   readonly cached: boolean;
@@ -30,7 +30,13 @@ interface Point {
   readonly queue: number;
 }
 
-const BASE: Point = { sendMode: "mapped", leechers: 1, cached: true, receiveMode: "adaptive", queue: 128 };
+export const SEED_BASE: SeedPoint = {
+  sendMode: "mapped",
+  leechers: 1,
+  cached: true,
+  receiveMode: "adaptive",
+  queue: 128,
+};
 const SEND_MODES = ["copy", "mapped", "sendfile"] as const satisfies SendModeName[];
 const RECEIVE_MODES = [
   "contiguous",
@@ -41,13 +47,15 @@ const RECEIVE_MODES = [
 
 interface Group {
   readonly name: string;
-  readonly points: readonly Partial<Point>[];
+  readonly points: readonly Partial<SeedPoint>[];
 }
 
 export function seedGroups(full: boolean): Group[] {
   const pick = <Item>(all: readonly Item[], some: readonly Item[]): readonly Item[] => (full ? all : some);
-  const perSendMode = (points: readonly Partial<Point>[], modes: readonly SendModeName[]): Partial<Point>[] =>
-    points.flatMap((point) => modes.map((sendMode) => ({ ...point, sendMode })));
+  const perSendMode = (
+    points: readonly Partial<SeedPoint>[],
+    modes: readonly SendModeName[],
+  ): Partial<SeedPoint>[] => points.flatMap((point) => modes.map((sendMode) => ({ ...point, sendMode })));
   const some = pick<SendModeName>(SEND_MODES, ["copy", "mapped"]);
   const counts = [1, 4, 16, 64].map((leechers) => ({ leechers }));
   const queues = pick([1, 2, 4, 16, 64, 256, 1024], [1, 16, 256]).map((queue) => ({ queue }));
@@ -84,7 +92,7 @@ function planSeed(place: BenchPlace, onDisk: string, full: boolean): LabPlan {
   for (const group of seedGroups(full)) {
     const limits = new Set<string>();
     for (const change of group.points) {
-      const point = { ...BASE, ...change };
+      const point = { ...SEED_BASE, ...change };
       const axes: Axes = { ...point };
       const common = { verb: "seed", group: group.name } as const;
       if (!point.cached && reason !== undefined) {
@@ -105,7 +113,8 @@ function planSeed(place: BenchPlace, onDisk: string, full: boolean): LabPlan {
   return { scenarios, omissions };
 }
 
-async function seedOnce(place: BenchPlace, directory: string, point: Point): Promise<LabFigures> {
+/** Seeds the place's data, which lies in `directory`, once; the session has seeded something else before. */
+export async function seedOnce(place: BenchPlace, directory: string, point: SeedPoint): Promise<LabFigures> {
   const { sendMode, receiveMode, leechers, queue, cached } = point;
   const warm = place.before.torrent;
   const trial: SeedTrial = {
@@ -148,7 +157,7 @@ function seedFigures(before: SeedReading, after: SeedReading, load: LoadResult):
 }
 
 /** The load generator that seeds, as what is measured. */
-async function limitOnce(place: BenchPlace, { leechers, queue }: Point): Promise<LabFigures> {
+async function limitOnce(place: BenchPlace, { leechers, queue }: SeedPoint): Promise<LabFigures> {
   const { torrent, data } = place;
   const seeder = await startLoadSeeder({ torrent, file: data, peers: 1 });
   const work = { torrent, address: seeder.addresses[0]!, connections: leechers, queue };

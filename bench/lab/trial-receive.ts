@@ -104,7 +104,11 @@ interface Before {
 
 function receiveFigures(session: Session, torrent: Torrent, meter: Meter, before: Before): LabFigures {
   const counters = difference(session.counters(), before.counted);
-  const { receiveCalls, receivedBytes, payloadBytes, bytesCopied } = counters;
+  const { receiveCalls, receivedBytes, bytesCopied } = counters;
+  // What was wanted, once: blocks that came twice, at the end of a download from several peers, are a cost and no work.
+  const payloadBytes = torrent.layout.totalLength;
+  if (counters.payloadBytes < payloadBytes)
+    throw new Error(`${payloadBytes} bytes are complete and ${counters.payloadBytes} were counted`);
   const figures = meter.figures(payloadBytes, { calls: receiveCalls, bytes: receivedBytes });
   const copied = bytesCopied + (torrent.storageCounters()?.copiedBytes ?? 0);
   const costs = costSplit(difference(session.costs(), before.costs), figures);

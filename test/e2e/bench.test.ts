@@ -14,15 +14,13 @@ const BLOCKS = (16 * MIB) / 16384;
 
 describe("bench loopback", { timeout: 120_000 }, () => {
   it("measures all modes and tells them apart by their counters", async () => {
-    const left = (): string[] =>
-      [tmpdir(), "/dev/shm"].flatMap((folder) =>
-        readdirSync(folder).filter((name) => name.startsWith("scatterwire-bench-")),
-      );
-    const before = left();
     const program = Program.cli("bench", "loopback", "--size", "16M", "--runs", "1", "--no-verify", "--json");
     const { status, last, errors } = await program.result();
     assert.equal(status, 0, errors);
-    assert.deepEqual(left(), before);
+    const left = [tmpdir(), "/dev/shm"].flatMap((folder) =>
+      readdirSync(folder).filter((name) => name.startsWith(`scatterwire-bench-${program.child.pid}-`)),
+    );
+    assert.deepEqual(left, []);
     const modes = last["modes"] as Record<
       string,
       { median: Record<string, number>; runs: unknown[]; ratioToLimit: Record<string, number> }
