@@ -79,6 +79,9 @@ function tableOf(rows: readonly Row[], varying: readonly string[]): string {
   return table.toString();
 }
 
+/** A smaller difference than this is no reason to choose, however sure it is. */
+const MATERIAL = 0.03;
+
 /** What a person chooses between; other axes are the conditions under which he does. */
 const CHOICES = ["way", "mode", "sendMode"];
 
@@ -113,9 +116,10 @@ function sliceVerdict(own: readonly Row[], rows: readonly Row[], varying: readon
   const lead = `Cheapest: ${nameOf(best, varying)} with ${cost(best).toFixed(3)} CPU s/GB${beside}.`;
   if (ranked.length === 1) return lead;
   const compared = ranked.slice(1).map((row) => ({ row, to: compareRows(row, best, "cpuSecondsPerGB") }));
-  const level = compared.filter(({ to }) => to?.sure !== true).map(({ row }) => nameOf(row, varying));
+  const isDearer = (to: Comparison | undefined): boolean => to?.sure === true && to.ratio >= 1 + MATERIAL;
+  const level = compared.filter(({ to }) => !isDearer(to)).map(({ row }) => nameOf(row, varying));
   const dearer = compared
-    .filter(({ to }) => to?.sure === true)
+    .filter(({ to }) => isDearer(to))
     .map(({ row, to }) => `${nameOf(row, varying)} ${percentMore(to!)}`);
   const rounds = best.rounds.size;
   const levelText =

@@ -4,13 +4,13 @@ import { Command } from "commander";
 import { benchReceive } from "../../../bench/lab/bench-receive.js";
 import { addLabOptions, type LabFlags, runLabVerb } from "./lab.js";
 
-const SIZE_DEFAULT = 512 * 1024 ** 2;
+const SIZE_DEFAULT = 1024 ** 3;
 
 export function receiveCommand(): Command {
   const command = new Command("receive").description(
     "what receiving costs: modes, peers, pools, buffers, traffic, storage and hashing, with the limit beside",
   );
-  return addLabOptions(command, "512M")
+  return addLabOptions(command, "1G")
     .addHelpText(
       "after",
       `
@@ -20,7 +20,7 @@ own, and its CPU is apart.
 Examples:
   scatterwire bench receive -o receive.json
   scatterwire bench receive --only depth --only peers:peers=64 --runs 5
-  scatterwire bench receive --full --size 1G -o full.json`,
+  scatterwire bench receive --full --size 4G -o full.json`,
     )
     .action(async (flags: LabFlags) => {
       await runLabVerb("receive", flags, SIZE_DEFAULT, (size, signal) =>
