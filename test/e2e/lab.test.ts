@@ -84,6 +84,15 @@ describe("the lab", { timeout: 240_000 }, () => {
     assert.equal(results.trials.filter(({ subject }) => subject === "limit").length, 3);
   });
 
+  it("receive: a contiguous receive takes what it may", async () => {
+    const only = ["--only", "contiguous-buffer:contiguousBufferBytes=16384"];
+    const results = await bench("receive", "--size", "16M", "--runs", "1", ...only);
+    const figures = figuresOf(results, { contiguousBufferBytes: 16_384 });
+    // Never more than 16 KiB, and about that much: a block comes with its header.
+    assert.ok(figures.bytesPerSystemCall! <= 16_384, `${figures.bytesPerSystemCall} bytes per call`);
+    assert.ok(figures.systemCallsPerBlock! >= 1 && figures.systemCallsPerBlock! < 1.3);
+  });
+
   it("receive: what comes to a seeder is requests, and scatter pays two calls for each", async () => {
     const results = await bench("receive", "--size", "16M", "--runs", "1", "--only", "requests");
     assert.equal(results.trials.length, 4);
