@@ -7,9 +7,9 @@
 // lane of a task that has ended to the next that waits. So lanes fill whenever many digests have work, and nobody asks for it.
 //
 // How many workers: one as soon as anything waits. Another only if what waits, beyond what the lanes of the others have room
-// for, fills half the lanes of one: half-full lanes cost twice as much per byte, which is about what single streams cost, and
-// less than that would wait no longer than a few tasks take. Never more than there are processors, and one thread of the pool
-// is left to those who write and read.
+// for, fills half the lanes of one. Half-full lanes cost twice as much per byte, which is still no more than single streams
+// cost; fewer tasks than that are better off waiting for a lane, which takes no longer than a task or two. Never more than
+// there are processors, and one thread of the pool is left to those who write and read.
 //
 // Always: `mutex_` guards what both sides touch. A task is in one place at a time. A digest has one task at a time, which the
 // caller sees to.
