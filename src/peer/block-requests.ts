@@ -199,7 +199,7 @@ export class BlockRequests {
 
   /** The peer rejects although it does not choke us: its queue is full, or it does not serve that piece. */
   #refused(piece: number): void {
-    this.pipeline.setPeerLimit(Math.max(1, this.expected.count));
+    this.pipeline.refused(this.expected.count);
     this.#holdUntilMs = this.#clock.nowMs + REJECT_PAUSE_MS;
     this.#refusals ??= new Map();
     const count = (this.#refusals.get(piece) ?? 0) + 1;

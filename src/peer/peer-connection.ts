@@ -21,6 +21,7 @@ import { makeReceiveMode, type ReceiveModeChoice } from "../receive/make-mode.js
 import type { NO_SLOT, ReceivePlan } from "../receive/receive-plan.js";
 import { Receiver, type ReceiverHost } from "../receive/receiver.js";
 import { Sender, type SenderHost, type SendTransport } from "../send/sender.js";
+import { ALLOWED_FAST_COUNT, allowedFastSet } from "../wire/allowed-fast.js";
 import { dispatchMessage, type MessageHandler } from "../wire/decode.js";
 import { decodeExtensionHandshake, encodeExtensionHandshake } from "../wire/extension.js";
 import { checkHandshakePrefix, decodeHandshake, encodeHandshake } from "../wire/handshake.js";
@@ -122,6 +123,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   #pieces: PieceSet | undefined;
   #piecesAnnounced = false;
   #allowedFast: Set<number> | undefined;
+  /** Pieces that we send although we choke, once the peer asked for one: most peers never do, and a set is memory. */
+  #allowedFastOurs: Set<number> | undefined;
 
   /** When the connection was begun or accepted. */
   readonly sinceMs: number;
@@ -497,9 +500,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
         received: `piece ${piece}, begin ${begin}, ${length} bytes`,
       });
     }
-    const served =
-      !this.amChoking && swarm.have.has(piece) && this.sender.requested.count < REQUEST_QUEUE_ANNOUNCED;
-    if (served) this.sender.queueBlock(piece, begin, length, this.#clock.nowMs);
+    const allowed = !this.amChoking || this.#isAllowedFastOurs(swarm, piece);
+    if (allowed && swarm.have.has(piece) && this.sender.requested.count < REQUEST_QUEUE_ANNOUNCED)
+      this.sender.queueBlock(piece, begin, length, this.#clock.nowMs);
     else this.#refuse(piece, begin, length);
   }
 
@@ -574,6 +577,20 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
         }),
       );
     }
+    if (this.fast && have.count > 0) this.#offerAllowedFast(swarm);
+  }
+
+  /** BEP 6: the few pieces that a newcomer gets without being unchoked, so that it has something to trade. */
+  #offerAllowedFast(swarm: Swarm): void {
+    for (const piece of allowedFastSet(this.host, swarm.infoHash, swarm.layout.pieceCount)) {
+      if (swarm.have.has(piece)) this.write.allowedFast(piece);
+    }
+  }
+
+  #isAllowedFastOurs(swarm: Swarm, piece: number): boolean {
+    if (!this.fast || this.pieceCountKnown >= ALLOWED_FAST_COUNT) return false;
+    this.#allowedFastOurs ??= new Set(allowedFastSet(this.host, swarm.infoHash, swarm.layout.pieceCount));
+    return this.#allowedFastOurs.has(piece);
   }
 
   #openSwarm(what: string): Swarm {

@@ -9,8 +9,10 @@ import {
   encodeExtended,
   encodeHave,
   encodeKeepAlive,
+  encodePieceIndex,
   encodeRequest,
 } from "../wire/encode.js";
+import { MessageId } from "../wire/messages.js";
 
 /** Largest of the messages without a body of variable length, in bytes. */
 const SMALL_BYTES_MAX = REQUEST_MESSAGE_BYTES;
@@ -39,6 +41,12 @@ export class PeerWriter {
   have(piece: number): void {
     const at = this.#outbox.reserve(SMALL_BYTES_MAX);
     this.#wrote(encodeHave(this.#outbox.bytes, at, piece));
+  }
+
+  /** BEP 6. */
+  allowedFast(piece: number): void {
+    const at = this.#outbox.reserve(SMALL_BYTES_MAX);
+    this.#wrote(encodePieceIndex(this.#outbox.bytes, at, MessageId.allowedFast, piece));
   }
 
   /** request, cancel or reject: they share a shape. */

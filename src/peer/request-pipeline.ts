@@ -9,7 +9,7 @@
 // near what it brought would shrink to nothing, window by window. libtorrent's `request_queue_time` is as long.
 // Both are bounded by the peer's `reqq` (BEP 10) and our own limit. A snubbed peer is left with one.
 
-import { BLOCK_SIZE, MIB, REQUESTS_INITIAL } from "../limits.js";
+import { BLOCK_SIZE, MIB, REQUESTS_INITIAL, REQUESTS_MAX } from "../limits.js";
 
 const WINDOW_MS = 250;
 const GROWTH_MIN = 1.1;
@@ -26,6 +26,9 @@ export const PEER_REQUESTS_DEFAULT = 250;
 export class RequestPipeline {
   readonly #ownLimit: number;
   #peerLimit = PEER_REQUESTS_DEFAULT;
+  /** What the peer's queue seems to take, since it refused a request; and blocks that came since it was found or raised. */
+  #refusalLimit = REQUESTS_MAX;
+  #servedSinceLimit = 0;
   #target: number;
   #growing = true;
   #snubbed = false;
@@ -83,11 +86,20 @@ export class RequestPipeline {
     this.#setTarget(this.#target);
   }
 
+  /** The peer refused a request with so many others outstanding: no more for now. A queue served without another refusal raises it. */
+  refused(outstanding: number): void {
+    this.#refusalLimit = Math.max(1, outstanding);
+    this.#servedSinceLimit = 0;
+    this.#setTarget(this.#target);
+  }
+
   blockReceived(length: number, sentAtMs: number, nowMs: number): void {
     this.#snubbed = false;
     this.#windowBytes += length;
     this.#stretchBytes += length;
     if (this.#stretchBytes >= FAST_BYTES) this.#closeStretch(nowMs);
+    if (this.#refusalLimit < REQUESTS_MAX && ++this.#servedSinceLimit >= this.#refusalLimit)
+      this.#raiseRefusalLimit();
     const roundTripMs = nowMs - sentAtMs;
     if (roundTripMs < this.#roundTripMsMin) this.#roundTripMsMin = roundTripMs;
     if (this.#growing) this.#setTarget(this.#target + 1);
@@ -101,7 +113,12 @@ export class RequestPipeline {
     this.#growing = true;
     this.#flatWindows = 0;
     this.#bestRate = 0;
-    this.#target = Math.min(REQUESTS_INITIAL, this.#ownLimit, this.#peerLimit);
+    this.#setTarget(REQUESTS_INITIAL);
+  }
+
+  #raiseRefusalLimit(): void {
+    this.#refusalLimit += Math.ceil(this.#refusalLimit / 8);
+    this.#servedSinceLimit = 0;
   }
 
   #closeStretch(nowMs: number): void {
@@ -134,7 +151,7 @@ export class RequestPipeline {
   }
 
   #setTarget(requests: number): void {
-    const bound = Math.min(this.#ownLimit, this.#peerLimit);
+    const bound = Math.min(this.#ownLimit, this.#peerLimit, this.#refusalLimit);
     this.#target = Math.max(Math.min(REQUESTS_INITIAL, bound), Math.min(requests, bound));
   }
 }

@@ -45,6 +45,9 @@ describe("PeerConnection without the addon", () => {
   });
 });
 
+/** Of a torrent of ten pieces all are allowed fast, those of them that we have. */
+const allowedFast = (pieces: number): number[] => Array.from({ length: pieces }, () => MessageId.allowedFast);
+
 describe("PeerConnection: handshake", () => {
   it("outgoing: sends its own as soon as the connection stands, and opens with the peer's", () => {
     const wired = new WiredPeer();
@@ -70,7 +73,7 @@ describe("PeerConnection: handshake", () => {
     assert.equal(wired.transport.taken().length, 0);
     wired.feed(wired.handshake());
     const ids = wired.sent().map(({ id }) => id);
-    assert.deepEqual(ids, [MessageId.haveAll, MessageId.extended]);
+    assert.deepEqual(ids, [MessageId.haveAll, MessageId.extended, ...allowedFast(10)]);
     assert.deepEqual(wired.states, ["handshaking", "open"]);
     assert.equal(wired.peer.listenPort, 0, "where an incoming peer listens is not known");
   });
@@ -88,9 +91,9 @@ describe("PeerConnection: handshake", () => {
   });
 
   const introductions: [string, number, boolean, number[]][] = [
-    ["everything, with fast", 10, true, [MessageId.haveAll]],
+    ["everything, with fast", 10, true, [MessageId.haveAll, ...allowedFast(10)]],
     ["nothing, with fast", 0, true, [MessageId.haveNone]],
-    ["something, with fast", 4, true, [MessageId.bitfield]],
+    ["something, with fast", 4, true, [MessageId.bitfield, ...allowedFast(4)]],
     ["everything, without fast", 10, false, [MessageId.bitfield]],
     ["nothing, without fast", 0, false, []],
   ];

@@ -589,3 +589,32 @@ describe("PeerConnection: what we tell", () => {
     assert.equal(wired.swarm.received.size, 3);
   });
 });
+
+describe("PeerConnection: allowed fast pieces of ours (BEP 6)", () => {
+  const REQUEST = message(MessageId.request, 2, 0, BLOCK_SIZE);
+  const connected = (fast: boolean): WiredPeer => {
+    const wired = new WiredPeer({ incoming: true, fast, prepare: (swarm) => swarm.have.fill() }).open();
+    wired.sent();
+    return wired;
+  };
+  const answers = (wired: WiredPeer): number[] => {
+    wired.feed(REQUEST);
+    return wired.sent().map(({ id }) => id);
+  };
+
+  it("are sent although we choke, to a peer that has next to nothing", () => {
+    const wired = connected(true);
+    assert.equal(wired.peer.amChoking, true);
+    assert.deepEqual(answers(wired), [MessageId.piece]);
+  });
+
+  it("are rejected once the peer has as many pieces to trade", () => {
+    const wired = connected(true);
+    wired.feed(HAVE_ALL);
+    assert.deepEqual(answers(wired), [MessageId.reject]);
+  });
+
+  it("are not sent without the Fast extension", () => {
+    assert.deepEqual(answers(connected(false)), []);
+  });
+});

@@ -154,6 +154,24 @@ describe("RequestPipeline", () => {
     assert.deepEqual([pipeline.wantsMore(0), pipeline.wantsMore(1)], [true, false]);
   });
 
+  it("asks less of a peer that refuses, and more again as it serves what it is asked for", () => {
+    const pipeline = new RequestPipeline(512, 0);
+    pipeline.setPeerLimit(512);
+    for (let block = 0; block < 300; block++) pipeline.blockReceived(BLOCK_SIZE, 0, 0);
+    assert.ok(pipeline.target > 300);
+    pipeline.refused(40);
+    assert.equal(pipeline.target, 40);
+    for (let block = 0; block < 39; block++) pipeline.blockReceived(BLOCK_SIZE, 0, 0);
+    assert.equal(pipeline.target, 40);
+    pipeline.blockReceived(BLOCK_SIZE, 0, 0);
+    pipeline.blockReceived(BLOCK_SIZE, 0, 0);
+    assert.ok(pipeline.target > 40 && pipeline.target <= 45, `${pipeline.target}`);
+    for (let block = 0; block < 5000; block++) pipeline.blockReceived(BLOCK_SIZE, 0, 0);
+    assert.equal(pipeline.target, 512);
+    pipeline.refused(0);
+    assert.equal(pipeline.target, 1);
+  });
+
   it("a snubbed peer is left with one request until a block comes, and starts small then", () => {
     const pipeline = new RequestPipeline(512, 0);
     for (let block = 0; block < 100; block++) pipeline.blockReceived(BLOCK_SIZE, 0, 1);
