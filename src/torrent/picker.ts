@@ -5,7 +5,7 @@
 //   3. a new piece, while so few are active that each fast peer may have one to itself
 //   4. a started piece that another peer is working on
 //   5. a new piece: the rarest that the peer has, any of the equally rare; the first four of a download at random
-//   6. end game: a block that others were asked for, once every missing block was
+//   6. end game: a block that others were asked for, once every missing block was, by a peer that waits for nothing
 //
 // A fast peer works on several pieces at once, chunk by chunk in turn, so that they can be hashed side by side: it is
 // given idle and new pieces until it has so many (1 after 2 and 3). They are begun apart, so as not to end together.
@@ -220,7 +220,21 @@ export class Picker {
       started.owner = peer;
       started.turn = ++this.#turn;
     }
-    if (got > 0 || !this.inEndGame) return got;
+    return got;
+  }
+
+  /**
+   * In the end game: like pick(), but blocks that others were asked for, those with the fewest requesters and of the oldest
+   * pieces first. For peers that wait for nothing: what one that is busy brings in time, another need not send.
+   */
+  pickAgain(
+    pieces: PieceSet,
+    count: number,
+    out: Int32Array,
+    peer: PickingPeer,
+    allowed?: PieceFilter,
+  ): number {
+    if (!this.inEndGame) return 0;
     return this.#takeRequested(pieces, Math.min(count, END_GAME_PICKS_MAX), out, peer, allowed);
   }
 
@@ -402,7 +416,6 @@ export class Picker {
     return take;
   }
 
-  /** End game: blocks that others were asked for, those with the fewest requesters and of the oldest pieces first. */
   #takeRequested(
     pieces: PieceSet,
     count: number,

@@ -40,6 +40,7 @@ import type { StorageCounters, StorageKind } from "../storage/storage.js";
 import { Assembler } from "./assembler.js";
 import type { AssemblerHost } from "./assembler-contract.js";
 import { Attribution, type PeerRecord } from "./attribution.js";
+import type { PieceFilter } from "./availability.js";
 import { checkPort, checkReceiveMode, checkTorrentOptions } from "./check-options.js";
 import type { EngineRoom } from "./engine-room.js";
 import { lendBlock } from "./lease.js";
@@ -352,24 +353,33 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   pick(peer: PeerConnection, count: number, out: Int32Array): number {
     if (this.#state !== "downloading") return 0;
     const allowedFast = peer.peerChoking ? peer.allowedFast : undefined;
-    const atOnce = this.#piecesAtOnce(peer);
-    if (this.#attribution.isQuiet)
-      return this.#picker.pick(peer.pieces, count, out, peer, allowedFast, atOnce);
+    if (this.#attribution.isQuiet) return this.#pickAllowed(peer, count, out, allowedFast);
     const attribution = this.#attribution;
     const record = this.#records.get(peer)!;
     const allowed = {
       has: (piece: number) =>
         attribution.mayRequest(record, piece) && (allowedFast === undefined || allowedFast.has(piece)),
     };
-    let got = this.#picker.pick(peer.pieces, count, out, peer, allowed, atOnce);
+    let got = this.#pickAllowed(peer, count, out, allowed);
     if (got === 0 && peer.expected.count === 0) {
       // Nothing that it may have to itself: better in pieces of others than idle.
       allowed.has = (piece) =>
         attribution.mayShare(record, piece) && (allowedFast === undefined || allowedFast.has(piece));
-      got = this.#picker.pick(peer.pieces, count, out, peer, allowed, atOnce);
+      got = this.#pickAllowed(peer, count, out, allowed);
     }
     for (let index = 0; index < got; index++) attribution.requested(record, out[2 * index]!);
     return got;
+  }
+
+  #pickAllowed(
+    peer: PeerConnection,
+    count: number,
+    out: Int32Array,
+    allowed: PieceFilter | undefined,
+  ): number {
+    const got = this.#picker.pick(peer.pieces, count, out, peer, allowed, this.#piecesAtOnce(peer));
+    if (got > 0 || peer.expected.count > 0) return got;
+    return this.#picker.pickAgain(peer.pieces, count, out, peer, allowed);
   }
 
   /** Fast peers work on so many pieces together as can be hashed side by side; where nothing is hashed, on one each. */

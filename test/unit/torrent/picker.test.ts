@@ -52,7 +52,8 @@ class Asked implements PickingPeer {
     piecesAtOnce = 1,
   ): [number, number][] {
     const out = new Int32Array(2 * count).fill(-1);
-    const got = picker.pick(this.pieces, count, out, this, allowed, piecesAtOnce);
+    const fresh = picker.pick(this.pieces, count, out, this, allowed, piecesAtOnce);
+    const got = fresh > 0 ? fresh : picker.pickAgain(this.pieces, count, out, this, allowed);
     const picked: [number, number][] = [];
     for (let index = 0; index < got; index++) picked.push([out[2 * index]!, out[2 * index + 1]!]);
     this.requests.push(...picked);
@@ -569,14 +570,10 @@ function play(
     } else if (what === "pick") {
       const endGame = picker.inEndGame;
       const out = new Int32Array(20);
-      const got = picker.pick(
-        peer.pieces,
-        1 + (b % 10),
-        out,
-        peer,
-        b % 7 === 0 ? { has: (piece) => piece % 2 === 0 } : undefined,
-        1 + (b % 4),
-      );
+      const allowed = b % 7 === 0 ? { has: (piece: number) => piece % 2 === 0 } : undefined;
+      let got = picker.pick(peer.pieces, 1 + (b % 10), out, peer, allowed, 1 + (b % 4));
+      assert.ok(got === 0 || !endGame, "nothing is free in the end game");
+      if (got === 0) got = picker.pickAgain(peer.pieces, 1 + (b % 10), out, peer, allowed);
       for (let at = 0; at < got; at++) {
         const [piece, block] = [out[2 * at]!, out[2 * at + 1]!];
         assert.ok(
