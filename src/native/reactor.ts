@@ -35,6 +35,7 @@ export class Reactor {
   #observer: TurnObserver | undefined;
   #idleWaiters: (() => void)[] = [];
   #inTurn = false;
+  #readyCount = 0;
   #turnScheduled = false;
   #closed = false;
   readonly #runScheduledTurn = () => {
@@ -72,6 +73,11 @@ export class Reactor {
   closeSocket(fd: number): void {
     this.#handlers[fd] = undefined;
     this.engine.closeSocket(fd);
+  }
+
+  /** Sockets that are ready in this turn. */
+  get readyCount(): number {
+    return this.#readyCount;
   }
 
   onTurn(observer: TurnObserver): void {
@@ -115,6 +121,7 @@ export class Reactor {
 
   #turn(readyCount: number, completionCount: number): void {
     this.#inTurn = true;
+    this.#readyCount = readyCount;
     this.#observer?.turnBegins();
     try {
       // Completions first: they bring slots home, which the sockets need.

@@ -4,7 +4,7 @@
 // Always: one wake-up reads a bounded amount, so that one fast peer starves nobody. After close() the fd is not used.
 
 import { describeErrno, PeerError } from "../errors.js";
-import { BLOCK_SIZE, KIB, RECEIVE_BUFFER_BYTES } from "../limits.js";
+import { BLOCK_SIZE, KIB, MIB, RECEIVE_BUFFER_BYTES } from "../limits.js";
 import type { SlotWaiter } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import { READABLE, WRITABLE } from "../native/binding.js";
@@ -16,6 +16,8 @@ import type { PeerConnection, PeerTransport } from "../peer/peer-connection.js";
  * because "scatter" takes two calls for each block: bounded by calls, it would pay for a turn of the loop every other block.
  */
 const BYTES_PER_WAKE_MAX = 4 * RECEIVE_BUFFER_BYTES;
+/** What all peers together may bring in a turn: more would fill the pool with one long stretch of each piece after the other. */
+const BYTES_PER_TURN = 4 * MIB;
 const BYTES_PER_CALL_MIN = 4 * KIB;
 /**
  * A fast peer's bytes are worth a wake-up from half a receive on: a sixth of the CPU is saved. So long as this many blocks
@@ -78,7 +80,8 @@ export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, 
   #receive(peer: PeerConnection): void {
     const engine = this.#reactor.engine;
     const { receiver, counters } = peer;
-    for (let left = BYTES_PER_WAKE_MAX; left > 0 && !this.#closed; ) {
+    const share = BYTES_PER_TURN / this.#reactor.readyCount;
+    for (let left = share < BYTES_PER_WAKE_MAX ? share : BYTES_PER_WAKE_MAX; left > 0 && !this.#closed; ) {
       const entries = receiver.plan();
       if (entries === 0) {
         this.#waitForSlots();
