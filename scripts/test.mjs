@@ -1,15 +1,27 @@
 // Runs the compiled tests: all of them, or those of the folders that are named (npm test -- unit differential).
 //
+// Tests that need a program which is not installed are left out, file by file, and it says so, with the package that
+// brings it, before and after. With SCATTERWIRE_REQUIRE_CLIENTS=1, as in .ci/run, nothing is left out: they fail.
+//
 // Node 20's test runner expands no globs, so the files are found here. Tests with real clients run one file after the
 // other: they measure time-outs, and machines are small.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const FOLDERS = ["unit", "native", "differential", "fuzz", "sim", "e2e"];
+/** What tests of real clients and of system calls need: how to see whether it is there, Debian's package, files of test/e2e. */
+const NEEDS = [
+  ["/usr/bin/python3", ["-c", "import libtorrent"], "python3-libtorrent", ["clients", "lab-load"]],
+  ["transmission-daemon", ["--version"], "transmission-daemon", ["clients", "lab-load"]],
+  ["aria2c", ["--version"], "aria2", ["clients", "lab-load"]],
+  ["rtorrent", ["-h"], "rtorrent", ["clients", "lab-load"]],
+  ["strace", ["-V"], "strace", ["bench", "lab"]],
+  ["pkg-config", ["--exists", "libtorrent-rasterbar"], "libtorrent-rasterbar-dev pkg-config", ["compare"]],
+];
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith("-"));
 const options = process.argv.slice(2).filter((argument) => argument.startsWith("-"));
 
@@ -31,6 +43,19 @@ function findTests(folder) {
   );
 }
 
+/** Packages that are not installed, and the tests that need them. */
+function findMissing() {
+  const packages = [];
+  const tests = new Set();
+  for (const [program, args, debianPackage, names] of NEEDS) {
+    const { error, status } = spawnSync(program, args, { stdio: "ignore" });
+    if (error === undefined && status === 0) continue;
+    packages.push(debianPackage);
+    for (const name of names) tests.add(join(root, "dist/test/e2e", `${name}.test.js`));
+  }
+  return { packages, tests };
+}
+
 function run(files, concurrency) {
   if (files.length === 0) return 0;
   const args = ["--test", `--test-concurrency=${concurrency}`, ...options, ...files];
@@ -49,4 +74,23 @@ if (together.length + alone.length === 0) {
   console.error("scatterwire: no compiled tests were found; run `npm run build:ts`");
   process.exit(1);
 }
-process.exit(Math.max(run(together, 2), run(alone, 1)));
+const missing =
+  process.env.SCATTERWIRE_REQUIRE_CLIENTS === "1" ? { packages: [], tests: new Set() } : findMissing();
+const leftOut = alone.filter((file) => missing.tests.has(file));
+const tell = () => {
+  if (leftOut.length === 0) return;
+  const names = leftOut.map((file) => basename(file, ".test.js")).join(", ");
+  console.error(
+    `scatterwire: tests LEFT OUT: ${names}. They need: apt-get install ${missing.packages.join(" ")}`,
+  );
+};
+tell();
+const status = Math.max(
+  run(together, 2),
+  run(
+    alone.filter((file) => !missing.tests.has(file)),
+    1,
+  ),
+);
+tell();
+process.exit(status);
