@@ -17,7 +17,10 @@ const LOAD_LEECHER = fileURLToPath(new URL("../load-leecher.js", import.meta.url
 const LEECHER_QUEUE = 500;
 const SKIP_TIMEOUT_MS = 600_000;
 const IDLE_WATCH_MS = 5000;
-const IDLE_SETTLE_MS = 2000;
+/** Collectors give memory back when they see that nothing happens; V8's takes up to 20 s, and a client is idle for hours. */
+const IDLE_SETTLE_MS = 30_000;
+const IDLE_SETTLE_MS_FEW = 2000;
+const IDLE_FEW_PEERS = 1000;
 const IDLE_WARM_UP_PART = 5;
 const IDLE_OPEN_MS = 60_000;
 const BYTES_PER_GB = 1e9;
@@ -117,7 +120,7 @@ export async function measureIdle(bench: Bench, subject: Subject, peers: number)
     const connect = async (count: number): Promise<void> => {
       load.say(`127.0.0.1 ${running.port} ${count} idle`);
       await load.line("open", IDLE_OPEN_MS);
-      await pause(IDLE_SETTLE_MS);
+      await pause(peers < IDLE_FEW_PEERS ? IDLE_SETTLE_MS_FEW : IDLE_SETTLE_MS);
     };
     // What the first connections make a program fetch (young garbage, tables that double) is not what one more costs.
     await connect(Math.ceil(peers / IDLE_WARM_UP_PART));
