@@ -3,8 +3,9 @@
 // reads from as many connections, each asking for the next blocks when it has room.
 //
 // Run as a process of its own: node limit.js TORRENT HOST:PORT… [--before TORRENT,HOST:PORT] [--have-every N]
-// [--receive-buffer BYTES] [--requests N]. Prints one JSON object. It does not look at messages, so it must be told how many
-// bytes come between the blocks. --before: what is received first, and not measured.
+// [--receive-buffer BYTES] [--requests N] [--skip BYTES]. Prints one JSON object. It does not look at messages, so it must be
+// told how many bytes come between the blocks. --before: what is received first, and not measured; --skip: bytes of the
+// stream that are received before measuring begins.
 
 import { parseArgs } from "node:util";
 import { describeErrno } from "../src/errors.js";
@@ -39,6 +40,11 @@ interface Stream {
   calls: number;
   /** All bytes that were received, the opening's too. */
   bytes: number;
+  /** Measuring begins anew when so many bytes were received; what was received and called by then. */
+  skipBytes: number;
+  meter: Meter;
+  bytesBefore: number;
+  callsBefore: number;
 }
 
 class LimitConnection {
@@ -89,6 +95,7 @@ class LimitConnection {
         return;
       }
       this.#receivedBytes += received;
+      if (this.#stream.bytes >= this.#stream.skipBytes) this.#beginMeasuring();
       while (this.#wantsRequests()) this.#request();
       if (this.#isComplete()) {
         this.#end();
@@ -96,6 +103,14 @@ class LimitConnection {
       }
       if (received < RECEIVE_BUFFER_BYTES) return;
     }
+  }
+
+  #beginMeasuring(): void {
+    const stream = this.#stream;
+    stream.skipBytes = Number.POSITIVE_INFINITY;
+    stream.meter = new Meter();
+    stream.bytesBefore = stream.bytes;
+    stream.callsBefore = stream.calls;
   }
 
   /** The opening is small: the seeder's handshake, its pieces, its extension handshake, and last the unchoke. */
@@ -171,11 +186,13 @@ const OPTIONS = {
   "have-every": { type: "string", default: "0" },
   "receive-buffer": { type: "string", default: "0" },
   requests: { type: "string", default: String(REQUESTS_DEFAULT) },
+  skip: { type: "string", default: "0" },
 } as const;
 
 interface LimitSettings {
   readonly receiveBufferBytes: number;
   readonly requestsMax: number;
+  readonly skipBytes: number;
 }
 
 /** Receives one torrent after the other, each over connections of its own. */
@@ -209,13 +226,18 @@ class LimitReceiver {
     const { requestsMax, receiveBufferBytes } = this.#settings;
     const stream: Stream = {
       ...{ engine, wouldBlock: this.#wouldBlock, infoHash, pieceLength, totalLength, haveEvery, requestsMax },
-      ...{ requestedBytes: 0, connectionsDone: 0, calls: 0, bytes: 0 },
+      ...{ requestedBytes: 0, connectionsDone: 0, calls: 0, bytes: 0, bytesBefore: 0, callsBefore: 0 },
+      skipBytes: this.#settings.skipBytes > 0 ? this.#settings.skipBytes : Number.POSITIVE_INFINITY,
+      meter: new Meter(),
     };
     const fds: number[] = [];
-    const meter = new Meter();
     const figures = await new Promise<LabFigures>((resolve) => {
       const finish = (): void => {
-        if (stream.connectionsDone === peers.length) resolve(meter.figures(totalLength, stream));
+        if (stream.connectionsDone < peers.length) return;
+        const { meter, bytesBefore, callsBefore } = stream;
+        const skipped = Math.round((bytesBefore * BLOCK_SIZE) / (BLOCK_SIZE + PIECE_HEADER_BYTES));
+        const made = { calls: stream.calls - callsBefore, bytes: stream.bytes - bytesBefore };
+        resolve(meter.figures(totalLength - skipped, made));
       };
       for (const peer of peers) {
         const colon = peer.lastIndexOf(":");
@@ -243,6 +265,7 @@ async function main(): Promise<void> {
   const receiver = new LimitReceiver({
     receiveBufferBytes: Number(values["receive-buffer"]),
     requestsMax: Number(values.requests),
+    skipBytes: Number(values.skip),
   });
   if (values.before !== undefined) {
     const [warmTorrent, warmPeer] = values.before.split(",") as [string, string];

@@ -71,7 +71,10 @@ export interface TorrentOptions {
    * "mapped" is for measuring only: a disk that fills up then kills the process instead of failing the torrent.
    */
   preallocate?: boolean;
-  /** With "mapped": make all pages present before the first byte (MAP_POPULATE). Default false. */
+  /**
+   * With storage "mapped", and with `readOnly` and send mode "mapped": make all pages present before the first byte
+   * (MAP_POPULATE). It waits for the disk wherever data is not cached. Default false.
+   */
   populate?: boolean;
   /** Bytes of adjacent blocks that one write gathers, within a piece: 16 KiB … 4 MiB. Default 1 MiB. */
   writeRunBytes?: number;

@@ -11,6 +11,7 @@
 //   --queue            requests that a connection keeps outstanding
 //   --bytes            ends after so many bytes of payload, of all connections together. Connections begin at places of their
 //                      own, spread over the torrent, ask one block after the other, and begin anew at its end
+//   --tell-at          says {"received":BYTES} as soon as there are so many of them
 //   --random           blocks in random order instead
 //   --verify-first     checks the digests of the first so many pieces, before the clock begins: a seeder that sends rubbish
 //                      is found out
@@ -206,6 +207,7 @@ const OPTIONS = {
   connections: { type: "string" },
   queue: { type: "string" },
   bytes: { type: "string" },
+  "tell-at": { type: "string" },
   random: { type: "boolean" },
   "verify-first": { type: "string" },
 } as const;
@@ -217,6 +219,7 @@ async function main(): Promise<void> {
   const metainfo = await readMetainfo(positionals[0]);
   const loop = new LoadLoop();
   const bytes = whole(values.bytes, metainfo.totalLength);
+  let tellAt = whole(values["tell-at"], Number.POSITIVE_INFINITY);
   const perTarget = Math.max(1, whole(values.connections, 1));
   const checkedBytes = Math.min(
     whole(values["verify-first"], 0) * metainfo.pieceLength,
@@ -247,6 +250,10 @@ async function main(): Promise<void> {
     },
     received: (count) => {
       work.payloadBytes += count;
+      if (work.payloadBytes >= tellAt) {
+        tellAt = Number.POSITIVE_INFINITY;
+        printLine({ received: work.payloadBytes });
+      }
       if (work.payloadBytes >= bytes) end();
     },
     check: checkedBytes > 0 ? new PieceCheck(checkedBytes, metainfo.pieceLength, metainfo.pieces) : undefined,

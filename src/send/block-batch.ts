@@ -3,8 +3,8 @@
 // Always: a batch is ready before it is sent; slots are −1 where a block is sent from a mapping or by sendfile. Batches
 // are kept for re-use, so that sending allocates nothing.
 
-/** Blocks that one batch holds at most: 256 KiB. */
-export const BATCH_BLOCKS_MAX = 16;
+/** Blocks that one batch holds at most: 512 KiB. */
+export const BATCH_BLOCKS_MAX = 32;
 
 export class BlockBatch {
   piece = 0;

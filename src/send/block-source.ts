@@ -14,6 +14,8 @@ export interface BatchOwner {
 
 export interface BlockSource {
   readonly name: SendModeName;
+  /** Blocks that a batch may hold, so that loading it succeeds once enough of the pool is free; ≤ BATCH_BLOCKS_MAX. */
+  readonly batchBlocksMax: number;
   /**
    * Begins to load the batch's blocks (offset, lengths, count are set). Sets `ready` if they are at hand, else calls
    * the owner later. False: no memory is free now; nothing has begun.

@@ -13,6 +13,7 @@ const FREE_FRACTION_MIN = 1 / 4;
 
 export class CopySource implements BlockSource, StorageOwner {
   readonly name = "copy";
+  readonly batchBlocksMax: number;
   readonly #pool: BlockPool;
   readonly #memory: MemoryList = {
     addresses: new Float64Array(BATCH_BLOCKS_MAX),
@@ -26,6 +27,8 @@ export class CopySource implements BlockSource, StorageOwner {
 
   constructor(pool: BlockPool) {
     this.#pool = pool;
+    // A quarter at a time also of a pool so small that a full batch would never fit.
+    this.batchBlocksMax = Math.min(BATCH_BLOCKS_MAX, Math.max(1, Math.floor(pool.slotCount / 4)));
   }
 
   load(batch: BlockBatch, storage: Storage, owner: BatchOwner): boolean {

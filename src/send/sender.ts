@@ -15,7 +15,7 @@ import type { TransferCounters } from "../metrics/counters.js";
 import { ExpectedBlocks } from "../receive/expected-blocks.js";
 import type { Storage } from "../storage/storage.js";
 import { encodePieceHeader } from "../wire/encode.js";
-import { BATCH_BLOCKS_MAX, BlockBatch } from "./block-batch.js";
+import { BlockBatch } from "./block-batch.js";
 import type { BatchOwner, BlockSource } from "./block-source.js";
 import { Outbox } from "./outbox.js";
 
@@ -45,7 +45,7 @@ export interface SenderHost {
   blockUnreadable(piece: number, begin: number, length: number, error: StorageError): void;
 }
 
-const BLOCKS_PER_CALL_MAX = 32;
+const BLOCKS_PER_CALL_MAX = 64;
 const FLUSH_BYTES_MAX = 1 * MIB;
 /** Bytes loaded ahead for one peer. */
 const LOADED_BYTES_MAX = 1 * MIB;
@@ -155,7 +155,8 @@ export class Sender implements BatchOwner, SlotWaiter {
     const begin = requested.beginAt(0);
     const batch = this.#spareBatches.pop() ?? new BlockBatch();
     batch.reset(piece, begin, place.offsetOf(piece, begin));
-    while (batch.count < BATCH_BLOCKS_MAX && batch.count < requested.count) {
+    const blocksMax = Math.min(place.source.batchBlocksMax, requested.count);
+    while (batch.count < blocksMax) {
       const index = batch.count;
       if (requested.pieceAt(index) !== piece || requested.beginAt(index) !== begin + batch.bytes) break;
       batch.lengths[index] = requested.lengthAt(index);

@@ -7,10 +7,12 @@ import type { BatchOwner, BlockSource } from "./block-source.js";
 
 export class SendfileSource implements BlockSource {
   readonly name = "sendfile";
+  readonly batchBlocksMax: number;
   readonly #fallback: BlockSource;
 
   constructor(fallback: BlockSource) {
     this.#fallback = fallback;
+    this.batchBlocksMax = fallback.batchBlocksMax;
   }
 
   load(batch: BlockBatch, storage: Storage, owner: BatchOwner): boolean {

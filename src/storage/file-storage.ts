@@ -111,15 +111,30 @@ export class FileStorage implements Storage, JobOwner {
   sourceAddress(offset: number, length: number): number {
     const fileIndex = this.#fileOf(offset, length);
     if (fileIndex < 0) return -1;
-    let base = this.#sources.get(fileIndex);
-    if (base === undefined) {
-      const fd = this.files.acquire(fileIndex);
-      base = this.engine.map(fd, this.files.layout.files[fileIndex]!.length, false, false);
-      this.files.release(fileIndex);
-      // A file that is too short today may be whole the next time.
-      if (base >= 0) this.#sources.set(fileIndex, base);
-    }
+    const base = this.#sources.get(fileIndex) ?? this.#mapSource(fileIndex, false);
     return base < 0 ? -1 : base + offset - this.files.layout.files[fileIndex]!.offset;
+  }
+
+  /** Maps all files for sending, and makes their pages present. A file that cannot be mapped yet is tried when it is sent. */
+  mapForSending(): void {
+    this.files.layout.files.forEach((file, fileIndex) => {
+      if (!file.padding && file.length > 0) this.#mapSource(fileIndex, true);
+    });
+  }
+
+  /** The address of a file's mapping, or less than 0. */
+  #mapSource(fileIndex: number, populate: boolean): number {
+    let fd: number;
+    try {
+      fd = this.files.acquire(fileIndex);
+    } catch {
+      return -1; // Who reads the file instead of mapping it is told why it cannot be opened.
+    }
+    const base = this.engine.map(fd, this.files.layout.files[fileIndex]!.length, false, populate);
+    this.files.release(fileIndex);
+    // A file that is too short today may be whole the next time.
+    if (base >= 0) this.#sources.set(fileIndex, base);
+    return base;
   }
 
   locate(offset: number, length: number): boolean {

@@ -26,7 +26,7 @@ export interface OpenStorageOptions {
   readonly memory: Memory;
   /** Reserve all space before the first byte. Undefined: `direct` and `mapped` do. */
   readonly preallocate: boolean | undefined;
-  /** Make the pages of a mapping present at once. */
+  /** Make the pages of mappings present at once; where nothing is written, of those that are sent from. */
   readonly populate?: boolean | undefined;
   /** What one write gathers. */
   readonly writeRunBytes?: number | undefined;
@@ -54,7 +54,11 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   }
   const runBytes = settleRunBytes(options.writeRunBytes ?? WRITE_RUN_BYTES);
   const files = new FileTable(layout, options.directory, options.readOnly);
-  if (options.readOnly) return { storage: new FileStorage({ engine, jobs, files }), files };
+  if (options.readOnly) {
+    const storage = new FileStorage({ engine, jobs, files });
+    if (options.populate === true) storage.mapForSending();
+    return { storage, files };
+  }
   makeFolder(options.directory);
   checkSpace(files);
   makeFiles(files);

@@ -41,7 +41,7 @@ const IDLE_ROUNDS_MAX = 3;
 export interface CompareOptions {
   readonly size: number;
   readonly runs: number;
-  /** Downloads are measured only from when so many bytes were sent, for all programs: without compiling and slow starts. */
+  /** Work is measured only from when so many bytes were sent, for all programs: without compiling and slow starts. */
   readonly skip?: number;
   /** Groups, and parts of programs' names; a trial must match one of each kind that is given. */
   readonly only: readonly string[];
@@ -181,16 +181,13 @@ function scenariosOf(
   return (options.peers ?? PEERS_DEFAULT[group]).flatMap((peers) => {
     const axes = {
       ...{ peers, bytes: options.size, where: where === "disk" ? "disk" : "memory file system" },
-      ...(options.skip === undefined || group === "seed" ? {} : { skippedBytes: options.skip }),
+      ...(options.skip === undefined ? {} : { skippedBytes: options.skip }),
     };
     const scenario = (subject: string, run: Scenario["run"]): Scenario => ({
       ...{ verb: "compare", group, subject, axes, run },
     });
     const limits = [
-      // The limit measures itself, and whole: it is no measure for a part.
-      ...(group === "download" && options.skip === undefined
-        ? [scenario(LIMIT, () => measureLimit(bench, peers))]
-        : []),
+      ...(group === "download" ? [scenario(LIMIT, () => measureLimit(bench, peers))] : []),
       ...(group === "download-disk" ? [scenario(DISK, () => measureDisk(bench, scratch))] : []),
     ];
     const programs = present

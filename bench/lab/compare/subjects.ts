@@ -64,7 +64,7 @@ const OURS: readonly Ours[] = [
     label: "mapped",
     works: ["seed"],
     session: { sendMode: "mapped", uploadSlots: 64 },
-    torrent: {},
+    torrent: { populate: true },
   },
   {
     label: "idle",

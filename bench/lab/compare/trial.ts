@@ -15,7 +15,7 @@ import { startWritevSeeder } from "./subjects.js";
 const LIMIT = fileURLToPath(new URL("../../limit.js", import.meta.url));
 const LOAD_LEECHER = fileURLToPath(new URL("../load-leecher.js", import.meta.url));
 const LEECHER_QUEUE = 500;
-const SKIP_TIMEOUT_MS = 600_000;
+const LONG_MS = 600_000;
 const IDLE_WATCH_MS = 5000;
 /** Collectors give memory back when they see that nothing happens; V8's takes up to 20 s, and a client is idle for hours. */
 const IDLE_SETTLE_MS = 30_000;
@@ -34,7 +34,7 @@ export interface Bench {
   readonly infoHash: string;
   readonly pieceLength: number;
   readonly size: number;
-  /** Downloads are measured from here on: what a process that runs costs. 0: from their beginning. */
+  /** Work is measured from here on: what a process that runs costs. 0: from its beginning. */
   readonly skippedBytes: number;
   /** Where a trial's folders are made. */
   readonly scratch: string;
@@ -63,7 +63,7 @@ export async function measureDownload(
     let before = await begin(bench, running);
     load.say(`127.0.0.1 ${running.port} ${peers} seed ${skippedBytes}`);
     if (skippedBytes > 0) {
-      await Promise.race([load.line("sent", SKIP_TIMEOUT_MS), failure]);
+      await Promise.race([load.line("sent", LONG_MS), failure]);
       before = await begin(bench, running);
       loadBefore = await bench.clock.read(load.pid);
     }
@@ -84,26 +84,43 @@ export async function measureDownload(
 export async function measureSeed(bench: Bench, subject: Subject, leechers: number): Promise<LabFigures> {
   return withTrial(bench, subject, "seed", leechers, bench.scratch, "seed", async (running) => {
     await forgetPeak(running);
-    const before = await begin(bench, running);
-    const load = await runJson([
-      LOAD_LEECHER,
-      bench.torrent,
-      ...["--connect", `127.0.0.1:${running.port}`, "--connections", String(leechers)],
-      ...["--bytes", String(bench.size), "--queue", String(LEECHER_QUEUE), "--verify-first", "1"],
-    ]);
-    const payloadBytes = Number(load["payloadBytes"]);
-    if (!(payloadBytes >= bench.size)) throw new Error(`${subject.name} sent ${payloadBytes} bytes`);
-    // The piece that is checked beforehand costs the seeder as much as any other.
-    const servedBytes = payloadBytes + Math.min(bench.pieceLength, bench.size);
-    const figures = await end(bench, running, before, servedBytes);
-    const seconds = Number(load["seconds"]);
-    return {
-      ...figures,
-      payloadBytes,
-      seconds,
-      bytesPerSecond: payloadBytes / seconds,
-      loadCpuSecondsPerGB: Number(load["cpuSeconds"]) / (payloadBytes / BYTES_PER_GB),
-    };
+    let before = await begin(bench, running);
+    const load = new MeasuredProgram(
+      process.execPath,
+      [
+        LOAD_LEECHER,
+        bench.torrent,
+        ...["--connect", `127.0.0.1:${running.port}`, "--connections", String(leechers)],
+        ...["--bytes", String(bench.size), "--queue", String(LEECHER_QUEUE), "--verify-first", "1"],
+        ...["--tell-at", String(bench.skippedBytes)],
+      ],
+      "the leechers",
+    );
+    try {
+      // The piece that is checked beforehand costs the seeder as much as any other.
+      let skippedBytes = -Math.min(bench.pieceLength, bench.size);
+      const begun = await load.line("received", LONG_MS);
+      if (bench.skippedBytes > 0) {
+        before = await begin(bench, running);
+        skippedBytes = Number(begun["received"]);
+      }
+      const told = await load.line("payloadBytes", LONG_MS);
+      const payloadBytes = Number(told["payloadBytes"]);
+      if (!(payloadBytes >= bench.size)) throw new Error(`${subject.name} sent ${payloadBytes} bytes`);
+      const figures = await end(bench, running, before, payloadBytes - skippedBytes);
+      const loadCpuSecondsPerGB = Number(told["cpuSeconds"]) / (payloadBytes / BYTES_PER_GB);
+      if (bench.skippedBytes > 0) return { ...figures, loadCpuSecondsPerGB };
+      const seconds = Number(told["seconds"]);
+      return {
+        ...figures,
+        payloadBytes,
+        seconds,
+        bytesPerSecond: payloadBytes / seconds,
+        loadCpuSecondsPerGB,
+      };
+    } finally {
+      await load.kill();
+    }
   });
 }
 
@@ -145,7 +162,9 @@ export async function measureLimit(bench: Bench, peers: number): Promise<LabFigu
   try {
     const { port } = await load.line("port");
     const addresses = Array<string>(peers).fill(`127.0.0.1:${port}`);
-    return figuresOf(await runJson([LIMIT, bench.torrent, ...addresses]));
+    return figuresOf(
+      await runJson([LIMIT, bench.torrent, ...addresses, "--skip", String(bench.skippedBytes)]),
+    );
   } finally {
     await load.kill();
   }

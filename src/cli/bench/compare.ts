@@ -56,7 +56,7 @@ export function compareCommand(): Command {
     )
     .option(
       "--skip <bytes>",
-      "measure downloads from when so many bytes were sent, for all programs alike: what a process that runs costs",
+      "measure from when so many bytes were sent, for all programs alike: what a process that runs costs",
       parseSize,
     )
     .option("--json", "print the results as one JSON object")

@@ -241,6 +241,20 @@ describe("Sender: loading", () => {
     bench.checkHome();
   });
 
+  it("takes a quarter of a small pool at a time, for a full batch would never fit", () => {
+    for (const mode of SEND_MODES) {
+      const bench = new SenderBench(mode, MIB);
+      bench.storage.whole = () => false;
+      const { slotCount } = bench.memory.pool;
+      assert.ok(slotCount - BATCH_BLOCKS_MAX < slotCount / 4, `${slotCount} slots are few`);
+      const blocks = run(0, 0, BATCH_BLOCKS_MAX);
+      bench.queue(...blocks);
+      bench.flush();
+      assert.deepEqual(bench.read().messages, blocks, mode);
+      bench.checkHome();
+    }
+  });
+
   it("needs no slots where the file is mapped or sent by the kernel", () => {
     for (const mode of ["mapped", "sendfile"] as const) {
       const bench = new SenderBench(mode);

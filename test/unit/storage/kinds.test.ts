@@ -39,12 +39,17 @@ class Bench {
   readonly memory = new Memory(this.reactor.engine.slab, this.reactor.engine);
   readonly warnings: string[] = [];
 
-  async open(kind: StorageKind, layout: Layout, directory: string, readOnly = false): Promise<Storage> {
+  async open(
+    kind: StorageKind,
+    layout: Layout,
+    directory: string,
+    readOnly = false,
+    populate = false,
+  ): Promise<Storage> {
     const { reactor, memory } = this;
     const onWarning = (text: string): void => void this.warnings.push(text);
-    return (
-      await openStorage({ kind, layout, directory, reactor, memory, preallocate: false, readOnly, onWarning })
-    ).storage;
+    const options = { kind, layout, directory, reactor, memory, preallocate: false, readOnly, populate };
+    return (await openStorage({ ...options, onWarning })).storage;
   }
 
   /** Memory for `length` bytes in slots, as blocks. */
@@ -216,5 +221,30 @@ describe("storage on disk", { timeout: 60_000 }, () => {
     const error = await bench.read(storage, 0, 5000);
     assert.ok(error instanceof StorageError && /shorter than it should be/.test(error.message));
     await bench.close(storage);
+  });
+
+  it("maps for sending what is there, and leaves what is missing or short to be read", async () => {
+    for (const populate of [false, true]) {
+      const folder = temporaryFolder(after);
+      const whole = bytesOf(4, 30_000);
+      writeFileSync(join(folder, "whole"), whole);
+      writeFileSync(join(folder, "short"), "short");
+      const layout = layoutOf([
+        { path: ["whole"], length: 30_000 },
+        { path: ["short"], length: 30_000 },
+        { path: ["missing"], length: 30_000 },
+      ]);
+      const bench = new Bench();
+      const storage = await bench.open("file", layout, folder, true, populate);
+      assert.ok(storage.sourceAddress(1000, 29_000) >= 2 ** 40);
+      assert.equal(storage.sourceAddress(29_000, 2000), -1, "crosses the end of a file");
+      assert.ok(storage.sourceAddress(30_000, 1000) < 0, "short");
+      assert.ok(storage.sourceAddress(60_000, 1000) < 0, "missing");
+      const error = await bench.read(storage, 60_000, 1000);
+      assert.ok(error instanceof StorageError && error.message.includes(join(folder, "missing")));
+      writeFileSync(join(folder, "missing"), whole);
+      assert.ok(storage.sourceAddress(60_000, 1000) >= 2 ** 40, "there now");
+      await bench.close(storage);
+    }
   });
 });
