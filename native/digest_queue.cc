@@ -108,6 +108,8 @@ class DigestQueue::Lanes {
 
   // Hands over what is done, and takes up to `room` tasks.
   size_t exchange(DigestAlgorithm algorithm, DigestTask** tasks, size_t room) {
+    // Once a task is handed over, its mapping may go.
+    if (done_.count > 0) spent_.letGo();
     Lock lock(&queue_->mutex_);
     DigestTaskList& waiting = queue_->waiting_;
     if (done_.count > 0 && queue_->open_) uv_async_send(&queue_->wake_);
@@ -195,10 +197,10 @@ class DigestQueue::Lanes {
   }
 
   // The last window before `fetched`, and what of its first page lies before it.
-  static void letGo(const iovec& vector, size_t fetched) {
+  void letGo(const iovec& vector, size_t fetched) {
     const size_t begin = fetched == 0 ? 0 : (fetched - 1) / kWindowBytes * kWindowBytes;
     const size_t from = begin - std::min(begin, kPageBytesMax);
-    letGoMapped(static_cast<const char*>(vector.iov_base) + from, fetched - from);
+    spent_.add(static_cast<const char*>(vector.iov_base) + from, fetched - from);
   }
 
   void step() {
@@ -241,6 +243,7 @@ class DigestQueue::Lanes {
   Lane lanes_[kLanesMax];
   Stream streams_[kLanesMax];
   DigestTaskList done_;
+  SpentReads spent_;
   double clock_ = 0;
 };
 

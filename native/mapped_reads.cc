@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 
@@ -65,10 +66,25 @@ int fetchMapped(const char* begin, size_t length) {
 #endif
 }
 
-void letGoMapped(const char* begin, size_t length) {
-  const uintptr_t first = pageAfter(begin);
-  const uintptr_t end = pageBefore(begin + length);
-  if (first < end) advise(first, end, MADV_DONTNEED);
+void SpentReads::add(const char* begin, size_t length) {
+  if (length == 0) return;
+  if (count_ == kStretchesMax || bytes_ + length > kBytesMax) letGo();
+  stretches_[count_++] = {begin, begin + length};
+  bytes_ += length;
+}
+
+void SpentReads::letGo() {
+  std::sort(stretches_, stretches_ + count_, [](const Stretch& a, const Stretch& b) { return a.begin < b.begin; });
+  for (size_t index = 0; index < count_;) {
+    const char* const begin = stretches_[index].begin;
+    const char* end = begin;
+    for (; index < count_ && (end == begin || stretches_[index].begin <= end); index++) {
+      end = std::max(end, stretches_[index].end);
+    }
+    if (pageAfter(begin) < pageBefore(end)) advise(pageAfter(begin), pageBefore(end), MADV_DONTNEED);
+  }
+  count_ = 0;
+  bytes_ = 0;
 }
 
 }  // namespace scatterwire
