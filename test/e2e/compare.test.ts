@@ -22,7 +22,7 @@ describe("bench compare", { timeout: 240_000 }, () => {
     const output = join(folder, "compare.json");
     const program = Program.cli(
       ...["bench", "compare", "--size", String(SIZE), "--runs", "1", "--peers", "2", "--disk", folder],
-      ...["--only", "scatterwire,libtorrent,limit,disk,C loop", "-o", output, "--json"],
+      ...["--only", "scatterwire,libtorrent,limit,disk,writes,C loop", "-o", output, "--json"],
     );
     const { status, last, errors } = await program.result();
     assert.equal(status, 0, errors);
@@ -39,6 +39,7 @@ describe("bench compare", { timeout: 240_000 }, () => {
       "libtorrent (disabled)",
     ]);
     assert.deepEqual(subjects("download-stored"), [
+      "writes alone (pwrite)",
       "scatterwire (speculative, file)",
       "libtorrent (posix)",
       "libtorrent (mmap)",

@@ -16,11 +16,11 @@ import { SUBJECTS } from "./subjects.js";
 import {
   type Bench,
   type IdleFigures,
-  measureDisk,
   measureDownload,
   measureIdle,
   measureLimit,
   measureSeed,
+  measureStorage,
 } from "./trial.js";
 
 /** A row of the comparison is a group, and a number of peers. */
@@ -28,6 +28,8 @@ export const COMPARE_GROUPS = ["download", "download-stored", "download-disk", "
 export type CompareGroup = (typeof COMPARE_GROUPS)[number];
 
 export const DISK = "disk (O_DIRECT)";
+/** What storing in a memory file system costs by itself. */
+export const WRITES = "writes alone (pwrite)";
 const PEERS_DEFAULT: Readonly<Record<CompareGroup, readonly number[]>> = {
   download: [1, 16, 64],
   "download-stored": [1, 16],
@@ -188,7 +190,10 @@ function scenariosOf(
     });
     const limits = [
       ...(group === "download" ? [scenario(LIMIT, () => measureLimit(bench, peers))] : []),
-      ...(group === "download-disk" ? [scenario(DISK, () => measureDisk(bench, scratch))] : []),
+      ...(group === "download-stored"
+        ? [scenario(WRITES, () => measureStorage(bench, scratch, "buffered"))]
+        : []),
+      ...(group === "download-disk" ? [scenario(DISK, () => measureStorage(bench, scratch, "direct"))] : []),
     ];
     const programs = present
       .filter((subject) => subject.does(work, where) && peers <= (subject.peersMax?.(work) ?? Infinity))

@@ -154,5 +154,5 @@ function verdictOf({ trials }: CompareResults, rows: readonly Reached[]): string
 }
 
 function isRival(subject: string): boolean {
-  return !subject.startsWith("scatterwire") && subject !== LIMIT && !/^(disk|C loop)/.test(subject);
+  return !subject.startsWith("scatterwire") && subject !== LIMIT && !/^(disk|writes|C loop)/.test(subject);
 }

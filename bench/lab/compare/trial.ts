@@ -170,10 +170,14 @@ export async function measureLimit(bench: Bench, peers: number): Promise<LabFigu
   }
 }
 
-/** The disk alone: as many bytes with O_DIRECT. It measures itself. */
-export async function measureDisk(bench: Bench, folder: string): Promise<LabFigures> {
-  const file = join(folder, "direct.bin");
-  const program = new MeasuredProgram(await harness("direct-writer"), [file, String(bench.size)]);
+/** Storage alone: as many bytes, written with O_DIRECT or through the page cache. It measures itself. */
+export async function measureStorage(
+  bench: Bench,
+  folder: string,
+  way: "direct" | "buffered",
+): Promise<LabFigures> {
+  const file = join(folder, "written.bin");
+  const program = new MeasuredProgram(await harness("storage-writer"), [file, String(bench.size), way]);
   try {
     return figuresOf(await program.line("payloadBytes"));
   } finally {

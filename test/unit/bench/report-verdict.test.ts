@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { DISK } from "../../../bench/lab/compare/compare.js";
+import { DISK, WRITES } from "../../../bench/lab/compare/compare.js";
 import { C_LOOP } from "../../../bench/lab/compare/subjects.js";
 import { compareFiles } from "../../../bench/lab/report/against.js";
 import { groupsOf, isReference, LIMIT, limitOf, measureFigure } from "../../../bench/lab/report/cells.js";
@@ -195,7 +195,13 @@ describe("bench storage's files", () => {
 
 describe("cells", () => {
   it("know what is no program that anybody would use, as bench compare names it", () => {
-    assert.deepEqual([LIMIT, DISK, C_LOOP, "aria2"].map(isReference), [true, true, true, false]);
+    assert.deepEqual([LIMIT, DISK, WRITES, C_LOOP, "aria2"].map(isReference), [
+      true,
+      true,
+      true,
+      true,
+      false,
+    ]);
   });
 
   it("hold a cell against the limit of its own conditions, and against none where there is none", () => {

@@ -1,7 +1,11 @@
-// What the disk itself can do: writes a file of so many bytes with O_DIRECT, in runs of 1 MiB, four in flight, into space that
-// was reserved, and waits until the disk has it. Nothing is received, hashed or copied. Prints one JSON object.
+// What storing costs at the least: writes a file of so many bytes, in runs of 1 MiB from memory that is in the cache; nothing is
+// received or hashed. Prints one JSON object.
 //
-// usage: direct-writer FILE BYTES
+// usage: storage-writer FILE BYTES direct|buffered
+//
+//   direct     what the disk itself can do: with O_DIRECT, four runs in flight, into space that was reserved, until the disk
+//              has it
+//   buffered   what a memory file system, or the page cache, takes for the copy and for its pages: one run after the other
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -19,7 +23,7 @@
 namespace {
 
 constexpr std::int64_t kRunBytes = 1 << 20;
-constexpr int kRunsInFlight = 4;
+constexpr int kDirectRunsInFlight = 4;
 
 [[noreturn]] void fail(char const* what) {
   std::perror(what);
@@ -49,20 +53,22 @@ void write_runs(int file, std::int64_t runs, std::atomic<std::int64_t>& next) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: direct-writer FILE BYTES\n");
+  bool const direct = argc == 4 && std::strcmp(argv[3], "direct") == 0;
+  if (argc != 4 || (!direct && std::strcmp(argv[3], "buffered") != 0)) {
+    std::fprintf(stderr, "usage: storage-writer FILE BYTES direct|buffered\n");
     return 2;
   }
   std::int64_t const runs = std::atoll(argv[2]) / kRunBytes;
-  int const file = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC | O_DIRECT, 0600);
-  if (file < 0) fail("open with O_DIRECT");
+  int const runs_in_flight = direct ? kDirectRunsInFlight : 1;
+  int const file = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC | (direct ? O_DIRECT : 0), 0600);
+  if (file < 0) fail(argv[1]);
   double const started = seconds_of(CLOCK_MONOTONIC);
-  if (posix_fallocate(file, 0, runs * kRunBytes) != 0) fail("posix_fallocate");
+  if (direct && posix_fallocate(file, 0, runs * kRunBytes) != 0) fail("posix_fallocate");
   std::atomic<std::int64_t> next{0};
   std::vector<std::thread> writers;
-  for (int index = 0; index < kRunsInFlight; index++) writers.emplace_back([&] { write_runs(file, runs, next); });
+  for (int index = 0; index < runs_in_flight; index++) writers.emplace_back([&] { write_runs(file, runs, next); });
   for (std::thread& writer : writers) writer.join();
-  if (fdatasync(file) != 0) fail("fdatasync");
+  if (direct && fdatasync(file) != 0) fail("fdatasync");
   double const ended = seconds_of(CLOCK_MONOTONIC);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
