@@ -21,6 +21,8 @@ import type { LabFigures } from "./lab/results.js";
 /** How many requests one write carries. */
 const REQUESTS_PER_WRITE = 64;
 const RECEIVES_PER_WAKE_MAX = 4;
+/** As the engine does it: while much is to come, a wake-up is worth half a receive. */
+const LOW_WATER_BYTES = RECEIVE_BUFFER_BYTES / 2;
 const HAVE_BYTES = 9;
 const BUFFER_AT = 0;
 const OUTGOING_AT = RECEIVE_BUFFER_BYTES;
@@ -54,6 +56,7 @@ class LimitConnection {
   #requestedBytes = 0;
   #requests = 0;
   #receivedBytes = 0;
+  #lowWaterBytes = 1;
   #connected = false;
   #started = false;
   #done = false;
@@ -101,8 +104,16 @@ class LimitConnection {
         this.#end();
         return;
       }
-      if (received < RECEIVE_BUFFER_BYTES) return;
+      if (received < RECEIVE_BUFFER_BYTES) break;
     }
+    const toComeBytes = this.#expectedBytes() - this.#receivedBytes;
+    this.#setLowWater(toComeBytes >= 4 * LOW_WATER_BYTES ? LOW_WATER_BYTES : 1);
+  }
+
+  #setLowWater(bytes: number): void {
+    if (bytes === this.#lowWaterBytes) return;
+    this.#lowWaterBytes = bytes;
+    this.#stream.engine.setReceiveLowWater(this.#fd, bytes);
   }
 
   #beginMeasuring(): void {
