@@ -79,6 +79,9 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   readonly #outgoing = new Map<PeerConnection, KnownPeer>();
   readonly #handles = new WeakMap<PeerConnection, PeerHandle>();
   readonly #records = new Map<PeerConnection, PeerRecord>();
+  /** Who brought the last block, and its record: blocks come many in a row, and looking in a map costs more than framing one. */
+  #lastPeer: PeerConnection | undefined;
+  #lastRecord: PeerRecord | undefined;
   readonly #closing = new AbortController();
 
   #state: TorrentState = "checking";
@@ -316,6 +319,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     const record = this.#records.get(peer);
     if (record !== undefined) this.#attribution.peerGone(record);
     this.#records.delete(peer);
+    this.#lastPeer = undefined;
     this.#peers.delete(peer);
     addCounters(this.#endedCounters, peer.counters);
     this.#room.countersEnded(peer.counters);
@@ -425,8 +429,12 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
       return;
     }
     if (others) this.#cancelEverywhere(piece, block);
-    const record = this.#records.get(peer)!;
-    this.#attribution.blockReceived(record, piece, block, this.layout.blocksInPiece(piece as PieceIndex));
+    if (peer !== this.#lastPeer) {
+      this.#lastPeer = peer;
+      this.#lastRecord = this.#records.get(peer);
+    }
+    const blocks = this.layout.blocksInPiece(piece as PieceIndex);
+    this.#attribution.blockReceived(this.#lastRecord!, piece, block, blocks);
     if (this.#options.onBlock !== undefined && slot !== NO_SLOT) {
       this.#lend(slot, piece, block);
       return;
