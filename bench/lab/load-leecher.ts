@@ -44,6 +44,12 @@ const BLOCK_BYTES = 16_384;
 /** Requests are sent when this part of the queue is free: few and large writes, as a client does it. */
 const REFILL_PART = 4;
 const REQUESTS_PER_WRITE_MAX = 1024;
+/**
+ * While at least four times as much is to come, a wake-up is worth so many bytes: a leecher that is woken for each segment
+ * costs the seeder, whose kernel wakes it, a tenth of its CPU. Whoever falls silent may have said something short.
+ */
+const LOW_WATER_BYTES = 128 * 1024;
+const SILENCE_MS = 250;
 const CONNECT_PATIENCE_MS = 30_000;
 const CONNECT_PAUSE_MS = 100;
 
@@ -104,6 +110,8 @@ class LeechingConnection extends LoadConnection {
   #outstanding = 0;
   #next = 0;
   #blockAt = 0;
+  #lowWaterBytes = 1;
+  #heard = false;
   #begunAnew: (() => void) | undefined;
 
   constructor(options: ConnectionOptions, work: Work) {
@@ -159,15 +167,34 @@ class LeechingConnection extends LoadConnection {
   }
 
   override proceed(): void {
+    this.#heard = true;
+    this.#request();
+    const muchToCome = this.#outstanding * BLOCK_BYTES >= 4 * LOW_WATER_BYTES && !this.#choked;
+    this.#setLowWater(muchToCome ? LOW_WATER_BYTES : 1);
+  }
+
+  /** A while has passed. */
+  tick(): void {
+    if (!this.#heard) this.#setLowWater(1);
+    this.#heard = false;
+  }
+
+  #setLowWater(bytes: number): void {
+    if (bytes === this.#lowWaterBytes || this.closed) return;
+    this.#lowWaterBytes = bytes;
+    this.loop.engine.setReceiveLowWater(this.fd, bytes);
+  }
+
+  #request(): void {
     const work = this.#work;
     if (this.#choked || this.closed) return;
     const room = work.queue - this.#outstanding;
     if (room < Math.max(1, Math.floor(work.queue / REFILL_PART))) return;
     if (work.check !== undefined) this.#requestChecked(work.check, room);
-    else this.#request(Math.min(room, REQUESTS_PER_WRITE_MAX));
+    else this.#requestNext(Math.min(room, REQUESTS_PER_WRITE_MAX));
   }
 
-  #request(count: number): void {
+  #requestNext(count: number): void {
     const work = this.#work;
     work.started();
     const { slab } = this.loop.engine;
@@ -275,6 +302,9 @@ async function main(): Promise<void> {
     all.add(connection);
     connection.start();
   };
+  setInterval(() => {
+    for (const connection of all) connection.tick();
+  }, SILENCE_MS).unref();
   if (values.listen !== undefined) {
     const { host, port } = addressOf(values.listen);
     printLine({ event: "listening", ...loop.listen(host, port, (fd) => open(fd, false, () => {})) });

@@ -123,7 +123,8 @@ int main(int argc, char** argv) {
   // Started at once, by nobody's queue, and no tracker is asked.
   torrent_params.flags &= ~(lt::torrent_flags::auto_managed | lt::torrent_flags::paused);
   torrent_params.trackers.clear();
-  if (seeding) torrent_params.flags |= lt::torrent_flags::seed_mode;
+  // Not in "seed mode", which would hash each piece when it is asked for the first time, while it is measured. So the data is
+  // checked before peers are welcome.
   lt::torrent_handle const torrent = session.add_torrent(torrent_params);
 
   // "Checked" says that peers are welcome; a download's empty folder is checked as well.
@@ -140,8 +141,7 @@ int main(int argc, char** argv) {
     std::vector<lt::alert*> alerts;
     session.pop_alerts(&alerts);
     for (lt::alert* const alert : alerts) {
-      if (lt::alert_cast<lt::torrent_checked_alert>(alert) || (seeding && lt::alert_cast<lt::add_torrent_alert>(alert)))
-        checked = true;
+      if (lt::alert_cast<lt::torrent_checked_alert>(alert)) checked = true;
       else if (lt::alert_cast<lt::torrent_finished_alert>(alert) && !seeding)
         torrent.flush_cache();
       else if (lt::alert_cast<lt::cache_flushed_alert>(alert) && !seeding) {

@@ -110,7 +110,12 @@ const LIBTORRENT_DOWNLOAD = [
   "hashing_threads=2",
 ];
 /** On top of its preset for seeding, high_performance_seed. */
-const LIBTORRENT_SEED = ["max_allowed_in_request_queue=4000", "aio_threads=4", "hashing_threads=1"];
+const LIBTORRENT_SEED = [
+  "max_allowed_in_request_queue=4000",
+  "aio_threads=2",
+  "hashing_threads=1",
+  "suggest_mode=0",
+];
 const LIBTORRENT_IDLE = [
   "connections_limit=20000",
   "max_peerlist_size=0",
