@@ -59,6 +59,8 @@ export const MAPPING_ADDRESS_STRIDE = 2 ** 40;
 export const REQUESTS_INITIAL = 16;
 export const REQUESTS_DEFAULT = 512;
 export const REQUESTS_MAX = 4096;
+/** Requests for each of the peers that answer at once, at least, however many they are. */
+export const REQUESTS_SHARE_MIN = 32;
 /** `reqq` that we announce (BEP 10): requests of one peer that we queue before we reject or drop. */
 export const REQUEST_QUEUE_ANNOUNCED = 2048;
 
@@ -66,6 +68,8 @@ export const REQUEST_QUEUE_ANNOUNCED = 2048;
 export const HASH_LANES = 16;
 /** Blocks of one piece that are asked for, hashed and written at one time where several pieces advance side by side. */
 export const CHUNK_BLOCKS = 8;
+/** What all peers that answer at once are asked for, together: enough to keep all lanes busy. */
+export const REQUESTS_NEAR = HASH_LANES * CHUNK_BLOCKS;
 
 /** Bytes of adjacent blocks that one write gathers, at the most. */
 export const WRITE_RUN_BYTES = 1 * MIB;

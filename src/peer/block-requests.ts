@@ -15,6 +15,7 @@ import { ExpectedBlocks } from "../receive/expected-blocks.js";
 import { MessageId } from "../wire/messages.js";
 import type { Clock, PeerConnection } from "./peer-connection.js";
 import { RequestPipeline } from "./request-pipeline.js";
+import type { RequestShare } from "./request-share.js";
 import type { Swarm } from "./swarm.js";
 
 /** Nothing is asked of a peer for so long after it rejected a request, and not for a piece that it rejected so often. */
@@ -53,13 +54,13 @@ export class BlockRequests {
   constructor(
     peer: PeerConnection,
     clock: Clock,
-    settings: { maxRequests: number; requestTimeoutMs: number },
+    settings: { maxRequests: number; requestTimeoutMs: number; requestShare?: RequestShare },
   ) {
     this.#peer = peer;
     this.#clock = clock;
     this.#timeoutMs = settings.requestTimeoutMs;
     this.#lastBlockMs = clock.nowMs;
-    this.pipeline = new RequestPipeline(settings.maxRequests, clock.nowMs);
+    this.pipeline = new RequestPipeline(settings.maxRequests, clock.nowMs, settings.requestShare);
   }
 
   /** True if the block under way was given back before it came: another peer may be asked for it too. */

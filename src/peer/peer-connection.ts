@@ -31,6 +31,7 @@ import { PEER_TRANSITIONS, type PeerState } from "./peer-state.js";
 import { PeerWriter } from "./peer-writer.js";
 import { RateMeter } from "./rate-meter.js";
 import type { RequestPipeline } from "./request-pipeline.js";
+import type { RequestShare } from "./request-share.js";
 import type { Swarm, SwarmDirectory } from "./swarm.js";
 
 export interface PeerTransport extends SendTransport {
@@ -51,6 +52,8 @@ export interface Clock {
 export interface PeerSettings {
   readonly receiveMode: ReceiveModeChoice;
   readonly maxRequests: number;
+  /** What fast peers share; without it the connection has a share to itself. */
+  readonly requestShare?: RequestShare;
   readonly handshakeTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly idleTimeoutMs: number;
@@ -224,6 +227,11 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     if (this.#state === "open") this.fillRequests();
   }
 
+  /** The socket has nothing more for now. */
+  drained(): void {
+    this.pipeline.drained(this.#clock.nowMs);
+  }
+
   /** Writes what waits. Returns 0 or −errno of a broken socket. */
   flush(eagain: number): number {
     if (this.#state === "closed" || this.#state === "connecting") return 0;
@@ -249,6 +257,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
       if (cut) this.requests.giveBackUnderWay(this.receiver.blockPiece, this.receiver.blockBegin);
       this.requests.drop(false);
     }
+    this.pipeline.close();
     this.sender.close();
     this.#transport.close();
     this.#onClosed?.(error);

@@ -8,8 +8,13 @@
 // that empties its queue every half second (Transmission) is only ever as fast as the queue is long, so that a target
 // near what it brought would shrink to nothing, window by window. libtorrent's `request_queue_time` is as long.
 // Both are bounded by the peer's `reqq` (BEP 10) and our own limit. A snubbed peer is left with one.
+//
+// A near peer, one that is brisk and whose round trip is short, needs no such queue, and many of them would fill sockets and
+// pool: it is bounded by its share of a budget (request-share.ts), or by what it brings during a round trip and twice the longest
+// silence of late, where that is more: one that answers in bursts keeps its queue.
 
-import { BLOCK_SIZE, MIB, REQUESTS_INITIAL, REQUESTS_MAX } from "../limits.js";
+import { BLOCK_SIZE, MIB, REQUESTS_INITIAL, REQUESTS_MAX, REQUESTS_NEAR } from "../limits.js";
+import { RequestShare } from "./request-share.js";
 
 const WINDOW_MS = 250;
 const GROWTH_MIN = 1.1;
@@ -18,6 +23,11 @@ const DELAY_MS_MIN = 3000;
 /** A peer is fast when it brings so many bytes in so many milliseconds: above 50 MB/s hashing begins to cost. */
 const FAST_BYTES = 4 * MIB;
 const FAST_MS = 80;
+/** A peer is near when it answers within so long, is never silent for long, and brings 4 MB/s or more. */
+const NEAR_ROUND_TRIP_MS = 10;
+const NEAR_SILENCE_MS = 25;
+const NEAR_BYTES = 1 * MIB;
+const NEAR_MS = 250;
 /** Longer than any. */
 const ROUND_TRIP_MS_UNKNOWN = 2 ** 30;
 /** reqq of a peer that announces none: what clients without BEP 10 are known to queue. */
@@ -25,6 +35,7 @@ export const PEER_REQUESTS_DEFAULT = 250;
 
 export class RequestPipeline {
   readonly #ownLimit: number;
+  readonly #share: RequestShare;
   #peerLimit = PEER_REQUESTS_DEFAULT;
   /** What the peer's queue seems to take, since it refused a request; and blocks that came since it was found or raised. */
   #refusalLimit = REQUESTS_MAX;
@@ -43,18 +54,29 @@ export class RequestPipeline {
   #stretchStartMs: number;
   #stretchBytes = 0;
   #fast = false;
+  #near = false;
+  #nearStartMs: number;
+  #nearBytes = 0;
+  /** What a near peer is bounded by. */
+  #nearLimit = REQUESTS_MAX;
+  /** When we had read all that there was, until the next block; 0: we have not, or it came. And the longest such silence of late. */
+  #drainedMs = 0;
+  #silenceMs = 0;
   #roundTripMsMin = ROUND_TRIP_MS_UNKNOWN;
 
-  constructor(ownLimit: number, nowMs: number) {
+  constructor(ownLimit: number, nowMs: number, share: RequestShare = new RequestShare(REQUESTS_NEAR)) {
     this.#ownLimit = ownLimit;
+    this.#share = share;
     this.#target = Math.min(REQUESTS_INITIAL, ownLimit);
     this.#windowStartMs = nowMs;
     this.#stretchStartMs = nowMs;
+    this.#nearStartMs = nowMs;
   }
 
   /** Requests to keep outstanding. */
   get target(): number {
-    return this.#snubbed ? 1 : this.#target;
+    if (this.#snubbed) return 1;
+    return this.#near ? Math.min(this.#target, this.#nearLimit) : this.#target;
   }
 
   get growing(): boolean {
@@ -93,11 +115,24 @@ export class RequestPipeline {
     this.#setTarget(this.#target);
   }
 
+  /** All that had come was read: what follows is silence until the next block. */
+  drained(nowMs: number): void {
+    if (this.#drainedMs === 0) this.#drainedMs = nowMs;
+  }
+
+  /** Nothing more will come of this peer. */
+  close(): void {
+    this.#setNear(false);
+  }
+
   blockReceived(length: number, sentAtMs: number, nowMs: number): void {
     this.#snubbed = false;
     this.#windowBytes += length;
     this.#stretchBytes += length;
+    if (this.#drainedMs > 0) this.#endSilence(sentAtMs, nowMs);
     if (this.#stretchBytes >= FAST_BYTES) this.#closeStretch(nowMs);
+    this.#nearBytes += length;
+    if (this.#nearBytes >= NEAR_BYTES) this.#lookNear(nowMs);
     if (this.#refusalLimit < REQUESTS_MAX && ++this.#servedSinceLimit >= this.#refusalLimit)
       this.#raiseRefusalLimit();
     const roundTripMs = nowMs - sentAtMs;
@@ -110,6 +145,7 @@ export class RequestPipeline {
   snub(): void {
     this.#snubbed = true;
     this.#fast = false;
+    this.#setNear(false);
     this.#growing = true;
     this.#flatWindows = 0;
     this.#bestRate = 0;
@@ -121,16 +157,41 @@ export class RequestPipeline {
     this.#servedSinceLimit = 0;
   }
 
+  #endSilence(sentAtMs: number, nowMs: number): void {
+    // Where nothing was asked for, nothing could come.
+    const silenceMs = nowMs - (sentAtMs > this.#drainedMs ? sentAtMs : this.#drainedMs);
+    if (silenceMs > this.#silenceMs) this.#silenceMs = silenceMs;
+    this.#drainedMs = 0;
+  }
+
+  #setNear(near: boolean): void {
+    if (near === this.#near) return;
+    this.#near = near;
+    if (near) this.#share.join();
+    else this.#share.leave();
+  }
+
   #closeStretch(nowMs: number): void {
     this.#fast = nowMs - this.#stretchStartMs <= FAST_MS;
     this.#stretchStartMs = nowMs;
     this.#stretchBytes = 0;
   }
 
+  #lookNear(nowMs: number): void {
+    const tookMs = nowMs - this.#nearStartMs;
+    const answersAtOnce = this.#roundTripMsMin < NEAR_ROUND_TRIP_MS && this.#silenceMs < NEAR_SILENCE_MS;
+    this.#setNear(answersAtOnce && tookMs <= NEAR_MS);
+    const inRoundTripBytes = (this.#nearBytes * this.#roundTripMsMin) / Math.max(1, tookMs);
+    this.#nearLimit = Math.max(this.#share.each, Math.ceil((2 * inRoundTripBytes) / BLOCK_SIZE));
+    this.#nearStartMs = nowMs;
+    this.#nearBytes = 0;
+  }
+
   #closeWindow(nowMs: number): void {
     this.#rate = Math.trunc(this.#windowBytes / (nowMs - this.#windowStartMs));
     this.#windowBytes = 0;
     this.#windowStartMs = nowMs;
+    this.#silenceMs = Math.trunc(this.#silenceMs / 2);
     if (this.#growing) {
       if (this.#rate > GROWTH_MIN * this.#bestRate) {
         this.#bestRate = this.#rate;

@@ -6,7 +6,7 @@
 import { EventEmitter } from "node:events";
 import { isIP } from "node:net";
 import { describeErrno, PeerError, UsageError } from "../errors.js";
-import { PAGE_SIZE } from "../limits.js";
+import { PAGE_SIZE, REQUESTS_NEAR } from "../limits.js";
 import type { BlockPool } from "../memory/block-pool.js";
 import { Memory } from "../memory/memory.js";
 import type { Metainfo } from "../metainfo/types.js";
@@ -17,6 +17,7 @@ import { READABLE } from "../native/binding.js";
 import { Reactor, type SocketHandler } from "../native/reactor.js";
 import type { PeerAddress, SessionEvents, SessionOptions, TorrentOptions } from "../options.js";
 import { type Clock, PeerConnection, type PeerSettings } from "../peer/peer-connection.js";
+import { RequestShare } from "../peer/request-share.js";
 import type { Swarm, SwarmDirectory } from "../peer/swarm.js";
 import type { ReceiveModeName } from "../receive/receive-mode.js";
 import { ReceivePlan } from "../receive/receive-plan.js";
@@ -44,6 +45,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   readonly clock: Clock = { nowMs: wholeMs() };
   readonly peerId: Uint8Array;
   readonly #settings: SessionSettings;
+  readonly #requestShare = new RequestShare(REQUESTS_NEAR);
   readonly #plan: ReceivePlan;
   readonly #sources: Record<SendModeName, BlockSource>;
   readonly #torrents = new Map<string, Torrent>();
@@ -221,6 +223,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
       receiveMode:
         receiveMode === undefined ? choice : { ...choice, name: receiveMode, contiguousWhenIdle: false },
       maxRequests: settings.maxRequests,
+      requestShare: this.#requestShare,
       handshakeTimeoutMs: settings.handshakeTimeoutMs,
       requestTimeoutMs: settings.requestTimeoutMs,
       idleTimeoutMs: settings.idleTimeoutMs,

@@ -100,13 +100,18 @@ export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, 
         return;
       }
       if (received <= 0) {
-        if (received === this.#reactor.binding.EAGAIN) counters.receiveWouldBlocks++;
-        else this.#ended(peer, received);
+        if (received === this.#reactor.binding.EAGAIN) {
+          counters.receiveWouldBlocks++;
+          peer.drained();
+        } else this.#ended(peer, received);
         return;
       }
       left -= received > BYTES_PER_CALL_MIN ? received : BYTES_PER_CALL_MIN;
       // Less came than was asked for: the socket is empty, and the loop will tell when it is not.
-      if (received < planned) break;
+      if (received < planned) {
+        peer.drained();
+        break;
+      }
     }
     const muchToCome = peer.pipeline.isFast && peer.expected.count >= LOW_WATER_BLOCKS;
     if (!this.#closed) this.#setLowWater(muchToCome ? LOW_WATER_BYTES : 1);

@@ -10,7 +10,13 @@ import { WRITE_RUN_BYTES } from "../limits.js";
 import { JobKind, type NativeEngine } from "../native/binding.js";
 import type { JobOwner, JobQueue } from "../native/jobs.js";
 import type { FileTable } from "./file-table.js";
-import type { MemoryList, Storage, StorageCounters, StorageKind, StorageOwner } from "./storage.js";
+import {
+  type MemoryList,
+  makeStorageCounters,
+  type Storage,
+  type StorageKind,
+  type StorageOwner,
+} from "./storage.js";
 
 /** One write or read under way: how many of its jobs are. */
 class Call {
@@ -42,15 +48,7 @@ export class FileStorage implements Storage, JobOwner {
   readonly keepsBlocks = true;
   readonly runBytes: number;
   readonly located = { fd: -1, fileOffset: 0 };
-  readonly counters: StorageCounters = {
-    directBytes: 0,
-    bufferedBytes: 0,
-    landedBytes: 0,
-    copiedBytes: 0,
-    writeCalls: 0,
-    readCalls: 0,
-    readBackBytes: 0,
-  };
+  readonly counters = makeStorageCounters();
   protected readonly engine: NativeEngine;
   protected readonly jobs: JobQueue;
   protected readonly files: FileTable;

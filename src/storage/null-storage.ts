@@ -3,22 +3,14 @@
 
 import { StorageError } from "../errors.js";
 import { BLOCK_SIZE, WRITE_RUN_BYTES } from "../limits.js";
-import type { MemoryList, Storage, StorageCounters, StorageOwner } from "./storage.js";
+import { type MemoryList, makeStorageCounters, type Storage, type StorageOwner } from "./storage.js";
 
 export class NullStorage implements Storage {
   readonly kind = "null";
   readonly keepsBlocks = false;
   readonly runBytes = WRITE_RUN_BYTES;
   readonly located = { fd: -1, fileOffset: 0 };
-  readonly counters: StorageCounters = {
-    directBytes: 0,
-    bufferedBytes: 0,
-    landedBytes: 0,
-    copiedBytes: 0,
-    writeCalls: 0,
-    readCalls: 0,
-    readBackBytes: 0,
-  };
+  readonly counters = makeStorageCounters();
 
   readonly #bytes: Uint8Array;
   readonly #kept = new Map<number, Uint8Array>();

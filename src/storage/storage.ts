@@ -37,6 +37,18 @@ export interface StorageCounters {
   readBackBytes: number;
 }
 
+export function makeStorageCounters(): StorageCounters {
+  return {
+    directBytes: 0,
+    bufferedBytes: 0,
+    landedBytes: 0,
+    copiedBytes: 0,
+    writeCalls: 0,
+    readCalls: 0,
+    readBackBytes: 0,
+  };
+}
+
 export interface Storage {
   readonly kind: StorageKind;
   /** False for null storage: blocks are dropped, nothing can be read. */

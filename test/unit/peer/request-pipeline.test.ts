@@ -3,9 +3,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { BLOCK_SIZE, REQUESTS_INITIAL } from "../../../src/limits.js";
+import { BLOCK_SIZE, REQUESTS_INITIAL, REQUESTS_NEAR, REQUESTS_SHARE_MIN } from "../../../src/limits.js";
 import { PEER_REQUESTS_DEFAULT, RequestPipeline } from "../../../src/peer/request-pipeline.js";
+import { RequestShare } from "../../../src/peer/request-share.js";
 import { check } from "../../support/property.js";
+
+/** A round trip that is not near. */
+const FAR_MS = 20;
 
 /** A peer that sends `blocksPerSecond` at the most, each `delayMs` after it was asked for at the earliest. */
 class Path {
@@ -58,8 +62,8 @@ describe("RequestPipeline", () => {
     const own = new RequestPipeline(40, 0);
     const peers = new RequestPipeline(4096, 0);
     for (let block = 0; block < 1000; block++) {
-      own.blockReceived(BLOCK_SIZE, 0, 1);
-      peers.blockReceived(BLOCK_SIZE, 0, 1);
+      own.blockReceived(BLOCK_SIZE, 0, FAR_MS);
+      peers.blockReceived(BLOCK_SIZE, 0, FAR_MS);
     }
     assert.equal(own.target, 40);
     assert.equal(peers.target, PEER_REQUESTS_DEFAULT);
@@ -67,7 +71,7 @@ describe("RequestPipeline", () => {
 
   it("reqq bounds it at once, downwards too, and below the start", () => {
     const pipeline = new RequestPipeline(512, 0);
-    for (let block = 0; block < 200; block++) pipeline.blockReceived(BLOCK_SIZE, 0, 1);
+    for (let block = 0; block < 200; block++) pipeline.blockReceived(BLOCK_SIZE, 0, FAR_MS);
     pipeline.setPeerLimit(100);
     assert.equal(pipeline.target, 100);
     pipeline.setPeerLimit(2);
@@ -146,7 +150,7 @@ describe("RequestPipeline", () => {
     assert.equal(pipeline.wantsMore(16), false);
     assert.equal(pipeline.wantsMore(1000), false);
     pipeline.setPeerLimit(512);
-    for (let block = 0; block < 600; block++) pipeline.blockReceived(BLOCK_SIZE, 0, 1);
+    for (let block = 0; block < 600; block++) pipeline.blockReceived(BLOCK_SIZE, 0, FAR_MS);
     assert.equal(pipeline.target, 512);
     assert.equal(pipeline.wantsMore(512 - 64), true);
     assert.equal(pipeline.wantsMore(512 - 63), false);
@@ -157,16 +161,16 @@ describe("RequestPipeline", () => {
   it("asks less of a peer that refuses, and more again as it serves what it is asked for", () => {
     const pipeline = new RequestPipeline(512, 0);
     pipeline.setPeerLimit(512);
-    for (let block = 0; block < 300; block++) pipeline.blockReceived(BLOCK_SIZE, 0, 0);
+    for (let block = 0; block < 300; block++) pipeline.blockReceived(BLOCK_SIZE, 0, FAR_MS);
     assert.ok(pipeline.target > 300);
     pipeline.refused(40);
     assert.equal(pipeline.target, 40);
-    for (let block = 0; block < 39; block++) pipeline.blockReceived(BLOCK_SIZE, 0, 0);
+    for (let block = 0; block < 39; block++) pipeline.blockReceived(BLOCK_SIZE, 0, FAR_MS);
     assert.equal(pipeline.target, 40);
-    pipeline.blockReceived(BLOCK_SIZE, 0, 0);
-    pipeline.blockReceived(BLOCK_SIZE, 0, 0);
+    pipeline.blockReceived(BLOCK_SIZE, 0, FAR_MS);
+    pipeline.blockReceived(BLOCK_SIZE, 0, FAR_MS);
     assert.ok(pipeline.target > 40 && pipeline.target <= 45, `${pipeline.target}`);
-    for (let block = 0; block < 5000; block++) pipeline.blockReceived(BLOCK_SIZE, 0, 0);
+    for (let block = 0; block < 5000; block++) pipeline.blockReceived(BLOCK_SIZE, 0, FAR_MS);
     assert.equal(pipeline.target, 512);
     pipeline.refused(0);
     assert.equal(pipeline.target, 1);
@@ -207,5 +211,86 @@ describe("RequestPipeline", () => {
       }),
       300,
     );
+  });
+});
+
+describe("RequestPipeline: peers that answer at once", () => {
+  /** 400 blocks, four a millisecond, each a millisecond after it was asked for; after `every` of them the socket is empty. */
+  const serve = (
+    pipeline: RequestPipeline,
+    fromMs: number,
+    silence?: { every: number; ms: number },
+  ): number => {
+    let nowMs = fromMs;
+    let askedMs: number | undefined;
+    for (let block = 1; block <= 400; block++) {
+      if (block % 4 === 0) nowMs++;
+      pipeline.blockReceived(BLOCK_SIZE, askedMs ?? nowMs - 1, nowMs);
+      askedMs = undefined;
+      if (silence === undefined || block % silence.every !== 0) continue;
+      pipeline.drained(nowMs);
+      askedMs = nowMs;
+      nowMs += silence.ms;
+    }
+    return nowMs;
+  };
+  const make = (share: RequestShare): RequestPipeline => {
+    const pipeline = new RequestPipeline(512, 0, share);
+    pipeline.setPeerLimit(512);
+    return pipeline;
+  };
+
+  it("share a budget, which is divided anew when one comes, is snubbed or goes", () => {
+    const share = new RequestShare(REQUESTS_NEAR);
+    const first = make(share);
+    let nowMs = serve(first, 0);
+    assert.equal(first.target, REQUESTS_NEAR);
+    const second = make(share);
+    serve(second, 0);
+    assert.equal(second.target, REQUESTS_NEAR / 2);
+    nowMs = serve(first, nowMs);
+    assert.equal(first.target, REQUESTS_NEAR / 2);
+    second.snub();
+    nowMs = serve(first, nowMs);
+    assert.equal(first.target, REQUESTS_NEAR);
+    serve(second, nowMs);
+    second.close();
+    second.close();
+    serve(first, nowMs);
+    assert.equal(first.target, REQUESTS_NEAR);
+    first.close();
+    assert.equal(share.each, REQUESTS_NEAR, "nobody shares any more");
+  });
+
+  it("have enough for whole receives, however many they are", () => {
+    const share = new RequestShare(REQUESTS_NEAR);
+    const pipelines = Array.from({ length: 50 }, () => make(share));
+    for (const pipeline of pipelines) serve(pipeline, 0);
+    assert.equal(pipelines.at(-1)!.target, REQUESTS_SHARE_MIN);
+  });
+
+  it("keep what they bring in two round trips where that is more", () => {
+    const pipeline = make(new RequestShare(REQUESTS_NEAR));
+    for (let block = 1; block <= 600; block++)
+      pipeline.blockReceived(BLOCK_SIZE, Math.trunc(block / 20), 8 + Math.trunc(block / 20));
+    // 20 blocks a millisecond, 8 ms away.
+    assert.ok(pipeline.target >= 300 && pipeline.target <= 450, `${pipeline.target}`);
+  });
+
+  it("are not among them if they are silent for long now and then: a short queue is all that a burst brings", () => {
+    const bursts = make(new RequestShare(REQUESTS_NEAR));
+    serve(bursts, 0, { every: 100, ms: 500 });
+    assert.ok(bursts.target > 300, `${bursts.target}`);
+    const pauses = make(new RequestShare(REQUESTS_NEAR));
+    serve(pauses, 0, { every: 100, ms: 5 });
+    assert.equal(pauses.target, REQUESTS_NEAR);
+  });
+
+  it("silence counts from the request, if nothing was asked for before", () => {
+    const pipeline = make(new RequestShare(REQUESTS_NEAR));
+    const nowMs = serve(pipeline, 0);
+    pipeline.drained(nowMs);
+    serve(pipeline, nowMs + 200);
+    assert.equal(pipeline.target, REQUESTS_NEAR);
   });
 });

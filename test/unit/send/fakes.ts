@@ -9,7 +9,12 @@ import { StorageError } from "../../../src/errors.js";
 import { MAPPING_ADDRESS_STRIDE } from "../../../src/limits.js";
 import type { Memory } from "../../../src/memory/memory.js";
 import type { PeerTransport } from "../../../src/peer/peer-connection.js";
-import type { MemoryList, Storage, StorageCounters, StorageOwner } from "../../../src/storage/storage.js";
+import {
+  type MemoryList,
+  makeStorageCounters,
+  type Storage,
+  type StorageOwner,
+} from "../../../src/storage/storage.js";
 
 export const EAGAIN = -11;
 const FILE_FD = 7;
@@ -105,15 +110,7 @@ export class FakeStorage implements Storage {
   readonly keepsBlocks = true;
   readonly runBytes = 1024 * 1024;
   readonly located = { fd: FILE_FD, fileOffset: 0 };
-  readonly counters: StorageCounters = {
-    directBytes: 0,
-    bufferedBytes: 0,
-    landedBytes: 0,
-    copiedBytes: 0,
-    writeCalls: 0,
-    readCalls: 0,
-    readBackBytes: 0,
-  };
+  readonly counters = makeStorageCounters();
   readonly #data: Uint8Array;
   readonly #memory: Memory;
   readonly #reads: PendingRead[] = [];
