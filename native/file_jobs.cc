@@ -12,8 +12,9 @@ namespace scatterwire {
 
 namespace {
 
-// JobKind, DIGEST_START, DIGEST_FINISH, DIGEST_ONCE and JOB_HEADER_WORDS of binding.ts.
+// JobKind, WRITE_IN_TURN, DIGEST_START, DIGEST_FINISH, DIGEST_ONCE and JOB_HEADER_WORDS of binding.ts.
 enum Kind { kWrite = 0, kRead = 1, kDigest = 2, kAllocate = 3, kSync = 4, kCopy = 5, kKinds = 6 };
+constexpr double kWriteInTurn = 1;
 constexpr int kDigestStart = 1;
 constexpr int kDigestFinish = 2;
 constexpr int kDigestOnce = 4;
@@ -206,7 +207,7 @@ void FileJobs::runKind(Job* job) {
   const size_t count = job->vectors.size();
   switch (job->kind) {
     case kWrite:
-      job->result = writeFully(job->handle, job->offset, vectors, count);
+      job->result = runWrite(job);
       break;
     case kRead:
       job->result = readFully(job->handle, job->offset, vectors, count);
@@ -221,6 +222,14 @@ void FileJobs::runKind(Job* job) {
       job->result = runCopy(job);
       break;
   }
+}
+
+double FileJobs::runWrite(Job* job) {
+  std::unique_lock<std::mutex> turn;
+  if (job->argument == kWriteInTurn) {
+    turn = std::unique_lock<std::mutex>(job->queue->write_turns_[static_cast<size_t>(job->handle) % kWriteTurns]);
+  }
+  return writeFully(job->handle, job->offset, job->vectors.data(), job->vectors.size());
 }
 
 double FileJobs::runCopy(Job* job) {

@@ -12,7 +12,10 @@ export const WRITABLE = 2;
 
 /** Kinds of jobs for the thread pool; word 0 of a submitted job. */
 export const JobKind = {
-  /** pwritev(handle = fd, offset = file offset) from the listed memory. Result: bytes (all of them) or −errno. */
+  /**
+   * pwritev(handle = fd, offset = file offset) from the listed memory. `argument`: 0, or WRITE_IN_TURN. Result: bytes (all of
+   * them) or −errno.
+   */
   write: 0,
   /** preadv(handle = fd, offset = file offset) into the listed memory. Result: bytes (fewer only at the end of the file) or −errno. */
   read: 1,
@@ -31,6 +34,11 @@ export const JobKind = {
   copy: 5,
 } as const;
 export type JobKind = (typeof JobKind)[keyof typeof JobKind];
+/**
+ * Not at the same time as others of the same descriptor that say so: for writes through the page cache, of which the kernel
+ * runs one at a time anyway. O_DIRECT ones run side by side.
+ */
+export const WRITE_IN_TURN = 1;
 export const DIGEST_START = 1;
 export const DIGEST_FINISH = 2;
 /**

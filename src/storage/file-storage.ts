@@ -7,7 +7,7 @@
 import { assert } from "../assert.js";
 import { StorageError, storageErrorFromErrno } from "../errors.js";
 import { WRITE_RUN_BYTES } from "../limits.js";
-import { JobKind, type NativeEngine } from "../native/binding.js";
+import { JobKind, type NativeEngine, WRITE_IN_TURN } from "../native/binding.js";
 import type { JobOwner, JobQueue } from "../native/jobs.js";
 import type { FileTable } from "./file-table.js";
 import {
@@ -220,7 +220,8 @@ export class FileStorage implements Storage, JobOwner {
     job.bytes = length;
     job.reading = kind === JobKind.read;
     call.jobs++;
-    this.jobs.begin(kind, this, tag, handle, offset, 0);
+    const buffered = kind === JobKind.write && table === this.files;
+    this.jobs.begin(kind, this, tag, handle, offset, buffered ? WRITE_IN_TURN : 0);
     let left = length;
     let skip = within;
     for (let index = at; left > 0; index++) {

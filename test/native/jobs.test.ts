@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { fstatSync, ftruncateSync, readFileSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 import { test } from "node:test";
-import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../src/native/binding.js";
+import { DIGEST_FINISH, DIGEST_START, JobKind, WRITE_IN_TURN } from "../../src/native/binding.js";
 import { TestEngine, temporaryFile } from "./harness.js";
 
 const { errno } = constants;
@@ -26,6 +26,38 @@ test("write gathers to a place in a file, read scatters it back", async (t) => {
   ];
   assert.equal(await engine.run({ kind: JobKind.read, handle: fd, offset: 5, memory: places }), 7);
   assert.equal(engine.text(100, 2) + engine.text(300, 5), "defgabc");
+});
+
+test("writes in turn, of files that share a lock and files that do not", async (t) => {
+  const engine = new TestEngine(t);
+  const files = Array.from({ length: 20 }, () => temporaryFile(t));
+  const bytes = randomBytes(8000);
+  engine.engine.slab.set(bytes, 0);
+  const writes = files.flatMap(({ fd }) =>
+    Array.from({ length: 8 }, (_, part) =>
+      engine.run({
+        kind: JobKind.write,
+        handle: fd,
+        offset: 1000 * part,
+        argument: WRITE_IN_TURN,
+        memory: [[1000 * part, 1000]],
+      }),
+    ),
+  );
+  assert.deepEqual(
+    await Promise.all(writes),
+    writes.map(() => 1000),
+  );
+  for (const { path } of files) assert.deepEqual(readFileSync(path), bytes);
+  // A write that fails lets the next have its turn.
+  const closed = {
+    kind: JobKind.write,
+    handle: -1,
+    argument: WRITE_IN_TURN,
+    memory: [[0, 10]] as [number, number][],
+  };
+  const results = await Promise.all([engine.run(closed), engine.run(closed)]);
+  for (const result of results) assert.ok(result < 0);
 });
 
 test("a read answers fewer bytes at the end of the file, and 0 behind it", async (t) => {
