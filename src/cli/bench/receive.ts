@@ -20,6 +20,7 @@ own, and its CPU is apart.
 Examples:
   scatterwire bench receive -o receive.json
   scatterwire bench receive --only depth --only peers:peers=64 --runs 5
+  scatterwire bench receive --full --only traffic:traffic=segments --size 256M
   scatterwire bench receive --full --size 4G -o full.json`,
     )
     .action(async (flags: LabFlags) => {
