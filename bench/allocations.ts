@@ -3,7 +3,8 @@
 //
 //   node dist/bench/allocations.js [BYTES] [--json]
 //
-// Pieces have 8 MiB, so that what a piece costs is not taken for what its 512 blocks cost. The smallest object of V8 has 16 bytes, so less than that per block proves that at most some blocks (the last of a piece,
+// Pieces have 8 MiB, so that what a piece costs is not taken for what its 512 blocks cost. The smallest object of V8 has 16
+// bytes, so less than that per block proves that at most some blocks (the last of a piece,
 // the first of a batch) cost an object. Exit status 1 if it is more.
 
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,5 @@
-// See engine.h.
+// See engine.h. One short method for each function of the engine that JavaScript calls: it reads arguments, asks another part,
+// and answers; there are many of them.
 #include "engine.h"
 
 #include <cassert>

@@ -68,7 +68,7 @@ export function receiveGroups(full: boolean): Group[] {
   const pools = pick([1, 2, 4, 8, 32, 128, 512], [2, 32, 512]);
   const sockets = pick([16, 64, 256, 1024, 4096], [64, 512, 4096]);
   const buffers = pick([16, 32, 64, 128, 256, 512, 1024, 4096], [16, 64, 256, 1024]);
-  // Segments of a real network bring some 70 MB/s here: a trial of them takes as long as ten others.
+  // Segments of a real network bring some 45 MB/s on two cores: a trial of them takes as long as ten others.
   const traffics = pick<Traffic>(
     ["blocks", "haves", "shuffled", "segments", "delayed"],
     ["haves", "shuffled"],

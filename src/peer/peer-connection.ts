@@ -2,7 +2,8 @@
 // made of us. It knows no socket, no timer and no file: a transport hands it bytes and takes its bytes, tick() tells it
 // that time passed, and a Swarm decides for the torrent. So tests drive it with bytes alone.
 //
-// The protocol's state machine is here, whole: one method per message. What has a state of its own is apart: the requests
+// The protocol's state machine is here, whole: one method per message, which is why the file is long: whoever asks what a
+// message does in which state finds all of it in one place. What has a state of its own is apart: the requests
 // that we made (block-requests), those made of us (send/sender), the bytes that come (receive/receiver).
 //
 // Always: whatever a peer sends ends in a handled message or in close(PeerError); after `closed` nothing is called any
@@ -289,6 +290,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     }
     if (this.sender.idle) this.sender.outbox.release();
     this.updateInterest();
+    this.pipeline.tick(now);
     const late = this.requests.checkTimeout(this.#lastReceivedMs);
     if (late > 0) this.#tell("snubbed", { requests: late });
     this.fillRequests();

@@ -9,9 +9,11 @@
 // near what it brought would shrink to nothing, window by window. libtorrent's `request_queue_time` is as long.
 // Both are bounded by the peer's `reqq` (BEP 10) and our own limit. A snubbed peer is left with one.
 //
-// A near peer, one that is brisk and whose round trip is short, needs no such queue, and many of them would fill sockets and
-// pool: it is bounded by its share of a budget (request-share.ts), or by what it brings during a round trip and twice the longest
-// silence of late, where that is more: one that answers in bursts keeps its queue.
+// A near peer (4 MB/s or more, a round trip below 10 ms, no silence of 25 ms of late) needs no such queue, and many of them would
+// fill sockets and pool: it is bounded by its share of a budget (request-share.ts), or by what it brings in two round trips where
+// that is more. One that answers in bursts is silent between them, so it keeps its queue.
+//
+// Always: who has a share gives it back when it slows down, falls silent (tick), is snubbed or closes.
 
 import { BLOCK_SIZE, MIB, REQUESTS_INITIAL, REQUESTS_MAX, REQUESTS_NEAR } from "../limits.js";
 import { RequestShare } from "./request-share.js";
@@ -28,6 +30,7 @@ const NEAR_ROUND_TRIP_MS = 10;
 const NEAR_SILENCE_MS = 25;
 const NEAR_BYTES = 1 * MIB;
 const NEAR_MS = 250;
+const NEAR_IDLE_MS = 4 * NEAR_MS;
 /** Longer than any. */
 const ROUND_TRIP_MS_UNKNOWN = 2 ** 30;
 /** reqq of a peer that announces none: what clients without BEP 10 are known to queue. */
@@ -55,6 +58,7 @@ export class RequestPipeline {
   #stretchBytes = 0;
   #fast = false;
   #near = false;
+  /** Where the stretch of NEAR_BYTES under way began, and what came of it. */
   #nearStartMs: number;
   #nearBytes = 0;
   /** What a near peer is bounded by. */
@@ -118,6 +122,11 @@ export class RequestPipeline {
   /** All that had come was read: what follows is silence until the next block. */
   drained(nowMs: number): void {
     if (this.#drainedMs === 0) this.#drainedMs = nowMs;
+  }
+
+  /** Time passed: who brings nothing any more needs no share. */
+  tick(nowMs: number): void {
+    if (nowMs - this.#nearStartMs > NEAR_IDLE_MS) this.#setNear(false);
   }
 
   /** Nothing more will come of this peer. */

@@ -6,6 +6,8 @@
 //                        ├▶ message ─▶ header             a longer message, gathered across receives
 //                        └▶ payload ─▶ header             a block; its 13-byte header is known
 //
+// One file, because it is one parser: its phases share their cursor and are called per block.
+//
 // Always: a block's header is checked by the host before its payload is bound to memory, and memory is bound only
 // when there is a byte to put into it. A payload byte is copied at most once: not at all if it arrived at its place.
 // Bytes from the peer lead to PeerError at worst, never to an assertion.

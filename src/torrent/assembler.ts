@@ -5,6 +5,9 @@
 // written at once, and out-of-order blocks give up their slots and are read back when their turn comes: the only
 // case in which anything is read back.
 //
+// What waits for its hash and what is read back are parts of their own (ready-pieces, read-back); what is left is the life of a
+// slot, told in one place, because each of its ends must be accounted for.
+//
 // Always: it cannot block itself with an exhausted pool. Every slot it holds is being hashed, being written, or is
 // written under pressure, and none of that needs another slot but reading back, which has its own, taken at the start.
 // The host is called at the end of a turn, never from inside addBlock().

@@ -18,6 +18,8 @@
 //            ▲ ◀────── last requestDropped ──┘ ◀──────────── pieceFailed ────┘
 //   piece:  startable (in its bucket of availability) ──▶ started (has a record of its blocks) ──▶ verified
 //
+// One file, because the six steps share those records, and each keeps all of their counts.
+//
 // Always: a missing piece is startable or started, never both; free + requested + received = blocks of a started piece;
 // a piece is active while it has requested blocks, and requests always end, so a bound on active pieces cannot
 // block a download for good. Nothing is allocated per pick; records of started pieces are used again.

@@ -5,6 +5,9 @@
 //   checking ──▶ downloading ──▶ seeding        any state ──▶ failed (storage) or closed
 //       └───────── all there ───────▲
 //
+// It is long because it is where three contracts meet (the public API, Swarm for connections, AssemblerHost for pieces), each
+// method of which hands on to a part; none has an algorithm of its own.
+//
 // Always: a block is asked for through the picker and comes back through blockReceived or requestDropped; `have` holds
 // verified pieces only; what failed or closed keeps nothing of the pool.
 

@@ -262,6 +262,19 @@ describe("RequestPipeline: peers that answer at once", () => {
     assert.equal(share.each, REQUESTS_NEAR, "nobody shares any more");
   });
 
+  it("give their share back when they bring nothing any more", () => {
+    const share = new RequestShare(REQUESTS_NEAR);
+    const [first, second] = [make(share), make(share)];
+    const nowMs = serve(first, 0);
+    serve(second, 0);
+    first.tick(nowMs + 900);
+    assert.equal(share.each, REQUESTS_NEAR / 2);
+    first.tick(nowMs + 1100);
+    assert.equal(share.each, REQUESTS_NEAR);
+    serve(first, nowMs + 5000);
+    assert.equal(share.each, REQUESTS_NEAR / 2, "and take it again when they do");
+  });
+
   it("have enough for whole receives, however many they are", () => {
     const share = new RequestShare(REQUESTS_NEAR);
     const pipelines = Array.from({ length: 50 }, () => make(share));
