@@ -96,7 +96,7 @@ export async function benchCompare(options: CompareOptions): Promise<CompareOutc
         if (groups.includes("idle")) idle.push(...(await measureAllIdle(bench, options, present)));
         const scenarios = groups
           .filter((group) => group !== "idle")
-          .flatMap((group) => scenariosOf(bench, group, options, present, disk));
+          .flatMap((group) => scenariosOf(bench, group, options, present, disk, omissions));
         if (scenarios.length > 0) await work({ scenarios, omissions });
       }),
   );
@@ -176,6 +176,7 @@ function scenariosOf(
   options: CompareOptions,
   present: readonly Subject[],
   disk: string | undefined,
+  omissions: LabOmission[],
 ): Scenario[] {
   const work: Work = group === "download-disk" ? "download-stored" : group;
   const where = group === "download-disk" ? "disk" : "memory";
@@ -196,7 +197,14 @@ function scenariosOf(
       ...(group === "download-disk" ? [scenario(DISK, () => measureStorage(bench, scratch, "direct"))] : []),
     ];
     const programs = present
-      .filter((subject) => subject.does(work, where) && peers <= (subject.peersMax?.(work) ?? Infinity))
+      .filter((subject) => {
+        if (!subject.does(work, where)) return false;
+        const most = subject.peersMax?.(work) ?? Number.POSITIVE_INFINITY;
+        if (peers <= most) return true;
+        const reason = `it serves no more than ${most} of these connections at a time`;
+        omissions.push({ verb: "compare", group, subject: subject.name, axes, reason });
+        return false;
+      })
       .map((subject) =>
         scenario(subject.name, () =>
           group === "seed"
