@@ -8,13 +8,18 @@
 // stream that are received before measuring begins.
 
 import { parseArgs } from "node:util";
-import { describeErrno } from "../src/errors.js";
+import { describeErrno } from "../src/base/errors.js";
+import {
+  BLOCK_SIZE,
+  PIECE_HEADER_BYTES,
+  RECEIVE_BUFFER_BYTES,
+  REQUESTS_DEFAULT,
+} from "../src/base/limits.js";
+import { encodeEmpty, encodeRequest } from "../src/client/wire/encode.js";
+import { encodeHandshake, makePeerId } from "../src/client/wire/handshake.js";
+import { MessageId } from "../src/client/wire/messages.js";
 import { readMetainfo } from "../src/index.js";
-import { BLOCK_SIZE, PIECE_HEADER_BYTES, RECEIVE_BUFFER_BYTES, REQUESTS_DEFAULT } from "../src/limits.js";
 import { loadBinding, type NativeEngine, READABLE, WRITABLE } from "../src/native/binding.js";
-import { encodeEmpty, encodeRequest } from "../src/wire/encode.js";
-import { encodeHandshake, makePeerId } from "../src/wire/handshake.js";
-import { MessageId } from "../src/wire/messages.js";
 import { Meter } from "./lab/meter.js";
 import type { LabFigures } from "./lab/results.js";
 

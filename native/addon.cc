@@ -8,7 +8,7 @@
 
 #include <cerrno>
 
-#include "compressors.h"
+#include "digest/compressors.h"
 #include "engine.h"
 
 namespace scatterwire {

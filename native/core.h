@@ -17,11 +17,11 @@
 
 #include "cost_clocks.h"
 #include "engine_sizes.h"
-#include "file_jobs.h"
-#include "mappings.h"
-#include "readiness.h"
-#include "slab.h"
-#include "vectored_io.h"
+#include "files/file_jobs.h"
+#include "memory/mappings.h"
+#include "net/readiness.h"
+#include "memory/slab.h"
+#include "net/vectored_io.h"
 
 namespace scatterwire {
 

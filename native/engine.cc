@@ -8,7 +8,7 @@
 
 #include "arguments.h"
 #include "engine_sizes.h"
-#include "sockets.h"
+#include "net/sockets.h"
 
 namespace scatterwire {
 

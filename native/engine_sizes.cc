@@ -5,7 +5,7 @@
 #include <string>
 
 #include "cost_clocks.h"
-#include "slab.h"
+#include "memory/slab.h"
 
 namespace scatterwire {
 

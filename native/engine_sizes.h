@@ -7,7 +7,7 @@
 
 #include <cstddef>
 
-#include "compressors.h"
+#include "digest/compressors.h"
 
 namespace scatterwire {
 

@@ -45,7 +45,7 @@ function isFresh() {
   const native = join(packageRoot, "native");
   const sources = [
     join(packageRoot, "binding.gyp"),
-    ...readdirSync(native).map((name) => join(native, name)),
+    ...readdirSync(native, { recursive: true }).map((name) => join(native, name)),
   ];
   return sources.every((file) => statSync(file).mtimeMs < statSync(built).mtimeMs);
 }

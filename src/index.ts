@@ -10,13 +10,18 @@ export {
   type StorageErrorCode,
   UsageError,
   type UsageErrorCode,
-} from "./errors.js";
-export { describeMetainfo } from "./metainfo/describe.js";
-export { parseMetainfo } from "./metainfo/parse.js";
-export type { Metainfo, MetainfoFile } from "./metainfo/types.js";
-export type * from "./options.js";
-export { RECEIVE_MODES, SEND_MODES } from "./options.js";
-export { Session } from "./session/session.js";
-export { type CheckResult, checkTorrent, createTorrentFile, readMetainfo } from "./session/torrent-files.js";
-export { STORAGE_KINDS, type StorageCounters, type StorageKind } from "./storage/storage.js";
-export type { Torrent } from "./torrent/torrent.js";
+} from "./base/errors.js";
+export { describeMetainfo } from "./client/metainfo/describe.js";
+export { parseMetainfo } from "./client/metainfo/parse.js";
+export type { Metainfo, MetainfoFile } from "./client/metainfo/types.js";
+export type * from "./client/options.js";
+export { RECEIVE_MODES, SEND_MODES } from "./client/options.js";
+export { Session } from "./client/session/session.js";
+export {
+  type CheckResult,
+  checkTorrent,
+  createTorrentFile,
+  readMetainfo,
+} from "./client/session/torrent-files.js";
+export { STORAGE_KINDS, type StorageCounters, type StorageKind } from "./client/storage/storage.js";
+export type { Torrent } from "./client/torrent/torrent.js";

@@ -3,11 +3,11 @@
 //
 // Always: what is left over between two receives is the beginning of one message, and short.
 
-import { describeErrno } from "../../src/errors.js";
+import { describeErrno } from "../../src/base/errors.js";
+import { readUint32 } from "../../src/client/wire/decode.js";
+import { encodeHandshake } from "../../src/client/wire/handshake.js";
+import { MessageId } from "../../src/client/wire/messages.js";
 import { READABLE, WRITABLE } from "../../src/native/binding.js";
-import { readUint32 } from "../../src/wire/decode.js";
-import { encodeHandshake } from "../../src/wire/handshake.js";
-import { MessageId } from "../../src/wire/messages.js";
 import {
   CARRY_BYTES_MAX,
   type LoadLoop,

@@ -22,11 +22,11 @@
 
 import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
+import { readUint32 } from "../../src/client/wire/decode.js";
+import { encodeEmpty, encodeRequest } from "../../src/client/wire/encode.js";
+import { makePeerId } from "../../src/client/wire/handshake.js";
+import { MessageId } from "../../src/client/wire/messages.js";
 import { readMetainfo } from "../../src/index.js";
-import { readUint32 } from "../../src/wire/decode.js";
-import { encodeEmpty, encodeRequest } from "../../src/wire/encode.js";
-import { makePeerId } from "../../src/wire/handshake.js";
-import { MessageId } from "../../src/wire/messages.js";
 import { type ConnectionOptions, LoadConnection } from "./load-connection.js";
 import {
   addressOf,

@@ -5,7 +5,7 @@
 // Always: after close() no socket is open, and the program can end.
 
 import { fstatSync } from "node:fs";
-import { describeErrno } from "../../src/errors.js";
+import { describeErrno } from "../../src/base/errors.js";
 import { loadBinding, type NativeEngine, READABLE } from "../../src/native/binding.js";
 
 /** Received bytes lie from RECEIVE_AT on; what the last receive left over is put right before them. */

@@ -21,19 +21,19 @@
 
 import { openSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { readMetainfo } from "../../src/index.js";
-import { READABLE, WRITABLE } from "../../src/native/binding.js";
-import { readUint32 } from "../../src/wire/decode.js";
+import { readUint32 } from "../../src/client/wire/decode.js";
 import {
   encodeBitfield,
   encodeEmpty,
   encodeExtended,
   encodeHave,
   encodePieceHeader,
-} from "../../src/wire/encode.js";
-import { encodeExtensionHandshake } from "../../src/wire/extension.js";
-import { makePeerId } from "../../src/wire/handshake.js";
-import { MessageId } from "../../src/wire/messages.js";
+} from "../../src/client/wire/encode.js";
+import { encodeExtensionHandshake } from "../../src/client/wire/extension.js";
+import { makePeerId } from "../../src/client/wire/handshake.js";
+import { MessageId } from "../../src/client/wire/messages.js";
+import { readMetainfo } from "../../src/index.js";
+import { READABLE, WRITABLE } from "../../src/native/binding.js";
 import { type ConnectionOptions, LoadConnection, type Offered } from "./load-connection.js";
 import {
   addressOf,

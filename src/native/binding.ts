@@ -4,7 +4,7 @@
 
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import { UsageError } from "../errors.js";
+import { UsageError } from "../base/errors.js";
 
 /** What a watched socket is waiting for, and what a ready one can do; bits. */
 export const READABLE = 1;

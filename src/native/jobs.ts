@@ -4,8 +4,8 @@
 // Always: every job that was begun is answered by exactly one call of its owner's jobDone, never from inside
 // begin/add/end. Nothing is allocated per job once the table of owners has grown to the jobs in flight.
 
-import { assert } from "../assert.js";
-import { JOB_WORDS_MAX } from "../limits.js";
+import { assert } from "../base/assert.js";
+import { JOB_WORDS_MAX } from "../base/limits.js";
 import { JOB_HEADER_WORDS, type JobKind, type NativeEngine } from "./binding.js";
 
 /** Whoever begins jobs. `tag` is the owner's own number for the job; `result` is bytes or −errno (see JobKind). */

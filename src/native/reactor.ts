@@ -4,9 +4,14 @@
 // Always: a handler is called only while its socket is registered, even if another handler of the same batch
 // closed it. Turn hooks run after all handlers of the batch, then jobs are flushed.
 
-import { assert } from "../assert.js";
-import { COMPLETION_ENTRIES_MAX, JOB_WORDS_MAX, PLAN_ENTRIES_MAX, READY_ENTRIES_MAX } from "../limits.js";
-import { WorkList } from "../work-list.js";
+import { assert } from "../base/assert.js";
+import {
+  COMPLETION_ENTRIES_MAX,
+  JOB_WORDS_MAX,
+  PLAN_ENTRIES_MAX,
+  READY_ENTRIES_MAX,
+} from "../base/limits.js";
+import { WorkList } from "../base/work-list.js";
 import { loadBinding, type NativeBinding, type NativeEngine } from "./binding.js";
 import { JobQueue } from "./jobs.js";
 

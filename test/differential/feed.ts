@@ -2,17 +2,17 @@
 // more. Everything that must hold at each step is checked here; the tests say what is fed, and in which pieces.
 
 import assert from "node:assert/strict";
-import { PeerError } from "../../src/errors.js";
-import type { SlotIndex } from "../../src/ids.js";
-import { BLOCK_SIZE, MAPPING_ADDRESS_STRIDE, MIB, PLAN_ENTRIES_MAX } from "../../src/limits.js";
-import { SlotHolder } from "../../src/memory/block-pool.js";
-import { Memory } from "../../src/memory/memory.js";
-import { makeCounters, type TransferCounters } from "../../src/metrics/counters.js";
-import { ExpectedBlocks } from "../../src/receive/expected-blocks.js";
-import type { ReceiveMode } from "../../src/receive/receive-mode.js";
-import { NO_SLOT, ReceivePlan } from "../../src/receive/receive-plan.js";
-import { Receiver, type ReceiverHost } from "../../src/receive/receiver.js";
-import { dispatchMessage, type MessageHandler } from "../../src/wire/decode.js";
+import { PeerError } from "../../src/base/errors.js";
+import type { SlotIndex } from "../../src/base/ids.js";
+import { BLOCK_SIZE, MAPPING_ADDRESS_STRIDE, MIB, PLAN_ENTRIES_MAX } from "../../src/base/limits.js";
+import { makeCounters, type TransferCounters } from "../../src/base/metrics/counters.js";
+import { SlotHolder } from "../../src/client/memory/block-pool.js";
+import { Memory } from "../../src/client/memory/memory.js";
+import { ExpectedBlocks } from "../../src/client/receive/expected-blocks.js";
+import type { ReceiveMode } from "../../src/client/receive/receive-mode.js";
+import { NO_SLOT, ReceivePlan } from "../../src/client/receive/receive-plan.js";
+import { Receiver, type ReceiverHost } from "../../src/client/receive/receiver.js";
+import { dispatchMessage, type MessageHandler } from "../../src/client/wire/decode.js";
 import {
   BLOCK_COUNT,
   type Block,

@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { BLOCK_SIZE } from "../../src/limits.js";
-import { AdaptiveMode } from "../../src/receive/adaptive.js";
-import { ContiguousMode } from "../../src/receive/contiguous.js";
-import type { ReceiveMode } from "../../src/receive/receive-mode.js";
-import { ScatterMode } from "../../src/receive/scatter.js";
-import { SpeculativeMode } from "../../src/receive/speculative.js";
+import { BLOCK_SIZE } from "../../src/base/limits.js";
+import { AdaptiveMode } from "../../src/client/receive/adaptive.js";
+import { ContiguousMode } from "../../src/client/receive/contiguous.js";
+import type { ReceiveMode } from "../../src/client/receive/receive-mode.js";
+import { ScatterMode } from "../../src/client/receive/scatter.js";
+import { SpeculativeMode } from "../../src/client/receive/speculative.js";
 import { check, makeRandom } from "../support/property.js";
 import { type Fed, type FeedOptions, feed, type Player, World } from "./feed.js";
 import { type Act, buildStream, FAULTS, type Seen, type Stream, type StreamPlan } from "./streams.js";

@@ -1,8 +1,8 @@
 // Byte streams as a peer may send them, and what must become of them. A script says what happens in which order; it
 // is always playable (a block that is sent was asked for), so that a shrunk script is one too.
 
-import { PIECE_HEADER_BYTES } from "../../src/limits.js";
-import { MessageId } from "../../src/wire/messages.js";
+import { PIECE_HEADER_BYTES } from "../../src/base/limits.js";
+import { MessageId } from "../../src/client/wire/messages.js";
 import { makeRandom } from "../support/property.js";
 
 /** One thing that a peer does. `which` chooses among the outstanding requests: 0 is the oldest. */

@@ -4,12 +4,12 @@ import assert from "node:assert/strict";
 import { join, relative } from "node:path";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { MetainfoError } from "../../src/errors.js";
-import { describeMetainfo } from "../../src/metainfo/describe.js";
-import { parseMetainfo } from "../../src/metainfo/parse.js";
-import { Layout } from "../../src/storage/layout.js";
+import { MetainfoError } from "../../src/base/errors.js";
+import { describeMetainfo } from "../../src/client/metainfo/describe.js";
+import { parseMetainfo } from "../../src/client/metainfo/parse.js";
+import { Layout } from "../../src/client/storage/layout.js";
 import { check } from "../support/property.js";
-import { dictionary, fileOf, folderOf, torrentOf } from "../unit/metainfo/torrent-bytes.js";
+import { dictionary, fileOf, folderOf, torrentOf } from "../unit/client/metainfo/torrent-bytes.js";
 import { mutationsOf } from "./mutate.js";
 
 /** How many inputs became a Metainfo. */

@@ -4,19 +4,19 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { PeerError, type PeerErrorCode } from "../../src/errors.js";
-import { HANDSHAKE_BYTES } from "../../src/limits.js";
-import { dispatchMessage } from "../../src/wire/decode.js";
-import { decodeExtensionHandshake, encodeExtensionHandshake } from "../../src/wire/extension.js";
+import { PeerError, type PeerErrorCode } from "../../src/base/errors.js";
+import { HANDSHAKE_BYTES } from "../../src/base/limits.js";
+import { dispatchMessage } from "../../src/client/wire/decode.js";
+import { decodeExtensionHandshake, encodeExtensionHandshake } from "../../src/client/wire/extension.js";
 import {
   checkHandshakePrefix,
   decodeHandshake,
   describePeerId,
   encodeHandshake,
-} from "../../src/wire/handshake.js";
-import { MESSAGE_BODIES, MessageId } from "../../src/wire/messages.js";
+} from "../../src/client/wire/handshake.js";
+import { MESSAGE_BODIES, MessageId } from "../../src/client/wire/messages.js";
 import { check } from "../support/property.js";
-import { recordMessages } from "../unit/wire/record-messages.js";
+import { recordMessages } from "../unit/client/wire/record-messages.js";
 import { mutationsOf } from "./mutate.js";
 
 /** Undefined if `run` throws PeerError with one of the codes; nothing else may be thrown, and it may not take long. */

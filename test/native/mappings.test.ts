@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 import { test } from "node:test";
-import { MAPPING_ADDRESS_STRIDE } from "../../src/limits.js";
+import { MAPPING_ADDRESS_STRIDE } from "../../src/base/limits.js";
 import { JobKind } from "../../src/native/binding.js";
 import { binding, TestEngine, temporaryFile } from "./harness.js";
 

@@ -7,7 +7,24 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 
 /** Imported by anyone; import only each other. */
-const LEAVES = ["limits", "errors", "ids", "assert", "piece-set", "work-list", "metrics"];
+const LEAVES = ["base"];
+
+/** What a session is made of. */
+const CLIENT = [
+  "client/options",
+  "client/session",
+  "client/torrent",
+  "client/peer",
+  "client/metainfo",
+  "native",
+  "codec",
+  "client/receive",
+  "client/send",
+  "client/memory",
+  "client/wire",
+  "client/storage",
+  "client/storage/layout",
+];
 
 /**
  * A room is a folder of src/, or a file that stands for itself because others may reach it where they may not reach its
@@ -15,84 +32,65 @@ const LEAVES = ["limits", "errors", "ids", "assert", "piece-set", "work-list", "
  */
 const RULES: Readonly<Record<string, readonly string[]>> = {
   // Pure: bytes and arithmetic. No socket, timer or file (see QUIET).
-  "wire/bencode-spans": [],
-  wire: ["wire/bencode-spans"],
-  metainfo: ["wire/bencode-spans"],
-  "storage/layout": [],
-  "receive/expected-blocks": [],
+  codec: [],
+  "client/wire": ["codec"],
+  "client/metainfo": ["codec"],
+  "client/storage/layout": [],
+  "client/receive/expected-blocks": [],
 
   // Do not know the addon: a test gives them ordinary memory.
-  memory: [],
-  receive: ["receive/expected-blocks", "wire", "memory"],
+  "client/memory": [],
+  "client/receive": ["client/receive/expected-blocks", "client/wire", "client/memory"],
 
   native: [],
-  storage: ["storage/layout", "memory", "native"],
+  "client/storage": ["client/storage/layout", "client/memory", "native"],
   // The sender keeps its queue of requests as the receiver does: in a ring of expected blocks.
-  send: ["wire", "memory", "storage", "native", "receive/expected-blocks"],
+  "client/send": [
+    "client/wire",
+    "client/memory",
+    "client/storage",
+    "native",
+    "client/receive/expected-blocks",
+  ],
 
   // Knows no socket and no file: a transport and a swarm are handed in.
-  peer: ["wire", "receive", "receive/expected-blocks", "send", "memory", "storage/layout"],
+  "client/peer": [
+    "client/wire",
+    "client/receive",
+    "client/receive/expected-blocks",
+    "client/send",
+    "client/memory",
+    "client/storage/layout",
+  ],
   // Names of the public API, and the types that it shares with the inside.
-  options: ["receive", "send", "storage"],
-  torrent: [
-    "options",
-    "peer",
-    "metainfo",
-    "native",
-    "receive",
-    "send",
-    "memory",
-    "wire",
-    "storage",
-    "storage/layout",
-  ],
-  session: [
-    "options",
-    "torrent",
-    "peer",
-    "metainfo",
-    "native",
-    "receive",
-    "send",
-    "memory",
-    "wire",
-    "storage",
-    "storage/layout",
-  ],
+  "client/options": ["client/receive", "client/send", "client/storage"],
+  "client/torrent": CLIENT.filter((room) => room !== "client/session"),
+  "client/session": CLIENT,
 
-  index: [
-    "options",
-    "session",
-    "torrent",
-    "peer",
-    "metainfo",
-    "receive",
-    "send",
-    "storage",
-    "storage/layout",
-  ],
+  index: CLIENT.filter((room) => room !== "native"),
   cli: ["index", "bench"],
   // The limit that modes are measured against is the addon alone.
-  bench: ["index", "native/binding", "wire"],
+  bench: ["index", "native/binding", "client/wire", "codec"],
 };
 
 /** Rooms and files that do nothing but compute: these modules of Node.js they may not even name. */
 const QUIET = [
-  "wire",
-  "receive",
-  "memory",
-  "peer",
-  "storage/layout",
-  "torrent/picker",
-  "torrent/availability",
-  "torrent/choker",
-  "torrent/attribution",
+  "codec",
+  "client/wire",
+  "client/receive",
+  "client/memory",
+  "client/peer",
+  "client/storage/layout",
+  "client/torrent/picker",
+  "client/torrent/availability",
+  "client/torrent/choker",
+  "client/torrent/attribution",
 ];
 const LOUD_MODULES = /^node:(fs|net|http|https|dgram|timers|child_process|worker_threads|cluster|tls)(\/|$)/;
 const LOUD_CALLS = /\b(setTimeout|setInterval|setImmediate)\s*\(/;
 
 /** The only files that load native code: the addon, and fs-ext for flock. */
-const LOADERS = ["native/binding", "storage/lock"];
+const LOADERS = ["client/storage/lock", "native/binding"];
 const LOADS_NATIVE_CODE = /createRequire|process\.dlopen|\.node["'`]|node-gyp-build|require\(["']bindings/;
 
 interface Import {
@@ -220,14 +218,16 @@ describe("architecture", () => {
   });
 
   it("knows its own rules", () => {
-    assert.equal(mayImport("peer/peer-connection", "storage/layout"), true);
-    assert.equal(mayImport("peer/peer-connection", "storage/storage"), false);
-    assert.equal(mayImport("receive/receiver", "native/binding"), false);
-    assert.equal(mayImport("errors", "wire/decode"), false);
-    assert.equal(mayImport("cli/main", "session/session"), false);
+    assert.equal(mayImport("client/peer/peer-connection", "client/storage/layout"), true);
+    assert.equal(mayImport("client/peer/peer-connection", "client/storage/storage"), false);
+    assert.equal(mayImport("client/receive/receiver", "native/binding"), false);
+    assert.equal(mayImport("base/errors", "client/wire/decode"), false);
+    assert.equal(mayImport("client/wire/encode", "codec/bencode-spans"), true);
+    assert.equal(mayImport("codec/bencode-spans", "client/wire/encode"), false);
+    assert.equal(mayImport("cli/main", "client/session/session"), false);
     assert.equal(mayImport("bench/loopback", "native/binding"), true);
     assert.equal(mayImport("bench/loopback", "native/jobs"), false);
-    assert.equal(mayImport("torrent/torrent", "session/session"), false);
+    assert.equal(mayImport("client/torrent/torrent", "client/session/session"), false);
   });
 
   it("has every file in a room", () => {

@@ -1,0 +1,115 @@
+// See file_calls.h.
+#include "files/file_calls.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "net/vectored_io.h"
+
+namespace scatterwire {
+
+namespace {
+
+// The part of a list of vectors that is still to do.
+struct Rest {
+  iovec* vectors;
+  size_t count;
+
+  void skipEmpty() {
+    while (count > 0 && vectors->iov_len == 0) {
+      vectors++;
+      count--;
+    }
+  }
+
+  void skip(size_t bytes) {
+    while (bytes > 0) {
+      const size_t step = std::min(bytes, vectors->iov_len);
+      vectors->iov_base = static_cast<char*>(vectors->iov_base) + step;
+      vectors->iov_len -= step;
+      bytes -= step;
+      skipEmpty();
+    }
+  }
+};
+
+using VectorCall = ssize_t (*)(int, const iovec*, int, off_t);
+
+// Repeats `call`, each time for what the last one left over. Stops early when it moves nothing.
+double repeat(VectorCall call, int fd, double offset, iovec* vectors, size_t count, bool* finished) {
+  Rest rest = {vectors, count};
+  off_t at = static_cast<off_t>(offset);
+  double total = 0;
+  rest.skipEmpty();
+  while (rest.count > 0) {
+    const ssize_t bytes = call(fd, rest.vectors, static_cast<int>(std::min(rest.count, kVectorsMax)), at);
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes < 0) return -errno;
+    if (bytes == 0) break;
+    rest.skip(static_cast<size_t>(bytes));
+    at += bytes;
+    total += static_cast<double>(bytes);
+  }
+  *finished = rest.count == 0;
+  return total;
+}
+
+}  // namespace
+
+double writeFully(int fd, double offset, iovec* vectors, size_t count) {
+  bool finished = false;
+  const double result = repeat(pwritev, fd, offset, vectors, count, &finished);
+  // No system says so of a regular file; if one does, the bytes are not there.
+  return result >= 0 && !finished ? -EIO : result;
+}
+
+double readFully(int fd, double offset, iovec* vectors, size_t count) {
+  bool finished = false;
+  return repeat(preadv, fd, offset, vectors, count, &finished);
+}
+
+// The system's own call and no emulation by writing zeros: -EOPNOTSUPP tells the caller that there is none.
+double allocateFile(int fd, double offset, double length) {
+#ifdef __linux__
+  int result;
+  do {
+    result = fallocate(fd, 0, static_cast<off_t>(offset), static_cast<off_t>(length));
+  } while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : 0;
+#elif defined(F_PREALLOCATE)
+  struct stat status = {};
+  if (fstat(fd, &status) < 0) return -errno;
+  const off_t end = static_cast<off_t>(offset) + static_cast<off_t>(length);
+  if (end <= status.st_size) return 0;
+  fstore_t store = {};
+  store.fst_flags = F_ALLOCATEALL;
+  store.fst_posmode = F_PEOFPOSMODE;
+  store.fst_length = end - status.st_size;
+  if (fcntl(fd, F_PREALLOCATE, &store) < 0) return -errno;
+  return ftruncate(fd, end) < 0 ? -errno : 0;
+#else
+  (void)fd, (void)offset, (void)length;
+  return -ENOTSUP;
+#endif
+}
+
+double syncFile(int fd) {
+  int result;
+  do {
+#ifdef __APPLE__
+    // fsync leaves the bytes in the drive's cache there; F_FULLFSYNC is not known to every file system.
+    result = fcntl(fd, F_FULLFSYNC);
+    if (result < 0 && errno != EINTR) result = fsync(fd);
+#else
+    result = fdatasync(fd);
+#endif
+  } while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : 0;
+}
+
+}  // namespace scatterwire

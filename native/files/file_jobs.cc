@@ -1,0 +1,318 @@
+// See file_jobs.h. Taking jobs and delivering them happens on the loop's thread; run() alone is called on another.
+#include "files/file_jobs.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+
+#include "files/file_calls.h"
+
+namespace scatterwire {
+
+namespace {
+
+// JobKind, WRITE_IN_TURN, DIGEST_START, DIGEST_FINISH, DIGEST_ONCE and JOB_HEADER_WORDS of binding.ts.
+enum Kind { kWrite = 0, kRead = 1, kDigest = 2, kAllocate = 3, kSync = 4, kCopy = 5, kKinds = 6 };
+constexpr double kWriteInTurn = 1;
+constexpr int kDigestStart = 1;
+constexpr int kDigestFinish = 2;
+constexpr int kDigestOnce = 4;
+constexpr size_t kHeaderWords = 6;
+
+Cost costOf(int kind) {
+  switch (kind) {
+    case kRead:
+      return kCostRead;
+    case kCopy:
+      return kCostCopy;
+    default:
+      return kCostWrite;
+  }
+}
+
+bool isIntegerIn(double value, double low, double high) {
+  // NaN compares false. The cast is safe within the bounds that are asked for here.
+  return value >= low && value <= high && static_cast<double>(static_cast<int64_t>(value)) == value;
+}
+
+}  // namespace
+
+FileJobs::Job* FileJobs::obtain() {
+  if (free_ == nullptr) {
+    jobs_.push_back(std::make_unique<Job>());
+    return jobs_.back().get();
+  }
+  Job* job = free_;
+  free_ = job->next;
+  return job;
+}
+
+void FileJobs::recycle(Job* job) {
+  job->next = free_;
+  free_ = job;
+}
+
+const char* FileJobs::submit(const double* words, size_t count, size_t* jobs) {
+  *jobs = 0;
+  Job* first = nullptr;
+  Job** end = &first;
+  const char* wrong = nullptr;
+  for (size_t at = 0; at < count && wrong == nullptr;) {
+    Job* job = obtain();
+    job->next = nullptr;
+    *end = job;
+    end = &job->next;
+    size_t used = 0;
+    wrong = take(words + at, count - at, &used, job);
+    at += used;
+    ++*jobs;
+  }
+  while (first != nullptr) {
+    Job* job = first;
+    first = job->next;
+    if (wrong != nullptr) {
+      release(job);
+      recycle(job);
+      continue;
+    }
+    start(job);
+  }
+  digest_queue_.start();
+  return wrong;
+}
+
+void FileJobs::start(Job* job) {
+  running_++;
+  pending_++;
+  if (job->kind == kDigest) {
+    startDigest(job);
+    return;
+  }
+  job->running = true;
+  job->timed = costs_->on();
+  uv_queue_work(loop_, &job->request, run, onDone);
+}
+
+void FileJobs::startDigest(Job* job) {
+  const int flags = static_cast<int>(job->argument);
+  digest_queue_.measure(costs_->on());
+  job->task.job = job;
+  job->task.digest = job->digest;
+  job->task.vectors = job->vectors.data();
+  job->task.vector_count = job->vectors.size();
+  job->task.start = (flags & kDigestStart) != 0;
+  job->task.finish = (flags & kDigestFinish) != 0;
+  job->task.once = (flags & kDigestOnce) != 0;
+  job->task.output = reinterpret_cast<unsigned char*>(job->target);
+  digest_queue_.add(&job->task);
+}
+
+// Copies one job out of the table. The words are read once each: the table is shared, and jobs are not.
+const char* FileJobs::take(const double* words, size_t count, size_t* used, Job* job) {
+  job->queue = this;
+  job->request.data = job;
+  job->running = false;
+  job->target = nullptr;
+  job->digest = nullptr;
+  job->vectors.clear();
+  job->regions.clear();
+  if (count < kHeaderWords) return "a job is shorter than its header";
+  const double kind = words[0];
+  const double handle = words[2];
+  const double pairs = words[5];
+  if (!isIntegerIn(kind, 0, kKinds - 1)) return "a job is of no known kind";
+  if (!isIntegerIn(handle, INT32_MIN, INT32_MAX)) return "a job's handle is not a 32-bit integer";
+  if (!isIntegerIn(pairs, 0, static_cast<double>((count - kHeaderWords) / 2))) return "a job's pairs exceed its table";
+  job->kind = static_cast<int>(kind);
+  job->tag = words[1];
+  job->handle = static_cast<int>(handle);
+  job->offset = words[3];
+  job->argument = words[4];
+  *used = kHeaderWords + 2 * static_cast<size_t>(pairs);
+  double bytes = 0;
+  const char* wrong = takeMemory(words + kHeaderWords, static_cast<size_t>(pairs), job, &bytes);
+  if (wrong != nullptr) return wrong;
+  if (job->kind == kDigest) return takeDigest(job);
+  if (job->kind == kCopy) return takeTarget(job, bytes);
+  if (!isIntegerIn(job->offset, 0, kExactMax)) return "a job's file offset is not an integer from 0 to 2^53 - 1";
+  if (!isIntegerIn(job->argument, 0, kExactMax)) return "a job's argument is not an integer from 0 to 2^53 - 1";
+  return nullptr;
+}
+
+const char* FileJobs::takeMemory(const double* pairs, size_t count, Job* job, double* bytes) {
+  const Access access = job->kind == kRead ? Access::kWrite : Access::kRead;
+  for (size_t index = 0; index < count; index++) {
+    const double address = pairs[2 * index];
+    const double length = pairs[2 * index + 1];
+    char* base = space_->find(address, length, access);
+    if (base == nullptr) return "a job names memory that is not there, or not to be written";
+    hold(address, job);
+    job->vectors.push_back({base, static_cast<size_t>(length)});
+    *bytes += length;
+  }
+  return nullptr;
+}
+
+const char* FileJobs::takeTarget(Job* job, double bytes) {
+  job->target = space_->find(job->offset, bytes, Access::kWrite);
+  if (job->target == nullptr) return "a job's target is not there, or not to be written";
+  hold(job->offset, job);
+  return nullptr;
+}
+
+const char* FileJobs::takeDigest(Job* job) {
+  if (!isIntegerIn(job->argument, 0, kDigestStart | kDigestFinish | kDigestOnce)) {
+    return "a digest job's argument has unknown bits";
+  }
+  if ((static_cast<int>(job->argument) & kDigestOnce) != 0 && job->regions.size() < job->vectors.size()) {
+    return "a digest job that reads once names memory that is not mapped";
+  }
+  if (job->handle < 0 || static_cast<size_t>(job->handle) >= digests_.size()) return "a job names no open digest";
+  OpenDigest& open = digests_[static_cast<size_t>(job->handle)];
+  if (open.digest == nullptr) return "a job names no open digest";
+  if (open.busy) return "a digest has a job already";
+  if ((static_cast<int>(job->argument) & kDigestFinish) != 0) {
+    const char* wrong = takeTarget(job, static_cast<double>(open.digest->size()));
+    if (wrong != nullptr) return wrong;
+  }
+  open.busy = true;
+  job->digest = open.digest.get();
+  return nullptr;
+}
+
+void FileJobs::hold(double address, Job* job) {
+  const uint32_t region = AddressSpace::regionOf(address);
+  if (region == 0) return;
+  space_->hold(region);
+  job->regions.push_back(region);
+}
+
+// Gives back what taking the job had claimed.
+void FileJobs::release(Job* job) {
+  for (const uint32_t region : job->regions) space_->letGo(region);
+  job->regions.clear();
+  if (job->digest != nullptr) digests_[static_cast<size_t>(job->handle)].busy = false;
+}
+
+void FileJobs::run(uv_work_t* request) {
+  Job* job = static_cast<Job*>(request->data);
+  const double begin = job->timed ? clockNanos(CLOCK_THREAD_CPUTIME_ID) : 0;
+  runKind(job);
+  if (job->timed) job->nanos = clockNanos(CLOCK_THREAD_CPUTIME_ID) - begin;
+}
+
+void FileJobs::runKind(Job* job) {
+  iovec* vectors = job->vectors.data();
+  const size_t count = job->vectors.size();
+  switch (job->kind) {
+    case kWrite:
+      job->result = runWrite(job);
+      break;
+    case kRead:
+      job->result = readFully(job->handle, job->offset, vectors, count);
+      break;
+    case kAllocate:
+      job->result = allocateFile(job->handle, job->offset, job->argument);
+      break;
+    case kSync:
+      job->result = syncFile(job->handle);
+      break;
+    case kCopy:
+      job->result = runCopy(job);
+      break;
+  }
+}
+
+double FileJobs::runWrite(Job* job) {
+  std::unique_lock<std::mutex> turn;
+  if (job->argument == kWriteInTurn) {
+    turn = std::unique_lock<std::mutex>(job->queue->write_turns_[static_cast<size_t>(job->handle) % kWriteTurns]);
+  }
+  return writeFully(job->handle, job->offset, job->vectors.data(), job->vectors.size());
+}
+
+double FileJobs::runCopy(Job* job) {
+  char* target = job->target;
+  for (const iovec& vector : job->vectors) {
+    // memmove: the caller may well move bytes within one slot.
+    memmove(target, vector.iov_base, vector.iov_len);
+    target += vector.iov_len;
+  }
+  return static_cast<double>(target - job->target);
+}
+
+void FileJobs::onDone(uv_work_t* request, int status) {
+  Job* job = static_cast<Job*>(request->data);
+  FileJobs* self = job->queue;
+  if (status < 0) job->result = status;
+  // A job that was cancelled did not run.
+  if (job->timed && status == 0) self->costs_->add(costOf(job->kind), job->nanos);
+  job->running = false;
+  self->complete(job);
+  self->on_done_(self->owner_);
+}
+
+void FileJobs::onDigestsDone(void* jobs) {
+  FileJobs* self = static_cast<FileJobs*>(jobs);
+  self->costs_->add(kCostDigest, self->digest_queue_.takeNanos());
+  while (DigestTask* task = self->digest_queue_.collect()) {
+    Job* job = static_cast<Job*>(task->job);
+    job->result = task->result;
+    self->complete(job);
+  }
+  self->on_done_(self->owner_);
+}
+
+void FileJobs::complete(Job* job) {
+  release(job);
+  running_--;
+  job->next = nullptr;
+  (completed_first_ == nullptr ? completed_first_ : completed_last_->next) = job;
+  completed_last_ = job;
+}
+
+size_t FileJobs::deliver(double* pairs, size_t capacity) {
+  size_t count = 0;
+  while (completed_first_ != nullptr && count < capacity) {
+    Job* job = completed_first_;
+    completed_first_ = job->next;
+    pairs[2 * count] = job->tag;
+    pairs[2 * count + 1] = job->result;
+    count++;
+    recycle(job);
+  }
+  assert(count <= pending_);
+  pending_ -= count;
+  return count;
+}
+
+void FileJobs::cancel() {
+  for (const std::unique_ptr<Job>& job : jobs_) {
+    if (job->running) uv_cancel(reinterpret_cast<uv_req_t*>(&job->request));
+  }
+  while (DigestTask* task = digest_queue_.withdraw()) {
+    Job* job = static_cast<Job*>(task->job);
+    job->result = UV_ECANCELED;
+    complete(job);
+  }
+}
+
+int FileJobs::openDigest(DigestAlgorithm algorithm) {
+  size_t index = 0;
+  while (index < digests_.size() && digests_[index].digest != nullptr) index++;
+  if (index == digests_.size()) digests_.emplace_back();
+  digests_[index].digest = std::make_unique<Digest>(algorithm);
+  return static_cast<int>(index);
+}
+
+int FileJobs::closeDigest(int digest) {
+  if (digest < 0 || static_cast<size_t>(digest) >= digests_.size()) return -EINVAL;
+  OpenDigest& open = digests_[static_cast<size_t>(digest)];
+  if (open.digest == nullptr) return -EINVAL;
+  if (open.busy) return -EBUSY;
+  open.digest.reset();
+  return 0;
+}
+
+}  // namespace scatterwire

@@ -1,0 +1,76 @@
+// See mappings.h. Mapping a file is a slow path; finding memory in a mapping is not.
+#include "memory/mappings.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cassert>
+#include <cerrno>
+
+namespace scatterwire {
+
+namespace {
+
+#ifdef MAP_POPULATE
+constexpr int kPopulate = MAP_POPULATE;
+#else
+constexpr int kPopulate = 0;
+#endif
+
+constexpr uint64_t kOffsetMask = (uint64_t{1} << kStrideBits) - 1;
+
+}  // namespace
+
+char* AddressSpace::findInMapping(double address, double length, Access access) const {
+  if (!(address >= kStride && address <= kExactMax && length >= 0 && length <= kStride)) return nullptr;
+  const uint64_t at = static_cast<uint64_t>(address);
+  const uint64_t count = static_cast<uint64_t>(length);
+  const uint64_t index = (at >> kStrideBits) - 1;
+  if (index >= mappings_.size()) return nullptr;
+  const Mapping& mapping = mappings_[index];
+  const uint64_t offset = at & kOffsetMask;
+  if (mapping.base == nullptr || offset > mapping.length || count > mapping.length - offset) return nullptr;
+  if (access == Access::kWrite && !mapping.writable) return nullptr;
+  return mapping.base + offset;
+}
+
+double AddressSpace::map(int fd, double length, bool writable, bool populate) {
+  assert(length >= 1 && length <= kStride);
+  struct stat status = {};
+  if (fstat(fd, &status) < 0) return -errno;
+  // Touching a page behind the end of the file is a SIGBUS, which nobody could handle.
+  if (static_cast<double>(status.st_size) < length) return -EINVAL;
+  size_t index = 0;
+  while (index < mappings_.size() && mappings_[index].base != nullptr) index++;
+  if (index == kMappingsMax) return -ENOMEM;
+  const size_t size = static_cast<size_t>(length);
+  const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  void* base = mmap(nullptr, size, protection, MAP_SHARED | (populate ? kPopulate : 0), fd, 0);
+  if (base == MAP_FAILED) return -errno;
+  if (index == mappings_.size()) mappings_.emplace_back();
+  mappings_[index] = {static_cast<char*>(base), size, writable, 0};
+  return static_cast<double>(index + 1) * kStride;
+}
+
+int AddressSpace::unmap(double address) {
+  if (!(address >= kStride && address <= kExactMax)) return -EINVAL;
+  const uint64_t at = static_cast<uint64_t>(address);
+  const uint64_t index = (at >> kStrideBits) - 1;
+  if ((at & kOffsetMask) != 0 || index >= mappings_.size()) return -EINVAL;
+  Mapping& mapping = mappings_[index];
+  if (mapping.base == nullptr) return -EINVAL;
+  if (mapping.holders > 0) return -EBUSY;
+  const int result = munmap(mapping.base, mapping.length) == 0 ? 0 : -errno;
+  mapping = {};
+  return result;
+}
+
+void AddressSpace::unmapAll() {
+  for (Mapping& mapping : mappings_) {
+    assert(mapping.holders == 0);
+    if (mapping.base != nullptr) munmap(mapping.base, mapping.length);
+  }
+  mappings_.clear();
+}
+
+}  // namespace scatterwire

@@ -1,0 +1,59 @@
+// See slab.h. The two ways to get shared memory are here, and nothing else knows that there are two.
+#include "memory/slab.h"
+
+#include <sys/mman.h>
+
+#include <cassert>
+#include <cstdint>
+
+namespace scatterwire {
+
+namespace {
+
+// Some hosts (Electron) refuse ArrayBuffers over memory that is not theirs. Then the memory is theirs: an ordinary
+// ArrayBuffer, one page longer than needed, aligned inside. Whoever uses the memory keeps a reference to the buffer.
+SharedBuffer createOrdinary(Napi::Env env, size_t size) {
+  napi_value value = nullptr;
+  void* data = nullptr;
+  if (napi_create_arraybuffer(env, size + kPageBytes, &data, &value) != napi_ok || data == nullptr) return {};
+  const size_t beyond = reinterpret_cast<uintptr_t>(data) % kPageBytes;
+  const size_t skip = beyond == 0 ? 0 : kPageBytes - beyond;
+  SharedBuffer shared;
+  shared.memory = std::make_shared<SharedMemory>(static_cast<char*>(data) + skip, size, false);
+  shared.buffer = Napi::ArrayBuffer(env, value);
+  shared.offset = skip;
+  return shared;
+}
+
+}  // namespace
+
+SharedMemory::~SharedMemory() {
+  if (mapped_) munmap(data_, size_);
+}
+
+void SharedMemory::discard() {
+  if (mapped_) madvise(data_, size_, MADV_DONTNEED);
+}
+
+SharedBuffer createSharedBuffer(Napi::Env env, size_t size, bool ordinary) {
+  assert(size > 0 && size <= kSlabBytesMax);
+  if (ordinary) return createOrdinary(env, size);
+  void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) return {};
+  SharedBuffer shared;
+  shared.memory = std::make_shared<SharedMemory>(static_cast<char*>(data), size, true);
+  // JavaScript's share of the memory; the finalizer drops it.
+  auto* share = new std::shared_ptr<SharedMemory>(shared.memory);
+  napi_value value = nullptr;
+  const napi_status status = napi_create_external_arraybuffer(
+      env, data, size, [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<SharedMemory>*>(hint); },
+      share, &value);
+  if (status == napi_ok) {
+    shared.buffer = Napi::ArrayBuffer(env, value);
+    return shared;
+  }
+  delete share;
+  return env.IsExceptionPending() ? SharedBuffer{} : createOrdinary(env, size);
+}
+
+}  // namespace scatterwire

@@ -1,0 +1,128 @@
+// The pool of page-aligned slots of one block each that a session's blocks live in, and who holds which.
+//
+//   free ──acquire──▶ receiving ──hold──▶ storage or user ──release──▶ free
+//        ◀────────────────────── release ──────────────────
+//
+// Always: a slot has one holder; the free list is last-in first-out, because a slot that was just used is still in
+// the cache; freeCount + held slots = slotCount; all slots are home at close.
+
+import { assert } from "../../base/assert.js";
+import type { SlotIndex } from "../../base/ids.js";
+import { BLOCK_SIZE } from "../../base/limits.js";
+
+/** Who holds a slot. */
+export const SlotHolder = { free: 0, receiving: 1, storage: 2, sending: 3, user: 4 } as const;
+export type SlotHolder = (typeof SlotHolder)[keyof typeof SlotHolder];
+
+/** Told when slots came home after {@link BlockPool.waitForSlots}. */
+export interface SlotWaiter {
+  slotsAvailable(): void;
+}
+
+const POISON = process.env["SCATTERWIRE_POISON"] === "1";
+
+export class BlockPool {
+  readonly slotCount: number;
+  /** Slab address of slot 0; slot i begins at base + i × BLOCK_SIZE. */
+  readonly base: number;
+  readonly #bytes: Uint8Array;
+  readonly #free: Int32Array;
+  #freeCount: number;
+  readonly #holders: Uint8Array;
+  /** Waiters in the order they came: those are woken first. */
+  #waiters: SlotWaiter[] = [];
+  #lowestFreeCount: number;
+
+  constructor(bytes: Uint8Array, base: number, slotCount: number) {
+    assert(base >= 0 && base + slotCount * BLOCK_SIZE <= bytes.length, "the pool lies inside the slab");
+    this.#bytes = bytes;
+    this.base = base;
+    this.slotCount = slotCount;
+    this.#free = new Int32Array(slotCount);
+    // The lowest slot is on top, so that a small transfer touches few pages.
+    for (let index = 0; index < slotCount; index++) this.#free[index] = slotCount - 1 - index;
+    this.#freeCount = slotCount;
+    this.#lowestFreeCount = slotCount;
+    this.#holders = new Uint8Array(slotCount);
+  }
+
+  get freeCount(): number {
+    return this.#freeCount;
+  }
+
+  /** The most slots that were out at one time. */
+  get peakHeld(): number {
+    return this.slotCount - this.#lowestFreeCount;
+  }
+
+  addressOf(slot: SlotIndex): number {
+    return this.base + slot * BLOCK_SIZE;
+  }
+
+  /** The slot that begins at `address`, or −1 if the address is not the start of a slot. */
+  slotAt(address: number): SlotIndex | -1 {
+    const index = (address - this.base) / BLOCK_SIZE;
+    return Number.isInteger(index) && index >= 0 && index < this.slotCount ? (index as SlotIndex) : -1;
+  }
+
+  holderOf(slot: SlotIndex): SlotHolder {
+    return this.#holders[slot] as SlotHolder;
+  }
+
+  /** Takes a free slot, or answers −1. */
+  acquire(holder: SlotHolder): SlotIndex | -1 {
+    if (this.#freeCount === 0) return -1;
+    const slot = this.#free[--this.#freeCount] as SlotIndex;
+    if (this.#freeCount < this.#lowestFreeCount) this.#lowestFreeCount = this.#freeCount;
+    assert(this.#holders[slot] === SlotHolder.free, "a slot on the free list is free");
+    this.#holders[slot] = holder;
+    return slot;
+  }
+
+  /** Passes a held slot on to another holder. */
+  pass(slot: SlotIndex, from: SlotHolder, to: SlotHolder): void {
+    assert(this.#holders[slot] === from && from !== SlotHolder.free, "a slot is passed on by its holder");
+    this.#holders[slot] = to;
+  }
+
+  release(slot: SlotIndex): void {
+    assert(this.#holders[slot] !== SlotHolder.free, "a slot is freed once");
+    this.#holders[slot] = SlotHolder.free;
+    if (POISON) this.#bytes.fill(0xdb, this.addressOf(slot), this.addressOf(slot) + BLOCK_SIZE);
+    this.#free[this.#freeCount++] = slot;
+  }
+
+  /** Puts `waiter` at the end of the queue for slots. It must not be in it already. */
+  waitForSlots(waiter: SlotWaiter): void {
+    this.#waiters.push(waiter);
+  }
+
+  stopWaiting(waiter: SlotWaiter): void {
+    const at = this.#waiters.indexOf(waiter);
+    if (at >= 0) this.#waiters.splice(at, 1);
+  }
+
+  /**
+   * Wakes waiters, first come first served, while at least `slotsEach` slots are free for each of them. Called at
+   * the end of a turn, not at each release: a waiter that reads needs several slots to make the call worthwhile.
+   */
+  wakeWaiters(slotsEach: number): void {
+    let budget = Math.floor(this.#freeCount / slotsEach);
+    while (budget-- > 0 && this.#waiters.length > 0) this.#waiters.shift()!.slotsAvailable();
+  }
+
+  get waiterCount(): number {
+    return this.#waiters.length;
+  }
+
+  /** Holders of slots that are out, for the message of a failed check at close. */
+  heldByHolder(): Record<string, number> {
+    const held: Record<string, number> = {};
+    for (const [name, holder] of Object.entries(SlotHolder)) {
+      if (holder === SlotHolder.free) continue;
+      const count = this.#holders.reduce((sum, each) => sum + (each === holder ? 1 : 0), 0);
+      if (count > 0) held[name] = count;
+    }
+    return held;
+  }
+}

@@ -1,0 +1,202 @@
+// Options, events and statistics of the public API. Types and their defaults only: what they do lives in session/,
+// torrent/ and peer/. Imports types from below, and nothing else.
+
+import type { PeerError, StorageError } from "../base/errors.js";
+import type { TransferCounters } from "../base/metrics/counters.js";
+import type { TraceRecord } from "../base/metrics/trace.js";
+import type { ReceiveModeName } from "./receive/receive-mode.js";
+import type { SendModeName } from "./send/block-source.js";
+import type { StorageKind } from "./storage/storage.js";
+
+export type { Costs } from "../base/metrics/costs.js";
+export type { TransferCounters } from "../base/metrics/counters.js";
+export type { TraceRecord } from "../base/metrics/trace.js";
+export { RECEIVE_MODES, type ReceiveModeName } from "./receive/receive-mode.js";
+
+export { SEND_MODES, type SendModeName } from "./send/block-source.js";
+
+export interface PeerAddress {
+  /** Numeric IPv4 or IPv6 address. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface SessionOptions {
+  /** Address to accept connections at; port 0 picks one. Without it the session only connects out. */
+  listen?: PeerAddress;
+  /** How blocks are received, unless a torrent or connection says otherwise. Default "adaptive". */
+  receiveMode?: ReceiveModeName;
+  /**
+   * libtorrent's `contiguous_recv_buffers`: true is "contiguous"; false is "scatter" for peers that we download
+   * from and "contiguous" for the others. Not together with `receiveMode`.
+   */
+  contiguousRecvBuffers?: boolean;
+  /** Blocks that one speculative receive predicts at most, 1 … 64. Default 16. */
+  speculationDepth?: number;
+  /** Default "copy". */
+  sendMode?: SendModeName;
+  /** Memory of the session that blocks live in, in bytes. Default 32 MiB. A bound: back-pressure, not growth. */
+  poolBytes?: number;
+  /** Requests outstanding at one peer at the most. Default 512; the peer's `reqq` bounds it too. */
+  maxRequests?: number;
+  /** Connections of the session at the most. Default 5000. */
+  maxPeers?: number;
+  /** Peers of a torrent that we upload to at one time, the optimistic one included. Default 8. */
+  uploadSlots?: number;
+  /** SO_RCVBUF and SO_SNDBUF in bytes; 0 (default) leaves them to the kernel. */
+  receiveBufferBytes?: number;
+  sendBufferBytes?: number;
+  /** What one contiguous receive takes at most, 16 KiB … 4 MiB and half of the pool. Default 256 KiB. */
+  contiguousBufferBytes?: number;
+  /** Timeouts in milliseconds. Defaults: connect 10 000, handshake 10 000, request 20 000, idle 150 000. */
+  connectTimeoutMs?: number;
+  handshakeTimeoutMs?: number;
+  requestTimeoutMs?: number;
+  idleTimeoutMs?: number;
+  /** 20 bytes. Default: "-SW0100-" and 12 random bytes. */
+  peerId?: Uint8Array;
+  /** Time the addon's calls and jobs, for Session.costs(). Costs a little itself. Default false. */
+  clockCosts?: boolean;
+  /** Receives each transition and message of each connection; see metrics/trace.ts. Default: SCATTERWIRE_TRACE. */
+  trace?: (record: TraceRecord) => void;
+}
+
+export interface TorrentOptions {
+  /** Folder that the torrent's file or folder lies in. Needed by all kinds of storage but "memory" and "null". */
+  directory?: string;
+  /** Default "file". */
+  storage?: StorageKind;
+  /**
+   * Reserve the space of all files before the first byte. Default: only where the kind of storage needs it. False with
+   * "mapped" is for measuring only: a disk that fills up then kills the process instead of failing the torrent.
+   */
+  preallocate?: boolean;
+  /**
+   * With storage "mapped", and with `readOnly` and send mode "mapped": make all pages present before the first byte
+   * (MAP_POPULATE). It waits for the disk wherever data is not cached. Default false.
+   */
+  populate?: boolean;
+  /** Bytes of adjacent blocks that one write gathers, within a piece: 16 KiB … 4 MiB. Default 1 MiB. */
+  writeRunBytes?: number;
+  /** Check pieces against their digests. Default true. Off is for measuring only. */
+  verify?: boolean;
+  /** Use and keep resume data. Default true. */
+  resume?: boolean;
+  /** All pieces are there: skip the check. For seeding data that is known to be good. Default false. */
+  assumeComplete?: boolean;
+  /** No piece is there, whatever the files hold: skip the check, and download everything. Default false. */
+  assumeEmpty?: boolean;
+  /** Open existing files read-only, take no lock, never write. For seeding. Default false. */
+  readOnly?: boolean;
+  /** How blocks are received from the peers of this torrent. Default: as the session does. */
+  receiveMode?: ReceiveModeName;
+  sendMode?: SendModeName;
+  /** Peers to connect to at once. */
+  peers?: readonly PeerAddress[];
+  /**
+   * Takes each block as it arrives, before verification, instead of storage (use with storage "null"). The lease
+   * holds a slot of the pool until it is released: releasing late is back-pressure on the peers.
+   */
+  onBlock?: (lease: BlockLease) => void;
+  /** Ends the torrent as close() does; add() and done reject with code ABORTED. */
+  signal?: AbortSignal;
+}
+
+/** A block in the pool, lent to the caller. `bytes` is a view of pool memory and invalid after release. */
+export interface BlockLease extends Disposable {
+  readonly piece: number;
+  /** Byte offset in the piece. */
+  readonly begin: number;
+  readonly bytes: Uint8Array;
+  release(): void;
+}
+
+export interface PeerInfo {
+  readonly address: PeerAddress;
+  readonly incoming: boolean;
+  readonly client: string;
+  readonly state: string;
+  readonly receiveMode: ReceiveModeName;
+  /** The mode in use now, and why ("adaptive" chooses). */
+  readonly receiveModeNow: Exclude<ReceiveModeName, "adaptive">;
+  readonly receiveModeReason: string;
+  readonly amChoking: boolean;
+  readonly amInterested: boolean;
+  readonly peerChoking: boolean;
+  readonly peerInterested: boolean;
+  readonly snubbed: boolean;
+  readonly requestsOutstanding: number;
+  readonly requestsWanted: number;
+  /** Bytes per second over the last seconds. */
+  readonly downloadRate: number;
+  readonly uploadRate: number;
+  readonly pieces: number;
+  readonly counters: Readonly<TransferCounters>;
+}
+
+/** What a peer is connected to with, where it differs from the torrent. */
+export interface PeerConnectOptions {
+  /** How blocks are received from this peer, on this connection and on later ones to the same address. */
+  readonly receiveMode?: ReceiveModeName;
+}
+
+/** One open connection of a torrent. The object outlives the connection: then `isOpen` is false and nothing has an effect. */
+export interface PeerConnection {
+  readonly address: PeerAddress;
+  /** True if the peer connected to us. */
+  readonly incoming: boolean;
+  readonly isOpen: boolean;
+  /** What it is and does now; its counters so far. */
+  info(): PeerInfo;
+  /**
+   * Changes how this connection receives, from its next message boundary on, whatever is under way. Throws UsageError
+   * `USAGE_OPTION`.
+   */
+  setReceiveMode(mode: ReceiveModeName): void;
+  /** Ends the connection. Its address is not tried again until it is given to addPeer() again. */
+  disconnect(): void;
+}
+
+export type TorrentState = "checking" | "downloading" | "seeding" | "failed" | "closed";
+
+export interface TorrentProgress {
+  readonly state: TorrentState;
+  readonly piecesVerified: number;
+  readonly pieceCount: number;
+  /** Bytes of verified pieces, and of the whole torrent. */
+  readonly bytesVerified: number;
+  readonly bytesTotal: number;
+  /** Fraction 0 … 1 of a check under way; 1 when none is. */
+  readonly checked: number;
+  readonly downloadRate: number;
+  readonly uploadRate: number;
+  readonly peers: number;
+}
+
+/** Events of a Torrent: name → arguments of its listeners. */
+export interface TorrentEvents {
+  /** The check at the start made progress (fraction 0 … 1). */
+  checking: [fraction: number];
+  /** Checked and open for peers. */
+  ready: [];
+  /** A piece is verified and stored. */
+  piece: [piece: number];
+  /** A piece failed its check; `peers` sent blocks of it. */
+  pieceFailed: [piece: number, peers: PeerAddress[]];
+  /** All pieces are verified and stored. */
+  done: [];
+  peerConnected: [peer: PeerInfo, connection: PeerConnection];
+  peerDisconnected: [address: PeerAddress, error: PeerError | undefined];
+  peerBanned: [address: PeerAddress, error: PeerError];
+  /** The torrent stopped; what was verified is safe. */
+  failed: [error: StorageError];
+  warning: [text: string];
+  /** No peer is connected or being connected, and none that is known is left to try. */
+  outOfPeers: [];
+}
+
+export interface SessionEvents {
+  listening: [address: PeerAddress];
+  /** An incoming connection that ended before it belonged to a torrent. */
+  peerRefused: [address: PeerAddress, error: PeerError];
+}

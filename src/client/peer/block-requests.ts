@@ -1,0 +1,226 @@
+// The blocks that we asked one peer for, from the request to the header of the block or to giving up.
+//
+//   picked ─▶ expected ──its header comes──▶ under way ─▶ received
+//                │                              │
+//                └─ choke, reject, timeout, ────┴─▶ given back to the picker;
+//                   another peer was faster         an orphan, if it may come after all
+//
+// Always: every request that was made of the swarm's picker is answered by blockReceived or given back by requestDropped,
+// once. An orphan was given back already; it is remembered only so that the block is known when it comes.
+
+import { assert } from "../../base/assert.js";
+import { PeerError } from "../../base/errors.js";
+import {
+  BLOCK_SIZE,
+  KIB,
+  REQUEST_MESSAGE_BYTES,
+  REQUEST_QUEUE_ANNOUNCED,
+  REQUESTS_MAX,
+} from "../../base/limits.js";
+import { ExpectedBlocks } from "../receive/expected-blocks.js";
+import { MessageId } from "../wire/messages.js";
+import type { Clock, PeerConnection } from "./peer-connection.js";
+import { RequestPipeline } from "./request-pipeline.js";
+import type { RequestShare } from "./request-share.js";
+import type { Swarm } from "./swarm.js";
+
+/** Nothing is asked of a peer for so long after it rejected a request, and not for a piece that it rejected so often. */
+const REJECT_PAUSE_MS = 300;
+const REFUSALS_MAX = 32;
+const PICKS_PER_FILL_MAX = 512;
+/**
+ * What may wait for a peer that does not read. Requests pause there, and whoever asks on without reading the answers
+ * is let go: without a bound, choke and unchoke in turn would fill the memory with our own requests.
+ */
+export const OUTBOX_BYTES_MAX = 256 * KIB;
+assert(
+  2 * REQUESTS_MAX * REQUEST_MESSAGE_BYTES <= OUTBOX_BYTES_MAX,
+  "all requests, and their cancels, may wait for a peer that is only slow",
+);
+/** Requests that one fill writes, shared by all connections: it is used within one call only. */
+const picked = new Int32Array(2 * PICKS_PER_FILL_MAX);
+
+export class BlockRequests {
+  readonly pipeline: RequestPipeline;
+  /** Asked for and expected, in order. */
+  readonly expected = new ExpectedBlocks();
+  /** Asked for once and given up (choked, timed out, cancelled), but perhaps under way. */
+  readonly #orphans = new ExpectedBlocks();
+  /** True if the block under way was given back to the picker before it came. */
+  #underWayIsOrphan = false;
+
+  readonly #peer: PeerConnection;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  #lastBlockMs: number;
+  /** After a reject, nothing is requested before this; and how often each piece was rejected. */
+  #holdUntilMs = 0;
+  #refusals: Map<number, number> | undefined;
+
+  constructor(
+    peer: PeerConnection,
+    clock: Clock,
+    settings: { maxRequests: number; requestTimeoutMs: number; requestShare?: RequestShare },
+  ) {
+    this.#peer = peer;
+    this.#clock = clock;
+    this.#timeoutMs = settings.requestTimeoutMs;
+    this.#lastBlockMs = clock.nowMs;
+    this.pipeline = new RequestPipeline(settings.maxRequests, clock.nowMs, settings.requestShare);
+  }
+
+  /** True if the block under way was given back before it came: another peer may be asked for it too. */
+  get underWayIsOrphan(): boolean {
+    return this.#underWayIsOrphan;
+  }
+
+  /** Requests blocks until the pipeline is full. */
+  fill(swarm: Swarm): void {
+    const { expected, pipeline } = this;
+    const { write, sender } = this.#peer;
+    const { nowMs } = this.#clock;
+    if (sender.outbox.length > OUTBOX_BYTES_MAX) return;
+    const outstanding = expected.count;
+    if (!pipeline.wantsMore(outstanding) || nowMs < this.#holdUntilMs) return;
+    const missing = Math.min(pipeline.target - outstanding, PICKS_PER_FILL_MAX);
+    const count = swarm.pick(this.#peer, missing, picked);
+    if (count === 0) return;
+    if (outstanding === 0) this.#lastBlockMs = nowMs;
+    const { layout } = swarm;
+    for (let index = 0; index < count; index++) {
+      const piece = picked[2 * index]!;
+      const block = picked[2 * index + 1]!;
+      const begin = block * BLOCK_SIZE;
+      const length = layout.blockLength(piece, block);
+      expected.push(piece, begin, length, nowMs);
+      write.request(MessageId.request, piece, begin, length);
+    }
+  }
+
+  /** True if the block was asked of this peer, or is coming from it. */
+  has(piece: number, begin: number): boolean {
+    return this.expected.find(piece, begin) >= 0 || this.isUnderWay(piece, begin);
+  }
+
+  isUnderWay(piece: number, begin: number): boolean {
+    const { receiver } = this.#peer;
+    return receiver.payloadLeft > 0 && receiver.blockPiece === piece && receiver.blockBegin === begin;
+  }
+
+  /** Another peer brought the block: cancels it here. The swarm has forgotten the request already. */
+  cancel(piece: number, begin: number): void {
+    const index = this.expected.find(piece, begin);
+    if (index < 0) {
+      this.#peer.receiver.skipBlock(piece, begin);
+      return;
+    }
+    const length = this.expected.lengthAt(index);
+    this.expected.removeAt(index);
+    this.#orphan(piece, begin, length);
+    this.#peer.write.request(MessageId.cancel, piece, begin, length);
+  }
+
+  /** The header of a block came. True if its payload is wanted. Throws PeerError if nobody asked for it. */
+  blockStarted(swarm: Swarm, piece: number, begin: number, length: number): boolean {
+    let list = this.expected;
+    let index = list.find(piece, begin);
+    if (index < 0) {
+      list = this.#orphans;
+      index = list.find(piece, begin);
+    }
+    if (index < 0 || list.lengthAt(index) !== length) {
+      throw new PeerError("PEER_UNREQUESTED_BLOCK", "a block that we did not ask for", {
+        expected: index < 0 ? "a requested block" : `${list.lengthAt(index)} bytes`,
+        received: `piece ${piece}, begin ${begin}, ${length} bytes`,
+      });
+    }
+    const isOrphan = list !== this.expected;
+    const { nowMs } = this.#clock;
+    if (!isOrphan) this.pipeline.blockReceived(length, list.sentAtMs(index), nowMs);
+    list.removeAt(index);
+    this.#lastBlockMs = nowMs;
+    const block = begin / BLOCK_SIZE;
+    const wanted = swarm.wantsBlock(piece, block);
+    if (!isOrphan && !wanted) swarm.requestDropped(this.#peer, piece, block);
+    this.#underWayIsOrphan = isOrphan;
+    return wanted;
+  }
+
+  /** The block under way will not be complete. */
+  giveBackUnderWay(piece: number, begin: number): void {
+    if (!this.#underWayIsOrphan) this.#giveBack(piece, begin);
+  }
+
+  /** BEP 6: the peer will not bring the block. `choking`: it rejects because it choked us. False: nobody waits for it. */
+  rejected(piece: number, begin: number, choking: boolean): boolean {
+    // Each request is answered once, and in order: what was given up before it was asked for again is answered first.
+    const orphan = this.#orphans.find(piece, begin);
+    if (orphan >= 0) {
+      this.#orphans.removeAt(orphan);
+      return false;
+    }
+    const index = this.expected.find(piece, begin);
+    if (index < 0) return false;
+    this.expected.removeAt(index);
+    this.#giveBack(piece, begin);
+    if (!choking) this.#refused(piece);
+    return true;
+  }
+
+  /** Gives all requests back to the picker. `mayCome`: they are remembered, in case the blocks come after all. */
+  drop(mayCome: boolean): void {
+    const { expected } = this;
+    for (let index = 0; index < expected.count; index++) {
+      const piece = expected.pieceAt(index);
+      const begin = expected.beginAt(index);
+      if (mayCome) this.#orphan(piece, begin, expected.lengthAt(index));
+      this.#giveBack(piece, begin);
+    }
+    expected.clear();
+  }
+
+  /** Gives back what the peer let us wait for too long. Returns how many requests that were, 0 for most calls. */
+  checkTimeout(lastReceivedMs: number): number {
+    const { nowMs } = this.#clock;
+    const { receiver, write } = this.#peer;
+    if (receiver.payloadLeft > 0 && nowMs - lastReceivedMs > this.#timeoutMs) {
+      // Stuck in the middle of a block: others may have it, and what is still to come of it is skipped.
+      const { blockPiece, blockBegin } = receiver;
+      receiver.skipBlock(blockPiece, blockBegin);
+      this.giveBackUnderWay(blockPiece, blockBegin);
+    }
+    const { expected } = this;
+    const late = expected.count;
+    if (late === 0) return 0;
+    // A peer is late when neither the oldest request nor any other brought a block for so long.
+    const silentSinceMs = Math.max(this.#lastBlockMs, expected.sentAtMs(0));
+    if (nowMs - silentSinceMs <= this.#timeoutMs) return 0;
+    this.pipeline.snub();
+    for (let index = 0; index < late; index++) {
+      const piece = expected.pieceAt(index);
+      write.request(MessageId.cancel, piece, expected.beginAt(index), expected.lengthAt(index));
+    }
+    this.drop(true);
+    return late;
+  }
+
+  /** The peer rejects although it does not choke us: its queue is full, or it does not serve that piece. */
+  #refused(piece: number): void {
+    this.pipeline.refused(this.expected.count);
+    this.#holdUntilMs = this.#clock.nowMs + REJECT_PAUSE_MS;
+    this.#refusals ??= new Map();
+    const count = (this.#refusals.get(piece) ?? 0) + 1;
+    this.#refusals.set(piece, count);
+    const peer = this.#peer;
+    if (count > REFUSALS_MAX && peer.pieces.has(piece)) peer.swarm?.peerWithdrew(peer, piece);
+  }
+
+  #orphan(piece: number, begin: number, length: number): void {
+    if (this.#orphans.count >= REQUEST_QUEUE_ANNOUNCED) this.#orphans.removeAt(0);
+    this.#orphans.push(piece, begin, length, this.#clock.nowMs);
+  }
+
+  #giveBack(piece: number, begin: number): void {
+    this.#peer.swarm?.requestDropped(this.#peer, piece, begin / BLOCK_SIZE);
+  }
+}

@@ -1,0 +1,671 @@
+// One connection to a peer: handshake, messages, choke and interest on both sides, the requests we made and those
+// made of us. It knows no socket, no timer and no file: a transport hands it bytes and takes its bytes, tick() tells it
+// that time passed, and a Swarm decides for the torrent. So tests drive it with bytes alone.
+//
+// The protocol's state machine is here, whole: one method per message, which is why the file is long: whoever asks what a
+// message does in which state finds all of it in one place. What has a state of its own is apart: the requests
+// that we made (block-requests), those made of us (send/sender), the bytes that come (receive/receiver).
+//
+// Always: whatever a peer sends ends in a handled message or in close(PeerError); after `closed` nothing is called any
+// more.
+
+import { assert } from "../../base/assert.js";
+import { PeerError, type StorageError } from "../../base/errors.js";
+import type { SlotIndex } from "../../base/ids.js";
+import { BLOCK_SIZE, HANDSHAKE_BYTES, REQUEST_QUEUE_ANNOUNCED } from "../../base/limits.js";
+import { makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
+import type { TraceSink } from "../../base/metrics/trace.js";
+import { PieceSet } from "../../base/piece-set.js";
+import type { Memory } from "../memory/memory.js";
+import type { ExpectedBlocks } from "../receive/expected-blocks.js";
+import { makeReceiveMode, type ReceiveModeChoice } from "../receive/make-mode.js";
+import type { NO_SLOT, ReceivePlan } from "../receive/receive-plan.js";
+import { Receiver, type ReceiverHost } from "../receive/receiver.js";
+import { Sender, type SenderHost, type SendTransport } from "../send/sender.js";
+import { ALLOWED_FAST_COUNT, allowedFastSet } from "../wire/allowed-fast.js";
+import { dispatchMessage, type MessageHandler } from "../wire/decode.js";
+import { decodeExtensionHandshake, encodeExtensionHandshake } from "../wire/extension.js";
+import { checkHandshakePrefix, decodeHandshake, encodeHandshake } from "../wire/handshake.js";
+import { MessageId } from "../wire/messages.js";
+import { BlockRequests, OUTBOX_BYTES_MAX } from "./block-requests.js";
+import { PEER_TRANSITIONS, type PeerState } from "./peer-state.js";
+import { PeerWriter } from "./peer-writer.js";
+import { RateMeter } from "./rate-meter.js";
+import type { RequestPipeline } from "./request-pipeline.js";
+import type { RequestShare } from "./request-share.js";
+import type { Swarm, SwarmDirectory } from "./swarm.js";
+
+export interface PeerTransport extends SendTransport {
+  /** Nothing came for a while: whatever comes next is to be told at once, however little it is. */
+  wakeForAny(): void;
+  /** Ends the connection below; the transport calls nothing any more. */
+  close(): void;
+}
+
+/**
+ * Whole milliseconds, monotonic, read once per turn: reading a clock per block would cost more than its framing, and a
+ * fraction would cost memory wherever it is kept, because V8 keeps small integers without.
+ */
+export interface Clock {
+  nowMs: number;
+}
+
+export interface PeerSettings {
+  readonly receiveMode: ReceiveModeChoice;
+  readonly maxRequests: number;
+  /** What fast peers share; without it the connection has a share to itself. */
+  readonly requestShare?: RequestShare;
+  readonly handshakeTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** The version text of the extension handshake. */
+  readonly clientName: string;
+}
+
+export interface PeerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly incoming: boolean;
+  readonly transport: PeerTransport;
+  readonly memory: Memory;
+  readonly plan: ReceivePlan;
+  readonly clock: Clock;
+  readonly directory: SwarmDirectory;
+  readonly settings: PeerSettings;
+  /** The torrent of an outgoing connection. */
+  readonly swarm?: Swarm;
+  readonly trace?: TraceSink;
+  /** Both handshakes are done; the connection is over. For whoever keeps the connections. */
+  readonly onOpen?: () => void;
+  readonly onClosed?: (error: PeerError | undefined) => void;
+}
+
+/** Pieces that a peer may name in allowed fast messages and that we remember. */
+const ALLOWED_FAST_MAX = 64;
+const KEEP_ALIVE_MS = 100_000;
+/** A peer that sent nothing for so long is waited for with open ears. */
+const SILENT_MS = 500;
+let connectionsMade = 0;
+
+export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost {
+  /** Names the connection among all of this process. */
+  readonly id = ++connectionsMade;
+  readonly host: string;
+  readonly port: number;
+  readonly incoming: boolean;
+  readonly counters: TransferCounters = makeCounters();
+  readonly receiver: Receiver;
+  readonly sender: Sender;
+  readonly write: PeerWriter;
+  readonly requests: BlockRequests;
+  readonly downloadMeter = new RateMeter();
+  readonly uploadMeter = new RateMeter();
+  readonly #transport: PeerTransport;
+  readonly #clock: Clock;
+  readonly #directory: SwarmDirectory;
+  readonly #settings: PeerSettings;
+  readonly #trace: TraceSink | undefined;
+
+  #state: PeerState;
+  #swarm: Swarm | undefined;
+  peerId: Uint8Array | undefined;
+  clientName = "";
+  /** What the peer's handshake offered: BEP 6 and BEP 10. */
+  fast = false;
+  extended = false;
+  /** The port at which the peer accepts connections, where known. */
+  listenPort = 0;
+  isUploadOnly = false;
+
+  amChoking = true;
+  amInterested = false;
+  peerChoking = true;
+  peerInterested = false;
+  unchokedSinceMs = 0;
+  sentSinceUnchokeBytes = 0;
+
+  #pieces: PieceSet | undefined;
+  #piecesAnnounced = false;
+  #allowedFast: Set<number> | undefined;
+  /** Pieces that we send although we choke, once the peer asked for one: most peers never do, and a set is memory. */
+  #allowedFastOurs: Set<number> | undefined;
+
+  /** When the connection was begun or accepted. */
+  readonly sinceMs: number;
+  readonly #onOpen: (() => void) | undefined;
+  readonly #onClosed: ((error: PeerError | undefined) => void) | undefined;
+  #lastReceivedMs: number;
+  #lastSentMs: number;
+
+  constructor(options: PeerOptions) {
+    this.host = options.host;
+    this.port = options.port;
+    this.incoming = options.incoming;
+    this.listenPort = options.incoming ? 0 : options.port;
+    this.#transport = options.transport;
+    this.#clock = options.clock;
+    this.#directory = options.directory;
+    this.#settings = options.settings;
+    this.#swarm = options.swarm;
+    this.#trace = options.trace;
+    this.#state = options.incoming ? "handshaking" : "connecting";
+    const now = options.clock.nowMs;
+    this.sinceMs = now;
+    this.#onOpen = options.onOpen;
+    this.#onClosed = options.onClosed;
+    this.#lastReceivedMs = now;
+    this.#lastSentMs = now;
+    this.requests = new BlockRequests(this, options.clock, options.settings);
+    this.receiver = new Receiver({
+      memory: options.memory,
+      plan: options.plan,
+      expected: this.requests.expected,
+      counters: this.counters,
+      host: this,
+      mode: makeReceiveMode(options.settings.receiveMode),
+      handshake: true,
+    });
+    this.sender = new Sender({
+      memory: options.memory,
+      entries: options.plan.entries,
+      counters: this.counters,
+      transport: options.transport,
+      host: this,
+    });
+    this.write = new PeerWriter(this.sender.outbox, options.transport);
+    assert(options.incoming || options.swarm !== undefined, "an outgoing connection belongs to a torrent");
+  }
+
+  /** How many requests to keep outstanding. */
+  get pipeline(): RequestPipeline {
+    return this.requests.pipeline;
+  }
+
+  /** Blocks that were asked for and have not come, in order. */
+  get expected(): ExpectedBlocks {
+    return this.requests.expected;
+  }
+
+  get state(): PeerState {
+    return this.#state;
+  }
+
+  get swarm(): Swarm | undefined {
+    return this.#swarm;
+  }
+
+  /** True once it was open, also after it closed. */
+  get opened(): boolean {
+    return this.#pieces !== undefined;
+  }
+
+  /** What the peer has; empty until it is open. */
+  get pieces(): PieceSet {
+    assert(this.#pieces !== undefined, "pieces are known of open connections");
+    return this.#pieces;
+  }
+
+  /** Pieces that the peer announced; 0 before it is open. */
+  get pieceCountKnown(): number {
+    return this.#pieces?.count ?? 0;
+  }
+
+  get allowedFast(): ReadonlySet<number> | undefined {
+    return this.#allowedFast;
+  }
+
+  // ── transport ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The outgoing TCP connection stands. */
+  connected(): void {
+    this.#enter("handshaking");
+    this.#sendHandshake();
+  }
+
+  /** Bytes arrived and were committed: the clock for idleness, and room for requests. */
+  received(): void {
+    this.#lastReceivedMs = this.#clock.nowMs;
+    if (this.#state === "open") this.fillRequests();
+  }
+
+  /** The socket has nothing more for now. */
+  drained(): void {
+    this.pipeline.drained(this.#clock.nowMs);
+  }
+
+  /** Writes what waits. Returns 0 or −errno of a broken socket. */
+  flush(eagain: number): number {
+    if (this.#state === "closed" || this.#state === "connecting") return 0;
+    const before = this.counters.sentBytes;
+    const result = this.sender.flush(eagain);
+    if (this.counters.sentBytes !== before) this.#lastSentMs = this.#clock.nowMs;
+    return result;
+  }
+
+  /** Changes how this connection receives, from the next message boundary on. */
+  setReceiveMode(choice: ReceiveModeChoice): void {
+    this.receiver.setMode(makeReceiveMode(choice));
+    this.#tell("receive-mode", { mode: choice.name });
+  }
+
+  /** Ends the connection. Idempotent; `error` is why, or undefined when we just wanted to. */
+  close(error?: PeerError): void {
+    if (this.#state === "closed") return;
+    const wasOpen = this.#state === "open";
+    this.#enter("closed", error);
+    const cut = this.receiver.stop();
+    if (wasOpen && this.#swarm !== undefined) {
+      if (cut) this.requests.giveBackUnderWay(this.receiver.blockPiece, this.receiver.blockBegin);
+      this.requests.drop(false);
+    }
+    this.pipeline.close();
+    this.sender.close();
+    this.#transport.close();
+    this.#onClosed?.(error);
+    this.#swarm?.peerClosed(this, error);
+  }
+
+  /** Time passed; called about once a second. */
+  tick(elapsedMs: number): void {
+    const now = this.#clock.nowMs;
+    const settings = this.#settings;
+    if (this.#state === "handshaking" && now - this.sinceMs > settings.handshakeTimeoutMs) {
+      this.close(
+        new PeerError("PEER_TIMEOUT", "no handshake in time", { expected: `${HANDSHAKE_BYTES} bytes` }),
+      );
+    }
+    if (this.#state !== "open") return;
+    this.downloadMeter.sample(this.counters.payloadBytes, elapsedMs);
+    this.uploadMeter.sample(this.counters.sentPayloadBytes, elapsedMs);
+    if (now - this.#lastReceivedMs >= SILENT_MS) this.#transport.wakeForAny();
+    if (now - this.#lastReceivedMs > settings.idleTimeoutMs) {
+      this.close(
+        new PeerError("PEER_TIMEOUT", `nothing received for ${Math.round(settings.idleTimeoutMs / 1000)} s`),
+      );
+      return;
+    }
+    if (now - this.#lastSentMs > KEEP_ALIVE_MS) {
+      this.#lastSentMs = now;
+      this.write.keepAlive();
+    }
+    if (this.sender.idle) this.sender.outbox.release();
+    this.updateInterest();
+    this.pipeline.tick(now);
+    const late = this.requests.checkTimeout(this.#lastReceivedMs);
+    if (late > 0) this.#tell("snubbed", { requests: late });
+    this.fillRequests();
+  }
+
+  // ── our side: interest, requests, choking ────────────────────────────────────────────────────────────────────
+
+  /** Tells the peer whether we want something of it, if that changed. */
+  updateInterest(): void {
+    if (this.#state !== "open" || this.#swarm === undefined) return;
+    const interested = this.#swarm.isInteresting(this);
+    if (interested === this.amInterested) return;
+    // While requests are out, losing interest would make some peers drop them.
+    if (!interested && this.expected.count > 0) return;
+    this.amInterested = interested;
+    this.write.empty(interested ? MessageId.interested : MessageId.notInterested);
+  }
+
+  /** Requests blocks until the pipeline is full. */
+  fillRequests(): void {
+    if (!this.amInterested || this.#swarm === undefined) return;
+    if (this.peerChoking && (this.#allowedFast === undefined || this.#allowedFast.size === 0)) return;
+    this.requests.fill(this.#swarm);
+  }
+
+  /** For the picker: true if the block was asked of this peer, or is coming from it. */
+  hasRequested(piece: number, block: number): boolean {
+    return this.requests.has(piece, block * BLOCK_SIZE);
+  }
+
+  /** Another peer brought the block: cancel it here. The swarm has forgotten the request already. */
+  cancelRequest(piece: number, begin: number): void {
+    this.requests.cancel(piece, begin);
+  }
+
+  choke(): void {
+    if (this.amChoking || this.#state !== "open") return;
+    this.amChoking = true;
+    this.write.empty(MessageId.choke);
+    // BEP 6: requests that will not be served are rejected; without it a choke drops them.
+    this.sender.dropRequested(
+      this.fast
+        ? (piece, begin, length) => this.write.request(MessageId.reject, piece, begin, length)
+        : undefined,
+    );
+  }
+
+  unchoke(): void {
+    if (!this.amChoking || this.#state !== "open") return;
+    this.amChoking = false;
+    this.unchokedSinceMs = this.#clock.nowMs;
+    this.sentSinceUnchokeBytes = 0;
+    this.write.empty(MessageId.unchoke);
+  }
+
+  announcePiece(piece: number): void {
+    if (this.#state === "open" && !this.pieces.has(piece)) this.write.have(piece);
+  }
+
+  // ── ReceiverHost ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  handshakeStarted(bytes: Uint8Array, length: number): void {
+    checkHandshakePrefix(bytes, length);
+  }
+
+  handshakeReceived(bytes: Uint8Array): void {
+    const handshake = decodeHandshake(bytes);
+    if (equalBytes(handshake.peerId, this.#directory.peerId)) {
+      throw new PeerError("PEER_SELF", "connected to ourselves");
+    }
+    this.peerId = handshake.peerId;
+    this.fast = handshake.fast;
+    this.extended = handshake.extended;
+    const swarm = this.#swarm ?? this.#directory.findSwarm(handshake.infoHash);
+    if (swarm === undefined) {
+      throw new PeerError(
+        "PEER_UNKNOWN_INFO_HASH",
+        `no torrent ${Buffer.from(handshake.infoHash).toString("hex")} here`,
+      );
+    }
+    if (!equalBytes(handshake.infoHash, swarm.infoHash)) {
+      throw new PeerError("PEER_INFO_HASH_MISMATCH", "the peer answered for another torrent", {
+        expected: Buffer.from(swarm.infoHash).toString("hex"),
+        received: Buffer.from(handshake.infoHash).toString("hex"),
+      });
+    }
+    swarm.admit(this);
+    this.#swarm = swarm;
+    if (this.incoming) this.#sendHandshake();
+    this.#pieces = new PieceSet(swarm.layout.pieceCount);
+    this.sender.setPlace(swarm.uploadPlace);
+    this.#enter("open");
+    this.#onOpen?.();
+    this.#introduce(swarm);
+    swarm.peerOpened(this);
+  }
+
+  keepAliveReceived(): void {}
+
+  messageReceived(bytes: Uint8Array, at: number, length: number): void {
+    if (this.#trace !== undefined) this.#tell("message", { id: bytes[at], length });
+    dispatchMessage(bytes, at, length, this);
+  }
+
+  blockStarted(piece: number, begin: number, length: number): boolean {
+    return this.requests.blockStarted(this.#openSwarm("a block"), piece, begin, length);
+  }
+
+  landingAddress(piece: number, begin: number, length: number): number {
+    // A block that was given back may be coming from another peer at the same time: not to the same place.
+    const { requests } = this;
+    if (this.#swarm === undefined || (requests.underWayIsOrphan && requests.isUnderWay(piece, begin)))
+      return -1;
+    return this.#swarm.landingAddress(piece, begin, length);
+  }
+
+  blockReceived(
+    piece: number,
+    begin: number,
+    _length: number,
+    address: number,
+    slot: SlotIndex | typeof NO_SLOT,
+  ): void {
+    this.#swarm!.blockReceived(this, piece, begin / BLOCK_SIZE, address, slot);
+  }
+
+  blockDropped(piece: number, begin: number): void {
+    this.requests.giveBackUnderWay(piece, begin);
+  }
+
+  // ── MessageHandler ───────────────────────────────────────────────────────────────────────────────────────────
+
+  onChoke(): void {
+    if (this.peerChoking) return;
+    this.peerChoking = true;
+    // With BEP 6 the peer rejects or answers each request; without it they are gone.
+    if (!this.fast) this.requests.drop(true);
+  }
+
+  onUnchoke(): void {
+    this.peerChoking = false;
+  }
+
+  onInterested(): void {
+    this.#setPeerInterested(true);
+  }
+
+  onNotInterested(): void {
+    this.#setPeerInterested(false);
+  }
+
+  onHave(piece: number): void {
+    const swarm = this.#openSwarm("have");
+    this.#checkPiece(piece, "have");
+    this.#piecesAnnounced = true;
+    if (this.pieces.add(piece)) {
+      swarm.peerAnnounced(this, piece);
+      this.updateInterest();
+    }
+  }
+
+  onBitfield(bytes: Uint8Array, at: number, length: number): void {
+    const swarm = this.#openSwarm("bitfield");
+    const announced = this.#piecesAnnounced ? new PieceSet(swarm.layout.pieceCount) : this.pieces;
+    if (!announced.assign(bytes.subarray(at, at + length))) {
+      throw new PeerError("PEER_MESSAGE_MALFORMED", "bitfield of another torrent", {
+        expected: `${Math.ceil(announced.pieceCount / 8)} bytes with clear spare bits`,
+        received: `${length} bytes`,
+      });
+    }
+    if (!this.#piecesAnnounced) {
+      this.#piecesAnnounced = true;
+      this.#announced();
+      return;
+    }
+    // BEP 3 has one bitfield, first; aria2 sends more of them in place of many have messages.
+    for (let piece = 0; piece < announced.pieceCount; piece++) {
+      if (announced.has(piece) && this.pieces.add(piece)) swarm.peerAnnounced(this, piece);
+    }
+    this.updateInterest();
+  }
+
+  onHaveAll(): void {
+    this.#needFast("have all");
+    this.#announceOnce("have all");
+    this.pieces.fill();
+    this.#announced();
+  }
+
+  onHaveNone(): void {
+    this.#needFast("have none");
+    this.#announceOnce("have none");
+    this.#announced();
+  }
+
+  onSuggest(piece: number): void {
+    this.#needFast("suggest piece");
+    this.#checkPiece(piece, "suggest piece");
+  }
+
+  onAllowedFast(piece: number): void {
+    this.#needFast("allowed fast");
+    this.#checkPiece(piece, "allowed fast");
+    this.#allowedFast ??= new Set();
+    if (this.#allowedFast.size < ALLOWED_FAST_MAX) this.#allowedFast.add(piece);
+  }
+
+  onReject(piece: number, begin: number, _length: number): void {
+    this.#needFast("reject request");
+    if (this.requests.rejected(piece, begin, this.peerChoking)) this.#allowedFast?.delete(piece);
+  }
+
+  onRequest(piece: number, begin: number, length: number): void {
+    const swarm = this.#openSwarm("request");
+    if (length > BLOCK_SIZE || !swarm.layout.isValidRequest(piece, begin, length)) {
+      throw new PeerError("PEER_PIECE_RANGE", "request for what cannot be sent", {
+        expected: `1 to ${BLOCK_SIZE} bytes inside a piece`,
+        received: `piece ${piece}, begin ${begin}, ${length} bytes`,
+      });
+    }
+    const allowed = !this.amChoking || this.#isAllowedFastOurs(swarm, piece);
+    if (allowed && swarm.have.has(piece) && this.sender.requested.count < REQUEST_QUEUE_ANNOUNCED)
+      this.sender.queueBlock(piece, begin, length, this.#clock.nowMs);
+    else this.#refuse(piece, begin, length);
+  }
+
+  onCancel(piece: number, begin: number, length: number): void {
+    this.#openSwarm("cancel");
+    const dropped = this.sender.cancelBlock(piece, begin);
+    if (dropped && this.fast) this.#reject(piece, begin, length);
+  }
+
+  onPort(): void {}
+
+  onExtended(extendedId: number, bytes: Uint8Array, at: number, length: number): void {
+    if (extendedId !== 0) return;
+    const handshake = decodeExtensionHandshake(bytes.subarray(at, at + length));
+    if (handshake.reqq !== undefined) this.pipeline.setPeerLimit(handshake.reqq);
+    if (handshake.v !== undefined) this.clientName = handshake.v;
+    if (handshake.p !== undefined && this.incoming) this.listenPort = handshake.p;
+    if (handshake.uploadOnly !== undefined) this.isUploadOnly = handshake.uploadOnly;
+  }
+
+  onUnknown(): void {}
+
+  // ── SenderHost ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  blockSent(_piece: number, _begin: number, length: number): void {
+    this.sentSinceUnchokeBytes += length;
+    this.#swarm?.blockSent(this, length);
+  }
+
+  blockUnreadable(piece: number, begin: number, length: number, error: StorageError): void {
+    this.#refuse(piece, begin, length);
+    this.#swarm?.uploadFailed(this, error);
+  }
+
+  // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #enter(state: PeerState, error?: PeerError): void {
+    assert(PEER_TRANSITIONS[this.#state].includes(state), "a connection changes its state as drawn");
+    this.#state = state;
+    this.#tell("state", error === undefined ? { state } : { state, error: error.message, code: error.code });
+  }
+
+  #tell(event: string, details: Record<string, unknown>): void {
+    this.#trace?.(`${this.host}:${this.port}`, event, details);
+  }
+
+  #sendHandshake(): void {
+    const outbox = this.sender.outbox;
+    const at = outbox.reserve(HANDSHAKE_BYTES);
+    encodeHandshake(outbox.bytes, at, { infoHash: this.#swarm!.infoHash, peerId: this.#directory.peerId });
+    outbox.wrote(HANDSHAKE_BYTES);
+    this.#transport.scheduleFlush();
+  }
+
+  /** What we have, and who we are. */
+  #introduce(swarm: Swarm): void {
+    const have = swarm.have;
+    if (this.fast && (have.isFull || have.count === 0)) {
+      this.write.empty(have.isFull ? MessageId.haveAll : MessageId.haveNone);
+    } else if (have.count > 0) {
+      this.write.bitfield(have.toBytes());
+    }
+    if (this.extended) {
+      this.write.extended(
+        0,
+        encodeExtensionHandshake({
+          v: this.#settings.clientName,
+          reqq: REQUEST_QUEUE_ANNOUNCED,
+          p: this.#directory.listenPort,
+          uploadOnly: have.isFull,
+          yourip: this.host,
+        }),
+      );
+    }
+    if (this.fast && have.count > 0) this.#offerAllowedFast(swarm);
+  }
+
+  /** BEP 6: the few pieces that a newcomer gets without being unchoked, so that it has something to trade. */
+  #offerAllowedFast(swarm: Swarm): void {
+    for (const piece of allowedFastSet(this.host, swarm.infoHash, swarm.layout.pieceCount)) {
+      if (swarm.have.has(piece)) this.write.allowedFast(piece);
+    }
+  }
+
+  #isAllowedFastOurs(swarm: Swarm, piece: number): boolean {
+    if (!this.fast || this.pieceCountKnown >= ALLOWED_FAST_COUNT) return false;
+    this.#allowedFastOurs ??= new Set(allowedFastSet(this.host, swarm.infoHash, swarm.layout.pieceCount));
+    return this.#allowedFastOurs.has(piece);
+  }
+
+  #openSwarm(what: string): Swarm {
+    if (this.#swarm === undefined || this.#state !== "open") {
+      throw new PeerError("PEER_MESSAGE_UNEXPECTED", `${what} before the handshake`);
+    }
+    return this.#swarm;
+  }
+
+  #needFast(what: string): void {
+    if (this.fast) return;
+    throw new PeerError("PEER_MESSAGE_UNEXPECTED", `${what} without the Fast extension (BEP 6)`);
+  }
+
+  #checkPiece(piece: number, what: string): void {
+    const count = this.pieces.pieceCount;
+    if (piece < count) return;
+    throw new PeerError("PEER_PIECE_RANGE", `${what} of a piece that does not exist`, {
+      expected: `0 to ${count - 1}`,
+      received: `${piece}`,
+    });
+  }
+
+  #announceOnce(what: string): void {
+    if (this.#piecesAnnounced) {
+      throw new PeerError("PEER_MESSAGE_UNEXPECTED", `${what} after the pieces were announced`);
+    }
+    this.#piecesAnnounced = true;
+  }
+
+  #announced(): void {
+    this.#swarm!.peerAnnounced(this, -1);
+    this.updateInterest();
+  }
+
+  #setPeerInterested(interested: boolean): void {
+    if (this.peerInterested === interested) return;
+    this.peerInterested = interested;
+    this.#swarm?.peerInterestChanged(this);
+  }
+
+  #refuse(piece: number, begin: number, length: number): void {
+    if (this.fast) this.#reject(piece, begin, length);
+    else if (this.sender.requested.count >= REQUEST_QUEUE_ANNOUNCED) {
+      const expected = `at most ${REQUEST_QUEUE_ANNOUNCED}`;
+      this.close(
+        new PeerError("PEER_REQUEST_FLOOD", "more requests than we queue", {
+          expected,
+          received: "one more",
+        }),
+      );
+    }
+  }
+
+  /** BEP 6. */
+  #reject(piece: number, begin: number, length: number): void {
+    if (this.sender.outbox.length <= OUTBOX_BYTES_MAX) {
+      this.write.request(MessageId.reject, piece, begin, length);
+      return;
+    }
+    this.close(new PeerError("PEER_REQUEST_FLOOD", "requests of a peer that does not read our answers"));
+  }
+}
+
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}

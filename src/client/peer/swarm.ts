@@ -1,0 +1,58 @@
+// What a connection asks of the torrent it belongs to. The connection keeps the protocol; the torrent decides what is
+// wanted, what is had, and who is served. Torrent implements it; tests hand in their own.
+
+import type { PeerError, StorageError } from "../../base/errors.js";
+import type { SlotIndex } from "../../base/ids.js";
+import type { PieceSet } from "../../base/piece-set.js";
+import type { NO_SLOT } from "../receive/receive-plan.js";
+import type { UploadPlace } from "../send/sender.js";
+import type { Layout } from "../storage/layout.js";
+import type { PeerConnection } from "./peer-connection.js";
+
+export interface Swarm {
+  readonly infoHash: Uint8Array;
+  readonly layout: Layout;
+  /** Pieces that we have, verified. */
+  readonly have: PieceSet;
+  readonly uploadPlace: UploadPlace;
+
+  /** Throws PeerError to refuse: banned, a duplicate, too many. Called when both handshakes are known to fit. */
+  admit(peer: PeerConnection): void;
+  peerOpened(peer: PeerConnection): void;
+  /** The connection ended. Its requests were given back through requestDropped before. */
+  peerClosed(peer: PeerConnection, error: PeerError | undefined): void;
+
+  /** The peer announced its pieces (once), or one piece more; `piece` −1 means all of them at once. */
+  peerAnnounced(peer: PeerConnection, piece: number): void;
+  /** The peer does not serve a piece that it announced. */
+  peerWithdrew(peer: PeerConnection, piece: number): void;
+  /** True if the peer has something that we miss. */
+  isInteresting(peer: PeerConnection): boolean;
+  peerInterestChanged(peer: PeerConnection): void;
+
+  /** Writes up to `count` pairs (piece, block) to request from the peer into `out`; returns how many. */
+  pick(peer: PeerConnection, count: number, out: Int32Array): number;
+  requestDropped(peer: PeerConnection, piece: number, block: number): void;
+  wantsBlock(piece: number, block: number): boolean;
+  /** Where the block may be received to directly, or −1. */
+  landingAddress(piece: number, begin: number, length: number): number;
+  /** The block lies at `address`; the torrent owns `slot` now. */
+  blockReceived(
+    peer: PeerConnection,
+    piece: number,
+    block: number,
+    address: number,
+    slot: SlotIndex | typeof NO_SLOT,
+  ): void;
+  /** The peer asked for something while we choke nobody yet, or was served a block. */
+  blockSent(peer: PeerConnection, length: number): void;
+  uploadFailed(peer: PeerConnection, error: StorageError): void;
+}
+
+/** Finds the torrent for a handshake that comes in. */
+export interface SwarmDirectory {
+  findSwarm(infoHash: Uint8Array): Swarm | undefined;
+  readonly peerId: Uint8Array;
+  /** The port that we accept connections at, 0 for none: told in the extension handshake (BEP 10 `p`). */
+  readonly listenPort: number;
+}

@@ -1,0 +1,112 @@
+// The blocks that we asked one peer for and that have not come, in the order we asked. It is the request pipeline's
+// record and the source of predictions: peers usually answer in order.
+//
+//   ring:  · · [head] b0 b1 b2 … b(count−1) · ·       capacity is a power of two
+//
+// Always: index 0 is the oldest. Nothing is allocated until the first request, and then only when the ring grows.
+
+import { assert } from "../../base/assert.js";
+
+const CAPACITY_INITIAL = 64;
+/** Shared by all that are empty: a typed array takes 200 bytes even without elements, and idle peers have many. */
+const NO_INTEGERS = new Int32Array(0);
+const NO_TIMES = new Float64Array(0);
+
+export class ExpectedBlocks {
+  #pieces = NO_INTEGERS;
+  #begins = NO_INTEGERS;
+  #lengths = NO_INTEGERS;
+  #sentAtMs = NO_TIMES;
+  #head = 0;
+  #mask = -1;
+  #count = 0;
+  #bytes = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Payload bytes expected in all. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  pieceAt(index: number): number {
+    return this.#pieces[(this.#head + index) & this.#mask]!;
+  }
+
+  beginAt(index: number): number {
+    return this.#begins[(this.#head + index) & this.#mask]!;
+  }
+
+  lengthAt(index: number): number {
+    return this.#lengths[(this.#head + index) & this.#mask]!;
+  }
+
+  sentAtMs(index: number): number {
+    return this.#sentAtMs[(this.#head + index) & this.#mask]!;
+  }
+
+  push(piece: number, begin: number, length: number, sentAtMs: number): void {
+    if (this.#count === this.#pieces.length) this.#grow();
+    const at = (this.#head + this.#count) & this.#mask;
+    this.#pieces[at] = piece;
+    this.#begins[at] = begin;
+    this.#lengths[at] = length;
+    this.#sentAtMs[at] = sentAtMs;
+    this.#count++;
+    this.#bytes += length;
+  }
+
+  /** Index of the block, or −1. Found at once where peers answer in order. */
+  find(piece: number, begin: number): number {
+    for (let index = 0; index < this.#count; index++) {
+      const at = (this.#head + index) & this.#mask;
+      if (this.#pieces[at] === piece && this.#begins[at] === begin) return index;
+    }
+    return -1;
+  }
+
+  /** Removes one block; those behind it keep their order. */
+  removeAt(index: number): void {
+    assert(index >= 0 && index < this.#count, "an expected block is removed once");
+    this.#bytes -= this.lengthAt(index);
+    // The shorter way is towards the head: peers answer the oldest first.
+    for (let at = index; at > 0; at--) {
+      const to = (this.#head + at) & this.#mask;
+      const from = (this.#head + at - 1) & this.#mask;
+      this.#pieces[to] = this.#pieces[from]!;
+      this.#begins[to] = this.#begins[from]!;
+      this.#lengths[to] = this.#lengths[from]!;
+      this.#sentAtMs[to] = this.#sentAtMs[from]!;
+    }
+    this.#head = (this.#head + 1) & this.#mask;
+    this.#count--;
+  }
+
+  clear(): void {
+    this.#head = 0;
+    this.#count = 0;
+    this.#bytes = 0;
+  }
+
+  #grow(): void {
+    const capacity = Math.max(CAPACITY_INITIAL, 2 * this.#pieces.length);
+    const pieces = new Int32Array(capacity);
+    const begins = new Int32Array(capacity);
+    const lengths = new Int32Array(capacity);
+    const sentAtMs = new Float64Array(capacity);
+    for (let index = 0; index < this.#count; index++) {
+      pieces[index] = this.pieceAt(index);
+      begins[index] = this.beginAt(index);
+      lengths[index] = this.lengthAt(index);
+      sentAtMs[index] = this.sentAtMs(index);
+    }
+    this.#pieces = pieces;
+    this.#begins = begins;
+    this.#lengths = lengths;
+    this.#sentAtMs = sentAtMs;
+    this.#head = 0;
+    this.#mask = capacity - 1;
+  }
+}

@@ -1,0 +1,132 @@
+// Where the bytes of the next receive go, and the cursor that reads them back in stream order.
+//
+//   entry 0        entry 1            entry 2       entry 3
+//   ├─ 13 bytes ─┤ ├─ slot 7 ───────┤ ├─ 13 bytes ─┤ ├─ slot 3 ───────┤
+//   cell           predicted          cell           predicted
+//                        ▲ segment 1, within n;  left = bytes of this receive behind the cursor
+//
+// One plan serves all connections of a session, because it lives from plan() to the end of commit(), which never
+// interleave. Always: a slot named in `slots` belongs to the plan until a block takes it; the others go home.
+
+import { assert } from "../../base/assert.js";
+import type { SlotIndex } from "../../base/ids.js";
+import { PLAN_ENTRIES_MAX } from "../../base/limits.js";
+import type { BlockPool } from "../memory/block-pool.js";
+
+export const NO_SLOT = -1;
+
+export class ReceivePlan {
+  /** Pairs (address, length): shared with native code, or ordinary memory in tests. */
+  readonly entries: Float64Array;
+  readonly #slots = new Int32Array(PLAN_ENTRIES_MAX).fill(NO_SLOT);
+  /** 1 for entries that hold the payload of a block whose header has not come yet. */
+  readonly #predicted = new Uint8Array(PLAN_ENTRIES_MAX);
+  count = 0;
+  /** Bytes that all entries take together. */
+  bytes = 0;
+
+  segment = 0;
+  within = 0;
+  left = 0;
+
+  constructor(entries: Float64Array) {
+    assert(entries.length >= 2 * PLAN_ENTRIES_MAX, "the shared plan has room for all entries");
+    this.entries = entries;
+  }
+
+  add(address: number, length: number, slot: SlotIndex | typeof NO_SLOT, predicted: boolean): void {
+    assert(length > 0 && this.count < PLAN_ENTRIES_MAX, "an entry takes bytes and fits the plan");
+    const at = this.count++;
+    this.entries[2 * at] = address;
+    this.entries[2 * at + 1] = length;
+    this.#slots[at] = slot;
+    this.#predicted[at] = predicted ? 1 : 0;
+    this.bytes += length;
+  }
+
+  /** Puts the cursor before the first of `received` bytes. */
+  rewind(received: number): void {
+    assert(received <= this.bytes, "no more arrives than was planned for");
+    this.segment = 0;
+    this.within = 0;
+    this.left = received;
+  }
+
+  /** Bytes that lie together at the cursor: at least 1 while `left` is not 0. */
+  available(): number {
+    let room = this.entries[2 * this.segment + 1]! - this.within;
+    if (room === 0 && this.left > 0) {
+      this.segment++;
+      this.within = 0;
+      room = this.entries[2 * this.segment + 1]!;
+    }
+    return room < this.left ? room : this.left;
+  }
+
+  /** Address of the byte at the cursor; call available() first. */
+  address(): number {
+    return this.entries[2 * this.segment]! + this.within;
+  }
+
+  advance(count: number): void {
+    this.within += count;
+    this.left -= count;
+  }
+
+  /** True if the cursor stands at the start of memory that was set aside for a predicted payload of `length` bytes. */
+  atPrediction(length: number): boolean {
+    return (
+      this.within === 0 &&
+      this.#predicted[this.segment] === 1 &&
+      this.entries[2 * this.segment + 1] === length
+    );
+  }
+
+  /**
+   * Takes the slot that the cursor stands in for the block of `length` bytes that begins at the cursor, or answers
+   * NO_SLOT. The block's bytes can be moved to the start of that slot only if nothing else is still to be read from
+   * it behind the block: the block must reach the end of the entry or of the receive.
+   */
+  takeSlotHere(length: number): SlotIndex | typeof NO_SLOT {
+    const slot = this.#slots[this.segment]!;
+    if (slot === NO_SLOT) return NO_SLOT;
+    const room = this.entries[2 * this.segment + 1]! - this.within;
+    if (room > length && this.left > length) return NO_SLOT;
+    this.#slots[this.segment] = NO_SLOT;
+    return slot as SlotIndex;
+  }
+
+  /** True if an entry behind the one of the cursor begins at `address`: its bytes are still to be read. */
+  isUnread(address: number): boolean {
+    for (let at = this.segment + 1; at < this.count; at++) {
+      if (this.entries[2 * at] === address) return true;
+    }
+    return false;
+  }
+
+  /** Predicted payloads that the first `received` bytes reached into. */
+  predictionsTouched(received: number): number {
+    let touched = 0;
+    let start = 0;
+    for (let at = 0; at < this.count && start < received; at++) {
+      touched += this.#predicted[at]!;
+      start += this.entries[2 * at + 1]!;
+    }
+    return touched;
+  }
+
+  /** Sends slots that no block took home and empties the plan. */
+  clear(pool: BlockPool): void {
+    // Last one first: the next plan gets them in the same order again.
+    for (let at = this.count - 1; at >= 0; at--) {
+      const slot = this.#slots[at]!;
+      if (slot !== NO_SLOT) {
+        this.#slots[at] = NO_SLOT;
+        pool.release(slot as SlotIndex);
+      }
+    }
+    this.count = 0;
+    this.bytes = 0;
+    this.left = 0;
+  }
+}

@@ -1,0 +1,501 @@
+// Turns the byte stream of one peer into messages and blocks. A mode lays out the memory of the next receive
+// (plan), the caller fills it, and commit() takes apart what arrived, wherever it lies. It knows no socket and no
+// timer, so a test can feed it any bytes, cut anywhere.
+//
+//   handshake ─▶ header ─┬▶ (whole small message) ─▶ header
+//                        ├▶ message ─▶ header             a longer message, gathered across receives
+//                        └▶ payload ─▶ header             a block; its 13-byte header is known
+//
+// One file, because it is one parser: its phases share their cursor and are called per block.
+//
+// Always: a block's header is checked by the host before its payload is bound to memory, and memory is bound only
+// when there is a byte to put into it. A payload byte is copied at most once: not at all if it arrived at its place.
+// Bytes from the peer lead to PeerError at worst, never to an assertion.
+
+import { assert } from "../../base/assert.js";
+import { PeerError } from "../../base/errors.js";
+import type { SlotIndex } from "../../base/ids.js";
+import {
+  BLOCK_SIZE,
+  HANDSHAKE_BYTES,
+  MAPPING_ADDRESS_STRIDE,
+  MESSAGE_BYTES_MAX,
+  MESSAGE_HEADER_BYTES,
+  PIECE_HEADER_BYTES,
+} from "../../base/limits.js";
+import type { TransferCounters } from "../../base/metrics/counters.js";
+import { SlotHolder } from "../memory/block-pool.js";
+import type { Memory } from "../memory/memory.js";
+import { readUint32 } from "../wire/decode.js";
+import { MessageId } from "../wire/messages.js";
+import type { ExpectedBlocks } from "./expected-blocks.js";
+import type { ReceiveMode } from "./receive-mode.js";
+import { NO_SLOT, type ReceivePlan } from "./receive-plan.js";
+
+/** What a receiver tells, and asks, its connection. Any method may throw PeerError to end the connection. */
+export interface ReceiverHost {
+  /** The first `length` bytes of a handshake that is not complete yet: a chance to refuse early. */
+  handshakeStarted(bytes: Uint8Array, length: number): void;
+  handshakeReceived(bytes: Uint8Array): void;
+  keepAliveReceived(): void;
+  /** bytes[at] is the id; `length` counts it. The bytes are valid during the call only. Never a piece message. */
+  messageReceived(bytes: Uint8Array, at: number, length: number): void;
+  /** The header of a block came. True: its payload is wanted. False: it is skipped. The host strikes it off `expected`. */
+  blockStarted(piece: number, begin: number, length: number): boolean;
+  /** Where the payload may land directly (a mapped file), or −1: in a slot of the pool. */
+  landingAddress(piece: number, begin: number, length: number): number;
+  /** The block lies at `address`; the host now owns `slot` (NO_SLOT if it landed directly). */
+  blockReceived(
+    piece: number,
+    begin: number,
+    length: number,
+    address: number,
+    slot: SlotIndex | typeof NO_SLOT,
+  ): void;
+  /** No memory was left for a block that was wanted; its payload is skipped. */
+  blockDropped(piece: number, begin: number, length: number): void;
+}
+
+export const Phase = { handshake: 0, header: 1, message: 2, payload: 3 } as const;
+export type Phase = (typeof Phase)[keyof typeof Phase];
+
+/** Address of a payload that has no place yet. */
+export const UNBOUND = -1;
+const LENGTH_PREFIX_BYTES = 4;
+/** Headers and small messages that were cut are gathered in this many bytes; longer messages on the heap. */
+const HEAD_BYTES = HANDSHAKE_BYTES;
+const MESSAGE_GATHER_BYTES_INITIAL = 1024;
+
+export class Receiver {
+  readonly memory: Memory;
+  readonly expected: ExpectedBlocks;
+  readonly counters: TransferCounters;
+  readonly #plan: ReceivePlan;
+  readonly #host: ReceiverHost;
+  #mode: ReceiveMode;
+  #modeNext: ReceiveMode | undefined;
+  #stopped = false;
+
+  phase: Phase;
+  /** Bytes of a cut header, small message or handshake: filled, and needed before the next decision. */
+  readonly #head = new Uint8Array(HEAD_BYTES);
+  headFilled = 0;
+  headNeeded: number;
+
+  /** A longer message under way: its whole length and what is there of it, id included. */
+  #message: Uint8Array | undefined;
+  messageLength = 0;
+  messageFilled = 0;
+
+  /** The block under way. */
+  blockPiece = 0;
+  blockBegin = 0;
+  blockLength = 0;
+  blockFilled = 0;
+  blockAddress = UNBOUND;
+  blockWanted = false;
+  #blockSlot: SlotIndex | typeof NO_SLOT = NO_SLOT;
+  #hits = 0;
+
+  /** `handshake`: true where the stream begins with the peer's handshake. */
+  constructor(options: {
+    memory: Memory;
+    plan: ReceivePlan;
+    expected: ExpectedBlocks;
+    counters: TransferCounters;
+    host: ReceiverHost;
+    mode: ReceiveMode;
+    handshake: boolean;
+  }) {
+    this.memory = options.memory;
+    this.#plan = options.plan;
+    this.expected = options.expected;
+    this.counters = options.counters;
+    this.#host = options.host;
+    this.#mode = options.mode;
+    this.phase = options.handshake ? Phase.handshake : Phase.header;
+    this.headNeeded = options.handshake ? HANDSHAKE_BYTES : LENGTH_PREFIX_BYTES;
+  }
+
+  get mode(): ReceiveMode {
+    return this.#mode;
+  }
+
+  /** Changes the mode at the next message boundary. */
+  setMode(mode: ReceiveMode): void {
+    this.#modeNext = mode;
+  }
+
+  /** True between two messages. */
+  get atBoundary(): boolean {
+    return this.phase === Phase.header && this.headFilled === 0;
+  }
+
+  /** Bytes missing from the message or block under way, as far as is known; 0 at a boundary. */
+  get bytesToBoundary(): number {
+    switch (this.phase) {
+      case Phase.payload:
+        return this.blockLength - this.blockFilled;
+      case Phase.message:
+        return this.messageLength - this.messageFilled;
+      default:
+        return this.headFilled === 0 ? 0 : this.headNeeded - this.headFilled;
+    }
+  }
+
+  /** Bytes missing from the wanted block under way; 0 if there is none. */
+  get payloadLeft(): number {
+    return this.phase === Phase.payload && this.blockWanted ? this.blockLength - this.blockFilled : 0;
+  }
+
+  /** True if what is planned for next may hold the payload of a block. */
+  get expectsPayload(): boolean {
+    return this.expected.count > 0 || (this.phase === Phase.payload && this.blockWanted);
+  }
+
+  /** True if the payload under way needs no slot any more: it has its place, or is skipped. */
+  get payloadBound(): boolean {
+    return this.phase === Phase.payload && (this.blockAddress !== UNBOUND || !this.blockWanted);
+  }
+
+  /** True once five bytes of a header are there and say that it is not a block's. */
+  get inSmallMessage(): boolean {
+    return this.headFilled >= MESSAGE_HEADER_BYTES && this.#head[LENGTH_PREFIX_BYTES] !== MessageId.piece;
+  }
+
+  /** Payload length of the block whose header is under way, known after five of its bytes; 0 before. */
+  get payloadLengthKnown(): number {
+    if (this.phase !== Phase.header || this.headFilled < MESSAGE_HEADER_BYTES || this.inSmallMessage)
+      return 0;
+    return readUint32(this.#head, 0) + LENGTH_PREFIX_BYTES - PIECE_HEADER_BYTES;
+  }
+
+  /** Lays out the next receive. Entries in the plan; 0: a slot is needed and none is free. */
+  plan(): number {
+    assert(!this.#stopped, "a stopped receiver plans nothing");
+    if (this.#modeNext !== undefined && this.atBoundary) {
+      this.#mode = this.#modeNext;
+      this.#modeNext = undefined;
+    }
+    assert(this.#plan.count === 0, "a plan is committed before the next is made");
+    this.#mode.plan(this, this.#plan);
+    return this.#plan.count;
+  }
+
+  /** Bytes that the plan just made takes. */
+  get plannedBytes(): number {
+    return this.#plan.bytes;
+  }
+
+  /** True while a change of mode waits for the end of the message under way. */
+  get modeChangePending(): boolean {
+    return this.#modeNext !== undefined;
+  }
+
+  /** Where the payload of the `index`-th expected block may land directly, or −1. */
+  landingAddressOfExpected(index: number): number {
+    const expected = this.expected;
+    return this.#host.landingAddress(
+      expected.pieceAt(index),
+      expected.beginAt(index),
+      expected.lengthAt(index),
+    );
+  }
+
+  landingAddressOfCurrent(): number {
+    return this.#host.landingAddress(this.blockPiece, this.blockBegin, this.blockLength);
+  }
+
+  /**
+   * Takes apart the `received` bytes that the plan was filled with; 0 gives the plan's slots back. Throws PeerError
+   * (from here or the host); the receiver must be stopped then.
+   */
+  commit(received: number): void {
+    const plan = this.#plan;
+    this.counters.receivedBytes += received;
+    this.#hits = 0;
+    plan.rewind(received);
+    try {
+      while (plan.left > 0 && !this.#stopped) {
+        switch (this.phase) {
+          case Phase.payload:
+            this.#consumePayload();
+            break;
+          case Phase.header:
+            this.#consumeHeader();
+            break;
+          case Phase.message:
+            this.#consumeMessage();
+            break;
+          case Phase.handshake:
+            this.#consumeHandshake();
+            break;
+        }
+      }
+      this.#countPredictions(received);
+    } finally {
+      plan.clear(this.memory.pool);
+    }
+  }
+
+  /** The block under way is not wanted any more: what is still to come of it is skipped. False if it is another. */
+  skipBlock(piece: number, begin: number): boolean {
+    if (this.phase !== Phase.payload || !this.blockWanted) return false;
+    if (this.blockPiece !== piece || this.blockBegin !== begin) return false;
+    this.#unbind();
+    this.blockWanted = false;
+    return true;
+  }
+
+  /** Ends it: memory goes home. True if a wanted block was under way (blockPiece, blockBegin, blockLength). */
+  stop(): boolean {
+    if (this.#stopped) return false;
+    this.#stopped = true;
+    this.#message = undefined;
+    const cut = this.phase === Phase.payload && this.blockWanted;
+    this.#unbind();
+    return cut;
+  }
+
+  #countPredictions(received: number): void {
+    const touched = this.#plan.predictionsTouched(received);
+    if (touched === 0) return;
+    const misses = touched - this.#hits;
+    this.counters.predictionHits += this.#hits;
+    this.counters.predictionMisses += misses;
+    this.#mode.committed(this.#hits, misses);
+  }
+
+  #consumeHandshake(): void {
+    this.#gatherHead();
+    if (this.headFilled < HANDSHAKE_BYTES) {
+      this.#host.handshakeStarted(this.#head, this.headFilled);
+      return;
+    }
+    this.#resetHead();
+    this.phase = Phase.header;
+    this.#host.handshakeReceived(this.#head);
+  }
+
+  #consumeHeader(): void {
+    const plan = this.#plan;
+    const available = plan.available();
+    const address = plan.address();
+    if (this.headFilled > 0 || available < PIECE_HEADER_BYTES || address >= MAPPING_ADDRESS_STRIDE) {
+      this.#gatherHead();
+      if (this.headFilled === this.headNeeded) this.#headGathered();
+      return;
+    }
+    const bytes = this.memory.bytes;
+    const length = readUint32(bytes, address);
+    if (length === 0) {
+      plan.advance(LENGTH_PREFIX_BYTES);
+      this.#host.keepAliveReceived();
+    } else if (bytes[address + LENGTH_PREFIX_BYTES] === MessageId.piece) {
+      checkMessageLength(length);
+      checkPieceLength(length);
+      plan.advance(PIECE_HEADER_BYTES);
+      this.#startBlock(readUint32(bytes, address + 5), readUint32(bytes, address + 9), length - 9);
+    } else if (LENGTH_PREFIX_BYTES + length <= available) {
+      plan.advance(LENGTH_PREFIX_BYTES + length);
+      this.#host.messageReceived(bytes, address + LENGTH_PREFIX_BYTES, length);
+    } else {
+      this.#gatherHead();
+      this.#headGathered();
+    }
+  }
+
+  /** Moves bytes from the cursor into the head until it has what it needs, or the bytes at hand end. */
+  #gatherHead(): void {
+    const plan = this.#plan;
+    while (this.headFilled < this.headNeeded && plan.left > 0) {
+      const available = plan.available();
+      let from = plan.address();
+      const missing = this.headNeeded - this.headFilled;
+      const count = missing < available ? missing : available;
+      const memory = this.memory;
+      if (memory.isMapped(from)) {
+        // A wrong guess put a header into a mapped file: the sink is memory that nobody reads.
+        memory.copy(from, memory.sinkAddress, count);
+        from = memory.sinkAddress;
+      }
+      for (let index = 0; index < count; index++)
+        this.#head[this.headFilled + index] = memory.bytes[from + index]!;
+      this.headFilled += count;
+      plan.advance(count);
+    }
+  }
+
+  #resetHead(): void {
+    this.headFilled = 0;
+    this.headNeeded = LENGTH_PREFIX_BYTES;
+  }
+
+  /** The head has the bytes it needed: decides what more it needs, or that the message is complete. */
+  #headGathered(): void {
+    const head = this.#head;
+    const length = readUint32(head, 0);
+    if (this.headFilled === LENGTH_PREFIX_BYTES) {
+      if (length === 0) {
+        this.#resetHead();
+        this.#host.keepAliveReceived();
+        return;
+      }
+      checkMessageLength(length);
+      this.headNeeded = MESSAGE_HEADER_BYTES;
+      return;
+    }
+    if (head[LENGTH_PREFIX_BYTES] === MessageId.piece) {
+      if (this.headFilled === PIECE_HEADER_BYTES) {
+        this.#resetHead();
+        this.#startBlock(readUint32(head, 5), readUint32(head, 9), length - 9);
+        return;
+      }
+      checkPieceLength(length);
+      this.headNeeded = PIECE_HEADER_BYTES;
+      return;
+    }
+    if (this.headFilled === LENGTH_PREFIX_BYTES + length) {
+      this.#resetHead();
+      this.#host.messageReceived(head, LENGTH_PREFIX_BYTES, length);
+    } else if (LENGTH_PREFIX_BYTES + length <= HEAD_BYTES) {
+      this.headNeeded = LENGTH_PREFIX_BYTES + length;
+    } else {
+      this.#startMessage(length, head[LENGTH_PREFIX_BYTES]!);
+    }
+  }
+
+  #startMessage(length: number, id: number): void {
+    this.#resetHead();
+    this.phase = Phase.message;
+    // Grows with what really comes, so that a length alone costs the sender's word and none of our memory.
+    this.#message = new Uint8Array(Math.min(length, MESSAGE_GATHER_BYTES_INITIAL));
+    this.#message[0] = id;
+    this.messageLength = length;
+    this.messageFilled = 1;
+  }
+
+  #consumeMessage(): void {
+    const plan = this.#plan;
+    const memory = this.memory;
+    const available = plan.available();
+    const missing = this.messageLength - this.messageFilled;
+    let count = missing < available ? missing : available;
+    let from = plan.address();
+    if (memory.isMapped(from)) {
+      count = Math.min(count, BLOCK_SIZE);
+      memory.copy(from, memory.sinkAddress, count);
+      from = memory.sinkAddress;
+    }
+    const message = this.#roomForMessage(this.messageFilled + count);
+    message.set(memory.bytes.subarray(from, from + count), this.messageFilled);
+    plan.advance(count);
+    this.messageFilled += count;
+    if (this.messageFilled < this.messageLength) return;
+    this.#message = undefined;
+    this.phase = Phase.header;
+    this.#host.messageReceived(message, 0, this.messageLength);
+  }
+
+  #roomForMessage(length: number): Uint8Array {
+    const present = this.#message;
+    assert(present !== undefined, "a message under way has its memory");
+    if (present.length >= length) return present;
+    const grown = new Uint8Array(Math.min(this.messageLength, Math.max(2 * present.length, length)));
+    grown.set(present.subarray(0, this.messageFilled));
+    this.#message = grown;
+    return grown;
+  }
+
+  #startBlock(piece: number, begin: number, length: number): void {
+    const wanted = this.#host.blockStarted(piece, begin, length);
+    this.phase = Phase.payload;
+    this.blockPiece = piece;
+    this.blockBegin = begin;
+    this.blockLength = length;
+    this.blockFilled = 0;
+    this.blockAddress = UNBOUND;
+    this.blockWanted = wanted;
+  }
+
+  #consumePayload(): void {
+    const plan = this.#plan;
+    const available = plan.available();
+    if (this.blockAddress === UNBOUND && this.blockWanted) this.#bind();
+    const missing = this.blockLength - this.blockFilled;
+    const count = missing < available ? missing : available;
+    if (this.blockWanted) {
+      const from = plan.address();
+      const to = this.blockAddress + this.blockFilled;
+      if (from !== to) {
+        this.memory.copy(from, to, count);
+        this.counters.bytesCopied += count;
+      }
+      this.counters.payloadBytes += count;
+    } else {
+      this.counters.wastedBytes += count;
+    }
+    plan.advance(count);
+    this.blockFilled += count;
+    if (this.blockFilled === this.blockLength) this.#finishBlock();
+  }
+
+  /** Gives the block its place, now that its first byte is at the cursor. */
+  #bind(): void {
+    const plan = this.#plan;
+    const pool = this.memory.pool;
+    const landing = this.landingAddressOfCurrent();
+    if (landing >= 0 && !plan.isUnread(landing)) {
+      if (plan.address() === landing && plan.atPrediction(this.blockLength)) this.#hits++;
+      this.blockAddress = landing;
+      return;
+    }
+    const predicted = plan.atPrediction(this.blockLength);
+    let slot = plan.takeSlotHere(this.blockLength);
+    if (slot === NO_SLOT) {
+      slot = pool.acquire(SlotHolder.receiving);
+      if (slot === NO_SLOT) {
+        this.blockWanted = false;
+        this.#host.blockDropped(this.blockPiece, this.blockBegin, this.blockLength);
+        return;
+      }
+    } else if (predicted) {
+      this.#hits++;
+    }
+    this.#blockSlot = slot;
+    this.blockAddress = pool.addressOf(slot);
+  }
+
+  #unbind(): void {
+    if (this.#blockSlot !== NO_SLOT) this.memory.pool.release(this.#blockSlot);
+    this.#blockSlot = NO_SLOT;
+    this.blockAddress = UNBOUND;
+  }
+
+  #finishBlock(): void {
+    this.phase = Phase.header;
+    if (!this.blockWanted) return;
+    const address = this.blockAddress;
+    const slot = this.#blockSlot;
+    this.#blockSlot = NO_SLOT;
+    this.blockAddress = UNBOUND;
+    this.counters.blocksReceived++;
+    this.#host.blockReceived(this.blockPiece, this.blockBegin, this.blockLength, address, slot);
+  }
+}
+
+function checkMessageLength(length: number): void {
+  if (length <= MESSAGE_BYTES_MAX) return;
+  throw new PeerError("PEER_MESSAGE_TOO_LONG", "message too long", {
+    expected: `at most ${MESSAGE_BYTES_MAX} bytes`,
+    received: `a length prefix of ${length}`,
+  });
+}
+
+function checkPieceLength(length: number): void {
+  if (length > 9 && length <= 9 + BLOCK_SIZE) return;
+  throw new PeerError("PEER_MESSAGE_MALFORMED", "piece message of a length that we never ask for", {
+    expected: `a length prefix of 10 to ${9 + BLOCK_SIZE}`,
+    received: `${length}`,
+  });
+}

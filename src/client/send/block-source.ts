@@ -1,0 +1,26 @@
+// Where the bytes of blocks that we send come from: one implementation per send mode, each a file of its own.
+
+import type { StorageError } from "../../base/errors.js";
+import type { Storage } from "../storage/storage.js";
+import type { BlockBatch } from "./block-batch.js";
+
+export type SendModeName = "copy" | "mapped" | "sendfile";
+export const SEND_MODES: readonly SendModeName[] = ["copy", "mapped", "sendfile"];
+
+export interface BatchOwner {
+  /** The batch is ready, or could not be read. Called from the loop, never from inside load(). */
+  batchLoaded(batch: BlockBatch, error: StorageError | undefined): void;
+}
+
+export interface BlockSource {
+  readonly name: SendModeName;
+  /** Blocks that a batch may hold, so that loading it succeeds once enough of the pool is free; ≤ BATCH_BLOCKS_MAX. */
+  readonly batchBlocksMax: number;
+  /**
+   * Begins to load the batch's blocks (offset, lengths, count are set). Sets `ready` if they are at hand, else calls
+   * the owner later. False: no memory is free now; nothing has begun.
+   */
+  load(batch: BlockBatch, storage: Storage, owner: BatchOwner): boolean;
+  /** The last byte of a block is out: gives its memory back. */
+  sent(batch: BlockBatch, index: number): void;
+}

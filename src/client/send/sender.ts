@@ -1,0 +1,362 @@
+// What goes out to one peer: small messages, and blocks that the peer asked for.
+//
+//   requested (by the peer) ─▶ batches (loading ─▶ ready) ─▶ writev ─▶ memory goes home
+//                         small messages ─▶ outbox ──────────┘
+//
+// Always: bytes leave in whole messages, a block that has begun is finished before anything else; small messages go
+// before blocks that have not begun. One writev takes the outbox and as many ready blocks as fit. Work per flush is bounded.
+
+import { assert } from "../../base/assert.js";
+import type { StorageError } from "../../base/errors.js";
+import { KIB, MIB, PIECE_HEADER_BYTES } from "../../base/limits.js";
+import type { TransferCounters } from "../../base/metrics/counters.js";
+import type { SlotWaiter } from "../memory/block-pool.js";
+import { HEADER_CELL_BYTES, type Memory, SEND_SCRATCH_BYTES } from "../memory/memory.js";
+import { ExpectedBlocks } from "../receive/expected-blocks.js";
+import type { Storage } from "../storage/storage.js";
+import { encodePieceHeader } from "../wire/encode.js";
+import { BlockBatch } from "./block-batch.js";
+import type { BatchOwner, BlockSource } from "./block-source.js";
+import { Outbox } from "./outbox.js";
+
+/** The socket, as far as sending goes. Results are bytes or −errno. */
+export interface SendTransport {
+  /** Entries of the shared plan, from the first on. */
+  writev(count: number, more: boolean): number;
+  sendfile(fileFd: number, offset: number, length: number): number;
+  /** Asks to be flushed when the socket takes bytes again, or not any more. */
+  wantWritable(wanted: boolean): void;
+  /** Asks for a flush at the end of this turn. */
+  scheduleFlush(): void;
+}
+
+/** What a torrent gives a connection to send blocks with. */
+export interface UploadPlace {
+  readonly storage: Storage;
+  readonly source: BlockSource;
+  /** Byte offset in the torrent of a place in a piece. */
+  offsetOf(piece: number, begin: number): number;
+}
+
+export interface SenderHost {
+  /** A block left whole. */
+  blockSent(piece: number, begin: number, length: number): void;
+  /** Data could not be read: the request will not be answered. */
+  blockUnreadable(piece: number, begin: number, length: number, error: StorageError): void;
+}
+
+const BLOCKS_PER_CALL_MAX = 64;
+const FLUSH_BYTES_MAX = 1 * MIB;
+/** Bytes loaded ahead for one peer. */
+const LOADED_BYTES_MAX = 1 * MIB;
+const OUTBOX_BYTES_PER_CALL_MAX = 48 * KIB;
+/** −EIO: the file of a block that has begun is shorter than it was; the stream cannot go on. */
+const FILE_GONE = -5;
+const HEADERS_AT = OUTBOX_BYTES_PER_CALL_MAX;
+
+assert(
+  HEADERS_AT + (BLOCKS_PER_CALL_MAX + 1) * HEADER_CELL_BYTES <= SEND_SCRATCH_BYTES,
+  "outbox bytes and block headers of one call fit the scratch memory",
+);
+
+export class Sender implements BatchOwner, SlotWaiter {
+  readonly outbox = new Outbox();
+  readonly #memory: Memory;
+  readonly #entries: Float64Array;
+  readonly #counters: TransferCounters;
+  readonly #transport: SendTransport;
+  readonly #host: SenderHost;
+  #place: UploadPlace | undefined;
+
+  /** Asked for by the peer and not loaded yet. */
+  readonly requested = new ExpectedBlocks();
+  /** Batches in the order they will be sent. */
+  #batches: BlockBatch[] = [];
+  #spareBatches: BlockBatch[] = [];
+  #loadedBytes = 0;
+  #waitingForMemory = false;
+  #closed = false;
+
+  constructor(options: {
+    memory: Memory;
+    entries: Float64Array;
+    counters: TransferCounters;
+    transport: SendTransport;
+    host: SenderHost;
+  }) {
+    this.#memory = options.memory;
+    this.#entries = options.entries;
+    this.#counters = options.counters;
+    this.#transport = options.transport;
+    this.#host = options.host;
+  }
+
+  setPlace(place: UploadPlace): void {
+    this.#place = place;
+  }
+
+  /** Blocks of the peer that were not sent yet, loaded ones included. */
+  get blocksWaiting(): number {
+    let count = this.requested.count;
+    for (const batch of this.#batches) count += batch.count - batch.next;
+    return count;
+  }
+
+  get idle(): boolean {
+    return this.outbox.length === 0 && this.#batches.length === 0 && this.requested.count === 0;
+  }
+
+  queueBlock(piece: number, begin: number, length: number, nowMs: number): void {
+    this.requested.push(piece, begin, length, nowMs);
+    this.#transport.scheduleFlush();
+  }
+
+  /** Takes a request back. False if the block is on its way already, or was never asked for. */
+  cancelBlock(piece: number, begin: number): boolean {
+    const index = this.requested.find(piece, begin);
+    if (index < 0) return false;
+    this.requested.removeAt(index);
+    return true;
+  }
+
+  /** Loads what was asked for, as far as the window and the pool allow. */
+  load(): void {
+    const place = this.#place;
+    if (place === undefined || this.#closed) return;
+    while (this.requested.count > 0 && this.#loadedBytes < LOADED_BYTES_MAX) {
+      const batch = this.#nextBatch(place);
+      if (!place.source.load(batch, place.storage, this)) {
+        this.#spareBatches.push(batch);
+        // Blocks that are on their way bring their slots back and call again; without any, the pool has to.
+        if (this.#batches.length === 0) this.#waitForSlots();
+        return;
+      }
+      for (let index = 0; index < batch.count; index++) this.requested.removeAt(0);
+      this.#loadedBytes += batch.bytes;
+      this.#batches.push(batch);
+    }
+  }
+
+  #waitForSlots(): void {
+    if (this.#waitingForMemory) return;
+    this.#waitingForMemory = true;
+    this.#memory.pool.waitForSlots(this);
+  }
+
+  slotsAvailable(): void {
+    this.#waitingForMemory = false;
+    this.#transport.scheduleFlush();
+  }
+
+  /** A batch of the oldest requests that follow each other in one piece. Leaves them in `requested`. */
+  #nextBatch(place: UploadPlace): BlockBatch {
+    const requested = this.requested;
+    const piece = requested.pieceAt(0);
+    const begin = requested.beginAt(0);
+    const batch = this.#spareBatches.pop() ?? new BlockBatch();
+    batch.reset(piece, begin, place.offsetOf(piece, begin));
+    const blocksMax = Math.min(place.source.batchBlocksMax, requested.count);
+    while (batch.count < blocksMax) {
+      const index = batch.count;
+      if (requested.pieceAt(index) !== piece || requested.beginAt(index) !== begin + batch.bytes) break;
+      batch.lengths[index] = requested.lengthAt(index);
+      batch.bytes += batch.lengths[index]!;
+      batch.count++;
+    }
+    return batch;
+  }
+
+  batchLoaded(batch: BlockBatch, error: StorageError | undefined): void {
+    if (batch.orphaned) {
+      this.#releaseBatch(batch);
+      return;
+    }
+    if (error !== undefined) {
+      this.#batches.splice(this.#batches.indexOf(batch), 1);
+      this.#loadedBytes -= batch.bytes;
+      let begin = batch.begin;
+      for (let index = 0; index < batch.count; index++) {
+        this.#host.blockUnreadable(batch.piece, begin, batch.lengths[index]!, error);
+        begin += batch.lengths[index]!;
+      }
+      this.#releaseBatch(batch);
+    }
+    // Also after an error: batches that were ready before may have waited for this one alone.
+    this.#transport.scheduleFlush();
+  }
+
+  /** Writes until nothing waits, the socket is full, or enough was done. Returns 0, or −errno of a broken socket. */
+  flush(eagain: number): number {
+    let budget = FLUSH_BYTES_MAX;
+    while (!this.#closed) {
+      this.load();
+      const head = this.#batches[0];
+      const written =
+        head?.ready === true && head.fd >= 0 && head.sent >= PIECE_HEADER_BYTES
+          ? this.#sendFromFile(head)
+          : this.#sendFromMemory();
+      if (written === 0) {
+        this.#transport.wantWritable(false);
+        return 0;
+      }
+      if (written < 0) {
+        if (written !== eagain) return written;
+        this.#counters.sendWouldBlocks++;
+        this.#transport.wantWritable(true);
+        return 0;
+      }
+      budget -= written;
+      if (budget <= 0) {
+        // The socket may take more, but so may those of others.
+        this.#transport.wantWritable(true);
+        return 0;
+      }
+    }
+    return 0;
+  }
+
+  /** One writev of outbox and ready blocks. Bytes, 0 if nothing waits, or −errno. */
+  #sendFromMemory(): number {
+    const entries = this.#entries;
+    const scratch = this.#memory.sendScratchAddress;
+    const bytes = this.#memory.bytes;
+    const head = this.#batches[0];
+    let count = 0;
+    let blocks = 0;
+    let batchIndex = 0;
+    let blockIndex = head?.next ?? 0;
+    let begin = head?.nextBegin ?? 0;
+    let more = false;
+
+    const outboxBytes = Math.min(this.outbox.length, OUTBOX_BYTES_PER_CALL_MAX);
+    let outboxPlanned = outboxBytes === 0;
+    while (blocks < BLOCKS_PER_CALL_MAX) {
+      const batch = this.#batches[batchIndex];
+      const started = blocks === 0 && batch !== undefined && batch.sent > 0;
+      if (!outboxPlanned && !started) {
+        this.outbox.copyTo(bytes, scratch, outboxBytes);
+        entries[2 * count] = scratch;
+        entries[2 * count + 1] = outboxBytes;
+        count++;
+        outboxPlanned = true;
+        // The rest of the outbox may begin in the middle of a message: no block comes before it.
+        if (outboxBytes < this.outbox.length) break;
+      }
+      if (batch === undefined || !batch.ready) break;
+      const length = batch.lengths[blockIndex]!;
+      const sent = started ? batch.sent : 0;
+      if (sent < PIECE_HEADER_BYTES) {
+        const header = scratch + HEADERS_AT + blocks * HEADER_CELL_BYTES;
+        encodePieceHeader(bytes, header, batch.piece, begin, length);
+        entries[2 * count] = header + sent;
+        entries[2 * count + 1] = PIECE_HEADER_BYTES - sent;
+        count++;
+      }
+      if (batch.fd >= 0) {
+        // The payload comes by sendfile, in a call of its own.
+        more = true;
+        break;
+      }
+      const payloadSent = sent > PIECE_HEADER_BYTES ? sent - PIECE_HEADER_BYTES : 0;
+      entries[2 * count] = batch.addresses[blockIndex]! + payloadSent;
+      entries[2 * count + 1] = length - payloadSent;
+      count++;
+      blocks++;
+      begin += length;
+      if (++blockIndex === batch.count) {
+        batchIndex++;
+        blockIndex = 0;
+        begin = this.#batches[batchIndex]?.begin ?? 0;
+      }
+    }
+    if (count === 0) return 0;
+    this.#counters.sendCalls++;
+    const written = this.#transport.writev(count, more);
+    if (written > 0) this.#consume(written, outboxBytes);
+    return written;
+  }
+
+  #sendFromFile(batch: BlockBatch): number {
+    const place = this.#place;
+    assert(place !== undefined, "blocks are sent of a torrent");
+    const payloadSent = batch.sent - PIECE_HEADER_BYTES;
+    const length = batch.lengths[batch.next]! - payloadSent;
+    // Looked up anew for each call: storage may have closed and reopened the file meanwhile.
+    if (!place.storage.locate(batch.offset + (batch.nextBegin - batch.begin) + payloadSent, length))
+      return FILE_GONE;
+    this.#counters.sendCalls++;
+    const { fd, fileOffset } = place.storage.located;
+    const written = this.#transport.sendfile(fd, fileOffset, length);
+    if (written === 0) return FILE_GONE;
+    if (written > 0) this.#consume(written, 0);
+    return written;
+  }
+
+  /** `written` bytes went out: the block that had begun first, then the outbox, then blocks. */
+  #consume(written: number, outboxBytes: number): void {
+    this.#counters.sentBytes += written;
+    let left = written;
+    let outboxLeft = outboxBytes;
+    while (left > 0) {
+      const batch = this.#batches[0];
+      if (outboxLeft > 0 && (batch === undefined || batch.sent === 0)) {
+        const count = Math.min(left, outboxLeft);
+        this.outbox.consume(count);
+        left -= count;
+        outboxLeft = 0;
+        continue;
+      }
+      assert(batch !== undefined, "bytes that went out belong to the outbox or to a block");
+      left -= this.#consumeBlock(batch, left);
+    }
+  }
+
+  #consumeBlock(batch: BlockBatch, available: number): number {
+    const length = batch.lengths[batch.next]!;
+    const whole = PIECE_HEADER_BYTES + length;
+    const count = Math.min(available, whole - batch.sent);
+    batch.sent += count;
+    if (batch.sent < whole) return count;
+    const place = this.#place;
+    assert(place !== undefined, "blocks are sent of a torrent");
+    place.source.sent(batch, batch.next);
+    this.#loadedBytes -= length;
+    this.#counters.blocksSent++;
+    this.#counters.sentPayloadBytes += length;
+    const begin = batch.nextBegin;
+    batch.next++;
+    batch.nextBegin += length;
+    batch.sent = 0;
+    if (batch.next === batch.count) {
+      this.#batches.shift();
+      this.#spareBatches.push(batch);
+    }
+    this.#host.blockSent(batch.piece, begin, length);
+    return count;
+  }
+
+  /** Forgets what was asked for and not loaded; calls `each` with every such block. */
+  dropRequested(each?: (piece: number, begin: number, length: number) => void): void {
+    const requested = this.requested;
+    for (let index = 0; each !== undefined && index < requested.count; index++) {
+      each(requested.pieceAt(index), requested.beginAt(index), requested.lengthAt(index));
+    }
+    requested.clear();
+  }
+
+  close(): void {
+    this.#closed = true;
+    if (this.#waitingForMemory) this.#memory.pool.stopWaiting(this);
+    this.requested.clear();
+    for (const batch of this.#batches) {
+      // A read under way still writes into the batch's memory: it goes home when the read ends.
+      if (batch.ready) this.#releaseBatch(batch);
+      else batch.orphaned = true;
+    }
+    this.#batches = [];
+  }
+
+  #releaseBatch(batch: BlockBatch): void {
+    for (let index = batch.next; index < batch.count; index++) this.#place!.source.sent(batch, index);
+  }
+}

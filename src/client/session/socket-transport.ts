@@ -1,0 +1,191 @@
+// Between a socket and its PeerConnection: reads while there is something to read, writes when the turn ends, pauses
+// when the pool has no slot, and closes.
+//
+// Always: one wake-up reads a bounded amount, so that one fast peer starves nobody. After close() the fd is not used.
+
+import { describeErrno, PeerError } from "../../base/errors.js";
+import { BLOCK_SIZE, KIB, MIB, RECEIVE_BUFFER_BYTES } from "../../base/limits.js";
+import { READABLE, WRITABLE } from "../../native/binding.js";
+import type { Reactor, SocketHandler, TurnHook } from "../../native/reactor.js";
+import type { SlotWaiter } from "../memory/block-pool.js";
+import type { Memory } from "../memory/memory.js";
+import type { PeerConnection, PeerTransport } from "../peer/peer-connection.js";
+
+/**
+ * What one peer may bring before it is another's turn, in bytes, of which a receiving call counts as a few KiB at least. In bytes,
+ * because "scatter" takes two calls for each block: bounded by calls, it would pay for a turn of the loop every other block.
+ */
+const BYTES_PER_WAKE_MAX = 4 * RECEIVE_BUFFER_BYTES;
+/** What all peers together may bring in a turn: more would fill the pool with one long stretch of each piece after the other. */
+const BYTES_PER_TURN = 4 * MIB;
+const BYTES_PER_CALL_MIN = 4 * KIB;
+/**
+ * A fast peer's bytes are worth a wake-up from half a receive on: a sixth of the CPU is saved. So long as this many blocks
+ * are outstanding, so much is sure to come, unless the peer falls silent: then wakeForAny() undoes it.
+ */
+const LOW_WATER_BYTES = RECEIVE_BUFFER_BYTES / 2;
+const LOW_WATER_BLOCKS = (4 * LOW_WATER_BYTES) / BLOCK_SIZE;
+
+export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, SlotWaiter {
+  readonly #reactor: Reactor;
+  readonly #memory: Memory;
+  readonly #fd: number;
+  #peer: PeerConnection | undefined;
+  #connecting: boolean;
+  #events: number;
+  /** Bytes from which on the socket counts as readable. */
+  #lowWaterBytes = 1;
+  #flushScheduled = false;
+  #waitingForSlots = false;
+  #closed = false;
+
+  /** `fd`: a connected socket, or one whose connection is under way. */
+  constructor(reactor: Reactor, memory: Memory, fd: number, connecting: boolean) {
+    this.#reactor = reactor;
+    this.#memory = memory;
+    this.#fd = fd;
+    this.#connecting = connecting;
+    this.#events = connecting ? WRITABLE : READABLE;
+  }
+
+  /** Begins to serve the connection. */
+  start(peer: PeerConnection): void {
+    this.#peer = peer;
+    const result = this.#reactor.register(this.#fd, this, this.#events);
+    if (result < 0) this.#fail("watch the socket", result);
+  }
+
+  get connecting(): boolean {
+    return this.#connecting;
+  }
+
+  socketReady(events: number): void {
+    const peer = this.#peer!;
+    if (this.#connecting) {
+      const error = this.#reactor.engine.socketError(this.#fd);
+      if (error < 0) {
+        const reason = `cannot connect to ${peer.host}:${peer.port}: ${describeErrno(error)}`;
+        peer.close(new PeerError("PEER_CONNECT_FAILED", reason));
+        return;
+      }
+      this.#connecting = false;
+      this.#watch(READABLE);
+      peer.connected();
+      return;
+    }
+    if ((events & WRITABLE) !== 0 && (this.#events & WRITABLE) !== 0) this.turnEnded();
+    if ((events & READABLE) !== 0 && (this.#events & READABLE) !== 0) this.#receive(peer);
+  }
+
+  #receive(peer: PeerConnection): void {
+    const engine = this.#reactor.engine;
+    const { receiver, counters } = peer;
+    const share = BYTES_PER_TURN / this.#reactor.readyCount;
+    for (let left = share < BYTES_PER_WAKE_MAX ? share : BYTES_PER_WAKE_MAX; left > 0 && !this.#closed; ) {
+      const entries = receiver.plan();
+      if (entries === 0) {
+        this.#waitForSlots();
+        return;
+      }
+      const planned = receiver.plannedBytes;
+      const received = engine.readv(this.#fd, 0, entries);
+      counters.receiveCalls++;
+      try {
+        receiver.commit(received > 0 ? received : 0);
+        if (received > 0) peer.received();
+      } catch (error) {
+        // Anything but a peer's fault is our bug, and must not be taken for one.
+        if (!(error instanceof PeerError)) throw error;
+        peer.close(error);
+        return;
+      }
+      if (received <= 0) {
+        if (received === this.#reactor.binding.EAGAIN) {
+          counters.receiveWouldBlocks++;
+          peer.drained();
+        } else this.#ended(peer, received);
+        return;
+      }
+      left -= received > BYTES_PER_CALL_MIN ? received : BYTES_PER_CALL_MIN;
+      // Less came than was asked for: the socket is empty, and the loop will tell when it is not.
+      if (received < planned) {
+        peer.drained();
+        break;
+      }
+    }
+    const muchToCome = peer.pipeline.isFast && peer.expected.count >= LOW_WATER_BLOCKS;
+    if (!this.#closed) this.#setLowWater(muchToCome ? LOW_WATER_BYTES : 1);
+  }
+
+  #setLowWater(bytes: number): void {
+    if (bytes === this.#lowWaterBytes) return;
+    this.#lowWaterBytes = bytes;
+    this.#reactor.engine.setReceiveLowWater(this.#fd, bytes);
+  }
+
+  wakeForAny(): void {
+    if (!this.#closed) this.#setLowWater(1);
+  }
+
+  #ended(peer: PeerConnection, result: number): void {
+    if (result < 0) this.#fail("receive", result);
+    else peer.close(new PeerError("PEER_CLOSED", `${peer.host}:${peer.port} closed the connection`));
+  }
+
+  #fail(doing: string, errno: number): void {
+    const peer = this.#peer!;
+    peer.close(new PeerError("PEER_SOCKET", `${doing}, ${peer.host}:${peer.port}: ${describeErrno(errno)}`));
+  }
+
+  #waitForSlots(): void {
+    if (this.#waitingForSlots) return;
+    this.#waitingForSlots = true;
+    this.#watch(this.#events & ~READABLE);
+    this.#memory.pool.waitForSlots(this);
+  }
+
+  slotsAvailable(): void {
+    this.#waitingForSlots = false;
+    if (!this.#closed) this.#watch(this.#events | READABLE);
+  }
+
+  // ── SendTransport ────────────────────────────────────────────────────────────────────────────────────────────
+
+  writev(count: number, more: boolean): number {
+    return this.#reactor.engine.writev(this.#fd, 0, count, more);
+  }
+
+  sendfile(fileFd: number, offset: number, length: number): number {
+    return this.#reactor.engine.sendfile(this.#fd, fileFd, offset, length);
+  }
+
+  wantWritable(wanted: boolean): void {
+    this.#watch(wanted ? this.#events | WRITABLE : this.#events & ~WRITABLE);
+  }
+
+  scheduleFlush(): void {
+    if (this.#flushScheduled || this.#closed) return;
+    this.#flushScheduled = true;
+    this.#reactor.atTurnEnd(this);
+  }
+
+  turnEnded(): void {
+    this.#flushScheduled = false;
+    if (this.#closed || this.#connecting) return;
+    const result = this.#peer!.flush(this.#reactor.binding.EAGAIN);
+    if (result < 0) this.#fail("send", result);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#waitingForSlots) this.#memory.pool.stopWaiting(this);
+    this.#reactor.closeSocket(this.#fd);
+  }
+
+  #watch(events: number): void {
+    if (events === this.#events || this.#closed) return;
+    this.#events = events;
+    this.#reactor.watch(this.#fd, events);
+  }
+}

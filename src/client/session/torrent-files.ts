@@ -1,0 +1,173 @@
+// Torrent files without a session: made, read, and held against data on disk.
+
+import { readFile } from "node:fs/promises";
+import { MetainfoError, StorageError, UsageError } from "../../base/errors.js";
+import { MIB } from "../../base/limits.js";
+import { Reactor } from "../../native/reactor.js";
+import { Memory } from "../memory/memory.js";
+import { type CreateOptions, createMetainfo, type HashedFile } from "../metainfo/create.js";
+import { parseMetainfo } from "../metainfo/parse.js";
+import type { Metainfo } from "../metainfo/types.js";
+import { Layout } from "../storage/layout.js";
+import { openStorage } from "../storage/open.js";
+import { checkPieces, hashPieces } from "../torrent/checker.js";
+
+/** Memory that hashing reads into. */
+const HASHING_POOL_BYTES = 20 * MIB;
+const DIGEST_BYTES = 20;
+
+export interface CheckResult {
+  readonly pieceCount: number;
+  readonly piecesGood: number;
+  readonly bytesGood: number;
+  readonly bytesTotal: number;
+  readonly complete: boolean;
+  /** Indices of the pieces that are wrong or missing, ascending. */
+  readonly badPieces: readonly number[];
+}
+
+/** Reads a torrent file. Rejects MetainfoError; `METAINFO_PATH` if there is no such file. */
+export async function readMetainfo(path: string): Promise<Metainfo> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    const reason =
+      (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : (error as Error).message;
+    throw new MetainfoError("METAINFO_PATH", `${path}: ${reason}`);
+  }
+  try {
+    return parseMetainfo(bytes);
+  } catch (error) {
+    if (!(error instanceof MetainfoError)) throw error;
+    throw new MetainfoError(error.code, `${path}: ${error.message}`);
+  }
+}
+
+/**
+ * The bytes of a torrent file of `path`, a file or a folder; hashing uses the thread pool. Rejects MetainfoError, StorageError,
+ * UsageError (a bad option; `ABORTED`).
+ */
+export async function createTorrentFile(path: string, options: CreateOptions = {}): Promise<Uint8Array> {
+  const reactor = new Reactor(HASHING_POOL_BYTES);
+  try {
+    return await createMetainfo(path, options, {
+      hashPieces: (files, pieceLength, onProgress, signal) =>
+        hashFiles(reactor, files, pieceLength, onProgress, signal),
+    });
+  } finally {
+    await reactor.idle();
+    reactor.close();
+  }
+}
+
+/** Hashes the data in `directory` and compares it. Rejects UsageError `ABORTED`; missing files are bad pieces, not errors. */
+export async function checkTorrent(
+  metainfo: Metainfo,
+  directory: string,
+  options: { onProgress?: (fraction: number) => void; signal?: AbortSignal } = {},
+): Promise<CheckResult> {
+  const layout = new Layout(metainfo);
+  const reactor = new Reactor(HASHING_POOL_BYTES);
+  const memory = new Memory(reactor.engine.slab, reactor.engine);
+  const { storage } = await openStorage({
+    kind: "file",
+    layout,
+    directory,
+    reactor,
+    memory,
+    preallocate: false,
+    readOnly: true,
+    onWarning: () => {},
+  });
+  const badPieces: number[] = [];
+  let looked = 0;
+  let bytesGood = 0;
+  try {
+    await checkPieces({
+      layout,
+      storage,
+      memory,
+      reactor,
+      digests: metainfo.pieces,
+      pieces: Array.from({ length: layout.pieceCount }, (_, piece) => piece),
+      signal: options.signal,
+      onPiece: (piece, good) => {
+        if (good) bytesGood += layout.pieceLengthOf(piece);
+        else badPieces.push(piece);
+        options.onProgress?.(++looked / layout.pieceCount);
+      },
+    });
+  } finally {
+    await storage.close();
+    await reactor.idle();
+    reactor.close();
+  }
+  return {
+    pieceCount: layout.pieceCount,
+    piecesGood: layout.pieceCount - badPieces.length,
+    bytesGood,
+    bytesTotal: layout.totalLength,
+    complete: badPieces.length === 0,
+    badPieces: badPieces.sort((a, b) => a - b),
+  };
+}
+
+async function hashFiles(
+  reactor: Reactor,
+  files: readonly HashedFile[],
+  pieceLength: number,
+  onProgress: (bytesHashed: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const layout = layoutOf(files, pieceLength);
+  const memory = new Memory(reactor.engine.slab, reactor.engine);
+  const { storage } = await openStorage({
+    kind: "file",
+    layout,
+    directory: "/",
+    reactor,
+    memory,
+    preallocate: false,
+    readOnly: true,
+    onWarning: () => {},
+  });
+  const digests = new Uint8Array(DIGEST_BYTES * layout.pieceCount);
+  let bytesHashed = 0;
+  try {
+    await hashPieces({
+      layout,
+      storage,
+      memory,
+      reactor,
+      pieces: Array.from({ length: layout.pieceCount }, (_, piece) => piece),
+      signal,
+      onDigest: (piece, digest) => {
+        if (digest instanceof StorageError) throw digest;
+        digests.set(digest, DIGEST_BYTES * piece);
+        bytesHashed += layout.pieceLengthOf(piece);
+        onProgress(bytesHashed);
+      },
+    });
+  } finally {
+    await storage.close();
+  }
+  if (signal?.aborted === true) throw new UsageError("ABORTED", "hashing was stopped");
+  return digests;
+}
+
+/** A layout whose paths begin at the root of the file system. */
+function layoutOf(files: readonly HashedFile[], pieceLength: number): Layout {
+  let offset = 0;
+  const laidOut = files.map(({ path, length }) => {
+    const file = {
+      path: path === undefined ? [".pad"] : path.split("/").filter((component) => component !== ""),
+      length,
+      offset,
+      padding: path === undefined,
+    };
+    offset += length;
+    return file;
+  });
+  return new Layout({ pieceLength, totalLength: offset, files: laidOut });
+}

@@ -1,0 +1,342 @@
+// Storage kind `file`: runs of blocks by pwritev through the page cache. Also what the other kinds on disk are built on.
+//
+//   write(offset, memory)  ──▶  spans (one per file)  ──▶  jobs  ──▶  storageDone, when the last of them is done
+//
+// Always: a file is held open while a job uses its descriptor; the first error of a call is the one that is told.
+
+import { assert } from "../../base/assert.js";
+import { StorageError, storageErrorFromErrno } from "../../base/errors.js";
+import { WRITE_RUN_BYTES } from "../../base/limits.js";
+import { JobKind, type NativeEngine, WRITE_IN_TURN } from "../../native/binding.js";
+import type { JobOwner, JobQueue } from "../../native/jobs.js";
+import type { FileTable } from "./file-table.js";
+import {
+  type MemoryList,
+  makeStorageCounters,
+  type Storage,
+  type StorageKind,
+  type StorageOwner,
+} from "./storage.js";
+
+/** One write or read under way: how many of its jobs are. */
+class Call {
+  owner: StorageOwner | undefined;
+  tag = 0;
+  jobs = 0;
+  error: StorageError | undefined;
+}
+
+/** One job under way: the call it belongs to, the file it holds (if any), the bytes it should move. */
+class Job {
+  call: Call | undefined;
+  table: FileTable | undefined;
+  fileIndex = 0;
+  bytes = 0;
+  reading = false;
+}
+
+export interface FileStorageOptions {
+  readonly engine: NativeEngine;
+  readonly jobs: JobQueue;
+  readonly files: FileTable;
+  /** What one write gathers; 1 MiB unless it is given. */
+  readonly runBytes?: number;
+}
+
+export class FileStorage implements Storage, JobOwner {
+  readonly kind: StorageKind = "file";
+  readonly keepsBlocks = true;
+  readonly runBytes: number;
+  readonly located = { fd: -1, fileOffset: 0 };
+  readonly counters = makeStorageCounters();
+  protected readonly engine: NativeEngine;
+  protected readonly jobs: JobQueue;
+  protected readonly files: FileTable;
+  /** Files written since the last sync(). */
+  protected readonly dirty = new Set<number>();
+  /** Mappings for sending, by file index. */
+  readonly #sources = new Map<number, number>();
+  readonly #jobs: Job[] = [];
+  readonly #freeJobs: number[] = [];
+  readonly #spareCalls: Call[] = [];
+  #callsUnderWay = 0;
+  #idleWaiters: (() => void)[] = [];
+  #closed = false;
+
+  constructor(options: FileStorageOptions) {
+    this.engine = options.engine;
+    this.jobs = options.jobs;
+    this.files = options.files;
+    this.runBytes = options.runBytes ?? WRITE_RUN_BYTES;
+  }
+
+  landingAddress(_offset: number, _length: number): number {
+    return -1;
+  }
+
+  write(offset: number, memory: MemoryList, owner: StorageOwner, tag: number): void {
+    assert(!this.#closed && !this.files.readOnly, "what is written to is open for writing");
+    this.counters.writeCalls++;
+    const call = this.begin(owner, tag);
+    this.#forEachFile(offset, memory, call, false, (fileIndex, fileOffset, at, within, length) => {
+      this.dirty.add(fileIndex);
+      this.writeSpan(call, fileIndex, fileOffset, memory, at, within, length);
+    });
+    this.end(call);
+  }
+
+  read(offset: number, memory: MemoryList, owner: StorageOwner, tag: number): void {
+    assert(!this.#closed, "what is read from is open");
+    this.counters.readCalls++;
+    const call = this.begin(owner, tag);
+    this.#forEachFile(offset, memory, call, true, (fileIndex, fileOffset, at, within, length) => {
+      this.startJob(JobKind.read, call, this.files, fileIndex, fileOffset, memory, at, within, length);
+    });
+    this.end(call);
+  }
+
+  readCached(offset: number, memory: MemoryList): boolean {
+    const bytes = sum(memory);
+    if (!this.locate(offset, bytes)) return false;
+    const { plan } = this.engine;
+    for (let index = 0; index < memory.count; index++) {
+      plan[2 * index] = memory.addresses[index]!;
+      plan[2 * index + 1] = memory.lengths[index]!;
+    }
+    return this.engine.readCached(this.located.fd, this.located.fileOffset, 0, memory.count) === bytes;
+  }
+
+  sourceAddress(offset: number, length: number): number {
+    const fileIndex = this.#fileOf(offset, length);
+    if (fileIndex < 0) return -1;
+    const base = this.#sources.get(fileIndex) ?? this.#mapSource(fileIndex, false);
+    return base < 0 ? -1 : base + offset - this.files.layout.files[fileIndex]!.offset;
+  }
+
+  /** Maps all files for sending, and makes their pages present. A file that cannot be mapped yet is tried when it is sent. */
+  mapForSending(): void {
+    this.files.layout.files.forEach((file, fileIndex) => {
+      if (!file.padding && file.length > 0) this.#mapSource(fileIndex, true);
+    });
+  }
+
+  /** The address of a file's mapping, or less than 0. */
+  #mapSource(fileIndex: number, populate: boolean): number {
+    let fd: number;
+    try {
+      fd = this.files.acquire(fileIndex);
+    } catch {
+      return -1; // Who reads the file instead of mapping it is told why it cannot be opened.
+    }
+    const base = this.engine.map(fd, this.files.layout.files[fileIndex]!.length, false, populate);
+    this.files.release(fileIndex);
+    // A file that is too short today may be whole the next time.
+    if (base >= 0) this.#sources.set(fileIndex, base);
+    return base;
+  }
+
+  locate(offset: number, length: number): boolean {
+    const fileIndex = this.#fileOf(offset, length);
+    if (fileIndex < 0) return false;
+    try {
+      this.located.fd = this.files.acquire(fileIndex);
+    } catch {
+      return false;
+    }
+    // Used before anything else can close it: at once, by the caller, on this thread.
+    this.files.release(fileIndex);
+    this.located.fileOffset = offset - this.files.layout.files[fileIndex]!.offset;
+    return true;
+  }
+
+  /** All files count as written: for data that was found on disk and that nobody knows to be durable. */
+  assumeWritten(): void {
+    this.files.layout.files.forEach((file, fileIndex) => {
+      if (!file.padding && file.length > 0) this.dirty.add(fileIndex);
+    });
+  }
+
+  async sync(): Promise<void> {
+    const files = [...this.dirty];
+    this.dirty.clear();
+    await Promise.all(files.map((fileIndex) => this.#syncFile(fileIndex)));
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#callsUnderWay > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+    for (const base of this.#sources.values()) if (base >= 0) this.engine.unmap(base);
+    this.#sources.clear();
+    this.closeFiles();
+  }
+
+  jobDone(tag: number, result: number): void {
+    const job = this.#jobs[tag]!;
+    const call = job.call!;
+    job.call = undefined;
+    this.#freeJobs.push(tag);
+    job.table?.release(job.fileIndex);
+    if (result !== job.bytes) call.error ??= this.#errorOf(job, result);
+    this.#jobEnded(call);
+  }
+
+  // ── for the kinds that are built on this one ─────────────────────────────────────────────────────────────────
+
+  protected writeSpan(
+    call: Call,
+    fileIndex: number,
+    fileOffset: number,
+    memory: MemoryList,
+    at: number,
+    within: number,
+    length: number,
+  ): void {
+    this.counters.bufferedBytes += length;
+    this.startJob(JobKind.write, call, this.files, fileIndex, fileOffset, memory, at, within, length);
+  }
+
+  /**
+   * A job on `length` bytes of `memory`, from byte `within` of entry `at` on. It holds the file of `table` until it is
+   * done; a copy needs no file, and its `offset` is an address. Throws StorageError if the file cannot be opened.
+   */
+  protected startJob(
+    kind: JobKind,
+    call: Call,
+    table: FileTable | undefined,
+    fileIndex: number,
+    offset: number,
+    memory: MemoryList,
+    at: number,
+    within: number,
+    length: number,
+  ): void {
+    const handle = table === undefined ? 0 : table.acquire(fileIndex);
+    const tag = this.#freeJobs.pop() ?? this.#jobs.push(new Job()) - 1;
+    const job = this.#jobs[tag]!;
+    job.call = call;
+    job.table = table;
+    job.fileIndex = fileIndex;
+    job.bytes = length;
+    job.reading = kind === JobKind.read;
+    call.jobs++;
+    const buffered = kind === JobKind.write && table === this.files;
+    this.jobs.begin(kind, this, tag, handle, offset, buffered ? WRITE_IN_TURN : 0);
+    let left = length;
+    let skip = within;
+    for (let index = at; left > 0; index++) {
+      const count = Math.min(left, memory.lengths[index]! - skip);
+      this.jobs.add(memory.addresses[index]! + skip, count);
+      left -= count;
+      skip = 0;
+    }
+    this.jobs.end();
+  }
+
+  protected closeFiles(): void {
+    this.files.close();
+  }
+
+  #errorOf(job: Job, result: number): StorageError {
+    const path = this.files.pathOf(this.files.layout.files[job.fileIndex]!);
+    if (result >= 0) return new StorageError("STORAGE_IO", `${path} is shorter than it should be`);
+    return storageErrorFromErrno(result, job.reading ? "cannot read" : "cannot write to", path);
+  }
+
+  // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Visits files with the place in `memory` (entry, byte within it) that their bytes begin at. Padding becomes zeros when
+   * it is read; when it is written, it is zeros or fails its check, and is dropped either way.
+   */
+  #forEachFile(
+    offset: number,
+    memory: MemoryList,
+    call: Call,
+    reading: boolean,
+    visit: (fileIndex: number, fileOffset: number, at: number, within: number, length: number) => void,
+  ): void {
+    const { layout } = this.files;
+    let at = 0;
+    let entryStart = 0;
+    try {
+      layout.forEachSpan(offset, sum(memory), (fileIndex, fileOffset, spanOffset, length) => {
+        while (entryStart + memory.lengths[at]! <= spanOffset) entryStart += memory.lengths[at++]!;
+        if (!layout.files[fileIndex]!.padding)
+          visit(fileIndex, fileOffset, at, spanOffset - entryStart, length);
+        else if (reading) this.#zero(memory, at, spanOffset - entryStart, length);
+      });
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      call.error ??= error;
+    }
+  }
+
+  #zero(memory: MemoryList, at: number, within: number, length: number): void {
+    let left = length;
+    let skip = within;
+    for (let index = at; left > 0; index++) {
+      const count = Math.min(left, memory.lengths[index]! - skip);
+      const address = memory.addresses[index]! + skip;
+      this.engine.slab.fill(0, address, address + count);
+      left -= count;
+      skip = 0;
+    }
+  }
+
+  protected begin(owner: StorageOwner, tag: number): Call {
+    const call = this.#spareCalls.pop() ?? new Call();
+    call.owner = owner;
+    call.tag = tag;
+    call.error = undefined;
+    // Held by one more than its jobs until all of them are begun.
+    call.jobs = 1;
+    this.#callsUnderWay++;
+    return call;
+  }
+
+  protected end(call: Call): void {
+    if (call.jobs === 1) queueMicrotask(() => this.#jobEnded(call));
+    else call.jobs--;
+  }
+
+  #jobEnded(call: Call): void {
+    if (--call.jobs > 0) return;
+    const { owner, tag, error } = call;
+    call.owner = undefined;
+    this.#spareCalls.push(call);
+    this.#callsUnderWay--;
+    owner!.storageDone(tag, error);
+    if (this.#callsUnderWay === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  /** Index of the one file that holds all the bytes, or −1: they cross an edge, or are padding. */
+  #fileOf(offset: number, length: number): number {
+    const { layout } = this.files;
+    const fileIndex = layout.fileAt(offset);
+    const file = layout.files[fileIndex]!;
+    return !file.padding && offset + length <= file.offset + file.length ? fileIndex : -1;
+  }
+
+  async #syncFile(fileIndex: number): Promise<void> {
+    const fd = this.files.acquire(fileIndex);
+    const result = await new Promise<number>((resolve) => {
+      this.jobs.begin(JobKind.sync, { jobDone: (_tag, done) => resolve(done) }, 0, fd, 0, 0);
+      this.jobs.end();
+    });
+    this.files.release(fileIndex);
+    if (result < 0) {
+      this.dirty.add(fileIndex);
+      const path = this.files.pathOf(this.files.layout.files[fileIndex]!);
+      throw storageErrorFromErrno(result, "cannot make durable", path);
+    }
+  }
+}
+
+export type StorageCall = Call;
+
+function sum(memory: MemoryList): number {
+  let bytes = 0;
+  for (let index = 0; index < memory.count; index++) bytes += memory.lengths[index]!;
+  return bytes;
+}

@@ -1,0 +1,86 @@
+// Storage kind `memory`: the torrent in one nameless file of a memory file system, mapped, gone with the process. For
+// programs that hand the data on, and for measuring.
+
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  rmdirSync,
+  unlinkSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { StorageError, storageErrorFromErrno } from "../../base/errors.js";
+import { JobKind } from "../../native/binding.js";
+import type { FileStorageOptions } from "./file-storage.js";
+import { storageErrorOf } from "./file-table.js";
+import { MappedStorage } from "./mapped-storage.js";
+
+/** Linux's memory file system; elsewhere the folder for temporary files has to do. */
+const MEMORY_FOLDER = "/dev/shm";
+
+export class MemoryStorage extends MappedStorage {
+  readonly #base: number;
+
+  /** Rejects StorageError `STORAGE_NO_SPACE` if there is not so much memory. */
+  static async open(options: FileStorageOptions): Promise<MemoryStorage> {
+    const length = options.files.layout.totalLength;
+    const fd = openNamelessFile(length);
+    try {
+      const allocated = await new Promise<number>((resolve) => {
+        options.jobs.begin(
+          JobKind.allocate,
+          { jobDone: (_tag, result) => resolve(result) },
+          0,
+          fd,
+          0,
+          length,
+        );
+        options.jobs.end();
+      });
+      if (allocated < 0)
+        throw storageErrorFromErrno(allocated, `cannot reserve ${length} bytes of`, "memory");
+      const base = options.engine.map(fd, length, true, false);
+      if (base < 0) throw storageErrorFromErrno(base, `cannot map ${length} bytes of`, "memory");
+      return new MemoryStorage(options, base);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  private constructor(options: FileStorageOptions, base: number) {
+    const bases = Float64Array.from(options.files.layout.files, (file) => base + file.offset);
+    super({ ...options, bases, kind: "memory" });
+    this.#base = base;
+  }
+
+  override locate(): boolean {
+    return false;
+  }
+
+  override async sync(): Promise<void> {}
+
+  protected override closeFiles(): void {
+    this.engine.unmap(this.#base);
+  }
+}
+
+function openNamelessFile(length: number): number {
+  const parent = existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir();
+  try {
+    const folder = mkdtempSync(join(parent, "scatterwire-"));
+    const path = join(folder, "memory");
+    const fd = openSync(path, "wx+", 0o600);
+    unlinkSync(path);
+    rmdirSync(folder);
+    ftruncateSync(fd, length);
+    if (fstatSync(fd).size !== length)
+      throw new StorageError("STORAGE_NO_SPACE", `no ${length} bytes of memory`);
+    return fd;
+  } catch (error) {
+    throw storageErrorOf(error, "make a file of memory in", parent);
+  }
+}

@@ -1,0 +1,165 @@
+// From a kind of storage to storage that is open: folders and files made, space looked at, mappings mapped.
+
+import { closeSync, constants, existsSync, openSync, unlinkSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { StorageError, storageErrorFromErrno, UsageError } from "../../base/errors.js";
+import { BLOCK_SIZE, WRITE_RUN_BYTES, WRITE_RUN_BYTES_MAX } from "../../base/limits.js";
+import { JobKind } from "../../native/binding.js";
+import type { Reactor } from "../../native/reactor.js";
+import type { Memory } from "../memory/memory.js";
+import { DirectStorage } from "./direct-storage.js";
+import { FileStorage } from "./file-storage.js";
+import { FileTable, makeFolders, storageErrorOf } from "./file-table.js";
+import type { Layout } from "./layout.js";
+import { freeBytes } from "./lock.js";
+import { MappedStorage } from "./mapped-storage.js";
+import { MemoryStorage } from "./memory-storage.js";
+import { NullStorage } from "./null-storage.js";
+import type { Storage, StorageKind } from "./storage.js";
+
+export interface OpenStorageOptions {
+  readonly kind: StorageKind;
+  readonly layout: Layout;
+  /** The download folder; for kinds that keep nothing on disk, none. */
+  readonly directory: string | undefined;
+  readonly reactor: Reactor;
+  readonly memory: Memory;
+  /** Reserve all space before the first byte. Undefined: `direct` and `mapped` do. */
+  readonly preallocate: boolean | undefined;
+  /** Make the pages of mappings present at once; where nothing is written, of those that are sent from. */
+  readonly populate?: boolean | undefined;
+  /** What one write gathers. */
+  readonly writeRunBytes?: number | undefined;
+  readonly readOnly: boolean;
+  readonly onWarning: (text: string) => void;
+}
+
+export interface OpenedStorage {
+  readonly storage: Storage;
+  /** The files on disk; undefined for kinds that have none. */
+  readonly files: FileTable | undefined;
+}
+
+/** Rejects StorageError: no such folder, no space, read-only, a path that leads out. UsageError: no folder was given. */
+export async function openStorage(options: OpenStorageOptions): Promise<OpenedStorage> {
+  const { kind, layout, reactor } = options;
+  const { engine, jobs } = reactor;
+  if (kind === "null") return { storage: new NullStorage(options.memory.bytes), files: undefined };
+  if (kind === "memory") {
+    const files = new FileTable(layout, "/", false);
+    return { storage: await MemoryStorage.open({ engine, jobs, files }), files: undefined };
+  }
+  if (options.directory === undefined) {
+    throw new UsageError("USAGE_OPTION", `storage "${kind}" needs a directory`);
+  }
+  const runBytes = settleRunBytes(options.writeRunBytes ?? WRITE_RUN_BYTES);
+  const files = new FileTable(layout, options.directory, options.readOnly);
+  if (options.readOnly) {
+    const storage = new FileStorage({ engine, jobs, files });
+    if (options.populate === true) storage.mapForSending();
+    return { storage, files };
+  }
+  makeFolder(options.directory);
+  checkSpace(files);
+  makeFiles(files);
+  if (options.preallocate ?? (kind === "direct" || kind === "mapped")) await preallocate(files, reactor);
+  if (kind === "mapped") {
+    const bases = mapFiles(files, reactor, options.populate === true);
+    return { storage: new MappedStorage({ engine, jobs, files, bases, kind, runBytes }), files };
+  }
+  if (kind === "direct" && acceptsDirect(files.root, reactor.binding.O_DIRECT, options.onWarning)) {
+    const directFiles = new FileTable(layout, options.directory, false, reactor.binding.O_DIRECT);
+    return { storage: new DirectStorage({ engine, jobs, files, directFiles, runBytes }), files };
+  }
+  return { storage: new FileStorage({ engine, jobs, files, runBytes }), files };
+}
+
+function settleRunBytes(bytes: number): number {
+  if (bytes >= BLOCK_SIZE && bytes <= WRITE_RUN_BYTES_MAX && bytes % BLOCK_SIZE === 0) return bytes;
+  const range = `a multiple of ${BLOCK_SIZE} up to ${WRITE_RUN_BYTES_MAX}`;
+  throw new UsageError("USAGE_OPTION", `writeRunBytes is ${range}, not ${bytes}`);
+}
+
+/** Makes the download folder. Throws StorageError. */
+export function makeFolder(directory: string): void {
+  try {
+    makeFolders(resolve(directory));
+  } catch (error) {
+    throw storageErrorOf(error, "make the folder", directory);
+  }
+}
+
+/** Says before the first byte that the disk is too small. Where the free space cannot be known, the first write tells. */
+function checkSpace(files: FileTable): void {
+  let needed = 0;
+  files.layout.files.forEach((file, index) => {
+    if (!file.padding) needed += Math.max(0, file.length - files.allocatedOnDisk(index));
+  });
+  const free = freeBytes(files.root);
+  if (free === undefined || free >= needed) return;
+  throw new StorageError(
+    "STORAGE_NO_SPACE",
+    `not enough space in ${files.root}: ${megabytes(needed)} are needed and ${megabytes(free)} are free`,
+  );
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** All files exist from the start, empty ones included, with their true lengths. */
+function makeFiles(files: FileTable): void {
+  files.layout.files.forEach((file, index) => {
+    if (!file.padding && files.sizeOnDisk(index) !== file.length) files.create(index);
+  });
+}
+
+async function preallocate(files: FileTable, reactor: Reactor): Promise<void> {
+  for (let index = 0; index < files.layout.files.length; index++) {
+    const file = files.layout.files[index]!;
+    if (file.padding || file.length === 0) continue;
+    const fd = files.acquire(index);
+    const result = await new Promise<number>((resolve) => {
+      reactor.jobs.begin(JobKind.allocate, { jobDone: (_tag, done) => resolve(done) }, 0, fd, 0, file.length);
+      reactor.jobs.end();
+    });
+    files.release(index);
+    // A file system that cannot reserve space is no reason to stop: the file has its length already.
+    if (result < 0 && result !== reactor.binding.ENOTSUP) {
+      throw storageErrorFromErrno(result, `cannot reserve ${file.length} bytes for`, files.pathOf(file));
+    }
+  }
+}
+
+function mapFiles(files: FileTable, reactor: Reactor, populate: boolean): Float64Array {
+  const { engine } = reactor;
+  const bases = new Float64Array(files.layout.files.length).fill(-1);
+  files.layout.files.forEach((file, index) => {
+    if (file.padding || file.length === 0) return;
+    const base = engine.map(files.acquire(index), file.length, true, populate);
+    files.release(index);
+    if (base < 0) {
+      for (const mapped of bases) if (mapped >= 0) engine.unmap(mapped);
+      throw storageErrorFromErrno(base, "cannot map", files.pathOf(file));
+    }
+    bases[index] = base;
+  });
+  return bases;
+}
+
+/** Tries a file of its own in the folder: file systems without O_DIRECT refuse it when a file is opened. */
+function acceptsDirect(folder: string, flag: number, onWarning: (text: string) => void): boolean {
+  const path = join(folder, `.direct-${process.pid}-${Date.now()}`);
+  try {
+    if (flag === 0) throw new Error("this platform has no O_DIRECT");
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | flag, 0o600);
+    closeSync(fd);
+    return true;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    onWarning(`storage "direct" is not to be had in ${folder} (${reason}); using "file"`);
+    return false;
+  } finally {
+    if (existsSync(path)) unlinkSync(path);
+  }
+}

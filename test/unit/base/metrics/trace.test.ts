@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, afterEach, describe, it } from "node:test";
+import { makeTraceSink, type TraceRecord } from "../../../../src/base/metrics/trace.js";
+import { temporaryFolder } from "../../../support/data.js";
+import { WiredPeer } from "../../client/peer/wired-peer.js";
+
+const VARIABLE = "SCATTERWIRE_TRACE";
+const before = process.env[VARIABLE];
+
+describe("tracing", () => {
+  afterEach(() => {
+    if (before === undefined) delete process.env[VARIABLE];
+    else process.env[VARIABLE] = before;
+  });
+
+  it("is off unless it is asked for", () => {
+    for (const setting of [undefined, "", "0"]) {
+      if (setting === undefined) delete process.env[VARIABLE];
+      else process.env[VARIABLE] = setting;
+      assert.equal(makeTraceSink(undefined), undefined);
+    }
+  });
+
+  it("gives a function each record: when, who, what", () => {
+    const records: TraceRecord[] = [];
+    makeTraceSink((record) => records.push(record))!("10.0.0.1:80", "state", { state: "open" });
+    const [{ timeMs, ...rest } = { timeMs: 0 }] = records;
+    assert.deepEqual(rest, { peer: "10.0.0.1:80", event: "state", state: "open" });
+    assert.ok(timeMs > 0);
+  });
+
+  it("appends JSON lines to a file that the environment names", () => {
+    const file = join(temporaryFolder(after), "trace.jsonl");
+    process.env[VARIABLE] = file;
+    const sink = makeTraceSink(undefined)!;
+    sink("a:1", "message", { id: 4, length: 5 });
+    sink("b:2", "state", { state: "closed" });
+    const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+    const events = lines.map((line) => (JSON.parse(line) as TraceRecord).event);
+    assert.deepEqual(events, ["message", "state"]);
+  });
+
+  it("shows a connection's way through its states, and why it ended", () => {
+    const seen: string[] = [];
+    const wired = new WiredPeer({
+      trace: (peer, event, details) => void seen.push(`${peer} ${event} ${JSON.stringify(details)}`),
+    });
+    wired.peer.connected();
+    const bytes = wired.handshake();
+    bytes[1]! ^= 1;
+    wired.feed(bytes);
+    assert.deepEqual(seen.slice(0, 1), ['127.0.0.9:4000 state {"state":"handshaking"}']);
+    assert.match(seen[1]!, /"state":"closed".*"code":"PEER_PROTOCOL_NAME"/);
+  });
+});

@@ -1,0 +1,620 @@
+// What each message does to a connection, in and out: BEP 3, the Fast extension (BEP 6), the extension protocol (BEP 10).
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import bencode from "bencode";
+import { BLOCK_SIZE, REQUEST_QUEUE_ANNOUNCED } from "../../../../src/base/limits.js";
+import { decodeExtensionHandshake } from "../../../../src/client/wire/extension.js";
+import { MessageId } from "../../../../src/client/wire/messages.js";
+import { readError } from "../send/fakes.js";
+import { blocksOf, DATA, LAYOUT, message, PIECE_LENGTH, pieceMessage, WiredPeer } from "./wired-peer.js";
+
+const HAVE_ALL = message(MessageId.haveAll);
+const CHOKE = message(MessageId.choke);
+const UNCHOKE = message(MessageId.unchoke);
+const BITFIELD_ALL = message(MessageId.bitfield, Uint8Array.of(0xff, 0xc0));
+const LAST = LAYOUT.pieceCount - 1;
+
+/** An open connection to a peer that has everything and lets us have it. */
+function unchoked(options: { fast?: boolean; maxRequests?: number } = {}): WiredPeer {
+  const wired = new WiredPeer({
+    fast: options.fast ?? true,
+    settings: { maxRequests: options.maxRequests ?? 512 },
+  }).open();
+  wired.feed(Buffer.concat([BITFIELD_ALL, UNCHOKE]));
+  return wired;
+}
+
+/** An open connection to a peer that we serve. */
+function serving(fast = true): WiredPeer {
+  const wired = new WiredPeer({ incoming: true, fast, prepare: (swarm) => swarm.have.fill() }).open();
+  wired.feed(message(MessageId.interested));
+  wired.peer.unchoke();
+  assert.deepEqual(
+    wired.sent().map(({ id }) => id),
+    [MessageId.unchoke],
+  );
+  return wired;
+}
+
+describe("PeerConnection: pieces that the peer has", () => {
+  it("a bitfield tells them, and interest follows", () => {
+    const wired = new WiredPeer().open();
+    wired.feed(message(MessageId.bitfield, Uint8Array.of(0x80, 0x40)));
+    assert.deepEqual(wired.swarm.announced, [-1]);
+    assert.equal(wired.peer.pieces.has(0) && wired.peer.pieces.has(9), true);
+    assert.equal(wired.peer.pieceCountKnown, 2);
+    assert.deepEqual(
+      wired.sent().map(({ id }) => id),
+      [MessageId.interested],
+    );
+    assert.equal(wired.peer.amInterested, true);
+  });
+
+  it("a have adds one, once", () => {
+    const wired = new WiredPeer().open();
+    wired.feed(Buffer.concat([message(MessageId.have, 3), message(MessageId.have, 3)]));
+    assert.deepEqual(wired.swarm.announced, [3]);
+    assert.equal(wired.peer.amInterested, true);
+  });
+
+  it("a later bitfield adds pieces and takes none away", () => {
+    const wired = new WiredPeer().open();
+    wired.feed(message(MessageId.bitfield, Uint8Array.of(0xc0, 0)));
+    wired.feed(message(MessageId.bitfield, Uint8Array.of(0x60, 0)));
+    assert.deepEqual(wired.swarm.announced, [-1, 2]);
+    assert.equal(wired.peer.pieceCountKnown, 3);
+  });
+
+  const malformed: [string, Buffer][] = [
+    ["too short", message(MessageId.bitfield, Uint8Array.of(0xff))],
+    ["too long", message(MessageId.bitfield, Uint8Array.of(0xff, 0xc0, 0))],
+    ["with spare bits set", message(MessageId.bitfield, Uint8Array.of(0xff, 0xe0))],
+    ["empty", message(MessageId.bitfield)],
+  ];
+  for (const [what, bytes] of malformed) {
+    it(`a bitfield ${what} ends the connection`, () => {
+      const wired = new WiredPeer().open();
+      wired.feed(bytes);
+      wired.checkOver("PEER_MESSAGE_MALFORMED");
+    });
+  }
+
+  it("a have of a piece that does not exist ends it", () => {
+    for (const piece of [LAYOUT.pieceCount, 0x7fff_ffff, 0xffff_ffff]) {
+      const wired = new WiredPeer().open();
+      wired.feed(message(MessageId.have, piece));
+      wired.checkOver("PEER_PIECE_RANGE");
+    }
+  });
+
+  it("interest is withdrawn when nothing is left to want, but not while requests are out", () => {
+    const wired = unchoked();
+    wired.sent();
+    for (let piece = 0; piece < LAYOUT.pieceCount; piece++) wired.swarm.have.add(piece);
+    wired.peer.updateInterest();
+    assert.equal(wired.peer.amInterested, true, "requests are out");
+    wired.feed(Buffer.concat([CHOKE, ...rejects([...wired.swarm.open])]));
+    wired.peer.updateInterest();
+    assert.equal(wired.peer.amInterested, false);
+    assert.equal(wired.sent().at(-1)!.id, MessageId.notInterested);
+  });
+});
+
+function rejects(keys: readonly string[]): Buffer[] {
+  return keys.map((key) => {
+    const [piece = 0, block = 0] = key.split("/").map(Number);
+    return message(MessageId.reject, piece, block * BLOCK_SIZE, LAYOUT.blockLength(piece, block));
+  });
+}
+
+describe("PeerConnection: blocks that come", () => {
+  it("are requested when the peer unchokes, and are all of the torrent", () => {
+    const wired = unchoked();
+    for (let rounds = 0; rounds < 100 && wired.swarm.received.size < LAYOUT.blockCount; rounds++) {
+      for (const block of wired.sentBlocks(MessageId.request)) wired.feed(pieceMessage(...block));
+    }
+    assert.equal(wired.swarm.received.size, LAYOUT.blockCount);
+    assert.equal(wired.peer.counters.payloadBytes, DATA.length);
+    assert.equal(wired.peer.counters.blocksReceived, LAYOUT.blockCount);
+    wired.peer.close();
+    wired.checkOver();
+  });
+
+  it("one byte at a time gives the same", () => {
+    const wired = unchoked({ maxRequests: 2 });
+    const [first, second] = wired.sentBlocks(MessageId.request);
+    wired.feed(Buffer.concat([pieceMessage(...first!), pieceMessage(...second!)]), 1);
+    assert.deepEqual([...wired.swarm.received], ["0/0", "0/1"]);
+  });
+
+  const unasked: [string, Buffer][] = [
+    ["never requested", pieceMessage(8, 0, BLOCK_SIZE)],
+    ["of another length", pieceMessage(0, 0, BLOCK_SIZE - 1)],
+    ["that begins elsewhere", pieceMessage(0, 1, BLOCK_SIZE)],
+    ["of a piece that does not exist", message(MessageId.piece, 4000, 0, DATA.subarray(0, BLOCK_SIZE))],
+  ];
+  for (const [what, bytes] of unasked) {
+    it(`a block ${what} ends the connection before any of it is kept`, () => {
+      const wired = unchoked({ maxRequests: 4 });
+      wired.feed(bytes.subarray(0, 13));
+      wired.checkOver("PEER_UNREQUESTED_BLOCK");
+    });
+  }
+
+  it("a block comes once: the second one was not asked for", () => {
+    const wired = unchoked({ maxRequests: 4 });
+    wired.feed(pieceMessage(0, 0, BLOCK_SIZE));
+    wired.feed(pieceMessage(0, 0, BLOCK_SIZE));
+    wired.checkOver("PEER_UNREQUESTED_BLOCK");
+  });
+
+  it("a block without payload, or of more than 16 KiB, is malformed", () => {
+    for (const length of [0, BLOCK_SIZE + 1]) {
+      for (const step of [1, 20_000]) {
+        const wired = unchoked();
+        wired.feed(message(MessageId.piece, 0, 0, DATA.subarray(0, length)), step);
+        wired.checkOver("PEER_MESSAGE_MALFORMED");
+      }
+    }
+  });
+
+  it("a cancelled block is taken back, and what comes of it all the same is no fault", () => {
+    const wired = unchoked({ maxRequests: 4 });
+    wired.sent();
+    wired.swarm.open.delete("0/1");
+    wired.swarm.received.add("0/1");
+    wired.peer.cancelRequest(0, BLOCK_SIZE);
+    assert.deepEqual(wired.sentBlocks(MessageId.cancel), [[0, BLOCK_SIZE, BLOCK_SIZE]]);
+    wired.feed(pieceMessage(0, BLOCK_SIZE, BLOCK_SIZE));
+    assert.equal(wired.peer.state, "open");
+    assert.equal(wired.peer.counters.wastedBytes, BLOCK_SIZE);
+  });
+
+  it("without free slots the bytes wait, and nothing is lost", () => {
+    const wired = new WiredPeer({ slabBytes: 1024 * 1024 }).open();
+    wired.feed(Buffer.concat([HAVE_ALL, UNCHOKE]));
+    const taken: number[] = [];
+    const { pool } = wired.memory;
+    for (let slot = pool.acquire(4); slot >= 0; slot = pool.acquire(4)) taken.push(slot);
+    const bytes = pieceMessage(0, 0, BLOCK_SIZE);
+    const left = wired.feed(bytes);
+    assert.ok(left > 0, "back-pressure");
+    assert.equal(wired.swarm.received.size, 0);
+    for (const slot of taken) pool.release(slot as Parameters<typeof pool.release>[0]);
+    assert.equal(wired.feed(bytes.subarray(bytes.length - left)), 0);
+    assert.deepEqual([...wired.swarm.received], ["0/0"]);
+  });
+});
+
+describe("PeerConnection: choke while requests are out", () => {
+  it("without the Fast extension they are gone, and are asked for again after the next unchoke", () => {
+    const wired = unchoked({ fast: false });
+    const before = wired.sentBlocks(MessageId.request);
+    wired.feed(CHOKE);
+    assert.equal(wired.swarm.open.size, 0);
+    assert.equal(wired.swarm.dropped.length, before.length);
+    wired.pass(3000);
+    assert.deepEqual(wired.sentBlocks(MessageId.request), []);
+    wired.feed(UNCHOKE);
+    assert.deepEqual(wired.sentBlocks(MessageId.request), before);
+  });
+
+  it("without it, a block that was on its way is taken", () => {
+    const wired = unchoked({ fast: false });
+    wired.feed(Buffer.concat([CHOKE, pieceMessage(0, 0, BLOCK_SIZE)]));
+    assert.equal(wired.peer.state, "open");
+    assert.deepEqual([...wired.swarm.received], ["0/0"]);
+  });
+
+  it("with it they stay out until each is answered or rejected", () => {
+    const wired = unchoked();
+    wired.feed(CHOKE);
+    const open = [...wired.swarm.open];
+    assert.equal(open.length, 16);
+    wired.feed(pieceMessage(0, 0, BLOCK_SIZE));
+    wired.feed(Buffer.concat(rejects(open.slice(1))));
+    assert.equal(wired.swarm.open.size, 0);
+    assert.equal(wired.swarm.received.size, 1);
+    assert.equal(wired.swarm.dropped.length, 15);
+    wired.sent();
+    wired.feed(UNCHOKE);
+    assert.ok(wired.sentBlocks(MessageId.request).length > 0, "rejects of a choke are no refusals");
+  });
+
+  it("a second choke or unchoke changes nothing", () => {
+    const wired = unchoked({ fast: false });
+    const count = wired.swarm.open.size;
+    wired.feed(UNCHOKE);
+    assert.equal(wired.swarm.open.size, count);
+    wired.feed(Buffer.concat([CHOKE, CHOKE]));
+    assert.equal(wired.swarm.dropped.length, count);
+  });
+});
+
+describe("PeerConnection: the Fast extension", () => {
+  const fastOnly: [string, Buffer][] = [
+    ["have all", HAVE_ALL],
+    ["have none", message(MessageId.haveNone)],
+    ["suggest piece", message(MessageId.suggest, 0)],
+    ["reject request", message(MessageId.reject, 0, 0, BLOCK_SIZE)],
+    ["allowed fast", message(MessageId.allowedFast, 0)],
+  ];
+  for (const [name, bytes] of fastOnly) {
+    it(`${name} without it ends the connection`, () => {
+      const wired = new WiredPeer({ fast: false }).open();
+      wired.feed(bytes);
+      wired.checkOver("PEER_MESSAGE_UNEXPECTED");
+      assert.match(wired.closedWith!.message, new RegExp(`^${name} without the Fast extension`));
+    });
+  }
+
+  it("have all and have none tell everything at once", () => {
+    const all = new WiredPeer().open();
+    all.feed(HAVE_ALL);
+    assert.deepEqual([all.swarm.announced, all.peer.pieces.isFull], [[-1], true]);
+    const none = new WiredPeer().open();
+    none.feed(Buffer.concat([message(MessageId.haveNone), message(MessageId.have, 1)]));
+    assert.deepEqual([none.swarm.announced, none.peer.pieceCountKnown], [[-1, 1], 1]);
+  });
+
+  it("have all and have none come first and once", () => {
+    for (const first of [BITFIELD_ALL, HAVE_ALL, message(MessageId.have, 0), message(MessageId.haveNone)]) {
+      for (const second of [HAVE_ALL, message(MessageId.haveNone)]) {
+        const wired = new WiredPeer().open();
+        wired.feed(Buffer.concat([first, second]));
+        wired.checkOver("PEER_MESSAGE_UNEXPECTED");
+      }
+    }
+  });
+
+  it("suggestions are read, checked, and need not be followed", () => {
+    const wired = new WiredPeer().open();
+    wired.feed(message(MessageId.suggest, LAST));
+    assert.equal(wired.peer.state, "open");
+    wired.feed(message(MessageId.suggest, LAYOUT.pieceCount));
+    wired.checkOver("PEER_PIECE_RANGE");
+  });
+
+  it("allowed fast pieces are requested from a peer that chokes us, and no others", () => {
+    const wired = new WiredPeer().open();
+    wired.feed(Buffer.concat([HAVE_ALL, message(MessageId.allowedFast, 4)]));
+    const requested = wired.sentBlocks(MessageId.request);
+    assert.deepEqual(
+      requested,
+      [0, 1, 2].map((block) => [4, block * BLOCK_SIZE, BLOCK_SIZE]),
+    );
+    for (const block of requested) wired.feed(pieceMessage(...block));
+    assert.equal(wired.swarm.received.size, 3);
+    wired.feed(message(MessageId.allowedFast, LAYOUT.pieceCount));
+    wired.checkOver("PEER_PIECE_RANGE");
+  });
+
+  it("a rejected allowed fast piece is not asked for again while the peer chokes", () => {
+    const wired = new WiredPeer().open();
+    wired.feed(Buffer.concat([HAVE_ALL, message(MessageId.allowedFast, 4)]));
+    wired.sent();
+    wired.feed(Buffer.concat(rejects([...wired.swarm.open])));
+    wired.pass(5000);
+    assert.deepEqual(wired.sentBlocks(MessageId.request), []);
+    assert.equal(wired.swarm.open.size, 0);
+  });
+
+  it("a reject from a peer that does not choke us is a pause, not the end of the piece", () => {
+    const wired = unchoked({ maxRequests: 4 });
+    wired.sent();
+    wired.feed(Buffer.concat(rejects(["0/0"])));
+    assert.deepEqual(wired.swarm.dropped, ["0/0"]);
+    wired.pass(1000);
+    wired.feed(pieceMessage(0, BLOCK_SIZE, BLOCK_SIZE));
+    assert.ok(wired.swarm.open.has("0/0"), "it is asked for again");
+    assert.deepEqual(wired.swarm.withdrawn, []);
+  });
+
+  it("a piece that is rejected again and again is given up", () => {
+    const wired = unchoked({ maxRequests: 1 });
+    wired.swarm.wanted = (piece) => piece === 0;
+    for (let round = 0; round < 60 && wired.swarm.withdrawn.length === 0; round++) {
+      wired.feed(Buffer.concat(rejects([...wired.swarm.open])));
+      wired.pass(1000);
+    }
+    assert.deepEqual(wired.swarm.withdrawn, [0]);
+    assert.equal(wired.peer.amInterested, false);
+  });
+
+  it("the reject that answers a cancel is not taken for one of the request that followed it", () => {
+    const wired = unchoked();
+    const requested = wired.sentBlocks(MessageId.request);
+    wired.pass(21_000);
+    assert.equal(wired.peer.pipeline.snubbed, true);
+    assert.deepEqual([...wired.swarm.open], ["0/0"], "it is asked for again");
+    wired.feed(Buffer.concat(requested.map((block) => message(MessageId.reject, ...block))));
+    assert.deepEqual([...wired.swarm.open], ["0/0"], "and that request still stands");
+    wired.feed(pieceMessage(0, 0, BLOCK_SIZE));
+    wired.feed(UNCHOKE);
+    assert.ok(
+      wired.peer.pipeline.target >= 16,
+      `${wired.peer.pipeline.target} requests: its queue was never full`,
+    );
+  });
+
+  it("a reject of what we never asked for is ignored", () => {
+    const wired = unchoked({ maxRequests: 4 });
+    wired.feed(message(MessageId.reject, 7, 0, BLOCK_SIZE));
+    assert.equal(wired.peer.state, "open");
+    assert.equal(wired.swarm.dropped.length, 0);
+  });
+});
+
+describe("PeerConnection: requests of the peer", () => {
+  it("are answered with the bytes of the torrent, while it is unchoked", () => {
+    const wired = serving();
+    const blocks: [number, number, number][] = [
+      [0, 0, BLOCK_SIZE],
+      [LAST, BLOCK_SIZE, 3000],
+      [5, 77, 1234],
+    ];
+    wired.feed(Buffer.concat(blocks.map((block) => message(MessageId.request, ...block))), 5);
+    const sent = wired.sent();
+    assert.equal(sent.length, 3);
+    sent.forEach(({ id, body }, index) => {
+      const [piece, begin, length] = blocks[index]!;
+      assert.equal(id, MessageId.piece);
+      assert.deepEqual([body.readUInt32BE(0), body.readUInt32BE(4)], [piece, begin]);
+      const at = piece * PIECE_LENGTH + begin;
+      assert.ok(body.subarray(8).equals(DATA.subarray(at, at + length)));
+    });
+    assert.equal(wired.swarm.sentBytes, BLOCK_SIZE + 3000 + 1234);
+    assert.equal(wired.peer.sentSinceUnchokeBytes, wired.swarm.sentBytes);
+  });
+
+  const ranges: [string, number, number, number][] = [
+    ["piece", LAYOUT.pieceCount, 0, BLOCK_SIZE],
+    ["piece far away", 0xffff_ffff, 0, BLOCK_SIZE],
+    ["begin", 0, PIECE_LENGTH, 1],
+    ["begin far away", 0, 0xffff_ffff, BLOCK_SIZE],
+    ["length of nothing", 0, 0, 0],
+    ["length beyond the piece", 0, PIECE_LENGTH - 1, 2],
+    ["length beyond the torrent", LAST, BLOCK_SIZE, 3001],
+    ["length of more than 16 KiB", 0, 0, BLOCK_SIZE + 1],
+    ["length of 4 GiB", 0, 0, 0xffff_ffff],
+  ];
+  for (const [what, ...block] of ranges) {
+    it(`a request with an invalid ${what} ends the connection, choked or not`, () => {
+      for (const wired of [serving(), new WiredPeer().open()]) {
+        wired.feed(message(MessageId.request, ...block));
+        wired.checkOver("PEER_PIECE_RANGE");
+      }
+    });
+  }
+
+  it("while it is choked, or for a piece that we lack, are rejected with the Fast extension and dropped without", () => {
+    for (const fast of [true, false]) {
+      const wired = new WiredPeer({ fast }).open();
+      wired.feed(message(MessageId.request, 1, 0, BLOCK_SIZE));
+      wired.peer.unchoke();
+      wired.feed(message(MessageId.request, 2, 0, BLOCK_SIZE));
+      const expected = fast ? [1, 2].map((piece) => [piece, 0, BLOCK_SIZE]) : [];
+      const sent = wired.sent();
+      assert.deepEqual(blocksOf(sent, MessageId.reject), expected);
+      assert.equal(sent.filter(({ id }) => id === MessageId.piece).length, 0);
+      assert.equal(wired.peer.state, "open");
+    }
+  });
+
+  it("are taken back by a cancel, and answered by a reject with the Fast extension", () => {
+    for (const fast of [true, false]) {
+      const wired = serving(fast);
+      wired.swarm.storage.cached = () => false;
+      wired.feed(message(MessageId.request, 1, 0, BLOCK_SIZE));
+      wired.feed(message(MessageId.cancel, 1, 0, BLOCK_SIZE));
+      wired.feed(message(MessageId.cancel, 3, 0, BLOCK_SIZE));
+      assert.deepEqual(wired.sentBlocks(MessageId.reject), fast ? [[1, 0, BLOCK_SIZE]] : []);
+      assert.equal(wired.swarm.storage.readsPending, 0);
+      assert.equal(wired.swarm.sentBytes, 0);
+    }
+  });
+
+  it("are rejected when we choke the peer, all that had not begun to load", () => {
+    const wired = serving();
+    const blocks = [0, 1, 2].map((piece): [number, number, number] => [piece, 0, BLOCK_SIZE]);
+    wired.feed(Buffer.concat(blocks.map((block) => message(MessageId.request, ...block))));
+    wired.peer.choke();
+    wired.peer.choke();
+    const sent = wired.sent();
+    assert.deepEqual(
+      sent.map(({ id }) => id),
+      [MessageId.choke, MessageId.reject, MessageId.reject, MessageId.reject],
+    );
+    assert.deepEqual(blocksOf(sent, MessageId.reject), blocks);
+  });
+
+  it("that cannot be read are rejected, and the torrent is told", () => {
+    const wired = serving();
+    wired.swarm.storage.cached = () => false;
+    wired.feed(message(MessageId.request, 1, 0, BLOCK_SIZE));
+    wired.sent();
+    wired.swarm.storage.finishRead(0, readError());
+    assert.deepEqual(wired.sentBlocks(MessageId.reject), [[1, 0, BLOCK_SIZE]]);
+    assert.deepEqual(wired.swarm.uploadErrors, [readError().message]);
+    wired.peer.close();
+    wired.checkOver();
+  });
+
+  it("beyond the queue that we announce are rejected, or end the connection without the Fast extension", () => {
+    const requests = Buffer.concat(
+      Array.from({ length: REQUEST_QUEUE_ANNOUNCED + 1 }, () => message(MessageId.request, 0, 0, 100)),
+    );
+    const fast = serving();
+    fast.transport.room = () => 0;
+    fast.feed(requests);
+    assert.equal(fast.peer.state, "open");
+    assert.equal(fast.peer.sender.requested.count, REQUEST_QUEUE_ANNOUNCED);
+    const plain = serving(false);
+    plain.transport.room = () => 0;
+    plain.feed(requests);
+    plain.checkOver("PEER_REQUEST_FLOOD");
+  });
+
+  it("of a peer that never reads what we say end the connection before our memory grows", () => {
+    const wired = new WiredPeer().open();
+    wired.transport.room = () => 0;
+    const requests = Buffer.concat(Array.from({ length: 1000 }, () => message(MessageId.request, 0, 0, 100)));
+    for (let round = 0; round < 200 && wired.peer.state === "open"; round++) {
+      wired.feed(requests);
+      wired.peer.flush(-11);
+    }
+    wired.checkOver("PEER_REQUEST_FLOOD");
+  });
+
+  it("and its chokes cannot make our own requests pile up", () => {
+    for (const fast of [true, false]) {
+      const wired = unchoked({ fast });
+      wired.transport.room = () => 0;
+      for (let round = 0; round < 4000; round++) {
+        wired.feed(Buffer.concat([CHOKE, ...(fast ? rejects([...wired.swarm.open]) : [])]));
+        wired.feed(UNCHOKE);
+        wired.clock.nowMs += 1000;
+      }
+      assert.ok(wired.peer.sender.outbox.length < 300_000, `${wired.peer.sender.outbox.length} bytes wait`);
+      assert.equal(wired.peer.state, "open");
+    }
+  });
+
+  it("interest is noted and told to the torrent when it changes", () => {
+    const wired = new WiredPeer().open();
+    const interested = message(MessageId.interested);
+    const notInterested = message(MessageId.notInterested);
+    wired.feed(Buffer.concat([interested, interested, notInterested, notInterested]));
+    assert.deepEqual(wired.swarm.events.slice(2), ["interested", "notInterested"]);
+  });
+});
+
+describe("PeerConnection: extensions", () => {
+  function extended(fields: Record<string, unknown>): Buffer {
+    return message(MessageId.extended, Uint8Array.of(0), bencode.encode(fields));
+  }
+
+  it("our handshake says who we are, what we queue, where we listen, and how we see the peer", () => {
+    const wired = new WiredPeer({ incoming: true, prepare: (swarm) => swarm.have.fill() });
+    wired.feed(wired.handshake());
+    const sent = wired.sent().find(({ id }) => id === MessageId.extended)!;
+    assert.equal(sent.body[0], 0);
+    const { m: _, ...fields } = decodeExtensionHandshake(sent.body.subarray(1));
+    const expected = { v: "wired 1.0", reqq: REQUEST_QUEUE_ANNOUNCED, p: 6881 };
+    assert.deepEqual(fields, { ...expected, yourip: "127.0.0.9", uploadOnly: true });
+  });
+
+  it("reqq bounds what we ask for", () => {
+    const wired = new WiredPeer().open();
+    wired.feed(Buffer.concat([extended({ reqq: 3 }), HAVE_ALL, UNCHOKE]));
+    assert.equal(wired.sentBlocks(MessageId.request).length, 3);
+    assert.equal(wired.peer.pipeline.target, 3);
+  });
+
+  it("v, p and upload_only are noted; p only of a peer that came to us", () => {
+    for (const incoming of [true, false]) {
+      const wired = new WiredPeer({ incoming }).open();
+      const yourip = Uint8Array.of(10, 0, 0, 1);
+      wired.feed(extended({ v: "other 2.0", p: 5555, upload_only: 1, yourip, m: { ut_pex: 1 } }), 9);
+      assert.equal(wired.peer.clientName, "other 2.0");
+      assert.equal(wired.peer.listenPort, incoming ? 5555 : 4000);
+      assert.equal(wired.peer.isUploadOnly, true);
+      wired.feed(extended({ upload_only: 0 }));
+      assert.equal(wired.peer.isUploadOnly, false);
+      assert.equal(wired.peer.clientName, "other 2.0");
+    }
+  });
+
+  it("fields of another type or out of range are left out", () => {
+    const wired = new WiredPeer().open();
+    wired.feed(extended({ v: 7, p: 70_000, reqq: "many", upload_only: [1], yourip: Uint8Array.of(1, 2) }));
+    assert.equal(wired.peer.state, "open");
+    assert.equal(wired.peer.clientName, "");
+    assert.equal(wired.peer.isUploadOnly, false);
+  });
+
+  it("a handshake that is no dictionary ends the connection", () => {
+    for (const text of ["", "i1e", "d1:v", "d1:v5:abce", "le"]) {
+      const wired = new WiredPeer().open();
+      wired.feed(message(MessageId.extended, Uint8Array.of(0), Buffer.from(text)));
+      wired.checkOver("PEER_MESSAGE_MALFORMED");
+    }
+  });
+
+  it("extended messages that we do not know, and port, are ignored", () => {
+    const wired = new WiredPeer().open();
+    wired.feed(message(MessageId.extended, Uint8Array.of(9), Buffer.from("garbage")));
+    wired.feed(message(MessageId.port, Uint8Array.of(0x1a, 0xe1)));
+    assert.equal(wired.peer.state, "open");
+    wired.feed(message(MessageId.port, Uint8Array.of(0x1a)));
+    wired.checkOver("PEER_MESSAGE_MALFORMED");
+  });
+});
+
+describe("PeerConnection: what we tell", () => {
+  it("choke and unchoke once each, and pieces that the peer lacks", () => {
+    const wired = new WiredPeer().open();
+    wired.feed(message(MessageId.have, 2));
+    wired.sent();
+    wired.peer.choke();
+    wired.peer.unchoke();
+    wired.peer.unchoke();
+    wired.peer.choke();
+    wired.peer.announcePiece(1);
+    wired.peer.announcePiece(2);
+    const sent = wired.sent();
+    assert.deepEqual(
+      sent.map(({ id }) => id),
+      [MessageId.unchoke, MessageId.choke, MessageId.have],
+    );
+    assert.equal(sent[2]!.body.readUInt32BE(0), 1);
+  });
+
+  it("the receive mode can be changed while it runs, and takes effect at a message boundary", () => {
+    const wired = unchoked({ maxRequests: 3 });
+    const [first, second, third] = wired.sentBlocks(MessageId.request);
+    const bytes = pieceMessage(...first!);
+    wired.feed(bytes.subarray(0, 4000));
+    wired.peer.setReceiveMode({ name: "contiguous", depth: 16, contiguousWhenIdle: false });
+    assert.equal(wired.peer.receiver.mode.name, "adaptive");
+    wired.feed(bytes.subarray(4000));
+    wired.feed(pieceMessage(...second!));
+    assert.equal(wired.peer.receiver.mode.name, "contiguous");
+    assert.equal(wired.peer.counters.bytesCopied, BLOCK_SIZE);
+    wired.peer.setReceiveMode({ name: "scatter", depth: 16, contiguousWhenIdle: false });
+    wired.feed(pieceMessage(...third!));
+    assert.equal(wired.peer.receiver.mode.name, "scatter");
+    assert.equal(wired.peer.counters.bytesCopied, BLOCK_SIZE);
+    assert.equal(wired.swarm.received.size, 3);
+  });
+});
+
+describe("PeerConnection: allowed fast pieces of ours (BEP 6)", () => {
+  const REQUEST = message(MessageId.request, 2, 0, BLOCK_SIZE);
+  const connected = (fast: boolean): WiredPeer => {
+    const wired = new WiredPeer({ incoming: true, fast, prepare: (swarm) => swarm.have.fill() }).open();
+    wired.sent();
+    return wired;
+  };
+  const answers = (wired: WiredPeer): number[] => {
+    wired.feed(REQUEST);
+    return wired.sent().map(({ id }) => id);
+  };
+
+  it("are sent although we choke, to a peer that has next to nothing", () => {
+    const wired = connected(true);
+    assert.equal(wired.peer.amChoking, true);
+    assert.deepEqual(answers(wired), [MessageId.piece]);
+  });
+
+  it("are rejected once the peer has as many pieces to trade", () => {
+    const wired = connected(true);
+    wired.feed(HAVE_ALL);
+    assert.deepEqual(answers(wired), [MessageId.reject]);
+  });
+
+  it("are not sent without the Fast extension", () => {
+    assert.deepEqual(answers(connected(false)), []);
+  });
+});

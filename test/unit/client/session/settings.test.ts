@@ -1,0 +1,101 @@
+// Each option's bounds, and what is said when one is overstepped.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { UsageError } from "../../../../src/base/errors.js";
+import { KIB, MIB } from "../../../../src/base/limits.js";
+import type { SessionOptions } from "../../../../src/client/options.js";
+import { RECEIVE_MODES, SEND_MODES } from "../../../../src/client/options.js";
+import { settleOptions } from "../../../../src/client/session/settings.js";
+
+function refused(options: SessionOptions, message: RegExp): void {
+  assert.throws(
+    () => settleOptions(options),
+    (error) => error instanceof UsageError && error.code === "USAGE_OPTION" && message.test(error.message),
+    JSON.stringify(options),
+  );
+}
+
+type NumberOption = Exclude<
+  {
+    [Key in keyof SessionOptions]-?: SessionOptions[Key] extends number | undefined ? Key : never;
+  }[keyof SessionOptions],
+  undefined
+>;
+
+const DAY_MS = 86_400_000;
+const BOUNDS: Readonly<Record<NumberOption, readonly [min: number, max: number]>> = {
+  speculationDepth: [1, 64],
+  poolBytes: [MIB, 2048 * MIB],
+  maxRequests: [1, 4096],
+  maxPeers: [1, 1_000_000],
+  uploadSlots: [1, 10_000],
+  receiveBufferBytes: [0, 2 ** 30],
+  contiguousBufferBytes: [16 * KIB, 4 * MIB],
+  sendBufferBytes: [0, 2 ** 30],
+  connectTimeoutMs: [1, DAY_MS],
+  handshakeTimeoutMs: [1, DAY_MS],
+  requestTimeoutMs: [1, DAY_MS],
+  idleTimeoutMs: [1, DAY_MS],
+};
+
+describe("settleOptions", () => {
+  it("has the documented defaults", () => {
+    const { peerId, ...settings } = settleOptions({});
+    assert.equal(Buffer.from(peerId).toString("latin1").slice(0, 8), "-SW0100-");
+    assert.deepEqual(settings, {
+      listen: undefined,
+      receiveMode: { name: "adaptive", depth: 16, contiguousWhenIdle: false },
+      sendMode: "copy",
+      poolBytes: 32 * MIB,
+      maxRequests: 512,
+      maxPeers: 5000,
+      uploadSlots: 8,
+      receiveBufferBytes: 0,
+      contiguousBufferBytes: 256 * KIB,
+      sendBufferBytes: 0,
+      connectTimeoutMs: 10_000,
+      handshakeTimeoutMs: 10_000,
+      requestTimeoutMs: 20_000,
+      idleTimeoutMs: 150_000,
+    });
+  });
+
+  for (const [name, [min, max]] of Object.entries(BOUNDS)) {
+    it(`${name} is a whole number from ${min} to ${max}`, () => {
+      for (const value of [min, max]) assert.ok(settleOptions({ [name]: value }));
+      const message = new RegExp(`^${name} is a whole number from ${min} to ${max}, not `);
+      for (const value of [min - 1, max + 1, min + 0.5, Number.NaN, Number.POSITIVE_INFINITY, "7"])
+        refused({ [name]: value } as SessionOptions, message);
+    });
+  }
+
+  it("half of a small pool is left to blocks", () => {
+    assert.ok(settleOptions({ poolBytes: 2 * MIB, contiguousBufferBytes: MIB }));
+    refused({ poolBytes: 2 * MIB, contiguousBufferBytes: MIB + 1 }, /contiguousBufferBytes/);
+  });
+
+  it("modes are those that there are", () => {
+    for (const receiveMode of RECEIVE_MODES) {
+      const settings = settleOptions({ receiveMode, speculationDepth: 5 });
+      assert.deepEqual(settings.receiveMode, { name: receiveMode, depth: 5, contiguousWhenIdle: false });
+    }
+    for (const sendMode of SEND_MODES) assert.equal(settleOptions({ sendMode }).sendMode, sendMode);
+    refused({ receiveMode: "fast" as never }, /^receiveMode is one of contiguous, .*, not fast$/);
+    refused({ sendMode: "fast" as never }, /^sendMode is one of copy, mapped, sendfile, not fast$/);
+  });
+
+  it("contiguousRecvBuffers does what libtorrent's contiguous_recv_buffers did, and not beside receiveMode", () => {
+    const modeFor = (contiguousRecvBuffers: boolean) => settleOptions({ contiguousRecvBuffers }).receiveMode;
+    assert.deepEqual(modeFor(true), { name: "contiguous", depth: 16, contiguousWhenIdle: false });
+    assert.deepEqual(modeFor(false), { name: "scatter", depth: 16, contiguousWhenIdle: true });
+    refused({ contiguousRecvBuffers: true, receiveMode: "scatter" }, /say the same thing/);
+  });
+
+  it("a peer id has 20 bytes, and is kept", () => {
+    const peerId = new Uint8Array(20).fill(7);
+    assert.equal(settleOptions({ peerId }).peerId, peerId);
+    for (const length of [0, 19, 21])
+      refused({ peerId: new Uint8Array(length) }, new RegExp(`^peerId has 20 bytes, not ${length}$`));
+  });
+});

@@ -1,0 +1,173 @@
+// The resume log: what it claims after any death, truncation or corruption was durable and verified before.
+
+import assert from "node:assert/strict";
+import { readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { PieceSet } from "../../../../src/base/piece-set.js";
+import { FileTable } from "../../../../src/client/storage/file-table.js";
+import { Layout } from "../../../../src/client/storage/layout.js";
+import { NullStorage } from "../../../../src/client/storage/null-storage.js";
+import { ResumeLog, type ResumeState } from "../../../../src/client/storage/resume.js";
+import { temporaryFolder } from "../../../support/data.js";
+
+const PIECES = 20;
+const INFO_HASH = new Uint8Array(20).fill(0xab);
+const LAYOUT = new Layout({
+  pieceLength: 16_384,
+  totalLength: PIECES * 16_384,
+  files: [{ path: ["data.bin"], length: PIECES * 16_384, offset: 0, padding: false }],
+});
+
+/** Storage whose sync() the test holds back, to look at what is claimed meanwhile. */
+class SlowStorage extends NullStorage {
+  syncs = 0;
+  release: (() => void) | undefined;
+  hold = false;
+
+  override sync(): Promise<void> {
+    this.syncs++;
+    if (!this.hold) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.release = resolve;
+    });
+  }
+}
+
+function setUp(): {
+  log: ResumeLog;
+  storage: SlowStorage;
+  file: string;
+  data: string;
+  reload: (infoHash?: Uint8Array) => ResumeState;
+} {
+  const folder = temporaryFolder(after);
+  const data = join(folder, "data.bin");
+  writeFileSync(data, Buffer.alloc(LAYOUT.totalLength));
+  const storage = new SlowStorage(new Uint8Array(0));
+  const open = (infoHash: Uint8Array = INFO_HASH): ResumeLog =>
+    new ResumeLog({
+      folder,
+      infoHash,
+      pieceCount: PIECES,
+      files: new FileTable(LAYOUT, folder, false),
+      storage: () => storage,
+    });
+  const file = join(folder, `.${Buffer.from(INFO_HASH).toString("hex")}.resume`);
+  return { log: open(), storage, file, data, reload: (infoHash) => open(infoHash).load() };
+}
+
+const claimedOf = (state: ResumeState): number[] =>
+  Array.from({ length: PIECES }, (_, piece) => piece).filter((piece) => state.claimed.has(piece));
+
+describe("ResumeLog", () => {
+  it("claims nothing and asks for a check where there is no file", () => {
+    const { reload } = setUp();
+    assert.equal(reload().checkAll, true);
+  });
+
+  it("tells durable pieces from those that are only written", async () => {
+    const { log, reload } = setUp();
+    log.begin(new PieceSet(PIECES), []);
+    log.append(3);
+    log.append(7);
+    await log.checkpoint();
+    log.append(9);
+    log.abandon();
+    const state = reload();
+    assert.deepEqual(claimedOf(state), [3, 7]);
+    assert.deepEqual(state.candidates, [9]);
+    assert.equal(state.checkAll, false);
+  });
+
+  it("does not claim what was written while the data was being synced", async () => {
+    const { log, storage, reload } = setUp();
+    log.begin(new PieceSet(PIECES), []);
+    log.append(1);
+    storage.hold = true;
+    const checkpoint = log.checkpoint();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(claimedOf(reload()), [], "nothing is claimed before the sync has ended");
+    log.append(2);
+    storage.release!();
+    await checkpoint;
+    log.abandon();
+    const state = reload();
+    assert.deepEqual(claimedOf(state), [1]);
+    assert.deepEqual(state.candidates, [2]);
+  });
+
+  it("keeps earlier claims as the base of the next run", async () => {
+    const { log, reload } = setUp();
+    const claimed = new PieceSet(PIECES);
+    claimed.add(5);
+    log.begin(claimed, [6]);
+    log.abandon();
+    const state = reload();
+    assert.deepEqual(claimedOf(state), [5]);
+    assert.deepEqual(state.candidates, [6]);
+  });
+
+  it("believes a clean close as long as the files are as they were", async () => {
+    const { log, data, reload } = setUp();
+    log.begin(new PieceSet(PIECES), []);
+    for (const piece of [0, 4, 19]) log.append(piece);
+    await log.checkpoint();
+    log.close();
+    assert.deepEqual(claimedOf(reload()), [0, 4, 19]);
+    utimesSync(data, new Date(), new Date(Date.now() + 5000));
+    assert.equal(reload().checkAll, true, "a changed file is checked");
+  });
+
+  it("checks everything when a file is missing or has another length, or the torrent is another", async () => {
+    const { log, data, reload } = setUp();
+    log.begin(new PieceSet(PIECES), []);
+    log.append(0);
+    await log.checkpoint();
+    log.abandon();
+    assert.equal(reload(new Uint8Array(20)).checkAll, true);
+    writeFileSync(data, "short");
+    assert.equal(reload().checkAll, true);
+  });
+
+  it("claims no more than before, wherever the file is cut or a byte of it is wrong", async () => {
+    const { log, file, reload } = setUp();
+    log.begin(new PieceSet(PIECES), []);
+    const durable = [2, 11, 5];
+    for (const piece of durable) log.append(piece);
+    await log.checkpoint();
+    log.append(13);
+    log.abandon();
+    const whole = readFileSync(file);
+    const check = (what: string): void => {
+      const state = reload();
+      for (const piece of claimedOf(state))
+        assert.ok(durable.includes(piece), `${what}: piece ${piece} is claimed`);
+      for (const piece of state.candidates)
+        assert.ok([...durable, 13].includes(piece), `${what}: piece ${piece} is a candidate`);
+    };
+    for (let length = 0; length <= whole.length; length++) {
+      writeFileSync(file, whole.subarray(0, length));
+      check(`cut at ${length}`);
+    }
+    for (let at = 0; at < whole.length; at++) {
+      for (const mask of [0x01, 0x80, 0xff]) {
+        const broken = Buffer.from(whole);
+        broken[at]! ^= mask;
+        writeFileSync(file, broken);
+        check(`byte ${at} ^ ${mask}`);
+      }
+    }
+  });
+
+  it("runs one checkpoint at a time, and none for nothing", async () => {
+    const { log, storage } = setUp();
+    log.begin(new PieceSet(PIECES), []);
+    await log.checkpoint();
+    assert.equal(storage.syncs, 0);
+    log.append(1);
+    await Promise.all([log.checkpoint(), log.checkpoint(), log.checkpoint()]);
+    assert.equal(storage.syncs, 1);
+    log.abandon();
+  });
+});

@@ -1,0 +1,299 @@
+// Hashing what lies on disk: every digest right, missing and short files told apart from good ones, aborts, and memory that
+// comes home however it ends.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { StorageError, UsageError } from "../../../../src/base/errors.js";
+import { MIB } from "../../../../src/base/limits.js";
+import { SlotHolder } from "../../../../src/client/memory/block-pool.js";
+import { Memory } from "../../../../src/client/memory/memory.js";
+import { Layout } from "../../../../src/client/storage/layout.js";
+import { openStorage } from "../../../../src/client/storage/open.js";
+import { checkPieces, hashPieces } from "../../../../src/client/torrent/checker.js";
+import { Reactor } from "../../../../src/native/reactor.js";
+import { bytesOf, temporaryFolder } from "../../../support/data.js";
+
+interface Shape {
+  readonly pieceLength: number;
+  readonly files: readonly number[];
+  readonly slabBytes?: number;
+  /** Indices of files that are padding: zeros, and never stored. */
+  readonly padding?: readonly number[];
+}
+
+class Check {
+  readonly folder = temporaryFolder(after);
+  readonly layout: Layout;
+  readonly data: Buffer;
+  readonly digests: Buffer;
+  readonly #slabBytes: number;
+
+  constructor({ pieceLength, files, slabBytes = 4 * MIB, padding = [] }: Shape) {
+    this.#slabBytes = slabBytes;
+    let offset = 0;
+    const laidOut = files.map((length, index) => {
+      const file = { path: [`file-${index}`], length, offset, padding: padding.includes(index) };
+      offset += length;
+      return file;
+    });
+    this.layout = new Layout({ pieceLength, totalLength: offset, files: laidOut });
+    this.data = bytesOf(5, offset);
+    for (const file of laidOut.filter((each) => each.padding))
+      this.data.fill(0, file.offset, file.offset + file.length);
+    for (const file of laidOut.filter((each) => !each.padding))
+      writeFileSync(this.path(file.path[0]!), this.data.subarray(file.offset, file.offset + file.length));
+    this.digests = Buffer.concat(
+      Array.from({ length: this.layout.pieceCount }, (_, piece) => this.#digestOf(piece)),
+    );
+  }
+
+  path(name: string): string {
+    return join(this.folder, name);
+  }
+
+  #digestOf(piece: number): Buffer {
+    const at = piece * this.layout.pieceLength;
+    return createHash("sha1")
+      .update(this.data.subarray(at, at + this.layout.pieceLength))
+      .digest();
+  }
+
+  /** Runs `work` with storage and memory, and sees that nothing is left of either. */
+  async with<T>(
+    work: (tools: {
+      memory: Memory;
+      reactor: Reactor;
+      storage: Awaited<ReturnType<typeof openStorage>>["storage"];
+    }) => Promise<T>,
+  ): Promise<T> {
+    const reactor = new Reactor(this.#slabBytes);
+    const memory = new Memory(reactor.engine.slab, reactor.engine);
+    const { storage } = await openStorage({
+      kind: "file",
+      layout: this.layout,
+      directory: this.folder,
+      reactor,
+      memory,
+      preallocate: false,
+      readOnly: true,
+      onWarning: () => {},
+    });
+    try {
+      return await work({ memory, reactor, storage });
+    } finally {
+      assert.equal(memory.pool.heldByHolder()["storage"], undefined, "its slots are home");
+      await storage.close();
+      await reactor.idle();
+      reactor.close();
+    }
+  }
+
+  /** Good and bad pieces, in ascending order. */
+  async good(pieces?: Iterable<number>): Promise<{ good: number[]; bad: number[] }> {
+    const good: number[] = [];
+    const bad: number[] = [];
+    await this.with((tools) =>
+      checkPieces({
+        ...tools,
+        layout: this.layout,
+        digests: this.digests,
+        pieces: pieces ?? this.all(),
+        onPiece: (piece, isGood) => void (isGood ? good : bad).push(piece),
+      }),
+    );
+    return { good: good.sort((a, b) => a - b), bad: bad.sort((a, b) => a - b) };
+  }
+
+  all(): number[] {
+    return Array.from({ length: this.layout.pieceCount }, (_, piece) => piece);
+  }
+}
+
+describe("hashPieces", () => {
+  const shapes: [string, Shape][] = [
+    ["one small file", { pieceLength: 16_384, files: [5] }],
+    ["many small pieces and a short last one", { pieceLength: 16_384, files: [1_000_000] }],
+    [
+      "pieces that are no power of two, over many files",
+      { pieceLength: 50_000, files: [70_000, 1, 0, 400_000, 33_333] },
+    ],
+    [
+      "padding between files, of less and of more than a job names",
+      { pieceLength: 8 * MIB, files: [100, MIB, 70_000, 6 * MIB, 5_000_000], padding: [1, 3] },
+    ],
+    ["more files than one job names", { pieceLength: MIB, files: Array.from({ length: 700 }, () => 1_001) }],
+    ["pieces larger than the pool", { pieceLength: 4 * MIB, files: [10_000_001], slabBytes: MIB }],
+  ];
+  for (const [what, shape] of shapes) {
+    it(`gives each digest once: ${what}`, async () => {
+      const check = new Check(shape);
+      const seen = new Map<number, string>();
+      await check.with((tools) =>
+        hashPieces({
+          ...tools,
+          layout: check.layout,
+          pieces: check.all(),
+          onDigest: (piece, digest) => {
+            assert.ok(!(digest instanceof StorageError));
+            assert.equal(seen.has(piece), false);
+            seen.set(piece, Buffer.from(digest).toString("hex"));
+          },
+        }),
+      );
+      const expected = check
+        .all()
+        .map((piece) => [piece, check.digests.subarray(20 * piece, 20 * piece + 20).toString("hex")]);
+      assert.deepEqual(
+        [...seen].sort(([a], [b]) => a - b),
+        expected,
+      );
+    });
+  }
+
+  for (const [what, shape] of shapes) {
+    it(`reads what cannot be mapped: ${what}`, async () => {
+      const check = new Check(shape);
+      const bad: number[] = [];
+      await check.with(({ storage, ...tools }) =>
+        checkPieces({
+          ...tools,
+          storage: Object.create(storage, {
+            sourceAddress: { value: () => -1 },
+            read: { value: storage.read.bind(storage) },
+          }),
+          layout: check.layout,
+          digests: check.digests,
+          pieces: check.all(),
+          onPiece: (piece, isGood) => void (isGood || bad.push(piece)),
+        }),
+      );
+      assert.deepEqual(bad, []);
+    });
+  }
+
+  it("hashes those that are asked for, and no others", async () => {
+    const check = new Check({ pieceLength: 16_384, files: [500_000] });
+    assert.deepEqual(await check.good([3, 7, 30]), { good: [3, 7, 30], bad: [] });
+    assert.deepEqual(await check.good([]), { good: [], bad: [] });
+  });
+
+  it("ends with what onDigest throws", async () => {
+    const check = new Check({ pieceLength: 16_384, files: [500_000] });
+    const error = new Error("enough");
+    const hashing = check.with((tools) =>
+      hashPieces({
+        ...tools,
+        layout: check.layout,
+        pieces: check.all(),
+        onDigest: () => {
+          throw error;
+        },
+      }),
+    );
+    await assert.rejects(hashing, error);
+  });
+
+  it("stops at the next piece when it is aborted, and says so", async () => {
+    const check = new Check({ pieceLength: 16_384, files: [3_000_000] });
+    const controller = new AbortController();
+    let count = 0;
+    const hashing = check.with((tools) =>
+      hashPieces({
+        ...tools,
+        layout: check.layout,
+        pieces: check.all(),
+        signal: controller.signal,
+        onDigest: () => {
+          if (++count === 5) controller.abort();
+        },
+      }),
+    );
+    await assert.rejects(hashing, (error) => error instanceof UsageError && error.code === "ABORTED");
+    assert.ok(
+      count < check.layout.pieceCount / 2,
+      `${count} of ${check.layout.pieceCount} were still hashed`,
+    );
+  });
+
+  it("aborted before it began, it hashes nothing", async () => {
+    const check = new Check({ pieceLength: 16_384, files: [100_000] });
+    const hashing = check.with((tools) =>
+      hashPieces({
+        ...tools,
+        layout: check.layout,
+        pieces: check.all(),
+        signal: AbortSignal.abort(),
+        onDigest: () => assert.fail("nothing is hashed"),
+      }),
+    );
+    await assert.rejects(hashing, { code: "ABORTED" });
+  });
+
+  it("without free memory it fails with a message, and leaves nothing behind", async () => {
+    const check = new Check({ pieceLength: 16_384, files: [100_000] });
+    const hashing = check.with(({ memory, ...tools }) => {
+      while (memory.pool.acquire(SlotHolder.user) !== -1);
+      const options = { ...tools, memory, layout: check.layout, pieces: check.all(), onDigest: () => {} };
+      return hashPieces(options);
+    });
+    await assert.rejects(hashing, (error) => error instanceof StorageError && /memory/.test(error.message));
+  });
+});
+
+describe("checkPieces", () => {
+  const shape: Shape = { pieceLength: 20_000, files: [50_000, 50_000, 45_000] };
+
+  it("all is good where nothing is changed", async () => {
+    const check = new Check(shape);
+    assert.deepEqual(await check.good(), { good: check.all(), bad: [] });
+  });
+
+  it("one wrong byte makes one piece bad", async () => {
+    const check = new Check(shape);
+    const bytes = Buffer.from(check.data.subarray(50_000, 100_000));
+    bytes[30_000]! ^= 1;
+    writeFileSync(check.path("file-1"), bytes);
+    assert.deepEqual((await check.good()).bad, [4]);
+  });
+
+  it("a missing file makes the pieces bad that lie in it, those at its edges included", async () => {
+    const check = new Check(shape);
+    unlinkSync(check.path("file-1"));
+    assert.deepEqual(await check.good(), { good: [0, 1, 5, 6, 7], bad: [2, 3, 4] });
+  });
+
+  it("a short file makes the pieces bad that lie behind its end", async () => {
+    const check = new Check(shape);
+    truncateSync(check.path("file-2"), 25_000);
+    assert.deepEqual((await check.good()).bad, [6, 7]);
+  });
+
+  it("a file that becomes short when it is mapped already makes pieces bad, not crashes", async () => {
+    const check = new Check(shape);
+    const bad: number[] = [];
+    await check.with((tools) => {
+      tools.storage.sourceAddress(100_000, 45_000);
+      truncateSync(check.path("file-2"), 25_000);
+      return checkPieces({
+        ...tools,
+        layout: check.layout,
+        digests: check.digests,
+        pieces: check.all(),
+        onPiece: (piece, isGood) => void (isGood || bad.push(piece)),
+      });
+    });
+    assert.deepEqual(
+      bad.sort((a, b) => a - b),
+      [6, 7],
+    );
+  });
+
+  it("a file that is too long is as good as its beginning", async () => {
+    const check = new Check(shape);
+    writeFileSync(check.path("file-2"), Buffer.concat([check.data.subarray(100_000), Buffer.alloc(7)]));
+    assert.deepEqual((await check.good()).bad, []);
+  });
+});

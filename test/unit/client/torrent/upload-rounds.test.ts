@@ -1,0 +1,77 @@
+// When peers are served: every ten seconds, and at once while there is room. Who, is the choker's matter.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { PeerConnection } from "../../../../src/client/peer/peer-connection.js";
+import { UploadRounds } from "../../../../src/client/torrent/upload-rounds.js";
+import { MessageId } from "../../../../src/client/wire/messages.js";
+import { message, WiredPeer } from "../peer/wired-peer.js";
+
+function interestedPeer(): WiredPeer {
+  const wired = new WiredPeer({ incoming: true, prepare: (swarm) => swarm.have.fill() }).open();
+  wired.feed(message(MessageId.interested));
+  return wired;
+}
+
+function peersOf(wired: readonly WiredPeer[]): Set<PeerConnection> {
+  return new Set(wired.map(({ peer }) => peer));
+}
+
+function served(wired: readonly WiredPeer[]): number {
+  return wired.filter(({ peer }) => !peer.amChoking).length;
+}
+
+describe("UploadRounds", () => {
+  it("serves as many as there are slots, and nobody who is not interested", () => {
+    const wired = Array.from({ length: 6 }, interestedPeer);
+    const bored = new WiredPeer({ incoming: true }).open();
+    new UploadRounds(4).run(peersOf([...wired, bored]), true, 0, false);
+    assert.equal(served(wired), 4);
+    assert.equal(bored.peer.amChoking, true);
+    const unchokes = wired.flatMap((each) => each.sent()).filter(({ id }) => id === MessageId.unchoke);
+    assert.equal(unchokes.length, 4);
+  });
+
+  it("between rounds only what is new and free is served, and only if somebody asked", () => {
+    const rounds = new UploadRounds(4);
+    const wired = [interestedPeer(), interestedPeer()];
+    rounds.run(peersOf(wired), true, 1000, false);
+    assert.equal(served(wired), 2);
+    wired.push(interestedPeer());
+    rounds.run(peersOf(wired), true, 2000, false);
+    assert.equal(served(wired), 2, "no round is due");
+    rounds.run(peersOf(wired), true, 2000, true);
+    assert.equal(served(wired), 3, "there is room");
+    wired.push(interestedPeer(), interestedPeer());
+    rounds.run(peersOf(wired), true, 3000, true);
+    assert.equal(served(wired), 4);
+    rounds.run(peersOf(wired), true, 4000, true);
+    assert.equal(served(wired), 4);
+  });
+
+  it("a slot that somebody left is free before the next round", () => {
+    const rounds = new UploadRounds(1);
+    const [first, second] = [interestedPeer(), interestedPeer()];
+    rounds.run(peersOf([first]), true, 0, false);
+    assert.equal(first.peer.amChoking, false);
+    first.peer.close();
+    rounds.peerGone(first.peer);
+    rounds.run(peersOf([second]), true, 10, true);
+    assert.equal(second.peer.amChoking, false);
+  });
+
+  it("who lost interest is choked in the next round", () => {
+    const rounds = new UploadRounds(2);
+    const wired = [interestedPeer()];
+    rounds.run(peersOf(wired), true, 0, false);
+    wired[0]!.feed(message(MessageId.notInterested));
+    rounds.run(peersOf(wired), true, 10_000, false);
+    assert.equal(served(wired), 0);
+  });
+
+  it("connections that are not open are left alone", () => {
+    const wired = new WiredPeer({ incoming: true });
+    new UploadRounds(2).run(peersOf([wired]), true, 0, false);
+    assert.equal(wired.peer.amChoking, true);
+  });
+});
