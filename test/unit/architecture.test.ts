@@ -15,6 +15,7 @@ const CLIENT = [
   "client/session",
   "client/torrent",
   "client/peer",
+  "client/stream",
   "client/metainfo",
   "native",
   "codec",
@@ -62,9 +63,11 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "client/memory",
     "client/storage/layout",
   ],
+  // Policy over a byte stream, and TCP as one; it serves a peer connection.
+  "client/stream": ["client/peer", "client/memory", "native"],
   // Names of the public API, and the types that it shares with the inside.
   "client/options": ["client/receive", "client/send", "client/storage"],
-  "client/torrent": CLIENT.filter((room) => room !== "client/session"),
+  "client/torrent": CLIENT.filter((room) => room !== "client/session" && room !== "client/stream"),
   "client/session": CLIENT,
 
   index: CLIENT.filter((room) => room !== "native"),

@@ -25,11 +25,12 @@ import type { BlockSource, SendModeName } from "../send/block-source.js";
 import { CopySource } from "../send/copy-source.js";
 import { MappedSource } from "../send/mapped-source.js";
 import { SendfileSource } from "../send/sendfile-source.js";
+import { StreamPump } from "../stream/stream-pump.js";
+import { TcpStream } from "../stream/tcp-stream.js";
+import { UnconnectedTransport } from "../stream/unconnected-transport.js";
 import type { EngineRoom } from "../torrent/engine-room.js";
 import { Torrent } from "../torrent/torrent.js";
 import { CLIENT_NAME, type SessionSettings, settleOptions } from "./settings.js";
-import { SocketTransport } from "./socket-transport.js";
-import { UnconnectedTransport } from "./unconnected-transport.js";
 
 const TICK_MS = 1000;
 const LISTEN_BACKLOG = 512;
@@ -238,11 +239,10 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection {
     const fd = isIP(host) === 0 ? this.reactor.binding.EINVAL : this.reactor.engine.connect(host, port);
     if (fd >= 0) this.#setBufferSizes(fd);
-    const transport =
-      fd < 0 ? new UnconnectedTransport() : new SocketTransport(this.reactor, this.memory, fd, true);
+    const transport = fd < 0 ? new UnconnectedTransport() : this.#pump(fd, true);
     const peer = this.#makePeer(host, port, false, transport, settings, swarm);
     this.#connecting.add(peer);
-    if (transport instanceof SocketTransport) transport.start(peer);
+    if (transport instanceof StreamPump) transport.start(peer);
     else {
       // Told later, as every other failure to connect: the caller has not yet noted what it asked for.
       const reason = isIP(host) === 0 ? "not a numeric address" : describeErrno(fd);
@@ -265,6 +265,12 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
       this.reactor.engine.setBufferSizes(fd, receiveBufferBytes, sendBufferBytes);
   }
 
+  #pump(fd: number, connecting: boolean): StreamPump {
+    const { reactor, memory } = this;
+    const stream = new TcpStream(reactor, fd);
+    return new StreamPump({ turns: reactor, memory, stream, connecting, eagain: reactor.binding.EAGAIN });
+  }
+
   #checkOpen(): void {
     if (this.#closed !== undefined) throw new UsageError("USAGE_STATE", "the session is closed");
   }
@@ -273,7 +279,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     host: string,
     port: number,
     incoming: boolean,
-    transport: SocketTransport | UnconnectedTransport,
+    transport: StreamPump | UnconnectedTransport,
     settings: PeerSettings,
     swarm?: Swarm,
   ): PeerConnection {
@@ -320,7 +326,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
         engine.closeSocket(fd);
         continue;
       }
-      const transport = new SocketTransport(this.reactor, this.memory, fd, false);
+      const transport = this.#pump(fd, false);
       const settings = this.peerSettings(undefined);
       transport.start(this.#makePeer(remote.host, remote.port, true, transport, settings));
     }

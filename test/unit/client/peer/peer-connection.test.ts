@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { PeerError } from "../../../../src/base/errors.js";
 import { BLOCK_SIZE, HANDSHAKE_BYTES, MESSAGE_BYTES_MAX } from "../../../../src/base/limits.js";
 import { PEER_TRANSITIONS } from "../../../../src/client/peer/peer-state.js";
-import { UnconnectedTransport } from "../../../../src/client/session/unconnected-transport.js";
+import { UnconnectedTransport } from "../../../../src/client/stream/unconnected-transport.js";
 import { encodeHandshake } from "../../../../src/client/wire/handshake.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { bytesOf } from "../../../support/data.js";

@@ -1,15 +1,16 @@
-// Between a socket and its PeerConnection: reads while there is something to read, writes when the turn ends, pauses
-// when the pool has no slot, and closes.
+// Between a byte stream and its PeerConnection: the policy of moving bytes, whatever the stream is. It receives while there is
+// something to receive, sends when the turn ends, pauses when the pool has no slot, and closes.
 //
-// Always: one wake-up reads a bounded amount, so that one fast peer starves nobody. After close() the fd is not used.
+// Always: one wake-up receives a bounded amount, so that one fast peer starves nobody. After close() the stream is not used.
 
 import { describeErrno, PeerError } from "../../base/errors.js";
 import { BLOCK_SIZE, KIB, MIB, RECEIVE_BUFFER_BYTES } from "../../base/limits.js";
 import { READABLE, WRITABLE } from "../../native/binding.js";
-import type { Reactor, SocketHandler, TurnHook } from "../../native/reactor.js";
+import type { TurnHook } from "../../native/reactor.js";
 import type { SlotWaiter } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import type { PeerConnection, PeerTransport } from "../peer/peer-connection.js";
+import type { ByteStream, StreamHandler } from "./byte-stream.js";
 
 /**
  * What one peer may bring before it is another's turn, in bytes, of which a receiving call counts as a few KiB at least. In bytes,
@@ -26,32 +27,49 @@ const BYTES_PER_CALL_MIN = 4 * KIB;
 const LOW_WATER_BYTES = RECEIVE_BUFFER_BYTES / 2;
 const LOW_WATER_BLOCKS = (4 * LOW_WATER_BYTES) / BLOCK_SIZE;
 
-export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, SlotWaiter {
-  readonly #reactor: Reactor;
+/** What the pump needs of the loop; the reactor is one. */
+export interface Turns {
+  /** Streams that are ready in this turn. */
+  readonly readyCount: number;
+  /** Runs `hook` once at the end of this turn. */
+  atTurnEnd(hook: TurnHook): void;
+}
+
+export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotWaiter {
+  readonly #turns: Turns;
   readonly #memory: Memory;
-  readonly #fd: number;
+  readonly #stream: ByteStream;
+  /** −EAGAIN of this system: the stream cannot go on now. */
+  readonly #eagain: number;
   #peer: PeerConnection | undefined;
   #connecting: boolean;
   #events: number;
-  /** Bytes from which on the socket counts as readable. */
+  /** Bytes from which on the stream counts as readable. */
   #lowWaterBytes = 1;
   #flushScheduled = false;
   #waitingForSlots = false;
   #closed = false;
 
-  /** `fd`: a connected socket, or one whose connection is under way. */
-  constructor(reactor: Reactor, memory: Memory, fd: number, connecting: boolean) {
-    this.#reactor = reactor;
-    this.#memory = memory;
-    this.#fd = fd;
-    this.#connecting = connecting;
-    this.#events = connecting ? WRITABLE : READABLE;
+  /** `connecting`: the stream is not established yet. */
+  constructor(options: {
+    turns: Turns;
+    memory: Memory;
+    stream: ByteStream;
+    connecting: boolean;
+    eagain: number;
+  }) {
+    this.#turns = options.turns;
+    this.#memory = options.memory;
+    this.#stream = options.stream;
+    this.#connecting = options.connecting;
+    this.#eagain = options.eagain;
+    this.#events = options.connecting ? WRITABLE : READABLE;
   }
 
   /** Begins to serve the connection. */
   start(peer: PeerConnection): void {
     this.#peer = peer;
-    const result = this.#reactor.register(this.#fd, this, this.#events);
+    const result = this.#stream.open(this, this.#events);
     if (result < 0) this.#fail("watch the socket", result);
   }
 
@@ -62,7 +80,7 @@ export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, 
   socketReady(events: number): void {
     const peer = this.#peer!;
     if (this.#connecting) {
-      const error = this.#reactor.engine.socketError(this.#fd);
+      const error = this.#stream.established();
       if (error < 0) {
         const reason = `cannot connect to ${peer.host}:${peer.port}: ${describeErrno(error)}`;
         peer.close(new PeerError("PEER_CONNECT_FAILED", reason));
@@ -78,9 +96,9 @@ export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, 
   }
 
   #receive(peer: PeerConnection): void {
-    const engine = this.#reactor.engine;
+    const stream = this.#stream;
     const { receiver, counters } = peer;
-    const share = BYTES_PER_TURN / this.#reactor.readyCount;
+    const share = BYTES_PER_TURN / this.#turns.readyCount;
     for (let left = share < BYTES_PER_WAKE_MAX ? share : BYTES_PER_WAKE_MAX; left > 0 && !this.#closed; ) {
       const entries = receiver.plan();
       if (entries === 0) {
@@ -88,7 +106,7 @@ export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, 
         return;
       }
       const planned = receiver.plannedBytes;
-      const received = engine.readv(this.#fd, 0, entries);
+      const received = stream.fill(0, entries);
       counters.receiveCalls++;
       try {
         receiver.commit(received > 0 ? received : 0);
@@ -100,7 +118,7 @@ export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, 
         return;
       }
       if (received <= 0) {
-        if (received === this.#reactor.binding.EAGAIN) {
+        if (received === this.#eagain) {
           counters.receiveWouldBlocks++;
           peer.drained();
         } else this.#ended(peer, received);
@@ -120,7 +138,7 @@ export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, 
   #setLowWater(bytes: number): void {
     if (bytes === this.#lowWaterBytes) return;
     this.#lowWaterBytes = bytes;
-    this.#reactor.engine.setReceiveLowWater(this.#fd, bytes);
+    this.#stream.setLowWater(bytes);
   }
 
   wakeForAny(): void {
@@ -152,11 +170,11 @@ export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, 
   // ── SendTransport ────────────────────────────────────────────────────────────────────────────────────────────
 
   writev(count: number, more: boolean): number {
-    return this.#reactor.engine.writev(this.#fd, 0, count, more);
+    return this.#stream.drain(0, count, more);
   }
 
   sendfile(fileFd: number, offset: number, length: number): number {
-    return this.#reactor.engine.sendfile(this.#fd, fileFd, offset, length);
+    return this.#stream.drainFile(fileFd, offset, length);
   }
 
   wantWritable(wanted: boolean): void {
@@ -166,13 +184,13 @@ export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, 
   scheduleFlush(): void {
     if (this.#flushScheduled || this.#closed) return;
     this.#flushScheduled = true;
-    this.#reactor.atTurnEnd(this);
+    this.#turns.atTurnEnd(this);
   }
 
   turnEnded(): void {
     this.#flushScheduled = false;
     if (this.#closed || this.#connecting) return;
-    const result = this.#peer!.flush(this.#reactor.binding.EAGAIN);
+    const result = this.#peer!.flush(this.#eagain);
     if (result < 0) this.#fail("send", result);
   }
 
@@ -180,12 +198,12 @@ export class SocketTransport implements PeerTransport, SocketHandler, TurnHook, 
     if (this.#closed) return;
     this.#closed = true;
     if (this.#waitingForSlots) this.#memory.pool.stopWaiting(this);
-    this.#reactor.closeSocket(this.#fd);
+    this.#stream.close();
   }
 
   #watch(events: number): void {
     if (events === this.#events || this.#closed) return;
     this.#events = events;
-    this.#reactor.watch(this.#fd, events);
+    this.#stream.watch(events);
   }
 }
