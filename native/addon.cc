@@ -4,9 +4,11 @@
 // addon loads in any number of workers.
 #include <fcntl.h>
 #include <napi.h>
+#include <sys/resource.h>
 #include <uv.h>
 
 #include <cerrno>
+#include <cmath>
 
 #include "digest/compressors.h"
 #include "engine.h"
@@ -38,6 +40,13 @@ Napi::Value resourceUsage(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// The soft limit of RLIMIT_NOFILE; infinity where there is none.
+Napi::Value descriptorLimit(const Napi::CallbackInfo& info) {
+  rlimit limit = {};
+  const bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  return Napi::Number::New(info.Env(), known ? static_cast<double>(limit.rlim_cur) : HUGE_VAL);
+}
+
 Napi::Value digestVariants(Napi::Env env) {
   const Compressor* found[kCompressorsMax];
   const size_t count = findCompressors(found, kCompressorsMax);
@@ -57,6 +66,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
                                   },
                                   "createEngine"));
   exports.Set("resourceUsage", Napi::Function::New(env, resourceUsage, "resourceUsage"));
+  exports.Set("descriptorLimit", Napi::Function::New(env, descriptorLimit, "descriptorLimit"));
   exports.Set("digestVariants", digestVariants(env));
   exports.Set("O_DIRECT", kDirect);
   exports.Set("EAGAIN", -EAGAIN);
@@ -64,6 +74,10 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("ECANCELED", -ECANCELED);
   exports.Set("ENOTSUP", -ENOTSUP);
   exports.Set("EINVAL", -EINVAL);
+  exports.Set("EMFILE", -EMFILE);
+  exports.Set("ENFILE", -ENFILE);
+  exports.Set("ENOBUFS", -ENOBUFS);
+  exports.Set("ENOMEM", -ENOMEM);
   return exports;
 }
 

@@ -160,6 +160,8 @@ export interface NativeBinding {
     voluntarySwitches: number;
     involuntarySwitches: number;
   };
+  /** Descriptors that this process may have open (the soft limit of RLIMIT_NOFILE), Infinity where there is no limit. */
+  descriptorLimit(): number;
   /** The ways this machine can compute digests; a number at the end of a name says how many of them at one time. */
   readonly digestVariants: readonly string[];
   /** O_DIRECT of this platform, or 0 where there is none. */
@@ -170,6 +172,10 @@ export interface NativeBinding {
   readonly ECANCELED: number;
   readonly ENOTSUP: number;
   readonly EINVAL: number;
+  readonly EMFILE: number;
+  readonly ENFILE: number;
+  readonly ENOBUFS: number;
+  readonly ENOMEM: number;
 }
 
 let loaded: NativeBinding | undefined;

@@ -1,0 +1,93 @@
+// How many descriptors connections and files may have open together: what the system allows a process, less what is left to its
+// host. Counting only; nothing is opened or closed here.
+//
+//   limit ──┬─ the host's: 32 and a sixteenth, 512 at the most
+//           └─ ours ──┬─ connections: three quarters at the most, so that files always have a quarter
+//                     └─ files: a half at the most, so that connections always have as much
+//
+// Always: what is taken is never more than what is ours; who was refused and waits is told when there is room again, in the
+// order of asking.
+
+import { assert } from "./assert.js";
+
+export type DescriptorUse = "connection" | "file";
+
+/** Told, once, that a descriptor for its use can be had again; it has to take it, and may come too late. */
+export type DescriptorWaiter = () => void;
+
+const HOST_MIN = 32;
+const HOST_SHARE = 16;
+const HOST_MAX = 512;
+/** Where the limit is smaller than what the host needs, we live on this much, and the system says no where it must. */
+const OURS_MIN = 8;
+/** Where the system knows no limit. */
+const OURS_MAX = 1 << 20;
+
+export class DescriptorBudget {
+  /** What connections and files may have open together. */
+  readonly total: number;
+  readonly #max: Readonly<Record<DescriptorUse, number>>;
+  readonly #used: Record<DescriptorUse, number> = { connection: 0, file: 0 };
+  readonly #waiters: Readonly<Record<DescriptorUse, Set<DescriptorWaiter>>> = {
+    connection: new Set(),
+    file: new Set(),
+  };
+
+  /** `limit`: descriptors that the process may have open; Infinity for no limit. */
+  constructor(limit: number) {
+    assert(limit >= 0, "a limit of descriptors is a number of them");
+    const bounded = Math.min(limit, OURS_MAX + HOST_MAX);
+    const host = Math.min(HOST_MAX, HOST_MIN + Math.floor(bounded / HOST_SHARE));
+    this.total = Math.max(OURS_MIN, bounded - host);
+    this.#max = { connection: Math.floor((3 * this.total) / 4), file: Math.floor(this.total / 2) };
+  }
+
+  /** The most that one use may ever have. */
+  max(use: DescriptorUse): number {
+    return this.#max[use];
+  }
+
+  used(use: DescriptorUse): number {
+    return this.#used[use];
+  }
+
+  /** True if take() would say yes. */
+  hasRoom(use: DescriptorUse): boolean {
+    const used = this.#used;
+    return used[use] < this.#max[use] && used.connection + used.file < this.total;
+  }
+
+  /** Counts one descriptor more, before it is opened. False: there is none; close one of your own, or wait for one. */
+  take(use: DescriptorUse): boolean {
+    if (!this.hasRoom(use)) return false;
+    this.#used[use]++;
+    return true;
+  }
+
+  /** A descriptor that was taken is closed, or could not be opened. Tells those who wait as far as there is room. */
+  release(use: DescriptorUse): void {
+    assert(this.#used[use] > 0, "a descriptor is given back by who took it");
+    this.#used[use]--;
+    // The other use may have been held back by the sum of both.
+    if (!this.#tellOne(use)) this.#tellOne(use === "file" ? "connection" : "file");
+  }
+
+  /** Calls `waiter` once, when a descriptor for `use` was given back. */
+  wait(use: DescriptorUse, waiter: DescriptorWaiter): void {
+    this.#waiters[use].add(waiter);
+  }
+
+  stopWaiting(use: DescriptorUse, waiter: DescriptorWaiter): void {
+    this.#waiters[use].delete(waiter);
+  }
+
+  #tellOne(use: DescriptorUse): boolean {
+    if (!this.hasRoom(use)) return false;
+    for (const waiter of this.#waiters[use]) {
+      this.#waiters[use].delete(waiter);
+      waiter();
+      return true;
+    }
+    return false;
+  }
+}
