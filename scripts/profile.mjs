@@ -177,7 +177,7 @@ async function makeTorrent(bytes) {
 
 /** Runs the work below `command`, with the load that it needs beside it, and returns its last line. */
 async function run(command, { torrent, folder, data }, seconds, seedBytes = seconds * SEED_BYTES_PER_SECOND) {
-  const generator = (name) => join(root, `dist/bench/lab/load-${name}.js`);
+  const generator = (name) => join(root, `dist/bench/load/load-${name}.js`);
   if (work === "verify") return start([...command, WORK, "verify", torrent, folder, `${seconds}`]).ended;
   if (work === "receive") {
     const seeder = start([process.execPath, generator("seeder"), torrent, data]);

@@ -6,9 +6,9 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import type { CompareResults } from "../../bench/lab/compare/compare.js";
-import { parseResults } from "../../bench/lab/report/read.js";
-import type { LabTrial } from "../../bench/lab/results.js";
+import type { LabTrial } from "../../bench/measuring/results.js";
+import { parseResults } from "../../bench/report/read.js";
+import type { CompareResults } from "../../bench/rivals/compare.js";
 import { temporaryFolder } from "../support/data.js";
 import { CLI, Program, requireProgram } from "../support/program.js";
 

@@ -10,8 +10,8 @@ import { aria2, libtorrent, rtorrent, transmission, until } from "../support/cli
 import { bytesOf, difference, temporaryFolder } from "../support/data.js";
 import { CLI, Program } from "../support/program.js";
 
-const SEEDER = fileURLToPath(new URL("../../bench/lab/load-seeder.js", import.meta.url));
-const LEECHER = fileURLToPath(new URL("../../bench/lab/load-leecher.js", import.meta.url));
+const SEEDER = fileURLToPath(new URL("../../bench/load/load-seeder.js", import.meta.url));
+const LEECHER = fileURLToPath(new URL("../../bench/load/load-leecher.js", import.meta.url));
 const KINDS = [libtorrent, transmission, aria2, rtorrent];
 const MIB = 1024 * 1024;
 /** The last block and the last piece are short. */

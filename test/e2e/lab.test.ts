@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { LabFigures, LabResults, LabTrial } from "../../bench/lab/results.js";
+import type { LabFigures, LabResults, LabTrial } from "../../bench/measuring/results.js";
 import { createTorrentFile } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
 import { Program, requireProgram } from "../support/program.js";
@@ -235,7 +235,7 @@ describe("the lab's counters", { timeout: 120_000 }, () => {
     const program = (name: string): string =>
       fileURLToPath(new URL(`../../bench/${name}.js`, import.meta.url));
     const seeder = new Program(process.execPath, [
-      program("lab/load-seeder"),
+      program("load/load-seeder"),
       torrent,
       data,
       "--have-every",
@@ -245,7 +245,7 @@ describe("the lab's counters", { timeout: 120_000 }, () => {
     const { host, port } = await seeder.line("event");
     const peer = `${host}:${port}`;
     const trial = (receiveMode: string): string[] => [
-      program("lab/trial-receive"),
+      program("measuring/trial-receive"),
       JSON.stringify({
         torrent,
         peers: [peer],
@@ -255,7 +255,7 @@ describe("the lab's counters", { timeout: 120_000 }, () => {
       }),
     ];
     const subjects: [string, string[]][] = [
-      ["the limit", [program("limit"), torrent, peer, "--have-every", "4"]],
+      ["the limit", [program("measuring/limit"), torrent, peer, "--have-every", "4"]],
       ...["contiguous", "scatter", "speculative"].map((mode): [string, string[]] => [mode, trial(mode)]),
     ];
     for (const [name, args] of subjects) {

@@ -5,8 +5,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { withTracker } from "../../bench/lab/compare/clients.js";
-import { TransmissionRpc, until } from "../../bench/lab/compare/transmission-rpc.js";
+import { withTracker } from "../../bench/rivals/clients.js";
+import { TransmissionRpc, until } from "../../bench/rivals/transmission-rpc.js";
 import { freePort, Program, requireProgram } from "./program.js";
 
 export { until };

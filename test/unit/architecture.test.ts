@@ -71,9 +71,22 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "client/session": CLIENT,
 
   index: CLIENT.filter((room) => room !== "native"),
-  cli: ["index", "bench"],
-  // The limit that modes are measured against is the addon alone.
-  bench: ["index", "native/binding", "client/wire", "codec"],
+  cli: ["index", "bench/suites", "bench/measuring", "bench/rivals", "bench/report", "bench/processes"],
+
+  // The lab. The limit that modes are measured against is the addon alone, and so are load generators.
+  "bench/processes": [],
+  "bench/load": ["bench/processes", "index", "native/binding", "client/wire"],
+  "bench/measuring": ["bench/load", "bench/processes", "index", "native/binding", "client/wire"],
+  "bench/report": ["bench/measuring", "index"],
+  "bench/suites": [
+    "bench/report",
+    "bench/measuring",
+    "bench/load",
+    "bench/processes",
+    "index",
+    "native/binding",
+  ],
+  "bench/rivals": ["bench/report", "bench/measuring", "bench/load", "bench/processes", "index"],
 };
 
 /** Rooms and files that do nothing but compute: these modules of Node.js they may not even name. */
@@ -228,8 +241,9 @@ describe("architecture", () => {
     assert.equal(mayImport("client/wire/encode", "codec/bencode-spans"), true);
     assert.equal(mayImport("codec/bencode-spans", "client/wire/encode"), false);
     assert.equal(mayImport("cli/main", "client/session/session"), false);
-    assert.equal(mayImport("bench/loopback", "native/binding"), true);
-    assert.equal(mayImport("bench/loopback", "native/jobs"), false);
+    assert.equal(mayImport("bench/measuring/limit", "native/binding"), true);
+    assert.equal(mayImport("bench/measuring/limit", "native/jobs"), false);
+    assert.equal(mayImport("bench/report/words", "bench/suites/receive"), false);
     assert.equal(mayImport("client/torrent/torrent", "client/session/session"), false);
   });
 

@@ -1,9 +1,9 @@
 // scatterwire bench compare: us beside the BitTorrent programs that are installed, on the same work. The work itself is in
-// bench/lab/compare/.
+// bench/rivals/.
 
 import { Command } from "commander";
-import { benchCompare, COMPARE_GROUPS } from "../../../bench/lab/compare/compare.js";
-import { compareReport } from "../../../bench/lab/compare/table.js";
+import { benchCompare, COMPARE_GROUPS } from "../../../bench/rivals/compare.js";
+import { compareReport } from "../../../bench/rivals/table.js";
 import {
   EXIT_INTERRUPTED,
   EXIT_USAGE,

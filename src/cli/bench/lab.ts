@@ -2,10 +2,10 @@
 
 import { Presets, SingleBar } from "cli-progress";
 import type { Command } from "commander";
-import type { LabResults, LabVerb } from "../../../bench/lab/results.js";
-import { runLab, type Workshop } from "../../../bench/lab/run.js";
-import { parseSelection, type Selection } from "../../../bench/lab/scenario.js";
-import { labTables } from "../../../bench/lab/tables.js";
+import type { LabResults, LabVerb } from "../../../bench/measuring/results.js";
+import { runLab, type Workshop } from "../../../bench/measuring/run.js";
+import { parseSelection, type Selection } from "../../../bench/measuring/scenario.js";
+import { labTables } from "../../../bench/report/run-tables.js";
 import {
   collect,
   EXIT_INTERRUPTED,

@@ -1,8 +1,8 @@
 // scatterwire bench loopback: one process seeds, another downloads, once per receive mode.
 
 import { Command } from "commander";
-import { benchLoopback } from "../../../bench/loopback.js";
-import { loopbackTable } from "../../../bench/loopback-table.js";
+import { benchLoopback } from "../../../bench/suites/loopback.js";
+import { loopbackTable } from "../../../bench/suites/loopback-table.js";
 import { RECEIVE_MODES, type ReceiveModeName, STORAGE_KINDS, type StorageKind } from "../../index.js";
 import { interruptSignal, note, oneOf, printJson, printLine, wholeNumber } from "../output.js";
 import { parseSize } from "./arguments.js";

@@ -1,7 +1,7 @@
 // scatterwire bench receive: the matrix of receiving.
 
 import { Command } from "commander";
-import { benchReceive } from "../../../bench/lab/bench-receive.js";
+import { benchReceive } from "../../../bench/suites/bench-receive.js";
 import { addLabOptions, type LabFlags, runLabVerb } from "./lab.js";
 
 const SIZE_DEFAULT = 1024 ** 3;

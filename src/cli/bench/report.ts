@@ -2,7 +2,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { Command } from "commander";
-import { makeReport } from "../../../bench/lab/report/report.js";
+import { makeReport } from "../../../bench/report/report.js";
 import { note, printJson, printLine } from "../output.js";
 
 interface ReportFlags {

@@ -1,7 +1,7 @@
 // scatterwire bench seed: the matrix of seeding.
 
 import { Command } from "commander";
-import { benchSeed } from "../../../bench/lab/seed.js";
+import { benchSeed } from "../../../bench/suites/seed.js";
 import { addLabOptions, type LabFlags, runLabVerb } from "./lab.js";
 
 const SIZE_DEFAULT = 1024 ** 3;

@@ -1,8 +1,8 @@
 // scatterwire bench storage: from the socket to the file, and whether a mapping is the shorter way.
 
 import { Command } from "commander";
-import { benchStorageWays } from "../../../bench/lab/storage.js";
-import { storageVerdict } from "../../../bench/lab/storage-verdict.js";
+import { benchStorageWays } from "../../../bench/suites/storage.js";
+import { storageVerdict } from "../../../bench/suites/storage-verdict.js";
 import { printLine } from "../output.js";
 import { addLabOptions, type LabFlags, runLabVerb } from "./lab.js";
 

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { CompareResults } from "../../../bench/lab/compare/compare.js";
-import { compareReport } from "../../../bench/lab/compare/table.js";
-import { reached } from "../../../bench/lab/compare/targets.js";
-import type { LabFigures, LabTrial } from "../../../bench/lab/results.js";
+import type { LabFigures, LabTrial } from "../../../bench/measuring/results.js";
+import type { CompareResults } from "../../../bench/rivals/compare.js";
+import { compareReport } from "../../../bench/rivals/table.js";
+import { reached } from "../../../bench/rivals/targets.js";
 
 function figures(gigabytesPerSecond: number, cpuSecondsPerGB: number, peakRssBytes = 1e8): LabFigures {
   const payloadBytes = 1e9;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { benchHashing } from "../../../bench/hashing.js";
+import { benchHashing } from "../../../bench/suites/hashing.js";
 import { loadBinding } from "../../../src/native/binding.js";
 
 it("measures every variant, alone and in a torrent", { timeout: 120_000 }, async () => {

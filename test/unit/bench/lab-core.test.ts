@@ -7,13 +7,13 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { groupsOf } from "../../../bench/lab/groups.js";
-import { PerfStat, perfMayCount } from "../../../bench/lab/perf.js";
-import type { Axes, LabFigures, LabTrial } from "../../../bench/lab/results.js";
-import { runLab } from "../../../bench/lab/run.js";
-import { orderOf, parseSelection, type Scenario, select } from "../../../bench/lab/scenario.js";
-import { verdictOf } from "../../../bench/lab/tables.js";
-import { track, withDeadline } from "../../../bench/processes.js";
+import { groupsOf } from "../../../bench/measuring/groups.js";
+import { PerfStat, perfMayCount } from "../../../bench/measuring/perf.js";
+import type { Axes, LabFigures, LabTrial } from "../../../bench/measuring/results.js";
+import { runLab } from "../../../bench/measuring/run.js";
+import { orderOf, parseSelection, type Scenario, select } from "../../../bench/measuring/scenario.js";
+import { track, withDeadline } from "../../../bench/processes/processes.js";
+import { verdictOf } from "../../../bench/report/run-tables.js";
 
 function figures(cpuSecondsPerGB: number): LabFigures {
   const userSecondsPerGB = cpuSecondsPerGB;
@@ -167,7 +167,7 @@ describe("perf", () => {
     const folder = mkdtempSync(join(tmpdir(), "scatterwire-test-"));
     after(() => rmSync(folder, { recursive: true, force: true }));
     const perf = new PerfStat(folder, events);
-    const module = new URL("../../../bench/lab/perf.js", import.meta.url).href;
+    const module = new URL("../../../bench/measuring/perf.js", import.meta.url).href;
     const program = `
       const { PerfControl } = await import(${JSON.stringify(module)});
       const control = PerfControl.fromEnvironment();

@@ -8,7 +8,7 @@ import type {
   LabResults,
   LabTrial,
   LabVerb,
-} from "../../../bench/lab/results.js";
+} from "../../../bench/measuring/results.js";
 
 const WOBBLE = [1, 1.05, 0.96, 1.02, 0.99];
 

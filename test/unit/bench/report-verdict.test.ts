@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { DISK, WRITES } from "../../../bench/lab/compare/compare.js";
-import { C_LOOP } from "../../../bench/lab/compare/subjects.js";
-import { compareFiles } from "../../../bench/lab/report/against.js";
-import { groupsOf, isReference, LIMIT, limitOf, measureFigure } from "../../../bench/lab/report/cells.js";
-import { crossingData } from "../../../bench/lab/report/crossing.js";
-import { type Choice, judge, type Verdict } from "../../../bench/lab/report/verdict.js";
+import { compareFiles } from "../../../bench/report/against.js";
+import { groupsOf, isReference, LIMIT, limitOf, measureFigure } from "../../../bench/report/cells.js";
+import { crossingData } from "../../../bench/report/crossing.js";
+import { type Choice, judge, type Verdict } from "../../../bench/report/verdict.js";
+import { DISK, WRITES } from "../../../bench/rivals/compare.js";
+import { C_LOOP } from "../../../bench/rivals/subjects.js";
 import { type Made, makeResults, makeTrials } from "./made-results.js";
 
 function groups(works: readonly Made[], rounds = 3): ReturnType<typeof groupsOf> {

@@ -1,0 +1,134 @@
+// Runs the scenarios of a verb in rounds, and keeps what they measured. Round by round all scenarios are done once, so
+// that figures which are compared were measured side by side, however the machine drifts meanwhile.
+//
+// Always: what was measured is in the journal before the next trial begins. A run that is stopped gives the results that it
+// has, and leaves no process and no folder behind.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { withDeadline } from "../processes/processes.js";
+import { Journal } from "./journal.js";
+import { type LabResults, type LabVerb, RESULTS_SCHEMA } from "./results.js";
+import { keyOf, type LabPlan, orderOf, type Scenario, type Selection, select } from "./scenario.js";
+import { describeMachine } from "./workplace.js";
+
+/** A trial that takes longer than this, and than its bytes at this rate, hangs: it is ended, and named as left out. */
+const DEADLINE_MS = 60_000;
+const BYTES_PER_SECOND_MIN = 2e6;
+
+export interface RunOptions {
+  readonly verb: LabVerb;
+  /** Bytes of the torrent. */
+  readonly size: number;
+  readonly rounds: number;
+  readonly only: readonly Selection[];
+  /** Where results go, and beside it the journal, by which an interrupted run goes on. */
+  readonly output?: string | undefined;
+  readonly command: string;
+  readonly signal: AbortSignal;
+  readonly onProgress?: ((done: number, total: number, what: string) => void) | undefined;
+}
+
+export interface RunOutcome {
+  readonly results: LabResults;
+  /** Everything that was asked for was done, or could not be done. */
+  readonly complete: boolean;
+}
+
+/** Calls `prepare` for the scenarios within a place where they can work, and that is gone afterwards. */
+export type Workshop = (work: (plan: LabPlan) => Promise<void>) => Promise<void>;
+
+/** Rejects UsageError if nothing is selected, or the journal is of another run. */
+export async function runLab(options: RunOptions, workshop: Workshop): Promise<RunOutcome> {
+  const { verb, size, output, signal } = options;
+  const version = packageVersion();
+  const journal = Journal.open(output, { verb, version, size });
+  let complete = false;
+  try {
+    await workshop(async (plan) => {
+      complete = await runRounds(options, plan, journal);
+    });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  const results: LabResults = {
+    schema: RESULTS_SCHEMA,
+    version,
+    machine: describeMachine(),
+    startedAt: journal.startedAt,
+    endedAt: new Date().toISOString(),
+    commands: [options.command],
+    trials: journal.trials,
+    omissions: journal.omissions,
+  };
+  if (output !== undefined) {
+    writeFileSync(output, `${JSON.stringify(results, undefined, 1)}\n`);
+    if (complete) journal.remove();
+  }
+  return { results, complete };
+}
+
+async function runRounds(options: RunOptions, plan: LabPlan, journal: Journal): Promise<boolean> {
+  const scenarios = select(plan.scenarios, options.only);
+  if (scenarios.length === 0) {
+    const groups = [...new Set(plan.scenarios.map(({ group }) => group))];
+    throw new Error(`--only selects nothing; the groups are ${groups.join(", ")}`);
+  }
+  const known = new Set(journal.omissions.map((omission) => JSON.stringify(omission)));
+  const wanted = select(plan.omissions, options.only);
+  for (const omission of wanted) if (!known.has(JSON.stringify(omission))) journal.omit(omission);
+  const done = new Set(journal.trials.map((trial) => roundKey(keyOf(trial), trial.round)));
+  const failed = new Set(
+    journal.omissions.flatMap(({ group, axes = {}, ...rest }) =>
+      group === undefined ? [] : [keyOf({ ...rest, group, axes })],
+    ),
+  );
+  const total = options.rounds * scenarios.length;
+  let count = 0;
+  for (let round = 0; round < options.rounds; round++) {
+    for (const scenario of orderOf(scenarios, round)) {
+      if (options.signal.aborted) return false;
+      options.onProgress?.(count++, total, describe(scenario));
+      const key = keyOf(scenario);
+      if (done.has(roundKey(key, round)) || failed.has(key)) continue;
+      const deadlineMs = DEADLINE_MS + (1000 * options.size) / BYTES_PER_SECOND_MIN;
+      const trial: Scenario = { ...scenario, run: () => withDeadline(deadlineMs, scenario.run) };
+      if (!(await runTrial(trial, round, journal, options.signal))) failed.add(key);
+    }
+  }
+  options.onProgress?.(total, total, "");
+  return !options.signal.aborted;
+}
+
+/** False if it failed: then it is named as omitted, and is not tried again. */
+async function runTrial(
+  scenario: Scenario,
+  round: number,
+  journal: Journal,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { verb, group, subject, axes, run } = scenario;
+  const startedAt = new Date().toISOString();
+  try {
+    const figures = await run();
+    journal.add({ verb, group, subject, axes, round, startedAt, figures });
+    return true;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    const reason = (error instanceof Error ? error.message : String(error)).replaceAll("\n", " ");
+    journal.omit({ verb, group, subject, axes, reason });
+    return false;
+  }
+}
+
+function roundKey(key: string, round: number): string {
+  return `${round} ${key}`;
+}
+
+function describe({ group, subject, axes }: Scenario): string {
+  return `${group}: ${subject} ${Object.values(axes).join(" ")}`;
+}
+
+function packageVersion(): string {
+  const path = new URL("../../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
+}

@@ -1,0 +1,70 @@
+// What bench compare adds to its file beyond trials: how each program was set, and what connections cost that say nothing.
+// Both are for reading only, so what has not the expected shape is left out instead of refused.
+
+import { median } from "../measuring/statistics.js";
+import type { ResultsFile } from "./read.js";
+
+export interface IdleRow {
+  readonly subject: string;
+  readonly peers: number;
+  readonly rounds: number;
+  /** Medians; and the lowest and the highest round. */
+  readonly bytesPerPeer: number;
+  readonly bytesLow: number;
+  readonly bytesHigh: number;
+  /** Of one core. */
+  readonly cpuShare: number;
+}
+
+export interface Extras {
+  readonly idle: readonly IdleRow[];
+  readonly settings: readonly (readonly [subject: string, text: string])[];
+}
+
+interface IdleTrial {
+  readonly subject: string;
+  readonly figures: {
+    readonly peers: number;
+    readonly residentBytesPerPeer: number;
+    readonly cpuShare: number;
+  };
+}
+
+export function extrasOf(files: readonly ResultsFile[]): Extras {
+  const more = files.map(({ results }) => results as unknown as Record<string, unknown>);
+  const trials = more.flatMap(({ idle }) => (Array.isArray(idle) ? idle.filter(isIdleTrial) : []));
+  const rows = new Map<string, IdleTrial[]>();
+  for (const trial of trials) {
+    const key = JSON.stringify([trial.subject, trial.figures.peers]);
+    rows.set(key, [...(rows.get(key) ?? []), trial]);
+  }
+  const settings = more.flatMap(({ settings: each }) =>
+    Object.entries(typeof each === "object" && each !== null ? each : {}),
+  );
+  return {
+    idle: [...rows.values()].map(idleRow),
+    settings: settings.filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  };
+}
+
+function idleRow(trials: readonly IdleTrial[]): IdleRow {
+  const bytes = trials.map(({ figures }) => figures.residentBytesPerPeer);
+  return {
+    subject: trials[0]!.subject,
+    peers: trials[0]!.figures.peers,
+    rounds: trials.length,
+    bytesPerPeer: median(bytes),
+    bytesLow: Math.min(...bytes),
+    bytesHigh: Math.max(...bytes),
+    cpuShare: median(trials.map(({ figures }) => figures.cpuShare)),
+  };
+}
+
+function isIdleTrial(value: unknown): value is IdleTrial {
+  const { subject, figures } = (value ?? {}) as Record<string, unknown>;
+  const { peers, residentBytesPerPeer, cpuShare } = (figures ?? {}) as Record<string, unknown>;
+  return (
+    typeof subject === "string" &&
+    [peers, residentBytesPerPeer, cpuShare].every((figure) => Number.isFinite(figure))
+  );
+}

@@ -1,0 +1,144 @@
+// Files of results, read and checked. What comes out has the shape that results.ts promises; what does not have it is
+// refused in one line that names the file, the place in it, and what was expected there.
+
+import { readFile } from "node:fs/promises";
+import { UsageError } from "../../src/index.js";
+import { type LabResults, RESULTS_SCHEMA } from "../measuring/results.js";
+import type { Machine } from "../measuring/workplace.js";
+
+export interface ResultsFile {
+  readonly path: string;
+  readonly results: LabResults;
+}
+
+const FIGURES_REQUIRED = [
+  "payloadBytes",
+  "seconds",
+  "bytesPerSecond",
+  "cpuSecondsPerGB",
+  "userSecondsPerGB",
+  "systemSecondsPerGB",
+  "peakRssBytes",
+];
+const COSTS = ["kernel", "copying", "framing", "hashing", "writing"];
+const HOW_TO_MAKE_ONE = '"scatterwire bench receive", "seed" and "compare" write such files';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Rejects UsageError, or the system's error if the file cannot be read. */
+export async function readResults(path: string): Promise<ResultsFile> {
+  return { path, results: parseResults(await readFile(path, "utf8"), path) };
+}
+
+/** Throws UsageError if `text` is no file of results that this version understands, or holds no trial. */
+export function parseResults(text: string, path: string): LabResults {
+  const value = parseJson(text, path);
+  if (!isObject(value) || typeof value["schema"] !== "number") {
+    refuse(path, `is not a file of results: it has no "schema"; ${HOW_TO_MAKE_ONE}`);
+  }
+  if (value["schema"] > RESULTS_SCHEMA) {
+    refuse(
+      path,
+      `was written by a newer scatterwire: its schema is ${value["schema"]}, and this one reads ${RESULTS_SCHEMA}`,
+    );
+  }
+  if (value["schema"] !== RESULTS_SCHEMA) refuse(path, `has schema ${value["schema"]}, which never was`);
+  checkFrame(value, path);
+  const trials = value["trials"] as readonly unknown[];
+  if (trials.length === 0) refuse(path, "holds no trial: the benchmark that wrote it measured nothing");
+  trials.forEach((trial, index) => {
+    checkTrial(trial, `trials[${index}]`, path);
+  });
+  return value as unknown as LabResults;
+}
+
+/** Throws UsageError if the files were not made on one machine: their figures do not belong on one page. */
+export function requireOneMachine(files: readonly ResultsFile[]): void {
+  const [first, ...others] = files;
+  for (const other of others) {
+    const wanted = nameOf(first!.results.machine);
+    const found = nameOf(other.results.machine);
+    if (found === wanted) continue;
+    throw new UsageError(
+      "USAGE_STATE",
+      `${other.path} is of another machine (${found}) than ${first!.path} (${wanted}): compare them with --against`,
+    );
+  }
+}
+
+function nameOf({ cpu, cores }: Machine): string {
+  return `${cpu}, ${cores} cores`;
+}
+
+function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    return refuse(path, `is not JSON: ${(error as Error).message}`);
+  }
+}
+
+function checkFrame(value: Json, path: string): void {
+  const machine = value["machine"];
+  if (!isObject(machine)) refuse(path, '"machine" should be an object');
+  for (const name of ["cpu", "system", "node"]) requireString(machine[name], `machine.${name}`, path);
+  for (const name of ["cores", "memoryBytes"]) requireNumber(machine[name], `machine.${name}`, path);
+  for (const name of ["version", "startedAt", "endedAt"]) requireString(value[name], name, path);
+  for (const name of ["commands", "trials", "omissions"]) {
+    if (!Array.isArray(value[name])) refuse(path, `"${name}" should be a list`);
+  }
+  (value["commands"] as readonly unknown[]).forEach((command, index) => {
+    requireString(command, `commands[${index}]`, path);
+  });
+  (value["omissions"] as readonly unknown[]).forEach((omission, index) => {
+    const at = `omissions[${index}]`;
+    if (!isObject(omission)) refuse(path, `${at} should be an object`);
+    for (const name of ["verb", "subject", "reason"]) requireString(omission[name], `${at}.${name}`, path);
+    if (omission["group"] !== undefined) requireString(omission["group"], `${at}.group`, path);
+    if (omission["axes"] !== undefined) checkAxes(omission["axes"], `${at}.axes`, path);
+  });
+}
+
+function checkTrial(trial: unknown, at: string, path: string): void {
+  if (!isObject(trial)) refuse(path, `${at} should be an object`);
+  for (const name of ["verb", "group", "subject"]) requireString(trial[name], `${at}.${name}`, path);
+  requireNumber(trial["round"], `${at}.round`, path);
+  checkAxes(trial["axes"], `${at}.axes`, path);
+  const figures = trial["figures"];
+  if (!isObject(figures)) refuse(path, `${at}.figures should be an object`);
+  for (const name of FIGURES_REQUIRED) requireNumber(figures[name], `${at}.figures.${name}`, path);
+  for (const [name, figure] of Object.entries(figures)) {
+    if (name !== "costs" && figure !== undefined) requireNumber(figure, `${at}.figures.${name}`, path);
+  }
+  const costs = figures["costs"];
+  if (costs === undefined) return;
+  if (!isObject(costs)) refuse(path, `${at}.figures.costs should be an object`);
+  for (const name of COSTS) requireNumber(costs[name], `${at}.figures.costs.${name}`, path);
+}
+
+function checkAxes(axes: unknown, at: string, path: string): void {
+  if (!isObject(axes)) refuse(path, `${at} should be an object`);
+  for (const [name, value] of Object.entries(axes)) {
+    if (!["string", "number", "boolean"].includes(typeof value)) {
+      refuse(path, `${at}.${name} should be a string, a number or a boolean, not ${JSON.stringify(value)}`);
+    }
+  }
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function requireString(value: unknown, at: string, path: string): void {
+  if (typeof value !== "string") refuse(path, `${at} should be a string, not ${JSON.stringify(value)}`);
+}
+
+function requireNumber(value: unknown, at: string, path: string): void {
+  if (typeof value !== "number" || !Number.isFinite(value)) {
+    refuse(path, `${at} should be a number, not ${JSON.stringify(value)}`);
+  }
+}
+
+function refuse(path: string, why: string): never {
+  throw new UsageError("USAGE_STATE", `${path}: ${why}`);
+}

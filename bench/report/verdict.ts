@@ -1,0 +1,306 @@
+// What the figures say about this machine, in words: which settings to choose, and why. Everything here is computed from the
+// trials; where they cannot tell two values apart, the text says so and names the rule by which one was taken.
+
+import type { Axes } from "../measuring/results.js";
+import { type AxisValue, axisTick, axisTitle, compareValues, conditions } from "./axes.js";
+import { type Cell, type Group, isOurs, measureFigure } from "./cells.js";
+import { findings } from "./findings.js";
+import {
+  differingConditions,
+  leadingSlice,
+  MATERIAL,
+  type Ranked,
+  rank,
+  type Slice,
+  slicesOf,
+  WITH_STORAGE,
+} from "./ranking.js";
+import { capital, cpuText, howMuchMore, list, ratioText, speedText } from "./words.js";
+
+export interface Choice {
+  readonly axis: string;
+  readonly title: string;
+  readonly value: AxisValue;
+  readonly text: string;
+  /** How a program asks for it. */
+  readonly option: string;
+  readonly certainty: "clear" | "tied" | "uncertain";
+  readonly why: string;
+  /** The conditions under which this was measured. */
+  readonly where: string;
+}
+
+export interface Verdict {
+  /** One sentence with all that is recommended. */
+  readonly lead: string;
+  readonly choices: readonly Choice[];
+  readonly findings: readonly string[];
+  /** What to keep in mind when believing it. */
+  readonly caveats: readonly string[];
+}
+
+/** As compare() has it. */
+const ROUNDS_FOR_CERTAINTY = 3;
+
+interface Setting {
+  readonly axis: string;
+  readonly verbs: readonly string[];
+  readonly option: string;
+  /** Axes that mean something only to some values, so that the best of them stands for its value. */
+  readonly dependent?: readonly string[];
+  /** Values that are no choice: they are there to be measured against. */
+  readonly never?: readonly AxisValue[];
+  readonly only?: (cell: Cell) => boolean;
+  /** Groups of one verb differ in nothing that the axes do not tell, so that their cells may be put together. */
+  readonly acrossGroups?: boolean;
+  /** Conditions that most people have: with them, if they were measured. */
+  readonly likely?: Axes;
+  /** Of those that cost the same, the fastest: where the engine waits for something else than itself. */
+  readonly speedDecides?: boolean;
+  /** Which of those that cannot be told apart is taken, and the reason in words. */
+  readonly tie: { readonly prefer: readonly AxisValue[] | "smallest"; readonly because: string };
+  readonly sentence: (text: string) => string;
+}
+
+const SMALLEST = { prefer: "smallest", because: "the smallest, since it holds the least memory" } as const;
+
+const SETTINGS: readonly Setting[] = [
+  {
+    axis: "mode",
+    verbs: ["receive"],
+    option: "receiveMode",
+    dependent: ["depth"],
+    tie: {
+      prefer: ["adaptive", "speculative", "contiguous", "scatter"],
+      because: "the one that suits more kinds of traffic",
+    },
+    sentence: (text) => `receive with ${text}`,
+  },
+  {
+    axis: "depth",
+    verbs: ["receive"],
+    option: "speculationDepth",
+    only: (cell) => cell.axes["mode"] !== "contiguous" && cell.axes["mode"] !== "scatter",
+    tie: SMALLEST,
+    sentence: (text) => `guess ${text} ${text === "1" ? "block" : "blocks"} ahead`,
+  },
+  {
+    axis: "poolBytes",
+    verbs: ["receive"],
+    option: "poolBytes",
+    tie: SMALLEST,
+    sentence: (text) => `give it a pool of ${text}`,
+  },
+  {
+    axis: "receiveBufferBytes",
+    verbs: ["receive"],
+    option: "receiveBufferBytes",
+    tie: SMALLEST,
+    sentence: (text) => `a socket buffer of ${text}`,
+  },
+  {
+    axis: "contiguousBufferBytes",
+    verbs: ["receive"],
+    option: "contiguousBufferBytes",
+    tie: SMALLEST,
+    sentence: (text) => `take up to ${text} where it receives contiguously`,
+  },
+  {
+    axis: "storage",
+    verbs: ["receive", "storage"],
+    option: "storage",
+    never: ["null", "memory"],
+    speedDecides: true,
+    dependent: WITH_STORAGE,
+    acrossGroups: true,
+    likely: { where: "disk", file: "preallocated", verify: true },
+    tie: { prefer: ["file", "direct", "mapped"], because: "the simplest" },
+    sentence: (text) => `write with ${text}`,
+  },
+  {
+    axis: "sendMode",
+    verbs: ["seed"],
+    option: "sendMode",
+    speedDecides: true,
+    tie: { prefer: ["mapped", "copy", "sendfile"], because: "the first in order of system calls per block" },
+    sentence: (text) => `send with ${text}`,
+  },
+];
+
+export function judge(groups: readonly Group[]): Verdict {
+  const chosen: Record<string, AxisValue> = {};
+  const choices: Choice[] = [];
+  for (const setting of SETTINGS) {
+    const choice = choose(setting, groups, chosen);
+    if (choice === undefined) continue;
+    choices.push(choice);
+    chosen[setting.axis] = choice.value;
+  }
+  const parts = choices.map(
+    (choice) => SETTINGS.find(({ axis }) => axis === choice.axis)?.sentence(choice.text) ?? "",
+  );
+  return {
+    lead: leadOf(parts, choices),
+    choices,
+    findings: findings(groups, chosen),
+    caveats: caveats(groups),
+  };
+}
+
+function leadOf(parts: readonly string[], choices: readonly Choice[]): string {
+  if (parts.length === 0) return "Nothing here lets one setting be held against another.";
+  if (choices.every(({ certainty }) => certainty === "uncertain")) {
+    return `Too few rounds to recommend anything. What was cheapest: ${list(parts)}.`;
+  }
+  return `${capital(list(parts))}.`;
+}
+
+function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choice | undefined {
+  const { axis } = setting;
+  const asked = groups.filter((group) => setting.verbs.includes(group.verb));
+  const slices = (setting.acrossGroups === true ? mergedByVerb(asked) : asked)
+    .flatMap((group) => slicesOf(group, axis, setting.dependent))
+    .map((slice) => ({ ...slice, cells: slice.cells.filter((cell) => isCandidate(setting, cell)) }))
+    .filter(({ cells }) => new Set(cells.map((cell) => cell.axes[axis])).size > 1);
+  const slice = leadingSlice(slices, { ...chosen, ...setting.likely });
+  if (slice === undefined) return undefined;
+  const ranking = rank(slice, "cpuSecondsPerGB");
+  const few = Math.min(...slice.cells.map((cell) => cell.rounds.size)) < ROUNDS_FOR_CERTAINTY;
+  const fastest = fastestTies(setting, slice, ranking);
+  const taken = few ? ranking[0] : takeFromTies(setting, fastest);
+  if (taken === undefined) return undefined;
+  const ties = ranking.filter(({ tied }) => tied);
+  const because = fastest.length < ties.length ? "the faster one" : setting.tie.because;
+  const certainty = few ? "uncertain" : ties.length > 1 ? "tied" : "clear";
+  const reasons = [
+    reason(axis, ranking, taken, because, certainty),
+    fasterOne(slice, ranking, taken),
+    exceptions(slices, slice, taken),
+  ];
+  return {
+    axis,
+    title: axisTitle(axis),
+    value: taken.value,
+    text: axisTick(axis, taken.value),
+    option: `${setting.option}: ${JSON.stringify(taken.value)}`,
+    certainty,
+    why: reasons.filter((text) => text !== "").join(" "),
+    where: conditions(slice.shared),
+  };
+}
+
+/** One group per verb, called like it. The matrix of receiving has groups that differ in more than axes: they stay. */
+function mergedByVerb(groups: readonly Group[]): Group[] {
+  const storing = groups.filter(({ verb }) => verb === "storage");
+  const others = groups.filter(({ verb }) => verb !== "storage");
+  if (storing.length === 0) return others;
+  const cells = storing.flatMap((group) => group.cells);
+  return [{ verb: "storage", name: "storage", cells, varying: [], constant: {} }, ...others];
+}
+
+function isCandidate(setting: Setting, cell: Cell): boolean {
+  if (setting.never?.includes(cell.axes[setting.axis]!) === true) return false;
+  return setting.only?.(cell) ?? true;
+}
+
+/** Those that cost the same as the cheapest; where speed decides, without those that are surely slower than another. */
+function fastestTies({ speedDecides }: Setting, slice: Slice, ranking: readonly Ranked[]): readonly Ranked[] {
+  const ties = ranking.filter(({ tied }) => tied);
+  if (speedDecides !== true) return ties;
+  const cells = ties.map(({ cell }) => cell);
+  const bySpeed = rank({ ...slice, cells }, "bytesPerSecond", "more");
+  return ties.filter(({ value }) => bySpeed.some((other) => other.value === value && other.tied));
+}
+
+function takeFromTies({ tie: { prefer } }: Setting, ties: readonly Ranked[]): Ranked | undefined {
+  if (prefer === "smallest") {
+    return [...ties].sort((left, right) => compareValues(left.value, right.value))[0];
+  }
+  const order = (value: AxisValue): number =>
+    prefer.includes(value) ? prefer.indexOf(value) : prefer.length;
+  return [...ties].sort((left, right) => order(left.value) - order(right.value))[0];
+}
+
+function reason(
+  axis: string,
+  ranking: readonly Ranked[],
+  taken: Ranked,
+  because: string,
+  certainty: Choice["certainty"],
+): string {
+  const cost = cpuText(measureFigure(taken.cell, "cpuSecondsPerGB")!.median);
+  const worse = ranking.filter(({ tied }) => !tied);
+  const next = worse[0];
+  const name = (ranked: Ranked): string => axisTick(axis, ranked.value);
+  const behind =
+    next === undefined
+      ? ""
+      : ` ${capital(name(next))} costs ${howMuchMore(next.comparison!.ratio)}${
+          worse.length > 1
+            ? `, and the dearest, ${name(worse.at(-1)!)}, ${howMuchMore(worse.at(-1)!.comparison!.ratio)}`
+            : ""
+        }.`;
+  if (certainty === "uncertain") {
+    const rounds = Math.min(...ranking.map(({ cell }) => cell.rounds.size));
+    return `Cheapest in ${rounds === 1 ? "the one round" : `${rounds} rounds`} measured, ${cost}, which cannot be told from noise.`;
+  }
+  const ties = ranking.filter(({ tied, value }) => tied && value !== taken.value).map(name);
+  if (ties.length === 0) return `Cheapest in every round: ${cost}.${behind}`;
+  return `${cost}. ${capital(list(ties))} cost${ties.length === 1 ? "s" : ""} the same within noise or ${MATERIAL * 100} %; taken is ${because}.${behind}`;
+}
+
+/** Cheap is not always fast: says so where it surely is not. */
+function fasterOne(slice: Slice, byCost: readonly Ranked[], taken: Ranked): string {
+  const ranking = rank(slice, "bytesPerSecond", "more");
+  const own = ranking.find(({ value }) => value === taken.value);
+  const fastest = ranking[0];
+  if (own === undefined || own.tied || fastest === undefined || own.comparison!.ratio > 0.9) return "";
+  const speed = (ranked: Ranked): string => speedText(measureFigure(ranked.cell, "bytesPerSecond")!.median);
+  const tied = byCost.some(({ value, tied: same }) => value === fastest.value && same);
+  return `Faster, at ${tied ? "about the same" : "more"} CPU, is ${axisTick(slice.axis, fastest.value)}: ${speed(fastest)} against ${speed(own)}.`;
+}
+
+/** Where the value that was taken is surely not the cheapest. */
+function exceptions(slices: readonly Slice[], leading: Slice, taken: Ranked): string {
+  const texts: string[] = [];
+  for (const slice of slices) {
+    if (slice === leading) continue;
+    const ranking = rank(slice, "cpuSecondsPerGB");
+    const own = ranking.find(({ value }) => value === taken.value);
+    const where = differingConditions(slice, leading);
+    if (own === undefined || own.tied || where === "") continue;
+    const best = ranking[0]!;
+    texts.push(`${axisTick(slice.axis, best.value)} with ${where} (${ratioText(own.comparison!)})`);
+  }
+  if (texts.length === 0) return "";
+  const shown = [...new Set(texts)].slice(0, 3);
+  const more = new Set(texts).size - shown.length;
+  return `Elsewhere another is cheaper: ${list(more > 0 ? [...shown, `${more} more, in the tables`] : shown)}.`;
+}
+
+function caveats(groups: readonly Group[]): string[] {
+  const cells = groups.flatMap((group) => group.cells);
+  const costs = cells.map((cell) => measureFigure(cell, "cpuSecondsPerGB")!);
+  const rounds = costs.map((cost) => cost.rounds);
+  const fewest = Math.min(...rounds);
+  const most = Math.max(...rounds);
+  const texts: string[] = [];
+  const counted = fewest === most ? `${fewest}` : `${fewest} to ${most}`;
+  const few = fewest < 3 ? " Fewer than 3 tell no difference from noise: measure more rounds." : "";
+  texts.push(`Each figure is the median of ${counted} round${most === 1 ? "" : "s"}.${few}`);
+  const wander = costs
+    .filter((cost) => cost.rounds > 1 && cost.median > 0)
+    .map((cost) => (cost.high - cost.low) / 2 / cost.median)
+    .sort((left, right) => left - right);
+  if (wander.length > 0) {
+    const typical = wander[Math.floor(wander.length / 2)]!;
+    const wild = wander.filter((value) => value > 0.15).length;
+    const loud =
+      wild === 0 ? "" : ` ${wild} of ${wander.length} wander by more than 15 %: read those with care.`;
+    texts.push(
+      `From round to round a CPU figure typically wanders by ± ${(typical * 100).toFixed(1)} %.${loud}`,
+    );
+  }
+  if (!cells.some((cell) => isOurs(cell.subject))) texts.push("No trial of our own engine is among them.");
+  return texts;
+}

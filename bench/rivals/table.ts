@@ -1,0 +1,158 @@
+// The comparison as text: a table of medians per row with ratios to us, the targets beside what was reached, what was left out,
+// and a verdict in plain words.
+
+import Table from "cli-table3";
+import type { LabTrial } from "../measuring/results.js";
+import { LIMIT } from "../measuring/scenario.js";
+import { compare, median } from "../measuring/statistics.js";
+import { type CompareResults, rowName } from "./compare.js";
+import { type Reached, reached } from "./targets.js";
+
+const PLAIN = { head: [], border: [] };
+
+export function compareReport(results: CompareResults): string {
+  const rows = new Map<string, LabTrial[]>();
+  for (const trial of results.trials) {
+    const name = rowName({ group: trial.group, peers: Number(trial.axes["peers"]) });
+    rows.set(name, [...(rows.get(name) ?? []), trial]);
+  }
+  const tables = [...rows].map(([name, trials]) => `${name}\n${tableOf(trials)}`);
+  const reachedRows = reached(results);
+  return [
+    ...tables,
+    ...idleTable(results),
+    ...(reachedRows.length > 0 ? [`to reach\n${reachedTable(reachedRows)}`] : []),
+    ...omissionLines(results),
+    verdictOf(results, reachedRows),
+  ].join("\n\n");
+}
+
+/** Median figures of each program; ratios are medians of the ratios to our best within each round. */
+function tableOf(trials: readonly LabTrial[]): string {
+  const subjects = [...new Set(trials.map(({ subject }) => subject))];
+  const ours = bestOfOurs(trials);
+  const table = new Table({
+    head: ["", "GB/s", "CPU s/GB", "peak MB", "load CPU s/GB", "GB/s × ours", "CPU × ours", "runs"],
+    colAligns: ["left", ...Array<"right">(7).fill("right")],
+    style: PLAIN,
+  });
+  for (const subject of subjects) {
+    const own = trials.filter((trial) => trial.subject === subject);
+    const figure = (read: (trial: LabTrial) => number): number => median(own.map(read));
+    const ratio = (read: (trial: LabTrial) => number): string => {
+      if (ours === undefined || subject === ours) return "";
+      const pairs = own.flatMap((trial) => {
+        const base = trials.find((other) => other.subject === ours && other.round === trial.round);
+        return base === undefined ? [] : [[read(trial), read(base)] as const];
+      });
+      if (pairs.length === 0) return "";
+      return compare(
+        pairs.map(([value]) => value),
+        pairs.map(([, base]) => base),
+      ).ratio.toFixed(2);
+    };
+    const load = own.flatMap(({ figures }) => figures.loadCpuSecondsPerGB ?? []);
+    table.push([
+      subject,
+      figure(({ figures }) => figures.bytesPerSecond / 1e9).toFixed(2),
+      figure(({ figures }) => figures.cpuSecondsPerGB).toFixed(3),
+      figure(({ figures }) => figures.peakRssBytes / 1e6).toFixed(0),
+      load.length === 0 ? "" : median(load).toFixed(3),
+      ratio(({ figures }) => figures.bytesPerSecond),
+      ratio(({ figures }) => figures.cpuSecondsPerGB),
+      own.length,
+    ]);
+  }
+  return table.toString();
+}
+
+/** Where we are there in several ways, the one that costs least. */
+function bestOfOurs(trials: readonly LabTrial[]): string | undefined {
+  const ours = [...new Set(trials.map(({ subject }) => subject))].filter((name) =>
+    name.startsWith("scatterwire"),
+  );
+  const cost = (name: string): number =>
+    median(trials.filter(({ subject }) => subject === name).map(({ figures }) => figures.cpuSecondsPerGB));
+  return ours.sort((a, b) => cost(a) - cost(b))[0];
+}
+
+function idleTable({ idle }: CompareResults): string[] {
+  if (idle.length === 0) return [];
+  const table = new Table({
+    head: ["", "bytes per peer", "CPU, % of a core", "runs"],
+    colAligns: ["left", "right", "right", "right"],
+    style: PLAIN,
+  });
+  for (const subject of new Set(idle.map((trial) => trial.subject))) {
+    const own = idle.filter((trial) => trial.subject === subject);
+    table.push([
+      subject,
+      median(own.map(({ figures }) => figures.residentBytesPerPeer)).toFixed(0),
+      (100 * median(own.map(({ figures }) => figures.cpuShare))).toFixed(2),
+      own.length,
+    ]);
+  }
+  return [`${idle[0]!.figures.peers} idle peers\n${table.toString()}`];
+}
+
+function reachedTable(rows: readonly Reached[]): string {
+  const table = new Table({
+    head: ["", "reached", "rounds from … to", ""],
+    colAligns: ["left", "right", "right", "left"],
+    style: PLAIN,
+  });
+  for (const { goal, value, low, high, unit, met, sure } of rows) {
+    const digits = unit === "×" || unit === "%" ? 2 : 0;
+    const text = (number: number): string => number.toFixed(digits);
+    table.push([
+      goal,
+      `${text(value)} ${unit}`,
+      `${text(low)} … ${text(high)}`,
+      `${met ? "met" : "missed"}${sure ? "" : ", rounds differ"}`,
+    ]);
+  }
+  return table.toString();
+}
+
+function omissionLines({ omissions }: CompareResults): string[] {
+  if (omissions.length === 0) return [];
+  const lines = omissions.map(({ subject, axes, reason }) => {
+    const where = axes === undefined ? "" : ` (${axes["peers"]} connections, ${axes["where"]})`;
+    return `  ${subject}${where}: ${reason}`;
+  });
+  return [`not measured\n${lines.join("\n")}`];
+}
+
+/** Who is cheapest in each row, and how many of the targets are met. */
+function verdictOf({ trials }: CompareResults, rows: readonly Reached[]): string {
+  const sentences: string[] = [];
+  const groups = new Set(trials.map(({ group, axes }) => rowName({ group, peers: Number(axes["peers"]) })));
+  for (const name of groups) {
+    const row = trials.filter(({ group, axes }) => rowName({ group, peers: Number(axes["peers"]) }) === name);
+    const ours = bestOfOurs(row);
+    // The limit is no program that anybody could use instead.
+    const rivals = row.filter(({ subject }) => isRival(subject));
+    if (ours === undefined || rivals.length === 0) continue;
+    const read = (subject: string, figure: "cpuSecondsPerGB" | "bytesPerSecond"): number[] =>
+      row.filter((trial) => trial.subject === subject).map(({ figures }) => figures[figure]);
+    const names = [...new Set(rivals.map(({ subject }) => subject))];
+    const cost = (subject: string): number => median(read(subject, "cpuSecondsPerGB"));
+    const rival = names.sort((a, b) => cost(a) - cost(b))[0]!;
+    const count = Math.min(read(ours, "bytesPerSecond").length, read(rival, "bytesPerSecond").length);
+    const against = (figure: "cpuSecondsPerGB" | "bytesPerSecond"): ReturnType<typeof compare> =>
+      compare(read(rival, figure).slice(0, count), read(ours, figure).slice(0, count));
+    const { ratio, sure, why } = against("cpuSecondsPerGB");
+    const speed = against("bytesPerSecond").ratio.toFixed(2);
+    const doubt = sure ? "" : ` (${why})`;
+    sentences.push(
+      `${name}: the cheapest other, ${rival}, takes ${ratio.toFixed(2)} times our CPU${doubt}, at ${speed} times our speed.`,
+    );
+  }
+  const met = rows.filter((row) => row.met).length;
+  if (rows.length > 0) sentences.push(`${met} of ${rows.length} targets are met.`);
+  return sentences.length === 0 ? "Too little was measured for a verdict." : sentences.join("\n");
+}
+
+function isRival(subject: string): boolean {
+  return !subject.startsWith("scatterwire") && subject !== LIMIT && !/^(disk|writes|C loop)/.test(subject);
+}

@@ -1,0 +1,98 @@
+// Shows that nothing is allocated per block on the main thread once a transfer runs: downloads a torrent in each receive
+// mode and prints what the JavaScript heap grew by, per block, in the second half of the transfer.
+//
+//   node dist/bench/suites/allocations.js [BYTES] [--json]
+//
+// Pieces have 8 MiB, so that what a piece costs is not taken for what its 512 blocks cost. The smallest object of V8 has 16
+// bytes, so less than that per block proves that at most some blocks (the last of a piece,
+// the first of a batch) cost an object. Exit status 1 if it is more.
+
+import { fileURLToPath } from "node:url";
+import Table from "cli-table3";
+import { RECEIVE_MODES, type ReceiveModeName } from "../../src/index.js";
+import { interruptible, sizeArgument } from "../measuring/script.js";
+import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
+import { runJson, startSeeder } from "../processes/processes.js";
+
+export interface AllocationTrial {
+  readonly mode: ReceiveModeName;
+  readonly verify: boolean;
+  /** Blocks of the part of the transfer that was watched, and what the heap grew by meanwhile. */
+  readonly blocks: number;
+  readonly heapBytes: number;
+  readonly heapBytesPerBlock: number;
+  /** Collections of garbage meanwhile: with any, `heapBytes` says nothing. */
+  readonly collections: number;
+  /** Where most of the bytes were allocated, in the same part of a second, sampled download. */
+  readonly sites: readonly { readonly site: string; readonly bytes: number }[];
+}
+
+export const SMALLEST_OBJECT_BYTES = 16;
+
+const TRIAL = fileURLToPath(new URL("./allocations-trial.js", import.meta.url));
+/** Young generation in MiB: larger than all that a transfer may allocate. */
+const SEMI_SPACE_MIB = 256;
+const SIZE_DEFAULT = 1024 ** 3;
+const PIECE_LENGTH = 8 * 1024 ** 2;
+
+export async function benchAllocations(options: {
+  size: number;
+  signal?: AbortSignal;
+}): Promise<AllocationTrial[]> {
+  return withFolder(await folderFor(options.size, "memory"), options.signal, async (folder) => {
+    const torrent = await makeTorrent(await makeData(folder, options.size, options.signal), {
+      pieceLength: PIECE_LENGTH,
+      signal: options.signal,
+    });
+    const seeder = await startSeeder(torrent, folder);
+    const trials: AllocationTrial[] = [];
+    for (const verify of [false, true]) {
+      for (const mode of RECEIVE_MODES) {
+        const work = [TRIAL, seeder.host, String(seeder.port), torrent, mode, verify ? "yes" : "no"];
+        const space = [`--min-semi-space-size=${SEMI_SPACE_MIB}`, `--max-semi-space-size=${SEMI_SPACE_MIB}`];
+        const counted = (await runJson([...space, ...work, "no"])) as unknown as AllocationTrial;
+        const sampled = (await runJson([...space, ...work, "yes"])) as unknown as AllocationTrial;
+        trials.push({ ...counted, sites: sampled.sites });
+      }
+    }
+    await seeder.stop();
+    return trials;
+  });
+}
+
+/** Whether a trial proves that no block costs an object of its own. */
+export function isFreeOfGarbage(trial: AllocationTrial): boolean {
+  return trial.collections === 0 && trial.heapBytesPerBlock < SMALLEST_OBJECT_BYTES;
+}
+
+function allocationTable(trials: readonly AllocationTrial[]): string {
+  const table = new Table({
+    head: ["mode", "verified", "blocks", "heap bytes", "bytes/block", "collections"],
+    colAligns: ["left", "left", "right", "right", "right", "right"],
+    style: { head: [], border: [] },
+  });
+  for (const { mode, verify, blocks, heapBytes, heapBytesPerBlock, collections } of trials) {
+    const yes = verify ? "yes" : "no";
+    table.push([mode, yes, blocks, heapBytes, heapBytesPerBlock.toFixed(2), collections]);
+  }
+  const sites = trials.find((trial) => trial.mode === "adaptive" && trial.verify)?.sites ?? [];
+  return [
+    table.toString(),
+    "Where most was allocated in the second half of a verified download (adaptive), sampled:",
+    ...sites.map(({ site, bytes }) => `  ${String(bytes).padStart(9)} bytes  ${site}`),
+    trials.every(isFreeOfGarbage)
+      ? `Nothing is allocated per block: less than the smallest object (${SMALLEST_OBJECT_BYTES} bytes) for each, and nothing was collected.`
+      : `Something is allocated per block: ${trials
+          .filter((trial) => !isFreeOfGarbage(trial))
+          .map((trial) => `${trial.mode}${trial.verify ? " (verified)" : ""}`)
+          .join(", ")}.`,
+  ].join("\n");
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await interruptible(async (signal) => {
+    const trials = await benchAllocations({ size: sizeArgument(SIZE_DEFAULT), signal });
+    console.log(process.argv.includes("--json") ? JSON.stringify(trials) : allocationTable(trials));
+    if (!trials.every(isFreeOfGarbage)) process.exitCode = 1;
+  });
+}

@@ -1,0 +1,75 @@
+// Peak RSS of a verified download to files, over piece lengths: it must not depend on them.
+//
+//   node dist/bench/suites/memory.js [BYTES] [--json]          2 GiB unless told otherwise
+
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import Table from "cli-table3";
+import { interruptible, sizeArgument } from "../measuring/script.js";
+import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
+import { runCli, startSeeder } from "../processes/processes.js";
+
+export interface MemoryTrial {
+  readonly pieceLength: number;
+  readonly peakRssBytes: number;
+  readonly bytesPerSecond: number;
+  readonly cpuSecondsPerGB: number;
+}
+
+const KIB = 1024;
+const SIZE_DEFAULT = 2 * KIB ** 3;
+const PIECE_LENGTHS = [256 * KIB, 1024 * KIB, 4096 * KIB, 16_384 * KIB];
+
+export async function benchMemory(options: {
+  size: number;
+  pieceLengths?: readonly number[];
+  signal?: AbortSignal;
+}): Promise<MemoryTrial[]> {
+  const { size, signal, pieceLengths = PIECE_LENGTHS } = options;
+  return withFolder(await folderFor(2 * size, "memory"), signal, async (folder) => {
+    const data = await makeData(folder, size, signal);
+    const output = join(folder, "download");
+    const trials: MemoryTrial[] = [];
+    for (const pieceLength of pieceLengths) {
+      const torrent = await makeTorrent(data, { pieceLength, signal });
+      const seeder = await startSeeder(torrent, folder);
+      const peer = `${seeder.host}:${seeder.port}`;
+      const result = await runCli(["download", torrent, "-o", output, "--storage", "file", "--peer", peer]);
+      await seeder.stop();
+      rmSync(output, { recursive: true, force: true });
+      trials.push({
+        pieceLength,
+        peakRssBytes: Number(result["peakRssBytes"]),
+        bytesPerSecond: Number(result["bytesPerSecond"]),
+        cpuSecondsPerGB: Number(result["cpuSecondsPerGB"]),
+      });
+    }
+    return trials;
+  });
+}
+
+function memoryTable(size: number, trials: readonly MemoryTrial[]): string {
+  const table = new Table({
+    head: ["piece length", "peak RSS", "GB/s", "CPU s/GB"],
+    colAligns: ["right", "right", "right", "right"],
+    style: { head: [], border: [] },
+  });
+  for (const { pieceLength, peakRssBytes, bytesPerSecond, cpuSecondsPerGB } of trials) {
+    table.push([
+      `${pieceLength / KIB} KiB`,
+      `${(peakRssBytes / 1e6).toFixed(0)} MB`,
+      (bytesPerSecond / 1e9).toFixed(2),
+      cpuSecondsPerGB.toFixed(2),
+    ]);
+  }
+  return `${(size / 1e9).toFixed(2)} GB from one peer, storage file, verified\n${table.toString()}`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await interruptible(async (signal) => {
+    const size = sizeArgument(SIZE_DEFAULT);
+    const trials = await benchMemory({ size, signal });
+    console.log(process.argv.includes("--json") ? JSON.stringify(trials) : memoryTable(size, trials));
+  });
+}
