@@ -49,9 +49,9 @@ import type { EngineRoom } from "./engine-room.js";
 import { lendBlock } from "./lease.js";
 import { type HandleOwner, PeerHandle } from "./peer-handle.js";
 import { describePeer } from "./peer-info.js";
-import { type KnownPeer, PeerList } from "./peer-list.js";
 import { Picker } from "./picker.js";
 import { openPlace, type Place } from "./place.js";
+import { Roster, type RosterHost } from "./roster.js";
 import { UploadRounds } from "./upload-rounds.js";
 
 /** Durable checkpoints of resume data, at the latest after so long or so much. */
@@ -74,14 +74,13 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   readonly #picker: Picker;
   readonly #attribution = new Attribution();
   readonly #rounds: UploadRounds;
-  readonly #peerList = new PeerList();
-  readonly #peers = new Set<PeerConnection>();
+  readonly #roster: Roster;
+  /** Those that are here. */
+  readonly #peers: ReadonlySet<PeerConnection>;
   /** Those that bring blocks fast. */
   readonly #fast = new Set<PeerConnection>();
   readonly #endedCounters = makeCounters();
-  readonly #outgoing = new Map<PeerConnection, KnownPeer>();
   readonly #handles = new WeakMap<PeerConnection, PeerHandle>();
-  readonly #records = new Map<PeerConnection, PeerRecord>();
   /** Who brought the last block, and its record: blocks come many in a row, and looking in a map costs more than framing one. */
   #lastPeer: PeerConnection | undefined;
   #lastRecord: PeerRecord | undefined;
@@ -115,6 +114,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     this.layout = new Layout(metainfo);
     this.#picker = new Picker(this.layout);
     this.#rounds = new UploadRounds(room.uploadSlots);
+    this.#roster = new Roster(this.#rosterHost(), this.#attribution);
+    this.#peers = this.#roster.here;
     this.done = new Promise((resolve, reject) => {
       this.#resolveDone = resolve;
       this.#rejectDone = reject;
@@ -162,13 +163,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     const { receiveMode } = options;
     if (receiveMode !== undefined) checkReceiveMode(receiveMode);
     if (this.#isOver) return;
-    const known = this.#peerList.add(address.host, address.port);
-    if (receiveMode !== undefined) {
-      known.receiveMode = receiveMode;
-      for (const [peer, its] of this.#outgoing)
-        if (its === known) peer.setReceiveMode(this.receiveModeChoice(receiveMode));
-    }
-    this.#connectDue();
+    this.#roster.add(address, receiveMode);
   }
 
   peers(): PeerInfo[] {
@@ -216,10 +211,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   setReceiveMode(mode: ReceiveModeName): void {
     checkReceiveMode(mode);
     this.#receiveMode = mode;
-    this.#peerList.forgetReceiveModes();
-    const choice = this.receiveModeChoice(mode);
-    for (const peer of this.#peers) peer.setReceiveMode(choice);
-    for (const peer of this.#outgoing.keys()) if (!this.#peers.has(peer)) peer.setReceiveMode(choice);
+    this.#roster.setReceiveMode(mode);
   }
 
   /**
@@ -286,7 +278,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     }
     this.#rounds.run(this.#peers, this.have.isFull, now, false);
     if (now - this.#lastCheckpointMs >= CHECKPOINT_MS) this.#checkpoint();
-    this.#connectDue();
+    this.#roster.connectDue();
   }
 
   // ── Swarm ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -298,16 +290,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
 
   admit(peer: PeerConnection): void {
     if (!this.isOpen) throw new PeerError("PEER_UNKNOWN_INFO_HASH", "the torrent is not open yet");
-    const key = peerKey(peer);
-    if (this.#attribution.find(key)?.banned === true)
-      throw new PeerError("PEER_BANNED", "the peer sent bad pieces before");
-    for (const other of this.#peers) {
-      if (other === peer || other.state !== "open") continue;
-      if (sameBytes(other.peerId, peer.peerId))
-        throw new PeerError("PEER_DUPLICATE", "a connection to this peer exists");
-    }
-    this.#records.set(peer, this.#attribution.record(key, peer.host, peer.port));
-    this.#peers.add(peer);
+    this.#roster.admit(peer);
   }
 
   peerOpened(peer: PeerConnection): void {
@@ -319,25 +302,15 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
 
   peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
     if (peer.opened) this.#picker.peerRemoved(peer.pieces);
-    const record = this.#records.get(peer);
-    if (record !== undefined) this.#attribution.peerGone(record);
-    this.#records.delete(peer);
+    this.#roster.peerClosed(peer, error);
     this.#lastPeer = undefined;
-    this.#peers.delete(peer);
     addCounters(this.#endedCounters, peer.counters);
     this.#room.countersEnded(peer.counters);
-    const known = this.#outgoing.get(peer);
-    if (known !== undefined) {
-      this.#outgoing.delete(peer);
-      if (record?.banned === true || error?.code === "PEER_SELF") this.#peerList.giveUp(known);
-      else this.#peerList.ended(known, peer.counters.payloadBytes > 0, this.#room.clock.nowMs);
-    }
     this.#rounds.peerGone(peer);
     this.#fast.delete(peer);
     if (this.#isOver) return;
     this.emit("peerDisconnected", { host: peer.host, port: peer.port }, error);
-    if (this.#peers.size === 0 && this.#outgoing.size === 0 && this.#peerList.isExhausted)
-      this.emit("outOfPeers");
+    if (this.#roster.isExhausted) this.emit("outOfPeers");
   }
 
   peerAnnounced(peer: PeerConnection, piece: number): void {
@@ -362,7 +335,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     const allowedFast = peer.peerChoking ? peer.allowedFast : undefined;
     if (this.#attribution.isQuiet) return this.#pickAllowed(peer, count, out, allowedFast);
     const attribution = this.#attribution;
-    const record = this.#records.get(peer)!;
+    const record = this.#roster.recordOf(peer)!;
     const allowed = {
       has: (piece: number) =>
         attribution.mayRequest(record, piece) && (allowedFast === undefined || allowedFast.has(piece)),
@@ -400,7 +373,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   }
 
   requestDropped(peer: PeerConnection, piece: number, block: number): void {
-    if (!this.#attribution.isQuiet) this.#attribution.requestDropped(this.#records.get(peer)!, piece);
+    if (!this.#attribution.isQuiet) this.#attribution.requestDropped(this.#roster.recordOf(peer)!, piece);
     this.#picker.requestDropped(piece as PieceIndex, block as BlockIndex);
   }
 
@@ -434,7 +407,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     if (others) this.#cancelEverywhere(piece, block);
     if (peer !== this.#lastPeer) {
       this.#lastPeer = peer;
-      this.#lastRecord = this.#records.get(peer);
+      this.#lastRecord = this.#roster.recordOf(peer);
     }
     const blocks = this.layout.blocksInPiece(piece as PieceIndex);
     this.#attribution.blockReceived(this.#lastRecord!, piece, block, blocks);
@@ -459,10 +432,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   }
 
   disconnect(peer: PeerConnection): void {
-    const known = this.#outgoing.get(peer);
-    if (known !== undefined) this.#peerList.giveUp(known);
-    this.#outgoing.delete(peer);
-    peer.close();
+    this.#roster.disconnect(peer);
   }
 
   #handleOf(peer: PeerConnection): PeerHandle {
@@ -542,7 +512,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
       this.#state = this.have.isFull ? "seeding" : "downloading";
       this.emit("ready");
       if (this.have.isFull) await this.#complete();
-      else this.#connectDue();
+      else this.#roster.connectDue();
     } catch (error) {
       if (this.#closing.signal.aborted)
         throw new UsageError("ABORTED", "the torrent was closed", { cause: error });
@@ -565,14 +535,13 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     for (const peer of this.#peers) peer.updateInterest();
     this.#resolveDone();
     this.emit("done");
-    this.#connectDue();
+    this.#roster.connectDue();
   }
 
   #fail(error: StorageError): void {
     if (this.#isOver) return;
     this.#state = "failed";
-    for (const peer of this.#peers) peer.close();
-    for (const peer of this.#outgoing.keys()) peer.close();
+    this.#roster.closeAll();
     this.#rejectDone(error);
     if (this.listenerCount("failed") > 0) this.emit("failed", error);
   }
@@ -582,8 +551,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     this.#state = "closed";
     this.#closing.abort();
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    for (const peer of this.#peers) peer.close();
-    for (const peer of [...this.#outgoing.keys()]) peer.close();
+    this.#roster.closeAll();
     if (before !== "seeding")
       this.#rejectDone(new UsageError("ABORTED", "the torrent was closed before it was complete"));
     await this.ready.catch(() => {});
@@ -603,24 +571,23 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
 
   /** More connections may be begun than before. For the session. */
   connectMore(): void {
-    this.#connectDue();
+    this.#roster.connectDue();
   }
 
-  #connectDue(): void {
-    if (!this.isOpen) return;
+  #rosterHost(): RosterHost {
     const room = this.#room;
-    this.#peerList.forEachDue(room.clock.nowMs, (known) => {
-      if (!room.mayConnect || this.#isOver) return;
-      known.state = "connecting";
-      const peer = room.connect(
-        known.host,
-        known.port,
-        this,
-        room.peerSettings(known.receiveMode ?? this.#receiveMode),
-      );
-      if (peer.state === "closed") this.#peerList.ended(known, false, room.clock.nowMs);
-      else this.#outgoing.set(peer, known);
-    });
+    const mayConnect = (): boolean => this.isOpen && room.mayConnect;
+    return {
+      get mayConnect() {
+        return mayConnect();
+      },
+      get nowMs() {
+        return room.clock.nowMs;
+      },
+      connect: (host, port, receiveMode) =>
+        room.connect(host, port, this, room.peerSettings(receiveMode ?? this.#receiveMode)),
+      settingsOf: (receiveMode) => room.peerSettings(receiveMode),
+    };
   }
 
   /** The block is here: whoever was asked for it needs not send it, the sender included if it was asked again meanwhile. */
@@ -640,16 +607,6 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   #ban(record: PeerRecord, piece: number): void {
     const error = new PeerError("PEER_BAD_PIECE", `sent piece ${piece} with a wrong digest`);
     this.emit("peerBanned", { host: record.host, port: record.port }, error);
-    for (const [peer, its] of [...this.#records]) if (its === record) peer.close(error);
+    this.#roster.ban(record, error);
   }
-}
-
-/** What a ban is for: the address; on loopback, where many peers share one, the address and the peer id. */
-function peerKey(peer: PeerConnection): string {
-  const loopback = peer.host.startsWith("127.") || peer.host === "::1";
-  return loopback ? `${peer.host}|${Buffer.from(peer.peerId ?? []).toString("latin1")}` : peer.host;
-}
-
-function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  return a !== undefined && b !== undefined && Buffer.compare(a, b) === 0;
 }
