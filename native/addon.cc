@@ -1,7 +1,7 @@
 // What the addon exports: `NativeBinding` of src/native/binding.ts.
 //
-// Always: no globals. The one thing an environment needs, the class of engines, is kept as its instance data, so the
-// addon loads in any number of workers.
+// Always: no globals. What an environment needs, the classes of engines and of batches, is kept as its instance data, so
+// the addon loads in any number of workers.
 #include <fcntl.h>
 #include <napi.h>
 #include <sys/resource.h>
@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cmath>
 
+#include "datagram_batch.h"
 #include "digest/compressors.h"
 #include "engine.h"
 
@@ -22,6 +23,11 @@ constexpr int kDirect = O_DIRECT;
 #else
 constexpr int kDirect = 0;
 #endif
+
+struct Classes {
+  Napi::FunctionReference engine;
+  Napi::FunctionReference datagram_batch;
+};
 
 double micros(const uv_timeval_t& time) {
   return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec);
@@ -56,15 +62,23 @@ Napi::Value digestVariants(Napi::Env env) {
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
-  // The environment owns the reference and drops it at its end.
-  auto* engine_class = new Napi::FunctionReference(Napi::Persistent(Engine::define(env)));
-  env.SetInstanceData(engine_class);
+  // The environment owns the references and drops them at its end.
+  auto* classes = new Classes{Napi::Persistent(Engine::define(env)), Napi::Persistent(DatagramBatchObject::define(env))};
+  env.SetInstanceData(classes);
   exports.Set("createEngine", Napi::Function::New(
                                   env,
                                   [](const Napi::CallbackInfo& info) -> Napi::Value {
-                                    return info.Env().GetInstanceData<Napi::FunctionReference>()->New({info[0]});
+                                    return info.Env().GetInstanceData<Classes>()->engine.New({info[0]});
                                   },
                                   "createEngine"));
+  exports.Set("createDatagramBatch",
+              Napi::Function::New(
+                  env,
+                  [](const Napi::CallbackInfo& info) -> Napi::Value {
+                    return info.Env().GetInstanceData<Classes>()->datagram_batch.New(
+                        {info[0], info[1], info[2], info[3], info[4]});
+                  },
+                  "createDatagramBatch"));
   exports.Set("resourceUsage", Napi::Function::New(env, resourceUsage, "resourceUsage"));
   exports.Set("descriptorLimit", Napi::Function::New(env, descriptorLimit, "descriptorLimit"));
   exports.Set("digestVariants", digestVariants(env));
@@ -74,9 +88,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("ECANCELED", -ECANCELED);
   exports.Set("ENOTSUP", -ENOTSUP);
   exports.Set("EINVAL", -EINVAL);
+  exports.Set("ENOBUFS", -ENOBUFS);
   exports.Set("EMFILE", -EMFILE);
   exports.Set("ENFILE", -ENFILE);
-  exports.Set("ENOBUFS", -ENOBUFS);
   exports.Set("ENOMEM", -ENOMEM);
   return exports;
 }

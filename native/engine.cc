@@ -8,6 +8,7 @@
 
 #include "arguments.h"
 #include "engine_sizes.h"
+#include "net/datagrams.h"
 #include "net/sockets.h"
 
 namespace scatterwire {
@@ -91,6 +92,8 @@ Napi::Function Engine::define(Napi::Env env) {
                          InstanceMethod<&Engine::setNoDelayOf>("setNoDelay"),
                          InstanceMethod<&Engine::setReceiveLowWaterOf>("setReceiveLowWater"),
                          InstanceMethod<&Engine::closeSocket>("closeSocket"),
+                         InstanceMethod<&Engine::bindDatagramsTo>("bindDatagrams"),
+                         InstanceMethod<&Engine::connectDatagramsTo>("connectDatagrams"),
                          InstanceMethod<&Engine::readv>("readv"),
                          InstanceMethod<&Engine::writev>("writev"),
                          InstanceMethod<&Engine::sendfile>("sendfile"),
@@ -258,6 +261,28 @@ Napi::Value Engine::closeSocket(Info info) {
   Call call(this, info);
   const int fd = call.descriptor(0);
   return call.failed() ? call.nothing() : call.answer(call->readiness().close(fd));
+}
+
+Napi::Value Engine::bindDatagramsTo(Info info) {
+  Call call(this, info);
+  const std::string host = call.text(0);
+  const int port = static_cast<int>(call.integer(1, 0, 65535));
+  DatagramOptions options;
+  options.reuse_port = call.boolean(2);
+  options.receive_buffer_bytes = static_cast<int>(call.integer(3, 0, INT32_MAX));
+  options.send_buffer_bytes = static_cast<int>(call.integer(4, 0, INT32_MAX));
+  if (call.failed()) return call.nothing();
+  const int fd = bindDatagrams(host, port, options);
+  if (fd >= 0) call->readiness().adopt(fd);
+  return call.answer(fd);
+}
+
+Napi::Value Engine::connectDatagramsTo(Info info) {
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  const std::string host = call.text(1);
+  const int port = static_cast<int>(call.integer(2, 1, 65535));
+  return call.failed() ? call.nothing() : call.answer(connectDatagrams(fd, host, port));
 }
 
 Napi::Value Engine::readv(Info info) {

@@ -31,6 +31,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value setNoDelayOf(Info info);
   Napi::Value setReceiveLowWaterOf(Info info);
   Napi::Value closeSocket(Info info);
+  Napi::Value bindDatagramsTo(Info info);
+  Napi::Value connectDatagramsTo(Info info);
 
   Napi::Value readv(Info info);
   Napi::Value writev(Info info);

@@ -92,6 +92,20 @@ export interface NativeEngine {
   /** Stops watching, then closes. 0 or −errno. */
   closeSocket(fd: number): number;
 
+  /**
+   * UDP, bound, non-blocking, close-on-exec; an IPv6 one takes IPv6 only. SO_REUSEPORT by option; SO_RCVBUF and SO_SNDBUF in
+   * bytes, 0 leaves them. fd or −errno (−EINVAL: host is not numeric).
+   */
+  bindDatagrams(
+    host: string,
+    port: number,
+    reusePort: boolean,
+    receiveBufferBytes: number,
+    sendBufferBytes: number,
+  ): number;
+  /** The socket knows this far end only from here on; ICMP errors of it are told by the next call. 0 or −errno. */
+  connectDatagrams(fd: number, host: string, port: number): number;
+
   /** readv over plan entries first … first + count − 1. Bytes, 0 at the end of the stream, or −errno. One system call. */
   readv(fd: number, first: number, count: number): number;
   /** writev (MSG_NOSIGNAL; `more`: MSG_MORE where there is one). Bytes or −errno. One system call. */
@@ -137,6 +151,21 @@ export interface NativeEngine {
   close(): void;
 }
 
+/**
+ * Memory for datagrams, and the system calls on it. Entry i has the bytes payload[i × slotBytes …], lengths[i], 4 words of address
+ * (IPv4: the first) and a port; address and port are as in packets, in network byte order, whatever the machine's.
+ */
+export interface NativeDatagramBatch {
+  readonly payload: Uint8Array;
+  readonly lengths: Int32Array;
+  readonly addresses: Uint32Array;
+  readonly ports: Uint16Array;
+  /** Up to `count` datagrams into entries 0 and following. How many, or −errno. A length above slotBytes: the end was cut off. */
+  receive(fd: number, count: number): number;
+  /** Sends entries first … first + count − 1; port 0: to where the socket is connected to. How many were taken, or why not the first: −errno. */
+  send(fd: number, first: number, count: number): number;
+}
+
 export interface NativeBinding {
   /** Throws RangeError when the memory cannot be had. `slabBytes`: a multiple of the page size. */
   createEngine(options: {
@@ -151,6 +180,16 @@ export interface NativeBinding {
      */
     digestVariant?: string;
   }): NativeEngine;
+  /**
+   * `entries` up to 1024, `slotBytes` a multiple of 8 up to 65536, of sockets of one family. `portable`: a system call for each
+   * datagram, as where there is no recvmmsg. Throws RangeError when the memory cannot be had.
+   */
+  createDatagramBatch(
+    entries: number,
+    slotBytes: number,
+    family: 4 | 6,
+    portable: boolean,
+  ): NativeDatagramBatch;
   /** user and system CPU time of this process (getrusage) in microseconds, page faults, context switches. */
   resourceUsage(): {
     userMicros: number;
@@ -172,9 +211,9 @@ export interface NativeBinding {
   readonly ECANCELED: number;
   readonly ENOTSUP: number;
   readonly EINVAL: number;
+  readonly ENOBUFS: number;
   readonly EMFILE: number;
   readonly ENFILE: number;
-  readonly ENOBUFS: number;
   readonly ENOMEM: number;
 }
 

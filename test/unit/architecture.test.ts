@@ -43,7 +43,8 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "client/memory": [],
   "client/receive": ["client/receive/expected-blocks", "client/wire", "client/memory"],
 
-  native: [],
+  // Sockets that speak addresses in bytes.
+  native: ["codec"],
   "client/storage": ["client/storage/layout", "client/memory", "native"],
   // The sender keeps its queue of requests as the receiver does: in a ring of expected blocks.
   "client/send": [
