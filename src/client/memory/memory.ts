@@ -63,6 +63,11 @@ export class Memory {
     this.pool = new BlockPool(bytes, poolBase, Math.floor((bytes.length - poolBase) / BLOCK_SIZE));
   }
 
+  /** True while less than half of the pool is free: whoever holds a slot for long is hurried. */
+  get isShort(): boolean {
+    return 2 * this.pool.freeCount < this.pool.slotCount;
+  }
+
   isMapped(address: number): boolean {
     return address >= MAPPING_ADDRESS_STRIDE;
   }

@@ -5,6 +5,10 @@
 //                └─ choke, reject, timeout, ────┴─▶ given back to the picker;
 //                   another peer was faster         an orphan, if it may come after all
 //
+// Everything has a deadline: silence, the block under way (from its header on, not from its last byte), and requests that wait behind
+// others for longer than the peer can bring them. A late block is given back and still taken when it comes; it is cut off
+// only where memory is short, because it holds a slot.
+//
 // Always: every request that was made of the swarm's picker is answered by blockReceived or given back by requestDropped,
 // once. An orphan was given back already; it is remembered only so that the block is known when it comes.
 
@@ -18,16 +22,17 @@ import {
   REQUESTS_MAX,
 } from "../../base/limits.js";
 import { ExpectedBlocks } from "../receive/expected-blocks.js";
+import { Phase } from "../receive/receiver.js";
 import { MessageId } from "../wire/messages.js";
 import type { Clock, PeerConnection } from "./peer-connection.js";
+import { Refusals } from "./refusals.js";
 import { RequestPipeline } from "./request-pipeline.js";
 import type { RequestShare } from "./request-share.js";
 import type { Swarm } from "./swarm.js";
 
-/** Nothing is asked of a peer for so long after it rejected a request, and not for a piece that it rejected so often. */
-const REJECT_PAUSE_MS = 300;
-const REFUSALS_MAX = 32;
 const PICKS_PER_FILL_MAX = 512;
+/** Where memory is short, a block under way has this part of the time that it has otherwise: 2 s of 20, or 8 KiB/s. */
+const HURRY = 10;
 /**
  * What may wait for a peer that does not read. Requests pause there, and whoever asks on without reading the answers
  * is let go: without a bound, choke and unchoke in turn would fill the memory with our own requests.
@@ -53,9 +58,15 @@ export class BlockRequests {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   #lastBlockMs: number;
-  /** After a reject, nothing is requested before this; and how often each piece was rejected. */
-  #holdUntilMs = 0;
-  #refusals: Map<number, number> | undefined;
+  /** When the header of the block under way came. */
+  #headerMs = 0;
+  /** The block under way came too late, and its end has not come: until then nothing can. */
+  #stuck = false;
+  /** Where the time over which blocks are counted began, and blocks that came since. */
+  #countedSinceMs: number;
+  #blocksCounted = 0;
+  /** Made when the peer refuses for the first time: most never do. */
+  #refusals: Refusals | undefined;
 
   constructor(
     peer: PeerConnection,
@@ -66,6 +77,7 @@ export class BlockRequests {
     this.#clock = clock;
     this.#timeoutMs = settings.requestTimeoutMs;
     this.#lastBlockMs = clock.nowMs;
+    this.#countedSinceMs = clock.nowMs;
     this.pipeline = new RequestPipeline(settings.maxRequests, clock.nowMs, settings.requestShare);
   }
 
@@ -81,7 +93,11 @@ export class BlockRequests {
     const { nowMs } = this.#clock;
     if (sender.outbox.length > OUTBOX_BYTES_MAX) return;
     const outstanding = expected.count;
-    if (!pipeline.wantsMore(outstanding) || nowMs < this.#holdUntilMs) return;
+    if (!pipeline.wantsMore(outstanding) || this.#refusals?.isPausing(nowMs) === true) return;
+    if (this.#stuck) {
+      if (this.#peer.receiver.phase === Phase.payload) return;
+      this.#stuck = false;
+    }
     const missing = Math.min(pipeline.target - outstanding, PICKS_PER_FILL_MAX);
     const count = swarm.pick(this.#peer, missing, picked);
     if (count === 0) return;
@@ -139,6 +155,9 @@ export class BlockRequests {
     if (!isOrphan) this.pipeline.blockReceived(length, list.sentAtMs(index), nowMs);
     list.removeAt(index);
     this.#lastBlockMs = nowMs;
+    this.#headerMs = nowMs;
+    this.#blocksCounted++;
+    this.#refusals?.served(piece);
     const block = begin / BLOCK_SIZE;
     const wanted = swarm.wantsBlock(piece, block);
     if (!isOrphan && !wanted) swarm.requestDropped(this.#peer, piece, block);
@@ -179,40 +198,104 @@ export class BlockRequests {
     expected.clear();
   }
 
-  /** Gives back what the peer let us wait for too long. Returns how many requests that were, 0 for most calls. */
-  checkTimeout(lastReceivedMs: number): number {
+  /** Gives back what the peer lets us wait for too long. Returns how many requests that were, 0 for most calls. */
+  checkTimeout(): number {
     const { nowMs } = this.#clock;
-    const { receiver, write } = this.#peer;
-    if (receiver.payloadLeft > 0 && nowMs - lastReceivedMs > this.#timeoutMs) {
-      // Stuck in the middle of a block: others may have it, and what is still to come of it is skipped.
-      const { blockPiece, blockBegin } = receiver;
-      receiver.skipBlock(blockPiece, blockBegin);
-      this.giveBackUnderWay(blockPiece, blockBegin);
+    if (this.#blockIsLate(nowMs)) return this.#blockLate();
+    const { expected } = this;
+    if (expected.count === 0) return 0;
+    // A peer is silent when neither the oldest request nor any other brought a block for so long.
+    const silentSinceMs = Math.max(this.#lastBlockMs, expected.sentAtMs(0));
+    if (nowMs - silentSinceMs <= this.#timeoutMs) return this.#dropSurplus(nowMs);
+    return this.#snub();
+  }
+
+  /** Pieces that the peer refused for long are asked of it again in time. */
+  forgetRefusals(swarm: Swarm): void {
+    const refusals = this.#refusals;
+    if (refusals === undefined) return;
+    const { nowMs } = this.#clock;
+    for (let piece = refusals.due(nowMs); piece >= 0; piece = refusals.due(nowMs)) {
+      if (this.#peer.pieces.add(piece)) swarm.peerAnnounced(this.#peer, piece);
     }
+  }
+
+  #blockIsLate(nowMs: number): boolean {
+    const { receiver } = this.#peer;
+    if (receiver.payloadLeft === 0) return false;
+    const isShort = receiver.memory.isShort;
+    // Given back already: it is let come, unless the slot that it holds is missed.
+    if (this.#stuck && !isShort) return false;
+    return nowMs - this.#headerMs > (isShort ? this.#timeoutMs / HURRY : this.#timeoutMs);
+  }
+
+  /** What is behind a late block cannot come either: all of it is anybody's. */
+  #blockLate(): number {
+    const { receiver } = this.#peer;
+    const { blockPiece, blockBegin } = receiver;
+    const keep = !receiver.memory.isShort && receiver.leaveLandingPlace();
+    if (!keep) receiver.skipBlock(blockPiece, blockBegin);
+    this.#stuck = true;
+    this.giveBackUnderWay(blockPiece, blockBegin);
+    this.#underWayIsOrphan = true;
+    return 1 + this.#snub();
+  }
+
+  #snub(): number {
     const { expected } = this;
     const late = expected.count;
-    if (late === 0) return 0;
-    // A peer is late when neither the oldest request nor any other brought a block for so long.
-    const silentSinceMs = Math.max(this.#lastBlockMs, expected.sentAtMs(0));
-    if (nowMs - silentSinceMs <= this.#timeoutMs) return 0;
     this.pipeline.snub();
-    for (let index = 0; index < late; index++) {
-      const piece = expected.pieceAt(index);
-      write.request(MessageId.cancel, piece, expected.beginAt(index), expected.lengthAt(index));
-    }
+    for (let index = 0; index < late; index++) this.#writeCancel(index);
     this.drop(true);
     return late;
+  }
+
+  #writeCancel(index: number): void {
+    const { expected } = this;
+    const piece = expected.pieceAt(index);
+    this.#peer.write.request(MessageId.cancel, piece, expected.beginAt(index), expected.lengthAt(index));
+  }
+
+  /**
+   * A peer that brings little keeps what it can bring in twice the timeout: whatever waited for a whole one beyond that goes to
+   * others, and no more is asked of it.
+   */
+  #dropSurplus(nowMs: number): number {
+    if (nowMs - this.#countedSinceMs <= this.#timeoutMs) return 0;
+    const keep = Math.max(1, 2 * this.#blocksCounted);
+    const countedSinceMs = this.#countedSinceMs;
+    this.#countedSinceMs = nowMs;
+    this.#blocksCounted = 0;
+    if (this.expected.count <= keep) return 0;
+    const dropped = this.#cancelFrom(keep, countedSinceMs);
+    if (dropped > 0) this.pipeline.refused(keep);
+    return dropped;
+  }
+
+  /** Cancels and gives back the requests from the `first` on that were sent at `sentMs` or before. */
+  #cancelFrom(first: number, sentMs: number): number {
+    const { expected } = this;
+    let dropped = 0;
+    for (let index = expected.count - 1; index >= first; index--) {
+      if (expected.sentAtMs(index) > sentMs) continue;
+      this.#writeCancel(index);
+      const piece = expected.pieceAt(index);
+      const begin = expected.beginAt(index);
+      this.#orphan(piece, begin, expected.lengthAt(index));
+      expected.removeAt(index);
+      this.#giveBack(piece, begin);
+      dropped++;
+    }
+    return dropped;
   }
 
   /** The peer rejects although it does not choke us: its queue is full, or it does not serve that piece. */
   #refused(piece: number): void {
     this.pipeline.refused(this.expected.count);
-    this.#holdUntilMs = this.#clock.nowMs + REJECT_PAUSE_MS;
-    this.#refusals ??= new Map();
-    const count = (this.#refusals.get(piece) ?? 0) + 1;
-    this.#refusals.set(piece, count);
+    this.#refusals ??= new Refusals();
     const peer = this.#peer;
-    if (count > REFUSALS_MAX && peer.pieces.has(piece)) peer.swarm?.peerWithdrew(peer, piece);
+    const isWithdrawn = this.#refusals.refused(piece, this.#clock.nowMs);
+    if (isWithdrawn && peer.pieces.has(piece)) peer.swarm?.peerWithdrew(peer, piece);
   }
 
   #orphan(piece: number, begin: number, length: number): void {

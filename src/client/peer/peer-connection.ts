@@ -289,9 +289,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
       this.write.keepAlive();
     }
     if (this.sender.idle) this.sender.outbox.release();
+    if (this.#swarm !== undefined) this.requests.forgetRefusals(this.#swarm);
     this.updateInterest();
     this.pipeline.tick(now);
-    const late = this.requests.checkTimeout(this.#lastReceivedMs);
+    const late = this.requests.checkTimeout();
     if (late > 0) this.#tell("snubbed", { requests: late });
     this.fillRequests();
   }

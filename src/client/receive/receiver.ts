@@ -247,6 +247,22 @@ export class Receiver {
     return true;
   }
 
+  /**
+   * The block under way is to lie in a slot from now on, because another peer's may land at its place. False: no slot is free, and
+   * nothing changed.
+   */
+  leaveLandingPlace(): boolean {
+    const { blockAddress, memory } = this;
+    if (blockAddress < MAPPING_ADDRESS_STRIDE) return true;
+    const slot = memory.pool.acquire(SlotHolder.receiving);
+    if (slot === NO_SLOT) return false;
+    this.#blockSlot = slot;
+    this.blockAddress = memory.pool.addressOf(slot);
+    memory.copy(blockAddress, this.blockAddress, this.blockFilled);
+    this.counters.bytesCopied += this.blockFilled;
+    return true;
+  }
+
   /** Ends it: memory goes home. True if a wanted block was under way (blockPiece, blockBegin, blockLength). */
   stop(): boolean {
     if (this.#stopped) return false;

@@ -267,23 +267,6 @@ describe("PeerConnection: time", () => {
     assert.equal(wired.peer.state, "open");
   });
 
-  it("a block that stops in its middle is given back; its rest is skipped when it comes", () => {
-    const wired = new WiredPeer().open();
-    wired.feed(Buffer.concat([HAVE_ALL, UNCHOKE]));
-    const block = pieceMessage(0, 0, BLOCK_SIZE);
-    wired.feed(block.subarray(0, 5000));
-    assert.equal(wired.peer.requests.isUnderWay(0, 0), true);
-    wired.pass(21_000);
-    assert.ok(wired.swarm.dropped.includes("0/0"));
-    assert.equal(wired.peer.requests.isUnderWay(0, 0), false);
-    assert.deepEqual(wired.memory.pool.heldByHolder(), {}, "its slot is home");
-    wired.feed(Buffer.concat([block.subarray(5000), message(MessageId.have, 1)]));
-    assert.equal(wired.peer.state, "open");
-    assert.equal(wired.swarm.received.has("0/0"), false);
-    wired.peer.close();
-    wired.checkOver();
-  });
-
   it("rates are those of the last seconds", () => {
     const wired = new WiredPeer().open();
     wired.feed(Buffer.concat([HAVE_ALL, UNCHOKE]));

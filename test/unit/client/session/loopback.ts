@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after } from "node:test";
+import { after, mock } from "node:test";
 import {
   createTorrentFile,
   type Metainfo,
@@ -71,4 +71,22 @@ export async function closeWhole(session: Session): Promise<void> {
   assert.equal(session.connectionCount, 0);
   assert.equal(session.torrents.size, 0);
   assert.equal(session.reactor.jobs.inFlight, 0);
+}
+
+/** A session whose timer only runs when the returned function is called, once for each call. */
+export function drivenSession(options: SessionOptions): { session: Session; tick: () => Promise<void> } {
+  let run = (): void => assert.fail("a session has a timer");
+  const timer = mock.method(globalThis, "setInterval", (callback: () => void) => {
+    run = callback;
+    return undefined;
+  });
+  const session = new Session(options);
+  timer.mock.restore();
+  const tick = async (): Promise<void> => {
+    // Timeouts are of a millisecond: time has to pass, but not much.
+    const untilMs = performance.now() + 4;
+    while (performance.now() < untilMs) await new Promise((resolve) => setImmediate(resolve));
+    run();
+  };
+  return { session, tick };
 }

@@ -3,32 +3,14 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
-import { after, describe, it, mock } from "node:test";
+import { after, describe, it } from "node:test";
 import { HANDSHAKE_BYTES, MIB } from "../../../../src/base/limits.js";
 import { encodeHandshake } from "../../../../src/client/wire/handshake.js";
-import { type PeerError, Session, type SessionOptions } from "../../../../src/index.js";
+import type { PeerError } from "../../../../src/index.js";
 import { Reactor } from "../../../../src/native/reactor.js";
-import { closeWhole, makeShared, nowhere } from "./loopback.js";
+import { closeWhole, drivenSession, makeShared, nowhere } from "./loopback.js";
 
 const HOST = "127.0.0.1";
-
-/** A session whose timer only runs when the returned function is called, once for each call. */
-function drivenSession(options: SessionOptions): { session: Session; tick: () => Promise<void> } {
-  let run = (): void => assert.fail("a session has a timer");
-  const timer = mock.method(globalThis, "setInterval", (callback: () => void) => {
-    run = callback;
-    return undefined;
-  });
-  const session = new Session(options);
-  timer.mock.restore();
-  const tick = async (): Promise<void> => {
-    // Timeouts are of a millisecond: time has to pass, but not much.
-    const untilMs = performance.now() + 4;
-    while (performance.now() < untilMs) await new Promise((resolve) => setImmediate(resolve));
-    run();
-  };
-  return { session, tick };
-}
 
 describe("Session: timeouts", { timeout: 60_000 }, () => {
   it("a connection that nobody accepts is given up", async () => {
