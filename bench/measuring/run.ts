@@ -4,7 +4,8 @@
 // Always: what was measured is in the journal before the next trial begins. A run that is stopped gives the results that it
 // has, and leaves no process and no folder behind.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
+import { VERSION } from "../../src/base/version.js";
 import { withDeadline } from "../processes/processes.js";
 import { Journal } from "./journal.js";
 import { type LabResults, type LabVerb, RESULTS_SCHEMA } from "./results.js";
@@ -40,8 +41,7 @@ export type Workshop = (work: (plan: LabPlan) => Promise<void>) => Promise<void>
 /** Rejects UsageError if nothing is selected, or the journal is of another run. */
 export async function runLab(options: RunOptions, workshop: Workshop): Promise<RunOutcome> {
   const { verb, size, output, signal } = options;
-  const version = packageVersion();
-  const journal = Journal.open(output, { verb, version, size });
+  const journal = Journal.open(output, { verb, version: VERSION, size });
   let complete = false;
   try {
     await workshop(async (plan) => {
@@ -52,7 +52,7 @@ export async function runLab(options: RunOptions, workshop: Workshop): Promise<R
   }
   const results: LabResults = {
     schema: RESULTS_SCHEMA,
-    version,
+    version: VERSION,
     machine: describeMachine(),
     startedAt: journal.startedAt,
     endedAt: new Date().toISOString(),
@@ -126,9 +126,4 @@ function roundKey(key: string, round: number): string {
 
 function describe({ group, subject, axes }: Scenario): string {
   return `${group}: ${subject} ${Object.values(axes).join(" ")}`;
-}
-
-function packageVersion(): string {
-  const path = new URL("../../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
 }

@@ -53,7 +53,7 @@ export interface SessionOptions {
   handshakeTimeoutMs?: number;
   requestTimeoutMs?: number;
   idleTimeoutMs?: number;
-  /** 20 bytes. Default: "-SW0100-" and 12 random bytes. */
+  /** 20 bytes. Default: "-SW", the version ("0100-" for 0.1.0) and 12 random bytes. */
   peerId?: Uint8Array;
   /** Time the addon's calls and jobs, for Session.costs(). Costs a little itself. Default false. */
   clockCosts?: boolean;

@@ -18,6 +18,7 @@ import {
   PIECE_LENGTH_MAX,
   PIECE_LENGTH_MIN,
 } from "../../base/limits.js";
+import { CLIENT_NAME } from "../../base/version.js";
 import { PADDING_NAME_PREFIX, parseMetainfo } from "./parse.js";
 import { cleanName } from "./paths.js";
 
@@ -70,7 +71,6 @@ interface Entry {
 const PIECE_LENGTH_CHOSEN_MAX = 16 * MIB;
 /** The package computes with 32-bit integers, and has no upper bound: what it says of more than this is not asked. */
 const LENGTH_ASKED_MAX = 2 ** 36;
-const CREATED_BY = "scatterwire 0.1";
 
 /**
  * The bytes of a torrent file of `path`. Symbolic links are followed. Rejects MetainfoError (`METAINFO_PATH`: nothing
@@ -252,7 +252,7 @@ function encode(
     ...(announce.length > 0 ? { announce: announce[0] } : {}),
     ...(announce.length > 1 ? { "announce-list": announce.map((url) => [url]) } : {}),
     ...(options.comment === undefined ? {} : { comment: options.comment }),
-    "created by": CREATED_BY,
+    "created by": CLIENT_NAME,
     "creation date": options.creationDate ?? Math.floor(Date.now() / 1000),
     info: {
       ...(isFolder ? { files: list } : { length: files[0]!.length }),

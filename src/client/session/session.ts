@@ -10,6 +10,7 @@ import { PAGE_SIZE, REQUESTS_NEAR } from "../../base/limits.js";
 import { type Costs, costsOf } from "../../base/metrics/costs.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import { makeTraceSink, type TraceSink } from "../../base/metrics/trace.js";
+import { CLIENT_NAME } from "../../base/version.js";
 import { READABLE } from "../../native/binding.js";
 import { Reactor, type SocketHandler } from "../../native/reactor.js";
 import type { BlockPool } from "../memory/block-pool.js";
@@ -30,7 +31,7 @@ import { TcpStream } from "../stream/tcp-stream.js";
 import { UnconnectedTransport } from "../stream/unconnected-transport.js";
 import type { EngineRoom } from "../torrent/engine-room.js";
 import { Torrent } from "../torrent/torrent.js";
-import { CLIENT_NAME, type SessionSettings, settleOptions } from "./settings.js";
+import { type SessionSettings, settleOptions } from "./settings.js";
 
 const TICK_MS = 1000;
 const LISTEN_BACKLOG = 512;

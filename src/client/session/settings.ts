@@ -23,7 +23,6 @@ import {
 import type { ReceiveModeChoice } from "../receive/make-mode.js";
 import { makePeerId } from "../wire/handshake.js";
 
-export const CLIENT_NAME = "scatterwire 0.1";
 const DAY_MS = 86_400_000;
 
 export interface SessionSettings {

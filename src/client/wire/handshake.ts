@@ -12,6 +12,7 @@ import { randomFillSync } from "node:crypto";
 import { assert } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
 import { HANDSHAKE_BYTES } from "../../base/limits.js";
+import { PEER_ID_PREFIX } from "../../base/version.js";
 
 const PROTOCOL = Uint8Array.of(19, ...Buffer.from("BitTorrent protocol", "latin1"));
 const RESERVED_AT = 20;
@@ -20,7 +21,6 @@ const PEER_ID_AT = 48;
 const EXTENDED_BIT = 0x10;
 const FAST_BIT = 0x04;
 const DHT_BIT = 0x01;
-const PEER_ID_PREFIX = "-SW0100-";
 
 assert(PROTOCOL.length === RESERVED_AT, "the reserved bytes follow the protocol name");
 assert(
@@ -87,7 +87,7 @@ export function decodeHandshake(bytes: Uint8Array): Handshake {
   };
 }
 
-/** A peer id in Azureus style (BEP 20): "-SW0100-" and 12 random bytes. */
+/** A peer id in Azureus style (BEP 20): "-SW", the version, "-" and 12 random bytes. */
 export function makePeerId(): Uint8Array {
   const peerId = new Uint8Array(20);
   peerId.set(Buffer.from(PEER_ID_PREFIX, "latin1"));
