@@ -1,25 +1,22 @@
-// scatterwire bench: measures on this machine. One file per verb in bench/, and here the list of them. The benchmarks
-// themselves are in the folder bench/ beside src/.
+// scatterwire bench: measures on this machine. One file per verb in bench/, loaded when it is called, and here the list of them.
+// The benchmarks themselves are in the folder bench/ beside src/.
 
 import { Command } from "commander";
-import { compareCommand } from "./bench/compare.js";
-import { loopbackCommand } from "./bench/loopback.js";
-import { receiveCommand } from "./bench/receive.js";
-import { reportCommand } from "./bench/report.js";
-import { seedCommand } from "./bench/seed.js";
-import { storageCommand } from "./bench/storage.js";
+import { runVerb } from "./run-verb.js";
 
-const VERBS = [
-  loopbackCommand,
-  receiveCommand,
-  seedCommand,
-  storageCommand,
-  compareCommand,
-  reportCommand,
-] as const;
+const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
+  loopback: async () => (await import("./bench/loopback.js")).loopbackCommand(),
+  receive: async () => (await import("./bench/receive.js")).receiveCommand(),
+  seed: async () => (await import("./bench/seed.js")).seedCommand(),
+  storage: async () => (await import("./bench/storage.js")).storageCommand(),
+  compare: async () => (await import("./bench/compare.js")).compareCommand(),
+  report: async () => (await import("./bench/report.js")).reportCommand(),
+};
 
-export function benchCommand(): Command {
+export async function run(args: readonly string[]): Promise<number> {
   const bench = new Command("bench").description("measure on this machine");
-  for (const verb of VERBS) bench.addCommand(verb());
-  return bench;
+  const called = args[1] !== undefined && Object.hasOwn(VERBS, args[1]) ? [args[1]] : Object.keys(VERBS);
+  // Whoever asks for help, or misspells one, is told of all.
+  for (const name of called) bench.addCommand(await VERBS[name]!());
+  return runVerb(bench, args);
 }

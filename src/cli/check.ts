@@ -2,9 +2,16 @@
 
 import { Command } from "commander";
 import { checkTorrent, readMetainfo } from "../index.js";
-import { EXIT_FAILED, ExitError, interruptSignal, Progress, printJson, printLine } from "./output.js";
+import { findMissing } from "./missing.js";
+import { EXIT_FAILED, ExitError, interruptSignal, printJson, printLine } from "./output.js";
+import { Progress } from "./progress.js";
+import { runVerb } from "./run-verb.js";
 
-export function checkCommand(): Command {
+export function run(args: readonly string[]): Promise<number> {
+  return runVerb(checkCommand(), args);
+}
+
+function checkCommand(): Command {
   return new Command("check")
     .description(
       "hash data on disk and compare it with a torrent file; status 1 if a piece is wrong or missing",
@@ -12,22 +19,22 @@ export function checkCommand(): Command {
     .argument("<torrent>", "the torrent file")
     .argument("<dir>", "the folder that the torrent's file or folder lies in")
     .option("--json", "print one JSON object")
-    .action(run);
+    .action(check);
 }
 
-async function run(torrent: string, directory: string, options: { json?: boolean }): Promise<void> {
+async function check(torrent: string, directory: string, options: { json?: boolean }): Promise<void> {
   const metainfo = await readMetainfo(torrent);
-  const progress = new Progress("checking", metainfo.totalLength, options.json !== true);
+  const json = options.json === true;
+  const progress = new Progress({ label: "checking", total: metainfo.totalLength, json });
   const result = await checkTorrent(metainfo, directory, {
     signal: interruptSignal(),
-    onProgress: (fraction) => progress.update(fraction * metainfo.totalLength),
+    onProgress: (fraction) => progress.update({ bytes: fraction * metainfo.totalLength }),
   }).finally(() => progress.stop());
-  if (options.json === true) printJson(result);
-  else printLine(`${result.piecesGood} of ${result.pieceCount} pieces are good`);
-  if (!result.complete) {
-    throw new ExitError(
-      EXIT_FAILED,
-      `${result.badPieces.length} of ${result.pieceCount} pieces are wrong or missing in ${directory}`,
-    );
-  }
+  const missing = findMissing(metainfo, directory);
+  if (json) printJson({ ...result, missing: missing.paths });
+  else if (!missing.all) printLine(`${result.piecesGood} of ${result.pieceCount} pieces are good`);
+  if (result.complete) return;
+  const bad = `${result.badPieces.length} of ${result.pieceCount} pieces are wrong or missing in ${directory}`;
+  const why = missing.text === undefined ? bad : missing.all ? missing.text : `${bad}: ${missing.text}`;
+  throw new ExitError(EXIT_FAILED, why);
 }

@@ -1,20 +1,26 @@
 // scatterwire create: makes a torrent file.
 
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { basename, resolve } from "node:path";
 import { Command } from "commander";
 import { createTorrentFile, describeMetainfo, parseMetainfo } from "../index.js";
 import {
+  byteCount,
   collect,
+  EXIT_FAILED,
+  ExitError,
   formatBytes,
   interruptSignal,
-  Progress,
   printJson,
   printLine,
-  wholeNumber,
 } from "./output.js";
+import { Progress } from "./progress.js";
+import { runVerb } from "./run-verb.js";
 
 interface Options {
-  output: string;
+  output?: string;
+  force?: boolean;
   pieceLength?: number;
   announce?: string[];
   private?: boolean;
@@ -22,25 +28,32 @@ interface Options {
   json?: boolean;
 }
 
-export function createCommand(): Command {
+export function run(args: readonly string[]): Promise<number> {
+  return runVerb(createCommand(), args);
+}
+
+function createCommand(): Command {
   return new Command("create")
     .description("make a torrent file of a file or folder")
     .argument("<path>", "the file or folder to share")
-    .requiredOption("-o, --output <file>", "the torrent file to write")
+    .option("-o, --output <file>", "the torrent file to write (default: NAME.torrent in this folder)")
+    .option("--force", "write over a file that is there")
     .option(
       "--piece-length <bytes>",
-      "bytes per piece, from 16384 up (default: chosen for the size)",
-      wholeNumber("--piece-length", 16_384, 536_870_912),
+      "bytes per piece, from 16K up, such as 256K or 1M (default: chosen for the size)",
+      byteCount("--piece-length", 16_384, 536_870_912),
     )
     .option("--announce <url>", "tracker address; may be given several times", collect)
     .option("--private", "peers come from the trackers only (BEP 27)")
     .option("--comment <text>", "a comment in the torrent file")
     .option("--json", "print one JSON object")
-    .addHelpText("after", "\nExample:\n  scatterwire create ./album -o album.torrent --piece-length 1048576")
-    .action(run);
+    .addHelpText("after", "\nExample:\n  scatterwire create ./album -o album.torrent --piece-length 1M")
+    .action(create);
 }
 
-async function run(path: string, options: Options): Promise<void> {
+async function create(path: string, options: Options): Promise<void> {
+  const output = options.output ?? `${basename(resolve(path))}.torrent`;
+  if (options.force !== true && existsSync(output)) refuseToOverwrite(output);
   let progress: Progress | undefined;
   const bytes = await createTorrentFile(path, {
     ...(options.announce === undefined ? {} : { announce: options.announce }),
@@ -49,20 +62,33 @@ async function run(path: string, options: Options): Promise<void> {
     ...(options.comment === undefined ? {} : { comment: options.comment }),
     signal: interruptSignal(),
     onProgress: (hashed, total) => {
-      progress ??= new Progress("hashing", total, options.json !== true);
-      progress.update(hashed);
+      progress ??= new Progress({ label: "hashing", total, json: options.json === true });
+      progress.update({ bytes: hashed });
     },
   }).finally(() => progress?.stop());
-  await writeFile(options.output, bytes);
+  await writeFile(output, bytes, { flag: options.force === true ? "w" : "wx" }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === "EEXIST") refuseToOverwrite(output);
+      throw error;
+    },
+  );
   const { files, ...description } = describeMetainfo(parseMetainfo(bytes));
   const count = files.filter((file) => !file.padding).length;
   if (options.json === true) {
-    printJson({ output: options.output, ...description, files: count });
+    printJson({ output, ...description, files: count });
     return;
   }
   const size = formatBytes(description.totalLength);
   const pieces = `${description.pieceCount} pieces of ${description.pieceLength} bytes`;
   printLine(
-    `${options.output}: ${count} file${count === 1 ? "" : "s"}, ${size}, ${pieces}, info hash ${description.infoHash}`,
+    `${output}: ${count} file${count === 1 ? "" : "s"}, ${size}, ${pieces}, info hash ${description.infoHash}`,
+  );
+}
+
+/** Before hashing for hours, and again when it is written. */
+function refuseToOverwrite(output: string): never {
+  throw new ExitError(
+    EXIT_FAILED,
+    `${output} is there already: give --force to write over it, or another -o`,
   );
 }

@@ -19,15 +19,17 @@ import {
   EXIT_USAGE,
   ExitError,
   formatBytes,
+  formatDuration,
   interruptSignal,
   note,
   oneOf,
-  Progress,
   parseAddress,
   printJson,
   printLine,
   wholeNumber,
 } from "./output.js";
+import { Progress } from "./progress.js";
+import { runVerb } from "./run-verb.js";
 
 interface Options {
   output?: string;
@@ -41,11 +43,20 @@ interface Options {
   seed?: boolean;
   timeout?: number;
   json?: boolean;
+  verbose?: boolean;
 }
 
 const MIB = 1024 * 1024;
+/** How often progress is looked at. */
+const LOOK_MS = 200;
+/** After all peers were given up, they are tried anew so much later. */
+const RETRY_MS = 10_000;
 
-export function downloadCommand(): Command {
+export function run(args: readonly string[]): Promise<number> {
+  return runVerb(downloadCommand(), args);
+}
+
+function downloadCommand(): Command {
   return new Command("download")
     .description("fetch a torrent from peers; an interrupted download goes on where it was")
     .argument("<torrent>", "the torrent file")
@@ -73,10 +84,11 @@ export function downloadCommand(): Command {
     .option("--seed", "go on seeding when the download is complete, until Ctrl-C")
     .option(
       "--timeout <seconds>",
-      "fail with status 1 if the download is not complete so long after it began (a check of old data is not counted)",
+      "fail with status 1 when nothing has arrived for so long (default: keep trying)",
       wholeNumber("--timeout", 1, 31_536_000),
     )
-    .option("--json", "print JSON lines, the last with what the download cost")
+    .option("--verbose", "say at the end what the download cost")
+    .option("--json", "print JSON lines: progress each second, and last what the download cost")
     .addHelpText(
       "after",
       `
@@ -85,10 +97,10 @@ Examples:
   scatterwire download album.torrent -o ./copy --peer 127.0.0.1:6881 --storage direct --receive-mode speculative
   scatterwire download album.torrent --peer 127.0.0.1:6881 --storage null --no-verify --json`,
     )
-    .action(run);
+    .action(download);
 }
 
-async function run(torrentFile: string, options: Options): Promise<void> {
+async function download(torrentFile: string, options: Options): Promise<void> {
   const signal = interruptSignal();
   const needsFolder = options.storage !== "memory" && options.storage !== "null";
   if (needsFolder && options.output === undefined) {
@@ -118,14 +130,14 @@ async function run(torrentFile: string, options: Options): Promise<void> {
   if (signal.aborted) await torrent.close();
   torrent.on("warning", (text) => note(`scatterwire: ${text}`));
   try {
-    await torrent.ready;
+    await opened(torrent, options);
     if (listen !== undefined) {
       const { host, port } = await session.listen();
       if (options.json === true) printJson({ event: "listening", host, port });
       else note(`listening at ${host}:${port}`);
     }
     const started = startMeasuring();
-    await finish(torrent, peers, options);
+    await finish(session, torrent, peers, options);
     report(session, torrent, started, options);
     if (options.seed === true) {
       await new Promise<void>((resolve) => {
@@ -145,44 +157,100 @@ async function run(torrentFile: string, options: Options): Promise<void> {
   if (signal.aborted) throw new ExitError(EXIT_INTERRUPTED);
 }
 
-/** Resolves when the torrent is complete; rejects if it cannot be, or not in time. */
-async function finish(torrent: Torrent, peers: readonly PeerAddress[], options: Options): Promise<void> {
-  const progress = new Progress("downloading", torrent.layout.totalLength, options.json !== true);
-  let lastError = "";
-  let timeout: NodeJS.Timeout | undefined;
-  const ticker = setInterval(() => {
-    const { bytesVerified, downloadRate, peers: count } = torrent.progress();
-    progress.update(bytesVerified, downloadRate, count);
-  }, 250);
-  const failed = new Promise<never>((_resolve, reject) => {
-    torrent.on("peerDisconnected", (_address, error) => {
-      if (error !== undefined) lastError = error.message;
-    });
-    torrent.on("outOfPeers", () => {
-      if (options.listen !== undefined || torrent.state === "seeding") return;
-      reject(
-        new ExitError(
-          EXIT_FAILED,
-          `no peer is left to download from: ${lastError || "all connections were closed"}`,
-        ),
-      );
-    });
-    if (options.timeout !== undefined) {
-      timeout = setTimeout(() => {
-        const { piecesVerified, pieceCount } = torrent.progress();
-        const why = lastError === "" ? "" : `; last: ${lastError}`;
-        const got = `${piecesVerified} of ${pieceCount} pieces`;
-        reject(new ExitError(EXIT_FAILED, `not complete after ${options.timeout} s (${got})${why}`));
-      }, 1000 * options.timeout);
-    }
-  });
+/** Resolves when what was there before is checked. */
+async function opened(torrent: Torrent, options: Options): Promise<void> {
+  const total = torrent.layout.totalLength;
+  const progress = new Progress({ label: "checking", total, json: options.json === true });
+  torrent.on("checking", (fraction) => progress.update({ bytes: fraction * total }));
+  await torrent.ready.finally(() => progress.stop());
+}
+
+/** Resolves when the torrent is complete; rejects if it cannot be, or nothing comes for too long. */
+async function finish(
+  session: Session,
+  torrent: Torrent,
+  peers: readonly PeerAddress[],
+  options: Options,
+): Promise<void> {
+  const total = torrent.layout.totalLength;
+  const progress = new Progress({ label: "downloading", total, json: options.json === true });
+  const patience = new Patience(torrent, peers, options);
+  const look = (): void => {
+    const movedBytes = session.counters().payloadBytes;
+    const { bytesVerified, peers: count } = torrent.progress();
+    progress.update({ bytes: bytesVerified, movedBytes, peers: count });
+    patience.look(movedBytes);
+  };
+  const ticker = setInterval(look, LOOK_MS);
   try {
     for (const peer of peers) torrent.addPeer(peer);
-    await Promise.race([torrent.done, failed]);
+    await Promise.race([torrent.done, patience.lost]);
   } finally {
     clearInterval(ticker);
-    clearTimeout(timeout);
     progress.stop();
+  }
+}
+
+/**
+ * Keeps trying: peers that are gone may come back. Says so once each time that nobody is left, and gives up only when nothing
+ * has arrived for as long as was asked for.
+ */
+class Patience {
+  /** Rejects when it is at its end. */
+  readonly lost: Promise<never>;
+  readonly #torrent: Torrent;
+  readonly #peers: readonly PeerAddress[];
+  readonly #timeoutMs: number;
+  #giveUp!: (error: ExitError) => void;
+  #movedBytes = 0;
+  #movedMs = performance.now();
+  #retryMs = Number.POSITIVE_INFINITY;
+  #isAlone = false;
+  #lastError = "";
+
+  constructor(torrent: Torrent, peers: readonly PeerAddress[], options: Options) {
+    this.#torrent = torrent;
+    this.#peers = peers;
+    this.#timeoutMs = options.timeout === undefined ? Number.POSITIVE_INFINITY : 1000 * options.timeout;
+    this.lost = new Promise<never>((_resolve, reject) => {
+      this.#giveUp = reject;
+    });
+    // It may end between two looks, when nobody waits for it any more.
+    this.lost.catch(() => {});
+    torrent.on("peerDisconnected", (_address, error) => {
+      if (error !== undefined) this.#lastError = error.message;
+    });
+    torrent.on("outOfPeers", () => this.#outOfPeers());
+  }
+
+  /** Is called several times a second. */
+  look(movedBytes: number): void {
+    const now = performance.now();
+    if (movedBytes !== this.#movedBytes) {
+      this.#movedBytes = movedBytes;
+      this.#movedMs = now;
+      this.#isAlone = false;
+    }
+    if (now >= this.#retryMs) {
+      this.#retryMs = Number.POSITIVE_INFINITY;
+      for (const peer of this.#peers) this.#torrent.addPeer(peer);
+    }
+    if (now - this.#movedMs < this.#timeoutMs) return;
+    const { piecesVerified, pieceCount } = this.#torrent.progress();
+    const why = this.#lastError === "" ? "" : `; last: ${this.#lastError}`;
+    const got = `${piecesVerified} of ${pieceCount} pieces`;
+    this.#giveUp(
+      new ExitError(EXIT_FAILED, `nothing arrived for ${this.#timeoutMs / 1000} s (${got})${why}`),
+    );
+  }
+
+  #outOfPeers(): void {
+    if (this.#torrent.state === "seeding" || this.#peers.length === 0) return;
+    this.#retryMs = performance.now() + RETRY_MS;
+    if (this.#isAlone) return;
+    this.#isAlone = true;
+    const why = this.#lastError === "" ? "" : ` (${this.#lastError})`;
+    note(`scatterwire: no peer is left${why}: trying again until one is there`);
   }
 }
 
@@ -232,8 +300,20 @@ function report(session: Session, torrent: Torrent, started: Started, options: O
     printJson(result);
     return;
   }
-  const rate = `${formatBytes(result.bytesPerSecond)}/s`;
+  printLine(summary(torrent, bytes, seconds));
+  if (options.verbose !== true) return;
+  const calls = `${result.systemCallsPerBlock.toFixed(3)} receiving calls per block`;
+  const copied = `${result.copiedBytesPerByte.toFixed(3)} bytes copied per byte`;
   printLine(
-    `${torrent.metainfo.name}: ${formatBytes(bytes)} in ${seconds.toFixed(2)} s, ${rate}, ${result.cpuSecondsPerGB.toFixed(3)} CPU s/GB`,
+    `${cpuSeconds.toFixed(2)} CPU s (${result.cpuSecondsPerGB.toFixed(3)} per GB), ${calls}, ${copied}, peak RSS ${formatBytes(result.peakRssBytes)}`,
   );
+}
+
+/** What came, in which time, and how fast on the average. */
+function summary({ metainfo }: Torrent, bytes: number, seconds: number): string {
+  const { name, totalLength } = metainfo;
+  if (bytes === 0) return `${name}: ${formatBytes(totalLength)}, all of it was there already`;
+  const rate = `${formatBytes(seconds === 0 ? 0 : bytes / seconds)}/s on average`;
+  const before = bytes < totalLength ? ` (${formatBytes(totalLength)} in all)` : "";
+  return `${name}: ${formatBytes(bytes)} in ${formatDuration(seconds)}, ${rate}${before}`;
 }

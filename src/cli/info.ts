@@ -3,16 +3,21 @@
 import { Command } from "commander";
 import { describeMetainfo, readMetainfo } from "../index.js";
 import { formatBytes, printJson, printLine } from "./output.js";
+import { runVerb } from "./run-verb.js";
 
-export function infoCommand(): Command {
+export function run(args: readonly string[]): Promise<number> {
+  return runVerb(infoCommand(), args);
+}
+
+function infoCommand(): Command {
   return new Command("info")
     .description("say what a torrent file holds")
     .argument("<torrent>", "the torrent file")
     .option("--json", "print one JSON object")
-    .action(run);
+    .action(info);
 }
 
-async function run(torrent: string, options: { json?: boolean }): Promise<void> {
+async function info(torrent: string, options: { json?: boolean }): Promise<void> {
   const info = describeMetainfo(await readMetainfo(torrent));
   if (options.json === true) {
     printJson(info);

@@ -1,48 +1,28 @@
 #!/usr/bin/env node
-// The command line: one file per verb, and this one, which knows them all.
+// The command line: finds the verb and hands over. Whoever asks for help or the version waits for nothing else to be loaded.
 
-import { readFileSync } from "node:fs";
-import { Command, CommanderError } from "commander";
-import { benchCommand } from "./bench.js";
-import { checkCommand } from "./check.js";
-import { createCommand } from "./create.js";
-import { downloadCommand } from "./download.js";
-import { infoCommand } from "./info.js";
-import { EXIT_USAGE, endQuietlyOnClosedPipe, reportFailure } from "./output.js";
-import { seedCommand } from "./seed.js";
+import { VERSION } from "../base/version.js";
+import { EXIT_USAGE } from "./exit.js";
+import { overview, similarVerb, VERBS } from "./verbs.js";
 
-const packageUrl = new URL("../../../package.json", import.meta.url);
-const { version } = JSON.parse(readFileSync(packageUrl, "utf8")) as { version: string };
-
-const program = new Command("scatterwire")
-  .description("A BitTorrent peer wire engine: downloads, seeds, and measures what receiving costs.")
-  .version(version)
-  .addHelpText(
-    "after",
-    `
-Examples:
-  scatterwire create ./album -o album.torrent
-  scatterwire seed album.torrent . --listen 127.0.0.1:6881
-  scatterwire download album.torrent -o ./copy --peer 127.0.0.1:6881
-  scatterwire bench loopback
-
-Exit status: 0 done; 1 failed; 2 wrong usage; 130 stopped by Ctrl-C, with resume data safe.`,
-  );
-for (const make of [createCommand, infoCommand, checkCommand, downloadCommand, seedCommand, benchCommand]) {
-  program.addCommand(make());
-}
-exitInsteadOfThrowing(program);
-
-/** Subcommands do not inherit this. */
-function exitInsteadOfThrowing(command: Command): void {
-  command.exitOverride();
-  for (const child of command.commands) exitInsteadOfThrowing(child);
+async function main(args: readonly string[]): Promise<number> {
+  const [first, ...rest] = args;
+  if (first === "help" && rest.length > 0) return main([...rest, "--help"]);
+  if (first === undefined || first === "help" || first === "--help" || first === "-h") {
+    (first === undefined ? process.stderr : process.stdout).write(overview());
+    return first === undefined ? EXIT_USAGE : 0;
+  }
+  if (first === "--version" || first === "-V") {
+    process.stdout.write(`${VERSION}\n`);
+    return 0;
+  }
+  const verb = VERBS.find(({ name }) => name === first);
+  if (verb !== undefined) return (await verb.load()).run(args);
+  const what = first.startsWith("-") ? "option" : "verb";
+  const similar = similarVerb(first);
+  const hint = similar === undefined ? "`scatterwire --help` lists the verbs" : `did you mean ${similar}?`;
+  process.stderr.write(`scatterwire: unknown ${what} ${JSON.stringify(first)}: ${hint}\n`);
+  return EXIT_USAGE;
 }
 
-endQuietlyOnClosedPipe();
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
-  else process.exitCode = reportFailure(error);
-}
+process.exitCode = await main(process.argv.slice(2));

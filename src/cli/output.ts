@@ -1,33 +1,40 @@
-// What every verb shares: lines of JSON or of text on standard output, one-line errors on standard error, a progress bar
-// on a terminal, and the exit status.
+// What every verb shares: lines of JSON or of text on standard output, one-line errors on standard error, values from the
+// command line, and the exit status.
 //
 //   0 done    1 failed    2 wrong usage    130 stopped by Ctrl-C
 
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import { Presets, SingleBar } from "cli-progress";
 import { type PeerAddress, ScatterwireError, UsageError } from "../index.js";
+import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, ExitError } from "./exit.js";
 
-export const EXIT_FAILED = 1;
-export const EXIT_USAGE = 2;
-export const EXIT_INTERRUPTED = 130;
-
-/** Ends the program with this status; thrown where everything is closed already. */
-export class ExitError extends Error {
-  readonly status: number;
-
-  constructor(status: number, message = "") {
-    super(message);
-    this.status = status;
-  }
-}
+export { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, ExitError } from "./exit.js";
 
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
 export function printLine(text: string): void {
-  process.stdout.write(`${printable(text)}\n`);
+  writeApart(process.stdout, `${printable(text)}\n`);
+}
+
+/** A line that is drawn again and again at the bottom of a terminal. */
+export interface StatusLine {
+  hide(): void;
+  show(): void;
+}
+
+let statusLine: StatusLine | undefined;
+
+/** What is printed from now on is kept apart from this line. */
+export function setStatusLine(line: StatusLine | undefined): void {
+  statusLine = line;
+}
+
+function writeApart(stream: NodeJS.WriteStream, text: string): void {
+  statusLine?.hide();
+  stream.write(text);
+  statusLine?.show();
 }
 
 /** Names from a torrent file may hold characters that steer a terminal: those are shown as a mark. */
@@ -45,7 +52,7 @@ export function endQuietlyOnClosedPipe(): void {
 
 /** Text for a person who may be watching, apart from the result. */
 export function note(text: string): void {
-  process.stderr.write(`${printable(text)}\n`);
+  writeApart(process.stderr, `${printable(text)}\n`);
 }
 
 /** Says in one line why it failed, and returns the exit status. DEBUG=scatterwire shows the stack. */
@@ -86,37 +93,6 @@ export function interruptSignal(): AbortSignal {
   return controller.signal;
 }
 
-/** A bar on standard error where that is a terminal; nothing otherwise. `total` in bytes. */
-export class Progress {
-  readonly #bar: SingleBar | undefined;
-
-  constructor(label: string, total: number, enabled: boolean) {
-    if (!enabled || !process.stderr.isTTY) return;
-    this.#bar = new SingleBar(
-      {
-        format: `${label} [{bar}] {percentage}%  {rate}  {peers}ETA {eta_formatted}`,
-        stream: process.stderr,
-        hideCursor: true,
-        etaBuffer: 50,
-        clearOnComplete: true,
-      },
-      Presets.rect,
-    );
-    this.#bar.start(total, 0, { rate: "", peers: "" });
-  }
-
-  update(value: number, bytesPerSecond?: number, peers?: number): void {
-    this.#bar?.update(value, {
-      rate: bytesPerSecond === undefined ? "" : `${formatBytes(bytesPerSecond)}/s`,
-      peers: peers === undefined ? "" : `${peers} peer${peers === 1 ? "" : "s"}  `,
-    });
-  }
-
-  stop(): void {
-    this.#bar?.stop();
-  }
-}
-
 export function formatBytes(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let value = bytes;
@@ -127,6 +103,29 @@ export function formatBytes(bytes: number): string {
     unit++;
   }
   return `${unit === 0 ? value : value.toFixed(value < 9.995 ? 2 : 1)} ${units[unit]}`;
+}
+
+/** For a person: "5.2 s", "3 min 12 s", "2 h 5 min". */
+export function formatDuration(seconds: number): string {
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  const minutes = Math.round(whole / 60);
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** "0:07", "12:34", "1:02:03"; in days from 100 hours on. Never longer than eight characters. */
+export function formatClock(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole >= 100 * 3600) {
+    const days = Math.round(whole / 86_400);
+    return days > 9999 ? "> 27 yr" : `${days} d`;
+  }
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor(whole / 60) % 60;
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
 /** "host:port" or "[v6]:port" to a numeric address; names are looked up. Rejects with exit status 2 for what is none. */
@@ -162,6 +161,20 @@ export function wholeNumber(option: string, min: number, max: number): (text: st
     const value = Number(text);
     if (/^\d+$/.test(text) && value >= min && value <= max) return value;
     throw new ExitError(EXIT_USAGE, `${option} takes a whole number from ${min} to ${max}, not "${text}"`);
+  };
+}
+
+/** For commander: a number of bytes such as 262144, 256K or 1M, from `min` to `max`. K, M and G are powers of 1024. */
+export function byteCount(option: string, min: number, max: number): (text: string) => number {
+  return (text) => {
+    const match = /^(\d+)([KMG]?)$/i.exec(text);
+    const unit = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 }[match?.[2]?.toUpperCase() ?? ""] ?? 1;
+    const value = Number(match?.[1]) * unit;
+    if (match !== null && value >= min && value <= max) return value;
+    throw new ExitError(
+      EXIT_USAGE,
+      `${option} takes a number of bytes such as 268435456 or 256M, from ${min} to ${max}, not "${text}"`,
+    );
   };
 }
 

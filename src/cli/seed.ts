@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import { readMetainfo, SEND_MODES, type SendModeName, Session } from "../index.js";
+import { findMissing } from "./missing.js";
 import {
   collect,
   EXIT_FAILED,
@@ -11,11 +12,15 @@ import {
   interruptSignal,
   note,
   oneOf,
-  Progress,
   parseAddress,
   printJson,
   printLine,
 } from "./output.js";
+import { Progress } from "./progress.js";
+import { runVerb } from "./run-verb.js";
+
+/** How often progress is looked at. */
+const LOOK_MS = 500;
 
 interface Options {
   listen: string;
@@ -25,7 +30,11 @@ interface Options {
   json?: boolean;
 }
 
-export function seedCommand(): Command {
+export function run(args: readonly string[]): Promise<number> {
+  return runVerb(seedCommand(), args);
+}
+
+function seedCommand(): Command {
   return new Command("seed")
     .description("serve a torrent until Ctrl-C")
     .argument("<torrent>", "the torrent file")
@@ -43,10 +52,10 @@ export function seedCommand(): Command {
       "after",
       "\nExample:\n  scatterwire seed album.torrent . --listen 127.0.0.1:6881 --send-mode mapped",
     )
-    .action(run);
+    .action(seed);
 }
 
-async function run(torrent: string, directory: string, options: Options): Promise<void> {
+async function seed(torrent: string, directory: string, options: Options): Promise<void> {
   const signal = interruptSignal();
   const metainfo = await readMetainfo(torrent);
   const listen = await parseAddress(options.listen, "--listen");
@@ -56,33 +65,41 @@ async function run(torrent: string, directory: string, options: Options): Promis
     uploadSlots: 64,
     ...(options.sendMode === undefined ? {} : { sendMode: options.sendMode }),
   });
-  const progress = new Progress("checking", metainfo.totalLength, options.json !== true && options.check);
+  const json = options.json === true;
+  const checking = new Progress({ label: "checking", total: metainfo.totalLength, json });
   const seed = session.addInBackground(metainfo, {
     directory,
     readOnly: true,
     assumeComplete: !options.check,
     signal,
   });
-  seed.on("checking", (fraction) => progress.update(fraction * metainfo.totalLength));
+  seed.on("checking", (fraction) => checking.update({ bytes: fraction * metainfo.totalLength }));
   seed.on("warning", (text) => note(`scatterwire: ${text}`));
-  await seed.ready.finally(() => progress.stop());
+  await seed.ready.finally(() => checking.stop());
   const { piecesVerified, pieceCount } = seed.progress();
-  if (piecesVerified < pieceCount) {
-    throw new ExitError(
-      EXIT_FAILED,
-      `${directory} has ${piecesVerified} of ${pieceCount} good pieces: only complete data is seeded`,
-    );
+  const { text, all } = findMissing(metainfo, directory);
+  // With --no-check all pieces are believed to be there; a file that is not there is nothing to believe in.
+  if (piecesVerified < pieceCount || text !== undefined) {
+    const good = `${directory} has ${piecesVerified} of ${pieceCount} good pieces`;
+    const why = text === undefined ? good : all || !options.check ? text : `${good}: ${text}`;
+    throw new ExitError(EXIT_FAILED, `${why}; only complete data is seeded`);
   }
   const address = await session.listen();
-  if (options.json === true) printJson({ event: "listening", host: address.host, port: address.port });
+  if (json) printJson({ event: "listening", host: address.host, port: address.port });
   else printLine(`seeding ${metainfo.name} at ${address.host}:${address.port}; Ctrl-C stops`);
   for (const peer of peers) seed.addPeer(peer);
+  const progress = new Progress({ label: "seeding", json });
+  const ticker = setInterval(() => {
+    progress.update({ bytes: session.counters().sentPayloadBytes, peers: seed.progress().peers });
+  }, LOOK_MS);
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve());
   });
+  clearInterval(ticker);
+  progress.stop();
   const counters = session.counters();
-  if (options.json === true)
+  if (json)
     printJson({
       ...counters,
       bytes: counters.sentPayloadBytes,

@@ -13,10 +13,11 @@ export class Program {
   readonly ended: Promise<number | null>;
   #listeners = new Set<() => void>();
 
-  constructor(command: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}) {
+  constructor(command: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}, cwd?: string) {
     this.child = spawn(command, args, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...environment },
+      ...(cwd === undefined ? {} : { cwd }),
     });
     this.child.stdout!.on("data", (chunk: Buffer) => {
       this.output += chunk.toString();
@@ -46,7 +47,7 @@ export class Program {
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
-  /** The first JSON line with this key. Rejects when the program ends without it. */
+  /** The first JSON line with this key that does not tell progress. Rejects when the program ends without it. */
   async line(key: string, timeoutMs = 60_000): Promise<Record<string, unknown>> {
     return new Promise((resolve, reject) => {
       const stop = (): void => {
@@ -55,7 +56,9 @@ export class Program {
       };
       const look = (): void => {
         const complete = this.output.slice(0, this.output.lastIndexOf("\n") + 1);
-        const found = complete.includes("\n") ? this.lines.find((line) => key in line) : undefined;
+        const found = complete.includes("\n")
+          ? this.lines.find((line) => key in line && line["event"] !== "progress")
+          : undefined;
         if (found !== undefined) {
           stop();
           resolve(found);
@@ -71,6 +74,17 @@ export class Program {
       this.#listeners.add(look);
       look();
     });
+  }
+
+  /** Resolves when standard error matches. Rejects when the program ends without it. */
+  async said(pattern: RegExp, timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    while (!pattern.test(this.errors)) {
+      if (this.child.exitCode !== null || this.child.signalCode !== null)
+        throw new Error(`ended without saying ${pattern}: ${this.errors}`);
+      if (performance.now() > deadline) throw new Error(`did not say ${pattern}: ${this.errors}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
   }
 
   /** Waits for the end; the last JSON line and the exit status. */

@@ -1,6 +1,5 @@
 // What the lab's verbs share on the command line: their options, a bar of progress, and how their results are told.
 
-import { Presets, SingleBar } from "cli-progress";
 import type { Command } from "commander";
 import type { LabResults, LabVerb } from "../../../bench/measuring/results.js";
 import { runLab, type Workshop } from "../../../bench/measuring/run.js";
@@ -17,6 +16,7 @@ import {
   printLine,
   wholeNumber,
 } from "../output.js";
+import { CountLine } from "../progress.js";
 import { parseSize } from "./arguments.js";
 
 export interface LabFlags {
@@ -95,10 +95,10 @@ function selections(texts: readonly string[]): Selection[] {
   }
 }
 
-/** A bar where somebody watches, else a line per trial. */
+/** A line where somebody watches, else a line per trial. */
 export class LabProgress {
   readonly #enabled: boolean;
-  #bar: SingleBar | undefined;
+  #line: CountLine | undefined;
 
   constructor(enabled: boolean) {
     this.#enabled = enabled;
@@ -110,23 +110,12 @@ export class LabProgress {
       if (what !== "") note(`${done}/${total}  ${what}`);
       return;
     }
-    if (this.#bar === undefined) {
-      const format = "[{bar}] {value}/{total}  ETA {eta_formatted}  {what}";
-      const options = {
-        format,
-        stream: process.stderr,
-        hideCursor: true,
-        clearOnComplete: true,
-        linewrap: false,
-      };
-      this.#bar = new SingleBar(options, Presets.rect);
-      this.#bar.start(total, done, { what });
-    }
-    this.#bar.update(done, { what });
+    this.#line ??= new CountLine(process.stderr);
+    this.#line.update(done, total, what);
   }
 
   stop(): void {
-    this.#bar?.stop();
-    this.#bar = undefined;
+    this.#line?.stop();
+    this.#line = undefined;
   }
 }

@@ -4,8 +4,9 @@ import { Command } from "commander";
 import { benchLoopback } from "../../../bench/suites/loopback.js";
 import { loopbackTable } from "../../../bench/suites/loopback-table.js";
 import { RECEIVE_MODES, type ReceiveModeName, STORAGE_KINDS, type StorageKind } from "../../index.js";
-import { interruptSignal, note, oneOf, printJson, printLine, wholeNumber } from "../output.js";
+import { interruptSignal, oneOf, printJson, printLine, wholeNumber } from "../output.js";
 import { parseSize } from "./arguments.js";
+import { LabProgress } from "./lab.js";
 
 interface LoopbackFlags {
   size?: number;
@@ -52,6 +53,7 @@ Examples:
 }
 
 async function runLoopback(flags: LoopbackFlags): Promise<void> {
+  const progress = new LabProgress(flags.json !== true);
   const result = await benchLoopback({
     size: flags.size ?? SIZE_DEFAULT,
     peers: flags.peers,
@@ -60,12 +62,8 @@ async function runLoopback(flags: LoopbackFlags): Promise<void> {
     verify: flags.verify,
     runs: flags.runs,
     signal: interruptSignal(),
-    onProgress: (done, total, what) => {
-      if (process.stderr.isTTY && flags.json !== true)
-        process.stderr.write(`\r\x1b[K${what === "" ? "" : `${done}/${total}  ${what} …`}`);
-      else if (what !== "" && flags.json !== true) note(`${done}/${total}  ${what}`);
-    },
-  });
+    onProgress: (done, total, what) => progress.update(done, total, what),
+  }).finally(() => progress.stop());
   if (flags.json === true) printJson(result);
   else printLine(loopbackTable(result));
 }

@@ -11,7 +11,6 @@ import {
   formatBytes,
   note,
   oneOf,
-  Progress,
   parseAddress,
   printJson,
   printLine,
@@ -208,16 +207,5 @@ describe("what is written", () => {
       given = reportFailure(new ExitError(0));
     });
     assert.deepEqual([given, result], [0, { out: "", error: "" }]);
-  });
-
-  it("no bar is drawn where nobody watches", () => {
-    const result = written(() => {
-      for (const enabled of [true, false]) {
-        const progress = new Progress("test", 100, enabled && process.stderr.isTTY !== true);
-        progress.update(50, 1000, 2);
-        progress.stop();
-      }
-    });
-    assert.deepEqual(result, { out: "", error: "" });
   });
 });

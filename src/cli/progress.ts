@@ -1,0 +1,282 @@
+// How far a verb is, told while it works: a line that is drawn again and again where standard error is a terminal, else a line
+// of text every few seconds, and with --json an event on standard output.
+//
+// Always: the line is shorter than the terminal is wide, and the cursor waits at its beginning. So when a window becomes
+// narrower and the terminal folds the line, all of its rows are from the cursor on, and the next drawing clears them. Rate
+// and time left are those of this run: what was there before it does not count.
+
+import { formatBytes, formatClock, printJson, setStatusLine } from "./output.js";
+
+/** How far it is now. */
+export interface ProgressSample {
+  /** Bytes that are done, of the total; for a seed, bytes that were sent. */
+  readonly bytes: number;
+  /** Bytes that came or went in this run, whatever became of them: what the rate is of. Default: `bytes`, less those at the start. */
+  readonly movedBytes?: number;
+  readonly peers?: number;
+}
+
+export interface ProgressOptions {
+  /** What is done: "downloading", "checking". */
+  readonly label: string;
+  /** Bytes in all; undefined where there is no end to it. */
+  readonly total?: number;
+  readonly json: boolean;
+  readonly stream?: NodeJS.WriteStream;
+  readonly nowMs?: () => number;
+}
+
+const DRAW_MS = 200;
+const JSON_MS = 1000;
+const TEXT_MS = 5000;
+/** The rate is that of so long: long enough for large pieces to be no steps, short enough to follow a change. */
+const RATE_WINDOW_MS = 10_000;
+/** From less than this no rate is told. */
+const RATE_MS_MIN = 100;
+const WIDTH_DEFAULT = 80;
+const BAR_WIDTH_MIN = 10;
+const BAR_WIDTH_MAX = 40;
+const CLEAR_TO_END = "\u001b[J";
+
+interface Point {
+  readonly atMs: number;
+  readonly bytes: number;
+}
+
+/** What is told, in numbers. */
+export interface ProgressFigures {
+  readonly label: string;
+  readonly bytes: number;
+  readonly total: number | undefined;
+  readonly bytesPerSecond: number | undefined;
+  readonly secondsLeft: number | undefined;
+  readonly peers: number | undefined;
+}
+
+export class Progress {
+  readonly #options: ProgressOptions;
+  readonly #stream: NodeJS.WriteStream;
+  readonly #nowMs: () => number;
+  readonly #points: Point[] = [];
+  #startBytes: number | undefined;
+  #figures: ProgressFigures | undefined;
+  #toldMs: number;
+  #toldBytes = -1;
+  #toldPeers = -1;
+  #stopped = false;
+  readonly #onResize = (): void => this.#draw();
+
+  constructor(options: ProgressOptions) {
+    this.#options = options;
+    this.#stream = options.stream ?? process.stderr;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
+    this.#toldMs = this.#nowMs();
+    if (!this.#isDrawn) return;
+    this.#stream.on("resize", this.#onResize);
+    setStatusLine({ hide: () => this.#stream.write(CLEAR_TO_END), show: () => this.#draw() });
+  }
+
+  /** May be called as often as one likes: it is told as often as makes sense. */
+  update(sample: ProgressSample): void {
+    if (this.#stopped) return;
+    const now = this.#nowMs();
+    this.#startBytes ??= sample.bytes;
+    const moved = sample.movedBytes ?? sample.bytes - this.#startBytes;
+    const bytesPerSecond = this.#rate(now, moved);
+    const { label, total } = this.#options;
+    const left = total === undefined ? undefined : total - sample.bytes;
+    this.#figures = {
+      ...{ label, total, bytesPerSecond, peers: sample.peers, bytes: sample.bytes },
+      // Without anybody to bring them, nobody knows when the rest will come.
+      secondsLeft:
+        left === undefined || sample.peers === 0 || !bytesPerSecond ? undefined : left / bytesPerSecond,
+    };
+    this.#tell(now);
+  }
+
+  /** Takes the line away. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    if (!this.#isDrawn) return;
+    setStatusLine(undefined);
+    this.#stream.off("resize", this.#onResize);
+    if (this.#figures !== undefined) this.#stream.write(CLEAR_TO_END);
+  }
+
+  get #isDrawn(): boolean {
+    return !this.#options.json && this.#stream.isTTY === true;
+  }
+
+  /** Bytes per second over the window; undefined until something has moved for long enough to tell. */
+  #rate(now: number, moved: number): number | undefined {
+    const points = this.#points;
+    // As long as nothing moves, the clock has not begun: waiting for a peer is not slowness.
+    if (moved === 0) points.length = 0;
+    const last = points.at(-1);
+    if (last === undefined || now - last.atMs >= RATE_MS_MIN) points.push({ atMs: now, bytes: moved });
+    while (points.length > 2 && now - points[1]!.atMs >= RATE_WINDOW_MS) points.shift();
+    const first = points[0]!;
+    if (now - first.atMs < RATE_MS_MIN) return undefined;
+    return (1000 * (moved - first.bytes)) / (now - first.atMs);
+  }
+
+  #tell(now: number): void {
+    const { json } = this.#options;
+    const figures = this.#figures!;
+    const pauseMs = json ? JSON_MS : this.#isDrawn ? DRAW_MS : TEXT_MS;
+    if (now - this.#toldMs < pauseMs) return;
+    // What goes on without end tells only what is new, so that a log does not grow while nothing happens.
+    const isNews = figures.bytes !== this.#toldBytes || figures.peers !== this.#toldPeers;
+    if (!isNews && this.#options.total === undefined && !this.#isDrawn) return;
+    this.#toldMs = now;
+    this.#toldBytes = figures.bytes;
+    this.#toldPeers = figures.peers ?? 0;
+    if (json) printJson(progressEvent(figures));
+    else if (this.#isDrawn) this.#draw();
+    else this.#stream.write(`${progressText(figures)}\n`);
+  }
+
+  #draw(): void {
+    if (this.#figures === undefined || this.#stopped) return;
+    const width = this.#stream.columns ?? WIDTH_DEFAULT;
+    this.#stream.write(`${progressLine(this.#figures, width)}${CLEAR_TO_END}\r`);
+  }
+}
+
+/** A line on a terminal that counts: so many of so many things done, and when the last will be. */
+export class CountLine {
+  readonly #stream: NodeJS.WriteStream;
+  readonly #startMs = performance.now();
+  #startDone: number | undefined;
+  #draw: () => void = () => {};
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+    stream.on("resize", this.#onResize);
+    setStatusLine({ hide: () => stream.write(CLEAR_TO_END), show: this.#onResize });
+  }
+
+  readonly #onResize = (): void => this.#draw();
+
+  update(done: number, total: number, what: string): void {
+    this.#startDone ??= done;
+    const doneNow = done - this.#startDone;
+    const perThing = (performance.now() - this.#startMs) / 1000 / doneNow;
+    const left = doneNow === 0 ? "" : `ETA ${formatClock(perThing * (total - done))}`;
+    this.#draw = () => {
+      const width = this.#stream.columns ?? WIDTH_DEFAULT;
+      const text = join([bar(done / total, 22), `${done}/${total}`, left, what], "  ").slice(0, width - 1);
+      this.#stream.write(`${text}${CLEAR_TO_END}\r`);
+    };
+    this.#draw();
+  }
+
+  stop(): void {
+    setStatusLine(undefined);
+    this.#stream.off("resize", this.#onResize);
+    this.#stream.write(CLEAR_TO_END);
+  }
+}
+
+/** The line for a terminal of `width` columns: shorter than that, and with as much in it as fits. */
+export function progressLine(figures: ProgressFigures, width: number): string {
+  const { label, bytes, total, bytesPerSecond, secondsLeft, peers } = figures;
+  const room = width - 1;
+  const rate = bytesPerSecond === undefined ? "" : `${formatBytes(bytesPerSecond)}/s`;
+  const peersLong = peers === undefined ? "" : peersText(peers);
+  const peersShort = peers === undefined ? "" : `${peers}p`;
+  if (total === undefined) {
+    const sent = `${formatBytes(bytes)} sent`;
+    return firstFitting(
+      [
+        [label, peersLong, rate, sent],
+        [peersLong, rate, sent],
+        [peersLong, rate],
+      ],
+      "  ",
+      room,
+    );
+  }
+  const percent = percentOf(bytes, total);
+  const left = secondsLeft === undefined ? "" : formatClock(secondsLeft);
+  const eta = left === "" ? "" : `ETA ${left}`;
+  const long = join([percent, amount(bytes, total, " of "), rate, peersLong, eta], "  ");
+  const barWidth = Math.min(BAR_WIDTH_MAX, room - label.length - long.length - 4);
+  if (barWidth >= BAR_WIDTH_MIN) return `${label}  ${bar(bytes / total, barWidth)}  ${long}`;
+  const short = amount(bytes, total, "/");
+  return firstFitting(
+    [
+      [`${label} `, percent, amount(bytes, total, " of "), rate, peersLong, eta],
+      [percent, amount(bytes, total, " of "), rate, peersLong, eta],
+      [percent, short, rate, peersShort, eta],
+      [percent, short, rate, peersShort, left],
+      [percent, short, rate, left],
+      [percent, rate, left],
+    ],
+    " ",
+    room,
+  );
+}
+
+/** The same in words, for a log. */
+function progressText({ label, bytes, total, bytesPerSecond, secondsLeft, peers }: ProgressFigures): string {
+  const parts = [
+    total === undefined
+      ? `${formatBytes(bytes)} sent`
+      : `${percentOf(bytes, total)} of ${formatBytes(total)}`,
+    bytesPerSecond === undefined ? "" : `${formatBytes(bytesPerSecond)}/s`,
+    peers === undefined ? "" : peersText(peers),
+    secondsLeft === undefined ? "" : `ETA ${formatClock(secondsLeft)}`,
+  ];
+  return `${label}: ${join(parts, ", ")}`;
+}
+
+function progressEvent(figures: ProgressFigures): Record<string, unknown> {
+  const { label, bytes, total, bytesPerSecond, secondsLeft, peers } = figures;
+  return {
+    event: "progress",
+    doing: label,
+    bytes,
+    ...(total === undefined ? {} : { totalBytes: total }),
+    bytesPerSecond: Math.round(bytesPerSecond ?? 0),
+    ...(total === undefined
+      ? {}
+      : { secondsLeft: secondsLeft === undefined ? null : Math.ceil(secondsLeft) }),
+    ...(peers === undefined ? {} : { peers }),
+  };
+}
+
+function firstFitting(choices: readonly (readonly string[])[], between: string, room: number): string {
+  for (const parts of choices) {
+    const line = join(parts, between);
+    if (line.length <= room) return line;
+  }
+  return join(choices.at(-1)!, between).slice(0, Math.max(0, room));
+}
+
+function join(parts: readonly string[], between: string): string {
+  return parts.filter((part) => part !== "").join(between);
+}
+
+/** "1.23 of 2.15 GB": the unit once where both have the same. */
+function amount(bytes: number, total: number, between: string): string {
+  const [done, all] = [formatBytes(bytes), formatBytes(total)];
+  const unit = all.slice(all.indexOf(" "));
+  return `${done.endsWith(unit) ? done.slice(0, -unit.length) : done}${between}${all}`;
+}
+
+/** Whole, and 100 % only when nothing is left. */
+function percentOf(bytes: number, total: number): string {
+  return `${total === 0 ? 100 : Math.floor((100 * bytes) / total)}%`;
+}
+
+function peersText(peers: number): string {
+  return `${peers} peer${peers === 1 ? "" : "s"}`;
+}
+
+function bar(fraction: number, width: number): string {
+  const inside = width - 2;
+  const full = Math.min(inside, Math.floor(fraction * inside));
+  return `[${"=".repeat(full)}${" ".repeat(inside - full)}]`;
+}

@@ -1,0 +1,24 @@
+// Parses the command line of one verb and does what it says; whatever goes wrong becomes one line and an exit status.
+
+import { Command, CommanderError } from "commander";
+import { EXIT_USAGE, endQuietlyOnClosedPipe, reportFailure } from "./output.js";
+
+/** `args`: all behind `scatterwire`, the verb first. Resolves to the exit status; never rejects. */
+export async function runVerb(verb: Command, args: readonly string[]): Promise<number> {
+  const program = new Command("scatterwire").addCommand(verb);
+  exitInsteadOfThrowing(program);
+  endQuietlyOnClosedPipe();
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    return reportFailure(error);
+  }
+}
+
+/** Subcommands do not inherit this. */
+function exitInsteadOfThrowing(command: Command): void {
+  command.exitOverride();
+  for (const child of command.commands) exitInsteadOfThrowing(child);
+}

@@ -1,0 +1,73 @@
+// The verbs, as far as one must know them to choose one: names and what they are for. What a verb does, and all that it needs,
+// is loaded when it is called.
+
+export interface Verb {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<VerbModule>;
+}
+
+/** What the file of a verb exports. */
+export interface VerbModule {
+  /** Does what `args` (all behind `scatterwire`) say. Resolves to the exit status, with the reason told; never rejects. */
+  run(args: readonly string[]): Promise<number>;
+}
+
+export const VERBS: readonly Verb[] = [
+  { name: "create", summary: "make a torrent file of a file or folder", load: () => import("./create.js") },
+  { name: "info", summary: "say what a torrent file holds", load: () => import("./info.js") },
+  { name: "check", summary: "compare data on disk with a torrent file", load: () => import("./check.js") },
+  {
+    name: "download",
+    summary: "fetch a torrent from peers; an interrupted download goes on where it was",
+    load: () => import("./download.js"),
+  },
+  { name: "seed", summary: "serve a torrent until Ctrl-C", load: () => import("./seed.js") },
+  { name: "bench", summary: "measure on this machine", load: () => import("./bench.js") },
+];
+
+/** What `scatterwire --help` says. */
+export function overview(): string {
+  const width = Math.max(...VERBS.map(({ name }) => name.length));
+  const verbs = VERBS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join("\n");
+  return `Usage: scatterwire <verb> [options]
+
+A BitTorrent peer wire engine: downloads, seeds, and measures what receiving costs.
+
+Verbs:
+${verbs}
+
+Options:
+  -h, --help     this text; after a verb, its arguments and options
+  -V, --version  the version
+
+Examples:
+  scatterwire create ./album
+  scatterwire seed album.torrent . --listen 127.0.0.1:6881
+  scatterwire download album.torrent -o ./copy --peer 127.0.0.1:6881
+  scatterwire bench loopback
+
+Exit status: 0 done; 1 failed; 2 wrong usage; 130 stopped by Ctrl-C, with resume data safe.
+`;
+}
+
+/** The verb that somebody who wrote `word` may have meant. */
+export function similarVerb(word: string): string | undefined {
+  const near = VERBS.map(({ name }) => ({ name, distance: distanceOf(word, name) }));
+  const best = near.sort((a, b) => a.distance - b.distance)[0];
+  return best !== undefined && best.distance <= Math.floor(best.name.length / 2) ? best.name : undefined;
+}
+
+/** Letters to be put in, taken out or changed. */
+function distanceOf(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const changed = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(changed, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
