@@ -37,9 +37,13 @@ export const REQUEST_MESSAGE_BYTES = 17;
 /** 1 + 19 + 8 + 20 + 20 (BEP 3). */
 export const HANDSHAKE_BYTES = 68;
 
-/** A message that is neither a block nor a bitfield may be this long, length prefix excluded, in bytes. */
+/** A message that is skipped, because we do not know its id, may be this long, length prefix excluded, in bytes. */
 export const MESSAGE_BYTES_MAX = 1 * MIB;
-/** A torrent may have this many pieces: bounds the bitfield, and so the longest message we accept. */
+/** An extended message (BEP 10) may be this long, length prefix excluded: a handshake, or 16 KiB of metadata with its head. */
+export const EXTENDED_MESSAGE_BYTES_MAX = 32 * KIB;
+/** Messages on their way that a session gathers, of all its peers together, in bytes. */
+export const MESSAGE_MEMORY_BYTES = 16 * MIB;
+/** A torrent may have this many pieces: bounds the bitfield, and so the longest message we gather. */
 export const PIECE_COUNT_MAX = 4 * MIB;
 /** A torrent file larger than this is refused, in bytes. */
 export const METAINFO_BYTES_MAX = 128 * MIB;
@@ -79,7 +83,8 @@ assert(PIECE_LENGTH_MIN >= BLOCK_SIZE, "a piece holds at least one block");
 assert(BLOCK_SIZE % PAGE_SIZE === 0, "slots of one block each keep page alignment");
 assert(WRITE_RUN_BYTES_MAX / BLOCK_SIZE <= PLAN_ENTRIES_MAX, "a write run fits one pwritev");
 assert(2 * SPECULATION_DEPTH_MAX + 2 <= PLAN_ENTRIES_MAX, "a speculative plan fits one readv");
-assert(PIECE_COUNT_MAX / 8 <= MESSAGE_BYTES_MAX, "the longest bitfield is an acceptable message");
+assert(PIECE_COUNT_MAX / 8 < MESSAGE_BYTES_MAX, "the longest bitfield is an acceptable message");
+assert(2 * MESSAGE_BYTES_MAX <= MESSAGE_MEMORY_BYTES, "the longest message is gathered beside another");
 assert(POOL_BYTES_MAX < MAPPING_ADDRESS_STRIDE, "slab and mapping addresses cannot meet");
 assert(
   RECEIVE_BUFFER_BYTES + 8 * BLOCK_SIZE < POOL_BYTES_MIN,

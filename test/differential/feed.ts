@@ -4,7 +4,13 @@
 import assert from "node:assert/strict";
 import { PeerError } from "../../src/base/errors.js";
 import type { SlotIndex } from "../../src/base/ids.js";
-import { BLOCK_SIZE, MAPPING_ADDRESS_STRIDE, MIB, PLAN_ENTRIES_MAX } from "../../src/base/limits.js";
+import {
+  BLOCK_SIZE,
+  MAPPING_ADDRESS_STRIDE,
+  MESSAGE_BYTES_MAX,
+  MIB,
+  PLAN_ENTRIES_MAX,
+} from "../../src/base/limits.js";
 import { makeCounters, type TransferCounters } from "../../src/base/metrics/counters.js";
 import { SlotHolder } from "../../src/client/memory/block-pool.js";
 import { Memory } from "../../src/client/memory/memory.js";
@@ -317,6 +323,18 @@ export class Player implements ReceiverHost, MessageHandler {
     const description = describeMessage(bytes, at, length);
     dispatchMessage(bytes, at, length, this);
     this.#see(description);
+  }
+
+  messageBytesMax(): number {
+    return MESSAGE_BYTES_MAX;
+  }
+
+  messageSkipped(id: number, length: number): void {
+    this.#see(`message ${id} of ${length} skipped`);
+  }
+
+  messageEvicted(): void {
+    assert.fail("one receiver has memory for its messages");
   }
 
   blockStarted(piece: number, begin: number, length: number): boolean {

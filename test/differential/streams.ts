@@ -263,7 +263,9 @@ export function buildStream(plan: StreamPlan): Stream {
         say(message(MessageId.extended, [1], noiseAt(index, act.bytes)));
         break;
       case "unknown":
-        say(message(200, noiseAt(index, act.bytes)));
+        parts.push(message(200, noiseAt(index, act.bytes)));
+        seen.push(`message 200 of ${1 + act.bytes} skipped`);
+        plain = false;
         break;
     }
   });

@@ -10,6 +10,7 @@ import { assert } from "../../base/assert.js";
 import {
   BLOCK_SIZE,
   MAPPING_ADDRESS_STRIDE,
+  MESSAGE_MEMORY_BYTES,
   PAGE_SIZE,
   PIECE_HEADER_BYTES,
   POOL_BYTES_MIN,
@@ -17,6 +18,7 @@ import {
   SPECULATION_DEPTH_MAX,
 } from "../../base/limits.js";
 import { BlockPool } from "./block-pool.js";
+import { MessageMemory } from "./message-memory.js";
 
 /** Bytes between the starts of header cells: 13 bytes fit, and a cell never crosses a cache line. */
 export const HEADER_CELL_BYTES = 16;
@@ -35,6 +37,8 @@ export class Memory {
   /** The slab; an address below its length is an index into it. */
   readonly bytes: Uint8Array;
   readonly pool: BlockPool;
+  /** What messages are gathered in that come in parts: on the heap, bounded for all together. */
+  readonly messages = new MessageMemory(MESSAGE_MEMORY_BYTES);
   readonly sinkAddress = 0;
   readonly cellsAddress = BLOCK_SIZE;
   readonly bufferAddress = BLOCK_SIZE + CELLS_BYTES;

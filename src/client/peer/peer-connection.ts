@@ -12,7 +12,12 @@
 import { assert } from "../../base/assert.js";
 import { PeerError, type StorageError } from "../../base/errors.js";
 import type { SlotIndex } from "../../base/ids.js";
-import { BLOCK_SIZE, HANDSHAKE_BYTES, REQUEST_QUEUE_ANNOUNCED } from "../../base/limits.js";
+import {
+  BLOCK_SIZE,
+  EXTENDED_MESSAGE_BYTES_MAX,
+  HANDSHAKE_BYTES,
+  REQUEST_QUEUE_ANNOUNCED,
+} from "../../base/limits.js";
 import { makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import type { TraceSink } from "../../base/metrics/trace.js";
 import { PieceSet } from "../../base/piece-set.js";
@@ -20,7 +25,7 @@ import type { Memory } from "../memory/memory.js";
 import type { ExpectedBlocks } from "../receive/expected-blocks.js";
 import { makeReceiveMode, type ReceiveModeChoice } from "../receive/make-mode.js";
 import type { NO_SLOT, ReceivePlan } from "../receive/receive-plan.js";
-import { Receiver, type ReceiverHost } from "../receive/receiver.js";
+import { messageTooSlow, Receiver, type ReceiverHost } from "../receive/receiver.js";
 import { Sender, type SenderHost, type SendTransport } from "../send/sender.js";
 import { ALLOWED_FAST_COUNT, allowedFastSet } from "../wire/allowed-fast.js";
 import { dispatchMessage, type MessageHandler } from "../wire/decode.js";
@@ -394,6 +399,19 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   messageReceived(bytes: Uint8Array, at: number, length: number): void {
     if (this.#trace !== undefined) this.#tell("message", { id: bytes[at], length });
     dispatchMessage(bytes, at, length, this);
+  }
+
+  messageBytesMax(id: number): number {
+    if (id !== MessageId.bitfield) return EXTENDED_MESSAGE_BYTES_MAX;
+    return 1 + Math.ceil(this.#openSwarm("bitfield").layout.pieceCount / 8);
+  }
+
+  messageSkipped(id: number, length: number): void {
+    if (this.#trace !== undefined) this.#tell("message", { id, length, skipped: true });
+  }
+
+  messageEvicted(): void {
+    this.close(messageTooSlow());
   }
 
   blockStarted(piece: number, begin: number, length: number): boolean {

@@ -3,14 +3,15 @@
 // timer, so a test can feed it any bytes, cut anywhere.
 //
 //   handshake ─▶ header ─┬▶ (whole small message) ─▶ header
-//                        ├▶ message ─▶ header             a longer message, gathered across receives
+//                        ├▶ message ─▶ header             a longer message, gathered across receives, or skipped
 //                        └▶ payload ─▶ header             a block; its 13-byte header is known
 //
 // One file, because it is one parser: its phases share their cursor and are called per block.
 //
 // Always: a block's header is checked by the host before its payload is bound to memory, and memory is bound only
 // when there is a byte to put into it. A payload byte is copied at most once: not at all if it arrived at its place.
-// Bytes from the peer lead to PeerError at worst, never to an assertion.
+// Bytes from the peer lead to PeerError at worst, never to an assertion. A message is gathered only if its id is known and it
+// is not longer than one of its kind may be: what we do not know is skipped, and costs no memory.
 
 import { assert } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
@@ -26,8 +27,9 @@ import {
 import type { TransferCounters } from "../../base/metrics/counters.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
-import { readUint32 } from "../wire/decode.js";
-import { MessageId } from "../wire/messages.js";
+import type { MessageHolder } from "../memory/message-memory.js";
+import { checkBodyLength, readUint32 } from "../wire/decode.js";
+import { MESSAGE_BODIES, MessageId } from "../wire/messages.js";
 import type { ExpectedBlocks } from "./expected-blocks.js";
 import type { ReceiveMode } from "./receive-mode.js";
 import { NO_SLOT, type ReceivePlan } from "./receive-plan.js";
@@ -38,8 +40,17 @@ export interface ReceiverHost {
   handshakeStarted(bytes: Uint8Array, length: number): void;
   handshakeReceived(bytes: Uint8Array): void;
   keepAliveReceived(): void;
-  /** bytes[at] is the id; `length` counts it. The bytes are valid during the call only. Never a piece message. */
+  /**
+   * bytes[at] is the id; `length` counts it. The bytes are valid during the call only. Never a piece message, and none of
+   * an unknown id.
+   */
   messageReceived(bytes: Uint8Array, at: number, length: number): void;
+  /** Bytes that a message of this id may have, the id included. Asked only where the id does not say it: for bitfield and extended. */
+  messageBytesMax(id: number): number;
+  /** A message of an unknown id began to come; none of its bytes is kept. */
+  messageSkipped(id: number, length: number): void;
+  /** Memory for messages is short, and the one under way has been coming for longer than any other: an end of the connection. */
+  messageEvicted(): void;
   /** The header of a block came. True: its payload is wanted. False: it is skipped. The host strikes it off `expected`. */
   blockStarted(piece: number, begin: number, length: number): boolean;
   /** Where the payload may land directly (a mapped file), or −1: in a slot of the pool. */
@@ -66,7 +77,7 @@ const LENGTH_PREFIX_BYTES = 4;
 const HEAD_BYTES = HANDSHAKE_BYTES;
 const MESSAGE_GATHER_BYTES_INITIAL = 1024;
 
-export class Receiver {
+export class Receiver implements MessageHolder {
   readonly memory: Memory;
   readonly expected: ExpectedBlocks;
   readonly counters: TransferCounters;
@@ -82,7 +93,7 @@ export class Receiver {
   headFilled = 0;
   headNeeded: number;
 
-  /** A longer message under way: its whole length and what is there of it, id included. */
+  /** A longer message under way: its whole length and how much of it came, id included. Without memory it is skipped. */
   #message: Uint8Array | undefined;
   messageLength = 0;
   messageFilled = 0;
@@ -267,7 +278,7 @@ export class Receiver {
   stop(): boolean {
     if (this.#stopped) return false;
     this.#stopped = true;
-    this.#message = undefined;
+    this.#dropMessage();
     const cut = this.phase === Phase.payload && this.blockWanted;
     this.#unbind();
     return cut;
@@ -314,7 +325,9 @@ export class Receiver {
       this.#startBlock(readUint32(bytes, address + 5), readUint32(bytes, address + 9), length - 9);
     } else if (LENGTH_PREFIX_BYTES + length <= available) {
       plan.advance(LENGTH_PREFIX_BYTES + length);
-      this.#host.messageReceived(bytes, address + LENGTH_PREFIX_BYTES, length);
+      const id = bytes[address + LENGTH_PREFIX_BYTES]!;
+      if (this.#isKnown(id, length)) this.#host.messageReceived(bytes, address + LENGTH_PREFIX_BYTES, length);
+      else this.#host.messageSkipped(id, length);
     } else {
       this.#gatherHead();
       this.#headGathered();
@@ -371,24 +384,62 @@ export class Receiver {
       this.headNeeded = PIECE_HEADER_BYTES;
       return;
     }
+    const id = head[LENGTH_PREFIX_BYTES]!;
+    if (this.headFilled === MESSAGE_HEADER_BYTES && !this.#isKnown(id, length)) {
+      this.#skipMessage(length, id);
+      return;
+    }
     if (this.headFilled === LENGTH_PREFIX_BYTES + length) {
       this.#resetHead();
       this.#host.messageReceived(head, LENGTH_PREFIX_BYTES, length);
     } else if (LENGTH_PREFIX_BYTES + length <= HEAD_BYTES) {
       this.headNeeded = LENGTH_PREFIX_BYTES + length;
     } else {
-      this.#startMessage(length, head[LENGTH_PREFIX_BYTES]!);
+      this.#startMessage(length, id);
     }
+  }
+
+  /** False: nobody knows the id, and the message is skipped. Throws PeerError if one of this id cannot be so long. */
+  #isKnown(id: number, length: number): boolean {
+    checkMessageLength(length);
+    if (!checkBodyLength(id, length - 1)) return false;
+    if (MESSAGE_BODIES[id]!.isVariable) checkMessageLength(length, this.#host.messageBytesMax(id));
+    return true;
+  }
+
+  #skipMessage(length: number, id: number): void {
+    this.#resetHead();
+    if (length > 1) {
+      this.phase = Phase.message;
+      this.messageLength = length;
+      this.messageFilled = 1;
+    }
+    this.#host.messageSkipped(id, length);
   }
 
   #startMessage(length: number, id: number): void {
     this.#resetHead();
     this.phase = Phase.message;
-    // Grows with what really comes, so that a length alone costs the sender's word and none of our memory.
-    this.#message = new Uint8Array(Math.min(length, MESSAGE_GATHER_BYTES_INITIAL));
-    this.#message[0] = id;
     this.messageLength = length;
     this.messageFilled = 1;
+    // Grows with what really comes, so that a length alone costs the sender's word and none of our memory.
+    this.#message = this.#holdMessage(Math.min(length, MESSAGE_GATHER_BYTES_INITIAL));
+    this.#message[0] = id;
+  }
+
+  #holdMessage(bytes: number): Uint8Array {
+    if (!this.memory.messages.hold(this, bytes)) throw messageTooSlow();
+    return new Uint8Array(bytes);
+  }
+
+  #dropMessage(): void {
+    if (this.#message === undefined) return;
+    this.#message = undefined;
+    this.memory.messages.release(this);
+  }
+
+  messageEvicted(): void {
+    this.#host.messageEvicted();
   }
 
   #consumeMessage(): void {
@@ -397,6 +448,12 @@ export class Receiver {
     const available = plan.available();
     const missing = this.messageLength - this.messageFilled;
     let count = missing < available ? missing : available;
+    if (this.#message === undefined) {
+      plan.advance(count);
+      this.messageFilled += count;
+      if (count === missing) this.phase = Phase.header;
+      return;
+    }
     let from = plan.address();
     if (memory.isMapped(from)) {
       count = Math.min(count, BLOCK_SIZE);
@@ -408,7 +465,7 @@ export class Receiver {
     plan.advance(count);
     this.messageFilled += count;
     if (this.messageFilled < this.messageLength) return;
-    this.#message = undefined;
+    this.#dropMessage();
     this.phase = Phase.header;
     this.#host.messageReceived(message, 0, this.messageLength);
   }
@@ -417,7 +474,7 @@ export class Receiver {
     const present = this.#message;
     assert(present !== undefined, "a message under way has its memory");
     if (present.length >= length) return present;
-    const grown = new Uint8Array(Math.min(this.messageLength, Math.max(2 * present.length, length)));
+    const grown = this.#holdMessage(Math.min(this.messageLength, Math.max(2 * present.length, length)));
     grown.set(present.subarray(0, this.messageFilled));
     this.#message = grown;
     return grown;
@@ -500,10 +557,15 @@ export class Receiver {
   }
 }
 
-function checkMessageLength(length: number): void {
-  if (length <= MESSAGE_BYTES_MAX) return;
+/** Why a connection ends whose message was evicted. */
+export function messageTooSlow(): PeerError {
+  return new PeerError("PEER_TIMEOUT", "a long message took longer than those of all others to come");
+}
+
+function checkMessageLength(length: number, max: number = MESSAGE_BYTES_MAX): void {
+  if (length <= max) return;
   throw new PeerError("PEER_MESSAGE_TOO_LONG", "message too long", {
-    expected: `at most ${MESSAGE_BYTES_MAX} bytes`,
+    expected: `at most ${max} bytes`,
     received: `a length prefix of ${length}`,
   });
 }

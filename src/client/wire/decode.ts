@@ -55,8 +55,7 @@ export function dispatchMessage(
   assert(id !== MessageId.piece, "blocks are taken apart by the receiver");
   const body = at + 1;
   const bodyBytes = length - 1;
-  const expected = MESSAGE_BODIES[id];
-  if (expected !== undefined && bodyBytes !== expected.bytes) checkBody(expected, bodyBytes);
+  checkBodyLength(id, bodyBytes);
   switch (id) {
     case MessageId.choke:
       handler.onChoke();
@@ -106,6 +105,17 @@ export function dispatchMessage(
     default:
       handler.onUnknown(id, length);
   }
+}
+
+/**
+ * False if the id is not known to us, whatever the length. Throws PeerError `PEER_MESSAGE_MALFORMED` if a message of this id
+ * cannot have a body of `bodyBytes`.
+ */
+export function checkBodyLength(id: number, bodyBytes: number): boolean {
+  const expected = MESSAGE_BODIES[id];
+  if (expected === undefined) return false;
+  if (bodyBytes !== expected.bytes) checkBody(expected, bodyBytes);
+  return true;
 }
 
 /** The body is not of exactly `expected.bytes`: that is right only for a longer body of variable length. */

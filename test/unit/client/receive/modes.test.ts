@@ -8,6 +8,7 @@ import type { SlotIndex } from "../../../../src/base/ids.js";
 import {
   BLOCK_SIZE,
   MAPPING_ADDRESS_STRIDE,
+  MESSAGE_BYTES_MAX,
   MIB,
   PLAN_ENTRIES_MAX,
   RECEIVE_BUFFER_BYTES,
@@ -55,6 +56,9 @@ function bench(mode: ReceiveMode, lands = false): Bench {
       handshakeReceived() {},
       keepAliveReceived() {},
       messageReceived() {},
+      messageBytesMax: () => MESSAGE_BYTES_MAX,
+      messageSkipped() {},
+      messageEvicted() {},
       blockStarted(piece, begin) {
         expected.removeAt(expected.find(piece, begin));
         return true;
