@@ -24,7 +24,8 @@
         "native/digest/sha_openssl.cc",
         "native/memory/slab.cc",
         "native/net/sockets.cc",
-        "native/net/vectored_io.cc"
+        "native/net/vectored_io.cc",
+        "native/work/worker_pool.cc"
       ],
       "include_dirs": ["native", "<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "_FILE_OFFSET_BITS=64"],

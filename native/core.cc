@@ -36,7 +36,7 @@ Core::Core(Napi::Env env, uv_loop_t* loop, const EngineSizes& sizes, const Share
       space_(slab.memory),
       readiness_(
           loop, tables_.ready, sizes.ready_entries, [](void* core) { static_cast<Core*>(core)->leaveIfDone(); }, this),
-      jobs_(loop, &space_, &costs_, [](void* core) { static_cast<Core*>(core)->leaveIfDone(); }, this),
+      jobs_(loop, &space_, &costs_, [](void* core) { static_cast<Core*>(core)->closeJobsIfDone(); }, this),
       context_(std::in_place, env, "scatterwire") {
   assert(tables.memory->size() >= tableBytes(sizes));
 }
@@ -48,6 +48,7 @@ bool Core::start() {
   check_.data = this;
   idle_.data = this;
   jobs_.open();
+  jobs_open_ = true;
   handles_open_ = 3;
   uv_check_start(&check_, [](uv_check_t* check) { static_cast<Core*>(check->data)->deliver(); });
   // Sockets that are watched and jobs that run keep the process alive; an engine alone does not.
@@ -114,8 +115,15 @@ void Core::shutdown() {
   jobs_.cancel();
   uv_close(reinterpret_cast<uv_handle_t*>(&check_), onHandleClosed);
   uv_close(reinterpret_cast<uv_handle_t*>(&idle_), onHandleClosed);
+  closeJobsIfDone();
+}
+
+// The way back from our threads stays open until they have nothing of ours any more.
+void Core::closeJobsIfDone() {
+  if (!closed_ || !jobs_open_ || jobs_.running() > 0) return;
+  jobs_open_ = false;
   jobs_.close(onHandleClosed, this);
-  if (jobs_.running() == 0) dropMemory();
+  dropMemory();
 }
 
 // The environment ends and waits for the hook to be removed. JavaScript is not called any more.
@@ -137,8 +145,7 @@ void Core::dropMemory() {
 }
 
 void Core::leaveIfDone() {
-  if (!closed_ || handles_open_ > 0 || readiness_.handlesOpen() > 0 || jobs_.running() > 0) return;
-  dropMemory();
+  if (!closed_ || handles_open_ > 0 || readiness_.handlesOpen() > 0) return;
   // Not before: the callback that closed the engine was still running in it.
   context_.reset();
   napi_remove_async_cleanup_hook(teardown_);

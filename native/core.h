@@ -2,7 +2,7 @@
 //
 //   poll callbacks ──▶ readiness ─┐
 //                                 ├─▶ check handle, once per loop turn ──▶ one call into JavaScript
-//   thread pool ─────▶ jobs ──────┘
+//   our threads ─────▶ jobs ──────┘
 //
 // Always: JavaScript is called from the check handle only, at most once per turn, with no more than the shared lists
 // hold; what is left over comes next turn, and an idle handle keeps the loop from blocking until then. The core lives
@@ -63,6 +63,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void deliver();
   void callBack(size_t ready_count, size_t completion_count);
   void dropMemory();
+  void closeJobsIfDone();
   void leaveIfDone();
 
   Napi::Env env_;
@@ -81,6 +82,7 @@ class Core : public std::enable_shared_from_this<Core> {
   uv_check_t check_ = {};
   uv_idle_t idle_ = {};
   size_t handles_open_ = 0;
+  bool jobs_open_ = false;
   napi_async_cleanup_hook_handle teardown_ = nullptr;
   Napi::FunctionReference callback_;
   std::optional<Napi::AsyncContext> context_;

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
-#include <cstdlib>
 
 #include "cost_clocks.h"
+#include "files/file_calls.h"
 #include "files/mapped_reads.h"
 
 namespace scatterwire {
@@ -17,10 +17,13 @@ namespace {
 constexpr size_t kStepBlocksMax = 256;
 // The same for one stream in memory that nobody has touched yet: a page, so that the next can come meanwhile.
 constexpr size_t kStepBlocksAlone = 64;
-constexpr int kPoolThreadsDefault = 4;
 // Mapped memory that a lane fetches at one time.
 constexpr size_t kWindowBytes = size_t{1} << 20;
 constexpr size_t kPageBytesMax = size_t{64} << 10;
+// What a lane reads of a file at one time: those of all lanes fit the second cache of a core.
+constexpr size_t kReadBytes = size_t{64} << 10;
+// After so long a worker makes room for another engine's.
+constexpr uint64_t kTiredNanos = 50'000'000;
 
 class Lock {
  public:
@@ -32,13 +35,6 @@ class Lock {
  private:
   uv_mutex_t* mutex_;
 };
-
-size_t workersMax() {
-  const char* size = getenv("UV_THREADPOOL_SIZE");
-  const int threads = size != nullptr ? atoi(size) : kPoolThreadsDefault;
-  const int processors = static_cast<int>(uv_available_parallelism());
-  return static_cast<size_t>(std::max(1, std::min(processors, threads - 1)));
-}
 
 size_t lanesOfWidest() {
   const Compressor* found[kCompressorsMax];
@@ -68,11 +64,17 @@ DigestTask* DigestTaskList::pop() {
 // The tasks of one worker, all of one algorithm. Lane and stream of the same index belong together; those in use come first.
 class DigestQueue::Lanes {
  public:
-  explicit Lanes(DigestQueue* queue) : queue_(queue) {}
+  Lanes(DigestQueue* queue, Scratch* scratch) : queue_(queue), scratch_(scratch), began_(uv_hrtime()) {}
 
-  void run() {
+  void run(Worker* worker) {
     DigestAlgorithm algorithm;
-    while (queue_->nextAlgorithm(&algorithm)) {
+    while (queue_->nextAlgorithm(worker, &algorithm)) {
+      if (tired()) {
+        // Still a worker of the queue's, which therefore stays.
+        worker->next = nullptr;
+        WorkerPool::ofProcess().add(queue_->work_, WorkKind::kHash, worker);
+        return;
+      }
       choice_ = &queue_->choiceOf(algorithm);
       do {
         fill(algorithm);
@@ -84,14 +86,22 @@ class DigestQueue::Lanes {
  private:
   struct Lane {
     DigestTask* task = nullptr;
-    size_t vector = 0;
-    size_t offset = 0;   // in the vector
-    size_t fetched = 0;  // bytes of the vector that may be touched, from its start on; those before `offset` are let go
-    size_t blocks = 0;   // whole blocks from `offset` on, in what is fetched
+    size_t vector = 0;     // of the memory, or of the stretches of files
+    size_t offset = 0;     // in the vector
+    size_t fetched = 0;    // bytes of the vector that may be touched, up to here; those before `offset` are let go
+    size_t blocks = 0;     // whole blocks from `offset` on, in what is fetched
+    const unsigned char* window = nullptr;  // where the byte at `window_begin` of the vector lies
+    size_t window_begin = 0;
+    unsigned char* buffer = nullptr;  // for what is read of a file; it stays with the lane
   };
 
+  // Asked before a task is taken: then the lanes run dry.
+  bool tired() const {
+    return WorkerPool::ofProcess().waiting(WorkKind::kHash) && uv_hrtime() - began_ > kTiredNanos;
+  }
+
   void fill(DigestAlgorithm algorithm) {
-    const size_t room = choice_->lanesBest() - count_;
+    const size_t room = tired() ? 0 : choice_->lanesBest() - count_;
     if (room == 0 && done_.count == 0) return;
     DigestTask* tasks[kLanesMax];
     const size_t taken = exchange(algorithm, tasks, room);
@@ -104,6 +114,10 @@ class DigestQueue::Lanes {
     for (size_t vector = 0; task.once && vector < task.vector_count; vector++) {
       announceMapped(static_cast<const char*>(task.vectors[vector].iov_base), task.vectors[vector].iov_len);
     }
+    for (size_t stretch = 0; stretch < task.stretch_count; stretch++) {
+      const FileStretch& file = task.stretches[stretch];
+      announceRead(file.fd, file.offset, file.length);
+    }
   }
 
   // Hands over what is done, and takes up to `room` tasks.
@@ -112,7 +126,7 @@ class DigestQueue::Lanes {
     if (done_.count > 0) spent_.letGo();
     Lock lock(&queue_->mutex_);
     DigestTaskList& waiting = queue_->waiting_;
-    if (done_.count > 0 && queue_->open_) uv_async_send(&queue_->wake_);
+    if (done_.count > 0) queue_->wake_(queue_->owner_);
     queue_->lanes_used_ -= done_.count;
     while (DigestTask* task = done_.pop()) queue_->done_.push(task);
     size_t taken = 0;
@@ -142,7 +156,9 @@ class DigestQueue::Lanes {
       done_.push(task);
       return;
     }
+    unsigned char* const buffer = lanes_[count_].buffer;
     lanes_[count_] = {};
+    lanes_[count_].buffer = buffer;
     lanes_[count_].task = task;
     if (findBlocks(count_)) {
       count_++;
@@ -155,11 +171,13 @@ class DigestQueue::Lanes {
   bool findBlocks(size_t index) {
     Lane& lane = lanes_[index];
     DigestTask& task = *lane.task;
-    for (; lane.vector < task.vector_count; lane.vector++, lane.offset = 0, lane.fetched = 0) {
-      const iovec& vector = task.vectors[lane.vector];
-      while (lane.offset < vector.iov_len) {
-        if (!fetch(&lane, vector)) return false;
-        const unsigned char* data = static_cast<const unsigned char*>(vector.iov_base) + lane.offset;
+    const size_t count = task.stretch_count > 0 ? task.stretch_count : task.vector_count;
+    for (; lane.vector < count; lane.vector++, lane.offset = 0, lane.fetched = 0) {
+      const size_t length =
+          task.stretch_count > 0 ? task.stretches[lane.vector].length : task.vectors[lane.vector].iov_len;
+      while (lane.offset < length) {
+        if (!fetch(&lane)) return false;
+        const unsigned char* data = lane.window + (lane.offset - lane.window_begin);
         const size_t left = lane.fetched - lane.offset;
         const size_t taken = task.digest->take(data, left, *choice_);
         if (taken == 0) {
@@ -170,7 +188,7 @@ class DigestQueue::Lanes {
         lane.offset += taken;
         task.result += static_cast<double>(taken);
       }
-      if (task.once) letGo(vector, lane.fetched);
+      if (task.once) letGo(task.vectors[lane.vector], lane.fetched);
     }
     if (task.finish) task.digest->finish(task.output, *choice_);
     return false;
@@ -178,9 +196,14 @@ class DigestQueue::Lanes {
 
   // Sees to it that there are bytes to touch at the lane's offset, which lies in the vector. False: they cannot be read, and the
   // task has ended.
-  bool fetch(Lane* lane, const iovec& vector) {
+  bool fetch(Lane* lane) {
     if (lane->offset < lane->fetched) return true;
-    if (!lane->task->once) {
+    DigestTask& task = *lane->task;
+    if (task.stretch_count > 0) return fetchFile(lane, task.stretches[lane->vector]);
+    const iovec& vector = task.vectors[lane->vector];
+    lane->window = static_cast<const unsigned char*>(vector.iov_base);
+    lane->window_begin = 0;
+    if (!task.once) {
       lane->fetched = vector.iov_len;
       return true;
     }
@@ -189,10 +212,37 @@ class DigestQueue::Lanes {
     const size_t length = std::min(kWindowBytes, vector.iov_len - lane->fetched);
     const int result = fetchMapped(base + lane->fetched, length);
     if (result < 0) {
-      lane->task->result = result;
+      task.result = result;
       return false;
     }
     lane->fetched += length;
+    return true;
+  }
+
+  bool fetchFile(Lane* lane, const FileStretch& stretch) {
+    if (lane->buffer == nullptr && !giveBuffers()) {
+      lane->task->result = -ENOMEM;
+      return false;
+    }
+    const size_t length = std::min(kReadBytes, stretch.length - lane->fetched);
+    iovec vector = {lane->buffer, length};
+    const double offset = static_cast<double>(stretch.offset) + static_cast<double>(lane->fetched);
+    const double result = readFully(stretch.fd, offset, &vector, 1);
+    if (result != static_cast<double>(length)) {
+      // A file that ends before the stretch does.
+      lane->task->result = result < 0 ? result : -EIO;
+      return false;
+    }
+    lane->window = lane->buffer;
+    lane->window_begin = lane->fetched;
+    lane->fetched += length;
+    return true;
+  }
+
+  bool giveBuffers() {
+    unsigned char* const memory = reinterpret_cast<unsigned char*>(scratch_->obtain(kLanesMax * kReadBytes));
+    if (memory == nullptr) return false;
+    for (size_t index = 0; index < kLanesMax; index++) lanes_[index].buffer = memory + index * kReadBytes;
     return true;
   }
 
@@ -233,11 +283,14 @@ class DigestQueue::Lanes {
   void remove(size_t index) {
     done_.push(lanes_[index].task);
     count_--;
-    lanes_[index] = lanes_[count_];
+    // Swapped, because each has a buffer of its own.
+    std::swap(lanes_[index], lanes_[count_]);
     streams_[index] = streams_[count_];
   }
 
   DigestQueue* queue_;
+  Scratch* scratch_;
+  uint64_t began_;
   const CompressorChoice* choice_ = nullptr;
   size_t count_ = 0;
   Lane lanes_[kLanesMax];
@@ -247,29 +300,15 @@ class DigestQueue::Lanes {
   double clock_ = 0;
 };
 
-DigestQueue::DigestQueue(uv_loop_t* loop, void (*on_done)(void*), void* owner)
-    : loop_(loop), on_done_(on_done), owner_(owner), workers_max_(workersMax()), lanes_best_(lanesOfWidest()) {
+DigestQueue::DigestQueue(WorkQueue* work, void (*wake)(void*), void* owner)
+    : work_(work), wake_(wake), owner_(owner), lanes_best_(lanesOfWidest()) {
   uv_mutex_init(&mutex_);
-}
-
-void DigestQueue::open() {
-  uv_async_init(loop_, &wake_, [](uv_async_t* wake) {
-    const DigestQueue* self = static_cast<DigestQueue*>(wake->data);
-    self->on_done_(self->owner_);
-  });
-  wake_.data = this;
-  uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
-  open_ = true;
-}
-
-void DigestQueue::close(uv_close_cb on_closed, void* data) {
-  {
-    // Workers wake nobody from here on.
-    Lock lock(&mutex_);
-    open_ = false;
+  for (size_t index = 0; index < WorkerPool::hashingMax(); index++) {
+    workers_.push_back(std::make_unique<Worker>());
+    workers_.back()->queue = this;
+    Work& each = *workers_.back();
+    each.run = run;
   }
-  wake_.data = data;
-  uv_close(reinterpret_cast<uv_handle_t*>(&wake_), on_closed);
 }
 
 void DigestQueue::force(const Compressor& compressor) {
@@ -300,50 +339,48 @@ void DigestQueue::start() {
 }
 
 bool DigestQueue::wantsWorker() const {
-  if (waiting_.count == 0 || workers_active_ >= workers_max_) return false;
+  if (waiting_.count == 0 || workers_active_ >= workers_.size()) return false;
   if (workers_active_ == 0) return true;
   const size_t room = std::max(workers_active_ * lanes_best_, lanes_used_) - lanes_used_;
   return waiting_.count >= room + std::max<size_t>(1, lanes_best_ / 2);
 }
 
 bool DigestQueue::startWorker() {
+  Worker* worker = nullptr;
   {
     Lock lock(&mutex_);
     if (!wantsWorker()) return false;
+    const auto spare = std::find_if(workers_.begin(), workers_.end(), [](const auto& each) { return !each->in_pool; });
+    worker = spare->get();
+    worker->in_pool = true;
     workers_active_++;
   }
-  const auto spare = std::find_if(workers_.begin(), workers_.end(), [](const auto& each) { return !each->in_pool; });
-  Worker* worker = spare != workers_.end() ? spare->get() : workers_.emplace_back(std::make_unique<Worker>()).get();
-  worker->queue = this;
-  worker->request.data = worker;
-  worker->in_pool = true;
-  workers_in_pool_++;
-  uv_queue_work(loop_, &worker->request, run, onEnd);
+  worker->next = nullptr;
+  WorkerPool::ofProcess().add(work_, WorkKind::kHash, worker);
   return true;
 }
 
-void DigestQueue::run(uv_work_t* request) {
-  DigestQueue* queue = static_cast<Worker*>(request->data)->queue;
-  Lanes(queue).run();
+void DigestQueue::run(Work* work, Scratch* scratch) {
+  Worker* const worker = static_cast<Worker*>(work);
+  Lanes(worker->queue, scratch).run(worker);
 }
 
-void DigestQueue::onEnd(uv_work_t* request, int) {
-  Worker* worker = static_cast<Worker*>(request->data);
-  DigestQueue* self = worker->queue;
-  worker->in_pool = false;
-  self->workers_in_pool_--;
-  // Perhaps the end of this queue: nothing may follow.
-  self->on_done_(self->owner_);
-}
-
-bool DigestQueue::nextAlgorithm(DigestAlgorithm* algorithm) {
+bool DigestQueue::nextAlgorithm(Worker* worker, DigestAlgorithm* algorithm) {
   Lock lock(&mutex_);
   if (waiting_.first == nullptr) {
     workers_active_--;
+    worker->in_pool = false;
+    // The loop may wait for nothing else any more.
+    if (workers_active_ == 0) wake_(owner_);
     return false;
   }
   *algorithm = waiting_.first->digest->algorithm();
   return true;
+}
+
+bool DigestQueue::working() const {
+  Lock lock(&mutex_);
+  return workers_active_ > 0;
 }
 
 DigestTask* DigestQueue::collect() {

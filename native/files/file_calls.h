@@ -3,6 +3,7 @@
 // Always: results are bytes or a negative errno; a failure half-way is a failure. The vectors are used up.
 #pragma once
 
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include <cstddef>
@@ -13,6 +14,8 @@ namespace scatterwire {
 double writeFully(int fd, double offset, iovec* vectors, size_t count);
 // All bytes, or fewer at the end of the file.
 double readFully(int fd, double offset, iovec* vectors, size_t count);
+// Lets the system begin to read what is not in the page cache yet.
+void announceRead(int fd, off_t offset, size_t length);
 double allocateFile(int fd, double offset, double length);
 double syncFile(int fd);
 

@@ -1,4 +1,4 @@
-// See file_jobs.h. Taking jobs and delivering them happens on the loop's thread; run() alone is called on another.
+// See file_jobs.h. Taking jobs and delivering them happens on the loop's thread; run() and what it calls, and wake(), on others.
 #include "files/file_jobs.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace scatterwire {
 namespace {
 
 // JobKind, WRITE_IN_TURN, DIGEST_START, DIGEST_FINISH, DIGEST_ONCE and JOB_HEADER_WORDS of binding.ts.
-enum Kind { kWrite = 0, kRead = 1, kDigest = 2, kAllocate = 3, kSync = 4, kCopy = 5, kKinds = 6 };
+enum Kind { kWrite = 0, kRead = 1, kDigest = 2, kAllocate = 3, kSync = 4, kCopy = 5, kDigestFiles = 6, kKinds = 7 };
 constexpr double kWriteInTurn = 1;
 constexpr int kDigestStart = 1;
 constexpr int kDigestFinish = 2;
@@ -38,18 +38,36 @@ bool isIntegerIn(double value, double low, double high) {
 
 }  // namespace
 
+void FileJobs::open() {
+  uv_async_init(loop_, &wake_, onWake);
+  wake_.data = this;
+  uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
+  WorkerPool::ofProcess().enter();
+}
+
+void FileJobs::close(uv_close_cb on_closed, void* data) {
+  assert(running() == 0);
+  WorkerPool::ofProcess().leave(&work_);
+  wake_.data = data;
+  uv_close(reinterpret_cast<uv_handle_t*>(&wake_), on_closed);
+}
+
 FileJobs::Job* FileJobs::obtain() {
   if (free_ == nullptr) {
     jobs_.push_back(std::make_unique<Job>());
-    return jobs_.back().get();
+    Job* const job = jobs_.back().get();
+    Work& work = *job;
+    work.run = run;
+    job->queue = this;
+    return job;
   }
   Job* job = free_;
-  free_ = job->next;
+  free_ = job->next_job;
   return job;
 }
 
 void FileJobs::recycle(Job* job) {
-  job->next = free_;
+  job->next_job = free_;
   free_ = job;
 }
 
@@ -60,38 +78,53 @@ const char* FileJobs::submit(const double* words, size_t count, size_t* jobs) {
   const char* wrong = nullptr;
   for (size_t at = 0; at < count && wrong == nullptr;) {
     Job* job = obtain();
-    job->next = nullptr;
+    job->next_job = nullptr;
     *end = job;
-    end = &job->next;
+    end = &job->next_job;
     size_t used = 0;
     wrong = take(words + at, count - at, &used, job);
     at += used;
     ++*jobs;
   }
+  Work* work = nullptr;
+  Work** work_end = &work;
   while (first != nullptr) {
     Job* job = first;
-    first = job->next;
+    first = job->next_job;
     if (wrong != nullptr) {
       release(job);
       recycle(job);
       continue;
     }
-    start(job);
+    if (running_++ == 0) uv_ref(reinterpret_cast<uv_handle_t*>(&wake_));
+    pending_++;
+    if (job->digest != nullptr) {
+      startDigest(job);
+    } else if (startsNow(job)) {
+      job->next = nullptr;
+      *work_end = job;
+      work_end = &job->next;
+    }
   }
+  if (work != nullptr) WorkerPool::ofProcess().add(&work_, WorkKind::kFile, work);
   digest_queue_.start();
   return wrong;
 }
 
-void FileJobs::start(Job* job) {
-  running_++;
-  pending_++;
-  if (job->kind == kDigest) {
-    startDigest(job);
-    return;
-  }
-  job->running = true;
+// False: the job waits for its turn, and the one before it starts it.
+bool FileJobs::startsNow(Job* job) {
   job->timed = costs_->on();
-  uv_queue_work(loop_, &job->request, run, onDone);
+  if (job->kind != kWrite || job->argument != kWriteInTurn) return true;
+  WriteTurn& turn = write_turns_[static_cast<size_t>(job->handle) % kWriteTurns];
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!turn.taken) {
+    turn.taken = true;
+    return true;
+  }
+  job->next_job = nullptr;
+  (turn.first == nullptr ? turn.first : turn.last->next_job) = job;
+  turn.last = job;
+  return false;
 }
 
 void FileJobs::startDigest(Job* job) {
@@ -101,6 +134,8 @@ void FileJobs::startDigest(Job* job) {
   job->task.digest = job->digest;
   job->task.vectors = job->vectors.data();
   job->task.vector_count = job->vectors.size();
+  job->task.stretches = job->stretches.data();
+  job->task.stretch_count = job->stretches.size();
   job->task.start = (flags & kDigestStart) != 0;
   job->task.finish = (flags & kDigestFinish) != 0;
   job->task.once = (flags & kDigestOnce) != 0;
@@ -110,12 +145,10 @@ void FileJobs::startDigest(Job* job) {
 
 // Copies one job out of the table. The words are read once each: the table is shared, and jobs are not.
 const char* FileJobs::take(const double* words, size_t count, size_t* used, Job* job) {
-  job->queue = this;
-  job->request.data = job;
-  job->running = false;
   job->target = nullptr;
   job->digest = nullptr;
   job->vectors.clear();
+  job->stretches.clear();
   job->regions.clear();
   if (count < kHeaderWords) return "a job is shorter than its header";
   const double kind = words[0];
@@ -130,6 +163,10 @@ const char* FileJobs::take(const double* words, size_t count, size_t* used, Job*
   job->offset = words[3];
   job->argument = words[4];
   *used = kHeaderWords + 2 * static_cast<size_t>(pairs);
+  if (job->kind == kDigestFiles) {
+    const char* wrong = takeStretches(words + kHeaderWords, static_cast<size_t>(pairs), job);
+    return wrong != nullptr ? wrong : takeDigest(job);
+  }
   double bytes = 0;
   const char* wrong = takeMemory(words + kHeaderWords, static_cast<size_t>(pairs), job, &bytes);
   if (wrong != nullptr) return wrong;
@@ -150,6 +187,21 @@ const char* FileJobs::takeMemory(const double* pairs, size_t count, Job* job, do
     hold(address, job);
     job->vectors.push_back({base, static_cast<size_t>(length)});
     *bytes += length;
+  }
+  return nullptr;
+}
+
+const char* FileJobs::takeStretches(const double* pairs, size_t count, Job* job) {
+  if (count == 0 || count % 2 != 0) return "a stretch of a file has two pairs";
+  for (size_t index = 0; index < count; index += 2) {
+    const double fd = pairs[2 * index];
+    const double offset = pairs[2 * index + 1];
+    const double length = pairs[2 * index + 2];
+    if (!isIntegerIn(fd, INT32_MIN, INT32_MAX)) return "a descriptor is not a 32-bit integer";
+    if (!isIntegerIn(offset, 0, kExactMax) || !isIntegerIn(length, 0, kExactMax - offset)) {
+      return "a stretch of a file does not lie within 2^53 - 1 bytes";
+    }
+    job->stretches.push_back({static_cast<int>(fd), static_cast<off_t>(offset), static_cast<size_t>(length)});
   }
   return nullptr;
 }
@@ -195,19 +247,45 @@ void FileJobs::release(Job* job) {
   if (job->digest != nullptr) digests_[static_cast<size_t>(job->handle)].busy = false;
 }
 
-void FileJobs::run(uv_work_t* request) {
-  Job* job = static_cast<Job*>(request->data);
+void FileJobs::run(Work* work, Scratch*) {
+  Job* const job = static_cast<Job*>(work);
   const double begin = job->timed ? clockNanos(CLOCK_THREAD_CPUTIME_ID) : 0;
   runKind(job);
   if (job->timed) job->nanos = clockNanos(CLOCK_THREAD_CPUTIME_ID) - begin;
+  job->queue->handBack(job);
 }
+
+// The next of its turn goes to the end of the line, so that turns of one engine do not keep other work from a thread.
+void FileJobs::handBack(Job* job) {
+  if (job->kind == kWrite && job->argument == kWriteInTurn) {
+    Job* next = nullptr;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      WriteTurn& turn = write_turns_[static_cast<size_t>(job->handle) % kWriteTurns];
+      next = turn.first;
+      turn.taken = next != nullptr;
+      if (next != nullptr) turn.first = next->next_job;
+    }
+    if (next != nullptr) {
+      next->next = nullptr;
+      WorkerPool::ofProcess().add(&work_, WorkKind::kFile, next);
+    }
+  }
+  // The last thing that is done here: when the loop has seen the job, this object may go.
+  const std::lock_guard<std::mutex> lock(mutex_);
+  job->next_job = done_;
+  done_ = job;
+  wake(this);
+}
+
+void FileJobs::wake(void* jobs) { uv_async_send(&static_cast<FileJobs*>(jobs)->wake_); }
 
 void FileJobs::runKind(Job* job) {
   iovec* vectors = job->vectors.data();
   const size_t count = job->vectors.size();
   switch (job->kind) {
     case kWrite:
-      job->result = runWrite(job);
+      job->result = writeFully(job->handle, job->offset, vectors, count);
       break;
     case kRead:
       job->result = readFully(job->handle, job->offset, vectors, count);
@@ -224,14 +302,6 @@ void FileJobs::runKind(Job* job) {
   }
 }
 
-double FileJobs::runWrite(Job* job) {
-  std::unique_lock<std::mutex> turn;
-  if (job->argument == kWriteInTurn) {
-    turn = std::unique_lock<std::mutex>(job->queue->write_turns_[static_cast<size_t>(job->handle) % kWriteTurns]);
-  }
-  return writeFully(job->handle, job->offset, job->vectors.data(), job->vectors.size());
-}
-
 double FileJobs::runCopy(Job* job) {
   char* target = job->target;
   for (const iovec& vector : job->vectors) {
@@ -242,33 +312,47 @@ double FileJobs::runCopy(Job* job) {
   return static_cast<double>(target - job->target);
 }
 
-void FileJobs::onDone(uv_work_t* request, int status) {
-  Job* job = static_cast<Job*>(request->data);
-  FileJobs* self = job->queue;
-  if (status < 0) job->result = status;
-  // A job that was cancelled did not run.
-  if (job->timed && status == 0) self->costs_->add(costOf(job->kind), job->nanos);
-  job->running = false;
-  self->complete(job);
-  self->on_done_(self->owner_);
+// Those that are done, in the order in which they were.
+FileJobs::Job* FileJobs::takeDone() {
+  Job* last = nullptr;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    last = done_;
+    done_ = nullptr;
+  }
+  Job* first = nullptr;
+  while (last != nullptr) {
+    Job* const job = last;
+    last = job->next_job;
+    job->next_job = first;
+    first = job;
+  }
+  return first;
 }
 
-void FileJobs::onDigestsDone(void* jobs) {
-  FileJobs* self = static_cast<FileJobs*>(jobs);
+void FileJobs::onWake(uv_async_t* handle) {
+  FileJobs* self = static_cast<FileJobs*>(handle->data);
+  for (Job* job = self->takeDone(); job != nullptr;) {
+    Job* const next = job->next_job;
+    if (job->timed) self->costs_->add(costOf(job->kind), job->nanos);
+    self->complete(job);
+    job = next;
+  }
   self->costs_->add(kCostDigest, self->digest_queue_.takeNanos());
   while (DigestTask* task = self->digest_queue_.collect()) {
     Job* job = static_cast<Job*>(task->job);
     job->result = task->result;
     self->complete(job);
   }
+  // Perhaps the end of this object: nothing may follow.
   self->on_done_(self->owner_);
 }
 
 void FileJobs::complete(Job* job) {
   release(job);
-  running_--;
-  job->next = nullptr;
-  (completed_first_ == nullptr ? completed_first_ : completed_last_->next) = job;
+  if (--running_ == 0 && !canceled_) uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
+  job->next_job = nullptr;
+  (completed_first_ == nullptr ? completed_first_ : completed_last_->next_job) = job;
   completed_last_ = job;
 }
 
@@ -276,7 +360,7 @@ size_t FileJobs::deliver(double* pairs, size_t capacity) {
   size_t count = 0;
   while (completed_first_ != nullptr && count < capacity) {
     Job* job = completed_first_;
-    completed_first_ = job->next;
+    completed_first_ = job->next_job;
     pairs[2 * count] = job->tag;
     pairs[2 * count + 1] = job->result;
     count++;
@@ -288,8 +372,32 @@ size_t FileJobs::deliver(double* pairs, size_t capacity) {
 }
 
 void FileJobs::cancel() {
-  for (const std::unique_ptr<Job>& job : jobs_) {
-    if (job->running) uv_cancel(reinterpret_cast<uv_req_t*>(&job->request));
+  // A worker for digests may have to end yet, and nobody else would keep the loop waiting for it.
+  canceled_ = true;
+  uv_ref(reinterpret_cast<uv_handle_t*>(&wake_));
+  Job* canceled = nullptr;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (WriteTurn& turn : write_turns_) {
+      while (turn.first != nullptr) {
+        Job* const job = turn.first;
+        turn.first = job->next_job;
+        job->next_job = canceled;
+        canceled = job;
+      }
+    }
+  }
+  for (Work* work = WorkerPool::ofProcess().withdraw(&work_, WorkKind::kFile); work != nullptr;) {
+    Job* const job = static_cast<Job*>(work);
+    work = work->next;
+    job->next_job = canceled;
+    canceled = job;
+  }
+  while (canceled != nullptr) {
+    Job* const job = canceled;
+    canceled = job->next_job;
+    job->result = UV_ECANCELED;
+    complete(job);
   }
   while (DigestTask* task = digest_queue_.withdraw()) {
     Job* job = static_cast<Job*>(task->job);

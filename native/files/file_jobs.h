@@ -1,12 +1,13 @@
-// Work for libuv's thread pool: reading, writing, digests, copies. Jobs come in a table and go back as pairs.
+// Work for our threads: reading, writing, digests, copies. Jobs come in a table and go back as pairs.
 //
 //   free ──submit──▶ running (in the pool) ──▶ completed ──deliver──▶ free
 //
 // Each job is one piece of work for the pool, except digests: those wait in a queue of their own, whose workers run many of
-// them at once (digest_queue.h).
+// them at once (digest_queue.h). Writes that are to run one after the other wait here for their turn, and hold no thread.
 //
 // Always: a table is taken as a whole or not at all. What a job names was checked when it was taken, and stays: the
-// mappings it uses are held, its digest is its own until it is done. Job structures are re-used, with their memory.
+// mappings it uses are held, its digest is its own until it is done. Job structures are re-used, with their memory. The loop
+// stays alive while jobs run, and these objects stay until none does.
 #pragma once
 
 #include <sys/uio.h>
@@ -26,18 +27,19 @@ namespace scatterwire {
 
 class FileJobs {
  public:
-  // `on_done` is called with `owner`, on the loop's thread, when a job has left the thread pool.
+  // `on_done` is called with `owner`, on the loop's thread, when jobs are done.
   FileJobs(uv_loop_t* loop, AddressSpace* space, CostClocks* costs, void (*on_done)(void*), void* owner)
       : loop_(loop),
         space_(space),
         costs_(costs),
         on_done_(on_done),
         owner_(owner),
-        digest_queue_(loop, onDigestsDone, this) {}
+        digest_queue_(&work_, wake, this) {}
 
-  // Enters the loop, without keeping it alive; and leaves it: `on_closed` is called with a handle whose data is `data`.
-  void open() { digest_queue_.open(); }
-  void close(uv_close_cb on_closed, void* data) { digest_queue_.close(on_closed, data); }
+  // Enters the loop and the pool, without keeping the loop alive; and leaves them, when nothing runs any more: `on_closed` is
+  // called with a handle whose data is `data`.
+  void open();
+  void close(uv_close_cb on_closed, void* data);
 
   // Takes the jobs in `count` words (binding.ts has the layout). Null and the number of jobs, or what is wrong.
   const char* submit(const double* words, size_t count, size_t* jobs);
@@ -46,7 +48,7 @@ class FileJobs {
   size_t deliver(double* pairs, size_t capacity);
   // Keeps jobs from starting that have not started yet; they are done then, without a result.
   void cancel();
-  // In the thread pool, or on the way to it; each worker for digests counts too.
+  // With our threads, or on the way to them; workers for digests count too.
   size_t running() const { return running_ + (digest_queue_.working() ? 1 : 0); }
   // Taken and not delivered.
   size_t pending() const { return pending_; }
@@ -63,11 +65,9 @@ class FileJobs {
     std::unique_ptr<Digest> digest;
     bool busy = false;
   };
-  struct Job {
-    uv_work_t request = {};
+  struct Job : Work {
     FileJobs* queue = nullptr;
-    Job* next = nullptr;  // in the list of free, new or completed jobs
-    bool running = false;
+    Job* next_job = nullptr;  // in the list of free, new, waiting or completed jobs
     int kind = 0;
     double tag = 0;
     int handle = 0;
@@ -80,6 +80,7 @@ class FileJobs {
     Digest* digest = nullptr;
     DigestTask task;
     std::vector<iovec> vectors;
+    std::vector<FileStretch> stretches;
     std::vector<uint32_t> regions;  // mappings that are held
   };
   Job* obtain();
@@ -90,32 +91,47 @@ class FileJobs {
   const char* takeDigest(Job* job);
   void hold(double address, Job* job);
   void release(Job* job);
-  void start(Job* job);
+  const char* takeStretches(const double* pairs, size_t count, Job* job);
+  bool startsNow(Job* job);
   void startDigest(Job* job);
   void complete(Job* job);
-  static void run(uv_work_t* request);
+  // On a thread of the pool.
+  static void run(Work* work, Scratch* scratch);
   static void runKind(Job* job);
-  static double runWrite(Job* job);
   static double runCopy(Job* job);
-  static void onDone(uv_work_t* request, int status);
-  static void onDigestsDone(void* jobs);
+  void handBack(Job* job);
+  static void wake(void* jobs);
+  // On the loop's thread.
+  static void onWake(uv_async_t* handle);
+  Job* takeDone();
 
   uv_loop_t* loop_;
   AddressSpace* space_;
   CostClocks* costs_;
   void (*on_done_)(void*);
   void* owner_;
+  uv_async_t wake_ = {};
+  WorkQueue work_;
   DigestQueue digest_queue_;
   // Writers of one file wait for each other in the kernel as well, but spinning: a fifth of their processor time and more.
-  // Here they sleep. Files may share a lock.
+  // Here one runs and the others are in a list. Files may share a turn.
+  struct WriteTurn {
+    bool taken = false;
+    Job* first = nullptr;
+    Job* last = nullptr;
+  };
   static constexpr size_t kWriteTurns = 16;
-  std::mutex write_turns_[kWriteTurns];
+  // Guards the two that follow, which our threads use too.
+  std::mutex mutex_;
+  WriteTurn write_turns_[kWriteTurns];
+  Job* done_ = nullptr;  // the last one first
   std::vector<OpenDigest> digests_;
   std::vector<std::unique_ptr<Job>> jobs_;  // all there are
   Job* free_ = nullptr;
   Job* completed_first_ = nullptr;
   Job* completed_last_ = nullptr;
   size_t running_ = 0;
+  bool canceled_ = false;
   size_t pending_ = 0;
 };
 
