@@ -14,7 +14,6 @@
         "native/engine_sizes.cc",
         "native/files/file_calls.cc",
         "native/files/file_jobs.cc",
-        "native/files/mapped_reads.cc",
         "native/memory/mappings.cc",
         "native/net/datagrams.cc",
         "native/net/readiness.cc",

@@ -194,7 +194,7 @@ async function measure(place: BenchPlace, point: Point): Promise<LabFigures> {
       opening: true,
       sync: point.where === "disk",
     },
-    { environment: { UV_THREADPOOL_SIZE: String(point.runsInFlight) } },
+    { environment: { SCATTERWIRE_FILE_CALLS: String(point.runsInFlight) } },
   );
 }
 

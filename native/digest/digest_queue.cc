@@ -7,7 +7,6 @@
 
 #include "cost_clocks.h"
 #include "files/file_calls.h"
-#include "files/mapped_reads.h"
 
 namespace scatterwire {
 
@@ -15,11 +14,6 @@ namespace {
 
 // Blocks that lanes are advanced by at most before the worker looks for tasks again: 16 KiB of each.
 constexpr size_t kStepBlocksMax = 256;
-// The same for one stream in memory that nobody has touched yet: a page, so that the next can come meanwhile.
-constexpr size_t kStepBlocksAlone = 64;
-// Mapped memory that a lane fetches at one time.
-constexpr size_t kWindowBytes = size_t{1} << 20;
-constexpr size_t kPageBytesMax = size_t{64} << 10;
 // What a lane reads of a file at one time: those of all lanes fit the second cache of a core.
 constexpr size_t kReadBytes = size_t{64} << 10;
 // After so long a worker makes room for another engine's.
@@ -88,7 +82,7 @@ class DigestQueue::Lanes {
     DigestTask* task = nullptr;
     size_t vector = 0;     // of the memory, or of the stretches of files
     size_t offset = 0;     // in the vector
-    size_t fetched = 0;    // bytes of the vector that may be touched, up to here; those before `offset` are let go
+    size_t fetched = 0;    // bytes of the vector that may be touched, up to here
     size_t blocks = 0;     // whole blocks from `offset` on, in what is fetched
     const unsigned char* window = nullptr;  // where the byte at `window_begin` of the vector lies
     size_t window_begin = 0;
@@ -111,9 +105,6 @@ class DigestQueue::Lanes {
   }
 
   static void announce(const DigestTask& task) {
-    for (size_t vector = 0; task.once && vector < task.vector_count; vector++) {
-      announceMapped(static_cast<const char*>(task.vectors[vector].iov_base), task.vectors[vector].iov_len);
-    }
     for (size_t stretch = 0; stretch < task.stretch_count; stretch++) {
       const FileStretch& file = task.stretches[stretch];
       announceRead(file.fd, file.offset, file.length);
@@ -122,8 +113,6 @@ class DigestQueue::Lanes {
 
   // Hands over what is done, and takes up to `room` tasks.
   size_t exchange(DigestAlgorithm algorithm, DigestTask** tasks, size_t room) {
-    // Once a task is handed over, its mapping may go.
-    if (done_.count > 0) spent_.letGo();
     Lock lock(&queue_->mutex_);
     DigestTaskList& waiting = queue_->waiting_;
     if (done_.count > 0) queue_->wake_(queue_->owner_);
@@ -188,7 +177,6 @@ class DigestQueue::Lanes {
         lane.offset += taken;
         task.result += static_cast<double>(taken);
       }
-      if (task.once) letGo(task.vectors[lane.vector], lane.fetched);
     }
     if (task.finish) task.digest->finish(task.output, *choice_);
     return false;
@@ -203,19 +191,7 @@ class DigestQueue::Lanes {
     const iovec& vector = task.vectors[lane->vector];
     lane->window = static_cast<const unsigned char*>(vector.iov_base);
     lane->window_begin = 0;
-    if (!task.once) {
-      lane->fetched = vector.iov_len;
-      return true;
-    }
-    const char* base = static_cast<const char*>(vector.iov_base);
-    letGo(vector, lane->fetched);
-    const size_t length = std::min(kWindowBytes, vector.iov_len - lane->fetched);
-    const int result = fetchMapped(base + lane->fetched, length);
-    if (result < 0) {
-      task.result = result;
-      return false;
-    }
-    lane->fetched += length;
+    lane->fetched = vector.iov_len;
     return true;
   }
 
@@ -246,21 +222,10 @@ class DigestQueue::Lanes {
     return true;
   }
 
-  // The last window before `fetched`, and what of its first page lies before it.
-  void letGo(const iovec& vector, size_t fetched) {
-    const size_t begin = fetched == 0 ? 0 : (fetched - 1) / kWindowBytes * kWindowBytes;
-    const size_t from = begin - std::min(begin, kPageBytesMax);
-    spent_.add(static_cast<const char*>(vector.iov_base) + from, fetched - from);
-  }
-
   void step() {
     if (count_ == 0) return;
-    // Several streams hide from each other that memory is slow, and prefetching would only compete with them: with 16 lanes it
-    // costs half as much again. A lone stream gains a quarter from it.
-    const bool alone = count_ == 1 && lanes_[0].task->once;
-    size_t blocks = alone ? kStepBlocksAlone : kStepBlocksMax;
+    size_t blocks = kStepBlocksMax;
     for (size_t index = 0; index < count_; index++) blocks = std::min(blocks, lanes_[index].blocks);
-    if (alone) prefetch(streams_[0].data, lanes_[0].blocks - blocks);
     choice_->advance(streams_, count_, blocks);
     const size_t bytes = kHashBlockBytes * blocks;
     for (size_t index = count_; index > 0; index--) {
@@ -271,13 +236,6 @@ class DigestQueue::Lanes {
       lane.blocks -= blocks;
       if (lane.blocks == 0 && !findBlocks(index - 1)) remove(index - 1);
     }
-  }
-
-  // Brings what comes after the next step into the cache meanwhile. The processor does so by itself within a page only.
-  static void prefetch(const unsigned char* data, size_t blocks_after) {
-    const unsigned char* next = data + kHashBlockBytes * kStepBlocksAlone;
-    const size_t blocks = std::min(blocks_after, kStepBlocksAlone);
-    for (size_t block = 0; block < blocks; block++) __builtin_prefetch(next + kHashBlockBytes * block);
   }
 
   void remove(size_t index) {
@@ -296,7 +254,6 @@ class DigestQueue::Lanes {
   Lane lanes_[kLanesMax];
   Stream streams_[kLanesMax];
   DigestTaskList done_;
-  SpentReads spent_;
   double clock_ = 0;
 };
 

@@ -52,7 +52,6 @@ struct DigestTask {
   size_t stretch_count = 0;
   bool start = false;
   bool finish = false;
-  bool once = false;  // the memory is that of mapped files, and nobody else wants it now: see mapped_reads.h
   unsigned char* output = nullptr;  // where the digest goes when it is finished
   double result = 0;                // bytes fed, or a negative errno
 };

@@ -12,12 +12,11 @@ namespace scatterwire {
 
 namespace {
 
-// JobKind, WRITE_IN_TURN, DIGEST_START, DIGEST_FINISH, DIGEST_ONCE and JOB_HEADER_WORDS of binding.ts.
+// JobKind, WRITE_IN_TURN, DIGEST_START, DIGEST_FINISH and JOB_HEADER_WORDS of binding.ts.
 enum Kind { kWrite = 0, kRead = 1, kDigest = 2, kAllocate = 3, kSync = 4, kCopy = 5, kDigestFiles = 6, kKinds = 7 };
 constexpr double kWriteInTurn = 1;
 constexpr int kDigestStart = 1;
 constexpr int kDigestFinish = 2;
-constexpr int kDigestOnce = 4;
 constexpr size_t kHeaderWords = 6;
 
 Cost costOf(int kind) {
@@ -138,7 +137,6 @@ void FileJobs::startDigest(Job* job) {
   job->task.stretch_count = job->stretches.size();
   job->task.start = (flags & kDigestStart) != 0;
   job->task.finish = (flags & kDigestFinish) != 0;
-  job->task.once = (flags & kDigestOnce) != 0;
   job->task.output = reinterpret_cast<unsigned char*>(job->target);
   digest_queue_.add(&job->task);
 }
@@ -214,11 +212,8 @@ const char* FileJobs::takeTarget(Job* job, double bytes) {
 }
 
 const char* FileJobs::takeDigest(Job* job) {
-  if (!isIntegerIn(job->argument, 0, kDigestStart | kDigestFinish | kDigestOnce)) {
+  if (!isIntegerIn(job->argument, 0, kDigestStart | kDigestFinish)) {
     return "a digest job's argument has unknown bits";
-  }
-  if ((static_cast<int>(job->argument) & kDigestOnce) != 0 && job->regions.size() < job->vectors.size()) {
-    return "a digest job that reads once names memory that is not mapped";
   }
   if (job->handle < 0 || static_cast<size_t>(job->handle) >= digests_.size()) return "a job names no open digest";
   OpenDigest& open = digests_[static_cast<size_t>(job->handle)];

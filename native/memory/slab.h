@@ -2,7 +2,7 @@
 // and jobs. It is handed to TypeScript once, as views of one ArrayBuffer.
 //
 // Always: the memory begins at a page, reads as zeros at first, and lives as long as the last of those who use it: the
-// array in JavaScript, the engine, and jobs on the thread pool, in whatever order they go.
+// array in JavaScript, the engine, and jobs on other threads, in whatever order they go.
 #pragma once
 
 #include <napi.h>

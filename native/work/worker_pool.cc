@@ -7,13 +7,15 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstdlib>
 
 namespace scatterwire {
 
 namespace {
 
 // A disk answers several calls at one time sooner than one after the other; more of them gain nothing.
-constexpr size_t kFileCallsMax = 4;
+constexpr size_t kFileCallsDefault = 4;
+constexpr int kFileCallsMost = 64;
 constexpr size_t kHashingMax = 4;
 // The lanes of one worker are a few KiB, and system calls need little.
 constexpr size_t kStackBytes = size_t{512} << 10;
@@ -52,6 +54,16 @@ WorkerPool& WorkerPool::ofProcess() {
 size_t WorkerPool::hashingMax() {
   static const size_t processors = static_cast<size_t>(uv_available_parallelism());
   return std::min(processors, kHashingMax);
+}
+
+// SCATTERWIRE_FILE_CALLS is for measurements.
+size_t WorkerPool::fileCallsMax() {
+  static const size_t calls = [] {
+    const char* const asked = getenv("SCATTERWIRE_FILE_CALLS");
+    const int count = asked == nullptr ? 0 : atoi(asked);
+    return count >= 1 && count <= kFileCallsMost ? static_cast<size_t>(count) : kFileCallsDefault;
+  }();
+  return calls;
 }
 
 WorkerPool::WorkerPool() {
@@ -151,7 +163,7 @@ void WorkerPool::wakeIfUseful() {
     idle_--;
     wakeups_++;
     uv_cond_signal(&wake_);
-  } else if (threads_.size() < kFileCallsMax + hashingMax()) {
+  } else if (threads_.size() < fileCallsMax() + hashingMax()) {
     startThread();
   }
 }
@@ -160,7 +172,7 @@ bool WorkerPool::takeable() const {
   return (turns_[0].first != nullptr && busy_[0] < maxOf(0)) || (turns_[1].first != nullptr && busy_[1] < maxOf(1));
 }
 
-size_t WorkerPool::maxOf(size_t kind) { return kind == index(WorkKind::kFile) ? kFileCallsMax : hashingMax(); }
+size_t WorkerPool::maxOf(size_t kind) { return kind == index(WorkKind::kFile) ? fileCallsMax() : hashingMax(); }
 
 void WorkerPool::startThread() {
   uv_thread_options_t options = {};

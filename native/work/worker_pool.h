@@ -70,6 +70,8 @@ class WorkerPool {
   static WorkerPool& ofProcess();
   // How many threads hash at the same time.
   static size_t hashingMax();
+  // How many threads are in file calls at the same time.
+  static size_t fileCallsMax();
 
   // An engine comes, and goes with all of its work done or withdrawn. The last one waits for the threads, which have nothing
   // to do any more.

@@ -10,7 +10,7 @@ import { UsageError } from "../base/errors.js";
 export const READABLE = 1;
 export const WRITABLE = 2;
 
-/** Kinds of jobs for the thread pool; word 0 of a submitted job. */
+/** Kinds of jobs for the addon's threads; word 0 of a submitted job. */
 export const JobKind = {
   /**
    * pwritev(handle = fd, offset = file offset) from the listed memory. `argument`: 0, or WRITE_IN_TURN. Result: bytes (all of
@@ -21,7 +21,7 @@ export const JobKind = {
   read: 1,
   /**
    * Feeds the listed memory to digest `handle`. `argument` bit 0: start anew first; bit 1: finish, and store the
-   * digest (20 bytes for SHA-1) at address `offset`; bit 2: DIGEST_ONCE. Result: bytes fed. Jobs of one digest must not overlap in
+   * digest (20 bytes for SHA-1) at address `offset`. Result: bytes fed. Jobs of one digest must not overlap in
    * time: submit the next when the last is complete. Jobs of different digests run side by side in one thread, which
    * costs a quarter each where the processor has wide registers: have many pending.
    */
@@ -32,6 +32,11 @@ export const JobKind = {
   sync: 4,
   /** memcpy of the listed memory, one after the other, to address `offset`. Result: bytes. */
   copy: 5,
+  /**
+   * As digest, but feeds bytes of open files, which the thread that hashes reads itself. Instead of memory, each stretch has two
+   * pairs: (descriptor, file offset) and (length, 0). Result: bytes fed, −EIO where a file ends too early, or −errno.
+   */
+  digestFiles: 6,
 } as const;
 export type JobKind = (typeof JobKind)[keyof typeof JobKind];
 /**
@@ -41,11 +46,6 @@ export type JobKind = (typeof JobKind)[keyof typeof JobKind];
 export const WRITE_IN_TURN = 1;
 export const DIGEST_START = 1;
 export const DIGEST_FINISH = 2;
-/**
- * All of the memory is that of mapped files: it is fetched ahead, and let go behind. −EIO: a file is short or its disk fails;
- * −ENOTSUP: this system cannot tell that beforehand (only Linux since 5.14 can).
- */
-export const DIGEST_ONCE = 4;
 /** Words before the (address, length) pairs of a job: kind, tag, handle, offset, argument, pair count. */
 export const JOB_HEADER_WORDS = 6;
 
@@ -129,7 +129,7 @@ export interface NativeEngine {
   onReady(callback: (readyCount: number, completionCount: number) => void): void;
 
   /**
-   * Takes the jobs in jobs[0 … words − 1], each JOB_HEADER_WORDS words and its pairs, to the thread pool.
+   * Takes the jobs in jobs[0 … words − 1], each JOB_HEADER_WORDS words and its pairs, to the addon's threads.
    * Returns how many jobs. The memory they name must stay as it is until their completion is delivered.
    */
   submit(words: number): number;

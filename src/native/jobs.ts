@@ -1,4 +1,4 @@
-// The queue of jobs for the thread pool: disk reads and writes, digests, copies. Jobs are described in the shared
+// The queue of jobs for the addon's threads: disk reads and writes, digests, copies. Jobs are described in the shared
 // table, handed over once per loop turn, and their completions come back in a batch.
 //
 // Always: every job that was begun is answered by exactly one call of its owner's jobDone, never from inside
@@ -89,6 +89,19 @@ export class JobQueue {
     this.#used += 2;
   }
 
+  /** Adds `length` bytes of an open file from `offset` on to the JobKind.digestFiles being described. */
+  addStretch(fd: number, offset: number, length: number): void {
+    assert(this.#open >= 0, "addStretch() comes between begin() and end()");
+    assert(this.#used + 4 <= JOB_WORDS_MAX, "a job fits the shared table");
+    const words = this.#words;
+    words[this.#used] = fd;
+    words[this.#used + 1] = offset;
+    words[this.#used + 2] = length;
+    words[this.#used + 3] = 0;
+    words[this.#open + 5] = words[this.#open + 5]! + 2;
+    this.#used += 4;
+  }
+
   end(): void {
     assert(this.#open >= 0, "end() closes a job that was begun");
     this.#open = -1;
@@ -99,7 +112,7 @@ export class JobQueue {
     }
   }
 
-  /** Hands all described jobs to the thread pool. The reactor calls it at the end of a turn. */
+  /** Hands all described jobs to them. The reactor calls it at the end of a turn. */
   flush(): void {
     assert(this.#open < 0, "no job is half described when jobs are handed over");
     if (this.#used === 0) return;

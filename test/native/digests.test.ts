@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { ftruncateSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 import { test } from "node:test";
-import { DIGEST_FINISH, DIGEST_ONCE, DIGEST_START, JobKind } from "../../src/native/binding.js";
+import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../src/native/binding.js";
 import { binding, type Cleanup, type Job, SIZES, TestEngine, temporaryFile } from "./harness.js";
 
 const { errno } = constants;
@@ -230,21 +230,19 @@ test("digests and other jobs do not keep each other from running", async (t) => 
   assert.ok(order.indexOf(1000) < 300, "the copy did not wait for all digests");
 });
 
-/** Maps `bytes` and answers the address; the file can be changed meanwhile. */
-function mapBytes(context: Cleanup, engine: TestEngine, bytes: Uint8Array): { fd: number; address: number } {
+/** A file of `bytes`. */
+function fileOf(context: Cleanup, bytes: Uint8Array): number {
   const { fd } = temporaryFile(context);
   writeSync(fd, bytes);
-  const address = engine.engine.map(fd, bytes.length, false, false);
-  assert.ok(address > 0, `map: ${address}`);
-  return { fd, address };
+  return fd;
 }
 
 for (const variant of [undefined, "openssl"]) {
-  test(`read once, in mappings, ${variant ?? "the cheapest"}: any stretches, longer and shorter than a window`, async (t) => {
+  test(`of files, ${variant ?? "the cheapest"}: any stretches, longer and shorter than what is read at one time`, async (t) => {
     const random = randomNumbers(SEED + 3);
     const engine = engineFor(t, variant, random);
     const bytes = Buffer.from(engine.engine.slab.subarray(0, 5 * MIB + 333));
-    const { address } = mapBytes(t, engine, bytes);
+    const fds = [fileOf(t, bytes), fileOf(t, bytes)];
     const jobs = Array.from({ length: 40 }, (_, tag) => {
       const stretches = Array.from({ length: 1 + random(4) }, (): Pair => {
         const at = random(bytes.length);
@@ -255,12 +253,23 @@ for (const variant of [undefined, "openssl"]) {
     engine.engine.submit(
       engine.describe(
         ...jobs.map(({ tag, stretches, digest, output }) => ({
-          kind: JobKind.digest,
+          kind: JobKind.digestFiles,
           tag,
           handle: digest,
           offset: output,
-          argument: DIGEST_START | DIGEST_FINISH | DIGEST_ONCE,
-          memory: stretches.map(([at, length]): Pair => [address + at, length]),
+          argument: DIGEST_START | DIGEST_FINISH,
+          memory: stretches.flatMap(([at, length]): Pair[] => [
+            [fds[random(2)]!, at],
+            [length, 0],
+          ]),
+        })),
+        // Digests of memory share the lanes.
+        ...jobs.map(({ tag }) => ({
+          kind: JobKind.digest,
+          tag: 100 + tag,
+          handle: engine.engine.openDigest("sha1"),
+          argument: DIGEST_START,
+          memory: [[0, 100_000 * (tag % 5)]] as Pair[],
         })),
       ),
     );
@@ -274,27 +283,32 @@ for (const variant of [undefined, "openssl"]) {
   });
 }
 
-test("read once: a file that has become shorter is EIO, and others beside it are right", {
-  skip: process.platform !== "linux",
-}, async (t) => {
+test("of files: one that has become shorter is EIO, a bad descriptor EBADF, and others beside them are right", async (t) => {
   const random = randomNumbers(SEED + 4);
   const engine = engineFor(t, undefined, random);
   const bytes = Buffer.from(engine.engine.slab.subarray(0, 3 * MIB));
-  const { fd, address } = mapBytes(t, engine, bytes);
+  const fd = fileOf(t, bytes);
   ftruncateSync(fd, 2 * MIB + 5000);
-  const argument = DIGEST_START | DIGEST_FINISH | DIGEST_ONCE;
-  const job = (tag: number, at: number, length: number) => {
+  const argument = DIGEST_START | DIGEST_FINISH;
+  const job = (tag: number, file: number, at: number, length: number) => {
     const handle = engine.engine.openDigest("sha1");
-    const memory: Pair[] = [[address + at, length]];
-    return { kind: JobKind.digest, tag, handle, offset: OUTPUT_AT + 32 * tag, argument, memory };
+    const memory: Pair[] = [
+      [file, at],
+      [length, 0],
+    ];
+    return { kind: JobKind.digestFiles, tag, handle, offset: OUTPUT_AT + 32 * tag, argument, memory };
   };
-  const cut = Array.from({ length: 10 }, (_, index) => job(index, MIB + 99 * index, 2 * MIB - 99 * index));
-  const whole = Array.from({ length: 10 }, (_, index) => job(10 + index, 99 * index, 2 * MIB));
-  engine.engine.submit(engine.describe(...cut, ...whole));
+  const cut = Array.from({ length: 10 }, (_, index) =>
+    job(index, fd, MIB + 99 * index, 2 * MIB - 99 * index),
+  );
+  const whole = Array.from({ length: 10 }, (_, index) => job(10 + index, fd, 99 * index, 2 * MIB));
+  const bad = job(20, -1, 0, 10);
+  engine.engine.submit(engine.describe(...cut, ...whole, bad));
   await engine.until(() => engine.engine.jobsPending === 0);
   const results = new Map<number, number>();
   for (const turn of engine.turns) for (const { tag, result } of turn.completions) results.set(tag, result);
   for (const { tag } of cut) assert.equal(results.get(tag), -errno.EIO);
+  assert.equal(results.get(bad.tag), -errno.EBADF);
   for (const [index, { tag, offset }] of whole.entries()) {
     assert.equal(results.get(tag), 2 * MIB);
     const found = Buffer.from(engine.engine.slab.subarray(offset, offset + 20)).toString("hex");
@@ -303,11 +317,36 @@ test("read once: a file that has become shorter is EIO, and others beside it are
   }
 });
 
-test("read once names mapped memory only", (t) => {
+test("of files: a table that names no stretches is refused", (t) => {
   const engine = new TestEngine(t);
   const handle = engine.engine.openDigest("sha1");
-  const job = { kind: JobKind.digest, handle, memory: [[0, 1000]] as Pair[] };
-  const argument = DIGEST_START | DIGEST_ONCE;
-  assert.throws(() => engine.engine.submit(engine.describe({ ...job, argument })), /not mapped/);
+  const wrong: Pair[][] = [
+    [],
+    [[0, 0]],
+    [
+      [0.5, 0],
+      [1, 0],
+    ],
+    [
+      [0, -1],
+      [1, 0],
+    ],
+    [
+      [0, 0],
+      [-1, 0],
+    ],
+    [
+      [0, Number.MAX_SAFE_INTEGER],
+      [1, 0],
+    ],
+    [
+      [0, Number.NaN],
+      [1, 0],
+    ],
+  ];
+  for (const memory of wrong) {
+    const job = { kind: JobKind.digestFiles, handle, argument: DIGEST_START, memory };
+    assert.throws(() => engine.engine.submit(engine.describe(job)), RangeError, JSON.stringify(memory));
+  }
   assert.equal(engine.engine.jobsPending, 0);
 });

@@ -12,6 +12,7 @@ import {
   READABLE,
   type SocketAddress,
   WRITABLE,
+  WRITE_IN_TURN,
 } from "../../src/native/binding.js";
 
 const JOBS = 200;
@@ -31,8 +32,9 @@ function submitJobs(engine: NativeEngine, count = JOBS): void {
   const fd = openSync(path, "w+");
   unlinkSync(path);
   for (let index = 0; index < count; index++) {
-    // A megabyte each: enough that many are still queued when the end comes.
-    engine.jobs.set([JobKind.write, index, fd, 0, 0, 1, 0, 1 << 20], 8 * index);
+    // A megabyte each: enough that many are still queued when the end comes, half of them for their turn.
+    const argument = index % 2 === 0 ? WRITE_IN_TURN : 0;
+    engine.jobs.set([JobKind.write, index, fd, 0, argument, 1, 0, 1 << 20], 8 * index);
   }
   engine.submit(8 * count);
   process.on("exit", () => closeSync(fd));

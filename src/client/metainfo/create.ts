@@ -1,5 +1,5 @@
 // Makes torrent files (BEP 3, 12, 27, 47) of files and folders. What reads and hashes the bytes is handed in, so that
-// the thread pool can do it; this file decides what is in the torrent.
+// other threads can do it; this file decides what is in the torrent.
 //
 // Always: what is made here, parseMetainfo reads. Files are in one order on every machine. A file that is not what it
 // was when hashing began makes no torrent, and nothing is left out without a word.

@@ -45,7 +45,7 @@ export async function readMetainfo(path: string): Promise<Metainfo> {
 }
 
 /**
- * The bytes of a torrent file of `path`, a file or a folder; hashing uses the thread pool. Rejects MetainfoError, StorageError,
+ * The bytes of a torrent file of `path`, a file or a folder; hashing uses other threads. Rejects MetainfoError, StorageError,
  * UsageError (a bad option; `ABORTED`).
  */
 export async function createTorrentFile(path: string, options: CreateOptions = {}): Promise<Uint8Array> {

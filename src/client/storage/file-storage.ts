@@ -149,6 +149,19 @@ export class FileStorage implements Storage, JobOwner {
     return true;
   }
 
+  holdFile(fileIndex: number): number {
+    try {
+      return this.files.acquire(fileIndex);
+    } catch (error) {
+      if (error instanceof StorageError) return -1; // Reading the file tells why.
+      throw error;
+    }
+  }
+
+  letGoFile(fileIndex: number): void {
+    this.files.release(fileIndex);
+  }
+
   /** All files count as written: for data that was found on disk and that nobody knows to be durable. */
   assumeWritten(): void {
     this.files.layout.files.forEach((file, fileIndex) => {

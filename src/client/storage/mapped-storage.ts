@@ -1,4 +1,4 @@
-// Storage kind `mapped`: blocks are received straight into memory-mapped files, or copied there on the thread pool when
+// Storage kind `mapped`: blocks are received straight into memory-mapped files, or copied there by another thread when
 // they lie elsewhere. Also the base of `memory`, whose one file has no name.
 //
 // Always: the space of a mapped file is really allocated before it is mapped, so that a full disk is an error at the

@@ -61,6 +61,10 @@ export class MemoryStorage extends MappedStorage {
     return false;
   }
 
+  override holdFile(): number {
+    return -1;
+  }
+
   override async sync(): Promise<void> {}
 
   protected override closeFiles(): void {

@@ -82,6 +82,13 @@ export interface Storage {
   locate(offset: number, length: number): boolean;
   readonly located: { fd: number; fileOffset: number };
 
+  /**
+   * Keeps a file of the layout open, to be hashed where it lies, until letGoFile(): its descriptor, or less than 0 if it cannot be
+   * opened. Storage without files has neither.
+   */
+  holdFile?(fileIndex: number): number;
+  letGoFile?(fileIndex: number): void;
+
   /** For storage that drops blocks: keeps a copy of one that must be hashed later, until it is read once. */
   keep?(offset: number, address: number): void;
 

@@ -1,20 +1,17 @@
 // Hashes what lies in storage: to check a download, to resume one, and to make a torrent. Many pieces at a time, so that
 // all cores have work and the addon hashes many in one go; memory comes from the pool and is bounded.
 //
-// Pieces in files are hashed where they are, in a mapping: that saves the copy, which costs as much as hashing does. What
-// cannot be mapped is read into slots. Measured with 16 pieces of 1 MiB hashed side by side, cached, in CPU s per GB:
-//
-//   hashing alone, in the cache                                           0.12
-//   mapped, fetched a window at a time    ext4 0.16    memory file system 0.19    (touched without fetching: 0.16, 0.20)
-//   pread of 16 to 64 KiB, then hashed    ext4 0.24    memory file system 0.28    (of 256 KiB: 0.29)
+// Pieces in files are read by the thread that hashes them, 64 KiB of each lane at a time, which stay in the cache until they are
+// hashed. Mappings of the files would save the copy, but a file that somebody cuts short would end the process (SIGBUS), and
+// mappings are few in a process. What lies in no file is read into slots, through storage.
 //
 // Always: a piece that cannot be read (a file is missing or short) is not good, which is no error when checking; all
 // slots are home when it ends, however it ends.
 
 import { StorageError, UsageError } from "../../base/errors.js";
 import type { SlotIndex } from "../../base/ids.js";
-import { BLOCK_SIZE, MAPPING_ADDRESS_STRIDE } from "../../base/limits.js";
-import { DIGEST_FINISH, DIGEST_ONCE, DIGEST_START, JobKind } from "../../native/binding.js";
+import { BLOCK_SIZE } from "../../base/limits.js";
+import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../native/binding.js";
 import type { Reactor } from "../../native/reactor.js";
 import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
@@ -27,6 +24,8 @@ const WORKERS = 64;
 const SLOTS_PER_WORKER_MAX = 9;
 /** With fewer of them, there are rather fewer workers. */
 const SLOTS_PER_WORKER_GOOD = 5;
+/** Files held open at one time, besides the one that each worker may always hold: pieces may lie in many small ones. */
+const FILES_EXTRA_MAX = 64;
 /** Stretches of memory that one job names at the most. */
 const SPANS_PER_JOB_MAX = 256;
 const DIGEST_BYTES = 20;
@@ -50,9 +49,10 @@ export async function hashPieces(options: HashOptions): Promise<void> {
   const free = Math.floor(pool.freeCount / 2);
   const workers = Math.max(1, Math.min(WORKERS, Math.floor(free / SLOTS_PER_WORKER_GOOD)));
   const slotsEach = Math.max(2, Math.min(SLOTS_PER_WORKER_MAX, Math.floor(free / workers)));
+  const shared: SharedBound = { filesExtra: FILES_EXTRA_MAX };
   let failure: unknown;
   const work = async (): Promise<void> => {
-    const hasher = new PieceHasherWorker(options, pool, slotsEach);
+    const hasher = new PieceHasherWorker(options, pool, slotsEach, shared);
     try {
       for (let next = iterator.next(); next.done !== true && failure === undefined; next = iterator.next()) {
         throwIfAborted(options.signal);
@@ -89,12 +89,22 @@ export async function checkPieces(
   });
 }
 
-/** A stretch of memory, or the address ZEROS: bytes of padding, which are nowhere. */
+/** What workers share: how many more files they may hold. */
+interface SharedBound {
+  filesExtra: number;
+}
+
+interface FileSpan {
+  readonly fileIndex: number;
+  readonly fileOffset: number;
+  readonly length: number;
+}
+
+/** A stretch of memory. */
 interface Span {
   readonly address: number;
   readonly length: number;
 }
-const ZEROS = -2;
 
 /** Hashes one piece at a time, with slots and a digest of its own. */
 class PieceHasherWorker {
@@ -102,14 +112,16 @@ class PieceHasherWorker {
   readonly #pool: BlockPool;
   readonly #digest: number;
   readonly #slots: SlotIndex[] = [];
-  readonly #spans: Span[] = [];
-  /** Until the system says that it cannot. */
-  #mayMap = true;
+  readonly #shared: SharedBound;
+  /** Of the piece, and the descriptors of the files that are held. */
+  readonly #spans: FileSpan[] = [];
+  readonly #descriptors: number[] = [];
   /** Where the finished digest goes: the first slot, when its bytes have been hashed. */
   readonly #outputAddress: number;
 
-  constructor(options: HashOptions, pool: BlockPool, slots: number) {
+  constructor(options: HashOptions, pool: BlockPool, slots: number, shared: SharedBound) {
     this.#options = options;
+    this.#shared = shared;
     this.#pool = pool;
     this.#digest = options.reactor.engine.openDigest("sha1");
     for (let index = 0; index < slots; index++) {
@@ -122,7 +134,7 @@ class PieceHasherWorker {
   }
 
   async hash(piece: number): Promise<Uint8Array | StorageError> {
-    if (!(this.#mayMap && this.#findMapped(piece) && (await this.#hashMapped()))) {
+    if (!(await this.#hashFiles(piece))) {
       const error = await this.#hashRead(piece);
       if (error !== undefined) return error;
     }
@@ -135,40 +147,51 @@ class PieceHasherWorker {
     for (const slot of this.#slots.splice(0)) this.#pool.release(slot);
   }
 
-  /** Finds where the bytes of a piece are mapped; false if not all of them are. */
-  #findMapped(piece: number): boolean {
+  /** Hashes a piece where it lies, in files; false if one of them is not to be had, or ends too early. */
+  async #hashFiles(piece: number): Promise<boolean> {
     const { layout, storage } = this.#options;
-    const offset = layout.pieceOffset(piece);
-    let found = true;
-    this.#spans.length = 0;
-    layout.forEachSpan(offset, layout.pieceLengthOf(piece), (fileIndex, _fileOffset, spanOffset, length) => {
-      const isPadding = layout.files[fileIndex]!.padding;
-      if (!found) return;
-      const address = isPadding ? ZEROS : mappedAddress(storage, offset + spanOffset, length);
-      found = isPadding || address >= MAPPING_ADDRESS_STRIDE;
-      this.#spans.push({ address, length });
-    });
-    return found;
-  }
-
-  /** Hashes the spans that were found; false if one of them cannot be read after all. */
-  async #hashMapped(): Promise<boolean> {
     const spans = this.#spans;
+    spans.length = 0;
+    layout.forEachSpan(
+      layout.pieceOffset(piece),
+      layout.pieceLengthOf(piece),
+      (fileIndex, fileOffset, _, length) => {
+        spans.push({ fileIndex, fileOffset, length });
+      },
+    );
     for (let at = 0; at < spans.length; ) {
       const first = at;
-      const isPadding = spans[at]!.address === ZEROS;
       const start = first === 0 ? DIGEST_START : 0;
-      if (isPadding) {
+      if (layout.files[spans[at]!.fileIndex]!.padding) {
         await this.#feedZeros(spans[at++]!.length, start, at === spans.length);
         continue;
       }
-      while (at < spans.length && at - first < SPANS_PER_JOB_MAX && spans[at]!.address !== ZEROS) at++;
-      const flags = DIGEST_ONCE | start | (at === spans.length ? DIGEST_FINISH : 0);
-      const result = await this.#digestJob(flags, spans, first, at);
-      if (result === this.#options.reactor.binding.ENOTSUP) this.#mayMap = false;
+      const held = this.#holdFiles(first);
+      if (held === 0) return false;
+      at += held;
+      const flags = start | (at === spans.length ? DIGEST_FINISH : 0);
+      const result = await this.#digestFilesJob(flags, first, at);
+      this.#shared.filesExtra += held - 1;
+      for (let span = first; span < at; span++) storage.letGoFile!(spans[span]!.fileIndex);
       if (result < 0) return false;
     }
     return true;
+  }
+
+  /** Holds the files of the spans from `first` on, as many as one job may name; answers how many. */
+  #holdFiles(first: number): number {
+    const { layout, storage } = this.#options;
+    const spans = this.#spans;
+    let count = 0;
+    for (let at = first; at < spans.length; at++) {
+      const { fileIndex } = spans[at]!;
+      if (layout.files[fileIndex]!.padding || (count > 0 && this.#shared.filesExtra === 0)) break;
+      const fd = storage.holdFile?.(fileIndex) ?? -1;
+      if (fd < 0) break;
+      if (count > 0) this.#shared.filesExtra--;
+      this.#descriptors[count++] = fd;
+    }
+    return count;
   }
 
   async #feedZeros(length: number, start: number, isEnd: boolean): Promise<void> {
@@ -214,6 +237,20 @@ class PieceHasherWorker {
     return undefined;
   }
 
+  /** Feeds the bytes of spans first … end − 1, whose files are held, to the digest. Resolves to bytes or −errno. */
+  #digestFilesJob(flags: number, first: number, end: number): Promise<number> {
+    const { jobs } = this.#options.reactor;
+    return new Promise((resolve) => {
+      const owner = { jobDone: (_tag: number, result: number) => resolve(result) };
+      jobs.begin(JobKind.digestFiles, owner, 0, this.#digest, this.#outputAddress, flags);
+      for (let at = first; at < end; at++) {
+        const { fileOffset, length } = this.#spans[at]!;
+        jobs.addStretch(this.#descriptors[at - first]!, fileOffset, length);
+      }
+      jobs.end();
+    });
+  }
+
   /** Feeds spans[first … end − 1] to the digest. Resolves to bytes or −errno. */
   #digestJob(flags: number, spans: readonly Span[], first: number, end: number): Promise<number> {
     const { jobs } = this.#options.reactor;
@@ -227,17 +264,6 @@ class PieceHasherWorker {
 
   #dataAddress(index: number): number {
     return this.#pool.addressOf(this.#slots[1 + index]!);
-  }
-}
-
-/** Where bytes of one file are mapped; below MAPPING_ADDRESS_STRIDE: nowhere. */
-function mappedAddress(storage: Storage, offset: number, length: number): number {
-  try {
-    return storage.sourceAddress(offset, length);
-  } catch (error) {
-    // The file cannot be opened, as reading it is going to say.
-    if (error instanceof StorageError) return -1;
-    throw error;
   }
 }
 
