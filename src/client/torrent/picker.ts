@@ -20,15 +20,18 @@
 //
 // One file, because the six steps share those records, and each keeps all of their counts.
 //
-// Always: a missing piece is startable or started, never both; free + requested + received = blocks of a started piece;
-// a piece is active while it has requested blocks, and requests always end, so a bound on active pieces cannot
-// block a download for good. Nothing is allocated per pick; records of started pieces are used again.
+// Who brings little must not keep others from the rest: a piece that got almost nothing for a window stalls. It does not count as
+// active, and in the end game its blocks may be asked of twice as many peers with each window.
+//
+// Always: a missing piece is startable or started, never both; a piece is active while it has requested blocks and does not stall,
+// so a bound on active pieces cannot block a download. Nothing is allocated per pick; records of started pieces are used again.
 
 import { assert } from "../../base/assert.js";
 import { BLOCK_SIZE, CHUNK_BLOCKS, MIB } from "../../base/limits.js";
 import { PieceSet } from "../../base/piece-set.js";
 import type { Layout } from "../storage/layout.js";
 import { Availability, type PieceFilter } from "./availability.js";
+import { FREE, RECEIVED, REQUESTERS_MAX, StartedPiece } from "./started-piece.js";
 
 /** Who is asked. Its identity says who is working on a piece. */
 export interface PickingPeer {
@@ -48,10 +51,6 @@ export interface PickerOptions {
   readonly activePiecesMax?: number;
 }
 
-const FREE = 0;
-const RECEIVED = 255;
-/** Peers that one block may be asked of in the end game. */
-export const REQUESTERS_MAX = 3;
 /** Blocks that one pick takes from others in the end game: few, because most of them are on their way already. */
 export const END_GAME_PICKS_MAX = 8;
 /** Verified pieces from which on the rarest is chosen: before, having anything to give counts more. */
@@ -63,29 +62,6 @@ const SOLO_PIECE_LENGTH_MAX = 4 * MIB;
 const SOLO_BYTES = 16 * MIB;
 const ACTIVE_BYTES = 256 * MIB;
 const ACTIVE_PIECES_MIN = 64;
-
-/** The blocks of a piece that was started and is not verified. */
-class StartedPiece {
-  piece = -1;
-  blockCount = 0;
-  /** Per block: FREE, the number of requesters, or RECEIVED. */
-  readonly states: Uint8Array;
-  free = 0;
-  requested = 0;
-  received = 0;
-  /** No block below this one is free. */
-  firstFree = 0;
-  /** The peer that was last asked for a block of it, while any is requested. */
-  owner: PickingPeer | undefined;
-  /** When it was last picked from: among the pieces of a fast peer, the longest ago is next. */
-  turn = 0;
-  /** Its index among the pieces with free blocks, or −1. */
-  openAt = -1;
-
-  constructor(blocksMax: number) {
-    this.states = new Uint8Array(blocksMax);
-  }
-}
 
 export class Picker {
   /** Verified pieces. */
@@ -154,7 +130,7 @@ export class Picker {
     return this.#blocksFree === 0 && this.#blocksMissing > 0;
   }
 
-  /** Pieces with requests outstanding. */
+  /** Pieces with requests outstanding, those that stall not counted. */
   get activeCount(): number {
     return this.#activeCount;
   }
@@ -223,6 +199,15 @@ export class Picker {
       started.turn = ++this.#turn;
     }
     return got;
+  }
+
+  /** So much time passed that a piece which got almost nothing since the last call stalls. */
+  windowEnded(): void {
+    for (const started of this.#started.values()) {
+      const wasStalled = started.stalled;
+      started.windowEnded();
+      if (started.stalled !== wasStalled) this.#activeCount += wasStalled ? 1 : -1;
+    }
   }
 
   /**
@@ -321,6 +306,39 @@ export class Picker {
     this.#blocksMissing -= blocks;
     this.#blocksFree -= blocks;
     this.#have(piece);
+  }
+
+  /** Counts everything again, piece by piece, and compares. For tests. */
+  checkInvariants(): void {
+    let [missing, free, active, open] = [0, 0, 0, 0];
+    for (let piece = 0; piece < this.#layout.pieceCount; piece++) {
+      const started = this.#started.get(piece);
+      const blockCount = this.#layout.blocksInPiece(piece);
+      assert(
+        this.have.has(piece) !== (started !== undefined || this.#availability.isStartable(piece)),
+        "a piece is verified, or startable or started",
+      );
+      if (this.have.has(piece)) continue;
+      if (started === undefined) {
+        missing += blockCount;
+        free += blockCount;
+        continue;
+      }
+      assert(!this.#availability.isStartable(piece), "a started piece is not started again");
+      const states = started.states.subarray(0, blockCount);
+      const received = states.filter((state) => state === RECEIVED).length;
+      const unasked = states.filter((state) => state === FREE).length;
+      assert(received === started.received && unasked === started.free, "a piece counts its blocks");
+      assert(started.requested === blockCount - received - unasked, "all other blocks are requested");
+      assert(started.openAt >= 0 === unasked > 0, "a piece with free blocks is open");
+      assert(started.requested > 0 || (!started.stalled && started.owner === undefined), "an idle piece");
+      missing += blockCount - received;
+      free += unasked;
+      if (started.requested > 0 && !started.stalled) active++;
+      if (unasked > 0) open++;
+    }
+    assert(missing === this.#blocksMissing && free === this.#blocksFree, "the picker counts its blocks");
+    assert(active === this.#activeCount && open === this.#open.length, "the picker counts its pieces");
   }
 
   // ── choosing ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -426,20 +444,18 @@ export class Picker {
     allowed: PieceFilter | undefined,
   ): number {
     let got = 0;
-    for (let requesters = 1; requesters < REQUESTERS_MAX; requesters++) {
+    for (let requesters = 1; requesters < REQUESTERS_MAX && got < count; requesters++) {
       for (const started of this.#started.values()) {
-        const { piece, states } = started;
-        if (started.requested === 0 || !pieces.has(piece) || (allowed !== undefined && !allowed.has(piece)))
-          continue;
-        for (let block = 0; block < started.blockCount; block++) {
-          if (states[block] !== requesters || peer.hasRequested(piece, block)) continue;
-          if (wasPicked(out, got, piece, block)) continue;
-          states[block] = requesters + 1;
-          out[2 * got] = piece;
-          out[2 * got + 1] = block;
-          if (++got === count) return got;
-        }
+        if (got === count) break;
+        if (!isRequestedOf(started, pieces, allowed)) continue;
+        got = takeBetween(started, requesters, requesters, out, got, count, peer);
       }
+    }
+    if (got > 0) return got;
+    for (const started of this.#started.values()) {
+      if (got === count) break;
+      if (started.stalledWindows === 0 || !isRequestedOf(started, pieces, allowed)) continue;
+      got = takeBetween(started, REQUESTERS_MAX, started.requestersMax - 1, out, got, count, peer);
     }
     return got;
   }
@@ -449,14 +465,7 @@ export class Picker {
   #start(piece: number): StartedPiece {
     this.#availability.take(piece);
     const started = this.#spare.pop() ?? new StartedPiece(this.#blocksMax);
-    const blockCount = this.#layout.blocksInPiece(piece);
-    started.piece = piece;
-    started.blockCount = blockCount;
-    started.states.fill(FREE, 0, blockCount);
-    started.free = blockCount;
-    started.requested = 0;
-    started.received = 0;
-    started.firstFree = 0;
+    started.begin(piece, this.#layout.blocksInPiece(piece));
     started.openAt = this.#open.push(started) - 1;
     this.#started.set(piece, started);
     return started;
@@ -491,8 +500,8 @@ export class Picker {
   #oneRequestedLess(started: StartedPiece): void {
     started.requested--;
     if (started.requested > 0) return;
-    started.owner = undefined;
-    this.#activeCount--;
+    if (!started.stalled) this.#activeCount--;
+    started.idle();
   }
 
   #takeReceived(piece: number): StartedPiece {
@@ -509,6 +518,38 @@ export class Picker {
     this.#missing.delete(piece);
     this.#bytesMissing -= this.#layout.pieceLengthOf(piece);
   }
+}
+
+function isRequestedOf(started: StartedPiece, pieces: PieceSet, allowed: PieceFilter | undefined): boolean {
+  const { piece } = started;
+  return started.requested > 0 && pieces.has(piece) && (allowed === undefined || allowed.has(piece));
+}
+
+/**
+ * Takes blocks with `min` … `max` requesters that the peer was not asked for, behind the first `at` pairs and up to `count`; returns
+ * how many pairs there are.
+ */
+function takeBetween(
+  started: StartedPiece,
+  min: number,
+  max: number,
+  out: Int32Array,
+  at: number,
+  count: number,
+  peer: PickingPeer,
+): number {
+  const { piece, states } = started;
+  let got = at;
+  for (let block = 0; block < started.blockCount && got < count; block++) {
+    const requesters = states[block]!;
+    if (requesters < min || requesters > max || peer.hasRequested(piece, block)) continue;
+    if (wasPicked(out, got, piece, block)) continue;
+    states[block] = requesters + 1;
+    out[2 * got] = piece;
+    out[2 * got + 1] = block;
+    got++;
+  }
+  return got;
 }
 
 function wasPicked(out: Int32Array, count: number, piece: number, block: number): boolean {

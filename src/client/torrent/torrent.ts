@@ -58,6 +58,9 @@ import { UploadRounds } from "./upload-rounds.js";
 const CHECKPOINT_MS = 5000;
 const CHECKPOINT_BYTES = 256 * 1024 * 1024;
 
+/** A piece that gets almost nothing for this part of the time that a request has, stalls: 4 s of 20. */
+const STALL_SHARE = 1 / 5;
+
 /** Asks for a turn and does nothing in it. */
 const NOTHING: TurnHook = { turnEnded: () => {} };
 
@@ -94,6 +97,9 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   #checked = 0;
   #sinceCheckpointBytes = 0;
   #lastCheckpointMs = 0;
+  /** When the window began in which pieces get on or stall, and how long one is. */
+  #windowStartMs = 0;
+  readonly #windowMs: number;
   #closed: Promise<void> | undefined;
   #resolveDone!: () => void;
   #rejectDone!: (error: Error) => void;
@@ -113,6 +119,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     this.#receiveMode = options.receiveMode;
     this.layout = new Layout(metainfo);
     this.#picker = new Picker(this.layout);
+    this.#windowMs = STALL_SHARE * room.peerSettings(undefined).requestTimeoutMs;
     this.#rounds = new UploadRounds(room.uploadSlots);
     this.#roster = new Roster(this.#rosterHost(), this.#attribution);
     this.#peers = this.#roster.here;
@@ -270,6 +277,10 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
   tick(elapsedMs: number): void {
     if (!this.isOpen) return;
     const now = this.#room.clock.nowMs;
+    if (now - this.#windowStartMs >= this.#windowMs) {
+      this.#windowStartMs = now;
+      this.#picker.windowEnded();
+    }
     for (const peer of this.#peers) {
       peer.tick(elapsedMs);
       if (this.have.isFull && peer.state === "open" && peer.pieces.isFull) {
@@ -358,7 +369,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     allowed: PieceFilter | undefined,
   ): number {
     const got = this.#picker.pick(peer.pieces, count, out, peer, allowed, this.#piecesAtOnce(peer));
-    if (got > 0 || peer.expected.count > 0) return got;
+    // Who is snubbed has shown that it would only hold places of others.
+    if (got > 0 || peer.expected.count > 0 || peer.pipeline.snubbed) return got;
     return this.#picker.pickAgain(peer.pieces, count, out, peer, allowed);
   }
 

@@ -10,8 +10,8 @@ import {
   type PickerOptions,
   type PickingPeer,
   RANDOM_PIECES,
-  REQUESTERS_MAX,
 } from "../../../../src/client/torrent/picker.js";
+import { REQUESTERS_MAX, STALLED_BLOCKS } from "../../../../src/client/torrent/started-piece.js";
 import { check, makeRandom } from "../../../support/property.js";
 
 function layoutOf(pieceCount: number, pieceLength = 4 * BLOCK_SIZE, lastPieceLength = pieceLength): Layout {
@@ -421,6 +421,58 @@ describe("Picker: end game", () => {
   });
 });
 
+describe("Picker: pieces that stall", () => {
+  it("do not count as active: 64 drips with a piece each keep nobody from the rest", () => {
+    const picker = pickerPastTheFirst(400, 4 * BLOCK_SIZE, { activePiecesMax: 64 });
+    const drips = Array.from({ length: 64 }, () => new Asked(allPieces(400)));
+    for (const drip of drips) drip.ask(picker, 4);
+    const healthy = new Asked(allPieces(400));
+    assert.equal(healthy.ask(picker, 16).length, 0, "as much is active as may be");
+    picker.windowEnded();
+    assert.equal(picker.activeCount, 64, "the first window only begins to look");
+    for (const drip of drips) drip.answer(picker);
+    picker.windowEnded();
+    picker.checkInvariants();
+    assert.equal(picker.activeCount, 0, "a block in a window is too little");
+    assert.equal(healthy.ask(picker, 16).length, 16);
+  });
+
+  it("count again when they get on, and are over when nothing of them is requested", () => {
+    const picker = pickerPastTheFirst(9, 32 * BLOCK_SIZE);
+    const peer = new Asked(allPieces(9));
+    peer.ask(picker, 16);
+    picker.windowEnded();
+    picker.windowEnded();
+    assert.equal(picker.activeCount, 0);
+    for (let block = 0; block < STALLED_BLOCKS; block++) peer.answer(picker);
+    picker.windowEnded();
+    assert.equal(picker.activeCount, 1);
+    picker.windowEnded();
+    assert.equal(picker.activeCount, 0);
+    for (const [piece, block] of peer.requests.splice(0)) picker.requestDropped(piece, block);
+    assert.equal(picker.activeCount, 0);
+    peer.ask(picker, 1);
+    assert.equal(picker.activeCount, 1);
+    picker.checkInvariants();
+  });
+
+  it("in the end game may be asked of twice as many peers with each window: slow ones never fill the last block", () => {
+    const picker = pickerOf(layoutOf(1, BLOCK_SIZE));
+    const ask = (): number => new Asked(allPieces(1)).ask(picker, 1).length;
+    for (let drip = 0; drip < REQUESTERS_MAX; drip++) assert.equal(ask(), 1);
+    assert.equal(ask(), 0);
+    let requesters = REQUESTERS_MAX;
+    for (let window = 0; window < 12; window++) {
+      picker.windowEnded();
+      while (ask() === 1) requesters++;
+      assert.equal(requesters, Math.min(250, REQUESTERS_MAX * 2 ** window), `window ${window}`);
+    }
+    for (let drip = 0; drip < 250; drip++) picker.requestDropped(0, 0);
+    picker.checkInvariants();
+    assert.equal(picker.startedCount, 0);
+  });
+});
+
 function byBlock(a: [number, number], b: [number, number]): number {
   return a[0] - b[0] || a[1] - b[1];
 }
@@ -475,7 +527,7 @@ interface ModelPeer extends PickingPeer {
 }
 
 type Step = {
-  do: "peer" | "leave" | "have" | "lack" | "pick" | "receive" | "drop" | "judge" | "stray";
+  do: "peer" | "leave" | "have" | "lack" | "pick" | "receive" | "drop" | "judge" | "stray" | "window";
   a: number;
   b: number;
 };
@@ -495,6 +547,7 @@ const steps = fc.array(
       "drop",
       "judge",
       "stray",
+      "window",
     ),
     a: fc.nat(1 << 16),
     b: fc.nat(1 << 16),
@@ -542,6 +595,8 @@ function play(
     } else if (what === "stray") {
       const piece = a % pieceCount;
       if (a % 5 === 0) receive(piece, b % layout.blocksInPiece(piece));
+    } else if (what === "window") {
+      picker.windowEnded();
     } else if (what === "judge") {
       for (let piece = 0; piece < pieceCount; piece++) {
         const all = [...Array(layout.blocksInPiece(piece)).keys()].every((block) =>
@@ -584,7 +639,8 @@ function play(
         assert.ok(!peer.hasRequested(piece, block), "asks nobody twice");
         assert.equal(endGame, requestersOf(piece, block) > 0, "asks two only in the end game");
         peer.requests.push([piece, block]);
-        assert.ok(requestersOf(piece, block) <= REQUESTERS_MAX);
+        const windows = script.filter((step) => step.do === "window").length;
+        assert.ok(requestersOf(piece, block) <= REQUESTERS_MAX * 2 ** windows);
       }
       if (got === 0 && b % 7 !== 0 && !picker.inEndGame && picker.activeCount < activePiecesMax) {
         for (let piece = 0; piece < pieceCount; piece++) {
@@ -628,7 +684,9 @@ function play(
     }
     assert.equal(picker.blocksMissing, blocksMissing);
     assert.equal(picker.bytesMissing, bytesMissing);
-    assert.equal(picker.activeCount, active.size);
+    assert.ok(picker.activeCount <= active.size, "what is active has requests");
+    if (!script.some((step) => step.do === "window")) assert.equal(picker.activeCount, active.size);
+    picker.checkInvariants();
     assert.equal(picker.inEndGame, blocksMissing > 0 && free === 0);
     for (const peer of peers) {
       const interesting = [...Array(pieceCount).keys()].some(
