@@ -46,7 +46,7 @@ async function loadPackages(): Promise<{ plot: Plot; dom: Dom }> {
     if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
     throw new UsageError(
       "USAGE_STATE",
-      "the report draws with @observablehq/plot and @xmldom/xmldom, which are not installed: npm install --include=optional",
+      "the report draws with @observablehq/plot and @xmldom/xmldom, which are not installed: npm install @observablehq/plot @xmldom/xmldom",
     );
   }
 }

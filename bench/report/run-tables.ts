@@ -1,11 +1,11 @@
 // The results of a run for the terminal: a table per group, and under it what it says in plain words. Medians over the rounds,
 // how far they wander, and the ratio to the limit of the same round.
 
-import Table from "cli-table3";
 import { groupsOf } from "../measuring/groups.js";
 import type { Axes, LabFigures, LabResults } from "../measuring/results.js";
 import { LIMIT } from "../measuring/scenario.js";
 import { type Comparison, compare, median, spread } from "../measuring/statistics.js";
+import { TextTable } from "./text-table.js";
 
 interface Row {
   readonly subject: string;
@@ -67,10 +67,10 @@ export function labTables(results: LabResults): string {
 function tableOf(rows: readonly Row[], varying: readonly string[]): string {
   const shown = COLUMNS.filter(({ cell }) => rows.some((row) => cell(row, limitOf(row, rows)) !== ""));
   const split = rows.some((row) => [...row.rounds.values()].some(({ costs }) => costs !== undefined));
-  const table = new Table({
+  const table = new TextTable({
     head: ["", ...shown.map(({ head }) => head), ...(split ? COST_COLUMNS : [])],
     colAligns: ["left", ...shown.map(() => "right" as const), ...COST_COLUMNS.map(() => "right" as const)],
-    style: { head: [], border: [], compact: true },
+    compact: true,
   });
   for (const row of rows) {
     const costs = split ? COST_COLUMNS.map((name) => costText(row, name)) : [];

@@ -1,10 +1,10 @@
 // The report for a terminal: the verdict, what it rests on, and the main columns of each table.
 
-import Table from "cli-table3";
 import type { Against } from "./against.js";
 import { conditions } from "./axes.js";
 import type { Group } from "./cells.js";
 import { tableOf } from "./tables.js";
+import { TextTable } from "./text-table.js";
 import type { Verdict } from "./verdict.js";
 import { capital, keepTogether } from "./words.js";
 
@@ -33,10 +33,10 @@ function groupTitle(group: Group): string {
 function groupTable(group: Group): string {
   const { columns, rows } = tableOf(group);
   const shown = columns.map((column, index) => ({ ...column, index })).filter(({ main }) => main);
-  const table = new Table({
+  const table = new TextTable({
     head: shown.map(({ title, unit }) => (unit === "" || unit.startsWith("×") ? title : `${title}\n${unit}`)),
     colAligns: shown.map(({ numeric }) => (numeric ? "right" : "left")),
-    style: { head: [], border: [], compact: true },
+    compact: true,
   });
   for (const { cells } of rows) {
     table.push(

@@ -1,14 +1,12 @@
 // The comparison as text: a table of medians per row with ratios to us, the targets beside what was reached, what was left out,
 // and a verdict in plain words.
 
-import Table from "cli-table3";
 import type { LabTrial } from "../measuring/results.js";
 import { LIMIT } from "../measuring/scenario.js";
 import { compare, median } from "../measuring/statistics.js";
+import { TextTable } from "../report/text-table.js";
 import { type CompareResults, rowName } from "./compare.js";
 import { type Reached, reached } from "./targets.js";
-
-const PLAIN = { head: [], border: [] };
 
 export function compareReport(results: CompareResults): string {
   const rows = new Map<string, LabTrial[]>();
@@ -31,10 +29,9 @@ export function compareReport(results: CompareResults): string {
 function tableOf(trials: readonly LabTrial[]): string {
   const subjects = [...new Set(trials.map(({ subject }) => subject))];
   const ours = bestOfOurs(trials);
-  const table = new Table({
+  const table = new TextTable({
     head: ["", "GB/s", "CPU s/GB", "peak MB", "load CPU s/GB", "GB/s × ours", "CPU × ours", "runs"],
     colAligns: ["left", ...Array<"right">(7).fill("right")],
-    style: PLAIN,
   });
   for (const subject of subjects) {
     const own = trials.filter((trial) => trial.subject === subject);
@@ -78,10 +75,9 @@ function bestOfOurs(trials: readonly LabTrial[]): string | undefined {
 
 function idleTable({ idle }: CompareResults): string[] {
   if (idle.length === 0) return [];
-  const table = new Table({
+  const table = new TextTable({
     head: ["", "bytes per peer", "CPU, % of a core", "runs"],
     colAligns: ["left", "right", "right", "right"],
-    style: PLAIN,
   });
   for (const subject of new Set(idle.map((trial) => trial.subject))) {
     const own = idle.filter((trial) => trial.subject === subject);
@@ -96,10 +92,9 @@ function idleTable({ idle }: CompareResults): string[] {
 }
 
 function reachedTable(rows: readonly Reached[]): string {
-  const table = new Table({
+  const table = new TextTable({
     head: ["", "reached", "rounds from … to", ""],
     colAligns: ["left", "right", "right", "left"],
-    style: PLAIN,
   });
   for (const { goal, value, low, high, unit, met, sure } of rows) {
     const digits = unit === "×" || unit === "%" ? 2 : 0;

@@ -8,11 +8,11 @@
 // the first of a batch) cost an object. Exit status 1 if it is more.
 
 import { fileURLToPath } from "node:url";
-import Table from "cli-table3";
 import { RECEIVE_MODES, type ReceiveModeName } from "../../src/index.js";
 import { interruptible, sizeArgument } from "../measuring/script.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
 import { runJson, startSeeder } from "../processes/processes.js";
+import { TextTable } from "../report/text-table.js";
 
 export interface AllocationTrial {
   readonly mode: ReceiveModeName;
@@ -66,10 +66,9 @@ export function isFreeOfGarbage(trial: AllocationTrial): boolean {
 }
 
 function allocationTable(trials: readonly AllocationTrial[]): string {
-  const table = new Table({
+  const table = new TextTable({
     head: ["mode", "verified", "blocks", "heap bytes", "bytes/block", "collections"],
     colAligns: ["left", "left", "right", "right", "right", "right"],
-    style: { head: [], border: [] },
   });
   for (const { mode, verify, blocks, heapBytes, heapBytesPerBlock, collections } of trials) {
     const yes = verify ? "yes" : "no";

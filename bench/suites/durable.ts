@@ -8,12 +8,12 @@ import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import Table from "cli-table3";
 import type { StorageKind } from "../../src/index.js";
 import { interruptible, sizeArgument } from "../measuring/script.js";
 import { type Comparison, compare, median } from "../measuring/statistics.js";
 import { folderFor, makeData, makeTorrent, requireRoom, withFolder } from "../measuring/workplace.js";
 import { runCli, startSeeder } from "../processes/processes.js";
+import { TextTable } from "../report/text-table.js";
 
 export interface StorageTrial {
   readonly bytesPerSecond: number;
@@ -91,10 +91,9 @@ async function download(
 }
 
 function storageTable(result: StorageResult): string {
-  const table = new Table({
+  const table = new TextTable({
     head: ["storage", "GB/s", "CPU s/GB", "peak RSS"],
     colAligns: ["left", "right", "right", "right"],
-    style: { head: [], border: [] },
   });
   for (const [kind, trials] of Object.entries(result.runs)) {
     const of = (figure: keyof StorageTrial): number => median(trials.map((trial) => trial[figure]));

@@ -10,7 +10,6 @@ import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import Table from "cli-table3";
 import { checkTorrent, createTorrentFile, readMetainfo } from "../../src/index.js";
 import {
   DIGEST_FINISH,
@@ -23,6 +22,7 @@ import {
 import { interruptible, sizeArgument } from "../measuring/script.js";
 import { median, medianRatio } from "../measuring/statistics.js";
 import { describeMachine, folderFor, type Machine, makeData, withFolder } from "../measuring/workplace.js";
+import { TextTable } from "../report/text-table.js";
 
 const KIB = 1024;
 const SIZE_DEFAULT = KIB ** 3;
@@ -277,7 +277,7 @@ export async function benchHashing(options: {
 
 function tableOf(head: string[], rows: string[][]): string {
   const colAligns = head.map((_, index) => (index === 0 ? "left" : "right")) as ("left" | "right")[];
-  const table = new Table({ head, colAligns, style: { head: [], border: [] } });
+  const table = new TextTable({ head, colAligns });
   for (const row of rows) table.push(row);
   return table.toString();
 }

@@ -1,14 +1,13 @@
 // The result of the loopback benchmark as a table for the terminal.
 
-import Table from "cli-table3";
+import { TextTable } from "../report/text-table.js";
 import type { Figures, LoopbackResult, ModeResult } from "./loopback.js";
 
 export function loopbackTable(result: LoopbackResult): string {
   const { machine, options } = result;
-  const table = new Table({
+  const table = new TextTable({
     head: ["", "GB/s", "CPU s/GB", "first", "calls/block", "copied/byte", "hits", "misses", "peak RSS"],
     colAligns: ["left", "right", "right", "right", "right", "right", "right", "right", "right"],
-    style: { head: [], border: [] },
   });
   table.push(row("the limit", result.limit.median, undefined));
   for (const [mode, measured] of Object.entries(result.modes))

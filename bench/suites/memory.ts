@@ -5,10 +5,10 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import Table from "cli-table3";
 import { interruptible, sizeArgument } from "../measuring/script.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
 import { runCli, startSeeder } from "../processes/processes.js";
+import { TextTable } from "../report/text-table.js";
 
 export interface MemoryTrial {
   readonly pieceLength: number;
@@ -50,10 +50,9 @@ export async function benchMemory(options: {
 }
 
 function memoryTable(size: number, trials: readonly MemoryTrial[]): string {
-  const table = new Table({
+  const table = new TextTable({
     head: ["piece length", "peak RSS", "GB/s", "CPU s/GB"],
     colAligns: ["right", "right", "right", "right"],
-    style: { head: [], border: [] },
   });
   for (const { pieceLength, peakRssBytes, bytesPerSecond, cpuSecondsPerGB } of trials) {
     table.push([

@@ -2,7 +2,9 @@
 // calls; it knows no BitTorrent. Nothing here allocates or throws on the hot path: results are bytes or a negative
 // errno; an exception means that the caller misused the boundary.
 
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "../base/errors.js";
 
@@ -222,22 +224,26 @@ let loaded: NativeBinding | undefined;
 /** The addon; loads it at the first call. Throws UsageError `ADDON_MISSING`, which says how to build it. */
 export function loadBinding(): NativeBinding {
   if (loaded !== undefined) return loaded;
-  const require = createRequire(import.meta.url);
-  const override = process.env["SCATTERWIRE_ADDON"];
-  const packageRoot = fileURLToPath(new URL("../../../", import.meta.url));
-  const candidates = override !== undefined ? [override] : [`${packageRoot}build/Release/scatterwire.node`];
-  let cause: unknown;
-  for (const candidate of candidates) {
-    try {
-      loaded = require(candidate) as NativeBinding;
-      return loaded;
-    } catch (error) {
-      cause = error;
-    }
+  const root = packageRoot();
+  const path = process.env["SCATTERWIRE_ADDON"] ?? join(root, "build/Release/scatterwire.node");
+  try {
+    loaded = createRequire(import.meta.url)(path) as NativeBinding;
+    return loaded;
+  } catch (error) {
+    const isUsed = root.includes(`${sep}node_modules${sep}`);
+    const how = isUsed ? "npm rebuild scatterwire" : "npm run build:addon";
+    const what = existsSync(path) ? `cannot be loaded (${(error as Error).message})` : "is not built";
+    throw new UsageError(
+      "ADDON_MISSING",
+      `the native addon ${what}: run \`${how}\` (needs a C++20 compiler, make and python3)`,
+      { cause: error },
+    );
   }
-  throw new UsageError(
-    "ADDON_MISSING",
-    "the native addon is not built: run `npm run build:addon` (needs a C++20 compiler)",
-    { cause },
-  );
+}
+
+/** The folder of the package. These modules and the bundle of them lie differently deep in it. */
+function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, "package.json")) && dirname(folder) !== folder) folder = dirname(folder);
+  return folder;
 }

@@ -1,0 +1,85 @@
+// Bundles what tsc compiled into dist/bundle: the package's entry (index.js) and the command line (main.js), which share what
+// they have in common, with each verb in a chunk of its own. Loading some seventy files one by one costs more than reading what
+// is in them: this is what a light start is made of (ARCHITECTURE.md has the figures).
+//
+// The lab is not bundled. Its programs start each other by their places in dist/bench, and `bench` loads them, and the plain
+// modules of dist/src beneath them, when it is called. Licences of packages that went into the bundle are written beside it.
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+const from = join(root, "dist/src");
+const to = join(root, "dist/bundle");
+
+/** The verb `bench` stays where it is: seen from any chunk, which all lie in one folder. */
+const labStaysOutside = {
+  name: "lab-stays-outside",
+  setup(build) {
+    build.onResolve({ filter: /^\.\/bench\.js$/ }, () => ({ path: "../src/cli/bench.js", external: true }));
+  },
+};
+
+async function bundle() {
+  const { build } = await import("esbuild").catch(() => {
+    console.error("scatterwire: esbuild is not installed: run `npm ci`");
+    process.exit(1);
+  });
+  const { metafile, outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: [join(from, "index.js"), join(from, "cli/main.js")],
+    entryNames: "[name]",
+    chunkNames: "[name]-[hash]",
+    outdir: to,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node20.19",
+    // Packages that are no modules of the language ask for what Node.js has by `require`.
+    banner: {
+      js: 'import { createRequire as requireMaker } from "node:module"; const require = requireMaker(import.meta.url);',
+    },
+    sourcemap: true,
+    plugins: [labStaysOutside],
+    metafile: true,
+    write: false,
+    logLevel: "warning",
+  });
+  mkdirSync(to, { recursive: true });
+  // Chunks first, then who names them, and only then goes what nobody names any more: a program that starts meanwhile finds all.
+  const isEntry = (path) => /^(index|main)\.js$/.test(basename(path));
+  const files = [...outputFiles].sort((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
+  for (const { path, contents } of files) writeIfChanged(path, contents);
+  const licences = join(to, "LICENSES.txt");
+  writeIfChanged(licences, Buffer.from(licencesOf(metafile)));
+  const kept = new Set([...files.map(({ path }) => basename(path)), basename(licences)]);
+  for (const name of readdirSync(to)) if (!kept.has(name)) rmSync(join(to, name));
+}
+
+function writeIfChanged(path, contents) {
+  if (existsSync(path) && readFileSync(path).equals(contents)) return;
+  writeFileSync(path, contents, { mode: basename(path) === "main.js" ? 0o755 : 0o644 });
+}
+
+/** The packages whose code is in the bundle, each with its licence as it states it. */
+function licencesOf({ inputs }) {
+  const names = new Set(
+    Object.keys(inputs).flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []),
+  );
+  const texts = [...names].sort().map((name) => {
+    const folder = join(root, "node_modules", name);
+    const { version, license, author } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const file = readdirSync(folder).find((each) => /^(licen[cs]e|copying)/i.test(each));
+    const who = typeof author === "string" ? author : author?.name;
+    const text =
+      file === undefined
+        ? `${license}${who === undefined ? "" : `, ${who}`}`
+        : readFileSync(join(folder, file), "utf8");
+    return `${name} ${version}\n\n${text.trim()}\n`;
+  });
+  return `The files of this folder contain code of these packages.\n\n${texts.join(`\n${"-".repeat(80)}\n\n`)}`;
+}
+
+await bundle();
