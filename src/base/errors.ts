@@ -63,6 +63,7 @@ export type StorageErrorCode =
   | "STORAGE_NO_SPACE"
   | "STORAGE_READ_ONLY"
   | "STORAGE_NOT_FOUND"
+  | "STORAGE_SHORT"
   | "STORAGE_PATH"
   | "STORAGE_IO"
   | "STORAGE_CLOSED";
@@ -124,7 +125,7 @@ export function storageErrorFromErrno(errno: number, doing: string, path: string
       ? "STORAGE_NO_SPACE"
       : name === "EROFS" || name === "EACCES" || name === "EPERM"
         ? "STORAGE_READ_ONLY"
-        : name === "ENOENT"
+        : name === "ENOENT" || name === "ENOTDIR"
           ? "STORAGE_NOT_FOUND"
           : "STORAGE_IO";
   return new StorageError(code, `${doing} ${path}: ${describeErrno(errno)}`, { errno });

@@ -107,7 +107,7 @@ describe(`a download that is killed (SEED=${SEED})`, { timeout: 300_000 }, () =>
     const { infoHashHex } = parseMetainfo(
       await createTorrentFile(join(folder, "data.bin"), { pieceLength: PIECE_LENGTH }),
     );
-    writeFileSync(join(output, `.${infoHashHex}.resume`), "garbage");
+    writeFileSync(join(output, ".scatterwire", `${infoHashHex}.resume`), "garbage");
     const { status, last } = await start(output).result();
     assert.equal(status, 0);
     assert.equal(last["bytes"], 0);

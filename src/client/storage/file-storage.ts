@@ -9,7 +9,7 @@ import { StorageError, storageErrorFromErrno } from "../../base/errors.js";
 import { WRITE_RUN_BYTES } from "../../base/limits.js";
 import { JobKind, type NativeEngine, WRITE_IN_TURN } from "../../native/binding.js";
 import type { JobOwner, JobQueue } from "../../native/jobs.js";
-import type { FileTable } from "./file-table.js";
+import { type FileTable, NO_DESCRIPTOR } from "./file-table.js";
 import {
   type MemoryList,
   makeStorageCounters,
@@ -17,6 +17,7 @@ import {
   type StorageKind,
   type StorageOwner,
 } from "./storage.js";
+import { acquireWhenFree, WaitingJobs } from "./waiting-jobs.js";
 
 /** One write or read under way: how many of its jobs are. */
 class Call {
@@ -34,6 +35,9 @@ class Job {
   bytes = 0;
   reading = false;
 }
+
+/** Files that sync() has open at one time. */
+const SYNCS_AT_ONCE = 2;
 
 export interface FileStorageOptions {
   readonly engine: NativeEngine;
@@ -59,6 +63,17 @@ export class FileStorage implements Storage, JobOwner {
   readonly #jobs: Job[] = [];
   readonly #freeJobs: number[] = [];
   readonly #spareCalls: Call[] = [];
+  /** Jobs for which there was no descriptor yet. */
+  readonly #waiting = new WaitingJobs<Call>({
+    begin: (job, handle, memory) => {
+      const { kind, call, table, fileIndex, offset, within, length } = job;
+      this.#beginJob(kind, call, table, handle, fileIndex, offset, memory, 0, within, length);
+    },
+    failed: (job, error) => {
+      job.call.error ??= error;
+      this.#jobEnded(job.call);
+    },
+  });
   #callsUnderWay = 0;
   #idleWaiters: (() => void)[] = [];
   #closed = false;
@@ -124,7 +139,7 @@ export class FileStorage implements Storage, JobOwner {
   #mapSource(fileIndex: number, populate: boolean): number {
     let fd: number;
     try {
-      fd = this.files.acquire(fileIndex);
+      fd = this.files.acquireNow(fileIndex, false);
     } catch {
       return -1; // Who reads the file instead of mapping it is told why it cannot be opened.
     }
@@ -139,7 +154,7 @@ export class FileStorage implements Storage, JobOwner {
     const fileIndex = this.#fileOf(offset, length);
     if (fileIndex < 0) return false;
     try {
-      this.located.fd = this.files.acquire(fileIndex);
+      this.located.fd = this.files.acquireNow(fileIndex, false);
     } catch {
       return false;
     }
@@ -151,7 +166,8 @@ export class FileStorage implements Storage, JobOwner {
 
   holdFile(fileIndex: number): number {
     try {
-      return this.files.acquire(fileIndex);
+      // Where no descriptor is free, whoever reads the file waits for one.
+      return this.files.acquire(fileIndex, false);
     } catch (error) {
       if (error instanceof StorageError) return -1; // Reading the file tells why.
       throw error;
@@ -169,10 +185,23 @@ export class FileStorage implements Storage, JobOwner {
     });
   }
 
+  wroteSinceSync(fileIndex: number): boolean {
+    return this.dirty.has(fileIndex);
+  }
+
   async sync(): Promise<void> {
     const files = [...this.dirty];
     this.dirty.clear();
-    await Promise.all(files.map((fileIndex) => this.#syncFile(fileIndex)));
+    let next = 0;
+    const work = async (): Promise<void> => {
+      while (next < files.length) await this.#syncFile(files[next++]!);
+    };
+    try {
+      await Promise.all(Array.from({ length: SYNCS_AT_ONCE }, work));
+    } finally {
+      // What was not reached, because another failed, is as dirty as before.
+      for (; next < files.length; next++) this.dirty.add(files[next]!);
+    }
   }
 
   async close(): Promise<void> {
@@ -190,6 +219,8 @@ export class FileStorage implements Storage, JobOwner {
     job.call = undefined;
     this.#freeJobs.push(tag);
     job.table?.release(job.fileIndex);
+    // Written after a sync that began meanwhile, perhaps.
+    if (!job.reading && job.table !== undefined) this.dirty.add(job.fileIndex);
     if (result !== job.bytes) call.error ??= this.#errorOf(job, result);
     this.#jobEnded(call);
   }
@@ -224,7 +255,26 @@ export class FileStorage implements Storage, JobOwner {
     within: number,
     length: number,
   ): void {
-    const handle = table === undefined ? 0 : table.acquire(fileIndex);
+    const forWriting = kind !== JobKind.read;
+    const handle = table === undefined ? 0 : this.#waiting.acquire(table, fileIndex, forWriting);
+    call.jobs++;
+    if (table !== undefined && handle === NO_DESCRIPTOR)
+      this.#waiting.add({ kind, forWriting, call, table, fileIndex, offset, within, length }, memory, at);
+    else this.#beginJob(kind, call, table, handle, fileIndex, offset, memory, at, within, length);
+  }
+
+  #beginJob(
+    kind: JobKind,
+    call: Call,
+    table: FileTable | undefined,
+    handle: number,
+    fileIndex: number,
+    offset: number,
+    memory: MemoryList,
+    at: number,
+    within: number,
+    length: number,
+  ): void {
     const tag = this.#freeJobs.pop() ?? this.#jobs.push(new Job()) - 1;
     const job = this.#jobs[tag]!;
     job.call = call;
@@ -232,7 +282,6 @@ export class FileStorage implements Storage, JobOwner {
     job.fileIndex = fileIndex;
     job.bytes = length;
     job.reading = kind === JobKind.read;
-    call.jobs++;
     const buffered = kind === JobKind.write && table === this.files;
     this.jobs.begin(kind, this, tag, handle, offset, buffered ? WRITE_IN_TURN : 0);
     let left = length;
@@ -252,7 +301,7 @@ export class FileStorage implements Storage, JobOwner {
 
   #errorOf(job: Job, result: number): StorageError {
     const path = this.files.pathOf(this.files.layout.files[job.fileIndex]!);
-    if (result >= 0) return new StorageError("STORAGE_IO", `${path} is shorter than it should be`);
+    if (result >= 0) return new StorageError("STORAGE_SHORT", `${path} is shorter than it should be`);
     return storageErrorFromErrno(result, job.reading ? "cannot read" : "cannot write to", path);
   }
 
@@ -332,16 +381,18 @@ export class FileStorage implements Storage, JobOwner {
   }
 
   async #syncFile(fileIndex: number): Promise<void> {
-    const fd = this.files.acquire(fileIndex);
-    const result = await new Promise<number>((resolve) => {
-      this.jobs.begin(JobKind.sync, { jobDone: (_tag, done) => resolve(done) }, 0, fd, 0, 0);
-      this.jobs.end();
-    });
-    this.files.release(fileIndex);
-    if (result < 0) {
+    try {
+      const fd = await acquireWhenFree(this.files, fileIndex, false);
+      const result = await new Promise<number>((resolve) => {
+        this.jobs.begin(JobKind.sync, { jobDone: (_tag, done) => resolve(done) }, 0, fd, 0, 0);
+        this.jobs.end();
+      });
+      this.files.release(fileIndex);
+      if (result < 0)
+        throw storageErrorFromErrno(result, "cannot make durable", this.files.pathAt(fileIndex));
+    } catch (error) {
       this.dirty.add(fileIndex);
-      const path = this.files.pathOf(this.files.layout.files[fileIndex]!);
-      throw storageErrorFromErrno(result, "cannot make durable", path);
+      throw error;
     }
   }
 }

@@ -1,176 +1,238 @@
 // The files of a torrent on disk: folders made, paths kept inside the download folder, descriptors opened when they are
 // needed and closed again when there are too many.
 //
-// Always: a descriptor is not closed while somebody holds it (acquire … release); nothing is written through a symbolic
-// link that leads out of the download folder (reading through links is the user's own arrangement); padding files do not exist.
+// Always: a descriptor is not closed while somebody holds it (acquire … release); only regular files are opened, and opening
+// waits for nobody (a FIFO has a writer, or has not); nothing is written through a symbolic link that leads out of the
+// download folder (reading through links is the user's own arrangement); padding files do not exist.
 
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  realpathSync,
-  statSync,
-} from "node:fs";
-import { dirname, join, resolve, sep } from "node:path";
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, type Stats, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { assert } from "../../base/assert.js";
-import { StorageError, storageErrorFromErrno } from "../../base/errors.js";
+import { StorageError } from "../../base/errors.js";
+import { type Descriptors, type IdleFile, processFiles } from "./descriptors.js";
+import { Folders } from "./folders.js";
 import type { Layout, LayoutFile } from "./layout.js";
+import { storageErrorOf } from "./storage-errors.js";
 
-/** Descriptors that one torrent keeps open at the most, held ones aside. */
-const OPEN_MAX = 128;
 const FILE_MODE = 0o666;
+/** What acquire() answers when there is no descriptor now: wait for one. */
+export const NO_DESCRIPTOR = -1;
 
-interface OpenFile {
-  fd: number;
-  holders: number;
+/** Why a file that may be read cannot be written to: then it is opened for reading alone. */
+const READ_ONLY_CODES: ReadonlySet<string> = new Set(["EACCES", "EPERM", "EROFS", "ELOOP", "ETXTBSY"]);
+/** The process, or the machine, has no descriptor left. */
+const EXHAUSTED_CODES: ReadonlySet<string> = new Set(["EMFILE", "ENFILE"]);
+
+class OpenFile implements IdleFile {
+  readonly fd: number;
+  readonly writable: boolean;
+  holders = 0;
+  readonly #table: Map<number, OpenFile>;
+  readonly #fileIndex: number;
+  readonly #descriptors: Descriptors;
+
+  constructor(
+    fd: number,
+    writable: boolean,
+    table: Map<number, OpenFile>,
+    fileIndex: number,
+    descriptors: Descriptors,
+  ) {
+    this.fd = fd;
+    this.writable = writable;
+    this.#table = table;
+    this.#fileIndex = fileIndex;
+    this.#descriptors = descriptors;
+  }
+
+  closeIdle(): void {
+    assert(this.holders === 0, "files are closed when nobody holds them");
+    this.#table.delete(this.#fileIndex);
+    closeSync(this.fd);
+    this.#descriptors.give();
+  }
 }
 
 export class FileTable {
   readonly layout: Layout;
   readonly root: string;
   readonly readOnly: boolean;
+  readonly descriptors: Descriptors;
   readonly #flags: number;
-  /** By file index; a Map remembers the order, the least recently used first. */
+  readonly #folders: Folders;
+  /** By file index. */
   readonly #open = new Map<number, OpenFile>();
-  /** Folders known to exist and to lie inside the download folder. */
-  readonly #safeFolders = new Set<string>();
 
-  /** `flags`: added when files are opened, such as O_DIRECT. */
-  constructor(layout: Layout, root: string, readOnly: boolean, flags = 0) {
+  /** `flags`: added when files are opened, such as O_DIRECT. `descriptors`: how many files may be open, and who waits for one. */
+  constructor(
+    layout: Layout,
+    root: string,
+    readOnly: boolean,
+    flags = 0,
+    descriptors: Descriptors = processFiles(),
+  ) {
     this.layout = layout;
     this.root = resolve(root);
     this.readOnly = readOnly;
+    this.descriptors = descriptors;
     this.#flags = flags;
+    this.#folders = new Folders(this.root);
   }
 
   pathOf(file: LayoutFile): string {
     return join(this.root, ...file.path);
   }
 
-  /** Holds the file open. Throws StorageError. */
-  acquire(fileIndex: number): number {
+  pathAt(fileIndex: number): string {
+    return this.pathOf(this.layout.files[fileIndex]!);
+  }
+
+  /**
+   * Holds the file open, and answers its descriptor; NO_DESCRIPTOR if all that there may be are held (`descriptors` tells
+   * when one is let go) or the system has none left. Who only reads is content with a file that cannot be written to.
+   * Throws StorageError.
+   */
+  acquire(fileIndex: number, forWriting = !this.readOnly): number {
+    assert(!(forWriting && this.readOnly), "what is written to is open for writing");
     let open = this.#open.get(fileIndex);
-    if (open === undefined) {
-      this.#closeSurplus(OPEN_MAX - 1);
-      open = { fd: this.#openFile(fileIndex), holders: 0 };
-    } else {
-      this.#open.delete(fileIndex);
+    if (open !== undefined && forWriting && !open.writable && open.holders === 0) {
+      this.descriptors.noLongerIdle(open);
+      open.closeIdle();
+      open = undefined;
     }
+    if (open === undefined) {
+      open = this.#openFile(fileIndex, forWriting);
+      if (open === undefined) return NO_DESCRIPTOR;
+      this.#open.set(fileIndex, open);
+    } else if (forWriting && !open.writable) {
+      throw new StorageError(
+        "STORAGE_READ_ONLY",
+        `cannot write to ${this.pathAt(fileIndex)}: it is read-only`,
+      );
+    } else if (open.holders === 0) this.descriptors.noLongerIdle(open);
     open.holders++;
-    this.#open.set(fileIndex, open);
     return open.fd;
+  }
+
+  /** Like acquire(), for who cannot wait. Throws StorageError also if there is no descriptor. */
+  acquireNow(fileIndex: number, forWriting = !this.readOnly): number {
+    const fd = this.acquire(fileIndex, forWriting);
+    if (fd === NO_DESCRIPTOR) throw this.exhausted(fileIndex);
+    return fd;
   }
 
   release(fileIndex: number): void {
     const open = this.#open.get(fileIndex);
     assert(open !== undefined && open.holders > 0, "a file is let go by who holds it");
-    open.holders--;
+    if (--open.holders === 0) this.descriptors.becameIdle(open);
   }
 
-  /** Size on disk, or −1: not there, or not a file. Throws StorageError for what prevents looking. */
-  sizeOnDisk(fileIndex: number): number {
-    const status = this.#look(fileIndex);
-    return status === undefined ? -1 : status.size;
+  /** What to say when no descriptor could be had for the file. */
+  exhausted(fileIndex: number): StorageError {
+    const path = this.pathAt(fileIndex);
+    const message = `cannot open ${path}: EMFILE: no file descriptor is left (ulimit -n), and none became free`;
+    return new StorageError("STORAGE_IO", message);
   }
 
-  /** Bytes that the file occupies on disk; 0 if it is not there. */
-  allocatedOnDisk(fileIndex: number): number {
-    const status = this.#look(fileIndex);
-    return status === undefined ? 0 : 512 * status.blocks;
-  }
-
-  /** Modification time in milliseconds, 0 if it is not there. */
-  modifiedMs(fileIndex: number): number {
-    return this.#look(fileIndex)?.mtimeMs ?? 0;
-  }
-
-  /** Makes the file exist, with its true length. Throws StorageError. */
-  create(fileIndex: number): void {
-    const fd = this.acquire(fileIndex);
+  /** What is on disk, or undefined: nothing there, or not a regular file. Throws StorageError for what prevents looking. */
+  look(fileIndex: number): Stats | undefined {
+    const path = this.pathAt(fileIndex);
     try {
-      const length = this.layout.files[fileIndex]!.length;
-      if (fstatSync(fd).size !== length) ftruncateSync(fd, length);
+      const status = statSync(path, { throwIfNoEntry: false });
+      return status?.isFile() === true ? status : undefined;
     } catch (error) {
-      throw storageErrorOf(error, "set the length of", this.pathOf(this.layout.files[fileIndex]!));
+      throw storageErrorOf(error, "look at", path);
+    }
+  }
+
+  /** Looks at the folders of all files that exist already, before anything is made. Throws StorageError. */
+  checkFolders(): void {
+    this.layout.files.forEach((file) => {
+      if (file.padding) return;
+      try {
+        this.#folders.check(file.path);
+      } catch (error) {
+        throw storageErrorOf(error, "use the folder of", this.pathOf(file));
+      }
+    });
+  }
+
+  /** Makes the file exist, with its true length, and answers what it is then. Throws StorageError. */
+  create(fileIndex: number): Stats {
+    const fd = this.acquireNow(fileIndex, true);
+    try {
+      const { length } = this.layout.files[fileIndex]!;
+      const status = fstatSync(fd);
+      if (status.size === length) return status;
+      ftruncateSync(fd, length);
+      return fstatSync(fd);
+    } catch (error) {
+      throw storageErrorOf(error, "set the length of", this.pathAt(fileIndex));
     } finally {
       this.release(fileIndex);
     }
   }
 
   close(): void {
-    for (const { fd, holders } of this.#open.values()) {
-      assert(holders === 0, "files are closed when nobody holds them");
-      closeSync(fd);
+    for (const open of [...this.#open.values()]) {
+      this.descriptors.noLongerIdle(open);
+      open.closeIdle();
     }
-    this.#open.clear();
   }
 
-  #look(fileIndex: number): { size: number; blocks: number; mtimeMs: number } | undefined {
-    const path = this.pathOf(this.layout.files[fileIndex]!);
-    const status = statSync(path, { throwIfNoEntry: false });
-    return status?.isFile() === true ? status : undefined;
+  /** Undefined: no descriptor is left. */
+  #openFile(fileIndex: number, forWriting: boolean): OpenFile | undefined {
+    if (!this.descriptors.take()) return undefined;
+    try {
+      for (;;) {
+        try {
+          return this.#openRegular(fileIndex, forWriting);
+        } catch (error) {
+          if (!EXHAUSTED_CODES.has(codeOf(error))) throw error;
+          // Others than we have taken the rest: what we do not use makes room.
+          if (this.descriptors.closeOne()) continue;
+          this.descriptors.untake();
+          return undefined;
+        }
+      }
+    } catch (error) {
+      this.descriptors.untake();
+      throw storageErrorOf(error, "open", this.pathAt(fileIndex));
+    }
   }
 
-  #openFile(fileIndex: number): number {
+  #openRegular(fileIndex: number, forWriting: boolean): OpenFile {
     const file = this.layout.files[fileIndex]!;
     assert(!file.padding, "padding is never stored");
     const path = this.pathOf(file);
-    const access = this.readOnly
-      ? constants.O_RDONLY
-      : constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-    try {
-      if (!this.readOnly) this.#checkFolder(dirname(path));
-      return openSync(path, access | this.#flags, FILE_MODE);
-    } catch (error) {
-      throw storageErrorOf(error, "open", path);
+    const { fd, writable } = this.#openPath(file, path, forWriting);
+    if (!fstatSync(fd).isFile()) {
+      closeSync(fd);
+      throw new StorageError("STORAGE_PATH", `${path} is not a regular file`);
     }
+    return new OpenFile(fd, writable, this.#open, fileIndex, this.descriptors);
   }
 
-  /** Makes the folder if need be, and refuses one that links lead out of the download folder. */
-  #checkFolder(folder: string): void {
-    if (this.#safeFolders.has(folder)) return;
-    makeFolders(folder);
-    const root = realpathSync(this.root);
-    const real = realpathSync(folder);
-    if (real !== root && !real.startsWith(root === sep ? sep : root + sep)) {
-      throw new StorageError("STORAGE_PATH", `${folder} leads out of the download folder, to ${real}`);
+  #openPath(file: LayoutFile, path: string, forWriting: boolean): { fd: number; writable: boolean } {
+    const common = constants.O_NONBLOCK | this.#flags;
+    if (!this.readOnly) {
+      const writing = constants.O_RDWR | constants.O_NOFOLLOW | common;
+      try {
+        if (forWriting) this.#folders.make(file.path);
+        else this.#folders.check(file.path);
+        return {
+          fd: openSync(path, forWriting ? writing | constants.O_CREAT : writing, FILE_MODE),
+          writable: true,
+        };
+      } catch (error) {
+        const mayRead = READ_ONLY_CODES.has(codeOf(error)) || error instanceof StorageError;
+        if (forWriting || !mayRead) throw error;
+      }
     }
-    this.#safeFolders.add(folder);
-  }
-
-  #closeSurplus(countMax: number): void {
-    for (const [fileIndex, open] of this.#open) {
-      if (this.#open.size <= countMax) return;
-      if (open.holders > 0) continue;
-      this.#open.delete(fileIndex);
-      closeSync(open.fd);
-    }
+    return { fd: openSync(path, constants.O_RDONLY | common), writable: false };
   }
 }
 
-/**
- * Makes a folder and those above it. Node's own recursive mkdir does not come back where a parent says ENOENT to a
- * new entry although it exists (/proc does), so each level is made once, from the top.
- */
-export function makeFolders(folder: string): void {
-  if (statSync(folder, { throwIfNoEntry: false }) !== undefined) return;
-  const parent = dirname(folder);
-  if (parent !== folder) makeFolders(parent);
-  try {
-    mkdirSync(folder);
-  } catch (error) {
-    // Another process may have made it meanwhile.
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  }
-}
-
-/** Makes a StorageError of what node:fs throws; one that is one already stays. */
-export function storageErrorOf(error: unknown, doing: string, path: string): StorageError {
-  if (error instanceof StorageError) return error;
-  const errno = (error as NodeJS.ErrnoException).errno;
-  if (typeof errno === "number") return storageErrorFromErrno(errno, `cannot ${doing}`, path);
-  return new StorageError("STORAGE_IO", `cannot ${doing} ${path}: ${String(error)}`, { cause: error });
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? "";
 }

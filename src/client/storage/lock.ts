@@ -1,12 +1,12 @@
-// Never two writers: an exclusive flock on a file beside the download, held until the torrent is closed. The kernel
+// Never two writers: an exclusive flock on a file of ours beside the download, held until the torrent is closed. The kernel
 // lets go of it when the process ends, however it ends.
 
 import { closeSync, constants, fstatSync, openSync, statSync, unlinkSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import { StorageError } from "../../base/errors.js";
-import { storageErrorOf } from "./file-table.js";
+import { ownFileIn } from "./own-files.js";
+import { storageErrorOf } from "./storage-errors.js";
 
 /** What we use of fs-ext, which has no prebuilt binary and is therefore optional. */
 interface FsExt {
@@ -45,7 +45,7 @@ export class DownloadLock {
   readonly #path: string;
 
   /**
-   * Locks the download of this info hash in `folder`. Throws StorageError `STORAGE_LOCKED` if somebody has it, `STORAGE_READ_ONLY`
+   * Locks the download of this info hash in `folder`, where our own folder is made already. Throws StorageError `STORAGE_LOCKED` if somebody has it, `STORAGE_READ_ONLY`
    * if no file can be made there. Undefined: this platform cannot lock (`onWarning` was told why).
    */
   static take(
@@ -60,7 +60,7 @@ export class DownloadLock {
       );
       return undefined;
     }
-    const path = join(folder, `.${infoHashHex}.lock`);
+    const path = ownFileIn(folder, `${infoHashHex}.lock`);
     for (;;) {
       const fd = openLockFile(path);
       try {
@@ -98,7 +98,11 @@ export class DownloadLock {
 
 function openLockFile(path: string): number {
   try {
-    return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
+    return openSync(
+      path,
+      constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+      0o644,
+    );
   } catch (error) {
     throw storageErrorOf(error, "make the lock file", path);
   }

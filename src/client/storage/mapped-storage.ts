@@ -57,6 +57,11 @@ export class MappedStorage extends FileStorage {
     return this.landingAddress(offset, length);
   }
 
+  /** Blocks land in the mapping before anybody says so. */
+  override wroteSinceSync(): boolean {
+    return true;
+  }
+
   protected override writeSpan(
     call: StorageCall,
     fileIndex: number,

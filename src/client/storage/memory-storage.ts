@@ -16,8 +16,8 @@ import { join } from "node:path";
 import { StorageError, storageErrorFromErrno } from "../../base/errors.js";
 import { JobKind } from "../../native/binding.js";
 import type { FileStorageOptions } from "./file-storage.js";
-import { storageErrorOf } from "./file-table.js";
 import { MappedStorage } from "./mapped-storage.js";
+import { storageErrorOf } from "./storage-errors.js";
 
 /** Linux's memory file system; elsewhere the folder for temporary files has to do. */
 const MEMORY_FOLDER = "/dev/shm";

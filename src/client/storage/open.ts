@@ -1,7 +1,7 @@
 // From a kind of storage to storage that is open: folders and files made, space looked at, mappings mapped.
 
 import { closeSync, constants, existsSync, openSync, unlinkSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { StorageError, storageErrorFromErrno, UsageError } from "../../base/errors.js";
 import { BLOCK_SIZE, WRITE_RUN_BYTES, WRITE_RUN_BYTES_MAX } from "../../base/limits.js";
 import { JobKind } from "../../native/binding.js";
@@ -9,13 +9,17 @@ import type { Reactor } from "../../native/reactor.js";
 import type { Memory } from "../memory/memory.js";
 import { DirectStorage } from "./direct-storage.js";
 import { FileStorage } from "./file-storage.js";
-import { FileTable, makeFolders, storageErrorOf } from "./file-table.js";
+import { FileTable } from "./file-table.js";
+import { makeFolders } from "./folders.js";
 import type { Layout } from "./layout.js";
 import { freeBytes } from "./lock.js";
 import { MappedStorage } from "./mapped-storage.js";
 import { MemoryStorage } from "./memory-storage.js";
 import { NullStorage } from "./null-storage.js";
+import { makeOwnFolder, ownFileIn } from "./own-files.js";
 import type { Storage, StorageKind } from "./storage.js";
+import { storageErrorOf } from "./storage-errors.js";
+import { Survey } from "./survey.js";
 
 export interface OpenStorageOptions {
   readonly kind: StorageKind;
@@ -60,8 +64,12 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
     return { storage, files };
   }
   makeFolder(options.directory);
-  checkSpace(files);
-  makeFiles(files);
+  // All that can be wrong is found before anything is made.
+  files.checkFolders();
+  const survey = new Survey(files);
+  survey.checkDistinct();
+  checkSpace(files, survey);
+  makeFiles(files, survey);
   if (options.preallocate ?? (kind === "direct" || kind === "mapped")) await preallocate(files, reactor);
   if (kind === "mapped") {
     const bases = mapFiles(files, reactor, options.populate === true);
@@ -90,10 +98,10 @@ export function makeFolder(directory: string): void {
 }
 
 /** Says before the first byte that the disk is too small. Where the free space cannot be known, the first write tells. */
-function checkSpace(files: FileTable): void {
+function checkSpace(files: FileTable, survey: Survey): void {
   let needed = 0;
   files.layout.files.forEach((file, index) => {
-    if (!file.padding) needed += Math.max(0, file.length - files.allocatedOnDisk(index));
+    if (!file.padding) needed += Math.max(0, file.length - survey.allocatedOf(index));
   });
   const free = freeBytes(files.root);
   if (free === undefined || free >= needed) return;
@@ -107,18 +115,23 @@ function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-/** All files exist from the start, empty ones included, with their true lengths. */
-function makeFiles(files: FileTable): void {
+/** All files exist from the start, empty ones included, with their true lengths, and each is a file of its own. */
+function makeFiles(files: FileTable, survey: Survey): void {
+  let made = false;
   files.layout.files.forEach((file, index) => {
-    if (!file.padding && files.sizeOnDisk(index) !== file.length) files.create(index);
+    if (file.padding || survey.hasLength(index)) return;
+    survey.note(index, files.create(index));
+    made = true;
   });
+  // A file system may take two names for one only when the first of them is there.
+  if (made) survey.checkDistinct();
 }
 
 async function preallocate(files: FileTable, reactor: Reactor): Promise<void> {
   for (let index = 0; index < files.layout.files.length; index++) {
     const file = files.layout.files[index]!;
     if (file.padding || file.length === 0) continue;
-    const fd = files.acquire(index);
+    const fd = files.acquireNow(index);
     const result = await new Promise<number>((resolve) => {
       reactor.jobs.begin(JobKind.allocate, { jobDone: (_tag, done) => resolve(done) }, 0, fd, 0, file.length);
       reactor.jobs.end();
@@ -136,7 +149,7 @@ function mapFiles(files: FileTable, reactor: Reactor, populate: boolean): Float6
   const bases = new Float64Array(files.layout.files.length).fill(-1);
   files.layout.files.forEach((file, index) => {
     if (file.padding || file.length === 0) return;
-    const base = engine.map(files.acquire(index), file.length, true, populate);
+    const base = engine.map(files.acquireNow(index), file.length, true, populate);
     files.release(index);
     if (base < 0) {
       for (const mapped of bases) if (mapped >= 0) engine.unmap(mapped);
@@ -149,7 +162,8 @@ function mapFiles(files: FileTable, reactor: Reactor, populate: boolean): Float6
 
 /** Tries a file of its own in the folder: file systems without O_DIRECT refuse it when a file is opened. */
 function acceptsDirect(folder: string, flag: number, onWarning: (text: string) => void): boolean {
-  const path = join(folder, `.direct-${process.pid}-${Date.now()}`);
+  makeOwnFolder(folder);
+  const path = ownFileIn(folder, `direct-${process.pid}-${Date.now()}`);
   try {
     if (flag === 0) throw new Error("this platform has no O_DIRECT");
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | flag, 0o600);

@@ -1,18 +1,23 @@
-// What of a download is done, in a file beside it that survives any moment of death.
+// What of a download is done, in a file of ours that survives any moment of death.
 //
-//   ├ header ┤├ base: claimed pieces ┤├ W 17 ┤├ W 4 ┤├ S 2 ┤├ W 9 ┤ …
+//   ├ header ┤├ base: claimed pieces ┤├ stamp of each file ┤├ W 17 ┤├ W 4 ┤├ F 0 ┤├ S 2 ┤├ W 9 ┤ …
 //
 // W piece   the piece is verified and written, perhaps not durable: after a crash it is hashed again before it is claimed.
+// F file    a new stamp of a file that pieces were written to; it counts when the S behind it does.
 // S count   the first `count` W records are durable: written after the data was synced, and synced itself.
 //
-// Always: what is claimed after reading was verified and made durable before; a record that is torn, or of another
-// torrent, claims nothing. At a clean close the file is rewritten as a base with a stamp of sizes and times of all
-// files; when the stamp does not fit any more, everything is checked.
+// A stamp is the inode and the time of the last change. A file that no longer has its stamp was changed after it was vouched
+// for, by us before a crash or by somebody else at any time: nothing in it is claimed, and what was is hashed again.
+//
+// Always: what is claimed after reading was verified and made durable before, and lies in files that are as they were then; a
+// record that is torn, or of another torrent, claims nothing. At a clean close the file is rewritten as a base with the stamps
+// of that moment.
 
-import { createHash } from "node:crypto";
 import {
   closeSync,
+  constants,
   fdatasyncSync,
+  fstatSync,
   fsyncSync,
   openSync,
   readFileSync,
@@ -20,32 +25,67 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import type { StorageError } from "../../base/errors.js";
+import { MIB } from "../../base/limits.js";
 import { PieceSet } from "../../base/piece-set.js";
-import { type FileTable, storageErrorOf } from "./file-table.js";
+import type { FileTable } from "./file-table.js";
+import { openFresh, ownFileIn } from "./own-files.js";
 import type { Storage } from "./storage.js";
+import { storageErrorOf } from "./storage-errors.js";
+import type { Survey } from "./survey.js";
 
-const MAGIC = "SWRESUM1";
+const MAGIC = "SWRESUM2";
 const INFO_HASH_BYTES = 20;
-const STAMP_BYTES = 20;
-/** magic 8, info hash 20, piece count 4, kind of base 4, stamp 20. Then the bits, then the CRC of all of it. */
-const HEADER_BYTES = 8 + INFO_HASH_BYTES + 4 + 4 + STAMP_BYTES;
-/** kind 4, value 4, CRC 4. */
+/** magic 8, info hash 20, piece count 4, file count 4, kind of base 4. Then the bits, the stamps, and the CRC of all of it. */
+const HEADER_BYTES = 8 + INFO_HASH_BYTES + 4 + 4 + 4;
+/** time of change in milliseconds 8, inode 8; both are doubles, and 0 is the stamp of nothing. */
+const STAMP_BYTES = 16;
+/** kind 4, value 4, CRC 4; between value and CRC an F record has a stamp. */
 const RECORD_BYTES = 12;
+const FILE_RECORD_BYTES = RECORD_BYTES + STAMP_BYTES;
 const BASE_RUNNING = 1;
 const BASE_CLEAN = 2;
 const RECORD_WRITTEN = 0x57;
+const RECORD_FILE = 0x46;
 const RECORD_SYNCED = 0x53;
+/** Longer than any that we write: what is longer was made by somebody else, and is not read. */
+const RESUME_BYTES_MAX = 256 * MIB;
 
 export interface ResumeState {
-  /** Pieces that are verified and durable. */
+  /** Pieces that are verified and durable, in files that have not changed since. */
   readonly claimed: PieceSet;
-  /** Pieces that were verified and may not be durable: to be hashed again. */
+  /** Pieces that may be good and are to be hashed, ascending; none of them is claimed. */
   readonly candidates: readonly number[];
+  /** Pieces that were once on record as verified and durable: of those that turn out bad, the user is told. */
+  readonly recorded: PieceSet;
   /** Nothing is known: check all that is on disk. */
   readonly checkAll: boolean;
+}
+
+/** What tells whether a file is as it was, by file index. */
+class Stamps {
+  readonly modifiedMs: Float64Array;
+  readonly inodes: Float64Array;
+
+  constructor(count: number) {
+    this.modifiedMs = new Float64Array(count);
+    this.inodes = new Float64Array(count);
+  }
+
+  set(fileIndex: number, modifiedMs: number, inode: number): void {
+    this.modifiedMs[fileIndex] = modifiedMs;
+    this.inodes[fileIndex] = inode;
+  }
+
+  fits(fileIndex: number, survey: Survey): boolean {
+    return (
+      this.inodes[fileIndex] === survey.inodeOf(fileIndex) &&
+      this.modifiedMs[fileIndex] === survey.modifiedMsOf(fileIndex) &&
+      survey.hasLength(fileIndex)
+    );
+  }
 }
 
 export class ResumeLog {
@@ -60,40 +100,46 @@ export class ResumeLog {
   #synced = 0;
   readonly #have: PieceSet;
   #checkpoint: Promise<void> | undefined;
+  /** As they are on record now. */
+  readonly #stamps: Stamps;
+  /** Files that pieces were recorded in since the last checkpoint. */
+  readonly #touched = new Set<number>();
 
   constructor(options: {
+    /** The download folder. */
     folder: string;
     infoHash: Uint8Array;
     pieceCount: number;
     files: FileTable;
     storage: () => Storage;
   }) {
-    this.#path = join(options.folder, `.${Buffer.from(options.infoHash).toString("hex")}.resume`);
+    this.#path = ownFileIn(options.folder, `${Buffer.from(options.infoHash).toString("hex")}.resume`);
     this.#infoHash = options.infoHash;
     this.#pieceCount = options.pieceCount;
     this.#files = options.files;
     this.#storage = options.storage;
     this.#have = new PieceSet(options.pieceCount);
+    this.#stamps = new Stamps(options.files.layout.files.length);
   }
 
-  /** What the file says. Never throws: what cannot be read or believed means that all is checked. */
-  load(): ResumeState {
-    const nothing = { claimed: new PieceSet(this.#pieceCount), candidates: [], checkAll: true };
-    let bytes: Buffer;
-    try {
-      bytes = readFileSync(this.#path);
-    } catch {
-      return nothing;
-    }
-    return this.#parse(bytes) ?? nothing;
+  /** What the file says of data that lies there as `survey` found it. Never throws: what cannot be read or believed means that all is checked. */
+  load(survey: Survey): ResumeState {
+    const bytes = readBounded(this.#path);
+    const state = bytes === undefined ? undefined : this.#parse(bytes, survey);
+    const nothing = (): PieceSet => new PieceSet(this.#pieceCount);
+    return state ?? { claimed: nothing(), candidates: [], recorded: nothing(), checkAll: true };
   }
 
   /** Begins to record: `claimed` pieces are durable; `found` ones were hashed just now and are not known to be. Throws StorageError. */
   begin(claimed: PieceSet, found: readonly number[]): void {
+    this.#files.layout.files.forEach((_file, index) => {
+      const status = this.#files.look(index);
+      this.#stamps.set(index, status?.mtimeMs ?? 0, status?.ino ?? 0);
+    });
     this.#rewrite(BASE_RUNNING, claimed);
     for (let piece = 0; piece < this.#pieceCount; piece++) if (claimed.has(piece)) this.#have.add(piece);
     try {
-      this.#fd = openSync(this.#path, "a");
+      this.#fd = openSync(this.#path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW);
     } catch (error) {
       throw this.#errorOf(error);
     }
@@ -105,7 +151,11 @@ export class ResumeLog {
   append(piece: number): void {
     this.#have.add(piece);
     this.#written++;
-    this.#record(RECORD_WRITTEN, piece);
+    const { layout } = this.#files;
+    layout.forEachSpan(layout.pieceOffset(piece), layout.pieceLengthOf(piece), (fileIndex) => {
+      this.#touched.add(fileIndex);
+    });
+    this.#write(plainRecord(RECORD_WRITTEN, piece));
   }
 
   /** Makes all pieces appended so far durable claims. Calls while one is under way are one more round. Rejects StorageError. */
@@ -122,6 +172,7 @@ export class ResumeLog {
     if (this.#fd < 0) return;
     closeSync(this.#fd);
     this.#fd = -1;
+    this.#stampAll();
     this.#rewrite(BASE_CLEAN, this.#have);
   }
 
@@ -134,89 +185,149 @@ export class ResumeLog {
   async #sync(): Promise<void> {
     const covered = this.#written;
     if (covered === this.#synced) return;
+    const touched = [...this.#touched];
+    this.#touched.clear();
     await this.#storage().sync();
     if (this.#fd < 0) return;
-    this.#record(RECORD_SYNCED, covered);
+    const stamps = touched.filter((index) => !this.#files.layout.files[index]!.padding);
+    const records = stamps.map((fileIndex) => this.#stampAnew(fileIndex));
+    this.#write(Buffer.concat([...records, plainRecord(RECORD_SYNCED, covered)]));
     fdatasyncSync(this.#fd);
     this.#synced = covered;
   }
 
-  #record(kind: number, value: number): void {
-    const record = Buffer.alloc(RECORD_BYTES);
-    record.writeUInt32BE(kind, 0);
-    record.writeUInt32BE(value, 4);
-    record.writeUInt32BE(crc32(record.subarray(0, 8)), 8);
+  /**
+   * The record of a file's new stamp. One that has become another file since it was last looked at gets the stamp of nothing:
+   * what was verified is not in it.
+   */
+  #stampAnew(fileIndex: number): Buffer {
+    const status = this.#files.look(fileIndex);
+    const isSame = status !== undefined && status.ino === this.#stamps.inodes[fileIndex];
+    if (isSame) this.#stamps.set(fileIndex, status.mtimeMs, status.ino);
+    else this.#stamps.set(fileIndex, 0, 0);
+    return fileRecord(fileIndex, this.#stamps.modifiedMs[fileIndex]!, this.#stamps.inodes[fileIndex]!);
+  }
+
+  /** At the end: a file that changed, and that we did not write to, was changed by somebody else, and vouches for nothing. */
+  #stampAll(): void {
+    const storage = this.#storage();
+    this.#files.layout.files.forEach((file, fileIndex) => {
+      if (file.padding) return;
+      const before = this.#stamps.modifiedMs[fileIndex];
+      this.#stampAnew(fileIndex);
+      const isOurs = storage.wroteSinceSync?.(fileIndex) !== false;
+      if (!isOurs && this.#stamps.modifiedMs[fileIndex] !== before) this.#stamps.set(fileIndex, 0, 0);
+    });
+  }
+
+  #write(records: Buffer): void {
     try {
-      writeSync(this.#fd, record);
+      writeSync(this.#fd, records);
     } catch (error) {
       throw this.#errorOf(error);
     }
   }
 
-  #parse(bytes: Buffer): ResumeState | undefined {
-    const bitsLength = Math.ceil(this.#pieceCount / 8);
-    const baseEnd = HEADER_BYTES + bitsLength + 4;
+  #parse(bytes: Buffer, survey: Survey): ResumeState | undefined {
+    const fileCount = this.#files.layout.files.length;
+    const bitsEnd = HEADER_BYTES + Math.ceil(this.#pieceCount / 8);
+    const baseEnd = bitsEnd + STAMP_BYTES * fileCount + 4;
     if (bytes.length < baseEnd) return undefined;
     const body = bytes.subarray(0, baseEnd - 4);
     const fits =
       bytes.readUInt32BE(baseEnd - 4) === crc32(body) &&
       body.toString("latin1", 0, 8) === MAGIC &&
       Buffer.compare(body.subarray(8, 8 + INFO_HASH_BYTES), this.#infoHash) === 0 &&
-      body.readUInt32BE(28) === this.#pieceCount;
-    if (!fits || !this.#sizesFit()) return undefined;
-    const kind = body.readUInt32BE(32);
-    if (kind === BASE_CLEAN && Buffer.compare(body.subarray(36, 56), this.#stamp()) !== 0) return undefined;
-    const claimed = new PieceSet(this.#pieceCount);
-    if (!claimed.assign(body.subarray(HEADER_BYTES))) return undefined;
-    return { claimed, candidates: this.#readRecords(bytes, baseEnd, claimed), checkAll: false };
+      body.readUInt32BE(28) === this.#pieceCount &&
+      body.readUInt32BE(32) === fileCount;
+    if (!fits) return undefined;
+    const recorded = new PieceSet(this.#pieceCount);
+    if (!recorded.assign(body.subarray(HEADER_BYTES, bitsEnd))) return undefined;
+    const stamps = new Stamps(fileCount);
+    for (let index = 0, at = bitsEnd; index < fileCount; index++, at += STAMP_BYTES)
+      stamps.set(index, body.readDoubleBE(at), body.readDoubleBE(at + 8));
+    const written = this.#readRecords(bytes, baseEnd, recorded, stamps);
+    const isClean = body.readUInt32BE(36) === BASE_CLEAN && written.length === 0;
+    return this.#judge(recorded, written, stamps, survey, isClean);
   }
 
-  /** Adds what S records cover to `claimed`, and returns the rest of the W records. */
-  #readRecords(bytes: Buffer, from: number, claimed: PieceSet): number[] {
+  /** What of the record can be believed, the files being as they are. */
+  #judge(
+    recorded: PieceSet,
+    written: readonly number[],
+    stamps: Stamps,
+    survey: Survey,
+    isClean: boolean,
+  ): ResumeState {
+    const { layout } = this.#files;
+    const claimed = new PieceSet(this.#pieceCount);
+    claimed.assign(recorded.toBytes());
+    const candidates = new PieceSet(this.#pieceCount);
+    for (const piece of written) candidates.add(piece);
+    layout.files.forEach((file, index) => {
+      if (file.padding || file.length === 0 || stamps.fits(index, survey)) return;
+      // After a crash our own file is newer than its stamp, and holds what is on record or less. Any other may hold anything.
+      const isOurs = !isClean && stamps.inodes[index] === survey.inodeOf(index) && survey.hasLength(index);
+      const last = Math.floor((file.offset + file.length - 1) / layout.pieceLength);
+      for (let piece = Math.floor(file.offset / layout.pieceLength); piece <= last; piece++) {
+        if (!isOurs || recorded.has(piece)) candidates.add(piece);
+        claimed.delete(piece);
+      }
+    });
+    const toHash: number[] = [];
+    for (let piece = 0; piece < this.#pieceCount; piece++)
+      if (candidates.has(piece) && !claimed.has(piece)) toHash.push(piece);
+    return { claimed, candidates: toHash, recorded, checkAll: false };
+  }
+
+  /** Adds what S records cover to `recorded` and `stamps`, and returns the rest of the W records. */
+  #readRecords(bytes: Buffer, from: number, recorded: PieceSet, stamps: Stamps): number[] {
+    const fileCount = this.#files.layout.files.length;
     const written: number[] = [];
+    const stamped: { fileIndex: number; modifiedMs: number; inode: number }[] = [];
     let covered = 0;
-    for (let at = from; at + RECORD_BYTES <= bytes.length; at += RECORD_BYTES) {
-      // A torn record is the last thing that was written: nothing behind it counts.
-      if (crc32(bytes.subarray(at, at + 8)) !== bytes.readUInt32BE(at + 8)) break;
+    let length = 0;
+    for (let at = from; at + RECORD_BYTES <= bytes.length; at += length) {
       const kind = bytes.readUInt32BE(at);
       const value = bytes.readUInt32BE(at + 4);
+      length = kind === RECORD_FILE ? FILE_RECORD_BYTES : RECORD_BYTES;
+      const crcAt = at + length - 4;
+      // A torn record is the last thing that was written: nothing behind it counts.
+      if (crcAt + 4 > bytes.length || crc32(bytes.subarray(at, crcAt)) !== bytes.readUInt32BE(crcAt)) break;
       if (kind === RECORD_WRITTEN && value < this.#pieceCount) written.push(value);
-      else if (kind === RECORD_SYNCED && value <= written.length) covered = Math.max(covered, value);
-      else break;
+      else if (kind === RECORD_FILE && value < fileCount) {
+        const [modifiedMs, inode] = [bytes.readDoubleBE(at + 8), bytes.readDoubleBE(at + 16)];
+        stamped.push({ fileIndex: value, modifiedMs, inode });
+      } else if (kind === RECORD_SYNCED && value <= written.length) {
+        covered = Math.max(covered, value);
+        for (const { fileIndex, modifiedMs, inode } of stamped.splice(0))
+          stamps.set(fileIndex, modifiedMs, inode);
+      } else break;
     }
-    for (const piece of written.slice(0, covered)) claimed.add(piece);
-    return written.slice(covered).filter((piece) => !claimed.has(piece));
-  }
-
-  /** Every file is there and has its length: else somebody was at it, or it was lost. */
-  #sizesFit(): boolean {
-    return this.#files.layout.files.every(
-      (file, index) => file.padding || this.#files.sizeOnDisk(index) === file.length,
-    );
-  }
-
-  #stamp(): Buffer {
-    const hash = createHash("sha1");
-    this.#files.layout.files.forEach((file, index) => {
-      if (!file.padding) hash.update(`${this.#files.sizeOnDisk(index)} ${this.#files.modifiedMs(index)}\n`);
-    });
-    return hash.digest();
+    for (const piece of written.slice(0, covered)) recorded.add(piece);
+    return written.slice(covered).filter((piece) => !recorded.has(piece));
   }
 
   /** Writes a new file and puts it in the old one's place: there is a whole one at every moment. */
   #rewrite(kind: number, claimed: PieceSet): void {
     const bits = claimed.toBytes();
-    const file = Buffer.alloc(HEADER_BYTES + bits.length + 4);
+    const { modifiedMs, inodes } = this.#stamps;
+    const stampsAt = HEADER_BYTES + bits.length;
+    const file = Buffer.alloc(stampsAt + STAMP_BYTES * inodes.length + 4);
     file.write(MAGIC, 0, "latin1");
     file.set(this.#infoHash, 8);
     file.writeUInt32BE(this.#pieceCount, 28);
-    file.writeUInt32BE(kind, 32);
-    if (kind === BASE_CLEAN) file.set(this.#stamp(), 36);
+    file.writeUInt32BE(inodes.length, 32);
+    file.writeUInt32BE(kind, 36);
     file.set(bits, HEADER_BYTES);
+    for (let index = 0, at = stampsAt; index < inodes.length; index++, at += STAMP_BYTES) {
+      file.writeDoubleBE(modifiedMs[index]!, at);
+      file.writeDoubleBE(inodes[index]!, at + 8);
+    }
     file.writeUInt32BE(crc32(file.subarray(0, file.length - 4)), file.length - 4);
     const fresh = `${this.#path}.new`;
     try {
-      const fd = openSync(fresh, "w", 0o644);
+      const fd = openFresh(fresh);
       try {
         writeSync(fd, file);
         fsyncSync(fd);
@@ -226,11 +337,7 @@ export class ResumeLog {
       renameSync(fresh, this.#path);
       syncFolder(dirname(this.#path));
     } catch (error) {
-      try {
-        unlinkSync(fresh);
-      } catch {
-        // It was not made.
-      }
+      removeQuietly(fresh);
       throw this.#errorOf(error);
     }
     this.#written = 0;
@@ -239,6 +346,46 @@ export class ResumeLog {
 
   #errorOf(error: unknown): StorageError {
     return storageErrorOf(error, "write resume data to", this.#path);
+  }
+}
+
+function plainRecord(kind: number, value: number): Buffer {
+  const record = Buffer.alloc(RECORD_BYTES);
+  record.writeUInt32BE(kind, 0);
+  record.writeUInt32BE(value, 4);
+  record.writeUInt32BE(crc32(record.subarray(0, 8)), 8);
+  return record;
+}
+
+function fileRecord(fileIndex: number, modifiedMs: number, inode: number): Buffer {
+  const record = Buffer.alloc(FILE_RECORD_BYTES);
+  record.writeUInt32BE(RECORD_FILE, 0);
+  record.writeUInt32BE(fileIndex, 4);
+  record.writeDoubleBE(modifiedMs, 8);
+  record.writeDoubleBE(inode, 16);
+  record.writeUInt32BE(crc32(record.subarray(0, FILE_RECORD_BYTES - 4)), FILE_RECORD_BYTES - 4);
+  return record;
+}
+
+/** Undefined: not there, not a regular file, longer than any of ours, or not to be read. */
+function readBounded(path: string): Buffer | undefined {
+  let fd = -1;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    const status = fstatSync(fd);
+    return status.isFile() && status.size <= RESUME_BYTES_MAX ? readFileSync(fd) : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    if (fd >= 0) closeSync(fd);
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It was not made.
   }
 }
 

@@ -94,6 +94,8 @@ export interface Storage {
 
   /** Counts data that was found on disk as written, for the next sync(): nobody knows whether it is durable. */
   assumeWritten?(): void;
+  /** False if nothing was written to the file since the last sync() began; whoever cannot know says true. */
+  wroteSinceSync?(fileIndex: number): boolean;
   /** Makes all that was written durable (fdatasync of every file written since the last call). */
   sync(): Promise<void>;
   /** Waits for what was begun, gives files their true length, closes them. Idempotent. */

@@ -76,7 +76,8 @@ export async function checkPieces(
   options: Omit<HashOptions, "onDigest"> & {
     /** 20 bytes per piece of the torrent. */
     readonly digests: Uint8Array;
-    readonly onPiece: (piece: number, good: boolean) => void;
+    /** `error`: why a piece could not be hashed; see isUnreadable(). */
+    readonly onPiece: (piece: number, good: boolean, error?: StorageError) => void;
   },
 ): Promise<void> {
   const { digests, onPiece } = options;
@@ -84,7 +85,8 @@ export async function checkPieces(
     ...options,
     onDigest: (piece, digest) => {
       const expected = digests.subarray(DIGEST_BYTES * piece, DIGEST_BYTES * (piece + 1));
-      onPiece(piece, !(digest instanceof StorageError) && Buffer.compare(digest, expected) === 0);
+      if (digest instanceof StorageError) onPiece(piece, false, digest);
+      else onPiece(piece, Buffer.compare(digest, expected) === 0);
     },
   });
 }
@@ -98,6 +100,11 @@ interface FileSpan {
   readonly fileIndex: number;
   readonly fileOffset: number;
   readonly length: number;
+}
+
+/** False if the data is not there (a file is missing or short); true if nobody can tell what is. */
+export function isUnreadable(error: StorageError): boolean {
+  return error.code !== "STORAGE_NOT_FOUND" && error.code !== "STORAGE_SHORT";
 }
 
 /** A stretch of memory. */

@@ -1,18 +1,21 @@
 // The place of one torrent's data, made ready: storage opened, the lock taken, resume data read, and what it does not
 // vouch for checked. Closing goes the same way back.
 
-import { UsageError } from "../../base/errors.js";
+import { StorageError, UsageError } from "../../base/errors.js";
 import { PieceSet } from "../../base/piece-set.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { TorrentOptions } from "../options.js";
 import { FileTable } from "../storage/file-table.js";
 import type { Layout } from "../storage/layout.js";
 import { DownloadLock } from "../storage/lock.js";
-import { makeFolder, openStorage } from "../storage/open.js";
+import { makeFolder, type OpenedStorage, openStorage } from "../storage/open.js";
+import { makeOwnFolder } from "../storage/own-files.js";
 import { ResumeLog } from "../storage/resume.js";
-import type { Storage } from "../storage/storage.js";
-import { checkPieces } from "./checker.js";
+import type { Storage, StorageKind } from "../storage/storage.js";
+import { Survey } from "../storage/survey.js";
+import { checkPieces, isUnreadable } from "./checker.js";
 import type { EngineRoom } from "./engine-room.js";
+import { OldData } from "./old-data.js";
 
 export interface Place {
   readonly storage: Storage;
@@ -48,24 +51,16 @@ export async function openPlace(
   try {
     if (onDisk && !readOnly && options.directory !== undefined) {
       makeFolder(options.directory);
+      makeOwnFolder(options.directory);
       const lock = DownloadLock.take(options.directory, metainfo.infoHashHex, hooks.warning);
       if (lock !== undefined) closers.push(() => lock.release());
     }
     const looksBefore = onDisk && options.assumeEmpty !== true;
-    const before = looksBefore ? lookBefore(metainfo, layout, options) : undefined;
-    const { storage, files } = await openStorage({
-      kind,
-      layout,
-      directory: options.directory,
-      reactor: room.reactor,
-      memory: room.memory,
-      preallocate: options.preallocate,
-      populate: options.populate,
-      writeRunBytes: options.writeRunBytes,
-      readOnly,
-      onWarning: hooks.warning,
-    });
-    closers.push(() => storage.close());
+    const before = looksBefore ? lookBefore(metainfo, layout, options, hooks) : undefined;
+    const work: Work = { room, metainfo, layout, options, hooks };
+    const { opened, found } = await openAndFind(work, { kind, readOnly, before });
+    closers.push(() => opened.storage.close());
+    const { storage, files } = opened;
     const keepsResume = files !== undefined && !readOnly && options.resume !== false;
     const resume = keepsResume
       ? new ResumeLog({
@@ -76,7 +71,6 @@ export async function openPlace(
           storage: () => storage,
         })
       : undefined;
-    const found = await findPieces(room, metainfo, layout, options, storage, before, hooks);
     resume?.begin(found.claimed, found.hashed);
     return {
       storage,
@@ -99,60 +93,144 @@ export async function openPlace(
   }
 }
 
+/** What the parts of opening have in common. */
+interface Work {
+  readonly room: EngineRoom;
+  readonly metainfo: Metainfo;
+  readonly layout: Layout;
+  readonly options: TorrentOptions;
+  readonly hooks: PlaceHooks;
+}
+
+/**
+ * Opens storage and finds what is good in it. Data that may be complete is read before anything is opened for writing: if it
+ * is, nothing needs to be writable. Nothing is left open if it rejects.
+ */
+async function openAndFind(
+  work: Work,
+  how: { kind: StorageKind; readOnly: boolean; before: Before | undefined },
+): Promise<{ opened: OpenedStorage; found: Found }> {
+  const { kind, readOnly, before } = how;
+  const find = async (opened: OpenedStorage): Promise<Found> => {
+    try {
+      return await findPieces(work, opened.storage, before);
+    } catch (error) {
+      await opened.storage.close();
+      throw error;
+    }
+  };
+  if (before?.mayBeComplete !== true || readOnly) {
+    const opened = await openAs(work, kind, readOnly);
+    return { opened, found: await find(opened) };
+  }
+  const opened = await openAs(work, "file", true);
+  const found = await find(opened);
+  const isComplete = found.claimed.count + found.hashed.length === work.layout.pieceCount;
+  if (isComplete && kind !== "mapped") return { opened, found };
+  await opened.storage.close();
+  try {
+    return { opened: await openAs(work, kind, false), found };
+  } catch (error) {
+    if (!isComplete || !(error instanceof StorageError)) throw error;
+    return { opened: await openAs(work, "file", true), found };
+  }
+}
+
+function openAs(work: Work, kind: StorageKind, readOnly: boolean): Promise<OpenedStorage> {
+  const { room, layout, options, hooks } = work;
+  return openStorage({
+    kind,
+    layout,
+    directory: options.directory,
+    reactor: room.reactor,
+    memory: room.memory,
+    preallocate: options.preallocate,
+    populate: options.populate,
+    writeRunBytes: options.writeRunBytes,
+    readOnly,
+    onWarning: hooks.warning,
+  });
+}
+
 /** What is known before storage is opened, which gives files their lengths: afterwards a missing file looks like an empty one. */
 interface Before {
   readonly claimed: PieceSet;
   readonly candidates: readonly number[];
+  /** Pieces that were on record as good. */
+  readonly recorded: PieceSet;
+  /** Every file is there, and no piece is known to be missing. */
+  readonly mayBeComplete: boolean;
 }
 
-function lookBefore(metainfo: Metainfo, layout: Layout, options: TorrentOptions): Before {
+function lookBefore(metainfo: Metainfo, layout: Layout, options: TorrentOptions, hooks: PlaceHooks): Before {
   const files = new FileTable(layout, options.directory ?? ".", true);
-  if (options.resume !== false) {
-    const log = new ResumeLog({
-      folder: files.root,
-      infoHash: metainfo.infoHash,
-      pieceCount: layout.pieceCount,
-      files,
-      storage: () => unopened(),
-    });
-    const state = log.load();
-    if (!state.checkAll) return state;
-  }
-  return { claimed: new PieceSet(layout.pieceCount), candidates: [...piecesOnDisk(layout, files)] };
+  const survey = new Survey(files);
+  const old = new OldData(layout, survey, metainfo.pieces);
+  const state =
+    options.resume === false
+      ? undefined
+      : new ResumeLog({
+          folder: files.root,
+          infoHash: metainfo.infoHash,
+          pieceCount: layout.pieceCount,
+          files,
+          storage: () => unopened(),
+        }).load(survey);
+  const claimed = state?.claimed ?? new PieceSet(layout.pieceCount);
+  if (options.assumeComplete === true) claimed.fill();
+  const recorded = state?.recorded ?? new PieceSet(layout.pieceCount);
+  const asked = state === undefined || state.checkAll ? allPieces(layout) : state.candidates;
+  const candidates = asked.filter((piece) => !claimed.has(piece) && old.mayHold(piece));
+  const mayBeComplete = survey.isComplete && claimed.count + candidates.length === layout.pieceCount;
+  const gone = asked.filter((piece) => recorded.has(piece) && !old.mayHold(piece));
+  tellDamaged(layout, gone, hooks);
+  return { claimed, candidates, recorded, mayBeComplete };
+}
+
+function allPieces(layout: Layout): number[] {
+  return Array.from({ length: layout.pieceCount }, (_, piece) => piece);
 }
 
 function unopened(): never {
   throw new UsageError("USAGE_STATE", "storage is not open yet");
 }
 
-/** Pieces that may be there: none of the files they lie in is missing, and some of their bytes are allocated. */
-function* piecesOnDisk(layout: Layout, files: FileTable): Iterable<number> {
-  const isThere = layout.files.map((file, index) => file.padding || files.allocatedOnDisk(index) > 0);
-  for (let piece = 0; piece < layout.pieceCount; piece++) {
-    let complete = true;
+/** Files that are named in one warning. */
+const FILES_NAMED_MAX = 3;
+
+/** What was on record as good and is not: told, for it is fetched again, and something was at the files. */
+function tellDamaged(layout: Layout, pieces: readonly number[], hooks: PlaceHooks): void {
+  if (pieces.length === 0) return;
+  const files = new Set<number>();
+  for (const piece of pieces) {
     layout.forEachSpan(layout.pieceOffset(piece), layout.pieceLengthOf(piece), (fileIndex) => {
-      if (!isThere[fileIndex]) complete = false;
+      if (!layout.files[fileIndex]!.padding) files.add(fileIndex);
     });
-    if (complete) yield piece;
   }
+  const names = [...files].slice(0, FILES_NAMED_MAX).map((index) => layout.files[index]!.path.join("/"));
+  const rest = files.size > FILES_NAMED_MAX ? ` and ${files.size - FILES_NAMED_MAX} more files` : "";
+  const many = pieces.length === 1 ? "a piece that was" : `${pieces.length} pieces that were`;
+  hooks.warning(
+    `${many} verified before, in ${names.join(", ")}${rest}, changed since and will be fetched again`,
+  );
 }
 
-/** Tells which pieces are good: those claimed, and those of the candidates whose digest fits. */
-async function findPieces(
-  room: EngineRoom,
-  metainfo: Metainfo,
-  layout: Layout,
-  options: TorrentOptions,
-  storage: Storage,
-  before: Before | undefined,
-  hooks: PlaceHooks,
-): Promise<{ claimed: PieceSet; hashed: number[] }> {
+/** Pieces that were claimed before, and those that were hashed now and are good. */
+interface Found {
+  readonly claimed: PieceSet;
+  readonly hashed: number[];
+}
+
+/** Tells which pieces are good: those claimed, and those of the candidates whose digest fits. Rejects StorageError for what cannot be read. */
+async function findPieces(work: Work, storage: Storage, before: Before | undefined): Promise<Found> {
+  const { room, metainfo, layout, options, hooks } = work;
   const claimed = before?.claimed ?? new PieceSet(layout.pieceCount);
   if (options.assumeComplete === true) claimed.fill();
   for (let piece = 0; piece < layout.pieceCount; piece++) if (claimed.has(piece)) hooks.pieceGood(piece);
   const hashed: number[] = [];
   if (before === undefined || claimed.isFull) return { claimed, hashed };
-  const pieces = before.candidates.filter((piece) => !claimed.has(piece));
+  const pieces = before.candidates;
+  const damaged: number[] = [];
   let looked = 0;
   await checkPieces({
     layout,
@@ -162,13 +240,16 @@ async function findPieces(
     digests: metainfo.pieces,
     pieces,
     signal: hooks.signal,
-    onPiece: (piece, good) => {
+    onPiece: (piece, good, error) => {
+      // Not wrong, but not to be read: whoever fetched it anew would write to what cannot be read.
+      if (error !== undefined && isUnreadable(error)) throw error;
       if (good) {
         hashed.push(piece);
         hooks.pieceGood(piece);
-      }
+      } else if (before.recorded.has(piece)) damaged.push(piece);
       hooks.checking(++looked / pieces.length);
     },
   });
+  tellDamaged(layout, damaged, hooks);
   return { claimed, hashed };
 }

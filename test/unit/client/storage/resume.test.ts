@@ -1,14 +1,25 @@
 // The resume log: what it claims after any death, truncation or corruption was durable and verified before.
 
 import assert from "node:assert/strict";
-import { readFileSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  lstatSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { PieceSet } from "../../../../src/base/piece-set.js";
 import { FileTable } from "../../../../src/client/storage/file-table.js";
 import { Layout } from "../../../../src/client/storage/layout.js";
 import { NullStorage } from "../../../../src/client/storage/null-storage.js";
+import { makeOwnFolder, ownFileIn } from "../../../../src/client/storage/own-files.js";
 import { ResumeLog, type ResumeState } from "../../../../src/client/storage/resume.js";
+import { Survey } from "../../../../src/client/storage/survey.js";
 import { temporaryFolder } from "../../../support/data.js";
 
 const PIECES = 20;
@@ -21,9 +32,14 @@ const LAYOUT = new Layout({
 
 /** Storage whose sync() the test holds back, to look at what is claimed meanwhile. */
 class SlowStorage extends NullStorage {
+  written = true;
   syncs = 0;
   release: (() => void) | undefined;
   hold = false;
+
+  wroteSinceSync(): boolean {
+    return this.written;
+  }
 
   override sync(): Promise<void> {
     this.syncs++;
@@ -32,6 +48,16 @@ class SlowStorage extends NullStorage {
       this.release = resolve;
     });
   }
+}
+
+const ALL = Array.from({ length: PIECES }, (_, piece) => piece);
+
+/** Puts another file of the same size and time in the place of one. */
+function replace(path: string): void {
+  const { mtime } = statSync(path);
+  writeFileSync(`${path}.other`, Buffer.alloc(LAYOUT.totalLength));
+  utimesSync(`${path}.other`, mtime, mtime);
+  renameSync(`${path}.other`, path);
 }
 
 function setUp(): {
@@ -45,6 +71,7 @@ function setUp(): {
   const data = join(folder, "data.bin");
   writeFileSync(data, Buffer.alloc(LAYOUT.totalLength));
   const storage = new SlowStorage(new Uint8Array(0));
+  makeOwnFolder(folder);
   const open = (infoHash: Uint8Array = INFO_HASH): ResumeLog =>
     new ResumeLog({
       folder,
@@ -53,8 +80,10 @@ function setUp(): {
       files: new FileTable(LAYOUT, folder, false),
       storage: () => storage,
     });
-  const file = join(folder, `.${Buffer.from(INFO_HASH).toString("hex")}.resume`);
-  return { log: open(), storage, file, data, reload: (infoHash) => open(infoHash).load() };
+  const file = ownFileIn(folder, `${Buffer.from(INFO_HASH).toString("hex")}.resume`);
+  const reload = (infoHash?: Uint8Array): ResumeState =>
+    open(infoHash).load(new Survey(new FileTable(LAYOUT, folder, false)));
+  return { log: open(), storage, file, data, reload };
 }
 
 const claimedOf = (state: ResumeState): number[] =>
@@ -116,7 +145,73 @@ describe("ResumeLog", () => {
     log.close();
     assert.deepEqual(claimedOf(reload()), [0, 4, 19]);
     utimesSync(data, new Date(), new Date(Date.now() + 5000));
-    assert.equal(reload().checkAll, true, "a changed file is checked");
+    assert.deepEqual(claimedOf(reload()), [], "of a changed file nothing is claimed");
+    assert.deepEqual(reload().candidates, ALL, "and all of it is checked");
+  });
+
+  it("after an unclean end, hashes again what is on record in a file that was written to since", async () => {
+    const { log, data, reload } = setUp();
+    log.begin(new PieceSet(PIECES), []);
+    for (const piece of [3, 7]) log.append(piece);
+    await log.checkpoint();
+    utimesSync(data, new Date(), new Date(Date.now() + 5000));
+    log.append(9);
+    log.abandon();
+    const state = reload();
+    assert.deepEqual(claimedOf(state), []);
+    assert.deepEqual(state.candidates, [3, 7, 9]);
+    assert.ok(state.recorded.has(3) && state.recorded.has(7) && !state.recorded.has(9));
+  });
+
+  it("after an unclean end, claims nothing of a file that has become another, and checks all of it", async () => {
+    const { log, data, reload } = setUp();
+    log.begin(new PieceSet(PIECES), []);
+    for (const piece of [3, 7]) log.append(piece);
+    await log.checkpoint();
+    log.abandon();
+    assert.deepEqual(claimedOf(reload()), [3, 7]);
+    replace(data);
+    assert.deepEqual(claimedOf(reload()), []);
+    assert.deepEqual(reload().candidates, ALL);
+  });
+
+  it("a file that becomes another while it is recorded is not claimed, at a checkpoint or at the end", async () => {
+    for (const atEnd of [false, true]) {
+      const { log, data, reload } = setUp();
+      log.begin(new PieceSet(PIECES), []);
+      log.append(3);
+      if (atEnd) await log.checkpoint();
+      replace(data);
+      await log.checkpoint();
+      if (atEnd) log.close();
+      else log.abandon();
+      assert.deepEqual(claimedOf(reload()), []);
+    }
+  });
+
+  it("a file that changes when we do not write to it is not claimed after a clean end", async () => {
+    const { log, data, storage, reload } = setUp();
+    log.begin(new PieceSet(PIECES), []);
+    log.append(3);
+    await log.checkpoint();
+    utimesSync(data, new Date(), new Date(Date.now() + 5000));
+    storage.written = false;
+    log.close();
+    assert.deepEqual(claimedOf(reload()), []);
+    assert.deepEqual(reload().candidates, ALL);
+  });
+
+  it("writes to no link that lies where its new file goes, and reads none", async () => {
+    const { log, file, data, reload } = setUp();
+    const before = readFileSync(data);
+    symlinkSync(data, `${file}.new`);
+    log.begin(new PieceSet(PIECES), []);
+    log.close();
+    assert.deepEqual(readFileSync(data), before);
+    assert.equal(lstatSync(file).isFile(), true);
+    renameSync(file, `${file}.elsewhere`);
+    symlinkSync(`${file}.elsewhere`, file);
+    assert.equal(reload().checkAll, true);
   });
 
   it("checks everything when a file is missing or has another length, or the torrent is another", async () => {
@@ -127,7 +222,10 @@ describe("ResumeLog", () => {
     log.abandon();
     assert.equal(reload(new Uint8Array(20)).checkAll, true);
     writeFileSync(data, "short");
-    assert.equal(reload().checkAll, true);
+    assert.deepEqual(claimedOf(reload()), []);
+    assert.deepEqual(reload().candidates, ALL);
+    unlinkSync(data);
+    assert.deepEqual(claimedOf(reload()), []);
   });
 
   it("claims no more than before, wherever the file is cut or a byte of it is wrong", async () => {

@@ -1,0 +1,114 @@
+// Jobs on files that cannot be opened yet, because as many are open as may be, or the process has no descriptor left: they wait
+// here, in the order in which they came.
+//
+// Always: who waits is begun, or fails within WAIT_MS_MAX; while one waits, none that came later goes before it.
+
+import { StorageError } from "../../base/errors.js";
+import type { JobKind } from "../../native/binding.js";
+import { type FileTable, NO_DESCRIPTOR } from "./file-table.js";
+import type { MemoryList } from "./storage.js";
+
+/** Files of others, and sockets, are let go without a word to us: so we look again after so long. */
+const RETRY_MS = 50;
+const WAIT_MS_MAX = 30_000;
+
+export interface WaitingJob<Call> {
+  readonly kind: JobKind;
+  readonly forWriting: boolean;
+  readonly call: Call;
+  readonly table: FileTable;
+  readonly fileIndex: number;
+  readonly offset: number;
+  /** Byte of the first entry of memory that the job begins at. */
+  readonly within: number;
+  readonly length: number;
+}
+
+interface Entry<Call> {
+  readonly job: WaitingJob<Call>;
+  readonly memory: MemoryList;
+  readonly sinceMs: number;
+}
+
+export interface WaitingHost<Call> {
+  /** The file of the job is held, as `handle`. */
+  begin(job: WaitingJob<Call>, handle: number, memory: MemoryList): void;
+  failed(job: WaitingJob<Call>, error: StorageError): void;
+}
+
+export class WaitingJobs<Call> {
+  readonly #host: WaitingHost<Call>;
+  #entries: Entry<Call>[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  readonly #look = () => this.#beginAll();
+
+  constructor(host: WaitingHost<Call>) {
+    this.#host = host;
+  }
+
+  /** Holds a file for a new job, or answers NO_DESCRIPTOR: then it is to be added. Throws StorageError. */
+  acquire(table: FileTable, fileIndex: number, forWriting: boolean): number {
+    return this.#entries.length > 0 ? NO_DESCRIPTOR : table.acquire(fileIndex, forWriting);
+  }
+
+  /** Keeps a job. The list of memory, of which it uses a part from entry `at` on, is the caller's own again at once. */
+  add(job: WaitingJob<Call>, memory: MemoryList, at: number): void {
+    let end = at;
+    for (let bytes = -job.within; bytes < job.length; end++) bytes += memory.lengths[end]!;
+    const addresses = memory.addresses.slice(at, end);
+    const lengths = memory.lengths.slice(at, end);
+    const sinceMs = performance.now();
+    this.#entries.push({ job, memory: { addresses, lengths, count: end - at }, sinceMs });
+    this.#lookLater();
+  }
+
+  #beginAll(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    let ended = 0;
+    while (ended < this.#entries.length && this.#begin(this.#entries[ended]!)) ended++;
+    if (ended > 0) this.#entries = this.#entries.slice(ended);
+    if (this.#entries.length > 0) this.#lookLater();
+  }
+
+  /** False: it has to wait on. */
+  #begin({ job, memory, sinceMs }: Entry<Call>): boolean {
+    try {
+      const handle = job.table.acquire(job.fileIndex, job.forWriting);
+      if (handle !== NO_DESCRIPTOR) this.#host.begin(job, handle, memory);
+      else if (performance.now() - sinceMs < WAIT_MS_MAX) return false;
+      else this.#host.failed(job, job.table.exhausted(job.fileIndex));
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      this.#host.failed(job, error);
+    }
+    return true;
+  }
+
+  #lookLater(): void {
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(this.#look, RETRY_MS);
+    this.#entries[0]!.job.table.descriptors.wait(this.#look);
+  }
+}
+
+/** Holds a file as soon as there is a descriptor for it. Rejects StorageError. */
+export async function acquireWhenFree(
+  table: FileTable,
+  fileIndex: number,
+  forWriting: boolean,
+): Promise<number> {
+  const sinceMs = performance.now();
+  for (;;) {
+    const fd = table.acquire(fileIndex, forWriting);
+    if (fd !== NO_DESCRIPTOR) return fd;
+    if (performance.now() - sinceMs > WAIT_MS_MAX) throw table.exhausted(fileIndex);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, RETRY_MS);
+      table.descriptors.wait(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
