@@ -70,6 +70,8 @@ export interface LabTrial {
   /** Trials of one round ran one after the other: ratios are taken within it. */
   readonly round: number;
   readonly startedAt: string;
+  /** Share of the machine's processors that was in use just before, when nothing of the benchmark ran: 0 to 1. */
+  readonly busyBefore?: number;
   readonly figures: LabFigures;
 }
 

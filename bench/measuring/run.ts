@@ -4,13 +4,14 @@
 // Always: what was measured is in the journal before the next trial begins. A run that is stopped gives the results that it
 // has, and leaves no process and no folder behind.
 
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { VERSION } from "../../src/base/version.js";
+import { UsageError } from "../../src/index.js";
 import { withDeadline } from "../processes/processes.js";
 import { Journal } from "./journal.js";
 import { type LabResults, type LabVerb, RESULTS_SCHEMA } from "./results.js";
-import { keyOf, type LabPlan, orderOf, type Scenario, type Selection, select } from "./scenario.js";
-import { describeMachine } from "./workplace.js";
+import { keyOf, type LabPlan, LIMIT, orderOf, type Scenario, type Selection, select } from "./scenario.js";
+import { busyShare, describeMachine } from "./workplace.js";
 
 /** A trial that takes longer than this, and than its bytes at this rate, hangs: it is ended, and named as left out. */
 const DEADLINE_MS = 60_000;
@@ -24,6 +25,8 @@ export interface RunOptions {
   readonly only: readonly Selection[];
   /** Where results go, and beside it the journal, by which an interrupted run goes on. */
   readonly output?: string | undefined;
+  /** Whether finished results of another run at that place may be lost. */
+  readonly overwrite?: boolean | undefined;
   readonly command: string;
   readonly signal: AbortSignal;
   readonly onProgress?: ((done: number, total: number, what: string) => void) | undefined;
@@ -41,6 +44,7 @@ export type Workshop = (work: (plan: LabPlan) => Promise<void>) => Promise<void>
 /** Rejects UsageError if nothing is selected, or the journal is of another run. */
 export async function runLab(options: RunOptions, workshop: Workshop): Promise<RunOutcome> {
   const { verb, size, output, signal } = options;
+  if (output !== undefined && options.overwrite !== true) refuseToOverwrite(output);
   const journal = Journal.open(output, { verb, version: VERSION, size });
   let complete = false;
   try {
@@ -67,12 +71,22 @@ export async function runLab(options: RunOptions, workshop: Workshop): Promise<R
   return { results, complete };
 }
 
+/** Throws UsageError if a finished run's results are there: without a journal beside it, nothing would go on with them. */
+function refuseToOverwrite(output: string): void {
+  if (!existsSync(output) || existsSync(`${output}.journal`)) return;
+  let trials: unknown;
+  try {
+    trials = (JSON.parse(readFileSync(output, "utf8")) as { trials?: unknown }).trials;
+  } catch {
+    // Not a file of ours: it is not to be lost either.
+  }
+  const held = Array.isArray(trials) ? `holds ${trials.length} trials of a finished run` : "exists already";
+  throw new UsageError("USAGE_STATE", `${output} ${held}: name another file, or give --force to replace it`);
+}
+
 async function runRounds(options: RunOptions, plan: LabPlan, journal: Journal): Promise<boolean> {
   const scenarios = select(plan.scenarios, options.only);
-  if (scenarios.length === 0) {
-    const groups = [...new Set(plan.scenarios.map(({ group }) => group))];
-    throw new Error(`--only selects nothing; the groups are ${groups.join(", ")}`);
-  }
+  if (!scenarios.some(({ subject }) => subject !== LIMIT)) throw selectsNothing(plan, options.only);
   const known = new Set(journal.omissions.map((omission) => JSON.stringify(omission)));
   const wanted = select(plan.omissions, options.only);
   for (const omission of wanted) if (!known.has(JSON.stringify(omission))) journal.omit(omission);
@@ -107,10 +121,11 @@ async function runTrial(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { verb, group, subject, axes, run } = scenario;
+  const busyBefore = await busyShare();
   const startedAt = new Date().toISOString();
   try {
     const figures = await run();
-    journal.add({ verb, group, subject, axes, round, startedAt, figures });
+    journal.add({ verb, group, subject, axes, round, startedAt, busyBefore, figures });
     return true;
   } catch (error) {
     if (signal.aborted) throw error;
@@ -118,6 +133,29 @@ async function runTrial(
     journal.omit({ verb, group, subject, axes, reason });
     return false;
   }
+}
+
+/** The limit alone is no answer to anything: then says which groups there are, or which values the axes have. */
+function selectsNothing({ scenarios, omissions }: LabPlan, only: readonly Selection[]): UsageError {
+  const omitted = select(omissions, only)[0];
+  if (omitted !== undefined && only.length > 0)
+    return new UsageError("USAGE_OPTION", `what --only selects cannot be measured here: ${omitted.reason}`);
+  const groups = [...new Set(scenarios.map(({ group }) => group))];
+  const unknown = only.find(({ group }) => !groups.includes(group));
+  if (unknown !== undefined || only.length === 0)
+    return new UsageError("USAGE_OPTION", `--only selects nothing; the groups are ${groups.join(", ")}`);
+  const axes = only.flatMap(({ group, axes }) => axes.map(([axis]) => [group, axis] as const));
+  const values = axes.map(([group, axis]) => {
+    const own = scenarios.filter((scenario) => scenario.group === group && scenario.subject !== LIMIT);
+    const found = [...new Set(own.map((scenario) => scenario.axes[axis]))].filter(
+      (value) => value !== undefined,
+    );
+    const names = [...new Set(own.flatMap((scenario) => Object.keys(scenario.axes)))];
+    return found.length === 0
+      ? `${group} has no axis ${axis}, but ${names.join(", ")}`
+      : `${axis} of ${group} is ${found.join(", ")}`;
+  });
+  return new UsageError("USAGE_OPTION", `--only selects nothing; ${values.join("; ")}`);
 }
 
 function roundKey(key: string, round: number): string {

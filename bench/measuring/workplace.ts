@@ -34,6 +34,28 @@ export function describeMachine(): Machine {
   };
 }
 
+/** How long the machine is watched before a trial: clocks of processors tick each 10 ms. */
+const WATCH_MS = 200;
+
+/** Share of all processors' time that is in use now, by whomever, from 0 to 1. */
+export async function busyShare(): Promise<number> {
+  const before = processorTimes();
+  await new Promise((resolve) => setTimeout(resolve, WATCH_MS));
+  const after = processorTimes();
+  const total = after.total - before.total;
+  return total > 0 ? (after.busy - before.busy) / total : 0;
+}
+
+function processorTimes(): { busy: number; total: number } {
+  let [busy, total] = [0, 0];
+  for (const { times } of cpus()) {
+    const used = times.user + times.nice + times.sys + times.irq;
+    busy += used;
+    total += used + times.idle;
+  }
+  return { busy, total };
+}
+
 /**
  * A place with room for so many bytes: where "memory" is wanted a memory file system, if there is one and the machine has
  * memory to spare; else the folder for temporary files. Rejects UsageError if there is room in neither.

@@ -2,7 +2,7 @@
 // be paired; a difference counts only if the slowest round of one is faster than the fastest round of the other. The
 // limit shows what changed about the machine itself: where both files have it, the ratio is given in limits, too.
 
-import { conditions } from "./axes.js";
+import { binaryBytes, conditions } from "./axes.js";
 import {
   type Cell,
   type FigureName,
@@ -12,6 +12,8 @@ import {
   type Measured,
   measureFigure,
   OURS,
+  payloadOf,
+  samePayload,
 } from "./cells.js";
 import { MATERIAL } from "./ranking.js";
 import { groupWords, howMuchMore, list } from "./words.js";
@@ -38,6 +40,8 @@ export interface Against {
   /** The file that is compared with, and the machine it is of. */
   readonly name: string;
   readonly changes: readonly Change[];
+  /** Work that both measured over so different payloads that costs per GB cannot be compared: how many cells. */
+  readonly otherPayload: number;
   /** What only one of the two has: how many cells. */
   readonly onlyBefore: number;
   readonly onlyAfter: number;
@@ -52,9 +56,14 @@ export function compareFiles(after: readonly Group[], before: readonly Group[], 
   const old = cellsByKey(before);
   const now = cellsByKey(after);
   const changes: Change[] = [];
+  const otherPayload: [Cell, Cell][] = [];
   for (const [key, { cell, group }] of now) {
     const counterpart = old.get(key);
     if (counterpart === undefined) continue;
+    if (!samePayload(payloadOf(cell), payloadOf(counterpart.cell))) {
+      otherPayload.push([counterpart.cell, cell]);
+      continue;
+    }
     for (const figure of FIGURES_COMPARED) {
       const change = changeOf({ cell, group }, counterpart, figure);
       if (change !== undefined) changes.push(change);
@@ -64,9 +73,10 @@ export function compareFiles(after: readonly Group[], before: readonly Group[], 
   return {
     name,
     changes,
+    otherPayload: otherPayload.length,
     onlyBefore: old.size - shared,
     onlyAfter: now.size - shared,
-    sentences: describe(changes, shared, name),
+    sentences: [...describe(changes, shared - otherPayload.length, name), ...describePayloads(otherPayload)],
   };
 }
 
@@ -144,6 +154,15 @@ function describe(changes: readonly Change[], shared: number, name: string): str
   if (few)
     sentences.push(`Work with fewer than ${ROUNDS_FOR_CERTAINTY} rounds on either side proves nothing.`);
   return sentences;
+}
+
+function describePayloads(pairs: readonly (readonly [before: Cell, after: Cell])[]): string[] {
+  const [first] = pairs;
+  if (first === undefined) return [];
+  const [before, after] = first.map((cell) => binaryBytes(payloadOf(cell))) as [string, string];
+  return [
+    `${pairs.length} kind${pairs.length === 1 ? "" : "s"} of work moved another amount of bytes in the two files (${before} before and ${after} now, for instance) and ${pairs.length === 1 ? "is" : "are"} not compared: what a process pays once is a larger part of less. Measure both with the same --size.`,
+  ];
 }
 
 function naming(changes: readonly Change[]): string {

@@ -2,6 +2,7 @@
 // a cell can be set beside the same round of another cell, because the two ran one after the other.
 
 import type { Axes, LabFigures, LabTrial, LabVerb } from "../measuring/results.js";
+import { keyOf, LIMIT, OURS } from "../measuring/scenario.js";
 import { type Comparison, compare, median } from "../measuring/statistics.js";
 import { type AxisValue, axisName, compareValues } from "./axes.js";
 import type { ResultsFile } from "./read.js";
@@ -37,17 +38,27 @@ export interface Measured {
 
 export type FigureName = Exclude<keyof LabFigures, "costs">;
 
-export const OURS = "scatterwire";
-export const LIMIT = "limit";
+export { LIMIT, OURS };
+
 /** What others are measured against, and no program that anybody would use. */
 const REFERENCES: readonly string[] = [LIMIT, "disk (O_DIRECT)", "writes alone (pwrite)", "C loop of writev"];
 
 const VERBS: readonly string[] = ["receive", "storage", "seed", "compare"];
 
+/**
+ * Trials that stand in several files (one file given twice, or one that was gone on with under another name) count once: they
+ * are told by what they measured and when.
+ */
 export function groupsOf(files: readonly ResultsFile[]): Group[] {
   const cells = new Map<string, Cell & { rounds: Map<string, LabFigures> }>();
+  const seen = new Set<string>();
   files.forEach(({ results }, file) => {
-    for (const trial of results.trials) addTrial(cells, trial, file);
+    for (const trial of results.trials) {
+      const identity = identityOf(trial);
+      if (seen.has(identity)) continue;
+      seen.add(identity);
+      addTrial(cells, trial, file);
+    }
   });
   const groups = new Map<string, Cell[]>();
   for (const cell of cells.values()) {
@@ -61,17 +72,49 @@ export function groupsOf(files: readonly ResultsFile[]): Group[] {
     .sort((left, right) => VERBS.indexOf(left.verb) - VERBS.indexOf(right.verb));
 }
 
+/** How many trials stand in more than one place. */
+export function repeatedTrials(files: readonly ResultsFile[]): number {
+  const identities = files.flatMap(({ results }) => results.trials.map(identityOf));
+  return identities.length - new Set(identities).size;
+}
+
+function identityOf(trial: LabTrial): string {
+  return JSON.stringify([keyOf(trial), trial.round, trial.startedAt, trial.figures]);
+}
+
+/** Payloads of less than this times each other are the same amount of work: a leecher may be cut off a few blocks early. */
+const SAME_PAYLOAD = 1.25;
+
+/** True if two trials or cells moved about as many bytes: costs per GB of 64 MiB and of 1 GiB are not comparable. */
+export function samePayload(left: number, right: number): boolean {
+  return left < right * SAME_PAYLOAD && right < left * SAME_PAYLOAD;
+}
+
+export function payloadOf(cell: Cell): number {
+  return measureFigure(cell, "payloadBytes")!.median;
+}
+
 function addTrial(
   cells: Map<string, Cell & { rounds: Map<string, LabFigures> }>,
   trial: LabTrial,
   file: number,
 ): void {
   const { verb, group, subject, axes } = trial;
-  const sorted = Object.entries(axes).sort(([left], [right]) => (left < right ? -1 : 1));
-  const key = JSON.stringify([verb, group, subject, sorted]);
+  const work = keyOf(trial);
+  let key = work;
   let cell = cells.get(key);
+  // The same work over more bytes is other work: V8's compiling, a fixed cost, is a larger part of less.
+  for (
+    let size = 1;
+    cell !== undefined && !samePayload(payloadOf(cell), trial.figures.payloadBytes);
+    size++
+  ) {
+    key = `${work} ${size}`;
+    cell = cells.get(key);
+  }
   if (cell === undefined) {
-    cell = { verb, group, subject, axes, key, rounds: new Map() };
+    const told = key === work ? axes : { ...axes, bytes: trial.figures.payloadBytes };
+    cell = { verb, group, subject, axes: told, key, rounds: new Map() };
     cells.set(key, cell);
   }
   // Work that was done twice in one round counts twice, and only the first time has something to be set beside.

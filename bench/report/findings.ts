@@ -34,15 +34,26 @@ import {
 type Chosen = Readonly<Record<string, AxisValue>>;
 
 export function findings(groups: readonly Group[], chosen: Chosen): string[] {
+  const alone = chosen["mode"] === undefined ? { ...chosen, ...cheapestMode(groups) } : chosen;
   return [
-    copyFinding(groups, chosen),
-    splitFinding(groups, chosen),
-    limitFinding(groups, chosen),
+    copyFinding(groups, alone),
+    splitFinding(groups, alone),
+    limitFinding(groups, alone),
     ...(crossingData(groups)?.sentences ?? []),
     mappedFinding(groups),
     directFinding(groups),
     ...compareFindings(groups),
   ].filter((text) => text !== "");
+}
+
+/** Where nothing was hashed and stored no mode is recommended; what receiving alone costs is told of the cheapest one. */
+function cheapestMode(groups: readonly Group[]): Chosen {
+  const slice = leadingSlice(
+    groups.filter(({ verb }) => verb === "receive").flatMap((group) => slicesOf(group, "mode", ["depth"])),
+    {},
+  );
+  const best = slice === undefined ? undefined : rank(slice, "cpuSecondsPerGB")[0];
+  return best === undefined ? {} : { mode: best.value };
 }
 
 /** The one copy of `contiguous` against the cheapest mode that makes none. */

@@ -104,6 +104,7 @@ function checkTrial(trial: unknown, at: string, path: string): void {
   for (const name of ["verb", "group", "subject"]) requireString(trial[name], `${at}.${name}`, path);
   requireNumber(trial["round"], `${at}.round`, path);
   checkAxes(trial["axes"], `${at}.axes`, path);
+  if (trial["busyBefore"] !== undefined) requireNumber(trial["busyBefore"], `${at}.busyBefore`, path);
   const figures = trial["figures"];
   if (!isObject(figures)) refuse(path, `${at}.figures should be an object`);
   for (const name of FIGURES_REQUIRED) requireNumber(figures[name], `${at}.figures.${name}`, path);

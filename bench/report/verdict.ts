@@ -1,9 +1,12 @@
 // What the figures say about this machine, in words: which settings to choose, and why. Everything here is computed from the
 // trials; where they cannot tell two values apart, the text says so and names the rule by which one was taken.
+//
+// Always: a setting is recommended for a use only from trials of that use. Settings of downloads come from downloads that were
+// hashed and stored, as everybody's are; what receiving alone costs is a finding, and never advice.
 
 import type { Axes } from "../measuring/results.js";
-import { type AxisValue, axisTick, axisTitle, compareValues, conditions } from "./axes.js";
-import { type Cell, type Group, isOurs, measureFigure } from "./cells.js";
+import { type AxisValue, axisTick, axisTitle, binaryBytes, compareValues, conditions } from "./axes.js";
+import { type Cell, compareCells, type Group, isOurs, measureFigure, payloadOf } from "./cells.js";
 import { findings } from "./findings.js";
 import {
   differingConditions,
@@ -15,7 +18,7 @@ import {
   slicesOf,
   WITH_STORAGE,
 } from "./ranking.js";
-import { capital, cpuText, howMuchMore, list, ratioText, speedText } from "./words.js";
+import { capital, cpuText, howMuchMore, list, percent, ratioText, speedText } from "./words.js";
 
 export interface Choice {
   readonly axis: string;
@@ -41,6 +44,8 @@ export interface Verdict {
 
 /** As compare() has it. */
 const ROUNDS_FOR_CERTAINTY = 3;
+/** Trials of less than this are mostly warming up. */
+const PAYLOAD_MIN = 256 * 1024 ** 2;
 
 interface Setting {
   readonly axis: string;
@@ -63,6 +68,17 @@ interface Setting {
 }
 
 const SMALLEST = { prefer: "smallest", because: "the smallest, since it holds the least memory" } as const;
+/** A tie is broken by taste only among those whose medians are this near to the cheapest: noise that hides more may hide it. */
+const TASTE = 0.05;
+
+/** Most downloads have several peers, and go to ordinary files. */
+const LIKELY: Axes = { peers: 8, storage: "file" };
+
+/** Downloads as people make them: every piece hashed, and written to files. */
+function isRealDownload({ axes }: Cell): boolean {
+  const { verify, storage } = axes;
+  return verify === true && (storage === "file" || storage === "direct" || storage === "mapped");
+}
 
 const SETTINGS: readonly Setting[] = [
   {
@@ -70,6 +86,8 @@ const SETTINGS: readonly Setting[] = [
     verbs: ["receive"],
     option: "receiveMode",
     dependent: ["depth"],
+    only: isRealDownload,
+    likely: LIKELY,
     tie: {
       prefer: ["adaptive", "speculative", "contiguous", "scatter"],
       because: "the one that suits more kinds of traffic",
@@ -80,7 +98,9 @@ const SETTINGS: readonly Setting[] = [
     axis: "depth",
     verbs: ["receive"],
     option: "speculationDepth",
-    only: (cell) => cell.axes["mode"] !== "contiguous" && cell.axes["mode"] !== "scatter",
+    only: (cell) =>
+      isRealDownload(cell) && cell.axes["mode"] !== "contiguous" && cell.axes["mode"] !== "scatter",
+    likely: LIKELY,
     tie: SMALLEST,
     sentence: (text) => `guess ${text} ${text === "1" ? "block" : "blocks"} ahead`,
   },
@@ -88,6 +108,8 @@ const SETTINGS: readonly Setting[] = [
     axis: "poolBytes",
     verbs: ["receive"],
     option: "poolBytes",
+    only: isRealDownload,
+    likely: LIKELY,
     tie: SMALLEST,
     sentence: (text) => `give it a pool of ${text}`,
   },
@@ -95,6 +117,8 @@ const SETTINGS: readonly Setting[] = [
     axis: "receiveBufferBytes",
     verbs: ["receive"],
     option: "receiveBufferBytes",
+    only: isRealDownload,
+    likely: LIKELY,
     tie: SMALLEST,
     sentence: (text) => `a socket buffer of ${text}`,
   },
@@ -102,6 +126,8 @@ const SETTINGS: readonly Setting[] = [
     axis: "contiguousBufferBytes",
     verbs: ["receive"],
     option: "contiguousBufferBytes",
+    only: isRealDownload,
+    likely: LIKELY,
     tie: SMALLEST,
     sentence: (text) => `take up to ${text} where it receives contiguously`,
   },
@@ -110,10 +136,11 @@ const SETTINGS: readonly Setting[] = [
     verbs: ["receive", "storage"],
     option: "storage",
     never: ["null", "memory"],
+    only: isRealDownload,
     speedDecides: true,
     dependent: WITH_STORAGE,
     acrossGroups: true,
-    likely: { where: "disk", file: "preallocated", verify: true },
+    likely: { where: "disk", file: "sparse" },
     tie: { prefer: ["file", "direct", "mapped"], because: "the simplest" },
     sentence: (text) => `write with ${text}`,
   },
@@ -127,7 +154,15 @@ const SETTINGS: readonly Setting[] = [
   },
 ];
 
-export function judge(groups: readonly Group[]): Verdict {
+/** What is known of the trials as a whole, beyond their figures. */
+export interface TrialNotes {
+  /** Trials that stood in more than one file, and count once. */
+  readonly repeated?: number;
+  /** Trials before which other programs used much of the machine, of how many that say so. */
+  readonly busy?: { readonly trials: number; readonly of: number; readonly most: number };
+}
+
+export function judge(groups: readonly Group[], notes: TrialNotes = {}): Verdict {
   const chosen: Record<string, AxisValue> = {};
   const choices: Choice[] = [];
   for (const setting of SETTINGS) {
@@ -143,12 +178,13 @@ export function judge(groups: readonly Group[]): Verdict {
     lead: leadOf(parts, choices),
     choices,
     findings: findings(groups, chosen),
-    caveats: caveats(groups),
+    caveats: [...caveats(groups), ...noteCaveats(notes)],
   };
 }
 
 function leadOf(parts: readonly string[], choices: readonly Choice[]): string {
-  if (parts.length === 0) return "Nothing here lets one setting be held against another.";
+  if (parts.length === 0)
+    return "Nothing here lets one setting be held against another for downloads that are hashed and stored, or for seeding.";
   if (choices.every(({ certainty }) => certainty === "uncertain")) {
     return `Too few rounds to recommend anything. What was cheapest: ${list(parts)}.`;
   }
@@ -166,14 +202,16 @@ function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choic
   if (slice === undefined) return undefined;
   const ranking = rank(slice, "cpuSecondsPerGB");
   const few = Math.min(...slice.cells.map((cell) => cell.rounds.size)) < ROUNDS_FOR_CERTAINTY;
-  const fastest = fastestTies(setting, slice, ranking);
+  const ties = ranking.filter(({ tied }) => tied);
+  const near = ties.filter((one) => isNear(one, ranking[0]!));
+  const fastest = fastestTies(setting, slice, near);
   const taken = few ? ranking[0] : takeFromTies(setting, fastest);
   if (taken === undefined) return undefined;
-  const ties = ranking.filter(({ tied }) => tied);
-  const because = fastest.length < ties.length ? "the faster one" : setting.tie.because;
-  const certainty = few ? "uncertain" : ties.length > 1 ? "tied" : "clear";
+  const because = fastest.length < near.length ? "the faster one" : setting.tie.because;
+  // Where others that are surely not as cheap by their medians hide in the noise, nothing is certain.
+  const certainty = few || near.length < ties.length ? "uncertain" : ties.length > 1 ? "tied" : "clear";
   const reasons = [
-    reason(axis, ranking, taken, because, certainty),
+    reason(axis, ranking, near, taken, because, few),
     fasterOne(slice, ranking, taken),
     exceptions(slices, slice, taken),
   ];
@@ -204,8 +242,7 @@ function isCandidate(setting: Setting, cell: Cell): boolean {
 }
 
 /** Those that cost the same as the cheapest; where speed decides, without those that are surely slower than another. */
-function fastestTies({ speedDecides }: Setting, slice: Slice, ranking: readonly Ranked[]): readonly Ranked[] {
-  const ties = ranking.filter(({ tied }) => tied);
+function fastestTies({ speedDecides }: Setting, slice: Slice, ties: readonly Ranked[]): readonly Ranked[] {
   if (speedDecides !== true) return ties;
   const cells = ties.map(({ cell }) => cell);
   const bySpeed = rank({ ...slice, cells }, "bytesPerSecond", "more");
@@ -221,32 +258,48 @@ function takeFromTies({ tie: { prefer } }: Setting, ties: readonly Ranked[]): Ra
   return [...ties].sort((left, right) => order(left.value) - order(right.value))[0];
 }
 
+/** Whether a median is so near to the cheapest that taste may decide. */
+function isNear({ cell }: Ranked, best: Ranked): boolean {
+  const cost = (of: Cell): number => measureFigure(of, "cpuSecondsPerGB")!.median;
+  return cost(cell) <= cost(best.cell) * (1 + TASTE);
+}
+
+/** Every percentage is of the value that is recommended, which the sentence names first. */
 function reason(
   axis: string,
   ranking: readonly Ranked[],
+  near: readonly Ranked[],
   taken: Ranked,
   because: string,
-  certainty: Choice["certainty"],
+  few: boolean,
 ): string {
   const cost = cpuText(measureFigure(taken.cell, "cpuSecondsPerGB")!.median);
-  const worse = ranking.filter(({ tied }) => !tied);
-  const next = worse[0];
   const name = (ranked: Ranked): string => axisTick(axis, ranked.value);
-  const behind =
-    next === undefined
-      ? ""
-      : ` ${capital(name(next))} costs ${howMuchMore(next.comparison!.ratio)}${
-          worse.length > 1
-            ? `, and the dearest, ${name(worse.at(-1)!)}, ${howMuchMore(worse.at(-1)!.comparison!.ratio)}`
-            : ""
-        }.`;
-  if (certainty === "uncertain") {
+  if (few) {
     const rounds = Math.min(...ranking.map(({ cell }) => cell.rounds.size));
     return `Cheapest in ${rounds === 1 ? "the one round" : `${rounds} rounds`} measured, ${cost}, which cannot be told from noise.`;
   }
-  const ties = ranking.filter(({ tied, value }) => tied && value !== taken.value).map(name);
-  if (ties.length === 0) return `Cheapest in every round: ${cost}.${behind}`;
-  return `${cost}. ${capital(list(ties))} cost${ties.length === 1 ? "s" : ""} the same within noise or ${MATERIAL * 100} %; taken is ${because}.${behind}`;
+  const more = (ranked: Ranked): string => {
+    const beside = compareCells(ranked.cell, taken.cell, "cpuSecondsPerGB");
+    return beside === undefined ? "dearer" : howMuchMore(beside.ratio);
+  };
+  const worse = ranking.filter(({ tied }) => !tied);
+  const [next, last] = [worse[0], worse.at(-1)];
+  const behind =
+    next === undefined || last === undefined
+      ? ""
+      : ` ${capital(name(next))} costs ${more(next)}${
+          worse.length > 1 ? `, and the dearest, ${name(last)}, ${more(last)}` : ""
+        }.`;
+  const ties = near.filter(({ value }) => value !== taken.value).map(name);
+  const hidden = ranking.filter((one) => one.tied && !near.includes(one));
+  const doubt =
+    hidden.length === 0
+      ? ""
+      : ` ${capital(list(hidden.map((one) => `${name(one)} (median ${cpuText(measureFigure(one.cell, "cpuSecondsPerGB")!.median)})`)))} wander${hidden.length === 1 ? "s" : ""} too much between rounds to be told from it: measure more rounds.`;
+  if (ties.length === 0)
+    return `${hidden.length === 0 ? "Cheapest in every round" : "Cheapest by its median"}: ${cost}.${doubt}${behind}`;
+  return `${cost}. ${capital(list(ties))} cost${ties.length === 1 ? "s" : ""} the same within noise or ${MATERIAL * 100} %; taken is ${because}.${doubt}${behind}`;
 }
 
 /** Cheap is not always fast: says so where it surely is not. */
@@ -301,6 +354,26 @@ function caveats(groups: readonly Group[]): string[] {
       `From round to round a CPU figure typically wanders by ± ${(typical * 100).toFixed(1)} %.${loud}`,
     );
   }
+  const small = cells.filter((cell) => payloadOf(cell) < PAYLOAD_MIN);
+  if (small.length > 0) {
+    const least = Math.min(...small.map(payloadOf));
+    texts.push(
+      `${small.length === cells.length ? "The trials" : `${small.length} of ${cells.length} kinds of work`} moved no more than ${binaryBytes(least)} to ${binaryBytes(Math.max(...small.map(payloadOf)))} each: of so little, most is starting up, while V8 compiles. Costs per GB are those of --size 1G and more.`,
+    );
+  }
   if (!cells.some((cell) => isOurs(cell.subject))) texts.push("No trial of our own engine is among them.");
+  return texts;
+}
+
+function noteCaveats({ repeated = 0, busy }: TrialNotes): string[] {
+  const texts: string[] = [];
+  if (repeated > 0)
+    texts.push(
+      `${repeated} trial${repeated === 1 ? " stands" : "s stand"} in more than one place of these files, and count${repeated === 1 ? "s" : ""} once.`,
+    );
+  if (busy !== undefined && busy.trials > 0)
+    texts.push(
+      `The machine was busy with something else just before ${busy.trials} of ${busy.of} trials (up to ${percent(busy.most)} % of its processors): measure again when it is idle before believing small differences.`,
+    );
   return texts;
 }

@@ -49,12 +49,15 @@ const BASE: Point = {
   verify: false,
 };
 
+/** A download as people make them: hashed, written to files, from several peers. Advice about settings rests on these. */
+const REAL: Partial<Point> = { storage: "file", verify: true, peers: 8 };
+
 const MODES = ["contiguous", "scatter", "speculative", "adaptive"] as const satisfies ReceiveModeName[];
 /** One that copies and two that do not: they show what an axis does. */
 const CONTRASTS = ["contiguous", "scatter", "speculative"] as const satisfies ReceiveModeName[];
 const HAVE_EVERY = 4;
 const REQUESTS_GROUP = "requests";
-const BUFFER_GROUP = "contiguous-buffer";
+const BUFFER_GROUPS: readonly string[] = ["contiguous-buffer", "stored-contiguous-buffer"];
 
 /** What a group changes, and what belongs to it beyond the point itself. */
 interface Group {
@@ -80,6 +83,8 @@ export function receiveGroups(full: boolean): Group[] {
     ["haves", "shuffled"],
   );
   const kinds = ["null", "memory", "file", "direct", "mapped"] as const;
+  const real = (points: readonly Partial<Point>[]): Partial<Point>[] =>
+    points.map((point) => ({ ...REAL, ...point }));
   return [
     { name: "mode", points: MODES.map((mode) => ({ mode })) },
     { name: "depth", points: pick([1, 2, 4, 8, 16, 32, 64], [1, 4, 16, 64]).map((depth) => ({ depth })) },
@@ -106,7 +111,7 @@ export function receiveGroups(full: boolean): Group[] {
       ),
     },
     {
-      name: BUFFER_GROUP,
+      name: "contiguous-buffer",
       points: buffers.map((kib) => ({ mode: "contiguous", contiguousBufferBytes: kib * 1024 })),
     },
     {
@@ -121,6 +126,40 @@ export function receiveGroups(full: boolean): Group[] {
       points: cross(
         pick(CONTRASTS, ["contiguous", "speculative"]),
         kinds.map((storage) => ({ storage, verify: true })),
+      ),
+    },
+    {
+      name: "stored-mode",
+      points: cross(
+        MODES,
+        pick([1, 8, 64], [1, 8]).map((each) => ({ ...REAL, peers: each })),
+      ),
+    },
+    {
+      name: "stored-pool",
+      points: pick([1, 8, 64], [1, 8]).flatMap((each) =>
+        pick([2, 4, 8, 16, 32, 64, 128], [2, 8, 32, 128]).map((mib) => ({
+          ...REAL,
+          peers: each,
+          poolBytes: mib * MIB,
+        })),
+      ),
+    },
+    {
+      name: "stored-depth",
+      points: real(pick([1, 4, 8, 16, 32, 64], [4, 16, 64]).map((depth) => ({ depth }))),
+    },
+    {
+      name: "stored-buffer",
+      points: real([
+        ...sockets.map((kib) => ({ receiveBufferBytes: kib * 1024 })),
+        { receiveBufferBytes: 0 },
+      ]),
+    },
+    {
+      name: "stored-contiguous-buffer",
+      points: real(
+        buffers.map((kib) => ({ mode: "contiguous" as const, contiguousBufferBytes: kib * 1024 })),
       ),
     },
     {
@@ -243,7 +282,7 @@ function axesOf(point: Point, group: Group): Axes {
   return {
     ...axes,
     ...(guesses ? { depth } : {}),
-    ...(group.name === BUFFER_GROUP ? { contiguousBufferBytes } : {}),
+    ...(BUFFER_GROUPS.includes(group.name) ? { contiguousBufferBytes } : {}),
     ...(group.cyclesPool === true ? { poolCycled: true } : {}),
   };
 }

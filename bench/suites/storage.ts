@@ -101,6 +101,18 @@ export function storageGroups(full: boolean): Group[] {
       ),
     },
     {
+      // As downloads are: hashed, on a disk, durable at the end. Advice about the kind of storage rests on this.
+      name: "kinds-disk",
+      points: cross(
+        ["pool, pwritev", "into the mapping", "pool, O_DIRECT"],
+        pick<FileState>(["sparse", "preallocated"], ["sparse"]).map((file) => ({
+          where: "disk",
+          file,
+          verify: true,
+        })),
+      ),
+    },
+    {
       name: "populate",
       points: pick<Where>(places, ["memory"]).flatMap((where) =>
         cross(pick(MAPPING_WAYS, ["into the mapping"]), [

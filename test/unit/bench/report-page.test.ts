@@ -24,6 +24,10 @@ const WORKS: readonly Made[] = [
     ...{ group: "mode", axes: { mode, peers: 1 }, cost: 0.2 - index * 0.05 },
     figures: { costs: costs(0.1, 0.05 - index * 0.05, 0.05) },
   })),
+  ...["contiguous", "speculative"].map((mode, index) => ({
+    ...{ group: "stored-mode", axes: { mode, peers: 8, storage: "file", verify: true } },
+    cost: 0.9 - index * 0.2,
+  })),
   ...[1, 4, 16].map((depth) => ({ group: "depth", axes: { depth }, cost: 0.2 + 0.1 / depth })),
   ...[16_384, 65_536, 262_144].map((bytes) => ({
     ...{ group: "buffer", axes: { mode: "contiguous", contiguousBufferBytes: bytes }, cost: 0.2 },
@@ -81,7 +85,7 @@ describe("the page of a report", () => {
       temporaryFolder((done) => t.after(done)),
     );
     const targets = [...page.matchAll(/href="#(table-\d+)"/g)].map(([, target]) => target!);
-    assert.equal(new Set(targets).size, 6);
+    assert.equal(new Set(targets).size, 7);
     for (const target of targets) assert.ok(page.includes(`id="${target}"`), target);
     for (const title of ["Receiving", "Storing", "Seeding", "Beside the others"]) {
       assert.ok(page.includes(`<h2>${title}</h2>`), title);
@@ -275,7 +279,7 @@ describe("scatterwire bench report", () => {
     const output = join(folder, "page.html");
     const program = Program.cli("bench", "report", path, "-o", output);
     assert.equal((await program.result()).status, 0, program.errors);
-    assert.match(program.output, /Receive mode: speculative\. Cheapest in every round: 0\.150 CPU s\/GB/);
+    assert.match(program.output, /Receive mode: speculative\. Cheapest in every round: 0\.700 CPU s\/GB/);
     assert.match(program.output, /storage, mapped/);
     assert.match(readFileSync(output, "utf8"), /^<!doctype html>/);
   });

@@ -3,7 +3,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { compareFiles } from "../../../bench/report/against.js";
-import { groupsOf, isReference, LIMIT, limitOf, measureFigure } from "../../../bench/report/cells.js";
+import {
+  groupsOf,
+  isReference,
+  LIMIT,
+  limitOf,
+  measureFigure,
+  repeatedTrials,
+} from "../../../bench/report/cells.js";
 import { crossingData } from "../../../bench/report/crossing.js";
 import { type Choice, judge, type Verdict } from "../../../bench/report/verdict.js";
 import { DISK, WRITES } from "../../../bench/rivals/compare.js";
@@ -24,13 +31,16 @@ function choiceOf(verdict: Verdict, axis: string): Choice {
   return choice;
 }
 
+/** What makes a trial one of downloads as people make them: only of those is anything recommended. */
+const REAL = { storage: "file", verify: true };
+
 function modes(
   costs: Readonly<Record<string, number>>,
   noise: Readonly<Record<string, number[]>> = {},
 ): Made[] {
   return Object.entries(costs).map(([mode, cost]) => ({
     group: "mode",
-    axes: { mode, peers: 1 },
+    axes: { mode, peers: 1, ...REAL },
     cost,
     ...(noise[mode] === undefined ? {} : { noise: noise[mode] }),
   }));
@@ -54,13 +64,87 @@ describe("the verdict of a report", () => {
     assert.match(verdict.lead, /Receive with adaptive/);
   });
 
-  it("calls a difference that the rounds disagree on a tie, however large its median", () => {
+  it("takes what is cheapest by its median where noise hides a large difference, and is not certain", () => {
     const noise = { adaptive: [1, 0.5, 1] };
-    const { value, certainty } = choiceOf(
+    const { value, certainty, why } = choiceOf(
       verdictOn(modes({ speculative: 0.1, adaptive: 0.12 }, noise)),
       "mode",
     );
-    assert.deepEqual([value, certainty], ["adaptive", "tied"]);
+    assert.deepEqual([value, certainty], ["speculative", "uncertain"]);
+    assert.match(
+      why,
+      /Cheapest by its median: 0\.100 CPU s\/GB\. Adaptive \(median 0\.115 CPU s\/GB\) wanders too much/,
+    );
+  });
+
+  it("never takes the dearest row because it is the smallest, however noisy the rounds", () => {
+    const costs = { 16: 0.374, 64: 0.303, 256: 0.305 };
+    const buffers = Object.entries(costs).map(([kibibytes, cost]) => ({
+      group: "stored-contiguous-buffer",
+      axes: { mode: "contiguous", contiguousBufferBytes: Number(kibibytes) * 1024, ...REAL },
+      cost,
+      ...(kibibytes === "16" ? { noise: [1, 0.8, 1] } : {}),
+    }));
+    const { value } = choiceOf(verdictOn(buffers), "contiguousBufferBytes");
+    assert.equal(value, 64 * 1024);
+  });
+
+  it("recommends nothing from downloads that were not hashed or not stored, and still says what they showed", () => {
+    for (const axes of [{ verify: false, storage: "file" }, { verify: true, storage: "null" }, {}]) {
+      const verdict = verdictOn(
+        ["contiguous", "speculative"].map((mode, index) => ({
+          group: "mode",
+          axes: { mode, ...axes },
+          cost: [0.2, 0.1][index]!,
+        })),
+      );
+      assert.deepEqual(verdict.choices, []);
+      assert.match(
+        verdict.lead,
+        /^Nothing here lets one setting be held against another for downloads that are hashed/,
+      );
+      assert.ok(verdict.findings.some((text) => /copying costs 2\.00 × as much as speculative/.test(text)));
+    }
+  });
+
+  it("recommends a pool from hashed and stored downloads, although a smaller one is cheaper where nothing is hashed", () => {
+    const pool = (group: string, mebibytes: number, cost: number, axes: object): Made => ({
+      group,
+      axes: { poolBytes: mebibytes * 2 ** 20, ...axes },
+      cost,
+    });
+    const verdict = verdictOn([
+      pool("pool", 2, 0.27, { verify: false, storage: "null" }),
+      pool("pool", 32, 0.37, { verify: false, storage: "null" }),
+      pool("stored-pool", 2, 0.9, { ...REAL, peers: 8 }),
+      pool("stored-pool", 32, 0.65, { ...REAL, peers: 8 }),
+    ]);
+    assert.equal(choiceOf(verdict, "poolBytes").value, 32 * 2 ** 20);
+  });
+
+  it("gives percentages of the value that it recommends, also where that is not the very cheapest", () => {
+    const verdict = verdictOn(modes({ speculative: 0.1, adaptive: 0.1025, contiguous: 0.205 }));
+    const { value, why } = choiceOf(verdict, "mode");
+    assert.equal(value, "adaptive");
+    assert.match(why, /^0\.103 CPU s\/GB|^0\.102 CPU s\/GB/);
+    assert.match(why, /Contiguous costs 2\.00 × as much/);
+  });
+
+  it("warns that trials of few bytes are mostly starting up, and that the machine was busy", () => {
+    const small = modes({ contiguous: 0.2, speculative: 0.1 }).map((made) => ({
+      ...made,
+      figures: { payloadBytes: 64 * 2 ** 20 },
+    }));
+    const verdict = judge(groups(small), { repeated: 3, busy: { trials: 2, of: 9, most: 0.5 } });
+    const text = verdict.caveats.join(" ");
+    assert.match(text, /moved no more than 64 MiB .* most is starting up/);
+    assert.match(text, /3 trials stand in more than one place .* count once/);
+    assert.match(text, /busy with something else just before 2 of 9 trials \(up to 50 %/);
+    const quiet = judge(groups(modes({ contiguous: 0.2, speculative: 0.1 })), {
+      repeated: 0,
+      busy: { trials: 0, of: 9, most: 0 },
+    });
+    assert.doesNotMatch(quiet.caveats.join(" "), /starting up|more than one place|busy/);
   });
 
   it("is certain of nothing after one round", () => {
@@ -72,19 +156,19 @@ describe("the verdict of a report", () => {
   it("takes the smallest pool among those that tie, and says what larger ones cost", () => {
     const pools = [2, 8, 512].map((mebibytes, index) => ({
       group: "pool",
-      axes: { mode: "speculative", poolBytes: mebibytes * 2 ** 20 },
+      axes: { mode: "speculative", poolBytes: mebibytes * 2 ** 20, ...REAL },
       cost: [0.1, 0.099, 0.3][index]!,
     }));
     const { value, why } = choiceOf(verdictOn(pools), "poolBytes");
     assert.equal(value, 2 * 2 ** 20);
-    assert.match(why, /512 MiB costs 3\.03 × as much/);
+    assert.match(why, /512 MiB costs 3\.00 × as much/);
   });
 
   it("names the conditions under which the recommendation is not the cheapest", () => {
     const verdict = verdictOn([
       ...modes({ scatter: 0.2, speculative: 0.1 }),
-      { group: "peers", axes: { mode: "scatter", peers: 64 }, cost: 0.2 },
-      { group: "peers", axes: { mode: "speculative", peers: 64 }, cost: 0.3 },
+      { group: "peers", axes: { mode: "scatter", peers: 64, ...REAL }, cost: 0.2 },
+      { group: "peers", axes: { mode: "speculative", peers: 64, ...REAL }, cost: 0.3 },
     ]);
     const { value, why } = choiceOf(verdict, "mode");
     assert.equal(value, "speculative");
@@ -96,7 +180,7 @@ describe("the verdict of a report", () => {
       { storage: "null", cost: 0.1, bytesPerSecond: 4e9 },
       { storage: "direct", cost: 0.3, bytesPerSecond: 0.5e9 },
       { storage: "file", cost: 0.6, bytesPerSecond: 1e9 },
-    ].map(({ storage, ...rest }) => ({ group: "storage", axes: { storage }, ...rest }));
+    ].map(({ storage, ...rest }) => ({ group: "storage", axes: { storage, verify: true }, ...rest }));
     const { value, why } = choiceOf(verdictOn(storages), "storage");
     assert.equal(value, "direct");
     assert.match(why, /Faster, at more CPU, is file: 1\.00 GB\/s against 0\.50 GB\/s/);
@@ -104,7 +188,7 @@ describe("the verdict of a report", () => {
 
   it("lets speed decide between kinds of storage that cost the same", () => {
     const kind = (storage: string, bytesPerSecond: number): Made => ({
-      ...{ group: "storage", axes: { storage }, cost: 0.5, bytesPerSecond },
+      ...{ group: "storage", axes: { storage, verify: true }, cost: 0.5, bytesPerSecond },
     });
     const { value, why } = choiceOf(verdictOn([kind("file", 0.3e9), kind("direct", 0.6e9)]), "storage");
     assert.equal(value, "direct");
@@ -162,7 +246,12 @@ describe("bench storage's files", () => {
     "pool, O_DIRECT": { mode: "speculative", storage: "direct", writeRunBytes: 2 ** 20 },
   };
   const way = (group: string, name: keyof typeof WAYS, where: string, cost: number): Made => ({
-    ...{ verb: "storage", group, cost, axes: { way: name, where, file: "sparse", ...WAYS[name] } },
+    ...{
+      verb: "storage",
+      group,
+      cost,
+      axes: { way: name, where, file: "sparse", verify: true, ...WAYS[name] },
+    },
   });
   const works = [
     way("mapped-memory", "pool, pwritev", "memory", 0.5),
@@ -220,14 +309,29 @@ describe("cells", () => {
     assert.deepEqual(costs, [1, 4, undefined]);
   });
 
-  it("keep the rounds of several files apart", () => {
-    const results = makeResults(makeTrials([{ group: "mode", axes: { mode: "scatter" }, cost: 1 }]));
-    const [group] = groupsOf([
-      { path: "a", results },
-      { path: "b", results },
-    ]);
+  it("keep the rounds of several files apart, and count a file that is given twice once", () => {
+    const trials = makeTrials([{ group: "mode", axes: { mode: "scatter" }, cost: 1 }]);
+    const later = trials.map((trial) => ({ ...trial, startedAt: "2026-01-03T03:04:05.000Z" }));
+    const files = [trials, later, trials].map((each, index) => ({
+      path: `${index}`,
+      results: makeResults(each),
+    }));
+    const [group] = groupsOf(files);
     assert.equal(group!.cells.length, 1);
     assert.equal(group!.cells[0]!.rounds.size, 6);
+    assert.equal(repeatedTrials(files), 3);
+  });
+
+  it("are others for other amounts of bytes, and tell them by their payload", () => {
+    const works = [64 * 2 ** 20, 2 ** 30].map((payloadBytes) => ({
+      ...{ group: "mode", axes: { mode: "scatter" }, cost: 1 },
+      figures: { payloadBytes },
+    }));
+    const [group] = groups(works);
+    assert.deepEqual(
+      group!.cells.map(({ axes }) => axes["bytes"]),
+      [undefined, 2 ** 30],
+    );
   });
 });
 
@@ -329,6 +433,19 @@ describe("two files of results", () => {
       ({ subject, figure }) => subject === "scatterwire" && figure === "cpuSecondsPerGB",
     );
     assert.equal(own!.ratioInLimits!.toFixed(6), "1.000000");
+  });
+
+  it("do not compare 1 GiB with 64 MiB, and say so", () => {
+    const of = (payloadBytes: number, cost: number): ReturnType<typeof groups> =>
+      groups([{ group: "mode", axes: { mode: "scatter" }, cost, figures: { payloadBytes } }]);
+    const { sentences, changes, otherPayload } = compareFiles(of(2 ** 26, 1), of(2 ** 30, 0.2), "x.json");
+    assert.deepEqual(changes, []);
+    assert.equal(otherPayload, 1);
+    assert.match(
+      sentences.join(" "),
+      /Nothing was measured both .* \(1 GiB before and 64 MiB now, for instance\)/,
+    );
+    assert.equal(compareFiles(of(2 ** 30, 1), of(2 ** 30, 0.2), "x.json").otherPayload, 0);
   });
 
   it("say so when they have nothing in common", () => {
