@@ -5,7 +5,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type LoadResult, type SeederOptions, startLoadSeeder } from "../load/load.js";
-import { runJson } from "../processes/processes.js";
+import { runFigures } from "./answers.js";
 import { PerfStat, perfMayCount } from "./perf.js";
 import type { LabFigures } from "./results.js";
 import type { ReceiveTrial } from "./trial-receive.js";
@@ -85,12 +85,12 @@ export async function receiveOnce(
     const { before } = place;
     const told: ReceiveTrial = { ...trial, torrent, before, peers: seeder.addresses };
     const perf = perfMayCount() ? new PerfStat(place.target) : undefined;
-    const figures = await runJson([TRIAL, JSON.stringify(told)], {
+    const figures = await runFigures([TRIAL, JSON.stringify(told)], {
       prefix: perf?.prefix ?? [],
       environment: { ...environment, ...perf?.environment },
     });
     const load = await seeder.stop();
-    return withLoad({ ...(figures as unknown as LabFigures), ...perf?.figures(place.size) }, load);
+    return withLoad({ ...figures, ...perf?.figures(place.size) }, load);
   } finally {
     if (!keepFiles && trial.options.directory !== undefined)
       rmSync(trial.options.directory, { recursive: true, force: true });
@@ -113,8 +113,8 @@ export async function limitOnce(
     "--receive-buffer",
     String(receiveBufferBytes),
   ];
-  const figures = await runJson([LIMIT_PROGRAM, torrent, ...seeder.addresses, ...args]);
-  return withLoad(figures as unknown as LabFigures, await seeder.stop());
+  const figures = await runFigures([LIMIT_PROGRAM, torrent, ...seeder.addresses, ...args]);
+  return withLoad(figures, await seeder.stop());
 }
 
 function withLoad(figures: LabFigures, load: LoadResult): LabFigures {

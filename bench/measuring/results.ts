@@ -49,6 +49,9 @@ export interface LabFigures {
   readonly costs?: CostSplit;
 }
 
+/** In the order in which they are shown. */
+export const COST_NAMES = ["kernel", "copying", "framing", "hashing", "writing"] as const;
+
 /** CPU s/GB. `framing` is what is left of the main thread's user time: TypeScript, V8 and libuv. */
 export interface CostSplit {
   /** Kernel time of receiving (or sending) calls. */

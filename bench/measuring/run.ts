@@ -29,8 +29,19 @@ export interface RunOptions {
   readonly overwrite?: boolean | undefined;
   readonly command: string;
   readonly signal: AbortSignal;
-  readonly onProgress?: ((done: number, total: number, what: string) => void) | undefined;
+  readonly onProgress?: OnProgress | undefined;
 }
+
+/** Told before each trial, with what is next, and at the end, without. Trials that need not be done again do not count as `fresh`. */
+export type OnProgress = (progress: {
+  readonly done: number;
+  readonly total: number;
+  /** Trials that this run did itself: what its speed is told by. */
+  readonly fresh: number;
+  readonly round: number;
+  readonly rounds: number;
+  readonly next: Scenario | undefined;
+}) => void;
 
 export interface RunOutcome {
   readonly results: LabResults;
@@ -96,20 +107,22 @@ async function runRounds(options: RunOptions, plan: LabPlan, journal: Journal): 
       group === undefined ? [] : [keyOf({ ...rest, group, axes })],
     ),
   );
-  const total = options.rounds * scenarios.length;
-  let count = 0;
-  for (let round = 0; round < options.rounds; round++) {
+  const { rounds } = options;
+  const total = rounds * scenarios.length;
+  let [count, fresh] = [0, 0];
+  for (let round = 0; round < rounds; round++) {
     for (const scenario of orderOf(scenarios, round)) {
       if (options.signal.aborted) return false;
-      options.onProgress?.(count++, total, describe(scenario));
+      options.onProgress?.({ done: count++, total, fresh, round, rounds, next: scenario });
       const key = keyOf(scenario);
       if (done.has(roundKey(key, round)) || failed.has(key)) continue;
       const deadlineMs = DEADLINE_MS + (1000 * options.size) / BYTES_PER_SECOND_MIN;
       const trial: Scenario = { ...scenario, run: () => withDeadline(deadlineMs, scenario.run) };
       if (!(await runTrial(trial, round, journal, options.signal))) failed.add(key);
+      fresh++;
     }
   }
-  options.onProgress?.(total, total, "");
+  options.onProgress?.({ done: total, total, fresh, round: rounds - 1, rounds, next: undefined });
   return !options.signal.aborted;
 }
 
@@ -160,8 +173,4 @@ function selectsNothing({ scenarios, omissions }: LabPlan, only: readonly Select
 
 function roundKey(key: string, round: number): string {
   return `${round} ${key}`;
-}
-
-function describe({ group, subject, axes }: Scenario): string {
-  return `${group}: ${subject} ${Object.values(axes).join(" ")}`;
 }

@@ -1,7 +1,7 @@
 // Bars lying on their side, each with its name above it and its figure behind it, so that names may be long on any width.
 // A bar is one colour, or the costs that it consists of. The thin line at its end goes from the lowest to the highest round.
 
-import type { CostSplit } from "../measuring/results.js";
+import { COST_NAMES, type CostSplit } from "../measuring/results.js";
 import type { Drawing, Markish, Painter } from "./painter.js";
 
 export interface Bar {
@@ -24,8 +24,6 @@ export interface BarsOptions {
   readonly unit: string;
   readonly bars: readonly Bar[];
 }
-
-export const COST_NAMES = ["kernel", "copying", "framing", "hashing", "writing"] as const;
 
 const ROW_PIXELS = 40;
 const BAR_PIXELS = 14;

@@ -185,11 +185,18 @@ export function compareCells(cell: Cell, base: Cell, name: FigureName): Comparis
   return values.length === 0 ? undefined : compare(values, bases);
 }
 
+/** The limit receives and ignores: it is the limit of work that does no more. */
+function doesMore({ axes }: Cell): boolean {
+  return axes["verify"] === true || !["null", undefined].includes(axes["storage"] as string | undefined);
+}
+
 /**
  * The limit that a cell is held against: the one of its group that agrees with it on every axis on which the group's limits
- * differ. Undefined where there is none: a limit of other work would make a ratio that means nothing.
+ * differ. Undefined where there is none: a limit of other work, such as of receiving alone where data is hashed, would make a
+ * ratio that means nothing.
  */
 export function limitOf(cell: Cell, group: Group): Cell | undefined {
+  if (cell.subject === LIMIT || doesMore(cell)) return undefined;
   const limits = group.cells.filter((other) => other.subject === LIMIT);
   const matter = Object.keys(limits[0]?.axes ?? {}).filter(
     (axis) => new Set(limits.map((limit) => limit.axes[axis])).size > 1,

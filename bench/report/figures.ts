@@ -2,6 +2,7 @@
 // number; any other as bars, split into their costs where the trials have them. What would be too much for one plot is
 // drawn as several, one per value of an axis. Nothing here knows a group by name, so that new ones need nothing new.
 
+import { COST_NAMES } from "../measuring/results.js";
 import {
   type AxisValue,
   axisPhrase,
@@ -11,7 +12,7 @@ import {
   isByteAxis,
   isNamedFor,
 } from "./axes.js";
-import { type Bar, type BarsOptions, COST_NAMES } from "./bars.js";
+import type { Bar, BarsOptions } from "./bars.js";
 import {
   type Cell,
   cellName,

@@ -1,9 +1,8 @@
 // Answers to the questions that the lab was built for, each a sentence or two with its figures. A question that the trials
 // do not touch is left out.
 
-import type { CostSplit } from "../measuring/results.js";
+import { COST_NAMES, type CostSplit } from "../measuring/results.js";
 import { type AxisValue, conditions } from "./axes.js";
-import { COST_NAMES } from "./bars.js";
 import {
   type Cell,
   cellName,
@@ -182,7 +181,7 @@ function directFinding(groups: readonly Group[]): string {
 }
 
 /** Us beside the best of the others, by CPU and by speed, for each kind of work. */
-function compareFindings(groups: readonly Group[]): string[] {
+export function compareFindings(groups: readonly Group[]): string[] {
   return groups.filter(({ verb }) => verb === "compare").flatMap(compareGroup);
 }
 

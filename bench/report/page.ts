@@ -1,9 +1,10 @@
 // The report as one HTML file that loads nothing: the verdict, the plots, the tables, and all that is needed to measure it
 // again. It works without scripts; the widths of the plots are chosen by the style sheet.
 
+import { COST_NAMES } from "../measuring/results.js";
 import { type Against, type Change, isChange } from "./against.js";
 import { binaryBytes, conditions } from "./axes.js";
-import { COST_NAMES, drawBars } from "./bars.js";
+import { drawBars } from "./bars.js";
 import type { Group } from "./cells.js";
 import type { CrossingData } from "./crossing.js";
 import { extrasOf } from "./extras.js";

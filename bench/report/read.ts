@@ -3,6 +3,7 @@
 
 import { readFile } from "node:fs/promises";
 import { UsageError } from "../../src/index.js";
+import { wrongFigure } from "../measuring/answers.js";
 import { type LabResults, RESULTS_SCHEMA } from "../measuring/results.js";
 import type { Machine } from "../measuring/workplace.js";
 
@@ -11,16 +12,6 @@ export interface ResultsFile {
   readonly results: LabResults;
 }
 
-const FIGURES_REQUIRED = [
-  "payloadBytes",
-  "seconds",
-  "bytesPerSecond",
-  "cpuSecondsPerGB",
-  "userSecondsPerGB",
-  "systemSecondsPerGB",
-  "peakRssBytes",
-];
-const COSTS = ["kernel", "copying", "framing", "hashing", "writing"];
 const HOW_TO_MAKE_ONE = '"scatterwire bench receive", "seed" and "compare" write such files';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -105,16 +96,8 @@ function checkTrial(trial: unknown, at: string, path: string): void {
   requireNumber(trial["round"], `${at}.round`, path);
   checkAxes(trial["axes"], `${at}.axes`, path);
   if (trial["busyBefore"] !== undefined) requireNumber(trial["busyBefore"], `${at}.busyBefore`, path);
-  const figures = trial["figures"];
-  if (!isObject(figures)) refuse(path, `${at}.figures should be an object`);
-  for (const name of FIGURES_REQUIRED) requireNumber(figures[name], `${at}.figures.${name}`, path);
-  for (const [name, figure] of Object.entries(figures)) {
-    if (name !== "costs" && figure !== undefined) requireNumber(figure, `${at}.figures.${name}`, path);
-  }
-  const costs = figures["costs"];
-  if (costs === undefined) return;
-  if (!isObject(costs)) refuse(path, `${at}.figures.costs should be an object`);
-  for (const name of COSTS) requireNumber(costs[name], `${at}.figures.costs.${name}`, path);
+  const wrong = wrongFigure(trial["figures"]);
+  if (wrong !== undefined) refuse(path, `${at}.figures${wrong.startsWith("should") ? " " : "."}${wrong}`);
 }
 
 function checkAxes(axes: unknown, at: string, path: string): void {

@@ -2,13 +2,14 @@
 // the report is made, so an old file gets the newest reading.
 
 import { type Against, compareFiles } from "./against.js";
+import { busyTrials } from "./caveats.js";
 import { type Group, groupsOf, repeatedTrials } from "./cells.js";
 import { crossingData } from "./crossing.js";
 import { reportPage } from "./page.js";
 import { loadPainter } from "./painter.js";
-import { type ResultsFile, readResults, requireOneMachine } from "./read.js";
+import { readResults, requireOneMachine } from "./read.js";
 import { reportText } from "./terminal.js";
-import { judge, type TrialNotes, type Verdict } from "./verdict.js";
+import { judge, type Verdict } from "./verdict.js";
 
 export interface Report {
   readonly html: string;
@@ -27,21 +28,12 @@ export async function makeReport(
   requireOneMachine(files);
   const groups = groupsOf(files);
   const before = options.against === undefined ? undefined : await readResults(options.against);
-  const verdict = judge(groups, { repeated: repeatedTrials(files), ...busyNote(files) });
+  const verdict = judge(groups, {
+    repeated: repeatedTrials(files),
+    busy: busyTrials(files.map(({ results }) => results)),
+  });
   const against = before === undefined ? undefined : compareFiles(groups, groupsOf([before]), before.path);
   const crossing = crossingData(groups);
   const html = reportPage({ files, groups, verdict, crossing, against }, await loadPainter());
   return { html, text: reportText(verdict, groups, against), verdict, against, groups };
-}
-
-/** From how much of the machine's processors on other programs disturb a trial. */
-const BUSY_SHARE = 0.1;
-
-function busyNote(files: readonly ResultsFile[]): Pick<TrialNotes, "busy"> {
-  const shares = files
-    .flatMap(({ results }) => results.trials)
-    .map(({ busyBefore }) => busyBefore)
-    .filter((share) => share !== undefined);
-  const busy = shares.filter((share) => share >= BUSY_SHARE);
-  return { busy: { trials: busy.length, of: shares.length, most: Math.max(0, ...busy) } };
 }

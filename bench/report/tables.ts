@@ -1,9 +1,9 @@
 // A group as a table: one row per cell, the axes that vary, and every figure that was measured, with its spread; the same
 // numbers as in the plots, and more. Text only: page.ts and terminal.ts each set it their way.
 
+import { COST_NAMES } from "../measuring/results.js";
 import type { Comparison } from "../measuring/statistics.js";
 import { axisTick, axisTitle } from "./axes.js";
-import { COST_NAMES } from "./bars.js";
 import {
   type Cell,
   compareCells,

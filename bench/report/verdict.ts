@@ -5,8 +5,9 @@
 // hashed and stored, as everybody's are; what receiving alone costs is a finding, and never advice.
 
 import type { Axes } from "../measuring/results.js";
-import { type AxisValue, axisTick, axisTitle, binaryBytes, compareValues, conditions } from "./axes.js";
-import { type Cell, compareCells, type Group, isOurs, measureFigure, payloadOf } from "./cells.js";
+import { type AxisValue, axisTick, axisTitle, compareValues, conditions } from "./axes.js";
+import { caveats, noteCaveats, type TrialNotes } from "./caveats.js";
+import { type Cell, compareCells, type Group, measureFigure } from "./cells.js";
 import { findings } from "./findings.js";
 import {
   differingConditions,
@@ -18,7 +19,7 @@ import {
   slicesOf,
   WITH_STORAGE,
 } from "./ranking.js";
-import { capital, cpuText, howMuchMore, list, percent, ratioText, speedText } from "./words.js";
+import { capital, cpuText, howMuchMore, list, ratioText, speedText } from "./words.js";
 
 export interface Choice {
   readonly axis: string;
@@ -44,8 +45,6 @@ export interface Verdict {
 
 /** As compare() has it. */
 const ROUNDS_FOR_CERTAINTY = 3;
-/** Trials of less than this are mostly warming up. */
-const PAYLOAD_MIN = 256 * 1024 ** 2;
 
 interface Setting {
   readonly axis: string;
@@ -153,14 +152,6 @@ const SETTINGS: readonly Setting[] = [
     sentence: (text) => `send with ${text}`,
   },
 ];
-
-/** What is known of the trials as a whole, beyond their figures. */
-export interface TrialNotes {
-  /** Trials that stood in more than one file, and count once. */
-  readonly repeated?: number;
-  /** Trials before which other programs used much of the machine, of how many that say so. */
-  readonly busy?: { readonly trials: number; readonly of: number; readonly most: number };
-}
 
 export function judge(groups: readonly Group[], notes: TrialNotes = {}): Verdict {
   const chosen: Record<string, AxisValue> = {};
@@ -329,51 +320,4 @@ function exceptions(slices: readonly Slice[], leading: Slice, taken: Ranked): st
   const shown = [...new Set(texts)].slice(0, 3);
   const more = new Set(texts).size - shown.length;
   return `Elsewhere another is cheaper: ${list(more > 0 ? [...shown, `${more} more, in the tables`] : shown)}.`;
-}
-
-function caveats(groups: readonly Group[]): string[] {
-  const cells = groups.flatMap((group) => group.cells);
-  const costs = cells.map((cell) => measureFigure(cell, "cpuSecondsPerGB")!);
-  const rounds = costs.map((cost) => cost.rounds);
-  const fewest = Math.min(...rounds);
-  const most = Math.max(...rounds);
-  const texts: string[] = [];
-  const counted = fewest === most ? `${fewest}` : `${fewest} to ${most}`;
-  const few = fewest < 3 ? " Fewer than 3 tell no difference from noise: measure more rounds." : "";
-  texts.push(`Each figure is the median of ${counted} round${most === 1 ? "" : "s"}.${few}`);
-  const wander = costs
-    .filter((cost) => cost.rounds > 1 && cost.median > 0)
-    .map((cost) => (cost.high - cost.low) / 2 / cost.median)
-    .sort((left, right) => left - right);
-  if (wander.length > 0) {
-    const typical = wander[Math.floor(wander.length / 2)]!;
-    const wild = wander.filter((value) => value > 0.15).length;
-    const loud =
-      wild === 0 ? "" : ` ${wild} of ${wander.length} wander by more than 15 %: read those with care.`;
-    texts.push(
-      `From round to round a CPU figure typically wanders by ± ${(typical * 100).toFixed(1)} %.${loud}`,
-    );
-  }
-  const small = cells.filter((cell) => payloadOf(cell) < PAYLOAD_MIN);
-  if (small.length > 0) {
-    const least = Math.min(...small.map(payloadOf));
-    texts.push(
-      `${small.length === cells.length ? "The trials" : `${small.length} of ${cells.length} kinds of work`} moved no more than ${binaryBytes(least)} to ${binaryBytes(Math.max(...small.map(payloadOf)))} each: of so little, most is starting up, while V8 compiles. Costs per GB are those of --size 1G and more.`,
-    );
-  }
-  if (!cells.some((cell) => isOurs(cell.subject))) texts.push("No trial of our own engine is among them.");
-  return texts;
-}
-
-function noteCaveats({ repeated = 0, busy }: TrialNotes): string[] {
-  const texts: string[] = [];
-  if (repeated > 0)
-    texts.push(
-      `${repeated} trial${repeated === 1 ? " stands" : "s stand"} in more than one place of these files, and count${repeated === 1 ? "s" : ""} once.`,
-    );
-  if (busy !== undefined && busy.trials > 0)
-    texts.push(
-      `The machine was busy with something else just before ${busy.trials} of ${busy.of} trials (up to ${percent(busy.most)} % of its processors): measure again when it is idle before believing small differences.`,
-    );
-  return texts;
 }

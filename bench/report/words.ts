@@ -38,6 +38,7 @@ export const FIGURES: Readonly<Partial<Record<FigureName, FigureWords>>> = {
     format: (value) => (value / 1e9).toFixed(2),
     better: "more",
   },
+  firstCpuSecondsPerGB: { title: "CPU, first download", unit: "s/GB", format: fixed(3), better: "less" },
   userSecondsPerGB: { title: "user", unit: "s/GB", format: fixed(3), better: "less" },
   systemSecondsPerGB: { title: "system", unit: "s/GB", format: fixed(3), better: "less" },
   systemCallsPerBlock: { title: "system calls", unit: "per block", format: significant, better: "less" },

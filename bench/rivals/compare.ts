@@ -6,7 +6,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { readMetainfo } from "../../src/index.js";
 import type { LabOmission, LabResults } from "../measuring/results.js";
-import { runLab } from "../measuring/run.js";
+import { type OnProgress, runLab } from "../measuring/run.js";
 import { LIMIT, type Scenario } from "../measuring/scenario.js";
 import { folderFor, makeData, makeTorrent, requireRoom, withFolder } from "../measuring/workplace.js";
 import { harness, libtorrentVersion, MissingError } from "./compile.js";
@@ -55,7 +55,10 @@ export interface CompareOptions {
   readonly output?: string;
   readonly command: string;
   readonly signal: AbortSignal;
-  readonly onProgress?: (done: number, total: number, what: string) => void;
+  readonly overwrite?: boolean;
+  readonly onProgress?: OnProgress;
+  /** Told of work that is no trial: idle connections. */
+  readonly onNote?: (text: string) => void;
 }
 
 export interface IdleTrial {
@@ -90,7 +93,10 @@ export async function benchCompare(options: CompareOptions): Promise<CompareOutc
   const groups = groupsOf(options);
   const idle: IdleTrial[] = [];
   const outcome = await runLab(
-    { verb: "compare", size, rounds: runs, only: [], output, command, signal, onProgress },
+    {
+      ...{ verb: "compare", size, rounds: runs, only: [], output, command, signal, onProgress },
+      overwrite: options.overwrite,
+    },
     (work) =>
       inFolders(options, async (bench, disk) => {
         if (groups.includes("idle")) idle.push(...(await measureAllIdle(bench, options, present)));
@@ -227,7 +233,7 @@ async function measureAllIdle(
     for (const subject of subjects) {
       for (const peers of options.peers ?? PEERS_DEFAULT.idle) {
         if (options.signal.aborted) return trials;
-        options.onProgress?.(0, 1, `idle: ${subject.name} ${peers}`);
+        options.onNote?.(`holding ${peers} idle connections: ${subject.name}, round ${round + 1}`);
         trials.push({ subject: subject.name, round, figures: await measureIdle(bench, subject, peers) });
       }
     }

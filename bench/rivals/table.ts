@@ -2,8 +2,10 @@
 // and a verdict in plain words.
 
 import type { LabTrial } from "../measuring/results.js";
-import { LIMIT } from "../measuring/scenario.js";
 import { compare, median } from "../measuring/statistics.js";
+import { smallPayloadCaveats } from "../report/caveats.js";
+import { groupsOf } from "../report/cells.js";
+import { compareFindings } from "../report/findings.js";
 import { TextTable } from "../report/text-table.js";
 import { type CompareResults, rowName } from "./compare.js";
 import { type Reached, reached } from "./targets.js";
@@ -18,8 +20,15 @@ export function compareReport(results: CompareResults): string {
   const reachedRows = reached(results);
   return [
     ...tables,
+    ...(tables.length > 0
+      ? [
+          "× ours: the median of the rounds' own ratios to our cheapest way, so not always the ratio of the medians.",
+        ]
+      : []),
     ...idleTable(results),
-    ...(reachedRows.length > 0 ? [`to reach\n${reachedTable(reachedRows)}`] : []),
+    ...(reachedRows.length > 0
+      ? [`what this project set itself to reach\n${reachedTable(reachedRows)}`]
+      : []),
     ...omissionLines(results),
     verdictOf(results, reachedRows),
   ].join("\n\n");
@@ -118,36 +127,14 @@ function omissionLines({ omissions }: CompareResults): string[] {
   return [`not measured\n${lines.join("\n")}`];
 }
 
-/** Who is cheapest in each row, and how many of the targets are met. */
-function verdictOf({ trials }: CompareResults, rows: readonly Reached[]): string {
-  const sentences: string[] = [];
-  const groups = new Set(trials.map(({ group, axes }) => rowName({ group, peers: Number(axes["peers"]) })));
-  for (const name of groups) {
-    const row = trials.filter(({ group, axes }) => rowName({ group, peers: Number(axes["peers"]) }) === name);
-    const ours = bestOfOurs(row);
-    // The limit is no program that anybody could use instead.
-    const rivals = row.filter(({ subject }) => isRival(subject));
-    if (ours === undefined || rivals.length === 0) continue;
-    const read = (subject: string, figure: "cpuSecondsPerGB" | "bytesPerSecond"): number[] =>
-      row.filter((trial) => trial.subject === subject).map(({ figures }) => figures[figure]);
-    const names = [...new Set(rivals.map(({ subject }) => subject))];
-    const cost = (subject: string): number => median(read(subject, "cpuSecondsPerGB"));
-    const rival = names.sort((a, b) => cost(a) - cost(b))[0]!;
-    const count = Math.min(read(ours, "bytesPerSecond").length, read(rival, "bytesPerSecond").length);
-    const against = (figure: "cpuSecondsPerGB" | "bytesPerSecond"): ReturnType<typeof compare> =>
-      compare(read(rival, figure).slice(0, count), read(ours, figure).slice(0, count));
-    const { ratio, sure, why } = against("cpuSecondsPerGB");
-    const speed = against("bytesPerSecond").ratio.toFixed(2);
-    const doubt = sure ? "" : ` (${why})`;
-    sentences.push(
-      `${name}: the cheapest other, ${rival}, takes ${ratio.toFixed(2)} times our CPU${doubt}, at ${speed} times our speed.`,
-    );
-  }
+/** Who is cheapest in each row, in the words of the report, and how many of the project's own targets are met. */
+function verdictOf(results: CompareResults, rows: readonly Reached[]): string {
+  const groups = groupsOf([{ path: "", results }]);
+  const sentences = [...compareFindings(groups), ...smallPayloadCaveats(groups)];
   const met = rows.filter((row) => row.met).length;
-  if (rows.length > 0) sentences.push(`${met} of ${rows.length} targets are met.`);
+  if (rows.length > 0)
+    sentences.push(
+      `${met} of the ${rows.length} targets that this project set itself are met on this machine.`,
+    );
   return sentences.length === 0 ? "Too little was measured for a verdict." : sentences.join("\n");
-}
-
-function isRival(subject: string): boolean {
-  return !subject.startsWith("scatterwire") && subject !== LIMIT && !/^(disk|writes|C loop)/.test(subject);
 }

@@ -144,37 +144,31 @@ export class Progress {
   }
 }
 
-/** A line on a terminal that counts: so many of so many things done, and when the last will be. */
-export class CountLine {
+/** One line of text where somebody watches, rewritten in place, cut to the terminal's width, and gone at the end. */
+export class TextLine {
   readonly #stream: NodeJS.WriteStream;
-  readonly #startMs = performance.now();
-  #startDone: number | undefined;
-  #draw: () => void = () => {};
+  #text = "";
 
   constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;
-    stream.on("resize", this.#onResize);
-    setStatusLine({ hide: () => stream.write(CLEAR_TO_END), show: this.#onResize });
+    stream.on("resize", this.#draw);
+    setStatusLine({ hide: () => stream.write(CLEAR_TO_END), show: this.#draw });
   }
 
-  readonly #onResize = (): void => this.#draw();
+  readonly #draw = (): void => {
+    const width = this.#stream.columns ?? WIDTH_DEFAULT;
+    const cut = this.#text.length < width ? this.#text : `${this.#text.slice(0, width - 2)}…`;
+    this.#stream.write(`${cut}${CLEAR_TO_END}\r`);
+  };
 
-  update(done: number, total: number, what: string): void {
-    this.#startDone ??= done;
-    const doneNow = done - this.#startDone;
-    const perThing = (performance.now() - this.#startMs) / 1000 / doneNow;
-    const left = doneNow === 0 ? "" : `ETA ${formatClock(perThing * (total - done))}`;
-    this.#draw = () => {
-      const width = this.#stream.columns ?? WIDTH_DEFAULT;
-      const text = join([bar(done / total, 22), `${done}/${total}`, left, what], "  ").slice(0, width - 1);
-      this.#stream.write(`${text}${CLEAR_TO_END}\r`);
-    };
+  show(text: string): void {
+    this.#text = text;
     this.#draw();
   }
 
   stop(): void {
     setStatusLine(undefined);
-    this.#stream.off("resize", this.#onResize);
+    this.#stream.off("resize", this.#draw);
     this.#stream.write(CLEAR_TO_END);
   }
 }

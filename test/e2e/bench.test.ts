@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import type { LabFigures, LabResults } from "../../bench/measuring/results.js";
 import { createTorrentFile } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
 import { CLI, Program, requireProgram } from "../support/program.js";
@@ -21,25 +22,50 @@ describe("bench loopback", { timeout: 120_000 }, () => {
       readdirSync(folder).filter((name) => name.startsWith(`scatterwire-bench-${program.child.pid}-`)),
     );
     assert.deepEqual(left, []);
-    const modes = last["modes"] as Record<
-      string,
-      { median: Record<string, number>; runs: unknown[]; ratioToLimit: Record<string, number> }
-    >;
-    assert.deepEqual(Object.keys(modes).sort(), ["adaptive", "contiguous", "scatter", "speculative"]);
-    const { contiguous, scatter, speculative, adaptive } = modes as Record<string, (typeof modes)[string]>;
-    assert.equal(contiguous!.median["copiedBytesPerByte"], 1);
-    assert.equal(contiguous!.median["predictionHits"], 0);
-    assert.equal(scatter!.median["copiedBytesPerByte"], 0);
-    const calls = scatter!.median["systemCallsPerBlock"]!;
+    const results = last as unknown as LabResults;
+    const figuresOf = (mode: string): LabFigures =>
+      results.trials.find(({ axes }) => axes["mode"] === mode)!.figures;
+    assert.deepEqual(results.trials.map(({ subject, axes }) => axes["mode"] ?? subject).sort(), [
+      "adaptive",
+      "contiguous",
+      "limit",
+      "scatter",
+      "speculative",
+    ]);
+    const [contiguous, scatter] = [figuresOf("contiguous"), figuresOf("scatter")];
+    assert.equal(contiguous.copiedBytesPerByte, 1);
+    assert.equal(contiguous.predictionHits, 0);
+    assert.equal(scatter.copiedBytesPerByte, 0);
+    const calls = scatter.systemCallsPerBlock!;
     assert.ok(calls >= 1.95 && calls < 3, `scatter makes two calls per block, not ${calls}`);
-    for (const mode of [speculative!, adaptive!]) {
-      assert.ok(mode.median["copiedBytesPerByte"]! < 0.05);
-      assert.ok(mode.median["predictionHits"]! > 0.9 * BLOCKS && mode.median["predictionHits"]! <= BLOCKS);
-      assert.ok(mode.median["systemCallsPerBlock"]! < 1);
-      assert.ok(mode.ratioToLimit["cpuSecondsPerGB"]! > 0);
+    for (const figures of [figuresOf("speculative"), figuresOf("adaptive")]) {
+      assert.ok(figures.copiedBytesPerByte! < 0.05);
+      assert.ok(figures.predictionHits! > 0.9 * BLOCKS && figures.predictionHits! <= BLOCKS);
+      assert.ok(figures.systemCallsPerBlock! < 1);
+      assert.ok(figures.firstCpuSecondsPerGB! > 0, "what its first download cost stands beside");
     }
-    assert.ok((last["limit"] as typeof contiguous)!.median["cpuSecondsPerGB"]! > 0);
-    assert.match(String(last["verdict"]), /Cheapest on this machine: \w+/);
+  });
+
+  it("ends in words, and has no limit where data is hashed", async () => {
+    const program = Program.cli(
+      "bench",
+      "loopback",
+      "--size",
+      "16M",
+      "--runs",
+      "1",
+      "--modes",
+      "adaptive,scatter",
+    );
+    const { status, errors } = await program.result();
+    assert.equal(status, 0, errors);
+    assert.match(
+      program.output,
+      /loopback: cheapest is (adaptive|scatter) with [\d.]+ CPU s\/GB\. Not told apart/,
+    );
+    assert.match(program.output, /most is starting up/);
+    assert.doesNotMatch(program.output, /the limit,|× limit/);
+    assert.match(errors, /trial 1 of 2: loopback, (adaptive|scatter), 1 peer, storage null, hashed/);
   });
 
   it("counts receives as strace does", async () => {

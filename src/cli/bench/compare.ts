@@ -14,7 +14,7 @@ import {
   wholeNumber,
 } from "../output.js";
 import { parseSize } from "./arguments.js";
-import { LabProgress } from "./lab.js";
+import { LabProgress } from "./lab-progress.js";
 
 interface Flags {
   only?: string[];
@@ -24,6 +24,7 @@ interface Flags {
   disk?: string;
   peers?: number[];
   output?: string;
+  force?: boolean;
   json?: boolean;
 }
 
@@ -59,6 +60,7 @@ export function compareCommand(): Command {
       "measure from when so many bytes were sent, for all programs alike: what a process that runs costs",
       parseSize,
     )
+    .option("--force", "replace finished results in that file")
     .option("--json", "print the results as one JSON object")
     .addHelpText(
       "after",
@@ -90,7 +92,9 @@ async function run(flags: Flags): Promise<void> {
     ...(flags.skip === undefined ? {} : { skip: flags.skip }),
     ...(flags.disk === undefined ? {} : { disk: flags.disk }),
     ...(flags.output === undefined ? {} : { output: flags.output }),
-    onProgress: (done, total, what) => progress.update(done, total, what),
+    ...(flags.force === undefined ? {} : { overwrite: flags.force }),
+    onProgress: (at) => progress.update(at),
+    onNote: (text) => progress.say(text),
   }).finally(() => progress.stop());
   if (flags.json === true) printJson(results);
   else printLine(compareReport(results));

@@ -1,4 +1,4 @@
-// What the lab's verbs share on the command line: their options, a bar of progress, and how their results are told.
+// What the lab's verbs share on the command line: their options, and how their results are told.
 
 import type { Command } from "commander";
 import type { LabResults, LabVerb } from "../../../bench/measuring/results.js";
@@ -11,13 +11,12 @@ import {
   EXIT_USAGE,
   ExitError,
   interruptSignal,
-  note,
   printJson,
   printLine,
   wholeNumber,
 } from "../output.js";
-import { CountLine } from "../progress.js";
 import { parseSize } from "./arguments.js";
+import { LabProgress } from "./lab-progress.js";
 
 export interface LabFlags {
   size?: number;
@@ -25,6 +24,8 @@ export interface LabFlags {
   full?: boolean;
   only?: string[];
   output?: string;
+  force?: boolean;
+  verbose?: boolean;
   json?: boolean;
 }
 
@@ -47,6 +48,8 @@ export function addLabOptions(command: Command, sizeText: string): Command {
       "-o, --output <file>",
       "write the results there, as JSON; an interrupted run goes on when it is started again",
     )
+    .option("--force", "replace finished results in that file")
+    .option("--verbose", "all columns, in as many tables as they take")
     .option("--json", "print the results as one JSON object");
 }
 
@@ -56,34 +59,31 @@ export async function runLabVerb(
   flags: LabFlags,
   sizeDefault: number,
   makeWorkshop: (size: number, signal: AbortSignal) => Workshop,
-  conclude: (results: LabResults) => void = () => {},
 ): Promise<LabResults> {
   const signal = interruptSignal();
   const size = flags.size ?? sizeDefault;
-  const bar = new LabProgress(flags.json !== true);
+  const progress = new LabProgress(flags.json !== true);
   try {
     const { results, complete } = await runLab(
       {
         ...{ verb, size, rounds: flags.runs ?? 3, only: selections(flags.only ?? []), output: flags.output },
         command: `scatterwire ${process.argv.slice(2).join(" ")}`,
         signal,
-        onProgress: (done, total, what) => bar.update(done, total, what),
+        overwrite: flags.force,
+        onProgress: (at) => progress.update(at),
       },
       makeWorkshop(size, signal),
     );
-    bar.stop();
+    progress.stop();
     if (flags.json === true) printJson(results);
-    else {
-      printLine(labTables(results));
-      conclude(results);
-    }
+    else printLine(labTables(results, { width: process.stdout.columns, verbose: flags.verbose }));
     if (!complete) {
       const goOn = flags.output === undefined ? "" : "; the same command goes on with it";
       throw new ExitError(EXIT_INTERRUPTED, `stopped after ${results.trials.length} trials${goOn}`);
     }
     return results;
   } finally {
-    bar.stop();
+    progress.stop();
   }
 }
 
@@ -92,30 +92,5 @@ function selections(texts: readonly string[]): Selection[] {
     return texts.map(parseSelection);
   } catch (error) {
     throw new ExitError(EXIT_USAGE, (error as Error).message);
-  }
-}
-
-/** A line where somebody watches, else a line per trial. */
-export class LabProgress {
-  readonly #enabled: boolean;
-  #line: CountLine | undefined;
-
-  constructor(enabled: boolean) {
-    this.#enabled = enabled;
-  }
-
-  update(done: number, total: number, what: string): void {
-    if (!this.#enabled) return;
-    if (!process.stderr.isTTY) {
-      if (what !== "") note(`${done}/${total}  ${what}`);
-      return;
-    }
-    this.#line ??= new CountLine(process.stderr);
-    this.#line.update(done, total, what);
-  }
-
-  stop(): void {
-    this.#line?.stop();
-    this.#line = undefined;
   }
 }

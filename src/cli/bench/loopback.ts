@@ -2,20 +2,16 @@
 
 import { Command } from "commander";
 import { benchLoopback } from "../../../bench/suites/loopback.js";
-import { loopbackTable } from "../../../bench/suites/loopback-table.js";
 import { RECEIVE_MODES, type ReceiveModeName, STORAGE_KINDS, type StorageKind } from "../../index.js";
-import { interruptSignal, oneOf, printJson, printLine, wholeNumber } from "../output.js";
+import { oneOf, wholeNumber } from "../output.js";
 import { parseSize } from "./arguments.js";
-import { LabProgress } from "./lab.js";
+import { type LabFlags, runLabVerb } from "./lab.js";
 
-interface LoopbackFlags {
-  size?: number;
+interface LoopbackFlags extends LabFlags {
   peers: number;
   modes?: ReceiveModeName[];
   storage: StorageKind;
   verify: boolean;
-  runs: number;
-  json?: boolean;
 }
 
 const SIZE_DEFAULT = 1024 ** 3;
@@ -37,12 +33,20 @@ export function loopbackCommand(): Command {
       "null" as StorageKind,
     )
     .option("--no-verify", "do not hash: with --storage null, receiving alone is measured")
-    .option("--runs <n>", "runs of each mode", wholeNumber("--runs", 1, 100), 3)
-    .option("--json", "print one JSON object")
+    .option(
+      "--runs <n>",
+      "rounds: each mode has its turn in each (default: 3)",
+      wholeNumber("--runs", 1, 100),
+    )
+    .option("-o, --output <file>", "write the results there, for `bench report`; an interrupted run goes on")
+    .option("--force", "replace finished results in that file")
+    .option("--verbose", "all columns, in as many tables as they take")
+    .option("--json", "print the results as one JSON object")
     .addHelpText(
       "after",
       `
-The limit is the same addon receiving the same stream into one buffer and ignoring it.
+Where nothing is hashed or stored, the limit stands beside: the same addon receiving the same stream into one buffer and
+ignoring it. "first GB" is what a process's first download costs, while V8 compiles; the rest is of a process that runs.
 
 Examples:
   scatterwire bench loopback
@@ -53,19 +57,10 @@ Examples:
 }
 
 async function runLoopback(flags: LoopbackFlags): Promise<void> {
-  const progress = new LabProgress(flags.json !== true);
-  const result = await benchLoopback({
-    size: flags.size ?? SIZE_DEFAULT,
-    peers: flags.peers,
-    modes: flags.modes ?? RECEIVE_MODES,
-    storage: flags.storage,
-    verify: flags.verify,
-    runs: flags.runs,
-    signal: interruptSignal(),
-    onProgress: (done, total, what) => progress.update(done, total, what),
-  }).finally(() => progress.stop());
-  if (flags.json === true) printJson(result);
-  else printLine(loopbackTable(result));
+  const { peers, storage, verify, modes = RECEIVE_MODES } = flags;
+  await runLabVerb("receive", flags, SIZE_DEFAULT, (size, signal) =>
+    benchLoopback({ size, peers, modes, storage, verify, signal }),
+  );
 }
 
 function parseModes(text: string): ReceiveModeName[] {

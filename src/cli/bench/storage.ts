@@ -2,8 +2,6 @@
 
 import { Command } from "commander";
 import { benchStorageWays } from "../../../bench/suites/storage.js";
-import { storageVerdict } from "../../../bench/suites/storage-verdict.js";
-import { printLine } from "../output.js";
 import { addLabOptions, type LabFlags, runLabVerb } from "./lab.js";
 
 const SIZE_DEFAULT = 512 * 1024 ** 2;
@@ -25,12 +23,8 @@ Examples:
   scatterwire bench storage --only mapped-disk:file=sparse --disk /srv/downloads --size 2G --runs 5`,
     )
     .action(async (flags: LabFlags & { disk?: string }) => {
-      await runLabVerb(
-        "storage",
-        flags,
-        SIZE_DEFAULT,
-        (size, signal) => benchStorageWays({ size, signal, full: flags.full === true, disk: flags.disk }),
-        (results) => storageVerdict(results).forEach(printLine),
+      await runLabVerb("storage", flags, SIZE_DEFAULT, (size, signal) =>
+        benchStorageWays({ size, signal, full: flags.full === true, disk: flags.disk }),
       );
     });
 }

@@ -7,13 +7,16 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { groupsOf } from "../../../bench/measuring/groups.js";
 import { PerfStat, perfMayCount } from "../../../bench/measuring/perf.js";
 import type { Axes, LabFigures, LabTrial } from "../../../bench/measuring/results.js";
 import { runLab } from "../../../bench/measuring/run.js";
 import { orderOf, parseSelection, type Scenario, select } from "../../../bench/measuring/scenario.js";
 import { track, withDeadline } from "../../../bench/processes/processes.js";
-import { verdictOf } from "../../../bench/report/run-tables.js";
+import { groupsOf } from "../../../bench/report/cells.js";
+import { groupVerdict } from "../../../bench/report/group-verdict.js";
+import { labTables } from "../../../bench/report/run-tables.js";
+import { progressText } from "../../../src/cli/bench/lab-progress.js";
+import { makeResults } from "./made-results.js";
 
 function figures(cpuSecondsPerGB: number): LabFigures {
   const userSecondsPerGB = cpuSecondsPerGB;
@@ -93,6 +96,40 @@ describe("rounds", () => {
     assert.equal(results.trials.length, 2 * SCENARIOS.length);
   });
 
+  const runOnly = (only: string[], extra: Partial<Parameters<typeof runLab>[0]> = {}) =>
+    runLab(
+      {
+        ...{ verb: "receive", size: 1e6, rounds: 1, only: only.map(parseSelection), command: "test" },
+        signal: new AbortController().signal,
+        ...extra,
+      },
+      (work) => work({ scenarios: SCENARIOS, omissions: [] }),
+    );
+
+  it("refuse a selection that selects the limit alone, and say what there is", async () => {
+    await assert.rejects(runOnly(["depth:depth=17"]), /selects nothing; depth of depth is 1, 16/);
+    await assert.rejects(runOnly(["depth:mode=fast"]), /selects nothing; depth has no axis mode, but depth/);
+    await assert.rejects(runOnly(["nonsense"]), /selects nothing; the groups are depth, peers/);
+    assert.equal((await runOnly(["depth:depth=16"])).results.trials.length, 2);
+  });
+
+  it("replace finished results only when they are told to", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "scatterwire-test-"));
+    after(() => rmSync(folder, { recursive: true, force: true }));
+    const output = join(folder, "results.json");
+    await runOnly(["depth"], { output });
+    const first = readFileSync(output, "utf8");
+    await assert.rejects(runOnly(["peers"], { output }), /holds 3 trials of a finished run/);
+    assert.equal(readFileSync(output, "utf8"), first);
+    await runOnly(["peers"], { output, overwrite: true });
+    assert.notEqual(readFileSync(output, "utf8"), first);
+  });
+
+  it("note how busy the machine was before each trial", async () => {
+    const { results } = await runOnly(["depth:depth=16"]);
+    for (const { busyBefore } of results.trials) assert.ok(busyBefore! >= 0 && busyBefore! <= 1);
+  });
+
   it("stop at once when they are told to, with what there is", async () => {
     const controller = new AbortController();
     const stopping = scenario("depth", "scatterwire", { depth: 2 }, async () => {
@@ -140,18 +177,95 @@ describe("verdict", () => {
       }),
     );
   const verdict = (costs: Record<string, number[]>): string => {
-    const [group] = groupsOf(trials(costs));
-    return verdictOf(group!.rows, group!.varying);
+    const [group] = groupsOf([{ path: "", results: makeResults(trials(costs)) }]);
+    return groupVerdict(group!).join("\n");
   };
 
   it("calls dearer what every round shows to be", () => {
     const text = verdict({ limit: [1, 1, 1], one: [1.5, 1.6, 1.5], other: [3, 3, 3.2] });
-    assert.match(text, /^Cheapest: one with 1\.500 CPU s\/GB, 1\.50 × the limit\. Dearer: other by 100 %/);
+    assert.match(
+      text,
+      /^mode: cheapest is one with 1\.500 CPU s\/GB, 1\.50 × the limit\. Dearer: other by 100 %/,
+    );
   });
 
   it("does not tell apart what the rounds disagree about, or too few rounds", () => {
     assert.match(verdict({ one: [1, 3, 1], other: [2, 2, 2] }), /Not told apart from it by 3 rounds: other/);
     assert.match(verdict({ one: [1], other: [2] }), /Not told apart from it by 1 round: other/);
+  });
+
+  it("divides nothing that was hashed or stored by a limit that only receives", () => {
+    for (const [axes, divides] of [
+      [{ verify: true, storage: "null" }, false],
+      [{ verify: false, storage: "file" }, false],
+      [{ verify: false, storage: "null" }, true],
+    ] as const) {
+      const made = trials({ limit: [1, 1, 1], one: [2, 2, 2] }).map((trial) =>
+        trial.subject === "limit" ? trial : { ...trial, axes: { ...trial.axes, ...axes } },
+      );
+      const results = makeResults(made);
+      const [group] = groupsOf([{ path: "", results }]);
+      assert.equal(groupVerdict(group!).join().includes("× the limit"), divides);
+      assert.equal(labTables(results).includes("× limit"), divides);
+    }
+  });
+});
+
+describe("tables of a run", () => {
+  const modes = ["contiguous", "scatter", "speculative", "adaptive"];
+  const results = makeResults(
+    [0, 1, 2].flatMap((round) =>
+      modes.map((mode) => ({
+        ...{ verb: "receive" as const, group: "mode", subject: "scatterwire", axes: { mode }, round },
+        startedAt: "",
+        figures: {
+          ...figures(0.2),
+          ...{ systemCallsPerBlock: 2.017, bytesPerSystemCall: 8192, copiedBytesPerByte: 1 },
+          ...{ minorFaultsPerBlock: 4, voluntarySwitchesPerBlock: 0.5, loadCpuSecondsPerGB: 0.2 },
+          ...{ predictionHits: 65_532, predictionMisses: 4, firstCpuSecondsPerGB: 0.3 },
+          costs: { kernel: 0.1, copying: 0.1, framing: 0, hashing: 0, writing: 0 },
+        },
+      })),
+    ),
+  );
+  const widest = (text: string): number =>
+    Math.max(
+      ...text
+        .split("\n")
+        .filter((line) => line.startsWith("│"))
+        .map((line) => line.length),
+    );
+
+  it("fit the terminal, name what was left out, and show all of it when asked", () => {
+    for (const width of [60, 80, 100]) {
+      const text = labTables(results, { width });
+      assert.ok(widest(text) <= width, `${widest(text)} columns of ${width}`);
+      assert.match(text, /Left out, for want of room: .*writing \(--verbose\)/);
+      const all = labTables(results, { width, verbose: true });
+      assert.ok(widest(all) <= width);
+      assert.doesNotMatch(all, /Left out/);
+      for (const head of ["CPU s/GB", "first GB", "hits", "load", "writing"])
+        assert.ok(all.includes(head), head);
+    }
+  });
+
+  it("end in what they say", () => {
+    assert.match(labTables(results).trimEnd().split("\n").at(-1)!, /^mode: cheapest is /);
+  });
+});
+
+describe("progress of a run", () => {
+  const next = scenario("depth", "scatterwire", { depth: 16 });
+  const at = { done: 3, total: 15, round: 0, rounds: 3, next };
+
+  it("is told in words, with the time that is left once some is known", () => {
+    assert.equal(progressText({ ...at, fresh: 0 }, 0), "trial 4 of 15, round 1 of 3: depth, depth 16");
+    assert.match(progressText({ ...at, fresh: 3 }, 6000), /, about 24 s left: /);
+    assert.match(progressText({ ...at, fresh: 3 }, 60_000), /, about 4 min left: /);
+  });
+
+  it("does not count trials that an earlier run did", () => {
+    assert.match(progressText({ ...at, done: 13, fresh: 1 }, 10_000), /, about 20 s left: /);
   });
 });
 

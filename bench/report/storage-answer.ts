@@ -1,11 +1,9 @@
 // The answer to the open question, in plain words, from the trials alone: what the mapping saves or costs beside the pool, and
 // beside copying into the mapping, in every condition that was measured.
 
-import { type GroupRow, groupsOf } from "../measuring/groups.js";
-import type { LabResults } from "../measuring/results.js";
-import { LIMIT } from "../measuring/scenario.js";
-import { type Comparison, median } from "../measuring/statistics.js";
-import { compareRows } from "../report/run-tables.js";
+import type { Comparison } from "../measuring/statistics.js";
+import { axisPhrase } from "./axes.js";
+import { type Cell, compareCells, type Group, measureFigure } from "./cells.js";
 
 const MAPPED = "into the mapping";
 const RIVALS = [
@@ -21,11 +19,14 @@ interface Finding {
   readonly rivalCost: number;
 }
 
+/** Groups whose question this is. */
+export function asksStorageQuestion({ verb, name }: Group): boolean {
+  return verb === "storage" && name.startsWith("mapped-");
+}
+
 /** Lines for the terminal; empty where the ways were not measured beside each other. */
-export function storageVerdict(results: LabResults): string[] {
-  const findings = groupsOf(results.trials)
-    .filter(({ name }) => name.startsWith("mapped-"))
-    .flatMap(({ rows }) => findingsOf(rows));
+export function storageAnswer(groups: readonly Group[]): string[] {
+  const findings = groups.filter(asksStorageQuestion).flatMap(({ cells }) => findingsOf(cells));
   if (findings.length === 0) return [];
   const lines = ["Is receiving straight into a mapped file cheaper?"];
   for (const [rival, words] of RIVALS) {
@@ -35,8 +36,9 @@ export function storageVerdict(results: LabResults): string[] {
     const cheaper = sure.filter(({ comparison }) => comparison.ratio < 1).length;
     const dearer = sure.length - cheaper;
     const open = beside.length - sure.length;
+    const conditions = `${beside.length} condition${beside.length === 1 ? "" : "s"}`;
     lines.push(
-      `  Than ${words}: in ${beside.length} conditions, cheaper in ${cheaper}, dearer in ${dearer}, not told apart in ${open}.`,
+      `  Than ${words}: in ${conditions}, cheaper in ${cheaper}, dearer in ${dearer}, not told apart in ${open}.`,
       ...beside.map(describeFinding),
     );
   }
@@ -46,14 +48,12 @@ export function storageVerdict(results: LabResults): string[] {
   return lines;
 }
 
-function findingsOf(rows: readonly GroupRow[]): Finding[] {
+function findingsOf(cells: readonly Cell[]): Finding[] {
   const findings: Finding[] = [];
-  for (const mapped of rows.filter(({ axes }) => axes["way"] === MAPPED)) {
+  for (const mapped of cells.filter(({ axes }) => axes["way"] === MAPPED)) {
     for (const [rival] of RIVALS) {
-      const beside = rows.find(
-        (row) => row.subject !== LIMIT && row.axes["way"] === rival && sameCondition(row, mapped),
-      );
-      const comparison = beside && compareRows(mapped, beside, "cpuSecondsPerGB");
+      const beside = cells.find((cell) => cell.axes["way"] === rival && sameCondition(cell, mapped));
+      const comparison = beside && compareCells(mapped, beside, "cpuSecondsPerGB");
       if (beside === undefined || comparison === undefined) continue;
       const where = conditionOf(mapped);
       findings.push({ rival, where, comparison, mappedCost: costOf(mapped), rivalCost: costOf(beside) });
@@ -62,17 +62,19 @@ function findingsOf(rows: readonly GroupRow[]): Finding[] {
   return findings;
 }
 
-function sameCondition(row: GroupRow, other: GroupRow): boolean {
-  return ["where", "file", "verify"].every((axis) => row.axes[axis] === other.axes[axis]);
+const CONDITIONS = ["where", "file", "verify", "bytes"];
+
+function sameCondition(cell: Cell, other: Cell): boolean {
+  return CONDITIONS.every((axis) => cell.axes[axis] === other.axes[axis]);
 }
 
-function conditionOf({ axes }: GroupRow): string {
+function conditionOf({ axes }: Cell): string {
   const place = axes["where"] === "disk" ? "disk, durable" : "memory file system";
-  return `${place}, file ${axes["file"]}, ${axes["verify"] === true ? "hashed" : "not hashed"}`;
+  return `${place}, ${axisPhrase("file", axes["file"] ?? "")}, ${axisPhrase("verify", axes["verify"] === true)}`;
 }
 
-function costOf({ rounds }: GroupRow): number {
-  return median([...rounds.values()].map(({ cpuSecondsPerGB }) => cpuSecondsPerGB));
+function costOf(cell: Cell): number {
+  return measureFigure(cell, "cpuSecondsPerGB")!.median;
 }
 
 function describeFinding({ where, comparison, mappedCost, rivalCost }: Finding): string {

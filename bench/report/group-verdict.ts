@@ -1,0 +1,97 @@
+// What one group of trials says, in plain words, for the terminal: under each condition what is cheapest, what cannot be told
+// from it, and what is dearer by how much. Every percentage is of the one that the sentence names first.
+
+import { axisName } from "./axes.js";
+import {
+  type Cell,
+  cellName,
+  compareCells,
+  type Group,
+  isReference,
+  LIMIT,
+  limitOf,
+  measureFigure,
+} from "./cells.js";
+import { MATERIAL } from "./ranking.js";
+import { cpuText, list } from "./words.js";
+
+/** What a person chooses between; other axes are the conditions under which they do. */
+const CHOICES = ["way", "mode", "sendMode"];
+
+/** Lines, each of which names the group and its conditions. */
+export function groupVerdict(group: Group): string[] {
+  return [...slicesOf(group)].map(([where, cells]) => {
+    const name = where === "" ? group.name : `${group.name}, ${where}`;
+    return `${name}: ${sliceVerdict(cells, group, where)}`;
+  });
+}
+
+/** The cells that compete, by the conditions under which they do. The limit does not compete. */
+function slicesOf(group: Group): Map<string, Cell[]> {
+  const choice = choiceOf(group);
+  const given =
+    choice === undefined ? [] : group.varying.filter((axis) => axis !== choice && axis !== "depth");
+  const slices = new Map<string, Cell[]>();
+  for (const cell of group.cells) {
+    if (isReference(cell.subject)) continue;
+    const where = given
+      .filter((axis) => cell.axes[axis] !== undefined)
+      .map((axis) => axisName(axis, cell.axes[axis]!))
+      .join(", ");
+    slices.set(where, [...(slices.get(where) ?? []), cell]);
+  }
+  return slices;
+}
+
+function choiceOf({ varying }: Group): string | undefined {
+  // Where runs are compared, their length is the choice, whatever way they go.
+  if (varying.includes("writeRunBytes")) return undefined;
+  return CHOICES.find((axis) => varying.includes(axis));
+}
+
+function sliceVerdict(cells: readonly Cell[], group: Group, where: string): string {
+  const cost = (cell: Cell): number => measureFigure(cell, "cpuSecondsPerGB")!.median;
+  const choice = choiceOf(group);
+  const leftOut =
+    where === "" || choice === undefined
+      ? []
+      : group.varying.filter((axis) => axis !== choice && axis !== "depth");
+  const name = (cell: Cell): string => cellName(cell, group, leftOut);
+  const ranked = [...cells].sort((left, right) => cost(left) - cost(right));
+  const [best, ...others] = ranked;
+  if (best === undefined) return "nothing but the limit was measured.";
+  const limit = limitOf(best, group);
+  const toLimit = limit === undefined ? undefined : compareCells(best, limit, "cpuSecondsPerGB");
+  const beside = toLimit === undefined ? "" : `, ${toLimit.ratio.toFixed(2)} × the limit`;
+  if (others.length === 0) return `${name(best)} costs ${cpuText(cost(best))}${beside}.`;
+  const level: string[] = [];
+  const dearer: string[] = [];
+  for (const cell of others) {
+    const comparison = compareCells(cell, best, "cpuSecondsPerGB");
+    if (comparison?.sure === true && comparison.ratio >= 1 + MATERIAL) {
+      const { ratio, low, high } = comparison;
+      dearer.push(
+        `${name(cell)} by ${(100 * (ratio - 1)).toFixed(0)} % (${low.toFixed(2)} to ${high.toFixed(2)} ×)`,
+      );
+    } else level.push(name(cell));
+  }
+  const rounds = best.rounds.size;
+  const lead = `cheapest is ${name(best)} with ${cpuText(cost(best))}${beside}.`;
+  const levelText =
+    level.length === 0
+      ? ""
+      : ` Not told apart from it by ${rounds} round${rounds === 1 ? "" : "s"}: ${list(level)}.`;
+  return `${lead}${levelText}${dearer.length === 0 ? "" : ` Dearer: ${dearer.join("; ")}.`}`;
+}
+
+/** The limit first, then by the axes that vary, numbers by size. */
+export function compareCellsByName(left: Cell, right: Cell, { varying }: Group): number {
+  if ((left.subject === LIMIT) !== (right.subject === LIMIT)) return left.subject === LIMIT ? -1 : 1;
+  for (const axis of varying) {
+    const [one, other] = [left.axes[axis], right.axes[axis]];
+    if (one === other) continue;
+    if (typeof one === "number" && typeof other === "number") return one - other;
+    return String(one).localeCompare(String(other), "en");
+  }
+  return left.subject.localeCompare(right.subject, "en");
+}
