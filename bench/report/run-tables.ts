@@ -21,6 +21,7 @@ import {
 import { compareCellsByName, groupVerdict } from "./group-verdict.js";
 import { asksStorageQuestion, storageAnswer } from "./storage-answer.js";
 import { TextTable } from "./text-table.js";
+import { wrap } from "./words.js";
 
 interface Column {
   readonly head: string;
@@ -79,18 +80,21 @@ export function labTables(results: LabResults, options: TableOptions = {}): stri
     parts.push(...tables);
     for (const head of leftOut) hidden.add(head);
   }
-  parts.push("", ...legend(groups));
-  if (hidden.size > 0) parts.push(`Left out, for want of room: ${[...hidden].join(", ")} (--verbose).`);
+  const say = (text: string): string => wrap(text, width, /^ */.exec(text)![0]);
+  parts.push("", ...legend(groups).map(say));
+  if (hidden.size > 0) parts.push(say(`Left out, for want of room: ${[...hidden].join(", ")} (--verbose).`));
   if (omissions.length > 0) parts.push("", "Not measured:");
   for (const { subject, group, axes, reason } of omissions) {
     const what = [group, subject, axes === undefined ? "" : conditions(axes)].filter((text) => text);
-    parts.push(`  ${what.join(", ")}: ${reason}`);
+    parts.push(say(`  ${what.join(", ")}: ${reason}`));
   }
   parts.push(
     "",
-    ...groups.filter((group) => !asksStorageQuestion(group)).flatMap(groupVerdict),
-    ...storageAnswer(groups),
-    ...warnings(groups, results),
+    ...[
+      ...groups.filter((group) => !asksStorageQuestion(group)).flatMap(groupVerdict),
+      ...storageAnswer(groups),
+      ...warnings(groups, results),
+    ].map(say),
   );
   return parts.join("\n");
 }
@@ -111,12 +115,10 @@ function legend(groups: readonly Group[]): string[] {
     group.cells.some((cell) => cell.subject !== LIMIT && limitText(cell, group) !== ""),
   );
   return [
-    "Medians of the rounds. Calls, faults, switches and cache misses are per block of 16 KiB, copies per byte; user, sys and load",
-    "(the program at the other end) are CPU s/GB.",
+    "Medians of the rounds. Calls, faults, switches and cache misses are per block of 16 KiB, copies per byte; user, sys and load (the program at the other end) are CPU s/GB.",
     ...(withLimit
       ? [
-          "× limit is the median of the rounds' own ratios, which is not always the ratio of the medians: figures that ran side by side",
-          "are divided. The limit receives and ignores; where data is hashed or stored there is no such limit, and no ratio.",
+          "× limit is the median of the rounds' own ratios, figures that ran side by side being divided, and so not always the ratio of the medians. The limit receives and ignores; what is hashed or stored has no such limit, and no ratio.",
         ]
       : []),
   ];

@@ -6,21 +6,26 @@ import type { Group } from "./cells.js";
 import { tableOf } from "./tables.js";
 import { TextTable } from "./text-table.js";
 import type { Verdict } from "./verdict.js";
-import { capital, keepTogether } from "./words.js";
+import { capital, wrap } from "./words.js";
 
-const WIDTH = 110;
+const WIDTH = 100;
 
 export function reportText(verdict: Verdict, groups: readonly Group[], against: Against | undefined): string {
-  const lines: string[] = [wrap(verdict.lead), ""];
+  const lines: string[] = [wrap(verdict.lead, WIDTH), ""];
   for (const { title, text, why, certainty } of verdict.choices) {
     const mark = certainty === "clear" ? "" : ` (${certainty === "tied" ? "a tie" : certainty})`;
-    lines.push(wrap(`${capital(title)}: ${text}${mark}. ${why}`, "  "));
+    lines.push(wrap(`${capital(title)}: ${text}${mark}. ${why}`, WIDTH, "  "));
   }
-  if (verdict.findings.length > 0) lines.push("", ...verdict.findings.map((text) => wrap(text, "  ", "- ")));
+  if (verdict.findings.length > 0)
+    lines.push("", ...verdict.findings.map((text) => wrap(text, WIDTH, "  ", "- ")));
   if (against !== undefined) {
-    lines.push("", `Against ${against.name}`, ...against.sentences.map((text) => wrap(text, "  ", "- ")));
+    lines.push(
+      "",
+      `Against ${against.name}`,
+      ...against.sentences.map((text) => wrap(text, WIDTH, "  ", "- ")),
+    );
   }
-  lines.push("", ...verdict.caveats.map((text) => wrap(text)));
+  lines.push("", ...verdict.caveats.map((text) => wrap(text, WIDTH)));
   for (const group of groups) lines.push("", groupTitle(group), groupTable(group));
   return lines.join("\n");
 }
@@ -48,19 +53,4 @@ function groupTable(group: Group): string {
     );
   }
   return table.toString();
-}
-
-function wrap(text: string, indent = "", bullet = ""): string {
-  const lines: string[] = [];
-  let line = indent + bullet;
-  const hanging = indent + " ".repeat(bullet === "" ? indent.length : bullet.length);
-  for (const word of keepTogether(text).split(" ")) {
-    if (line.length + word.length > WIDTH && line.trim() !== "") {
-      lines.push(line.trimEnd());
-      line = hanging;
-    }
-    line += `${word} `;
-  }
-  lines.push(line.trimEnd());
-  return lines.join("\n").replaceAll("\u00a0", " ");
 }

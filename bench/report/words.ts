@@ -125,3 +125,19 @@ export function keepTogether(text: string): string {
     "$1\u00a0",
   );
 }
+
+/** `text` in lines of at most `width` characters; those after the first hang below the text of the first. */
+export function wrap(text: string, width: number, indent = "", bullet = ""): string {
+  const lines: string[] = [];
+  let line = indent + bullet;
+  const hanging = indent + " ".repeat(bullet === "" ? indent.length : bullet.length);
+  for (const word of keepTogether(text).split(" ")) {
+    if (line.length + word.length > width && line.trim() !== "") {
+      lines.push(line.trimEnd());
+      line = hanging;
+    }
+    line += `${word} `;
+  }
+  lines.push(line.trimEnd());
+  return lines.join("\n").replaceAll("\u00a0", " ");
+}
