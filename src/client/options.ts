@@ -39,8 +39,23 @@ export interface SessionOptions {
   poolBytes?: number;
   /** Requests outstanding at one peer at the most. Default 512; the peer's `reqq` bounds it too. */
   maxRequests?: number;
-  /** Connections of the session at the most. Default 5000. */
+  /**
+   * Connections of the session at the most. Default 5000, or three quarters of the descriptors that the process may have open, less
+   * those that are left to others, where that is fewer.
+   */
   maxPeers?: number;
+  /** Connections of one torrent at the most. Default: four fifths of `maxPeers`. */
+  maxPeersPerTorrent?: number;
+  /**
+   * Connections with one IPv4 address, or one /64 of IPv6, beyond which none is accepted from there, nor made to addresses there that
+   * a tracker or a peer named. Default 8.
+   */
+  maxPeersPerAddress?: number;
+  /**
+   * Count this machine's own addresses (127/8 and ::1) as well. Default false: behind a tunnel, a proxy or a forwarded port all
+   * peers have the same one.
+   */
+  limitLoopback?: boolean;
   /** Peers of a torrent that we upload to at one time, the optimistic one included. Default 8. */
   uploadSlots?: number;
   /** SO_RCVBUF and SO_SNDBUF in bytes; 0 (default) leaves them to the kernel. */
@@ -196,6 +211,8 @@ export interface TorrentEvents {
 }
 
 export interface SessionEvents {
+  /** Something is wrong that the session lives with, and what to do about it. */
+  warning: [text: string];
   listening: [address: PeerAddress];
   /** An incoming connection that ended before it belonged to a torrent. */
   peerRefused: [address: PeerAddress, error: PeerError];

@@ -246,6 +246,8 @@ class SharedFile implements Swarm {
     this.peers.add(peer);
   }
 
+  peerListens(): void {}
+
   peerOpened(): void {}
 
   peerClosed(peer: PeerConnection, error: PeerError | undefined): void {

@@ -137,6 +137,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
 
   /** When the connection was begun or accepted. */
   readonly sinceMs: number;
+  /** When blocks went over it last, in steps of about a second; at first, when it began. */
+  lastMovedMs: number;
+  #movedBytes = 0;
   readonly #onOpen: (() => void) | undefined;
   readonly #onClosed: ((error: PeerError | undefined) => void) | undefined;
   #lastReceivedMs: number;
@@ -156,6 +159,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     this.#state = options.incoming ? "handshaking" : "connecting";
     const now = options.clock.nowMs;
     this.sinceMs = now;
+    this.lastMovedMs = now;
     this.#onOpen = options.onOpen;
     this.#onClosed = options.onClosed;
     this.#lastReceivedMs = now;
@@ -213,6 +217,11 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   /** Pieces that the peer announced; 0 before it is open. */
   get pieceCountKnown(): number {
     return this.#pieces?.count ?? 0;
+  }
+
+  /** When anything came last. */
+  get lastReceivedMs(): number {
+    return this.#lastReceivedMs;
   }
 
   get allowedFast(): ReadonlySet<number> | undefined {
@@ -282,6 +291,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     if (this.#state !== "open") return;
     this.downloadMeter.sample(this.counters.payloadBytes, elapsedMs);
     this.uploadMeter.sample(this.counters.sentPayloadBytes, elapsedMs);
+    const movedBytes = this.counters.payloadBytes + this.counters.sentPayloadBytes;
+    if (movedBytes !== this.#movedBytes) this.lastMovedMs = now;
+    this.#movedBytes = movedBytes;
     if (now - this.#lastReceivedMs >= SILENT_MS) this.#transport.wakeForAny();
     if (now - this.#lastReceivedMs > settings.idleTimeoutMs) {
       this.close(
@@ -549,7 +561,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     const handshake = decodeExtensionHandshake(bytes.subarray(at, at + length));
     if (handshake.reqq !== undefined) this.pipeline.setPeerLimit(handshake.reqq);
     if (handshake.v !== undefined) this.clientName = handshake.v;
-    if (handshake.p !== undefined && this.incoming) this.listenPort = handshake.p;
+    if (handshake.p !== undefined && handshake.p > 0 && this.incoming) {
+      this.listenPort = handshake.p;
+      this.#swarm?.peerListens(this);
+    }
     if (handshake.uploadOnly !== undefined) this.isUploadOnly = handshake.uploadOnly;
   }
 

@@ -19,6 +19,8 @@ export interface Swarm {
   /** Throws PeerError to refuse: banned, a duplicate, too many. Called when both handshakes are known to fit. */
   admit(peer: PeerConnection): void;
   peerOpened(peer: PeerConnection): void;
+  /** An incoming peer told the port at which it accepts connections (BEP 10 `p`): `peer.listenPort`. */
+  peerListens(peer: PeerConnection): void;
   /** The connection ended. Its requests were given back through requestDropped before. */
   peerClosed(peer: PeerConnection, error: PeerError | undefined): void;
 

@@ -11,8 +11,8 @@ import { type Costs, costsOf } from "../../base/metrics/costs.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import { makeTraceSink, type TraceSink } from "../../base/metrics/trace.js";
 import { CLIENT_NAME } from "../../base/version.js";
-import { READABLE } from "../../native/binding.js";
-import { Reactor, type SocketHandler } from "../../native/reactor.js";
+import { processDescriptors } from "../../native/descriptors.js";
+import { Reactor } from "../../native/reactor.js";
 import type { BlockPool } from "../memory/block-pool.js";
 import { Memory } from "../memory/memory.js";
 import type { Metainfo } from "../metainfo/types.js";
@@ -29,15 +29,18 @@ import { SendfileSource } from "../send/sendfile-source.js";
 import { StreamPump } from "../stream/stream-pump.js";
 import { TcpStream } from "../stream/tcp-stream.js";
 import { UnconnectedTransport } from "../stream/unconnected-transport.js";
-import type { EngineRoom } from "../torrent/engine-room.js";
+import type { Dialer, EngineRoom } from "../torrent/engine-room.js";
 import { Torrent } from "../torrent/torrent.js";
+import { ConnectionTable } from "./connection-table.js";
+import { isOutOfDescriptors, Listener, type ListenerHost } from "./listener.js";
 import { type SessionSettings, settleOptions } from "./settings.js";
 
 const TICK_MS = 1000;
 const LISTEN_BACKLOG = 512;
-const ACCEPTS_PER_WAKE_MAX = 64;
-/** Outgoing connections that may be under way at one time. */
-const CONNECTING_MAX = 32;
+/** While others wait for their turn, an address is given so long to answer: time for a second and a third packet. */
+const CROWDED_CONNECT_MS = 3000;
+/** What is wrong for long is said so often. */
+const WARNING_MS = 60_000;
 /** A waiter for slots is woken when this many are free for it: fewer make small receives. */
 const SLOTS_PER_WAKE = 16;
 
@@ -51,11 +54,17 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   readonly #plan: ReceivePlan;
   readonly #sources: Record<SendModeName, BlockSource>;
   readonly #torrents = new Map<string, Torrent>();
-  readonly #connections = new Set<PeerConnection>();
-  readonly #connecting = new Set<PeerConnection>();
+  readonly #descriptors = processDescriptors();
+  readonly #connections: ConnectionTable;
+  /** Torrents that have addresses to connect to, in the order of their turns. */
+  readonly #dialers = new Set<Dialer>();
+  #isDialing = false;
+  /** There was no descriptor for a connection: none is begun before the next tick. */
+  #dialingPaused = false;
+  #warnedAtMs = Number.NEGATIVE_INFINITY;
   readonly #endedCounters = makeCounters();
   readonly #trace: TraceSink | undefined;
-  readonly #listeners: number[] = [];
+  readonly #listeners: Listener[] = [];
   #listenAddress: PeerAddress | undefined;
   readonly #tickTimer: NodeJS.Timeout;
   #lastTickMs: number;
@@ -66,6 +75,14 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     super();
     this.#settings = settleOptions(options);
     this.peerId = this.#settings.peerId;
+    this.#connections = new ConnectionTable(
+      {
+        max: this.#settings.maxPeers,
+        maxPerAddress: this.#settings.maxPeersPerAddress,
+        limitsLoopback: this.#settings.limitLoopback,
+      },
+      this.#descriptors,
+    );
     this.reactor = new Reactor(Math.ceil(this.#settings.poolBytes / PAGE_SIZE) * PAGE_SIZE);
     this.memory = new Memory(this.reactor.engine.slab, this.reactor.engine, {
       bufferBytes: this.#settings.contiguousBufferBytes,
@@ -106,7 +123,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
 
   /** Connections that are open or being made. */
   get connectionCount(): number {
-    return this.#connections.size;
+    return this.#connections.all.size;
   }
 
   /**
@@ -132,9 +149,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
       engine.closeSocket(fd);
       return failed(bound);
     }
-    const handler: SocketHandler = { socketReady: () => this.#accept(fd) };
-    this.reactor.register(fd, handler, READABLE);
-    this.#listeners.push(fd);
+    this.#listeners.push(new Listener(this.reactor, fd, this.#descriptors, this.#listenerHost()));
     this.#listenAddress = { host: bound.host, port: bound.port };
     this.emit("listening", this.#listenAddress);
     return this.#listenAddress;
@@ -170,7 +185,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   /** Sums over all connections of the session, ended ones included. */
   counters(): TransferCounters {
     const sum = { ...this.#endedCounters };
-    for (const peer of this.#connections) addCounters(sum, peer.counters);
+    for (const peer of this.#connections.all) addCounters(sum, peer.counters);
     return sum;
   }
 
@@ -210,12 +225,17 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     return this.#settings.uploadSlots;
   }
 
-  get isListening(): boolean {
-    return this.#listeners.length > 0;
+  get maxPeersPerTorrent(): number {
+    return Math.min(this.#settings.maxPeersPerTorrent, this.#connections.max);
   }
 
-  get mayConnect(): boolean {
-    return this.#connecting.size < CONNECTING_MAX && this.#connections.size < this.#settings.maxPeers;
+  mayConnectTo(host: string): boolean {
+    return this.#connections.mayConnectTo(host);
+  }
+
+  dial(dialer: Dialer): void {
+    this.#dialers.add(dialer);
+    this.#dial();
   }
 
   peerSettings(receiveMode: ReceiveModeName | undefined): PeerSettings {
@@ -237,12 +257,16 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     return this.#sources[mode ?? this.#settings.sendMode];
   }
 
-  connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection {
-    const fd = isIP(host) === 0 ? this.reactor.binding.EINVAL : this.reactor.engine.connect(host, port);
+  connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection | undefined {
+    const { engine, binding } = this.reactor;
+    const fd = isIP(host) === 0 ? binding.EINVAL : engine.connect(host, port);
+    if (isOutOfDescriptors(fd, binding)) {
+      this.#outOfDescriptors(fd);
+      return undefined;
+    }
     if (fd >= 0) this.#setBufferSizes(fd);
     const transport = fd < 0 ? new UnconnectedTransport() : this.#pump(fd, true);
     const peer = this.#makePeer(host, port, false, transport, settings, swarm);
-    this.#connecting.add(peer);
     if (transport instanceof StreamPump) transport.start(peer);
     else {
       // Told later, as every other failure to connect: the caller has not yet noted what it asked for.
@@ -294,43 +318,76 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
       clock: this.clock,
       directory: this,
       settings,
-      onOpen: () => this.#connectEnded(peer),
+      onOpen: () => {
+        if (this.#connections.opened(peer)) this.#dial();
+      },
       onClosed: (error) => this.#peerClosed(peer, error),
       ...(swarm === undefined ? {} : { swarm }),
       ...(this.#trace === undefined ? {} : { trace: this.#trace }),
     });
-    this.#connections.add(peer);
+    this.#connections.add(peer, transport instanceof StreamPump);
     return peer;
   }
 
   #peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
-    this.#connections.delete(peer);
-    this.#connectEnded(peer);
-    if (peer.swarm !== undefined) return;
-    this.countersEnded(peer.counters);
-    if (error !== undefined) this.emit("peerRefused", { host: peer.host, port: peer.port }, error);
-  }
-
-  /** An attempt to connect came to its end; when half of them have, others begin. */
-  #connectEnded(peer: PeerConnection): void {
-    if (!this.#connecting.delete(peer) || this.#connecting.size !== CONNECTING_MAX / 2) return;
-    for (const torrent of this.#torrents.values()) torrent.connectMore();
-  }
-
-  #accept(listener: number): void {
-    const { engine } = this.reactor;
-    for (let count = 0; count < ACCEPTS_PER_WAKE_MAX; count++) {
-      const fd = engine.accept(listener);
-      if (fd < 0) return;
-      const remote = engine.remoteAddress(fd);
-      if (typeof remote === "number" || this.#connections.size >= this.#settings.maxPeers) {
-        engine.closeSocket(fd);
-        continue;
-      }
-      const transport = this.#pump(fd, false);
-      const settings = this.peerSettings(undefined);
-      transport.start(this.#makePeer(remote.host, remote.port, true, transport, settings));
+    this.#connections.remove(peer);
+    if (peer.swarm === undefined) {
+      this.countersEnded(peer.counters);
+      if (error !== undefined) this.emit("peerRefused", { host: peer.host, port: peer.port }, error);
     }
+    this.#dial();
+  }
+
+  /** Begins connections, one of each torrent in turn, as far as there is room. */
+  #dial(): void {
+    // What is begun may end at once, and ask for the next: the loop that runs sees to it.
+    if (this.#isDialing) return;
+    this.#isDialing = true;
+    try {
+      // One that is put in again comes again, after all others.
+      for (const dialer of this.#dialers) {
+        if (this.#dialingPaused || this.#closed !== undefined || !this.#connections.mayConnect) break;
+        this.#dialers.delete(dialer);
+        if (dialer.dialNext()) this.#dialers.add(dialer);
+      }
+    } finally {
+      this.#isDialing = false;
+    }
+  }
+
+  #listenerHost(): ListenerHost {
+    const { clock } = this;
+    return {
+      get nowMs() {
+        return clock.nowMs;
+      },
+      accepted: (fd, remote) => this.#accepted(fd, remote),
+      outOfDescriptors: (errno) => this.#outOfDescriptors(errno),
+    };
+  }
+
+  #accepted(fd: number, remote: PeerAddress): void {
+    if (!this.#connections.mayAccept(remote.host, this.clock.nowMs)) {
+      this.reactor.engine.closeSocket(fd);
+      return;
+    }
+    const transport = this.#pump(fd, false);
+    transport.start(this.#makePeer(remote.host, remote.port, true, transport, this.peerSettings(undefined)));
+  }
+
+  /** The process, or the system, has no descriptor for one more socket: what is of no use goes, and the user may do something. */
+  #outOfDescriptors(errno: number): void {
+    this.#dialingPaused = true;
+    this.#connections.makeRoom(this.clock.nowMs);
+    if (this.clock.nowMs - this.#warnedAtMs < WARNING_MS) return;
+    this.#warnedAtMs = this.clock.nowMs;
+    const limit = this.reactor.binding.descriptorLimit();
+    this.emit(
+      "warning",
+      `no connection can be made or accepted until a descriptor is closed (${describeErrno(errno)}): ` +
+        `${this.#descriptors.used("connection")} connections and ${this.#descriptors.used("file")} files are open, and the ` +
+        `process may have ${limit} descriptors; raise that limit (ulimit -n), or lower maxPeers`,
+    );
   }
 
   #tick(): void {
@@ -338,30 +395,41 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     this.clock.nowMs = now;
     const elapsedMs = now - this.#lastTickMs;
     this.#lastTickMs = now;
-    for (const peer of [...this.#connecting]) this.#checkConnectTimeout(peer, now);
-    for (const peer of this.#connections) if (peer.state === "handshaking") peer.tick(elapsedMs);
+    this.#dialingPaused = false;
+    for (const listener of this.#listeners) listener.tick(now);
+    this.#checkConnectTimeouts(now);
+    for (const peer of this.#connections.strangers) peer.tick(elapsedMs);
     for (const torrent of this.#torrents.values()) torrent.tick(elapsedMs);
+    if (this.#dialers.size > 0) this.#dialOrMakeRoom(now);
     if (this.memory.pool.waiterCount > 0) this.memory.pool.wakeWaiters(1);
   }
 
-  #checkConnectTimeout(peer: PeerConnection, now: number): void {
+  #dialOrMakeRoom(nowMs: number): void {
+    if (this.#connections.all.size >= this.#connections.max) this.#connections.makeRoom(nowMs);
+    this.#dial();
+  }
+
+  #checkConnectTimeouts(now: number): void {
     const { connectTimeoutMs } = this.#settings;
-    if (peer.state !== "connecting" || now - peer.sinceMs <= connectTimeoutMs) return;
-    const seconds = Math.round(connectTimeoutMs / 1000);
-    peer.close(
-      new PeerError(
-        "PEER_CONNECT_FAILED",
-        `cannot connect to ${peer.host}:${peer.port}: no answer for ${seconds} s`,
-      ),
-    );
+    const isCrowded = this.#dialers.size > 0 && !this.#connections.mayConnect;
+    const timeoutMs = isCrowded ? Math.min(CROWDED_CONNECT_MS, connectTimeoutMs) : connectTimeoutMs;
+    for (const peer of [...this.#connections.connecting]) {
+      peer.tick(0);
+      // A handshake has a time of its own, but not while others wait.
+      const isTimed = peer.state === "connecting" || (isCrowded && peer.state === "handshaking");
+      if (!isTimed || now - peer.sinceMs <= timeoutMs) continue;
+      const seconds = Math.round((now - peer.sinceMs) / 1000);
+      const reason = `cannot connect to ${peer.host}:${peer.port}: no answer for ${seconds} s`;
+      peer.close(new PeerError("PEER_CONNECT_FAILED", reason));
+    }
   }
 
   async #close(): Promise<void> {
     clearInterval(this.#tickTimer);
-    for (const fd of this.#listeners) this.reactor.closeSocket(fd);
+    for (const listener of this.#listeners) listener.close();
     this.#listeners.length = 0;
     await Promise.all([...this.#torrents.values()].map((torrent) => torrent.close()));
-    for (const peer of [...this.#connections]) peer.close();
+    for (const peer of [...this.#connections.all]) peer.close();
     await this.reactor.idle();
     this.reactor.close();
   }

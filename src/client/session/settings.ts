@@ -24,6 +24,7 @@ import type { ReceiveModeChoice } from "../receive/make-mode.js";
 import { makePeerId } from "../wire/handshake.js";
 
 const DAY_MS = 86_400_000;
+const PEERS_MAX = 1_000_000;
 
 export interface SessionSettings {
   readonly listen: PeerAddress | undefined;
@@ -32,6 +33,9 @@ export interface SessionSettings {
   readonly poolBytes: number;
   readonly maxRequests: number;
   readonly maxPeers: number;
+  readonly maxPeersPerTorrent: number;
+  readonly maxPeersPerAddress: number;
+  readonly limitLoopback: boolean;
   readonly uploadSlots: number;
   readonly receiveBufferBytes: number;
   readonly contiguousBufferBytes: number;
@@ -53,13 +57,18 @@ export function settleOptions(options: SessionOptions): SessionSettings {
     POOL_BYTES_MIN,
     POOL_BYTES_MAX,
   );
+  const maxPeers = inRange("maxPeers", options.maxPeers ?? 5000, 1, PEERS_MAX);
+  const maxPeersPerTorrent = options.maxPeersPerTorrent ?? Math.ceil((4 * maxPeers) / 5);
   return {
     listen: options.listen,
     receiveMode: settleReceiveMode(options),
     sendMode: oneOf("sendMode", options.sendMode ?? "copy", SEND_MODES),
     poolBytes,
     maxRequests: inRange("maxRequests", options.maxRequests ?? REQUESTS_DEFAULT, 1, REQUESTS_MAX),
-    maxPeers: inRange("maxPeers", options.maxPeers ?? 5000, 1, 1_000_000),
+    maxPeers,
+    maxPeersPerTorrent: inRange("maxPeersPerTorrent", maxPeersPerTorrent, 1, PEERS_MAX),
+    maxPeersPerAddress: inRange("maxPeersPerAddress", options.maxPeersPerAddress ?? 8, 1, PEERS_MAX),
+    limitLoopback: options.limitLoopback ?? false,
     uploadSlots: inRange("uploadSlots", options.uploadSlots ?? 8, 1, 10_000),
     receiveBufferBytes: inRange("receiveBufferBytes", options.receiveBufferBytes ?? 0, 0, 2 ** 30),
     contiguousBufferBytes: inRange(

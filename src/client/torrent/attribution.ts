@@ -8,7 +8,7 @@
 // helps with those of others: judging peers never stops a download.
 //
 // Always: every block of a piece under way that was received is attributed to a peer, whether or not that peer is still
-// connected.
+// connected. Records that nothing refers to are forgotten when there are RECORDS_MAX of them, the oldest first.
 
 /** One peer as we remember it beyond its connection. */
 export interface PeerRecord {
@@ -18,14 +18,19 @@ export interface PeerRecord {
   onParole: boolean;
   banned: boolean;
   piecesFailed: number;
+  /** Connections of it that are here. Kept by the roster. */
+  connections: number;
   /** Its place among all records. */
   readonly index: number;
 }
 
 const NOBODY = -1;
+/** Half of them stay when there are so many, but for those that something refers to. */
+export const RECORDS_MAX = 4096;
 
 export class Attribution {
-  readonly #records: PeerRecord[] = [];
+  readonly #records: (PeerRecord | undefined)[] = [];
+  readonly #freeIndices: number[] = [];
   readonly #indexByKey = new Map<string, number>();
   /** Per piece under way, the record index of each block's sender. */
   readonly #senders = new Map<number, Int32Array>();
@@ -34,10 +39,13 @@ export class Attribution {
   /** Who had a piece to itself last and let it go. */
   readonly #lapsed = new Map<number, PeerRecord>();
   #onParoleCount = 0;
+  #pruneAt = RECORDS_MAX;
 
   record(key: string, host: string, port: number): PeerRecord {
     const known = this.#indexByKey.get(key);
     if (known !== undefined) return this.#records[known]!;
+    if (this.#indexByKey.size >= this.#pruneAt) this.#prune();
+    const index = this.#freeIndices.pop() ?? this.#records.length;
     const record: PeerRecord = {
       key,
       host,
@@ -45,16 +53,21 @@ export class Attribution {
       onParole: false,
       banned: false,
       piecesFailed: 0,
-      index: this.#records.length,
+      connections: 0,
+      index,
     };
-    this.#indexByKey.set(key, this.#records.length);
-    this.#records.push(record);
+    this.#indexByKey.set(key, index);
+    this.#records[index] = record;
     return record;
   }
 
   find(key: string): PeerRecord | undefined {
     const index = this.#indexByKey.get(key);
     return index === undefined ? undefined : this.#records[index];
+  }
+
+  get recordCount(): number {
+    return this.#indexByKey.size;
   }
 
   blockReceived(record: PeerRecord, piece: number, block: number, blocksInPiece: number): void {
@@ -125,6 +138,27 @@ export class Attribution {
   /** The peer is gone: pieces that it had to itself are anybody's, as far as it sent none of them. */
   peerGone(record: PeerRecord): void {
     for (const [piece, owner] of this.#exclusive) if (owner === record) this.#exclusive.delete(piece);
+  }
+
+  /** Forgets the oldest half of the records, but those of peers that are here or that sent blocks of pieces under way. */
+  #prune(): void {
+    const used = new Set<number>();
+    for (const senders of this.#senders.values()) for (const index of senders) used.add(index);
+    for (const owners of [this.#exclusive, this.#lapsed])
+      for (const { index } of owners.values()) used.add(index);
+    let surplus = this.#indexByKey.size - RECORDS_MAX / 2;
+    for (const [key, index] of this.#indexByKey) {
+      if (surplus <= 0) break;
+      const record = this.#records[index]!;
+      if (record.connections > 0 || used.has(index)) continue;
+      this.#setParole(record, false);
+      this.#indexByKey.delete(key);
+      this.#records[index] = undefined;
+      this.#freeIndices.push(index);
+      surplus--;
+    }
+    // However many are in use, looking at all of them is paid for by as many new ones.
+    this.#pruneAt = Math.max(RECORDS_MAX, 2 * this.#indexByKey.size);
   }
 
   #setParole(record: PeerRecord, onParole: boolean): void {

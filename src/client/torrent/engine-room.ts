@@ -8,19 +8,30 @@ import type { Clock, PeerConnection, PeerSettings } from "../peer/peer-connectio
 import type { Swarm } from "../peer/swarm.js";
 import type { BlockSource, SendModeName } from "../send/block-source.js";
 
+/** A torrent that has addresses to connect to. */
+export interface Dialer {
+  /** Begins one connection. False if none is due. */
+  dialNext(): boolean;
+}
+
 export interface EngineRoom {
   readonly reactor: Reactor;
   readonly memory: Memory;
   readonly pool: BlockPool;
   readonly clock: Clock;
   readonly uploadSlots: number;
-  readonly isListening: boolean;
-  /** True if one more outgoing connection may be begun now. */
-  readonly mayConnect: boolean;
+  /** Our peer id. */
+  readonly peerId: Uint8Array;
+  /** Unless a torrent says otherwise. */
+  readonly maxPeersPerTorrent: number;
   peerSettings(receiveMode: string | undefined): PeerSettings;
   blockSource(mode: SendModeName | undefined): BlockSource;
-  /** Begins a connection. Failures come later, through swarm.peerClosed. */
-  connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection;
+  /** True if an address that a stranger named may be connected to: its network has no more connections than it may. */
+  mayConnectTo(host: string): boolean;
+  /** Asks for dialNext() of `dialer`, now or when it is its turn and there is room. */
+  dial(dialer: Dialer): void;
+  /** Begins a connection. Failures come later, through swarm.peerClosed. Undefined if there is no descriptor for it now. */
+  connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection | undefined;
   /** A connection ended: its counters go into the session's sum. */
   countersEnded(counters: TransferCounters): void;
 }

@@ -1,72 +1,303 @@
-// Addresses of peers that a torrent knows, and when to connect to them (again).
+// Addresses of peers that a torrent knows, where each came from, and which one to connect to next.
 //
-// Always: an address is tried again only after a pause that doubles with each failure in a row, and given up
-// after ATTEMPTS_MAX of them; a banned one is never tried.
+//   waiting ──pause over──▶ due ──next()──▶ connecting ──▶ connected ──▶ ended: waiting again, or
+//      ▲                                                                 given up · parked (a seed, and so are we) · banned
+//      └──────────────────────────── somebody names it again ◀────────────┘ (but for the banned)
+//
+// Untried addresses come first, then those with the fewest failures in a row; among equals the one that was useful last, the better
+// source, the higher canonical priority (BEP 40). So however many dead addresses are known, a live one is reached after at most
+// one attempt at each.
+//
+// Always: there are no more than `max`, and no source but the user fills more than half of it; an address is tried again only after
+// a pause that doubles with each failure in a row and differs a little each time, and is given up after ATTEMPTS_MAX of them. No
+// call looks at all addresses, but those that are told so.
 
-import type { ReceiveModeName } from "../options.js";
+import { assert } from "../../base/assert.js";
+import { Heap, type HeapItem } from "../../base/heap.js";
+import type { PeerAddress, ReceiveModeName } from "../options.js";
+import { canonicalPriority } from "./canonical-priority.js";
+import { PEER_ORIGINS, type PeerOutcome, type PeerSource } from "./peer-source.js";
 
-export interface KnownPeer {
+export type KnownPeerState =
+  | "waiting"
+  | "due"
+  | "connecting"
+  | "connected"
+  | "given-up"
+  | "parked"
+  | "banned";
+
+export interface KnownPeer extends HeapItem, PeerAddress {
   readonly host: string;
   readonly port: number;
-  state: "idle" | "connecting" | "connected" | "given-up";
+  state: KnownPeerState;
+  /** Who brought it, the first one first. */
+  readonly sources: PeerSource[];
+  /** Of the best source, as an index of PEER_ORIGINS. */
+  originRank: number;
+  readonly priority: number;
+  tried: boolean;
   failures: number;
   retryAtMs: number;
+  /** When blocks went over a connection to it last; −1 for never. */
+  usefulAtMs: number;
+  /** It had everything when it was connected last. */
+  isSeed: boolean;
   /** How to receive from it, if not as the torrent does. */
   receiveMode: ReceiveModeName | undefined;
 }
 
+export interface PeerListOptions {
+  /** Addresses that are remembered. */
+  readonly max?: number;
+  /** From 0 to below 1. */
+  readonly random?: () => number;
+  /** Ours, as others see it, for BEP 40; where it is not known, the order is arbitrary but as even. */
+  readonly ourAddress?: PeerAddress;
+}
+
+export const KNOWN_MAX = 4096;
 const ATTEMPTS_MAX = 5;
 const PAUSE_MS_FIRST = 1000;
 const PAUSE_MS_MAX = 60_000;
+/** A pause is this part of itself, and up to twice as much of jitter: two peers that failed together do not try again together. */
+const PAUSE_PART_MIN = 0.75;
+const JITTER = 0.5;
+const ANY_ADDRESS: PeerAddress = { host: "0.0.0.0", port: 0 };
 
 export class PeerList {
+  readonly #max: number;
+  readonly #random: () => number;
+  readonly #ourAddress: PeerAddress;
   readonly #peers = new Map<string, KnownPeer>();
+  readonly #due = new Heap<KnownPeer>(isBetter);
+  readonly #waiting = new Heap<KnownPeer>((a, b) => a.retryAtMs < b.retryAtMs);
+  /** Due or waiting, by rank, in the order in which they became it. */
+  readonly #idle = PEER_ORIGINS.map(() => new Set<KnownPeer>());
+  /** Given up, parked or banned: the first to go when there is no room, by rank, in the order in which they became it. */
+  readonly #over = PEER_ORIGINS.map(() => new Set<KnownPeer>());
+  readonly #countByRank = PEER_ORIGINS.map(() => 0);
+  /** True while seeds are of no use, because we have everything. */
+  #isSeeding = false;
 
-  /** Adds an address, or gives a known one that was given up another chance. */
-  add(host: string, port: number): KnownPeer {
-    const key = `${host}|${port}`;
-    let peer = this.#peers.get(key);
-    if (peer === undefined) {
-      peer = { host, port, state: "idle", failures: 0, retryAtMs: 0, receiveMode: undefined };
-      this.#peers.set(key, peer);
-    } else if (peer.state === "given-up") {
-      peer.state = "idle";
-      peer.failures = 0;
-      peer.retryAtMs = 0;
+  constructor(options: PeerListOptions = {}) {
+    this.#max = options.max ?? KNOWN_MAX;
+    this.#random = options.random ?? Math.random;
+    this.#ourAddress = options.ourAddress ?? ANY_ADDRESS;
+  }
+
+  get size(): number {
+    return this.#peers.size;
+  }
+
+  /**
+   * Adds an address, or notes one more source of a known one. One that was given up has another chance: at once if the user names it,
+   * after a pause otherwise. Undefined if there is no room for it.
+   */
+  add({ host, port }: PeerAddress, source: PeerSource, nowMs: number): KnownPeer | undefined {
+    const rank = PEER_ORIGINS.indexOf(source.origin);
+    const known = this.#peers.get(keyOf(host, port));
+    if (known !== undefined) {
+      this.#namedAgain(known, source, rank, nowMs);
+      return known;
     }
+    if (!this.#makeRoom(rank)) return undefined;
+    const peer: KnownPeer = {
+      host,
+      port,
+      state: "due",
+      sources: [source],
+      originRank: rank,
+      priority: canonicalPriority(this.#ourAddress, { host, port }),
+      tried: false,
+      failures: 0,
+      retryAtMs: nowMs,
+      usefulAtMs: -1,
+      isSeed: false,
+      receiveMode: undefined,
+      heapIndex: -1,
+    };
+    this.#peers.set(keyOf(host, port), peer);
+    this.#countByRank[rank]!++;
+    this.#becomeDue(peer);
     return peer;
   }
 
   find(host: string, port: number): KnownPeer | undefined {
-    return this.#peers.get(`${host}|${port}`);
+    return this.#peers.get(keyOf(host, port));
   }
 
-  /** Calls `each` with the peers that are due. */
-  forEachDue(nowMs: number, each: (peer: KnownPeer) => void): void {
+  /** True if next() would name one. */
+  hasDue(nowMs: number): boolean {
+    const { first } = this.#waiting;
+    return this.#due.size > 0 || (first !== undefined && first.retryAtMs <= nowMs);
+  }
+
+  /** The one to connect to next; it counts as being connected from now on. */
+  next(nowMs: number): KnownPeer | undefined {
+    for (let peer = this.#waiting.first; peer !== undefined && peer.retryAtMs <= nowMs; ) {
+      this.#leave(peer);
+      this.#becomeDue(peer);
+      peer = this.#waiting.first;
+    }
+    const best = this.#due.first;
+    if (best === undefined) return undefined;
+    this.#leave(best);
+    best.state = "connecting";
+    return best;
+  }
+
+  /** No connection could be begun, for reasons of our own: as if next() had not named it. */
+  putBack(peer: KnownPeer): void {
+    assert(peer.state === "connecting", "what next() named is put back");
+    this.#becomeDue(peer);
+  }
+
+  /** Not now: in a while, as if nothing had been tried. */
+  postpone(peer: KnownPeer, nowMs: number): void {
+    assert(peer.state === "connecting", "what next() named is postponed");
+    this.#wait(peer, nowMs + PAUSE_MS_MAX);
+  }
+
+  /** A connection to it stands: one that we made, or one that it made to us. */
+  connected(peer: KnownPeer): void {
+    this.#leave(peer);
+    peer.state = "connected";
+    peer.tried = true;
+    peer.failures = 0;
+  }
+
+  /** The connection ended, or never came to stand. */
+  ended(peer: KnownPeer, outcome: PeerOutcome, nowMs: number): void {
+    this.#leave(peer);
+    peer.tried = true;
+    if (outcome === "useful") peer.usefulAtMs = nowMs;
+    if (outcome === "useful" || outcome === "idle" || outcome === "seed") peer.failures = 0;
+    if (outcome === "failed" || outcome === "misbehaved") peer.failures++;
+    // One that brings blocks, and an error now and then, is worth another attempt, if not at once.
+    if (outcome === "misbehaved" && peer.usefulAtMs >= 0)
+      peer.failures = Math.min(peer.failures, ATTEMPTS_MAX - 1);
+    if (outcome === "seed") peer.isSeed = true;
+    if (outcome === "banned" || outcome === "self") this.#isOver(peer, "banned");
+    else if (peer.failures >= ATTEMPTS_MAX) this.#isOver(peer, "given-up");
+    else if (peer.isSeed && this.#isSeeding) this.#isOver(peer, "parked");
+    else {
+      const waits = outcome === "duplicate" || outcome === "idle";
+      const pauseMs = waits ? PAUSE_MS_MAX : PAUSE_MS_FIRST * 2 ** Math.max(0, peer.failures - 1);
+      this.#wait(peer, nowMs + Math.min(PAUSE_MS_MAX, pauseMs) * (PAUSE_PART_MIN + JITTER * this.#random()));
+    }
+    for (const source of peer.sources) source.peerEnded?.(peer, outcome);
+  }
+
+  giveUp(peer: KnownPeer): void {
+    this.#leave(peer);
+    this.#isOver(peer, "given-up");
+  }
+
+  ban(peer: KnownPeer): void {
+    this.#leave(peer);
+    this.#isOver(peer, "banned");
+  }
+
+  /** Nothing is remembered of it. */
+  forget(peer: KnownPeer): void {
+    this.#leave(peer);
+    this.#peers.delete(keyOf(peer.host, peer.port));
+    this.#countByRank[peer.originRank]!--;
+  }
+
+  /** We have everything: seeds are not connected to any more. Looks at all addresses. */
+  setSeeding(): void {
+    this.#isSeeding = true;
     for (const peer of this.#peers.values()) {
-      if (peer.state === "idle" && peer.retryAtMs <= nowMs) each(peer);
+      if (!peer.isSeed || (peer.state !== "due" && peer.state !== "waiting")) continue;
+      this.#leave(peer);
+      this.#isOver(peer, "parked");
     }
   }
 
-  /** A connection ended. `useful`: it carried blocks, so the failures before it do not count. */
-  ended(peer: KnownPeer, useful: boolean, nowMs: number): void {
-    peer.failures = useful ? 0 : peer.failures + 1;
-    peer.state = peer.failures >= ATTEMPTS_MAX ? "given-up" : "idle";
-    peer.retryAtMs = nowMs + Math.min(PAUSE_MS_MAX, PAUSE_MS_FIRST * 2 ** Math.max(0, peer.failures - 1));
-  }
-
-  /** All receive as the torrent does. */
+  /** All receive as the torrent does. Looks at all addresses. */
   forgetReceiveModes(): void {
     for (const peer of this.#peers.values()) peer.receiveMode = undefined;
   }
 
-  giveUp(peer: KnownPeer): void {
-    peer.state = "given-up";
-  }
-
   /** True if no address is connected, being connected, or still to be tried. */
   get isExhausted(): boolean {
-    for (const peer of this.#peers.values()) if (peer.state !== "given-up") return false;
+    return this.#over.reduce((sum, { size }) => sum + size, 0) === this.#peers.size;
+  }
+
+  #namedAgain(peer: KnownPeer, source: PeerSource, rank: number, nowMs: number): void {
+    if (!peer.sources.includes(source)) peer.sources.push(source);
+    if (peer.state === "banned") return;
+    if (rank < peer.originRank) this.#setRank(peer, rank);
+    if (peer.state !== "given-up") return;
+    this.#leave(peer);
+    peer.failures = source.origin === "user" ? 0 : ATTEMPTS_MAX - 1;
+    this.#wait(peer, source.origin === "user" ? nowMs : nowMs + PAUSE_MS_MAX);
+  }
+
+  /** Its place among others depends on its rank. */
+  #setRank(peer: KnownPeer, rank: number): void {
+    const { state } = peer;
+    this.#leave(peer);
+    this.#countByRank[peer.originRank]!--;
+    this.#countByRank[rank]!++;
+    peer.originRank = rank;
+    if (state === "due") this.#becomeDue(peer);
+    else if (state === "waiting") this.#wait(peer, peer.retryAtMs);
+    else if (state !== "connecting" && state !== "connected") this.#isOver(peer, state);
+  }
+
+  /** False if an address from such a source is not worth the room that it takes. */
+  #makeRoom(rank: number): boolean {
+    const crowded = rank > 0 && this.#countByRank[rank]! >= this.#max / 2;
+    if (!crowded && this.#peers.size < this.#max) return true;
+    const over = crowded ? this.#over[rank] : this.#over.findLast(({ size }) => size > 0);
+    // Those of worse sources go for it. The user's own are all alike: the last ones named are those that are meant.
+    const idle = crowded
+      ? undefined
+      : this.#idle.findLast(({ size }, its) => size > 0 && (its > rank || rank === 0));
+    const [victim] = over !== undefined && over.size > 0 ? over : (idle ?? []);
+    if (victim === undefined) return false;
+    this.forget(victim);
     return true;
   }
+
+  #becomeDue(peer: KnownPeer): void {
+    peer.state = "due";
+    this.#due.add(peer);
+    this.#idle[peer.originRank]!.add(peer);
+  }
+
+  #wait(peer: KnownPeer, untilMs: number): void {
+    peer.retryAtMs = untilMs;
+    peer.state = "waiting";
+    this.#waiting.add(peer);
+    this.#idle[peer.originRank]!.add(peer);
+  }
+
+  #isOver(peer: KnownPeer, state: "given-up" | "parked" | "banned"): void {
+    peer.state = state;
+    this.#over[peer.originRank]!.add(peer);
+  }
+
+  /** Takes it out of wherever it is. */
+  #leave(peer: KnownPeer): void {
+    this.#idle[peer.originRank]!.delete(peer);
+    if (peer.state === "due") this.#due.delete(peer);
+    else if (peer.state === "waiting") this.#waiting.delete(peer);
+    else this.#over[peer.originRank]!.delete(peer);
+  }
+}
+
+function keyOf(host: string, port: number): string {
+  return `${host}|${port}`;
+}
+
+function isBetter(a: KnownPeer, b: KnownPeer): boolean {
+  if (a.tried !== b.tried) return !a.tried;
+  if (a.failures !== b.failures) return a.failures < b.failures;
+  if (a.usefulAtMs !== b.usefulAtMs) return a.usefulAtMs > b.usefulAtMs;
+  if (a.originRank !== b.originRank) return a.originRank < b.originRank;
+  return a.priority > b.priority;
 }

@@ -1,38 +1,83 @@
 // Who is here: the connections of one torrent, who may join them, who is dialled, and what is remembered of each peer beyond
 // its connection.
 //
-//   known address ──dial──▶ being made ──both handshakes, admit()──▶ here ──▶ gone (peerClosed), dialled again when due
-//   incoming connection ───────────────────────admit()──────────────▲
+//   known address ──dialNext()──▶ dialled ──both handshakes, admit()──▶ here ──peerClosed()──▶ gone; dialled again when due
+//   incoming connection ────────────────────────admit()──────────────▲
 //
-// Always: a peer is here once, and has a record as long as it is; a banned one is never admitted.
+// Always: a peer id is here once; a peer has a record as long as it is here; a banned one is neither admitted nor dialled; there are
+// no more than `maxPeers` here, and no more than DIALLED_MAX dialled at one time.
 
 import { PeerError } from "../../base/errors.js";
+import { networkOf } from "../../base/network-address.js";
 import type { PeerAddress, ReceiveModeName } from "../options.js";
 import type { PeerConnection, PeerSettings } from "../peer/peer-connection.js";
 import type { Attribution, PeerRecord } from "./attribution.js";
+import { Bans } from "./bans.js";
+import { newcomerStays } from "./duplicates.js";
 import { type KnownPeer, PeerList } from "./peer-list.js";
+import {
+  INCOMING_SOURCE,
+  PEER_ORIGINS,
+  type PeerOutcome,
+  type PeerSink,
+  type PeerSource,
+} from "./peer-source.js";
+import { Turnover } from "./turnover.js";
+
+/** Connections of one torrent that may be under way at one time: half of a session's, so that others have the other half. */
+export const DIALLED_MAX = 128;
+/** A connection that stood so long was no failure, though nothing went over it. */
+const STOOD_MS = 60_000;
+/** Errors by which a peer shows that it does not speak our protocol. */
+const MISBEHAVIOURS: ReadonlySet<string> = new Set([
+  "PEER_PROTOCOL_NAME",
+  "PEER_MESSAGE_TOO_LONG",
+  "PEER_MESSAGE_MALFORMED",
+  "PEER_MESSAGE_UNEXPECTED",
+  "PEER_PIECE_RANGE",
+  "PEER_UNREQUESTED_BLOCK",
+  "PEER_BAD_PIECE",
+  "PEER_REQUEST_FLOOD",
+]);
 
 /** The torrent and its session, as far as connections go. */
 export interface RosterHost {
-  /** True if connections are wanted, and one more may be begun now. */
-  readonly mayConnect: boolean;
+  readonly isOpen: boolean;
+  readonly isSeeding: boolean;
   readonly nowMs: number;
-  /** Begins a connection. Its end is told through peerClosed(), later. */
-  connect(host: string, port: number, receiveMode: ReceiveModeName | undefined): PeerConnection;
+  /** Ours. */
+  readonly peerId: Uint8Array;
+  readonly maxPeers: number;
+  /** True if the network of an address that a stranger named has no more connections than it may. */
+  mayConnectTo(host: string): boolean;
+  /** Begins a connection, whose end is told through peerClosed(), later. Undefined: not now, for want of a descriptor. */
+  connect(host: string, port: number, receiveMode: ReceiveModeName | undefined): PeerConnection | undefined;
   settingsOf(receiveMode: ReceiveModeName): PeerSettings;
+  /** dialNext() has something to do: it is to be called when it is this torrent's turn. */
+  wantsToDial(): void;
 }
 
-export class Roster {
+export class Roster implements PeerSink {
   readonly #host: RosterHost;
   readonly #attribution: Attribution;
-  readonly #list = new PeerList();
+  readonly #list: PeerList;
+  readonly #bans = new Bans();
+  readonly #turnover = new Turnover();
   readonly #here = new Set<PeerConnection>();
-  readonly #outgoing = new Map<PeerConnection, KnownPeer>();
+  /** Those that are here, by peer id (latin1). */
+  readonly #byId = new Map<string, PeerConnection>();
+  /** Connections that we began and that are not here yet. */
+  readonly #dialled = new Set<PeerConnection>();
+  /** The address that a connection stands for: the one we dialled, or the one at which an incoming peer says it listens. */
+  readonly #known = new Map<PeerConnection, KnownPeer>();
+  /** Incoming peers whose address was being dialled when they told it. */
+  readonly #crossed = new Map<KnownPeer, PeerConnection>();
   readonly #records = new Map<PeerConnection, PeerRecord>();
 
-  constructor(host: RosterHost, attribution: Attribution) {
+  constructor(host: RosterHost, attribution: Attribution, list: PeerList = new PeerList()) {
     this.#host = host;
     this.#attribution = attribution;
+    this.#list = list;
   }
 
   /** Those that were admitted and have not ended. */
@@ -45,15 +90,135 @@ export class Roster {
     return this.#records.get(peer);
   }
 
-  /** An address to connect to, now or when there is room; one that was given up has another chance. */
-  add({ host, port }: PeerAddress, receiveMode: ReceiveModeName | undefined): void {
-    const known = this.#list.add(host, port);
-    if (receiveMode !== undefined) {
+  // ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  bring(source: PeerSource, addresses: readonly PeerAddress[]): number {
+    const { nowMs } = this.#host;
+    const before = this.#list.size;
+    for (const address of addresses) this.#list.add(address, source, nowMs);
+    this.#wantToDial();
+    return Math.max(0, this.#list.size - before);
+  }
+
+  /** One address, to be received from so. */
+  add(address: PeerAddress, source: PeerSource, receiveMode: ReceiveModeName | undefined): void {
+    const known = this.#list.add(address, source, this.#host.nowMs);
+    if (known !== undefined && receiveMode !== undefined) {
       known.receiveMode = receiveMode;
       const choice = this.#host.settingsOf(receiveMode).receiveMode;
-      for (const [peer, its] of this.#outgoing) if (its === known) peer.setReceiveMode(choice);
+      for (const [peer, its] of this.#known) if (its === known) peer.setReceiveMode(choice);
     }
-    this.connectDue();
+    this.#wantToDial();
+  }
+
+  /** Time passed, or the torrent has opened. */
+  tick(): void {
+    this.#wantToDial();
+  }
+
+  /** The torrent is complete: seeds are of no use any more. */
+  setSeeding(): void {
+    this.#list.setSeeding();
+  }
+
+  /** Begins one connection. False if none is due, or no more are wanted. */
+  dialNext(): boolean {
+    const host = this.#host;
+    if (!this.#mayDial) return false;
+    const known = this.#nextWelcome();
+    if (known === undefined) return false;
+    const peer = host.connect(known.host, known.port, known.receiveMode);
+    if (peer === undefined) {
+      this.#list.putBack(known);
+      return false;
+    }
+    this.#dialled.add(peer);
+    this.#known.set(peer, known);
+    return true;
+  }
+
+  /** True if nobody is connected or being connected, and nobody known is left to try. */
+  get isExhausted(): boolean {
+    return this.#here.size === 0 && this.#dialled.size === 0 && this.#list.isExhausted;
+  }
+
+  // ── connections ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Both handshakes fit: the peer joins. Throws PeerError if it may not. */
+  admit(peer: PeerConnection): void {
+    const { nowMs } = this.#host;
+    const peerId = peer.peerId!;
+    const id = textOf(peerId);
+    if (this.#bans.isBanned(peer.host, id, nowMs))
+      throw new PeerError("PEER_BANNED", "the peer sent bad pieces before");
+    const other = this.#byId.get(id);
+    if (other?.state === "open") {
+      if (!newcomerStays(peer, other, this.#host.peerId, peerId, nowMs))
+        throw new PeerError("PEER_DUPLICATE", "a connection to this peer exists");
+      other.close(new PeerError("PEER_DUPLICATE", "another connection to this peer stays"));
+    } else if (this.#here.size >= this.#host.maxPeers && !this.#turnover.makeRoom(this.#here, nowMs)) {
+      throw new PeerError("PEER_TOO_MANY", `the torrent has ${this.#host.maxPeers} peers already`);
+    }
+    const record = this.#attribution.record(`${networkOf(peer.host)}|${id}`, peer.host, peer.port);
+    record.connections++;
+    this.#records.set(peer, record);
+    this.#byId.set(id, peer);
+    this.#dialled.delete(peer);
+    this.#here.add(peer);
+    const known = this.#known.get(peer);
+    if (known !== undefined) this.#list.connected(known);
+  }
+
+  /** An incoming peer told where it listens: that is the address to dial when it is gone, and not to dial while it is here. */
+  peerListens(peer: PeerConnection): void {
+    if (!this.#here.has(peer) || !peer.incoming || this.#known.has(peer)) return;
+    const known = this.#list.add(
+      { host: peer.host, port: peer.listenPort },
+      INCOMING_SOURCE,
+      this.#host.nowMs,
+    );
+    if (known === undefined || known.state === "banned" || known.state === "connected") return;
+    if (known.state === "connecting") this.#crossed.set(known, peer);
+    else this.#standsFor(peer, known);
+  }
+
+  /** The connection ended, whether or not it was ever here. */
+  peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
+    const record = this.#records.get(peer);
+    const wasHere = this.#here.delete(peer);
+    if (record !== undefined) {
+      record.connections--;
+      this.#attribution.peerGone(record);
+      this.#records.delete(peer);
+      const id = textOf(peer.peerId!);
+      if (this.#byId.get(id) === peer) this.#byId.delete(id);
+    }
+    this.#dialled.delete(peer);
+    const known = this.#known.get(peer);
+    if (known !== undefined) {
+      this.#known.delete(peer);
+      if (peer.opened) known.isSeed = peer.pieces.isFull;
+      this.#addressEnded(known, this.#outcomeOf(peer, record, wasHere, error));
+    }
+    this.#wantToDial();
+  }
+
+  /** The record's peer was banned: its connections end, and its address is not dialled. */
+  ban(record: PeerRecord, error: PeerError): void {
+    const id = record.key.slice(record.key.indexOf("|") + 1);
+    this.#bans.ban(record.host, id, this.#host.nowMs);
+    const known = this.#list.find(record.host, record.port);
+    if (known !== undefined && known.state !== "connecting" && known.state !== "connected")
+      this.#list.ban(known);
+    for (const [peer, its] of [...this.#records]) if (its === record) peer.close(error);
+  }
+
+  /** Ends a connection whose address is not tried again until somebody names it. */
+  disconnect(peer: PeerConnection): void {
+    const known = this.#known.get(peer);
+    this.#known.delete(peer);
+    if (known !== undefined) this.#list.giveUp(known);
+    peer.close();
   }
 
   /** All connections, present and future, receive so. */
@@ -63,77 +228,81 @@ export class Roster {
     for (const peer of this.#all()) peer.setReceiveMode(choice);
   }
 
-  /** Begins connections to those that are due, as far as there is room. */
-  connectDue(): void {
-    this.#list.forEachDue(this.#host.nowMs, (known) => {
-      if (!this.#host.mayConnect) return;
-      known.state = "connecting";
-      const peer = this.#host.connect(known.host, known.port, known.receiveMode);
-      if (peer.state === "closed") this.#list.ended(known, false, this.#host.nowMs);
-      else this.#outgoing.set(peer, known);
-    });
-  }
-
-  /** Both handshakes fit: the peer joins. Throws PeerError if it may not. */
-  admit(peer: PeerConnection): void {
-    const key = peerKey(peer);
-    if (this.#attribution.find(key)?.banned === true)
-      throw new PeerError("PEER_BANNED", "the peer sent bad pieces before");
-    for (const other of this.#here) {
-      if (other === peer || other.state !== "open") continue;
-      if (sameBytes(other.peerId, peer.peerId))
-        throw new PeerError("PEER_DUPLICATE", "a connection to this peer exists");
-    }
-    this.#records.set(peer, this.#attribution.record(key, peer.host, peer.port));
-    this.#here.add(peer);
-  }
-
-  /** The connection ended, whether or not it was ever here. */
-  peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
-    const record = this.#records.get(peer);
-    if (record !== undefined) this.#attribution.peerGone(record);
-    this.#records.delete(peer);
-    this.#here.delete(peer);
-    const known = this.#outgoing.get(peer);
-    if (known === undefined) return;
-    this.#outgoing.delete(peer);
-    if (record?.banned === true || error?.code === "PEER_SELF") this.#list.giveUp(known);
-    else this.#list.ended(known, peer.counters.payloadBytes > 0, this.#host.nowMs);
-  }
-
-  /** True if nobody is connected or being connected, and nobody known is left to try. */
-  get isExhausted(): boolean {
-    return this.#here.size === 0 && this.#outgoing.size === 0 && this.#list.isExhausted;
-  }
-
-  /** The record's peer was banned: its connections end. */
-  ban(record: PeerRecord, error: PeerError): void {
-    for (const [peer, its] of [...this.#records]) if (its === record) peer.close(error);
-  }
-
-  /** Ends a connection whose address is not tried again until somebody names it. */
-  disconnect(peer: PeerConnection): void {
-    const known = this.#outgoing.get(peer);
-    if (known !== undefined) this.#list.giveUp(known);
-    this.#outgoing.delete(peer);
-    peer.close();
-  }
-
   closeAll(): void {
     for (const peer of this.#all()) peer.close();
   }
 
+  // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get #mayDial(): boolean {
+    return (
+      this.#host.isOpen &&
+      this.#dialled.size < DIALLED_MAX &&
+      this.#here.size + this.#dialled.size < this.#host.maxPeers
+    );
+  }
+
+  /** The next one that may be connected to. Those that may not are not due any more. */
+  #nextWelcome(): KnownPeer | undefined {
+    const { nowMs } = this.#host;
+    for (let known = this.#list.next(nowMs); known !== undefined; known = this.#list.next(nowMs)) {
+      if (this.#bans.isNetworkBanned(known.host, nowMs)) this.#list.ban(known);
+      // Anybody can name thousands of ports of one machine, to have us knock at all of them.
+      else if (known.originRank !== USER_RANK && !this.#host.mayConnectTo(known.host))
+        this.#list.postpone(known, nowMs);
+      else return known;
+    }
+    return undefined;
+  }
+
+  #wantToDial(): void {
+    if (this.#mayDial && this.#list.hasDue(this.#host.nowMs)) this.#host.wantsToDial();
+  }
+
+  #standsFor(peer: PeerConnection, known: KnownPeer): void {
+    this.#list.connected(known);
+    this.#known.set(peer, known);
+  }
+
+  /** The connection to an address ended; the peer there may have connected to us meanwhile. */
+  #addressEnded(known: KnownPeer, outcome: PeerOutcome): void {
+    const crossed = this.#crossed.get(known);
+    this.#crossed.delete(known);
+    this.#list.ended(known, outcome, this.#host.nowMs);
+    if (crossed !== undefined && this.#here.has(crossed)) this.#standsFor(crossed, known);
+    // Who only said where it listens, and was of no use, is nobody to remember.
+    else if (outcome !== "useful" && known.originRank === INCOMING_RANK && known.state !== "banned")
+      this.#list.forget(known);
+  }
+
+  #outcomeOf(
+    peer: PeerConnection,
+    record: PeerRecord | undefined,
+    wasHere: boolean,
+    error: PeerError | undefined,
+  ): PeerOutcome {
+    if (record?.banned === true || error?.code === "PEER_BANNED") return "banned";
+    if (error?.code === "PEER_SELF") return "self";
+    if (error?.code === "PEER_DUPLICATE") return "duplicate";
+    if (error !== undefined && MISBEHAVIOURS.has(error.code)) return "misbehaved";
+    // Whichever side was the first to see that there is nothing to do.
+    if (this.#host.isSeeding && peer.opened && peer.pieces.isFull) return "seed";
+    if (error?.code === "PEER_USELESS") return "idle";
+    const { payloadBytes, sentPayloadBytes } = peer.counters;
+    if (payloadBytes + sentPayloadBytes > 0) return "useful";
+    const stood = wasHere && this.#host.nowMs - peer.sinceMs >= STOOD_MS;
+    return stood || error?.code === "PEER_TOO_MANY" ? "idle" : "failed";
+  }
+
   #all(): Set<PeerConnection> {
-    return new Set([...this.#here, ...this.#outgoing.keys()]);
+    return new Set([...this.#here, ...this.#dialled]);
   }
 }
 
-/** What a ban is for: the address; on loopback, where many peers share one, the address and the peer id. */
-function peerKey(peer: PeerConnection): string {
-  const loopback = peer.host.startsWith("127.") || peer.host === "::1";
-  return loopback ? `${peer.host}|${Buffer.from(peer.peerId ?? []).toString("latin1")}` : peer.host;
-}
+const USER_RANK = PEER_ORIGINS.indexOf("user");
+const INCOMING_RANK = PEER_ORIGINS.indexOf("incoming");
 
-function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  return a !== undefined && b !== undefined && Buffer.compare(a, b) === 0;
+/** A peer id as a key. */
+function textOf(peerId: Uint8Array): string {
+  return Buffer.from(peerId).toString("latin1");
 }

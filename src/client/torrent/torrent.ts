@@ -45,10 +45,11 @@ import type { AssemblerHost } from "./assembler-contract.js";
 import { Attribution, type PeerRecord } from "./attribution.js";
 import type { PieceFilter } from "./availability.js";
 import { checkPort, checkReceiveMode, checkTorrentOptions } from "./check-options.js";
-import type { EngineRoom } from "./engine-room.js";
+import type { Dialer, EngineRoom } from "./engine-room.js";
 import { lendBlock } from "./lease.js";
 import { type HandleOwner, PeerHandle } from "./peer-handle.js";
 import { describePeer } from "./peer-info.js";
+import { USER_SOURCE } from "./peer-source.js";
 import { Picker } from "./picker.js";
 import { openPlace, type Place } from "./place.js";
 import { Roster, type RosterHost } from "./roster.js";
@@ -64,7 +65,10 @@ const STALL_SHARE = 1 / 5;
 /** Asks for a turn and does nothing in it. */
 const NOTHING: TurnHook = { turnEnded: () => {} };
 
-export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, AssemblerHost, HandleOwner {
+export class Torrent
+  extends EventEmitter<TorrentEvents>
+  implements Swarm, AssemblerHost, HandleOwner, Dialer
+{
   readonly metainfo: Metainfo;
   readonly layout: Layout;
   /** Resolves when the check at the start is over and peers are welcome; rejects with what prevented it. */
@@ -170,7 +174,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     const { receiveMode } = options;
     if (receiveMode !== undefined) checkReceiveMode(receiveMode);
     if (this.#isOver) return;
-    this.#roster.add(address, receiveMode);
+    this.#roster.add(address, USER_SOURCE, receiveMode);
   }
 
   peers(): PeerInfo[] {
@@ -289,7 +293,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     }
     this.#rounds.run(this.#peers, this.have.isFull, now, false);
     if (now - this.#lastCheckpointMs >= CHECKPOINT_MS) this.#checkpoint();
-    this.#roster.connectDue();
+    this.#roster.tick();
   }
 
   // ── Swarm ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -322,6 +326,10 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     if (this.#isOver) return;
     this.emit("peerDisconnected", { host: peer.host, port: peer.port }, error);
     if (this.#roster.isExhausted) this.emit("outOfPeers");
+  }
+
+  peerListens(peer: PeerConnection): void {
+    this.#roster.peerListens(peer);
   }
 
   peerAnnounced(peer: PeerConnection, piece: number): void {
@@ -524,7 +532,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
       this.#state = this.have.isFull ? "seeding" : "downloading";
       this.emit("ready");
       if (this.have.isFull) await this.#complete();
-      else this.#roster.connectDue();
+      else this.#roster.tick();
     } catch (error) {
       if (this.#closing.signal.aborted)
         throw new UsageError("ABORTED", "the torrent was closed", { cause: error });
@@ -544,10 +552,11 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     }
     if (this.#isOver) return;
     this.#state = "seeding";
+    this.#roster.setSeeding();
     for (const peer of this.#peers) peer.updateInterest();
     this.#resolveDone();
     this.emit("done");
-    this.#roster.connectDue();
+    this.#roster.tick();
   }
 
   #fail(error: StorageError): void {
@@ -581,24 +590,32 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Assem
     });
   }
 
-  /** More connections may be begun than before. For the session. */
-  connectMore(): void {
-    this.#roster.connectDue();
+  /** Begins one connection, if one is due. For the session, which gives all torrents their turns. */
+  dialNext(): boolean {
+    return this.#roster.dialNext();
   }
 
   #rosterHost(): RosterHost {
     const room = this.#room;
-    const mayConnect = (): boolean => this.isOpen && room.mayConnect;
+    const isOpen = (): boolean => this.isOpen;
+    const isSeeding = (): boolean => this.have.isFull;
     return {
-      get mayConnect() {
-        return mayConnect();
+      get isOpen() {
+        return isOpen();
+      },
+      get isSeeding() {
+        return isSeeding();
       },
       get nowMs() {
         return room.clock.nowMs;
       },
+      peerId: room.peerId,
+      maxPeers: room.maxPeersPerTorrent,
+      mayConnectTo: (host) => room.mayConnectTo(host),
       connect: (host, port, receiveMode) =>
         room.connect(host, port, this, room.peerSettings(receiveMode ?? this.#receiveMode)),
       settingsOf: (receiveMode) => room.peerSettings(receiveMode),
+      wantsToDial: () => room.dial(this),
     };
   }
 

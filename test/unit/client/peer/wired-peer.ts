@@ -97,6 +97,10 @@ export class BookSwarm implements Swarm {
     this.events.push("opened");
   }
 
+  peerListens(peer: PeerConnection): void {
+    this.events.push(`listens ${peer.listenPort}`);
+  }
+
   peerClosed(_peer: PeerConnection, error: PeerError | undefined): void {
     assert.equal(this.open.size, 0, "a connection gives all its requests back before it is over");
     this.events.push("closed");

@@ -18,7 +18,7 @@ const TIMEOUT = { timeout: 90_000 };
 async function seedWrong(
   shared: Shared,
   spoil: (data: Buffer) => void,
-): Promise<{ session: Session; address: PeerAddress }> {
+): Promise<{ session: Session; torrent: Torrent; address: PeerAddress }> {
   const folder = temporaryFolder(after);
   mkdirSync(folder, { recursive: true });
   const data = Buffer.from(shared.data);
@@ -26,8 +26,12 @@ async function seedWrong(
   writeFileSync(join(folder, "data.bin"), data);
   const session = new Session();
   const address = await session.listen({ host: "127.0.0.1", port: 0 });
-  await session.add(shared.metainfo, { directory: folder, readOnly: true, assumeComplete: true });
-  return { session, address };
+  const torrent = await session.add(shared.metainfo, {
+    directory: folder,
+    readOnly: true,
+    assumeComplete: true,
+  });
+  return { session, torrent, address };
 }
 
 /** Errors of the connections that ended, as they end. */
@@ -152,19 +156,23 @@ describe("Torrent: who sends wrong bytes", TIMEOUT, () => {
     for (const { session } of [...good, bad]) await closeWhole(session);
   });
 
-  it("a banned peer is not admitted again", async () => {
+  it("a banned peer is neither dialled nor admitted again", async () => {
     const shared = await makeShared(1_000_000);
     const bad = await seedWrong(shared, (data) => data.fill(0));
     const leecher = new Session();
+    const address = await leecher.listen({ host: "127.0.0.1", port: 0 });
     const torrent = await leecher.add(shared.metainfo, nowhere());
     const codes = endings(torrent);
     const ban = once(torrent, "peerBanned");
     torrent.addPeer(bad.address);
     await ban;
-    const again = once(torrent, "peerDisconnected");
     torrent.addPeer(bad.address);
-    await again;
-    assert.deepEqual(codes, ["PEER_BAD_PIECE", "PEER_BANNED"]);
+    assert.equal(leecher.connectionCount, 0);
+    const refused = once(leecher, "peerRefused");
+    bad.torrent.addPeer(address);
+    const [, error] = (await refused) as [PeerAddress, PeerError];
+    assert.equal(error.code, "PEER_BANNED");
+    assert.deepEqual(codes, ["PEER_BAD_PIECE"]);
     await closeWhole(leecher);
     await closeWhole(bad.session);
   });

@@ -1,0 +1,84 @@
+// Numeric addresses as limits and bans see them: whose network one belongs to, and whether it is this machine.
+//
+// Always: an IPv4 address mapped into IPv6 is that IPv4 address; text that is no address belongs to nobody but itself.
+
+import { assert } from "./assert.js";
+
+/** An IPv6 customer has a /64 at least, and takes any of its addresses: this many groups of 16 bits tell customers apart. */
+const NETWORK_GROUPS = 4;
+const GROUPS = 8;
+
+/** The 4 or 16 bytes of a numeric address, or undefined. A zone ("%eth0") is left out. */
+export function addressBytes(host: string): Uint8Array | undefined {
+  if (!host.includes(":")) return parseV4(host);
+  const groups = parseV6(host);
+  if (groups === undefined) return undefined;
+  if (isMapped(groups))
+    return Uint8Array.of(groups[6]! >> 8, groups[6]! & 255, groups[7]! >> 8, groups[7]! & 255);
+  return Uint8Array.from(
+    { length: 2 * GROUPS },
+    (_, at) => (groups[at >> 1]! >> (at % 2 === 0 ? 8 : 0)) & 255,
+  );
+}
+
+/** True for 127/8 and ::1: peers of this machine, or of a tunnel or proxy that ends on it, which cannot be told apart by address. */
+export function isLoopback(host: string): boolean {
+  const bytes = addressBytes(host);
+  if (bytes === undefined) return false;
+  return bytes.length === 4 ? bytes[0] === 127 : bytes.every((byte, at) => byte === (at === 15 ? 1 : 0));
+}
+
+/** What limits and bans count by: an IPv4 address, the /64 of an IPv6 one. Equal for addresses of one customer. */
+export function networkOf(host: string): string {
+  const bytes = addressBytes(host);
+  if (bytes === undefined) return host;
+  if (bytes.length === 4) return bytes.join(".");
+  let text = "";
+  for (let group = 0; group < NETWORK_GROUPS; group++)
+    text += `${((bytes[2 * group]! << 8) | bytes[2 * group + 1]!).toString(16)}:`;
+  return `${text}:/64`;
+}
+
+function parseV4(text: string): Uint8Array | undefined {
+  const parts = text.split(".");
+  if (parts.length !== 4) return undefined;
+  const bytes = new Uint8Array(4);
+  for (const [at, part] of parts.entries()) {
+    if (!/^\d{1,3}$/.test(part) || Number(part) > 255) return undefined;
+    bytes[at] = Number(part);
+  }
+  return bytes;
+}
+
+/** Eight groups of 16 bits. */
+function parseV6(host: string): number[] | undefined {
+  const text = host.split("%", 1)[0]!;
+  const halves = text.split("::");
+  if (halves.length > 2) return undefined;
+  const head = parseGroups(halves[0]!);
+  const tail = halves.length === 2 ? parseGroups(halves[1]!) : [];
+  if (head === undefined || tail === undefined) return undefined;
+  const missing = GROUPS - head.length - tail.length;
+  if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
+  const groups = [...head, ...new Array<number>(missing).fill(0), ...tail];
+  assert(groups.length === GROUPS, "an IPv6 address has eight groups");
+  return groups;
+}
+
+/** Groups between colons; the last may be an IPv4 address, which is two of them. */
+function parseGroups(text: string): number[] | undefined {
+  if (text === "") return [];
+  const groups: number[] = [];
+  const parts = text.split(":");
+  for (const [at, part] of parts.entries()) {
+    const v4 = at === parts.length - 1 && part.includes(".") ? parseV4(part) : undefined;
+    if (v4 !== undefined) groups.push((v4[0]! << 8) | v4[1]!, (v4[2]! << 8) | v4[3]!);
+    else if (/^[0-9a-fA-F]{1,4}$/.test(part)) groups.push(Number.parseInt(part, 16));
+    else return undefined;
+  }
+  return groups;
+}
+
+function isMapped(groups: readonly number[]): boolean {
+  return groups[5] === 0xffff && groups.slice(0, 5).every((group) => group === 0);
+}
