@@ -91,6 +91,7 @@ Napi::Function Engine::define(Napi::Env env) {
                          InstanceMethod<&Engine::setBufferSizesOf>("setBufferSizes"),
                          InstanceMethod<&Engine::setNoDelayOf>("setNoDelay"),
                          InstanceMethod<&Engine::setReceiveLowWaterOf>("setReceiveLowWater"),
+                         InstanceMethod<&Engine::unacknowledgedBytesOf>("unacknowledgedBytes"),
                          InstanceMethod<&Engine::closeSocket>("closeSocket"),
                          InstanceMethod<&Engine::bindDatagramsTo>("bindDatagrams"),
                          InstanceMethod<&Engine::connectDatagramsTo>("connectDatagrams"),
@@ -255,6 +256,12 @@ Napi::Value Engine::setReceiveLowWaterOf(Info info) {
   const int fd = call.descriptor(0);
   const int bytes = static_cast<int>(call.integer(1, 1, INT32_MAX));
   return call.failed() ? call.nothing() : call.answer(setReceiveLowWater(fd, bytes));
+}
+
+Napi::Value Engine::unacknowledgedBytesOf(Info info) {
+  Call call(this, info);
+  const int fd = call.descriptor(0);
+  return call.failed() ? call.nothing() : call.answer(unacknowledgedBytes(fd));
 }
 
 Napi::Value Engine::closeSocket(Info info) {

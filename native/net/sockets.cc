@@ -5,9 +5,13 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
+#if defined(__linux__)
+#include <linux/sockios.h>
+#endif
 
 #include <cassert>
 #include <cerrno>
@@ -155,5 +159,18 @@ int setBufferSizes(int fd, int receive_bytes, int send_bytes) {
 int setNoDelay(int fd, bool on) { return setOption(fd, IPPROTO_TCP, TCP_NODELAY, on ? 1 : 0); }
 
 int setReceiveLowWater(int fd, int bytes) { return setOption(fd, SOL_SOCKET, SO_RCVLOWAT, bytes); }
+
+int unacknowledgedBytes(int fd) {
+  int bytes = 0;
+#if defined(__linux__)
+  if (ioctl(fd, SIOCOUTQ, &bytes) < 0) return -errno;
+#elif defined(SO_NWRITE)
+  socklen_t length = sizeof(bytes);
+  if (getsockopt(fd, SOL_SOCKET, SO_NWRITE, &bytes, &length) < 0) return -errno;
+#else
+  return -ENOTSUP;
+#endif
+  return bytes;
+}
 
 }  // namespace scatterwire

@@ -27,5 +27,7 @@ int setBufferSizes(int fd, int receive_bytes, int send_bytes);
 int setNoDelay(int fd, bool on);
 // SO_RCVLOWAT: the socket counts as readable from so many bytes on.
 int setReceiveLowWater(int fd, int bytes);
+// Bytes that the other side has not acknowledged yet, or a negative errno (-ENOTSUP where nobody tells).
+int unacknowledgedBytes(int fd);
 
 }  // namespace scatterwire

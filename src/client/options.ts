@@ -63,11 +63,15 @@ export interface SessionOptions {
   sendBufferBytes?: number;
   /** What one contiguous receive takes at most, 16 KiB … 4 MiB and half of the pool. Default 256 KiB. */
   contiguousBufferBytes?: number;
-  /** Timeouts in milliseconds. Defaults: connect 10 000, handshake 10 000, request 20 000, idle 150 000. */
+  /**
+   * Timeouts in milliseconds. Defaults: connect 10 000, handshake 10 000, request 20 000, idle 150 000, send 30 000: for so long a
+   * peer may take nothing of what waits for it.
+   */
   connectTimeoutMs?: number;
   handshakeTimeoutMs?: number;
   requestTimeoutMs?: number;
   idleTimeoutMs?: number;
+  sendTimeoutMs?: number;
   /** 20 bytes. Default: "-SW", the version ("0100-" for 0.1.0) and 12 random bytes. */
   peerId?: Uint8Array;
   /** Time the addon's calls and jobs, for Session.costs(). Costs a little itself. Default false. */

@@ -91,6 +91,8 @@ export interface NativeEngine {
   setNoDelay(fd: number, on: boolean): number;
   /** SO_RCVLOWAT: the socket is ready to be read from so many bytes on (or at the end of the stream). 0 or −errno. */
   setReceiveLowWater(fd: number, bytes: number): number;
+  /** Bytes that the other side has not acknowledged yet, or −errno (−ENOTSUP where nobody tells). */
+  unacknowledgedBytes(fd: number): number;
   /** Stops watching, then closes. 0 or −errno. */
   closeSocket(fd: number): number;
 

@@ -67,6 +67,7 @@ class Remote implements PeerTransport {
         handshakeTimeoutMs: 1e9,
         requestTimeoutMs: 10_000,
         idleTimeoutMs: 1e9,
+        sendTimeoutMs: 1e9,
         clientName: "test",
       },
       swarm: file,
@@ -100,6 +101,10 @@ class Remote implements PeerTransport {
   scheduleFlush(): void {}
 
   wakeForAny(): void {}
+
+  unacknowledgedBytes(): number {
+    return -1;
+  }
 
   close(): void {
     this.isClosed = true;

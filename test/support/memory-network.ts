@@ -230,6 +230,10 @@ export class MemoryStream implements ByteStream {
     this.#lowWaterBytes = bytes;
   }
 
+  unacknowledgedBytes(): number {
+    return this.#other!.#incomingBytes;
+  }
+
   close(): void {
     assert.equal(this.#closed, false, "a stream is closed once");
     this.#closed = true;

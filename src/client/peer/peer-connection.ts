@@ -26,12 +26,14 @@ import type { ExpectedBlocks } from "../receive/expected-blocks.js";
 import { makeReceiveMode, type ReceiveModeChoice } from "../receive/make-mode.js";
 import type { NO_SLOT, ReceivePlan } from "../receive/receive-plan.js";
 import { messageTooSlow, Receiver, type ReceiverHost } from "../receive/receiver.js";
+import { SendProgress } from "../send/send-progress.js";
 import { Sender, type SenderHost, type SendTransport } from "../send/sender.js";
 import { ALLOWED_FAST_COUNT, allowedFastSet } from "../wire/allowed-fast.js";
 import { dispatchMessage, type MessageHandler } from "../wire/decode.js";
 import { decodeExtensionHandshake, encodeExtensionHandshake } from "../wire/extension.js";
 import { checkHandshakePrefix, decodeHandshake, encodeHandshake } from "../wire/handshake.js";
 import { MessageId } from "../wire/messages.js";
+import { AllowedFastUploads } from "./allowed-fast-uploads.js";
 import { BlockRequests, OUTBOX_BYTES_MAX } from "./block-requests.js";
 import { PEER_TRANSITIONS, type PeerState } from "./peer-state.js";
 import { PeerWriter } from "./peer-writer.js";
@@ -43,6 +45,8 @@ import type { Swarm, SwarmDirectory } from "./swarm.js";
 export interface PeerTransport extends SendTransport {
   /** Nothing came for a while: whatever comes next is to be told at once, however little it is. */
   wakeForAny(): void;
+  /** Bytes that were written and that the other side has not taken yet; below 0 where nobody knows. */
+  unacknowledgedBytes(): number;
   /** Ends the connection below; the transport calls nothing any more. */
   close(): void;
 }
@@ -63,6 +67,8 @@ export interface PeerSettings {
   readonly handshakeTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** A peer that has taken nothing of what waits for it for so long is let go. */
+  readonly sendTimeoutMs: number;
   /** The version text of the extension handshake. */
   readonly clientName: string;
 }
@@ -87,9 +93,13 @@ export interface PeerOptions {
 
 /** Pieces that a peer may name in allowed fast messages and that we remember. */
 const ALLOWED_FAST_MAX = 64;
+/** A peer for which so many times the bytes wait at which we stop to hear it is let go. */
+const OUTBOX_CLOSES_FACTOR = 4;
 const KEEP_ALIVE_MS = 100_000;
 /** A peer that sent nothing for so long is waited for with open ears. */
 const SILENT_MS = 500;
+/** A peer to which nothing could be written for so long gives back what is loaded for it. */
+const STALLED_MS = 500;
 let connectionsMade = 0;
 
 export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost {
@@ -132,8 +142,11 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   #pieces: PieceSet | undefined;
   #piecesAnnounced = false;
   #allowedFast: Set<number> | undefined;
-  /** Pieces that we send although we choke, once the peer asked for one: most peers never do, and a set is memory. */
-  #allowedFastOurs: Set<number> | undefined;
+  /** What we send although we choke, once the peer asked for it: most peers never do, and a set is memory. */
+  #allowedFastUploads: AllowedFastUploads | undefined;
+  readonly #sendProgress: SendProgress;
+  /** Bytes of messages that may wait for the peer before we stop to hear it. */
+  #outboxBytesMax = OUTBOX_BYTES_MAX;
 
   /** When the connection was begun or accepted. */
   readonly sinceMs: number;
@@ -164,6 +177,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     this.#onClosed = options.onClosed;
     this.#lastReceivedMs = now;
     this.#lastSentMs = now;
+    this.#sendProgress = new SendProgress(now);
     this.requests = new BlockRequests(this, options.clock, options.settings);
     this.receiver = new Receiver({
       memory: options.memory,
@@ -181,6 +195,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
       transport: options.transport,
       host: this,
     });
+    this.sender.choked(true);
     this.write = new PeerWriter(this.sender.outbox, options.transport);
     assert(options.incoming || options.swarm !== undefined, "an outgoing connection belongs to a torrent");
   }
@@ -252,8 +267,21 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     if (this.#state === "closed" || this.#state === "connecting") return 0;
     const before = this.counters.sentBytes;
     const result = this.sender.flush(eagain);
-    if (this.counters.sentBytes !== before) this.#lastSentMs = this.#clock.nowMs;
+    if (this.counters.sentBytes !== before) {
+      this.#lastSentMs = this.#clock.nowMs;
+      this.#sendProgress.wrote(this.#lastSentMs);
+    }
+    if (this.sender.outbox.length > OUTBOX_CLOSES_FACTOR * this.#outboxBytesMax) {
+      const waits = `${this.sender.outbox.length} bytes of messages wait for it`;
+      this.close(new PeerError("PEER_TIMEOUT", `the peer reads too little: ${waits}`));
+      return 0;
+    }
     return result;
+  }
+
+  /** So much waits for the peer that what it says is not heard, since it might make more: it reads first. */
+  get isClogged(): boolean {
+    return this.sender.outbox.length > this.#outboxBytesMax;
   }
 
   /** Changes how this connection receives, from the next message boundary on. */
@@ -294,6 +322,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     const movedBytes = this.counters.payloadBytes + this.counters.sentPayloadBytes;
     if (movedBytes !== this.#movedBytes) this.lastMovedMs = now;
     this.#movedBytes = movedBytes;
+    if (!this.#checkSending(now)) return;
     if (now - this.#lastReceivedMs >= SILENT_MS) this.#transport.wakeForAny();
     if (now - this.#lastReceivedMs > settings.idleTimeoutMs) {
       this.close(
@@ -312,6 +341,26 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     const late = this.requests.checkTimeout();
     if (late > 0) this.#tell("snubbed", { requests: late });
     this.fillRequests();
+  }
+
+  /** False: the peer took nothing for too long, and is let go. */
+  #checkSending(now: number): boolean {
+    const progress = this.#sendProgress;
+    if (!this.sender.blocked) {
+      progress.wrote(now);
+      return true;
+    }
+    progress.blocked(now, this.#transport.unacknowledgedBytes());
+    const { sendTimeoutMs } = this.#settings;
+    if (progress.untakenMs(now) > sendTimeoutMs) {
+      const seconds = Math.round(sendTimeoutMs / 1000);
+      this.close(
+        new PeerError("PEER_TIMEOUT", `the peer took nothing of what waits for it for ${seconds} s`),
+      );
+      return false;
+    }
+    if (progress.unwrittenMs(now) >= STALLED_MS) this.sender.giveBack(now);
+    return true;
   }
 
   // ── our side: interest, requests, choking ────────────────────────────────────────────────────────────────────
@@ -348,7 +397,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     if (this.amChoking || this.#state !== "open") return;
     this.amChoking = true;
     this.write.empty(MessageId.choke);
-    // BEP 6: requests that will not be served are rejected; without it a choke drops them.
+    this.sender.choked(true);
+    // BEP 6: requests that will not be served are rejected; without it a choke drops them (BEP 3).
     this.sender.dropRequested(
       this.fast
         ? (piece, begin, length) => this.write.request(MessageId.reject, piece, begin, length)
@@ -359,6 +409,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   unchoke(): void {
     if (!this.amChoking || this.#state !== "open") return;
     this.amChoking = false;
+    this.sender.choked(false);
     this.unchokedSinceMs = this.#clock.nowMs;
     this.sentSinceUnchokeBytes = 0;
     this.write.empty(MessageId.unchoke);
@@ -399,6 +450,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     this.#swarm = swarm;
     if (this.incoming) this.#sendHandshake();
     this.#pieces = new PieceSet(swarm.layout.pieceCount);
+    // Our own bitfield may wait whole: two that both do must not stop to hear each other for it.
+    this.#outboxBytesMax += Math.ceil(swarm.layout.pieceCount / 8);
     this.sender.setPlace(swarm.uploadPlace);
     this.#enter("open");
     this.#onOpen?.();
@@ -542,8 +595,12 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
         received: `piece ${piece}, begin ${begin}, ${length} bytes`,
       });
     }
-    const allowed = !this.amChoking || this.#isAllowedFastOurs(swarm, piece);
-    if (allowed && swarm.have.has(piece) && this.sender.requested.count < REQUEST_QUEUE_ANNOUNCED)
+    const hasRoom = this.sender.requested.count < REQUEST_QUEUE_ANNOUNCED;
+    if (
+      swarm.have.has(piece) &&
+      hasRoom &&
+      (!this.amChoking || this.#takesAllowedFast(swarm, piece, begin, length))
+    )
       this.sender.queueBlock(piece, begin, length, this.#clock.nowMs);
     else this.#refuse(piece, begin, length);
   }
@@ -632,10 +689,14 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     }
   }
 
-  #isAllowedFastOurs(swarm: Swarm, piece: number): boolean {
+  #takesAllowedFast(swarm: Swarm, piece: number, begin: number, length: number): boolean {
     if (!this.fast || this.pieceCountKnown >= ALLOWED_FAST_COUNT) return false;
-    this.#allowedFastOurs ??= new Set(allowedFastSet(this.host, swarm.infoHash, swarm.layout.pieceCount));
-    return this.#allowedFastOurs.has(piece);
+    const { infoHash, layout } = swarm;
+    this.#allowedFastUploads ??= new AllowedFastUploads(
+      allowedFastSet(this.host, infoHash, layout.pieceCount),
+      layout,
+    );
+    return this.#allowedFastUploads.take(piece, begin, length);
   }
 
   #openSwarm(what: string): Swarm {

@@ -58,6 +58,19 @@ export class ExpectedBlocks {
     this.#bytes += length;
   }
 
+  /** Puts a block before the oldest. */
+  unshift(piece: number, begin: number, length: number, sentAtMs: number): void {
+    if (this.#count === this.#pieces.length) this.#grow();
+    this.#head = (this.#head - 1) & this.#mask;
+    const at = this.#head;
+    this.#pieces[at] = piece;
+    this.#begins[at] = begin;
+    this.#lengths[at] = length;
+    this.#sentAtMs[at] = sentAtMs;
+    this.#count++;
+    this.#bytes += length;
+  }
+
   /** Index of the block, or −1. Found at once where peers answer in order. */
   find(piece: number, begin: number): number {
     for (let index = 0; index < this.#count; index++) {

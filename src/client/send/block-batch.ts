@@ -41,4 +41,9 @@ export class BlockBatch {
     this.sent = 0;
     this.nextBegin = begin;
   }
+
+  /** Leaves the first `count` blocks in it. */
+  cut(count: number): void {
+    while (this.count > count) this.bytes -= this.lengths[--this.count]!;
+  }
 }

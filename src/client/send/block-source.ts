@@ -8,6 +8,8 @@ export type SendModeName = "copy" | "mapped" | "sendfile";
 export const SEND_MODES: readonly SendModeName[] = ["copy", "mapped", "sendfile"];
 
 export interface BatchOwner {
+  /** Blocks that are loaded for it and not sent yet. */
+  readonly blocksLoaded: number;
   /** The batch is ready, or could not be read. Called from the loop, never from inside load(). */
   batchLoaded(batch: BlockBatch, error: StorageError | undefined): void;
 }
@@ -17,8 +19,8 @@ export interface BlockSource {
   /** Blocks that a batch may hold, so that loading it succeeds once enough of the pool is free; ≤ BATCH_BLOCKS_MAX. */
   readonly batchBlocksMax: number;
   /**
-   * Begins to load the batch's blocks (offset, lengths, count are set). Sets `ready` if they are at hand, else calls
-   * the owner later. False: no memory is free now; nothing has begun.
+   * Begins to load the batch's blocks (offset, lengths, count are set), or the first of them: then it cuts the batch. Sets
+   * `ready` if they are at hand, else calls the owner later. False: no memory is free for this owner now; nothing has begun.
    */
   load(batch: BlockBatch, storage: Storage, owner: BatchOwner): boolean;
   /** The last byte of a block is out: gives its memory back. */

@@ -11,6 +11,12 @@ import type { BatchOwner, BlockSource } from "./block-source.js";
 /** Sending takes slots only while this part of the pool is free, so that it cannot starve receiving. */
 const FREE_FRACTION_MIN = 1 / 4;
 
+/**
+ * A peer that asks for more may hold at most this part of what is free for sending, its own included: many that take nothing
+ * leave something to the next, and one alone still has enough to fill its socket.
+ */
+const SHARE_OF_FREE = 1 / 5;
+
 export class CopySource implements BlockSource, StorageOwner {
   readonly name = "copy";
   readonly batchBlocksMax: number;
@@ -33,7 +39,10 @@ export class CopySource implements BlockSource, StorageOwner {
 
   load(batch: BlockBatch, storage: Storage, owner: BatchOwner): boolean {
     const pool = this.#pool;
-    if (pool.freeCount - batch.count < FREE_FRACTION_MIN * pool.slotCount) return false;
+    const free = pool.freeCount - FREE_FRACTION_MIN * pool.slotCount;
+    const allowed = Math.ceil(SHARE_OF_FREE * (free + owner.blocksLoaded)) - owner.blocksLoaded;
+    if (free < 1 || allowed <= 0) return false;
+    batch.cut(allowed);
     const memory = this.#memory;
     for (let index = 0; index < batch.count; index++) {
       const slot = pool.acquire(SlotHolder.sending) as SlotIndex;

@@ -3,12 +3,15 @@
 //   requested (by the peer) ─▶ batches (loading ─▶ ready) ─▶ writev ─▶ memory goes home
 //                         small messages ─▶ outbox ──────────┘
 //
+// A peer that takes nothing gives back what is loaded for it but the block it has begun; what is loaded ahead for it
+// starts small again. A choke takes back whatever has not begun.
+//
 // Always: bytes leave in whole messages, a block that has begun is finished before anything else; small messages go
 // before blocks that have not begun. One writev takes the outbox and as many ready blocks as fit. Work per flush is bounded.
 
 import { assert } from "../../base/assert.js";
 import type { StorageError } from "../../base/errors.js";
-import { KIB, MIB, PIECE_HEADER_BYTES } from "../../base/limits.js";
+import { BLOCK_SIZE, KIB, MIB, PIECE_HEADER_BYTES } from "../../base/limits.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
 import type { SlotWaiter } from "../memory/block-pool.js";
 import { HEADER_CELL_BYTES, type Memory, SEND_SCRATCH_BYTES } from "../memory/memory.js";
@@ -47,8 +50,9 @@ export interface SenderHost {
 
 const BLOCKS_PER_CALL_MAX = 64;
 const FLUSH_BYTES_MAX = 1 * MIB;
-/** Bytes loaded ahead for one peer. */
+/** Bytes loaded ahead for one peer; and for one that is choked, and gets what is free only. */
 const LOADED_BYTES_MAX = 1 * MIB;
+const LOADED_BYTES_CHOKED_MAX = 8 * BLOCK_SIZE;
 const OUTBOX_BYTES_PER_CALL_MAX = 48 * KIB;
 /** −EIO: the file of a block that has begun is shorter than it was; the stream cannot go on. */
 const FILE_GONE = -5;
@@ -74,6 +78,11 @@ export class Sender implements BatchOwner, SlotWaiter {
   #batches: BlockBatch[] = [];
   #spareBatches: BlockBatch[] = [];
   #loadedBytes = 0;
+  #loadedBytesMax = LOADED_BYTES_MAX;
+  /** What may be loaded now: less than the most after the peer has taken nothing for a while. */
+  #windowBytes = LOADED_BYTES_MAX;
+  #blocksLoaded = 0;
+  #blocked = false;
   #waitingForMemory = false;
   #closed = false;
 
@@ -102,6 +111,16 @@ export class Sender implements BatchOwner, SlotWaiter {
     return count;
   }
 
+  /** Blocks that were loaded and not sent yet: where they are copied, as many slots of the pool. */
+  get blocksLoaded(): number {
+    return this.#blocksLoaded;
+  }
+
+  /** True if something waits to be written, and the socket took nothing of it. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
   get idle(): boolean {
     return this.outbox.length === 0 && this.#batches.length === 0 && this.requested.count === 0;
   }
@@ -123,7 +142,7 @@ export class Sender implements BatchOwner, SlotWaiter {
   load(): void {
     const place = this.#place;
     if (place === undefined || this.#closed) return;
-    while (this.requested.count > 0 && this.#loadedBytes < LOADED_BYTES_MAX) {
+    while (this.requested.count > 0 && this.#loadedBytes < this.#windowBytes) {
       const batch = this.#nextBatch(place);
       if (!place.source.load(batch, place.storage, this)) {
         this.#spareBatches.push(batch);
@@ -133,8 +152,15 @@ export class Sender implements BatchOwner, SlotWaiter {
       }
       for (let index = 0; index < batch.count; index++) this.requested.removeAt(0);
       this.#loadedBytes += batch.bytes;
+      this.#blocksLoaded += batch.count;
       this.#batches.push(batch);
     }
+  }
+
+  /** The peer is served in turn from now on, or not any more: what is free only is loaded in small. */
+  choked(choked: boolean): void {
+    this.#loadedBytesMax = choked ? LOADED_BYTES_CHOKED_MAX : LOADED_BYTES_MAX;
+    this.#windowBytes = this.#loadedBytesMax;
   }
 
   #waitForSlots(): void {
@@ -155,7 +181,8 @@ export class Sender implements BatchOwner, SlotWaiter {
     const begin = requested.beginAt(0);
     const batch = this.#spareBatches.pop() ?? new BlockBatch();
     batch.reset(piece, begin, place.offsetOf(piece, begin));
-    const blocksMax = Math.min(place.source.batchBlocksMax, requested.count);
+    const room = Math.ceil((this.#windowBytes - this.#loadedBytes) / BLOCK_SIZE);
+    const blocksMax = Math.min(place.source.batchBlocksMax, requested.count, room);
     while (batch.count < blocksMax) {
       const index = batch.count;
       if (requested.pieceAt(index) !== piece || requested.beginAt(index) !== begin + batch.bytes) break;
@@ -174,6 +201,7 @@ export class Sender implements BatchOwner, SlotWaiter {
     if (error !== undefined) {
       this.#batches.splice(this.#batches.indexOf(batch), 1);
       this.#loadedBytes -= batch.bytes;
+      this.#blocksLoaded -= batch.count;
       let begin = batch.begin;
       for (let index = 0; index < batch.count; index++) {
         this.#host.blockUnreadable(batch.piece, begin, batch.lengths[index]!, error);
@@ -195,6 +223,7 @@ export class Sender implements BatchOwner, SlotWaiter {
         head?.ready === true && head.fd >= 0 && head.sent >= PIECE_HEADER_BYTES
           ? this.#sendFromFile(head)
           : this.#sendFromMemory();
+      this.#blocked = written === eagain;
       if (written === 0) {
         this.#transport.wantWritable(false);
         return 0;
@@ -321,6 +350,7 @@ export class Sender implements BatchOwner, SlotWaiter {
     assert(place !== undefined, "blocks are sent of a torrent");
     place.source.sent(batch, batch.next);
     this.#loadedBytes -= length;
+    this.#blocksLoaded--;
     this.#counters.blocksSent++;
     this.#counters.sentPayloadBytes += length;
     const begin = batch.nextBegin;
@@ -330,18 +360,53 @@ export class Sender implements BatchOwner, SlotWaiter {
     if (batch.next === batch.count) {
       this.#batches.shift();
       this.#spareBatches.push(batch);
+      if (this.#windowBytes < this.#loadedBytesMax)
+        this.#windowBytes = Math.min(2 * this.#windowBytes, this.#loadedBytesMax);
     }
     this.#host.blockSent(batch.piece, begin, length);
     return count;
   }
 
-  /** Forgets what was asked for and not loaded; calls `each` with every such block. */
+  /** Forgets every block that was asked for and has not begun to leave; calls `each` with it. */
   dropRequested(each?: (piece: number, begin: number, length: number) => void): void {
+    const head = this.#batches[0];
+    this.#unload(head !== undefined && head.sent > 0 ? 1 : 0, each ?? ignore);
     const requested = this.requested;
     for (let index = 0; each !== undefined && index < requested.count; index++) {
       each(requested.pieceAt(index), requested.beginAt(index), requested.lengthAt(index));
     }
     requested.clear();
+  }
+
+  /** The peer takes nothing: what is loaded goes back behind the block that is next, for others to use the memory. */
+  giveBack(nowMs: number): void {
+    this.#windowBytes = BLOCK_SIZE;
+    // The last comes first, and each goes before those that went back already.
+    this.#unload(1, (piece, begin, length) => this.requested.unshift(piece, begin, length, nowMs));
+  }
+
+  /** Takes back all blocks that are loaded, or being loaded, but the next `kept`. The last ones come first. */
+  #unload(kept: number, each: (piece: number, begin: number, length: number) => void): void {
+    const batches = this.#batches;
+    for (let at = batches.length - 1; at >= 0; at--) {
+      const batch = batches[at]!;
+      const keptHere = at === 0 && batch.ready ? kept : 0;
+      const end = batch.next + keptHere;
+      let begin = batch.begin + batch.bytes;
+      for (let index = batch.count - 1; index >= end; index--) {
+        const length = batch.lengths[index]!;
+        begin -= length;
+        this.#loadedBytes -= length;
+        this.#blocksLoaded--;
+        if (batch.ready) this.#place!.source.sent(batch, index);
+        each(batch.piece, begin, length);
+      }
+      // A read under way still writes into the batch's memory: it goes home when the read ends.
+      if (!batch.ready) batch.orphaned = true;
+      if (keptHere > 0) batch.cut(end);
+      else batches.pop();
+      if (keptHere === 0 && batch.ready) this.#spareBatches.push(batch);
+    }
   }
 
   close(): void {
@@ -360,3 +425,5 @@ export class Sender implements BatchOwner, SlotWaiter {
     for (let index = batch.next; index < batch.count; index++) this.#place!.source.sent(batch, index);
   }
 }
+
+function ignore(): void {}

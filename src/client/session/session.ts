@@ -249,6 +249,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
       handshakeTimeoutMs: settings.handshakeTimeoutMs,
       requestTimeoutMs: settings.requestTimeoutMs,
       idleTimeoutMs: settings.idleTimeoutMs,
+      sendTimeoutMs: settings.sendTimeoutMs,
       clientName: CLIENT_NAME,
     };
   }

@@ -44,6 +44,7 @@ export interface SessionSettings {
   readonly handshakeTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  readonly sendTimeoutMs: number;
   readonly peerId: Uint8Array;
 }
 
@@ -83,6 +84,7 @@ export function settleOptions(options: SessionOptions): SessionSettings {
     handshakeTimeoutMs: inRange("handshakeTimeoutMs", options.handshakeTimeoutMs ?? 10_000, 1, DAY_MS),
     requestTimeoutMs: inRange("requestTimeoutMs", options.requestTimeoutMs ?? 20_000, 1, DAY_MS),
     idleTimeoutMs: inRange("idleTimeoutMs", options.idleTimeoutMs ?? 150_000, 1, DAY_MS),
+    sendTimeoutMs: inRange("sendTimeoutMs", options.sendTimeoutMs ?? 30_000, 1, DAY_MS),
     peerId,
   };
 }

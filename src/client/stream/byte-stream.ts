@@ -40,5 +40,7 @@ export interface ByteStream {
   watch(events: number): void;
   /** From how many bytes on the stream counts as readable: 1 at first. Its end and its errors are told all the same. */
   setLowWater(bytes: number): void;
+  /** Bytes that were drained and that the other side has not taken yet, as far as is known; below 0: it is not. */
+  unacknowledgedBytes(): number;
   close(): void;
 }

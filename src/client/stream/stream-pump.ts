@@ -48,6 +48,8 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   #lowWaterBytes = 1;
   #flushScheduled = false;
   #waitingForSlots = false;
+  /** Nothing is received until the peer has taken what waits for it. */
+  #clogged = false;
   #closed = false;
 
   /** `connecting`: the stream is not established yet. */
@@ -100,6 +102,11 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
     const { receiver, counters } = peer;
     const share = BYTES_PER_TURN / this.#turns.readyCount;
     for (let left = share < BYTES_PER_WAKE_MAX ? share : BYTES_PER_WAKE_MAX; left > 0 && !this.#closed; ) {
+      if (peer.isClogged) {
+        this.#clogged = true;
+        this.#watch(this.#events & ~READABLE);
+        return;
+      }
       const entries = receiver.plan();
       if (entries === 0) {
         this.#waitForSlots();
@@ -143,6 +150,10 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
 
   wakeForAny(): void {
     if (!this.#closed) this.#setLowWater(1);
+  }
+
+  unacknowledgedBytes(): number {
+    return this.#stream.unacknowledgedBytes();
   }
 
   #ended(peer: PeerConnection, result: number): void {
@@ -190,8 +201,13 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   turnEnded(): void {
     this.#flushScheduled = false;
     if (this.#closed || this.#connecting) return;
-    const result = this.#peer!.flush(this.#eagain);
+    const peer = this.#peer!;
+    const result = peer.flush(this.#eagain);
     if (result < 0) this.#fail("send", result);
+    if (this.#clogged && !peer.isClogged) {
+      this.#clogged = false;
+      this.#watch(this.#events | READABLE);
+    }
   }
 
   close(): void {

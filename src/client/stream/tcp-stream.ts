@@ -43,6 +43,10 @@ export class TcpStream implements ByteStream {
     this.#reactor.engine.setReceiveLowWater(this.#fd, bytes);
   }
 
+  unacknowledgedBytes(): number {
+    return this.#reactor.engine.unacknowledgedBytes(this.#fd);
+  }
+
   close(): void {
     this.#reactor.closeSocket(this.#fd);
   }

@@ -17,5 +17,9 @@ export class UnconnectedTransport implements PeerTransport {
 
   wakeForAny(): void {}
 
+  unacknowledgedBytes(): number {
+    return 0;
+  }
+
   close(): void {}
 }

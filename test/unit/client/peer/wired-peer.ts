@@ -48,6 +48,7 @@ export const SETTINGS: PeerSettings = {
   handshakeTimeoutMs: 10_000,
   requestTimeoutMs: 20_000,
   idleTimeoutMs: 120_000,
+  sendTimeoutMs: 30_000,
   clientName: "wired 1.0",
 };
 

@@ -27,6 +27,7 @@ export class FakeTransport implements PeerTransport {
   /** How many bytes the next call takes; 0 would block, below 0 is an errno. Default: all. */
   room: () => number = () => Number.MAX_SAFE_INTEGER;
   writableWanted = false;
+  unacknowledged = -1;
   flushesAsked = 0;
   closes = 0;
 
@@ -69,6 +70,10 @@ export class FakeTransport implements PeerTransport {
   }
 
   wakeForAny(): void {}
+
+  unacknowledgedBytes(): number {
+    return this.unacknowledged;
+  }
 
   scheduleFlush(): void {
     this.flushesAsked++;

@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { BLOCK_SIZE, MIB, PIECE_HEADER_BYTES } from "../../../../src/base/limits.js";
 import { SlotHolder } from "../../../../src/client/memory/block-pool.js";
-import { BATCH_BLOCKS_MAX } from "../../../../src/client/send/block-batch.js";
+import { BATCH_BLOCKS_MAX, BlockBatch } from "../../../../src/client/send/block-batch.js";
 import { SEND_MODES } from "../../../../src/client/send/block-source.js";
 import { check } from "../../../support/property.js";
 import { readError } from "./fakes.js";
@@ -147,26 +147,101 @@ describe("Sender: requests taken back", () => {
     ]);
   });
 
-  it("a choke drops what is not loaded, naming each, and what is loaded still leaves", () => {
+  for (const mode of SEND_MODES) {
+    it(`a choke drops all but the block that has begun, naming each, whatever is loaded (${mode})`, () => {
+      for (const begun of [0, 1, 13, 5000]) {
+        const bench = new SenderBench(mode);
+        const rooms = [begun];
+        bench.transport.room = () => rooms.shift() ?? 0;
+        const asked: Block[] = [...run(1, 0, 3), [2, 0, BLOCK_SIZE], [3, 0, 100]];
+        bench.queue(...asked);
+        bench.flush();
+        bench.queue([4, 16, 100]);
+        const dropped: Block[] = [];
+        bench.sender.dropRequested((...block) => dropped.push(block));
+        const left = [...asked, [4, 16, 100] as Block].slice(begun === 0 ? 0 : 1);
+        assert.deepEqual(
+          dropped.sort((a, b) => a[0] - b[0] || a[1] - b[1]),
+          left,
+        );
+        assert.equal(bench.sender.blocksLoaded, begun === 0 ? 0 : 1);
+        bench.sender.dropRequested(() => assert.fail("nothing is left to drop"));
+        bench.transport.room = () => MIB;
+        bench.flush();
+        assert.deepEqual(bench.read().messages, asked.slice(0, begun === 0 ? 0 : 1));
+        bench.checkHome();
+      }
+    });
+  }
+
+  it("what is being read when a choke comes is dropped, and its memory comes home when the read ends", () => {
     const bench = new SenderBench("copy");
-    bench.transport.room = () => 0;
-    bench.queue([0, 0, 100], [2, 0, 100]);
+    bench.storage.cached = () => false;
+    bench.queue(...run(0, 0, 4));
     bench.flush();
-    bench.queue([3, 0, 100], [4, 16, 100]);
-    const dropped: Block[] = [];
-    bench.sender.dropRequested((...block) => dropped.push(block));
-    assert.deepEqual(dropped, [
-      [3, 0, 100],
-      [4, 16, 100],
-    ]);
-    bench.sender.dropRequested(() => assert.fail("nothing is left to drop"));
-    bench.transport.room = () => MIB;
+    let dropped = 0;
+    bench.sender.dropRequested(() => void dropped++);
+    assert.equal(dropped, 4);
+    assert.equal(bench.sender.idle, true);
+    assert.equal(bench.memory.pool.heldByHolder()["sending"], 4, "the read still writes there");
+    bench.storage.finishRead();
     bench.flush();
-    assert.deepEqual(bench.read().messages, [
-      [0, 0, 100],
-      [2, 0, 100],
-    ]);
+    assert.deepEqual(bench.read().messages, []);
     bench.checkHome();
+  });
+});
+
+describe("Sender: a peer that takes nothing", () => {
+  it("gives its memory back but for one block, and gets everything once, in order, when it takes again", () => {
+    for (const begun of [0, 5, 20_000]) {
+      const bench = new SenderBench("copy", 16 * MIB);
+      const rooms = [begun];
+      bench.transport.room = () => rooms.shift() ?? 0;
+      const asked: Block[] = [...run(0, 0, 40), [1, 0, 100], ...run(2, 1, 5)];
+      bench.queue(...asked);
+      bench.flush();
+      assert.equal(bench.sender.blocked, true);
+      assert.ok(bench.sender.blocksLoaded > 40);
+      bench.sender.giveBack(0);
+      bench.sender.giveBack(0);
+      assert.equal(bench.memory.pool.heldByHolder()["sending"], 1);
+      bench.say(9);
+      bench.flush();
+      assert.equal(bench.memory.pool.heldByHolder()["sending"], 1, "it loads nothing ahead");
+      bench.transport.room = () => MIB;
+      while (!bench.sender.idle) assert.equal(bench.flush(), 0);
+      assert.equal(bench.sender.blocked, false);
+      const blocks = bench.read().messages.filter((each) => each !== "have 9");
+      assert.deepEqual(blocks, asked, `${begun} bytes were out`);
+      bench.checkHome();
+    }
+  });
+
+  it("is not alone: however many there are, something is left for the next", () => {
+    const bench = new SenderBench("copy", 4 * MIB);
+    const { pool } = bench.memory;
+    const source = bench.source;
+    const held: number[] = [];
+    for (let peer = 0; peer < 20; peer++) {
+      const owner = { blocksLoaded: 0, batchLoaded: () => {} };
+      for (;;) {
+        const batch = new BlockBatch();
+        batch.reset(0, 0, 0);
+        batch.count = 8;
+        batch.bytes = 8 * BLOCK_SIZE;
+        batch.lengths.fill(BLOCK_SIZE);
+        if (!source.load(batch, bench.storage, owner)) break;
+        owner.blocksLoaded += batch.count;
+      }
+      held.push(owner.blocksLoaded);
+    }
+    const quarter = pool.slotCount / 4;
+    assert.ok(pool.freeCount >= quarter, "receiving keeps its part");
+    let free = pool.slotCount - quarter;
+    for (const blocks of held.slice(0, 15)) {
+      assert.ok(blocks >= 1 && blocks <= Math.ceil(free / 5), `${blocks} of ${free}`);
+      free -= blocks;
+    }
   });
 });
 
@@ -214,7 +289,7 @@ describe("Sender: loading", () => {
   });
 
   it("loads ahead no more than its window", () => {
-    const bench = new SenderBench("copy");
+    const bench = new SenderBench("copy", 32 * MIB);
     bench.transport.room = () => 0;
     for (let piece = 0; piece < 6; piece++) bench.queue(...run(piece, 0, 20));
     bench.flush();
@@ -371,6 +446,7 @@ describe("Sender: the stream", () => {
     },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("cancel" as const), which: fc.nat(100) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("drop" as const) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("stall" as const) }) },
   );
 
   it("whatever is asked, cancelled, dropped and unreadable: the stream is the messages and blocks that are left, once, in order", () => {
@@ -406,6 +482,7 @@ describe("Sender: the stream", () => {
             else if (each.kind === "run") ask(...run(each.from, 0, each.count));
             else if (each.kind === "say") bench.say(said++);
             else if (each.kind === "drop") bench.sender.dropRequested((...gone) => forget(gone));
+            else if (each.kind === "stall") bench.sender.giveBack(0);
             else if (each.kind === "cancel") {
               const one = wanted[each.which % Math.max(1, wanted.length)];
               if (one !== undefined && bench.sender.cancelBlock(one[0], one[1])) forget(one);
@@ -428,6 +505,8 @@ describe("Sender: the stream", () => {
             bench.memory.pool.wakeWaiters(1);
             assert.equal(bench.flush(), 0);
           }
+          // What was taken back while it was read is nobody's, and its memory comes home all the same.
+          while (bench.storage.readsPending > 0) bench.storage.finishRead();
           const { messages, rest } = bench.read();
           assert.equal(rest.length, 0);
           assert.deepEqual(

@@ -39,6 +39,7 @@ const BOUNDS: Readonly<Record<NumberOption, readonly [min: number, max: number]>
   handshakeTimeoutMs: [1, DAY_MS],
   requestTimeoutMs: [1, DAY_MS],
   idleTimeoutMs: [1, DAY_MS],
+  sendTimeoutMs: [1, DAY_MS],
 };
 
 describe("settleOptions", () => {
@@ -63,6 +64,7 @@ describe("settleOptions", () => {
       handshakeTimeoutMs: 10_000,
       requestTimeoutMs: 20_000,
       idleTimeoutMs: 150_000,
+      sendTimeoutMs: 30_000,
     });
   });
 

@@ -143,6 +143,30 @@ export function testByteStreams(make: () => Promise<StreamWorld>): void {
   );
 
   it(
+    "tells what the other side has not taken, and that it has",
+    inWorld(async (world) => {
+      const { client, server, serverSees } = await opened(world);
+      world.plan[0] = 0;
+      world.plan[1] = 100_000;
+      let sent = 0;
+      for (let took = client.drain(0, 1, false); took > 0; took = client.drain(0, 1, false)) sent += took;
+      await world.settle();
+      const left = client.unacknowledgedBytes();
+      assert.ok(left > 0 && left <= sent, `${left} of ${sent}`);
+      let received = 0;
+      serverSees.onEvent = () => {
+        const got = receive(world, server, [30_000, 13_000]);
+        received += typeof got === "number" ? 0 : got.length;
+      };
+      server.watch(READABLE);
+      await world.until(() => received === sent, "all is taken");
+      await world.until(() => client.unacknowledgedBytes() === 0, "and acknowledged");
+      client.close();
+      server.close();
+    }),
+  );
+
+  it(
     "tells readiness level-triggered, only what is watched, and not while paused",
     inWorld(async (world) => {
       const { client, server, serverSees } = await opened(world);
