@@ -326,7 +326,6 @@ class SharedFile implements Swarm {
     this.#copies.push({ offset, length, slot: slot as SlotIndex, piece });
   }
 
-  blockSent(): void {}
   uploadFailed(): void {}
 
   /** Some copies are done; pieces that are complete are checked. */

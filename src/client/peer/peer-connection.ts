@@ -631,7 +631,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
 
   blockSent(_piece: number, _begin: number, length: number): void {
     this.sentSinceUnchokeBytes += length;
-    this.#swarm?.blockSent(this, length);
   }
 
   blockUnreadable(piece: number, begin: number, length: number, error: StorageError): void {

@@ -46,8 +46,6 @@ export interface Swarm {
     address: number,
     slot: SlotIndex | typeof NO_SLOT,
   ): void;
-  /** The peer asked for something while we choke nobody yet, or was served a block. */
-  blockSent(peer: PeerConnection, length: number): void;
   uploadFailed(peer: PeerConnection, error: StorageError): void;
 }
 

@@ -114,11 +114,6 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#ready = new ReadyPieces((assembly) => this.#hashReady(assembly));
   }
 
-  /** Slots that blocks on their way to storage occupy now. */
-  get slotsHeld(): number {
-    return this.#held;
-  }
-
   /**
    * Takes a block that lies at `address`: a slot of the pool, which is the assembler's from now on, or the block's
    * landing address. Each block comes once, until its piece has failed.

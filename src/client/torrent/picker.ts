@@ -250,10 +250,6 @@ export class Picker {
     return state === RECEIVED ? 0 : state;
   }
 
-  isSoleRequester(piece: number, block: number): boolean {
-    return this.requesters(piece, block) === 1;
-  }
-
   /** True if the block is not received and its piece not verified, whether or not anybody was asked for it. */
   wantsBlock(piece: number, block: number): boolean {
     return !this.have.has(piece) && this.#started.get(piece)?.states[block] !== RECEIVED;

@@ -439,8 +439,6 @@ export class Torrent
     this.#assembler!.addBlock(piece as PieceIndex, block as BlockIndex, address);
   }
 
-  blockSent(): void {}
-
   uploadFailed(_peer: PeerConnection, error: StorageError): void {
     this.emit("warning", `cannot read to send: ${error.message}`);
   }

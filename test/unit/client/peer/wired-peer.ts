@@ -72,7 +72,6 @@ export class BookSwarm implements Swarm {
   readonly withdrawn: number[] = [];
   readonly events: string[] = [];
   readonly uploadErrors: string[] = [];
-  sentBytes = 0;
   /** Thrown by admit(). */
   refusal: PeerError | undefined;
   /** Pieces that are asked for; default all that the peer has. */
@@ -182,10 +181,6 @@ export class BookSwarm implements Swarm {
     this.received.add(key);
     // As a torrent does: whoever was asked for the block needs not send it.
     if (peer.requests.underWayIsOrphan) peer.cancelRequest(piece, begin);
-  }
-
-  blockSent(_peer: PeerConnection, length: number): void {
-    this.sentBytes += length;
   }
 
   uploadFailed(_peer: PeerConnection, error: Error): void {

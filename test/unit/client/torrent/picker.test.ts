@@ -395,7 +395,6 @@ describe("Picker: end game", () => {
       [0, 1, 2, 3].map((block) => picker.requesters(0, block)),
       [2, 2, 2, 2],
     );
-    assert.equal(picker.isSoleRequester(0, 0), false);
   });
 
   it("ends when a request is dropped", () => {
