@@ -12,11 +12,6 @@ export function medianRatio(values: readonly number[], bases: readonly number[])
   return median(values.map((value, index) => value / bases[index]!));
 }
 
-/** Half the distance between the extremes, relative to the median: how much a figure wanders. */
-export function spread(values: readonly number[]): number {
-  return (Math.max(...values) - Math.min(...values)) / 2 / median(values);
-}
-
 export interface Comparison {
   /** Median of value[i] / base[i], and the extremes. */
   readonly ratio: number;
