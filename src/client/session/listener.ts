@@ -44,10 +44,6 @@ export class Listener implements SocketHandler {
     reactor.register(fd, this, READABLE);
   }
 
-  get isPaused(): boolean {
-    return this.#pausedAtMs !== undefined;
-  }
-
   socketReady(): void {
     const { engine, binding } = this.#reactor;
     for (let count = 0; count < ACCEPTS_PER_WAKE_MAX && !this.#closed; count++) {

@@ -66,10 +66,6 @@ export class Attribution {
     return index === undefined ? undefined : this.#records[index];
   }
 
-  get recordCount(): number {
-    return this.#indexByKey.size;
-  }
-
   blockReceived(record: PeerRecord, piece: number, block: number, blocksInPiece: number): void {
     let senders = this.#senders.get(piece);
     if (senders === undefined) {
