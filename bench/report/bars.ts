@@ -6,7 +6,7 @@ import type { Drawing, Markish, Painter } from "./painter.js";
 
 export interface Bar {
   readonly name: string;
-  /** Behind the bar: "1.92 µs", "0.264 (2.11 ×)". */
+  /** Behind the bar: "0.264 CPU s/GB", "0.264 (2.11 ×)". */
   readonly label: string;
   readonly value: number;
   readonly low: number;
@@ -20,7 +20,7 @@ export interface Bar {
 export interface BarsOptions {
   readonly title: string;
   readonly description: string;
-  /** "µs per block": beneath the axis. */
+  /** "CPU s/GB": beneath the axis. */
   readonly unit: string;
   readonly bars: readonly Bar[];
 }

@@ -31,10 +31,13 @@ export const LIMIT_COLOUR = "var(--limit)";
 export const OTHER_COLOUR = "var(--other)";
 export const OUR_COLOUR = "var(--series-3)";
 
-/** A look for each name: its own where it is known and still free, else the next free one. */
+/** Looks that no receive mode has: whatever else a plot shows takes these first, so that a mode keeps its colour everywhere. */
+const NOT_OF_MODES: readonly number[] = [5, 6, 7, 1, 2, 4, 3];
+
+/** A look for each name: its own where it is known and still free, else the next one that is free. */
 export function looksFor(names: readonly string[]): Map<string, Look> {
   const looks = new Map<string, Look>();
-  const free = Array.from({ length: COUNT }, (_, index) => index + 1);
+  const free = [...NOT_OF_MODES];
   const take = (name: string, index: number): void => {
     looks.set(name, { colour: `var(--series-${index})`, symbol: SYMBOLS[index - 1]! });
     free.splice(free.indexOf(index), 1);

@@ -33,7 +33,7 @@ import {
 import { LIMIT_COLOUR, type Look, looksFor, OTHER_COLOUR, OUR_COLOUR } from "./colours.js";
 import type { CrossingData } from "./crossing.js";
 import type { LinePoint, LineSeries, LinesOptions } from "./lines.js";
-import { capital, cpuText, groupWords, list, microsecondsPerBlock, speedText, spreadText } from "./words.js";
+import { capital, cpuText, groupWords, list, speedText, spreadText } from "./words.js";
 
 export type Plan =
   | { readonly kind: "bars"; readonly options: BarsOptions }
@@ -212,7 +212,7 @@ function describeSeries(series: readonly LineSeries[], axis: string, { unit }: S
   return `In ${unit}. ${ends.join("; ")}.`;
 }
 
-/** Bars in µs per block, split into costs where every trial of our own has them. */
+/** Bars in CPU s/GB, split into costs where every trial of our own has them. */
 function barPlans(group: Group, shown: Shown = CPU): Plan[] {
   const own = group.cells.filter((cell) => cell.subject !== LIMIT);
   const fits = (part: readonly Cell[]): boolean => part.length <= BARS_MAX;
@@ -226,13 +226,13 @@ function barPlans(group: Group, shown: Shown = CPU): Plan[] {
       bar(cell, cellName(cell, group, fixed.length > 0 ? alone : [])),
     );
     const by = group.varying.filter((axis) => axis !== "depth" && !alone.includes(axis)).map(axisTitle);
-    const title = `${shown === CPU ? "Cost per block" : "Speed"} by ${list(by.length === 0 ? ["subject"] : by)}${fixed.length === 0 ? "" : `: ${fixed.join(", ")}`}`;
+    const title = `${shown === CPU ? "CPU" : "Speed"} by ${list(by.length === 0 ? ["subject"] : by)}${fixed.length === 0 ? "" : `: ${fixed.join(", ")}`}`;
     return {
       kind: "bars",
       options: {
         title,
         description: describeBars(bars),
-        unit: shown === CPU ? "CPU µs per block of 16 KiB" : shown.unit,
+        unit: shown.unit,
         bars,
       },
     };
@@ -254,7 +254,7 @@ function speedBar(cell: Cell, name: string): Bar {
 
 function costBar(cell: Cell, name: string): Bar {
   const cost = measureFigure(cell, "cpuSecondsPerGB")!;
-  const value = microsecondsPerBlock(cost.median);
+  const value = cost.median;
   const split = COST_NAMES.map(
     (costName) => [costName, measure(cell, ({ costs }) => costs?.[costName])?.median] as const,
   );
@@ -268,10 +268,10 @@ function costBar(cell: Cell, name: string): Bar {
         ) as unknown as NonNullable<Bar["costs"]>);
   return {
     name,
-    label: `${value.toFixed(2)} µs`,
+    label: cpuText(value),
     value,
-    low: microsecondsPerBlock(cost.low),
-    high: microsecondsPerBlock(cost.high),
+    low: cost.low,
+    high: cost.high,
     colour: cell.subject === LIMIT ? LIMIT_COLOUR : OUR_COLOUR,
     ...(costs === undefined ? {} : { costs }),
   };

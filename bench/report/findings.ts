@@ -19,16 +19,7 @@ import {
 } from "./cells.js";
 import { crossingData } from "./crossing.js";
 import { leadingSlice, MATERIAL, rank, type Slice, slicesOf, WITH_STORAGE } from "./ranking.js";
-import {
-  capital,
-  groupWords,
-  howMuchMore,
-  list,
-  microsecondsPerBlock,
-  percent,
-  ratioText,
-  speedText,
-} from "./words.js";
+import { capital, cpuText, groupWords, howMuchMore, list, percent, ratioText, speedText } from "./words.js";
 
 type Chosen = Readonly<Record<string, AxisValue>>;
 
@@ -97,7 +88,7 @@ function splitFinding(groups: readonly Group[], chosen: Chosen): string {
   const sum = COST_NAMES.reduce((total, name) => total + partOf(name), 0);
   const share = (name: keyof CostSplit): string => `${percent(partOf(name) / sum)} %`;
   const total = measureFigure(cell, "cpuSecondsPerGB")!.median;
-  return `Of the ${microsecondsPerBlock(total).toFixed(2)} µs that a block costs with ${chosen["mode"]}, ${share("kernel")} is the kernel's receive calls, ${share("copying")} copying and ${share("framing")} TypeScript, V8 and libuv.`;
+  return `Of the ${cpuText(total)} that receiving costs with ${chosen["mode"]}, ${share("kernel")} is the kernel's receive calls, ${share("copying")} copying and ${share("framing")} TypeScript, V8 and libuv.`;
 }
 
 function limitFinding(groups: readonly Group[], chosen: Chosen): string {

@@ -4,8 +4,6 @@ import type { Comparison } from "../measuring/statistics.js";
 import { binaryBytes } from "./axes.js";
 import type { FigureName, Measured } from "./cells.js";
 
-export const BLOCK_BYTES = 16_384;
-
 interface FigureWords {
   readonly title: string;
   readonly unit: string;
@@ -75,11 +73,6 @@ export function cpuText(value: number): string {
 
 export function speedText(bytesPerSecond: number): string {
   return `${(bytesPerSecond / 1e9).toFixed(2)} GB/s`;
-}
-
-/** CPU seconds per 10^9 bytes are nanoseconds per byte: of a block, microseconds. */
-export function microsecondsPerBlock(cpuSecondsPerGB: number): number {
-  return (cpuSecondsPerGB * BLOCK_BYTES) / 1000;
 }
 
 /** "± 3 %": how far the rounds lie from the middle. */

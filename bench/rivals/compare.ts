@@ -3,7 +3,7 @@
 
 import { writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { readMetainfo } from "../../src/index.js";
 import type { LabOmission, LabResults } from "../measuring/results.js";
 import { type OnProgress, runLab } from "../measuring/run.js";
@@ -23,15 +23,29 @@ import {
   measureStorage,
 } from "./trial.js";
 
-/** A row of the comparison is a group, and a number of peers. */
-export const COMPARE_GROUPS = ["download", "download-stored", "download-disk", "seed", "idle"] as const;
+/**
+ * A row of the comparison is a group, and a number of peers. "download" is what a process's first bytes cost, as in most
+ * downloads; "download-running" what a process costs that has received RUNNING_AFTER_BYTES before, for all programs alike.
+ */
+export const COMPARE_GROUPS = [
+  "download",
+  "download-running",
+  "download-stored",
+  "download-disk",
+  "seed",
+  "idle",
+] as const;
 export type CompareGroup = (typeof COMPARE_GROUPS)[number];
+const RUNNING = "download-running";
 
 export const DISK = "disk (O_DIRECT)";
 /** What storing in a memory file system costs by itself. */
 export const WRITES = "writes alone (pwrite)";
+/** From here on no program that was compared gets cheaper any more. */
+const RUNNING_AFTER_BYTES = 3 * 1024 ** 3;
 const PEERS_DEFAULT: Readonly<Record<CompareGroup, readonly number[]>> = {
   download: [1, 16, 64],
+  "download-running": [1, 16, 64],
   "download-stored": [1, 16],
   "download-disk": [1, 16],
   seed: [1, 4],
@@ -98,11 +112,22 @@ export async function benchCompare(options: CompareOptions): Promise<CompareOutc
       overwrite: options.overwrite,
     },
     (work) =>
-      inFolders(options, async (bench, disk) => {
+      inFolders(options, groups, async ({ bench, running, disk }) => {
         if (groups.includes("idle")) idle.push(...(await measureAllIdle(bench, options, present)));
+        if (typeof running === "string")
+          omissions.push({ verb: "compare", group: RUNNING, subject: "all programs", reason: running });
         const scenarios = groups
-          .filter((group) => group !== "idle")
-          .flatMap((group) => scenariosOf(bench, group, options, present, disk, omissions));
+          .filter((group) => group !== "idle" && (group !== RUNNING || typeof running === "object"))
+          .flatMap((group) =>
+            scenariosOf(
+              group === RUNNING ? (running as Bench) : bench,
+              group,
+              options,
+              present,
+              disk,
+              omissions,
+            ),
+          );
         if (scenarios.length > 0) await work({ scenarios, omissions });
       }),
   );
@@ -118,42 +143,79 @@ export async function benchCompare(options: CompareOptions): Promise<CompareOutc
   return { results, complete: !signal.aborted };
 }
 
+interface Places {
+  readonly bench: Bench;
+  /** For what a running process costs: more data, of which the beginning is not measured; or why there is none. */
+  readonly running: Bench | string | undefined;
+  /** A folder on the disk that is to be measured. */
+  readonly disk: string | undefined;
+}
+
 /** Data and scratch in memory, if there is room, and a folder on the disk that is to be measured. */
 async function inFolders(
   options: CompareOptions,
-  work: (bench: Bench, disk: string | undefined) => Promise<void>,
+  groups: readonly CompareGroup[],
+  work: (places: Places) => Promise<void>,
 ): Promise<void> {
-  const { size, signal, disk } = options;
+  const { size, signal, disk, skip = 0 } = options;
   if (disk !== undefined) await requireRoom(disk, size);
   await withFolder(await folderFor(2 * size, "memory"), signal, async (folder) => {
-    const bench = await prepare(options, folder);
+    const clock = await ProcessClock.start();
     try {
-      if (disk === undefined) await work(bench, undefined);
-      else await withFolder(disk, signal, (diskFolder) => work(bench, diskFolder));
+      const bench = await prepare(join(folder, "first"), { size, skippedBytes: skip, clock, signal });
+      const running = groups.includes(RUNNING) ? await prepareRunning(folder, options, clock) : undefined;
+      if (disk === undefined) await work({ bench, running, disk });
+      else await withFolder(disk, signal, (diskFolder) => work({ bench, running, disk: diskFolder }));
     } finally {
-      await bench.clock.stop();
+      await clock.stop();
     }
   });
 }
 
-async function prepare({ size, skip, signal }: CompareOptions, folder: string): Promise<Bench> {
+/** A place with more data; why there is none, where memory for it is short. */
+async function prepareRunning(
+  folder: string,
+  { size, signal }: CompareOptions,
+  clock: ProcessClock,
+): Promise<Bench | string> {
+  const whole = size + RUNNING_AFTER_BYTES;
+  const parent = dirname(folder);
+  if ((await folderFor(whole, "memory")) !== parent)
+    return `what a running process costs is measured after ${RUNNING_AFTER_BYTES / 1024 ** 3} GiB, which there is no room for in memory: choose a smaller --size`;
+  return prepare(join(folder, "running"), {
+    size: whole,
+    skippedBytes: RUNNING_AFTER_BYTES,
+    clock,
+    signal,
+  });
+}
+
+async function prepare(
+  folder: string,
+  options: { size: number; skippedBytes: number; clock: ProcessClock; signal: AbortSignal },
+): Promise<Bench> {
+  const { size, signal, ...rest } = options;
   const data = join(folder, "data");
   const scratch = join(folder, "scratch");
-  for (const path of [data, scratch]) await mkdir(path);
+  for (const path of [data, scratch]) await mkdir(path, { recursive: true });
   const torrent = await makeTorrent(await makeData(data, size, signal), { signal });
   const { infoHash, pieceLength } = await readMetainfo(torrent);
   return {
-    clock: await ProcessClock.start(),
-    ...{ data, scratch, torrent, pieceLength, size, skippedBytes: skip ?? 0 },
+    ...{ data, scratch, torrent, pieceLength, size, ...rest },
     infoHash: Buffer.from(infoHash).toString("hex"),
   };
 }
 
 /** The groups to be measured. */
-function groupsOf({ only, disk }: CompareOptions): CompareGroup[] {
+function groupsOf({ only, disk, skip }: CompareOptions): CompareGroup[] {
   const named = COMPARE_GROUPS.filter((group) => only.includes(group));
   const wanted = named.length > 0 ? named : COMPARE_GROUPS;
-  return wanted.filter((group) => group !== "download-disk" || disk !== undefined);
+  return (
+    wanted
+      .filter((group) => group !== "download-disk" || disk !== undefined)
+      // With --skip every row is of running processes.
+      .filter((group) => group !== RUNNING || skip === undefined)
+  );
 }
 
 /** Whether a program is wanted: by any word of `only` that is no group. */
@@ -184,19 +246,19 @@ function scenariosOf(
   disk: string | undefined,
   omissions: LabOmission[],
 ): Scenario[] {
-  const work: Work = group === "download-disk" ? "download-stored" : group;
+  const work: Work = group === "download-disk" ? "download-stored" : group === RUNNING ? "download" : group;
   const where = group === "download-disk" ? "disk" : "memory";
   const scratch = where === "disk" ? disk! : bench.scratch;
   return (options.peers ?? PEERS_DEFAULT[group]).flatMap((peers) => {
     const axes = {
-      ...{ peers, bytes: options.size, where: where === "disk" ? "disk" : "memory file system" },
-      ...(options.skip === undefined ? {} : { skippedBytes: options.skip }),
+      ...{ peers, bytes: bench.size, where: where === "disk" ? "disk" : "memory file system" },
+      ...(bench.skippedBytes === 0 ? {} : { skippedBytes: bench.skippedBytes }),
     };
     const scenario = (subject: string, run: Scenario["run"]): Scenario => ({
       ...{ verb: "compare", group, subject, axes, run },
     });
     const limits = [
-      ...(group === "download" ? [scenario(LIMIT, () => measureLimit(bench, peers))] : []),
+      ...(work === "download" ? [scenario(LIMIT, () => measureLimit(bench, peers))] : []),
       ...(group === "download-stored"
         ? [scenario(WRITES, () => measureStorage(bench, scratch, "buffered"))]
         : []),

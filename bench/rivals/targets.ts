@@ -11,6 +11,7 @@ import { C_LOOP } from "./subjects.js";
 type Figure = "bytesPerSecond" | "cpuSecondsPerGB" | "peakRssBytes";
 
 export interface Target {
+  /** Targets of "download" are of running processes: the group of that name, or one of which the beginning was skipped. */
   readonly group: CompareGroup;
   readonly peers: readonly number[];
   /** Which of our subjects, by a part of its name. */
@@ -28,9 +29,16 @@ const IDLE_BYTES_MOST = 4096;
 const IDLE_CPU_SHARE_MOST = 0.005;
 
 export const TARGETS: readonly Target[] = [
-  { group: "download", peers: [1], ours: "null", figure: "cpuSecondsPerGB", against: LIMIT, most: 1.15 },
   {
-    group: "download",
+    group: "download-running",
+    peers: [1],
+    ours: "null",
+    figure: "cpuSecondsPerGB",
+    against: LIMIT,
+    most: 1.15,
+  },
+  {
+    group: "download-running",
     peers: [1],
     ours: "null",
     figure: "cpuSecondsPerGB",
@@ -38,14 +46,21 @@ export const TARGETS: readonly Target[] = [
     most: 0.5,
   },
   {
-    group: "download",
+    group: "download-running",
     peers: [1],
     ours: "null",
     figure: "bytesPerSecond",
     against: "libtorrent",
     least: 1.5,
   },
-  { group: "download", peers: [64], ours: "null", figure: "cpuSecondsPerGB", against: LIMIT, most: 1.4 },
+  {
+    group: "download-running",
+    peers: [64],
+    ours: "null",
+    figure: "cpuSecondsPerGB",
+    against: LIMIT,
+    most: 1.4,
+  },
   ...stored("download-stored", "file", 3, 0.4),
   { group: "download-stored", peers: [1, 16], ours: "file", figure: "peakRssBytes", most: 150 * MB },
   ...stored("download-disk", "direct", 2, 0.25),
@@ -88,13 +103,18 @@ export function reached(results: CompareResults): Reached[] {
   const rows = TARGETS.flatMap((target) =>
     target.peers.flatMap((peers) => {
       const row = results.trials.filter(
-        ({ group, axes }) => group === target.group && axes["peers"] === peers,
+        (trial) => targetGroup(trial) === target.group && trial.axes["peers"] === peers,
       );
       const found = reachedIn(row, target, peers);
       return found === undefined ? [] : [found];
     }),
   );
   return [...rows, ...reachedIdle(results)];
+}
+
+/** A download from the first byte on has no target of its own. */
+function targetGroup({ group, axes }: LabTrial): string {
+  return group === "download" && Number(axes["skippedBytes"] ?? 0) > 0 ? "download-running" : group;
 }
 
 function reachedIn(row: readonly LabTrial[], target: Target, peers: number): Reached | undefined {

@@ -1,15 +1,13 @@
 // Shows that nothing is allocated per block on the main thread once a transfer runs: downloads a torrent in each receive
 // mode and prints what the JavaScript heap grew by, per block, in the second half of the transfer.
 //
-//   node dist/bench/suites/allocations.js [BYTES] [--json]
-//
 // Pieces have 8 MiB, so that what a piece costs is not taken for what its 512 blocks cost. The smallest object of V8 has 16
 // bytes, so less than that per block proves that at most some blocks (the last of a piece,
 // the first of a batch) cost an object. Exit status 1 if it is more.
 
 import { fileURLToPath } from "node:url";
-import { RECEIVE_MODES, type ReceiveModeName } from "../../src/index.js";
-import { interruptible, sizeArgument } from "../measuring/script.js";
+import { RECEIVE_MODES, type ReceiveModeName, UsageError } from "../../src/index.js";
+import type { Answer } from "../measuring/answer.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
 import { runJson, startSeeder } from "../processes/processes.js";
 import { TextTable } from "../report/text-table.js";
@@ -32,7 +30,6 @@ export const SMALLEST_OBJECT_BYTES = 16;
 const TRIAL = fileURLToPath(new URL("./allocations-trial.js", import.meta.url));
 /** Young generation in MiB: larger than all that a transfer may allocate. */
 const SEMI_SPACE_MIB = 256;
-const SIZE_DEFAULT = 1024 ** 3;
 const PIECE_LENGTH = 8 * 1024 ** 2;
 
 export async function benchAllocations(options: {
@@ -51,6 +48,11 @@ export async function benchAllocations(options: {
         const work = [TRIAL, seeder.host, String(seeder.port), torrent, mode, verify ? "yes" : "no"];
         const space = [`--min-semi-space-size=${SEMI_SPACE_MIB}`, `--max-semi-space-size=${SEMI_SPACE_MIB}`];
         const counted = (await runJson([...space, ...work, "no"])) as unknown as AllocationTrial;
+        if (counted.blocks === 0)
+          throw new UsageError(
+            "USAGE_OPTION",
+            "the transfer was over before its second half could be watched: choose a larger --size",
+          );
         const sampled = (await runJson([...space, ...work, "yes"])) as unknown as AllocationTrial;
         trials.push({ ...counted, sites: sampled.sites });
       }
@@ -88,10 +90,13 @@ function allocationTable(trials: readonly AllocationTrial[]): string {
   ].join("\n");
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await interruptible(async (signal) => {
-    const trials = await benchAllocations({ size: sizeArgument(SIZE_DEFAULT), signal });
-    console.log(process.argv.includes("--json") ? JSON.stringify(trials) : allocationTable(trials));
-    if (!trials.every(isFreeOfGarbage)) process.exitCode = 1;
-  });
+/** The whole benchmark: what it found, as data and as text, and what is wrong if it found what must not be. */
+export async function allocationsAnswer(size: number, signal: AbortSignal): Promise<Answer> {
+  const trials = await benchAllocations({ size, signal });
+  const wrong = trials.filter((trial) => !isFreeOfGarbage(trial)).map(({ mode }) => mode);
+  return {
+    data: { benchmark: "allocations", trials },
+    text: allocationTable(trials),
+    ...(wrong.length === 0 ? {} : { failure: `something is allocated per block with ${wrong.join(", ")}` }),
+  };
 }

@@ -1,15 +1,12 @@
 // What hashing costs: every way this machine has to compute SHA-1, over how many digests are under way at one time; and making
 // and checking a torrent whose data is cached. Beside each, in the same round: OpenSSL, one stream, through the same queue.
 //
-//   node dist/bench/suites/hashing.js [BYTES] [--json]          a torrent of 1 GiB unless told otherwise
-//
 // OpenSSL's single stream on hot blocks of 16 KiB is what `openssl speed -bytes 16384 sha1` measures, to within a few
 // percent: those few are what the queue costs. CPU time is that of the whole process.
 
 import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { checkTorrent, createTorrentFile, readMetainfo } from "../../src/index.js";
 import {
   DIGEST_FINISH,
@@ -19,13 +16,12 @@ import {
   loadBinding,
   type NativeEngine,
 } from "../../src/native/binding.js";
-import { interruptible, sizeArgument } from "../measuring/script.js";
+import type { Answer } from "../measuring/answer.js";
 import { median, medianRatio } from "../measuring/statistics.js";
 import { describeMachine, folderFor, type Machine, makeData, withFolder } from "../measuring/workplace.js";
 import { TextTable } from "../report/text-table.js";
 
 const KIB = 1024;
-const SIZE_DEFAULT = KIB ** 3;
 const ROUNDS_DEFAULT = 5;
 const STREAMS = [1, 2, 4, 8, 16, 32];
 const BLOCK_BYTES = 16 * KIB;
@@ -313,10 +309,8 @@ function hashingTables({ hot, torrent, size, rounds, machine }: HashingResult): 
   ].join("\n");
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await interruptible(async (signal) => {
-    const size = sizeArgument(SIZE_DEFAULT);
-    const result = await benchHashing({ size, signal });
-    console.log(process.argv.includes("--json") ? JSON.stringify(result) : hashingTables(result));
-  });
+/** The whole benchmark: what it found, as data and as text. */
+export async function hashingAnswer(size: number, signal: AbortSignal): Promise<Answer> {
+  const result = await benchHashing({ size, signal });
+  return { data: { ...result }, text: hashingTables(result) };
 }

@@ -1,11 +1,8 @@
 // Peak RSS of a verified download to files, over piece lengths: it must not depend on them.
-//
-//   node dist/bench/suites/memory.js [BYTES] [--json]          2 GiB unless told otherwise
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { interruptible, sizeArgument } from "../measuring/script.js";
+import type { Answer } from "../measuring/answer.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
 import { runCli, startSeeder } from "../processes/processes.js";
 import { TextTable } from "../report/text-table.js";
@@ -18,7 +15,6 @@ export interface MemoryTrial {
 }
 
 const KIB = 1024;
-const SIZE_DEFAULT = 2 * KIB ** 3;
 const PIECE_LENGTHS = [256 * KIB, 1024 * KIB, 4096 * KIB, 16_384 * KIB];
 
 export async function benchMemory(options: {
@@ -65,10 +61,8 @@ function memoryTable(size: number, trials: readonly MemoryTrial[]): string {
   return `${(size / 1e9).toFixed(2)} GB from one peer, storage file, verified\n${table.toString()}`;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await interruptible(async (signal) => {
-    const size = sizeArgument(SIZE_DEFAULT);
-    const trials = await benchMemory({ size, signal });
-    console.log(process.argv.includes("--json") ? JSON.stringify(trials) : memoryTable(size, trials));
-  });
+/** The whole benchmark: what it found, as data and as text. */
+export async function memoryAnswer(size: number, signal: AbortSignal): Promise<Answer> {
+  const trials = await benchMemory({ size, signal });
+  return { data: { benchmark: "memory", trials }, text: memoryTable(size, trials) };
 }

@@ -10,6 +10,9 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   seed: async () => (await import("./bench/seed.js")).seedCommand(),
   storage: async () => (await import("./bench/storage.js")).storageCommand(),
   compare: async () => (await import("./bench/compare.js")).compareCommand(),
+  hashing: async () => (await import("./bench/single.js")).hashingCommand(),
+  memory: async () => (await import("./bench/single.js")).memoryCommand(),
+  allocations: async () => (await import("./bench/single.js")).allocationsCommand(),
   report: async () => (await import("./bench/report.js")).reportCommand(),
 };
 

@@ -22,7 +22,11 @@ describe("bench compare", { timeout: 240_000 }, () => {
     const output = join(folder, "compare.json");
     const program = Program.cli(
       ...["bench", "compare", "--size", String(SIZE), "--runs", "1", "--peers", "2", "--disk", folder],
-      ...["--only", "scatterwire,libtorrent,limit,disk,writes,C loop", "-o", output, "--json"],
+      ...[
+        "--only",
+        "download,download-stored,download-disk,seed,idle,scatterwire,libtorrent,limit,disk,writes,C loop",
+      ],
+      ...["-o", output, "--json"],
     );
     const { status, last, errors } = await program.result();
     assert.equal(status, 0, errors);
@@ -96,6 +100,29 @@ describe("bench compare", { timeout: 240_000 }, () => {
       const tooMuch = figures.payloadBytes - SIZE / 2;
       assert.ok(tooMuch >= -slack[0]! && tooMuch <= slack[1]!, `${subject}: ${figures.payloadBytes}`);
     }
+  });
+
+  it("measures what a running process costs beside what the first bytes do, and says which is which", async () => {
+    const program = Program.cli(
+      ...["bench", "compare", "--size", String(SIZE), "--runs", "1", "--peers", "1"],
+      ...["--only", "download,download-running,scatterwire,limit", "--json"],
+    );
+    const { status, last, errors } = await program.result();
+    assert.equal(status, 0, errors);
+    const { trials, omissions } = last as unknown as CompareResults;
+    if (omissions.length > 0) {
+      assert.match(omissions[0]!.reason, /no room for in memory: choose a smaller --size/);
+      return;
+    }
+    const payloads = (group: string): number[] =>
+      trials.filter((trial) => trial.group === group).map(({ figures }) => figures.payloadBytes);
+    assert.equal(payloads("download").length, 2);
+    assert.equal(payloads("download-running").length, 2);
+    for (const payload of payloads("download-running"))
+      assert.ok(payload > SIZE / 2 && payload < 2 * SIZE, `the beginning is left out: ${payload}`);
+    const skipped = trials.filter(({ axes }) => axes["skippedBytes"] !== undefined);
+    assert.ok(skipped.every(({ group }) => group === "download-running"));
+    assert.equal(skipped.length, 2);
   });
 
   it("names a program that is missing, and the package that brings it", async () => {

@@ -67,7 +67,8 @@ export function compareCommand(): Command {
       `
 Rows: ${COMPARE_GROUPS.join(", ")}.
 CPU is that of the whole process, read from outside in the same way for all, from the first connection to the end of the
-work; starting up is counted for nobody. A program that is missing is named, with the package that brings it.
+work; starting up is counted for nobody. "download" begins with a process's first byte, as most downloads do;
+"download-running" is what the same process costs after 3 GiB. A program that is missing is named, with the package that brings it.
 
 Examples:
   scatterwire bench compare
