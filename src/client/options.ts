@@ -1,7 +1,7 @@
 // Options, events and statistics of the public API. Types and their defaults only: what they do lives in session/,
 // torrent/ and peer/. Imports types from below, and nothing else.
 
-import type { PeerError, StorageError } from "../base/errors.js";
+import type { PeerError } from "../base/errors.js";
 import type { TransferCounters } from "../base/metrics/counters.js";
 import type { TraceRecord } from "../base/metrics/trace.js";
 import type { ReceiveModeName } from "./receive/receive-mode.js";
@@ -113,8 +113,11 @@ export interface TorrentOptions {
   /** Peers to connect to at once. */
   peers?: readonly PeerAddress[];
   /**
-   * Takes each block as it arrives, before verification, instead of storage (use with storage "null"). The lease
-   * holds a slot of the pool until it is released: releasing late is back-pressure on the peers.
+   * Lends the blocks of each piece once the piece is verified, in ascending order, besides storing them (storage "null" keeps
+   * nothing). A lease holds a slot of the pool until it is released: releasing late is back-pressure on the peers. Blocks that
+   * memory had no room for until then are read back from storage; with "null" they wait in ordinary memory, so for pieces that
+   * are large beside `poolBytes` another kind is better. `done` resolves when all were lent. With `verify: false` each block is
+   * lent as it arrives, and not stored. Pieces that were there at the start are not lent: read() reads them.
    */
   onBlock?: (lease: BlockLease) => void;
   /** Ends the torrent as close() does; add() and done reject with code ABORTED. */
@@ -126,6 +129,7 @@ export interface BlockLease extends Disposable {
   readonly piece: number;
   /** Byte offset in the piece. */
   readonly begin: number;
+  /** Throws UsageError `USAGE_STATE` after release. */
   readonly bytes: Uint8Array;
   release(): void;
 }
@@ -180,6 +184,8 @@ export type TorrentState = "checking" | "downloading" | "seeding" | "failed" | "
 
 export interface TorrentProgress {
   readonly state: TorrentState;
+  /** False with the option `verify: false`: then "verified" pieces are pieces that were received, and nobody is told of them. */
+  readonly verified: boolean;
   readonly piecesVerified: number;
   readonly pieceCount: number;
   /** Bytes of verified pieces, and of the whole torrent. */
@@ -207,8 +213,8 @@ export interface TorrentEvents {
   peerConnected: [peer: PeerInfo, connection: PeerConnection];
   peerDisconnected: [address: PeerAddress, error: PeerError | undefined];
   peerBanned: [address: PeerAddress, error: PeerError];
-  /** The torrent stopped; what was verified is safe. */
-  failed: [error: StorageError];
+  /** The torrent stopped with a StorageError (or, our bug, an AssertionError); what was verified is safe. */
+  failed: [error: Error];
   warning: [text: string];
   /** No peer is connected or being connected, and none that is known is left to try. */
   outOfPeers: [];

@@ -2,10 +2,11 @@
 // table, handed over once per loop turn, and their completions come back in a batch.
 //
 // Always: every job that was begun is answered by exactly one call of its owner's jobDone, never from inside
-// begin/add/end. Nothing is allocated per job once the table of owners has grown to the jobs in flight.
+// begin/add/end, also when an owner before it throws (a bug of ours, told as an `uncaughtException`). Nothing is allocated per job once the table of owners has grown to the jobs in flight.
 
 import { assert } from "../base/assert.js";
 import { JOB_WORDS_MAX } from "../base/limits.js";
+import { throwAsUncaught } from "../base/user-calls.js";
 import { JOB_HEADER_WORDS, type JobKind, type NativeEngine } from "./binding.js";
 
 /** Whoever begins jobs. `tag` is the owner's own number for the job; `result` is bytes or −errno (see JobKind). */
@@ -133,7 +134,11 @@ export class JobQueue {
       this.#owners[tag] = undefined;
       this.#freeTags.push(tag);
       this.#inFlight--;
-      owner.jobDone(ownerTag, result);
+      try {
+        owner.jobDone(ownerTag, result);
+      } catch (error) {
+        throwAsUncaught(error);
+      }
     }
   }
 }

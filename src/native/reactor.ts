@@ -2,7 +2,8 @@
 // they left to do (bytes to send, jobs to hand over) is done once at the end of the turn.
 //
 // Always: a handler is called only while its socket is registered, even if another handler of the same batch
-// closed it. Turn hooks run after all handlers of the batch, then jobs are flushed.
+// closed it. Turn hooks run after all handlers of the batch, then jobs are flushed. What one of them throws is a bug of ours
+// (listeners of the program are not called from here): it becomes an `uncaughtException`, and the others get their turn.
 
 import { assert } from "../base/assert.js";
 import {
@@ -11,6 +12,7 @@ import {
   PLAN_ENTRIES_MAX,
   READY_ENTRIES_MAX,
 } from "../base/limits.js";
+import { throwAsUncaught } from "../base/user-calls.js";
 import { WorkList } from "../base/work-list.js";
 import { loadBinding, type NativeBinding, type NativeEngine } from "./binding.js";
 import { JobQueue } from "./jobs.js";
@@ -120,7 +122,13 @@ export class Reactor {
    */
   #runHooks(): void {
     const hooks = this.#hooks;
-    for (let index = 0; index < hooks.count; index++) hooks.at(index).turnEnded();
+    for (let index = 0; index < hooks.count; index++) {
+      try {
+        hooks.at(index).turnEnded();
+      } catch (error) {
+        throwAsUncaught(error);
+      }
+    }
     hooks.clear();
   }
 
@@ -135,7 +143,12 @@ export class Reactor {
       for (let index = 0; index < readyCount; index++) {
         const handler = this.#handlers[ready[2 * index]!];
         const events = ready[2 * index + 1]!;
-        if (handler !== undefined && events !== 0) handler.socketReady(events);
+        if (handler === undefined || events === 0) continue;
+        try {
+          handler.socketReady(events);
+        } catch (error) {
+          throwAsUncaught(error);
+        }
       }
       this.#runHooks();
       if (this.#closed) return;

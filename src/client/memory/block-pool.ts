@@ -31,6 +31,8 @@ export class BlockPool {
   readonly #holders: Uint8Array;
   /** Waiters in the order they came: those are woken first. */
   #waiters: SlotWaiter[] = [];
+  /** Those that go on with a single slot, and bring more home by that. */
+  #waitersForOne: SlotWaiter[] = [];
   #lowestFreeCount: number;
 
   constructor(bytes: Uint8Array, base: number, slotCount: number) {
@@ -97,9 +99,16 @@ export class BlockPool {
     this.#waiters.push(waiter);
   }
 
+  /** Waits for any slot, before those that need several: for who has work in memory that a slot sets free. */
+  waitForOne(waiter: SlotWaiter): void {
+    this.#waitersForOne.push(waiter);
+  }
+
   stopWaiting(waiter: SlotWaiter): void {
-    const at = this.#waiters.indexOf(waiter);
-    if (at >= 0) this.#waiters.splice(at, 1);
+    for (const waiters of [this.#waiters, this.#waitersForOne]) {
+      const at = waiters.indexOf(waiter);
+      if (at >= 0) waiters.splice(at, 1);
+    }
   }
 
   /**
@@ -107,12 +116,14 @@ export class BlockPool {
    * the end of a turn, not at each release: a waiter that reads needs several slots to make the call worthwhile.
    */
   wakeWaiters(slotsEach: number): void {
+    for (let left = this.#waitersForOne.length; left > 0 && this.#freeCount > 0; left--)
+      this.#waitersForOne.shift()!.slotsAvailable();
     let budget = Math.floor(this.#freeCount / slotsEach);
     while (budget-- > 0 && this.#waiters.length > 0) this.#waiters.shift()!.slotsAvailable();
   }
 
   get waiterCount(): number {
-    return this.#waiters.length;
+    return this.#waiters.length + this.#waitersForOne.length;
   }
 
   /** Holders of slots that are out, for the message of a failed check at close. */

@@ -1,7 +1,7 @@
 // A session: one slab of memory, one reactor, the sockets that accept connections, and the torrents that share them.
 //
 // Always: the pool is the session's whole memory for blocks, whatever torrents and peers there are; close() leaves
-// no socket, no job and no held slot behind.
+// no socket, no job and no held slot behind. It keeps Node alive only while it has a torrent, a connection or a listener.
 
 import { EventEmitter } from "node:events";
 import { isIP } from "node:net";
@@ -9,7 +9,8 @@ import { describeErrno, PeerError, UsageError } from "../../base/errors.js";
 import { PAGE_SIZE, REQUESTS_NEAR } from "../../base/limits.js";
 import { type Costs, costsOf } from "../../base/metrics/costs.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
-import { makeTraceSink, type TraceSink } from "../../base/metrics/trace.js";
+import { makeTraceSink, type TraceRecord, type TraceSink } from "../../base/metrics/trace.js";
+import { KeptWarnings, UserCalls } from "../../base/user-calls.js";
 import { CLIENT_NAME } from "../../base/version.js";
 import { processDescriptors } from "../../native/descriptors.js";
 import { Reactor } from "../../native/reactor.js";
@@ -41,6 +42,8 @@ const LISTEN_BACKLOG = 512;
 const CROWDED_CONNECT_MS = 3000;
 /** What is wrong for long is said so often. */
 const WARNING_MS = 60_000;
+/** Trace records that wait to be told: a peer may send a hundred thousand tiny messages in a turn of the loop. */
+const TRACE_WAITING_MAX = 65_536;
 /** A waiter for slots is woken when this many are free for it: fewer make small receives. */
 const SLOTS_PER_WAKE = 16;
 
@@ -49,6 +52,8 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   readonly memory: Memory;
   readonly clock: Clock = { nowMs: wholeMs() };
   readonly peerId: Uint8Array;
+  readonly userCalls = new UserCalls();
+  readonly #warnings = new KeptWarnings(this, this.userCalls);
   readonly #settings: SessionSettings;
   readonly #requestShare = new RequestShare(REQUESTS_NEAR);
   readonly #plan: ReceivePlan;
@@ -92,7 +97,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     this.#plan = new ReceivePlan(this.reactor.engine.plan);
     const copy = new CopySource(this.memory.pool);
     this.#sources = { copy, mapped: new MappedSource(copy), sendfile: new SendfileSource(copy) };
-    this.#trace = makeTraceSink(options.trace);
+    this.#trace = makeTraceSink(options.trace === undefined ? undefined : this.#toldLater(options.trace));
     this.reactor.onTurn({
       turnBegins: () => {
         this.clock.nowMs = wholeMs();
@@ -103,6 +108,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     });
     this.#lastTickMs = this.clock.nowMs;
     this.#tickTimer = setInterval(() => this.#tick(), TICK_MS);
+    this.#tickTimer.unref();
   }
 
   // ── public API ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -151,20 +157,23 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     }
     this.#listeners.push(new Listener(this.reactor, fd, this.#descriptors, this.#listenerHost()));
     this.#listenAddress = { host: bound.host, port: bound.port };
-    this.emit("listening", this.#listenAddress);
+    this.#tell("listening", this.#listenAddress);
+    this.#keepAlive();
     return this.#listenAddress;
   }
 
   /**
    * Adds a torrent. Resolves when its storage is open and what is on disk was checked; rejects StorageError,
-   * UsageError (a bad option, or the torrent is here already; `ABORTED`).
+   * UsageError (a bad option, or the torrent is here already; `ABORTED`, with the signal's reason as `cause`). A torrent that is
+   * being closed is waited for.
    */
   async add(metainfo: Metainfo, options: TorrentOptions = {}): Promise<Torrent> {
     const torrent = this.addInBackground(metainfo, options);
     try {
       await torrent.ready;
     } catch (error) {
-      await torrent.close();
+      // Why it cannot be had is what counts, and not what else went wrong then.
+      await torrent.close().catch(() => {});
       throw error;
     }
     return torrent;
@@ -174,11 +183,18 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   addInBackground(metainfo: Metainfo, options: TorrentOptions = {}): Torrent {
     this.#checkOpen();
     const key = metainfo.infoHashHex;
-    if (this.#torrents.has(key))
-      throw new UsageError("USAGE_STATE", `torrent ${metainfo.name} is in this session already`);
-    const torrent = new Torrent(this, metainfo, options);
+    const former = this.#torrents.get(key);
+    if (former !== undefined && former.state !== "closed") {
+      const how = former.state === "failed" ? "; it has failed: close() it first" : "";
+      throw new UsageError("USAGE_STATE", `torrent ${metainfo.name} is in this session already${how}`);
+    }
+    const torrent = new Torrent(this, metainfo, options, former?.close());
     this.#torrents.set(key, torrent);
-    torrent.onClosed(() => this.#torrents.delete(key));
+    torrent.onClosed(() => {
+      if (this.#torrents.get(key) === torrent) this.#torrents.delete(key);
+      this.#keepAlive();
+    });
+    this.#keepAlive();
     return torrent;
   }
 
@@ -194,7 +210,10 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     return costsOf(this.reactor.engine.costs);
   }
 
-  /** Closes torrents, connections and listeners, and frees the memory. Idempotent. */
+  /**
+   * Closes torrents, connections and listeners, and frees the memory. Idempotent. Rejects StorageError, when all else is closed,
+   * if what a torrent had stored could not be made durable.
+   */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -285,6 +304,34 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** Tells listeners, when the turn is over. */
+  #tell<Name extends keyof SessionEvents>(name: Name, ...args: SessionEvents[Name]): void {
+    if (this.listenerCount(name) > 0) this.userCalls.tell(this, name, args);
+  }
+
+  /** A trace that is told when the turn is over; records beyond what may wait are left out, and counted in one that says so. */
+  #toldLater(trace: (record: TraceRecord) => void): (record: TraceRecord) => void {
+    let leftOut = 0;
+    return (record) => {
+      if (this.userCalls.length >= TRACE_WAITING_MAX) {
+        leftOut++;
+        return;
+      }
+      if (leftOut > 0) {
+        this.userCalls.call(trace, { timeMs: record.timeMs, peer: "", event: "left out", records: leftOut });
+        leftOut = 0;
+      }
+      this.userCalls.call(trace, record);
+    };
+  }
+
+  /** The clock keeps Node alive for as long as something is held, and no longer. */
+  #keepAlive(): void {
+    const held = this.#torrents.size + this.#connections.all.size + this.#listeners.length;
+    if (held > 0) this.#tickTimer.ref();
+    else this.#tickTimer.unref();
+  }
+
   #setBufferSizes(fd: number): void {
     const { receiveBufferBytes, sendBufferBytes } = this.#settings;
     if (receiveBufferBytes + sendBufferBytes > 0)
@@ -327,14 +374,16 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
       ...(this.#trace === undefined ? {} : { trace: this.#trace }),
     });
     this.#connections.add(peer, transport instanceof StreamPump);
+    if (this.#connections.all.size === 1) this.#keepAlive();
     return peer;
   }
 
   #peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
     this.#connections.remove(peer);
+    if (this.#connections.all.size === 0) this.#keepAlive();
     if (peer.swarm === undefined) {
       this.countersEnded(peer.counters);
-      if (error !== undefined) this.emit("peerRefused", { host: peer.host, port: peer.port }, error);
+      if (error !== undefined) this.#tell("peerRefused", { host: peer.host, port: peer.port }, error);
     }
     this.#dial();
   }
@@ -383,8 +432,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     if (this.clock.nowMs - this.#warnedAtMs < WARNING_MS) return;
     this.#warnedAtMs = this.clock.nowMs;
     const limit = this.reactor.binding.descriptorLimit();
-    this.emit(
-      "warning",
+    this.#warnings.tell(
       `no connection can be made or accepted until a descriptor is closed (${describeErrno(errno)}): ` +
         `${this.#descriptors.used("connection")} connections and ${this.#descriptors.used("file")} files are open, and the ` +
         `process may have ${limit} descriptors; raise that limit (ulimit -n), or lower maxPeers`,
@@ -429,10 +477,13 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     clearInterval(this.#tickTimer);
     for (const listener of this.#listeners) listener.close();
     this.#listeners.length = 0;
-    await Promise.all([...this.#torrents.values()].map((torrent) => torrent.close()));
+    const closings = await Promise.allSettled([...this.#torrents.values()].map((torrent) => torrent.close()));
     for (const peer of [...this.#connections.all]) peer.close();
     await this.reactor.idle();
+    // Listeners hear of the end while there is still memory that leases may lie in.
+    await this.userCalls.flushed();
     this.reactor.close();
+    for (const closing of closings) if (closing.status === "rejected") throw closing.reason;
   }
 }
 

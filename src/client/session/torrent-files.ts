@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { MetainfoError, StorageError, UsageError } from "../../base/errors.js";
 import { MIB } from "../../base/limits.js";
+import { UserCalls } from "../../base/user-calls.js";
 import { Reactor } from "../../native/reactor.js";
 import { Memory } from "../memory/memory.js";
 import { type CreateOptions, createMetainfo, type HashedFile } from "../metainfo/create.js";
@@ -50,11 +51,14 @@ export async function readMetainfo(path: string): Promise<Metainfo> {
  */
 export async function createTorrentFile(path: string, options: CreateOptions = {}): Promise<Uint8Array> {
   const reactor = new Reactor(HASHING_POOL_BYTES);
+  const userCalls = new UserCalls();
   try {
-    return await createMetainfo(path, options, {
+    const bytes = await createMetainfo(path, options, {
       hashPieces: (files, pieceLength, onProgress, signal) =>
-        hashFiles(reactor, files, pieceLength, onProgress, signal),
+        hashFiles(reactor, files, pieceLength, (hashed) => userCalls.call(onProgress, hashed), signal),
     });
+    await userCalls.flushed();
+    return bytes;
   } finally {
     await reactor.idle();
     reactor.close();
@@ -80,6 +84,8 @@ export async function checkTorrent(
     readOnly: true,
     onWarning: () => {},
   });
+  const { onProgress } = options;
+  const userCalls = new UserCalls();
   const badPieces: number[] = [];
   let looked = 0;
   let bytesGood = 0;
@@ -95,7 +101,8 @@ export async function checkTorrent(
       onPiece: (piece, good) => {
         if (good) bytesGood += layout.pieceLengthOf(piece);
         else badPieces.push(piece);
-        options.onProgress?.(++looked / layout.pieceCount);
+        looked++;
+        if (onProgress !== undefined) userCalls.call(onProgress, looked / layout.pieceCount);
       },
     });
   } finally {
@@ -103,6 +110,7 @@ export async function checkTorrent(
     await reactor.idle();
     reactor.close();
   }
+  await userCalls.flushed();
   return {
     pieceCount: layout.pieceCount,
     piecesGood: layout.pieceCount - badPieces.length,
@@ -152,7 +160,8 @@ async function hashFiles(
   } finally {
     await storage.close();
   }
-  if (signal?.aborted === true) throw new UsageError("ABORTED", "hashing was stopped");
+  if (signal?.aborted === true)
+    throw new UsageError("ABORTED", "hashing was stopped", { cause: signal.reason });
   return digests;
 }
 

@@ -1,5 +1,5 @@
 // Storage that keeps nothing: for measuring what receiving and hashing cost alone. Only blocks that came so far out of
-// order that the pool cannot hold them until they are hashed are copied to the heap, and read back once.
+// order that the pool cannot hold them until they are hashed (or lent, with onBlock) are copied to the heap, and read back once.
 
 import { StorageError } from "../../base/errors.js";
 import { BLOCK_SIZE, WRITE_RUN_BYTES } from "../../base/limits.js";
@@ -22,6 +22,10 @@ export class NullStorage implements Storage {
 
   keep(offset: number, address: number): void {
     this.#kept.set(offset, this.#bytes.slice(address, address + BLOCK_SIZE));
+  }
+
+  forget(offset: number, blocks: number): void {
+    for (let block = 0; block < blocks; block++) this.#kept.delete(offset + block * BLOCK_SIZE);
   }
 
   landingAddress(): number {

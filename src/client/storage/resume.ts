@@ -147,7 +147,10 @@ export class ResumeLog {
     for (const piece of found) this.append(piece);
   }
 
-  /** The piece is verified and written. A plain write: it survives the death of the process, if not of the machine. */
+  /**
+   * The piece is verified and written. A plain write: it survives the death of the process, if not of the machine. Throws
+   * StorageError (a full disk); nothing more is to be appended then, because a torn record ends what can be read.
+   */
   append(piece: number): void {
     this.#have.add(piece);
     this.#written++;
@@ -170,16 +173,16 @@ export class ResumeLog {
   /** Ends recording. Everything was synced and files have their final times: a clean base takes the place of the records. */
   close(): void {
     if (this.#fd < 0) return;
-    closeSync(this.#fd);
-    this.#fd = -1;
+    this.abandon();
     this.#stampAll();
     this.#rewrite(BASE_CLEAN, this.#have);
   }
 
   /** Ends recording as a crash would: what is claimed stays claimed. */
   abandon(): void {
-    if (this.#fd >= 0) closeSync(this.#fd);
+    const fd = this.#fd;
     this.#fd = -1;
+    if (fd >= 0) closeSync(fd);
   }
 
   async #sync(): Promise<void> {
@@ -192,7 +195,11 @@ export class ResumeLog {
     const stamps = touched.filter((index) => !this.#files.layout.files[index]!.padding);
     const records = stamps.map((fileIndex) => this.#stampAnew(fileIndex));
     this.#write(Buffer.concat([...records, plainRecord(RECORD_SYNCED, covered)]));
-    fdatasyncSync(this.#fd);
+    try {
+      fdatasyncSync(this.#fd);
+    } catch (error) {
+      throw this.#errorOf(error);
+    }
     this.#synced = covered;
   }
 
@@ -222,7 +229,7 @@ export class ResumeLog {
 
   #write(records: Buffer): void {
     try {
-      writeSync(this.#fd, records);
+      writeWhole(this.#fd, records);
     } catch (error) {
       throw this.#errorOf(error);
     }
@@ -329,7 +336,7 @@ export class ResumeLog {
     try {
       const fd = openFresh(fresh);
       try {
-        writeSync(fd, file);
+        writeWhole(fd, file);
         fsyncSync(fd);
       } finally {
         closeSync(fd);
@@ -387,6 +394,11 @@ function removeQuietly(path: string): void {
   } catch {
     // It was not made.
   }
+}
+
+/** A disk that fills up takes a part of the bytes, and refuses the rest at the next call. */
+function writeWhole(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
 }
 
 /** Makes the renaming itself durable. */

@@ -92,6 +92,9 @@ export interface Storage {
   /** For storage that drops blocks: keeps a copy of one that must be hashed later, until it is read once. */
   keep?(offset: number, address: number): void;
 
+  /** Drops the copies of `blocks` blocks from `offset` on: their piece was wrong. */
+  forget?(offset: number, blocks: number): void;
+
   /** Counts data that was found on disk as written, for the next sync(): nobody knows whether it is durable. */
   assumeWritten?(): void;
   /** False if nothing was written to the file since the last sync() began; whoever cannot know says true. */

@@ -8,5 +8,10 @@ export interface AssemblerHost {
   pieceVerified(piece: PieceIndex): void;
   /** The digest is wrong. The assembler has forgotten the piece; all its blocks are wanted again. */
   pieceFailed(piece: PieceIndex): void;
+  /**
+   * Needed with the option `lends`; after pieceVerified: the slots that its blocks still lie in, or −1 for one whose bytes are in storage
+   * alone. The slots are the host's from now on.
+   */
+  pieceToLend?(piece: PieceIndex, slots: Int32Array): void;
   storageFailed(error: StorageError): void;
 }

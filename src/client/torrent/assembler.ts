@@ -53,6 +53,8 @@ export interface AssemblerOptions {
   readonly memory: Memory;
   readonly reactor: Reactor;
   readonly verify: boolean;
+  /** Blocks of verified pieces are lent: those that memory has room for stay in their slots until then. Needs `verify`. */
+  readonly lends?: boolean;
   readonly host: AssemblerHost;
 }
 
@@ -63,6 +65,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   readonly #memory: Memory;
   readonly #reactor: Reactor;
   readonly #verify: boolean;
+  readonly #lends: boolean;
   readonly #host: AssemblerHost;
   readonly #grid: RunGrid;
   readonly #list: MemoryList = {
@@ -108,6 +111,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#memory = options.memory;
     this.#reactor = options.reactor;
     this.#verify = options.verify;
+    this.#lends = options.lends === true;
     this.#host = options.host;
     this.#grid = new RunGrid(options.storage.runBytes, options.layout.pieceLength);
     if (options.verify) this.#readBack = this.#reserveSlots();
@@ -156,6 +160,11 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     for (const slot of this.#slots.splice(0)) this.#memory.pool.release(slot);
   }
 
+  /** Time passed: memory may have become short by what others hold. */
+  tick(): void {
+    if (this.#underPressure && this.#held > 0 && !this.#failed && !this.#closing) this.#relieve();
+  }
+
   turnEnded(): void {
     this.#hooked = false;
     if (this.#failed || this.#closing) return;
@@ -188,6 +197,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     }
     assembly.hashedCount = first + count;
     if (this.#readBack?.current === assembly) {
+      if (this.#lends && !this.#storage.keepsBlocks) this.#keepReadBack(assembly, first, count);
       this.#readBack.ended();
       this.#nextReadBack();
     } else {
@@ -349,11 +359,26 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
 
   #finish(assembly: PieceAssembly): void {
     const piece = assembly.piece as PieceIndex;
+    const slots = this.#lends && !assembly.bad ? this.#takeSlots(assembly) : undefined;
+    if (this.#lends && assembly.bad) this.#storage.forget?.(this.#offsetOf(assembly, 0), assembly.blockCount);
     assembly.piece = -1;
     this.#active.delete(piece);
     this.#spare.push(assembly);
     if (assembly.bad) this.#host.pieceFailed(piece);
     else this.#host.pieceVerified(piece);
+    if (slots !== undefined) this.#host.pieceToLend!(piece, slots);
+  }
+
+  /** The slots of a whole piece, which are not the assembler's any more; −1 where a block lies in no slot. */
+  #takeSlots(assembly: PieceAssembly): Int32Array {
+    const slots = new Int32Array(assembly.blockCount).fill(-1);
+    for (let block = 0; block < assembly.blockCount; block++) {
+      if (!assembly.isHeld(block)) continue;
+      slots[block] = this.#memory.pool.slotAt(assembly.addresses[block]!);
+      assembly.flags[block] = assembly.flags[block]! & ~HELD;
+      this.#held--;
+    }
+    return slots;
   }
 
   #fail(error: StorageError): void {
@@ -435,12 +460,24 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   /** Lets those blocks go that are in storage and cannot be hashed yet, because one before them is missing. */
   #releaseParked(assembly: PieceAssembly): void {
     this.#hashMore(assembly);
-    for (let block = assembly.heldUntil(assembly.hashedCount); block < assembly.blockCount; block++) {
-      if ((assembly.flags[block]! & (HELD | WRITTEN)) !== (HELD | WRITTEN)) continue;
-      if (!this.#storage.keepsBlocks)
-        this.#storage.keep?.(this.#offsetOf(assembly, block), assembly.addresses[block]!);
-      this.#free(assembly, block);
-    }
+    // What is hashed and in storage stays only to be lent, and is read back then.
+    for (let block = 0; this.#lends && block < assembly.hashedCount; block++) this.#park(assembly, block);
+    for (let block = assembly.heldUntil(assembly.hashedCount); block < assembly.blockCount; block++)
+      this.#park(assembly, block);
+  }
+
+  /** Lets a block go from memory that storage has; storage that drops blocks keeps a copy for us. */
+  #park(assembly: PieceAssembly, block: number): void {
+    if ((assembly.flags[block]! & (HELD | WRITTEN)) !== (HELD | WRITTEN)) return;
+    if (!this.#storage.keepsBlocks)
+      this.#storage.keep?.(this.#offsetOf(assembly, block), assembly.addresses[block]!);
+    this.#free(assembly, block);
+  }
+
+  /** Storage that drops blocks gave them out for good: they will be wanted once more, to be lent. */
+  #keepReadBack(assembly: PieceAssembly, first: number, count: number): void {
+    for (let index = 0; index < count; index++)
+      this.#storage.keep?.(this.#offsetOf(assembly, first + index), this.#readBack!.addressOf(index));
   }
 
   #offsetOf(assembly: PieceAssembly, block: number): number {
@@ -448,6 +485,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   }
 
   #freeIfDone(assembly: PieceAssembly, block: number): void {
+    if (this.#lends) return;
     const written = (assembly.flags[block]! & WRITTEN) !== 0;
     if (written && (!this.#verify || block < assembly.hashedCount)) this.#free(assembly, block);
   }

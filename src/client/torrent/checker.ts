@@ -275,7 +275,8 @@ class PieceHasherWorker {
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw new UsageError("ABORTED", "hashing was stopped");
+  if (signal?.aborted === true)
+    throw new UsageError("ABORTED", "hashing was stopped", { cause: signal.reason });
 }
 
 function throwIfFailed(result: number): void {

@@ -1,6 +1,7 @@
 // What a torrent needs of its session: memory, the reactor, the clock, and connections. Session implements it.
 
 import type { TransferCounters } from "../../base/metrics/counters.js";
+import type { UserCalls } from "../../base/user-calls.js";
 import type { Reactor } from "../../native/reactor.js";
 import type { BlockPool } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
@@ -19,6 +20,8 @@ export interface EngineRoom {
   readonly memory: Memory;
   readonly pool: BlockPool;
   readonly clock: Clock;
+  /** The way to listeners and callbacks of the program. */
+  readonly userCalls: UserCalls;
   readonly uploadSlots: number;
   /** Our peer id. */
   readonly peerId: Uint8Array;

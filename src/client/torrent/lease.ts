@@ -1,31 +1,61 @@
 // A block of the pool in the hands of the program that embeds us, until it gives it back.
+//
+// Always: what was given back shows no bytes any more: its slot holds another block by then.
 
+import { UsageError } from "../../base/errors.js";
 import type { SlotIndex } from "../../base/ids.js";
 import type { Memory } from "../memory/memory.js";
 import type { BlockLease } from "../options.js";
 
-/** `released` is called when the slot is home again. */
-export function lendBlock(
-  memory: Memory,
-  slot: SlotIndex,
-  piece: number,
-  begin: number,
-  length: number,
-  released: () => void,
-): BlockLease {
-  const address = memory.pool.addressOf(slot);
-  let held = true;
-  const release = (): void => {
-    if (!held) return;
-    held = false;
-    memory.pool.release(slot);
-    released();
-  };
-  return {
-    piece,
-    begin,
-    bytes: memory.bytes.subarray(address, address + length),
-    release,
-    [Symbol.dispose]: release,
-  };
+export class Lease implements BlockLease {
+  readonly piece: number;
+  readonly begin: number;
+  readonly length: number;
+  readonly #memory: Memory;
+  readonly #released: () => void;
+  readonly #address: number;
+  #slot: SlotIndex | -1;
+  #bytes: Uint8Array | undefined;
+
+  /** `slot` is its user's from now on; `released` is called when it is home again. */
+  constructor(
+    memory: Memory,
+    slot: SlotIndex,
+    piece: number,
+    begin: number,
+    length: number,
+    released: () => void,
+  ) {
+    this.#memory = memory;
+    this.#slot = slot;
+    this.#address = memory.pool.addressOf(slot);
+    this.piece = piece;
+    this.begin = begin;
+    this.length = length;
+    this.#released = released;
+  }
+
+  get bytes(): Uint8Array {
+    if (this.#slot === -1) {
+      throw new UsageError(
+        "USAGE_STATE",
+        `the lease of piece ${this.piece}, byte ${this.begin}, was released: its memory holds another block by now. Copy what is needed for longer (Buffer.from(lease.bytes)), or release later`,
+      );
+    }
+    this.#bytes ??= this.#memory.bytes.subarray(this.#address, this.#address + this.length);
+    return this.#bytes;
+  }
+
+  release(): void {
+    if (this.#slot === -1) return;
+    const slot = this.#slot;
+    this.#slot = -1;
+    this.#bytes = undefined;
+    this.#memory.pool.release(slot);
+    this.#released();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
 }

@@ -45,8 +45,17 @@ export async function openPlace(
   const onDisk = kind !== "null" && kind !== "memory";
   const readOnly = onDisk && options.readOnly === true;
   const closers: (() => Promise<void> | void)[] = [];
+  /** Rejects with the first error when all have had their turn. */
   const closeAll = async (): Promise<void> => {
-    for (const close of closers.splice(0).reverse()) await close();
+    const errors: unknown[] = [];
+    for (const close of closers.splice(0).reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
   };
   try {
     if (onDisk && !readOnly && options.directory !== undefined) {
@@ -61,7 +70,9 @@ export async function openPlace(
     const { opened, found } = await openAndFind(work, { kind, readOnly, before });
     closers.push(() => opened.storage.close());
     const { storage, files } = opened;
-    const keepsResume = files !== undefined && !readOnly && options.resume !== false;
+    // Nobody may find claimed tomorrow what nobody compares with its digest today.
+    const claims = options.resume !== false && options.verify !== false;
+    const keepsResume = files !== undefined && !readOnly && claims;
     const resume = keepsResume
       ? new ResumeLog({
           folder: files.root,
@@ -76,19 +87,22 @@ export async function openPlace(
       storage,
       resume,
       close: async (clean) => {
-        // Whatever goes wrong on the way, the lock is released and descriptors are closed.
+        // Whatever goes wrong on the way, the lock is released and descriptors are closed; and what could not be made durable
+        // is not claimed.
+        closers.push(() => resume?.abandon());
         try {
-          if (clean) await resume?.checkpoint();
-        } finally {
+          if (!clean) return;
+          await resume?.checkpoint();
           await storage.close();
-          if (clean) resume?.close();
-          else resume?.abandon();
+          resume?.close();
+        } finally {
           await closeAll();
         }
       },
     };
   } catch (error) {
-    await closeAll();
+    // Why it could not be opened is what counts, and not what else went wrong then.
+    await closeAll().catch(() => {});
     throw error;
   }
 }

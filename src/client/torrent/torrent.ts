@@ -9,15 +9,17 @@
 // method of which hands on to a part; none has an algorithm of its own.
 //
 // Always: a block is asked for through the picker and comes back through blockReceived or requestDropped; `have` holds
-// verified pieces only; what failed or closed keeps nothing of the pool.
+// verified pieces only (without verification none: then nobody is told of pieces and no resume data claims them); what
+// failed or closed keeps nothing of the pool. Listeners are told, and promises settled, through the session's queue, in one order.
 
 import { EventEmitter } from "node:events";
 import { assert } from "../../base/assert.js";
-import { PeerError, type ScatterwireError, StorageError, UsageError } from "../../base/errors.js";
+import { PeerError, ScatterwireError, type StorageError, UsageError } from "../../base/errors.js";
 import type { BlockIndex, PieceIndex, SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, HASH_LANES } from "../../base/limits.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
-import type { PieceSet } from "../../base/piece-set.js";
+import { PieceSet } from "../../base/piece-set.js";
+import { KeptWarnings, throwAsUncaught } from "../../base/user-calls.js";
 import type { TurnHook } from "../../native/reactor.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Metainfo } from "../metainfo/types.js";
@@ -39,14 +41,15 @@ import type { ReceiveModeChoice } from "../receive/make-mode.js";
 import { NO_SLOT } from "../receive/receive-plan.js";
 import type { UploadPlace } from "../send/sender.js";
 import { Layout } from "../storage/layout.js";
-import type { StorageCounters, StorageKind } from "../storage/storage.js";
+import type { Storage, StorageCounters, StorageKind } from "../storage/storage.js";
 import { Assembler } from "./assembler.js";
 import type { AssemblerHost } from "./assembler-contract.js";
 import { Attribution, type PeerRecord } from "./attribution.js";
 import type { PieceFilter } from "./availability.js";
 import { checkPort, checkReceiveMode, checkTorrentOptions } from "./check-options.js";
 import type { Dialer, EngineRoom } from "./engine-room.js";
-import { lendBlock } from "./lease.js";
+import { Lease } from "./lease.js";
+import { Lender } from "./lender.js";
 import { type HandleOwner, PeerHandle } from "./peer-handle.js";
 import { describePeer } from "./peer-info.js";
 import { USER_SOURCE } from "./peer-source.js";
@@ -79,6 +82,8 @@ export class Torrent
   readonly #room: EngineRoom;
   readonly #options: TorrentOptions;
   readonly #picker: Picker;
+  readonly #verifies: boolean;
+  readonly #nothing: PieceSet;
   readonly #attribution = new Attribution();
   readonly #rounds: UploadRounds;
   readonly #roster: Roster;
@@ -96,6 +101,8 @@ export class Torrent
   #state: TorrentState = "checking";
   #place: Place | undefined;
   #assembler: Assembler | undefined;
+  /** With the option onBlock. */
+  #lender: Lender | undefined;
   #uploadPlace: UploadPlace | undefined;
   #receiveMode: ReceiveModeName | undefined;
   #checked = 0;
@@ -107,14 +114,28 @@ export class Torrent
   #closed: Promise<void> | undefined;
   #resolveDone!: () => void;
   #rejectDone!: (error: Error) => void;
-  readonly #onAbort = () => void this.close();
+  /** What the program gave as the reason of its AbortSignal. */
+  #abortReason: unknown;
+  readonly #warnings: KeptWarnings;
+  readonly #onAbort = () => {
+    this.#abortReason = this.#options.signal?.reason;
+    this.close().catch((error: unknown) =>
+      this.#warnings.tell(`the torrent did not close well: ${String(error)}`),
+    );
+  };
   #onClosed: () => void = () => {};
   /** A lease ended, at whatever time: who waits for memory is woken at the end of a turn, and there may be none. */
   readonly #onReleased = () => {
     if (this.#room.pool.waiterCount > 0) this.#room.reactor.atTurnEnd(NOTHING);
   };
 
-  constructor(room: EngineRoom, metainfo: Metainfo, options: TorrentOptions) {
+  /** Opens when `after` has settled: what had the same files before. */
+  constructor(
+    room: EngineRoom,
+    metainfo: Metainfo,
+    options: TorrentOptions,
+    after: Promise<unknown> | undefined = undefined,
+  ) {
     super();
     checkTorrentOptions(options);
     this.#room = room;
@@ -124,6 +145,8 @@ export class Torrent
     this.layout = new Layout(metainfo);
     this.#picker = new Picker(this.layout);
     this.#windowMs = STALL_SHARE * room.peerSettings(undefined).requestTimeoutMs;
+    this.#verifies = options.verify !== false;
+    this.#nothing = new PieceSet(this.layout.pieceCount);
     this.#rounds = new UploadRounds(room.uploadSlots);
     this.#roster = new Roster(this.#rosterHost(), this.#attribution);
     this.#peers = this.#roster.here;
@@ -133,7 +156,8 @@ export class Torrent
     });
     // Whoever does not ask for `done` or `ready` must not be killed by their rejection; `failed` tells as well.
     this.done.catch(() => {});
-    this.ready = this.#open();
+    this.#warnings = new KeptWarnings(this, room.userCalls);
+    this.ready = this.#open(after);
     this.ready.catch(() => {});
     for (const peer of options.peers ?? []) this.addPeer(peer);
     if (options.signal?.aborted === true) this.#onAbort();
@@ -150,8 +174,13 @@ export class Torrent
     return this.metainfo.infoHash;
   }
 
-  /** Verified pieces. */
+  /** Verified pieces, which peers are told of and may ask for: with `verify: false` none. */
   get have(): PieceSet {
+    return this.#verifies ? this.#got : this.#nothing;
+  }
+
+  /** Pieces that need not be fetched any more. */
+  get #got(): PieceSet {
     return this.#picker.have;
   }
 
@@ -207,7 +236,8 @@ export class Torrent
     }
     return {
       state: this.#state,
-      piecesVerified: this.have.count,
+      verified: this.#verifies,
+      piecesVerified: this.#got.count,
       pieceCount: this.layout.pieceCount,
       bytesVerified: this.layout.totalLength - this.#picker.bytesMissing,
       bytesTotal: this.layout.totalLength,
@@ -230,14 +260,17 @@ export class Torrent
    * or UsageError (not there yet, out of range, no memory free).
    */
   async read(piece: number, begin: number, length: number): Promise<BlockLease> {
-    if (length > BLOCK_SIZE || !this.layout.isValidRequest(piece, begin, length) || !this.have.has(piece)) {
-      throw new UsageError("USAGE_OPTION", `piece ${piece} has no ${length} verified bytes at ${begin}`);
-    }
+    this.#checkRead(piece, begin, length);
     const place = this.#place;
+    if (place === undefined || this.#isOver) throw new UsageError("USAGE_STATE", "the torrent is not open");
     const slot = this.#room.pool.acquire(SlotHolder.user);
-    if (place === undefined || slot === -1)
-      throw new UsageError("USAGE_STATE", "no memory is free, or the torrent is not open");
-    const lease = lendBlock(this.#room.memory, slot, piece, begin, length, this.#onReleased);
+    if (slot === -1) {
+      throw new UsageError(
+        "USAGE_STATE",
+        `no memory is free: all ${this.#room.pool.slotCount} blocks of the pool are in use; release leases, or give the session more poolBytes`,
+      );
+    }
+    const lease = new Lease(this.#room.memory, slot, piece, begin, length, this.#onReleased);
     const memory = {
       addresses: Float64Array.of(this.#room.pool.addressOf(slot)),
       lengths: Float64Array.of(length),
@@ -253,6 +286,21 @@ export class Torrent
       throw error;
     });
     return lease;
+  }
+
+  #checkRead(piece: number, begin: number, length: number): void {
+    const refuse = (text: string): never => {
+      throw new UsageError("USAGE_OPTION", text);
+    };
+    const { pieceCount } = this.layout;
+    if (!Number.isInteger(piece) || piece < 0 || piece >= pieceCount)
+      refuse(`a piece is a whole number from 0 to ${pieceCount - 1}, not ${piece}`);
+    const pieceLength = this.layout.pieceLengthOf(piece as PieceIndex);
+    if (!Number.isInteger(length) || length < 1 || length > BLOCK_SIZE)
+      refuse(`read() takes 1 to ${BLOCK_SIZE} bytes (one block) at a time, not ${length}`);
+    if (!Number.isInteger(begin) || begin < 0 || begin + length > pieceLength)
+      refuse(`piece ${piece} has ${pieceLength} bytes: ${length} from ${begin} on are not inside it`);
+    if (!this.#got.has(piece)) refuse(`piece ${piece} is not verified yet`);
   }
 
   /** Ends connections, finishes what storage has begun, and makes resume data safe. Idempotent. */
@@ -287,11 +335,12 @@ export class Torrent
     }
     for (const peer of this.#peers) {
       peer.tick(elapsedMs);
-      if (this.have.isFull && peer.state === "open" && peer.pieces.isFull) {
+      if (this.#got.isFull && peer.state === "open" && peer.pieces.isFull) {
         peer.close(new PeerError("PEER_USELESS", "both sides have everything"));
       }
     }
-    this.#rounds.run(this.#peers, this.have.isFull, now, false);
+    this.#rounds.run(this.#peers, this.#got.isFull, now, false);
+    this.#assembler?.tick();
     if (now - this.#lastCheckpointMs >= CHECKPOINT_MS) this.#checkpoint();
     this.#roster.tick();
   }
@@ -312,7 +361,7 @@ export class Torrent
     // Which torrent an incoming connection is for is known only now.
     if (peer.incoming && this.#receiveMode !== undefined)
       peer.setReceiveMode(this.receiveModeChoice(this.#receiveMode));
-    this.emit("peerConnected", describePeer(peer), this.#handleOf(peer));
+    this.#tell("peerConnected", describePeer(peer), this.#handleOf(peer));
   }
 
   peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
@@ -324,8 +373,8 @@ export class Torrent
     this.#rounds.peerGone(peer);
     this.#fast.delete(peer);
     if (this.#isOver) return;
-    this.emit("peerDisconnected", { host: peer.host, port: peer.port }, error);
-    if (this.#roster.isExhausted) this.emit("outOfPeers");
+    this.#tell("peerDisconnected", { host: peer.host, port: peer.port }, error);
+    if (this.#roster.isExhausted) this.#tell("outOfPeers");
   }
 
   peerListens(peer: PeerConnection): void {
@@ -342,15 +391,15 @@ export class Torrent
   }
 
   isInteresting(peer: PeerConnection): boolean {
-    return !this.have.isFull && this.#picker.isInteresting(peer.pieces);
+    return !this.#got.isFull && this.#picker.isInteresting(peer.pieces);
   }
 
   peerInterestChanged(_peer: PeerConnection): void {
-    this.#rounds.run(this.#peers, this.have.isFull, this.#room.clock.nowMs, true);
+    this.#rounds.run(this.#peers, this.#got.isFull, this.#room.clock.nowMs, true);
   }
 
   pick(peer: PeerConnection, count: number, out: Int32Array): number {
-    if (this.#state !== "downloading") return 0;
+    if (this.#state !== "downloading" || this.#lender?.isBehind === true) return 0;
     const allowedFast = peer.peerChoking ? peer.allowedFast : undefined;
     if (this.#attribution.isQuiet) return this.#pickAllowed(peer, count, out, allowedFast);
     const attribution = this.#attribution;
@@ -403,7 +452,7 @@ export class Torrent
 
   landingAddress(piece: number, begin: number, length: number): number {
     const storage = this.#place?.storage;
-    if (storage === undefined || storage.kind !== "mapped") return -1;
+    if (storage === undefined || storage.kind !== "mapped" || this.#lendsUnverified) return -1;
     // Two peers may be asked for one block at the end: only one of them may write to its place.
     if (this.#picker.requesters(piece as PieceIndex, (begin / BLOCK_SIZE) as BlockIndex) !== 1) return -1;
     return storage.landingAddress(piece * this.layout.pieceLength + begin, length);
@@ -431,8 +480,8 @@ export class Torrent
     }
     const blocks = this.layout.blocksInPiece(piece as PieceIndex);
     this.#attribution.blockReceived(this.#lastRecord!, piece, block, blocks);
-    if (this.#options.onBlock !== undefined && slot !== NO_SLOT) {
-      this.#lend(slot, piece, block);
+    if (this.#lendsUnverified && slot !== NO_SLOT) {
+      this.#lendUnverified(slot, piece as PieceIndex, block as BlockIndex);
       return;
     }
     if (slot !== NO_SLOT) pool.pass(slot, SlotHolder.receiving, SlotHolder.storage);
@@ -440,7 +489,7 @@ export class Torrent
   }
 
   uploadFailed(_peer: PeerConnection, error: StorageError): void {
-    this.emit("warning", `cannot read to send: ${error.message}`);
+    this.#warnings.tell(`cannot read to send: ${error.message}`);
   }
 
   // ── HandleOwner ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -468,19 +517,34 @@ export class Torrent
     if (this.#isOver) return;
     this.#picker.pieceVerified(piece);
     this.#attribution.pieceVerified(piece);
-    this.#place?.resume?.append(piece);
+    if (!this.#claim(piece)) return;
     this.#sinceCheckpointBytes += this.layout.pieceLengthOf(piece);
-    for (const peer of this.#peers) peer.announcePiece(piece);
-    this.emit("piece", piece);
-    if (this.have.isFull) void this.#complete();
+    if (this.#verifies) for (const peer of this.#peers) peer.announcePiece(piece);
+    this.#tell("piece", piece);
+    if (this.#got.isFull) void this.#complete();
     else if (this.#sinceCheckpointBytes >= CHECKPOINT_BYTES) this.#checkpoint();
+  }
+
+  /** Notes a verified piece for the next start. False: there is no room for it, and the torrent has failed. */
+  #claim(piece: PieceIndex): boolean {
+    try {
+      this.#place?.resume?.append(piece);
+      return true;
+    } catch (error) {
+      this.#broke(error);
+      return false;
+    }
+  }
+
+  pieceToLend(piece: PieceIndex, slots: Int32Array): void {
+    this.#lender!.add(piece, slots);
   }
 
   pieceFailed(piece: PieceIndex): void {
     if (this.#isOver) return;
     this.#picker.pieceFailed(piece);
     const { senders, banned } = this.#attribution.pieceFailed(piece);
-    this.emit(
+    this.#tell(
       "pieceFailed",
       piece,
       senders.map(({ host, port }) => ({ host, port })),
@@ -498,27 +562,37 @@ export class Torrent
     return this.#state === "failed" || this.#state === "closed";
   }
 
-  async #open(): Promise<void> {
+  /** Tells listeners, when the turn is over. */
+  #tell<Name extends keyof TorrentEvents>(name: Name, ...args: TorrentEvents[Name]): void {
+    if (this.listenerCount(name) > 0) this.#room.userCalls.tell(this, name, args);
+  }
+
+  async #open(after: Promise<unknown> | undefined): Promise<void> {
     try {
+      if (after !== undefined) await after.catch(() => {});
+      if (this.#closing.signal.aborted) throw this.#abortError("the torrent was closed");
       const { room, layout } = { room: this.#room, layout: this.layout };
       this.#place = await openPlace(room, this.metainfo, layout, this.#options, {
         checking: (fraction) => {
           this.#checked = fraction;
-          this.emit("checking", fraction);
+          this.#tell("checking", fraction);
         },
         pieceGood: (piece) => this.#picker.markHave(piece as PieceIndex),
-        warning: (text) => this.emit("warning", text),
+        warning: (text) => this.#warnings.tell(text),
         signal: this.#closing.signal,
       });
-      if (this.#closing.signal.aborted) throw new UsageError("ABORTED", "the torrent was closed");
+      if (this.#closing.signal.aborted) throw this.#abortError("the torrent was closed");
       const { storage } = this.#place;
+      const { onBlock } = this.#options;
+      if (onBlock !== undefined) this.#lender = this.#makeLender(storage, onBlock);
       this.#assembler = new Assembler({
         layout,
         digests: this.metainfo.pieces,
         storage,
         memory: room.memory,
         reactor: room.reactor,
-        verify: this.#options.verify !== false,
+        verify: this.#verifies,
+        lends: this.#lender !== undefined && this.#verifies,
         host: this,
       });
       this.#uploadPlace = {
@@ -527,15 +601,16 @@ export class Torrent
         offsetOf: (piece, begin) => piece * layout.pieceLength + begin,
       };
       this.#lastCheckpointMs = room.clock.nowMs;
-      this.#state = this.have.isFull ? "seeding" : "downloading";
-      this.emit("ready");
-      if (this.have.isFull) await this.#complete();
+      this.#state = this.#got.isFull ? "seeding" : "downloading";
+      this.#tell("ready");
+      if (this.#got.isFull) await this.#complete();
       else this.#roster.tick();
+      // Who waits for `ready` has heard all that came before it.
+      await room.userCalls.flushed();
     } catch (error) {
-      if (this.#closing.signal.aborted)
-        throw new UsageError("ABORTED", "the torrent was closed", { cause: error });
-      if (error instanceof StorageError) this.#fail(error);
-      else this.#rejectDone(error as ScatterwireError);
+      if (this.#closing.signal.aborted) throw this.#abortError("the torrent was closed");
+      // Whatever it is, a bug of ours included, is told by `ready` and `done`.
+      this.#fail(asError(error));
       throw error;
     }
   }
@@ -545,47 +620,85 @@ export class Torrent
       if (this.#place?.resume !== undefined) await this.#place.resume.checkpoint();
       else await this.#place?.storage.sync();
     } catch (error) {
-      this.#fail(error as StorageError);
+      this.#broke(error);
       return;
     }
+    await this.#lender?.drained();
     if (this.#isOver) return;
     this.#state = "seeding";
     this.#roster.setSeeding();
     for (const peer of this.#peers) peer.updateInterest();
-    this.#resolveDone();
-    this.emit("done");
+    this.#tell("done");
+    this.#room.userCalls.call(this.#resolveDone, undefined);
     this.#roster.tick();
   }
 
-  #fail(error: StorageError): void {
+  /** The torrent cannot go on; what was verified and made durable stays so. */
+  #fail(error: Error): void {
     if (this.#isOver) return;
     this.#state = "failed";
     this.#roster.closeAll();
-    this.#rejectDone(error);
-    if (this.listenerCount("failed") > 0) this.emit("failed", error);
+    this.#releaseMemory().catch(throwAsUncaught);
+    this.#tell("failed", error);
+    this.#room.userCalls.call(this.#rejectDone, error);
+  }
+
+  /** Something threw where nobody waits for it. A bug of ours is no matter of storage: the program hears of it as such. */
+  #broke(error: unknown): void {
+    this.#fail(asError(error));
+    if (!(error instanceof ScatterwireError)) throwAsUncaught(error);
+  }
+
+  async #releaseMemory(): Promise<void> {
+    await this.#assembler?.close();
+    await this.#lender?.close();
+  }
+
+  #abortError(text: string): UsageError {
+    const cause = this.#abortReason;
+    return new UsageError("ABORTED", text, cause === undefined ? undefined : { cause });
+  }
+
+  #makeLender(storage: Storage, onBlock: (lease: BlockLease) => void): Lender {
+    return new Lender({
+      layout: this.layout,
+      memory: this.#room.memory,
+      storage,
+      userCalls: this.#room.userCalls,
+      onBlock,
+      caughtUp: () => {
+        for (const peer of this.#peers) if (peer.state === "open") peer.fillRequests();
+      },
+      released: this.#onReleased,
+      failed: (error) => this.#fail(error),
+    });
   }
 
   async #close(): Promise<void> {
     const before = this.#state;
     this.#state = "closed";
-    this.#closing.abort();
+    this.#closing.abort(this.#abortReason);
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#roster.closeAll();
     if (before !== "seeding")
-      this.#rejectDone(new UsageError("ABORTED", "the torrent was closed before it was complete"));
-    await this.ready.catch(() => {});
-    await this.#assembler?.close();
-    await this.#place?.close(before !== "failed");
-    this.#onClosed();
+      this.#room.userCalls.call(
+        this.#rejectDone,
+        this.#abortError("the torrent was closed before it was complete"),
+      );
+    try {
+      await this.ready.catch(() => {});
+      await this.#releaseMemory();
+      await this.#place?.close(before !== "failed");
+    } finally {
+      this.#onClosed();
+    }
   }
 
   #checkpoint(): void {
     this.#lastCheckpointMs = this.#room.clock.nowMs;
     if (this.#sinceCheckpointBytes === 0) return;
     this.#sinceCheckpointBytes = 0;
-    this.#place?.resume?.checkpoint().catch((error: unknown) => {
-      if (error instanceof StorageError) this.#fail(error);
-    });
+    this.#place?.resume?.checkpoint().catch((error: unknown) => this.#broke(error));
   }
 
   /** Begins one connection, if one is due. For the session, which gives all torrents their turns. */
@@ -622,18 +735,24 @@ export class Torrent
     for (const peer of this.#peers) peer.cancelRequest(piece, block * BLOCK_SIZE);
   }
 
-  #lend(slot: SlotIndex, piece: number, block: number): void {
+  /** Blocks are lent as they come, because nobody compares them with anything. */
+  get #lendsUnverified(): boolean {
+    return this.#lender !== undefined && !this.#verifies;
+  }
+
+  #lendUnverified(slot: SlotIndex, piece: PieceIndex, block: BlockIndex): void {
     this.#room.pool.pass(slot, SlotHolder.receiving, SlotHolder.user);
-    const length = this.layout.blockLength(piece as PieceIndex, block as BlockIndex);
-    const { memory } = this.#room;
-    const lease = lendBlock(memory, slot, piece, block * BLOCK_SIZE, length, this.#onReleased);
-    this.#options.onBlock!(lease);
-    if (this.#picker.isPieceReceived(piece as PieceIndex)) this.pieceVerified(piece as PieceIndex);
+    this.#lender!.lend(piece, block, slot);
+    if (this.#picker.isPieceReceived(piece)) this.pieceVerified(piece);
   }
 
   #ban(record: PeerRecord, piece: number): void {
     const error = new PeerError("PEER_BAD_PIECE", `sent piece ${piece} with a wrong digest`);
-    this.emit("peerBanned", { host: record.host, port: record.port }, error);
+    this.#tell("peerBanned", { host: record.host, port: record.port }, error);
     this.#roster.ban(record, error);
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

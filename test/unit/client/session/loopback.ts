@@ -78,7 +78,7 @@ export function drivenSession(options: SessionOptions): { session: Session; tick
   let run = (): void => assert.fail("a session has a timer");
   const timer = mock.method(globalThis, "setInterval", (callback: () => void) => {
     run = callback;
-    return undefined;
+    return { ref: () => {}, unref: () => {} };
   });
   const session = new Session(options);
   timer.mock.restore();

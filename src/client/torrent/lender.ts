@@ -1,0 +1,214 @@
+// Lends the blocks of verified pieces to the program (option onBlock), piece after piece, each in ascending order.
+//
+//   piece verified ─▶ queue ─┬─ block still in its slot: lent as it lies ──────────────┬▶ lease ─▶ released: slot is home
+//                            └─ gone from memory: read back, up to 16 at a time ───────┘
+//
+// Where the last slots are held by blocks that wait behind one that has to be read back, those of the end give theirs.
+//
+// The program may be slow. Slots are its bound: while it holds them all, nothing is received. What is verified and waits for its
+// turn to be read back is bounded by `isBehind`: then the torrent asks peers for nothing.
+//
+// Always: a block that is lent belongs to a piece whose digest was right; a slot given to add() is lent or goes home.
+
+import type { StorageError } from "../../base/errors.js";
+import type { BlockIndex, PieceIndex, SlotIndex } from "../../base/ids.js";
+import { BLOCK_SIZE } from "../../base/limits.js";
+import type { UserCalls } from "../../base/user-calls.js";
+import { SlotHolder, type SlotWaiter } from "../memory/block-pool.js";
+import type { Memory } from "../memory/memory.js";
+import type { BlockLease } from "../options.js";
+import type { Layout } from "../storage/layout.js";
+import type { MemoryList, Storage, StorageOwner } from "../storage/storage.js";
+import { Lease } from "./lease.js";
+
+/** Blocks that are read back at one time. */
+const READ_BLOCKS_MAX = 16;
+
+interface VerifiedPiece {
+  readonly piece: PieceIndex;
+  /** Per block: its slot, which is the user's already, or −1: it has to be read back. */
+  readonly slots: Int32Array;
+  /** The next block to lend. */
+  next: number;
+}
+
+export interface LenderOptions {
+  readonly layout: Layout;
+  readonly memory: Memory;
+  readonly storage: Storage;
+  readonly userCalls: UserCalls;
+  readonly onBlock: (lease: BlockLease) => void;
+  /** Less waits than did when it was behind: more may come. */
+  readonly caughtUp: () => void;
+  /** A lease came back. */
+  readonly released: () => void;
+  readonly failed: (error: StorageError) => void;
+}
+
+export class Lender implements SlotWaiter, StorageOwner {
+  readonly #options: LenderOptions;
+  readonly #queue: VerifiedPiece[] = [];
+  readonly #list: MemoryList = {
+    addresses: new Float64Array(READ_BLOCKS_MAX),
+    lengths: new Float64Array(READ_BLOCKS_MAX),
+    count: 0,
+  };
+  readonly #reading: SlotIndex[] = [];
+  #blocksWaiting = 0;
+  #waitingForSlots = false;
+  #closed = false;
+  #drainedWaiters: (() => void)[] = [];
+  readonly #call: (lease: BlockLease) => void;
+
+  constructor(options: LenderOptions) {
+    this.#options = options;
+    this.#call = (lease) => {
+      try {
+        options.onBlock(lease);
+      } catch (error) {
+        // Nobody is left who would give it back.
+        lease.release();
+        throw error;
+      }
+    };
+  }
+
+  /** So much waits that no more should come: half a pool, or two pieces. */
+  get isBehind(): boolean {
+    const { layout, memory } = this.#options;
+    const piecesMax = 2 * Math.ceil(layout.pieceLength / BLOCK_SIZE);
+    return this.#blocksWaiting > Math.max(memory.pool.slotCount / 2, piecesMax);
+  }
+
+  /** A piece is verified. `slots`: those of its blocks that are still in memory, or −1; they pass from storage to us. */
+  add(piece: PieceIndex, slots: Int32Array): void {
+    const { pool } = this.#options.memory;
+    for (const slot of slots)
+      if (slot !== -1) pool.pass(slot as SlotIndex, SlotHolder.storage, SlotHolder.user);
+    this.#queue.push({ piece, slots, next: 0 });
+    this.#blocksWaiting += slots.length;
+    if (this.#closed) this.#giveBack();
+    else this.#advance();
+  }
+
+  /** Lends one block that lies in `slot`, which is the user's already. */
+  lend(piece: PieceIndex, block: BlockIndex, slot: SlotIndex): void {
+    const { memory, layout, userCalls, released } = this.#options;
+    const length = layout.blockLength(piece, block);
+    userCalls.call(this.#call, new Lease(memory, slot, piece, block * BLOCK_SIZE, length, released));
+  }
+
+  /** Resolves when all blocks of the pieces so far were lent, or never will be. */
+  drained(): Promise<void> {
+    if (this.#queue.length === 0 && this.#reading.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#drainedWaiters.push(resolve));
+  }
+
+  /** Lends nothing more. Resolves when no memory is held but by leases. */
+  close(): Promise<void> {
+    this.#closed = true;
+    if (this.#waitingForSlots) this.#options.memory.pool.stopWaiting(this);
+    this.#waitingForSlots = false;
+    this.#giveBack();
+    return this.drained();
+  }
+
+  slotsAvailable(): void {
+    this.#waitingForSlots = false;
+    this.#advance();
+  }
+
+  storageDone(_tag: number, error: StorageError | undefined): void {
+    const slots = this.#reading.splice(0);
+    const head = this.#queue[0];
+    if (error !== undefined || head === undefined || this.#closed) {
+      for (const slot of slots) this.#options.memory.pool.release(slot);
+      if (error !== undefined && !this.#closed) this.#options.failed(error);
+      this.#noteDrained();
+      return;
+    }
+    for (const slot of slots) this.#lendNext(head, slot);
+    this.#advance();
+  }
+
+  #advance(): void {
+    if (this.#waitingForSlots) return;
+    while (!this.#closed && this.#reading.length === 0) {
+      const head = this.#queue[0];
+      if (head === undefined) break;
+      if (head.next === head.slots.length) {
+        this.#queue.shift();
+        continue;
+      }
+      const slot = head.slots[head.next]!;
+      if (slot !== -1) this.#lendNext(head, slot as SlotIndex);
+      else if (!this.#readBack(head)) return;
+    }
+    this.#noteDrained();
+  }
+
+  #lendNext(head: VerifiedPiece, slot: SlotIndex): void {
+    const block = head.next as BlockIndex;
+    const wasBehind = this.isBehind;
+    head.slots[block] = -1;
+    head.next++;
+    this.#blocksWaiting--;
+    if (wasBehind && !this.isBehind) this.#options.caughtUp();
+    this.lend(head.piece, block, slot);
+  }
+
+  /** Reads the next blocks that are not in memory. False: no slot is free, and we are woken when one is. */
+  #readBack(head: VerifiedPiece): boolean {
+    const { memory, layout, storage } = this.#options;
+    const list = this.#list;
+    list.count = 0;
+    // Blocks behind it may be what holds the last slots.
+    if (memory.pool.freeCount === 0) this.#parkLast();
+    for (let block = head.next; block < head.slots.length && list.count < READ_BLOCKS_MAX; block++) {
+      if (head.slots[block] !== -1) break;
+      const slot = memory.pool.acquire(SlotHolder.user);
+      if (slot === -1) break;
+      this.#reading.push(slot);
+      list.addresses[list.count] = memory.pool.addressOf(slot);
+      list.lengths[list.count] = layout.blockLength(head.piece, block as BlockIndex);
+      list.count++;
+    }
+    if (list.count === 0) {
+      this.#waitingForSlots = true;
+      memory.pool.waitForOne(this);
+      return false;
+    }
+    storage.read(layout.pieceOffset(head.piece) + head.next * BLOCK_SIZE, list, this, 0);
+    return true;
+  }
+
+  /** Lets some of the blocks go from memory that are lent last: they will be read back, too. */
+  #parkLast(): void {
+    const { memory, layout, storage } = this.#options;
+    let left = READ_BLOCKS_MAX;
+    for (let at = this.#queue.length - 1; at >= 0 && left > 0; at--) {
+      const { piece, slots } = this.#queue[at]!;
+      for (let block = slots.length - 1; block >= 0 && left > 0; block--) {
+        const slot = slots[block]! as SlotIndex | -1;
+        if (slot === -1) continue;
+        const offset = layout.pieceOffset(piece) + block * BLOCK_SIZE;
+        if (!storage.keepsBlocks) storage.keep?.(offset, memory.pool.addressOf(slot));
+        memory.pool.release(slot);
+        slots[block] = -1;
+        left--;
+      }
+    }
+  }
+
+  #giveBack(): void {
+    for (const { slots } of this.#queue.splice(0))
+      for (const slot of slots) if (slot !== -1) this.#options.memory.pool.release(slot as SlotIndex);
+    this.#blocksWaiting = 0;
+  }
+
+  #noteDrained(): void {
+    if (this.#queue.length > 0 && !this.#closed) return;
+    if (this.#reading.length > 0) return;
+    for (const resolve of this.#drainedWaiters.splice(0)) resolve();
+  }
+}
