@@ -144,6 +144,7 @@ function readPerf(recorded, pid) {
 
 function readCpuProfile() {
   const file = readdirSync(scratch).find((name) => name.endsWith(".cpuprofile"));
+  if (file === undefined) throw new Error("node --cpu-prof wrote no profile");
   return foldCpuProfile(JSON.parse(readFileSync(join(scratch, file), "utf8")), root);
 }
 
@@ -175,7 +176,12 @@ async function makeTorrent(bytes) {
   return { torrent, folder, data };
 }
 
-/** Runs the work below `command`, with the load that it needs beside it, and returns its last line. */
+/**
+ * Runs the work below `command`, with the load that it needs beside it, and returns its last line.
+ * @param {string[]} command
+ * @param {{ torrent: string, folder: string, data: string }} place
+ * @param {number} seconds
+ */
 async function run(command, { torrent, folder, data }, seconds, seedBytes = seconds * SEED_BYTES_PER_SECOND) {
   const generator = (name) => join(root, `dist/bench/load/load-${name}.js`);
   if (work === "verify") return start([...command, WORK, "verify", torrent, folder, `${seconds}`]).ended;
@@ -195,7 +201,10 @@ async function run(command, { torrent, folder, data }, seconds, seedBytes = seco
   return seeding.ended;
 }
 
-/** A program of JSON lines; fails with what it says on standard error. */
+/**
+ * A program of JSON lines; fails with what it says on standard error.
+ * @param {string[]} command
+ */
 function start([program, ...args]) {
   const child = spawn(program, args, { cwd: scratch, stdio: ["pipe", "pipe", "pipe"] });
   children.add(child);
@@ -224,7 +233,7 @@ function start([program, ...args]) {
       const error = new Error(said[0] ?? `${program} ended with status ${status}`);
       failed(error);
       if (status !== 0) reject(error);
-      else resolve(JSON.parse(output.trim().split("\n").at(-1)));
+      else resolve(JSON.parse(output.slice(output.trimEnd().lastIndexOf("\n") + 1)));
     });
   });
   return { child, firstLine, ended };

@@ -14,6 +14,7 @@ import { fileURLToPath } from "node:url";
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const FOLDERS = ["unit", "native", "differential", "fuzz", "sim", "e2e"];
 /** What tests of real clients and of system calls need: how to see whether it is there, Debian's package, files of test/e2e. */
+/** @type {[program: string, args: string[], debianPackage: string, tests: string[]][]} */
 const NEEDS = [
   ["/usr/bin/python3", ["-c", "import libtorrent"], "python3-libtorrent", ["clients", "lab-load"]],
   ["transmission-daemon", ["--version"], "transmission-daemon", ["clients", "lab-load"]],
@@ -34,7 +35,7 @@ for (const name of wanted) {
 function findTests(folder) {
   if (!existsSync(folder)) return [];
   return (
-    readdirSync(folder, { recursive: true })
+    readdirSync(folder, { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".test.js"))
       .map((name) => join(folder, name))
       // A compiled test whose source is gone is not a test any more.
