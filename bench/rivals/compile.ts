@@ -15,7 +15,12 @@ export class MissingError extends Error {
   override name = "MissingError";
 }
 
-export type HarnessName = "process-clock" | "writev-seeder" | "storage-writer" | "libtorrent-harness";
+export type HarnessName =
+  | "process-clock"
+  | "receive-loop"
+  | "writev-seeder"
+  | "storage-writer"
+  | "libtorrent-harness";
 
 const COMPILER = process.env["CXX"] ?? "c++";
 const FLAGS = ["-std=c++17", "-O2", "-pthread"];

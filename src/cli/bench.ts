@@ -13,6 +13,7 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   hashing: async () => (await import("./bench/single.js")).hashingCommand(),
   memory: async () => (await import("./bench/single.js")).memoryCommand(),
   allocations: async () => (await import("./bench/single.js")).allocationsCommand(),
+  start: async () => (await import("./bench/start.js")).startCommand(),
   report: async () => (await import("./bench/report.js")).reportCommand(),
 };
 
