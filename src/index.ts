@@ -11,13 +11,16 @@ export {
   UsageError,
   type UsageErrorCode,
 } from "./base/errors.js";
+export type { CreateOptions } from "./client/metainfo/create.js";
 export { describeMetainfo } from "./client/metainfo/describe.js";
 export { parseMetainfo } from "./client/metainfo/parse.js";
 export type { Metainfo, MetainfoFile } from "./client/metainfo/types.js";
+export { SESSION_OPTIONS, TORRENT_OPTIONS } from "./client/option-table.js";
 export type * from "./client/options.js";
 export { RECEIVE_MODES, SEND_MODES } from "./client/options.js";
 export { Session } from "./client/session/session.js";
 export {
+  type CheckOptions,
   type CheckResult,
   checkTorrent,
   createTorrentFile,

@@ -6,6 +6,7 @@ import {
   RECEIVE_MODES,
   type ReceiveModeName,
   readMetainfo,
+  SESSION_OPTIONS,
   Session,
   STORAGE_KINDS,
   type StorageKind,
@@ -47,6 +48,9 @@ interface Options {
 }
 
 const MIB = 1024 * 1024;
+const { maxRequests, poolBytes } = SESSION_OPTIONS;
+const poolMin = poolBytes.min / MIB;
+const poolMax = poolBytes.max / MIB;
 /** How often progress is looked at. */
 const LOOK_MS = 200;
 /** After all peers were given up, they are tried anew so much later. */
@@ -65,7 +69,7 @@ function downloadCommand(): Command {
     .option("--listen <host:port>", "accept connections there; port 0 picks one")
     .option(
       "--receive-mode <mode>",
-      `${RECEIVE_MODES.join(", ")} (default: adaptive)`,
+      `${RECEIVE_MODES.join(", ")} (default: ${SESSION_OPTIONS.receiveMode.default})`,
       oneOf("--receive-mode", RECEIVE_MODES),
     )
     .option(
@@ -75,11 +79,15 @@ function downloadCommand(): Command {
       "file" as StorageKind,
     )
     .option("--no-verify", "do not check pieces: for measuring only")
-    .option("--pool-mib <n>", "memory for blocks, in MiB (default: 32)", wholeNumber("--pool-mib", 1, 2048))
+    .option(
+      "--pool-mib <n>",
+      `memory for blocks, in MiB (${poolMin} to ${poolMax}, default ${poolBytes.default / MIB})`,
+      wholeNumber("--pool-mib", poolMin, poolMax),
+    )
     .option(
       "--max-requests <n>",
-      "requests outstanding at one peer at most (default: 512)",
-      wholeNumber("--max-requests", 1, 4096),
+      `requests outstanding at one peer at most (${maxRequests.min} to ${maxRequests.max}, default ${maxRequests.default})`,
+      wholeNumber("--max-requests", maxRequests.min, maxRequests.max),
     )
     .option("--seed", "go on seeding when the download is complete, until Ctrl-C")
     .option(

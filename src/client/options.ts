@@ -1,5 +1,5 @@
-// Options, events and statistics of the public API. Types and their defaults only: what they do lives in session/,
-// torrent/ and peer/. Imports types from below, and nothing else.
+// Options, events and statistics of the public API. Types only: what options are allowed is in option-table.ts, and what they do
+// in session/, torrent/ and peer/. Imports types from below, and nothing else.
 
 import type { PeerError } from "../base/errors.js";
 import type { TransferCounters } from "../base/metrics/counters.js";
@@ -21,108 +21,124 @@ export interface PeerAddress {
   readonly port: number;
 }
 
+// ── written from option-table.ts by `npm run options` ──
+
 export interface SessionOptions {
-  /** Address to accept connections at; port 0 picks one. Without it the session only connects out. */
+  /** Address to accept connections at; port 0 picks one. Without it the session only connects out, until listen() is given one. */
   listen?: PeerAddress;
-  /** How blocks are received, unless a torrent or connection says otherwise. Default "adaptive". */
+  /** How blocks are received, unless a torrent or a connection says otherwise. Default: "adaptive". */
   receiveMode?: ReceiveModeName;
   /**
-   * libtorrent's `contiguous_recv_buffers`: true is "contiguous"; false is "scatter" for peers that we download
-   * from and "contiguous" for the others. Not together with `receiveMode`.
+   * libtorrent's `contiguous_recv_buffers`: true is "contiguous"; false is "scatter" for peers that we download from and
+   * "contiguous" for the others. Not together with `receiveMode`.
    */
   contiguousRecvBuffers?: boolean;
-  /** Blocks that one speculative receive predicts at most, 1 … 64. Default 16. */
+  /** Blocks that one speculative receive predicts at most. 1 … 64. Default: 16. */
   speculationDepth?: number;
-  /** Default "copy". */
+  /** Where blocks are sent from. Default: "copy". */
   sendMode?: SendModeName;
-  /** Memory of the session that blocks live in, in bytes. Default 32 MiB. A bound: back-pressure, not growth. */
+  /** Memory of the session that blocks live in. A bound: back-pressure, not growth. 1 MiB … 2 GiB. Default: 32 MiB. */
   poolBytes?: number;
-  /** Requests outstanding at one peer at the most. Default 512; the peer's `reqq` bounds it too. */
+  /** Requests outstanding at one peer at the most; the peer's `reqq` bounds them too. 1 … 4096. Default: 512. */
   maxRequests?: number;
   /**
-   * Connections of the session at the most. Default 5000, or three quarters of the descriptors that the process may have open, less
-   * those that are left to others, where that is fewer.
+   * Connections of the session at the most. Three quarters of the descriptors that the process may have open, less those that are
+   * left to others, are a bound as well. 1 … 1000000. Default: 5000.
    */
   maxPeers?: number;
-  /** Connections of one torrent at the most. Default: four fifths of `maxPeers`. */
+  /** Connections of one torrent at the most. 1 … 1000000. Default: four fifths of `maxPeers`. */
   maxPeersPerTorrent?: number;
   /**
-   * Connections with one IPv4 address, or one /64 of IPv6, beyond which none is accepted from there, nor made to addresses there that
-   * a tracker or a peer named. Default 8.
+   * Connections with one IPv4 address, or one /64 of IPv6, beyond which none is accepted from there, nor made to addresses there
+   * that a tracker or a peer named. 1 … 1000000. Default: 8.
    */
   maxPeersPerAddress?: number;
   /**
-   * Count this machine's own addresses (127/8 and ::1) as well. Default false: behind a tunnel, a proxy or a forwarded port all
-   * peers have the same one.
+   * Count this machine's own addresses (127/8 and ::1) as well: behind a tunnel, a proxy or a forwarded port all peers have the
+   * same one. Default: false.
    */
   limitLoopback?: boolean;
-  /** Peers of a torrent that we upload to at one time, the optimistic one included. Default 8. */
+  /** Peers of a torrent that we upload to at one time, the optimistic one included. 1 … 10000. Default: 8. */
   uploadSlots?: number;
-  /** SO_RCVBUF and SO_SNDBUF in bytes; 0 (default) leaves them to the kernel. */
+  /** SO_RCVBUF of each socket; 0 leaves it to the kernel. 0 bytes … 1 GiB. Default: 0 bytes. */
   receiveBufferBytes?: number;
+  /** SO_SNDBUF of each socket; 0 leaves it to the kernel. 0 bytes … 1 GiB. Default: 0 bytes. */
   sendBufferBytes?: number;
-  /** What one contiguous receive takes at most, 16 KiB … 4 MiB and half of the pool. Default 256 KiB. */
+  /** What one contiguous receive takes at most; not more than half of `poolBytes`. 16 KiB … 4 MiB. Default: 256 KiB. */
   contiguousBufferBytes?: number;
-  /**
-   * Timeouts in milliseconds. Defaults: connect 10 000, handshake 10 000, request 20 000, idle 150 000, send 30 000: for so long a
-   * peer may take nothing of what waits for it.
-   */
+  /** For so long an address may not answer. 1 … 86400000 ms. Default: 10000 ms. */
   connectTimeoutMs?: number;
+  /** For so long a handshake may take. 1 … 86400000 ms. Default: 10000 ms. */
   handshakeTimeoutMs?: number;
+  /** For so long a peer may leave requests unanswered before others get them. 1 … 86400000 ms. Default: 20000 ms. */
   requestTimeoutMs?: number;
+  /** For so long a connection may be silent. 1 … 86400000 ms. Default: 150000 ms. */
   idleTimeoutMs?: number;
+  /** For so long a peer may take nothing of what waits for it. 1 … 86400000 ms. Default: 30000 ms. */
   sendTimeoutMs?: number;
-  /** 20 bytes. Default: "-SW", the version ("0100-" for 0.1.0) and 12 random bytes. */
+  /** Who we say we are. 20 bytes. Default: "-SW", the version ("0100-" for 0.1.0) and 12 random bytes. */
   peerId?: Uint8Array;
-  /** Time the addon's calls and jobs, for Session.costs(). Costs a little itself. Default false. */
+  /** Time the addon's calls and jobs, for Session.costs(). Costs a little itself. Default: false. */
   clockCosts?: boolean;
-  /** Receives each transition and message of each connection; see metrics/trace.ts. Default: SCATTERWIRE_TRACE. */
+  /**
+   * Receives each transition and message of each connection, when the turn of the loop is over. Default: what the environment's
+   * SCATTERWIRE_TRACE says.
+   */
   trace?: (record: TraceRecord) => void;
 }
 
 export interface TorrentOptions {
-  /** Folder that the torrent's file or folder lies in. Needed by all kinds of storage but "memory" and "null". */
+  /**
+   * Folder that the torrent's file or folder lies in; "." is the current one. Needed by all kinds of storage but "memory" and
+   * "null".
+   */
   directory?: string;
-  /** Default "file". */
+  /** Where pieces are kept. Default: "file". */
   storage?: StorageKind;
   /**
-   * Reserve the space of all files before the first byte. Default: only where the kind of storage needs it. False with
-   * "mapped" is for measuring only: a disk that fills up then kills the process instead of failing the torrent.
+   * Reserve the space of all files before the first byte. False with "mapped" is for measuring only: a disk that fills up then
+   * kills the process instead of failing the torrent. Default: true with "direct" and "mapped".
    */
   preallocate?: boolean;
   /**
-   * With storage "mapped", and with `readOnly` and send mode "mapped": make all pages present before the first byte
-   * (MAP_POPULATE). It waits for the disk wherever data is not cached. Default false.
+   * With storage "mapped", and with `readOnly` and send mode "mapped": make all pages present before the first byte (MAP_POPULATE).
+   * It waits for the disk wherever data is not cached. Default: false.
    */
   populate?: boolean;
-  /** Bytes of adjacent blocks that one write gathers, within a piece: 16 KiB … 4 MiB. Default 1 MiB. */
+  /** Adjacent blocks that one write gathers, within a piece. 16 KiB … 4 MiB, a multiple of 16 KiB. Default: 1 MiB. */
   writeRunBytes?: number;
-  /** Check pieces against their digests. Default true. Off is for measuring only. */
+  /**
+   * Check pieces against their digests. Off is for measuring only: then no peer is told of a piece, and no resume data claims one.
+   * Default: true.
+   */
   verify?: boolean;
-  /** Use and keep resume data. Default true. */
+  /** Use and keep resume data. Default: true. */
   resume?: boolean;
-  /** All pieces are there: skip the check. For seeding data that is known to be good. Default false. */
+  /** All pieces are there: skip the check. For seeding data that is known to be good. Default: false. */
   assumeComplete?: boolean;
-  /** No piece is there, whatever the files hold: skip the check, and download everything. Default false. */
+  /** No piece is there, whatever the files hold: skip the check, and download everything. Default: false. */
   assumeEmpty?: boolean;
-  /** Open existing files read-only, take no lock, never write. For seeding. Default false. */
+  /** Open existing files read-only, take no lock, never write. For seeding. Default: false. */
   readOnly?: boolean;
   /** How blocks are received from the peers of this torrent. Default: as the session does. */
   receiveMode?: ReceiveModeName;
+  /** Where blocks of this torrent are sent from. Default: as the session does. */
   sendMode?: SendModeName;
   /** Peers to connect to at once. */
   peers?: readonly PeerAddress[];
   /**
    * Lends the blocks of each piece once the piece is verified, in ascending order, besides storing them (storage "null" keeps
    * nothing). A lease holds a slot of the pool until it is released: releasing late is back-pressure on the peers. Blocks that
-   * memory had no room for until then are read back from storage; with "null" they wait in ordinary memory, so for pieces that
-   * are large beside `poolBytes` another kind is better. `done` resolves when all were lent. With `verify: false` each block is
-   * lent as it arrives, and not stored. Pieces that were there at the start are not lent: read() reads them.
+   * memory had no room for until then are read back from storage; with "null" they wait in ordinary memory, so for pieces that are
+   * large beside `poolBytes` another kind is better. `done` resolves when all were lent. With `verify: false` each block is lent as
+   * it arrives, and not stored. Pieces that were there at the start are not lent: read() reads them.
    */
   onBlock?: (lease: BlockLease) => void;
-  /** Ends the torrent as close() does; add() and done reject with code ABORTED. */
+  /** Ends the torrent as close() does; add() and done reject with code ABORTED, and the signal's reason as `cause`. */
   signal?: AbortSignal;
 }
+
+// ── end of what is written ──
 
 /** A block in the pool, lent to the caller. `bytes` is a view of pool memory and invalid after release. */
 export interface BlockLease extends Disposable {

@@ -12,6 +12,8 @@ const LEAVES = ["base"];
 /** What a session is made of. */
 const CLIENT = [
   "client/options",
+  "client/option-table",
+  "client/check-options",
   "client/session",
   "client/torrent",
   "client/peer",
@@ -68,6 +70,8 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "client/stream": ["client/peer", "client/memory", "native"],
   // Names of the public API, and the types that it shares with the inside.
   "client/options": ["client/receive", "client/send", "client/storage"],
+  "client/option-table": ["client/receive", "client/send", "client/storage"],
+  "client/check-options": ["client/option-table"],
   "client/torrent": CLIENT.filter((room) => room !== "client/session" && room !== "client/stream"),
   "client/session": CLIENT,
 

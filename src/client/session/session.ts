@@ -14,8 +14,10 @@ import { KeptWarnings, UserCalls } from "../../base/user-calls.js";
 import { CLIENT_NAME } from "../../base/version.js";
 import { processDescriptors } from "../../native/descriptors.js";
 import { Reactor } from "../../native/reactor.js";
+import { checkAddress } from "../check-options.js";
 import type { BlockPool } from "../memory/block-pool.js";
 import { Memory } from "../memory/memory.js";
+import { parseMetainfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { PeerAddress, SessionEvents, SessionOptions, TorrentOptions } from "../options.js";
 import { type Clock, PeerConnection, type PeerSettings } from "../peer/peer-connection.js";
@@ -138,7 +140,9 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
    */
   async listen(address: PeerAddress | undefined = this.#settings.listen): Promise<PeerAddress> {
     this.#checkOpen();
-    if (address === undefined) throw new UsageError("USAGE_OPTION", "no address to listen at was given");
+    if (address === undefined)
+      throw new UsageError("USAGE_OPTION", "no address to listen at was given, here or as the option listen");
+    checkAddress("listen()", address, 0);
     const { engine } = this.reactor;
     const fd = engine.listen(address.host, address.port, LISTEN_BACKLOG);
     const failed = (errno: number): never => {
@@ -163,12 +167,12 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   }
 
   /**
-   * Adds a torrent. Resolves when its storage is open and what is on disk was checked; rejects StorageError,
+   * Adds a torrent: what readMetainfo() resolves to, or the bytes of a torrent file. Resolves when its storage is open and what is on disk was checked; rejects StorageError,
    * UsageError (a bad option, or the torrent is here already; `ABORTED`, with the signal's reason as `cause`). A torrent that is
    * being closed is waited for.
    */
-  async add(metainfo: Metainfo, options: TorrentOptions = {}): Promise<Torrent> {
-    const torrent = this.addInBackground(metainfo, options);
+  async add(torrentFile: Metainfo | Uint8Array, options: TorrentOptions = {}): Promise<Torrent> {
+    const torrent = this.addInBackground(torrentFile, options);
     try {
       await torrent.ready;
     } catch (error) {
@@ -180,8 +184,9 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   }
 
   /** Like add(), but returns at once: `ready` of the torrent tells when, and `checking` events how far it is. */
-  addInBackground(metainfo: Metainfo, options: TorrentOptions = {}): Torrent {
+  addInBackground(torrentFile: Metainfo | Uint8Array, options: TorrentOptions = {}): Torrent {
     this.#checkOpen();
+    const metainfo = metainfoOf(torrentFile);
     const key = metainfo.infoHashHex;
     const former = this.#torrents.get(key);
     if (former !== undefined && former.state !== "closed") {
@@ -485,6 +490,16 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     this.reactor.close();
     for (const closing of closings) if (closing.status === "rejected") throw closing.reason;
   }
+}
+
+/** Throws UsageError `USAGE_OPTION` for what is neither, MetainfoError for bytes that are no torrent file. */
+function metainfoOf(torrentFile: Metainfo | Uint8Array): Metainfo {
+  if (torrentFile instanceof Uint8Array) return parseMetainfo(torrentFile);
+  if (typeof torrentFile === "object" && torrentFile?.infoHash instanceof Uint8Array) return torrentFile;
+  throw new UsageError(
+    "USAGE_OPTION",
+    "a torrent is what `await readMetainfo(path)` or parseMetainfo(bytes) answers, or the bytes of a torrent file",
+  );
 }
 
 function wholeMs(): number {

@@ -5,10 +5,12 @@ import { MetainfoError, StorageError, UsageError } from "../../base/errors.js";
 import { MIB } from "../../base/limits.js";
 import { UserCalls } from "../../base/user-calls.js";
 import { Reactor } from "../../native/reactor.js";
+import { checkOption, checkOptions } from "../check-options.js";
 import { Memory } from "../memory/memory.js";
 import { type CreateOptions, createMetainfo, type HashedFile } from "../metainfo/create.js";
 import { parseMetainfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
+import { CHECK_OPTIONS, CREATE_OPTIONS } from "../option-table.js";
 import { Layout } from "../storage/layout.js";
 import { openStorage } from "../storage/open.js";
 import { checkPieces, hashPieces } from "../torrent/checker.js";
@@ -16,6 +18,13 @@ import { checkPieces, hashPieces } from "../torrent/checker.js";
 /** Memory that hashing reads into. */
 const HASHING_POOL_BYTES = 20 * MIB;
 const DIGEST_BYTES = 20;
+
+export interface CheckOptions {
+  /** How far it is, from 0 to 1. */
+  onProgress?: (fraction: number) => void;
+  /** Stops it: it rejects with code ABORTED. */
+  signal?: AbortSignal;
+}
 
 export interface CheckResult {
   readonly pieceCount: number;
@@ -29,6 +38,7 @@ export interface CheckResult {
 
 /** Reads a torrent file. Rejects MetainfoError; `METAINFO_PATH` if there is no such file. */
 export async function readMetainfo(path: string): Promise<Metainfo> {
+  checkOption("the path of a torrent file", { kind: "text", text: "" }, path);
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);
@@ -50,6 +60,8 @@ export async function readMetainfo(path: string): Promise<Metainfo> {
  * UsageError (a bad option; `ABORTED`).
  */
 export async function createTorrentFile(path: string, options: CreateOptions = {}): Promise<Uint8Array> {
+  checkOption("the path to share", { kind: "text", text: "" }, path);
+  checkOptions(CREATE_OPTIONS, options, "createTorrentFile");
   const reactor = new Reactor(HASHING_POOL_BYTES);
   const userCalls = new UserCalls();
   try {
@@ -69,8 +81,10 @@ export async function createTorrentFile(path: string, options: CreateOptions = {
 export async function checkTorrent(
   metainfo: Metainfo,
   directory: string,
-  options: { onProgress?: (fraction: number) => void; signal?: AbortSignal } = {},
+  options: CheckOptions = {},
 ): Promise<CheckResult> {
+  checkOption("directory", { kind: "folder", text: "" }, directory);
+  checkOptions(CHECK_OPTIONS, options, "checkTorrent");
   const layout = new Layout(metainfo);
   const reactor = new Reactor(HASHING_POOL_BYTES);
   const memory = new Memory(reactor.engine.slab, reactor.engine);

@@ -2,6 +2,7 @@
 //
 // Always: one handle for each connection, which outlives it; after the end its methods do nothing.
 
+import { checkReceiveMode } from "../check-options.js";
 import type {
   PeerAddress,
   PeerInfo,
@@ -10,7 +11,6 @@ import type {
 } from "../options.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { ReceiveModeChoice } from "../receive/make-mode.js";
-import { checkReceiveMode } from "./check-options.js";
 import { describePeer } from "./peer-info.js";
 
 /** The torrent, as far as its handles go. */

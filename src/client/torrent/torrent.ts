@@ -21,6 +21,7 @@ import { addCounters, makeCounters, type TransferCounters } from "../../base/met
 import { PieceSet } from "../../base/piece-set.js";
 import { KeptWarnings, throwAsUncaught } from "../../base/user-calls.js";
 import type { TurnHook } from "../../native/reactor.js";
+import { checkPeer, checkReceiveMode, checkTorrentOptions } from "../check-options.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type {
@@ -46,7 +47,6 @@ import { Assembler } from "./assembler.js";
 import type { AssemblerHost } from "./assembler-contract.js";
 import { Attribution, type PeerRecord } from "./attribution.js";
 import type { PieceFilter } from "./availability.js";
-import { checkPort, checkReceiveMode, checkTorrentOptions } from "./check-options.js";
 import type { Dialer, EngineRoom } from "./engine-room.js";
 import { Lease } from "./lease.js";
 import { Lender } from "./lender.js";
@@ -199,9 +199,8 @@ export class Torrent
    * `USAGE_OPTION` for a port or an option that is none.
    */
   addPeer(address: PeerAddress, options: PeerConnectOptions = {}): void {
-    checkPort(address);
+    checkPeer(address, options);
     const { receiveMode } = options;
-    if (receiveMode !== undefined) checkReceiveMode(receiveMode);
     if (this.#isOver) return;
     this.#roster.add(address, USER_SOURCE, receiveMode);
   }

@@ -88,8 +88,8 @@ describe("settleOptions", () => {
       assert.deepEqual(settings.receiveMode, { name: receiveMode, depth: 5, contiguousWhenIdle: false });
     }
     for (const sendMode of SEND_MODES) assert.equal(settleOptions({ sendMode }).sendMode, sendMode);
-    refused({ receiveMode: "fast" as never }, /^receiveMode is one of contiguous, .*, not fast$/);
-    refused({ sendMode: "fast" as never }, /^sendMode is one of copy, mapped, sendfile, not fast$/);
+    refused({ receiveMode: "fast" as never }, /^receiveMode is one of contiguous, .*, not "fast"$/);
+    refused({ sendMode: "fast" as never }, /^sendMode is one of copy, mapped, sendfile, not "fast"$/);
   });
 
   it("contiguousRecvBuffers does what libtorrent's contiguous_recv_buffers did, and not beside receiveMode", () => {

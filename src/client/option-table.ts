@@ -1,0 +1,334 @@
+// The options of the public API, once: name, what is allowed, default, unit, and what they are for. The types in options.ts and
+// the tables in the README are written from here (`npm run options`; a test holds them to it), check-options.ts checks what callers
+// give against it, and the command line takes ranges and defaults from it.
+//
+// Always: a default lies in its range; `text` is whole sentences and says neither range nor default, which are added to it.
+
+import {
+  BLOCK_SIZE,
+  PIECE_LENGTH_MAX,
+  PIECE_LENGTH_MIN,
+  POOL_BYTES_DEFAULT,
+  POOL_BYTES_MAX,
+  POOL_BYTES_MIN,
+  RECEIVE_BUFFER_BYTES,
+  RECEIVE_BUFFER_BYTES_MAX,
+  RECEIVE_BUFFER_BYTES_MIN,
+  REQUESTS_DEFAULT,
+  REQUESTS_MAX,
+  SPECULATION_DEPTH_DEFAULT,
+  SPECULATION_DEPTH_MAX,
+  WRITE_RUN_BYTES,
+  WRITE_RUN_BYTES_MAX,
+} from "../base/limits.js";
+import { RECEIVE_MODES } from "./receive/receive-mode.js";
+import { SEND_MODES } from "./send/block-source.js";
+import { STORAGE_KINDS } from "./storage/storage.js";
+
+interface Described {
+  readonly text: string;
+  /** In words, where the default is no plain value. */
+  readonly defaultText?: string;
+}
+
+export interface WholeOption extends Described {
+  readonly kind: "whole";
+  readonly min: number;
+  readonly max: number;
+  readonly multipleOf?: number;
+  readonly unit?: "bytes" | "ms" | "seconds";
+  readonly default?: number;
+}
+
+export interface NameOption extends Described {
+  readonly kind: "name";
+  readonly names: readonly string[];
+  /** Its TypeScript type. */
+  readonly type: string;
+  readonly default?: string;
+}
+
+export interface PlainOption extends Described {
+  readonly kind: "flag" | "folder" | "text" | "texts" | "address" | "addresses" | "signal";
+  readonly default?: boolean;
+}
+
+export interface BytesOption extends Described {
+  readonly kind: "bytes";
+  readonly length: number;
+}
+
+export interface CallbackOption extends Described {
+  readonly kind: "callback";
+  /** Its TypeScript type. */
+  readonly type: string;
+}
+
+export type OptionSpec = WholeOption | NameOption | PlainOption | BytesOption | CallbackOption;
+export type OptionTable = Readonly<Record<string, OptionSpec>>;
+
+const DAY_MS = 86_400_000;
+const PEERS_MAX = 1_000_000;
+const SOCKET_BUFFER_MAX = 2 ** 30;
+
+const timeout = <Default extends number>(value: Default, text: string) =>
+  ({ kind: "whole", min: 1, max: DAY_MS, unit: "ms", default: value, text }) as const;
+
+export const SESSION_OPTIONS = {
+  listen: {
+    kind: "address",
+    text: "Address to accept connections at; port 0 picks one. Without it the session only connects out, until listen() is given one.",
+  },
+  receiveMode: {
+    kind: "name",
+    names: RECEIVE_MODES,
+    type: "ReceiveModeName",
+    default: "adaptive",
+    text: "How blocks are received, unless a torrent or a connection says otherwise.",
+  },
+  contiguousRecvBuffers: {
+    kind: "flag",
+    text: 'libtorrent\'s `contiguous_recv_buffers`: true is "contiguous"; false is "scatter" for peers that we download from and "contiguous" for the others. Not together with `receiveMode`.',
+  },
+  speculationDepth: {
+    kind: "whole",
+    min: 1,
+    max: SPECULATION_DEPTH_MAX,
+    default: SPECULATION_DEPTH_DEFAULT,
+    text: "Blocks that one speculative receive predicts at most.",
+  },
+  sendMode: {
+    kind: "name",
+    names: SEND_MODES,
+    type: "SendModeName",
+    default: "copy",
+    text: "Where blocks are sent from.",
+  },
+  poolBytes: {
+    kind: "whole",
+    min: POOL_BYTES_MIN,
+    max: POOL_BYTES_MAX,
+    unit: "bytes",
+    default: POOL_BYTES_DEFAULT,
+    text: "Memory of the session that blocks live in. A bound: back-pressure, not growth.",
+  },
+  maxRequests: {
+    kind: "whole",
+    min: 1,
+    max: REQUESTS_MAX,
+    default: REQUESTS_DEFAULT,
+    text: "Requests outstanding at one peer at the most; the peer's `reqq` bounds them too.",
+  },
+  maxPeers: {
+    kind: "whole",
+    min: 1,
+    max: PEERS_MAX,
+    default: 5000,
+    text: "Connections of the session at the most. Three quarters of the descriptors that the process may have open, less those that are left to others, are a bound as well.",
+  },
+  maxPeersPerTorrent: {
+    kind: "whole",
+    min: 1,
+    max: PEERS_MAX,
+    defaultText: "four fifths of `maxPeers`",
+    text: "Connections of one torrent at the most.",
+  },
+  maxPeersPerAddress: {
+    kind: "whole",
+    min: 1,
+    max: PEERS_MAX,
+    default: 8,
+    text: "Connections with one IPv4 address, or one /64 of IPv6, beyond which none is accepted from there, nor made to addresses there that a tracker or a peer named.",
+  },
+  limitLoopback: {
+    kind: "flag",
+    default: false,
+    text: "Count this machine's own addresses (127/8 and ::1) as well: behind a tunnel, a proxy or a forwarded port all peers have the same one.",
+  },
+  uploadSlots: {
+    kind: "whole",
+    min: 1,
+    max: 10_000,
+    default: 8,
+    text: "Peers of a torrent that we upload to at one time, the optimistic one included.",
+  },
+  receiveBufferBytes: {
+    kind: "whole",
+    min: 0,
+    max: SOCKET_BUFFER_MAX,
+    unit: "bytes",
+    default: 0,
+    text: "SO_RCVBUF of each socket; 0 leaves it to the kernel.",
+  },
+  sendBufferBytes: {
+    kind: "whole",
+    min: 0,
+    max: SOCKET_BUFFER_MAX,
+    unit: "bytes",
+    default: 0,
+    text: "SO_SNDBUF of each socket; 0 leaves it to the kernel.",
+  },
+  contiguousBufferBytes: {
+    kind: "whole",
+    min: RECEIVE_BUFFER_BYTES_MIN,
+    max: RECEIVE_BUFFER_BYTES_MAX,
+    unit: "bytes",
+    default: RECEIVE_BUFFER_BYTES,
+    text: "What one contiguous receive takes at most; not more than half of `poolBytes`.",
+  },
+  connectTimeoutMs: timeout(10_000, "For so long an address may not answer."),
+  handshakeTimeoutMs: timeout(10_000, "For so long a handshake may take."),
+  requestTimeoutMs: timeout(
+    20_000,
+    "For so long a peer may leave requests unanswered before others get them.",
+  ),
+  idleTimeoutMs: timeout(150_000, "For so long a connection may be silent."),
+  sendTimeoutMs: timeout(30_000, "For so long a peer may take nothing of what waits for it."),
+  peerId: {
+    kind: "bytes",
+    length: 20,
+    defaultText: '"-SW", the version ("0100-" for 0.1.0) and 12 random bytes',
+    text: "Who we say we are.",
+  },
+  clockCosts: {
+    kind: "flag",
+    default: false,
+    text: "Time the addon's calls and jobs, for Session.costs(). Costs a little itself.",
+  },
+  trace: {
+    kind: "callback",
+    type: "(record: TraceRecord) => void",
+    defaultText: "what the environment's SCATTERWIRE_TRACE says",
+    text: "Receives each transition and message of each connection, when the turn of the loop is over.",
+  },
+} as const satisfies OptionTable;
+
+export const TORRENT_OPTIONS = {
+  directory: {
+    kind: "folder",
+    text: 'Folder that the torrent\'s file or folder lies in; "." is the current one. Needed by all kinds of storage but "memory" and "null".',
+  },
+  storage: {
+    kind: "name",
+    names: STORAGE_KINDS,
+    type: "StorageKind",
+    default: "file",
+    text: "Where pieces are kept.",
+  },
+  preallocate: {
+    kind: "flag",
+    defaultText: 'true with "direct" and "mapped"',
+    text: 'Reserve the space of all files before the first byte. False with "mapped" is for measuring only: a disk that fills up then kills the process instead of failing the torrent.',
+  },
+  populate: {
+    kind: "flag",
+    default: false,
+    text: 'With storage "mapped", and with `readOnly` and send mode "mapped": make all pages present before the first byte (MAP_POPULATE). It waits for the disk wherever data is not cached.',
+  },
+  writeRunBytes: {
+    kind: "whole",
+    min: BLOCK_SIZE,
+    max: WRITE_RUN_BYTES_MAX,
+    multipleOf: BLOCK_SIZE,
+    unit: "bytes",
+    default: WRITE_RUN_BYTES,
+    text: "Adjacent blocks that one write gathers, within a piece.",
+  },
+  verify: {
+    kind: "flag",
+    default: true,
+    text: "Check pieces against their digests. Off is for measuring only: then no peer is told of a piece, and no resume data claims one.",
+  },
+  resume: { kind: "flag", default: true, text: "Use and keep resume data." },
+  assumeComplete: {
+    kind: "flag",
+    default: false,
+    text: "All pieces are there: skip the check. For seeding data that is known to be good.",
+  },
+  assumeEmpty: {
+    kind: "flag",
+    default: false,
+    text: "No piece is there, whatever the files hold: skip the check, and download everything.",
+  },
+  readOnly: {
+    kind: "flag",
+    default: false,
+    text: "Open existing files read-only, take no lock, never write. For seeding.",
+  },
+  receiveMode: {
+    kind: "name",
+    names: RECEIVE_MODES,
+    type: "ReceiveModeName",
+    defaultText: "as the session does",
+    text: "How blocks are received from the peers of this torrent.",
+  },
+  sendMode: {
+    kind: "name",
+    names: SEND_MODES,
+    type: "SendModeName",
+    defaultText: "as the session does",
+    text: "Where blocks of this torrent are sent from.",
+  },
+  peers: { kind: "addresses", text: "Peers to connect to at once." },
+  onBlock: {
+    kind: "callback",
+    type: "(lease: BlockLease) => void",
+    text: 'Lends the blocks of each piece once the piece is verified, in ascending order, besides storing them (storage "null" keeps nothing). A lease holds a slot of the pool until it is released: releasing late is back-pressure on the peers. Blocks that memory had no room for until then are read back from storage; with "null" they wait in ordinary memory, so for pieces that are large beside `poolBytes` another kind is better. `done` resolves when all were lent. With `verify: false` each block is lent as it arrives, and not stored. Pieces that were there at the start are not lent: read() reads them.',
+  },
+  signal: {
+    kind: "signal",
+    text: "Ends the torrent as close() does; add() and done reject with code ABORTED, and the signal's reason as `cause`.",
+  },
+} as const satisfies OptionTable;
+
+/** Of addPeer(). */
+export const PEER_CONNECT_OPTIONS = {
+  receiveMode: {
+    kind: "name",
+    names: RECEIVE_MODES,
+    type: "ReceiveModeName",
+    defaultText: "as the torrent does",
+    text: "How blocks are received from this peer, on this connection and on later ones to the same address.",
+  },
+} as const satisfies OptionTable;
+
+/** Of checkTorrent(). */
+export const CHECK_OPTIONS = {
+  onProgress: {
+    kind: "callback",
+    type: "(fraction: number) => void",
+    text: "How far it is, from 0 to 1.",
+  },
+  signal: { kind: "signal", text: "Stops it: it rejects with code ABORTED." },
+} as const satisfies OptionTable;
+
+/** Of createTorrentFile(). */
+export const CREATE_OPTIONS = {
+  pieceLength: {
+    kind: "whole",
+    min: PIECE_LENGTH_MIN,
+    max: PIECE_LENGTH_MAX,
+    unit: "bytes",
+    defaultText: "chosen for the size",
+    text: "Length of a piece; not only powers of two.",
+  },
+  announce: { kind: "texts", text: "Tracker addresses; each is a tier of its own." },
+  private: { kind: "flag", default: false, text: "Peers come from the trackers only (BEP 27)." },
+  comment: { kind: "text", text: "A comment in the torrent file." },
+  name: { kind: "text", defaultText: "that of the file or folder", text: "Name in the torrent." },
+  padding: { kind: "flag", default: false, text: "Align each file with a piece (BEP 47). For folders." },
+  creationDate: {
+    kind: "whole",
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    unit: "seconds",
+    defaultText: "now",
+    text: "When it was made, counted from 1970.",
+  },
+  onProgress: {
+    kind: "callback",
+    type: "(bytesHashed: number, bytesTotal: number) => void",
+    text: "How far it is.",
+  },
+  signal: { kind: "signal", text: "Stops it: it rejects with code ABORTED." },
+} as const satisfies OptionTable;
