@@ -145,7 +145,7 @@ export interface BlockLease extends Disposable {
   readonly piece: number;
   /** Byte offset in the piece. */
   readonly begin: number;
-  /** Throws UsageError `USAGE_STATE` after release. */
+  /** Throws UsageError `USAGE_STATE` after release, and when the session is closed. */
   readonly bytes: Uint8Array;
   release(): void;
 }

@@ -24,5 +24,19 @@ function listenerFromEnvironment(): ((record: TraceRecord) => void) | undefined 
   const setting = process.env["SCATTERWIRE_TRACE"];
   if (setting === undefined || setting === "" || setting === "0") return undefined;
   if (setting === "1") return (record) => process.stderr.write(`${JSON.stringify(record)}\n`);
-  return (record) => appendFileSync(setting, `${JSON.stringify(record)}\n`);
+  return fileSink(setting);
+}
+
+/** Appends to a file. One that cannot be written to, or is full, ends the tracing and nothing else. */
+function fileSink(path: string): (record: TraceRecord) => void {
+  let ended = false;
+  return (record) => {
+    if (ended) return;
+    try {
+      appendFileSync(path, `${JSON.stringify(record)}\n`);
+    } catch (error) {
+      ended = true;
+      process.emitWarning(`SCATTERWIRE_TRACE ends: ${String(error)}`, "ScatterwireWarning");
+    }
+  };
 }

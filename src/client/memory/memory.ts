@@ -37,6 +37,8 @@ export class Memory {
   /** The slab; an address below its length is an index into it. */
   readonly bytes: Uint8Array;
   readonly pool: BlockPool;
+  /** True when the slab is given back: what is read from it then is nobody's. */
+  closed = false;
   /** What messages are gathered in that come in parts: on the heap, bounded for all together. */
   readonly messages = new MessageMemory(MESSAGE_MEMORY_BYTES);
   readonly sinkAddress = 0;

@@ -487,6 +487,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     await this.reactor.idle();
     // Listeners hear of the end while there is still memory that leases may lie in.
     await this.userCalls.flushed();
+    this.memory.closed = true;
     this.reactor.close();
     for (const closing of closings) if (closing.status === "rejected") throw closing.reason;
   }

@@ -1,6 +1,6 @@
 // A block of the pool in the hands of the program that embeds us, until it gives it back.
 //
-// Always: what was given back shows no bytes any more: its slot holds another block by then.
+// Always: what was given back, by its release or with the session, shows no bytes any more.
 
 import { UsageError } from "../../base/errors.js";
 import type { SlotIndex } from "../../base/ids.js";
@@ -42,6 +42,8 @@ export class Lease implements BlockLease {
         `the lease of piece ${this.piece}, byte ${this.begin}, was released: its memory holds another block by now. Copy what is needed for longer (Buffer.from(lease.bytes)), or release later`,
       );
     }
+    if (this.#memory.closed)
+      throw new UsageError("USAGE_STATE", "the session was closed, and its memory given back with it");
     this.#bytes ??= this.#memory.bytes.subarray(this.#address, this.#address + this.length);
     return this.#bytes;
   }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, describe, it } from "node:test";
@@ -40,6 +41,16 @@ describe("tracing", () => {
     const lines = readFileSync(file, "utf8").trimEnd().split("\n");
     const events = lines.map((line) => (JSON.parse(line) as TraceRecord).event);
     assert.deepEqual(events, ["message", "state"]);
+  });
+
+  it("ends with a warning, and throws nothing into the engine, where its file takes no more", async () => {
+    process.env[VARIABLE] = "/dev/full";
+    const sink = makeTraceSink(undefined)!;
+    const warned = once(process, "warning");
+    sink("a:1", "state", {});
+    sink("a:1", "state", {});
+    const [warning] = await warned;
+    assert.match(String(warning), /SCATTERWIRE_TRACE ends: .*ENOSPC/);
   });
 
   it("shows a connection's way through its states, and why it ended", () => {

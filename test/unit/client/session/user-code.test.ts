@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { constants } from "node:fs";
+import { constants, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { UserCalls } from "../../../../src/base/user-calls.js";
@@ -169,6 +169,28 @@ describe("Warnings", TIMEOUT, () => {
       await session.userCalls.flushed();
       assert.equal(more, 0);
     });
+  });
+});
+
+describe("Warnings of the opening", TIMEOUT, () => {
+  it("are printed by the command line", async () => {
+    const shared = await makeShared(200_000);
+    const directory = temporaryFolder(after);
+    const torrentFile = join(temporaryFolder(after), "t.torrent");
+    writeFileSync(
+      torrentFile,
+      await createTorrentFile(join(shared.folder, "data.bin"), { pieceLength: 65_536 }),
+    );
+    const seeder = await seed(shared);
+    const session = new Session();
+    await (await session.add(shared.metainfo, { directory, peers: [seeder.address] })).done;
+    await closeWhole(session);
+    writeFileSync(join(directory, "data.bin"), Buffer.alloc(200_000));
+    const peer = `${seeder.address.host}:${seeder.address.port}`;
+    const download = Program.cli("download", torrentFile, "-o", directory, "--peer", peer);
+    assert.equal(await download.ended, 0);
+    assert.match(download.errors, /verified before, in data\.bin, changed since/);
+    await closeWhole(seeder.session);
   });
 });
 

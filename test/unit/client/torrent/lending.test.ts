@@ -146,6 +146,9 @@ describe("Blocks that are lent", TIMEOUT, () => {
     lease.release();
     assert.throws(() => lease.bytes, { code: "USAGE_STATE", message: /released/ });
     await assert.rejects(torrent.read(0, 0, 32_768), { code: "USAGE_OPTION", message: /16384/ });
+    const held = await torrent.read(0, 0, 100);
     await session.close();
+    assert.throws(() => held.bytes, { code: "USAGE_STATE", message: /closed/ });
+    held.release();
   });
 });
