@@ -134,9 +134,10 @@ async function download(torrentFile: string, options: Options): Promise<void> {
     storage: options.storage,
     verify: options.verify,
   });
-  signal.addEventListener("abort", () => void torrent.close());
+  // What goes wrong then is told by session.close(), which waits for the same end.
+  signal.addEventListener("abort", () => void torrent.close().catch(() => {}));
   if (signal.aborted) await torrent.close();
-  torrent.on("warning", (text) => note(`scatterwire: ${text}`));
+  for (const each of [session, torrent]) each.on("warning", (text) => note(`scatterwire: ${text}`));
   try {
     await opened(torrent, options);
     if (listen !== undefined) {

@@ -5,8 +5,11 @@ import { once } from "node:events";
 import { constants, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import { MIB } from "../../../../src/base/limits.js";
 import { UserCalls } from "../../../../src/base/user-calls.js";
 import { checkTorrent, createTorrentFile, PeerError, Session } from "../../../../src/index.js";
+import { JobKind } from "../../../../src/native/binding.js";
+import { Reactor } from "../../../../src/native/reactor.js";
 import { difference, temporaryFolder } from "../../../support/data.js";
 import { systemError, withFs } from "../../../support/full-disk.js";
 import { Program } from "../../../support/program.js";
@@ -48,6 +51,31 @@ describe("Calls into the program", TIMEOUT, () => {
     stopped = true;
     await calls.flushed();
     assert.equal(calls.length, 0);
+  });
+});
+
+describe("A bug of ours in a completion", TIMEOUT, () => {
+  it("is heard of, and the rest of the batch is told: nothing waits for ever", async () => {
+    const reactor = new Reactor(MIB);
+    const bug = new TypeError("a bug made by a test");
+    const answered: number[] = [];
+    const owner = {
+      jobDone: (tag: number): void => {
+        answered.push(tag);
+        if (tag === 1) throw bug;
+      },
+    };
+    const errors = await collectUncaught(async () => {
+      for (let tag = 0; tag < 4; tag++) {
+        reactor.jobs.begin(JobKind.copy, owner, tag, 0, 65_536, 0);
+        reactor.jobs.add(0, 4096);
+        reactor.jobs.end();
+      }
+      await reactor.idle();
+    });
+    assert.deepEqual(answered.sort(), [0, 1, 2, 3]);
+    assert.deepEqual(errors, [bug]);
+    reactor.close();
   });
 });
 
