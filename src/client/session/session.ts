@@ -46,8 +46,11 @@ const CROWDED_CONNECT_MS = 3000;
 const WARNING_MS = 60_000;
 /** Trace records that wait to be told: a peer may send a hundred thousand tiny messages in a turn of the loop. */
 const TRACE_WAITING_MAX = 65_536;
-/** A waiter for slots is woken when this many are free for it: fewer make small receives. */
-const SLOTS_PER_WAKE = 16;
+/**
+ * A waiter for slots is woken when this many are free for it: fewer make small receives. Of a small pool a sixteenth: its user may
+ * hold most of it, and what is free then must do.
+ */
+const SLOTS_PER_WAKE_MAX = 16;
 
 export class Session extends EventEmitter<SessionEvents> implements EngineRoom, SwarmDirectory {
   readonly reactor: Reactor;
@@ -100,12 +103,13 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     const copy = new CopySource(this.memory.pool);
     this.#sources = { copy, mapped: new MappedSource(copy), sendfile: new SendfileSource(copy) };
     this.#trace = makeTraceSink(options.trace === undefined ? undefined : this.#toldLater(options.trace));
+    const slotsPerWake = Math.max(1, Math.min(SLOTS_PER_WAKE_MAX, Math.floor(this.pool.slotCount / 16)));
     this.reactor.onTurn({
       turnBegins: () => {
         this.clock.nowMs = wholeMs();
       },
       turnEnds: () => {
-        if (this.memory.pool.waiterCount > 0) this.memory.pool.wakeWaiters(SLOTS_PER_WAKE);
+        if (this.memory.pool.waiterCount > 0) this.memory.pool.wakeWaiters(slotsPerWake);
       },
     });
     this.#lastTickMs = this.clock.nowMs;

@@ -87,7 +87,9 @@ export class Lender implements SlotWaiter, StorageOwner {
       if (slot !== -1) pool.pass(slot as SlotIndex, SlotHolder.storage, SlotHolder.user);
     this.#queue.push({ piece, slots, next: 0 });
     this.#blocksWaiting += slots.length;
+    this.#stopWaiting();
     if (this.#closed) this.#giveBack();
+    // Also if it waited for a slot: what came now may hold the last ones.
     else this.#advance();
   }
 
@@ -107,10 +109,14 @@ export class Lender implements SlotWaiter, StorageOwner {
   /** Lends nothing more. Resolves when no memory is held but by leases. */
   close(): Promise<void> {
     this.#closed = true;
-    if (this.#waitingForSlots) this.#options.memory.pool.stopWaiting(this);
-    this.#waitingForSlots = false;
+    this.#stopWaiting();
     this.#giveBack();
     return this.drained();
+  }
+
+  #stopWaiting(): void {
+    if (this.#waitingForSlots) this.#options.memory.pool.stopWaiting(this);
+    this.#waitingForSlots = false;
   }
 
   slotsAvailable(): void {

@@ -7,6 +7,7 @@ import { after, describe, it } from "node:test";
 import { BLOCK_SIZE, MIB } from "../../../../src/base/limits.js";
 import { type BlockLease, type PeerAddress, Session, type StorageKind } from "../../../../src/index.js";
 import { difference, temporaryFolder } from "../../../support/data.js";
+import { makeRandom } from "../../../support/property.js";
 import { closeWhole, makeShared, nowhere, type Shared, seed } from "../session/loopback.js";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -136,6 +137,34 @@ describe("Blocks that are lent", TIMEOUT, () => {
     for (const lease of held) lease.release();
     await closeWhole(session);
     await closeWhole(seeder.session);
+  });
+
+  it("never stand still, whatever the program keeps of a small pool, and in whatever order it gives back", async () => {
+    const seed0 = process.env["SEED"] === undefined ? Date.now() & 0xffff : Number(process.env["SEED"]);
+    for (let run = 0; run < 12; run++) {
+      const random = makeRandom(seed0 + run);
+      const pieceLength = BLOCK_SIZE << Math.floor(8 * random());
+      const shared = await makeShared(500_000 + Math.floor(2_000_000 * random()), pieceLength);
+      const seeders = [await seed(shared), await seed(shared)];
+      const session = new Session({ poolBytes: MIB });
+      const storage = (["file", "memory", "null"] as const)[run % 3]!;
+      const directory = temporaryFolder(after);
+      const keep = Math.floor(20 * random());
+      const held: BlockLease[] = [];
+      let bytes = 0;
+      const onBlock = (lease: BlockLease): void => {
+        bytes += lease.bytes.length;
+        held.push(lease);
+        if (held.length > keep) held.splice(Math.floor(held.length * random()), 1)[0]!.release();
+      };
+      const peers = seeders.map(({ address }) => address);
+      const torrent = await session.add(shared.metainfo, { storage, directory, onBlock, peers });
+      await torrent.done;
+      assert.equal(bytes, shared.data.length, `SEED=${seed0 + run}`);
+      for (const lease of held) lease.release();
+      await closeWhole(session);
+      for (const seeder of seeders) await closeWhole(seeder.session);
+    }
   });
 
   it("show no bytes after their release, with a word on why", async () => {
