@@ -12,6 +12,9 @@ import { assert } from "./assert.js";
 
 export type DescriptorUse = "connection" | "file";
 
+/** Closes something of its use that nobody needs now, and releases it. False: there is nothing. */
+export type DescriptorGiver = () => boolean;
+
 /** Told, once, that a descriptor for its use can be had again; it has to take it, and may come too late. */
 export type DescriptorWaiter = () => void;
 
@@ -33,6 +36,8 @@ export class DescriptorBudget {
     file: new Set(),
   };
 
+  readonly #givers = new Map<DescriptorUse, DescriptorGiver>();
+
   /** `limit`: descriptors that the process may have open; Infinity for no limit. */
   constructor(limit: number) {
     assert(limit >= 0, "a limit of descriptors is a number of them");
@@ -51,7 +56,24 @@ export class DescriptorBudget {
     return this.#used[use];
   }
 
-  /** True if take() would say yes. */
+  /** Who holds more than it needs now gives one back through `giver`, when the other use has none left. One for each use. */
+  onShortage(use: DescriptorUse, giver: DescriptorGiver): void {
+    this.#givers.set(use, giver);
+  }
+
+  /** The system has none left, whatever we counted: one use is asked for one that it does not need now. */
+  askBack(use: DescriptorUse): boolean {
+    return this.#givers.get(use)?.() === true;
+  }
+
+  /** True if take() will say yes; the other use may have been asked to give something back for it. */
+  makeRoom(use: DescriptorUse): boolean {
+    const giver = this.#givers.get(use === "file" ? "connection" : "file");
+    while (!this.hasRoom(use)) if (this.#used[use] >= this.#max[use] || giver?.() !== true) return false;
+    return true;
+  }
+
+  /** True if take() would say yes at once. */
   hasRoom(use: DescriptorUse): boolean {
     const used = this.#used;
     return used[use] < this.#max[use] && used.connection + used.file < this.total;
@@ -59,7 +81,7 @@ export class DescriptorBudget {
 
   /** Counts one descriptor more, before it is opened. False: there is none; close one of your own, or wait for one. */
   take(use: DescriptorUse): boolean {
-    if (!this.hasRoom(use)) return false;
+    if (!this.makeRoom(use)) return false;
     this.#used[use]++;
     return true;
   }

@@ -129,6 +129,7 @@ async function download(torrentFile: string, options: Options): Promise<void> {
     ...(options.poolMib === undefined ? {} : { poolBytes: options.poolMib * MIB }),
     ...(options.maxRequests === undefined ? {} : { maxRequests: options.maxRequests }),
   });
+  session.on("warning", (text) => note(`scatterwire: ${text}`));
   const torrent = session.addInBackground(metainfo, {
     ...(options.output === undefined ? {} : { directory: options.output }),
     storage: options.storage,

@@ -65,6 +65,7 @@ async function seed(torrent: string, directory: string, options: Options): Promi
     uploadSlots: 64,
     ...(options.sendMode === undefined ? {} : { sendMode: options.sendMode }),
   });
+  session.on("warning", (text) => note(`scatterwire: ${text}`));
   const json = options.json === true;
   const checking = new Progress({ label: "checking", total: metainfo.totalLength, json });
   const seed = session.addInBackground(metainfo, {

@@ -20,7 +20,7 @@ export interface ConnectionLimits {
 }
 
 /** Attempts under way at one time, where `max` is large. */
-export const CONNECTING_MAX = 256;
+const CONNECTING_MAX = 256;
 const CONNECTING_MIN = 8;
 /** A stranger that was silent for so long makes room for another one, when there are too many. */
 const STRANGER_MS_MIN = 1000;
@@ -61,14 +61,15 @@ export class ConnectionTable {
 
   /** True if one from `host` may come in; others may have been ended for it. */
   mayAccept(host: string, nowMs: number): boolean {
-    return (
-      this.mayConnectTo(host) && this.#makeRoomForStranger(nowMs) && (this.#hasRoom || this.makeRoom(nowMs))
-    );
+    if (!this.mayConnectTo(host)) return false;
+    if (this.strangers.size >= this.#strangersMax && !this.#endStranger(nowMs)) return false;
+    while (!this.#hasRoom) if (!this.#endStranger(nowMs) && !this.makeRoom(nowMs)) return false;
+    return true;
   }
 
   /** Ends one that is of no use. False if there is none. */
   makeRoom(nowMs: number): boolean {
-    return this.#turnover.makeRoom(this.all, nowMs) && this.#hasRoom;
+    return this.#turnover.makeRoom(this.all, nowMs);
   }
 
   /** Counts a connection in. `hasSocket`: it has a descriptor, for which mayConnect or mayAccept() was true just now. */
@@ -103,11 +104,15 @@ export class ConnectionTable {
   }
 
   get #hasRoom(): boolean {
-    return this.all.size < this.max && this.#budget.hasRoom("connection");
+    return this.all.size < this.max && this.#budget.makeRoom("connection");
   }
 
-  #makeRoomForStranger(nowMs: number): boolean {
-    if (this.strangers.size < Math.max(STRANGERS_MIN, Math.floor(this.max / 4))) return true;
+  get #strangersMax(): number {
+    return Math.max(STRANGERS_MIN, Math.floor(this.max / 4));
+  }
+
+  /** Ends the stranger that has been silent for longest. False if all of them came just now. */
+  #endStranger(nowMs: number): boolean {
     const [oldest] = this.strangers;
     if (oldest === undefined || nowMs - oldest.sinceMs < STRANGER_MS_MIN) return false;
     oldest.close(new PeerError("PEER_TIMEOUT", "no handshake while others waited for its place"));

@@ -12,7 +12,7 @@ import type { Reactor, SocketHandler } from "../../native/reactor.js";
 import type { PeerAddress } from "../options.js";
 
 const ACCEPTS_PER_WAKE_MAX = 64;
-export const RETRY_MS = 1000;
+const RETRY_MS = 1000;
 
 export interface ListenerHost {
   readonly nowMs: number;

@@ -434,10 +434,10 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     transport.start(this.#makePeer(remote.host, remote.port, true, transport, this.peerSettings(undefined)));
   }
 
-  /** The process, or the system, has no descriptor for one more socket: what is of no use goes, and the user may do something. */
+  /** The process, or the system, has no descriptor for one more socket: what nobody needs now goes, and the user may do something. */
   #outOfDescriptors(errno: number): void {
     this.#dialingPaused = true;
-    this.#connections.makeRoom(this.clock.nowMs);
+    if (!this.#descriptors.askBack("file")) this.#connections.makeRoom(this.clock.nowMs);
     if (this.clock.nowMs - this.#warnedAtMs < WARNING_MS) return;
     this.#warnedAtMs = this.clock.nowMs;
     const limit = this.reactor.binding.descriptorLimit();

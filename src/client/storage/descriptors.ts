@@ -29,6 +29,8 @@ export class Descriptors {
     assert(max > 0, "some file may be open");
     this.#max = max;
     this.#budget = budget;
+    // A file that nobody reads now is opened again when somebody does; a peer that is refused may not come again.
+    budget?.onShortage("file", () => this.closeOne());
   }
 
   /** Files that are open, or about to be. */

@@ -44,6 +44,24 @@ describe("DescriptorBudget", () => {
     assert.deepEqual(told, ["first", "third"]);
   });
 
+  it("asks the other use for what it does not need before it says no", () => {
+    const budget = new DescriptorBudget(64);
+    let idle = 0;
+    while (budget.take("file")) idle++;
+    budget.onShortage("file", () => {
+      if (idle === 0) return false;
+      idle--;
+      budget.release("file");
+      return true;
+    });
+    let connections = 0;
+    while (budget.take("connection")) connections++;
+    assert.equal(connections, budget.max("connection"));
+    assert.equal(budget.used("file"), budget.total - connections);
+    assert.equal(budget.makeRoom("connection"), false);
+    assert.equal(idle, budget.used("file"), "nothing is closed in vain");
+  });
+
   it("never lends more than there is, whatever the order", () => {
     check(
       fc.property(

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { Attribution, type PeerRecord } from "../../../../src/client/torrent/attribution.js";
+import { Attribution, type PeerRecord, RECORDS_MAX } from "../../../../src/client/torrent/attribution.js";
 import { check, makeRandom } from "../../../support/property.js";
 
 const BLOCKS = 4;
@@ -27,6 +27,24 @@ describe("Attribution", () => {
     assert.equal(attribution.find("b"), undefined);
     assert.notEqual(join(attribution, "b"), a);
     assert.equal(attribution.isQuiet, true);
+  });
+
+  it("forgets who is gone when there are many, and nobody that anything refers to", () => {
+    const attribution = new Attribution();
+    const [here, sender] = [join(attribution, "a"), join(attribution, "b")];
+    here.connections = 1;
+    receive(attribution, 7, sender);
+    for (let count = 0; count < 20_000; count++) {
+      const gone = attribution.record(`gone ${count}`, "10.0.0.1", 6881);
+      assert.equal(attribution.find(gone.key), gone);
+    }
+    assert.equal(attribution.find("a"), here);
+    assert.equal(attribution.find("b"), sender);
+    let remembered = 0;
+    for (let count = 0; count < 20_000; count++)
+      if (attribution.find(`gone ${count}`) !== undefined) remembered++;
+    assert.ok(remembered <= RECORDS_MAX, `${remembered} records`);
+    assert.deepEqual(attribution.pieceFailed(7).banned, [sender]);
   });
 
   it("bans who sent all of a bad piece, at once", () => {

@@ -1,0 +1,130 @@
+// More connections than there is room for: who is let in, who goes for it, and that nobody keeps everybody else out.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { before, describe, it } from "node:test";
+import { MessageId } from "../../../../src/client/wire/messages.js";
+import { type PeerAddress, type PeerError, Session } from "../../../../src/index.js";
+import { closeWhole, makeShared, nowhere, type Shared, seed } from "./loopback.js";
+import { driveClock, drivenSession, knock, manyHosts, shakeHands, turns, until } from "./raw-peers.js";
+
+const TIMEOUT = { timeout: 60_000 };
+/** Strangers and idle connections are never let go for being slow: only for others. */
+const PATIENT = { handshakeTimeoutMs: 86_400_000, idleTimeoutMs: 86_400_000 };
+
+/** Downloads all of it from `address`. */
+async function download(shared: Shared, address: PeerAddress): Promise<void> {
+  const leecher = new Session();
+  const torrent = await leecher.add(shared.metainfo, nowhere({ peers: [address] }));
+  await torrent.done;
+  await closeWhole(leecher);
+}
+
+async function isClosed(socket: Socket): Promise<boolean> {
+  await turns();
+  return socket.closed || socket.readableEnded || socket.destroyed;
+}
+
+describe("Session: crowds", TIMEOUT, () => {
+  before(driveClock);
+
+  it("no more of one address than it may have; others are welcome", async () => {
+    const shared = await makeShared(100_000);
+    const { session, address } = await seed(shared, { maxPeersPerAddress: 3, limitLoopback: true });
+    const sockets = [];
+    for (let count = 0; count < 10; count++) sockets.push(await knock(address, "127.0.0.2"));
+    await until(() => session.connectionCount === 3);
+    const closed = [];
+    for (const socket of sockets) {
+      socket.resume();
+      closed.push(await isClosed(socket));
+    }
+    assert.deepEqual(closed, [false, false, false, true, true, true, true, true, true, true]);
+    const other = await shakeHands(address, shared.metainfo.infoHash, "127.0.0.3");
+    assert.ok(other.bytesRead >= 68);
+    // A place that becomes free is free for the same address again.
+    sockets[0]!.destroy();
+    await until(() => session.connectionCount === 3);
+    const again = await shakeHands(address, shared.metainfo.infoHash, "127.0.0.2");
+    assert.ok(again.bytesRead >= 68);
+    await closeWhole(session);
+  });
+
+  it("this machine's own addresses are not counted unless asked for", async () => {
+    const shared = await makeShared(100_000);
+    const { session, address } = await seed(shared, { maxPeersPerAddress: 1 });
+    for (let count = 0; count < 5; count++) await shakeHands(address, shared.metainfo.infoHash);
+    assert.equal(session.connectionCount, 5);
+    await closeWhole(session);
+  });
+
+  it("no more of one torrent than it may have", async () => {
+    const shared = await makeShared(100_000);
+    const { session, address, torrent } = await seed(shared, { maxPeersPerTorrent: 2 });
+    for (const from of manyHosts(2)) await shakeHands(address, shared.metainfo.infoHash, from);
+    const refused = once(session, "peerRefused");
+    const third = await shakeHands(address, shared.metainfo.infoHash);
+    const [, error] = (await refused) as [PeerAddress, PeerError];
+    assert.equal(error.code, "PEER_TOO_MANY");
+    assert.equal(third.bytesRead, 0);
+    assert.equal(torrent.peers().length, 2);
+    await closeWhole(session);
+  });
+
+  it("connections that neither side has a use for make room when all places are taken", async () => {
+    const shared = await makeShared(1_000_000);
+    const { session, pass } = drivenSession({ maxPeers: 4, ...PATIENT });
+    const address = await session.listen({ host: "127.0.0.1", port: 0 });
+    const torrent = await session.add(shared.metainfo, { directory: shared.folder, readOnly: true });
+    const idle = [];
+    for (const from of manyHosts(4)) idle.push(await shakeHands(address, shared.metainfo.infoHash, from));
+    // One of them wants something: it stays.
+    idle[0]!.write(Buffer.of(0, 0, 0, 1, MessageId.interested));
+    await until(() => torrent.peers().some(({ peerInterested }) => peerInterested));
+    const refused = await knock(address);
+    await once(refused.resume(), "close");
+    assert.equal(torrent.peers().length, 4, "nobody goes before he was idle for a while");
+    pass(31_000);
+    await download(shared, address);
+    const left = torrent.peers().filter(({ counters }) => counters.sentPayloadBytes === 0);
+    assert.ok(left.length <= 3 && left.length >= 2);
+    assert.ok(left.some(({ peerInterested }) => peerInterested));
+    await closeWhole(session);
+  });
+
+  it("a torrent's places are given on in the same way", async () => {
+    const shared = await makeShared(1_000_000);
+    const { session, pass } = drivenSession({ maxPeersPerTorrent: 2, ...PATIENT });
+    const address = await session.listen({ host: "127.0.0.1", port: 0 });
+    await session.add(shared.metainfo, { directory: shared.folder, readOnly: true });
+    for (const from of manyHosts(2)) await shakeHands(address, shared.metainfo.infoHash, from);
+    pass(31_000);
+    await download(shared, address);
+    await closeWhole(session);
+  });
+
+  it("strangers that say nothing keep nobody out, however long they may take", async () => {
+    const shared = await makeShared(1_000_000);
+    const { session, address } = await seed(shared, { maxPeers: 17, ...PATIENT });
+    const silent = [];
+    for (const from of manyHosts(17)) silent.push(await knock(address, from));
+    await until(() => session.connectionCount >= 16);
+    await download(shared, address);
+    await closeWhole(session);
+  });
+
+  it("the counts are right when all have gone", async () => {
+    const shared = await makeShared(100_000);
+    const { session, address } = await seed(shared, { maxPeersPerAddress: 2, limitLoopback: true });
+    for (let round = 0; round < 5; round++) {
+      const sockets = [];
+      for (const from of manyHosts(8))
+        sockets.push(await shakeHands(address, shared.metainfo.infoHash, from));
+      assert.equal(session.connectionCount, 8);
+      for (const socket of sockets) socket.destroy();
+      await until(() => session.connectionCount === 0);
+    }
+    await closeWhole(session);
+  });
+});
