@@ -395,7 +395,7 @@ Napi::Value Engine::closeDigest(Info info) {
 Napi::Value Engine::map(Info info) {
   Call call(this, info);
   const int fd = call.descriptor(0);
-  const double length = call.integer(1, 1, kStride);
+  const double length = call.integer(1, 1, kExactMax);
   const bool writable = call.boolean(2);
   const bool populate = call.boolean(3);
   return call.failed() ? call.nothing() : call.answer(call->space().map(fd, length, writable, populate));

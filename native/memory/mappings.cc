@@ -35,7 +35,9 @@ char* AddressSpace::findInMapping(double address, double length, Access access) 
 }
 
 double AddressSpace::map(int fd, double length, bool writable, bool populate) {
-  assert(length >= 1 && length <= kStride);
+  assert(length >= 1);
+  // More than the addresses of one mapping.
+  if (length > kStride) return -EFBIG;
   struct stat status = {};
   if (fstat(fd, &status) < 0) return -errno;
   // Touching a page behind the end of the file is a SIGBUS, which nobody could handle.

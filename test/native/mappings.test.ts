@@ -68,6 +68,18 @@ test("what cannot be mapped is an errno", (t) => {
   }
 });
 
+test("a file of more than a mapping's addresses is an errno, one of just as many is mapped", (t) => {
+  const { engine } = new TestEngine(t);
+  const { fd } = temporaryFile(t);
+  // Holes: nothing is stored. Not every file system takes files so long.
+  ftruncateSync(fd, MAPPING_ADDRESS_STRIDE + 16_384);
+  assert.equal(engine.map(fd, MAPPING_ADDRESS_STRIDE + 1, false, false), -errno.EFBIG);
+  const base = engine.map(fd, MAPPING_ADDRESS_STRIDE, false, false);
+  assert.ok(base > 0, `map: ${base}`);
+  engine.copy(base + MAPPING_ADDRESS_STRIDE - 10, 0, 10);
+  assert.equal(engine.unmap(base), 0);
+});
+
 test("bounds of a mapping, and read-only ones, are kept", async (t) => {
   const engine = new TestEngine(t);
   const { fd } = temporaryFile(t);
