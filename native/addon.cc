@@ -11,8 +11,10 @@
 #include <cmath>
 
 #include "datagram_batch.h"
+#include "arguments.h"
 #include "digest/compressors.h"
 #include "engine.h"
+#include "files/file_calls.h"
 
 namespace scatterwire {
 
@@ -61,6 +63,12 @@ Napi::Value digestVariants(Napi::Env env) {
   return names;
 }
 
+Napi::Value lockFileOf(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const int fd = arguments.descriptor(0);
+  return arguments.failed() ? Napi::Value() : Napi::Number::New(info.Env(), lockFile(fd));
+}
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   // The environment owns the references and drops them at its end.
   auto* classes = new Classes{Napi::Persistent(Engine::define(env)), Napi::Persistent(DatagramBatchObject::define(env))};
@@ -81,6 +89,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
                   "createDatagramBatch"));
   exports.Set("resourceUsage", Napi::Function::New(env, resourceUsage, "resourceUsage"));
   exports.Set("descriptorLimit", Napi::Function::New(env, descriptorLimit, "descriptorLimit"));
+  exports.Set("lockFile", Napi::Function::New(env, lockFileOf, "lockFile"));
   exports.Set("digestVariants", digestVariants(env));
   exports.Set("O_DIRECT", kDirect);
   exports.Set("EAGAIN", -EAGAIN);

@@ -2,6 +2,7 @@
 #include "files/file_calls.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -84,6 +85,14 @@ void announceRead(int fd, off_t offset, size_t length) {
 #else
   (void)fd, (void)offset, (void)length;
 #endif
+}
+
+int lockFile(int fd) {
+  int result;
+  do {
+    result = flock(fd, LOCK_EX | LOCK_NB);
+  } while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : 0;
 }
 
 // The system's own call and no emulation by writing zeros: -EOPNOTSUPP tells the caller that there is none.

@@ -16,6 +16,8 @@ double writeFully(int fd, double offset, iovec* vectors, size_t count);
 double readFully(int fd, double offset, iovec* vectors, size_t count);
 // Lets the system begin to read what is not in the page cache yet.
 void announceRead(int fd, off_t offset, size_t length);
+// Takes an exclusive flock, or -EAGAIN if another open file has it. 0 or a negative errno. It ends with the last descriptor.
+int lockFile(int fd);
 double allocateFile(int fd, double offset, double length);
 double syncFile(int fd);
 

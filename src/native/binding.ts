@@ -143,7 +143,8 @@ export interface NativeEngine {
 
   /**
    * Maps `length` bytes of a file from its start, shared. Address of the first byte (≥ MAPPING_ADDRESS_STRIDE) or
-   * −errno. `populate`: MAP_POPULATE where there is one. The file must be that long already.
+   * −errno: −EFBIG from MAPPING_ADDRESS_STRIDE on, −EINVAL for a file that is not that long. `populate`: MAP_POPULATE where
+   * there is one.
    */
   map(fd: number, length: number, writable: boolean, populate: boolean): number;
   /** Unmaps what `map` returned. No job or plan may name it any more. 0 or −errno. */
@@ -205,6 +206,8 @@ export interface NativeBinding {
   };
   /** Descriptors that this process may have open (the soft limit of RLIMIT_NOFILE), Infinity where there is no limit. */
   descriptorLimit(): number;
+  /** Takes an exclusive flock, which ends with the descriptor: 0, −EAGAIN if another open file has it, or −errno. */
+  lockFile(fd: number): number;
   /** The ways this machine can compute digests; a number at the end of a name says how many of them at one time. */
   readonly digestVariants: readonly string[];
   /** O_DIRECT of this platform, or 0 where there is none. */

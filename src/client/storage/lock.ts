@@ -1,10 +1,12 @@
 // Never two writers: an exclusive flock on a file of ours beside the download, held until the torrent is closed. The kernel
 // lets go of it when the process ends, however it ends.
 
-import { closeSync, constants, fstatSync, openSync, statSync, unlinkSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, statfsSync, statSync, unlinkSync } from "node:fs";
 import { createRequire } from "node:module";
+import { constants as osConstants } from "node:os";
 import { isMainThread } from "node:worker_threads";
-import { StorageError } from "../../base/errors.js";
+import { StorageError, storageErrorFromErrno } from "../../base/errors.js";
+import { loadBinding } from "../../native/binding.js";
 import { ownFileIn } from "./own-files.js";
 import { storageErrorOf } from "./storage-errors.js";
 
@@ -13,6 +15,10 @@ interface FsExt {
   flockSync(fd: number, operation: "exnb" | "un"): void;
   statVFS(path: string): { f_bavail: number; f_frsize: number; f_bsize: number };
 }
+
+const { errno: ERRNO } = osConstants;
+/** What file systems and systems without flock answer. */
+const CANNOT_LOCK: readonly number[] = [ERRNO.ENOSYS, ERRNO.EOPNOTSUPP, ERRNO.ENOLCK];
 
 let loaded: FsExt | undefined | null;
 
@@ -24,7 +30,7 @@ export function loadFsExt(): FsExt | undefined {
     try {
       loaded = createRequire(import.meta.url)("fs-ext") as FsExt;
     } catch {
-      // Told by whoever needed it.
+      // The addon and Node itself do as well.
     }
   }
   return loaded ?? undefined;
@@ -33,10 +39,30 @@ export function loadFsExt(): FsExt | undefined {
 /** Bytes free to us in the file system that `path` lies in, or undefined if that cannot be known. */
 export function freeBytes(path: string): number | undefined {
   try {
-    const status = loadFsExt()?.statVFS(path);
-    return status === undefined ? undefined : status.f_bavail * (status.f_frsize || status.f_bsize);
+    const fsExt = loadFsExt();
+    if (fsExt === undefined) {
+      const { bavail, bsize } = statfsSync(path);
+      return bavail * bsize;
+    }
+    const status = fsExt.statVFS(path);
+    return status.f_bavail * (status.f_frsize || status.f_bsize);
   } catch {
     return undefined;
+  }
+}
+
+/** Takes the flock: 0, or −errno. By fs-ext, or by the addon where that cannot be loaded. */
+function lockFile(fd: number): number {
+  const fsExt = loadFsExt();
+  if (fsExt === undefined) return loadBinding().lockFile(fd);
+  try {
+    fsExt.flockSync(fd, "exnb");
+    return 0;
+  } catch (error) {
+    const { errno: number, code } = error as NodeJS.ErrnoException;
+    const known = ERRNO[code as keyof typeof ERRNO];
+    if (known === undefined && typeof number !== "number") throw error;
+    return known === undefined ? -Math.abs(number!) : -known;
   }
 }
 
@@ -45,33 +71,33 @@ export class DownloadLock {
   readonly #path: string;
 
   /**
-   * Locks the download of this info hash in `folder`, where our own folder is made already. Throws StorageError `STORAGE_LOCKED` if somebody has it, `STORAGE_READ_ONLY`
-   * if no file can be made there. Undefined: this platform cannot lock (`onWarning` was told why).
+   * Locks the download of this info hash in `folder`, where our own folder is made already. Throws StorageError `STORAGE_LOCKED` if
+   * somebody has it, `STORAGE_READ_ONLY` if no file can be made there. Undefined: this file system cannot lock (`onWarning` was told
+   * why).
    */
   static take(
     folder: string,
     infoHashHex: string,
     onWarning: (text: string) => void,
   ): DownloadLock | undefined {
-    const fsExt = loadFsExt();
-    if (fsExt === undefined) {
-      onWarning(
-        "no lock: the optional package fs-ext is not installed, so nothing keeps a second process off this download",
-      );
-      return undefined;
-    }
     const path = ownFileIn(folder, `${infoHashHex}.lock`);
     for (;;) {
       const fd = openLockFile(path);
-      try {
-        fsExt.flockSync(fd, "exnb");
-      } catch (error) {
+      const result = lockFile(fd);
+      if (result < 0) {
         closeSync(fd);
-        if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw storageErrorOf(error, "lock", path);
-        throw new StorageError(
-          "STORAGE_LOCKED",
-          `another process (or session) is using this torrent in ${folder}`,
+        if (result === -ERRNO.EAGAIN) {
+          throw new StorageError(
+            "STORAGE_LOCKED",
+            `another process (or session) is using this torrent in ${folder}`,
+          );
+        }
+        if (!CANNOT_LOCK.includes(-result)) throw storageErrorFromErrno(result, "cannot lock", path);
+        unlinkSync(path);
+        onWarning(
+          `no lock: the file system of ${folder} has none, so nothing keeps a second process off this download`,
         );
+        return undefined;
       }
       // Its last holder may have removed the file between our open and our lock: then we hold a lock on nothing.
       if (statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino)

@@ -1,9 +1,11 @@
 // The place of a torrent's data: opened, checked as far as nothing vouches for it, closed, and opened again.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import { Worker } from "node:worker_threads";
 import { StorageError } from "../../../../src/base/errors.js";
 import { MIB } from "../../../../src/base/limits.js";
 import { Memory } from "../../../../src/client/memory/memory.js";
@@ -18,6 +20,12 @@ import { makeShared, type Shared } from "../session/loopback.js";
 const PIECE_LENGTH = 65_536;
 const PIECES = 10;
 const LENGTH = PIECES * PIECE_LENGTH - 1000;
+
+/** What a worker thread says of its opening. */
+interface Answer {
+  error: string | undefined;
+  warnings: string[];
+}
 
 class Places {
   readonly #reactor = new Reactor(4 * MIB);
@@ -120,6 +128,26 @@ describe("openPlace", { timeout: 60_000 }, () => {
     );
     await place.close(true);
     await (await places.open(shared, { directory })).close(true);
+    await places.close();
+  });
+
+  it("the lock holds in worker threads too, where fs-ext cannot be loaded", async () => {
+    const shared = await makeShared(LENGTH);
+    const places = new Places();
+    const directory = temporaryFolder(after);
+    const inWorker = async (): Promise<Answer> => {
+      const worker = new Worker(new URL("./lock-worker.js", import.meta.url), {
+        workerData: { folder: shared.folder, directory, pieceLength: PIECE_LENGTH },
+      });
+      const [answer] = (await once(worker, "message")) as [Answer];
+      await worker.terminate();
+      return answer;
+    };
+    assert.deepEqual(await inWorker(), { error: undefined, warnings: [] });
+    const place = await places.open(shared, { directory });
+    assert.deepEqual(await inWorker(), { error: "STORAGE_LOCKED", warnings: [] });
+    await place.close(true);
+    assert.deepEqual(await inWorker(), { error: undefined, warnings: [] });
     await places.close();
   });
 
