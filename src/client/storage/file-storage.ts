@@ -19,6 +19,9 @@ import {
 } from "./storage.js";
 import { acquireWhenFree, WaitingJobs } from "./waiting-jobs.js";
 
+/** Files held open to be made durable at one time: a disk gains nothing from more, and descriptors are few. */
+const SYNCS_AT_A_TIME = 2;
+
 /** One write or read under way: how many of its jobs are. */
 class Call {
   owner: StorageOwner | undefined;
@@ -36,8 +39,6 @@ class Job {
   reading = false;
 }
 
-/** Files that sync() has open at one time. */
-const SYNCS_AT_ONCE = 2;
 
 export interface FileStorageOptions {
   readonly engine: NativeEngine;
@@ -192,16 +193,25 @@ export class FileStorage implements Storage, JobOwner {
   async sync(): Promise<void> {
     const files = [...this.dirty];
     this.dirty.clear();
+    // close() waits for it, as it does for calls.
+    this.#callsUnderWay++;
     let next = 0;
+    let failure: unknown;
     const work = async (): Promise<void> => {
-      while (next < files.length) await this.#syncFile(files[next++]!);
+      while (next < files.length && failure === undefined) {
+        const fileIndex = files[next++]!;
+        try {
+          await this.#syncFile(fileIndex);
+        } catch (error) {
+          failure ??= error;
+          this.dirty.add(fileIndex);
+        }
+      }
     };
-    try {
-      await Promise.all(Array.from({ length: SYNCS_AT_ONCE }, work));
-    } finally {
-      // What was not reached, because another failed, is as dirty as before.
-      for (; next < files.length; next++) this.dirty.add(files[next]!);
-    }
+    await Promise.all(Array.from({ length: SYNCS_AT_A_TIME }, work));
+    for (const fileIndex of files.slice(next)) this.dirty.add(fileIndex);
+    this.#callEnded();
+    if (failure !== undefined) throw failure;
   }
 
   async close(): Promise<void> {
@@ -367,9 +377,12 @@ export class FileStorage implements Storage, JobOwner {
     const { owner, tag, error } = call;
     call.owner = undefined;
     this.#spareCalls.push(call);
-    this.#callsUnderWay--;
     owner!.storageDone(tag, error);
-    if (this.#callsUnderWay === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
+    this.#callEnded();
+  }
+
+  #callEnded(): void {
+    if (--this.#callsUnderWay === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 
   /** Index of the one file that holds all the bytes, or −1: they cross an edge, or are padding. */
@@ -381,18 +394,14 @@ export class FileStorage implements Storage, JobOwner {
   }
 
   async #syncFile(fileIndex: number): Promise<void> {
-    try {
-      const fd = await acquireWhenFree(this.files, fileIndex, false);
-      const result = await new Promise<number>((resolve) => {
-        this.jobs.begin(JobKind.sync, { jobDone: (_tag, done) => resolve(done) }, 0, fd, 0, 0);
-        this.jobs.end();
-      });
-      this.files.release(fileIndex);
-      if (result < 0)
-        throw storageErrorFromErrno(result, "cannot make durable", this.files.pathAt(fileIndex));
-    } catch (error) {
-      this.dirty.add(fileIndex);
-      throw error;
+    const fd = await acquireWhenFree(this.files, fileIndex, false);
+    const result = await new Promise<number>((resolve) => {
+      this.jobs.begin(JobKind.sync, { jobDone: (_tag, done) => resolve(done) }, 0, fd, 0, 0);
+      this.jobs.end();
+    });
+    this.files.release(fileIndex);
+    if (result < 0) {
+      throw storageErrorFromErrno(result, "cannot make durable", this.files.pathAt(fileIndex));
     }
   }
 }

@@ -3,8 +3,9 @@
 import { closeSync, constants, existsSync, openSync, unlinkSync } from "node:fs";
 import { resolve } from "node:path";
 import { StorageError, storageErrorFromErrno, UsageError } from "../../base/errors.js";
-import { BLOCK_SIZE, WRITE_RUN_BYTES, WRITE_RUN_BYTES_MAX } from "../../base/limits.js";
+import { BLOCK_SIZE, PAGE_SIZE, WRITE_RUN_BYTES, WRITE_RUN_BYTES_MAX } from "../../base/limits.js";
 import { JobKind } from "../../native/binding.js";
+import type { JobQueue } from "../../native/jobs.js";
 import type { Reactor } from "../../native/reactor.js";
 import type { Memory } from "../memory/memory.js";
 import { DirectStorage } from "./direct-storage.js";
@@ -75,7 +76,10 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
     const bases = mapFiles(files, reactor, options.populate === true);
     return { storage: new MappedStorage({ engine, jobs, files, bases, kind, runBytes }), files };
   }
-  if (kind === "direct" && acceptsDirect(files.root, reactor.binding.O_DIRECT, options.onWarning)) {
+  if (
+    kind === "direct" &&
+    (await acceptsDirect(files.root, reactor.binding.O_DIRECT, jobs, options.onWarning))
+  ) {
     const directFiles = new FileTable(layout, options.directory, false, reactor.binding.O_DIRECT);
     return { storage: new DirectStorage({ engine, jobs, files, directFiles, runBytes }), files };
   }
@@ -160,20 +164,36 @@ function mapFiles(files: FileTable, reactor: Reactor, populate: boolean): Float6
   return bases;
 }
 
-/** Tries a file of its own in the folder: file systems without O_DIRECT refuse it when a file is opened. */
-function acceptsDirect(folder: string, flag: number, onWarning: (text: string) => void): boolean {
+/**
+ * Writes a page of a file of its own in the folder: some file systems without O_DIRECT refuse it when a file is opened, others,
+ * and disks with larger sectors, when it is written. `flag`: O_DIRECT of this platform, 0 where there is none.
+ */
+export async function acceptsDirect(
+  folder: string,
+  flag: number,
+  jobs: Pick<JobQueue, "begin" | "add" | "end">,
+  onWarning: (text: string) => void,
+): Promise<boolean> {
   makeOwnFolder(folder);
   const path = ownFileIn(folder, `direct-${process.pid}-${Date.now()}`);
+  let fd = -1;
   try {
     if (flag === 0) throw new Error("this platform has no O_DIRECT");
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | flag, 0o600);
-    closeSync(fd);
+    fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | flag, 0o600);
+    const result = await new Promise<number>((resolve) => {
+      jobs.begin(JobKind.write, { jobDone: (_tag, done) => resolve(done) }, 0, fd, 0, 0);
+      // Whatever lies at the beginning of the slab: an address like those of slots.
+      jobs.add(0, PAGE_SIZE);
+      jobs.end();
+    });
+    if (result !== PAGE_SIZE) throw storageErrorFromErrno(result, "cannot write a page to", path);
     return true;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     onWarning(`storage "direct" is not to be had in ${folder} (${reason}); using "file"`);
     return false;
   } finally {
+    if (fd >= 0) closeSync(fd);
     if (existsSync(path)) unlinkSync(path);
   }
 }

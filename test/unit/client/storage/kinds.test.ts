@@ -8,17 +8,20 @@ import {
   readFileSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { after, describe, it } from "node:test";
+import { after, describe, it, mock } from "node:test";
 import { StorageError } from "../../../../src/base/errors.js";
-import { BLOCK_SIZE, MIB } from "../../../../src/base/limits.js";
+import { BLOCK_SIZE, MIB, PAGE_SIZE } from "../../../../src/base/limits.js";
 import { SlotHolder } from "../../../../src/client/memory/block-pool.js";
 import { Memory } from "../../../../src/client/memory/memory.js";
+import { FileTable } from "../../../../src/client/storage/file-table.js";
 import { Layout } from "../../../../src/client/storage/layout.js";
-import { openStorage } from "../../../../src/client/storage/open.js";
+import { acceptsDirect, openStorage } from "../../../../src/client/storage/open.js";
 import type { MemoryList, Storage, StorageKind } from "../../../../src/client/storage/storage.js";
+import type { JobOwner } from "../../../../src/native/jobs.js";
 import { Reactor } from "../../../../src/native/reactor.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
 
@@ -246,5 +249,89 @@ describe("storage on disk", { timeout: 60_000 }, () => {
       assert.ok(storage.sourceAddress(60_000, 1000) >= 2 ** 40, "there now");
       await bench.close(storage);
     }
+  });
+
+  it("makes durable few files at a time, and after a failure the rest the next time", async () => {
+    const count = 40;
+    const folder = temporaryFolder(after);
+    const layout = layoutOf(
+      Array.from({ length: count }, (_, index) => ({ path: [`${index}`], length: 1000 })),
+    );
+    const bench = new Bench();
+    const storage = await bench.open("file", layout, folder);
+    assert.equal(await bench.write(storage, 0, bytesOf(3, 1000 * count)), undefined);
+    const { acquire, release } = FileTable.prototype;
+    let held = 0;
+    let heldMost = 0;
+    let refused = 0;
+    const synced = new Set<number>();
+    const acquired = mock.method(FileTable.prototype, "acquire", function (this: FileTable, index: number) {
+      if (index === 20 && refused++ === 0)
+        throw new StorageError("STORAGE_IO", "EMFILE: no descriptor is left");
+      const fd = acquire.call(this, index);
+      heldMost = Math.max(heldMost, ++held);
+      synced.add(index);
+      return fd;
+    });
+    const released = mock.method(FileTable.prototype, "release", function (this: FileTable, index: number) {
+      held--;
+      release.call(this, index);
+    });
+    await assert.rejects(storage.sync(), /no descriptor is left/);
+    assert.equal(held, 0);
+    await storage.sync();
+    assert.equal(synced.size, count);
+    assert.ok(heldMost <= 2, `${heldMost} files were held open at one time`);
+    // What is being made durable is waited for.
+    await bench.write(storage, 0, bytesOf(3, 1000 * count));
+    const [syncing] = [storage.sync(), storage.close()];
+    await syncing;
+    acquired.mock.restore();
+    released.mock.restore();
+    await bench.close(storage);
+  });
+
+  it("a file of more than a TiB is read to be sent, where it cannot be mapped", async () => {
+    const folder = temporaryFolder(after);
+    const length = 2 ** 40 + 50_000;
+    writeFileSync(join(folder, "long"), "the beginning");
+    truncateSync(join(folder, "long"), length);
+    const bench = new Bench();
+    const storage = await bench.open(
+      "file",
+      layoutOf([{ path: ["long"], length }], 2 ** 26),
+      folder,
+      true,
+      true,
+    );
+    assert.ok(storage.sourceAddress(0, 16_384) < 0);
+    assert.deepEqual(await bench.read(storage, 0, 13), Buffer.from("the beginning"));
+    assert.deepEqual(await bench.read(storage, length - 5, 5), Buffer.alloc(5));
+    await bench.close(storage);
+  });
+});
+
+describe("storage direct", () => {
+  it("is used only where a page can really be written", async () => {
+    const folder = temporaryFolder(after);
+    for (const [result, accepted] of [
+      [PAGE_SIZE, true],
+      [-22, false],
+      [0, false],
+    ] as const) {
+      const warnings: string[] = [];
+      const jobs = {
+        begin: (_kind: number, owner: JobOwner, tag: number) =>
+          queueMicrotask(() => owner.jobDone(tag, result)),
+        add: () => {},
+        end: () => {},
+      };
+      // O_NONBLOCK instead of O_DIRECT: a flag that every file system opens files with.
+      const found = await acceptsDirect(folder, 0o4000, jobs, (text) => warnings.push(text));
+      assert.equal(found, accepted);
+      assert.equal(warnings.length, accepted ? 0 : 1);
+      assert.deepEqual(readdirSync(folder), []);
+    }
+    assert.equal(await acceptsDirect(folder, 0, new Bench().reactor.jobs, () => {}), false);
   });
 });
