@@ -69,6 +69,12 @@ class Engine::Call : public Arguments {
     return count;
   }
 
+  // A socket of this engine, or -1, which every call on sockets answers with EBADF.
+  int socket(size_t index) {
+    const int fd = descriptor(index);
+    return !failed() && core_->readiness().knows(fd) ? fd : -1;
+  }
+
   Napi::Value answer(double value) const { return numberValue(env_, value); }
   Napi::Value nothing() const { return Napi::Value(); }
   Napi::Env env() const { return env_; }
@@ -197,7 +203,7 @@ Napi::Value Engine::listen(Info info) {
 
 Napi::Value Engine::accept(Info info) {
   Call call(this, info);
-  const int listener = call.descriptor(0);
+  const int listener = call.socket(0);
   if (call.failed()) return call.nothing();
   const int fd = acceptSocket(listener);
   if (fd >= 0) call->readiness().adopt(fd);
@@ -216,13 +222,13 @@ Napi::Value Engine::connect(Info info) {
 
 Napi::Value Engine::socketErrorOf(Info info) {
   Call call(this, info);
-  const int fd = call.descriptor(0);
+  const int fd = call.socket(0);
   return call.failed() ? call.nothing() : call.answer(socketError(fd));
 }
 
 Napi::Value Engine::localAddressOf(Info info) {
   Call call(this, info);
-  const int fd = call.descriptor(0);
+  const int fd = call.socket(0);
   if (call.failed()) return call.nothing();
   SocketAddress address;
   return addressValue(call.env(), localAddress(fd, &address), address);
@@ -230,7 +236,7 @@ Napi::Value Engine::localAddressOf(Info info) {
 
 Napi::Value Engine::remoteAddressOf(Info info) {
   Call call(this, info);
-  const int fd = call.descriptor(0);
+  const int fd = call.socket(0);
   if (call.failed()) return call.nothing();
   SocketAddress address;
   return addressValue(call.env(), remoteAddress(fd, &address), address);
@@ -238,7 +244,7 @@ Napi::Value Engine::remoteAddressOf(Info info) {
 
 Napi::Value Engine::setBufferSizesOf(Info info) {
   Call call(this, info);
-  const int fd = call.descriptor(0);
+  const int fd = call.socket(0);
   const int receive_bytes = static_cast<int>(call.integer(1, 0, INT32_MAX));
   const int send_bytes = static_cast<int>(call.integer(2, 0, INT32_MAX));
   return call.failed() ? call.nothing() : call.answer(setBufferSizes(fd, receive_bytes, send_bytes));
@@ -246,14 +252,14 @@ Napi::Value Engine::setBufferSizesOf(Info info) {
 
 Napi::Value Engine::setNoDelayOf(Info info) {
   Call call(this, info);
-  const int fd = call.descriptor(0);
+  const int fd = call.socket(0);
   const bool on = call.boolean(1);
   return call.failed() ? call.nothing() : call.answer(setNoDelay(fd, on));
 }
 
 Napi::Value Engine::setReceiveLowWaterOf(Info info) {
   Call call(this, info);
-  const int fd = call.descriptor(0);
+  const int fd = call.socket(0);
   const int bytes = static_cast<int>(call.integer(1, 1, INT32_MAX));
   return call.failed() ? call.nothing() : call.answer(setReceiveLowWater(fd, bytes));
 }
@@ -294,7 +300,7 @@ Napi::Value Engine::connectDatagramsTo(Info info) {
 
 Napi::Value Engine::readv(Info info) {
   Call call(this, info);
-  const int fd = call.descriptor(0);
+  const int fd = call.socket(0);
   const size_t count = call.plan(1, Access::kWrite);
   if (call.failed()) return call.nothing();
   const double bytes =
@@ -305,7 +311,7 @@ Napi::Value Engine::readv(Info info) {
 
 Napi::Value Engine::writev(Info info) {
   Call call(this, info);
-  const int fd = call.descriptor(0);
+  const int fd = call.socket(0);
   const size_t count = call.plan(1, Access::kRead);
   const bool more = call.boolean(3);
   if (call.failed()) return call.nothing();
@@ -314,7 +320,7 @@ Napi::Value Engine::writev(Info info) {
 
 Napi::Value Engine::sendfile(Info info) {
   Call call(this, info);
-  const int fd = call.descriptor(0);
+  const int fd = call.socket(0);
   const int file_fd = call.descriptor(1);
   const double offset = call.integer(2, 0, kExactMax);
   const double length = call.integer(3, 0, kExactMax);

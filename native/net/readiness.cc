@@ -14,7 +14,7 @@ void Readiness::adopt(int fd) {
   assert(fd >= 0);
   const size_t index = static_cast<size_t>(fd);
   if (index >= sockets_.size()) sockets_.resize(2 * index + 64);
-  assert(sockets_[index] == nullptr);
+  if (sockets_[index] != nullptr) forget(sockets_[index].get());
   sockets_[index] = std::make_unique<Socket>();
   sockets_[index]->readiness = this;
   sockets_[index]->fd = fd;
@@ -101,11 +101,16 @@ size_t Readiness::deliver() {
 int Readiness::close(int fd) {
   Socket* socket = find(fd);
   if (socket == nullptr) return -EBADF;
-  mask(socket, 0);
-  dispose(std::move(sockets_[static_cast<size_t>(fd)]));
-  socket_count_--;
+  forget(socket);
   // After EINTR the descriptor is gone on Linux and macOS; a second close might hit a stranger's.
   return ::close(fd) == 0 || errno == EINTR ? 0 : -errno;
+}
+
+// Its descriptor is not touched.
+void Readiness::forget(Socket* socket) {
+  mask(socket, 0);
+  dispose(std::move(sockets_[static_cast<size_t>(socket->fd)]));
+  socket_count_--;
 }
 
 void Readiness::closeAll() {

@@ -23,8 +23,10 @@ class Readiness {
   Readiness(uv_loop_t* loop, int32_t* pairs, size_t capacity, void (*on_closed)(void*), void* owner)
       : loop_(loop), pairs_(pairs), capacity_(capacity), on_closed_(on_closed), owner_(owner) {}
 
-  // Takes a new socket in; it is closed by close() or closeAll().
+  // Takes a new socket in; it is closed by close() or closeAll(). If somebody else closed a socket of ours, and its number comes
+  // back, what is left of that one is disposed of.
   void adopt(int fd);
+  bool knows(int fd) const { return find(fd) != nullptr; }
   // Bits of binding.ts: 1 readable, 2 writable; 0 stops. 0 or a negative errno (-EBADF: not one of ours).
   int watch(int fd, int events);
   // Stops watching, then closes the socket. 0 or a negative errno.
@@ -54,6 +56,7 @@ class Readiness {
   Socket* find(int fd) const;
   int start(Socket* socket, int events);
   void mask(Socket* socket, int events);
+  void forget(Socket* socket);
   void dispose(std::unique_ptr<Socket> socket);
 
   uv_loop_t* loop_;

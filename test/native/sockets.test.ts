@@ -1,9 +1,11 @@
 import { strict as assert } from "node:assert";
-import { readdirSync, readlinkSync } from "node:fs";
+import { once } from "node:events";
+import { closeSync, readdirSync, readlinkSync, writeSync } from "node:fs";
+import { createServer } from "node:net";
 import { constants } from "node:os";
 import { test } from "node:test";
 import { READABLE, type SocketAddress, WRITABLE } from "../../src/native/binding.js";
-import { binding, TestEngine } from "./harness.js";
+import { binding, TestEngine, temporaryFile } from "./harness.js";
 
 const { errno } = constants;
 
@@ -104,6 +106,46 @@ test("what is no socket of this engine is EBADF", (t) => {
     assert.equal(engine.remoteAddress(fd), -errno.EBADF);
     assert.equal(engine.setNoDelay(fd, true), -errno.EBADF);
   }
+});
+
+test("what the host opened is no socket of this engine, whatever is asked of it", async (t) => {
+  const engine = new TestEngine(t);
+  const server = createServer().listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const fd = (server as unknown as { _handle: { fd: number } })._handle.fd;
+  assert.ok(fd > 2);
+  const native = engine.engine;
+  engine.plan([0, 10]);
+  const file = temporaryFile(t);
+  writeSync(file.fd, "a");
+  for (const result of [
+    native.accept(fd),
+    native.localAddress(fd),
+    native.setBufferSizes(fd, 4096, 4096),
+    native.setNoDelay(fd, true),
+    native.setReceiveLowWater(fd, 1),
+    native.readv(fd, 0, 1),
+    native.writev(fd, 0, 1, false),
+    native.sendfile(fd, file.fd, 0, 1),
+  ])
+    assert.equal(result, -errno.EBADF);
+});
+
+test("a socket that the host closed behind our back, and whose number comes back", async (t) => {
+  const engine = new TestEngine(t);
+  const lost = engine.listen();
+  assert.equal(engine.engine.watch(lost, READABLE), 0);
+  closeSync(lost);
+  // The same number: the lowest that is free.
+  const found = engine.listen();
+  assert.equal(found, lost);
+  assert.equal(engine.engine.watch(found, READABLE), 0);
+  const outgoing = engine.engine.connect("127.0.0.1", engine.port(found));
+  assert.ok(outgoing >= 0);
+  await engine.until(() => engine.turns.some(({ ready }) => ready.some(({ fd }) => fd === found)));
+  assert.ok(engine.engine.accept(found) >= 0);
+  assert.equal(engine.engine.closeSocket(found), 0);
 });
 
 test("closing the engine closes its sockets", { skip: process.platform !== "linux" }, async (t) => {
