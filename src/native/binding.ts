@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { markAsUntransferable } from "node:worker_threads";
 import { UsageError } from "../base/errors.js";
 
 /** What a watched socket is waiting for, and what a ready one can do; bits. */
@@ -232,7 +233,7 @@ export function loadBinding(): NativeBinding {
   const root = packageRoot();
   const path = process.env["SCATTERWIRE_ADDON"] ?? join(root, "build/Release/scatterwire.node");
   try {
-    loaded = createRequire(import.meta.url)(path) as NativeBinding;
+    loaded = withFixedMemory(createRequire(import.meta.url)(path) as NativeBinding);
     return loaded;
   } catch (error) {
     const isUsed = root.includes(`${sep}node_modules${sep}`);
@@ -251,4 +252,25 @@ function packageRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, "package.json")) && dirname(folder) !== folder) folder = dirname(folder);
   return folder;
+}
+
+/**
+ * Jobs run in shared memory while JavaScript goes on: where that belongs to its ArrayBuffer (hosts like Electron), transferring the
+ * buffer to a worker would free it under them. So nobody may.
+ */
+function withFixedMemory(binding: NativeBinding): NativeBinding {
+  return {
+    ...binding,
+    createEngine: (options) => {
+      const engine = binding.createEngine(options);
+      markAsUntransferable(engine.slab.buffer);
+      markAsUntransferable(engine.plan.buffer);
+      return engine;
+    },
+    createDatagramBatch: (...options) => {
+      const batch = binding.createDatagramBatch(...options);
+      markAsUntransferable(batch.payload.buffer);
+      return batch;
+    },
+  };
 }
