@@ -14,6 +14,7 @@
         "native/engine_sizes.cc",
         "native/files/file_calls.cc",
         "native/files/file_jobs.cc",
+        "native/memory/mapped_regions.cc",
         "native/memory/mappings.cc",
         "native/net/datagrams.cc",
         "native/net/readiness.cc",

@@ -1,7 +1,8 @@
 // What the addon exports: `NativeBinding` of src/native/binding.ts.
 //
-// Always: no globals. What an environment needs, the classes of engines and of batches, is kept as its instance data, so
-// the addon loads in any number of workers.
+// Always: what belongs to an environment is its instance data, so that the addon loads in any number of workers. Two things
+// belong to the process, because what they share out does: the threads (work/worker_pool) and the mappings of files
+// (memory/mapped_regions).
 #include <fcntl.h>
 #include <napi.h>
 #include <sys/resource.h>

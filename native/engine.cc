@@ -114,6 +114,7 @@ Napi::Function Engine::define(Napi::Env env) {
                          InstanceMethod<&Engine::closeDigest>("closeDigest"),
                          InstanceMethod<&Engine::map>("map"),
                          InstanceMethod<&Engine::unmap>("unmap"),
+                         InstanceMethod<&Engine::isIntact>("isIntact"),
                          napi_property_descriptor{"jobsPending", nullptr, nullptr, jobsPending, nullptr, nullptr,
                                                   napi_enumerable, nullptr},
                          InstanceMethod<&Engine::close>("close"),
@@ -414,6 +415,13 @@ Napi::Value Engine::unmap(Info info) {
   const int result = call->space().unmap(address);
   if (result == -EBUSY) call.refuse("a job names this mapping");
   return call.failed() ? call.nothing() : call.answer(result);
+}
+
+Napi::Value Engine::isIntact(Info info) {
+  Call call(this, info);
+  const double address = call.number(0);
+  if (call.failed()) return call.nothing();
+  return Napi::Boolean::New(call.env(), call->space().intact(address));
 }
 
 // V8 checks the receiver of methods, and not that of getters.

@@ -51,6 +51,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
   Napi::Value map(Info info);
   Napi::Value unmap(Info info);
+  Napi::Value isIntact(Info info);
 
   static napi_value jobsPending(napi_env env, napi_callback_info info);
   Napi::Value close(Info info);

@@ -344,6 +344,10 @@ void FileJobs::onWake(uv_async_t* handle) {
 }
 
 void FileJobs::complete(Job* job) {
+  // What it touched was not what the file holds. The system's own calls say so by the same number.
+  for (const uint32_t region : job->regions) {
+    if (job->result >= 0 && space_->damaged(region)) job->result = -EFAULT;
+  }
   release(job);
   if (--running_ == 0 && !canceled_) uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
   job->next_job = nullptr;

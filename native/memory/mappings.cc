@@ -40,18 +40,37 @@ double AddressSpace::map(int fd, double length, bool writable, bool populate) {
   if (length > kStride) return -EFBIG;
   struct stat status = {};
   if (fstat(fd, &status) < 0) return -errno;
-  // Touching a page behind the end of the file is a SIGBUS, which nobody could handle.
+  // Touching a page behind the end of the file would be a SIGBUS.
   if (static_cast<double>(status.st_size) < length) return -EINVAL;
-  size_t index = 0;
-  while (index < mappings_.size() && mappings_[index].base != nullptr) index++;
-  if (index == kMappingsMax) return -ENOMEM;
+  size_t tried = 0;
+  size_t index = next_;
+  for (; tried < kMappingsMax && index < mappings_.size() && mappings_[index].base != nullptr; tried++) {
+    index = (index + 1) % kMappingsMax;
+  }
+  if (tried == kMappingsMax) return -ENOMEM;
   const size_t size = static_cast<size_t>(length);
   const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
   void* base = mmap(nullptr, size, protection, MAP_SHARED | (populate ? kPopulate : 0), fd, 0);
   if (base == MAP_FAILED) return -errno;
-  if (index == mappings_.size()) mappings_.emplace_back();
-  mappings_[index] = {static_cast<char*>(base), size, writable, 0};
+  const int region = MappedRegions::enter(static_cast<char*>(base), size, writable);
+  if (region < 0) {
+    munmap(base, size);
+    return region;
+  }
+  if (index >= mappings_.size()) mappings_.resize(index + 1);
+  mappings_[index] = {static_cast<char*>(base), size, writable, 0, region};
+  next_ = (index + 1) % kMappingsMax;
   return static_cast<double>(index + 1) * kStride;
+}
+
+bool AddressSpace::intact(double address) const {
+  if (findInMapping(address, 0, Access::kRead) == nullptr) return false;
+  return !damaged(regionOf(address));
+}
+
+void AddressSpace::drop(const Mapping& mapping) {
+  MappedRegions::leave(mapping.region);
+  munmap(mapping.base, mapping.length);
 }
 
 int AddressSpace::unmap(double address) {
@@ -62,15 +81,15 @@ int AddressSpace::unmap(double address) {
   Mapping& mapping = mappings_[index];
   if (mapping.base == nullptr) return -EINVAL;
   if (mapping.holders > 0) return -EBUSY;
-  const int result = munmap(mapping.base, mapping.length) == 0 ? 0 : -errno;
+  drop(mapping);
   mapping = {};
-  return result;
+  return 0;
 }
 
 void AddressSpace::unmapAll() {
   for (Mapping& mapping : mappings_) {
     assert(mapping.holders == 0);
-    if (mapping.base != nullptr) munmap(mapping.base, mapping.length);
+    if (mapping.base != nullptr) drop(mapping);
   }
   mappings_.clear();
 }

@@ -4,7 +4,8 @@
 //   |  slab  |  (nothing)     |  mapping 0 |  (nothing)   |  mapping 1 |  (nothing)
 //
 // Always: a pointer comes out only if all of the named bytes lie in one live region, and in a writable one if they are
-// to be written. All memory that is touched on behalf of TypeScript is found here. A mapping that a job holds cannot go.
+// to be written. All memory that is touched on behalf of TypeScript is found here. A mapping that a job holds cannot go. The
+// address of one that went is given to another as late as can be, so that whoever still knows it names nothing.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "memory/mapped_regions.h"
 #include "memory/slab.h"
 
 namespace scatterwire {
@@ -47,11 +49,15 @@ class AddressSpace {
   int unmap(double address);
   // No job may be running.
   void unmapAll();
+  // Whether the mapping that `address` lies in is what the file is, as far as touching it has told. False if there is none.
+  bool intact(double address) const;
 
   // Of an address that find() found: which region it lies in. 0 is the slab, which need not be held.
   static uint32_t regionOf(double address) { return static_cast<uint32_t>(static_cast<uint64_t>(address) >> kStrideBits); }
   void hold(uint32_t region) { mappings_[region - 1].holders++; }
   void letGo(uint32_t region) { mappings_[region - 1].holders--; }
+  // Whether somebody touched it where there is no file any more.
+  bool damaged(uint32_t region) const { return MappedRegions::damaged(mappings_[region - 1].region); }
 
  private:
   struct Mapping {
@@ -59,11 +65,14 @@ class AddressSpace {
     size_t length = 0;
     bool writable = false;
     uint32_t holders = 0;
+    int region = -1;  // of MappedRegions
   };
+  static void drop(const Mapping& mapping);
   char* findInMapping(double address, double length, Access access) const;
 
   std::shared_ptr<SharedMemory> slab_;
   std::vector<Mapping> mappings_;
+  size_t next_ = 0;  // where to look for the next free place first
 };
 
 }  // namespace scatterwire

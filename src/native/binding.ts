@@ -150,6 +150,11 @@ export interface NativeEngine {
   map(fd: number, length: number, writable: boolean, populate: boolean): number;
   /** Unmaps what `map` returned. No job or plan may name it any more. 0 or −errno. */
   unmap(address: number): number;
+  /**
+   * Whether touching the mapping that `address` lies in has found all of the file so far. False: somebody cut the file short (or its
+   * disk fails), and zeros stand in for the rest; jobs that name the mapping answer −EFAULT from then on.
+   */
+  isIntact(address: number): boolean;
 
   /** Jobs that were submitted and whose completion was not delivered yet. */
   readonly jobsPending: number;

@@ -326,6 +326,10 @@ class SharedFile implements Swarm {
     this.#copies.push({ offset, length, slot: slot as SlotIndex, piece });
   }
 
+  storageFaulted(): void {}
+
+  uploadFaulted(): void {}
+
   uploadFailed(): void {}
 
   /** Some copies are done; pieces that are complete are checked. */

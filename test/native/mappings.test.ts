@@ -1,10 +1,13 @@
 import { strict as assert } from "node:assert";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { MAPPING_ADDRESS_STRIDE } from "../../src/base/limits.js";
-import { JobKind } from "../../src/native/binding.js";
-import { binding, TestEngine, temporaryFile } from "./harness.js";
+import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../src/native/binding.js";
+import { binding, type Job, TestEngine, temporaryFile } from "./harness.js";
 
 const { errno } = constants;
 
@@ -38,7 +41,7 @@ test("readv receives straight into a file, writev sends straight from one", asyn
   assert.equal(engine.text(2000, 14), "header+payload");
 });
 
-test("a place is used again after unmap; the others stay where they are", (t) => {
+test("a place is used again as late as can be after unmap; the others stay where they are", (t) => {
   const { engine } = new TestEngine(t);
   const { fd } = temporaryFile(t);
   ftruncateSync(fd, 4096);
@@ -50,8 +53,88 @@ test("a place is used again after unmap; the others stay where they are", (t) =>
   assert.equal(engine.unmap(bases[1]!), 0);
   assert.throws(() => engine.copy(bases[1]!, 0, 1), RangeError);
   engine.copy(bases[2]!, 0, 1);
+  // Whoever still knows the old address names nothing, and not another file.
+  for (let place = 4; place <= 8191; place++) {
+    const base = engine.map(fd, 4096, true, false);
+    assert.equal(base, place * MAPPING_ADDRESS_STRIDE);
+    assert.equal(engine.unmap(base), 0);
+    assert.throws(() => engine.copy(bases[1]!, 0, 1), RangeError);
+  }
+  // 1 and 3 are taken.
   assert.equal(engine.map(fd, 4096, true, false), bases[1]);
 });
+
+test("all engines of a process share a bound, which leaves V8 enough mappings", (t) => {
+  const { fd } = temporaryFile(t);
+  ftruncateSync(fd, 4096);
+  const engines = Array.from({ length: 8 }, () => new TestEngine(t).engine);
+  let mapped = 0;
+  for (const engine of engines) {
+    for (;;) {
+      const base = engine.map(fd, 4096, false, false);
+      if (base < 0) {
+        assert.equal(base, -errno.ENOMEM);
+        break;
+      }
+      mapped++;
+    }
+  }
+  assert.equal(mapped, 16_384);
+  engines[0]!.close();
+  assert.ok(engines[7]!.map(fd, 4096, false, false) > 0);
+});
+
+test("a mapped file that is cut short is told by numbers, in every job that touches it", async (t) => {
+  const engine = new TestEngine(t);
+  const { fd } = temporaryFile(t);
+  ftruncateSync(fd, 1 << 20);
+  const base = engine.engine.map(fd, 1 << 20, true, false);
+  const other = engine.engine.map(fd, 4096, true, false);
+  ftruncateSync(fd, 8192);
+  assert.equal(engine.engine.isIntact(base), true);
+  const far = base + 500_000;
+  const handle = engine.engine.openDigest("sha1");
+  const argument = DIGEST_START | DIGEST_FINISH;
+  const digest: Job = { kind: JobKind.digest, handle, argument, memory: [[far, 100_000]] };
+  assert.equal(await engine.run(digest), -errno.EFAULT);
+  assert.equal(engine.engine.isIntact(base), false);
+  assert.equal(engine.engine.isIntact(base + 5), false);
+  assert.equal(engine.engine.isIntact(other), true);
+  // What is damaged stays so, wherever it is touched.
+  assert.equal(await engine.run({ ...digest, memory: [[base, 100]] }), -errno.EFAULT);
+  assert.equal(await engine.run({ ...digest, memory: [[other, 100]] }), 100);
+  assert.equal(await engine.run({ kind: JobKind.copy, offset: far, memory: [[0, 10]] }), -errno.EFAULT);
+  engine.put(0, "kept");
+  engine.engine.copy(0, base, 4);
+  assert.equal(await engine.run({ kind: JobKind.read, handle: fd, memory: [[100, 4]] }), 4);
+  assert.equal(engine.text(100, 4), "kept");
+  assert.equal(engine.engine.unmap(base), 0);
+  assert.equal(engine.engine.isIntact(base), false);
+});
+
+test("touching one on the loop's thread ends nothing either", (t) => {
+  const { engine } = new TestEngine(t);
+  const { fd } = temporaryFile(t);
+  ftruncateSync(fd, 1 << 20);
+  const base = engine.map(fd, 1 << 20, true, false);
+  ftruncateSync(fd, 0);
+  engine.copy(base + 100_000, 0, 5000);
+  engine.copy(0, base, 5000);
+  assert.equal(engine.isIntact(base), false);
+});
+
+for (const [what, expected] of [
+  ["unmapped", "SIGBUS"],
+  ["mapped", "SIGBUS"],
+  ["handled", 5],
+] as const) {
+  test(`a SIGBUS that is no mapping's goes to whom it went before: ${what}`, async () => {
+    const fixture = fileURLToPath(new URL("./bus-error-fixture.js", import.meta.url));
+    const child = spawn(process.execPath, [fixture, what], { stdio: "inherit" });
+    const [status, signal] = (await once(child, "close")) as [number | null, string | null];
+    assert.equal(signal ?? status, expected);
+  });
+}
 
 test("what cannot be mapped is an errno", (t) => {
   const { engine } = new TestEngine(t);

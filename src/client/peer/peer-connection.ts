@@ -10,7 +10,7 @@
 // more.
 
 import { assert } from "../../base/assert.js";
-import { PeerError, type StorageError } from "../../base/errors.js";
+import { PeerError, StorageError } from "../../base/errors.js";
 import type { SlotIndex } from "../../base/ids.js";
 import {
   BLOCK_SIZE,
@@ -282,6 +282,17 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   /** So much waits for the peer that what it says is not heard, since it might make more: it reads first. */
   get isClogged(): boolean {
     return this.sender.outbox.length > this.#outboxBytesMax;
+  }
+
+  /**
+   * The system could not touch what was to be received into, or sent from: a file that somebody cut short. Received bytes
+   * have nowhere to go then; a block that is half sent cannot be finished, and the next comes another way.
+   */
+  memoryFaulted(receiving: boolean): void {
+    const error = new StorageError("STORAGE_IO", "a file has become shorter than it was, or its disk fails");
+    if (receiving) this.#swarm?.storageFaulted(error);
+    else this.#swarm?.uploadFaulted(error);
+    this.close();
   }
 
   /** Changes how this connection receives, from the next message boundary on. */

@@ -47,6 +47,9 @@ export interface Swarm {
     slot: SlotIndex | typeof NO_SLOT,
   ): void;
   uploadFailed(peer: PeerConnection, error: StorageError): void;
+  /** Nothing can be received into the place of a block, or be sent from its mapping. */
+  storageFaulted(error: StorageError): void;
+  uploadFaulted(error: StorageError): void;
 }
 
 /** Finds the torrent for a handshake that comes in. */

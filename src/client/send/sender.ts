@@ -9,6 +9,7 @@
 // Always: bytes leave in whole messages, a block that has begun is finished before anything else; small messages go
 // before blocks that have not begun. One writev takes the outbox and as many ready blocks as fit. Work per flush is bounded.
 
+import { constants } from "node:os";
 import { assert } from "../../base/assert.js";
 import type { StorageError } from "../../base/errors.js";
 import { BLOCK_SIZE, KIB, MIB, PIECE_HEADER_BYTES } from "../../base/limits.js";
@@ -54,8 +55,11 @@ const FLUSH_BYTES_MAX = 1 * MIB;
 const LOADED_BYTES_MAX = 1 * MIB;
 const LOADED_BYTES_CHOKED_MAX = 8 * BLOCK_SIZE;
 const OUTBOX_BYTES_PER_CALL_MAX = 48 * KIB;
-/** −EIO: the file of a block that has begun is shorter than it was; the stream cannot go on. */
-const FILE_GONE = -5;
+/**
+ * The file of a block that has begun is shorter than it was; the stream cannot go on. −EFAULT, as the system says of a mapping
+ * whose file is.
+ */
+const FILE_GONE = -constants.errno.EFAULT;
 const HEADERS_AT = OUTBOX_BYTES_PER_CALL_MAX;
 
 assert(

@@ -39,7 +39,6 @@ class Job {
   reading = false;
 }
 
-
 export interface FileStorageOptions {
   readonly engine: NativeEngine;
   readonly jobs: JobQueue;
@@ -59,6 +58,8 @@ export class FileStorage implements Storage, JobOwner {
   protected readonly files: FileTable;
   /** Files written since the last sync(). */
   protected readonly dirty = new Set<number>();
+  /** All that is sent is read first. */
+  sourcesFaulted = false;
   /** Mappings for sending, by file index. */
   readonly #sources = new Map<number, number>();
   readonly #jobs: Job[] = [];
@@ -123,10 +124,16 @@ export class FileStorage implements Storage, JobOwner {
   }
 
   sourceAddress(offset: number, length: number): number {
+    if (this.sourcesFaulted) return -1;
     const fileIndex = this.#fileOf(offset, length);
     if (fileIndex < 0) return -1;
     const base = this.#sources.get(fileIndex) ?? this.#mapSource(fileIndex, false);
     return base < 0 ? -1 : base + offset - this.files.layout.files[fileIndex]!.offset;
+  }
+
+  /** The system could not read from a file that was sent from. Mappings stay, because batches under way name them. */
+  sourceFaulted(): void {
+    this.sourcesFaulted = true;
   }
 
   /** Maps all files for sending, and makes their pages present. A file that cannot be mapped yet is tried when it is sent. */

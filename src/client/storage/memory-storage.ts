@@ -1,5 +1,7 @@
 // Storage kind `memory`: the torrent in one nameless file of a memory file system, mapped, gone with the process. For
 // programs that hand the data on, and for measuring.
+//
+// Always: what is read and written is copied from and to the mapping. Nobody can open the file, so nobody cuts it short.
 
 import {
   closeSync,
@@ -15,8 +17,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StorageError, storageErrorFromErrno } from "../../base/errors.js";
 import { JobKind } from "../../native/binding.js";
-import type { FileStorageOptions } from "./file-storage.js";
+import type { FileStorageOptions, StorageCall } from "./file-storage.js";
 import { MappedStorage } from "./mapped-storage.js";
+import type { MemoryList, StorageOwner } from "./storage.js";
 import { storageErrorOf } from "./storage-errors.js";
 
 /** Linux's memory file system; elsewhere the folder for temporary files has to do. */
@@ -55,6 +58,54 @@ export class MemoryStorage extends MappedStorage {
     const bases = Float64Array.from(options.files.layout.files, (file) => base + file.offset);
     super({ ...options, bases, kind: "memory" });
     this.#base = base;
+  }
+
+  override read(offset: number, memory: MemoryList, owner: StorageOwner, tag: number): void {
+    this.counters.readCalls++;
+    const call = this.begin(owner, tag);
+    this.readCached(offset, memory);
+    this.end(call);
+  }
+
+  override readCached(offset: number, memory: MemoryList): boolean {
+    const { layout } = this.files;
+    let at = offset;
+    for (let entry = 0; entry < memory.count; entry++) {
+      const to = memory.addresses[entry]!;
+      layout.forEachSpan(at, memory.lengths[entry]!, (fileIndex, fileOffset, spanOffset, length) => {
+        if (layout.files[fileIndex]!.padding)
+          this.engine.slab.fill(0, to + spanOffset, to + spanOffset + length);
+        else this.engine.copy(this.bases[fileIndex]! + fileOffset, to + spanOffset, length);
+      });
+      at += memory.lengths[entry]!;
+    }
+    return true;
+  }
+
+  protected override writeSpan(
+    call: StorageCall,
+    fileIndex: number,
+    fileOffset: number,
+    memory: MemoryList,
+    at: number,
+    within: number,
+    length: number,
+  ): void {
+    let place = this.bases[fileIndex]! + fileOffset;
+    let left = length;
+    let skip = within;
+    for (let entry = at; left > 0; entry++) {
+      const count = Math.min(left, memory.lengths[entry]! - skip);
+      if (memory.addresses[entry]! + skip === place) {
+        this.counters.landedBytes += count;
+      } else {
+        this.counters.copiedBytes += count;
+        this.startJob(JobKind.copy, call, undefined, fileIndex, place, memory, entry, skip, count);
+      }
+      place += count;
+      left -= count;
+      skip = 0;
+    }
   }
 
   override locate(): boolean {

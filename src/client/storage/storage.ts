@@ -78,6 +78,9 @@ export interface Storage {
 
   /** Address of `length` bytes at `offset` in a mapping for sending, or −1: not in one file, or not mapped. */
   sourceAddress(offset: number, length: number): number;
+  /** A file that was sent from is shorter than it was: from now on there are no such addresses, and `sourcesFaulted` is set. */
+  sourceFaulted?(): void;
+  readonly sourcesFaulted?: boolean;
   /** For sendfile: finds the file of `length` bytes at `offset`; true sets `located`. */
   locate(offset: number, length: number): boolean;
   readonly located: { fd: number; fileOffset: number };

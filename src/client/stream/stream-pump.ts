@@ -3,6 +3,7 @@
 //
 // Always: one wake-up receives a bounded amount, so that one fast peer starves nobody. After close() the stream is not used.
 
+import { constants } from "node:os";
 import { describeErrno, PeerError } from "../../base/errors.js";
 import { BLOCK_SIZE, KIB, MIB, RECEIVE_BUFFER_BYTES } from "../../base/limits.js";
 import { READABLE, WRITABLE } from "../../native/binding.js";
@@ -26,6 +27,9 @@ const BYTES_PER_CALL_MIN = 4 * KIB;
  */
 const LOW_WATER_BYTES = RECEIVE_BUFFER_BYTES / 2;
 const LOW_WATER_BLOCKS = (4 * LOW_WATER_BYTES) / BLOCK_SIZE;
+
+/** −EFAULT: the memory that was named is a mapping of a file that has become shorter, or a file that was sent from. No fault of the peer's. */
+const MEMORY_FAULT = -constants.errno.EFAULT;
 
 /** What the pump needs of the loop; the reactor is one. */
 export interface Turns {
@@ -157,7 +161,8 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   }
 
   #ended(peer: PeerConnection, result: number): void {
-    if (result < 0) this.#fail("receive", result);
+    if (result === MEMORY_FAULT) peer.memoryFaulted(true);
+    else if (result < 0) this.#fail("receive", result);
     else peer.close(new PeerError("PEER_CLOSED", `${peer.host}:${peer.port} closed the connection`));
   }
 
@@ -203,7 +208,8 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
     if (this.#closed || this.#connecting) return;
     const peer = this.#peer!;
     const result = peer.flush(this.#eagain);
-    if (result < 0) this.#fail("send", result);
+    if (result === MEMORY_FAULT) peer.memoryFaulted(false);
+    else if (result < 0) this.#fail("send", result);
     if (this.#clogged && !peer.isClogged) {
       this.#clogged = false;
       this.#watch(this.#events | READABLE);

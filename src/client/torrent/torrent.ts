@@ -491,6 +491,15 @@ export class Torrent
     this.#warnings.tell(`cannot read to send: ${error.message}`);
   }
 
+  storageFaulted(error: StorageError): void {
+    this.#fail(error);
+  }
+
+  uploadFaulted(error: StorageError): void {
+    this.#place?.storage.sourceFaulted?.();
+    this.emit("warning", `${error.message}: what is sent is read from now on`);
+  }
+
   // ── HandleOwner ──────────────────────────────────────────────────────────────────────────────────────────────
 
   receiveModeChoice(mode: ReceiveModeName): ReceiveModeChoice {

@@ -183,6 +183,10 @@ export class BookSwarm implements Swarm {
     if (peer.requests.underWayIsOrphan) peer.cancelRequest(piece, begin);
   }
 
+  storageFaulted(): void {}
+
+  uploadFaulted(): void {}
+
   uploadFailed(_peer: PeerConnection, error: Error): void {
     this.uploadErrors.push(error.message);
   }
