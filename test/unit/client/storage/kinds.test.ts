@@ -330,7 +330,7 @@ describe("storage direct", () => {
       const found = await acceptsDirect(folder, 0o4000, jobs, (text) => warnings.push(text));
       assert.equal(found, accepted);
       assert.equal(warnings.length, accepted ? 0 : 1);
-      assert.deepEqual(readdirSync(folder), []);
+      assert.deepEqual(readdirSync(folder, { recursive: true }), [".scatterwire"]);
     }
     assert.equal(await acceptsDirect(folder, 0, new Bench().reactor.jobs, () => {}), false);
   });
