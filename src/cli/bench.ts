@@ -12,6 +12,7 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   compare: async () => (await import("./bench/compare.js")).compareCommand(),
   hashing: async () => (await import("./bench/single.js")).hashingCommand(),
   memory: async () => (await import("./bench/single.js")).memoryCommand(),
+  guest: async () => (await import("./bench/single.js")).guestCommand(),
   allocations: async () => (await import("./bench/single.js")).allocationsCommand(),
   start: async () => (await import("./bench/start.js")).startCommand(),
   report: async () => (await import("./bench/report.js")).reportCommand(),

@@ -1,4 +1,4 @@
-// The verbs of `bench` that answer one question by themselves, without a matrix of trials: allocations, memory, hashing.
+// The verbs of `bench` that answer one question by themselves, without a matrix of trials: allocations, memory, hashing, guest.
 
 import { Command } from "commander";
 import type { Answer } from "../../../bench/measuring/answer.js";
@@ -51,4 +51,10 @@ export async function hashingCommand(): Promise<Command> {
   const { hashingAnswer } = await import("../../../bench/suites/hashing.js");
   const description = "what hashing costs: every way this machine has, create and check";
   return singleCommand("hashing", description, GIB, hashingAnswer);
+}
+
+export async function guestCommand(): Promise<Command> {
+  const { guestAnswer } = await import("../../../bench/suites/guest.js");
+  const description = "how long the host's fs.stat and dns.lookup take beside us; exit status 1 if too long";
+  return singleCommand("guest", description, GIB, guestAnswer);
 }

@@ -1,0 +1,108 @@
+// What the host of the engine notices of it: how long its fs.stat and dns.lookup take beside a download at full speed, one that is
+// stored, and two checks at a time; with four threads in libuv's pool, and with a single one. Beside each other stands the host
+// alone. Exit status 1 if 99 of 100 calls take longer than they may.
+
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Answer } from "../measuring/answer.js";
+import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
+import { runJson, startSeeder } from "../processes/processes.js";
+import { TextTable } from "../report/text-table.js";
+
+interface Waits {
+  readonly calls: number;
+  readonly medianMs: number;
+  readonly p99Ms: number;
+  readonly mostMs: number;
+}
+
+export interface GuestTrial {
+  readonly load: string;
+  readonly threads: number;
+  readonly bytesPerSecond: number;
+  readonly stat: Waits;
+  readonly lookup: Waits;
+}
+
+export const P99_MS_MAX = 10;
+const TRIAL = fileURLToPath(new URL("./guest-trial.js", import.meta.url));
+const SECONDS = 4;
+const LOADS = ["idle", "download", "store", "check"] as const;
+
+export async function benchGuest(options: {
+  size: number;
+  seconds?: number;
+  signal?: AbortSignal;
+}): Promise<GuestTrial[]> {
+  const { size, signal, seconds = SECONDS } = options;
+  return withFolder(await folderFor(2 * size, "memory"), signal, async (folder) => {
+    const torrent = await makeTorrent(await makeData(folder, size, signal), { signal });
+    const seeder = await startSeeder(torrent, folder);
+    const trials: GuestTrial[] = [];
+    for (const threads of [4, 1]) {
+      for (const load of LOADS) {
+        const args = [TRIAL, String(seconds), load, torrent, folder, seeder.host, String(seeder.port)];
+        const environment = { UV_THREADPOOL_SIZE: String(threads) };
+        const found = (await runJson(args, { environment })) as unknown as GuestTrial;
+        trials.push({ ...found, load, threads });
+      }
+    }
+    await seeder.stop();
+    return trials;
+  });
+}
+
+/** Whether the host may be content. */
+export function isGoodGuest({ stat, lookup }: GuestTrial): boolean {
+  return stat.p99Ms <= P99_MS_MAX && lookup.p99Ms <= P99_MS_MAX;
+}
+
+const LOAD_TEXTS: Record<string, string> = {
+  idle: "nothing",
+  download: "a download, verified",
+  store: "a download, stored in files",
+  check: "two checks",
+};
+
+function guestTable(trials: readonly GuestTrial[]): string {
+  const table = new TextTable({
+    head: [
+      "beside",
+      "libuv's threads",
+      "GB/s",
+      "stat: median",
+      "p99",
+      "most",
+      "lookup: median",
+      "p99",
+      "most",
+    ],
+    colAligns: ["left", "right", "right", "right", "right", "right", "right", "right", "right"],
+  });
+  for (const { load, threads, bytesPerSecond, stat, lookup } of trials) {
+    table.push([
+      LOAD_TEXTS[load]!,
+      threads,
+      load === "idle" ? "" : (bytesPerSecond / 1e9).toFixed(2),
+      ...[stat.medianMs, stat.p99Ms, stat.mostMs, lookup.medianMs, lookup.p99Ms, lookup.mostMs].map((ms) =>
+        ms.toFixed(2),
+      ),
+    ]);
+  }
+  return `${table.toString()}\nMilliseconds. The host's process is the engine's; ${basename(TRIAL)} asks every few milliseconds.`;
+}
+
+/** The whole benchmark: what it found, as data and as text, and what is wrong if the host has to wait. */
+export async function guestAnswer(size: number, signal: AbortSignal): Promise<Answer> {
+  const trials = await benchGuest({ size, signal });
+  const wrong = trials.filter((trial) => !isGoodGuest(trial));
+  return {
+    data: { benchmark: "guest", trials },
+    text: guestTable(trials),
+    ...(wrong.length === 0
+      ? {}
+      : {
+          failure: `the host waits for more than ${P99_MS_MAX} ms beside ${wrong.map(({ load, threads }) => `${LOAD_TEXTS[load]} (${threads} threads)`).join(", ")}`,
+        }),
+  };
+}
