@@ -21,7 +21,12 @@ const NEEDS = [
   ["aria2c", ["--version"], "aria2", ["clients", "lab-load"]],
   ["rtorrent", ["-h"], "rtorrent", ["clients", "lab-load"]],
   ["strace", ["-V"], "strace", ["bench", "lab"]],
-  ["pkg-config", ["--exists", "libtorrent-rasterbar"], "libtorrent-rasterbar-dev pkg-config", ["compare"]],
+  [
+    "pkg-config",
+    ["--exists", "libtorrent-rasterbar"],
+    "libtorrent-rasterbar-dev pkg-config",
+    ["compare", "lab"],
+  ],
 ];
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith("-"));
 const options = process.argv.slice(2).filter((argument) => argument.startsWith("-"));

@@ -2,7 +2,7 @@
 // receives them. A program of its own, so that its CPU is apart from what is measured.
 //
 //   node dist/bench/load/load-seeder.js TORRENT FILE [--host 127.0.0.1]… [--port 0] [--connect HOST:PORT]… [--connections 1]
-//                                      [--have-every N] [--shuffle] [--segment BYTES]
+//                                      [--have-every N] [--shuffle] [--silent-queue] [--segment BYTES]
 //
 //   TORRENT, FILE      a torrent of a single file, and that file, whole and right (it is not checked)
 //   --host, --port     where to listen; --host several times gives several listeners (clients that take one connection
@@ -11,6 +11,7 @@
 //   --connect          connect to a client, tried again for 30 s until it listens; --connections: so often each
 //   --have-every       after every N blocks a message "have" of 9 bytes
 //   --shuffle          answers requests out of order: each change places with one of up to 32 before it
+//   --silent-queue     no extension handshake (BEP 10), and so no word of how many requests it queues
 //   --segment          at most so many bytes in one writing call
 //
 // Standard output, one JSON object per line: {"event":"listening","host","port"} for each listener (or
@@ -68,6 +69,8 @@ interface Load {
   readonly pieceCount: number;
   readonly haveEvery: number;
   readonly shuffle: boolean;
+  /** Whether it says how many requests it queues. */
+  readonly tellsQueue: boolean;
   readonly writeBytesMax: number;
   requested(): void;
   payloadBytes: number;
@@ -98,7 +101,7 @@ class SeedingConnection extends LoadConnection {
 
   protected override opened({ fast, extended }: Offered): void {
     const { slab } = this.loop.engine;
-    if (extended) {
+    if (extended && this.#load.tellsQueue) {
       const hello = encodeExtensionHandshake({
         v: "load",
         p: 0,
@@ -252,6 +255,7 @@ const OPTIONS = {
   connections: { type: "string" },
   "have-every": { type: "string" },
   shuffle: { type: "boolean" },
+  "silent-queue": { type: "boolean" },
   segment: { type: "string" },
 } as const;
 
@@ -274,6 +278,7 @@ async function main(): Promise<void> {
     pieceCount: metainfo.pieces.length / 20,
     haveEvery: whole(values["have-every"], 0),
     shuffle: values.shuffle === true,
+    tellsQueue: values["silent-queue"] !== true,
     writeBytesMax: whole(values.segment, 0) || Number.MAX_SAFE_INTEGER,
     requested: () => {
       if (watch !== undefined) return;

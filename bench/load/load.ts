@@ -24,6 +24,8 @@ export interface SeederOptions {
   readonly haveEvery?: number;
   readonly shuffle?: boolean;
   readonly segmentBytes?: number;
+  /** Nobody is told how many requests it queues (BEP 10's `reqq`). */
+  readonly silentQueue?: boolean;
   /** What the program is started with, such as ["ip", "netns", "exec", …]. */
   readonly prefix?: readonly string[];
 }
@@ -43,6 +45,7 @@ export async function startLoadSeeder(options: SeederOptions): Promise<LoadSeede
   // One address several times gets a port of its own each time: each is another peer.
   for (let peer = 0; peer < peers; peer++) command.push("--host", host);
   if (options.haveEvery !== undefined) command.push("--have-every", String(options.haveEvery));
+  if (options.silentQueue === true) command.push("--silent-queue");
   if (options.shuffle === true) command.push("--shuffle");
   if (options.segmentBytes !== undefined) command.push("--segment", String(options.segmentBytes));
   const program = new LineProgram(command[0]!, command.slice(1));

@@ -9,12 +9,7 @@
 
 import { parseArgs } from "node:util";
 import { describeErrno } from "../../src/base/errors.js";
-import {
-  BLOCK_SIZE,
-  PIECE_HEADER_BYTES,
-  RECEIVE_BUFFER_BYTES,
-  REQUESTS_DEFAULT,
-} from "../../src/base/limits.js";
+import { BLOCK_SIZE, PIECE_HEADER_BYTES, RECEIVE_BUFFER_BYTES } from "../../src/base/limits.js";
 import { encodeEmpty, encodeRequest } from "../../src/client/wire/encode.js";
 import { encodeHandshake, makePeerId } from "../../src/client/wire/handshake.js";
 import { MessageId } from "../../src/client/wire/messages.js";
@@ -23,6 +18,8 @@ import { loadBinding, type NativeEngine, READABLE, WRITABLE } from "../../src/na
 import { Meter } from "./meter.js";
 import type { LabFigures } from "./results.js";
 
+/** Requests that are kept outstanding: as many as never let the sender wait. */
+const REQUESTS = 512;
 /** How many requests one write carries. */
 const REQUESTS_PER_WRITE = 64;
 const RECEIVES_PER_WAKE_MAX = 4;
@@ -201,7 +198,7 @@ const OPTIONS = {
   before: { type: "string" },
   "have-every": { type: "string", default: "0" },
   "receive-buffer": { type: "string", default: "0" },
-  requests: { type: "string", default: String(REQUESTS_DEFAULT) },
+  requests: { type: "string", default: String(REQUESTS) },
   skip: { type: "string", default: "0" },
 } as const;
 

@@ -6,7 +6,7 @@ import type { Machine } from "./workplace.js";
 
 export const RESULTS_SCHEMA = 1;
 
-export type LabVerb = "receive" | "storage" | "seed" | "compare";
+export type LabVerb = "receive" | "storage" | "seed" | "compare" | "wan";
 
 /** One value of each axis that the trial lies on, such as { mode: "speculative", depth: 16, peers: 4 }. */
 export type Axes = Readonly<Record<string, string | number | boolean>>;
@@ -32,6 +32,8 @@ export interface LabFigures {
   /** Receive system calls per request taken in: where seeding is measured. */
   readonly receiveCallsPerRequest?: number;
   readonly requestsPerSecond?: number;
+  /** Speed beside that of the link in between, from 0 to 1: where a far peer is measured. */
+  readonly linkShare?: number;
   readonly copiedBytesPerByte?: number;
   readonly predictionHits?: number;
   readonly predictionMisses?: number;

@@ -39,6 +39,9 @@ const WORDS: Readonly<Record<string, AxisWords>> = {
   where: { title: "where" },
   file: { title: "file before", before: "file" },
   populate: { title: "mapping", switched: ["populated", "not populated"] },
+  rttMs: { title: "round trip", after: ["ms of round trip", "ms of round trip"] },
+  linkBytesPerSecond: { title: "link", after: ["bytes/s of link", "bytes/s of link"] },
+  seeder: { title: "seeder", before: "from" },
   runsInFlight: { title: "runs in flight", after: ["run in flight", "runs in flight"] },
 };
 

@@ -43,7 +43,7 @@ export { LIMIT, OURS };
 /** What others are measured against, and no program that anybody would use. */
 const REFERENCES: readonly string[] = [LIMIT, "disk (O_DIRECT)", "writes alone (pwrite)", "C loop of writev"];
 
-const VERBS: readonly string[] = ["receive", "storage", "seed", "compare"];
+const VERBS: readonly string[] = ["receive", "storage", "seed", "compare", "wan"];
 
 /**
  * Trials that stand in several files (one file given twice, or one that was gone on with under another name) count once: they

@@ -1,7 +1,7 @@
 // What one group of trials says, in plain words, for the terminal: under each condition what is cheapest, what cannot be told
 // from it, and what is dearer by how much. Every percentage is of the one that the sentence names first.
 
-import { axisName } from "./axes.js";
+import { axisName, conditions } from "./axes.js";
 import {
   type Cell,
   cellName,
@@ -13,13 +13,15 @@ import {
   measureFigure,
 } from "./cells.js";
 import { MATERIAL } from "./ranking.js";
-import { cpuText, list } from "./words.js";
+import { capital, cpuText, list, percent } from "./words.js";
 
 /** What a person chooses between; other axes are the conditions under which they do. */
 const CHOICES = ["way", "mode", "sendMode"];
 
 /** Lines, each of which names the group and its conditions. */
 export function groupVerdict(group: Group): string[] {
+  // Which client is faster depends on the link in between; the tables tell, and there is nothing to choose.
+  if (group.verb === "wan") return wanSentences(group);
   return [...slicesOf(group)].map(([where, cells]) => {
     const name = where === "" ? group.name : `${group.name}, ${where}`;
     return `${name}: ${sliceVerdict(cells, group, where)}`;
@@ -94,4 +96,20 @@ export function compareCellsByName(left: Cell, right: Cell, { varying }: Group):
     return String(one).localeCompare(String(other), "en");
   }
   return left.subject.localeCompare(right.subject, "en");
+}
+
+/** One sentence per path: how much of the link each client fills. */
+function wanSentences(group: Group): string[] {
+  const paths = new Map<string, Cell[]>();
+  for (const cell of group.cells) {
+    const where = conditions(cell.axes);
+    paths.set(where, [...(paths.get(where) ?? []), cell]);
+  }
+  return [...paths].map(([where, cells]) => {
+    const shares = cells.map((cell) => {
+      const share = measureFigure(cell, "linkShare");
+      return `${cell.subject} ${share === undefined ? "unknown" : `${percent(share.median)} %`}`;
+    });
+    return `${capital(where)}: of the link, ${list(shares)}.`;
+  });
 }

@@ -4,11 +4,12 @@
 // Always: a line has no more columns than the terminal: what does not fit comes in a second table, or, unless all was asked
 // for, is left out and named.
 
-import { type Axes, COST_NAMES, type LabResults } from "../measuring/results.js";
-import { axisName, conditions } from "./axes.js";
+import { COST_NAMES, type LabResults } from "../measuring/results.js";
+import { conditions } from "./axes.js";
 import { busyTrials, noteCaveats, smallPayloadCaveats } from "./caveats.js";
 import {
   type Cell,
+  cellName,
   compareCells,
   type FigureName,
   type Group,
@@ -34,6 +35,7 @@ const COLUMNS: readonly Column[] = [
   { head: "× limit", cell: limitText },
   { head: "first GB", cell: (cell) => medianText(cell, "firstCpuSecondsPerGB", 3) },
   { head: "GB/s", cell: (cell) => medianText(cell, "bytesPerSecond", 2, 1e9) },
+  { head: "of link", cell: (cell) => medianText(cell, "linkShare", 2) },
   { head: "calls", cell: (cell) => medianText(cell, "systemCallsPerBlock", 3) },
   { head: "copies", cell: (cell) => medianText(cell, "copiedBytesPerByte", 2) },
   { head: "RSS MB", cell: (cell) => medianText(cell, "peakRssBytes", 0, 1e6) },
@@ -134,7 +136,7 @@ function tablesOf(
     head,
     texts: cells.map((each) => cell(each, group)),
   })).filter(({ texts }) => texts.some((text) => text !== ""));
-  const names = cells.map((cell) => rowName(cell, group.varying));
+  const names = cells.map((cell) => cellName(cell, group));
   const widest = (texts: readonly string[]): number => Math.max(...texts.map((text) => text.length));
   const nameWidth = widest(names) + 4;
   const pages: (typeof shown)[] = [[]];
@@ -162,16 +164,6 @@ function tablesOf(
     return table.toString();
   });
   return { tables, leftOut };
-}
-
-export function rowName(
-  { subject, axes }: { subject: string; axes: Axes },
-  varying: readonly string[],
-): string {
-  const values = varying
-    .filter((axis) => axes[axis] !== undefined)
-    .map((axis) => axisName(axis, axes[axis]!));
-  return subject === LIMIT ? ["the limit", ...values].join(", ") : values.join(", ") || subject;
 }
 
 function medianText(cell: Cell, figure: FigureName, digits: number, unit = 1): string {

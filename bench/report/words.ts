@@ -48,6 +48,7 @@ export const FIGURES: Readonly<Partial<Record<FigureName, FigureWords>>> = {
     better: "less",
   },
   requestsPerSecond: { title: "requests", unit: "per s", format: significant, better: "more" },
+  linkShare: { title: "of the link", unit: "0 to 1", format: fixed(2), better: "more" },
   copiedBytesPerByte: { title: "copied", unit: "bytes per byte", format: fixed(3), better: "less" },
   predictionHits: { title: "hits", unit: "blocks", format: significant },
   predictionMisses: { title: "misses", unit: "blocks", format: significant },

@@ -3,8 +3,10 @@
 //   node scatterwire-harness.js download|seed TORRENT DIRECTORY OPTIONS
 //
 // OPTIONS is a JSON object {"session": SessionOptions, "torrent": TorrentOptions}. Prints {"port":N} when peers may connect, and
-// {"done":true} when a download is complete. Ends when its standard input ends.
+// {"done":true} when a download is complete. Connects to the addresses of each line of its standard input ("127.0.0.1:6881
+// 127.0.0.2:6881"), and ends when that ends.
 
+import { createInterface } from "node:readline";
 import { readMetainfo, Session, type SessionOptions, type TorrentOptions } from "../../src/index.js";
 
 interface Options {
@@ -25,7 +27,14 @@ async function main(): Promise<void> {
   await torrent.ready;
   const { port } = await session.listen();
   process.stdout.write(`${JSON.stringify({ port })}\n`);
-  process.stdin.on("end", () => process.exit(0)).resume();
+  createInterface({ input: process.stdin })
+    .on("line", (line) => {
+      for (const word of line.split(" ").filter((each) => each !== "")) {
+        const colon = word.lastIndexOf(":");
+        torrent.addPeer({ host: word.slice(0, colon), port: Number(word.slice(colon + 1)) });
+      }
+    })
+    .on("close", () => process.exit(0));
   if (role === "seed") return;
   await torrent.done;
   process.stdout.write(`${JSON.stringify({ done: true })}\n`);

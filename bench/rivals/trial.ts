@@ -40,7 +40,7 @@ export interface Bench {
   readonly scratch: string;
 }
 
-interface Reading {
+export interface Reading {
   readonly timeMs: number;
   readonly cpu: CpuReading;
 }
@@ -243,12 +243,17 @@ async function forgetPeak(running: Running): Promise<void> {
   await writeFile(`/proc/${running.program.pid}/clear_refs`, "5").catch(() => {});
 }
 
-async function begin(bench: Bench, running: Running): Promise<Reading> {
+export async function begin(bench: Bench, running: Running): Promise<Reading> {
   const cpu = await bench.clock.read(running.program.pid);
   return { timeMs: performance.now(), cpu };
 }
 
-async function end(bench: Bench, running: Running, before: Reading, bytes: number): Promise<LabFigures> {
+export async function end(
+  bench: Bench,
+  running: Running,
+  before: Reading,
+  bytes: number,
+): Promise<LabFigures> {
   const seconds = (performance.now() - before.timeMs) / 1000;
   const cpu = await bench.clock.read(running.program.pid);
   const { peak } = await residentBytes(running.program.pid);

@@ -59,9 +59,12 @@ export const JOB_WORDS_MAX = 64 * KIB;
 /** Mapping i occupies the addresses from (i + 1) × this. 2^40: a mapping of 1 TiB, 8191 of them below 2^53. */
 export const MAPPING_ADDRESS_STRIDE = 2 ** 40;
 
-/** Requests outstanding at one peer: where the pipeline starts, and its default and absolute upper bounds. */
+/**
+ * Requests outstanding at one peer: where the pipeline starts, and its default and absolute upper bounds. By default 32 MB may be
+ * on the way, which keeps a link of 60 MB/s busy up to a round trip of half a second.
+ */
 export const REQUESTS_INITIAL = 16;
-export const REQUESTS_DEFAULT = 512;
+export const REQUESTS_DEFAULT = 2000;
 export const REQUESTS_MAX = 4096;
 /** Requests for each of the peers that answer at once, at least, however many they are. */
 export const REQUESTS_SHARE_MIN = 32;

@@ -10,6 +10,7 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   seed: async () => (await import("./bench/seed.js")).seedCommand(),
   storage: async () => (await import("./bench/storage.js")).storageCommand(),
   compare: async () => (await import("./bench/compare.js")).compareCommand(),
+  wan: async () => (await import("./bench/wan.js")).wanCommand(),
   hashing: async () => (await import("./bench/single.js")).hashingCommand(),
   memory: async () => (await import("./bench/single.js")).memoryCommand(),
   guest: async () => (await import("./bench/single.js")).guestCommand(),

@@ -39,7 +39,7 @@ export interface SessionOptions {
   sendMode?: SendModeName;
   /** Memory of the session that blocks live in. A bound: back-pressure, not growth. 1 MiB … 2 GiB. Default: 32 MiB. */
   poolBytes?: number;
-  /** Requests outstanding at one peer at the most; the peer's `reqq` bounds them too. 1 … 4096. Default: 512. */
+  /** Requests outstanding at one peer at the most; the peer's `reqq` bounds them too. 1 … 4096. Default: 2000. */
   maxRequests?: number;
   /**
    * Connections of the session at the most. Three quarters of the descriptors that the process may have open, less those that are

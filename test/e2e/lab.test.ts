@@ -177,6 +177,21 @@ describe("the lab", { timeout: 240_000 }, () => {
     assert.ok(Math.abs(alone.receiveCallsPerRequest! - 1) < 0.1, "one request, one receiving call");
   });
 
+  it("wan: no bytes before their time, and no more than the link carries", async () => {
+    requireProgram("pkg-config", ["--exists", "libtorrent-rasterbar"], "libtorrent-rasterbar-dev pkg-config");
+    const results = await bench(
+      ...["wan", "--size", "16M", "--runs", "1", "--rtt", "50", "--rate", "20M", "--peers", "2"],
+    );
+    assert.deepEqual(results.omissions, []);
+    assert.equal(results.trials.length, 4);
+    for (const { figures, subject } of results.trials) {
+      assert.equal(figures.payloadBytes, SIZE, subject);
+      const least = SIZE / (20 * MIB) + 2 * 0.05;
+      assert.ok(figures.seconds > least, `${subject}: ${figures.seconds} s are more than ${least}`);
+      assert.ok(figures.linkShare! > 0 && figures.linkShare! < 1);
+    }
+  });
+
   it("goes on where it was interrupted", async () => {
     const output = join(temporaryFolder(after), "results.json");
     const args = ["receive", "--size", "16M", "--runs", "2", "--only", "mode", "-o", output];

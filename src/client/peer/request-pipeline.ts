@@ -2,12 +2,14 @@
 //
 //   growing ──rate grew less than 10 % over three windows──▶ following
 //
-// growing: every block that comes raises the target by one, so it doubles each round trip, as TCP's slow start does.
+// growing: every block that comes raises the target by one, so it doubles each round trip, as TCP's slow start does; by two where
+// the peer is far, so it trebles: a path of 200 ms is full after four round trips instead of six.
 // following: the target is the bandwidth-delay product: the rate of the last windows × twice the shortest round trip of a
 // request, or × 3 s where that is longer, and never falls below the start. Three seconds because peers answer in bursts: one
 // that empties its queue every half second (Transmission) is only ever as fast as the queue is long, so that a target
 // near what it brought would shrink to nothing, window by window. libtorrent's `request_queue_time` is as long.
-// Both are bounded by the peer's `reqq` (BEP 10) and our own limit. A snubbed peer is left with one.
+// Both are bounded by the peer's `reqq` (BEP 10) and our own limit. A peer that does not announce a queue is taken to have one of
+// PEER_REQUESTS_DEFAULT, and of twice as many each time that it has served as many: what it drops silently is late, and ends that. A snubbed peer is left with one.
 //
 // A near peer (4 MB/s or more, a round trip below 10 ms, no silence of 25 ms of late) needs no such queue, and many of them would
 // fill sockets and pool: it is bounded by its share of a budget (request-share.ts), or by what it brings in two round trips where
@@ -33,13 +35,16 @@ const NEAR_MS = 250;
 const NEAR_IDLE_MS = 4 * NEAR_MS;
 /** Longer than any. */
 const ROUND_TRIP_MS_UNKNOWN = 2 ** 30;
-/** reqq of a peer that announces none: what clients without BEP 10 are known to queue. */
+/** reqq of a peer that announces none, to begin with: what clients without BEP 10 are known to queue. */
 export const PEER_REQUESTS_DEFAULT = 250;
 
 export class RequestPipeline {
   readonly #ownLimit: number;
   readonly #share: RequestShare;
   #peerLimit = PEER_REQUESTS_DEFAULT;
+  /** Whether the limit is our guess, and how many blocks came since it was last raised. */
+  #guesses = true;
+  #servedSinceGuess = 0;
   /** What the peer's queue seems to take, since it refused a request; and blocks that came since it was found or raised. */
   #refusalLimit = REQUESTS_MAX;
   #servedSinceLimit = 0;
@@ -109,6 +114,7 @@ export class RequestPipeline {
   /** The peer's `reqq`. */
   setPeerLimit(requests: number): void {
     this.#peerLimit = Math.max(1, requests);
+    this.#guesses = false;
     this.#setTarget(this.#target);
   }
 
@@ -146,19 +152,29 @@ export class RequestPipeline {
       this.#raiseRefusalLimit();
     const roundTripMs = nowMs - sentAtMs;
     if (roundTripMs < this.#roundTripMsMin) this.#roundTripMsMin = roundTripMs;
-    if (this.#growing) this.#setTarget(this.#target + 1);
+    if (this.#guesses && ++this.#servedSinceGuess >= this.#peerLimit) this.#raiseGuess();
+    if (this.#growing) this.#setTarget(this.#target + (this.#roundTripMsMin > NEAR_ROUND_TRIP_MS ? 2 : 1));
     if (nowMs - this.#windowStartMs >= WINDOW_MS) this.#closeWindow(nowMs);
   }
 
   /** The peer answered nothing for too long. Ends with the next block. */
   snub(): void {
     this.#snubbed = true;
+    // Requests beyond its queue may be what it dropped.
+    if (this.#guesses) this.#peerLimit = PEER_REQUESTS_DEFAULT;
+    this.#servedSinceGuess = 0;
     this.#fast = false;
     this.#setNear(false);
     this.#growing = true;
     this.#flatWindows = 0;
     this.#bestRate = 0;
     this.#setTarget(REQUESTS_INITIAL);
+  }
+
+  /** A whole queue was served: the peer's may be longer than we took it for. */
+  #raiseGuess(): void {
+    this.#peerLimit = Math.min(this.#ownLimit, 2 * this.#peerLimit);
+    this.#servedSinceGuess = 0;
   }
 
   #raiseRefusalLimit(): void {

@@ -71,7 +71,27 @@ describe("RequestPipeline", () => {
       peers.blockReceived(BLOCK_SIZE, 0, FAR_MS);
     }
     assert.equal(own.target, 40);
-    assert.equal(peers.target, PEER_REQUESTS_DEFAULT);
+    assert.equal(
+      peers.target,
+      4 * PEER_REQUESTS_DEFAULT,
+      "1000 blocks are a queue of 250 and one of 500, served",
+    );
+    const fresh = new RequestPipeline(4096, 0);
+    for (let block = 0; block < PEER_REQUESTS_DEFAULT - 1; block++)
+      fresh.blockReceived(BLOCK_SIZE, 0, FAR_MS);
+    assert.equal(fresh.target, PEER_REQUESTS_DEFAULT);
+    peers.snub();
+    for (let block = 0; block < PEER_REQUESTS_DEFAULT - 1; block++)
+      peers.blockReceived(BLOCK_SIZE, 0, FAR_MS);
+    assert.equal(peers.target, PEER_REQUESTS_DEFAULT, "what it dropped silently ends the guessing");
+  });
+
+  it("grows by two with each block of a far peer", () => {
+    const pipeline = new RequestPipeline(512, 0);
+    for (let block = 1; block <= 50; block++) {
+      pipeline.blockReceived(BLOCK_SIZE, 0, FAR_MS);
+      assert.equal(pipeline.target, REQUESTS_INITIAL + 2 * block);
+    }
   });
 
   it("reqq bounds it at once, downwards too, and below the start", () => {
@@ -199,7 +219,8 @@ describe("RequestPipeline", () => {
     check(
       fc.property(fc.integer({ min: 1, max: 4096 }), fc.array(event, { maxLength: 200 }), (limit, events) => {
         const pipeline = new RequestPipeline(limit, 0);
-        let peerLimit = PEER_REQUESTS_DEFAULT;
+        // Without reqq the peer's limit is our guess, which grows.
+        let peerLimit = Number.POSITIVE_INFINITY;
         let nowMs = 0;
         for (const { kind, value } of events) {
           if (kind === "block") {

@@ -51,7 +51,7 @@ describe("settleOptions", () => {
       receiveMode: { name: "adaptive", depth: 16, contiguousWhenIdle: false },
       sendMode: "copy",
       poolBytes: 32 * MIB,
-      maxRequests: 512,
+      maxRequests: 2000,
       maxPeers: 5000,
       maxPeersPerTorrent: 4000,
       maxPeersPerAddress: 8,
