@@ -286,7 +286,7 @@ class SharedFile implements Swarm {
     this.picker.requestDropped(piece, block);
   }
 
-  wantsBlock(piece: number, block: number): boolean {
+  wantsBlock(_peer: PeerConnection, piece: number, block: number): boolean {
     return this.picker.wantsBlock(piece, block);
   }
 

@@ -136,6 +136,15 @@ export class BlockRequests {
     this.#peer.write.request(MessageId.cancel, piece, begin, length);
   }
 
+  /** The piece starts over: cancels all that was asked of it here. The swarm has forgotten those requests already. */
+  cancelPiece(piece: number): void {
+    const { expected } = this;
+    for (let index = expected.count - 1; index >= 0; index--)
+      if (expected.pieceAt(index) === piece) this.cancel(piece, expected.beginAt(index));
+    const { receiver } = this.#peer;
+    if (receiver.blockPiece === piece) receiver.skipBlock(piece, receiver.blockBegin);
+  }
+
   /** The header of a block came. True if its payload is wanted. Throws PeerError if nobody asked for it. */
   blockStarted(swarm: Swarm, piece: number, begin: number, length: number): boolean {
     let list = this.expected;
@@ -159,7 +168,7 @@ export class BlockRequests {
     this.#blocksCounted++;
     this.#refusals?.served(piece);
     const block = begin / BLOCK_SIZE;
-    const wanted = swarm.wantsBlock(piece, block);
+    const wanted = swarm.wantsBlock(this.#peer, piece, block);
     if (!isOrphan && !wanted) swarm.requestDropped(this.#peer, piece, block);
     this.#underWayIsOrphan = isOrphan;
     return wanted;

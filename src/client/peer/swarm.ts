@@ -35,7 +35,8 @@ export interface Swarm {
   /** Writes up to `count` pairs (piece, block) to request from the peer into `out`; returns how many. */
   pick(peer: PeerConnection, count: number, out: Int32Array): number;
   requestDropped(peer: PeerConnection, piece: number, block: number): void;
-  wantsBlock(piece: number, block: number): boolean;
+  /** True if the block is missing and may come of this peer. */
+  wantsBlock(peer: PeerConnection, piece: number, block: number): boolean;
   /** Where the block may be received to directly, or −1. */
   landingAddress(piece: number, begin: number, length: number): number;
   /** The block lies at `address`; the torrent owns `slot` now. */

@@ -5,6 +5,9 @@
 // written at once, and out-of-order blocks give up their slots and are read back when their turn comes: the only
 // case in which anything is read back.
 //
+// A piece that failed is read once more, block by block, and so is one that is right after it had failed, if the host wants to know
+// which blocks differ. Where storage keeps nothing, digests are made as blocks come, while somebody is suspected.
+//
 // What waits for its hash and what is read back are parts of their own (ready-pieces, read-back); what is left is the life of a
 // slot, told in one place, because each of its ends must be accounted for.
 //
@@ -25,6 +28,7 @@ import type { Memory } from "../memory/memory.js";
 import type { Layout } from "../storage/layout.js";
 import type { MemoryList, Storage, StorageOwner } from "../storage/storage.js";
 import type { AssemblerHost } from "./assembler-contract.js";
+import { BlockDigests, PieceExamination } from "./block-digests.js";
 import { ARRIVED, HELD, PieceAssembly, RunGrid, WRITING, WRITTEN } from "./piece-assembly.js";
 import { READ_BACK_SLOTS, ReadBack } from "./read-back.js";
 import { ReadyPieces } from "./ready-pieces.js";
@@ -35,6 +39,10 @@ const DIGEST_AREA_BYTES = 32;
 /** A digest job takes at least so many blocks, unless it reaches the end of the piece, and at most so many. */
 const HASH_BLOCKS_MIN = CHUNK_BLOCKS;
 const HASH_BLOCKS_MAX = 256;
+/** Blocks of a piece that get a digest in one turn. */
+const EXAMINED_BLOCKS_MAX = 16;
+/** Blocks of a dropped piece that get a digest: those still in memory, up to so many. */
+const DROPPED_DIGESTS_MAX = 256;
 const WRITE_BLOCKS_MAX = WRITE_RUN_BYTES_MAX / BLOCK_SIZE;
 /** Tag of the one read that may be under way; writes have those from 1 on. */
 const READ_BACK_TAG = 0;
@@ -68,6 +76,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   readonly #lends: boolean;
   readonly #host: AssemblerHost;
   readonly #grid: RunGrid;
+  readonly #blockDigests: BlockDigests;
   readonly #list: MemoryList = {
     addresses: new Float64Array(WRITE_BLOCKS_MAX),
     lengths: new Float64Array(WRITE_BLOCKS_MAX),
@@ -113,6 +122,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#verify = options.verify;
     this.#lends = options.lends === true;
     this.#host = options.host;
+    this.#blockDigests = new BlockDigests(options.memory);
     this.#grid = new RunGrid(options.storage.runBytes, options.layout.pieceLength);
     if (options.verify) this.#readBack = this.#reserveSlots();
     this.#ready = new ReadyPieces((assembly) => this.#hashReady(assembly));
@@ -135,6 +145,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#held++;
     this.#waiting++;
     if (!this.#storage.keepsBlocks) {
+      if (assembly.digests !== undefined)
+        assembly.digests[block] = this.#blockDigests.of(address, this.#layout.blockLength(piece, block));
       assembly.written++;
       assembly.flags[block] = ARRIVED | HELD | WRITTEN;
       this.#waiting--;
@@ -145,6 +157,18 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     const run = this.#grid.runOf(piece, block);
     assembly.runMissing[run] = assembly.runMissing[run]! - 1;
     if (assembly.runMissing[run] === 0) this.#writeRun(assembly, run);
+    this.#touch(assembly);
+  }
+
+  /** Drops what came of a piece, of which no more comes: pieceDropped() follows, later where something is under way. */
+  dropPiece(piece: PieceIndex): void {
+    const assembly = this.#active.get(piece);
+    if (assembly === undefined || this.#failed || this.#closing) {
+      this.#host.pieceDropped(piece, undefined);
+      return;
+    }
+    assert(assembly.arrived < assembly.blockCount, "a whole piece is judged, not dropped");
+    assembly.abandoned = true;
     this.#touch(assembly);
   }
 
@@ -234,12 +258,24 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
 
   #readBackDone(error: StorageError | undefined): void {
     const readBack = this.#readBack!;
-    if (error === undefined) {
-      this.#hash(readBack.current!, readBack.blockCount, true);
+    const assembly = readBack.current!;
+    if (error === undefined && assembly.examination === undefined) {
+      this.#hash(assembly, readBack.blockCount, true);
       return;
     }
+    if (error === undefined) this.#examineMore(assembly, readBack);
     readBack.ended();
-    this.#fail(error);
+    if (error !== undefined) this.#fail(error);
+    else this.#nextReadBack();
+  }
+
+  /** The next blocks of a judged piece lie in the slots for reading back. */
+  #examineMore(assembly: PieceAssembly, readBack: ReadBack): void {
+    for (let index = 0; index < readBack.blockCount; index++) {
+      const length = this.#layout.blockLength(assembly.piece, assembly.hashedCount++);
+      assembly.examination!.add(readBack.addressOf(index), length);
+    }
+    this.#touch(assembly);
   }
 
   // ── a piece goes on ──────────────────────────────────────────────────────────────────────────────────────────
@@ -248,6 +284,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     const assembly = this.#spare.pop() ?? this.#newRecord();
     const blockCount = this.#layout.blocksInPiece(piece);
     assembly.begin(piece, blockCount);
+    if (!this.#storage.keepsBlocks && !this.#host.isQuiet)
+      assembly.digests = new Float64Array(blockCount).fill(Number.NaN);
     assembly.runMissing.fill(0);
     for (let block = 0; block < blockCount; block++) {
       const run = this.#grid.runOf(piece, block);
@@ -277,10 +315,67 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
 
   #advance(assembly: PieceAssembly): void {
     if (assembly.piece < 0) return;
-    if (this.#verify && !assembly.bad) this.#hashMore(assembly);
-    const hashed = !this.#verify || assembly.hashedCount === assembly.blockCount;
-    const stored = assembly.written === assembly.blockCount;
-    if (assembly.bad ? assembly.writes === 0 : hashed && stored) this.#finish(assembly);
+    if (assembly.abandoned) this.#dropIfIdle(assembly);
+    else if (assembly.examination !== undefined) {
+      if (assembly.hashedCount === assembly.blockCount) this.#finish(assembly);
+      else if (!assembly.awaitsReadBack && this.#readBack?.current !== assembly) this.#examineHeld(assembly);
+    } else {
+      if (this.#verify && !assembly.bad) this.#hashMore(assembly);
+      const hashed = !this.#verify || assembly.hashedCount === assembly.blockCount;
+      const stored = assembly.written === assembly.blockCount;
+      if (assembly.bad ? assembly.writes === 0 : hashed && stored) this.#judged(assembly);
+    }
+  }
+
+  /** Right or wrong, and nothing of it is under way: finished, unless its blocks are to be looked at one by one. */
+  #judged(assembly: PieceAssembly): void {
+    const { blockCount } = assembly;
+    const canRead = this.#verify && this.#storage.keepsBlocks && assembly.written === blockCount;
+    if (!canRead || !this.#host.wantsDigests(assembly.piece as PieceIndex, assembly.bad)) {
+      this.#finish(assembly);
+      return;
+    }
+    const at = assembly.piece * DIGEST_BYTES;
+    const judged = assembly.wrongDigest ?? this.#digests.subarray(at, at + DIGEST_BYTES);
+    assembly.examination = new PieceExamination(this.#blockDigests, blockCount, judged);
+    assembly.hashedCount = 0;
+    this.#examineHeld(assembly);
+  }
+
+  /** Blocks that are in memory still, because they are to be lent, need no read. */
+  #examineHeld(assembly: PieceAssembly): void {
+    const { examination } = assembly;
+    const end = Math.min(assembly.blockCount, assembly.hashedCount + EXAMINED_BLOCKS_MAX);
+    while (assembly.hashedCount < end && assembly.isHeld(assembly.hashedCount)) {
+      const block = assembly.hashedCount++;
+      examination!.add(assembly.addresses[block]!, this.#layout.blockLength(assembly.piece, block));
+    }
+    if (assembly.hashedCount === assembly.blockCount || assembly.isHeld(assembly.hashedCount)) {
+      this.#touch(assembly);
+      return;
+    }
+    this.#readBack!.add(assembly);
+    this.#nextReadBack();
+  }
+
+  #dropIfIdle(assembly: PieceAssembly): void {
+    if (assembly.isBusy || this.#readBack?.current === assembly) return;
+    const digests = assembly.digests ?? this.#digestsOfHeld(assembly);
+    this.#freeAll(assembly);
+    this.#storage.forget?.(this.#offsetOf(assembly, 0), assembly.blockCount);
+    this.#host.pieceDropped(this.#forget(assembly), digests);
+  }
+
+  #digestsOfHeld(assembly: PieceAssembly): Float64Array {
+    const digests = new Float64Array(assembly.blockCount).fill(Number.NaN);
+    let left = DROPPED_DIGESTS_MAX;
+    for (let block = 0; block < assembly.blockCount && left > 0; block++) {
+      if (!assembly.isHeld(block)) continue;
+      const length = this.#layout.blockLength(assembly.piece, block);
+      digests[block] = this.#blockDigests.of(assembly.addresses[block]!, length);
+      left--;
+    }
+    return digests;
   }
 
   #hashMore(assembly: PieceAssembly): void {
@@ -303,6 +398,10 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
 
   #hashReady(assembly: PieceAssembly): void {
     if (this.#failed || this.#closing) return;
+    if (assembly.abandoned) {
+      this.#touch(assembly);
+      return;
+    }
     const stretch = assembly.heldUntil(assembly.hashedCount) - assembly.hashedCount;
     this.#hash(assembly, Math.min(stretch, HASH_BLOCKS_MAX), false);
   }
@@ -347,6 +446,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     for (let index = 0; index < DIGEST_BYTES && !assembly.bad; index++) {
       assembly.bad = bytes[area + index] !== this.#digests[expected + index];
     }
+    if (assembly.bad) assembly.wrongDigest = bytes.slice(area, area + DIGEST_BYTES);
     assembly.digestArea = -1;
     if (area !== this.#readBackArea) this.#freeAreas.push(area);
     if (this.#waitingForArea.length > 0)
@@ -358,15 +458,23 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   }
 
   #finish(assembly: PieceAssembly): void {
+    const { bad, examination } = assembly;
+    const digests = examination?.isSound === true ? examination.digests : assembly.digests;
+    const slots = this.#lends && !bad ? this.#takeSlots(assembly) : undefined;
+    if (bad) this.#storage.forget?.(this.#offsetOf(assembly, 0), assembly.blockCount);
+    const piece = this.#forget(assembly);
+    if (bad) this.#host.pieceFailed(piece, digests);
+    else this.#host.pieceVerified(piece, digests);
+    if (slots !== undefined) this.#host.pieceToLend!(piece, slots);
+  }
+
+  /** Gives the record back; its piece may begin again. */
+  #forget(assembly: PieceAssembly): PieceIndex {
     const piece = assembly.piece as PieceIndex;
-    const slots = this.#lends && !assembly.bad ? this.#takeSlots(assembly) : undefined;
-    if (this.#lends && assembly.bad) this.#storage.forget?.(this.#offsetOf(assembly, 0), assembly.blockCount);
     assembly.piece = -1;
     this.#active.delete(piece);
     this.#spare.push(assembly);
-    if (assembly.bad) this.#host.pieceFailed(piece);
-    else this.#host.pieceVerified(piece);
-    if (slots !== undefined) this.#host.pieceToLend!(piece, slots);
+    return piece;
   }
 
   /** The slots of a whole piece, which are not the assembler's any more; −1 where a block lies in no slot. */
@@ -451,7 +559,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     const release = this.#verify && parked > 0 && (this.#writing === 0 || 4 * parked > slotCount);
     if (!write && !release) return;
     for (const assembly of this.#active.values()) {
-      if (assembly.bad) continue;
+      if (!assembly.isOpen) continue;
       if (write) this.#writeWaiting(assembly, 0, assembly.blockCount);
       if (release) this.#releaseParked(assembly);
     }

@@ -1,14 +1,19 @@
 // Who sent which block of the pieces under way, and what follows when a piece fails its check.
 //
 //   failed, all blocks of one peer        ──▶ that peer is banned
-//   failed, blocks of several peers       ──▶ all of them are on parole
-//   on parole                             ──▶ gets whole pieces to itself: one good piece ends the parole, a bad one bans
+//   failed, blocks of several peers       ──▶ each loses trust, what each sent is remembered (failed-attempts), and the next to bring
+//                                             the piece has it alone (exclusive-pieces), the most trusted first
+//   then right                            ──▶ whoever sent a block that differs is banned
+//   trust used up: on parole              ──▶ gets whole pieces to itself: one good piece ends the parole, a bad one bans
 //
-// A peer on parole that lets a request of such a piece go loses it to the others, and one that finds no whole piece
-// helps with those of others: judging peers never stops a download.
+// Trust is earned by pieces that are right, so that one who brought many is not suspected for one that failed; it decides who gets
+// pieces alone, and never who is banned. Both bans are proofs: an honest peer is not banned, whatever others send.
 //
 // Always: every block of a piece under way that was received is attributed to a peer, whether or not that peer is still
 // connected. Records that nothing refers to are forgotten when there are RECORDS_MAX of them, the oldest first.
+
+import { ExclusivePieces, type ExclusiveView, LAPSES_MAX } from "./exclusive-pieces.js";
+import { FailedAttempts } from "./failed-attempts.js";
 
 /** One peer as we remember it beyond its connection. */
 export interface PeerRecord {
@@ -20,6 +25,10 @@ export interface PeerRecord {
   piecesFailed: number;
   /** Connections of it that are here. Kept by the roster. */
   connections: number;
+  /** Gained by each piece that is right, lost by each that is not. */
+  trust: number;
+  /** Pieces that it had to itself and let go, since it last brought one. */
+  lapses: number;
   /** Its place among all records. */
   readonly index: number;
 }
@@ -27,6 +36,13 @@ export interface PeerRecord {
 const NOBODY = -1;
 /** Half of them stay when there are so many, but for those that something refers to. */
 export const RECORDS_MAX = 4096;
+const TRUST_MAX = 8;
+const TRUST_LOST = 2;
+
+export interface AttributionOptions {
+  readonly pieceLength: number;
+  readonly requestTimeoutMs: number;
+}
 
 export class Attribution {
   readonly #records: (PeerRecord | undefined)[] = [];
@@ -34,12 +50,14 @@ export class Attribution {
   readonly #indexByKey = new Map<string, number>();
   /** Per piece under way, the record index of each block's sender. */
   readonly #senders = new Map<number, Int32Array>();
-  /** Pieces that one peer on parole has to itself. */
-  readonly #exclusive = new Map<number, PeerRecord>();
-  /** Who had a piece to itself last and let it go. */
-  readonly #lapsed = new Map<number, PeerRecord>();
+  readonly #exclusive: ExclusivePieces;
+  readonly #attempts = new FailedAttempts();
   #onParoleCount = 0;
   #pruneAt = RECORDS_MAX;
+
+  constructor(options: AttributionOptions) {
+    this.#exclusive = new ExclusivePieces(options.pieceLength, options.requestTimeoutMs);
+  }
 
   record(key: string, host: string, port: number): PeerRecord {
     const known = this.#indexByKey.get(key);
@@ -54,6 +72,8 @@ export class Attribution {
       banned: false,
       piecesFailed: 0,
       connections: 0,
+      trust: 0,
+      lapses: 0,
       index,
     };
     this.#indexByKey.set(key, index);
@@ -66,82 +86,146 @@ export class Attribution {
     return index === undefined ? undefined : this.#records[index];
   }
 
-  blockReceived(record: PeerRecord, piece: number, block: number, blocksInPiece: number): void {
+  /** True while nobody is on parole and no piece belongs to anyone: then anybody may be asked for, and bring, anything. */
+  get isQuiet(): boolean {
+    return this.#exclusive.count === 0 && this.#onParoleCount === 0;
+  }
+
+  /** True if something is remembered of the piece that its right blocks will settle. */
+  remembers(piece: number): boolean {
+    return this.#attempts.has(piece);
+  }
+
+  /** True if blocks of the piece that was received came of several peers. */
+  isShared(piece: number): boolean {
+    const senders = this.#senders.get(piece);
+    return senders !== undefined && this.#distinct(senders).length > 1;
+  }
+
+  // ── blocks ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  blockReceived(
+    record: PeerRecord,
+    piece: number,
+    block: number,
+    blocksInPiece: number,
+    nowMs: number,
+  ): void {
     let senders = this.#senders.get(piece);
     if (senders === undefined) {
       senders = new Int32Array(blocksInPiece).fill(NOBODY);
       this.#senders.set(piece, senders);
     }
     senders[block] = record.index;
+    if (this.#exclusive.count > 0) this.#exclusive.blockReceived(piece, nowMs);
   }
 
-  /** The piece is right: one on parole that sent all of it is trusted again. A part of it would prove nothing. */
-  pieceVerified(piece: number): void {
-    const senders = this.#take(piece);
-    if (senders.length === 1) this.#setParole(senders[0]!, false);
+  /** True if a block of the piece may be taken of `record`: an exclusive one has blocks of its owner only. */
+  mayBring(record: PeerRecord, piece: number): boolean {
+    return this.#exclusive.mayBring(record, piece);
   }
 
-  /** The piece is wrong. Returns all who sent blocks of it, and those of them that are banned for it, each once. */
-  pieceFailed(piece: number): { senders: PeerRecord[]; banned: PeerRecord[] } {
-    const senders = this.#take(piece);
+  /**
+   * True if `record` may be asked for blocks of the piece. On parole: of pieces that it has to itself, or that nobody began (then
+   * `isStarted` is false).
+   */
+  mayRequest(record: PeerRecord, piece: number, isStarted: boolean): boolean {
+    if (this.#exclusive.has(piece)) return this.#exclusive.mayHave(record, piece);
+    return !record.onParole || (!isStarted && record.lapses < LAPSES_MAX);
+  }
+
+  /** The same, when there is nothing else to ask of `record`: it may share pieces that are nobody's alone. */
+  mayShare(record: PeerRecord, piece: number): boolean {
+    return this.#exclusive.mayBring(record, piece);
+  }
+
+  /** `record` was asked for a block of the piece, as mayRequest() allowed. */
+  requested(record: PeerRecord, piece: number, nowMs: number): void {
+    if (record.onParole || this.#exclusive.has(piece)) this.#exclusive.own(record, piece, nowMs);
+  }
+
+  /** The peer is gone. Pieces that it had to itself, and sent nothing of, are anybody's. */
+  peerGone(record: PeerRecord): void {
+    if (this.#exclusive.count > 0) this.#exclusive.peerGone(record, (piece) => this.#senders.has(piece));
+  }
+
+  /** Looks after pieces whose owners let them go. About once a second, and when a piece failed. */
+  review(nowMs: number, view: ExclusiveView): void {
+    this.#attempts.expire(nowMs);
+    this.#exclusive.review(nowMs, view);
+  }
+
+  // ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * The piece is right. `digests`: of its blocks, where known. Returns who is banned, because it sent others of a block before.
+   * One on parole that sent all of the piece is trusted again: a part of it would prove nothing.
+   */
+  pieceVerified(piece: number, digests?: Float64Array): PeerRecord[] {
+    const senders = this.#distinct(this.#take(piece));
+    for (const record of senders) record.trust = Math.min(TRUST_MAX, record.trust + 1);
+    if (senders.length === 1) {
+      senders[0]!.trust = Math.max(0, senders[0]!.trust);
+      senders[0]!.lapses = 0;
+      this.#setParole(senders[0]!, false);
+    }
+    this.#exclusive.delete(piece);
     const banned: PeerRecord[] = [];
-    // Blocks of a peer that was found out may still be in pieces under way: they explain those, and blame nobody else.
-    const isExplained = senders.some((record) => record.banned);
-    for (const record of senders) {
-      record.piecesFailed++;
-      if (isExplained) continue;
-      if (senders.length === 1) {
-        record.banned = true;
-        this.#setParole(record, false);
-        banned.push(record);
-      } else {
-        this.#setParole(record, true);
+    for (const index of this.#attempts.settle(piece, digests)) {
+      const record = this.#records[index]!;
+      if (!record.banned) banned.push(record);
+      this.#ban(record);
+    }
+    return banned;
+  }
+
+  /**
+   * The piece is wrong. `digests`: of its blocks, where known. Returns all who sent blocks of it, and those of them that are banned
+   * for it, each once.
+   */
+  pieceFailed(
+    piece: number,
+    digests: Float64Array | undefined,
+    nowMs: number,
+  ): { senders: PeerRecord[]; banned: PeerRecord[] } {
+    const blocks = this.#take(piece);
+    const senders = this.#distinct(blocks);
+    for (const record of senders) record.piecesFailed++;
+    if (senders.length === 1 && !blocks.includes(NOBODY)) {
+      const [record] = senders as [PeerRecord];
+      // Of an exclusive piece: it is anybody's again, as nobody who could hide among others is left.
+      this.#exclusive.delete(piece);
+      if (record.banned) return { senders, banned: [] };
+      this.#ban(record);
+      return { senders, banned: [record] };
+    }
+    // Blocks of a peer that was found out may still be in pieces under way: they explain those, and cost nobody else its trust.
+    if (!senders.some(({ banned }) => banned)) {
+      for (const record of senders) {
+        record.trust = Math.max(-TRUST_MAX, record.trust - TRUST_LOST);
+        if (record.trust < 0) this.#setParole(record, true);
       }
     }
-    return { senders, banned };
+    if (digests !== undefined) this.#attempts.remember(piece, blocks, digests, nowMs);
+    this.#exclusive.failed(piece, nowMs);
+    return { senders, banned: [] };
   }
 
-  /** True if `record` may be asked for blocks of the piece. On parole: for pieces that it can have to itself. */
-  mayRequest(record: PeerRecord, piece: number): boolean {
-    const owner = this.#exclusive.get(piece);
-    if (owner !== undefined) return owner === record;
-    return !record.onParole || (!this.#senders.has(piece) && this.#lapsed.get(piece) !== record);
+  /** The piece starts over, without having been judged. `digests`: of the blocks that were there, NaN where not known. */
+  pieceStartedOver(piece: number, digests: Float64Array | undefined, nowMs: number): void {
+    const blocks = this.#take(piece);
+    if (digests !== undefined && blocks.length > 0) this.#attempts.remember(piece, blocks, digests, nowMs);
   }
 
-  /** The same, when there is nothing else to ask of `record`: it may share pieces, unless they are another's. */
-  mayShare(record: PeerRecord, piece: number): boolean {
-    const owner = this.#exclusive.get(piece);
-    return owner === undefined || owner === record;
-  }
-
-  /** `record` was asked for a block of the piece. On parole, it has the piece to itself from now on if nobody sent any. */
-  requested(record: PeerRecord, piece: number): void {
-    if (record.onParole && this.mayRequest(record, piece)) this.#exclusive.set(piece, record);
-  }
-
-  /** A request was not answered: the piece is not its sender's alone any more. */
-  requestDropped(record: PeerRecord, piece: number): void {
-    if (this.#exclusive.get(piece) !== record) return;
-    this.#exclusive.delete(piece);
-    this.#lapsed.set(piece, record);
-  }
-
-  /** True while nobody is on parole and no piece belongs to anyone: then mayRequest() is always true. */
-  get isQuiet(): boolean {
-    return this.#exclusive.size === 0 && this.#onParoleCount === 0;
-  }
-
-  /** The peer is gone: pieces that it had to itself are anybody's, as far as it sent none of them. */
-  peerGone(record: PeerRecord): void {
-    for (const [piece, owner] of this.#exclusive) if (owner === record) this.#exclusive.delete(piece);
-  }
-
-  /** Forgets the oldest half of the records, but those of peers that are here or that sent blocks of pieces under way. */
+  /**
+   * Forgets the oldest half of the records, but those of peers that are here, that sent blocks of pieces under way or of attempts that
+   * are remembered, or that a piece was given to.
+   */
   #prune(): void {
     const used = new Set<number>();
     for (const senders of this.#senders.values()) for (const index of senders) used.add(index);
-    for (const owners of [this.#exclusive, this.#lapsed])
-      for (const { index } of owners.values()) used.add(index);
+    this.#attempts.addSenders(used);
+    for (const { index } of this.#exclusive.records()) used.add(index);
     let surplus = this.#indexByKey.size - RECORDS_MAX / 2;
     for (const [key, index] of this.#indexByKey) {
       if (surplus <= 0) break;
@@ -157,18 +241,24 @@ export class Attribution {
     this.#pruneAt = Math.max(RECORDS_MAX, 2 * this.#indexByKey.size);
   }
 
+  #ban(record: PeerRecord): void {
+    record.banned = true;
+    this.#setParole(record, false);
+  }
+
   #setParole(record: PeerRecord, onParole: boolean): void {
     if (record.onParole === onParole) return;
     record.onParole = onParole;
     this.#onParoleCount += onParole ? 1 : -1;
   }
 
-  #take(piece: number): PeerRecord[] {
+  #take(piece: number): Int32Array {
     const senders = this.#senders.get(piece);
     this.#senders.delete(piece);
-    this.#exclusive.delete(piece);
-    this.#lapsed.delete(piece);
-    if (senders === undefined) return [];
+    return senders ?? new Int32Array(0);
+  }
+
+  #distinct(senders: Int32Array): PeerRecord[] {
     const records: PeerRecord[] = [];
     let last = NOBODY;
     for (const index of senders) {

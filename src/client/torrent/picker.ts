@@ -271,6 +271,11 @@ export class Picker {
 
   // ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** True if something of the piece is here or was asked for, and it is not verified. */
+  isStarted(piece: number): boolean {
+    return this.#started.has(piece);
+  }
+
   /** True if all blocks of the piece are here and it is neither verified nor failed yet. */
   isPieceReceived(piece: number): boolean {
     const started = this.#started.get(piece);
@@ -291,6 +296,29 @@ export class Picker {
     this.#blocksFree += started.blockCount;
     this.#forget(started);
     this.#availability.putBack(piece);
+  }
+
+  /**
+   * The piece starts over: nothing more of it is asked for or taken, and who was asked is forgotten, as if all of it were here.
+   * pieceFailed() follows once what came of it is dropped.
+   */
+  pieceAbandoned(piece: number): void {
+    const started = this.#started.get(piece);
+    assert(
+      started !== undefined && !this.isPieceReceived(piece),
+      "what is abandoned was begun, and is not judged",
+    );
+    if (started.requested > 0) {
+      if (!started.stalled) this.#activeCount--;
+      started.idle();
+    }
+    this.#blocksMissing -= started.blockCount - started.received;
+    this.#blocksFree -= started.free;
+    this.#close(started);
+    started.states.fill(RECEIVED, 0, started.blockCount);
+    started.free = 0;
+    started.requested = 0;
+    started.received = started.blockCount;
   }
 
   /** The piece was found on disk before anything of it was asked for. */

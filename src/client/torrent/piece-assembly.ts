@@ -9,6 +9,7 @@
 // Records are kept for re-use: all arrays are as long as the longest piece needs.
 
 import { BLOCK_SIZE } from "../../base/limits.js";
+import type { PieceExamination } from "./block-digests.js";
 
 export const ARRIVED = 1;
 export const HELD = 2;
@@ -41,6 +42,13 @@ export class PieceAssembly {
   awaitsReadBack = false;
   /** The digest is known, and wrong. */
   bad = false;
+  wrongDigest: Uint8Array | undefined;
+  /** It is dropped as soon as nothing is under way. */
+  abandoned = false;
+  /** It was judged, and its blocks are read once more for their digests. */
+  examination: PieceExamination | undefined;
+  /** Digests of blocks as they came: where somebody is suspected and storage keeps nothing. */
+  digests: Float64Array | undefined;
 
   constructor(index: number, digest: number, blocksMax: number, runsMax: number) {
     this.index = index;
@@ -62,7 +70,21 @@ export class PieceAssembly {
     this.ready = false;
     this.awaitsReadBack = false;
     this.bad = false;
+    this.wrongDigest = undefined;
+    this.abandoned = false;
+    this.examination = undefined;
+    this.digests = undefined;
     this.flags.fill(0, 0, blockCount);
+  }
+
+  /** True while a job, a write or a list has a hold on it. */
+  get isBusy(): boolean {
+    return this.hashing > 0 || this.writes > 0 || this.ready || this.awaitsReadBack;
+  }
+
+  /** True if what it holds may be written, hashed or let go to make room: it was neither judged nor given up. */
+  get isOpen(): boolean {
+    return !this.bad && !this.abandoned && this.examination === undefined;
   }
 
   isHeld(block: number): boolean {

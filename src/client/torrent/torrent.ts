@@ -43,10 +43,10 @@ import { NO_SLOT } from "../receive/receive-plan.js";
 import type { UploadPlace } from "../send/sender.js";
 import { Layout } from "../storage/layout.js";
 import type { Storage, StorageCounters, StorageKind } from "../storage/storage.js";
+import { Allotment } from "./allotment.js";
 import { Assembler } from "./assembler.js";
 import type { AssemblerHost } from "./assembler-contract.js";
 import { Attribution, type PeerRecord } from "./attribution.js";
-import type { PieceFilter } from "./availability.js";
 import type { Dialer, EngineRoom } from "./engine-room.js";
 import { Lease } from "./lease.js";
 import { Lender } from "./lender.js";
@@ -84,7 +84,8 @@ export class Torrent
   readonly #picker: Picker;
   readonly #verifies: boolean;
   readonly #nothing: PieceSet;
-  readonly #attribution = new Attribution();
+  readonly #attribution: Attribution;
+  readonly #allotment: Allotment<PeerConnection>;
   readonly #rounds: UploadRounds;
   readonly #roster: Roster;
   /** Those that are here. */
@@ -144,12 +145,15 @@ export class Torrent
     this.#receiveMode = options.receiveMode;
     this.layout = new Layout(metainfo);
     this.#picker = new Picker(this.layout);
-    this.#windowMs = STALL_SHARE * room.peerSettings(undefined).requestTimeoutMs;
     this.#verifies = options.verify !== false;
     this.#nothing = new PieceSet(this.layout.pieceCount);
+    const { requestTimeoutMs } = room.peerSettings(undefined);
+    this.#windowMs = STALL_SHARE * requestTimeoutMs;
+    this.#attribution = new Attribution({ pieceLength: this.layout.pieceLength, requestTimeoutMs });
     this.#rounds = new UploadRounds(room.uploadSlots);
     this.#roster = new Roster(this.#rosterHost(), this.#attribution);
     this.#peers = this.#roster.here;
+    this.#allotment = this.#makeAllotment();
     this.done = new Promise((resolve, reject) => {
       this.#resolveDone = resolve;
       this.#rejectDone = reject;
@@ -332,6 +336,7 @@ export class Torrent
       this.#windowStartMs = now;
       this.#picker.windowEnded();
     }
+    this.#allotment.review();
     for (const peer of this.#peers) {
       peer.tick(elapsedMs);
       if (this.#got.isFull && peer.state === "open" && peer.pieces.isFull) {
@@ -399,35 +404,7 @@ export class Torrent
 
   pick(peer: PeerConnection, count: number, out: Int32Array): number {
     if (this.#state !== "downloading" || this.#lender?.isBehind === true) return 0;
-    const allowedFast = peer.peerChoking ? peer.allowedFast : undefined;
-    if (this.#attribution.isQuiet) return this.#pickAllowed(peer, count, out, allowedFast);
-    const attribution = this.#attribution;
-    const record = this.#roster.recordOf(peer)!;
-    const allowed = {
-      has: (piece: number) =>
-        attribution.mayRequest(record, piece) && (allowedFast === undefined || allowedFast.has(piece)),
-    };
-    let got = this.#pickAllowed(peer, count, out, allowed);
-    if (got === 0 && peer.expected.count === 0) {
-      // Nothing that it may have to itself: better in pieces of others than idle.
-      allowed.has = (piece) =>
-        attribution.mayShare(record, piece) && (allowedFast === undefined || allowedFast.has(piece));
-      got = this.#pickAllowed(peer, count, out, allowed);
-    }
-    for (let index = 0; index < got; index++) attribution.requested(record, out[2 * index]!);
-    return got;
-  }
-
-  #pickAllowed(
-    peer: PeerConnection,
-    count: number,
-    out: Int32Array,
-    allowed: PieceFilter | undefined,
-  ): number {
-    const got = this.#picker.pick(peer.pieces, count, out, peer, allowed, this.#piecesAtOnce(peer));
-    // Who is snubbed has shown that it would only hold places of others.
-    if (got > 0 || peer.expected.count > 0 || peer.pipeline.snubbed) return got;
-    return this.#picker.pickAgain(peer.pieces, count, out, peer, allowed);
+    return this.#allotment.pick(peer, count, out, this.#piecesAtOnce(peer));
   }
 
   /** Fast peers work on so many pieces together as can be hashed side by side; where nothing is hashed, on one each. */
@@ -440,13 +417,21 @@ export class Torrent
     return isFast && this.#options.verify !== false ? Math.ceil(HASH_LANES / this.#fast.size) : 1;
   }
 
-  requestDropped(peer: PeerConnection, piece: number, block: number): void {
-    if (!this.#attribution.isQuiet) this.#attribution.requestDropped(this.#roster.recordOf(peer)!, piece);
+  requestDropped(_peer: PeerConnection, piece: number, block: number): void {
     this.#picker.requestDropped(piece as PieceIndex, block as BlockIndex);
   }
 
-  wantsBlock(piece: number, block: number): boolean {
-    return this.#state === "downloading" && this.#picker.wantsBlock(piece as PieceIndex, block as BlockIndex);
+  wantsBlock(peer: PeerConnection, piece: number, block: number): boolean {
+    if (this.#state !== "downloading" || !this.#mayBring(peer, piece)) return false;
+    return this.#picker.wantsBlock(piece as PieceIndex, block as BlockIndex);
+  }
+
+  /** False for a piece that another peer has to itself: a block that was given up long ago may still come. */
+  #mayBring(peer: PeerConnection, piece: number): boolean {
+    const attribution = this.#attribution;
+    if (attribution.isQuiet) return true;
+    const record = this.#roster.recordOf(peer);
+    return record !== undefined && attribution.mayBring(record, piece);
   }
 
   landingAddress(piece: number, begin: number, length: number): number {
@@ -468,7 +453,8 @@ export class Torrent
     const others =
       picker.requesters(piece as PieceIndex, block as BlockIndex) > 1 || peer.requests.underWayIsOrphan;
     const pool = this.#room.pool;
-    if (this.#state !== "downloading" || !picker.blockReceived(piece as PieceIndex, block as BlockIndex)) {
+    const isWelcome = this.#state === "downloading" && this.#mayBring(peer, piece);
+    if (!isWelcome || !picker.blockReceived(piece as PieceIndex, block as BlockIndex)) {
       if (slot !== NO_SLOT) pool.release(slot);
       return;
     }
@@ -478,7 +464,7 @@ export class Torrent
       this.#lastRecord = this.#roster.recordOf(peer);
     }
     const blocks = this.layout.blocksInPiece(piece as PieceIndex);
-    this.#attribution.blockReceived(this.#lastRecord!, piece, block, blocks);
+    this.#attribution.blockReceived(this.#lastRecord!, piece, block, blocks, this.#room.clock.nowMs);
     if (this.#lendsUnverified && slot !== NO_SLOT) {
       this.#lendUnverified(slot, piece as PieceIndex, block as BlockIndex);
       return;
@@ -521,14 +507,15 @@ export class Torrent
 
   // ── AssemblerHost ────────────────────────────────────────────────────────────────────────────────────────────
 
-  pieceVerified(piece: PieceIndex): void {
+  pieceVerified(piece: PieceIndex, digests?: Float64Array): void {
     if (this.#isOver) return;
     this.#picker.pieceVerified(piece);
-    this.#attribution.pieceVerified(piece);
+    const banned = this.#attribution.pieceVerified(piece, digests);
     if (!this.#claim(piece)) return;
     this.#sinceCheckpointBytes += this.layout.pieceLengthOf(piece);
     if (this.#verifies) for (const peer of this.#peers) peer.announcePiece(piece);
     this.#tell("piece", piece);
+    for (const record of banned) this.#ban(record, piece);
     if (this.#got.isFull) void this.#complete();
     else if (this.#sinceCheckpointBytes >= CHECKPOINT_BYTES) this.#checkpoint();
   }
@@ -548,16 +535,31 @@ export class Torrent
     this.#lender!.add(piece, slots);
   }
 
-  pieceFailed(piece: PieceIndex): void {
+  pieceFailed(piece: PieceIndex, digests: Float64Array | undefined): void {
     if (this.#isOver) return;
     this.#picker.pieceFailed(piece);
-    const { senders, banned } = this.#attribution.pieceFailed(piece);
+    const { senders, banned } = this.#attribution.pieceFailed(piece, digests, this.#room.clock.nowMs);
     this.#tell(
       "pieceFailed",
       piece,
       senders.map(({ host, port }) => ({ host, port })),
     );
     for (const record of banned) this.#ban(record, piece);
+    this.#allotment.review();
+  }
+
+  pieceDropped(piece: PieceIndex, digests: Float64Array | undefined): void {
+    if (this.#isOver) return;
+    this.#picker.pieceFailed(piece);
+    this.#attribution.pieceStartedOver(piece, digests, this.#room.clock.nowMs);
+  }
+
+  wantsDigests(piece: PieceIndex, bad: boolean): boolean {
+    return bad ? this.#attribution.isShared(piece) : this.#attribution.remembers(piece);
+  }
+
+  get isQuiet(): boolean {
+    return this.#attribution.isQuiet;
   }
 
   storageFailed(error: StorageError): void {
@@ -712,6 +714,22 @@ export class Torrent
   /** Begins one connection, if one is due. For the session, which gives all torrents their turns. */
   dialNext(): boolean {
     return this.#roster.dialNext();
+  }
+
+  #makeAllotment(): Allotment<PeerConnection> {
+    const { clock } = this.#room;
+    return new Allotment(this.#picker, this.#attribution, {
+      get nowMs() {
+        return clock.nowMs;
+      },
+      here: this.#peers,
+      recordOf: (peer) => this.#roster.recordOf(peer),
+      dropBlocks: (piece) => {
+        for (const peer of this.#peers) peer.requests.cancelPiece(piece);
+        if (this.#assembler === undefined) this.pieceDropped(piece as PieceIndex, undefined);
+        else this.#assembler.dropPiece(piece as PieceIndex);
+      },
+    });
   }
 
   #rosterHost(): RosterHost {

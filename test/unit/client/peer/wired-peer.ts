@@ -152,7 +152,7 @@ export class BookSwarm implements Swarm {
     this.dropped.push(key);
   }
 
-  wantsBlock(piece: number, block: number): boolean {
+  wantsBlock(_peer: PeerConnection, piece: number, block: number): boolean {
     return !this.received.has(keyOf(piece, block));
   }
 

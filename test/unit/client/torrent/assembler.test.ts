@@ -27,6 +27,10 @@ interface Case {
   /** 0: in order; 1: anything goes. */
   readonly disorder: number;
   readonly verify: boolean;
+  /** The host wants digests of failed pieces, and of those that are right after that. */
+  readonly suspicious?: boolean;
+  /** Pieces that are begun with wrong bytes, and dropped before their last block comes. */
+  readonly dropped?: readonly number[];
 }
 
 function dice(seed: number): () => number {
@@ -37,7 +41,14 @@ function dice(seed: number): () => number {
   };
 }
 
-async function assemble(folder: string, options: Case): Promise<{ readBackBytes: number; failed: number[] }> {
+interface Outcome {
+  readBackBytes: number;
+  failed: number[];
+  /** Digests of each piece that failed, and then of the right one; undefined: not known. */
+  digestsOf: Map<number, (Float64Array | undefined)[]>;
+}
+
+async function assemble(folder: string, options: Case): Promise<Outcome> {
   const { pieceLength, totalLength } = options;
   const data = bytesOf(options.seed, totalLength);
   const layout = new Layout({
@@ -65,7 +76,9 @@ async function assemble(folder: string, options: Case): Promise<{ readBackBytes:
     onWarning: () => {},
   });
   const verified = new Set<number>();
+  const dropped = new Set<number>();
   const failed: number[] = [];
+  const digestsOf: Outcome["digestsOf"] = new Map();
   let wake = (): void => {};
   const assembler = new Assembler({
     layout,
@@ -75,21 +88,30 @@ async function assemble(folder: string, options: Case): Promise<{ readBackBytes:
     reactor,
     verify: options.verify,
     host: {
-      pieceVerified: (piece) => {
+      pieceVerified: (piece, itsDigests) => {
+        digestsOf.get(piece)?.push(itsDigests?.slice());
         assert.ok(!verified.has(piece), "a piece is verified once");
         verified.add(piece);
         wake();
       },
-      pieceFailed: (piece) => {
+      pieceFailed: (piece, itsDigests) => {
+        digestsOf.set(piece, [itsDigests?.slice()]);
         failed.push(piece);
         wake();
       },
+      pieceDropped: (piece) => {
+        assert.ok(options.dropped?.includes(piece), "it was to be dropped");
+        dropped.add(piece);
+        wake();
+      },
+      wantsDigests: (piece, bad) => options.suspicious === true && (bad || failed.includes(piece)),
+      isQuiet: options.suspicious !== true,
       storageFailed: (error) => assert.fail(error),
     },
   });
   const { pool } = memory;
   const random = dice(options.seed);
-  const deliver = async (blocks: [number, number][], corruptNow: boolean): Promise<void> => {
+  const deliver = async (blocks: [number, number][], corruptNow: boolean, wrong = false): Promise<void> => {
     for (const [piece, block] of blocks) {
       let slot = pool.acquire(SlotHolder.storage);
       for (let turns = 0; slot === -1; turns++) {
@@ -101,6 +123,7 @@ async function assemble(folder: string, options: Case): Promise<{ readBackBytes:
       const at = piece * pieceLength + block * BLOCK_SIZE;
       const length = layout.blockLength(piece, block);
       memory.bytes.set(data.subarray(at, at + length), address);
+      if (wrong) memory.bytes.fill(0xaa, address, address + length);
       if (corruptNow && options.corrupt.includes(piece) && block === 0) memory.bytes[address]! ^= 1;
       assembler.addBlock(piece as PieceIndex, block as BlockIndex, address);
       if (random() < 0.05) await new Promise((resolve) => setImmediate(resolve));
@@ -123,6 +146,20 @@ async function assemble(folder: string, options: Case): Promise<{ readBackBytes:
     const other = index - Math.floor(random() * (reach + 1));
     [blocks[index], blocks[other]] = [blocks[other]!, blocks[index]!];
   }
+  for (const piece of options.dropped ?? []) {
+    const count = layout.blocksInPiece(piece) - 1;
+    const begun = Array.from({ length: count }, (_, block): [number, number] => [piece, block]);
+    await deliver(
+      begun.filter(() => options.disorder < random() + 0.5),
+      false,
+      true,
+    );
+    assembler.dropPiece(piece as PieceIndex);
+  }
+  while (dropped.size < (options.dropped?.length ?? 0))
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+    });
   await deliver(blocks, true);
   await settled(layout.pieceCount);
   assert.deepEqual(
@@ -141,7 +178,7 @@ async function assemble(folder: string, options: Case): Promise<{ readBackBytes:
   if (options.kind === "file" || options.kind === "direct" || options.kind === "mapped") {
     assert.equal(Buffer.compare(readFileSync(join(folder, "data.bin")), data), 0, "the file is the data");
   }
-  return { readBackBytes: storage.counters.readBackBytes, failed };
+  return { readBackBytes: storage.counters.readBackBytes, failed, digestsOf };
 }
 
 const BASE: Case = {
@@ -190,6 +227,41 @@ describe("Assembler", { timeout: 120_000 }, () => {
     });
   }
 
+  for (const kind of ["file", "direct", "mapped", "memory", "null"] as const) {
+    for (const slabBytes of [MIB, 8 * MIB]) {
+      it(`tells which block of a failed piece was wrong, pool of ${slabBytes / MIB} MiB, storage ${kind}`, async () => {
+        const { digestsOf, failed } = await assemble(temporaryFolder(after), {
+          ...BASE,
+          kind,
+          slabBytes,
+          disorder: 1,
+          corrupt: [2, 16],
+          suspicious: true,
+        });
+        assert.equal(failed.length, 2);
+        for (const piece of failed) {
+          const [wrong, right] = digestsOf.get(piece)!;
+          assert.ok(wrong !== undefined && right !== undefined, "both are known");
+          assert.equal(wrong.length, piece === 16 ? 1 : 16);
+          assert.ok(wrong.every((digest) => Number.isSafeInteger(digest)));
+          const differing = [...wrong.keys()].filter((block) => wrong[block] !== right[block]);
+          assert.deepEqual(differing, [0]);
+        }
+      });
+    }
+  }
+
+  for (const kind of ["file", "direct", "mapped", "memory", "null"] as const) {
+    it(`drops what came of a piece, whatever is under way, and takes it anew, storage ${kind}`, async () => {
+      for (const disorder of [0, 0.7]) {
+        const dropped = [0, 1, 2, 3];
+        const options = { ...BASE, kind, disorder, dropped, pieceLength: MIB, slabBytes: 2 * MIB };
+        const { failed } = await assemble(temporaryFolder(after), options);
+        assert.deepEqual(failed, []);
+      }
+    });
+  }
+
   it("takes pieces of odd lengths, in any order, from tiny pools and large ones (SEED to run one again)", async () => {
     const only = process.env["SEED"];
     const seeds = only === undefined ? Array.from({ length: 12 }, (_, index) => index + 1) : [Number(only)];
@@ -208,6 +280,8 @@ describe("Assembler", { timeout: 120_000 }, () => {
         corrupt: !verify || random() < 0.5 ? [] : [Math.floor(random() * pieceCount)],
         disorder: random(),
         verify,
+        suspicious: random() < 0.3,
+        dropped: random() < 0.3 ? [Math.floor(random() * pieceCount)] : [],
       };
       await assemble(temporaryFolder(after), options).catch((error: unknown) => {
         throw new Error(`SEED=${seed}: ${JSON.stringify(options)}`, { cause: error });

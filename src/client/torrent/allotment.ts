@@ -1,0 +1,110 @@
+// What each peer is asked for: the picker's choice, within what its record allows while somebody is suspected.
+//
+// Always: while nobody is suspected, the picker is asked at once; a peer on parole is asked for blocks of others' pieces only when
+// there is nothing that it could have to itself and it waits for nothing.
+
+import type { PieceSet } from "../../base/piece-set.js";
+import type { Attribution, PeerRecord } from "./attribution.js";
+import type { PieceFilter } from "./availability.js";
+import type { ExclusiveView } from "./exclusive-pieces.js";
+import type { Picker, PickingPeer } from "./picker.js";
+
+/** A peer as far as asking it goes. PeerConnection is one. */
+export interface AllottedPeer extends PickingPeer {
+  readonly pieces: PieceSet;
+  readonly peerChoking: boolean;
+  /** Pieces that may be asked for while it chokes us. */
+  readonly allowedFast: ReadonlySet<number> | undefined;
+  /** What it was asked for and has not brought. */
+  readonly expected: { readonly count: number };
+  readonly pipeline: { readonly snubbed: boolean };
+  readonly counters: { readonly payloadBytes: number };
+}
+
+export interface AllotmentHost<Peer extends AllottedPeer> {
+  readonly nowMs: number;
+  /** Peers that are here. */
+  readonly here: Iterable<Peer>;
+  recordOf(peer: Peer): PeerRecord | undefined;
+  /** Drops all blocks of the piece that were received, and cancels those that were asked for. The picker was told. */
+  dropBlocks(piece: number): void;
+}
+
+export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
+  readonly #picker: Picker;
+  readonly #attribution: Attribution;
+  readonly #host: AllotmentHost<Peer>;
+
+  constructor(picker: Picker, attribution: Attribution, host: AllotmentHost<Peer>) {
+    this.#picker = picker;
+    this.#attribution = attribution;
+    this.#host = host;
+  }
+
+  /** As Picker.pick() and then pickAgain(), for one peer. */
+  pick(peer: Peer, count: number, out: Int32Array, piecesAtOnce: number): number {
+    const allowedFast = peer.peerChoking ? peer.allowedFast : undefined;
+    const attribution = this.#attribution;
+    if (attribution.isQuiet) return this.#pickAllowed(peer, count, out, allowedFast, piecesAtOnce);
+    const record = this.#host.recordOf(peer)!;
+    const allowed = {
+      has: (piece: number) =>
+        attribution.mayRequest(record, piece, this.#picker.isStarted(piece)) &&
+        (allowedFast === undefined || allowedFast.has(piece)),
+    };
+    const got = this.#pickAllowed(peer, count, out, allowed, record.onParole ? 1 : piecesAtOnce);
+    for (let index = 0; index < got; index++)
+      attribution.requested(record, out[2 * index]!, this.#host.nowMs);
+    if (got > 0 || peer.expected.count > 0 || !record.onParole) return got;
+    // Nothing that it may have to itself: better in pieces of others than idle.
+    allowed.has = (piece) =>
+      attribution.mayShare(record, piece) && (allowedFast === undefined || allowedFast.has(piece));
+    return this.#pickAllowed(peer, count, out, allowed, 1);
+  }
+
+  /** Looks after pieces that one peer has to itself and does not bring. */
+  review(): void {
+    if (!this.#attribution.isQuiet) this.#attribution.review(this.#host.nowMs, this);
+  }
+
+  #pickAllowed(
+    peer: Peer,
+    count: number,
+    out: Int32Array,
+    allowed: PieceFilter | undefined,
+    piecesAtOnce: number,
+  ): number {
+    const got = this.#picker.pick(peer.pieces, count, out, peer, allowed, piecesAtOnce);
+    // Who is snubbed has shown that it would only hold places of others.
+    if (got > 0 || peer.expected.count > 0 || peer.pipeline.snubbed) return got;
+    return this.#picker.pickAgain(peer.pieces, count, out, peer, allowed);
+  }
+
+  // ── ExclusiveView ────────────────────────────────────────────────────────────────────────────────────────────
+
+  candidates(piece: number): PeerRecord[] {
+    const found: { record: PeerRecord; brought: number }[] = [];
+    for (const peer of this.#host.here) {
+      const record = this.#host.recordOf(peer);
+      if (record === undefined || record.banned || peer.peerChoking || !peer.pieces.has(piece)) continue;
+      found.push({ record, brought: peer.counters.payloadBytes });
+    }
+    found.sort((a, b) => b.record.trust - a.record.trust || b.brought - a.brought);
+    return found.map(({ record }) => record);
+  }
+
+  isHere(record: PeerRecord): boolean {
+    for (const peer of this.#host.here) if (this.#host.recordOf(peer) === record) return true;
+    return false;
+  }
+
+  isReceived(piece: number): boolean {
+    return this.#picker.isPieceReceived(piece);
+  }
+
+  startOver(piece: number): void {
+    if (!this.#picker.isStarted(piece)) return;
+    this.#picker.pieceAbandoned(piece);
+    this.#host.dropBlocks(piece);
+  }
+}

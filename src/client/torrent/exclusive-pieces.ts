@@ -1,0 +1,199 @@
+// Pieces that one peer has to itself, so that whoever sends a bad one is known by it: those that peers on parole begin, and those
+// that failed before.
+//
+//   (nobody's) ──requested──▶ owned ──verified──▶ (gone)
+//       ▲                      │ gone, silent for STALL, or not done within its lease, and another could bring it
+//       └── started over, offered first to the most trusted ──┘
+//       └── nobody is left who did not let it go ──▶ shared: anybody's, block by block, until it fails or is right
+//
+// A lease grows with each failure of its piece, so that slow peers finish one in the end; and where an owner is the only one who
+// could bring the piece, it is waited for: judging peers never stops a download.
+//
+// Always: an owned piece has blocks of its owner only.
+
+import type { PeerRecord } from "./attribution.js";
+
+/** Of a request's time: an owner is silent for so long at the most, and has so much for a piece besides what its length takes. */
+const STALL_SHARE = 1 / 2;
+const LEASE_SHARE = 3;
+/** Bytes per millisecond that a lease allows for. */
+const LEASE_RATE = 64;
+const LEASE_DOUBLINGS_MAX = 8;
+/** Pieces that a peer may let go before others come first, until it brings one. */
+export const LAPSES_MAX = 3;
+/** Overdue pieces that one review deals with. */
+const REVIEWED_MAX = 64;
+
+interface Exclusive {
+  owner: PeerRecord | undefined;
+  ownedSinceMs: number;
+  /** When a block of it came last, or it was last seen that nobody else could bring it. */
+  lastBlockMs: number;
+  /** Who had it and let it go. */
+  readonly lapsed: Set<PeerRecord>;
+  /** Nobody's: who may have it first, and until when; 0: it was not offered yet. */
+  offeredTo: PeerRecord | undefined;
+  offeredUntilMs: number;
+  failures: number;
+  shared: boolean;
+}
+
+/** What a review asks, and does. */
+export interface ExclusiveView {
+  /** Connected peers that would bring the piece now, the most trusted first. */
+  candidates(piece: number): PeerRecord[];
+  isHere(record: PeerRecord): boolean;
+  /** All blocks of the piece are here, or are being dropped. */
+  isReceived(piece: number): boolean;
+  /** Drops all blocks of the piece, and cancels those that were asked for. */
+  startOver(piece: number): void;
+}
+
+export class ExclusivePieces {
+  readonly #pieces = new Map<number, Exclusive>();
+  readonly #pieceLength: number;
+  readonly #requestTimeoutMs: number;
+
+  constructor(pieceLength: number, requestTimeoutMs: number) {
+    this.#pieceLength = pieceLength;
+    this.#requestTimeoutMs = requestTimeoutMs;
+  }
+
+  get count(): number {
+    return this.#pieces.size;
+  }
+
+  has(piece: number): boolean {
+    return this.#pieces.has(piece);
+  }
+
+  /** All that have a piece, may have it first, or let one go. */
+  *records(): Iterable<PeerRecord> {
+    for (const { owner, offeredTo, lapsed } of this.#pieces.values()) {
+      if (owner !== undefined) yield owner;
+      if (offeredTo !== undefined) yield offeredTo;
+      yield* lapsed;
+    }
+  }
+
+  /** True if blocks of the piece may come of `record`. */
+  mayBring(record: PeerRecord, piece: number): boolean {
+    const exclusive = this.#pieces.get(piece);
+    return exclusive === undefined || exclusive.shared || exclusive.owner === record;
+  }
+
+  /** True if `record` has the piece, or may. For pieces that are here. */
+  mayHave(record: PeerRecord, piece: number): boolean {
+    const { owner, shared, lapsed, offeredTo } = this.#pieces.get(piece)!;
+    if (shared || owner !== undefined) return shared || owner === record;
+    if (lapsed.has(record)) return false;
+    return offeredTo === undefined ? record.lapses < LAPSES_MAX : offeredTo === record;
+  }
+
+  /** `record` was asked for blocks of the piece, which is its own from now on unless it is shared. */
+  own(record: PeerRecord, piece: number, nowMs: number): void {
+    const exclusive = this.#pieces.get(piece) ?? this.#add(piece, nowMs);
+    if (exclusive.shared || exclusive.owner !== undefined) return;
+    exclusive.owner = record;
+    exclusive.ownedSinceMs = nowMs;
+    exclusive.lastBlockMs = nowMs;
+  }
+
+  blockReceived(piece: number, nowMs: number): void {
+    const exclusive = this.#pieces.get(piece);
+    if (exclusive !== undefined) exclusive.lastBlockMs = nowMs;
+  }
+
+  /** The piece failed: the next to bring it does so alone. */
+  failed(piece: number, nowMs: number): void {
+    const exclusive = this.#pieces.get(piece) ?? this.#add(piece, nowMs);
+    exclusive.failures++;
+    exclusive.lapsed.clear();
+    exclusive.shared = false;
+    this.#disown(exclusive);
+  }
+
+  /** The piece is right. */
+  delete(piece: number): void {
+    this.#pieces.delete(piece);
+  }
+
+  /** A peer left: pieces of its own of which nothing came are as before. Others wait for it, or for a review. */
+  peerGone(record: PeerRecord, hasBlocks: (piece: number) => boolean): void {
+    for (const [piece, exclusive] of this.#pieces) {
+      if (exclusive.owner !== record || hasBlocks(piece)) continue;
+      if (exclusive.failures === 0) this.#pieces.delete(piece);
+      else this.#disown(exclusive);
+    }
+  }
+
+  /** Looks after those that do not get on. */
+  review(nowMs: number, view: ExclusiveView): void {
+    let left = REVIEWED_MAX;
+    for (const [piece, exclusive] of this.#pieces) {
+      if (exclusive.shared || !this.#isDue(exclusive, nowMs, view) || view.isReceived(piece)) continue;
+      if (left-- === 0) return;
+      if (exclusive.owner === undefined) this.#offer(exclusive, view.candidates(piece), nowMs);
+      else this.#letGo(piece, exclusive, exclusive.owner, nowMs, view);
+    }
+  }
+
+  #isDue({ owner, ...exclusive }: Exclusive, nowMs: number, view: ExclusiveView): boolean {
+    if (owner === undefined) return nowMs >= exclusive.offeredUntilMs;
+    const doublings = Math.min(LEASE_DOUBLINGS_MAX, Math.max(0, exclusive.failures - 1));
+    const leaseMs = (LEASE_SHARE * this.#requestTimeoutMs + this.#pieceLength / LEASE_RATE) * 2 ** doublings;
+    return (
+      nowMs - exclusive.lastBlockMs > STALL_SHARE * this.#requestTimeoutMs ||
+      nowMs - exclusive.ownedSinceMs > leaseMs ||
+      !view.isHere(owner)
+    );
+  }
+
+  #letGo(piece: number, exclusive: Exclusive, owner: PeerRecord, nowMs: number, view: ExclusiveView): void {
+    const others = view.candidates(piece).filter((record) => record !== owner);
+    if (others.length === 0) {
+      // Nobody else would bring it: it waits, and what came of it is kept.
+      exclusive.lastBlockMs = nowMs;
+      exclusive.ownedSinceMs = nowMs;
+      return;
+    }
+    exclusive.lapsed.add(owner);
+    owner.lapses++;
+    this.#disown(exclusive);
+    this.#offer(exclusive, others, nowMs);
+    if (!exclusive.shared) view.startOver(piece);
+  }
+
+  /**
+   * To the most trusted of those who have not let it go, and if that one does not take it, to anybody in turn with it. Where there is
+   * none, it is shared.
+   */
+  #offer(exclusive: Exclusive, candidates: PeerRecord[], nowMs: number): void {
+    const able = candidates.filter((record) => !exclusive.lapsed.has(record));
+    if (able.length === 0 && candidates.length > 0) exclusive.shared = true;
+    const first = able.find(({ lapses }) => lapses < LAPSES_MAX) ?? able[0];
+    exclusive.offeredTo = exclusive.offeredTo === undefined ? first : undefined;
+    exclusive.offeredUntilMs = nowMs + STALL_SHARE * this.#requestTimeoutMs;
+  }
+
+  #disown(exclusive: Exclusive): void {
+    exclusive.owner = undefined;
+    exclusive.offeredTo = undefined;
+    exclusive.offeredUntilMs = 0;
+  }
+
+  #add(piece: number, nowMs: number): Exclusive {
+    const exclusive: Exclusive = {
+      owner: undefined,
+      ownedSinceMs: nowMs,
+      lastBlockMs: nowMs,
+      lapsed: new Set(),
+      offeredTo: undefined,
+      offeredUntilMs: 0,
+      failures: 0,
+      shared: false,
+    };
+    this.#pieces.set(piece, exclusive);
+    return exclusive;
+  }
+}

@@ -1,0 +1,313 @@
+// Swarms of honest peers and liars, played through with the picker, the allotment and the attribution as a torrent puts them
+// together: time, choice and behaviour come from a seed.
+//
+// Always, whatever is sent by whom and in what order: the download ends, the honest are never banned, and a liar whose bad block was
+// in a failed piece is.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { BLOCK_SIZE } from "../../../../src/base/limits.js";
+import { PieceSet } from "../../../../src/base/piece-set.js";
+import { Layout } from "../../../../src/client/storage/layout.js";
+import { Allotment, type AllottedPeer } from "../../../../src/client/torrent/allotment.js";
+import { Attribution, type PeerRecord } from "../../../../src/client/torrent/attribution.js";
+import { Picker } from "../../../../src/client/torrent/picker.js";
+import { check, makeRandom } from "../../../support/property.js";
+
+const TIMEOUT_MS = 20_000;
+/** Once so much has happened, the honest stay, are quick and have everything: from then on the download has to end. */
+const TURBULENCE_STEPS = 1500;
+const STEPS_MAX = 6000;
+
+/** Shares of what a peer does with a request; the rest it leaves unanswered. */
+interface Manners {
+  readonly honest: boolean;
+  /** Blocks that are sent at all, of those asked for, per turn; bad ones of those; refusals. */
+  readonly answers: number;
+  readonly lies: number;
+  readonly refuses: number;
+  /** Chance, per turn, to leave; and to choke or unchoke us. */
+  readonly leaves: number;
+  readonly chokes: number;
+}
+
+class SimulatedPeer implements AllottedPeer {
+  readonly pieces: PieceSet;
+  readonly record: PeerRecord;
+  readonly manners: Manners;
+  readonly allowedFast = undefined;
+  readonly pipeline = { snubbed: false };
+  readonly counters = { payloadBytes: 0 };
+  peerChoking = false;
+  requests: [piece: number, block: number][] = [];
+  /** Given up here, and perhaps on their way. */
+  orphans: [piece: number, block: number][] = [];
+
+  constructor(pieces: PieceSet, record: PeerRecord, manners: Manners) {
+    this.pieces = pieces;
+    this.record = record;
+    this.manners = manners;
+  }
+
+  get expected(): { count: number } {
+    return { count: this.requests.length };
+  }
+
+  hasRequested(piece: number, block: number): boolean {
+    return this.requests.some(([p, b]) => p === piece && b === block);
+  }
+}
+
+class SimulatedSwarm {
+  readonly #random: () => number;
+  readonly #layout: Layout;
+  readonly #picker: Picker;
+  readonly #attribution: Attribution;
+  readonly #allotment: Allotment<SimulatedPeer>;
+  readonly #digestsKnown: boolean;
+  #here: SimulatedPeer[] = [];
+  readonly #mannersOf = new Map<PeerRecord, Manners>();
+  /** Digests of what is here of each piece. */
+  readonly #blocks = new Map<number, Float64Array>();
+  /** Liars whose bad blocks were in pieces that failed or started over, by piece. */
+  readonly #guilty = new Map<number, Set<PeerRecord>>();
+  nowMs = 0;
+
+  constructor(seed: number, pieceCount: number, blocksPerPiece: number, manners: Manners[], known: boolean) {
+    this.#random = makeRandom(seed);
+    this.#digestsKnown = known;
+    const pieceLength = blocksPerPiece * BLOCK_SIZE;
+    const totalLength = (pieceCount - 1) * pieceLength + 1 + Math.floor(this.#random() * pieceLength);
+    const files = [{ path: ["file"], length: totalLength, offset: 0, padding: false }];
+    this.#layout = new Layout({ pieceLength, totalLength, files });
+    this.#picker = new Picker(this.#layout, { random: this.#random });
+    this.#attribution = new Attribution({ pieceLength, requestTimeoutMs: TIMEOUT_MS });
+    const now = (): number => this.nowMs;
+    const here = (): SimulatedPeer[] => this.#here;
+    this.#allotment = new Allotment(this.#picker, this.#attribution, {
+      get nowMs() {
+        return now();
+      },
+      get here() {
+        return here();
+      },
+      recordOf: (peer) => peer.record,
+      dropBlocks: (piece) => this.#dropBlocks(piece),
+    });
+    manners.forEach((each, index) => {
+      const record = this.#attribution.record(`peer ${index}`, "10.0.0.1", 1000 + index);
+      this.#mannersOf.set(record, each);
+    });
+  }
+
+  play(): void {
+    let steps = 0;
+    let reviewedMs = 0;
+    while (!this.#picker.isComplete) {
+      assert.ok(++steps < STEPS_MAX, "the download ends");
+      const isCalm = steps > TURBULENCE_STEPS;
+      this.nowMs += Math.floor(this.#random() * 1000);
+      if (this.nowMs - reviewedMs >= 1000) {
+        reviewedMs = this.nowMs;
+        this.#allotment.review();
+        if (this.#random() < 0.25) this.#picker.windowEnded();
+        for (const peer of this.#here) if (this.#random() < 0.1 && !isCalm) this.#timeOut(peer);
+      }
+      this.#arrive(isCalm);
+      const peer = this.#here[Math.floor(this.#random() * this.#here.length)];
+      if (peer !== undefined) this.#turn(peer, isCalm);
+      this.#picker.checkInvariants();
+    }
+    for (const [record, { honest }] of this.#mannersOf)
+      assert.ok(!honest || !record.banned, `${record.key} is honest and banned`);
+    assert.equal(this.#attribution.remembers(0), false, "what is settled is forgotten");
+    if (!this.#digestsKnown) return;
+    for (const [piece, records] of this.#guilty)
+      for (const record of records) assert.ok(record.banned, `${record.key} lied in piece ${piece}`);
+  }
+
+  #arrive(isCalm: boolean): void {
+    for (const [record, manners] of this.#mannersOf) {
+      if (record.banned || this.#here.some((peer) => peer.record === record)) continue;
+      if (this.#random() > (isCalm && manners.honest ? 1 : 0.05)) continue;
+      const share = this.#random() < 0.5 || isCalm ? 1 : this.#random();
+      const pieces = new PieceSet(this.#layout.pieceCount);
+      for (let piece = 0; piece < pieces.pieceCount; piece++) if (this.#random() < share) pieces.add(piece);
+      this.#picker.peerAdded(pieces);
+      this.#here.push(new SimulatedPeer(pieces, record, manners));
+    }
+  }
+
+  #leave(peer: SimulatedPeer): void {
+    this.#here = this.#here.filter((each) => each !== peer);
+    for (const [piece, block] of peer.requests.splice(0)) this.#picker.requestDropped(piece, block);
+    this.#picker.peerRemoved(peer.pieces);
+    this.#attribution.peerGone(peer.record);
+  }
+
+  /** Requests are given back, and may be answered after all. */
+  #timeOut(peer: SimulatedPeer): void {
+    for (const [piece, block] of peer.requests) this.#picker.requestDropped(piece, block);
+    peer.orphans.push(...peer.requests.splice(0));
+  }
+
+  #turn(peer: SimulatedPeer, isCalm: boolean): void {
+    const { manners } = peer;
+    const isDecent = isCalm && manners.honest;
+    if (isDecent && !peer.pieces.isFull) {
+      this.#leave(peer);
+      return;
+    }
+    if (this.#random() < manners.leaves && !isDecent) {
+      this.#leave(peer);
+      return;
+    }
+    if (isDecent) peer.peerChoking = false;
+    else if (this.#random() < manners.chokes) {
+      peer.peerChoking = !peer.peerChoking;
+      if (peer.peerChoking) this.#timeOut(peer);
+    }
+    if (!peer.peerChoking) this.#ask(peer);
+    for (let left = peer.requests.length; left > 0 && peer.requests.length > 0; left--) {
+      const roll = this.#random();
+      if (roll < (isDecent ? 1 : manners.answers)) this.#bring(peer, ...peer.requests.shift()!);
+      else if (roll < manners.answers + manners.refuses) {
+        const [piece, block] = peer.requests.shift()!;
+        this.#picker.requestDropped(piece, block);
+      }
+      if (!this.#here.includes(peer)) return;
+    }
+    while (peer.orphans.length > 0 && this.#random() < 0.3) this.#bring(peer, ...peer.orphans.shift()!, true);
+  }
+
+  #ask(peer: SimulatedPeer): void {
+    const out = new Int32Array(2 * 6);
+    const missing = 6 - peer.requests.length;
+    const got =
+      missing > 0 ? this.#allotment.pick(peer, missing, out, 1 + Math.floor(this.#random() * 3)) : 0;
+    for (let at = 0; at < got; at++) {
+      assert.ok(
+        this.#attribution.mayBring(peer.record, out[2 * at]!),
+        "what is asked of a peer is taken of it",
+      );
+      peer.requests.push([out[2 * at]!, out[2 * at + 1]!]);
+    }
+  }
+
+  /** As Torrent.blockReceived. */
+  #bring(peer: SimulatedPeer, piece: number, block: number, orphan = false): void {
+    const { record, manners } = peer;
+    if (!this.#attribution.isQuiet && !this.#attribution.mayBring(record, piece)) {
+      assert.ok(orphan, "only what was given up before comes unwelcome");
+      return;
+    }
+    if (!this.#picker.blockReceived(piece, block)) return;
+    for (const other of this.#here)
+      other.requests = other.requests.filter(([p, b]) => p !== piece || b !== block);
+    peer.counters.payloadBytes += BLOCK_SIZE;
+    const blockCount = this.#layout.blocksInPiece(piece);
+    this.#attribution.blockReceived(record, piece, block, blockCount, this.nowMs);
+    const digests = this.#blocks.get(piece) ?? new Float64Array(blockCount).fill(Number.NaN);
+    this.#blocks.set(piece, digests);
+    const lies = this.#random() < manners.lies;
+    digests[block] = lies ? 1_000_000 + Math.floor(this.#random() * 3) : this.#right(block);
+    if (lies) this.#pending(piece).set(block, record);
+    else this.#pending(piece).delete(block);
+    if (this.#picker.isPieceReceived(piece)) this.#judge(piece);
+  }
+
+  #right(block: number): number {
+    return block;
+  }
+
+  /** Bad blocks that are here now. */
+  readonly #bad = new Map<number, Map<number, PeerRecord>>();
+
+  #pending(piece: number): Map<number, PeerRecord> {
+    const bad = this.#bad.get(piece) ?? new Map<number, PeerRecord>();
+    this.#bad.set(piece, bad);
+    return bad;
+  }
+
+  #judge(piece: number): void {
+    const digests = this.#blocks.get(piece)!;
+    const bad = this.#takeBad(piece);
+    const known = this.#digestsKnown || this.#random() < 0.5;
+    if (bad.size === 0) {
+      this.#picker.pieceVerified(piece);
+      for (const record of this.#attribution.pieceVerified(piece, known ? digests : undefined))
+        this.#banned(record);
+      return;
+    }
+    this.#picker.pieceFailed(piece);
+    const { banned } = this.#attribution.pieceFailed(piece, known ? digests : undefined, this.nowMs);
+    for (const record of banned) this.#banned(record);
+    this.#allotment.review();
+  }
+
+  #takeBad(piece: number): Map<number, PeerRecord> {
+    const bad = this.#pending(piece);
+    this.#blocks.delete(piece);
+    this.#bad.delete(piece);
+    const guilty = this.#guilty.get(piece) ?? new Set<PeerRecord>();
+    this.#guilty.set(piece, guilty);
+    for (const record of bad.values()) guilty.add(record);
+    return bad;
+  }
+
+  #banned(record: PeerRecord): void {
+    assert.equal(this.#mannersOf.get(record)!.honest, false, `${record.key} is honest`);
+    for (const peer of this.#here.filter((each) => each.record === record)) this.#leave(peer);
+  }
+
+  #dropBlocks(piece: number): void {
+    for (const peer of this.#here) {
+      peer.orphans.push(...peer.requests.filter(([p]) => p === piece));
+      peer.requests = peer.requests.filter(([p]) => p !== piece);
+    }
+    const digests = this.#blocks.get(piece);
+    this.#takeBad(piece);
+    this.#picker.pieceFailed(piece);
+    const known = this.#digestsKnown ? digests : undefined;
+    this.#attribution.pieceStartedOver(piece, known, this.nowMs);
+  }
+}
+
+const share = (max: number): fc.Arbitrary<number> => fc.double({ min: 0, max, noNaN: true });
+const honest: fc.Arbitrary<Manners> = fc.record({
+  honest: fc.constant(true),
+  answers: fc.double({ min: 0.05, max: 0.9, noNaN: true }),
+  lies: fc.constant(0),
+  refuses: share(0.1),
+  leaves: share(0.03),
+  chokes: share(0.1),
+});
+const liar: fc.Arbitrary<Manners> = fc.record({
+  honest: fc.constant(false),
+  answers: share(1),
+  lies: fc.oneof(fc.constant(1), share(0.3), fc.constant(0.01)),
+  refuses: share(1),
+  leaves: share(0.1),
+  chokes: share(0.2),
+});
+
+describe("Allotment, played through", { timeout: 300_000 }, () => {
+  it("liars are banned, the honest never, and the download ends", () => {
+    check(
+      fc.property(
+        fc.nat(1 << 30),
+        fc.integer({ min: 1, max: 6 }),
+        fc.integer({ min: 1, max: 10 }),
+        fc.array(honest, { minLength: 1, maxLength: 4 }),
+        fc.array(liar, { maxLength: 4 }),
+        fc.boolean(),
+        (seed, pieceCount, blocksPerPiece, honestOnes, liars, known) => {
+          const manners = [...honestOnes, ...liars];
+          new SimulatedSwarm(seed, pieceCount, blocksPerPiece, manners, known).play();
+        },
+      ),
+      2000,
+    );
+  });
+});
