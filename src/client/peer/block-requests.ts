@@ -60,7 +60,7 @@ export class BlockRequests {
   #lastBlockMs: number;
   /** When the header of the block under way came. */
   #headerMs = 0;
-  /** The block under way came too late, and its end has not come: until then nothing can. */
+  /** The block under way came too late, and its end has not come. */
   #stuck = false;
   /** Where the time over which blocks are counted began, and blocks that came since. */
   #countedSinceMs: number;
@@ -94,10 +94,7 @@ export class BlockRequests {
     if (sender.outbox.length > OUTBOX_BYTES_MAX) return;
     const outstanding = expected.count;
     if (!pipeline.wantsMore(outstanding) || this.#refusals?.isPausing(nowMs) === true) return;
-    if (this.#stuck) {
-      if (this.#peer.receiver.phase === Phase.payload) return;
-      this.#stuck = false;
-    }
+    if (this.#underWayMs(nowMs) > this.#timeoutMs / HURRY) return;
     const missing = Math.min(pipeline.target - outstanding, PICKS_PER_FILL_MAX);
     const count = swarm.pick(this.#peer, missing, picked);
     if (count === 0) return;
@@ -165,6 +162,7 @@ export class BlockRequests {
     list.removeAt(index);
     this.#lastBlockMs = nowMs;
     this.#headerMs = nowMs;
+    this.#stuck = false;
     this.#blocksCounted++;
     this.#refusals?.served(piece);
     const block = begin / BLOCK_SIZE;
@@ -229,22 +227,26 @@ export class BlockRequests {
     }
   }
 
+  /** Milliseconds since the header of the block under way, wanted or not; 0 without one. Nothing else can come before its end. */
+  #underWayMs(nowMs: number): number {
+    return this.#peer.receiver.phase === Phase.payload ? nowMs - this.#headerMs : 0;
+  }
+
   #blockIsLate(nowMs: number): boolean {
-    const { receiver } = this.#peer;
-    if (receiver.payloadLeft === 0) return false;
-    const isShort = receiver.memory.isShort;
+    const { isShort } = this.#peer.receiver.memory;
     // Given back already: it is let come, unless the slot that it holds is missed.
-    if (this.#stuck && !isShort) return false;
-    return nowMs - this.#headerMs > (isShort ? this.#timeoutMs / HURRY : this.#timeoutMs);
+    if (this.#stuck && !(isShort && this.#peer.receiver.payloadLeft > 0)) return false;
+    return this.#underWayMs(nowMs) > (isShort ? this.#timeoutMs / HURRY : this.#timeoutMs);
   }
 
   /** What is behind a late block cannot come either: all of it is anybody's. */
   #blockLate(): number {
     const { receiver } = this.#peer;
+    this.#stuck = true;
+    if (receiver.payloadLeft === 0) return this.#snub();
     const { blockPiece, blockBegin } = receiver;
     const keep = !receiver.memory.isShort && receiver.leaveLandingPlace();
     if (!keep) receiver.skipBlock(blockPiece, blockBegin);
-    this.#stuck = true;
     this.giveBackUnderWay(blockPiece, blockBegin);
     this.#underWayIsOrphan = true;
     return 1 + this.#snub();

@@ -100,6 +100,48 @@ describe("BlockRequests: a block under way", () => {
     wired.checkOver();
   });
 
+  it("keeps a peer from being asked for more after two seconds, wanted or not: nothing could come before its end", () => {
+    const wired = unchoked({ maxRequests: 4 });
+    const [first, second] = [0, 1].map((block) => pieceMessage(0, block * BLOCK_SIZE, BLOCK_SIZE));
+    wired.feed(first!.subarray(0, 100));
+    // Another peer brings it, and all else that this one was asked for.
+    for (const key of [...wired.swarm.open]) {
+      const [piece, block] = key.split("/").map(Number) as [number, number];
+      wired.swarm.open.delete(key);
+      wired.swarm.received.add(key);
+      wired.peer.cancelRequest(piece, block * BLOCK_SIZE);
+    }
+    wired.pass(1000);
+    assert.equal(wired.swarm.open.size, 4, "it may have been between two packets");
+    wired.pass(2000);
+    for (const key of [...wired.swarm.open]) {
+      const [piece, block] = key.split("/").map(Number) as [number, number];
+      wired.swarm.open.delete(key);
+      wired.peer.cancelRequest(piece, block * BLOCK_SIZE);
+    }
+    wired.pass(1000);
+    assert.equal(wired.swarm.open.size, 0);
+    wired.feed(first!.subarray(100));
+    assert.ok(wired.swarm.open.size > 0, "its end has come");
+    wired.feed(second!);
+    wired.peer.close();
+    wired.checkOver();
+  });
+
+  it("that is skipped, and goes on for as long as a block may take, costs the requests behind it", () => {
+    const wired = unchoked({ maxRequests: 4 });
+    const block = pieceMessage(0, 0, BLOCK_SIZE);
+    wired.feed(block.subarray(0, 100));
+    wired.swarm.open.delete("0/0");
+    wired.swarm.received.add("0/0");
+    wired.peer.cancelRequest(0, 0);
+    drip(wired, block.subarray(100), 24_000);
+    assert.equal(wired.swarm.open.size, 0);
+    assert.equal(wired.peer.pipeline.snubbed, true);
+    wired.peer.close();
+    wired.checkOver();
+  });
+
   it("is not late when it was begun before and went on fast enough", () => {
     const wired = unchoked({ maxRequests: 2 });
     for (let round = 0; round < 6; round++) {
