@@ -94,8 +94,7 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   }
 
   isHere(record: PeerRecord): boolean {
-    for (const peer of this.#host.here) if (this.#host.recordOf(peer) === record) return true;
-    return false;
+    return record.connections > 0;
   }
 
   isReceived(piece: number): boolean {

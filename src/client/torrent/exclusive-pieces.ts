@@ -22,7 +22,7 @@ const LEASE_DOUBLINGS_MAX = 8;
 /** Pieces that a peer may let go before others come first, until it brings one. */
 export const LAPSES_MAX = 3;
 /** Overdue pieces that one review deals with. */
-const REVIEWED_MAX = 64;
+const REVIEWED_MAX = 16;
 
 interface Exclusive {
   owner: PeerRecord | undefined;

@@ -134,6 +134,7 @@ class SimulatedSwarm {
       const share = this.#random() < 0.5 || isCalm ? 1 : this.#random();
       const pieces = new PieceSet(this.#layout.pieceCount);
       for (let piece = 0; piece < pieces.pieceCount; piece++) if (this.#random() < share) pieces.add(piece);
+      record.connections = 1;
       this.#picker.peerAdded(pieces);
       this.#here.push(new SimulatedPeer(pieces, record, manners));
     }
@@ -143,6 +144,7 @@ class SimulatedSwarm {
     this.#here = this.#here.filter((each) => each !== peer);
     for (const [piece, block] of peer.requests.splice(0)) this.#picker.requestDropped(piece, block);
     this.#picker.peerRemoved(peer.pieces);
+    peer.record.connections = 0;
     this.#attribution.peerGone(peer.record);
   }
 
