@@ -65,6 +65,22 @@ export class PieceSet {
     return 8 * at + Math.clz32(common) - 24;
   }
 
+  /** The first piece at or above `from` that is here and not in `other`, or −1. Goes through eight pieces at a step. */
+  nextBeyond(other: PieceSet, from: number): number {
+    if (this.#count === 0 || other.isFull || from >= this.pieceCount) return -1;
+    const mine = this.#bits?.buffer;
+    const its = other.#bits?.buffer;
+    const bytes = Math.ceil(this.pieceCount / 8);
+    let at = from >> 3;
+    let beyond = (mine?.[at] ?? 0xff) & ~(its?.[at] ?? 0) & (0xff >> (from & 7));
+    while (beyond === 0) {
+      if (++at === bytes) return -1;
+      beyond = (mine?.[at] ?? 0xff) & ~(its?.[at] ?? 0);
+    }
+    const piece = 8 * at + Math.clz32(beyond) - 24;
+    return piece < this.pieceCount ? piece : -1;
+  }
+
   fill(): void {
     this.#count = this.pieceCount;
     this.#bits = undefined;

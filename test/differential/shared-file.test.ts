@@ -272,6 +272,10 @@ class SharedFile implements Swarm {
     if (peer.pieces.add(piece)) this.picker.peerHas(piece);
   }
 
+  isMissing(piece: number): boolean {
+    return !this.have.has(piece);
+  }
+
   isInteresting(peer: PeerConnection): boolean {
     return this.picker.isInteresting(peer.pieces);
   }

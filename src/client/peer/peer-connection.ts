@@ -141,6 +141,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
 
   #pieces: PieceSet | undefined;
   #piecesAnnounced = false;
+  /** How many pieces the peer had when none of them was missing here; −1: some were. */
+  #uninterestingPieces = -1;
   #allowedFast: Set<number> | undefined;
   /** What we send although we choke, once the peer asked for it: most peers never do, and a set is memory. */
   #allowedFastUploads: AllowedFastUploads | undefined;
@@ -379,7 +381,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   /** Tells the peer whether we want something of it, if that changed. */
   updateInterest(): void {
     if (this.#state !== "open" || this.#swarm === undefined) return;
+    // What we have is never missed again: who had nothing for us has nothing until it has more.
+    if (!this.amInterested && this.#uninterestingPieces === this.pieces.count) return;
     const interested = this.#swarm.isInteresting(this);
+    this.#uninterestingPieces = interested ? -1 : this.pieces.count;
     if (interested === this.amInterested) return;
     // While requests are out, losing interest would make some peers drop them.
     if (!interested && this.expected.count > 0) return;
@@ -541,10 +546,12 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     const swarm = this.#openSwarm("have");
     this.#checkPiece(piece, "have");
     this.#piecesAnnounced = true;
-    if (this.pieces.add(piece)) {
-      swarm.peerAnnounced(this, piece);
-      this.updateInterest();
-    }
+    if (!this.pieces.add(piece)) return;
+    swarm.peerAnnounced(this, piece);
+    // One piece more makes nobody less interesting.
+    if (this.amInterested) return;
+    if (swarm.isMissing(piece)) this.updateInterest();
+    else if (this.#uninterestingPieces === this.pieces.count - 1) this.#uninterestingPieces++;
   }
 
   onBitfield(bytes: Uint8Array, at: number, length: number): void {
@@ -562,8 +569,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
       return;
     }
     // BEP 3 has one bitfield, first; aria2 sends more of them in place of many have messages.
-    for (let piece = 0; piece < announced.pieceCount; piece++) {
-      if (announced.has(piece) && this.pieces.add(piece)) swarm.peerAnnounced(this, piece);
+    let piece = announced.nextBeyond(this.pieces, 0);
+    for (; piece >= 0; piece = announced.nextBeyond(this.pieces, piece + 1)) {
+      this.pieces.add(piece);
+      swarm.peerAnnounced(this, piece);
     }
     this.updateInterest();
   }

@@ -30,6 +30,8 @@ export interface Swarm {
   peerWithdrew(peer: PeerConnection, piece: number): void;
   /** True if the peer has something that we miss. */
   isInteresting(peer: PeerConnection): boolean;
+  /** True if we miss the piece: whoever has it is interesting. */
+  isMissing(piece: number): boolean;
   peerInterestChanged(peer: PeerConnection): void;
 
   /** Writes up to `count` pairs (piece, block) to request from the peer into `out`; returns how many. */

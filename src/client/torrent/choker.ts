@@ -1,7 +1,8 @@
 // Decides which peers are served. Pure logic: the time and the dice are handed in, and nobody is choked from here.
 //
 //   downloading   reciprocal slots: to those that send us most. The rest, at least one: optimistic, each for 30 s,
-//                 drawn among the others, newcomers thrice as likely (BEP 3)
+//                 drawn among the others, newcomers thrice as likely (BEP 3). A slot that is alone is both in turn: of
+//                 90 s, 60 for whoever sends most, 30 for one that has to be tried
 //   seeding       round robin: who was served longest ago comes first; a turn ends with the quota, but not before
 //                 20 s, and after 60 s anyway
 //
@@ -33,6 +34,8 @@ export const OPTIMISTIC_MS = 30_000;
 export const TURN_MS_MIN = 20_000;
 export const TURN_MS_MAX = 60_000;
 export const QUOTA_BYTES_DEFAULT = 16 * 1024 * 1024;
+/** Of a single slot: how long it takes to be both, reciprocal first. */
+const SOLE_SLOT_MS = 3 * OPTIMISTIC_MS;
 const NEWCOMER_WEIGHT = 3;
 const NEVER = Number.NEGATIVE_INFINITY;
 
@@ -82,10 +85,17 @@ export class Choker {
   #chooseInReturn(candidates: readonly ChokerPeer[], nowMs: number): Set<number> {
     const giving = candidates.filter((peer) => !peer.snubbed && peer.downloadRate > 0);
     giving.sort((a, b) => b.downloadRate - a.downloadRate || a.id - b.id);
-    const chosen = new Set(giving.slice(0, Math.max(1, this.#slots - 1)).map(({ id }) => id));
-    const rest = candidates.filter(({ id }) => !chosen.has(id));
+    const chosen = new Set(giving.slice(0, this.#reciprocalSlots(nowMs)).map(({ id }) => id));
+    // Nobody is tried that is known to be the best already, unless it is alone.
+    const best = chosen.size === 0 && candidates.length > 1 ? giving[0]?.id : undefined;
+    const rest = candidates.filter(({ id }) => !chosen.has(id) && (id !== best || this.#optimistic.has(id)));
     for (const id of this.#chooseOptimistic(rest, this.#slots - chosen.size, nowMs)) chosen.add(id);
     return chosen;
+  }
+
+  #reciprocalSlots(nowMs: number): number {
+    if (this.#slots > 1) return this.#slots - 1;
+    return nowMs % SOLE_SLOT_MS < SOLE_SLOT_MS - OPTIMISTIC_MS ? 1 : 0;
   }
 
   /** Keeps those whose 30 s are not over, and draws the others. */

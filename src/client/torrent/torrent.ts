@@ -124,6 +124,14 @@ export class Torrent
       this.#warnings.tell(`the torrent did not close well: ${String(error)}`),
     );
   };
+  #roundAsked = false;
+  readonly #earlyRound: TurnHook = {
+    turnEnded: () => {
+      this.#roundAsked = false;
+      if (this.isOpen) this.#rounds.run(this.#peers, this.#got.isFull, this.#room.clock.nowMs, true);
+    },
+  };
+
   #onClosed: () => void = () => {};
   /** A lease ended, at whatever time: who waits for memory is woken at the end of a turn, and there may be none. */
   readonly #onReleased = () => {
@@ -398,8 +406,14 @@ export class Torrent
     return !this.#got.isFull && this.#picker.isInteresting(peer.pieces);
   }
 
-  peerInterestChanged(_peer: PeerConnection): void {
-    this.#rounds.run(this.#peers, this.#got.isFull, this.#room.clock.nowMs, true);
+  isMissing(piece: number): boolean {
+    return !this.#got.has(piece);
+  }
+
+  peerInterestChanged(peer: PeerConnection): void {
+    if (this.#roundAsked || !this.#rounds.isSoon(peer)) return;
+    this.#roundAsked = true;
+    this.#room.reactor.atTurnEnd(this.#earlyRound);
   }
 
   pick(peer: PeerConnection, count: number, out: Int32Array): number {

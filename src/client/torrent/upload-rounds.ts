@@ -1,15 +1,24 @@
 // When the choker is asked, and carrying out what it answers. The policy itself is choker.ts.
+//
+// Always: what peers say makes no more work than there is time for: a round before its time is run for a peer that is choked,
+// became interested and finds a slot free, at the end of the turn for all of them, and while few peers were looked at since the
+// last tick. The others wait for the next tick.
 
 import type { PeerConnection } from "../peer/peer-connection.js";
 import { Choker, type ChokerPeer } from "./choker.js";
 
 /** Between two whole rounds (BEP 3). */
 const ROUND_MS = 10_000;
+/** Peers that early rounds look at between two ticks: a few milliseconds of work. */
+const EARLY_LOOKS_PER_TICK = 16_384;
 
 export class UploadRounds {
   readonly #choker: Choker;
   readonly #slots: number;
   #nextRoundMs = 0;
+  #earlyLooksLeft = EARLY_LOOKS_PER_TICK;
+  /** Somebody waits for a round, and there was no time for an early one. */
+  #isAsked = false;
   #unchoked = new Set<PeerConnection>();
 
   constructor(slots: number) {
@@ -17,14 +26,28 @@ export class UploadRounds {
     this.#choker = new Choker({ slots });
   }
 
+  /** True if a peer whose interest changed need not wait for the next round: call run() when the turn ends. */
+  isSoon(peer: PeerConnection): boolean {
+    return peer.peerInterested && peer.amChoking && this.#unchoked.size < this.#slots;
+  }
+
   /**
-   * Runs a round if one is due. `soon`: interest changed, and a peer that can be served at once need not wait for
-   * the next round while slots are free.
+   * Runs a round if one is due. `soon`: somebody can be served at once, because slots are free. False at every tick, so that
+   * who waits is served.
    */
   run(peers: ReadonlySet<PeerConnection>, seeding: boolean, nowMs: number, soon: boolean): void {
     const due = nowMs >= this.#nextRoundMs;
-    if (!due && !(soon && this.#unchoked.size < this.#slots)) return;
-    if (due) this.#nextRoundMs = nowMs + ROUND_MS;
+    if (!soon) this.#earlyLooksLeft = EARLY_LOOKS_PER_TICK;
+    if (!due) {
+      if (!(soon || this.#isAsked) || this.#unchoked.size >= this.#slots) return;
+      this.#isAsked = this.#earlyLooksLeft <= 0;
+      if (this.#isAsked) return;
+      this.#earlyLooksLeft -= peers.size;
+    } else {
+      this.#nextRoundMs = nowMs + ROUND_MS;
+      this.#isAsked = false;
+    }
+    if (peers.size === 0) return;
     const candidates: (ChokerPeer & { readonly peer: PeerConnection })[] = [];
     for (const peer of peers) if (peer.state === "open") candidates.push(describe(peer));
     const chosen = this.#choker.choose(candidates, { nowMs, seeding });

@@ -79,6 +79,10 @@ describe("PieceSet", () => {
         const [setA, setB] = [setOf(pieceCount, a), setOf(pieceCount, b)];
         for (let from = 0; from <= pieceCount; from++) {
           assert.equal(setA.nextCommon(setB, from), both.find((piece) => piece >= from) ?? -1);
+          const beyond = [...Array(pieceCount).keys()].find(
+            (piece) => piece >= from && setA.has(piece) && !setB.has(piece),
+          );
+          assert.equal(setA.nextBeyond(setB, from), beyond ?? -1);
           assert.equal(
             setA.nextCommon(setA, from),
             [...a].sort((x, y) => x - y).find((piece) => piece >= from) ?? -1,

@@ -58,6 +58,23 @@ describe("PeerConnection: pieces that the peer has", () => {
     assert.equal(wired.peer.amInterested, true);
   });
 
+  it("a have of a piece that we have, or of one more where we are interested, compares nothing", () => {
+    const wired = new WiredPeer({ prepare: (swarm) => swarm.have.fill() }).open();
+    wired.swarm.have.delete(8);
+    wired.swarm.have.delete(9);
+    wired.feed(message(MessageId.have, 0));
+    wired.pass(1000);
+    const { interestLooks } = wired.swarm;
+    for (let piece = 1; piece < 8; piece++) wired.feed(message(MessageId.have, piece));
+    wired.pass(5000);
+    assert.equal(wired.swarm.interestLooks, interestLooks);
+    assert.equal(wired.peer.amInterested, false);
+    wired.feed(message(MessageId.have, 8));
+    assert.equal(wired.peer.amInterested, true);
+    wired.feed(message(MessageId.have, 9));
+    assert.ok(wired.swarm.interestLooks <= interestLooks + 1);
+  });
+
   it("a later bitfield adds pieces and takes none away", () => {
     const wired = new WiredPeer().open();
     wired.feed(message(MessageId.bitfield, Uint8Array.of(0xc0, 0)));

@@ -72,6 +72,8 @@ export class BookSwarm implements Swarm {
   readonly withdrawn: number[] = [];
   readonly events: string[] = [];
   readonly uploadErrors: string[] = [];
+  /** How often it was asked to compare all that a peer has with all that is missing. */
+  interestLooks = 0;
   /** Thrown by admit(). */
   refusal: PeerError | undefined;
   /** Pieces that are asked for; default all that the peer has. */
@@ -117,10 +119,15 @@ export class BookSwarm implements Swarm {
   }
 
   isInteresting(peer: PeerConnection): boolean {
+    this.interestLooks++;
     for (let piece = 0; piece < LAYOUT.pieceCount; piece++) {
       if (peer.pieces.has(piece) && !this.have.has(piece) && this.wanted(piece)) return true;
     }
     return false;
+  }
+
+  isMissing(piece: number): boolean {
+    return !this.have.has(piece) && this.wanted(piece);
   }
 
   peerInterestChanged(peer: PeerConnection): void {

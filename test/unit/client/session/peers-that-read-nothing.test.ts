@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { describe, it } from "node:test";
+import { describe, it, mock } from "node:test";
 import { BLOCK_SIZE, KIB, MIB } from "../../../../src/base/limits.js";
+import { Choker } from "../../../../src/client/torrent/choker.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { type PeerError, Session, type Torrent } from "../../../../src/index.js";
 import { message } from "../peer/wired-peer.js";
@@ -74,6 +75,32 @@ describe("Session: peers that read nothing", TIMEOUT, () => {
     assert.equal(error.code, "PEER_TIMEOUT");
     assert.match(error.message, /took nothing/);
     assert.equal(session.memory.pool.heldByHolder()["sending"], undefined);
+    await closeWhole(session);
+  });
+});
+
+describe("Session: interest that comes and goes", TIMEOUT, () => {
+  it("from peers that read nothing makes few rounds, and no answers that pile up", async () => {
+    const choose = mock.method(Choker.prototype, "choose");
+    const shared = await makeShared(100_000);
+    const { session, torrent, address } = await seed(shared);
+    const peers: RawPeer[] = [];
+    for (let made = 0; made < 4; made++)
+      peers.push(await RawPeer.join(address, shared.metainfo, { reads: false }));
+    await until(() => torrent.peers().length === peers.length);
+    const flaps = Buffer.concat(
+      Array.from({ length: 50_000 }, () => [
+        message(MessageId.interested),
+        message(MessageId.notInterested),
+      ]).flat(),
+    );
+    const before = process.memoryUsage().arrayBuffers;
+    for (const peer of peers) peer.socket.write(flaps);
+    await until(() => session.counters().receivedBytes >= peers.length * flaps.length);
+    const grown = process.memoryUsage().arrayBuffers - before;
+    assert.ok(choose.mock.callCount() < 1000, `${choose.mock.callCount()} rounds`);
+    assert.ok(grown < MIB, `${grown} bytes`);
+    choose.mock.restore();
     await closeWhole(session);
   });
 });

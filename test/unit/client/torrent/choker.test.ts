@@ -124,6 +124,26 @@ describe("Choker: downloading", () => {
     );
   });
 
+  it("tries somebody in the one slot that there is for a third of the time, and the best has the rest", () => {
+    const choker = new Choker({ slots: 1, random: makeRandom(4) });
+    const peers = [peer(1, { downloadRate: 9 }), peer(2), peer(3), peer(4)];
+    const served = new Map<number, number>();
+    for (let nowMs = 0; nowMs < 30 * 3 * OPTIMISTIC_MS; nowMs += ROUND_MS) {
+      const chosen = choker.choose(peers, { nowMs, seeding: false });
+      assert.equal(chosen.size, 1);
+      const [id] = chosen;
+      served.set(id!, (served.get(id!) ?? 0) + 1);
+    }
+    assert.equal(served.get(1), 30 * 6);
+    for (const id of [2, 3, 4]) assert.ok(served.get(id)! >= 3, `peer ${id} was tried`);
+    // One that was tried and turns out the best keeps the slot to the end of its time, and has it then.
+    const other = new Choker({ slots: 1, random: makeRandom(5) });
+    const [tried] = other.choose(peers, { nowMs: 2 * OPTIMISTIC_MS, seeding: false });
+    const now = peers.map((each) => (each.id === tried ? { ...each, downloadRate: 20 } : each));
+    for (const nowMs of [2 * OPTIMISTIC_MS + ROUND_MS, 3 * OPTIMISTIC_MS])
+      assert.deepEqual([...other.choose(now, { nowMs, seeding: false })], [tried]);
+  });
+
   it("turns the optimistic slot every 30 s, and not before when asked in between", () => {
     const choker = new Choker({ slots: 2, random: makeRandom(3) });
     const peers = [peer(1, { downloadRate: 5 }), peer(2), peer(3), peer(4)];

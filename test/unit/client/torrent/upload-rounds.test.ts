@@ -60,6 +60,33 @@ describe("UploadRounds", () => {
     assert.equal(second.peer.amChoking, false);
   });
 
+  it("a peer whose interest comes and goes makes no round when it goes, nor while it is served", () => {
+    const rounds = new UploadRounds(2);
+    const { peer } = interestedPeer();
+    rounds.run(new Set(), true, 0, false);
+    assert.equal(rounds.isSoon(peer), true);
+    rounds.run(new Set([peer]), true, 10, true);
+    assert.equal(rounds.isSoon(peer), false, "it is served");
+    peer.onNotInterested();
+    assert.equal(rounds.isSoon(peer), false);
+    peer.onInterested();
+    assert.equal(rounds.isSoon(peer), false, "it is served still");
+  });
+
+  it("between two ticks early rounds look at a bounded number of peers; who is left is served at the tick", () => {
+    const rounds = new UploadRounds(1000);
+    rounds.run(new Set(), true, 0, false);
+    const wired = Array.from({ length: 20 }, interestedPeer);
+    const peers = peersOf(wired);
+    for (let round = 0; round < 16_384 / 20 + 1; round++) rounds.run(peers, true, 10, true);
+    const late = interestedPeer();
+    peers.add(late.peer);
+    rounds.run(peers, true, 10, true);
+    assert.equal(late.peer.amChoking, true);
+    rounds.run(peers, true, 1000, false);
+    assert.equal(late.peer.amChoking, false);
+  });
+
   it("who lost interest is choked in the next round", () => {
     const rounds = new UploadRounds(2);
     const wired = [interestedPeer()];
