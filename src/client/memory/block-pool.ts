@@ -34,6 +34,8 @@ export class BlockPool {
   /** Those that go on with a single slot, and bring more home by that. */
   #waitersForOne: SlotWaiter[] = [];
   #lowestFreeCount: number;
+  /** Slots that downloads keep for themselves, of those that are held. */
+  #reservedCount = 0;
 
   constructor(bytes: Uint8Array, base: number, slotCount: number) {
     assert(base >= 0 && base + slotCount * BLOCK_SIZE <= bytes.length, "the pool lies inside the slab");
@@ -92,6 +94,19 @@ export class BlockPool {
     this.#holders[slot] = SlotHolder.free;
     if (POISON) this.#bytes.fill(0xdb, this.addressOf(slot), this.addressOf(slot) + BLOCK_SIZE);
     this.#free[this.#freeCount++] = slot;
+  }
+
+  /** Sets slots aside for one download, to be acquired at once. False: half of the pool is set aside already. */
+  reserve(count: number): boolean {
+    if (count > this.#freeCount || 2 * (this.#reservedCount + count) > this.slotCount) return false;
+    this.#reservedCount += count;
+    return true;
+  }
+
+  /** The slots that were set aside are home again. */
+  unreserve(count: number): void {
+    this.#reservedCount -= count;
+    assert(this.#reservedCount >= 0, "what is given back was set aside");
   }
 
   /** Puts `waiter` at the end of the queue for slots. It must not be in it already. */

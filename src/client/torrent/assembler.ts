@@ -12,7 +12,7 @@
 // slot, told in one place, because each of its ends must be accounted for.
 //
 // Always: it cannot block itself with an exhausted pool. Every slot it holds is being hashed, being written, or is
-// written under pressure, and none of that needs another slot but reading back, which has its own, taken at the start.
+// written under pressure, and none of that needs another slot but reading back, which has its own, taken before the first block may come.
 // The host is called at the end of a turn, never from inside addBlock().
 
 import { assert } from "../../base/assert.js";
@@ -46,6 +46,8 @@ const DROPPED_DIGESTS_MAX = 256;
 const WRITE_BLOCKS_MAX = WRITE_RUN_BYTES_MAX / BLOCK_SIZE;
 /** Tag of the one read that may be under way; writes have those from 1 on. */
 const READ_BACK_TAG = 0;
+/** Slots of a download that are never lent: for reading back, and one for finished digests. */
+const RESERVED_SLOTS = 1 + READ_BACK_SLOTS;
 
 interface WriteOperation {
   assembly: PieceAssembly | undefined;
@@ -100,7 +102,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   /** Records that wait for a place for their finished digest. */
   #waitingForArea: PieceAssembly[] = [];
   /** Undefined where nothing is verified. */
-  readonly #readBack: ReadBack | undefined;
+  #readBack: ReadBack | undefined;
 
   /** Blocks held, those of them that wait to be written, and those being written. The others are parked: they wait for
    * their hash only. */
@@ -124,7 +126,6 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#host = options.host;
     this.#blockDigests = new BlockDigests(options.memory);
     this.#grid = new RunGrid(options.storage.runBytes, options.layout.pieceLength);
-    if (options.verify) this.#readBack = this.#reserveSlots();
     this.#ready = new ReadyPieces((assembly) => this.#hashReady(assembly));
   }
 
@@ -181,7 +182,29 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#active.clear();
     for (const { digest } of this.#records) this.#reactor.engine.closeDigest(digest);
     this.#records.length = 0;
+    this.#releaseSlots();
+  }
+
+  /** Takes the slots that are never lent, before the first block may come. False: downloads have enough of the pool. Idempotent. */
+  prepare(): boolean {
+    if (!this.#verify || this.#readBack !== undefined) return true;
+    if (!this.#memory.pool.reserve(RESERVED_SLOTS)) return false;
+    this.#readBack = this.#reserveSlots();
+    return true;
+  }
+
+  /** No block will come for a while: gives those slots back, unless something is under way. */
+  rest(): void {
+    if (this.#active.size === 0 && this.#inFlight === 0) this.#releaseSlots();
+  }
+
+  #releaseSlots(): void {
+    if (this.#slots.length === 0) return;
     for (const slot of this.#slots.splice(0)) this.#memory.pool.release(slot);
+    this.#memory.pool.unreserve(RESERVED_SLOTS);
+    this.#freeAreas.length = 0;
+    this.#readBackArea = -1;
+    this.#readBack = undefined;
   }
 
   /** Time passed: memory may have become short by what others hold. */
@@ -281,6 +304,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   // ── a piece goes on ──────────────────────────────────────────────────────────────────────────────────────────
 
   #begin(piece: PieceIndex): PieceAssembly {
+    const isPrepared = this.prepare();
+    assert(isPrepared, "a download has its slots before its first block comes");
     const assembly = this.#spare.pop() ?? this.#newRecord();
     const blockCount = this.#layout.blocksInPiece(piece);
     assembly.begin(piece, blockCount);
@@ -619,10 +644,9 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   /** Slots that are never lent: for reading back, and one for finished digests. */
   #reserveSlots(): ReadBack {
     const { pool } = this.#memory;
-    const count = 1 + READ_BACK_SLOTS;
-    for (let index = 0; index < count; index++) {
+    for (let index = 0; index < RESERVED_SLOTS; index++) {
       const slot = pool.acquire(SlotHolder.storage);
-      if (slot === -1) throw new StorageError("STORAGE_IO", "the pool is too small for one more torrent");
+      assert(slot !== -1, "what was reserved is free");
       this.#slots.push(slot);
     }
     const base = pool.addressOf(this.#slots[0]!);

@@ -353,6 +353,7 @@ export class Torrent
     }
     this.#rounds.run(this.#peers, this.#got.isFull, now, false);
     this.#assembler?.tick();
+    if (this.#got.isFull || this.#peers.size === 0) this.#assembler?.rest();
     if (now - this.#lastCheckpointMs >= CHECKPOINT_MS) this.#checkpoint();
     this.#roster.tick();
   }
@@ -366,6 +367,9 @@ export class Torrent
 
   admit(peer: PeerConnection): void {
     if (!this.isOpen) throw new PeerError("PEER_UNKNOWN_INFO_HASH", "the torrent is not open yet");
+    // Seeding takes no slot of the pool, and neither does a download without peers.
+    if (!this.#got.isFull && this.#assembler?.prepare() === false)
+      throw new PeerError("PEER_TOO_MANY", "other downloads have all the memory that there is for it");
     this.#roster.admit(peer);
   }
 

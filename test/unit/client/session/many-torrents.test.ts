@@ -1,0 +1,70 @@
+// Many torrents in one session: what seeds, or waits for peers, takes nothing of the pool that the others live in.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { describe, it } from "node:test";
+import bencode from "bencode";
+import { MIB } from "../../../../src/base/limits.js";
+import { type Metainfo, type PeerError, parseMetainfo, Session } from "../../../../src/index.js";
+import { bytesOf } from "../../../support/data.js";
+import { closeWhole, makeShared, nowhere, seed } from "./loopback.js";
+import { RawPeer } from "./raw-peer.js";
+
+const PIECE_LENGTH = 16_384;
+
+function tinyTorrent(number: number): Metainfo {
+  const info = {
+    length: PIECE_LENGTH,
+    name: `tiny ${number}`,
+    "piece length": PIECE_LENGTH,
+    pieces: bytesOf(number, 20),
+  };
+  return parseMetainfo(bencode.encode({ info }));
+}
+
+describe("Session: many torrents", { timeout: 60_000 }, () => {
+  it("that seed or have no peers hold no slot, and one among them is uploaded by copy from the smallest pool", async () => {
+    const shared = await makeShared(400_000);
+    const { session, address } = await seed(shared, { poolBytes: MIB });
+    for (let number = 0; number < 100; number++)
+      await session.add(tinyTorrent(number), nowhere({ assumeComplete: number % 2 === 0 }));
+    assert.deepEqual(session.memory.pool.heldByHolder(), {});
+    const leecher = new Session();
+    const torrent = await leecher.add(shared.metainfo, nowhere({ peers: [address] }));
+    await torrent.done;
+    await closeWhole(leecher);
+    await closeWhole(session);
+  });
+
+  it("a download whose slots others have refuses its peers, and keeps nothing of them", async () => {
+    const shared = await makeShared(400_000);
+    const session = new Session({ poolBytes: MIB });
+    const address = await session.listen({ host: "127.0.0.1", port: 0 });
+    const torrent = await session.add(shared.metainfo, nowhere());
+    const { pool } = session.memory;
+    let reserved = 0;
+    while (pool.reserve(1)) reserved++;
+    const peer = await RawPeer.join(address, shared.metainfo);
+    const [, error] = (await once(session, "peerRefused")) as [unknown, PeerError];
+    assert.equal(error.code, "PEER_TOO_MANY");
+    await peer.gone();
+    assert.equal(torrent.peers().length, 0);
+    pool.unreserve(reserved);
+    await RawPeer.join(address, shared.metainfo);
+    await once(torrent, "peerConnected");
+    await closeWhole(session);
+  });
+
+  it("a download gives its slots back when it has come to its end", async () => {
+    const shared = await makeShared(400_000);
+    const seeder = await seed(shared);
+    const leecher = new Session();
+    const torrent = await leecher.add(shared.metainfo, nowhere({ peers: [seeder.address] }));
+    const opened = once(torrent, "peerConnected");
+    await Promise.all([opened, torrent.done]);
+    while (leecher.memory.pool.freeCount < leecher.memory.pool.slotCount)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    await closeWhole(leecher);
+    await closeWhole(seeder.session);
+  });
+});
