@@ -79,7 +79,7 @@ async function create(path: string, options: Options): Promise<void> {
     return;
   }
   const size = formatBytes(description.totalLength);
-  const pieces = `${description.pieceCount} pieces of ${description.pieceLength} bytes`;
+  const pieces = `${description.pieceCount} piece${description.pieceCount === 1 ? "" : "s"} of ${description.pieceLength} bytes`;
   printLine(
     `${output}: ${count} file${count === 1 ? "" : "s"}, ${size}, ${pieces}, info hash ${description.infoHash}`,
   );
