@@ -64,6 +64,7 @@ export type StorageErrorCode =
   | "STORAGE_READ_ONLY"
   | "STORAGE_NOT_FOUND"
   | "STORAGE_SHORT"
+  | "STORAGE_UNREADABLE"
   | "STORAGE_PATH"
   | "STORAGE_IO"
   | "STORAGE_CLOSED";

@@ -8,8 +8,9 @@ export const MIB = 1024 * KIB;
 
 /** What a request asks for, in bytes: 16 KiB by agreement of all clients (BEP 3). */
 export const BLOCK_SIZE = 16 * KIB;
-/** Smallest and largest piece length that a torrent file may name, in bytes. */
-export const PIECE_LENGTH_MIN = 16 * KIB;
+/** Smallest and largest piece length that a torrent file may name, in bytes; and the smallest that we make. */
+export const PIECE_LENGTH_MIN = 1;
+export const PIECE_LENGTH_MADE_MIN = 16 * KIB;
 export const PIECE_LENGTH_MAX = 512 * MIB;
 
 /** Slots, and the slab itself, begin at multiples of this: what O_DIRECT and the pages of the machine ask for. */
@@ -82,7 +83,7 @@ export const REQUESTS_NEAR = HASH_LANES * CHUNK_BLOCKS;
 export const WRITE_RUN_BYTES = 1 * MIB;
 export const WRITE_RUN_BYTES_MAX = 4 * MIB;
 
-assert(PIECE_LENGTH_MIN >= BLOCK_SIZE, "a piece holds at least one block");
+assert(PIECE_LENGTH_MADE_MIN >= BLOCK_SIZE, "a piece that we make holds at least one whole block");
 assert(BLOCK_SIZE % PAGE_SIZE === 0, "slots of one block each keep page alignment");
 assert(WRITE_RUN_BYTES_MAX / BLOCK_SIZE <= PLAN_ENTRIES_MAX, "a write run fits one pwritev");
 assert(2 * SPECULATION_DEPTH_MAX + 2 <= PLAN_ENTRIES_MAX, "a speculative plan fits one readv");

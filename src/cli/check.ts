@@ -3,7 +3,7 @@
 import { Command } from "commander";
 import { checkTorrent, readMetainfo } from "../index.js";
 import { findMissing } from "./missing.js";
-import { EXIT_FAILED, ExitError, interruptSignal, printJson, printLine } from "./output.js";
+import { EXIT_FAILED, EXIT_UNREADABLE, ExitError, interruptSignal, printJson, printLine } from "./output.js";
 import { Progress } from "./progress.js";
 import { runVerb } from "./run-verb.js";
 
@@ -14,7 +14,7 @@ export function run(args: readonly string[]): Promise<number> {
 function checkCommand(): Command {
   return new Command("check")
     .description(
-      "hash data on disk and compare it with a torrent file; status 1 if a piece is wrong or missing",
+      "hash data on disk and compare it with a torrent file; status 1 if a piece is wrong or missing, 3 if one cannot be read",
     )
     .argument("<torrent>", "the torrent file")
     .argument("<dir>", "the folder that the torrent's file or folder lies in")
@@ -34,6 +34,15 @@ async function check(torrent: string, directory: string, options: { json?: boole
   if (json) printJson({ ...result, missing: missing.paths });
   else if (!missing.all) printLine(`${result.piecesGood} of ${result.pieceCount} pieces are good`);
   if (result.complete) return;
+  if (result.unreadablePieces.length > 0) {
+    const [first, ...others] = result.readErrors;
+    const more = others.length > 0 ? `, and ${others.length} more reasons (--json has all)` : "";
+    const count = `${result.unreadablePieces.length} of ${result.pieceCount} pieces`;
+    throw new ExitError(
+      EXIT_UNREADABLE,
+      `${count} cannot be read, so nobody knows what they are: ${first}${more}`,
+    );
+  }
   const bad = `${result.badPieces.length} of ${result.pieceCount} pieces are wrong or missing in ${directory}`;
   const why = missing.text === undefined ? bad : missing.all ? missing.text : `${bad}: ${missing.text}`;
   throw new ExitError(EXIT_FAILED, why);

@@ -1,22 +1,12 @@
 // scatterwire create: makes a torrent file.
 
-import { existsSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { Command } from "commander";
 import { createTorrentFile, describeMetainfo, parseMetainfo } from "../index.js";
-import {
-  byteCount,
-  collect,
-  EXIT_FAILED,
-  ExitError,
-  formatBytes,
-  interruptSignal,
-  printJson,
-  printLine,
-} from "./output.js";
+import { byteCount, collect, formatBytes, interruptSignal, printJson, printLine } from "./output.js";
 import { Progress } from "./progress.js";
 import { runVerb } from "./run-verb.js";
+import { checkOutput, writeOutput } from "./torrent-output.js";
 
 interface Options {
   output?: string;
@@ -53,25 +43,22 @@ function createCommand(): Command {
 
 async function create(path: string, options: Options): Promise<void> {
   const output = options.output ?? `${basename(resolve(path))}.torrent`;
-  if (options.force !== true && existsSync(output)) refuseToOverwrite(output);
+  const force = options.force === true;
+  await checkOutput(output, force);
   let progress: Progress | undefined;
   const bytes = await createTorrentFile(path, {
     ...(options.announce === undefined ? {} : { announce: options.announce }),
     ...(options.pieceLength === undefined ? {} : { pieceLength: options.pieceLength }),
     ...(options.private === true ? { private: true } : {}),
     ...(options.comment === undefined ? {} : { comment: options.comment }),
+    output,
     signal: interruptSignal(),
     onProgress: (hashed, total) => {
       progress ??= new Progress({ label: "hashing", total, json: options.json === true });
       progress.update({ bytes: hashed });
     },
   }).finally(() => progress?.stop());
-  await writeFile(output, bytes, { flag: options.force === true ? "w" : "wx" }).catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === "EEXIST") refuseToOverwrite(output);
-      throw error;
-    },
-  );
+  await writeOutput(output, bytes, force);
   const { files, ...description } = describeMetainfo(parseMetainfo(bytes));
   const count = files.filter((file) => !file.padding).length;
   if (options.json === true) {
@@ -82,13 +69,5 @@ async function create(path: string, options: Options): Promise<void> {
   const pieces = `${description.pieceCount} piece${description.pieceCount === 1 ? "" : "s"} of ${description.pieceLength} bytes`;
   printLine(
     `${output}: ${count} file${count === 1 ? "" : "s"}, ${size}, ${pieces}, info hash ${description.infoHash}`,
-  );
-}
-
-/** Before hashing for hours, and again when it is written. */
-function refuseToOverwrite(output: string): never {
-  throw new ExitError(
-    EXIT_FAILED,
-    `${output} is there already: give --force to write over it, or another -o`,
   );
 }

@@ -2,6 +2,7 @@
 
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
+export const EXIT_UNREADABLE = 3;
 export const EXIT_INTERRUPTED = 130;
 
 /** Ends the program with this status; thrown where everything is closed already. */

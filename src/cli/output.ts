@@ -1,14 +1,14 @@
 // What every verb shares: lines of JSON or of text on standard output, one-line errors on standard error, values from the
 // command line, and the exit status.
 //
-//   0 done    1 failed    2 wrong usage    130 stopped by Ctrl-C
+//   0 done    1 failed    2 wrong usage    3 data that is there cannot be read    130 stopped by Ctrl-C
 
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { type PeerAddress, ScatterwireError, UsageError } from "../index.js";
-import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, ExitError } from "./exit.js";
+import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNREADABLE, EXIT_USAGE, ExitError } from "./exit.js";
 
-export { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, ExitError } from "./exit.js";
+export { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNREADABLE, EXIT_USAGE, ExitError } from "./exit.js";
 
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
@@ -66,6 +66,7 @@ export function reportFailure(error: unknown): number {
   if (error instanceof ScatterwireError) {
     note(`scatterwire: ${error.message.replaceAll("\n", " ")}`);
     if (error.code === "ABORTED") return EXIT_INTERRUPTED;
+    if (error.code === "STORAGE_UNREADABLE") return EXIT_UNREADABLE;
     return error instanceof UsageError && error.code === "USAGE_OPTION" ? EXIT_USAGE : EXIT_FAILED;
   }
   if (isSystemError(error)) {

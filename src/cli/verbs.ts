@@ -47,7 +47,7 @@ Examples:
   scatterwire download album.torrent -o ./copy --peer 127.0.0.1:6881
   scatterwire bench loopback
 
-Exit status: 0 done; 1 failed; 2 wrong usage; 130 stopped by Ctrl-C, with resume data safe.
+Exit status: 0 done; 1 failed; 2 wrong usage; 3 data that is there cannot be read; 130 stopped by Ctrl-C, with resume data safe.
 `;
 }
 

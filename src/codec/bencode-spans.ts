@@ -48,13 +48,17 @@ const TAKES_ITEM = 0;
 const TAKES_KEY = 1;
 const TAKES_VALUE = 2;
 
-const UNLIMITED: BencodeLimits = { depthMax: 1024, valuesMax: Number.MAX_SAFE_INTEGER };
+/** One for all calls, for they are many and do not overlap: a torrent of 100,000 files has as many lists and dictionaries. */
+const SHARED_DEPTH_MAX = 1024;
+const sharedTakes = new Uint8Array(SHARED_DEPTH_MAX);
+
+const UNLIMITED: BencodeLimits = { depthMax: SHARED_DEPTH_MAX, valuesMax: Number.MAX_SAFE_INTEGER };
 
 /** Checks the value that begins at `at` and returns the offset behind it. Throws BencodeError. */
 export function skipValue(bytes: Uint8Array, at: number, limits: BencodeLimits): number {
   assert(at >= 0 && limits.depthMax > 0, "a value is looked for inside the bytes");
   if (isScalar(bytes, at)) return skipScalar(bytes, at);
-  const takes = new Uint8Array(limits.depthMax);
+  const takes = limits.depthMax <= SHARED_DEPTH_MAX ? sharedTakes : new Uint8Array(limits.depthMax);
   let depth = 0;
   let values = 0;
   let cursor = at;

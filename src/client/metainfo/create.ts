@@ -2,12 +2,12 @@
 // other threads can do it; this file decides what is in the torrent.
 //
 // Always: what is made here, parseMetainfo reads. Files are in one order on every machine. A file that is not what it
-// was when hashing began makes no torrent, and nothing is left out without a word.
+// was when hashing began makes no torrent, and nothing is left out without a word but the folder of our own files.
 
 import { isUtf8 } from "node:buffer";
-import { open, readdir, stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
-import bencode from "bencode";
+import { closeSync, constants, openSync, readdirSync, type Stats, statSync } from "node:fs";
+import { basename, dirname, resolve, sep } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import pieceLengthFor from "piece-length";
 import { assert } from "../../base/assert.js";
 import { MetainfoError, UsageError } from "../../base/errors.js";
@@ -15,8 +15,8 @@ import {
   METAINFO_BYTES_MAX,
   MIB,
   PIECE_COUNT_MAX,
+  PIECE_LENGTH_MADE_MIN,
   PIECE_LENGTH_MAX,
-  PIECE_LENGTH_MIN,
 } from "../../base/limits.js";
 import { CLIENT_NAME } from "../../base/version.js";
 import { PADDING_NAME_PREFIX, parseMetainfo } from "./parse.js";
@@ -55,6 +55,8 @@ export interface CreateOptions {
   padding?: boolean;
   /** Seconds since 1970; default now. */
   creationDate?: number;
+  /** Where the caller is going to write the torrent file: refused if it is one of the files, or in one of the folders. */
+  output?: string;
   onProgress?: (bytesHashed: number, bytesTotal: number) => void;
   signal?: AbortSignal;
 }
@@ -84,7 +86,7 @@ export async function createMetainfo(
 ): Promise<Uint8Array> {
   const root = resolve(path);
   checkOptions(root, options);
-  const entries = await listEntries(root, options.signal);
+  const entries = await listEntries(root, options);
   const dataLength = entries.reduce((sum, entry) => sum + entry.length, 0);
   if (dataLength === 0)
     throw new MetainfoError("METAINFO_MALFORMED", `${path}: only empty files, nothing to share`);
@@ -115,7 +117,7 @@ export async function createMetainfo(
 /** Piece length for `length` bytes: about a thousand pieces, of 16 KiB to 16 MiB; larger where there were too many. */
 export function choosePieceLength(length: number): number {
   const suggested = pieceLengthFor(Math.min(length, LENGTH_ASKED_MAX));
-  let pieceLength = Math.min(PIECE_LENGTH_CHOSEN_MAX, Math.max(PIECE_LENGTH_MIN, suggested));
+  let pieceLength = Math.min(PIECE_LENGTH_CHOSEN_MAX, Math.max(PIECE_LENGTH_MADE_MIN, suggested));
   while (length / pieceLength > PIECE_COUNT_MAX && pieceLength < PIECE_LENGTH_MAX) pieceLength *= 2;
   return pieceLength;
 }
@@ -124,7 +126,7 @@ function checkOptions(root: string, options: CreateOptions): void {
   checkAborted(options.signal);
   const { pieceLength } = options;
   if (pieceLength !== undefined && !isPieceLength(pieceLength)) {
-    const message = `a piece has ${PIECE_LENGTH_MIN} to ${PIECE_LENGTH_MAX} bytes, not ${pieceLength}`;
+    const message = `a piece has ${PIECE_LENGTH_MADE_MIN} to ${PIECE_LENGTH_MAX} bytes, not ${pieceLength}`;
     throw new UsageError("USAGE_OPTION", message);
   }
   const name = options.name ?? basename(root);
@@ -141,7 +143,7 @@ function checkOptions(root: string, options: CreateOptions): void {
 }
 
 function isPieceLength(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= PIECE_LENGTH_MIN && value <= PIECE_LENGTH_MAX;
+  return Number.isSafeInteger(value) && value >= PIECE_LENGTH_MADE_MIN && value <= PIECE_LENGTH_MAX;
 }
 
 /** True if the name would come back from a torrent as it is. */
@@ -154,52 +156,123 @@ function isUsableName(name: string): boolean {
 }
 
 /** The files of a folder sorted by path, or the one file, whose components are empty then. */
-async function listEntries(root: string, signal: AbortSignal | undefined): Promise<Entry[]> {
-  const entries: Entry[] = [];
-  await visit(root, [], new Set(), entries, signal);
-  if (entries.length === 0)
+async function listEntries(root: string, options: CreateOptions): Promise<Entry[]> {
+  const listing = new Listing(options);
+  await listing.add(root);
+  if (listing.entries.length === 0)
     throw new MetainfoError("METAINFO_MALFORMED", `${root}: there are no files in it`);
-  // By code unit, component by component: the same order on every machine.
-  const keyed = entries.map((entry) => ({ entry, key: entry.components.join("\0") }));
-  return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ entry }) => entry);
+  return listing.entries;
 }
 
-/** `above`: device and inode of the folders that `file` lies in, for links that lead in a circle. */
-async function visit(
-  file: string,
-  components: readonly string[],
-  above: ReadonlySet<string>,
-  entries: Entry[],
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  checkAborted(signal);
-  const status = await stat(file).catch((error: unknown) => refuse(file, error));
-  if (status.isFile()) {
+/** Of storage/own-files.ts, which this file does not know. */
+const OWN_FOLDER_NAME = ".scatterwire";
+/** Files that are looked at before others of the process have their turn: a millisecond or so. */
+const FILES_PER_TURN = 256;
+/** What text has where bytes are not UTF-8. */
+const REPLACEMENT = "\ufffd";
+
+/**
+ * Goes through folders in the order of the torrent: by code unit, component by component, the same on every machine. Calls are
+ * synchronous, which costs a tenth of waiting for other threads, and let others pass every few files.
+ */
+class Listing {
+  readonly entries: Entry[] = [];
+  readonly #signal: AbortSignal | undefined;
+  readonly #output: OutputPlace | undefined;
+  #looked = 0;
+
+  constructor(options: CreateOptions) {
+    this.#signal = options.signal;
+    this.#output = options.output === undefined ? undefined : placeOfOutput(resolve(options.output));
+  }
+
+  async add(root: string): Promise<void> {
+    const status = attempt(root, () => statSync(root));
+    if (status.isFile()) this.#addFile(root, [], status);
+    else await this.#addFolder(root, [], status, new Set());
+  }
+
+  /** `above`: device and inode of the folders that this one lies in, for links that lead in a circle. */
+  async #addFolder(
+    folder: string,
+    components: readonly string[],
+    status: Stats,
+    above: ReadonlySet<string>,
+  ): Promise<void> {
+    if (!status.isDirectory()) refuse(folder, "neither a file nor a folder");
+    const identity = identityOf(status);
+    if (above.has(identity)) refuse(folder, "a link to a folder that it lies in");
+    if (identity === this.#output?.folder)
+      refuse(this.#output.path, `the torrent file would lie in what it is made of, in ${folder}`);
+    const chain = new Set([...above, identity]);
+    for (const name of attempt(folder, () => readdirSync(folder)).sort()) {
+      if (this.#looked++ % FILES_PER_TURN === 0) await nextTurn();
+      checkAborted(this.#signal);
+      if (name.includes(REPLACEMENT)) checkNames(folder);
+      // Where something was downloaded to, our own files lie: they are of use to nobody else.
+      if (name === OWN_FOLDER_NAME) continue;
+      const path = `${folder}${folder.endsWith(sep) ? "" : sep}${name}`;
+      const found = attempt(path, () => statSync(path));
+      if (found.isFile()) this.#addFile(path, [...components, name], found);
+      else await this.#addFolder(path, [...components, name], found, chain);
+    }
+  }
+
+  #addFile(file: string, components: readonly string[], status: Stats): void {
     if (components.at(-1)?.startsWith(PADDING_NAME_PREFIX) === true) {
       refuse(file, "other programs take a file of this name for padding, and would not store it");
     }
+    if (this.#output?.file !== undefined && identityOf(status) === this.#output.file)
+      refuse(file, "the torrent file would be written over it");
     // Opened now: better than to find out after hours of hashing what comes before it.
-    const handle = await open(file).catch((error: unknown) => refuse(file, error));
-    await handle.close();
-    entries.push({ file, components, length: status.size, modifiedMs: status.mtimeMs });
-    return;
+    attempt(file, () => closeSync(openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)));
+    this.entries.push({ file, components, length: status.size, modifiedMs: status.mtimeMs });
   }
-  if (!status.isDirectory()) refuse(file, "neither a file nor a folder");
-  const identity = `${status.dev}:${status.ino}`;
-  if (above.has(identity)) refuse(file, "a link to a folder that it lies in");
-  const names = await readdir(file, { encoding: "buffer" }).catch((error: unknown) => refuse(file, error));
-  const chain = new Set([...above, identity]);
-  for (const name of names) {
-    if (!isUtf8(name)) refuse(file, `the name ${JSON.stringify(name.toString("latin1"))} in it is not UTF-8`);
-    const text = name.toString("utf8");
-    await visit(join(file, text), [...components, text], chain, entries, signal);
+}
+
+/** Where the torrent file is going to lie: its folder, and the file that is there now, as no link can hide them. */
+interface OutputPlace {
+  readonly path: string;
+  readonly folder: string | undefined;
+  readonly file: string | undefined;
+}
+
+function placeOfOutput(path: string): OutputPlace {
+  const folder = statSync(dirname(path), { throwIfNoEntry: false });
+  const file = statSync(path, { throwIfNoEntry: false });
+  return {
+    path,
+    folder: folder === undefined ? undefined : identityOf(folder),
+    file: file === undefined ? undefined : identityOf(file),
+  };
+}
+
+function identityOf({ dev, ino }: Stats): string {
+  return `${dev}:${ino}`;
+}
+
+/** Throws MetainfoError if a name in the folder is not UTF-8: read as text, two of them may look the same. */
+function checkNames(folder: string): void {
+  for (const name of attempt(folder, () => readdirSync(folder, { encoding: "buffer" }))) {
+    if (!isUtf8(name))
+      refuse(folder, `the name ${JSON.stringify(name.toString("latin1"))} in it is not UTF-8`);
+  }
+}
+
+function attempt<Result>(file: string, call: () => Result): Result {
+  try {
+    return call();
+  } catch (error) {
+    refuse(file, error);
   }
 }
 
 /** Size and time of change are those that were seen before hashing. */
 async function checkUnchanged(entries: readonly Entry[]): Promise<void> {
+  let looked = 0;
   for (const { file, length, modifiedMs } of entries) {
-    const status = await stat(file).catch((error: unknown) => refuse(file, error));
+    if (looked++ % FILES_PER_TURN === 0) await nextTurn();
+    const status = attempt(file, () => statSync(file));
     if (status.size !== length || status.mtimeMs !== modifiedMs) refuse(file, "changed while it was hashed");
   }
 }
@@ -234,6 +307,7 @@ function withPadding(entries: readonly Entry[], pieceLength: number): Entry[] {
   return padded;
 }
 
+/** Written piece by piece: as values of a package, a hundred thousand files would take a second, and their memory thrice. */
 function encode(
   root: string,
   files: readonly Entry[],
@@ -243,23 +317,39 @@ function encode(
   options: CreateOptions,
 ): Uint8Array {
   const announce = options.announce ?? [];
-  const list = files.map((entry) => ({
-    ...(entry.file === "" ? { attr: "p" } : {}),
-    length: entry.length,
-    path: entry.components,
-  }));
-  return bencode.encode({
-    ...(announce.length > 0 ? { announce: announce[0] } : {}),
-    ...(announce.length > 1 ? { "announce-list": announce.map((url) => [url]) } : {}),
-    ...(options.comment === undefined ? {} : { comment: options.comment }),
-    "created by": CLIENT_NAME,
-    "creation date": options.creationDate ?? Math.floor(Date.now() / 1000),
-    info: {
-      ...(isFolder ? { files: list } : { length: files[0]!.length }),
-      name: options.name ?? basename(root),
-      "piece length": pieceLength,
-      pieces,
-      ...(options.private === true ? { private: 1 } : {}),
-    },
-  });
+  const date = options.creationDate ?? Math.floor(Date.now() / 1000);
+  const head = [
+    "d",
+    ...(announce.length > 0 ? [text("announce"), text(announce[0]!)] : []),
+    ...(announce.length > 1 ? [text("announce-list"), list(announce.map((url) => list([text(url)])))] : []),
+    ...(options.comment === undefined ? [] : [text("comment"), text(options.comment)]),
+    `${text("created by")}${text(CLIENT_NAME)}${text("creation date")}${integer(date)}`,
+    `${text("info")}d`,
+    isFolder
+      ? `${text("files")}${list(files.map(encodeFile))}`
+      : `${text("length")}${integer(files[0]!.length)}`,
+    `${text("name")}${text(options.name ?? basename(root))}`,
+    `${text("piece length")}${integer(pieceLength)}`,
+    `${text("pieces")}${pieces.length}:`,
+  ];
+  const tail = `${options.private === true ? `${text("private")}${integer(1)}` : ""}ee`;
+  const whole = Buffer.concat([Buffer.from(head.join("")), pieces, Buffer.from(tail)]);
+  return new Uint8Array(whole.buffer, whole.byteOffset, whole.length);
+}
+
+function encodeFile({ file, components, length }: Entry): string {
+  const attributes = file === "" ? `${text("attr")}${text("p")}` : "";
+  return `d${attributes}${text("length")}${integer(length)}${text("path")}${list(components.map(text))}e`;
+}
+
+function text(value: string): string {
+  return `${Buffer.byteLength(value)}:${value}`;
+}
+
+function integer(value: number): string {
+  return `i${Math.trunc(value)}e`;
+}
+
+function list(items: readonly string[]): string {
+  return `l${items.join("")}e`;
 }

@@ -15,6 +15,10 @@ export interface MetainfoDescription {
   /** ISO 8601. */
   created: string | null;
   files: { path: string; length: number; padding: boolean }[];
+  /** Symbolic links, which are not made. */
+  links: readonly string[];
+  /** Addresses that are not used. */
+  webSeeds: readonly string[];
 }
 
 export function describeMetainfo(metainfo: Metainfo): MetainfoDescription {
@@ -30,6 +34,8 @@ export function describeMetainfo(metainfo: Metainfo): MetainfoDescription {
     createdBy: metainfo.createdBy ?? null,
     created: isoDate(metainfo.creationDate),
     files: metainfo.files.map(({ path, length, padding }) => ({ path: path.join("/"), length, padding })),
+    links: metainfo.links,
+    webSeeds: metainfo.webSeeds,
   };
 }
 
@@ -37,4 +43,15 @@ function isoDate(seconds: number | undefined): string | null {
   if (seconds === undefined) return null;
   const date = new Date(1000 * seconds);
   return Number.isNaN(date.getTime()) ? null : date.toISOString();
+}
+
+/** What a torrent asks for and is not done here, a sentence each: for whoever expects it. */
+export function describeOmissions({ links, webSeeds }: Metainfo): string[] {
+  const omissions: string[] = [];
+  if (links.length > 0) {
+    const many = links.length === 1 ? "the symbolic link" : `${links.length} symbolic links, such as`;
+    omissions.push(`${many} ${links[0]} of the torrent: left out`);
+  }
+  if (webSeeds.length > 0) omissions.push(`the torrent has web seeds, which are not used: ${webSeeds[0]}`);
+  return omissions;
 }

@@ -39,12 +39,14 @@ export function quoted(text: string): string {
   return JSON.stringify(short).replace(/\p{Cc}/gu, "?");
 }
 
-/** Throws MetainfoError `METAINFO_MALFORMED` unless `bytes` are one dictionary, well formed, and nothing else. */
+/**
+ * Throws MetainfoError `METAINFO_MALFORMED` unless `bytes` begin with one dictionary, well formed. What follows it is left
+ * alone: one torrent in twenty ends in a newline or worse, and all programs read them.
+ */
 export function checkWhole(bytes: Uint8Array): void {
   if (!isDictionary(bytes, { start: 0, end: bytes.length }))
     throw malformed("it does not begin with a dictionary");
-  const end = bencoded(() => skipValue(bytes, 0, LIMITS));
-  if (end !== bytes.length) throw malformed(`${bytes.length - end} bytes follow its end`);
+  bencoded(() => skipValue(bytes, 0, LIMITS));
 }
 
 export class Fields {

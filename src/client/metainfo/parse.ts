@@ -43,7 +43,7 @@ export function parseMetainfo(bytes: Uint8Array): Metainfo {
   const digest = createHash("sha1").update(outer.raw("info")!).digest();
   const name = cleanName(info.text("name.utf-8") ?? info.text("name") ?? missing("name"));
   const pieceLength = wholeNumber(info, "piece length", "piece length", PIECE_LENGTH_MIN, PIECE_LENGTH_MAX);
-  const files = parseFiles(info, name);
+  const { files, links } = parseFiles(info, name);
   const totalLength = files.reduce((sum, file) => sum + file.length, 0);
   return {
     infoHash: Uint8Array.from(digest),
@@ -56,38 +56,46 @@ export function parseMetainfo(bytes: Uint8Array): Metainfo {
     isSingleFile: !info.has("files"),
     announce: parseAnnounce(outer),
     private: info.number("private") === 1,
+    links,
+    webSeeds: parseWebSeeds(outer),
     ...parseRemarks(outer),
   };
 }
 
-function parseFiles(info: Fields, name: string): MetainfoFile[] {
+function parseFiles(info: Fields, name: string): { files: MetainfoFile[]; links: string[] } {
   if (!info.has("files")) {
     const length = wholeNumber(info, "length", "length", 0, Number.MAX_SAFE_INTEGER);
-    return [{ path: [name], length, offset: 0, padding: false }];
+    return { files: [{ path: [name], length, offset: 0, padding: false }], links: [] };
   }
   if (info.has("length")) throw malformed('it has both "length" and "files": is it one file, or several?');
   const files: MetainfoFile[] = [];
+  const links: string[] = [];
   let offset = 0;
   const isList = info.forEachDictionary("files", (entry, index) => {
     if (entry === undefined) throw malformed(`file ${index} is not a dictionary`);
+    if (isLink(entry)) return void links.push([name, ...cleanPath(parsePath(entry, index), index)].join("/"));
     const file = parseFile(entry, index, name, offset);
     files.push(file);
     offset += file.length;
     if (offset > Number.MAX_SAFE_INTEGER) throw malformed("its files are longer than can be counted");
   });
-  if (!isList || files.length === 0) throw malformed('"files" is not a list of files');
+  if (!isList || files.length + links.length === 0) throw malformed('"files" is not a list of files');
   // Padding is never stored, and many programs give all of it one name.
   checkConflicts(files.filter((file) => !file.padding).map((file) => file.path));
-  return files;
+  return { files, links };
+}
+
+/** A symbolic link has no bytes in the torrent; one that says it has is taken for a file. */
+function isLink(entry: Fields): boolean {
+  return (entry.text("attr") ?? "").includes("l") && (entry.number("length") ?? 0) === 0;
 }
 
 function parseFile(entry: Fields, index: number, name: string, offset: number): MetainfoFile {
   const attributes = entry.text("attr") ?? "";
-  if (attributes.includes("l")) {
-    const message = `file ${index} is a symbolic link (BEP 47), which is not supported`;
-    throw new MetainfoError("METAINFO_UNSUPPORTED", message);
-  }
   const length = wholeNumber(entry, "length", `length of file ${index}`, 0, Number.MAX_SAFE_INTEGER);
+  // Some programs give their padding no path: nobody is going to look for it.
+  if (attributes.includes("p") && !entry.has("path") && !entry.has("path.utf-8"))
+    return { path: [name, ".pad", String(length)], length, offset, padding: true };
   const path = [name, ...cleanPath(parsePath(entry, index), index)];
   const padding = attributes.includes("p") || path.at(-1)!.startsWith(PADDING_NAME_PREFIX);
   return { path, length, offset, padding };
@@ -130,6 +138,16 @@ function parseAnnounce(outer: Fields): string[][] {
   }
   const single = outer.text("announce")?.trim() ?? "";
   return tiers.length === 0 && single !== "" ? [[single]] : tiers;
+}
+
+/** Of "url-list" (BEP 19), which may be one text, and "httpseeds" (BEP 17). */
+function parseWebSeeds(outer: Fields): string[] {
+  const single = outer.text("url-list");
+  const listed = [
+    ...(single === undefined ? (outer.texts("url-list", ANNOUNCE_FIELD_BYTES_MAX) ?? []) : [single]),
+    ...(outer.texts("httpseeds", ANNOUNCE_FIELD_BYTES_MAX) ?? []),
+  ];
+  return listed.filter((url) => typeof url === "string").filter((url) => url.trim() !== "");
 }
 
 function parseRemarks(outer: Fields): { comment?: string; createdBy?: string; creationDate?: number } {

@@ -25,6 +25,10 @@ export interface Metainfo {
   readonly announce: readonly (readonly string[])[];
   /** BEP 27. */
   readonly private: boolean;
+  /** Paths of symbolic links (BEP 47), which are left out of `files` and not made. */
+  readonly links: readonly string[];
+  /** Addresses of web seeds (BEP 17, BEP 19), which are not used. */
+  readonly webSeeds: readonly string[];
   readonly comment?: string;
   readonly createdBy?: string;
   /** Seconds since 1970. */

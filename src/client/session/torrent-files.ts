@@ -1,8 +1,9 @@
 // Torrent files without a session: made, read, and held against data on disk.
 
-import { readFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
 import { MetainfoError, StorageError, UsageError } from "../../base/errors.js";
-import { MIB } from "../../base/limits.js";
+import { KIB, METAINFO_BYTES_MAX, MIB } from "../../base/limits.js";
 import { UserCalls } from "../../base/user-calls.js";
 import { Reactor } from "../../native/reactor.js";
 import { checkOption, checkOptions } from "../check-options.js";
@@ -13,11 +14,15 @@ import type { Metainfo } from "../metainfo/types.js";
 import { CHECK_OPTIONS, CREATE_OPTIONS } from "../option-table.js";
 import { Layout } from "../storage/layout.js";
 import { openStorage } from "../storage/open.js";
-import { checkPieces, hashPieces } from "../torrent/checker.js";
+import { checkPieces, hashPieces, isUnreadable } from "../torrent/checker.js";
 
 /** Memory that hashing reads into. */
 const HASHING_POOL_BYTES = 20 * MIB;
 const DIGEST_BYTES = 20;
+/** Different reasons that a check tells. */
+const READ_ERRORS_MAX = 100;
+/** Of a torrent file whose size is not known. */
+const READ_BYTES_MIN = 256 * KIB;
 
 export interface CheckOptions {
   /** How far it is, from 0 to 1. */
@@ -32,8 +37,12 @@ export interface CheckResult {
   readonly bytesGood: number;
   readonly bytesTotal: number;
   readonly complete: boolean;
-  /** Indices of the pieces that are wrong or missing, ascending. */
+  /** Indices of the pieces that are wrong or missing, ascending; those that could not be read are not among them. */
   readonly badPieces: readonly number[];
+  /** Indices of the pieces of which nobody can tell, because a file could not be read, ascending. */
+  readonly unreadablePieces: readonly number[];
+  /** Why, with the file and the error of the system: each reason once. */
+  readonly readErrors: readonly string[];
 }
 
 /** Reads a torrent file. Rejects MetainfoError; `METAINFO_PATH` if there is no such file. */
@@ -41,17 +50,41 @@ export async function readMetainfo(path: string): Promise<Metainfo> {
   checkOption("the path of a torrent file", { kind: "text", text: "" }, path);
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(path);
+    bytes = await readRegular(path, METAINFO_BYTES_MAX);
   } catch (error) {
+    if (error instanceof MetainfoError) throw error;
     const reason =
       (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : (error as Error).message;
-    throw new MetainfoError("METAINFO_PATH", `${path}: ${reason}`);
+    throw new MetainfoError("METAINFO_PATH", `${path}: ${reason}`, { cause: error });
   }
   try {
     return parseMetainfo(bytes);
   } catch (error) {
     if (!(error instanceof MetainfoError)) throw error;
     throw new MetainfoError(error.code, `${path}: ${error.message}`);
+  }
+}
+
+/** Reads no more than may be used, and of regular files only: a FIFO may keep whoever opens it waiting, and a device never ends. */
+async function readRegular(path: string, bytesMax: number): Promise<Uint8Array> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const status = await file.stat();
+    if (!status.isFile()) throw new MetainfoError("METAINFO_PATH", `${path}: not a regular file`);
+    // Some file systems do not know sizes (/proc), and a file may grow: what counts is what comes.
+    let bytes = Buffer.allocUnsafe(Math.min(bytesMax, Math.max(status.size, READ_BYTES_MIN)) + 1);
+    let length = 0;
+    for (;;) {
+      const { bytesRead } = await file.read(bytes, length, bytes.length - length, length);
+      length += bytesRead;
+      if (bytesRead === 0) return bytes.subarray(0, length);
+      if (length > bytesMax) break;
+      if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(bytesMax + 1, 2 * length));
+    }
+    const message = `${path}: torrent file of more than ${bytesMax} bytes, and no more are read`;
+    throw new MetainfoError("METAINFO_TOO_LARGE", message);
+  } finally {
+    await file.close();
   }
 }
 
@@ -77,7 +110,10 @@ export async function createTorrentFile(path: string, options: CreateOptions = {
   }
 }
 
-/** Hashes the data in `directory` and compares it. Rejects UsageError `ABORTED`; missing files are bad pieces, not errors. */
+/**
+ * Hashes the data in `directory` and compares it. Rejects UsageError `ABORTED`. Missing and short files make pieces bad; files
+ * that are there and cannot be read are told apart.
+ */
 export async function checkTorrent(
   metainfo: Metainfo,
   directory: string,
@@ -101,6 +137,8 @@ export async function checkTorrent(
   const { onProgress } = options;
   const userCalls = new UserCalls();
   const badPieces: number[] = [];
+  const unreadablePieces: number[] = [];
+  const readErrors = new Set<string>();
   let looked = 0;
   let bytesGood = 0;
   try {
@@ -112,9 +150,13 @@ export async function checkTorrent(
       digests: metainfo.pieces,
       pieces: Array.from({ length: layout.pieceCount }, (_, piece) => piece),
       signal: options.signal,
-      onPiece: (piece, good) => {
+      onPiece: (piece, good, error) => {
         if (good) bytesGood += layout.pieceLengthOf(piece);
-        else badPieces.push(piece);
+        else if (error === undefined || !isUnreadable(error)) badPieces.push(piece);
+        else {
+          unreadablePieces.push(piece);
+          if (readErrors.size < READ_ERRORS_MAX) readErrors.add(error.message);
+        }
         looked++;
         if (onProgress !== undefined) userCalls.call(onProgress, looked / layout.pieceCount);
       },
@@ -127,11 +169,13 @@ export async function checkTorrent(
   await userCalls.flushed();
   return {
     pieceCount: layout.pieceCount,
-    piecesGood: layout.pieceCount - badPieces.length,
+    piecesGood: layout.pieceCount - badPieces.length - unreadablePieces.length,
     bytesGood,
     bytesTotal: layout.totalLength,
-    complete: badPieces.length === 0,
+    complete: badPieces.length + unreadablePieces.length === 0,
     badPieces: badPieces.sort((a, b) => a - b),
+    unreadablePieces: unreadablePieces.sort((a, b) => a - b),
+    readErrors: [...readErrors],
   };
 }
 

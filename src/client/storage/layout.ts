@@ -35,6 +35,8 @@ export class Layout {
   readonly blockCount: number;
   /** Bytes of the shortest block that is not the very last one: those at the ends of pieces, if pieces have such. */
   readonly shortestRegularBlock: number;
+  /** True if some bytes of the torrent are padding. */
+  readonly hasPadding: boolean;
   /** The files that hold bytes: index in `files`, and offset of the first byte; ascending. */
   readonly #heldBy: Uint32Array;
   readonly #heldFrom: Float64Array;
@@ -56,6 +58,7 @@ export class Layout {
       if (file.length > 0) held.push(index);
     });
     assert(offset === shape.totalLength, "the files are the torrent");
+    this.hasPadding = held.some((index) => shape.files[index]!.padding);
     this.#heldBy = Uint32Array.from(held);
     this.#heldFrom = Float64Array.from(held, (index) => shape.files[index]!.offset);
   }

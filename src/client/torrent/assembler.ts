@@ -139,6 +139,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
       return;
     }
     const assembly = this.#active.get(piece) ?? this.#begin(piece);
+    if (this.#layout.hasPadding && !this.#isPaddingZero(piece, block, address)) assembly.paddingWrong = true;
     assert((assembly.flags[block]! & ARRIVED) === 0, "a block comes once");
     assembly.addresses[block] = address;
     assembly.flags[block] = ARRIVED | HELD;
@@ -472,6 +473,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
       assembly.bad = bytes[area + index] !== this.#digests[expected + index];
     }
     if (assembly.bad) assembly.wrongDigest = bytes.slice(area, area + DIGEST_BYTES);
+    // Right, but not as it would be stored: padding is not, and reads as zeros. What is served must be what was verified.
+    assembly.bad ||= assembly.paddingWrong;
     assembly.digestArea = -1;
     if (area !== this.#readBackArea) this.#freeAreas.push(area);
     if (this.#waitingForArea.length > 0)
@@ -615,6 +618,21 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
 
   #offsetOf(assembly: PieceAssembly, block: number): number {
     return this.#layout.pieceOffset(assembly.piece) + block * BLOCK_SIZE;
+  }
+
+  /** True if what the block has of padding is zeros. A block that has landed in a file has none. */
+  #isPaddingZero(piece: number, block: number, address: number): boolean {
+    if (this.#memory.pool.slotAt(address) === -1) return true;
+    const { bytes } = this.#memory;
+    const offset = this.#layout.pieceOffset(piece) + block * BLOCK_SIZE;
+    const length = this.#layout.blockLength(piece, block);
+    let isZero = true;
+    this.#layout.forEachSpan(offset, length, (fileIndex, _fileOffset, spanOffset, spanLength) => {
+      if (!this.#layout.files[fileIndex]!.padding) return;
+      const start = address + spanOffset;
+      for (let at = start; at < start + spanLength; at++) if (bytes[at] !== 0) isZero = false;
+    });
+    return isZero;
   }
 
   #freeIfDone(assembly: PieceAssembly, block: number): void {

@@ -40,6 +40,8 @@ export class PieceAssembly {
   /** It waits for others to be hashed with. */
   ready = false;
   awaitsReadBack = false;
+  /** Some of its padding is not zeros: it will be bad, whatever its digest is. */
+  paddingWrong = false;
   /** The digest is known, and wrong. */
   bad = false;
   wrongDigest: Uint8Array | undefined;
@@ -69,6 +71,7 @@ export class PieceAssembly {
     this.writes = 0;
     this.ready = false;
     this.awaitsReadBack = false;
+    this.paddingWrong = false;
     this.bad = false;
     this.wrongDigest = undefined;
     this.abandoned = false;

@@ -3,6 +3,7 @@
 
 import { StorageError, UsageError } from "../../base/errors.js";
 import { PieceSet } from "../../base/piece-set.js";
+import { describeOmissions } from "../metainfo/describe.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { TorrentOptions } from "../options.js";
 import { FileTable } from "../storage/file-table.js";
@@ -64,6 +65,7 @@ export async function openPlace(
       const lock = DownloadLock.take(options.directory, metainfo.infoHashHex, hooks.warning);
       if (lock !== undefined) closers.push(() => lock.release());
     }
+    if (!readOnly) for (const omission of describeOmissions(metainfo)) hooks.warning(omission);
     const looksBefore = onDisk && options.assumeEmpty !== true;
     const before = looksBefore ? lookBefore(metainfo, layout, options, hooks) : undefined;
     const work: Work = { room, metainfo, layout, options, hooks };
@@ -235,6 +237,11 @@ interface Found {
   readonly hashed: number[];
 }
 
+function unreadable(error: StorageError): StorageError {
+  const details = error.errno === undefined ? {} : { errno: error.errno };
+  return new StorageError("STORAGE_UNREADABLE", error.message, { ...details, cause: error });
+}
+
 /** Tells which pieces are good: those claimed, and those of the candidates whose digest fits. Rejects StorageError for what cannot be read. */
 async function findPieces(work: Work, storage: Storage, before: Before | undefined): Promise<Found> {
   const { room, metainfo, layout, options, hooks } = work;
@@ -256,7 +263,7 @@ async function findPieces(work: Work, storage: Storage, before: Before | undefin
     signal: hooks.signal,
     onPiece: (piece, good, error) => {
       // Not wrong, but not to be read: whoever fetched it anew would write to what cannot be read.
-      if (error !== undefined && isUnreadable(error)) throw error;
+      if (error !== undefined && isUnreadable(error)) throw unreadable(error);
       if (good) {
         hashed.push(piece);
         hooks.pieceGood(piece);

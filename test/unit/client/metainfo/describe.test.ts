@@ -26,6 +26,8 @@ describe("describeMetainfo", () => {
       createdBy: "me",
       created: "2023-11-14T22:13:20.000Z",
       files: [{ path: "n", length: 5, padding: false }],
+      links: [],
+      webSeeds: [],
     });
     assert.deepEqual(JSON.parse(JSON.stringify(description)), description);
   });

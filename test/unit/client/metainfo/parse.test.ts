@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import { MetainfoError, type MetainfoErrorCode } from "../../../../src/base/errors.js";
 import { METAINFO_BYTES_MAX } from "../../../../src/base/limits.js";
+import { describeOmissions } from "../../../../src/client/metainfo/describe.js";
 import { parseMetainfo } from "../../../../src/client/metainfo/parse.js";
 import { dictionary, fileOf, folderOf, infoOf, torrentOf } from "./torrent-bytes.js";
 
@@ -43,6 +44,8 @@ describe("parseMetainfo", () => {
       comment: "é",
       createdBy: "me",
       creationDate: 1_700_000_000,
+      links: [],
+      webSeeds: [],
     });
     assert.equal(Buffer.from(pieces).toString(), "p".repeat(20));
     assert.equal(Buffer.from(infoHash).toString("hex"), infoHashHex);
@@ -73,6 +76,55 @@ describe("parseMetainfo", () => {
         ["n/.pad/7", 20_029, false],
       ],
     );
+  });
+
+  it("reads what others read: bytes behind the end, padding without a path, pieces below 16 KiB", () => {
+    const whole = torrentOf();
+    for (const tail of ["\n", "\r\n\r\n", "garbage", "d4:infod4:name1:xee"]) {
+      const { infoHashHex } = parseMetainfo(Buffer.concat([whole, Buffer.from(tail)]));
+      assert.equal(infoHashHex, parseMetainfo(whole).infoHashHex);
+    }
+    const pad = fileOf(undefined, 6, { attr: "p" });
+    assert.deepEqual(
+      parseMetainfo(folderOf([fileOf(["a"], 10), pad, fileOf(["b"], 3)])).files.map((file) => file.padding),
+      [false, true, false],
+    );
+    for (const pieceLength of [1, 5, 1000, 16_383]) {
+      const count = Math.ceil(5 / pieceLength);
+      const metainfo = parseMetainfo(
+        torrentOf({ "piece length": pieceLength, pieces: "p".repeat(20 * count) }),
+      );
+      assert.equal(metainfo.pieceLength, pieceLength);
+    }
+  });
+
+  it("leaves symbolic links out, which have no bytes, and says so of them and of web seeds", () => {
+    const links = [
+      fileOf(["l"], 0, { attr: "l", "symlink path": ["a"] }),
+      dictionary([
+        ["attr", "lx"],
+        ["path", ["d", "m"]],
+        ["symlink path", ["..", "a"]],
+      ]),
+    ];
+    const { files, ...rest } = parseMetainfo(folderOf([fileOf(["a"], 10), ...links, fileOf(["b"], 3)]));
+    assert.deepEqual(
+      files.map((file) => [file.path.join("/"), file.offset]),
+      [
+        ["n/a", 0],
+        ["n/b", 10],
+      ],
+    );
+    assert.deepEqual(rest.links, ["n/l", "n/d/m"]);
+    const seeds = { "url-list": ["http://a/", 5, ""], httpseeds: ["http://b/"] };
+    const metainfo = parseMetainfo(torrentOf({}, seeds));
+    assert.deepEqual(metainfo.webSeeds, ["http://a/", "http://b/"]);
+    assert.deepEqual(parseMetainfo(torrentOf({}, { "url-list": "http://c/" })).webSeeds, ["http://c/"]);
+    assert.deepEqual(parseMetainfo(torrentOf({}, { "url-list": "" })).webSeeds, []);
+    const omissions = describeOmissions({ ...metainfo, links: rest.links });
+    assert.match(omissions.join("\n"), /2 symbolic links, such as n\/l.*\n.*web seeds.*http:\/\/a\//);
+    refused(folderOf([fileOf(["..", "x"], 0, { attr: "l" })]), "METAINFO_PATH", /unsafe path/);
+    refused(folderOf([links[0]!]), "METAINFO_MALFORMED", /all empty/);
   });
 
   it("keeps a folder of one file a folder", () => {
@@ -147,7 +199,6 @@ describe("parseMetainfo", () => {
       ["de", /no "info"/],
       ["d4:infoi1ee", /"info" is not a dictionary/],
       ["d4:infodee", /no name/],
-      [Buffer.concat([torrentOf(), Buffer.from("\n")]), /1 bytes follow its end/],
       [
         dictionary([
           ["info", infoOf()],
@@ -200,7 +251,7 @@ describe("parseMetainfo", () => {
       [{ length: 2 ** 50 }, "METAINFO_UNSUPPORTED", /68719476736 pieces/],
       [{ "piece length": undefined }, "METAINFO_MALFORMED", /no piece length/],
       [{ "piece length": 0 }, "METAINFO_UNSUPPORTED", /piece length of 0/],
-      [{ "piece length": 16_383 }, "METAINFO_UNSUPPORTED", /piece length of 16383/],
+      [{ "piece length": -1 }, "METAINFO_UNSUPPORTED", /piece length of -1/],
       [{ "piece length": 2 ** 30 }, "METAINFO_UNSUPPORTED", /piece length of 1073741824/],
       [{ files: [fileOf(["a"])] }, "METAINFO_MALFORMED", /both "length" and "files"/],
     ];
@@ -226,7 +277,6 @@ describe("parseMetainfo", () => {
       [[fileOf(["a"]), dictionary([["path", ["b"]]])], "METAINFO_MALFORMED", /no length of file 1/],
       [[fileOf(["a"], -5), fileOf(["b"], 10)], "METAINFO_UNSUPPORTED", /length of file 0 of -5/],
       [[fileOf(["a"], 2 ** 53 - 1), fileOf(["b"], 1)], "METAINFO_MALFORMED", /longer than can be counted/],
-      [[fileOf(["a"], 0, { attr: "l", "symlink path": ["b"] })], "METAINFO_UNSUPPORTED", /symbolic link/],
       [[fileOf(["x".repeat(70_000)])], "METAINFO_MALFORMED", /"path" of 70008 bytes; at most 65536/],
     ];
     for (const [files, code, text] of cases) refused(torrentOf({ length: undefined, files }), code, text);

@@ -3,6 +3,8 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
 import {
   chmodSync,
   existsSync,
@@ -18,6 +20,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import bencode from "bencode";
 import {
   createTorrentFile,
   type Metainfo,
@@ -178,6 +181,73 @@ describe("folders and links", { timeout: 60_000 }, () => {
   });
 });
 
+/** Blocks until this long come in one message; pieces that are shorter are a block each. */
+const SMALL_PIECES = [1, 7, 1000, 5001, 16_383];
+
+describe("torrents as others make them", { timeout: 60_000 }, () => {
+  for (const pieceLength of SMALL_PIECES) {
+    it(`pieces of ${pieceLength} bytes are fetched, stored, checked and seeded`, async () => {
+      const folder = temporaryFolder(after);
+      const length = Math.min(100_000, 1500 * pieceLength + 1);
+      const data = bytesOf(3, length);
+      writeFileSync(join(folder, "data.bin"), data);
+      const digests: Buffer[] = [];
+      for (let at = 0; at < length; at += pieceLength)
+        digests.push(
+          createHash("sha1")
+            .update(data.subarray(at, at + pieceLength))
+            .digest(),
+        );
+      const info = { length, name: "data.bin", "piece length": pieceLength, pieces: Buffer.concat(digests) };
+      const metainfo = parseMetainfo(bencode.encode({ info }));
+      for (const storage of ["file", "direct", "mapped"] as const) {
+        const directory = temporaryFolder(after);
+        const { error } = await download({ folder, metainfo, data }, directory, { storage });
+        assert.equal(error, undefined);
+        assert.deepEqual(readFileSync(join(directory, "data.bin")), data);
+      }
+    });
+  }
+
+  it("a piece whose padding is not zeros is refused, for it would be served wrong", async () => {
+    const folder = temporaryFolder(after);
+    const shape = [
+      { path: ["t", "a"], length: 20_000, offset: 0 },
+      { path: ["t", ".pad", "1"], length: 12_768, offset: 20_000 },
+      { path: ["t", "b"], length: 30_000, offset: 32_768 },
+    ];
+    const stream = bytesOf(4, 62_768);
+    mkdirSync(join(folder, "t", ".pad"), { recursive: true });
+    for (const { path, length, offset } of shape)
+      writeFileSync(join(folder, ...path), stream.subarray(offset, offset + length));
+    const digests = [0, 32_768].map((at) =>
+      createHash("sha1")
+        .update(stream.subarray(at, at + 32_768))
+        .digest(),
+    );
+    const { metainfo } = await makeShared(100_000);
+    const asStored = {
+      ...metainfo,
+      pieceLength: 32_768,
+      totalLength: stream.length,
+      pieces: Buffer.concat(digests),
+      files: shape.map((file) => ({ ...file, padding: false })),
+    };
+    const asPadded = { ...asStored, files: shape.map((file, index) => ({ ...file, padding: index === 1 })) };
+    const seeding = await seed({ folder, metainfo: asStored, data: stream });
+    const session = new Session();
+    const torrent = await session.add(asPadded, {
+      directory: temporaryFolder(after),
+      peers: [seeding.address],
+    });
+    const [failed] = await once(torrent, "pieceFailed");
+    assert.equal(failed, 0);
+    assert.equal(torrent.have.has(0), false);
+    await session.close();
+    await seeding.session.close();
+  });
+});
+
 describe("data that is there", { timeout: 60_000 }, () => {
   it("complete data of which a file may not be written is seen to be complete", async () => {
     const shared = await share(TWO);
@@ -259,7 +329,7 @@ describe("data that is there", { timeout: 60_000 }, () => {
     execFileSync("cp", ["-r", join(shared.folder, "t"), directory]);
     chmodSync(join(directory, "t", "a", "one"), 0);
     const outcome = await asNobody([directory, shared.folder], () => download(shared, directory));
-    assert.equal(outcome.fetched, 0);
+    assert.deepEqual([outcome.fetched, outcome.error?.code], [0, "STORAGE_UNREADABLE"]);
     assert.match(outcome.error?.message ?? "", /a\/one: EACCES/);
   });
 });

@@ -1,0 +1,57 @@
+// Where `create` writes to: looked at before hours of hashing, written beside and put in place as a whole, so that there is never
+// half of a torrent file, and never nothing where one was.
+
+import { constants, existsSync, statSync } from "node:fs";
+import { access, link, open, rename, unlink, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { EXIT_FAILED, ExitError } from "./exit.js";
+
+/** Rejects ExitError if the file cannot be written, or is there already and not to be written over. */
+export async function checkOutput(output: string, force: boolean): Promise<void> {
+  if (!force && existsSync(output)) refuseToOverwrite(output);
+  const folder = dirname(output);
+  const status = statSync(folder, { throwIfNoEntry: false });
+  if (status?.isDirectory() !== true) throw new ExitError(EXIT_FAILED, `there is no folder ${folder}`);
+  if (statSync(output, { throwIfNoEntry: false })?.isDirectory() === true)
+    throw new ExitError(EXIT_FAILED, `${output} is a folder: give the name of a file`);
+  await access(folder, constants.W_OK | constants.X_OK).catch((error: NodeJS.ErrnoException) => {
+    throw new ExitError(EXIT_FAILED, `cannot write to ${folder}: ${error.message}`);
+  });
+}
+
+/** Rejects ExitError, or what node:fs throws. */
+export async function writeOutput(output: string, bytes: Uint8Array, force: boolean): Promise<void> {
+  // What is no file, such as /dev/stdout, is written to and not replaced.
+  if (force && statSync(output, { throwIfNoEntry: false })?.isFile() === false)
+    return writeFile(output, bytes);
+  const fresh = join(dirname(output), `.${basename(output).slice(0, 200)}.${process.pid}.new`);
+  const file = await open(fresh, "wx", 0o666);
+  try {
+    await file.writeFile(bytes).finally(() => file.close());
+    if (force) await rename(fresh, output);
+    else await putInPlace(fresh, output);
+  } catch (error) {
+    await unlink(fresh).catch(() => {});
+    throw error;
+  }
+}
+
+/** Like a rename that overwrites nothing. */
+async function putInPlace(fresh: string, output: string): Promise<void> {
+  try {
+    await link(fresh, output);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" || existsSync(output)) refuseToOverwrite(output);
+    // A file system without links.
+    return rename(fresh, output);
+  }
+  await unlink(fresh);
+}
+
+function refuseToOverwrite(output: string): never {
+  throw new ExitError(
+    EXIT_FAILED,
+    `${output} is there already: give --force to write over it, or another -o`,
+  );
+}
