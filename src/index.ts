@@ -23,6 +23,7 @@ export {
   type CheckOptions,
   type CheckResult,
   checkTorrent,
+  createTorrent,
   createTorrentFile,
   readMetainfo,
 } from "./client/session/torrent-files.js";

@@ -2,7 +2,7 @@
 
 import { basename, resolve } from "node:path";
 import { Command } from "commander";
-import { createTorrentFile, describeMetainfo, parseMetainfo } from "../index.js";
+import { createTorrent } from "../index.js";
 import { byteCount, collect, formatBytes, interruptSignal, printJson, printLine } from "./output.js";
 import { Progress } from "./progress.js";
 import { runVerb } from "./run-verb.js";
@@ -46,7 +46,11 @@ async function create(path: string, options: Options): Promise<void> {
   const force = options.force === true;
   await checkOutput(output, force);
   let progress: Progress | undefined;
-  const bytes = await createTorrentFile(path, {
+  const {
+    bytes,
+    description,
+    fileCount: count,
+  } = await createTorrent(path, {
     ...(options.announce === undefined ? {} : { announce: options.announce }),
     ...(options.pieceLength === undefined ? {} : { pieceLength: options.pieceLength }),
     ...(options.private === true ? { private: true } : {}),
@@ -59,8 +63,6 @@ async function create(path: string, options: Options): Promise<void> {
     },
   }).finally(() => progress?.stop());
   await writeOutput(output, bytes, force);
-  const { files, ...description } = describeMetainfo(parseMetainfo(bytes));
-  const count = files.filter((file) => !file.padding).length;
   if (options.json === true) {
     printJson({ output, ...description, files: count });
     return;

@@ -7,7 +7,7 @@
 import {
   BLOCK_SIZE,
   PIECE_LENGTH_MAX,
-  PIECE_LENGTH_MIN,
+  PIECE_LENGTH_MADE_MIN,
   POOL_BYTES_DEFAULT,
   POOL_BYTES_MAX,
   POOL_BYTES_MIN,
@@ -306,7 +306,7 @@ export const CHECK_OPTIONS = {
 export const CREATE_OPTIONS = {
   pieceLength: {
     kind: "whole",
-    min: PIECE_LENGTH_MIN,
+    min: PIECE_LENGTH_MADE_MIN,
     max: PIECE_LENGTH_MAX,
     unit: "bytes",
     defaultText: "chosen for the size",
@@ -324,6 +324,10 @@ export const CREATE_OPTIONS = {
     unit: "seconds",
     defaultText: "now",
     text: "When it was made, counted from 1970.",
+  },
+  output: {
+    kind: "text",
+    text: "Where the torrent file is going to be written: refused if that is one of the files, or in one of the folders.",
   },
   onProgress: {
     kind: "callback",

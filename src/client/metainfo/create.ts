@@ -5,8 +5,9 @@
 // was when hashing began makes no torrent, and nothing is left out without a word but the folder of our own files.
 
 import { isUtf8 } from "node:buffer";
+import { createHash } from "node:crypto";
 import { closeSync, constants, openSync, readdirSync, type Stats, statSync } from "node:fs";
-import { basename, dirname, resolve, sep } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import pieceLengthFor from "piece-length";
 import { assert } from "../../base/assert.js";
@@ -19,8 +20,10 @@ import {
   PIECE_LENGTH_MAX,
 } from "../../base/limits.js";
 import { CLIENT_NAME } from "../../base/version.js";
-import { PADDING_NAME_PREFIX, parseMetainfo } from "./parse.js";
-import { cleanName } from "./paths.js";
+import { isoDate, type MetainfoDescription } from "./describe.js";
+import { checkWhole, Fields } from "./fields.js";
+import { PADDING_NAME_PREFIX } from "./parse.js";
+import { cleanName, PATH_BYTES_MAX } from "./paths.js";
 
 export interface HashedFile {
   /** Where to read it; undefined for padding, which is zeros. */
@@ -61,13 +64,44 @@ export interface CreateOptions {
   signal?: AbortSignal;
 }
 
-interface Entry {
-  /** Absolute; "" for padding. */
-  readonly file: string;
-  /** Below the folder; empty for a file that is the torrent. */
+/** A folder that is shared; its files share what is said here. */
+interface Folder {
+  /** Absolute. */
+  readonly path: string;
+  /** Below the folder that is the torrent. */
   readonly components: readonly string[];
+}
+
+/** A file of the torrent. There may be a hundred thousand, so paths are put together when they are asked for. */
+class Entry implements HashedFile {
+  /** Undefined for padding. */
+  readonly folder: Folder | undefined;
+  readonly name: string;
   readonly length: number;
   readonly modifiedMs: number;
+
+  constructor(folder: Folder | undefined, name: string, length: number, modifiedMs: number) {
+    this.folder = folder;
+    this.name = name;
+    this.length = length;
+    this.modifiedMs = modifiedMs;
+  }
+
+  get path(): string | undefined {
+    return this.folder === undefined ? undefined : join(this.folder.path, this.name);
+  }
+
+  get components(): readonly string[] {
+    return this.folder === undefined ? [".pad", this.name] : [...this.folder.components, this.name];
+  }
+}
+
+/** A torrent file, and what it says but for its files: reading them back would take as long as making them. */
+export interface CreatedTorrent {
+  readonly bytes: Uint8Array;
+  readonly description: Omit<MetainfoDescription, "files">;
+  /** Files, padding not counted. */
+  readonly fileCount: number;
 }
 
 const PIECE_LENGTH_CHOSEN_MAX = 16 * MIB;
@@ -75,7 +109,7 @@ const PIECE_LENGTH_CHOSEN_MAX = 16 * MIB;
 const LENGTH_ASKED_MAX = 2 ** 36;
 
 /**
- * The bytes of a torrent file of `path`. Symbolic links are followed. Rejects MetainfoError (`METAINFO_PATH`: nothing
+ * A torrent file of `path`. Symbolic links are followed. Rejects MetainfoError (`METAINFO_PATH`: nothing
  * there, or what cannot be read or shared; `METAINFO_MALFORMED`: nothing in it), UsageError (an option that cannot be;
  * `ABORTED`), and what the hasher rejects.
  */
@@ -83,15 +117,25 @@ export async function createMetainfo(
   path: string,
   options: CreateOptions,
   hasher: PieceHasher,
-): Promise<Uint8Array> {
+): Promise<CreatedTorrent> {
   const root = resolve(path);
   checkOptions(root, options);
+  const { bytes, ...made } = await makeBytes(root, options, hasher);
+  if (bytes.length > METAINFO_BYTES_MAX) {
+    const message = `a torrent file of ${bytes.length} bytes; at most ${METAINFO_BYTES_MAX} can be used: take larger pieces`;
+    throw new MetainfoError("METAINFO_TOO_LARGE", message);
+  }
+  checkWhole(bytes);
+  return { bytes, ...made };
+}
+
+async function makeBytes(root: string, options: CreateOptions, hasher: PieceHasher): Promise<CreatedTorrent> {
   const entries = await listEntries(root, options);
   const dataLength = entries.reduce((sum, entry) => sum + entry.length, 0);
   if (dataLength === 0)
-    throw new MetainfoError("METAINFO_MALFORMED", `${path}: only empty files, nothing to share`);
+    throw new MetainfoError("METAINFO_MALFORMED", `${root}: only empty files, nothing to share`);
   const pieceLength = options.pieceLength ?? choosePieceLength(dataLength);
-  const isFolder = entries[0]!.components.length > 0;
+  const isFolder = statSync(root).isDirectory();
   const files = isFolder && options.padding === true ? withPadding(entries, pieceLength) : entries;
   const total = files.reduce((sum, file) => sum + file.length, 0);
   const pieceCount = Math.ceil(total / pieceLength);
@@ -99,19 +143,37 @@ export async function createMetainfo(
     const message = `pieces of ${pieceLength} bytes are too small: more than ${PIECE_COUNT_MAX} of them`;
     throw new UsageError("USAGE_OPTION", message);
   }
-  const hashed = files.map(({ file, length }) => ({ path: file === "" ? undefined : file, length }));
   const onProgress = (bytes: number) => options.onProgress?.(bytes, total);
-  const pieces = await hasher.hashPieces(hashed, pieceLength, onProgress, options.signal);
+  const pieces = await hasher.hashPieces(files, pieceLength, onProgress, options.signal);
   assert(pieces.length === 20 * pieceCount, "each piece has a digest");
   checkAborted(options.signal);
   await checkUnchanged(entries);
-  const bytes = encode(root, files, isFolder, pieceLength, pieces, options);
-  if (bytes.length > METAINFO_BYTES_MAX) {
-    const message = `a torrent file of ${bytes.length} bytes; at most ${METAINFO_BYTES_MAX} can be used: take larger pieces`;
-    throw new MetainfoError("METAINFO_TOO_LARGE", message);
-  }
-  parseMetainfo(bytes);
-  return bytes;
+  const dated = { creationDate: Math.floor(Date.now() / 1000), ...options };
+  const bytes = encode(root, files, isFolder, pieceLength, pieces, dated);
+  const infoHash = createHash("sha1").update(new Fields(bytes, 0).raw("info")!).digest("hex");
+  const shape = { totalLength: total, pieceLength, pieceCount };
+  return { bytes, description: describe(root, infoHash, shape, dated), fileCount: entries.length };
+}
+
+/** What describeMetainfo() would say of it. */
+function describe(
+  root: string,
+  infoHash: string,
+  shape: { totalLength: number; pieceLength: number; pieceCount: number },
+  options: CreateOptions & { creationDate: number },
+): CreatedTorrent["description"] {
+  return {
+    name: options.name ?? basename(root),
+    infoHash,
+    ...shape,
+    private: options.private === true,
+    announce: (options.announce ?? []).map((url) => [url.trim()]),
+    comment: options.comment ?? null,
+    createdBy: CLIENT_NAME,
+    created: isoDate(Math.trunc(options.creationDate)),
+    links: [],
+    webSeeds: [],
+  };
 }
 
 /** Piece length for `length` bytes: about a thousand pieces, of 16 KiB to 16 MiB; larger where there were too many. */
@@ -188,45 +250,43 @@ class Listing {
 
   async add(root: string): Promise<void> {
     const status = attempt(root, () => statSync(root));
-    if (status.isFile()) this.#addFile(root, [], status);
-    else await this.#addFolder(root, [], status, new Set());
+    const above = { path: dirname(root), components: [] };
+    if (status.isFile()) this.#addFile(above, basename(root), root, status);
+    else await this.#addFolder({ path: root, components: [] }, status, new Set());
   }
 
   /** `above`: device and inode of the folders that this one lies in, for links that lead in a circle. */
-  async #addFolder(
-    folder: string,
-    components: readonly string[],
-    status: Stats,
-    above: ReadonlySet<string>,
-  ): Promise<void> {
-    if (!status.isDirectory()) refuse(folder, "neither a file nor a folder");
+  async #addFolder(folder: Folder, status: Stats, above: ReadonlySet<string>): Promise<void> {
+    if (!status.isDirectory()) refuse(folder.path, "neither a file nor a folder");
     const identity = identityOf(status);
-    if (above.has(identity)) refuse(folder, "a link to a folder that it lies in");
+    if (above.has(identity)) refuse(folder.path, "a link to a folder that it lies in");
     if (identity === this.#output?.folder)
-      refuse(this.#output.path, `the torrent file would lie in what it is made of, in ${folder}`);
+      refuse(this.#output.path, `the torrent file would lie in what it is made of, in ${folder.path}`);
     const chain = new Set([...above, identity]);
-    for (const name of attempt(folder, () => readdirSync(folder)).sort()) {
+    for (const name of attempt(folder.path, () => readdirSync(folder.path)).sort()) {
       if (this.#looked++ % FILES_PER_TURN === 0) await nextTurn();
       checkAborted(this.#signal);
-      if (name.includes(REPLACEMENT)) checkNames(folder);
+      if (name.includes(REPLACEMENT)) checkNames(folder.path);
       // Where something was downloaded to, our own files lie: they are of use to nobody else.
       if (name === OWN_FOLDER_NAME) continue;
-      const path = `${folder}${folder.endsWith(sep) ? "" : sep}${name}`;
+      const path = join(folder.path, name);
       const found = attempt(path, () => statSync(path));
-      if (found.isFile()) this.#addFile(path, [...components, name], found);
-      else await this.#addFolder(path, [...components, name], found, chain);
+      if (name.startsWith(PADDING_NAME_PREFIX) && found.isFile())
+        refuse(path, "other programs take a file of this name for padding, and would not store it");
+      if (found.isFile()) this.#addFile(folder, name, path, found);
+      else await this.#addFolder({ path, components: [...folder.components, name] }, found, chain);
     }
   }
 
-  #addFile(file: string, components: readonly string[], status: Stats): void {
-    if (components.at(-1)?.startsWith(PADDING_NAME_PREFIX) === true) {
-      refuse(file, "other programs take a file of this name for padding, and would not store it");
-    }
+  #addFile(folder: Folder, name: string, path: string, status: Stats): void {
+    const pathBytes =
+      folder.components.length === 0 ? 0 : Buffer.byteLength([...folder.components, name].join("/"));
+    if (pathBytes > PATH_BYTES_MAX) refuse(path, `a path of ${pathBytes} bytes in the torrent`);
     if (this.#output?.file !== undefined && identityOf(status) === this.#output.file)
-      refuse(file, "the torrent file would be written over it");
+      refuse(path, "the torrent file would be written over it");
     // Opened now: better than to find out after hours of hashing what comes before it.
-    attempt(file, () => closeSync(openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)));
-    this.entries.push({ file, components, length: status.size, modifiedMs: status.mtimeMs });
+    attempt(path, () => closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)));
+    this.entries.push(new Entry(folder, name, status.size, status.mtimeMs));
   }
 }
 
@@ -270,10 +330,12 @@ function attempt<Result>(file: string, call: () => Result): Result {
 /** Size and time of change are those that were seen before hashing. */
 async function checkUnchanged(entries: readonly Entry[]): Promise<void> {
   let looked = 0;
-  for (const { file, length, modifiedMs } of entries) {
+  for (const entry of entries) {
     if (looked++ % FILES_PER_TURN === 0) await nextTurn();
-    const status = attempt(file, () => statSync(file));
-    if (status.size !== length || status.mtimeMs !== modifiedMs) refuse(file, "changed while it was hashed");
+    const path = entry.path!;
+    const status = attempt(path, () => statSync(path));
+    if (status.size !== entry.length || status.mtimeMs !== entry.modifiedMs)
+      refuse(path, "changed while it was hashed");
   }
 }
 
@@ -302,7 +364,7 @@ function withPadding(entries: readonly Entry[], pieceLength: number): Entry[] {
     const rest = entry.length % pieceLength;
     if (rest === 0 || index === entries.length - 1) return;
     const length = pieceLength - rest;
-    padded.push({ file: "", components: [".pad", String(length)], length, modifiedMs: 0 });
+    padded.push(new Entry(undefined, String(length), length, 0));
   });
   return padded;
 }
@@ -314,16 +376,15 @@ function encode(
   isFolder: boolean,
   pieceLength: number,
   pieces: Uint8Array,
-  options: CreateOptions,
+  options: CreateOptions & { creationDate: number },
 ): Uint8Array {
   const announce = options.announce ?? [];
-  const date = options.creationDate ?? Math.floor(Date.now() / 1000);
   const head = [
     "d",
     ...(announce.length > 0 ? [text("announce"), text(announce[0]!)] : []),
     ...(announce.length > 1 ? [text("announce-list"), list(announce.map((url) => list([text(url)])))] : []),
     ...(options.comment === undefined ? [] : [text("comment"), text(options.comment)]),
-    `${text("created by")}${text(CLIENT_NAME)}${text("creation date")}${integer(date)}`,
+    `${text("created by")}${text(CLIENT_NAME)}${text("creation date")}${integer(options.creationDate)}`,
     `${text("info")}d`,
     isFolder
       ? `${text("files")}${list(files.map(encodeFile))}`
@@ -337,8 +398,8 @@ function encode(
   return new Uint8Array(whole.buffer, whole.byteOffset, whole.length);
 }
 
-function encodeFile({ file, components, length }: Entry): string {
-  const attributes = file === "" ? `${text("attr")}${text("p")}` : "";
+function encodeFile({ folder, components, length }: Entry): string {
+  const attributes = folder === undefined ? `${text("attr")}${text("p")}` : "";
   return `d${attributes}${text("length")}${integer(length)}${text("path")}${list(components.map(text))}e`;
 }
 

@@ -39,7 +39,8 @@ export function describeMetainfo(metainfo: Metainfo): MetainfoDescription {
   };
 }
 
-function isoDate(seconds: number | undefined): string | null {
+/** Null for what is no date. */
+export function isoDate(seconds: number | undefined): string | null {
   if (seconds === undefined) return null;
   const date = new Date(1000 * seconds);
   return Number.isNaN(date.getTime()) ? null : date.toISOString();

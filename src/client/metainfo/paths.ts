@@ -19,7 +19,7 @@ import { quoted } from "./fields.js";
 
 /** Limits of the usual file systems and of the kernel, in bytes. */
 const COMPONENT_BYTES_MAX = 255;
-const PATH_BYTES_MAX = 4095;
+export const PATH_BYTES_MAX = 4095;
 const DIGEST_CHARACTERS = 8;
 const ENDING_BYTES_MAX = 16;
 

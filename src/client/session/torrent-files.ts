@@ -8,11 +8,16 @@ import { UserCalls } from "../../base/user-calls.js";
 import { Reactor } from "../../native/reactor.js";
 import { checkOption, checkOptions } from "../check-options.js";
 import { Memory } from "../memory/memory.js";
-import { type CreateOptions, createMetainfo, type HashedFile } from "../metainfo/create.js";
+import {
+  type CreatedTorrent,
+  type CreateOptions,
+  createMetainfo,
+  type HashedFile,
+} from "../metainfo/create.js";
 import { parseMetainfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
 import { CHECK_OPTIONS, CREATE_OPTIONS } from "../option-table.js";
-import { Layout } from "../storage/layout.js";
+import { Layout, type LayoutFile } from "../storage/layout.js";
 import { openStorage } from "../storage/open.js";
 import { checkPieces, hashPieces, isUnreadable } from "../torrent/checker.js";
 
@@ -93,17 +98,22 @@ async function readRegular(path: string, bytesMax: number): Promise<Uint8Array> 
  * UsageError (a bad option; `ABORTED`).
  */
 export async function createTorrentFile(path: string, options: CreateOptions = {}): Promise<Uint8Array> {
+  return (await createTorrent(path, options)).bytes;
+}
+
+/** As createTorrentFile(), with what the torrent file says but for its files. */
+export async function createTorrent(path: string, options: CreateOptions = {}): Promise<CreatedTorrent> {
   checkOption("the path to share", { kind: "text", text: "" }, path);
-  checkOptions(CREATE_OPTIONS, options, "createTorrentFile");
+  checkOptions(CREATE_OPTIONS, options, "createTorrent");
   const reactor = new Reactor(HASHING_POOL_BYTES);
   const userCalls = new UserCalls();
   try {
-    const bytes = await createMetainfo(path, options, {
+    const created = await createMetainfo(path, options, {
       hashPieces: (files, pieceLength, onProgress, signal) =>
         hashFiles(reactor, files, pieceLength, (hashed) => userCalls.call(onProgress, hashed), signal),
     });
     await userCalls.flushed();
-    return bytes;
+    return created;
   } finally {
     await reactor.idle();
     reactor.close();
@@ -223,18 +233,31 @@ async function hashFiles(
   return digests;
 }
 
-/** A layout whose paths begin at the root of the file system. */
+/** A file to be hashed, as storage wants it: its path begins at the root of the file system, and is made when it is asked for. */
+class HashedLayoutFile implements LayoutFile {
+  readonly offset: number;
+  readonly length: number;
+  readonly padding: boolean;
+  readonly #file: HashedFile;
+
+  constructor(file: HashedFile, offset: number) {
+    this.#file = file;
+    this.offset = offset;
+    this.length = file.length;
+    this.padding = file.path === undefined;
+  }
+
+  get path(): readonly string[] {
+    return [this.#file.path ?? ""];
+  }
+}
+
 function layoutOf(files: readonly HashedFile[], pieceLength: number): Layout {
   let offset = 0;
-  const laidOut = files.map(({ path, length }) => {
-    const file = {
-      path: path === undefined ? [".pad"] : path.split("/").filter((component) => component !== ""),
-      length,
-      offset,
-      padding: path === undefined,
-    };
-    offset += length;
-    return file;
+  const laidOut = files.map((file) => {
+    const laid = new HashedLayoutFile(file, offset);
+    offset += file.length;
+    return laid;
   });
   return new Layout({ pieceLength, totalLength: offset, files: laidOut });
 }

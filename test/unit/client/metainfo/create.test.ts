@@ -18,6 +18,7 @@ import {
   createMetainfo,
   type PieceHasher,
 } from "../../../../src/client/metainfo/create.js";
+import { describeMetainfo } from "../../../../src/client/metainfo/describe.js";
 import { parseMetainfo } from "../../../../src/client/metainfo/parse.js";
 
 const root = mkdtempSync(join(tmpdir(), "scatterwire-create-"));
@@ -62,7 +63,12 @@ function folderWith(files: Record<string, string | number>): string {
 }
 
 async function create(path: string, options: CreateOptions = {}) {
-  return parseMetainfo(await createMetainfo(path, options, hasher));
+  const { bytes, description, fileCount } = await createMetainfo(path, options, hasher);
+  const metainfo = parseMetainfo(bytes);
+  const { files, ...described } = describeMetainfo(metainfo);
+  assert.deepEqual(description, described, "it says of itself what it is");
+  assert.equal(fileCount, files.filter((file) => !file.padding).length);
+  return metainfo;
 }
 
 async function refused(
@@ -150,7 +156,7 @@ describe("createMetainfo", () => {
     assert.equal(metainfo.comment, options.comment);
     assert.equal(metainfo.creationDate, options.creationDate);
     assert.match(metainfo.createdBy!, /^scatterwire /);
-    const one = await createMetainfo(file, { ...options, announce: announce.slice(0, 1) }, hasher);
+    const { bytes: one } = await createMetainfo(file, { ...options, announce: announce.slice(0, 1) }, hasher);
     assert.deepEqual(parseMetainfo(one).announce, [[announce[0]]]);
     assert.equal(Buffer.from(one).includes("announce-list"), false);
     assert.deepEqual(
