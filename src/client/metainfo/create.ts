@@ -385,17 +385,29 @@ function encode(
     ...(announce.length > 1 ? [text("announce-list"), list(announce.map((url) => list([text(url)])))] : []),
     ...(options.comment === undefined ? [] : [text("comment"), text(options.comment)]),
     `${text("created by")}${text(CLIENT_NAME)}${text("creation date")}${integer(options.creationDate)}`,
-    `${text("info")}d`,
-    isFolder
-      ? `${text("files")}${list(files.map(encodeFile))}`
-      : `${text("length")}${integer(files[0]!.length)}`,
-    `${text("name")}${text(options.name ?? basename(root))}`,
-    `${text("piece length")}${integer(pieceLength)}`,
-    `${text("pieces")}${pieces.length}:`,
+    `${text("info")}d${isFolder ? `${text("files")}l` : `${text("length")}${integer(files[0]!.length)}`}`,
+  ];
+  const middle = [
+    `${isFolder ? "e" : ""}${text("name")}${text(options.name ?? basename(root))}`,
+    `${text("piece length")}${integer(pieceLength)}${text("pieces")}${pieces.length}:`,
   ];
   const tail = `${options.private === true ? `${text("private")}${integer(1)}` : ""}ee`;
-  const whole = Buffer.concat([Buffer.from(head.join("")), pieces, Buffer.from(tail)]);
+  const whole = Buffer.concat([
+    Buffer.from(head.join("")),
+    ...(isFolder ? encodeFiles(files) : []),
+    Buffer.from(middle.join("")),
+    pieces,
+    Buffer.from(tail),
+  ]);
   return new Uint8Array(whole.buffer, whole.byteOffset, whole.length);
+}
+
+/** Some files at a time: the text of all of them would take thrice the memory of their bytes. */
+function* encodeFiles(files: readonly Entry[]): Iterable<Buffer> {
+  for (let at = 0; at < files.length; at += FILES_PER_TURN) {
+    const some = files.slice(at, at + FILES_PER_TURN);
+    yield Buffer.from(some.map(encodeFile).join(""));
+  }
 }
 
 function encodeFile({ folder, components, length }: Entry): string {

@@ -163,9 +163,10 @@ export class FileTable {
     try {
       const { length } = this.layout.files[fileIndex]!;
       const status = fstatSync(fd);
-      if (status.size === length) return status;
-      ftruncateSync(fd, length);
-      return fstatSync(fd);
+      if (status.size !== length) ftruncateSync(fd, length);
+      // But for its size, which is known now, it is the file that it was.
+      status.size = length;
+      return status;
     } catch (error) {
       throw storageErrorOf(error, "set the length of", this.pathAt(fileIndex));
     } finally {
