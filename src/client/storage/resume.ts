@@ -132,8 +132,8 @@ export class ResumeLog {
 
   /** Begins to record: `claimed` pieces are durable; `found` ones were hashed just now and are not known to be. Throws StorageError. */
   begin(claimed: PieceSet, found: readonly number[]): void {
-    this.#files.layout.files.forEach((_file, index) => {
-      const status = this.#files.look(index);
+    this.#files.layout.files.forEach((file, index) => {
+      const status = file.padding ? undefined : this.#files.look(index);
       this.#stamps.set(index, status?.mtimeMs ?? 0, status?.ino ?? 0);
     });
     this.#rewrite(BASE_RUNNING, claimed);
