@@ -66,6 +66,7 @@ export type StorageErrorCode =
   | "STORAGE_SHORT"
   | "STORAGE_UNREADABLE"
   | "STORAGE_PATH"
+  | "STORAGE_PADDING"
   | "STORAGE_IO"
   | "STORAGE_CLOSED";
 

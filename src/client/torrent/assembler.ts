@@ -490,8 +490,11 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     const digests = examination?.isSound === true ? examination.digests : assembly.digests;
     const slots = this.#lends && !bad ? this.#takeSlots(assembly) : undefined;
     if (bad) this.#storage.forget?.(this.#offsetOf(assembly, 0), assembly.blockCount);
+    // Its digest is right, so every honest peer will send just that: nobody is to blame, and asking again would never end.
+    const isUnstorable = bad && assembly.wrongDigest === undefined && assembly.paddingWrong;
     const piece = this.#forget(assembly);
-    if (bad) this.#host.pieceFailed(piece, digests);
+    if (isUnstorable) this.#fail(paddingError(piece));
+    else if (bad) this.#host.pieceFailed(piece, digests);
     else this.#host.pieceVerified(piece, digests);
     if (slots !== undefined) this.#host.pieceToLend!(piece, slots);
   }
@@ -695,4 +698,11 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
 
 function waitsForWrite(assembly: PieceAssembly, block: number): boolean {
   return (assembly.flags[block]! & (HELD | WRITING | WRITTEN)) === HELD;
+}
+
+function paddingError(piece: PieceIndex): StorageError {
+  return new StorageError(
+    "STORAGE_PADDING",
+    `piece ${piece} of this torrent has padding that is not zeros (BEP 47): it cannot be kept as it is, and would be served wrong; whoever made the torrent has to make it anew`,
+  );
 }

@@ -4,7 +4,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import {
   chmodSync,
   existsSync,
@@ -209,7 +208,7 @@ describe("torrents as others make them", { timeout: 60_000 }, () => {
     });
   }
 
-  it("a piece whose padding is not zeros is refused, for it would be served wrong", async () => {
+  it("a torrent whose padding is not zeros is refused, for it would be served wrong, and no peer is blamed", async () => {
     const folder = temporaryFolder(after);
     const shape = [
       { path: ["t", "a"], length: 20_000, offset: 0 },
@@ -240,9 +239,15 @@ describe("torrents as others make them", { timeout: 60_000 }, () => {
       directory: temporaryFolder(after),
       peers: [seeding.address],
     });
-    const [failed] = await once(torrent, "pieceFailed");
-    assert.equal(failed, 0);
+    const blamed: unknown[] = [];
+    torrent.on("pieceFailed", (piece) => blamed.push(piece));
+    torrent.on("peerBanned", (address) => blamed.push(address));
+    await assert.rejects(torrent.done, {
+      code: "STORAGE_PADDING",
+      message: /^piece 0 .* padding that is not zeros/,
+    });
     assert.equal(torrent.have.has(0), false);
+    assert.deepEqual(blamed, []);
     await session.close();
     await seeding.session.close();
   });
