@@ -68,6 +68,12 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   ],
   // Policy over a byte stream, and TCP as one; it serves a peer connection.
   "client/stream": ["client/peer", "client/memory", "native"],
+  // The tracker: what it says, what it keeps, and what serves it.
+  "tracker/protocol": [],
+  "tracker/peer-store": [],
+  "tracker/server": ["tracker/protocol", "tracker/peer-store", "native", "codec"],
+  "tracker/index": ["tracker/protocol", "tracker/peer-store", "tracker/server"],
+
   // Names of the public API, and the types that it shares with the inside.
   "client/options": ["client/receive", "client/send", "client/storage"],
   "client/option-table": ["client/receive", "client/send", "client/storage"],
@@ -76,7 +82,15 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "client/session": CLIENT,
 
   index: CLIENT.filter((room) => room !== "native"),
-  cli: ["index", "bench/suites", "bench/measuring", "bench/rivals", "bench/report", "bench/processes"],
+  cli: [
+    "index",
+    "tracker/index",
+    "bench/suites",
+    "bench/measuring",
+    "bench/rivals",
+    "bench/report",
+    "bench/processes",
+  ],
 
   // The lab. The limit that modes are measured against is the addon alone, and so are load generators.
   "bench/processes": [],
@@ -97,6 +111,8 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
 /** Rooms and files that do nothing but compute: these modules of Node.js they may not even name. */
 const QUIET = [
   "codec",
+  "tracker/protocol",
+  "tracker/peer-store",
   "client/wire",
   "client/receive",
   "client/memory",

@@ -1,0 +1,11 @@
+// The public API of the tracker (`scatterwire/tracker`): re-exports only.
+
+export type {
+  Announce,
+  PeerSink,
+  SwarmCounters,
+  SwarmStore,
+  SwarmTotals,
+} from "./peer-store/contract.js";
+export { EVENT_COMPLETED, EVENT_NONE, EVENT_STARTED, EVENT_STOPPED } from "./peer-store/contract.js";
+export { PeerStore, type PeerStoreOptions } from "./peer-store/peer-store.js";

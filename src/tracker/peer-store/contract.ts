@@ -1,0 +1,71 @@
+// What the faces of a tracker (UDP, HTTP, WebSocket) ask of the swarms behind it, and how: numbers and bytes at offsets, so that
+// nothing is allocated for a request. Somebody who wants swarms elsewhere, on another machine for one, implements this.
+
+import type { PeerSink } from "./peer-buckets.js";
+
+export type { PeerSink };
+
+export const EVENT_NONE = 0;
+export const EVENT_COMPLETED = 1;
+export const EVENT_STARTED = 2;
+export const EVENT_STOPPED = 3;
+
+/** One announce. An object is filled in again for each: its fields are read during the call only. */
+export interface Announce {
+  /** 5 words from `hashAt`: the info hash, as it stands in memory. */
+  hash: Uint32Array;
+  hashAt: number;
+  family: 4 | 6;
+  /** The peer's address as it stands in packets: 1 word of IPv4 or 4 of IPv6, from `addressAt`. */
+  address: Uint32Array;
+  addressAt: number;
+  /** 16 bits as they stand in packets (network byte order, whatever the machine's). Not 0. */
+  port: number;
+  /** Nothing is left to download. */
+  seeder: boolean;
+  /** EVENT_… */
+  event: number;
+  /** Peers wanted at the most. */
+  want: number;
+}
+
+export interface SwarmTotals {
+  torrents: number;
+  peersV4: number;
+  peersV6: number;
+  /** Memory in use, to the byte; and the most that ever was, which the process still has. */
+  bytes: number;
+  bytesTouched: number;
+}
+
+/** What happened since the start, besides announces that were as expected. */
+export interface SwarmCounters {
+  /** Torrents and peers that were not heard of for their lifetime. */
+  torrentsExpired: number;
+  peersExpired: number;
+  /** Torrents that made room for others, by number or by memory; peers likewise. */
+  torrentsEvicted: number;
+  peersEvicted: number;
+  /** Torrents that were over somebody's budget, and torrents and peers for which there was no memory. */
+  torrentsOverBudget: number;
+  torrentsRefused: number;
+  peersRefused: number;
+}
+
+export interface SwarmStore {
+  /** Of the torrent of the last announce or scrape; an announce counts the family that was announced, the announcer included. */
+  readonly seeders: number;
+  readonly leechers: number;
+  readonly downloads: number;
+  /**
+   * Takes an announce in and copies up to `want` other peers of its family to the sink, at random: leechers to seeders, anybody to
+   * leechers. How many.
+   */
+  announce(request: Announce, sink: PeerSink): number;
+  /** Sets the fields above for both families together; false, and all are 0, if the torrent is not known. */
+  scrape(hash: Uint32Array, hashAt: number): boolean;
+  /** Tells the time; expiry goes on from here, a little at each call. To be called several times a second. */
+  advance(nowMs: number): void;
+  totals(): SwarmTotals;
+  readonly counters: Readonly<SwarmCounters>;
+}

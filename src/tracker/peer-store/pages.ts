@@ -1,0 +1,132 @@
+// Memory for swarms: blocks of a few sizes, cut from pages of 16 KiB, in one region that is reserved at the start and touched
+// as it is needed. A block is named by the index of its first word; 0 is no block.
+//
+//   region   │ page 0: never used, so that 0 names nothing │ page of size a: block, block, … │ page of size c │ free page │ …
+//
+// Always: a page holds blocks of one size. A page whose last block is freed is a free page, for blocks of any size, so that
+// memory follows a store whose swarms grow or shrink. Taking and freeing a block is a few loads and stores, however many there are.
+
+import { assert } from "../../base/assert.js";
+
+export const PAGE_WORDS = 4096;
+export const PAGE_BYTES = 4 * PAGE_WORDS;
+const NONE = 0;
+
+export class Pages {
+  readonly words: Uint32Array;
+  readonly halves: Uint16Array;
+  readonly bytes: Uint8Array;
+  /** Pages that may be in use at one time. */
+  limit: number;
+  /** Pages in use now, and the most that ever were: those have memory of the machine. */
+  inUse = 0;
+  touched = 1;
+  readonly #blockWords: Uint16Array;
+  readonly #perPage: Uint16Array;
+  /** Of each size, the first page with room. */
+  readonly #partial: Uint32Array;
+  /** Of each page: its size, blocks in use, blocks ever cut, its first free block (1 + its offset), and its neighbours with room. */
+  readonly #size: Uint8Array;
+  readonly #used: Uint16Array;
+  readonly #cut: Uint16Array;
+  readonly #free: Uint16Array;
+  readonly #next: Uint32Array;
+  readonly #previous: Uint32Array;
+  #freePage = NONE;
+
+  /** `blockWords`: the sizes, in words; a size is named by its place in this list. */
+  constructor(region: ArrayBuffer | SharedArrayBuffer, blockWords: readonly number[]) {
+    const pages = Math.floor(region.byteLength / PAGE_BYTES);
+    assert(pages >= 2, "there is a page beside the one that is never used");
+    assert(
+      blockWords.every((words) => words >= 1 && words <= PAGE_WORDS),
+      "a block fits a page",
+    );
+    this.words = new Uint32Array(region);
+    this.halves = new Uint16Array(region);
+    this.bytes = new Uint8Array(region);
+    this.limit = pages - 1;
+    this.#blockWords = Uint16Array.from(blockWords);
+    this.#perPage = this.#blockWords.map((words) => Math.floor(PAGE_WORDS / words));
+    this.#partial = new Uint32Array(blockWords.length);
+    this.#size = new Uint8Array(pages);
+    this.#used = new Uint16Array(pages);
+    this.#cut = new Uint16Array(pages);
+    this.#free = new Uint16Array(pages);
+    this.#next = new Uint32Array(pages);
+    this.#previous = new Uint32Array(pages);
+  }
+
+  /** A block of this size, with whatever was in it; 0 if the limit is reached. */
+  take(size: number): number {
+    let page = this.#partial[size]!;
+    if (page === NONE) {
+      page = this.#takePage(size);
+      if (page === NONE) return 0;
+    }
+    const free = this.#free[page]!;
+    let block: number;
+    if (free !== 0) {
+      block = page * PAGE_WORDS + free - 1;
+      this.#free[page] = this.words[block]!;
+    } else {
+      block = page * PAGE_WORDS + this.#cut[page]! * this.#blockWords[size]!;
+      this.#cut[page]!++;
+    }
+    const used = this.#used[page]! + 1;
+    this.#used[page] = used;
+    if (used === this.#perPage[size]) this.#unlink(page, size);
+    return block;
+  }
+
+  free(block: number): void {
+    const page = Math.floor(block / PAGE_WORDS);
+    const size = this.#size[page]!;
+    const used = this.#used[page]! - 1;
+    assert(used >= 0, "a block is freed once");
+    this.words[block] = this.#free[page]!;
+    this.#free[page] = block - page * PAGE_WORDS + 1;
+    this.#used[page] = used;
+    if (used === this.#perPage[size]! - 1 && used > 0) this.#link(page, size);
+    if (used > 0) return;
+    if (this.#perPage[size]! > 1) this.#unlink(page, size);
+    this.#next[page] = this.#freePage;
+    this.#freePage = page;
+    this.inUse--;
+  }
+
+  /** Whether a block of this size can be had. */
+  canTake(size: number): boolean {
+    return this.#partial[size] !== NONE || this.inUse < this.limit;
+  }
+
+  #takePage(size: number): number {
+    if (this.inUse >= this.limit) return NONE;
+    let page = this.#freePage;
+    if (page !== NONE) this.#freePage = this.#next[page]!;
+    else page = this.touched++;
+    this.inUse++;
+    this.#size[page] = size;
+    this.#used[page] = 0;
+    this.#cut[page] = 0;
+    this.#free[page] = 0;
+    this.#link(page, size);
+    return page;
+  }
+
+  #link(page: number, size: number): void {
+    const first = this.#partial[size]!;
+    this.#next[page] = first;
+    this.#previous[page] = NONE;
+    if (first !== NONE) this.#previous[first] = page;
+    this.#partial[size] = page;
+  }
+
+  #unlink(page: number, size: number): void {
+    const next = this.#next[page]!;
+    const previous = this.#previous[page]!;
+    if (next !== NONE) this.#previous[next] = previous;
+    if (previous !== NONE) this.#next[previous] = next;
+    else this.#partial[size] = next;
+  }
+}

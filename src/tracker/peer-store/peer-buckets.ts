@@ -1,0 +1,344 @@
+// Peers of one family, up to 128 of them in a block of memory: endpoints side by side, so that an answer is a copy of a run.
+//
+//   word 0   │ peers 8 bits │ seeders 8 │ capacity's number 8 │ depth 8 (of a large swarm's directory) │
+//            │ a fingerprint byte each: low bits of the endpoint's hash                              │ capacity bytes
+//            │ a state byte each: seeder bit, tick of 7 bits                                         │ capacity bytes
+//            │ endpoints, as they stand in packets: 6 or 18 bytes each                               │
+//
+// Always: seeders are first, and after them leechers, with no gap. Capacities are multiples of 4, so that four fingerprints are
+// one word and every second endpoint begins at one. A bucket moves when its capacity changes: its number then is another.
+
+import type { Pages } from "./pages.js";
+
+/** What buckets may hold; how they grow. */
+export const CAPACITIES = [4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 112, 128] as const;
+export const BUCKET_PEERS_MAX = 128;
+
+/** Where peers of an answer go: halves of 16 bits, and words, of the same memory, at a half that is a word's first. */
+export interface PeerSink {
+  readonly words: Uint32Array;
+  readonly halves: Uint16Array;
+  /** The half where the next endpoint goes; whoever answers moves it on. */
+  at: number;
+}
+
+const SEEDER = 0x80;
+/** Which byte of a word comes first in memory depends on the machine: byte i of those of a word is i ^ this from the low end. */
+const BYTE_ORDER = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1 ? 0 : 3;
+const TICK = 0x7f;
+/** Ticks are numbers below this, and go round. */
+export const TICKS = 128;
+
+export class PeerBuckets {
+  /** Halves of 16 bits that an endpoint has: 3 or 9. */
+  readonly endpointHalves: number;
+  readonly #pages: Pages;
+  readonly #words: Uint32Array;
+  readonly #halves: Uint16Array;
+  readonly #bytes: Uint8Array;
+  /** The size of the block, as Pages numbers them, of capacity 0. */
+  readonly #firstSize: number;
+  readonly #capacities = Uint8Array.from(CAPACITIES);
+  readonly #scratch: Uint16Array;
+  readonly #key: number;
+  readonly #multiplier: number;
+
+  /** `key`: 2 words that nobody knows. */
+  constructor(pages: Pages, endpointHalves: number, firstSize: number, key: Uint32Array) {
+    this.#pages = pages;
+    this.#words = pages.words;
+    this.#halves = pages.halves;
+    this.#bytes = pages.bytes;
+    this.endpointHalves = endpointHalves;
+    this.#firstSize = firstSize;
+    this.#scratch = new Uint16Array(endpointHalves);
+    this.#key = key[0]!;
+    this.#multiplier = key[1]! | 1;
+  }
+
+  /**
+   * 32 bits without sign of the endpoint at `at`: its low byte is the fingerprint, its high bits choose among a large swarm's
+   * buckets. What somebody gains who finds endpoints that collide is a bucket of BUCKET_PEERS_MAX, no more.
+   */
+  hash(halves: Uint16Array, at: number): number {
+    let hash = this.#key;
+    for (let part = 0; part < this.endpointHalves; part++) {
+      hash = Math.imul(hash ^ halves[at + part]!, this.#multiplier);
+      hash ^= hash >>> 15;
+    }
+    hash = Math.imul(hash, 0x2c1b3c6d);
+    return (hash ^ (hash >>> 13)) >>> 0;
+  }
+
+  hashAt(bucket: number, index: number): number {
+    return this.hash(this.#halves, this.endpointAt(bucket, index));
+  }
+
+  /** Words of a block for each capacity, in their order. */
+  static blockWords(endpointHalves: number): number[] {
+    return CAPACITIES.map((capacity) => 1 + (2 * capacity + 2 * endpointHalves * capacity) / 4);
+  }
+
+  /** An empty bucket for `peers` peers, or 0 if there is no memory. */
+  create(peers: number, depth: number): number {
+    let number = 0;
+    while (this.#capacities[number]! < peers) number++;
+    const bucket = this.#pages.take(this.#firstSize + number);
+    if (bucket !== 0) this.#words[bucket] = (depth << 24) | (number << 16);
+    return bucket;
+  }
+
+  free(bucket: number): void {
+    this.#pages.free(bucket);
+  }
+
+  count(bucket: number): number {
+    return this.#words[bucket]! & 0xff;
+  }
+
+  seeders(bucket: number): number {
+    return (this.#words[bucket]! >>> 8) & 0xff;
+  }
+
+  depth(bucket: number): number {
+    return this.#words[bucket]! >>> 24;
+  }
+
+  setDepth(bucket: number, depth: number): void {
+    this.#words[bucket] = (this.#words[bucket]! & 0xffffff) | (depth << 24);
+  }
+
+  capacity(bucket: number): number {
+    return this.#capacities[(this.#words[bucket]! >>> 16) & 0xff]!;
+  }
+
+  /** Loads what find() will need first; the number means nothing. */
+  touch(bucket: number): number {
+    const at = bucket + 1 + (this.capacity(bucket) >>> 2);
+    return this.#words[bucket + 16]! + this.#words[at]!;
+  }
+
+  /** The half where endpoint `index` begins. */
+  endpointAt(bucket: number, index: number): number {
+    return 2 * (bucket + 1) + this.capacity(bucket) + this.endpointHalves * index;
+  }
+
+  state(bucket: number, index: number): number {
+    return this.#bytes[4 * (bucket + 1) + this.capacity(bucket) + index]!;
+  }
+
+  fingerprint(bucket: number, index: number): number {
+    return this.#bytes[4 * (bucket + 1) + index]!;
+  }
+
+  setTick(bucket: number, index: number, tick: number): void {
+    const at = 4 * (bucket + 1) + this.capacity(bucket) + index;
+    this.#bytes[at] = (this.#bytes[at]! & SEEDER) | tick;
+  }
+
+  /** How many ticks ago a peer was heard of. */
+  age(bucket: number, index: number, tick: number): number {
+    return (tick - this.state(bucket, index)) & TICK;
+  }
+
+  /** Which peer has this endpoint (halves from `at`) and fingerprint (a byte), or −1. Four fingerprints are compared at one time. */
+  find(bucket: number, fingerprint: number, endpoint: Uint16Array): number {
+    const words = this.#words;
+    const header = words[bucket]!;
+    const count = header & 0xff;
+    const pattern = Math.imul(fingerprint, 0x01010101);
+    const first = bucket + 1;
+    const end = first + ((count + 3) >>> 2);
+    for (let at = first; at < end; at++) {
+      const difference = words[at]! ^ pattern;
+      // A byte that is zero, and perhaps some above it, has its high bit here.
+      let found = (difference - 0x01010101) & ~difference & 0x80808080;
+      while (found !== 0) {
+        const index = ((at - first) << 2) + (((31 - Math.clz32(found & -found)) >>> 3) ^ BYTE_ORDER);
+        if (index < count && this.#same(bucket, index, endpoint)) return index;
+        found &= found - 1;
+      }
+    }
+    return -1;
+  }
+
+  /** Adds a peer that is not there; there is room. Its index. */
+  add(bucket: number, fingerprint: number, endpoint: Uint16Array, seeder: boolean, tick: number): number {
+    const header = this.#words[bucket]!;
+    const count = header & 0xff;
+    const seeders = (header >>> 8) & 0xff;
+    let index = count;
+    if (seeder) {
+      // The first leecher makes room.
+      if (seeders < count) this.#move(bucket, seeders, count);
+      index = seeders;
+    }
+    const capacity = this.#capacities[(header >>> 16) & 0xff]!;
+    const at = 4 * (bucket + 1) + index;
+    this.#bytes[at] = fingerprint;
+    this.#bytes[at + capacity] = tick | (seeder ? SEEDER : 0);
+    let half = 2 * (bucket + 1) + capacity + this.endpointHalves * index;
+    for (let part = 0; part < this.endpointHalves; part++) this.#halves[half++] = endpoint[part]!;
+    this.#words[bucket] = header + (seeder ? 0x101 : 1);
+    return index;
+  }
+
+  remove(bucket: number, index: number): void {
+    const header = this.#words[bucket]!;
+    const count = header & 0xff;
+    const seeders = (header >>> 8) & 0xff;
+    let gap = index;
+    if (index < seeders) {
+      // The last seeder closes the gap, and the last leecher its.
+      if (index !== seeders - 1) this.#move(bucket, seeders - 1, index);
+      gap = seeders - 1;
+    }
+    if (gap !== count - 1) this.#move(bucket, count - 1, gap);
+    this.#words[bucket] = header - (index < seeders ? 0x101 : 1);
+  }
+
+  /** Makes a leecher a seeder, or the other way round; where it is now. */
+  turn(bucket: number, index: number): number {
+    const seeders = this.seeders(bucket);
+    const other = index < seeders ? seeders - 1 : seeders;
+    this.#swap(bucket, index, other);
+    const at = 4 * (bucket + 1) + this.capacity(bucket) + other;
+    this.#bytes[at] = this.#bytes[at]! ^ SEEDER;
+    this.#words[bucket] = this.#words[bucket]! + (index < seeders ? -0x100 : 0x100);
+    return other;
+  }
+
+  /** The same peers in a block for `peers` of them; 0, and nothing happened, if there is no memory. */
+  resize(bucket: number, peers: number): number {
+    const larger = this.create(peers, this.depth(bucket));
+    if (larger === 0) return 0;
+    const count = this.count(bucket);
+    this.#words[larger] = (this.#words[larger]! & 0xffff0000) | (this.#words[bucket]! & 0xffff);
+    const from = 4 * (bucket + 1);
+    const to = 4 * (larger + 1);
+    const capacity = this.capacity(bucket);
+    const largerCapacity = this.capacity(larger);
+    for (let index = 0; index < count; index++) {
+      this.#bytes[to + index] = this.#bytes[from + index]!;
+      this.#bytes[to + largerCapacity + index] = this.#bytes[from + capacity + index]!;
+    }
+    const source = this.endpointAt(bucket, 0);
+    const target = this.endpointAt(larger, 0);
+    const halves = count * this.endpointHalves;
+    for (let half = 0; half < halves; half++) this.#halves[target + half] = this.#halves[source + half]!;
+    this.free(bucket);
+    return larger;
+  }
+
+  /** Copies peer `index` of one bucket to the end of its kind in another, which has room. */
+  transfer(from: number, index: number, to: number): void {
+    const state = this.state(from, index);
+    const source = this.endpointAt(from, index);
+    for (let part = 0; part < this.endpointHalves; part++) this.#scratch[part] = this.#halves[source + part]!;
+    this.add(to, this.fingerprint(from, index), this.#scratch, (state & SEEDER) !== 0, state & TICK);
+  }
+
+  /** The peer that was not heard of for longest. The bucket is not empty. */
+  oldest(bucket: number, tick: number): number {
+    const count = this.count(bucket);
+    let oldest = 0;
+    for (let index = 1; index < count; index++)
+      if (this.age(bucket, index, tick) > this.age(bucket, oldest, tick)) oldest = index;
+    return oldest;
+  }
+
+  /**
+   * Copies up to `want` peers to the sink, all of them or leechers only, never `self`: a run that begins at `dice` (any number from
+   * 0) and goes on at the beginning. How many.
+   */
+  copyRun(
+    bucket: number,
+    leechersOnly: boolean,
+    self: number,
+    want: number,
+    dice: number,
+    sink: PeerSink,
+  ): number {
+    const header = this.#words[bucket]!;
+    const count = header & 0xff;
+    const low = leechersOnly ? (header >>> 8) & 0xff : 0;
+    const span = count - low;
+    const others = self >= low ? span - 1 : span;
+    const wanted = want < others ? want : others;
+    if (wanted <= 0) return 0;
+    // An even start is a word's.
+    let start = low + (((dice % span) >>> 1) << 1);
+    if (start >= count) start = low;
+    if (self >= low) {
+      // A run that begins behind it, or ends before it, does without it.
+      const distance = self >= start ? self - start : self - start + span;
+      if (distance < wanted) {
+        start = (dice & 1) === 0 ? self + 1 : self - wanted;
+        if (start >= count) start -= span;
+        else if (start < low) start += span;
+      }
+    }
+    const first = start + wanted <= count ? wanted : count - start;
+    const base = 2 * (bucket + 1) + this.#capacities[(header >>> 16) & 0xff]!;
+    this.#copy(base + start * this.endpointHalves, first * this.endpointHalves, sink);
+    if (first < wanted)
+      this.#copy(base + low * this.endpointHalves, (wanted - first) * this.endpointHalves, sink);
+    return wanted;
+  }
+
+  #copy(from: number, length: number, sink: PeerSink): void {
+    const to = sink.at;
+    sink.at = to + length;
+    let half = 0;
+    if (((from ^ to) & 1) === 0) {
+      if ((from & 1) === 1) {
+        sink.halves[to] = this.#halves[from]!;
+        half = 1;
+      }
+      const source = (from + half) >>> 1;
+      const target = (to + half) >>> 1;
+      const words = (length - half) >>> 1;
+      for (let word = 0; word < words; word++) sink.words[target + word] = this.#words[source + word]!;
+      half += 2 * words;
+    }
+    for (; half < length; half++) sink.halves[to + half] = this.#halves[from + half]!;
+  }
+
+  #same(bucket: number, index: number, endpoint: Uint16Array): boolean {
+    let half = this.endpointAt(bucket, index);
+    for (let part = 0; part < this.endpointHalves; part++)
+      if (this.#halves[half++] !== endpoint[part]) return false;
+    return true;
+  }
+
+  #move(bucket: number, from: number, to: number): void {
+    const bytes = this.#bytes;
+    const base = 4 * (bucket + 1);
+    const capacity = this.capacity(bucket);
+    bytes[base + to] = bytes[base + from]!;
+    bytes[base + capacity + to] = bytes[base + capacity + from]!;
+    let source = this.endpointAt(bucket, from);
+    let target = this.endpointAt(bucket, to);
+    for (let part = 0; part < this.endpointHalves; part++) this.#halves[target++] = this.#halves[source++]!;
+  }
+
+  #swap(bucket: number, one: number, other: number): void {
+    if (one === other) return;
+    const bytes = this.#bytes;
+    const base = 4 * (bucket + 1);
+    const states = base + this.capacity(bucket);
+    const fingerprint = bytes[base + one]!;
+    bytes[base + one] = bytes[base + other]!;
+    bytes[base + other] = fingerprint;
+    const state = bytes[states + one]!;
+    bytes[states + one] = bytes[states + other]!;
+    bytes[states + other] = state;
+    let left = this.endpointAt(bucket, one);
+    let right = this.endpointAt(bucket, other);
+    for (let part = 0; part < this.endpointHalves; part++) {
+      const half = this.#halves[left]!;
+      this.#halves[left++] = this.#halves[right]!;
+      this.#halves[right++] = half;
+    }
+  }
+}

@@ -1,0 +1,615 @@
+// The swarms of a tracker, in memory: which peers each torrent has. No sockets, timers or clocks: time is told, dice and keys
+// are handed in.
+//
+//   index ──▶ record of 32 bytes, side by side without gaps
+//             │ info hash 20 │ one IPv4 peer: address 4, port 2, state 1, 0 │ downloads 4, first bit set │
+//             │ info hash 20 │ swarm of IPv4 4, swarm of IPv6 4             │ downloads 4                │ ──▶ blocks of peers
+//
+// Most torrents of a public tracker have one peer: it stands in the record, and costs 32 bytes and its share of the index.
+//
+// Always: a record has a peer, and an entry in the index. Memory is bounded by `bytesMax`, whoever sends what. Expiry looks at
+// records one after the other, so many at each advance() that none takes longer than a fraction of a millisecond.
+
+import { assert } from "../../base/assert.js";
+import { UsageError } from "../../base/errors.js";
+import { halfSipHash } from "../../base/keyed-hash.js";
+import { AddressBudget } from "./address-budget.js";
+import {
+  type Announce,
+  EVENT_COMPLETED,
+  EVENT_STOPPED,
+  type PeerSink,
+  type SwarmCounters,
+  type SwarmStore,
+  type SwarmTotals,
+} from "./contract.js";
+import { PAGE_BYTES, Pages } from "./pages.js";
+import { TICKS } from "./peer-buckets.js";
+import { Swarms, swarmBlockWords } from "./swarms.js";
+import { INDEX_ENTRIES_MIN, TorrentIndex } from "./torrent-index.js";
+
+export interface PeerStoreOptions {
+  /** Memory for everything, in bytes; what was not heard of for longest makes room for what is new. */
+  readonly bytesMax?: number;
+  readonly torrentsMax?: number;
+  /** Of each family. */
+  readonly peersPerTorrentMax?: number;
+  /** How long a peer is kept that announces no more, in milliseconds, to 1/32 of it. */
+  readonly lifetimeMs?: number;
+  /** How long one round of expiry takes, in milliseconds; that much later than its lifetime a peer may be dropped. */
+  readonly collectMs?: number;
+  /** New torrents that one address (IPv6: /64) may bring in a minute; undefined: any number. */
+  readonly newTorrentsPerMinute?: number;
+  /** 4 words that nobody else knows. */
+  readonly key: Uint32Array;
+  /** Numbers from 0 to below 1; asked once. */
+  readonly random?: () => number;
+  /** Memory that is not touched yet: zeros, and as large as asked for. For memory with large pages, or shared. */
+  readonly reserve?: (bytes: number) => ArrayBuffer | SharedArrayBuffer;
+}
+
+export const BYTES_MAX_DEFAULT = 2 ** 30;
+export const TORRENTS_MAX_DEFAULT = 2 ** 24 - 1;
+export const PEERS_PER_TORRENT_MAX_DEFAULT = 2 ** 26;
+export const LIFETIME_MS_DEFAULT = 16 * 60_000;
+export const COLLECT_MS_DEFAULT = 2 * 60_000;
+
+const RECORD_WORDS = 8;
+const RECORD_BYTES = 4 * RECORD_WORDS;
+const PEER_AT = 5;
+const SWARM_V4_AT = 5;
+const SWARM_V6_AT = 6;
+const DOWNLOADS_AT = 7;
+const INLINE = 0x80000000;
+const DOWNLOADS_MAX = 0x7fffffff;
+const SEEDER = 0x80;
+/** Ticks of a lifetime. The tick of a peer goes round once in TICKS, four lifetimes: in which expiry has looked at it many times. */
+const LIFETIME_TICKS = 32;
+/** What a region may have: Node's buffers end a little below 4 GiB. */
+const REGION_BYTES_MAX = 2 ** 32 - 2 ** 20;
+/** Records that are looked at to find one that was not heard of for long. */
+const EVICTION_SAMPLES = 8;
+/** Torrents that one new peer may push out before it is refused. */
+const EVICTIONS_PER_PEER_MAX = 8;
+/** Steps of expiry that a record has at the most, and a page of blocks: those of large swarms are large. */
+const STEPS_PER_RECORD = 2;
+const STEPS_PER_PAGE = 32;
+/** What one advance() may do at the most: a record that is looked at is 1, one that is removed 16, each peer of a bucket 1/8. */
+const WORK_PER_ADVANCE_MAX = 8192;
+const HASH_ROUNDS = 1;
+const HASH_FINAL_ROUNDS = 3;
+
+export class PeerStore implements SwarmStore {
+  seeders = 0;
+  leechers = 0;
+  downloads = 0;
+  readonly counters = makeSwarmCounters();
+  readonly #records: Uint32Array;
+  readonly #recordHalves: Uint16Array;
+  readonly #recordsMax: number;
+  readonly #bytesMax: number;
+  readonly #pages: Pages;
+  readonly #v4: Swarms;
+  readonly #v6: Swarms;
+  readonly #index: TorrentIndex;
+  readonly #key: Uint32Array;
+  readonly #budget: AddressBudget | undefined;
+  readonly #tickMs: number;
+  readonly #collectMs: number;
+  /** The endpoint of the announce under way: address and port, as in packets. */
+  readonly #endpointWords = new Uint32Array(5);
+  readonly #endpoint = new Uint16Array(this.#endpointWords.buffer);
+  /** An endpoint that moves from its record to a swarm. */
+  readonly #moved = new Uint16Array(3);
+  #count = 0;
+  #countMost = 0;
+  #peersV4 = 0;
+  #peersV6 = 0;
+  #dice: number;
+  #tick = 0;
+  #nowMs = 0;
+  /** Expiry goes down from the last record to the first: this one is next, and this entry of its directory. */
+  #cursor = 0;
+  #cursorSwarm = 0;
+  #cursorEntry = 0;
+  #stepsOwed = 0;
+
+  constructor(options: PeerStoreOptions) {
+    const lifetimeMs = whole("lifetimeMs", options.lifetimeMs ?? LIFETIME_MS_DEFAULT, 1000, 2 ** 40);
+    this.#collectMs = whole("collectMs", options.collectMs ?? COLLECT_MS_DEFAULT, 1, lifetimeMs);
+    this.#tickMs = lifetimeMs / LIFETIME_TICKS;
+    this.#bytesMax = whole("bytesMax", options.bytesMax ?? BYTES_MAX_DEFAULT, 2 ** 20, 2 ** 53);
+    const torrentsMax = whole("torrentsMax", options.torrentsMax ?? TORRENTS_MAX_DEFAULT, 1, 2 ** 30 - 1);
+    const peersMax = options.peersPerTorrentMax ?? PEERS_PER_TORRENT_MAX_DEFAULT;
+    const reserve = options.reserve ?? ((bytes: number) => new ArrayBuffer(bytes));
+    const recordBytes = Math.min(torrentsMax * RECORD_BYTES, this.#bytesMax, REGION_BYTES_MAX);
+    const records = reserve(recordBytes);
+    this.#records = new Uint32Array(records, 0, Math.floor(recordBytes / RECORD_BYTES) * RECORD_WORDS);
+    this.#recordHalves = new Uint16Array(records);
+    this.#recordsMax = this.#records.length / RECORD_WORDS;
+    assert(options.key.length >= 4, "a key has 4 words");
+    this.#key = options.key.slice(0, 2);
+    const endpointKey = options.key.slice(2, 4);
+    const sizes = [...swarmBlockWords(3), ...swarmBlockWords(9)];
+    const pageBytes = Math.min(Math.ceil(this.#bytesMax / PAGE_BYTES + 1) * PAGE_BYTES, REGION_BYTES_MAX);
+    this.#pages = new Pages(reserve(pageBytes), sizes);
+    whole("peersPerTorrentMax", peersMax, 1, 2 ** 31);
+    this.#v4 = new Swarms(this.#pages, 3, 0, peersMax, endpointKey);
+    this.#v6 = new Swarms(this.#pages, 9, swarmBlockWords(3).length, peersMax, endpointKey);
+    this.#index = new TorrentIndex(this, this.#recordsMax);
+    this.#budget =
+      options.newTorrentsPerMinute === undefined
+        ? undefined
+        : new AddressBudget(
+            whole("newTorrentsPerMinute", options.newTorrentsPerMinute, 1, 2 ** 20 - 1),
+            this.#key,
+          );
+    this.#dice = Math.floor((options.random?.() ?? 0.5) * 2 ** 31) | 1;
+  }
+
+  totals(): SwarmTotals {
+    const shared = this.#index.bytes + (this.#budget?.bytes ?? 0);
+    return {
+      torrents: this.#count,
+      peersV4: this.#peersV4,
+      peersV6: this.#peersV6,
+      bytes: shared + this.#count * RECORD_BYTES + this.#pages.inUse * PAGE_BYTES,
+      bytesTouched: shared + this.#countMost * RECORD_BYTES + (this.#pages.touched - 1) * PAGE_BYTES,
+    };
+  }
+
+  /** The keyed hash of an info hash: what announceAt() and touch…() want. */
+  hash(words: Uint32Array, at: number): number {
+    return halfSipHash(HASH_ROUNDS, HASH_FINAL_ROUNDS, this.#key, words, at, 5);
+  }
+
+  /** For the index, which moves entries by it. */
+  hashOf(record: number): number {
+    return this.hash(this.#records, record * RECORD_WORDS);
+  }
+
+  // The next three load, one after the other for many requests, what the announces will need: a processor waits for many such
+  // loads at once, and for one after the other otherwise. What they answer means nothing, but has to be used.
+
+  touchIndex(hash: number): number {
+    return this.#index.touch(hash);
+  }
+
+  touchRecord(hash: number): number {
+    const record = this.#index.candidate(hash);
+    return record < 0 ? 0 : this.#records[record * RECORD_WORDS]!;
+  }
+
+  touchSwarm(hash: number): number {
+    const record = this.#index.candidate(hash);
+    if (record < 0) return 0;
+    const at = record * RECORD_WORDS;
+    if ((this.#records[at + DOWNLOADS_AT]! & INLINE) !== 0) return 0;
+    const swarm = this.#records[at + SWARM_V4_AT]!;
+    return swarm === 0 ? 0 : this.#v4.touch(swarm);
+  }
+
+  announce(request: Announce, sink: PeerSink): number {
+    return this.announceAt(this.hash(request.hash, request.hashAt), request, sink);
+  }
+
+  /** announce() for whoever has the hash already. */
+  announceAt(hash: number, request: Announce, sink: PeerSink): number {
+    this.#takeEndpoint(request);
+    const record = this.#index.find(hash, request.hash, request.hashAt, this.#records);
+    if (record < 0) {
+      this.#report(0, 0, 0);
+      if (request.event !== EVENT_STOPPED) this.#addTorrent(hash, request);
+      return 0;
+    }
+    const at = record * RECORD_WORDS;
+    if ((this.#records[at + DOWNLOADS_AT]! & INLINE) !== 0) {
+      if (request.family === 4 && this.#isInlinePeer(at)) return this.#renewInline(hash, record, request);
+      if (request.event === EVENT_STOPPED) return this.#reportInline(at, request.family);
+      if (!this.#spread(at)) {
+        this.counters.peersRefused++;
+        return this.#reportInline(at, request.family);
+      }
+    }
+    return request.event === EVENT_STOPPED
+      ? this.#stop(hash, record, request)
+      : this.#renew(hash, record, request, sink);
+  }
+
+  scrape(hash: Uint32Array, hashAt: number): boolean {
+    const record = this.#index.find(this.hash(hash, hashAt), hash, hashAt, this.#records);
+    if (record < 0) {
+      this.#report(0, 0, 0);
+      return false;
+    }
+    const at = record * RECORD_WORDS;
+    const downloads = this.#records[at + DOWNLOADS_AT]!;
+    if ((downloads & INLINE) !== 0) {
+      const seeders = (this.#records[at + PEER_AT + 1]! >>> 16) & SEEDER ? 1 : 0;
+      this.#report(seeders, 1, downloads & DOWNLOADS_MAX);
+      return true;
+    }
+    this.#v4.look(this.#records[at + SWARM_V4_AT]!);
+    this.#v6.look(this.#records[at + SWARM_V6_AT]!);
+    this.#report(this.#v4.seeders + this.#v6.seeders, this.#v4.peers + this.#v6.peers, downloads);
+    return true;
+  }
+
+  advance(nowMs: number): void {
+    const elapsedMs = Math.max(0, nowMs - this.#nowMs);
+    this.#nowMs = nowMs;
+    this.#tick = Math.floor(nowMs / this.#tickMs) % TICKS;
+    this.#budget?.advance(nowMs);
+    if (this.#count === 0) return;
+    // A whole round each collectMs: a record is two steps at the most, and each bucket of a large swarm is one.
+    const round = STEPS_PER_RECORD * this.#count + STEPS_PER_PAGE * this.#pages.inUse;
+    this.#stepsOwed = Math.min(this.#stepsOwed + (round * elapsedMs) / this.#collectMs, round);
+    for (let work = 0; this.#stepsOwed >= 1 && work < WORK_PER_ADVANCE_MAX && this.#count > 0; ) {
+      this.#stepsOwed--;
+      work += this.#expireNext();
+    }
+  }
+
+  // Records
+
+  #takeEndpoint(request: Announce): void {
+    const words = this.#endpointWords;
+    words[0] = request.address[request.addressAt]!;
+    if (request.family === 4) {
+      this.#endpoint[2] = request.port;
+      return;
+    }
+    words[1] = request.address[request.addressAt + 1]!;
+    words[2] = request.address[request.addressAt + 2]!;
+    words[3] = request.address[request.addressAt + 3]!;
+    this.#endpoint[8] = request.port;
+  }
+
+  #report(seeders: number, peers: number, downloads: number): void {
+    this.seeders = seeders;
+    this.leechers = peers - seeders;
+    this.downloads = downloads;
+  }
+
+  #addTorrent(hash: number, request: Announce): void {
+    const words = request.family === 4 ? 1 : 2;
+    if (this.#budget !== undefined && !this.#budget.take(request.address, request.addressAt, words)) {
+      this.counters.torrentsOverBudget++;
+      return;
+    }
+    if (!this.#makeRoom()) {
+      this.counters.torrentsRefused++;
+      return;
+    }
+    const record = this.#count;
+    const at = record * RECORD_WORDS;
+    const records = this.#records;
+    const downloads = request.event === EVENT_COMPLETED ? 1 : 0;
+    if (request.family === 6) {
+      const swarm = this.#v6.put(0, this.#endpoint, request.seeder, this.#tick);
+      if (swarm === 0) {
+        this.counters.torrentsRefused++;
+        return;
+      }
+      records[at + SWARM_V4_AT] = 0;
+      records[at + SWARM_V6_AT] = swarm;
+      records[at + DOWNLOADS_AT] = downloads;
+      this.#peersV6++;
+    } else {
+      records[at + PEER_AT] = this.#endpointWords[0]!;
+      this.#recordHalves[2 * (at + PEER_AT + 1)] = request.port;
+      this.#setInlineState(at, request.seeder);
+      records[at + DOWNLOADS_AT] = INLINE | downloads;
+      this.#peersV4++;
+    }
+    for (let word = 0; word < 5; word++) records[at + word] = request.hash[request.hashAt + word]!;
+    this.#count++;
+    if (this.#count > this.#countMost) this.#countMost = this.#count;
+    this.#index.add(hash, record);
+    this.#report(request.seeder ? 1 : 0, 1, downloads);
+  }
+
+  /** Room for one record more, by number and by memory. */
+  #makeRoom(): boolean {
+    for (let evicted = 0; ; evicted++) {
+      const bytes = this.totalBytes + RECORD_BYTES + this.#index.bytesNext - this.#index.bytes;
+      if (this.#count < this.#recordsMax && bytes <= this.#bytesMax) {
+        this.#boundPages(bytes - this.totalBytes);
+        return true;
+      }
+      if (this.#count === 0 || evicted === EVICTIONS_PER_PEER_MAX) return false;
+      this.#evict();
+    }
+  }
+
+  /** What is left, when `bytes` more are taken, is for peers. */
+  #boundPages(bytes: number): void {
+    this.#pages.limit =
+      this.#pages.inUse + Math.floor((this.#bytesMax - this.totalBytes - bytes) / PAGE_BYTES);
+  }
+
+  /** totals().bytes without an object. */
+  get totalBytes(): number {
+    const shared = this.#index.bytes + (this.#budget?.bytes ?? 0);
+    return shared + this.#count * RECORD_BYTES + this.#pages.inUse * PAGE_BYTES;
+  }
+
+  #removeTorrent(hash: number, record: number): void {
+    this.#index.remove(hash, record, this.#bytesMax - this.totalBytes);
+    this.#boundPages(0);
+    const last = --this.#count;
+    if (record === last) return;
+    const records = this.#records;
+    const from = last * RECORD_WORDS;
+    const to = record * RECORD_WORDS;
+    this.#index.renumber(this.hash(records, from), last, record);
+    for (let word = 0; word < RECORD_WORDS; word++) records[to + word] = records[from + word]!;
+  }
+
+  #evict(): void {
+    let oldest = -1;
+    let oldestAge = -1;
+    for (let sample = 0; sample < EVICTION_SAMPLES; sample++) {
+      const record = this.#roll() % this.#count;
+      const age = this.#ageOf(record * RECORD_WORDS);
+      if (age <= oldestAge) continue;
+      oldest = record;
+      oldestAge = age;
+    }
+    const at = oldest * RECORD_WORDS;
+    let peers = 1;
+    if ((this.#records[at + DOWNLOADS_AT]! & INLINE) !== 0) this.#peersV4--;
+    else {
+      this.#v4.look(this.#records[at + SWARM_V4_AT]!);
+      this.#v6.look(this.#records[at + SWARM_V6_AT]!);
+      this.#peersV4 -= this.#v4.peers;
+      this.#peersV6 -= this.#v6.peers;
+      peers = this.#v4.peers + this.#v6.peers;
+      this.#v4.free(this.#records[at + SWARM_V4_AT]!);
+      this.#v6.free(this.#records[at + SWARM_V6_AT]!);
+    }
+    this.#removeTorrent(this.hashOf(oldest), oldest);
+    this.counters.torrentsEvicted++;
+    this.counters.peersEvicted += peers;
+  }
+
+  #ageOf(at: number): number {
+    const records = this.#records;
+    if ((records[at + DOWNLOADS_AT]! & INLINE) !== 0) return this.#inlineAge(at);
+    const v4 = records[at + SWARM_V4_AT]!;
+    const v6 = records[at + SWARM_V6_AT]!;
+    return Math.min(
+      v4 === 0 ? TICKS : this.#v4.age(v4, this.#tick),
+      v6 === 0 ? TICKS : this.#v6.age(v6, this.#tick),
+    );
+  }
+
+  /** A whole number from 0 to below 2^31. */
+  #roll(): number {
+    let dice = this.#dice;
+    dice ^= dice << 13;
+    dice ^= dice >>> 17;
+    dice ^= dice << 5;
+    this.#dice = dice;
+    return dice & 0x7fffffff;
+  }
+
+  // A peer that stands in its record
+
+  #isInlinePeer(at: number): boolean {
+    return (
+      this.#records[at + PEER_AT] === this.#endpointWords[0] &&
+      this.#recordHalves[2 * (at + PEER_AT + 1)] === this.#endpoint[2]
+    );
+  }
+
+  #inlineState(at: number): number {
+    return this.#recordHalves[2 * (at + PEER_AT + 1) + 1]!;
+  }
+
+  #setInlineState(at: number, seeder: boolean): void {
+    this.#recordHalves[2 * (at + PEER_AT + 1) + 1] = this.#tick | (seeder ? SEEDER : 0);
+  }
+
+  #inlineAge(at: number): number {
+    return (this.#tick - this.#inlineState(at)) & (TICKS - 1);
+  }
+
+  #reportInline(at: number, family: 4 | 6): number {
+    const downloads = this.#records[at + DOWNLOADS_AT]! & DOWNLOADS_MAX;
+    if (family === 6) this.#report(0, 0, downloads);
+    else this.#report((this.#inlineState(at) & SEEDER) === 0 ? 0 : 1, 1, downloads);
+    return 0;
+  }
+
+  #renewInline(hash: number, record: number, request: Announce): number {
+    const at = record * RECORD_WORDS;
+    if (request.event === EVENT_STOPPED) {
+      this.#report(0, 0, this.#records[at + DOWNLOADS_AT]! & DOWNLOADS_MAX);
+      this.#peersV4--;
+      this.#removeTorrent(hash, record);
+      return 0;
+    }
+    if (request.event === EVENT_COMPLETED && (this.#inlineState(at) & SEEDER) === 0) this.#countDownload(at);
+    this.#setInlineState(at, request.seeder);
+    return this.#reportInline(at, 4);
+  }
+
+  #countDownload(at: number): void {
+    const downloads = this.#records[at + DOWNLOADS_AT]!;
+    if ((downloads & DOWNLOADS_MAX) !== DOWNLOADS_MAX) this.#records[at + DOWNLOADS_AT] = downloads + 1;
+  }
+
+  /** Gives the peer of a record a swarm, so that others have room. False: no memory. */
+  #spread(at: number): boolean {
+    const records = this.#records;
+    const state = this.#inlineState(at);
+    const endpoint = this.#moved;
+    for (let half = 0; half < 3; half++) endpoint[half] = this.#recordHalves[2 * (at + PEER_AT) + half]!;
+    const swarm = this.#v4.put(0, endpoint, (state & SEEDER) !== 0, state & (TICKS - 1));
+    if (swarm === 0) return false;
+    records[at + SWARM_V4_AT] = swarm;
+    records[at + SWARM_V6_AT] = 0;
+    records[at + DOWNLOADS_AT] = records[at + DOWNLOADS_AT]! & DOWNLOADS_MAX;
+    return true;
+  }
+
+  /** The other way round, where one IPv4 peer is left. */
+  #gather(at: number): void {
+    const records = this.#records;
+    const swarm = records[at + SWARM_V4_AT]!;
+    if (swarm === 0 || records[at + SWARM_V6_AT] !== 0 || !this.#v4.isSmall(swarm)) return;
+    if (this.#v4.buckets.count(swarm) !== 1) return;
+    const from = this.#v4.onlyEndpoint(swarm);
+    const state = this.#v4.onlyState(swarm);
+    const { halves } = this.#pages;
+    for (let half = 0; half < 3; half++) this.#recordHalves[2 * (at + PEER_AT) + half] = halves[from + half]!;
+    this.#recordHalves[2 * (at + PEER_AT + 1) + 1] = state;
+    records[at + DOWNLOADS_AT] = records[at + DOWNLOADS_AT]! | INLINE;
+    this.#v4.free(swarm);
+  }
+
+  // Swarms
+
+  #renew(hash: number, record: number, request: Announce, sink: PeerSink): number {
+    const ipv4 = request.family === 4;
+    const swarms = ipv4 ? this.#v4 : this.#v6;
+    const at = record * RECORD_WORDS;
+    const swarmAt = at + (ipv4 ? SWARM_V4_AT : SWARM_V6_AT);
+    let swarm = swarms.put(this.#records[swarmAt]!, this.#endpoint, request.seeder, this.#tick);
+    this.#records[swarmAt] = swarm;
+    if (swarms.dropped > 0) this.#countPeers(ipv4, -swarms.dropped);
+    if (!swarms.known) {
+      this.counters.peersEvicted += swarms.dropped;
+      if (swarms.has) this.#countPeers(ipv4, 1);
+      else {
+        this.counters.peersRefused++;
+        // Room for the next one, if old torrents have any; this one's record may move by it.
+        if (this.#count > 1) this.#evict();
+        const found = this.#index.find(hash, request.hash, request.hashAt, this.#records);
+        if (found < 0) {
+          this.#report(0, 0, 0);
+          return 0;
+        }
+        swarm = this.#records[found * RECORD_WORDS + (swarmAt - at)]!;
+        if ((this.#records[found * RECORD_WORDS + DOWNLOADS_AT]! & INLINE) !== 0)
+          return this.#reportInline(found * RECORD_WORDS, request.family);
+        swarms.forgetPlace();
+        swarms.look(swarm);
+        this.#report(swarms.seeders, swarms.peers, this.#records[found * RECORD_WORDS + DOWNLOADS_AT]!);
+        return swarms.answer(swarm, request.seeder, request.want, this.#roll(), sink);
+      }
+    }
+    if (request.event === EVENT_COMPLETED && !swarms.wasSeeder) this.#countDownload(at);
+    this.#report(swarms.seeders, swarms.peers, this.#records[at + DOWNLOADS_AT]!);
+    return swarms.answer(swarm, request.seeder, request.want, this.#roll(), sink);
+  }
+
+  #stop(hash: number, record: number, request: Announce): number {
+    const ipv4 = request.family === 4;
+    const swarms = ipv4 ? this.#v4 : this.#v6;
+    const at = record * RECORD_WORDS;
+    const swarmAt = at + (ipv4 ? SWARM_V4_AT : SWARM_V6_AT);
+    this.#records[swarmAt] = swarms.remove(this.#records[swarmAt]!, this.#endpoint);
+    this.#report(swarms.seeders, swarms.peers, this.#records[at + DOWNLOADS_AT]!);
+    if (swarms.known) {
+      this.#countPeers(ipv4, -1);
+      this.#settle(hash, record);
+    }
+    return 0;
+  }
+
+  #countPeers(ipv4: boolean, count: number): void {
+    if (ipv4) this.#peersV4 += count;
+    else this.#peersV6 += count;
+  }
+
+  /** After peers were removed: true if the torrent went with them. */
+  #settle(hash: number, record: number): boolean {
+    const at = record * RECORD_WORDS;
+    if (this.#records[at + SWARM_V4_AT] === 0 && this.#records[at + SWARM_V6_AT] === 0) {
+      this.#removeTorrent(hash, record);
+      return true;
+    }
+    this.#gather(at);
+    return false;
+  }
+
+  // Expiry
+
+  /** Looks at the next record, or at one bucket of it; what that was worth of work. */
+  #expireNext(): number {
+    if (this.#cursor >= this.#count) this.#restart(this.#count - 1);
+    const record = this.#cursor;
+    const at = record * RECORD_WORDS;
+    const records = this.#records;
+    if ((records[at + DOWNLOADS_AT]! & INLINE) !== 0) {
+      this.#restart(record - 1);
+      if (this.#inlineAge(at) <= LIFETIME_TICKS) return 1;
+      this.#peersV4--;
+      this.counters.peersExpired++;
+      this.counters.torrentsExpired++;
+      this.#removeTorrent(this.hashOf(record), record);
+      return 16;
+    }
+    const ipv4 = this.#cursorSwarm === 0;
+    const swarmAt = at + (ipv4 ? SWARM_V4_AT : SWARM_V6_AT);
+    const swarm = records[swarmAt]!;
+    const swarms = ipv4 ? this.#v4 : this.#v6;
+    let work = 1;
+    let entry = -1;
+    let changed = false;
+    if (swarm !== 0) {
+      const left = swarms.expire(swarm, this.#cursorEntry, this.#tick, LIFETIME_TICKS);
+      records[swarmAt] = left;
+      entry = swarms.next;
+      // A large swarm may end later than its last peer was dropped.
+      changed = left !== swarm || swarms.dropped > 0;
+      this.#countPeers(ipv4, -swarms.dropped);
+      this.counters.peersExpired += swarms.dropped;
+      work += 8 + swarms.dropped;
+    }
+    if (entry >= 0) this.#cursorEntry = entry;
+    else if (ipv4) {
+      this.#cursorSwarm = 1;
+      this.#cursorEntry = 0;
+    } else {
+      this.#restart(record - 1);
+    }
+    if (changed && this.#settle(this.hashOf(record), record)) {
+      this.counters.torrentsExpired++;
+      this.#restart(record - 1);
+    }
+    return work;
+  }
+
+  /** The next record is this one, from its beginning; below the first one comes the last. */
+  #restart(record: number): void {
+    this.#cursor = record < 0 ? Math.max(0, this.#count - 1) : record;
+    this.#cursorSwarm = 0;
+    this.#cursorEntry = 0;
+  }
+}
+
+export function makeSwarmCounters(): SwarmCounters {
+  return {
+    torrentsExpired: 0,
+    peersExpired: 0,
+    torrentsEvicted: 0,
+    peersEvicted: 0,
+    torrentsOverBudget: 0,
+    torrentsRefused: 0,
+    peersRefused: 0,
+  };
+}
+
+function whole(name: string, value: number, low: number, high: number): number {
+  if (Number.isSafeInteger(value) && value >= low && value <= high) return value;
+  throw new UsageError(
+    "USAGE_OPTION",
+    `${name}: expected a whole number from ${low} to ${high}, not ${value}`,
+  );
+}
+
+/** What an empty store has, before its first torrent, in bytes. */
+export const EMPTY_STORE_BYTES = 4 * INDEX_ENTRIES_MIN;

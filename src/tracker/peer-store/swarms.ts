@@ -1,0 +1,344 @@
+// Swarms of one family of addresses: a bucket while there are few peers, a directory of buckets when there are many. A swarm is
+// a number (of its block of memory), which changes when it grows or shrinks; 0 is the empty swarm.
+//
+// What a call found out stands in fields until the next one, so that nothing is allocated.
+//
+// Always: an endpoint is in a swarm once. A swarm that is not 0 has a peer.
+
+import type { Pages } from "./pages.js";
+import { BUCKET_PEERS_MAX, PeerBuckets, type PeerSink, TICKS } from "./peer-buckets.js";
+import { LARGE, SwarmDirectory } from "./swarm-directory.js";
+
+/** Buckets of a large swarm that one answer looks into at the most: where leechers are rare, a seeder is told fewer. */
+const BUCKETS_PER_ANSWER_MAX = 16;
+
+/** Block sizes that the swarms of one family need. */
+export function swarmBlockWords(endpointHalves: number): number[] {
+  return [...PeerBuckets.blockWords(endpointHalves), ...SwarmDirectory.blockWords()];
+}
+
+export class Swarms {
+  readonly buckets: PeerBuckets;
+  readonly #directory: SwarmDirectory;
+  readonly #words: Uint32Array;
+  readonly #peersMax: number;
+  /** Of the last swarm that was looked at. */
+  seeders = 0;
+  peers = 0;
+  /** Whether the last endpoint was known, and as what. */
+  known = false;
+  wasSeeder = false;
+  /** Where the last endpoint is; index −1 if it is not in the swarm. */
+  #bucket = 0;
+  #index = -1;
+  /** Peers that this swarm's last change pushed out or expired. */
+  dropped = 0;
+
+  constructor(pages: Pages, endpointHalves: number, firstSize: number, peersMax: number, key: Uint32Array) {
+    this.#words = pages.words;
+    this.buckets = new PeerBuckets(pages, endpointHalves, firstSize, key);
+    const bucketSizes = PeerBuckets.blockWords(endpointHalves).length;
+    this.#directory = new SwarmDirectory(pages, this.buckets, firstSize + bucketSizes);
+    this.#peersMax = peersMax;
+  }
+
+  #isLarge(swarm: number): boolean {
+    return ((this.#words[swarm]! >>> 16) & 0xff) === LARGE;
+  }
+
+  /** Loads what put() will need first; the number means nothing. */
+  touch(swarm: number): number {
+    return this.#isLarge(swarm) ? this.#words[this.#words[swarm + 3]!]! : this.buckets.touch(swarm);
+  }
+
+  /** Sets `seeders` and `peers`. */
+  look(swarm: number): void {
+    if (swarm === 0) {
+      this.seeders = 0;
+      this.peers = 0;
+    } else if (this.#isLarge(swarm)) {
+      this.seeders = this.#directory.seeders(swarm);
+      this.peers = this.#directory.peers(swarm);
+    } else {
+      this.seeders = this.buckets.seeders(swarm);
+      this.peers = this.buckets.count(swarm);
+    }
+  }
+
+  /** Nobody is to be left out of the next answer. */
+  forgetPlace(): void {
+    this.#index = -1;
+  }
+
+  /**
+   * Adds the endpoint or renews it, as seeder or leecher. The swarm's number; if it was 0 and stays 0, or `has` is false after it, there
+   * was no memory for another peer.
+   */
+  put(swarm: number, endpoint: Uint16Array, seeder: boolean, tick: number): number {
+    this.known = false;
+    this.wasSeeder = false;
+    this.dropped = 0;
+    this.#index = -1;
+    const { buckets } = this;
+    const hash = buckets.hash(endpoint, 0);
+    if (swarm === 0) {
+      const bucket = buckets.create(1, 0);
+      if (bucket !== 0) {
+        this.#bucket = bucket;
+        this.#index = buckets.add(bucket, hash & 0xff, endpoint, seeder, tick);
+      }
+      this.look(bucket);
+      return bucket;
+    }
+    const large = this.#isLarge(swarm);
+    const bucket = large ? this.#directory.bucketAt(swarm, this.#directory.entryOf(swarm, hash)) : swarm;
+    const index = buckets.find(bucket, hash & 0xff, endpoint);
+    if (index < 0) {
+      const grown = this.#insert(swarm, bucket, hash, endpoint, seeder, tick);
+      this.look(grown);
+      return grown;
+    }
+    this.known = true;
+    this.wasSeeder = index < buckets.seeders(bucket);
+    this.#bucket = bucket;
+    this.#index = index;
+    if (this.wasSeeder !== seeder) {
+      this.#index = buckets.turn(bucket, index);
+      if (large) this.#directory.count(swarm, seeder ? 1 : -1, 0);
+    }
+    buckets.setTick(bucket, this.#index, tick);
+    this.look(swarm);
+    return swarm;
+  }
+
+  /** Whether the endpoint of the last put() is in the swarm. */
+  get has(): boolean {
+    return this.#index >= 0;
+  }
+
+  /** Removes the endpoint if it is there. The swarm's number, 0 if nobody is left. */
+  remove(swarm: number, endpoint: Uint16Array): number {
+    this.known = false;
+    this.wasSeeder = false;
+    this.#index = -1;
+    if (swarm === 0) {
+      this.look(0);
+      return 0;
+    }
+    const { buckets } = this;
+    const hash = buckets.hash(endpoint, 0);
+    const large = this.#isLarge(swarm);
+    const entry = large ? this.#directory.entryOf(swarm, hash) : 0;
+    const bucket = large ? this.#directory.bucketAt(swarm, entry) : swarm;
+    const index = buckets.find(bucket, hash & 0xff, endpoint);
+    let left = swarm;
+    if (index >= 0) {
+      this.known = true;
+      this.wasSeeder = index < buckets.seeders(bucket);
+      buckets.remove(bucket, index);
+      if (large) this.#directory.count(swarm, this.wasSeeder ? -1 : 0, -1);
+      left = this.#shrink(swarm, large, entry, bucket);
+    }
+    this.look(left);
+    return left;
+  }
+
+  /** Copies up to `want` peers, without the endpoint of the last put(), to the sink; how many. */
+  answer(swarm: number, leechersOnly: boolean, want: number, dice: number, sink: PeerSink): number {
+    if (swarm === 0 || want <= 0) return 0;
+    if (!this.#isLarge(swarm))
+      return this.buckets.copyRun(swarm, leechersOnly, this.#index, want, dice, sink);
+    const directory = this.#directory;
+    const depth = directory.depth(swarm);
+    const entries = 2 ** depth;
+    const first = directory.entryOf(swarm, Math.imul(dice, 0x9e3779b1) >>> 0);
+    let entry = first;
+    let copied = 0;
+    for (let read = 0; read < BUCKETS_PER_ANSWER_MAX && copied < want; read++) {
+      const bucket = directory.bucketAt(swarm, entry);
+      const self = bucket === this.#bucket ? this.#index : -1;
+      copied += this.buckets.copyRun(bucket, leechersOnly, self, want - copied, dice, sink);
+      const span = 2 ** (depth - this.buckets.depth(bucket));
+      const next = (entry & ~(span - 1)) + span;
+      entry = next === entries ? 0 : next;
+      // All round: the first bucket has been read, whichever of its entries was the first.
+      if (directory.bucketAt(swarm, entry) === directory.bucketAt(swarm, first)) break;
+    }
+    return copied;
+  }
+
+  /** The one peer of a swarm of one, as leecher or seeder: its endpoint's first half, and its state. */
+  onlyEndpoint(swarm: number): number {
+    return this.buckets.endpointAt(swarm, 0);
+  }
+
+  onlyState(swarm: number): number {
+    return this.buckets.state(swarm, 0);
+  }
+
+  isSmall(swarm: number): boolean {
+    return !this.#isLarge(swarm);
+  }
+
+  /** Frees all of a swarm. */
+  free(swarm: number): void {
+    if (swarm === 0) return;
+    if (!this.#isLarge(swarm)) {
+      this.buckets.free(swarm);
+      return;
+    }
+    const directory = this.#directory;
+    const depth = directory.depth(swarm);
+    for (let entry = 0; entry < 2 ** depth; ) {
+      const bucket = directory.bucketAt(swarm, entry);
+      entry += 2 ** (depth - this.buckets.depth(bucket));
+      this.buckets.free(bucket);
+    }
+    directory.dissolve(swarm);
+  }
+
+  /** How many ticks ago the last announce was, at most: of the first bucket, of a large swarm. */
+  age(swarm: number, tick: number): number {
+    const bucket = this.#isLarge(swarm) ? this.#directory.bucketAt(swarm, 0) : swarm;
+    let youngest = TICKS;
+    for (let index = this.buckets.count(bucket) - 1; index >= 0; index--)
+      youngest = Math.min(youngest, this.buckets.age(bucket, index, tick));
+    return youngest;
+  }
+
+  /** Where the next step of expire() goes on; −1: this swarm is done. */
+  next = -1;
+
+  /**
+   * Drops peers that were not heard of for more than `lifetime` ticks, of one bucket, the one at `entry`; the swarm's number after it. `next`
+   * and `dropped` tell the rest.
+   */
+  expire(swarm: number, entry: number, tick: number, lifetime: number): number {
+    this.next = -1;
+    this.dropped = 0;
+    this.#index = -1;
+    if (!this.#isLarge(swarm)) {
+      this.#expireBucket(swarm, tick, lifetime);
+      return this.dropped === 0 ? swarm : this.#shrink(swarm, false, 0, swarm);
+    }
+    const directory = this.#directory;
+    // The directory may have become smaller since the last step.
+    if (entry >= 2 ** directory.depth(swarm)) return swarm;
+    const bucket = directory.bucketAt(swarm, entry);
+    const seedersBefore = this.buckets.seeders(bucket);
+    this.#expireBucket(bucket, tick, lifetime);
+    if (this.dropped > 0) {
+      directory.count(swarm, this.buckets.seeders(bucket) - seedersBefore, -this.dropped);
+      this.#fit(swarm, entry, bucket);
+    }
+    const end = directory.merge(swarm, entry);
+    if (end < 2 ** directory.depth(swarm)) {
+      this.next = end;
+      return swarm;
+    }
+    while (directory.halve(swarm));
+    return this.#settle(swarm);
+  }
+
+  #expireBucket(bucket: number, tick: number, lifetime: number): void {
+    // From the end: what closes a gap was looked at before, or is a seeder, which leaves its place to a leecher that was.
+    for (let index = this.buckets.count(bucket) - 1; index >= 0; index--) {
+      if (this.buckets.age(bucket, index, tick) <= lifetime) continue;
+      this.buckets.remove(bucket, index);
+      this.dropped++;
+    }
+  }
+
+  #insert(
+    swarm: number,
+    at: number,
+    hash: number,
+    endpoint: Uint16Array,
+    seeder: boolean,
+    tick: number,
+  ): number {
+    const { buckets } = this;
+    const directory = this.#directory;
+    let grown = swarm;
+    let bucket = at;
+    let large = this.#isLarge(swarm);
+    this.look(swarm);
+    if (this.peers >= this.#peersMax) {
+      // The oldest of the bucket makes room, so that nobody is locked out for ever.
+      if (!this.#dropOldest(swarm, large, bucket, tick)) return swarm;
+    }
+    while (buckets.count(bucket) === buckets.capacity(bucket)) {
+      const count = buckets.count(bucket);
+      if (count < BUCKET_PEERS_MAX) {
+        const larger = buckets.resize(bucket, count + 1);
+        if (larger === 0) return grown;
+        if (large) directory.replace(grown, directory.entryOf(grown, hash), larger);
+        else grown = larger;
+        bucket = larger;
+        break;
+      }
+      if (!large) {
+        const created = directory.create(bucket);
+        if (created === 0) return grown;
+        grown = created;
+        large = true;
+      }
+      if (!directory.split(grown, hash) && !this.#dropOldest(grown, true, bucket, tick)) return grown;
+      bucket = directory.bucketAt(grown, directory.entryOf(grown, hash));
+    }
+    this.#bucket = bucket;
+    this.#index = buckets.add(bucket, hash & 0xff, endpoint, seeder, tick);
+    if (large) directory.count(grown, seeder ? 1 : 0, 1);
+    return grown;
+  }
+
+  #dropOldest(swarm: number, large: boolean, bucket: number, tick: number): boolean {
+    const { buckets } = this;
+    if (buckets.count(bucket) === 0) return false;
+    const oldest = buckets.oldest(bucket, tick);
+    const seeder = oldest < buckets.seeders(bucket);
+    buckets.remove(bucket, oldest);
+    if (large) this.#directory.count(swarm, seeder ? -1 : 0, -1);
+    this.dropped++;
+    return true;
+  }
+
+  /** After a removal: a smaller block, or none. */
+  #shrink(swarm: number, large: boolean, entry: number, bucket: number): number {
+    if (large) {
+      this.#fit(swarm, entry, bucket);
+      return this.#settle(swarm);
+    }
+    const count = this.buckets.count(bucket);
+    if (count > 0) return this.#smaller(bucket);
+    this.buckets.free(bucket);
+    return 0;
+  }
+
+  #fit(swarm: number, entry: number, bucket: number): void {
+    const smaller = this.#smaller(bucket);
+    if (smaller !== bucket) this.#directory.replace(swarm, entry, smaller);
+  }
+
+  #smaller(bucket: number): number {
+    const count = this.buckets.count(bucket);
+    const capacity = this.buckets.capacity(bucket);
+    if (capacity <= 4 || count > capacity / 2) return bucket;
+    const smaller = this.buckets.resize(bucket, Math.max(1, count));
+    return smaller === 0 ? bucket : smaller;
+  }
+
+  /** A directory of one bucket becomes that bucket; one without peers, nothing. */
+  #settle(swarm: number): number {
+    const directory = this.#directory;
+    if (directory.peers(swarm) === 0) {
+      this.free(swarm);
+      return 0;
+    }
+    if (directory.depth(swarm) > 0) return swarm;
+    const bucket = directory.bucketAt(swarm, 0);
+    if (this.buckets.count(bucket) > BUCKET_PEERS_MAX / 2) return swarm;
+    directory.dissolve(swarm);
+    return bucket;
+  }
+}

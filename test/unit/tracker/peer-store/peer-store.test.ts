@@ -1,0 +1,208 @@
+// The peer store against a Map of Maps: the same counts, the same peers, whatever comes in what order; and what bounds it.
+
+import { strict as assert } from "node:assert";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import {
+  EVENT_COMPLETED,
+  EVENT_NONE,
+  EVENT_STARTED,
+  EVENT_STOPPED,
+} from "../../../../src/tracker/peer-store/contract.js";
+import { PeerStore, type PeerStoreOptions } from "../../../../src/tracker/peer-store/peer-store.js";
+import { check, makeRandom } from "../../../support/property.js";
+import { announcement, endpointsIn, hashWords, KEY, Model, Sink } from "./model.js";
+
+const TICK_MS = 30_000;
+
+function makeStore(options: Partial<PeerStoreOptions> = {}): PeerStore {
+  // One round of expiry in each advance().
+  return new PeerStore({ key: KEY, bytesMax: 2 ** 26, collectMs: 1, ...options });
+}
+
+describe("peer store", () => {
+  const mixes: [name: string, torrents: number, peers: number, steps: number, cases: number][] = [
+    ["many torrents with few peers", 3000, 5, 12_000, 8],
+    ["some torrents with some peers", 30, 60, 6000, 12],
+    ["few torrents with many peers", 2, 1500, 12_000, 8],
+  ];
+  for (const [name, torrents, peers, steps, cases] of mixes) {
+    it(`${name}: says what a Map of Maps says`, () => {
+      const property = fc.property(fc.nat(), (seed) => {
+        const random = makeRandom(seed);
+        const roll = (below: number): number => Math.floor(random() * below);
+        const store = makeStore({ random });
+        const model = new Model();
+        let nowMs = 0;
+        // Times of growing and of shrinking take turns.
+        let stopping = 0.1;
+        for (let step = 0; step < steps; step++) {
+          if (roll(steps / 6) === 0) stopping = [0.02, 0.1, 0.6, 0.9][roll(4)]!;
+          if (roll(steps / 40) === 0) {
+            nowMs += TICK_MS * roll(20);
+            for (let round = 0; round < 10; round++) store.advance(nowMs + 1000 * round);
+            model.expire(nowMs / TICK_MS);
+          }
+          const event =
+            random() < stopping ? EVENT_STOPPED : [EVENT_NONE, EVENT_STARTED, EVENT_COMPLETED][roll(3)]!;
+          const peer = { family: random() < 0.7 ? 4 : 6, number: roll(peers) } as const;
+          const seeder = event === EVENT_COMPLETED || roll(3) === 0;
+          const want = [0, 1, 30, 200][roll(4)]!;
+          model.announce(store, roll(torrents), peer, seeder, event, want, peers < 100);
+        }
+        model.compare(store, torrents);
+        // All lifetimes pass: nothing is left, and nothing is held.
+        store.advance(nowMs + 40 * TICK_MS);
+        store.advance(nowMs + 41 * TICK_MS);
+        for (let round = 0; round < 50; round++) store.advance(nowMs + 41 * TICK_MS + 1000 * round);
+        const { torrents: left, peersV4, peersV6 } = store.totals();
+        assert.deepEqual({ left, peersV4, peersV6 }, { left: 0, peersV4: 0, peersV6: 0 });
+      });
+      check(property, cases);
+    });
+  }
+
+  it("gives memory back: blocks of peers, records, and the index", () => {
+    const store = makeStore();
+    const sink = new Sink();
+    const empty = store.totals().bytes;
+    for (let number = 0; number < 20_000; number++)
+      store.announce(announcement(number % 40, { family: 4, number }, false, EVENT_STARTED, 0), sink);
+    for (let number = 0; number < 10_000; number++)
+      store.announce(announcement(100 + number, { family: 4, number: 1 }, true, EVENT_STARTED, 0), sink);
+    const full = store.totals();
+    assert.deepEqual([full.torrents, full.peersV4], [10_040, 30_000]);
+    assert.ok(full.bytes < 20_000 * 16 + 10_000 * 49 + empty, `${full.bytes} bytes`);
+    for (let number = 0; number < 20_000; number++)
+      store.announce(announcement(number % 40, { family: 4, number }, false, EVENT_STOPPED, 0), sink);
+    for (let number = 0; number < 10_000; number++)
+      store.announce(announcement(100 + number, { family: 4, number: 1 }, true, EVENT_STOPPED, 0), sink);
+    // A table that has become too large shrinks step by step, as long as something changes.
+    for (let number = 0; number < 10_000; number++) {
+      store.announce(announcement(0, { family: 4, number: 1 }, true, EVENT_STARTED, 0), sink);
+      store.announce(announcement(0, { family: 4, number: 1 }, true, EVENT_STOPPED, 0), sink);
+    }
+    assert.equal(store.totals().bytes, empty);
+  });
+
+  it("tells everybody of everybody, sooner or later, in a large swarm too", () => {
+    for (const peers of [5, 40, 1000]) {
+      const store = makeStore({ random: makeRandom(peers) });
+      for (let number = 0; number < peers; number++)
+        store.announce(
+          announcement(0, { family: 4, number }, number % 3 === 0, EVENT_STARTED, 0),
+          new Sink(),
+        );
+      const told = new Map<string, number>();
+      const rounds = 20 * peers;
+      for (let round = 0; round < rounds; round++) {
+        const sink = new Sink();
+        store.announce(announcement(0, { family: 4, number: 1 }, false, EVENT_NONE, 4), sink);
+        for (const each of endpointsIn(sink, 4)) told.set(each, (told.get(each) ?? 0) + 1);
+      }
+      assert.equal(told.size, peers - 1);
+      const most = Math.max(...told.values());
+      // Each is told of 80 times on average.
+      assert.ok(most < 80 * 8, `nobody is told of ${most} times`);
+    }
+  });
+
+  it("keeps to the number of torrents: who was not heard of for longest goes", () => {
+    const store = makeStore({ torrentsMax: 100, lifetimeMs: 32 * TICK_MS, collectMs: 32 * TICK_MS });
+    const peer = { family: 4, number: 1 } as const;
+    for (let torrent = 0; torrent < 100; torrent++) {
+      store.advance(torrent < 50 ? 0 : 10 * TICK_MS);
+      store.announce(announcement(torrent, peer, true, EVENT_STARTED, 0), new Sink());
+    }
+    for (let torrent = 100; torrent < 130; torrent++)
+      store.announce(announcement(torrent, peer, true, EVENT_STARTED, 0), new Sink());
+    assert.equal(store.totals().torrents, 100);
+    assert.equal(store.counters.torrentsEvicted, 30);
+    const young = Array.from({ length: 50 }, (_, index) => store.scrape(hashWords(50 + index), 0));
+    // Eight records are looked at for each: that all of them are young has a chance of 1 in 256 at first, 1 in 5 at last.
+    assert.ok(young.filter(Boolean).length >= 40);
+    for (let torrent = 120; torrent < 130; torrent++) assert.ok(store.scrape(hashWords(torrent), 0));
+  });
+
+  it("keeps to its memory under a flood of torrents and of peers", () => {
+    const bytesMax = 2 ** 20;
+    const store = makeStore({ bytesMax, collectMs: 60_000, random: makeRandom(1) });
+    const sink = new Sink();
+    for (let number = 0; number < 60_000; number++) {
+      sink.at = 0;
+      store.announce(announcement(number, { family: 4, number: 1 }, true, EVENT_STARTED, 0), sink);
+      assert.ok(store.totalBytes <= bytesMax, `${store.totalBytes} bytes`);
+    }
+    assert.ok(store.counters.torrentsEvicted > 20_000);
+    for (let number = 0; number < 200_000; number++) {
+      sink.at = 0;
+      const family = number % 2 === 0 ? 4 : 6;
+      store.announce(
+        announcement(number % 70, { family, number: number >>> 3 }, false, EVENT_STARTED, 5),
+        sink,
+      );
+      assert.ok(store.totalBytes <= bytesMax, `${store.totalBytes} bytes`);
+    }
+    const { peersV4, peersV6, bytes } = store.totals();
+    assert.ok(peersV4 + peersV6 > 20_000, `${peersV4} and ${peersV6} peers in ${bytes} bytes`);
+  });
+
+  it("keeps to the number of peers of a torrent: the oldest makes room", () => {
+    const store = makeStore({ peersPerTorrentMax: 50 });
+    for (let number = 0; number < 60; number++) {
+      store.advance(number * TICK_MS);
+      if (number >= 30) continue;
+      for (const family of [4, 6] as const)
+        for (const copy of [0, 1])
+          store.announce(
+            announcement(0, { family, number: number + 1000 * copy }, false, EVENT_STARTED, 0),
+            new Sink(),
+          );
+    }
+    assert.ok(store.totals().peersV4 <= 50);
+    const other = makeStore({ peersPerTorrentMax: 300 });
+    for (let number = 0; number < 2000; number++)
+      other.announce(announcement(0, { family: 4, number }, number % 2 === 0, EVENT_STARTED, 0), new Sink());
+    assert.ok(other.scrape(hashWords(0), 0));
+    assert.equal(other.seeders + other.leechers, 300);
+    assert.equal(other.totals().peersV4, 300);
+    const last = announcement(0, { family: 4, number: 1999 }, false, EVENT_STOPPED, 0);
+    other.announce(last, new Sink());
+    assert.equal(other.totals().peersV4, 299);
+  });
+
+  it("an address brings so many new torrents a minute, and the /64 counts for IPv6", () => {
+    const store = makeStore({ newTorrentsPerMinute: 10 });
+    store.advance(1000);
+    const flood = (family: 4 | 6, addresses: number, from: number): number => {
+      const before = store.totals().torrents;
+      for (let torrent = 0; torrent < 50; torrent++) {
+        const request = announcement(from + torrent, { family, number: 0 }, true, EVENT_STARTED, 0);
+        // The low half of an IPv6 address is its owner's to choose.
+        request.address[family === 4 ? 0 : 3] = 77 + (torrent % addresses);
+        store.announce(request, new Sink());
+      }
+      return store.totals().torrents - before;
+    };
+    assert.equal(flood(4, 1, 0), 10);
+    assert.equal(store.counters.torrentsOverBudget, 40);
+    assert.equal(flood(4, 2, 100), 10);
+    assert.equal(flood(6, 50, 200), 10);
+    // Who is over budget may still announce what is known.
+    const known = announcement(0, { family: 4, number: 5 }, false, EVENT_STARTED, 5);
+    known.address[0] = 77;
+    assert.equal(store.announce(known, new Sink()), 1);
+    store.advance(61_000);
+    assert.equal(flood(4, 1, 300), 10);
+  });
+
+  it("refuses options that make no sense", () => {
+    for (const options of [
+      { bytesMax: 0 },
+      { torrentsMax: 0 },
+      { torrentsMax: 1.5 },
+      { lifetimeMs: Number.NaN },
+    ])
+      assert.throws(() => makeStore(options), /expected a whole number/);
+  });
+});
