@@ -57,13 +57,20 @@ export interface SwarmStore {
   readonly seeders: number;
   readonly leechers: number;
   readonly downloads: number;
+  /** The store's own hash of an info hash (5 words from `at`), 32 bits without sign: what the other calls want to be given. */
+  hash(words: Uint32Array, at: number): number;
+  /**
+   * Tells which torrents the next calls are about, by their hashes: a store may fetch from far memory, or from far away, what they
+   * will need. It changes nothing.
+   */
+  lookAhead(hashes: Uint32Array, count: number): void;
   /**
    * Takes an announce in and copies up to `want` other peers of its family to the sink, at random: leechers to seeders, anybody to
    * leechers. How many.
    */
-  announce(request: Announce, sink: PeerSink): number;
+  announce(hash: number, request: Announce, sink: PeerSink): number;
   /** Sets the fields above for both families together; false, and all are 0, if the torrent is not known. */
-  scrape(hash: Uint32Array, hashAt: number): boolean;
+  scrape(hash: number, words: Uint32Array, at: number): boolean;
   /** Tells the time; expiry goes on from here, a little at each call. To be called several times a second. */
   advance(nowMs: number): void;
   totals(): SwarmTotals;

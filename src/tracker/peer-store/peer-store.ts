@@ -101,6 +101,8 @@ export class PeerStore implements SwarmStore {
   readonly #endpoint = new Uint16Array(this.#endpointWords.buffer);
   /** An endpoint that moves from its record to a swarm. */
   readonly #moved = new Uint16Array(3);
+  /** What lookAhead() loaded: means nothing, and is kept so that no compiler leaves the loads out. */
+  loaded = 0;
   #count = 0;
   #countMost = 0;
   #peersV4 = 0;
@@ -158,7 +160,6 @@ export class PeerStore implements SwarmStore {
     };
   }
 
-  /** The keyed hash of an info hash: what announceAt() and touch…() want. */
   hash(words: Uint32Array, at: number): number {
     return halfSipHash(HASH_ROUNDS, HASH_FINAL_ROUNDS, this.#key, words, at, 5);
   }
@@ -168,19 +169,24 @@ export class PeerStore implements SwarmStore {
     return this.hash(this.#records, record * RECORD_WORDS);
   }
 
-  // The next three load, one after the other for many requests, what the announces will need: a processor waits for many such
-  // loads at once, and for one after the other otherwise. What they answer means nothing, but has to be used.
-
-  touchIndex(hash: number): number {
-    return this.#index.touch(hash);
+  /**
+   * A processor waits for many loads at once, if they do not depend on each other: so what all requests need is loaded together,
+   * first their entries in the index, then their records, then their peers.
+   */
+  lookAhead(hashes: Uint32Array, count: number): void {
+    let loaded = 0;
+    for (let index = 0; index < count; index++) loaded ^= this.#index.touch(hashes[index]!);
+    for (let index = 0; index < count; index++) loaded ^= this.#touchRecord(hashes[index]!);
+    for (let index = 0; index < count; index++) loaded ^= this.#touchSwarm(hashes[index]!);
+    this.loaded = loaded;
   }
 
-  touchRecord(hash: number): number {
+  #touchRecord(hash: number): number {
     const record = this.#index.candidate(hash);
     return record < 0 ? 0 : this.#records[record * RECORD_WORDS]!;
   }
 
-  touchSwarm(hash: number): number {
+  #touchSwarm(hash: number): number {
     const record = this.#index.candidate(hash);
     if (record < 0) return 0;
     const at = record * RECORD_WORDS;
@@ -189,12 +195,7 @@ export class PeerStore implements SwarmStore {
     return swarm === 0 ? 0 : this.#v4.touch(swarm);
   }
 
-  announce(request: Announce, sink: PeerSink): number {
-    return this.announceAt(this.hash(request.hash, request.hashAt), request, sink);
-  }
-
-  /** announce() for whoever has the hash already. */
-  announceAt(hash: number, request: Announce, sink: PeerSink): number {
+  announce(hash: number, request: Announce, sink: PeerSink): number {
     this.#takeEndpoint(request);
     const record = this.#index.find(hash, request.hash, request.hashAt, this.#records);
     if (record < 0) {
@@ -216,8 +217,8 @@ export class PeerStore implements SwarmStore {
       : this.#renew(hash, record, request, sink);
   }
 
-  scrape(hash: Uint32Array, hashAt: number): boolean {
-    const record = this.#index.find(this.hash(hash, hashAt), hash, hashAt, this.#records);
+  scrape(hash: number, words: Uint32Array, wordsAt: number): boolean {
+    const record = this.#index.find(hash, words, wordsAt, this.#records);
     if (record < 0) {
       this.#report(0, 0, 0);
       return false;

@@ -75,6 +75,15 @@ export function announcement(
   };
 }
 
+export function announce(store: PeerStore, request: Announce, sink: PeerSink): number {
+  return store.announce(store.hash(request.hash, request.hashAt), request, sink);
+}
+
+export function scrape(store: PeerStore, torrent: number): boolean {
+  const words = hashWords(torrent);
+  return store.scrape(store.hash(words, 0), words, 0);
+}
+
 /** The endpoints in a sink, as endpointKey() writes them. */
 export function endpointsIn(sink: Sink, family: 4 | 6): string[] {
   const halves = family === 4 ? 3 : 9;
@@ -101,7 +110,7 @@ export class Model {
     exact = true,
   ): void {
     const sink = new Sink();
-    const count = store.announce(announcement(torrent, peer, seeder, event, want), sink);
+    const count = announce(store, announcement(torrent, peer, seeder, event, want), sink);
     const key = endpointKey(peer);
     const told = endpointsIn(sink, peer.family);
     const known = this.#apply(torrent, key, seeder, event);
@@ -150,7 +159,7 @@ export class Model {
     let v6 = 0;
     for (let torrent = 0; torrent < torrents; torrent++) {
       const known = this.torrents.get(torrent);
-      assert.equal(store.scrape(hashWords(torrent), 0), known !== undefined, `torrent ${torrent}`);
+      assert.equal(scrape(store, torrent), known !== undefined, `torrent ${torrent}`);
       const peers = [...(known?.peers ?? [])];
       const seeders = peers.filter(([, { seeder }]) => seeder).length;
       assert.deepEqual(

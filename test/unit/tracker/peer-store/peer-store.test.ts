@@ -11,7 +11,7 @@ import {
 } from "../../../../src/tracker/peer-store/contract.js";
 import { PeerStore, type PeerStoreOptions } from "../../../../src/tracker/peer-store/peer-store.js";
 import { check, makeRandom } from "../../../support/property.js";
-import { announcement, endpointsIn, hashWords, KEY, Model, Sink } from "./model.js";
+import { announce, announcement, endpointsIn, KEY, Model, Sink, scrape } from "./model.js";
 
 const TICK_MS = 30_000;
 
@@ -67,20 +67,20 @@ describe("peer store", () => {
     const sink = new Sink();
     const empty = store.totals().bytes;
     for (let number = 0; number < 20_000; number++)
-      store.announce(announcement(number % 40, { family: 4, number }, false, EVENT_STARTED, 0), sink);
+      announce(store, announcement(number % 40, { family: 4, number }, false, EVENT_STARTED, 0), sink);
     for (let number = 0; number < 10_000; number++)
-      store.announce(announcement(100 + number, { family: 4, number: 1 }, true, EVENT_STARTED, 0), sink);
+      announce(store, announcement(100 + number, { family: 4, number: 1 }, true, EVENT_STARTED, 0), sink);
     const full = store.totals();
     assert.deepEqual([full.torrents, full.peersV4], [10_040, 30_000]);
     assert.ok(full.bytes < 20_000 * 16 + 10_000 * 49 + empty, `${full.bytes} bytes`);
     for (let number = 0; number < 20_000; number++)
-      store.announce(announcement(number % 40, { family: 4, number }, false, EVENT_STOPPED, 0), sink);
+      announce(store, announcement(number % 40, { family: 4, number }, false, EVENT_STOPPED, 0), sink);
     for (let number = 0; number < 10_000; number++)
-      store.announce(announcement(100 + number, { family: 4, number: 1 }, true, EVENT_STOPPED, 0), sink);
+      announce(store, announcement(100 + number, { family: 4, number: 1 }, true, EVENT_STOPPED, 0), sink);
     // A table that has become too large shrinks step by step, as long as something changes.
     for (let number = 0; number < 10_000; number++) {
-      store.announce(announcement(0, { family: 4, number: 1 }, true, EVENT_STARTED, 0), sink);
-      store.announce(announcement(0, { family: 4, number: 1 }, true, EVENT_STOPPED, 0), sink);
+      announce(store, announcement(0, { family: 4, number: 1 }, true, EVENT_STARTED, 0), sink);
+      announce(store, announcement(0, { family: 4, number: 1 }, true, EVENT_STOPPED, 0), sink);
     }
     assert.equal(store.totals().bytes, empty);
   });
@@ -89,7 +89,8 @@ describe("peer store", () => {
     for (const peers of [5, 40, 1000]) {
       const store = makeStore({ random: makeRandom(peers) });
       for (let number = 0; number < peers; number++)
-        store.announce(
+        announce(
+          store,
           announcement(0, { family: 4, number }, number % 3 === 0, EVENT_STARTED, 0),
           new Sink(),
         );
@@ -97,7 +98,7 @@ describe("peer store", () => {
       const rounds = 20 * peers;
       for (let round = 0; round < rounds; round++) {
         const sink = new Sink();
-        store.announce(announcement(0, { family: 4, number: 1 }, false, EVENT_NONE, 4), sink);
+        announce(store, announcement(0, { family: 4, number: 1 }, false, EVENT_NONE, 4), sink);
         for (const each of endpointsIn(sink, 4)) told.set(each, (told.get(each) ?? 0) + 1);
       }
       assert.equal(told.size, peers - 1);
@@ -112,16 +113,16 @@ describe("peer store", () => {
     const peer = { family: 4, number: 1 } as const;
     for (let torrent = 0; torrent < 100; torrent++) {
       store.advance(torrent < 50 ? 0 : 10 * TICK_MS);
-      store.announce(announcement(torrent, peer, true, EVENT_STARTED, 0), new Sink());
+      announce(store, announcement(torrent, peer, true, EVENT_STARTED, 0), new Sink());
     }
     for (let torrent = 100; torrent < 130; torrent++)
-      store.announce(announcement(torrent, peer, true, EVENT_STARTED, 0), new Sink());
+      announce(store, announcement(torrent, peer, true, EVENT_STARTED, 0), new Sink());
     assert.equal(store.totals().torrents, 100);
     assert.equal(store.counters.torrentsEvicted, 30);
-    const young = Array.from({ length: 50 }, (_, index) => store.scrape(hashWords(50 + index), 0));
+    const young = Array.from({ length: 50 }, (_, index) => scrape(store, 50 + index));
     // Eight records are looked at for each: that all of them are young has a chance of 1 in 256 at first, 1 in 5 at last.
     assert.ok(young.filter(Boolean).length >= 40);
-    for (let torrent = 120; torrent < 130; torrent++) assert.ok(store.scrape(hashWords(torrent), 0));
+    for (let torrent = 120; torrent < 130; torrent++) assert.ok(scrape(store, torrent));
   });
 
   it("keeps to its memory under a flood of torrents and of peers", () => {
@@ -130,14 +131,15 @@ describe("peer store", () => {
     const sink = new Sink();
     for (let number = 0; number < 60_000; number++) {
       sink.at = 0;
-      store.announce(announcement(number, { family: 4, number: 1 }, true, EVENT_STARTED, 0), sink);
+      announce(store, announcement(number, { family: 4, number: 1 }, true, EVENT_STARTED, 0), sink);
       assert.ok(store.totalBytes <= bytesMax, `${store.totalBytes} bytes`);
     }
     assert.ok(store.counters.torrentsEvicted > 20_000);
     for (let number = 0; number < 200_000; number++) {
       sink.at = 0;
       const family = number % 2 === 0 ? 4 : 6;
-      store.announce(
+      announce(
+        store,
         announcement(number % 70, { family, number: number >>> 3 }, false, EVENT_STARTED, 5),
         sink,
       );
@@ -154,7 +156,8 @@ describe("peer store", () => {
       if (number >= 30) continue;
       for (const family of [4, 6] as const)
         for (const copy of [0, 1])
-          store.announce(
+          announce(
+            store,
             announcement(0, { family, number: number + 1000 * copy }, false, EVENT_STARTED, 0),
             new Sink(),
           );
@@ -162,12 +165,12 @@ describe("peer store", () => {
     assert.ok(store.totals().peersV4 <= 50);
     const other = makeStore({ peersPerTorrentMax: 300 });
     for (let number = 0; number < 2000; number++)
-      other.announce(announcement(0, { family: 4, number }, number % 2 === 0, EVENT_STARTED, 0), new Sink());
-    assert.ok(other.scrape(hashWords(0), 0));
+      announce(other, announcement(0, { family: 4, number }, number % 2 === 0, EVENT_STARTED, 0), new Sink());
+    assert.ok(scrape(other, 0));
     assert.equal(other.seeders + other.leechers, 300);
     assert.equal(other.totals().peersV4, 300);
     const last = announcement(0, { family: 4, number: 1999 }, false, EVENT_STOPPED, 0);
-    other.announce(last, new Sink());
+    announce(other, last, new Sink());
     assert.equal(other.totals().peersV4, 299);
   });
 
@@ -180,7 +183,7 @@ describe("peer store", () => {
         const request = announcement(from + torrent, { family, number: 0 }, true, EVENT_STARTED, 0);
         // The low half of an IPv6 address is its owner's to choose.
         request.address[family === 4 ? 0 : 3] = 77 + (torrent % addresses);
-        store.announce(request, new Sink());
+        announce(store, request, new Sink());
       }
       return store.totals().torrents - before;
     };
@@ -191,7 +194,7 @@ describe("peer store", () => {
     // Who is over budget may still announce what is known.
     const known = announcement(0, { family: 4, number: 5 }, false, EVENT_STARTED, 5);
     known.address[0] = 77;
-    assert.equal(store.announce(known, new Sink()), 1);
+    assert.equal(announce(store, known, new Sink()), 1);
     store.advance(61_000);
     assert.equal(flood(4, 1, 300), 10);
   });
