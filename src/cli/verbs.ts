@@ -23,6 +23,11 @@ export const VERBS: readonly Verb[] = [
     load: () => import("./download.js"),
   },
   { name: "seed", summary: "serve a torrent until Ctrl-C", load: () => import("./seed.js") },
+  {
+    name: "tracker",
+    summary: "keep swarms, and tell peers of each other, until Ctrl-C",
+    load: () => import("./tracker.js"),
+  },
   { name: "bench", summary: "measure on this machine", load: () => import("./bench.js") },
 ];
 

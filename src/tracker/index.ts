@@ -9,3 +9,5 @@ export type {
 } from "./peer-store/contract.js";
 export { EVENT_COMPLETED, EVENT_NONE, EVENT_STARTED, EVENT_STOPPED } from "./peer-store/contract.js";
 export { PeerStore, type PeerStoreOptions } from "./peer-store/peer-store.js";
+export { Tracker, type TrackerCounters, type TrackerOptions } from "./server/tracker.js";
+export type { UdpCounters } from "./server/udp-responder.js";

@@ -1,0 +1,131 @@
+// A tracker that runs: its swarms, its sockets and its clock, on the loop of this thread.
+//
+// Always: everything it took is given back by close(). Nothing that comes from outside ends it.
+
+import { randomFillSync } from "node:crypto";
+import { UsageError } from "../../base/errors.js";
+import type { SocketAddress } from "../../native/binding.js";
+import { type Datagrams, SystemDatagrams } from "../../native/datagrams.js";
+import { Reactor } from "../../native/reactor.js";
+import type { SwarmCounters, SwarmStore, SwarmTotals } from "../peer-store/contract.js";
+import { PeerStore, type PeerStoreOptions } from "../peer-store/peer-store.js";
+import { CONNECTION_KEY_WORDS, ConnectionIds } from "./connection-ids.js";
+import { makeUdpCounters, type UdpCounters } from "./udp-responder.js";
+import { UdpServer } from "./udp-server.js";
+
+export interface TrackerOptions {
+  /** Where to receive: numeric addresses; port 0 picks one. */
+  readonly udp: readonly SocketAddress[];
+  /** What clients are told to wait between announces, in seconds; shorter than the lifetime of peers. */
+  readonly intervalSeconds?: number;
+  /** Peers that are told of to who does not say how many, and to anybody at the most. One datagram bounds them too. */
+  readonly peersDefault?: number;
+  readonly peersMax?: number;
+  /** 4 words; trackers that share it take each other's connection ids. Random by default. */
+  readonly connectionKey?: Uint32Array;
+  /** Minutes that a connection id is valid, at least one less than so many; 2 by default. */
+  readonly connectionSlots?: number;
+  /** Bounds of the swarms; see PeerStoreOptions. */
+  readonly store?: Omit<PeerStoreOptions, "key" | "random">;
+  /** Instead of a store of its own. */
+  readonly swarms?: SwarmStore;
+  /** SO_RCVBUF of each socket, in bytes: what is queued while others have the processor. */
+  readonly receiveBufferBytes?: number;
+  /** Several trackers share the sockets' ports. */
+  readonly reusePort?: boolean;
+}
+
+export interface TrackerCounters {
+  readonly udp: UdpCounters;
+  readonly swarms: SwarmCounters;
+  readonly totals: SwarmTotals;
+}
+
+export const INTERVAL_SECONDS_DEFAULT = 900;
+export const PEERS_DEFAULT = 50;
+export const PEERS_MAX_DEFAULT = 200;
+export const RECEIVE_BUFFER_BYTES_DEFAULT = 4 * 2 ** 20;
+/** How often the time is told: expiry goes on in steps of this. */
+const ADVANCE_MS = 20;
+/** The reactor's slab is not used here; it has to have a page. */
+const SLAB_BYTES = 4096;
+
+export class Tracker {
+  readonly swarms: SwarmStore;
+  readonly #ids: ConnectionIds;
+  readonly #reactor: Reactor;
+  readonly #udp: UdpServer[] = [];
+  readonly #timer: NodeJS.Timeout;
+  readonly #startedMs = performance.now();
+  #closed = false;
+
+  /** Binds all sockets and serves from here on. Throws UsageError LISTEN_FAILED, which says which cannot be had and why. */
+  constructor(options: TrackerOptions) {
+    if (options.udp.length === 0) throw new UsageError("USAGE_OPTION", "a tracker has an address at least");
+    this.#ids = new ConnectionIds(
+      options.connectionKey ?? randomWords(CONNECTION_KEY_WORDS),
+      options.connectionSlots ?? 2,
+    );
+    this.swarms =
+      options.swarms ?? new PeerStore({ ...options.store, key: randomWords(4), random: Math.random });
+    this.#reactor = new Reactor(SLAB_BYTES);
+    try {
+      this.#listen(new SystemDatagrams(this.#reactor), options);
+    } catch (error) {
+      this.#reactor.close();
+      throw error;
+    }
+    this.#advance();
+    this.#timer = setInterval(() => this.#advance(), ADVANCE_MS);
+  }
+
+  /** Where it receives, with the ports that were picked. */
+  get udpAddresses(): SocketAddress[] {
+    return this.#udp.map(({ socket }) => socket.address);
+  }
+
+  /** What happened since the start, all sockets together. */
+  counters(): TrackerCounters {
+    const udp = makeUdpCounters();
+    for (const { counters } of this.#udp)
+      for (const key of Object.keys(udp) as (keyof UdpCounters)[]) udp[key] += counters[key];
+    return { udp, swarms: { ...this.swarms.counters }, totals: this.swarms.totals() };
+  }
+
+  /** Stops at once: what waits in the sockets is not answered any more. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#timer);
+    for (const server of this.#udp) server.close();
+    this.#reactor.close();
+  }
+
+  #listen(datagrams: Datagrams, options: TrackerOptions): void {
+    for (const { host, port } of options.udp) {
+      const socket = datagrams.bind({
+        host,
+        port,
+        reusePort: options.reusePort === true,
+        receiveBufferBytes: options.receiveBufferBytes ?? RECEIVE_BUFFER_BYTES_DEFAULT,
+      });
+      this.#udp.push(
+        new UdpServer(socket, this.swarms, this.#ids, {
+          intervalSeconds: options.intervalSeconds ?? INTERVAL_SECONDS_DEFAULT,
+          peersDefault: options.peersDefault ?? PEERS_DEFAULT,
+          peersMax: options.peersMax ?? PEERS_MAX_DEFAULT,
+        }),
+      );
+    }
+  }
+
+  /** Ids go by the time of day, which machines share; swarms by a clock that nobody sets. */
+  #advance(): void {
+    this.#ids.advance(Date.now());
+    this.swarms.advance(performance.now() - this.#startedMs);
+  }
+}
+
+function randomWords(count: number): Uint32Array {
+  return randomFillSync(new Uint32Array(count));
+}

@@ -1,0 +1,338 @@
+// What a UDP tracker answers: a batch of requests in, a batch of responses out. No sockets and no clocks: time is told.
+//
+// Always: without a valid connection id nothing is answered but a connect request, which is answered with as many bytes as it has at
+// least. A response is never longer than one datagram may be. What is malformed, cut off or unknown is counted and not answered.
+// Nothing is allocated for a request.
+
+import { assert } from "../../base/assert.js";
+import { ADDRESS_WORDS, type DatagramBatch } from "../../native/datagrams.js";
+import {
+  type Announce,
+  EVENT_NONE,
+  EVENT_STOPPED,
+  type PeerSink,
+  type SwarmStore,
+} from "../peer-store/contract.js";
+import {
+  ACTION_ANNOUNCE,
+  ACTION_AT,
+  ACTION_CONNECT,
+  ACTION_SCRAPE,
+  ANNOUNCE_REQUEST_BYTES,
+  ANNOUNCE_RESPONSE_BYTES_MIN,
+  announceRequestLength,
+  CONNECTION_ID_AT,
+  ENDPOINT_BYTES_V4,
+  ENDPOINT_BYTES_V6,
+  EVENT_AT,
+  INFO_HASH_AT,
+  INFO_HASH_BYTES,
+  isConnectRequest,
+  LEFT_AT,
+  NUM_WANT_AT,
+  PORT_AT,
+  REQUEST_BYTES_MIN,
+  RESPONSE_INTERVAL_AT,
+  RESPONSE_LEECHERS_AT,
+  RESPONSE_PEERS_AT,
+  RESPONSE_SEEDERS_AT,
+  RESPONSE_TRANSACTION_AT,
+  SCRAPE_ENTRY_BYTES,
+  SCRAPE_HASHES_AT,
+  SCRAPE_HASHES_MAX,
+  scrapeHashCount,
+  TRANSACTION_AT,
+  writeConnectResponse,
+  writeScrapeEntry,
+  writeScrapeResponse,
+} from "../protocol/udp.js";
+import type { ConnectionIds } from "./connection-ids.js";
+
+/** What an Ethernet frame has room for behind the headers of IPv4 or IPv6 and of UDP. */
+export const RESPONSE_BYTES_MAX = 1452;
+/** A scrape of SCRAPE_HASHES_MAX fits. Slots are odd multiples of a cache line, so that their beginnings do not compete for a place in the cache. */
+export const REQUEST_SLOT_BYTES = 25 * 64;
+export const RESPONSE_SLOT_BYTES = 23 * 64;
+assert(RESPONSE_SLOT_BYTES >= RESPONSE_BYTES_MAX, "a slot has room for a response");
+assert(
+  REQUEST_SLOT_BYTES >= SCRAPE_HASHES_AT + SCRAPE_HASHES_MAX * INFO_HASH_BYTES,
+  "a slot has room for a scrape",
+);
+
+export interface UdpCounters {
+  connects: number;
+  announces: number;
+  scrapes: number;
+  responses: number;
+  bytesIn: number;
+  bytesOut: number;
+  /** Not answered: longer than a slot, shorter than any request, an action that is none, a field or a length that cannot be. */
+  truncated: number;
+  tooShort: number;
+  unknown: number;
+  malformed: number;
+  /** Not answered: no valid connection id; port 0. */
+  invalidIds: number;
+  portZero: number;
+  /** Answers that were made and not sent: the socket's queue was full. */
+  unsent: number;
+}
+
+export interface UdpResponderOptions {
+  readonly intervalSeconds: number;
+  /** How many peers to tell of who does not say, and who says too many. */
+  readonly peersDefault: number;
+  readonly peersMax: number;
+}
+
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+const KIND_NONE = 0;
+const KIND_CONNECT = 1;
+const KIND_ANNOUNCE = 2;
+const KIND_SCRAPE = 3;
+
+export class UdpResponder {
+  readonly counters = makeUdpCounters();
+  readonly #store: SwarmStore;
+  readonly #ids: ConnectionIds;
+  readonly #family: 4 | 6;
+  readonly #interval: number;
+  readonly #peersDefault: number;
+  readonly #peersMax: number;
+  readonly #requests: DatagramBatch;
+  readonly #responses: DatagramBatch;
+  readonly #kinds: Uint8Array;
+  /** Of the announces of this batch, in their order. */
+  readonly #hashes: Uint32Array;
+  readonly #request: Announce;
+  readonly #sink: PeerSink;
+
+  /** The batches are those that respond() reads and writes: requests of REQUEST_SLOT_BYTES, responses of RESPONSE_SLOT_BYTES. */
+  constructor(
+    family: 4 | 6,
+    store: SwarmStore,
+    ids: ConnectionIds,
+    requests: DatagramBatch,
+    responses: DatagramBatch,
+    options: UdpResponderOptions,
+  ) {
+    this.#family = family;
+    this.#store = store;
+    this.#ids = ids;
+    this.#requests = requests;
+    this.#responses = responses;
+    this.#interval = options.intervalSeconds;
+    const endpointBytes = family === 4 ? ENDPOINT_BYTES_V4 : ENDPOINT_BYTES_V6;
+    const peersFit = Math.floor((RESPONSE_BYTES_MAX - ANNOUNCE_RESPONSE_BYTES_MIN) / endpointBytes);
+    this.#peersMax = Math.min(options.peersMax, peersFit);
+    this.#peersDefault = Math.min(options.peersDefault, this.#peersMax);
+    this.#kinds = new Uint8Array(requests.entries);
+    this.#hashes = new Uint32Array(requests.entries);
+    this.#request = {
+      hash: requests.words,
+      hashAt: 0,
+      family,
+      address: requests.addresses,
+      addressAt: 0,
+      port: 0,
+      seeder: false,
+      event: EVENT_NONE,
+      want: 0,
+    };
+    const { buffer, byteOffset, byteLength } = responses.bytes;
+    this.#sink = {
+      words: responses.words,
+      halves: new Uint16Array(buffer, byteOffset, byteLength / 2),
+      at: 0,
+    };
+  }
+
+  /** Answers the first `count` requests; how many responses there are. */
+  respond(count: number): number {
+    this.#classify(count);
+    const kinds = this.#kinds;
+    let answered = 0;
+    let announces = 0;
+    for (let entry = 0; entry < count; entry++) {
+      const kind = kinds[entry]!;
+      let length = 0;
+      if (kind === KIND_ANNOUNCE) length = this.#announce(entry, this.#hashes[announces++]!, answered);
+      else if (kind === KIND_CONNECT) length = this.#connect(entry, answered);
+      else if (kind === KIND_SCRAPE) length = this.#scrape(entry, answered);
+      if (length > 0) this.#address(entry, answered++, length);
+    }
+    this.counters.responses += answered;
+    return answered;
+  }
+
+  /** Sees what each request is and whether it may be answered, and tells the store which torrents it will be asked for. */
+  #classify(count: number): void {
+    const { lengths, words } = this.#requests;
+    const slotWords = this.#requests.slotBytes >>> 2;
+    let announces = 0;
+    let bytes = 0;
+    for (let entry = 0; entry < count; entry++) {
+      bytes += lengths[entry]!;
+      const kind = this.#kindOf(entry, lengths[entry]!);
+      this.#kinds[entry] = kind;
+      if (kind === KIND_ANNOUNCE)
+        this.#hashes[announces++] = this.#store.hash(words, entry * slotWords + INFO_HASH_AT / 4);
+    }
+    this.counters.bytesIn += bytes;
+    if (announces > 1) this.#store.lookAhead(this.#hashes, announces);
+  }
+
+  #kindOf(entry: number, length: number): number {
+    const { counters } = this;
+    const { view, slotBytes } = this.#requests;
+    const at = entry * slotBytes;
+    if (length > slotBytes) {
+      counters.truncated++;
+      return KIND_NONE;
+    }
+    if (length < REQUEST_BYTES_MIN) {
+      counters.tooShort++;
+      return KIND_NONE;
+    }
+    const action = view.getUint32(at + ACTION_AT);
+    if (action === ACTION_ANNOUNCE) return this.#isAnnounce(entry, at, length) ? KIND_ANNOUNCE : KIND_NONE;
+    if (action === ACTION_CONNECT && isConnectRequest(view, at)) return KIND_CONNECT;
+    if (action === ACTION_SCRAPE) return this.#isScrape(entry, at, length) ? KIND_SCRAPE : KIND_NONE;
+    counters.unknown++;
+    return KIND_NONE;
+  }
+
+  #isAnnounce(entry: number, at: number, length: number): boolean {
+    const { view } = this.#requests;
+    if (length < ANNOUNCE_REQUEST_BYTES) {
+      this.counters.tooShort++;
+      return false;
+    }
+    if (!this.#hasValidId(entry, at)) return false;
+    if (view.getUint16(at + PORT_AT) === 0) {
+      this.counters.portZero++;
+      return false;
+    }
+    const isWhole = length === ANNOUNCE_REQUEST_BYTES || announceRequestLength(view, at, length) > 0;
+    if (isWhole && view.getUint32(at + EVENT_AT) <= EVENT_STOPPED) return true;
+    this.counters.malformed++;
+    return false;
+  }
+
+  #isScrape(entry: number, at: number, length: number): boolean {
+    if (!this.#hasValidId(entry, at)) return false;
+    if (scrapeHashCount(length) > 0) return true;
+    this.counters.malformed++;
+    return false;
+  }
+
+  #hasValidId(entry: number, at: number): boolean {
+    const { view, addresses } = this.#requests;
+    const high = view.getUint32(at + CONNECTION_ID_AT);
+    const low = view.getUint32(at + CONNECTION_ID_AT + 4);
+    if (this.#ids.isValid(this.#family, addresses, entry * ADDRESS_WORDS, high, low)) return true;
+    this.counters.invalidIds++;
+    return false;
+  }
+
+  #connect(entry: number, answered: number): number {
+    const { view, slotBytes, addresses } = this.#requests;
+    this.counters.connects++;
+    this.#ids.make(this.#family, addresses, entry * ADDRESS_WORDS);
+    const transaction = view.getUint32(entry * slotBytes + TRANSACTION_AT);
+    const at = answered * this.#responses.slotBytes;
+    return writeConnectResponse(this.#responses.view, at, transaction, this.#ids.high, this.#ids.low);
+  }
+
+  #announce(entry: number, hash: number, answered: number): number {
+    const { view, slotBytes } = this.#requests;
+    const from = entry * slotBytes;
+    const to = answered * this.#responses.slotBytes;
+    const request = this.#request;
+    request.hashAt = (from + INFO_HASH_AT) >>> 2;
+    request.addressAt = entry * ADDRESS_WORDS;
+    request.port = this.#portOf(from);
+    request.seeder = view.getUint32(from + LEFT_AT) === 0 && view.getUint32(from + LEFT_AT + 4) === 0;
+    request.event = view.getUint32(from + EVENT_AT);
+    const wanted = view.getInt32(from + NUM_WANT_AT);
+    request.want = wanted < 0 ? this.#peersDefault : wanted < this.#peersMax ? wanted : this.#peersMax;
+    const sink = this.#sink;
+    const peersAt = (to + RESPONSE_PEERS_AT) >>> 1;
+    sink.at = peersAt;
+    const store = this.#store;
+    store.announce(hash, request, sink);
+    const out = this.#responses.view;
+    out.setUint32(to, ACTION_ANNOUNCE);
+    out.setUint32(to + RESPONSE_TRANSACTION_AT, view.getUint32(from + TRANSACTION_AT));
+    out.setUint32(to + RESPONSE_INTERVAL_AT, this.#interval);
+    out.setUint32(to + RESPONSE_LEECHERS_AT, store.leechers);
+    out.setUint32(to + RESPONSE_SEEDERS_AT, store.seeders);
+    this.counters.announces++;
+    return RESPONSE_PEERS_AT + 2 * (sink.at - peersAt);
+  }
+
+  /** The port an announce names, as it stands in the packet. */
+  #portOf(at: number): number {
+    const { bytes } = this.#requests;
+    return LITTLE_ENDIAN
+      ? bytes[at + PORT_AT]! | (bytes[at + PORT_AT + 1]! << 8)
+      : (bytes[at + PORT_AT]! << 8) | bytes[at + PORT_AT + 1]!;
+  }
+
+  #scrape(entry: number, answered: number): number {
+    const { view, words, lengths, slotBytes } = this.#requests;
+    const from = entry * slotBytes;
+    const to = answered * this.#responses.slotBytes;
+    const out = this.#responses.view;
+    const store = this.#store;
+    const count = Math.min(scrapeHashCount(lengths[entry]!), SCRAPE_HASHES_MAX);
+    const length = writeScrapeResponse(out, to, view.getUint32(from + TRANSACTION_AT));
+    for (let index = 0; index < count; index++) {
+      const at = (from + SCRAPE_HASHES_AT + index * INFO_HASH_BYTES) >>> 2;
+      store.scrape(store.hash(words, at), words, at);
+      writeScrapeEntry(out, to, index, store.seeders, store.downloads, store.leechers);
+    }
+    this.counters.scrapes++;
+    return length + count * SCRAPE_ENTRY_BYTES;
+  }
+
+  /** The response goes to where the request came from. */
+  #address(entry: number, answered: number, length: number): void {
+    const from = this.#requests;
+    const to = this.#responses;
+    const source = entry * ADDRESS_WORDS;
+    const target = answered * ADDRESS_WORDS;
+    to.addresses[target] = from.addresses[source]!;
+    if (this.#family === 6) {
+      to.addresses[target + 1] = from.addresses[source + 1]!;
+      to.addresses[target + 2] = from.addresses[source + 2]!;
+      to.addresses[target + 3] = from.addresses[source + 3]!;
+    }
+    to.ports[answered] = from.ports[entry]!;
+    to.lengths[answered] = length;
+    this.counters.bytesOut += length;
+  }
+}
+
+export function makeUdpCounters(): UdpCounters {
+  return {
+    connects: 0,
+    announces: 0,
+    scrapes: 0,
+    responses: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    truncated: 0,
+    tooShort: 0,
+    unknown: 0,
+    malformed: 0,
+    invalidIds: 0,
+    portZero: 0,
+    unsent: 0,
+  };
+}
+
+// Counts that outgrow V8's small integers change the shape of their objects: they do so here, before anything is compiled for it.
+const grown = makeUdpCounters();
+for (const key of Object.keys(grown) as (keyof UdpCounters)[]) grown[key] = 2 ** 40;
