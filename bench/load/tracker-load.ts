@@ -34,7 +34,7 @@ import {
   UPLOADED_AT,
   writeConnectRequest,
 } from "../../src/tracker/protocol/udp.js";
-import { percentiles } from "../measuring/percentiles.js";
+import { percentiles } from "./percentiles.js";
 import { Population } from "./tracker-population.js";
 
 export interface TrackerLoadOptions {

@@ -18,7 +18,6 @@ export { READABLE, WRITABLE };
 
 /** Words of 32 bits that the address of one entry has. IPv4 uses the first, and the others are 0. */
 export const ADDRESS_WORDS = 4;
-export const BATCH_ENTRIES_MAX = 1024;
 
 /** One batch; all arrays show the same memory throughout its life. Entry i begins at byte i × slotBytes of `bytes`. */
 export interface DatagramBatch {

@@ -94,7 +94,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
 
   // The lab. The limit that modes are measured against is the addon alone, and so are load generators.
   "bench/processes": [],
-  "bench/load": ["bench/processes", "index", "native/binding", "client/wire"],
+  "bench/load": ["bench/processes", "index", "native", "native/binding", "client/wire", "tracker/protocol"],
   "bench/measuring": ["bench/load", "bench/processes", "index", "native/binding", "client/wire"],
   "bench/report": ["bench/measuring", "index"],
   "bench/suites": [

@@ -95,11 +95,6 @@ export class Pages {
     this.inUse--;
   }
 
-  /** Whether a block of this size can be had. */
-  canTake(size: number): boolean {
-    return this.#partial[size] !== NONE || this.inUse < this.limit;
-  }
-
   #takePage(size: number): number {
     if (this.inUse >= this.limit) return NONE;
     let page = this.#freePage;

@@ -26,7 +26,7 @@ import {
 import { PAGE_BYTES, Pages } from "./pages.js";
 import { TICKS } from "./peer-buckets.js";
 import { Swarms, swarmBlockWords } from "./swarms.js";
-import { INDEX_ENTRIES_MIN, TorrentIndex } from "./torrent-index.js";
+import { TorrentIndex } from "./torrent-index.js";
 
 export interface PeerStoreOptions {
   /** Memory for everything, in bytes; what was not heard of for longest makes room for what is new. */
@@ -611,6 +611,3 @@ function whole(name: string, value: number, low: number, high: number): number {
     `${name}: expected a whole number from ${low} to ${high}, not ${value}`,
   );
 }
-
-/** What an empty store has, before its first torrent, in bytes. */
-export const EMPTY_STORE_BYTES = 4 * INDEX_ENTRIES_MIN;

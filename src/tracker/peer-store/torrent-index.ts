@@ -11,7 +11,7 @@
 
 import { assert } from "../../base/assert.js";
 
-export const INDEX_ENTRIES_MIN = 1024;
+const INDEX_ENTRIES_MIN = 1024;
 /** Places of the old table that one insertion or removal moves, at least, while there is an old one. */
 const MOVED_PER_CHANGE = 32;
 

@@ -69,8 +69,6 @@ export const SCRAPE_HASHES_MAX = 74;
 /** An address and a port. */
 export const ENDPOINT_BYTES_V4 = 6;
 export const ENDPOINT_BYTES_V6 = 18;
-/** `num want` that leaves the choice to the tracker: −1. */
-export const NUM_WANT_DEFAULT = 0xffffffff;
 
 const OPTION_END = 0;
 const OPTION_NOP = 1;

@@ -32,16 +32,13 @@ import {
   NUM_WANT_AT,
   PORT_AT,
   REQUEST_BYTES_MIN,
-  RESPONSE_INTERVAL_AT,
-  RESPONSE_LEECHERS_AT,
   RESPONSE_PEERS_AT,
-  RESPONSE_SEEDERS_AT,
-  RESPONSE_TRANSACTION_AT,
   SCRAPE_ENTRY_BYTES,
   SCRAPE_HASHES_AT,
   SCRAPE_HASHES_MAX,
   scrapeHashCount,
   TRANSACTION_AT,
+  writeAnnounceResponse,
   writeConnectResponse,
   writeScrapeEntry,
   writeScrapeResponse,
@@ -263,11 +260,8 @@ export class UdpResponder {
     const store = this.#store;
     store.announce(hash, request, sink);
     const out = this.#responses.view;
-    out.setUint32(to, ACTION_ANNOUNCE);
-    out.setUint32(to + RESPONSE_TRANSACTION_AT, view.getUint32(from + TRANSACTION_AT));
-    out.setUint32(to + RESPONSE_INTERVAL_AT, this.#interval);
-    out.setUint32(to + RESPONSE_LEECHERS_AT, store.leechers);
-    out.setUint32(to + RESPONSE_SEEDERS_AT, store.seeders);
+    const transaction = view.getUint32(from + TRANSACTION_AT);
+    writeAnnounceResponse(out, to, transaction, this.#interval, store.leechers, store.seeders);
     this.counters.announces++;
     return RESPONSE_PEERS_AT + 2 * (sink.at - peersAt);
   }

@@ -43,7 +43,7 @@ describe("UDP tracker protocol", () => {
     );
     assert.equal(udp.readUint64(view, AT + udp.LEFT_AT), 2 ** 32);
     assert.equal(udp.readUint64(view, AT + udp.DOWNLOADED_AT), 2 ** 40 + 1);
-    assert.equal(view.getUint32(AT + udp.NUM_WANT_AT), udp.NUM_WANT_DEFAULT);
+    assert.equal(view.getInt32(AT + udp.NUM_WANT_AT), -1);
     assert.equal(view.getUint16(AT + udp.PORT_AT), 6881);
     const scrape = udp.writeScrapeRequest(view, AT, 1, 2, 3, [HASH, PEER_ID]);
     assert.equal(scrape, 56);
