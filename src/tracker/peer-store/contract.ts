@@ -5,6 +5,8 @@ import type { PeerSink } from "./peer-buckets.js";
 
 export type { PeerSink };
 
+export const AHEAD_MAX = 1024;
+
 export const EVENT_NONE = 0;
 export const EVENT_COMPLETED = 1;
 export const EVENT_STARTED = 2;
@@ -27,6 +29,23 @@ export interface Announce {
   event: number;
   /** Peers wanted at the most. */
   want: number;
+  /** Any number from 0 to below 2^31: where among the peers the answer begins. */
+  dice: number;
+}
+
+/** Announces that are about to come, in arrays: what is known of entry i stands at i. */
+export interface AnnouncesAhead {
+  count: number;
+  readonly family: 4 | 6;
+  /** The store's hashes of their info hashes. */
+  readonly hashes: Uint32Array;
+  readonly dice: Int32Array;
+  readonly seeders: Uint8Array;
+  readonly wants: Int32Array;
+  /** Where their addresses begin in `addresses`, and their ports as they stand in packets. */
+  readonly addresses: Uint32Array;
+  readonly addressAt: Int32Array;
+  readonly ports: Uint16Array;
 }
 
 export interface SwarmTotals {
@@ -60,10 +79,10 @@ export interface SwarmStore {
   /** The store's own hash of an info hash (5 words from `at`), 32 bits without sign: what the other calls want to be given. */
   hash(words: Uint32Array, at: number): number;
   /**
-   * Tells which torrents the next calls are about, by their hashes: a store may fetch from far memory, or from far away, what they
-   * will need. It changes nothing.
+   * Tells which announces will come next: a store may fetch from far memory, or from far away, what they will need. It changes
+   * nothing. At most AHEAD_MAX of them.
    */
-  lookAhead(hashes: Uint32Array, count: number): void;
+  lookAhead(announces: AnnouncesAhead): void;
   /**
    * Takes an announce in and copies up to `want` other peers of its family to the sink, at random: leechers to seeders, anybody to
    * leechers. How many.

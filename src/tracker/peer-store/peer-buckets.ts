@@ -22,6 +22,8 @@ export interface PeerSink {
   at: number;
 }
 
+/** Words of a line of the cache. */
+const LINE_WORDS = 16;
 const SEEDER = 0x80;
 /** Which byte of a word comes first in memory depends on the machine: byte i of those of a word is i ^ this from the low end. */
 const BYTE_ORDER = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1 ? 0 : 3;
@@ -112,10 +114,43 @@ export class PeerBuckets {
     return this.#capacities[(this.#words[bucket]! >>> 16) & 0xff]!;
   }
 
-  /** Loads what find() will need first; the number means nothing. */
-  touch(bucket: number): number {
-    const at = bucket + 1 + (this.capacity(bucket) >>> 2);
-    return this.#words[bucket + 16]! + this.#words[at]!;
+  /** Loads the fingerprints, and the run that an answer begins with; the number means nothing. */
+  touchFingerprints(bucket: number): number {
+    const words = this.#words;
+    let loaded = words[bucket + 1]!;
+    const end = bucket + ((this.#words[bucket]! & 0xff) >>> 2);
+    for (let at = bucket + LINE_WORDS; at <= end; at += LINE_WORDS) loaded ^= words[at]!;
+    return loaded;
+  }
+
+  touchRun(bucket: number, leechersOnly: boolean, want: number, dice: number): number {
+    const header = this.#words[bucket]!;
+    const count = header & 0xff;
+    const low = leechersOnly ? (header >>> 8) & 0xff : 0;
+    if (count === low) return 0;
+    const start = runStart(dice, low, count);
+    const run = Math.min(want, count - start);
+    const from = this.endpointAt(bucket, start) >>> 1;
+    const end = this.endpointAt(bucket, start + run) >>> 1;
+    let loaded = this.#words[end]!;
+    for (let at = from; at < end; at += LINE_WORDS) loaded ^= this.#words[at]!;
+    return loaded;
+  }
+
+  /** Loads the endpoint and the state of the first peer with this fingerprint; the number means nothing. */
+  touchPeer(bucket: number, fingerprint: number): number {
+    const words = this.#words;
+    const pattern = Math.imul(fingerprint, 0x01010101);
+    const first = bucket + 1;
+    const end = first + (((words[bucket]! & 0xff) + 3) >>> 2);
+    for (let at = first; at < end; at++) {
+      const difference = words[at]! ^ pattern;
+      const found = (difference - 0x01010101) & ~difference & 0x80808080;
+      if (found === 0) continue;
+      const index = ((at - first) << 2) + (((31 - Math.clz32(found & -found)) >>> 3) ^ BYTE_ORDER);
+      return this.#halves[this.endpointAt(bucket, index)]! ^ this.state(bucket, index);
+    }
+    return 0;
   }
 
   /** The half where endpoint `index` begins. */
@@ -266,9 +301,7 @@ export class PeerBuckets {
     const others = self >= low ? span - 1 : span;
     const wanted = want < others ? want : others;
     if (wanted <= 0) return 0;
-    // An even start is a word's.
-    let start = low + (((dice % span) >>> 1) << 1);
-    if (start >= count) start = low;
+    let start = runStart(dice, low, count);
     if (self >= low) {
       // A run that begins behind it, or ends before it, does without it.
       const distance = self >= start ? self - start : self - start + span;
@@ -289,19 +322,33 @@ export class PeerBuckets {
   #copy(from: number, length: number, sink: PeerSink): void {
     const to = sink.at;
     sink.at = to + length;
-    let half = 0;
-    if (((from ^ to) & 1) === 0) {
-      if ((from & 1) === 1) {
-        sink.halves[to] = this.#halves[from]!;
-        half = 1;
-      }
-      const source = (from + half) >>> 1;
-      const target = (to + half) >>> 1;
-      const words = (length - half) >>> 1;
-      for (let word = 0; word < words; word++) sink.words[target + word] = this.#words[source + word]!;
-      half += 2 * words;
+    const source = this.#halves;
+    const target = sink.halves;
+    if (((from ^ to) & 1) === 1) {
+      for (let half = 0; half < length; half++) target[to + half] = source[from + half]!;
+      return;
     }
-    for (; half < length; half++) sink.halves[to + half] = this.#halves[from + half]!;
+    // Both are at the beginning of a word, or both in the middle of one.
+    const odd = from & 1;
+    if (odd === 1) target[to] = source[from]!;
+    const sourceWords = this.#words;
+    const targetWords = sink.words;
+    const sourceAt = (from + odd) >>> 1;
+    const targetAt = (to + odd) >>> 1;
+    const words = (length - odd) >>> 1;
+    // Six at a time: what the loop itself costs is most of it.
+    let word = 0;
+    for (; word + 6 <= words; word += 6) {
+      targetWords[targetAt + word] = sourceWords[sourceAt + word]!;
+      targetWords[targetAt + word + 1] = sourceWords[sourceAt + word + 1]!;
+      targetWords[targetAt + word + 2] = sourceWords[sourceAt + word + 2]!;
+      targetWords[targetAt + word + 3] = sourceWords[sourceAt + word + 3]!;
+      targetWords[targetAt + word + 4] = sourceWords[sourceAt + word + 4]!;
+      targetWords[targetAt + word + 5] = sourceWords[sourceAt + word + 5]!;
+    }
+    for (; word < words; word++) targetWords[targetAt + word] = sourceWords[sourceAt + word]!;
+    const end = odd + 2 * words;
+    if (end < length) target[to + end] = source[from + end]!;
   }
 
   #same(bucket: number, index: number, endpoint: Uint16Array): boolean {
@@ -341,4 +388,10 @@ export class PeerBuckets {
       this.#halves[right++] = half;
     }
   }
+}
+
+/** Where a run begins among peers low … count − 1: at an even place, which is a word's first half. */
+function runStart(dice: number, low: number, count: number): number {
+  const start = (low + (dice % (count - low))) & ~1;
+  return start < low ? low : start;
 }

@@ -15,7 +15,9 @@ import { UsageError } from "../../base/errors.js";
 import { halfSipHash } from "../../base/keyed-hash.js";
 import { AddressBudget } from "./address-budget.js";
 import {
+  AHEAD_MAX,
   type Announce,
+  type AnnouncesAhead,
   EVENT_COMPLETED,
   EVENT_STOPPED,
   type PeerSink,
@@ -103,6 +105,10 @@ export class PeerStore implements SwarmStore {
   readonly #moved = new Uint16Array(3);
   /** What lookAhead() loaded: means nothing, and is kept so that no compiler leaves the loads out. */
   loaded = 0;
+  /** Of the announces that lookAhead() looks at: the bucket of the endpoint, the one the answer begins in, the endpoint's hash. */
+  readonly #aheadOwn = new Int32Array(AHEAD_MAX);
+  readonly #aheadTold = new Int32Array(AHEAD_MAX);
+  readonly #aheadHashes = new Uint32Array(AHEAD_MAX);
   #count = 0;
   #countMost = 0;
   #peersV4 = 0;
@@ -170,33 +176,77 @@ export class PeerStore implements SwarmStore {
   }
 
   /**
-   * A processor waits for many loads at once, if they do not depend on each other: so what all requests need is loaded together,
-   * first their entries in the index, then their records, then their peers.
+   * A processor waits for many loads at once, if they do not depend on each other. So what all announces need is loaded together, a
+   * step at a time: entries of the index, records, swarms, the buckets of the large ones, then what is in the buckets.
    */
-  lookAhead(hashes: Uint32Array, count: number): void {
+  lookAhead(announces: AnnouncesAhead): void {
+    const { count, hashes } = announces;
+    const records = this.#records;
+    const ahead = this.#aheadOwn;
     let loaded = 0;
     for (let index = 0; index < count; index++) loaded ^= this.#index.touch(hashes[index]!);
-    for (let index = 0; index < count; index++) loaded ^= this.#touchRecord(hashes[index]!);
-    for (let index = 0; index < count; index++) loaded ^= this.#touchSwarm(hashes[index]!);
-    this.loaded = loaded;
+    for (let index = 0; index < count; index++) {
+      const record = this.#index.candidate(hashes[index]!);
+      ahead[index] = record;
+      if (record >= 0) loaded ^= records[record * RECORD_WORDS]!;
+    }
+    const swarmAt = announces.family === 4 ? SWARM_V4_AT : SWARM_V6_AT;
+    for (let index = 0; index < count; index++) {
+      const record = ahead[index]!;
+      const at = record * RECORD_WORDS;
+      const swarm = record < 0 || (records[at + DOWNLOADS_AT]! & INLINE) !== 0 ? 0 : records[at + swarmAt]!;
+      ahead[index] = swarm;
+      if (swarm !== 0) loaded ^= this.#pages.words[swarm]!;
+    }
+    this.loaded = loaded ^ this.#lookIntoSwarms(announces);
   }
 
-  #touchRecord(hash: number): number {
-    const record = this.#index.candidate(hash);
-    return record < 0 ? 0 : this.#records[record * RECORD_WORDS]!;
-  }
-
-  #touchSwarm(hash: number): number {
-    const record = this.#index.candidate(hash);
-    if (record < 0) return 0;
-    const at = record * RECORD_WORDS;
-    if ((this.#records[at + DOWNLOADS_AT]! & INLINE) !== 0) return 0;
-    const swarm = this.#records[at + SWARM_V4_AT]!;
-    return swarm === 0 ? 0 : this.#v4.touch(swarm);
+  #lookIntoSwarms(announces: AnnouncesAhead): number {
+    const { count, dice, seeders, wants } = announces;
+    const { words } = this.#pages;
+    const own = this.#aheadOwn;
+    const told = this.#aheadTold;
+    const hashes = this.#aheadHashes;
+    const swarms = announces.family === 4 ? this.#v4 : this.#v6;
+    let loaded = 0;
+    for (let index = 0; index < count; index++) {
+      const swarm = own[index]!;
+      told[index] = swarm;
+      if (swarm === 0) continue;
+      this.#setEndpoint(
+        announces.family,
+        announces.addresses,
+        announces.addressAt[index]!,
+        announces.ports[index]!,
+      );
+      const hash = swarms.buckets.hash(this.#endpoint, 0);
+      hashes[index] = hash;
+      const place = swarms.placeOf(swarm, hash);
+      if (place === 0) continue;
+      // Below 0: not a bucket yet, but the word that names it.
+      own[index] = -place;
+      told[index] = -swarms.answerPlaceOf(swarm, dice[index]!);
+      loaded ^= words[place]! ^ words[-told[index]!]!;
+    }
+    for (let index = 0; index < count; index++) {
+      if (own[index]! >= 0) continue;
+      own[index] = words[-own[index]!]!;
+      told[index] = words[-told[index]!]!;
+      loaded ^= words[own[index]!]! ^ words[told[index]!]!;
+    }
+    const { buckets } = swarms;
+    for (let index = 0; index < count; index++) {
+      if (own[index] === 0) continue;
+      loaded ^= buckets.touchFingerprints(own[index]!);
+      loaded ^= buckets.touchRun(told[index]!, seeders[index] === 1, wants[index]!, dice[index]!);
+    }
+    for (let index = 0; index < count; index++)
+      if (own[index] !== 0) loaded ^= buckets.touchPeer(own[index]!, hashes[index]! & 0xff);
+    return loaded;
   }
 
   announce(hash: number, request: Announce, sink: PeerSink): number {
-    this.#takeEndpoint(request);
+    this.#setEndpoint(request.family, request.address, request.addressAt, request.port);
     const record = this.#index.find(hash, request.hash, request.hashAt, this.#records);
     if (record < 0) {
       this.#report(0, 0, 0);
@@ -253,17 +303,17 @@ export class PeerStore implements SwarmStore {
 
   // Records
 
-  #takeEndpoint(request: Announce): void {
+  #setEndpoint(family: 4 | 6, address: Uint32Array, at: number, port: number): void {
     const words = this.#endpointWords;
-    words[0] = request.address[request.addressAt]!;
-    if (request.family === 4) {
-      this.#endpoint[2] = request.port;
+    words[0] = address[at]!;
+    if (family === 4) {
+      this.#endpoint[2] = port;
       return;
     }
-    words[1] = request.address[request.addressAt + 1]!;
-    words[2] = request.address[request.addressAt + 2]!;
-    words[3] = request.address[request.addressAt + 3]!;
-    this.#endpoint[8] = request.port;
+    words[1] = address[at + 1]!;
+    words[2] = address[at + 2]!;
+    words[3] = address[at + 3]!;
+    this.#endpoint[8] = port;
   }
 
   #report(seeders: number, peers: number, downloads: number): void {
@@ -498,12 +548,12 @@ export class PeerStore implements SwarmStore {
         swarms.forgetPlace();
         swarms.look(swarm);
         this.#report(swarms.seeders, swarms.peers, this.#records[found * RECORD_WORDS + DOWNLOADS_AT]!);
-        return swarms.answer(swarm, request.seeder, request.want, this.#roll(), sink);
+        return swarms.answer(swarm, request.seeder, request.want, request.dice, sink);
       }
     }
     if (request.event === EVENT_COMPLETED && !swarms.wasSeeder) this.#countDownload(at);
     this.#report(swarms.seeders, swarms.peers, this.#records[at + DOWNLOADS_AT]!);
-    return swarms.answer(swarm, request.seeder, request.want, this.#roll(), sink);
+    return swarms.answer(swarm, request.seeder, request.want, request.dice, sink);
   }
 
   #stop(hash: number, record: number, request: Announce): number {

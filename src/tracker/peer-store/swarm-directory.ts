@@ -19,7 +19,7 @@ const SEEDERS_AT = 1;
 const PEERS_AT = 2;
 const DIRECTORY_AT = 3;
 const LEAF_BITS = 10;
-const LEAF_ENTRIES = 2 ** LEAF_BITS;
+const LEAF_ENTRIES = 1 << LEAF_BITS;
 const DEPTH_MAX = 2 * LEAF_BITS;
 /** Two buckets become one when they have so many peers together: that leaves room before it is split again. */
 const MERGED_PEERS_MAX = 64;
@@ -93,9 +93,14 @@ export class SwarmDirectory {
     return this.#words[this.#place(swarm, entry)]!;
   }
 
+  /** Which word holds the bucket of a hash. */
+  placeOf(swarm: number, hash: number): number {
+    return this.#place(swarm, this.entryOf(swarm, hash));
+  }
+
   /** Puts another bucket in all entries of the one that has this entry. */
   replace(swarm: number, entry: number, bucket: number): void {
-    const span = 2 ** (this.depth(swarm) - this.#buckets.depth(bucket));
+    const span = 1 << (this.depth(swarm) - this.#buckets.depth(bucket));
     const first = entry & ~(span - 1);
     for (let index = first; index < first + span; index++) this.#words[this.#place(swarm, index)] = bucket;
   }
@@ -106,7 +111,7 @@ export class SwarmDirectory {
     const full = this.bucketAt(swarm, this.entryOf(swarm, hash));
     const depth = buckets.depth(full);
     if (depth === this.depth(swarm) && !this.#double(swarm)) return false;
-    const bit = 2 ** (31 - depth);
+    const bit = 1 << (31 - depth);
     const count = buckets.count(full);
     let upper = 0;
     for (let index = 0; index < count; index++) if ((buckets.hashAt(full, index) & bit) !== 0) upper++;
@@ -119,7 +124,7 @@ export class SwarmDirectory {
     }
     for (let index = 0; index < count; index++)
       buckets.transfer(full, index, (buckets.hashAt(full, index) & bit) !== 0 ? high : low);
-    const span = 2 ** (this.depth(swarm) - depth);
+    const span = 1 << (this.depth(swarm) - depth);
     const first = this.entryOf(swarm, hash) & ~(span - 1);
     this.replace(swarm, first, low);
     this.replace(swarm, first + span / 2, high);
@@ -132,7 +137,7 @@ export class SwarmDirectory {
     const buckets = this.#buckets;
     const bucket = this.bucketAt(swarm, entry);
     const depth = buckets.depth(bucket);
-    const span = 2 ** (this.depth(swarm) - depth);
+    const span = 1 << (this.depth(swarm) - depth);
     const end = (entry & ~(span - 1)) + span;
     if (depth === 0) return end;
     const neighbour = this.bucketAt(swarm, entry ^ span);
@@ -152,7 +157,7 @@ export class SwarmDirectory {
   halve(swarm: number): boolean {
     const depth = this.depth(swarm);
     if (depth === 0) return false;
-    const entries = 2 ** depth;
+    const entries = 1 << depth;
     for (let entry = 0; entry < entries; entry += 2)
       if (this.bucketAt(swarm, entry) !== this.bucketAt(swarm, entry + 1)) return false;
     return this.#rebuild(swarm, depth - 1);
@@ -168,7 +173,7 @@ export class SwarmDirectory {
     const directory = this.#takeDirectory(depth);
     if (directory === 0) return false;
     const old = this.depth(swarm);
-    const entries = 2 ** depth;
+    const entries = 1 << depth;
     for (let entry = 0; entry < entries; entry++) {
       const bucket = this.bucketAt(swarm, depth > old ? entry >>> 1 : entry << 1);
       this.#words[this.#placeIn(directory, depth, entry)] = bucket;
@@ -193,7 +198,7 @@ export class SwarmDirectory {
     if (depth <= LEAF_BITS) return this.#pages.take(this.#firstSize + 1 + depth);
     const root = this.#pages.take(this.#firstSize + 1 + depth - LEAF_BITS);
     if (root === 0) return 0;
-    const leaves = 2 ** (depth - LEAF_BITS);
+    const leaves = 1 << (depth - LEAF_BITS);
     for (let leaf = 0; leaf < leaves; leaf++) {
       const taken = this.#pages.take(this.#firstSize + 1 + LEAF_BITS);
       if (taken === 0) {
@@ -208,7 +213,7 @@ export class SwarmDirectory {
 
   #freeDirectory(directory: number, depth: number): void {
     if (depth > LEAF_BITS) {
-      const leaves = 2 ** (depth - LEAF_BITS);
+      const leaves = 1 << (depth - LEAF_BITS);
       for (let leaf = 0; leaf < leaves; leaf++) this.#pages.free(this.#words[directory + leaf]!);
     }
     this.#pages.free(directory);

@@ -46,9 +46,16 @@ export class Swarms {
     return ((this.#words[swarm]! >>> 16) & 0xff) === LARGE;
   }
 
-  /** Loads what put() will need first; the number means nothing. */
-  touch(swarm: number): number {
-    return this.#isLarge(swarm) ? this.#words[this.#words[swarm + 3]!]! : this.buckets.touch(swarm);
+  // For lookAhead(): where what put() and answer() will need lies, a step at a time. The numbers are words of the pages.
+
+  /** The word that names the bucket of an endpoint, once the swarm's first word is at hand; 0: the swarm is the bucket. */
+  placeOf(swarm: number, hash: number): number {
+    return this.#isLarge(swarm) ? this.#directory.placeOf(swarm, hash) : 0;
+  }
+
+  /** The word that names the bucket where an answer begins; 0 likewise. */
+  answerPlaceOf(swarm: number, dice: number): number {
+    return this.#isLarge(swarm) ? this.#directory.placeOf(swarm, spread(dice)) : 0;
   }
 
   /** Sets `seeders` and `peers`. */
@@ -150,15 +157,15 @@ export class Swarms {
       return this.buckets.copyRun(swarm, leechersOnly, this.#index, want, dice, sink);
     const directory = this.#directory;
     const depth = directory.depth(swarm);
-    const entries = 2 ** depth;
-    const first = directory.entryOf(swarm, Math.imul(dice, 0x9e3779b1) >>> 0);
+    const entries = 1 << depth;
+    const first = directory.entryOf(swarm, spread(dice));
     let entry = first;
     let copied = 0;
     for (let read = 0; read < BUCKETS_PER_ANSWER_MAX && copied < want; read++) {
       const bucket = directory.bucketAt(swarm, entry);
       const self = bucket === this.#bucket ? this.#index : -1;
       copied += this.buckets.copyRun(bucket, leechersOnly, self, want - copied, dice, sink);
-      const span = 2 ** (depth - this.buckets.depth(bucket));
+      const span = 1 << (depth - this.buckets.depth(bucket));
       const next = (entry & ~(span - 1)) + span;
       entry = next === entries ? 0 : next;
       // All round: the first bucket has been read, whichever of its entries was the first.
@@ -189,9 +196,9 @@ export class Swarms {
     }
     const directory = this.#directory;
     const depth = directory.depth(swarm);
-    for (let entry = 0; entry < 2 ** depth; ) {
+    for (let entry = 0; entry < 1 << depth; ) {
       const bucket = directory.bucketAt(swarm, entry);
-      entry += 2 ** (depth - this.buckets.depth(bucket));
+      entry += 1 << (depth - this.buckets.depth(bucket));
       this.buckets.free(bucket);
     }
     directory.dissolve(swarm);
@@ -223,7 +230,7 @@ export class Swarms {
     }
     const directory = this.#directory;
     // The directory may have become smaller since the last step.
-    if (entry >= 2 ** directory.depth(swarm)) return swarm;
+    if (entry >= 1 << directory.depth(swarm)) return swarm;
     const bucket = directory.bucketAt(swarm, entry);
     const seedersBefore = this.buckets.seeders(bucket);
     this.#expireBucket(bucket, tick, lifetime);
@@ -232,7 +239,7 @@ export class Swarms {
       this.#fit(swarm, entry, bucket);
     }
     const end = directory.merge(swarm, entry);
-    if (end < 2 ** directory.depth(swarm)) {
+    if (end < 1 << directory.depth(swarm)) {
       this.next = end;
       return swarm;
     }
@@ -341,4 +348,9 @@ export class Swarms {
     directory.dissolve(swarm);
     return bucket;
   }
+}
+
+/** All bits of a number from all of its bits: 32 without sign. */
+function spread(dice: number): number {
+  return Math.imul(dice, 0x9e3779b1) >>> 0;
 }

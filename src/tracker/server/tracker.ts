@@ -114,6 +114,7 @@ export class Tracker {
           intervalSeconds: options.intervalSeconds ?? INTERVAL_SECONDS_DEFAULT,
           peersDefault: options.peersDefault ?? PEERS_DEFAULT,
           peersMax: options.peersMax ?? PEERS_MAX_DEFAULT,
+          dice: randomWords(1)[0]!,
         }),
       );
     }

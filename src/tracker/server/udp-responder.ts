@@ -8,6 +8,7 @@ import { assert } from "../../base/assert.js";
 import { ADDRESS_WORDS, type DatagramBatch } from "../../native/datagrams.js";
 import {
   type Announce,
+  type AnnouncesAhead,
   EVENT_NONE,
   EVENT_STOPPED,
   type PeerSink,
@@ -80,6 +81,8 @@ export interface UdpResponderOptions {
   /** How many peers to tell of who does not say, and who says too many. */
   readonly peersDefault: number;
   readonly peersMax: number;
+  /** Any whole number: where answers begin among the peers follows from it. */
+  readonly dice: number;
 }
 
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
@@ -100,8 +103,9 @@ export class UdpResponder {
   readonly #requests: DatagramBatch;
   readonly #responses: DatagramBatch;
   readonly #kinds: Uint8Array;
-  /** Of the announces of this batch, in their order. */
-  readonly #hashes: Uint32Array;
+  /** The announces of this batch, in their order. */
+  readonly #ahead: AnnouncesAhead;
+  #dice: number;
   readonly #request: Announce;
   readonly #sink: PeerSink;
 
@@ -125,7 +129,18 @@ export class UdpResponder {
     this.#peersMax = Math.min(options.peersMax, peersFit);
     this.#peersDefault = Math.min(options.peersDefault, this.#peersMax);
     this.#kinds = new Uint8Array(requests.entries);
-    this.#hashes = new Uint32Array(requests.entries);
+    this.#ahead = {
+      count: 0,
+      family,
+      hashes: new Uint32Array(requests.entries),
+      dice: new Int32Array(requests.entries),
+      seeders: new Uint8Array(requests.entries),
+      wants: new Int32Array(requests.entries),
+      addresses: requests.addresses,
+      addressAt: new Int32Array(requests.entries),
+      ports: new Uint16Array(requests.entries),
+    };
+    this.#dice = options.dice | 1;
     this.#request = {
       hash: requests.words,
       hashAt: 0,
@@ -136,6 +151,7 @@ export class UdpResponder {
       seeder: false,
       event: EVENT_NONE,
       want: 0,
+      dice: 0,
     };
     const { buffer, byteOffset, byteLength } = responses.bytes;
     this.#sink = {
@@ -154,7 +170,7 @@ export class UdpResponder {
     for (let entry = 0; entry < count; entry++) {
       const kind = kinds[entry]!;
       let length = 0;
-      if (kind === KIND_ANNOUNCE) length = this.#announce(entry, this.#hashes[announces++]!, answered);
+      if (kind === KIND_ANNOUNCE) length = this.#announce(entry, announces++, answered);
       else if (kind === KIND_CONNECT) length = this.#connect(entry, answered);
       else if (kind === KIND_SCRAPE) length = this.#scrape(entry, answered);
       if (length > 0) this.#address(entry, answered++, length);
@@ -165,19 +181,43 @@ export class UdpResponder {
 
   /** Sees what each request is and whether it may be answered, and tells the store which torrents it will be asked for. */
   #classify(count: number): void {
-    const { lengths, words } = this.#requests;
-    const slotWords = this.#requests.slotBytes >>> 2;
-    let announces = 0;
+    const { lengths } = this.#requests;
+    const ahead = this.#ahead;
+    ahead.count = 0;
     let bytes = 0;
     for (let entry = 0; entry < count; entry++) {
       bytes += lengths[entry]!;
       const kind = this.#kindOf(entry, lengths[entry]!);
       this.#kinds[entry] = kind;
-      if (kind === KIND_ANNOUNCE)
-        this.#hashes[announces++] = this.#store.hash(words, entry * slotWords + INFO_HASH_AT / 4);
+      if (kind === KIND_ANNOUNCE) this.#expect(entry);
     }
     this.counters.bytesIn += bytes;
-    if (announces > 1) this.#store.lookAhead(this.#hashes, announces);
+    if (ahead.count > 1) this.#store.lookAhead(ahead);
+  }
+
+  /** Notes an announce that will be made. */
+  #expect(entry: number): void {
+    const { view, words, slotBytes } = this.#requests;
+    const ahead = this.#ahead;
+    const at = entry * slotBytes;
+    const index = ahead.count++;
+    const wanted = view.getInt32(at + NUM_WANT_AT);
+    ahead.hashes[index] = this.#store.hash(words, (at + INFO_HASH_AT) >>> 2);
+    ahead.dice[index] = this.#roll();
+    ahead.seeders[index] = (view.getUint32(at + LEFT_AT) | view.getUint32(at + LEFT_AT + 4)) === 0 ? 1 : 0;
+    ahead.wants[index] = wanted < 0 ? this.#peersDefault : wanted < this.#peersMax ? wanted : this.#peersMax;
+    ahead.addressAt[index] = entry * ADDRESS_WORDS;
+    ahead.ports[index] = this.#portOf(at);
+  }
+
+  /** A whole number from 0 to below 2^31. */
+  #roll(): number {
+    let dice = this.#dice;
+    dice ^= dice << 13;
+    dice ^= dice >>> 17;
+    dice ^= dice << 5;
+    this.#dice = dice;
+    return dice & 0x7fffffff;
   }
 
   #kindOf(entry: number, length: number): number {
@@ -242,23 +282,23 @@ export class UdpResponder {
     return writeConnectResponse(this.#responses.view, at, transaction, this.#ids.high, this.#ids.low);
   }
 
-  #announce(entry: number, hash: number, answered: number): number {
+  #announce(entry: number, index: number, answered: number): number {
     const { view, slotBytes } = this.#requests;
     const from = entry * slotBytes;
     const to = answered * this.#responses.slotBytes;
     const request = this.#request;
     request.hashAt = (from + INFO_HASH_AT) >>> 2;
     request.addressAt = entry * ADDRESS_WORDS;
-    request.port = this.#portOf(from);
-    request.seeder = view.getUint32(from + LEFT_AT) === 0 && view.getUint32(from + LEFT_AT + 4) === 0;
+    request.port = this.#ahead.ports[index]!;
+    request.seeder = this.#ahead.seeders[index] === 1;
     request.event = view.getUint32(from + EVENT_AT);
-    const wanted = view.getInt32(from + NUM_WANT_AT);
-    request.want = wanted < 0 ? this.#peersDefault : wanted < this.#peersMax ? wanted : this.#peersMax;
+    request.want = this.#ahead.wants[index]!;
+    request.dice = this.#ahead.dice[index]!;
     const sink = this.#sink;
     const peersAt = (to + RESPONSE_PEERS_AT) >>> 1;
     sink.at = peersAt;
     const store = this.#store;
-    store.announce(hash, request, sink);
+    store.announce(this.#ahead.hashes[index]!, request, sink);
     const out = this.#responses.view;
     const transaction = view.getUint32(from + TRANSACTION_AT);
     writeAnnounceResponse(out, to, transaction, this.#interval, store.leechers, store.seeders);

@@ -35,6 +35,13 @@ export class Sink implements PeerSink {
   at = 0;
 }
 
+let rolled = 1;
+
+function roll(): number {
+  rolled = (Math.imul(rolled, 1664525) + 1013904223) | 0;
+  return rolled & 0x7fffffff;
+}
+
 /** 5 words for torrent `number`. */
 export function hashWords(number: number): Uint32Array {
   return Uint32Array.from({ length: 5 }, (_, word) => Math.imul(number + 1, 0x9e3779b1 + 2 * word) >>> 0);
@@ -72,6 +79,8 @@ export function announcement(
     seeder,
     event,
     want,
+    // Some number, and not the same one each time.
+    dice: roll(),
   };
 }
 

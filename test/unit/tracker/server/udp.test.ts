@@ -13,7 +13,7 @@ import { check } from "../../../support/property.js";
 
 const KEY = Uint32Array.of(1, 2, 3, 4);
 const HASH = Uint8Array.from({ length: 20 }, (_, index) => 3 * index);
-const OPTIONS = { intervalSeconds: 900, peersDefault: 50, peersMax: 200 };
+const OPTIONS = { intervalSeconds: 900, peersDefault: 50, peersMax: 200, dice: 1 };
 const NOW_MS = 10 * SLOT_MS;
 
 class Place {
@@ -117,6 +117,11 @@ function peersIn(view: DataView, endpointBytes: number): string[] {
   for (let at = 20; at < view.byteLength; at += endpointBytes)
     peers.push(Buffer.from(view.buffer, at, endpointBytes).toString("hex"));
   return peers;
+}
+
+/** What an answer says of the swarm, and how many peers it tells of. */
+function countsIn(view: DataView): number[] {
+  return [view.getUint32(12), view.getUint32(16), (view.byteLength - 20) / 6];
 }
 
 describe("UDP tracker", () => {
@@ -251,6 +256,35 @@ describe("UDP tracker", () => {
     new Uint8Array(options.buffer).set(whole);
     const length = udp.appendUrlData(options, 0, 98, Buffer.from("/announce?key=1"));
     assert.equal(client.ask(new Uint8Array(options.buffer, 0, length)).length, 1);
+  });
+
+  it("answers a batch as it answers one after the other, in swarms of all sizes", () => {
+    const [together, apart] = [new Place(), new Place()];
+    const answers = [together, apart].map((place) => {
+      const client = place.client("10.0.0.2");
+      const id = client.connect();
+      const counts: number[][] = [];
+      const batch = client.socket.makeBatch(64, 104);
+      for (let round = 0; round < 60; round++) {
+        for (let entry = 0; entry < 64; entry++) {
+          const number = 64 * round + entry;
+          // A few large swarms, some small ones, and many of one peer.
+          const torrent = [0, number % 7, number % 300, number][number & 3]!;
+          const hash = HASH.map((byte, index) => byte ^ (torrent >>> (8 * (index & 3))));
+          const bytes = announceBytes({ id, hash, left: number % 3, numWant: 20, port: 1 + (number % 2000) });
+          if (place === apart) counts.push(...client.ask(bytes).map(countsIn));
+          batch.bytes.set(bytes, entry * 104);
+        }
+        if (place === apart) continue;
+        batch.lengths.fill(98);
+        client.socket.send(batch, 0, 64);
+        counts.push(...client.ask(new Uint8Array(0)).map(countsIn));
+      }
+      return counts;
+    });
+    assert.equal(answers[0]!.length, 60 * 64);
+    assert.deepEqual(answers[0], answers[1]);
+    assert.deepEqual(together.store.totals(), apart.store.totals());
   });
 
   it("scrapes 74 at the most", () => {
