@@ -11,11 +11,12 @@
 #include <cerrno>
 #include <cmath>
 
-#include "datagram_batch.h"
 #include "arguments.h"
+#include "datagram_batch.h"
 #include "digest/compressors.h"
 #include "engine.h"
 #include "files/file_calls.h"
+#include "memory/slab.h"
 
 namespace scatterwire {
 
@@ -70,6 +71,21 @@ Napi::Value lockFileOf(const Napi::CallbackInfo& info) {
   return arguments.failed() ? Napi::Value() : Napi::Number::New(info.Env(), lockFile(fd));
 }
 
+// Memory without an engine: zeros that take none of the machine's until they are touched.
+Napi::Value reserveMemory(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const double bytes = arguments.integer(0, 1, static_cast<double>(kSlabBytesMax));
+  if (arguments.failed()) return Napi::Value();
+  const SharedBuffer shared = createSharedBuffer(info.Env(), static_cast<size_t>(bytes), false);
+  if (shared.memory == nullptr || info.Env().IsExceptionPending()) {
+    if (!info.Env().IsExceptionPending()) arguments.refuse("there is not that much memory");
+    return Napi::Value();
+  }
+  preferLargePages(*shared.memory);
+  // Where the memory is the buffer's own, it begins somewhere inside: whoever asked for memory gets all of it.
+  return shared.buffer;
+}
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   // The environment owns the references and drops them at its end.
   auto* classes = new Classes{Napi::Persistent(Engine::define(env)), Napi::Persistent(DatagramBatchObject::define(env))};
@@ -88,6 +104,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
                         {info[0], info[1], info[2], info[3], info[4]});
                   },
                   "createDatagramBatch"));
+  exports.Set("reserveMemory", Napi::Function::New(env, reserveMemory, "reserveMemory"));
   exports.Set("resourceUsage", Napi::Function::New(env, resourceUsage, "resourceUsage"));
   exports.Set("descriptorLimit", Napi::Function::New(env, descriptorLimit, "descriptorLimit"));
   exports.Set("lockFile", Napi::Function::New(env, lockFileOf, "lockFile"));

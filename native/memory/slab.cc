@@ -35,6 +35,14 @@ void SharedMemory::discard() {
   if (mapped_) madvise(data_, size_, MADV_DONTNEED);
 }
 
+void preferLargePages(const SharedMemory& memory) {
+#ifdef MADV_HUGEPAGE
+  if (memory.mapped()) madvise(memory.data(), memory.size(), MADV_HUGEPAGE);
+#else
+  (void)memory;
+#endif
+}
+
 SharedBuffer createSharedBuffer(Napi::Env env, size_t size, bool ordinary) {
   assert(size > 0 && size <= kSlabBytesMax);
   if (ordinary) return createOrdinary(env, size);

@@ -49,4 +49,7 @@ struct SharedBuffer {
 // the way that hosts without external ArrayBuffers need; tests ask for it.
 SharedBuffer createSharedBuffer(Napi::Env env, size_t size, bool ordinary);
 
+// Asks for large pages where there are some: for memory that is read here and there. The first touch of each then costs more.
+void preferLargePages(const SharedMemory& memory);
+
 }  // namespace scatterwire

@@ -16,6 +16,9 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   guest: async () => (await import("./bench/single.js")).guestCommand(),
   allocations: async () => (await import("./bench/single.js")).allocationsCommand(),
   start: async () => (await import("./bench/start.js")).startCommand(),
+  "peer-store": async () => (await import("./bench/peer-store.js")).peerStoreCommand(),
+  "tracker-repository": async () =>
+    (await import("./bench/tracker-repository.js")).trackerRepositoryCommand(),
   report: async () => (await import("./bench/report.js")).reportCommand(),
 };
 

@@ -201,6 +201,11 @@ export interface NativeBinding {
     family: 4 | 6,
     portable: boolean,
   ): NativeDatagramBatch;
+  /**
+   * Zeros, `bytes` of them at least and 2^32 − 2^20 at the most, that take none of the machine's memory until they are touched; on
+   * large pages where there are some. Throws RangeError when the addresses cannot be had.
+   */
+  reserveMemory(bytes: number): ArrayBuffer;
   /** user and system CPU time of this process (getrusage) in microseconds, page faults, context switches. */
   resourceUsage(): {
     userMicros: number;

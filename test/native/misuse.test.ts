@@ -77,6 +77,14 @@ test("a plan without room is a RangeError, not the end of the stream", async (t)
   assert.throws(() => engine.readv(outgoing, [0, 0], [5, 0]), RangeError);
 });
 
+test("memory is reserved as much as there may be, and no more", () => {
+  for (const bytes of STRANGE.filter((value) => value !== 2 ** 31))
+    assert.throws(() => binding.reserveMemory(bytes), RangeError, `${bytes}`);
+  assert.throws(() => binding.reserveMemory("1" as never), TypeError);
+  const memory = new Uint8Array(binding.reserveMemory(2 ** 32 - 2 ** 20));
+  assert.deepEqual([memory.length >= 2 ** 32 - 2 ** 20, memory[0], memory.at(-1)], [true, 0, 0]);
+});
+
 test("arguments of another type are a TypeError", (t) => {
   const { engine } = new TestEngine(t);
   const calls: ((value: never) => unknown)[] = [

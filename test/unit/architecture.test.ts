@@ -103,6 +103,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "bench/load",
     "bench/processes",
     "index",
+    "tracker/index",
     "native/binding",
   ],
   "bench/rivals": ["bench/report", "bench/measuring", "bench/load", "bench/processes", "index"],

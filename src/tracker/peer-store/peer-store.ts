@@ -144,7 +144,7 @@ export class PeerStore implements SwarmStore {
     whole("peersPerTorrentMax", peersMax, 1, 2 ** 31);
     this.#v4 = new Swarms(this.#pages, 3, 0, peersMax, endpointKey);
     this.#v6 = new Swarms(this.#pages, 9, swarmBlockWords(3).length, peersMax, endpointKey);
-    this.#index = new TorrentIndex(this, this.#recordsMax);
+    this.#index = new TorrentIndex(this, this.#recordsMax, reserve);
     this.#budget =
       options.newTorrentsPerMinute === undefined
         ? undefined

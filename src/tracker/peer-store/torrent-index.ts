@@ -15,6 +15,9 @@ const INDEX_ENTRIES_MIN = 1024;
 /** Places of the old table that one insertion or removal moves, at least, while there is an old one. */
 const MOVED_PER_CHANGE = 32;
 
+/** Tables from this size on are memory that was reserved. */
+const RESERVED_BYTES_MIN = 2 ** 20;
+
 /** What hashes records again, when their entries move. */
 export interface RecordHashes {
   /** The hash of record `record`, 32 bits without sign. */
@@ -23,6 +26,7 @@ export interface RecordHashes {
 
 export class TorrentIndex {
   readonly #records: RecordHashes;
+  readonly #reserve: (bytes: number) => ArrayBuffer | SharedArrayBuffer;
   readonly #recordBits: number;
   readonly #recordMask: number;
   #entries: Uint32Array;
@@ -35,13 +39,18 @@ export class TorrentIndex {
   #moved = 0;
 
   /** `recordsMax`: records are numbered below it. */
-  constructor(records: RecordHashes, recordsMax: number) {
+  constructor(
+    records: RecordHashes,
+    recordsMax: number,
+    reserve: (bytes: number) => ArrayBuffer | SharedArrayBuffer,
+  ) {
+    this.#reserve = reserve;
     const bits = Math.ceil(Math.log2(recordsMax + 1));
     assert(bits <= 30, "an entry has room for a number and a tag");
     this.#records = records;
     this.#recordBits = bits;
     this.#recordMask = 2 ** bits - 1;
-    this.#entries = new Uint32Array(INDEX_ENTRIES_MIN);
+    this.#entries = this.#table(INDEX_ENTRIES_MIN);
     this.#shift = 32 - Math.log2(INDEX_ENTRIES_MIN);
   }
 
@@ -130,6 +139,14 @@ export class TorrentIndex {
     entries[place] = this.#tagOf(hash) | (to + 1);
   }
 
+  /** Small tables are not worth a mapping of their own. */
+  #table(entries: number): Uint32Array {
+    const bytes = 4 * entries;
+    return bytes < RESERVED_BYTES_MIN
+      ? new Uint32Array(entries)
+      : new Uint32Array(this.#reserve(bytes), 0, entries);
+  }
+
   #mustGrow(): boolean {
     return this.#old === undefined && this.#count >= (this.#entries.length / 4) * 3;
   }
@@ -186,7 +203,7 @@ export class TorrentIndex {
     this.#oldShift = this.#shift;
     this.#oldStart = start;
     this.#moved = 0;
-    this.#entries = new Uint32Array(length);
+    this.#entries = this.#table(length);
     this.#shift = 32 - Math.log2(length);
     this.#move();
   }

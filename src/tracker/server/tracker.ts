@@ -4,7 +4,7 @@
 
 import { randomFillSync } from "node:crypto";
 import { UsageError } from "../../base/errors.js";
-import type { SocketAddress } from "../../native/binding.js";
+import { loadBinding, type SocketAddress } from "../../native/binding.js";
 import { type Datagrams, SystemDatagrams } from "../../native/datagrams.js";
 import { Reactor } from "../../native/reactor.js";
 import type { SwarmCounters, SwarmStore, SwarmTotals } from "../peer-store/contract.js";
@@ -67,7 +67,13 @@ export class Tracker {
       options.connectionSlots ?? 2,
     );
     this.swarms =
-      options.swarms ?? new PeerStore({ ...options.store, key: randomWords(4), random: Math.random });
+      options.swarms ??
+      new PeerStore({
+        reserve: (bytes) => loadBinding().reserveMemory(bytes),
+        ...options.store,
+        key: randomWords(4),
+        random: Math.random,
+      });
     this.#reactor = new Reactor(SLAB_BYTES);
     try {
       this.#listen(new SystemDatagrams(this.#reactor), options);

@@ -1,0 +1,33 @@
+// scatterwire bench tracker-repository: Torrust's benchmark of torrent repositories, on ours and on plain ones.
+
+import { Command } from "commander";
+import {
+  benchTrackerRepository,
+  repositoryText,
+  SAMPLES_DEFAULT,
+} from "../../../bench/suites/tracker-repository.js";
+import { printJson, printLine, wholeNumber } from "../output.js";
+
+interface Flags {
+  samples: number;
+  sleep: number;
+  compare: boolean;
+  json?: boolean;
+}
+
+export function trackerRepositoryCommand(): Command {
+  return new Command("tracker-repository")
+    .description("put a peer into a swarm and count: Torrust's four scenarios")
+    .option("--samples <n>", "of add_one_torrent", wholeNumber("--samples", 2, 1_000_000), SAMPLES_DEFAULT)
+    .option("--sleep <ns>", "what each parallel task waits, busily", wholeNumber("--sleep", 0, 1_000_000), 0)
+    .option("--no-compare", "only our own store")
+    .option("--json", "print one JSON object")
+    .action(run);
+}
+
+async function run(flags: Flags): Promise<void> {
+  const { samples, sleep, compare } = flags;
+  const results = await benchTrackerRepository({ samples, sleepNs: sleep, compare });
+  if (flags.json === true) printJson({ results });
+  else printLine(repositoryText(results));
+}
