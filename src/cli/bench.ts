@@ -17,6 +17,8 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   allocations: async () => (await import("./bench/single.js")).allocationsCommand(),
   start: async () => (await import("./bench/start.js")).startCommand(),
   "peer-store": async () => (await import("./bench/peer-store.js")).peerStoreCommand(),
+  tracker: async () => (await import("./bench/tracker.js")).trackerCommand(),
+  "tracker-load": async () => (await import("./bench/tracker-load.js")).trackerLoadCommand(),
   "tracker-repository": async () =>
     (await import("./bench/tracker-repository.js")).trackerRepositoryCommand(),
   report: async () => (await import("./bench/report.js")).reportCommand(),

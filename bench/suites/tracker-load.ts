@@ -1,0 +1,225 @@
+// Load for a UDP tracker, as aquatic's load tester makes it and in its words: processes of simulated peers (bench/load), and what they
+// counted, every few seconds and at the end.
+//
+// What "responses" can mean: with `throttle` 0.9, requests go out while nine tenths of all were answered, so the tracker's queue is
+// always full and a tenth of the requests is lost by construction, as with aquatic's tester. With a window, no more than so many
+// are under way, and nothing is lost while the tracker keeps up.
+
+import { fileURLToPath } from "node:url";
+import type { TrackerLoadOptions } from "../load/tracker-load.js";
+import { LineProgram } from "../processes/line-program.js";
+
+const LOAD = fileURLToPath(new URL("../load/tracker-load.js", import.meta.url));
+
+/** What aquatic's configuration file has, with its defaults. */
+export const TRACKER_LOAD_DEFAULTS = {
+  workers: 1,
+  durationSeconds: 0,
+  summarizeLastSeconds: 0,
+  extraStatistics: true,
+  multipleClientIpv4s: true,
+  socketsPerWorker: 4,
+  receiveBufferBytes: 8_000_000,
+  torrents: 1_000_000,
+  peers: 2_000_000,
+  scrapeTorrentsMax: 10,
+  peersWanted: 30,
+  weightConnect: 50,
+  weightAnnounce: 50,
+  weightScrape: 1,
+  seederProbability: 0.75,
+  window: 4096,
+} as const;
+
+export type TrackerLoad = Omit<TrackerLoadOptions, "worker"> & { readonly summarizeLastSeconds: number };
+
+interface Counts {
+  readonly seconds: number;
+  readonly requests: number;
+  readonly connects: number;
+  readonly announces: number;
+  readonly scrapes: number;
+  readonly errors: number;
+  readonly peers: number;
+}
+
+export interface TrackerLoadResult {
+  readonly seconds: number;
+  readonly requestsPerSecond: number;
+  readonly responsesPerSecond: number;
+  readonly connectsPerSecond: number;
+  readonly announcesPerSecond: number;
+  readonly scrapesPerSecond: number;
+  readonly errorsPerSecond: number;
+  readonly peersPerAnnounce: number;
+  readonly loadCpuSeconds: number;
+  readonly infoHashes: number;
+  readonly peersPerInfoHash: Readonly<Record<string, number>>;
+  readonly announcesPerInfoHash: Readonly<Record<string, number>> | null;
+}
+
+export interface LoadHooks {
+  /** What the processes are started with, such as ["taskset", "-c", "1"]. */
+  readonly prefix?: readonly string[];
+  /** Every `reportSeconds`, with what was counted since the last time. */
+  readonly onReport?: (result: TrackerLoadResult) => void;
+  readonly reportSeconds?: number;
+  /** When all of them have a connection id and begin. */
+  readonly onReady?: (result: Pick<TrackerLoadResult, "infoHashes" | "peersPerInfoHash">) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Runs until its time is over, or the signal aborts. Rejects when the tracker says nothing. */
+export async function benchTrackerLoad(load: TrackerLoad, hooks: LoadHooks = {}): Promise<TrackerLoadResult> {
+  const [program = process.execPath, ...args] = [...(hooks.prefix ?? []), process.execPath];
+  const workers = Array.from({ length: load.workers }, (_, worker) => {
+    const options: TrackerLoadOptions = { ...load, worker };
+    return new LineProgram(program, [...args, LOAD, JSON.stringify(options)]);
+  });
+  const stopAll = (): void => {
+    for (const worker of workers) void worker.stop().catch(() => {});
+  };
+  hooks.signal?.addEventListener("abort", stopAll);
+  try {
+    await Promise.all(workers.map((worker) => worker.waitFor(1)));
+    const ready = workers[0]!.lines[0] as unknown as {
+      torrents: number;
+      peersPerTorrent: Record<string, number>;
+    };
+    const popularity = { infoHashes: ready.torrents, peersPerInfoHash: ready.peersPerTorrent };
+    hooks.onReady?.(popularity);
+    const none = sum([]);
+    let reported = none;
+    const report = (): void => {
+      const now = sum(workers.map(({ lines }) => countsOf(lines.at(-1)!)));
+      hooks.onReport?.({
+        ...rates(now, reported),
+        loadCpuSeconds: 0,
+        ...popularity,
+        announcesPerInfoHash: null,
+      });
+      reported = now;
+    };
+    const ticker = setInterval(report, 1000 * (hooks.reportSeconds ?? 5));
+    const last = await Promise.all(workers.map((worker) => worker.result())).finally(() =>
+      clearInterval(ticker),
+    );
+    const end = sum(last.map(countsOf));
+    const begin =
+      load.summarizeLastSeconds === 0 ? none : sum(workers.map(({ lines }) => lineAt(lines, load, end)));
+    return {
+      ...rates(end, begin),
+      ...popularity,
+      loadCpuSeconds: last.reduce((total, line) => total + Number(line["cpuSeconds"]), 0),
+      announcesPerInfoHash: (last[0]!["announcesPerTorrent"] as Record<string, number> | null) ?? null,
+    };
+  } finally {
+    hooks.signal?.removeEventListener("abort", stopAll);
+    stopAll();
+  }
+}
+
+function countsOf(line: Record<string, unknown>): Counts {
+  const count = (name: string): number => Number(line[name] ?? 0);
+  return {
+    seconds: count("seconds"),
+    requests: count("requests"),
+    connects: count("connects"),
+    announces: count("announces"),
+    scrapes: count("scrapes"),
+    errors: count("errors"),
+    peers: count("peers"),
+  };
+}
+
+/** The last line that is so old that the time to be summed up begins with it. */
+function lineAt(lines: readonly Record<string, unknown>[], load: TrackerLoad, end: Counts): Counts {
+  const from = end.seconds - load.summarizeLastSeconds;
+  const older = lines.map(countsOf).filter(({ seconds }) => seconds <= from);
+  return older.at(-1) ?? sum([]);
+}
+
+/** Of processes side by side: their seconds are the same ones. */
+function sum(all: readonly Counts[]): Counts {
+  const total = (name: keyof Counts): number => all.reduce((value, counts) => value + counts[name], 0);
+  return {
+    seconds: Math.max(0, ...all.map(({ seconds }) => seconds)),
+    requests: total("requests"),
+    connects: total("connects"),
+    announces: total("announces"),
+    scrapes: total("scrapes"),
+    errors: total("errors"),
+    peers: total("peers"),
+  };
+}
+
+function rates(
+  end: Counts,
+  begin: Counts,
+): Omit<TrackerLoadResult, "loadCpuSeconds" | "infoHashes" | "peersPerInfoHash" | "announcesPerInfoHash"> {
+  const seconds = end.seconds - begin.seconds;
+  const rate = (name: keyof Counts): number => (seconds > 0 ? (end[name] - begin[name]) / seconds : 0);
+  const announces = end.announces - begin.announces;
+  return {
+    seconds,
+    requestsPerSecond: rate("requests"),
+    responsesPerSecond: rate("connects") + rate("announces") + rate("scrapes") + rate("errors"),
+    connectsPerSecond: rate("connects"),
+    announcesPerSecond: rate("announces"),
+    scrapesPerSecond: rate("scrapes"),
+    errorsPerSecond: rate("errors"),
+    peersPerAnnounce: announces > 0 ? (end.peers - begin.peers) / announces : 0,
+  };
+}
+
+function percentileLines(title: string, percentiles: Readonly<Record<string, number>>): string[] {
+  return [title, ...Object.entries(percentiles).map(([name, value]) => `  - ${name}: ${value}`)];
+}
+
+/** What is said when all is ready. */
+export function readyText(result: Pick<TrackerLoadResult, "infoHashes" | "peersPerInfoHash">): string {
+  const lines = percentileLines("Peers per info hash:", result.peersPerInfoHash);
+  return [`Number of info hashes: ${result.infoHashes}`, ...lines].join("\n");
+}
+
+/** What is said every few seconds. */
+export function reportText(result: TrackerLoadResult): string {
+  return [
+    `Requests out: ${result.requestsPerSecond.toFixed(2)}/second`,
+    `Responses in: ${result.responsesPerSecond.toFixed(2)}/second`,
+    ...kindLines(result),
+    `Peers per announce response: ${result.peersPerAnnounce.toFixed(2)}`,
+  ].join("\n");
+}
+
+/** What is said at the end. */
+export function summaryText(result: TrackerLoadResult, load: TrackerLoad): string {
+  const part =
+    load.summarizeLastSeconds > 0 ? ` (only last ${load.summarizeLastSeconds} included in summary)` : "";
+  const throttle =
+    load.throttle === undefined
+      ? `at most ${load.window} requests are under way`
+      : `requests go out while ${100 * load.throttle} % of all were answered: the rest is lost by construction`;
+  return [
+    "# load test report",
+    "",
+    `Test ran for ${result.seconds.toFixed(0)} seconds${part}`,
+    `Average responses per second: ${result.responsesPerSecond.toFixed(2)}`,
+    ...kindLines(result),
+    `Requests per second: ${result.requestsPerSecond.toFixed(2)}; ${throttle}`,
+    ...(result.announcesPerInfoHash === null
+      ? []
+      : percentileLines("Announce responses per info hash:", result.announcesPerInfoHash)),
+    "",
+    `Config: ${JSON.stringify(load)}`,
+  ].join("\n");
+}
+
+function kindLines(result: TrackerLoadResult): string[] {
+  return [
+    `  - Connect responses:  ${result.connectsPerSecond.toFixed(2)}`,
+    `  - Announce responses: ${result.announcesPerSecond.toFixed(2)}`,
+    `  - Scrape responses:   ${result.scrapesPerSecond.toFixed(2)}`,
+    `  - Error responses:    ${result.errorsPerSecond.toFixed(2)}`,
+  ];
+}

@@ -1,0 +1,123 @@
+// scatterwire bench tracker-load: load for a UDP tracker, with the knobs of aquatic's load tester.
+
+import { Command } from "commander";
+import {
+  benchTrackerLoad,
+  TRACKER_LOAD_DEFAULTS as DEFAULTS,
+  readyText,
+  reportText,
+  summaryText,
+  type TrackerLoad,
+} from "../../../bench/suites/tracker-load.js";
+import {
+  EXIT_USAGE,
+  ExitError,
+  interruptSignal,
+  parseAddress,
+  printJson,
+  printLine,
+  wholeNumber,
+} from "../output.js";
+
+interface Flags {
+  workers: number;
+  duration: number;
+  summarizeLast: number;
+  extraStatistics: boolean;
+  multipleClientIpv4s: boolean;
+  socketsPerWorker: number;
+  recvBuffer: number;
+  torrents: number;
+  peers: number;
+  scrapeMaxTorrents: number;
+  peersWanted: number;
+  weights: [number, number, number];
+  seeders: number;
+  throttle?: number;
+  window: number;
+  json?: boolean;
+}
+
+const MANY = 2 ** 30;
+
+export function trackerLoadCommand(): Command {
+  const number = (name: string, low: number, high: number) => wholeNumber(`--${name}`, low, high);
+  return new Command("tracker-load")
+    .description("load for a UDP tracker: simulated peers connect, announce and scrape")
+    .argument("<tracker>", "HOST:PORT of the tracker")
+    .option("--workers <n>", "processes that send", number("workers", 1, 64), DEFAULTS.workers)
+    .option("--duration <s>", "0: until Ctrl-C", number("duration", 0, 1_000_000), DEFAULTS.durationSeconds)
+    .option(
+      "--summarize-last <s>",
+      "only these in the summary; 0: all",
+      number("summarize-last", 0, 1_000_000),
+      0,
+    )
+    .option("--no-extra-statistics", "no percentiles of responses per info hash")
+    .option("--no-multiple-client-ipv4s", "all workers send from 127.0.0.1, not from 127.0.0.1, .2, …")
+    .option("--sockets-per-worker <n>", "", number("sockets-per-worker", 1, 256), DEFAULTS.socketsPerWorker)
+    .option("--recv-buffer <bytes>", "SO_RCVBUF", number("recv-buffer", 0, MANY), DEFAULTS.receiveBufferBytes)
+    .option("--torrents <n>", "", number("torrents", 1, MANY), DEFAULTS.torrents)
+    .option("--peers <n>", "", number("peers", 1, MANY), DEFAULTS.peers)
+    .option("--scrape-max-torrents <n>", "", number("scrape-max-torrents", 1, 15), DEFAULTS.scrapeTorrentsMax)
+    .option("--peers-wanted <n>", "", number("peers-wanted", 0, 1000), DEFAULTS.peersWanted)
+    .option("--weights <c/a/s>", "how often connect, announce and scrape are sent", parseWeights, [50, 50, 1])
+    .option("--seeders <share>", "announces that have nothing left", parseShare, DEFAULTS.seederProbability)
+    .option(
+      "--throttle <share>",
+      "send while so many of all requests were answered (aquatic: 0.9)",
+      parseShare,
+    )
+    .option("--window <n>", "without it: requests under way", number("window", 1, MANY), DEFAULTS.window)
+    .option("--json", "print one JSON object")
+    .action(run);
+}
+
+async function run(tracker: string, flags: Flags): Promise<void> {
+  const { host, port } = await parseAddress(tracker, "the tracker");
+  const [weightConnect, weightAnnounce, weightScrape] = flags.weights;
+  const load: TrackerLoad = {
+    host,
+    port,
+    workers: flags.workers,
+    durationSeconds: flags.duration,
+    summarizeLastSeconds: flags.summarizeLast,
+    extraStatistics: flags.extraStatistics,
+    multipleClientIpv4s: flags.multipleClientIpv4s,
+    socketsPerWorker: flags.socketsPerWorker,
+    receiveBufferBytes: flags.recvBuffer,
+    torrents: flags.torrents,
+    peers: flags.peers,
+    scrapeTorrentsMax: flags.scrapeMaxTorrents,
+    peersWanted: flags.peersWanted,
+    weightConnect,
+    weightAnnounce,
+    weightScrape,
+    seederProbability: flags.seeders,
+    window: flags.window,
+    ...(flags.throttle === undefined ? {} : { throttle: flags.throttle }),
+  };
+  const quiet = flags.json === true;
+  const result = await benchTrackerLoad(load, {
+    signal: interruptSignal(),
+    onReady: (ready) => quiet || printLine(`${readyText(ready)}\n`),
+    onReport: (report) => quiet || printLine(`${reportText(report)}\n`),
+  });
+  if (quiet) printJson({ load, result });
+  else printLine(summaryText(result, load));
+}
+
+/** "50/50/1". */
+export function parseWeights(text: string): [number, number, number] {
+  const [connect = -1, announce = -1, scrape = -1, ...rest] = text.split("/").map(Number);
+  const weights: [number, number, number] = [connect, announce, scrape];
+  const sum = connect + announce + scrape;
+  if (rest.length === 0 && weights.every((weight) => weight >= 0) && sum > 0 && sum < MANY) return weights;
+  throw new ExitError(EXIT_USAGE, `weights are three numbers such as 50/50/1, not "${text}"`);
+}
+
+export function parseShare(text: string): number {
+  const share = Number(text);
+  if (text !== "" && share >= 0 && share <= 1) return share;
+  throw new ExitError(EXIT_USAGE, `a share is a number from 0 to 1, not "${text}"`);
+}
