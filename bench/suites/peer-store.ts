@@ -101,6 +101,7 @@ class Bench {
       event: EVENT_NONE,
       want: 0,
       dice: 0,
+      ahead: -1,
     };
   }
 
@@ -250,6 +251,7 @@ function fill(infoHashes: number, seeders: number, leechers: number): MemoryRow 
     event: EVENT_NONE,
     want: 0,
     dice: 0,
+    ahead: -1,
   };
   const sink: PeerSink = { words: new Uint32Array(2), halves: new Uint16Array(4), at: 0 };
   for (let torrent = 0; torrent < infoHashes; torrent++) {

@@ -37,6 +37,7 @@ class OurStore implements Repository {
     event: EVENT_STARTED,
     want: 0,
     dice: 0,
+    ahead: -1,
   };
 
   upsert(hash: Uint32Array): number {

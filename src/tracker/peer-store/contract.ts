@@ -31,6 +31,8 @@ export interface Announce {
   want: number;
   /** Any number from 0 to below 2^31: where among the peers the answer begins. */
   dice: number;
+  /** Which of the announces that lookAhead() was told of last, or −1. */
+  ahead: number;
 }
 
 /** Announces that are about to come, in arrays: what is known of entry i stands at i. */

@@ -137,8 +137,8 @@ export class PeerBuckets {
     return loaded;
   }
 
-  /** Loads the endpoint and the state of the first peer with this fingerprint; the number means nothing. */
-  touchPeer(bucket: number, fingerprint: number): number {
+  /** The first peer with this fingerprint, or −1: who it is was not looked at. */
+  candidate(bucket: number, fingerprint: number): number {
     const words = this.#words;
     const pattern = Math.imul(fingerprint, 0x01010101);
     const first = bucket + 1;
@@ -146,11 +146,19 @@ export class PeerBuckets {
     for (let at = first; at < end; at++) {
       const difference = words[at]! ^ pattern;
       const found = (difference - 0x01010101) & ~difference & 0x80808080;
-      if (found === 0) continue;
-      const index = ((at - first) << 2) + (((31 - Math.clz32(found & -found)) >>> 3) ^ BYTE_ORDER);
-      return this.#halves[this.endpointAt(bucket, index)]! ^ this.state(bucket, index);
+      if (found !== 0) return ((at - first) << 2) + (((31 - Math.clz32(found & -found)) >>> 3) ^ BYTE_ORDER);
     }
-    return 0;
+    return -1;
+  }
+
+  /** Loads the endpoint and the state of a peer; the number means nothing. */
+  touchPeer(bucket: number, index: number): number {
+    return this.#halves[this.endpointAt(bucket, index)]! ^ this.state(bucket, index);
+  }
+
+  /** Whether peer `index` is there and has this endpoint. */
+  isAt(bucket: number, index: number, endpoint: Uint16Array): boolean {
+    return index < (this.#words[bucket]! & 0xff) && this.#same(bucket, index, endpoint);
   }
 
   /** The half where endpoint `index` begins. */
@@ -392,6 +400,7 @@ export class PeerBuckets {
 
 /** Where a run begins among peers low … count − 1: at an even place, which is a word's first half. */
 function runStart(dice: number, low: number, count: number): number {
-  const start = (low + (dice % (count - low))) & ~1;
+  // A multiplication, for a division takes as long as copying the run.
+  const start = (low + (((dice & 0x7fff) * (count - low)) >>> 15)) & ~1;
   return start < low ? low : start;
 }

@@ -109,6 +109,9 @@ export class PeerStore implements SwarmStore {
   readonly #aheadOwn = new Int32Array(AHEAD_MAX);
   readonly #aheadTold = new Int32Array(AHEAD_MAX);
   readonly #aheadHashes = new Uint32Array(AHEAD_MAX);
+  /** Their records, and where in their buckets their endpoints may be; −1 if not. What was found is looked at again when it is used. */
+  readonly #aheadRecords = new Int32Array(AHEAD_MAX);
+  readonly #aheadPeers = new Int32Array(AHEAD_MAX);
   #count = 0;
   #countMost = 0;
   #peersV4 = 0;
@@ -187,12 +190,12 @@ export class PeerStore implements SwarmStore {
     for (let index = 0; index < count; index++) loaded ^= this.#index.touch(hashes[index]!);
     for (let index = 0; index < count; index++) {
       const record = this.#index.candidate(hashes[index]!);
-      ahead[index] = record;
+      this.#aheadRecords[index] = record;
       if (record >= 0) loaded ^= records[record * RECORD_WORDS]!;
     }
     const swarmAt = announces.family === 4 ? SWARM_V4_AT : SWARM_V6_AT;
     for (let index = 0; index < count; index++) {
-      const record = ahead[index]!;
+      const record = this.#aheadRecords[index]!;
       const at = record * RECORD_WORDS;
       const swarm = record < 0 || (records[at + DOWNLOADS_AT]! & INLINE) !== 0 ? 0 : records[at + swarmAt]!;
       ahead[index] = swarm;
@@ -240,14 +243,18 @@ export class PeerStore implements SwarmStore {
       loaded ^= buckets.touchFingerprints(own[index]!);
       loaded ^= buckets.touchRun(told[index]!, seeders[index] === 1, wants[index]!, dice[index]!);
     }
-    for (let index = 0; index < count; index++)
-      if (own[index] !== 0) loaded ^= buckets.touchPeer(own[index]!, hashes[index]! & 0xff);
+    for (let index = 0; index < count; index++) {
+      if (own[index] === 0) continue;
+      const peer = buckets.candidate(own[index]!, hashes[index]! & 0xff);
+      this.#aheadPeers[index] = peer;
+      if (peer >= 0) loaded ^= buckets.touchPeer(own[index]!, peer);
+    }
     return loaded;
   }
 
   announce(hash: number, request: Announce, sink: PeerSink): number {
     this.#setEndpoint(request.family, request.address, request.addressAt, request.port);
-    const record = this.#index.find(hash, request.hash, request.hashAt, this.#records);
+    const record = this.#recordOf(hash, request);
     if (record < 0) {
       this.#report(0, 0, 0);
       if (request.event !== EVENT_STOPPED) this.#addTorrent(hash, request);
@@ -265,6 +272,23 @@ export class PeerStore implements SwarmStore {
     return request.event === EVENT_STOPPED
       ? this.#stop(hash, record, request)
       : this.#renew(hash, record, request, sink);
+  }
+
+  #recordOf(hash: number, { ahead, hash: words, hashAt }: Announce): number {
+    const record = ahead < 0 ? -1 : this.#aheadRecords[ahead]!;
+    if (record >= 0 && record < this.#count) {
+      const at = record * RECORD_WORDS;
+      const records = this.#records;
+      if (
+        records[at] === words[hashAt] &&
+        records[at + 1] === words[hashAt + 1] &&
+        records[at + 2] === words[hashAt + 2] &&
+        records[at + 3] === words[hashAt + 3] &&
+        records[at + 4] === words[hashAt + 4]
+      )
+        return record;
+    }
+    return this.#index.find(hash, words, hashAt, this.#records);
   }
 
   scrape(hash: number, words: Uint32Array, wordsAt: number): boolean {
@@ -337,7 +361,8 @@ export class PeerStore implements SwarmStore {
     const records = this.#records;
     const downloads = request.event === EVENT_COMPLETED ? 1 : 0;
     if (request.family === 6) {
-      const swarm = this.#v6.put(0, this.#endpoint, request.seeder, this.#tick);
+      const endpointHash = this.#v6.buckets.hash(this.#endpoint, 0);
+      const swarm = this.#v6.put(0, endpointHash, this.#endpoint, request.seeder, this.#tick, -1);
       if (swarm === 0) {
         this.counters.torrentsRefused++;
         return;
@@ -497,7 +522,8 @@ export class PeerStore implements SwarmStore {
     const state = this.#inlineState(at);
     const endpoint = this.#moved;
     for (let half = 0; half < 3; half++) endpoint[half] = this.#recordHalves[2 * (at + PEER_AT) + half]!;
-    const swarm = this.#v4.put(0, endpoint, (state & SEEDER) !== 0, state & (TICKS - 1));
+    const hash = this.#v4.buckets.hash(endpoint, 0);
+    const swarm = this.#v4.put(0, hash, endpoint, (state & SEEDER) !== 0, state & (TICKS - 1), -1);
     if (swarm === 0) return false;
     records[at + SWARM_V4_AT] = swarm;
     records[at + SWARM_V6_AT] = 0;
@@ -527,7 +553,19 @@ export class PeerStore implements SwarmStore {
     const swarms = ipv4 ? this.#v4 : this.#v6;
     const at = record * RECORD_WORDS;
     const swarmAt = at + (ipv4 ? SWARM_V4_AT : SWARM_V6_AT);
-    let swarm = swarms.put(this.#records[swarmAt]!, this.#endpoint, request.seeder, this.#tick);
+    // Only of those whose torrent had a swarm is the rest known.
+    const { ahead } = request;
+    const isKnown = ahead >= 0 && this.#aheadOwn[ahead] !== 0;
+    const endpointHash = isKnown ? this.#aheadHashes[ahead]! : swarms.buckets.hash(this.#endpoint, 0);
+    const hint = isKnown ? this.#aheadPeers[ahead]! : -1;
+    let swarm = swarms.put(
+      this.#records[swarmAt]!,
+      endpointHash,
+      this.#endpoint,
+      request.seeder,
+      this.#tick,
+      hint,
+    );
     this.#records[swarmAt] = swarm;
     if (swarms.dropped > 0) this.#countPeers(ipv4, -swarms.dropped);
     if (!swarms.known) {

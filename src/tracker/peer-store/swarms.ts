@@ -79,15 +79,21 @@ export class Swarms {
 
   /**
    * Adds the endpoint or renews it, as seeder or leecher. The swarm's number; if it was 0 and stays 0, or `has` is false after it, there
-   * was no memory for another peer.
+   * was no memory for another peer. `hash`: the endpoint's. `hint`: where in its bucket it may be, or −1.
    */
-  put(swarm: number, endpoint: Uint16Array, seeder: boolean, tick: number): number {
+  put(
+    swarm: number,
+    hash: number,
+    endpoint: Uint16Array,
+    seeder: boolean,
+    tick: number,
+    hint: number,
+  ): number {
     this.known = false;
     this.wasSeeder = false;
     this.dropped = 0;
     this.#index = -1;
     const { buckets } = this;
-    const hash = buckets.hash(endpoint, 0);
     if (swarm === 0) {
       const bucket = buckets.create(1, 0);
       if (bucket !== 0) {
@@ -99,7 +105,8 @@ export class Swarms {
     }
     const large = this.#isLarge(swarm);
     const bucket = large ? this.#directory.bucketAt(swarm, this.#directory.entryOf(swarm, hash)) : swarm;
-    const index = buckets.find(bucket, hash & 0xff, endpoint);
+    const index =
+      hint >= 0 && buckets.isAt(bucket, hint, endpoint) ? hint : buckets.find(bucket, hash & 0xff, endpoint);
     if (index < 0) {
       const grown = this.#insert(swarm, bucket, hash, endpoint, seeder, tick);
       this.look(grown);

@@ -152,6 +152,7 @@ export class UdpResponder {
       event: EVENT_NONE,
       want: 0,
       dice: 0,
+      ahead: -1,
     };
     const { buffer, byteOffset, byteLength } = responses.bytes;
     this.#sink = {
@@ -294,6 +295,7 @@ export class UdpResponder {
     request.event = view.getUint32(from + EVENT_AT);
     request.want = this.#ahead.wants[index]!;
     request.dice = this.#ahead.dice[index]!;
+    request.ahead = this.#ahead.count > 1 ? index : -1;
     const sink = this.#sink;
     const peersAt = (to + RESPONSE_PEERS_AT) >>> 1;
     sink.at = peersAt;

@@ -81,6 +81,7 @@ export function announcement(
     want,
     // Some number, and not the same one each time.
     dice: roll(),
+    ahead: -1,
   };
 }
 
