@@ -30,14 +30,16 @@ class Client {
     );
   }
 
-  /** Sends until something comes back: datagrams may be lost. */
+  /** Sends until it is answered, with its action and transaction: datagrams may be lost, and answers to others still come. */
   async ask(bytes: Uint8Array): Promise<DataView> {
+    const asked = Buffer.from(bytes).subarray(8, 16);
+    const isAnswer = (heard: Buffer): boolean => heard.subarray(0, 8).equals(asked);
     for (;;) {
       this.heard.length = 0;
       await this.send(bytes);
-      for (let turn = 0; turn < 1000 && this.heard.length === 0; turn++)
+      for (let turn = 0; turn < 1000 && !this.heard.some(isAnswer); turn++)
         await new Promise((resolve) => setImmediate(resolve));
-      const heard = this.heard[0];
+      const heard = this.heard.find(isAnswer);
       if (heard !== undefined) return new DataView(heard.buffer, heard.byteOffset, heard.byteLength);
     }
   }
@@ -92,7 +94,10 @@ it(`whatever datagrams come, a tracker goes on (SEED=${SEED} RUNS=${DATAGRAMS})`
     await client.send(cut);
     if (sent % PACE === 0) await new Promise((resolve) => setImmediate(resolve));
   }
-  const answer = await client.ask(announceRequest(id, hash));
+  const last = announceRequest(id, hash);
+  // A transaction that no mutation of the first one has.
+  new DataView(last.buffer).setUint32(udp.TRANSACTION_AT, 0xfeedbeef);
+  const answer = await client.ask(last);
   assert.equal(udp.responseAction(answer, 0, answer.byteLength), udp.ACTION_ANNOUNCE);
   const { udp: counters, totals } = tracker.counters();
   const count = (names: readonly (keyof typeof counters)[]): number =>
