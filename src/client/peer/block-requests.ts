@@ -42,6 +42,11 @@ assert(
   2 * REQUESTS_MAX * REQUEST_MESSAGE_BYTES <= OUTBOX_BYTES_MAX,
   "all requests, and their cancels, may wait for a peer that is only slow",
 );
+/**
+ * Steps that looking for what a peer refused, and was not asked for, may take between two ticks, of a millisecond or two together.
+ * Enough for all that it was asked for, if it is refused once more.
+ */
+const MISSED_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2 / 2;
 /** Requests that one fill writes, shared by all connections: it is used within one call only. */
 const picked = new Int32Array(2 * PICKS_PER_FILL_MAX);
 
@@ -65,6 +70,7 @@ export class BlockRequests {
   /** Where the time over which blocks are counted began, and blocks that came since. */
   #countedSinceMs: number;
   #blocksCounted = 0;
+  #missedStepsLeft = MISSED_STEPS_PER_TICK;
   /** Made when the peer refuses for the first time: most never do. */
   #refusals: Refusals | undefined;
 
@@ -179,6 +185,8 @@ export class BlockRequests {
 
   /** BEP 6: the peer will not bring the block. `choking`: it rejects because it choked us. False: nobody waits for it. */
   rejected(piece: number, begin: number, choking: boolean): boolean {
+    // What is refused and not looked for counts as unanswered, which has an end as well.
+    if (this.#missedStepsLeft <= 0) return false;
     // Each request is answered once, and in order: what was given up before it was asked for again is answered first.
     const orphan = this.#orphans.find(piece, begin);
     if (orphan >= 0) {
@@ -186,7 +194,10 @@ export class BlockRequests {
       return false;
     }
     const index = this.expected.find(piece, begin);
-    if (index < 0) return false;
+    if (index < 0) {
+      this.#missedStepsLeft -= 1 + this.#orphans.count + this.expected.count;
+      return false;
+    }
     this.expected.removeAt(index);
     this.#giveBack(piece, begin);
     if (!choking) this.#refused(piece);
@@ -205,9 +216,10 @@ export class BlockRequests {
     expected.clear();
   }
 
-  /** Gives back what the peer lets us wait for too long. Returns how many requests that were, 0 for most calls. */
+  /** Time passed: gives back what the peer lets us wait for too long. Returns how many requests that were, 0 for most calls. */
   checkTimeout(): number {
     const { nowMs } = this.#clock;
+    this.#missedStepsLeft = MISSED_STEPS_PER_TICK;
     if (this.#blockIsLate(nowMs)) return this.#blockLate();
     const { expected } = this;
     if (expected.count === 0) return 0;

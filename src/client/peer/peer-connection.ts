@@ -95,6 +95,11 @@ export interface PeerOptions {
 const ALLOWED_FAST_MAX = 64;
 /** A peer for which so many times the bytes wait at which we stop to hear it is let go. */
 const OUTBOX_CLOSES_FACTOR = 4;
+/**
+ * Steps that looking for cancelled blocks may take between two ticks, of a few milliseconds together: what a peer cancels is looked
+ * for among all that it asked for. Enough for a whole queue, in any order.
+ */
+const CANCEL_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2;
 const KEEP_ALIVE_MS = 100_000;
 /** A peer that sent nothing for so long is waited for with open ears. */
 const SILENT_MS = 500;
@@ -146,6 +151,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   #allowedFast: Set<number> | undefined;
   /** What we send although we choke, once the peer asked for it: most peers never do, and a set is memory. */
   #allowedFastUploads: AllowedFastUploads | undefined;
+  #cancelStepsLeft = CANCEL_STEPS_PER_TICK;
   readonly #sendProgress: SendProgress;
   /** Bytes of messages that may wait for the peer before we stop to hear it. */
   #outboxBytesMax = OUTBOX_BYTES_MAX;
@@ -347,6 +353,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
       this.#lastSentMs = now;
       this.write.keepAlive();
     }
+    this.#cancelStepsLeft = CANCEL_STEPS_PER_TICK;
     if (this.sender.idle) this.sender.outbox.release();
     if (this.#swarm !== undefined) this.requests.forgetRefusals(this.#swarm);
     this.updateInterest();
@@ -627,6 +634,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
 
   onCancel(piece: number, begin: number, length: number): void {
     this.#openSwarm("cancel");
+    // A cancel is no more than advice: the block is sent then, which answers it as well (BEP 6).
+    if (this.#cancelStepsLeft <= 0) return;
+    this.#cancelStepsLeft -= this.sender.requested.count;
     const dropped = this.sender.cancelBlock(piece, begin);
     if (dropped && this.fast) this.#reject(piece, begin, length);
   }

@@ -360,6 +360,21 @@ describe("PeerConnection: the Fast extension", () => {
     );
   });
 
+  it("rejects of what we never asked for are looked for only so often in a second", () => {
+    const wired = unchoked({ maxRequests: 4 });
+    const missed = message(MessageId.reject, 7, 0, BLOCK_SIZE);
+    const [open] = wired.sentBlocks(MessageId.request);
+    const reject = message(MessageId.reject, ...open!);
+    for (let sent = 0; sent < 2 ** 20; sent += 2 ** 16)
+      wired.feed(Buffer.concat(Array.from({ length: 2 ** 16 }, () => missed)));
+    wired.feed(reject);
+    assert.equal(wired.swarm.dropped.length, 0);
+    assert.equal(wired.peer.state, "open");
+    wired.pass(1000);
+    wired.feed(reject);
+    assert.equal(wired.swarm.dropped.length, 1);
+  });
+
   it("a reject of what we never asked for is ignored", () => {
     const wired = unchoked({ maxRequests: 4 });
     wired.feed(message(MessageId.reject, 7, 0, BLOCK_SIZE));
@@ -434,6 +449,34 @@ describe("PeerConnection: requests of the peer", () => {
       assert.equal(wired.swarm.storage.readsPending, 0);
       assert.equal(wired.peer.sentSinceUnchokeBytes, 0);
     }
+  });
+
+  it("are all taken back by as many cancels, and looked for only so often in a second", () => {
+    const wired = serving();
+    wired.transport.room = () => 0;
+    const ask = (id: number): Buffer[] =>
+      Array.from({ length: REQUEST_QUEUE_ANNOUNCED }, (_, index) => message(id, 1, index, 1));
+    wired.feed(Buffer.concat(ask(MessageId.request)));
+    const waiting = wired.peer.sender.requested.count;
+    assert.ok(waiting > 0);
+    wired.feed(Buffer.concat(ask(MessageId.cancel).reverse()));
+    assert.equal(wired.peer.sender.requested.count, 0, "a whole queue, the last first");
+    wired.pass(1000);
+
+    wired.feed(Buffer.concat(ask(MessageId.request)));
+    const queued = wired.peer.sender.requested.count;
+    const missed = Array.from({ length: 8192 }, () => message(MessageId.cancel, 2, 0, BLOCK_SIZE));
+    const last = message(MessageId.cancel, 1, REQUEST_QUEUE_ANNOUNCED - 1, 1);
+    wired.feed(Buffer.concat([...missed, last]));
+    assert.equal(
+      wired.peer.sender.requested.count,
+      queued,
+      "a flood of them is not looked for, and not heeded",
+    );
+    assert.equal(wired.peer.state, "open");
+    wired.pass(1000);
+    wired.feed(last);
+    assert.equal(wired.peer.sender.requested.count, queued - 1);
   });
 
   it("are rejected when we choke the peer, all that had not begun to load", () => {
