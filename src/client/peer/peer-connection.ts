@@ -100,6 +100,8 @@ const OUTBOX_CLOSES_FACTOR = 4;
  * for among all that it asked for. Enough for a whole queue, in any order.
  */
 const CANCEL_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2;
+/** Extension handshakes that are read between two ticks: a peer may say again what has changed, and each takes long to read. */
+const EXTENSION_HANDSHAKES_PER_TICK = 8;
 const KEEP_ALIVE_MS = 100_000;
 /** A peer that sent nothing for so long is waited for with open ears. */
 const SILENT_MS = 500;
@@ -152,6 +154,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   /** What we send although we choke, once the peer asked for it: most peers never do, and a set is memory. */
   #allowedFastUploads: AllowedFastUploads | undefined;
   #cancelStepsLeft = CANCEL_STEPS_PER_TICK;
+  #extensionHandshakesLeft = EXTENSION_HANDSHAKES_PER_TICK;
   readonly #sendProgress: SendProgress;
   /** Bytes of messages that may wait for the peer before we stop to hear it. */
   #outboxBytesMax = OUTBOX_BYTES_MAX;
@@ -354,6 +357,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
       this.write.keepAlive();
     }
     this.#cancelStepsLeft = CANCEL_STEPS_PER_TICK;
+    this.#extensionHandshakesLeft = EXTENSION_HANDSHAKES_PER_TICK;
     if (this.sender.idle) this.sender.outbox.release();
     if (this.#swarm !== undefined) this.requests.forgetRefusals(this.#swarm);
     this.updateInterest();
@@ -644,7 +648,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   onPort(): void {}
 
   onExtended(extendedId: number, bytes: Uint8Array, at: number, length: number): void {
-    if (extendedId !== 0) return;
+    if (extendedId !== 0 || this.#extensionHandshakesLeft === 0) return;
+    this.#extensionHandshakesLeft--;
     const handshake = decodeExtensionHandshake(bytes.subarray(at, at + length));
     if (handshake.reqq !== undefined) this.pipeline.setPeerLimit(handshake.reqq);
     if (handshake.v !== undefined) this.clientName = handshake.v;

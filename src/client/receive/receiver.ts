@@ -92,6 +92,8 @@ export class Receiver implements MessageHolder {
   readonly #head = new Uint8Array(HEAD_BYTES);
   headFilled = 0;
   headNeeded: number;
+  /** Messages that were taken apart, but for blocks: each costs time, however short it is. */
+  messages = 0;
 
   /** A longer message under way: its whole length and how much of it came, id included. Without memory it is skipped. */
   #message: Uint8Array | undefined;
@@ -317,6 +319,7 @@ export class Receiver implements MessageHolder {
     const length = readUint32(bytes, address);
     if (length === 0) {
       plan.advance(LENGTH_PREFIX_BYTES);
+      this.messages++;
       this.#host.keepAliveReceived();
     } else if (bytes[address + LENGTH_PREFIX_BYTES] === MessageId.piece) {
       checkMessageLength(length);
@@ -325,6 +328,7 @@ export class Receiver implements MessageHolder {
       this.#startBlock(readUint32(bytes, address + 5), readUint32(bytes, address + 9), length - 9);
     } else if (LENGTH_PREFIX_BYTES + length <= available) {
       plan.advance(LENGTH_PREFIX_BYTES + length);
+      this.messages++;
       const id = bytes[address + LENGTH_PREFIX_BYTES]!;
       if (this.#isKnown(id, length)) this.#host.messageReceived(bytes, address + LENGTH_PREFIX_BYTES, length);
       else this.#host.messageSkipped(id, length);

@@ -22,6 +22,13 @@ const BYTES_PER_WAKE_MAX = 4 * RECEIVE_BUFFER_BYTES;
 const BYTES_PER_TURN = 4 * MIB;
 const BYTES_PER_CALL_MIN = 4 * KIB;
 /**
+ * A message costs about as much time as so many bytes of blocks. Who sends a flood of them, of five bytes each, has a turn of the
+ * loop that is long for everybody: it is not heard in the next ones, until the others had as much.
+ */
+const BYTES_PER_MESSAGE = 256;
+/** In a turn, so many messages are nobody's burden: a whole batch of requests, however many peers there are. */
+const UNCHARGED_BYTES_MIN = 256 * BYTES_PER_MESSAGE;
+/**
  * A fast peer's bytes are worth a wake-up from half a receive on: a sixth of the CPU is saved. So long as this many blocks
  * are outstanding, so much is sure to come, unless the peer falls silent: then wakeForAny() undoes it.
  */
@@ -52,6 +59,8 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   #lowWaterBytes = 1;
   #flushScheduled = false;
   #waitingForSlots = false;
+  /** What the messages of earlier turns cost beyond a turn's share: it is worked off before more is heard. */
+  #owedBytes = 0;
   /** Nothing is received until the peer has taken what waits for it. */
   #clogged = false;
   #closed = false;
@@ -102,10 +111,23 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   }
 
   #receive(peer: PeerConnection): void {
+    const share = Math.min(BYTES_PER_WAKE_MAX, Math.trunc(BYTES_PER_TURN / this.#turns.readyCount));
+    const uncharged = Math.max(share, UNCHARGED_BYTES_MIN);
+    if (this.#owedBytes >= uncharged) {
+      this.#owedBytes -= uncharged;
+      return;
+    }
+    const before = peer.receiver.messages;
+    this.#receiveUpTo(peer, share);
+    const cost = this.#owedBytes + BYTES_PER_MESSAGE * (peer.receiver.messages - before);
+    this.#owedBytes = Math.max(0, cost - uncharged);
+  }
+
+  /** Receives about so many bytes, or as many messages as cost as much. */
+  #receiveUpTo(peer: PeerConnection, bytes: number): void {
     const stream = this.#stream;
     const { receiver, counters } = peer;
-    const share = BYTES_PER_TURN / this.#turns.readyCount;
-    for (let left = share < BYTES_PER_WAKE_MAX ? share : BYTES_PER_WAKE_MAX; left > 0 && !this.#closed; ) {
+    for (let left = bytes; left > 0 && !this.#closed; ) {
       if (peer.isClogged) {
         this.#clogged = true;
         this.#watch(this.#events & ~READABLE);
@@ -117,6 +139,7 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
         return;
       }
       const planned = receiver.plannedBytes;
+      const messagesBefore = receiver.messages;
       const received = stream.fill(0, entries);
       counters.receiveCalls++;
       try {
@@ -136,6 +159,7 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
         return;
       }
       left -= received > BYTES_PER_CALL_MIN ? received : BYTES_PER_CALL_MIN;
+      left -= BYTES_PER_MESSAGE * (receiver.messages - messagesBefore);
       // Less came than was asked for: the socket is empty, and the loop will tell when it is not.
       if (received < planned) {
         peer.drained();

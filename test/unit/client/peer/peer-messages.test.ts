@@ -569,6 +569,17 @@ describe("PeerConnection: extensions", () => {
     assert.deepEqual(fields, { ...expected, yourip: "127.0.0.9", uploadOnly: true });
   });
 
+  it("again and again is read a few times in a second", () => {
+    const wired = new WiredPeer().open();
+    const versions = Array.from({ length: 1000 }, (_, index) => extended({ v: `version ${index}` }));
+    wired.feed(Buffer.concat(versions));
+    assert.equal(wired.peer.clientName, "version 7");
+    wired.pass(1000);
+    wired.feed(extended({ v: "the last" }));
+    assert.equal(wired.peer.clientName, "the last");
+    assert.equal(wired.peer.state, "open");
+  });
+
   it("reqq bounds what we ask for", () => {
     const wired = new WiredPeer().open();
     wired.feed(Buffer.concat([extended({ reqq: 3 }), HAVE_ALL, UNCHOKE]));

@@ -96,3 +96,33 @@ describe("StreamPump: a peer that does not read", () => {
     assert.equal(peer.state, "closed");
   });
 });
+
+describe("StreamPump: a peer that floods us with small messages", () => {
+  const FLAP = Buffer.concat([message(MessageId.notInterested), message(MessageId.interested)]);
+
+  it("is not heard in the next turns, and is heard again", () => {
+    const { network, peer, say } = world();
+    say(Buffer.concat(Array.from({ length: 6000 }, () => FLAP)));
+    network.turn();
+    const heard = peer.counters.receivedBytes;
+    assert.ok(heard > 10_000);
+    say(message(MessageId.notInterested));
+    network.turn();
+    assert.equal(peer.counters.receivedBytes, heard, "others have a turn");
+    assert.equal(peer.peerInterested, true);
+    for (let turns = 0; turns < 20; turns++) network.turn();
+    assert.equal(peer.peerInterested, false);
+    peer.close();
+  });
+
+  it("is no peer that has a hundred of them at a time", () => {
+    const { network, peer, say } = world();
+    for (let turns = 0; turns < 20; turns++) {
+      const heard = peer.counters.receivedBytes;
+      say(Buffer.concat(Array.from({ length: 100 }, () => FLAP)));
+      network.turn();
+      assert.equal(peer.counters.receivedBytes - heard, 100 * FLAP.length);
+    }
+    peer.close();
+  });
+});
