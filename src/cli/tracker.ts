@@ -1,10 +1,24 @@
 // scatterwire tracker: keeps swarms, and answers who announces, until it is stopped.
+//
+// What the command line says goes before what the file of --config says. SIGHUP reads lists and keys again: all of them are taken, or,
+// if one is wrong, none.
 
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { Command } from "commander";
-import { Tracker } from "../tracker/index.js";
+import {
+  type AdmissionRules,
+  parseInfoHashList,
+  parseKeyList,
+  parseTrackerConfig,
+  type TrackerConfig,
+  TrackerService,
+  type TrackerServiceOptions,
+} from "../tracker/index.js";
 import {
   collect,
+  EXIT_FAILED,
   EXIT_INTERRUPTED,
   EXIT_USAGE,
   ExitError,
@@ -19,16 +33,20 @@ import { runVerb } from "./run-verb.js";
 
 interface Options {
   udp?: string[];
-  interval: number;
-  peers: number;
-  memoryMib: number;
-  torrents: number;
+  http?: string[];
+  config?: string;
+  interval?: number;
+  peers?: number;
+  memoryMib?: number;
+  torrents?: number;
   newTorrents?: number;
   duration?: number;
   json?: boolean;
 }
 
 const MIB = 1024 * 1024;
+const MEMORY_MIB_DEFAULT = 1024;
+const TORRENTS_DEFAULT = 2 ** 24 - 1;
 
 /**
  * V8 puts small functions into their callers up to a budget that is meant for large programs. This one has a few hot paths of many
@@ -49,24 +67,23 @@ function trackerCommand(): Command {
   return new Command("tracker")
     .description("run a tracker until Ctrl-C")
     .option("--udp <host:port>", "receive there; port 0 picks one; may be given several times", collect)
+    .option("--http <host:port>", "listen there for HTTP; may be given several times", collect)
+    .option("--config <file>", "read what is not said here from a JSON file")
     .option(
       "--interval <seconds>",
-      "what clients wait between announces",
+      "what clients wait between announces (default: 900)",
       wholeNumber("--interval", 30, 3600),
-      900,
     )
-    .option("--peers <n>", "peers in an answer at the most", wholeNumber("--peers", 0, 1000), 200)
+    .option("--peers <n>", "peers in an answer at the most (default: 200)", wholeNumber("--peers", 0, 1000))
     .option(
       "--memory-mib <n>",
-      "memory for swarms; the oldest make room",
+      `memory for swarms; the oldest make room (default: ${MEMORY_MIB_DEFAULT})`,
       wholeNumber("--memory-mib", 1, 65_536),
-      1024,
     )
     .option(
       "--torrents <n>",
-      "torrents at the most; the oldest make room",
+      `torrents at the most; the oldest make room (default: ${TORRENTS_DEFAULT})`,
       wholeNumber("--torrents", 1, 2 ** 30 - 1),
-      2 ** 24 - 1,
     )
     .option(
       "--new-torrents <n>",
@@ -74,52 +91,144 @@ function trackerCommand(): Command {
       wholeNumber("--new-torrents", 1, 2 ** 20 - 1),
     )
     .option("--duration <seconds>", "stop after so long", wholeNumber("--duration", 1, 31_536_000))
-    .option("--json", "print JSON lines: where it listens, and totals at the end")
+    .option("--json", "print JSON lines: where it listens, reloads, and totals at the end")
     .addHelpText(
       "after",
       `
+SIGHUP reads the lists and keys that the configuration names again.
+
 Examples:
-  scatterwire tracker --udp 0.0.0.0:6969 --udp [::]:6969
+  scatterwire tracker --udp 0.0.0.0:6969 --udp [::]:6969 --http 0.0.0.0:6969
+  scatterwire tracker --config tracker.json
   scatterwire tracker --udp 127.0.0.1:0 --json --duration 60`,
     )
     .action(serve);
 }
 
 async function serve(options: Options): Promise<void> {
-  if (options.udp === undefined) throw new ExitError(EXIT_USAGE, "where to receive? give --udp HOST:PORT");
   const signal = interruptSignal();
-  const udp = await Promise.all(options.udp.map((text) => parseAddress(text, "--udp")));
-  const tracker = new Tracker({
-    udp,
-    intervalSeconds: options.interval,
-    peersMax: options.peers,
-    store: {
-      bytesMax: options.memoryMib * MIB,
-      torrentsMax: options.torrents,
-      ...(options.newTorrents === undefined ? {} : { newTorrentsPerMinute: options.newTorrents }),
-    },
-  });
-  for (const { host, port } of tracker.udpAddresses) {
-    if (options.json === true) printJson({ event: "listening", protocol: "udp", host, port });
-    else printLine(`tracker at udp://${host.includes(":") ? `[${host}]` : host}:${port}; Ctrl-C stops`);
+  const config = await readConfig(options);
+  const service = await TrackerService.start(await serviceOptions(options, config));
+  try {
+    dropPrivileges(config);
+  } catch (error) {
+    await service.close();
+    throw error;
   }
+  for (const { protocol, host, port } of service.listening) {
+    if (options.json === true) printJson({ event: "listening", protocol, host, port });
+    else
+      printLine(`tracker at ${protocol}://${host.includes(":") ? `[${host}]` : host}:${port}; Ctrl-C stops`);
+  }
+  const reload = (): void => {
+    reloadRules(service, config, options.json === true).catch(() => undefined);
+  };
+  process.on("SIGHUP", reload);
   const startedMs = performance.now();
   const timer =
     options.duration === undefined
       ? undefined
       : setTimeout(() => process.kill(process.pid, "SIGTERM"), 1000 * options.duration);
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve());
+  await new Promise<void>((stop) => {
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", () => stop());
   });
   clearTimeout(timer);
+  process.off("SIGHUP", reload);
   const seconds = (performance.now() - startedMs) / 1000;
-  const counters = tracker.counters();
-  tracker.close();
+  await service.close();
+  const counters = service.counters();
   const { user, system } = process.cpuUsage();
   const peakRssBytes = process.resourceUsage().maxRSS * 1024;
   if (options.json === true)
     printJson({ event: "stopped", seconds, cpuSeconds: (user + system) / 1e6, peakRssBytes, ...counters });
-  else note(`answered ${counters.udp.responses} requests, ${counters.totals.torrents} torrents known`);
+  else {
+    const answered = counters.udp.responses + counters.http.requests;
+    note(`answered ${answered} requests, ${counters.totals.torrents} torrents known`);
+  }
   if (options.duration === undefined || seconds < options.duration) throw new ExitError(EXIT_INTERRUPTED);
+}
+
+/** What the file says, with its paths seen from where it lies, under what the command line says. */
+async function readConfig(options: Options): Promise<TrackerConfig> {
+  const said = {
+    ...(options.udp === undefined ? {} : { udp: options.udp }),
+    ...(options.http === undefined ? {} : { http: options.http }),
+    ...(options.interval === undefined ? {} : { intervalSeconds: options.interval }),
+    ...(options.peers === undefined ? {} : { peersMax: options.peers }),
+    ...(options.memoryMib === undefined ? {} : { memoryMib: options.memoryMib }),
+    ...(options.torrents === undefined ? {} : { torrentsMax: options.torrents }),
+    ...(options.newTorrents === undefined ? {} : { newTorrentsPerMinute: options.newTorrents }),
+  };
+  if (options.config === undefined) return said;
+  const file = parseTrackerConfig(await readFile(options.config, "utf8"), options.config);
+  const folder = dirname(options.config);
+  const paths = ["allowList", "denyList", "keysFile", "tokenFile", "downloadsFile"] as const;
+  const found = paths.flatMap((key) => (file[key] === undefined ? [] : [[key, resolve(folder, file[key])]]));
+  return { ...file, ...(Object.fromEntries(found) as Partial<TrackerConfig>), ...said };
+}
+
+async function serviceOptions(options: Options, config: TrackerConfig): Promise<TrackerServiceOptions> {
+  if ((config.udp ?? config.http ?? []).length === 0)
+    throw new ExitError(EXIT_USAGE, "where to receive? give --udp HOST:PORT or --http HOST:PORT");
+  if ((config.user === undefined) !== (config.group === undefined))
+    throw new ExitError(EXIT_USAGE, "user and group go together: one alone would keep what the other may do");
+  const rules = await readRules(config);
+  const { newTorrentsPerMinute, trustedProxies, httpLimits, downloadsFile } = config;
+  return {
+    udp: await Promise.all((config.udp ?? []).map((text) => parseAddress(text, "--udp"))),
+    http: await Promise.all((config.http ?? []).map((text) => parseAddress(text, "--http"))),
+    intervalSeconds: config.intervalSeconds ?? 900,
+    peersMax: config.peersMax ?? 200,
+    store: {
+      bytesMax: (config.memoryMib ?? MEMORY_MIB_DEFAULT) * MIB,
+      torrentsMax: config.torrentsMax ?? TORRENTS_DEFAULT,
+      ...(newTorrentsPerMinute === undefined ? {} : { newTorrentsPerMinute }),
+    },
+    ...(trustedProxies === undefined ? {} : { trustedProxies }),
+    ...(httpLimits === undefined ? {} : { httpLimits }),
+    ...(downloadsFile === undefined ? {} : { downloadsFile }),
+    ...(rules === undefined ? {} : { rules }),
+    onWarning: (message) =>
+      options.json === true ? printJson({ event: "warning", message }) : note(`scatterwire: ${message}`),
+  };
+}
+
+/** All lists that the configuration names, as they are now; undefined if it names none. */
+async function readRules(config: TrackerConfig): Promise<AdmissionRules | undefined> {
+  const read = (path: string): Promise<string> => readFile(path, "utf8");
+  const { allowList, denyList, keysFile } = config;
+  if (allowList === undefined && denyList === undefined && keysFile === undefined) return undefined;
+  return {
+    ...(allowList === undefined ? {} : { allow: parseInfoHashList(await read(allowList), allowList) }),
+    ...(denyList === undefined ? {} : { deny: parseInfoHashList(await read(denyList), denyList) }),
+    ...(keysFile === undefined ? {} : { keys: parseKeyList(await read(keysFile), keysFile) }),
+  };
+}
+
+async function reloadRules(service: TrackerService, config: TrackerConfig, json: boolean): Promise<void> {
+  try {
+    const rules = await readRules(config);
+    if (rules === undefined) return;
+    service.replaceRules(rules);
+    const sizes = { allow: rules.allow?.size, deny: rules.deny?.size, keys: rules.keys?.size };
+    if (json) printJson({ event: "reloaded", ...sizes });
+    else note("lists and keys were read again");
+  } catch (error) {
+    const message = `lists and keys stay as they were: ${(error as Error).message}`;
+    if (json) printJson({ event: "warning", message });
+    else note(`scatterwire: ${message}`);
+  }
+}
+
+/** Becomes somebody who may do less, once all ports are bound: groups first, as a user who may not change them comes next. */
+function dropPrivileges({ user, group }: TrackerConfig): void {
+  if (user === undefined || group === undefined) return;
+  try {
+    process.setgroups!([]);
+    process.setgid!(group);
+    process.setuid!(user);
+  } catch (error) {
+    throw new ExitError(EXIT_FAILED, `cannot become ${user}:${group}: ${(error as Error).message}`);
+  }
 }

@@ -1,6 +1,8 @@
 // The verbs, as far as one must know them to choose one: names and what they are for. What a verb does, and all that it needs,
 // is loaded when it is called.
 
+import { nearestWord } from "../base/nearest-word.js";
+
 export interface Verb {
   readonly name: string;
   readonly summary: string;
@@ -58,21 +60,8 @@ Exit status: 0 done; 1 failed; 2 wrong usage; 3 data that is there cannot be rea
 
 /** The verb that somebody who wrote `word` may have meant. */
 export function similarVerb(word: string): string | undefined {
-  const near = VERBS.map(({ name }) => ({ name, distance: distanceOf(word, name) }));
-  const best = near.sort((a, b) => a.distance - b.distance)[0];
-  return best !== undefined && best.distance <= Math.floor(best.name.length / 2) ? best.name : undefined;
-}
-
-/** Letters to be put in, taken out or changed. */
-function distanceOf(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const changed = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(changed, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
+  return nearestWord(
+    word,
+    VERBS.map(({ name }) => name),
+  );
 }

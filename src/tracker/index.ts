@@ -9,5 +9,14 @@ export type {
 } from "./peer-store/contract.js";
 export { EVENT_COMPLETED, EVENT_NONE, EVENT_STARTED, EVENT_STOPPED } from "./peer-store/contract.js";
 export { PeerStore, type PeerStoreOptions } from "./peer-store/peer-store.js";
+export type { AdmissionRules } from "./server/admission.js";
+export { parseInfoHashList, parseKeyList, parseTrackerConfig, type TrackerConfig } from "./server/config.js";
+export type { HttpLimits } from "./server/http-server.js";
+export {
+  type ListeningAt,
+  type ServiceCounters,
+  TrackerService,
+  type TrackerServiceOptions,
+} from "./server/service.js";
 export { Tracker, type TrackerCounters, type TrackerOptions } from "./server/tracker.js";
 export type { UdpCounters } from "./server/udp-responder.js";

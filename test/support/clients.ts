@@ -59,27 +59,51 @@ export async function createWithLibtorrent(
 export const aria2: ClientKind = {
   name: "aria2",
   require: () => requireProgram("aria2c", ["--version"], "aria2"),
+  start: (role, torrent, directory) => startAria2(role, torrent, directory, ["--enable-dht=false"]),
+};
+
+/** It asks UDP trackers through the socket of its DHT only; without an entry point that DHT knows nobody. */
+export const aria2WithUdp: ClientKind = {
+  ...aria2,
   start: async (role, torrent, directory) => {
-    const port = await freePort();
-    const program = new Program("aria2c", [
-      "--no-conf",
-      "--quiet",
-      "--enable-dht=false",
-      "--enable-dht6=false",
-      "--bt-enable-lpd=false",
-      "--enable-peer-exchange=false",
-      "--bt-require-crypto=false",
-      "--seed-time=1000",
-      "--seed-ratio=0.0",
-      "--file-allocation=none",
-      `--listen-port=${port}`,
-      `--dir=${directory}`,
-      ...(role === "seed" ? ["--check-integrity=true", "--allow-overwrite=true"] : []),
-      torrent,
-    ]);
-    return { port, stop: () => program.stop() };
+    const files = await mkdtemp(join(tmpdir(), "aria2-"));
+    const dht = [`--dht-listen-port=${await freePort()}`, `--dht-file-path=${join(files, "dht")}`];
+    const client = await startAria2(role, torrent, directory, ["--enable-dht=true", ...dht]);
+    return {
+      port: client.port,
+      stop: async () => {
+        await client.stop();
+        await rm(files, { recursive: true, force: true });
+      },
+    };
   },
 };
+
+async function startAria2(
+  role: ClientRole,
+  torrent: string,
+  directory: string,
+  more: readonly string[],
+): Promise<Client> {
+  const port = await freePort();
+  const program = new Program("aria2c", [
+    "--no-conf",
+    "--quiet",
+    "--enable-dht6=false",
+    "--bt-enable-lpd=false",
+    "--enable-peer-exchange=false",
+    "--bt-require-crypto=false",
+    "--seed-time=1000",
+    "--seed-ratio=0.0",
+    "--file-allocation=none",
+    ...more,
+    `--listen-port=${port}`,
+    `--dir=${directory}`,
+    ...(role === "seed" ? ["--check-integrity=true", "--allow-overwrite=true"] : []),
+    torrent,
+  ]);
+  return { port, stop: () => program.stop() };
+}
 
 export const transmission: ClientKind = {
   name: "transmission",

@@ -2,10 +2,12 @@
 
 usage: libtorrent_peer.py seed|download TORRENT DIRECTORY [HOST:PORT ...]
        libtorrent_peer.py create PATH TORRENT PIECE_LENGTH PADDING(0|1)
+LISTEN in the environment says where to listen, such as [::1]:0.
 Prints {"port": N} when it accepts connections, and {"done": true} when a download is complete.
 """
 
 import json
+import os
 import sys
 import time
 
@@ -31,7 +33,7 @@ def create(path, torrent, piece_length, padding):
 def serve(role, torrent, directory, peers):
     session = lt.session(
         {
-            "listen_interfaces": "127.0.0.1:0",
+            "listen_interfaces": os.environ.get("LISTEN", "127.0.0.1:0"),
             "enable_dht": False,
             "enable_lsd": False,
             "enable_upnp": False,

@@ -3,7 +3,6 @@
 // Always: everything it took is given back by close(). Nothing that comes from outside ends it.
 
 import { randomFillSync } from "node:crypto";
-import { UsageError } from "../../base/errors.js";
 import { loadBinding, type SocketAddress } from "../../native/binding.js";
 import { type Datagrams, SystemDatagrams } from "../../native/datagrams.js";
 import { Reactor } from "../../native/reactor.js";
@@ -14,7 +13,7 @@ import { makeUdpCounters, type UdpCounters } from "./udp-responder.js";
 import { UdpServer } from "./udp-server.js";
 
 export interface TrackerOptions {
-  /** Where to receive: numeric addresses; port 0 picks one. */
+  /** Where to receive: numeric addresses; port 0 picks one. None for a tracker that has other faces only. */
   readonly udp: readonly SocketAddress[];
   /** What clients are told to wait between announces, in seconds; shorter than the lifetime of peers. */
   readonly intervalSeconds?: number;
@@ -61,19 +60,11 @@ export class Tracker {
 
   /** Binds all sockets and serves from here on. Throws UsageError LISTEN_FAILED, which says which cannot be had and why. */
   constructor(options: TrackerOptions) {
-    if (options.udp.length === 0) throw new UsageError("USAGE_OPTION", "a tracker has an address at least");
     this.#ids = new ConnectionIds(
       options.connectionKey ?? randomWords(CONNECTION_KEY_WORDS),
       options.connectionSlots ?? 2,
     );
-    this.swarms =
-      options.swarms ??
-      new PeerStore({
-        reserve: (bytes) => loadBinding().reserveMemory(bytes),
-        ...options.store,
-        key: randomWords(4),
-        random: Math.random,
-      });
+    this.swarms = options.swarms ?? makePeerStore(options.store);
     this.#reactor = new Reactor(SLAB_BYTES);
     try {
       this.#listen(new SystemDatagrams(this.#reactor), options);
@@ -131,6 +122,16 @@ export class Tracker {
     this.#ids.advance(Date.now());
     this.swarms.advance(performance.now() - this.#startedMs);
   }
+}
+
+/** Swarms in memory of the addon, with a key of their own. */
+export function makePeerStore(options: TrackerOptions["store"]): PeerStore {
+  return new PeerStore({
+    reserve: (bytes) => loadBinding().reserveMemory(bytes),
+    ...options,
+    key: randomWords(4),
+    random: Math.random,
+  });
 }
 
 function randomWords(count: number): Uint32Array {

@@ -1,0 +1,156 @@
+// The configuration of a tracker as a JSON file: what keys there are, and what each takes. Text in, options out; no files.
+//
+// Always: a key that there is not is refused, and the nearest one named; a value is in range, or refused with what was expected.
+
+import { UsageError } from "../../base/errors.js";
+import { nearestWord } from "../../base/nearest-word.js";
+import type { HttpLimits } from "./http-server.js";
+
+/** All keys are optional; addresses are "HOST:PORT", files are paths. README's chapter on the tracker has an example. */
+export interface TrackerConfig {
+  readonly udp?: readonly string[];
+  readonly http?: readonly string[];
+  readonly webSockets?: boolean;
+  readonly metrics?: string;
+  readonly intervalSeconds?: number;
+  readonly peersMax?: number;
+  readonly memoryMib?: number;
+  readonly torrentsMax?: number;
+  readonly newTorrentsPerMinute?: number;
+  readonly trustedProxies?: readonly string[];
+  readonly httpLimits?: HttpLimits;
+  readonly allowList?: string;
+  readonly denyList?: string;
+  readonly keysFile?: string;
+  readonly tokenFile?: string;
+  readonly downloadsFile?: string;
+  readonly user?: string;
+  readonly group?: string;
+  readonly redis?: string;
+}
+
+type Check = (value: unknown, name: string) => unknown;
+
+const text: Check = (value, name) => {
+  if (typeof value === "string" && value !== "") return value;
+  throw expected(name, "text", value);
+};
+const texts: Check = (value, name) => {
+  if (Array.isArray(value) && value.every((each) => typeof each === "string" && each !== "")) return value;
+  throw expected(name, "a list of texts", value);
+};
+const truth: Check = (value, name) => {
+  if (typeof value === "boolean") return value;
+  throw expected(name, "true or false", value);
+};
+const whole =
+  (low: number, high: number): Check =>
+  (value, name) => {
+    if (Number.isSafeInteger(value) && (value as number) >= low && (value as number) <= high) return value;
+    throw expected(name, `a whole number from ${low} to ${high}`, value);
+  };
+
+const HTTP_LIMITS: Readonly<Record<keyof HttpLimits, Check>> = {
+  connectionsMax: whole(1, 1_000_000),
+  connectionsPerAddressMax: whole(1, 1_000_000),
+  headerBytesMax: whole(1024, 65_536),
+  urlLengthMax: whole(256, 65_536),
+  requestsPerConnectionMax: whole(1, 1_000_000),
+  headersTimeoutMs: whole(100, 600_000),
+  idleTimeoutMs: whole(100, 600_000),
+  stallTimeoutMs: whole(100, 600_000),
+};
+
+const KEYS: Readonly<Record<keyof TrackerConfig, Check>> = {
+  udp: texts,
+  http: texts,
+  webSockets: truth,
+  metrics: text,
+  intervalSeconds: whole(30, 3600),
+  peersMax: whole(0, 1000),
+  memoryMib: whole(1, 65_536),
+  torrentsMax: whole(1, 2 ** 30 - 1),
+  newTorrentsPerMinute: whole(1, 2 ** 20 - 1),
+  trustedProxies: texts,
+  httpLimits: (value, name) => checkKeys(value, name, HTTP_LIMITS),
+  allowList: text,
+  denyList: text,
+  keysFile: text,
+  tokenFile: text,
+  downloadsFile: text,
+  user: text,
+  group: text,
+  redis: text,
+};
+
+/** Reads a configuration. Throws UsageError, which names `file` and the key. */
+export function parseTrackerConfig(json: string, file: string): TrackerConfig {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    throw new UsageError("USAGE_OPTION", `${file} is no JSON: ${(error as Error).message}`, { cause: error });
+  }
+  return checkKeys(value, file, KEYS);
+}
+
+/** An object that has these keys only, each as its check takes it. */
+function checkKeys<Config extends object>(
+  value: unknown,
+  name: string,
+  checks: Readonly<Record<keyof Config & string, Check>>,
+): Config {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw expected(name, "an object", value);
+  const names = Object.keys(checks);
+  for (const [key, each] of Object.entries(value)) {
+    if (Object.hasOwn(checks, key)) checks[key as keyof Config & string](each, `${name}: ${key}`);
+    else {
+      const near = nearestWord(key, names);
+      const hint = near === undefined ? `there are ${names.join(", ")}` : `did you mean ${near}?`;
+      throw new UsageError("USAGE_OPTION", `${name}: unknown key "${key}": ${hint}`);
+    }
+  }
+  return value as Config;
+}
+
+function expected(name: string, what: string, value: unknown): UsageError {
+  return new UsageError("USAGE_OPTION", `${name}: expected ${what}, not ${JSON.stringify(value)}`);
+}
+
+/** Info hashes of a list: one in each line, in hex; "#" begins a comment. Throws UsageError, which names the line. */
+export function parseInfoHashList(lines: string, file: string): Set<string> {
+  return parseList(lines, file, /^[0-9a-f]{40}$/i, "an info hash of 40 hex digits", (hash) =>
+    hash.toLowerCase(),
+  );
+}
+
+/** Keys, likewise: up to 64 letters, digits, "-" and "_". */
+export function parseKeyList(lines: string, file: string): Set<string> {
+  return parseList(
+    lines,
+    file,
+    /^[\w-]{1,64}$/,
+    'a key of up to 64 letters, digits, "-" and "_"',
+    (key) => key,
+  );
+}
+
+function parseList(
+  lines: string,
+  file: string,
+  pattern: RegExp,
+  what: string,
+  normal: (entry: string) => string,
+): Set<string> {
+  const entries = new Set<string>();
+  for (const [index, line] of lines.split("\n").entries()) {
+    const entry = line.replace(/#.*/, "").trim();
+    if (entry === "") continue;
+    // What stands there is not repeated: it may be a secret, or a file that was never meant to be read.
+    if (!pattern.test(entry))
+      throw new UsageError("USAGE_OPTION", `${file}, line ${index + 1}: expected ${what}`);
+    entries.add(normal(entry));
+  }
+  return entries;
+}

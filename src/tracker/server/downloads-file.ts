@@ -1,0 +1,70 @@
+// Counts of downloads in a file, over restarts.
+//
+//   "SWDOWNL1" │ how many, 8 bytes │ info hash 20, count 4 │ … │ SHA-256 of all before it
+//
+// Always: the file is whole, the old one or the new one, whenever the process or the machine ends (a new file is written beside
+// it, made durable, and takes its name). A file that is not what its checksum says is refused, and never written over unasked.
+
+import { createHash } from "node:crypto";
+import { open, readFile, rename } from "node:fs/promises";
+import { dirname } from "node:path";
+import { UsageError } from "../../base/errors.js";
+import type { InfoHashTable } from "./info-hash-table.js";
+
+const MAGIC = "SWDOWNL1";
+const HEAD_BYTES = 16;
+const ENTRY_WORDS = 6;
+const VALUE_AT = 5;
+const DIGEST_BYTES = 32;
+
+export async function saveDownloads(path: string, table: InfoHashTable): Promise<void> {
+  const words = table.toWords();
+  const head = Buffer.alloc(HEAD_BYTES);
+  head.write(MAGIC, "latin1");
+  head.writeBigUInt64LE(BigInt(words.length / ENTRY_WORDS), 8);
+  const entries = Buffer.from(words.buffer);
+  const digest = createHash("sha256").update(head).update(entries).digest();
+  const beside = `${path}.new`;
+  const file = await open(beside, "w", 0o644);
+  try {
+    await file.writev([head, entries, digest].filter(({ length }) => length > 0));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(beside, path);
+  const folder = await open(dirname(path), "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Adds what the file has to the table. Without a file there is nothing. Throws UsageError for one that is damaged. */
+export async function loadDownloads(
+  path: string,
+  table: InfoHashTable,
+  hash: (words: Uint32Array, at: number) => number,
+): Promise<void> {
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (bytes === undefined) return;
+  const end = bytes.length - DIGEST_BYTES;
+  const count = end >= HEAD_BYTES ? Number(bytes.readBigUInt64LE(8)) : 0;
+  const isWhole =
+    end === HEAD_BYTES + 4 * ENTRY_WORDS * count &&
+    bytes.toString("latin1", 0, 8) === MAGIC &&
+    createHash("sha256").update(bytes.subarray(0, end)).digest().equals(bytes.subarray(end));
+  if (!isWhole)
+    throw new UsageError(
+      "USAGE_OPTION",
+      `${path} is damaged, or no file of downloads: move it away to begin from zero`,
+    );
+  const words = new Uint32Array(count * ENTRY_WORDS);
+  Buffer.from(words.buffer).set(bytes.subarray(HEAD_BYTES, end));
+  for (let at = 0; at < words.length; at += ENTRY_WORDS)
+    table.set(hash(words, at), words, at, words[at + VALUE_AT]!);
+}

@@ -1,0 +1,233 @@
+// An HTTP server that strangers may reach: node:http with a bound for everything that a client can make it hold, each with a counter.
+// What it answers is the handler's.
+//
+// Always: a connection has sent a whole request within `headersTimeoutMs`, or is closed; one that is done with its requests is closed
+// after `idleTimeoutMs`; who does not take its answer, after `stallTimeoutMs`. Requests have no bodies.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { UsageError } from "../../base/errors.js";
+import { isLoopback, networkOf } from "../../base/network-address.js";
+import type { SocketAddress } from "../../native/binding.js";
+import type { ClientAddresses } from "./client-address.js";
+
+export interface HttpLimits {
+  readonly connectionsMax?: number;
+  /** Of one IPv4 address or one /64 of IPv6; proxies of ours and this machine have no such bound. */
+  readonly connectionsPerAddressMax?: number;
+  readonly headerBytesMax?: number;
+  readonly urlLengthMax?: number;
+  readonly requestsPerConnectionMax?: number;
+  readonly headersTimeoutMs?: number;
+  readonly idleTimeoutMs?: number;
+  readonly stallTimeoutMs?: number;
+}
+
+export const HTTP_LIMITS_DEFAULT: Required<HttpLimits> = {
+  connectionsMax: 4096,
+  connectionsPerAddressMax: 64,
+  headerBytesMax: 8192,
+  urlLengthMax: 4096,
+  requestsPerConnectionMax: 256,
+  headersTimeoutMs: 10_000,
+  idleTimeoutMs: 5000,
+  stallTimeoutMs: 20_000,
+};
+
+export interface HttpCounters {
+  connections: number;
+  requests: number;
+  bytesOut: number;
+  /** Connections that were not taken: there were too many, or too many of one address. */
+  tooManyConnections: number;
+  tooManyOfAddress: number;
+  /** Requests that did not come in time, had too long a head or address, had a body, or were no HTTP. */
+  slowRequests: number;
+  longHeaders: number;
+  longUrls: number;
+  bodies: number;
+  notHttp: number;
+}
+
+/** Answers one request; `address` is the client's, 4 or 16 bytes. */
+export type HttpHandler = (request: IncomingMessage, response: ServerResponse, address: Uint8Array) => void;
+/** Takes over a connection that wants to speak another protocol. */
+export type UpgradeHandler = (
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  address: Uint8Array,
+) => void;
+
+/** How often expired connections are looked for. */
+const CHECK_INTERVAL_MS = 500;
+/** What a close waits for requests under way. */
+const CLOSE_GRACE_MS = 2000;
+
+export class HttpServer {
+  readonly counters: HttpCounters = {
+    connections: 0,
+    requests: 0,
+    bytesOut: 0,
+    tooManyConnections: 0,
+    tooManyOfAddress: 0,
+    slowRequests: 0,
+    longHeaders: 0,
+    longUrls: 0,
+    bodies: 0,
+    notHttp: 0,
+  };
+  readonly #server: Server;
+  readonly #limits: Required<HttpLimits>;
+  readonly #clients: ClientAddresses;
+  readonly #handler: HttpHandler;
+  readonly #perAddress = new Map<string, number>();
+  readonly #sockets = new Set<Socket>();
+
+  constructor(clients: ClientAddresses, limits: HttpLimits, handler: HttpHandler, upgrade?: UpgradeHandler) {
+    this.#clients = clients;
+    this.#handler = handler;
+    this.#limits = { ...HTTP_LIMITS_DEFAULT, ...limits };
+    const { headersTimeoutMs, idleTimeoutMs, stallTimeoutMs, headerBytesMax } = this.#limits;
+    const server = createServer({
+      maxHeaderSize: headerBytesMax,
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: headersTimeoutMs,
+      keepAliveTimeout: idleTimeoutMs,
+      connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, headersTimeoutMs),
+      noDelay: true,
+    });
+    this.#server = server;
+    server.timeout = stallTimeoutMs;
+    server.maxConnections = this.#limits.connectionsMax;
+    server.maxRequestsPerSocket = this.#limits.requestsPerConnectionMax;
+    server.on("drop", () => {
+      this.counters.tooManyConnections++;
+    });
+    server.on("connection", (socket: Socket) => this.#connected(socket));
+    server.on("request", (request, response) => this.#requested(request, response));
+    server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => this.#failed(error, socket));
+    if (upgrade !== undefined)
+      server.on("upgrade", (request, socket, head) => this.#upgraded(request, socket, head, upgrade));
+  }
+
+  /** Where it listens once this resolves, with the port that was picked. Rejects with UsageError LISTEN_FAILED. */
+  listen({ host, port }: SocketAddress): Promise<SocketAddress> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", (error) =>
+        reject(
+          new UsageError("LISTEN_FAILED", `cannot listen at ${host} port ${port}: ${error.message}`, {
+            cause: error,
+          }),
+        ),
+      );
+      this.#server.listen({ host, port, ipv6Only: host.includes(":") }, () => {
+        const { address, port: picked } = this.#server.address() as AddressInfo;
+        // From here on accepting may fail for want of descriptors: those who wait are accepted later.
+        this.#server.on("error", () => {});
+        resolve({ host: address, port: picked });
+      });
+    });
+  }
+
+  get openConnections(): number {
+    return this.#sockets.size;
+  }
+
+  /** Takes nobody any more; resolves when requests under way are answered, or did not end in two seconds. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      const force = setTimeout(() => {
+        for (const socket of this.#sockets) socket.destroy();
+      }, CLOSE_GRACE_MS);
+      this.#server.close(() => {
+        clearTimeout(force);
+        resolve();
+      });
+      this.#server.closeIdleConnections();
+    });
+  }
+
+  #connected(socket: Socket): void {
+    this.counters.connections++;
+    const host = socket.remoteAddress ?? "";
+    const isBounded = !isLoopback(host) && !this.#clients.isTrusted(host);
+    const network = networkOf(host);
+    const open = this.#perAddress.get(network) ?? 0;
+    if (isBounded && open >= this.#limits.connectionsPerAddressMax) {
+      this.counters.tooManyOfAddress++;
+      socket.destroy();
+      return;
+    }
+    this.#perAddress.set(network, open + 1);
+    this.#sockets.add(socket);
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      const left = this.#perAddress.get(network)! - 1;
+      if (left === 0) this.#perAddress.delete(network);
+      else this.#perAddress.set(network, left);
+    });
+  }
+
+  #requested(request: IncomingMessage, response: ServerResponse): void {
+    this.counters.requests++;
+    const refuse = (status: number, reason: string): void => {
+      response.shouldKeepAlive = false;
+      this.answer(response, status, "text/plain", `${reason}\n`);
+    };
+    if (request.url!.length > this.#limits.urlLengthMax) {
+      this.counters.longUrls++;
+      refuse(414, "too long");
+      return;
+    }
+    if ("content-length" in request.headers || "transfer-encoding" in request.headers) {
+      if (request.headers["content-length"] !== "0") {
+        this.counters.bodies++;
+        refuse(413, "no bodies here");
+        request.socket.destroySoon();
+        return;
+      }
+    }
+    const address = this.#addressOf(request);
+    if (address === undefined) refuse(400, "a proxy forwards for something that is no address");
+    else this.#handler(request, response, address);
+  }
+
+  /** `body` is text of which each character is one byte. */
+  answer(response: ServerResponse, status: number, type: string, body: string | Buffer): void {
+    const bytes = typeof body === "string" ? Buffer.from(body, "latin1") : body;
+    this.counters.bytesOut += bytes.length;
+    response.writeHead(status, { "Content-Type": type, "Content-Length": bytes.length });
+    response.end(bytes);
+  }
+
+  #upgraded(request: IncomingMessage, socket: Duplex, head: Buffer, upgrade: UpgradeHandler): void {
+    this.counters.requests++;
+    const address = this.#addressOf(request);
+    if (address === undefined || request.url!.length > this.#limits.urlLengthMax) socket.destroy();
+    else upgrade(request, socket, head, address);
+  }
+
+  #addressOf(request: IncomingMessage): Uint8Array | undefined {
+    const forwarded = request.headers["x-forwarded-for"];
+    return this.#clients.clientOf(
+      request.socket.remoteAddress ?? "",
+      Array.isArray(forwarded) ? forwarded.join(",") : forwarded,
+    );
+  }
+
+  #failed({ code }: NodeJS.ErrnoException, socket: Duplex): void {
+    let status = "400 Bad Request";
+    if (code === "HPE_HEADER_OVERFLOW") {
+      this.counters.longHeaders++;
+      status = "431 Request Header Fields Too Large";
+    } else if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
+      this.counters.slowRequests++;
+      status = "408 Request Timeout";
+    } else if (code !== "ECONNRESET" && code !== "EPIPE") this.counters.notHttp++;
+    if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    // Who does not close its side has had its answer, all the same.
+    socket.destroy();
+  }
+}

@@ -1,0 +1,198 @@
+// A tracker with all its faces, on one thread: UDP and HTTP over the same swarms, behind the same lists.
+//
+// Always: everything it took is given back by close(), and by a start that fails. Counts of downloads that are kept are on disk when
+// close() resolves.
+
+import { UsageError } from "../../base/errors.js";
+import type { SocketAddress } from "../../native/binding.js";
+import type { SwarmStore } from "../peer-store/contract.js";
+import { Admission, type AdmissionRules } from "./admission.js";
+import { ClientAddresses } from "./client-address.js";
+import { loadDownloads, saveDownloads } from "./downloads-file.js";
+import { GuardedSwarms } from "./guarded-swarms.js";
+import { HttpResponder, type HttpResponderCounters } from "./http-responder.js";
+import { type HttpCounters, type HttpLimits, HttpServer } from "./http-server.js";
+import { InfoHashTable } from "./info-hash-table.js";
+import {
+  INTERVAL_SECONDS_DEFAULT,
+  makePeerStore,
+  PEERS_DEFAULT,
+  PEERS_MAX_DEFAULT,
+  Tracker,
+  type TrackerCounters,
+  type TrackerOptions,
+} from "./tracker.js";
+
+export interface TrackerServiceOptions extends TrackerOptions {
+  /** Where to listen for HTTP: numeric addresses; port 0 picks one. */
+  readonly http?: readonly SocketAddress[];
+  readonly httpLimits?: HttpLimits;
+  /** Addresses and networks of proxies whose x-forwarded-for counts. */
+  readonly trustedProxies?: readonly string[];
+  /** Which torrents are tracked, and who may announce; `{}` for what replaceRules() will say. Keys are HTTP's: a UDP announce has no path that shows one. */
+  readonly rules?: AdmissionRules;
+  /** A file that counts of downloads are kept in, over restarts. */
+  readonly downloadsFile?: string;
+  /** Where what goes wrong later is told: a file that cannot be written. */
+  readonly onWarning?: (message: string) => void;
+}
+
+export interface ServiceCounters extends TrackerCounters {
+  readonly http: HttpCounters & HttpResponderCounters & { openConnections: number };
+  readonly admission: { readonly refused: number; readonly unkeptDownloads: number };
+}
+
+export interface ListeningAt extends SocketAddress {
+  readonly protocol: "udp" | "http";
+}
+
+const SAVE_INTERVAL_MS = 5 * 60_000;
+
+export class TrackerService {
+  /** Where it can be reached, with the ports that were picked. */
+  readonly listening: ListeningAt[] = [];
+  readonly admission: Admission;
+  readonly #swarms: GuardedSwarms;
+  readonly #tracker: Tracker;
+  readonly #responder: HttpResponder;
+  readonly #servers: HttpServer[] = [];
+  readonly #downloads: InfoHashTable | undefined;
+  readonly #options: TrackerServiceOptions;
+  #saving: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Listens everywhere. Rejects with UsageError for what cannot be, and has given everything back then. */
+  static async start(options: TrackerServiceOptions): Promise<TrackerService> {
+    const clients = new ClientAddresses(options.trustedProxies ?? []);
+    checkKeys(options, options.rules ?? {});
+    const store = options.swarms ?? makePeerStore(options.store);
+    const hash = (words: Uint32Array, at: number): number => store.hash(words, at);
+    const downloads = options.downloadsFile === undefined ? undefined : new InfoHashTable(hash);
+    if (downloads !== undefined) await loadDownloads(options.downloadsFile!, downloads, hash);
+    const admission = new Admission(store, options.rules ?? {});
+    const swarms = new GuardedSwarms(store, admission, downloads);
+    const service = new TrackerService(options, store, admission, swarms, downloads);
+    try {
+      await service.#listen(clients);
+    } catch (error) {
+      await service.#stop();
+      throw error;
+    }
+    return service;
+  }
+
+  private constructor(
+    options: TrackerServiceOptions,
+    store: SwarmStore,
+    admission: Admission,
+    swarms: GuardedSwarms,
+    downloads: InfoHashTable | undefined,
+  ) {
+    this.#options = options;
+    this.admission = admission;
+    this.#swarms = swarms;
+    this.#downloads = downloads;
+    // Without lists and kept counts the store is asked directly: a call less for each datagram.
+    const isGuarded = options.rules !== undefined || downloads !== undefined;
+    this.#tracker = new Tracker({ ...options, swarms: isGuarded ? swarms : store });
+    this.#responder = new HttpResponder(swarms, admission, {
+      intervalSeconds: options.intervalSeconds ?? INTERVAL_SECONDS_DEFAULT,
+      peersDefault: options.peersDefault ?? PEERS_DEFAULT,
+      peersMax: options.peersMax ?? PEERS_MAX_DEFAULT,
+    });
+  }
+
+  counters(): ServiceCounters {
+    const http = { ...this.#responder.counters, ...sum(this.#servers.map(({ counters }) => counters)) };
+    const openConnections = this.#servers.reduce((total, server) => total + server.openConnections, 0);
+    return {
+      ...this.#tracker.counters(),
+      http: { ...http, openConnections },
+      admission: { refused: this.#swarms.refused, unkeptDownloads: this.#swarms.unkept },
+    };
+  }
+
+  /** Other lists and keys, from the next request on. Throws UsageError for rules that cannot be kept, and keeps the old ones then. */
+  replaceRules(rules: AdmissionRules): void {
+    if (this.#options.rules === undefined)
+      throw new UsageError("USAGE_STATE", "a tracker that was started without rules has none later");
+    checkKeys(this.#options, rules);
+    this.admission.replace(rules);
+  }
+
+  /** Writes counts of downloads; resolves when they are durable. */
+  save(): Promise<void> {
+    const table = this.#downloads;
+    if (table === undefined) return Promise.resolve();
+    this.#saving = this.#saving
+      .catch(() => undefined)
+      .then(() => saveDownloads(this.#options.downloadsFile!, table));
+    return this.#saving;
+  }
+
+  /** Takes nobody any more, answers what is under way, and keeps what is to be kept. */
+  async close(): Promise<void> {
+    await this.#stop();
+    await this.save();
+  }
+
+  async #stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all(this.#servers.map((server) => server.close()));
+    this.#tracker.close();
+  }
+
+  async #listen(clients: ClientAddresses): Promise<void> {
+    for (const address of this.#tracker.udpAddresses) this.listening.push({ protocol: "udp", ...address });
+    for (const address of this.#options.http ?? []) {
+      const server: HttpServer = new HttpServer(
+        clients,
+        this.#options.httpLimits ?? {},
+        (request, response, client) => {
+          const mark = request.url!.indexOf("?");
+          const path = mark < 0 ? request.url! : request.url!.slice(0, mark);
+          const query = mark < 0 ? "" : request.url!.slice(mark + 1);
+          const body = this.#responder.respond(path, query, client);
+          if (body === undefined)
+            server.answer(response, 404, "text/plain", "no tracker here: try /announce\n");
+          else server.answer(response, 200, "text/plain", body);
+        },
+      );
+      this.listening.push({ protocol: "http", ...(await server.listen(address)) });
+      this.#servers.push(server);
+    }
+    if (this.#downloads === undefined) return;
+    this.#timer = setInterval(() => {
+      this.save().catch((error: Error) =>
+        this.#options.onWarning?.(`downloads are not kept: ${error.message}`),
+      );
+    }, SAVE_INTERVAL_MS);
+    this.#timer.unref();
+  }
+}
+
+function checkKeys(options: TrackerServiceOptions, rules: AdmissionRules): void {
+  if (rules.keys !== undefined && options.udp.length > 0)
+    throw new UsageError(
+      "USAGE_OPTION",
+      "keys are looked for over HTTP: with UDP anybody could do without one",
+    );
+}
+
+function sum(all: readonly HttpCounters[]): HttpCounters {
+  const total: HttpCounters = {
+    connections: 0,
+    requests: 0,
+    bytesOut: 0,
+    tooManyConnections: 0,
+    tooManyOfAddress: 0,
+    slowRequests: 0,
+    longHeaders: 0,
+    longUrls: 0,
+    bodies: 0,
+    notHttp: 0,
+  };
+  for (const counters of all)
+    for (const key of Object.keys(total) as (keyof HttpCounters)[]) total[key] += counters[key];
+  return total;
+}
