@@ -6,6 +6,7 @@
 // (listeners of the program are not called from here): it becomes an `uncaughtException`, and the others get their turn.
 
 import { assert } from "../base/assert.js";
+import type { Ground } from "../base/ground.js";
 import {
   COMPLETION_ENTRIES_MAX,
   JOB_WORDS_MAX,
@@ -14,8 +15,9 @@ import {
 } from "../base/limits.js";
 import { throwAsUncaught } from "../base/user-calls.js";
 import { WorkList } from "../base/work-list.js";
-import { loadBinding, type NativeBinding, type NativeEngine } from "./binding.js";
+import type { NativeBinding, NativeEngine } from "./binding.js";
 import { JobQueue } from "./jobs.js";
+import { systemWorld, type World } from "./world.js";
 
 export interface SocketHandler {
   /** `events`: READABLE and WRITABLE bits. A socket in error is both; the next call on it tells. */
@@ -35,6 +37,8 @@ export interface TurnObserver {
 
 export class Reactor {
   readonly binding: NativeBinding;
+  /** Time, timers and chance, for all that runs in this loop. */
+  readonly ground: Ground;
   readonly engine: NativeEngine;
   readonly jobs: JobQueue;
   #handlers: (SocketHandler | undefined)[] = [];
@@ -50,8 +54,9 @@ export class Reactor {
     if (!this.#closed) this.#turn(0, 0);
   };
 
-  constructor(slabBytes: number) {
-    this.binding = loadBinding();
+  constructor(slabBytes: number, world: Pick<World, "binding" | "ground"> = systemWorld()) {
+    this.binding = world.binding;
+    this.ground = world.ground;
     this.engine = this.binding.createEngine({
       slabBytes,
       planEntries: PLAN_ENTRIES_MAX,

@@ -131,6 +131,16 @@ const LOUD_CALLS = /\b(setTimeout|setInterval|setImmediate)\s*\(/;
 const LOADERS = ["client/storage/lock", "native/binding"];
 const LOADS_NATIVE_CODE = /createRequire|process\.dlopen|\.node["'`]|node-gyp-build|require\(["']bindings/;
 
+/** Time, timers and chance come from base/ground. Who else may ask the system, and why; ground.ts says more. */
+const ASKS_THE_SYSTEM =
+  /performance\.now|Date\.now|new Date\(\)|hrtime|\bset(?:Timeout|Interval|Immediate)\b|Math\.random|\brandom(?:Bytes|Int|UUID|Fill|FillSync)\b/;
+const MAY_ASK_THE_SYSTEM: Readonly<Record<string, string>> = {
+  "base/ground": "it is the system's ground",
+  "base/user-calls": "a round of the loop, which no virtual time has",
+  "client/metainfo/create": "the date that is written into a torrent file",
+  "client/storage/open": "the name of a trial file",
+};
+
 interface Import {
   /** Without extension, relative to src/ (or "bench/…"). */
   readonly from: string;
@@ -317,6 +327,14 @@ describe("architecture", () => {
   it("loads native code where it should only", () => {
     const loaders = sources.filter(({ text }) => LOADS_NATIVE_CODE.test(text)).map(({ name }) => name);
     assert.deepEqual(loaders.sort(), LOADERS);
+  });
+
+  it("takes time, timers and chance from the ground above sockets", () => {
+    const asking = sources
+      .filter(({ name }) => /^(base|codec|native|client)\//.test(name))
+      .filter(({ text }) => ASKS_THE_SYSTEM.test(text))
+      .map(({ name }) => name);
+    assert.deepEqual(asking.sort(), Object.keys(MAY_ASK_THE_SYSTEM).sort());
   });
 
   it("keeps rooms that only compute away from sockets, timers and files", () => {

@@ -2,6 +2,7 @@
 // error; SCATTERWIRE_TRACE=FILE appends to that file. Off, it costs one comparison per message.
 
 import { appendFileSync } from "node:fs";
+import type { Ground } from "../ground.js";
 
 /** Called by connections. Details are plain values. */
 export type TraceSink = (peer: string, event: string, details: Record<string, unknown>) => void;
@@ -14,10 +15,13 @@ export interface TraceRecord {
 }
 
 /** The sink that a session's `trace` option, or else the environment, asks for; undefined: tracing is off. */
-export function makeTraceSink(listener: ((record: TraceRecord) => void) | undefined): TraceSink | undefined {
+export function makeTraceSink(
+  listener: ((record: TraceRecord) => void) | undefined,
+  ground: Pick<Ground, "nowMs">,
+): TraceSink | undefined {
   const target = listener ?? listenerFromEnvironment();
   if (target === undefined) return undefined;
-  return (peer, event, details) => target({ timeMs: performance.now(), peer, event, ...details });
+  return (peer, event, details) => target({ timeMs: ground.nowMs(), peer, event, ...details });
 }
 
 function listenerFromEnvironment(): ((record: TraceRecord) => void) | undefined {

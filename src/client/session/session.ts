@@ -5,15 +5,17 @@
 
 import { EventEmitter } from "node:events";
 import { isIP } from "node:net";
+import type { DescriptorBudget } from "../../base/descriptor-budget.js";
 import { describeErrno, PeerError, UsageError } from "../../base/errors.js";
+import type { Ground, Timer } from "../../base/ground.js";
 import { PAGE_SIZE, REQUESTS_NEAR } from "../../base/limits.js";
 import { type Costs, costsOf } from "../../base/metrics/costs.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import { makeTraceSink, type TraceRecord, type TraceSink } from "../../base/metrics/trace.js";
 import { KeptWarnings, UserCalls } from "../../base/user-calls.js";
 import { CLIENT_NAME } from "../../base/version.js";
-import { processDescriptors } from "../../native/descriptors.js";
 import { Reactor } from "../../native/reactor.js";
+import { systemWorld, type World } from "../../native/world.js";
 import { checkAddress } from "../check-options.js";
 import type { BlockPool } from "../memory/block-pool.js";
 import { Memory } from "../memory/memory.js";
@@ -55,7 +57,7 @@ const SLOTS_PER_WAKE_MAX = 16;
 export class Session extends EventEmitter<SessionEvents> implements EngineRoom, SwarmDirectory {
   readonly reactor: Reactor;
   readonly memory: Memory;
-  readonly clock: Clock = { nowMs: wholeMs() };
+  readonly clock: Clock;
   readonly peerId: Uint8Array;
   readonly userCalls = new UserCalls();
   readonly #warnings = new KeptWarnings(this, this.userCalls);
@@ -64,7 +66,8 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   readonly #plan: ReceivePlan;
   readonly #sources: Record<SendModeName, BlockSource>;
   readonly #torrents = new Map<string, Torrent>();
-  readonly #descriptors = processDescriptors();
+  readonly #ground: Ground;
+  readonly #descriptors: DescriptorBudget;
   readonly #connections: ConnectionTable;
   /** Torrents that have addresses to connect to, in the order of their turns. */
   readonly #dialers = new Set<Dialer>();
@@ -76,14 +79,20 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   readonly #trace: TraceSink | undefined;
   readonly #listeners: Listener[] = [];
   #listenAddress: PeerAddress | undefined;
-  readonly #tickTimer: NodeJS.Timeout;
+  readonly #tickTimer: Timer;
   #lastTickMs: number;
   #closed: Promise<void> | undefined;
 
   /** Throws UsageError `USAGE_OPTION` for an option out of its range, `ADDON_MISSING` if the addon is not built. */
-  constructor(options: SessionOptions = {}) {
+  constructor(options?: SessionOptions);
+  /** @internal In a world of its own, for tests. */
+  constructor(options: SessionOptions, world: World);
+  constructor(options: SessionOptions = {}, world: World = systemWorld()) {
     super();
-    this.#settings = settleOptions(options);
+    this.#ground = world.ground;
+    this.#descriptors = world.descriptors;
+    this.#settings = settleOptions(options, world.ground);
+    this.clock = { nowMs: this.#wholeMs() };
     this.peerId = this.#settings.peerId;
     this.#connections = new ConnectionTable(
       {
@@ -93,7 +102,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
       },
       this.#descriptors,
     );
-    this.reactor = new Reactor(Math.ceil(this.#settings.poolBytes / PAGE_SIZE) * PAGE_SIZE);
+    this.reactor = new Reactor(Math.ceil(this.#settings.poolBytes / PAGE_SIZE) * PAGE_SIZE, world);
     this.memory = new Memory(this.reactor.engine.slab, this.reactor.engine, {
       bufferBytes: this.#settings.contiguousBufferBytes,
       copiesNatively: options.clockCosts === true,
@@ -102,18 +111,21 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     this.#plan = new ReceivePlan(this.reactor.engine.plan);
     const copy = new CopySource(this.memory.pool);
     this.#sources = { copy, mapped: new MappedSource(copy), sendfile: new SendfileSource(copy) };
-    this.#trace = makeTraceSink(options.trace === undefined ? undefined : this.#toldLater(options.trace));
+    this.#trace = makeTraceSink(
+      options.trace === undefined ? undefined : this.#toldLater(options.trace),
+      world.ground,
+    );
     const slotsPerWake = Math.max(1, Math.min(SLOTS_PER_WAKE_MAX, Math.floor(this.pool.slotCount / 16)));
     this.reactor.onTurn({
       turnBegins: () => {
-        this.clock.nowMs = wholeMs();
+        this.clock.nowMs = this.#wholeMs();
       },
       turnEnds: () => {
         if (this.memory.pool.waiterCount > 0) this.memory.pool.wakeWaiters(slotsPerWake);
       },
     });
     this.#lastTickMs = this.clock.nowMs;
-    this.#tickTimer = setInterval(() => this.#tick(), TICK_MS);
+    this.#tickTimer = world.ground.every(TICK_MS, () => this.#tick());
     this.#tickTimer.unref();
   }
 
@@ -313,6 +325,11 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** Whole milliseconds cost less to keep than fractions do. */
+  #wholeMs(): number {
+    return Math.trunc(this.#ground.nowMs());
+  }
+
   /** Tells listeners, when the turn is over. */
   #tell<Name extends keyof SessionEvents>(name: Name, ...args: SessionEvents[Name]): void {
     if (this.listenerCount(name) > 0) this.userCalls.tell(this, name, args);
@@ -449,7 +466,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   }
 
   #tick(): void {
-    const now = wholeMs();
+    const now = this.#wholeMs();
     this.clock.nowMs = now;
     const elapsedMs = now - this.#lastTickMs;
     this.#lastTickMs = now;
@@ -483,7 +500,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#tickTimer);
+    this.#tickTimer.close();
     for (const listener of this.#listeners) listener.close();
     this.#listeners.length = 0;
     const closings = await Promise.allSettled([...this.#torrents.values()].map((torrent) => torrent.close()));
@@ -505,8 +522,4 @@ function metainfoOf(torrentFile: Metainfo | Uint8Array): Metainfo {
     "USAGE_OPTION",
     "a torrent is what `await readMetainfo(path)` or parseMetainfo(bytes) answers, or the bytes of a torrent file",
   );
-}
-
-function wholeMs(): number {
-  return Math.trunc(performance.now());
 }

@@ -1,6 +1,7 @@
 // From the options a caller gave to settings that are known to be sound.
 
 import { UsageError } from "../../base/errors.js";
+import { type Ground, SYSTEM_GROUND } from "../../base/ground.js";
 import { checkOption, checkOptions } from "../check-options.js";
 import { SESSION_OPTIONS } from "../option-table.js";
 import type { PeerAddress, SendModeName, SessionOptions } from "../options.js";
@@ -24,7 +25,7 @@ export type SessionSettings = Readonly<Required<Pick<SessionOptions, Exclude<Pla
 };
 
 /** Throws UsageError `USAGE_OPTION`, which names the option, what is allowed and what was given. */
-export function settleOptions(options: SessionOptions): SessionSettings {
+export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_GROUND): SessionSettings {
   checkOptions(SESSION_OPTIONS, options, "a session");
   const get = <Name extends Plain>(name: Name): NonNullable<SessionOptions[Name]> =>
     (options[name] ?? SESSION_OPTIONS[name].default) as NonNullable<SessionOptions[Name]>;
@@ -54,7 +55,7 @@ export function settleOptions(options: SessionOptions): SessionSettings {
     requestTimeoutMs: get("requestTimeoutMs"),
     idleTimeoutMs: get("idleTimeoutMs"),
     sendTimeoutMs: get("sendTimeoutMs"),
-    peerId: options.peerId ?? makePeerId(),
+    peerId: options.peerId ?? makePeerId(ground),
   };
 }
 

@@ -6,6 +6,7 @@
 
 import { assert } from "../../base/assert.js";
 import { StorageError, storageErrorFromErrno } from "../../base/errors.js";
+import { type Ground, SYSTEM_GROUND } from "../../base/ground.js";
 import { WRITE_RUN_BYTES } from "../../base/limits.js";
 import { JobKind, type NativeEngine, WRITE_IN_TURN } from "../../native/binding.js";
 import type { JobOwner, JobQueue } from "../../native/jobs.js";
@@ -48,6 +49,7 @@ export interface FileStorageOptions {
   readonly files: FileTable;
   /** What one write gathers; 1 MiB unless it is given. */
   readonly runBytes?: number;
+  readonly ground?: Ground;
 }
 
 export class FileStorage implements Storage, JobOwner {
@@ -59,6 +61,7 @@ export class FileStorage implements Storage, JobOwner {
   protected readonly engine: NativeEngine;
   protected readonly jobs: JobQueue;
   protected readonly files: FileTable;
+  readonly #ground: Ground;
   /** Files written since the last sync(). */
   protected readonly dirty = new Set<number>();
   /** All that is sent is read first. */
@@ -69,16 +72,7 @@ export class FileStorage implements Storage, JobOwner {
   readonly #freeJobs: number[] = [];
   readonly #spareCalls: Call[] = [];
   /** Jobs for which there was no descriptor yet. */
-  readonly #waiting = new WaitingJobs<Call>({
-    begin: (job, handle, memory) => {
-      const { kind, call, table, fileIndex, offset, within, length } = job;
-      this.#beginJob(kind, call, table, handle, fileIndex, offset, memory, 0, within, length);
-    },
-    failed: (job, error) => {
-      job.call.error ??= error;
-      this.#jobEnded(job.call);
-    },
-  });
+  readonly #waiting: WaitingJobs<Call>;
   #callsUnderWay = 0;
   #idleWaiters: (() => void)[] = [];
   #closed = false;
@@ -88,6 +82,24 @@ export class FileStorage implements Storage, JobOwner {
     this.jobs = options.jobs;
     this.files = options.files;
     this.runBytes = options.runBytes ?? WRITE_RUN_BYTES;
+    this.#ground = options.ground ?? SYSTEM_GROUND;
+    this.#waiting = this.#makeWaitingJobs();
+  }
+
+  #makeWaitingJobs(): WaitingJobs<Call> {
+    return new WaitingJobs<Call>(
+      {
+        begin: (job, handle, memory) => {
+          const { kind, call, table, fileIndex, offset, within, length } = job;
+          this.#beginJob(kind, call, table, handle, fileIndex, offset, memory, 0, within, length);
+        },
+        failed: (job, error) => {
+          job.call.error ??= error;
+          this.#jobEnded(job.call);
+        },
+      },
+      this.#ground,
+    );
   }
 
   landingAddress(_offset: number, _length: number): number {
@@ -404,7 +416,7 @@ export class FileStorage implements Storage, JobOwner {
   }
 
   async #syncFile(fileIndex: number): Promise<void> {
-    const fd = await acquireWhenFree(this.files, fileIndex, false);
+    const fd = await acquireWhenFree(this.files, fileIndex, false, this.#ground);
     const result = await new Promise<number>((resolve) => {
       this.jobs.begin(JobKind.sync, { jobDone: (_tag, done) => resolve(done) }, 0, fd, 0, 0);
       this.jobs.end();

@@ -48,11 +48,11 @@ export interface OpenedStorage {
 /** Rejects StorageError: no such folder, no space, read-only, a path that leads out. UsageError: no folder was given. */
 export async function openStorage(options: OpenStorageOptions): Promise<OpenedStorage> {
   const { kind, layout, reactor } = options;
-  const { engine, jobs } = reactor;
+  const { engine, jobs, ground } = reactor;
   if (kind === "null") return { storage: new NullStorage(options.memory.bytes), files: undefined };
   if (kind === "memory") {
     const files = new FileTable(layout, "/", false);
-    return { storage: await MemoryStorage.open({ engine, jobs, files }), files: undefined };
+    return { storage: await MemoryStorage.open({ engine, jobs, files, ground }), files: undefined };
   }
   if (options.directory === undefined) {
     throw new UsageError("USAGE_OPTION", `storage "${kind}" needs a directory`);
@@ -60,7 +60,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   const runBytes = settleRunBytes(options.writeRunBytes ?? WRITE_RUN_BYTES);
   const files = new FileTable(layout, options.directory, options.readOnly);
   if (options.readOnly) {
-    const storage = new FileStorage({ engine, jobs, files });
+    const storage = new FileStorage({ engine, jobs, files, ground });
     if (options.populate === true) storage.mapForSending();
     return { storage, files };
   }
@@ -74,16 +74,16 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   if (options.preallocate ?? (kind === "direct" || kind === "mapped")) await preallocate(files, reactor);
   if (kind === "mapped") {
     const bases = mapFiles(files, reactor, options.populate === true);
-    return { storage: new MappedStorage({ engine, jobs, files, bases, kind, runBytes }), files };
+    return { storage: new MappedStorage({ engine, jobs, files, bases, kind, runBytes, ground }), files };
   }
   if (
     kind === "direct" &&
     (await acceptsDirect(files.root, reactor.binding.O_DIRECT, jobs, options.onWarning))
   ) {
     const directFiles = new FileTable(layout, options.directory, false, reactor.binding.O_DIRECT);
-    return { storage: new DirectStorage({ engine, jobs, files, directFiles, runBytes }), files };
+    return { storage: new DirectStorage({ engine, jobs, files, directFiles, runBytes, ground }), files };
   }
-  return { storage: new FileStorage({ engine, jobs, files, runBytes }), files };
+  return { storage: new FileStorage({ engine, jobs, files, runBytes, ground }), files };
 }
 
 function settleRunBytes(bytes: number): number {

@@ -4,6 +4,7 @@
 // Always: who waits is begun, or fails within WAIT_MS_MAX; while one waits, none that came later goes before it.
 
 import { StorageError } from "../../base/errors.js";
+import type { Ground, Timer } from "../../base/ground.js";
 import type { JobKind } from "../../native/binding.js";
 import { type FileTable, NO_DESCRIPTOR } from "./file-table.js";
 import type { MemoryList } from "./storage.js";
@@ -38,12 +39,14 @@ export interface WaitingHost<Call> {
 
 export class WaitingJobs<Call> {
   readonly #host: WaitingHost<Call>;
+  readonly #ground: Ground;
   #entries: Entry<Call>[] = [];
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   readonly #look = () => this.#beginAll();
 
-  constructor(host: WaitingHost<Call>) {
+  constructor(host: WaitingHost<Call>, ground: Ground) {
     this.#host = host;
+    this.#ground = ground;
   }
 
   /** Holds a file for a new job, or answers NO_DESCRIPTOR: then it is to be added. Throws StorageError. */
@@ -57,13 +60,13 @@ export class WaitingJobs<Call> {
     for (let bytes = -job.within; bytes < job.length; end++) bytes += memory.lengths[end]!;
     const addresses = memory.addresses.slice(at, end);
     const lengths = memory.lengths.slice(at, end);
-    const sinceMs = performance.now();
+    const sinceMs = this.#ground.nowMs();
     this.#entries.push({ job, memory: { addresses, lengths, count: end - at }, sinceMs });
     this.#lookLater();
   }
 
   #beginAll(): void {
-    clearTimeout(this.#timer);
+    this.#timer?.close();
     this.#timer = undefined;
     let ended = 0;
     while (ended < this.#entries.length && this.#begin(this.#entries[ended]!)) ended++;
@@ -76,7 +79,7 @@ export class WaitingJobs<Call> {
     try {
       const handle = job.table.acquire(job.fileIndex, job.forWriting);
       if (handle !== NO_DESCRIPTOR) this.#host.begin(job, handle, memory);
-      else if (performance.now() - sinceMs < WAIT_MS_MAX) return false;
+      else if (this.#ground.nowMs() - sinceMs < WAIT_MS_MAX) return false;
       else this.#host.failed(job, job.table.exhausted(job.fileIndex));
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
@@ -87,7 +90,7 @@ export class WaitingJobs<Call> {
 
   #lookLater(): void {
     if (this.#timer !== undefined) return;
-    this.#timer = setTimeout(this.#look, RETRY_MS);
+    this.#timer = this.#ground.after(RETRY_MS, this.#look);
     this.#entries[0]!.job.table.descriptors.wait(this.#look);
   }
 }
@@ -97,16 +100,17 @@ export async function acquireWhenFree(
   table: FileTable,
   fileIndex: number,
   forWriting: boolean,
+  ground: Ground,
 ): Promise<number> {
-  const sinceMs = performance.now();
+  const sinceMs = ground.nowMs();
   for (;;) {
     const fd = table.acquire(fileIndex, forWriting);
     if (fd !== NO_DESCRIPTOR) return fd;
-    if (performance.now() - sinceMs > WAIT_MS_MAX) throw table.exhausted(fileIndex);
+    if (ground.nowMs() - sinceMs > WAIT_MS_MAX) throw table.exhausted(fileIndex);
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, RETRY_MS);
+      const timer = ground.after(RETRY_MS, resolve);
       table.descriptors.wait(() => {
-        clearTimeout(timer);
+        timer.close();
         resolve();
       });
     });

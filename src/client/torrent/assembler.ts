@@ -124,9 +124,9 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#verify = options.verify;
     this.#lends = options.lends === true;
     this.#host = options.host;
-    this.#blockDigests = new BlockDigests(options.memory);
+    this.#blockDigests = new BlockDigests(options.memory, options.reactor.ground);
     this.#grid = new RunGrid(options.storage.runBytes, options.layout.pieceLength);
-    this.#ready = new ReadyPieces((assembly) => this.#hashReady(assembly));
+    this.#ready = new ReadyPieces(options.reactor.ground, (assembly) => this.#hashReady(assembly));
   }
 
   /**

@@ -5,7 +5,8 @@
 //
 // Always: a digest is keyed with bytes that never leave the process, so that 48 bits suffice: they fit a number.
 
-import { createHash, type Hash, randomBytes } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
+import type { Ground } from "../../base/ground.js";
 import type { Memory } from "../memory/memory.js";
 
 const KEY_BYTES = 16;
@@ -13,10 +14,11 @@ const DIGEST_BYTES = 6;
 
 export class BlockDigests {
   readonly #memory: Memory;
-  readonly #key = randomBytes(KEY_BYTES);
+  readonly #key = new Uint8Array(KEY_BYTES);
 
-  constructor(memory: Memory) {
+  constructor(memory: Memory, ground: Ground) {
     this.#memory = memory;
+    ground.fillRandom(this.#key, 0);
   }
 
   /** Of the block of `length` bytes at `address`, in the slab or in a mapping. */

@@ -8,6 +8,8 @@
 //
 // Always: no more than `slots` are chosen, all of them interested; a slot stays empty only if nobody may have it.
 
+import { SYSTEM_GROUND } from "../../base/ground.js";
+
 export interface ChokerPeer {
   readonly id: number;
   readonly interested: boolean;
@@ -54,7 +56,7 @@ export class Choker {
 
   constructor(options: ChokerOptions) {
     this.#slots = options.slots;
-    this.#random = options.random ?? Math.random;
+    this.#random = options.random ?? SYSTEM_GROUND.random;
     this.#quotaBytes = options.quotaBytes ?? QUOTA_BYTES_DEFAULT;
   }
 

@@ -13,6 +13,7 @@
 // call looks at all addresses, but those that are told so.
 
 import { assert } from "../../base/assert.js";
+import { SYSTEM_GROUND } from "../../base/ground.js";
 import { Heap, type HeapItem } from "../../base/heap.js";
 import type { PeerAddress, ReceiveModeName } from "../options.js";
 import { canonicalPriority } from "./canonical-priority.js";
@@ -82,7 +83,7 @@ export class PeerList {
 
   constructor(options: PeerListOptions = {}) {
     this.#max = options.max ?? KNOWN_MAX;
-    this.#random = options.random ?? Math.random;
+    this.#random = options.random ?? SYSTEM_GROUND.random;
     this.#ourAddress = options.ourAddress ?? ANY_ADDRESS;
   }
 

@@ -27,6 +27,7 @@
 // so a bound on active pieces cannot block a download. Nothing is allocated per pick; records of started pieces are used again.
 
 import { assert } from "../../base/assert.js";
+import { SYSTEM_GROUND } from "../../base/ground.js";
 import { BLOCK_SIZE, CHUNK_BLOCKS, MIB } from "../../base/limits.js";
 import { PieceSet } from "../../base/piece-set.js";
 import type { Layout } from "../storage/layout.js";
@@ -100,7 +101,7 @@ export class Picker {
     this.have = new PieceSet(pieceCount);
     this.#missing = new PieceSet(pieceCount);
     this.#missing.fill();
-    this.#availability = new Availability(pieceCount, options.random ?? Math.random);
+    this.#availability = new Availability(pieceCount, options.random ?? SYSTEM_GROUND.random);
     let blocks = 0;
     for (let piece = 0; piece < pieceCount; piece++) {
       blocks += layout.blocksInPiece(piece);

@@ -7,6 +7,7 @@
 // Always: a piece is in the list once, and none waits longer than twice READY_MS_MAX. There is one timer, which runs only
 // while pieces wait; it is not stopped when lanes fill by themselves, since looking twice costs less.
 
+import type { Ground, Timer } from "../../base/ground.js";
 import { HASH_LANES } from "../../base/limits.js";
 import { WorkList } from "../../base/work-list.js";
 import type { PieceAssembly } from "./piece-assembly.js";
@@ -16,15 +17,15 @@ const READY_MS_MAX = 5;
 export class ReadyPieces {
   readonly #waiting = new WorkList<PieceAssembly>();
   readonly #handOver: (assembly: PieceAssembly) => void;
-  readonly #timer: NodeJS.Timeout;
+  readonly #timer: Timer;
   /** Times that pieces were handed over, and how many that were when the timer began to run. */
   #handovers = 0;
   #handoversSeen = 0;
 
   /** `handOver` begins to hash one piece. */
-  constructor(handOver: (assembly: PieceAssembly) => void) {
+  constructor(ground: Ground, handOver: (assembly: PieceAssembly) => void) {
     this.#handOver = handOver;
-    this.#timer = setTimeout(() => this.#timeout(), READY_MS_MAX);
+    this.#timer = ground.after(READY_MS_MAX, () => this.#timeout());
   }
 
   add(assembly: PieceAssembly): void {
@@ -41,7 +42,7 @@ export class ReadyPieces {
 
   /** Nothing is handed over any more. */
   stop(): void {
-    clearTimeout(this.#timer);
+    this.#timer.close();
     this.#waiting.clear();
   }
 

@@ -14,7 +14,7 @@ import type { PeerConnection, PeerSettings } from "../peer/peer-connection.js";
 import type { Attribution, PeerRecord } from "./attribution.js";
 import { Bans } from "./bans.js";
 import { newcomerStays } from "./duplicates.js";
-import { type KnownPeer, PeerList } from "./peer-list.js";
+import type { KnownPeer, PeerList } from "./peer-list.js";
 import {
   INCOMING_SOURCE,
   PEER_ORIGINS,
@@ -74,7 +74,7 @@ export class Roster implements PeerSink {
   readonly #crossed = new Map<KnownPeer, PeerConnection>();
   readonly #records = new Map<PeerConnection, PeerRecord>();
 
-  constructor(host: RosterHost, attribution: Attribution, list: PeerList = new PeerList()) {
+  constructor(host: RosterHost, attribution: Attribution, list: PeerList) {
     this.#host = host;
     this.#attribution = attribution;
     this.#list = list;

@@ -52,6 +52,7 @@ import { Lease } from "./lease.js";
 import { Lender } from "./lender.js";
 import { type HandleOwner, PeerHandle } from "./peer-handle.js";
 import { describePeer } from "./peer-info.js";
+import { PeerList } from "./peer-list.js";
 import { USER_SOURCE } from "./peer-source.js";
 import { Picker } from "./picker.js";
 import { openPlace, type Place } from "./place.js";
@@ -152,14 +153,15 @@ export class Torrent
     this.#options = options;
     this.#receiveMode = options.receiveMode;
     this.layout = new Layout(metainfo);
-    this.#picker = new Picker(this.layout);
+    const { random } = room.reactor.ground;
+    this.#picker = new Picker(this.layout, { random });
     this.#verifies = options.verify !== false;
     this.#nothing = new PieceSet(this.layout.pieceCount);
     const { requestTimeoutMs } = room.peerSettings(undefined);
     this.#windowMs = STALL_SHARE * requestTimeoutMs;
     this.#attribution = new Attribution({ pieceLength: this.layout.pieceLength, requestTimeoutMs });
-    this.#rounds = new UploadRounds(room.uploadSlots);
-    this.#roster = new Roster(this.#rosterHost(), this.#attribution);
+    this.#rounds = new UploadRounds(room.uploadSlots, random);
+    this.#roster = new Roster(this.#rosterHost(), this.#attribution, new PeerList({ random }));
     this.#peers = this.#roster.here;
     this.#allotment = this.#makeAllotment();
     this.done = new Promise((resolve, reject) => {

@@ -4,6 +4,7 @@
 // became interested and finds a slot free, at the end of the turn for all of them, and while few peers were looked at since the
 // last tick. The others wait for the next tick.
 
+import { SYSTEM_GROUND } from "../../base/ground.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import { Choker, type ChokerPeer } from "./choker.js";
 
@@ -21,9 +22,10 @@ export class UploadRounds {
   #isAsked = false;
   #unchoked = new Set<PeerConnection>();
 
-  constructor(slots: number) {
+  /** `random`: from 0 to below 1. */
+  constructor(slots: number, random: () => number = SYSTEM_GROUND.random) {
     this.#slots = slots;
-    this.#choker = new Choker({ slots });
+    this.#choker = new Choker({ slots, random });
   }
 
   /** True if a peer whose interest changed need not wait for the next round: call run() when the turn ends. */

@@ -8,9 +8,9 @@
 //
 // Always: what cannot become a handshake is refused at its first wrong byte, without waiting for the 68th.
 
-import { randomFillSync } from "node:crypto";
 import { assert } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
+import { type Ground, SYSTEM_GROUND } from "../../base/ground.js";
 import { HANDSHAKE_BYTES } from "../../base/limits.js";
 import { PEER_ID_PREFIX } from "../../base/version.js";
 
@@ -88,10 +88,10 @@ export function decodeHandshake(bytes: Uint8Array): Handshake {
 }
 
 /** A peer id in Azureus style (BEP 20): "-SW", the version, "-" and 12 random bytes. */
-export function makePeerId(): Uint8Array {
+export function makePeerId(ground: Pick<Ground, "fillRandom"> = SYSTEM_GROUND): Uint8Array {
   const peerId = new Uint8Array(20);
   peerId.set(Buffer.from(PEER_ID_PREFIX, "latin1"));
-  randomFillSync(peerId, PEER_ID_PREFIX.length);
+  ground.fillRandom(peerId, PEER_ID_PREFIX.length);
   return peerId;
 }
 

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, describe, it } from "node:test";
+import { SYSTEM_GROUND } from "../../../../src/base/ground.js";
 import { makeTraceSink, type TraceRecord } from "../../../../src/base/metrics/trace.js";
 import { temporaryFolder } from "../../../support/data.js";
 import { WiredPeer } from "../../client/peer/wired-peer.js";
@@ -20,13 +21,14 @@ describe("tracing", () => {
     for (const setting of [undefined, "", "0"]) {
       if (setting === undefined) delete process.env[VARIABLE];
       else process.env[VARIABLE] = setting;
-      assert.equal(makeTraceSink(undefined), undefined);
+      assert.equal(makeTraceSink(undefined, SYSTEM_GROUND), undefined);
     }
   });
 
   it("gives a function each record: when, who, what", () => {
     const records: TraceRecord[] = [];
-    makeTraceSink((record) => records.push(record))!("10.0.0.1:80", "state", { state: "open" });
+    const sink = makeTraceSink((record) => records.push(record), SYSTEM_GROUND)!;
+    sink("10.0.0.1:80", "state", { state: "open" });
     const [{ timeMs, ...rest } = { timeMs: 0 }] = records;
     assert.deepEqual(rest, { peer: "10.0.0.1:80", event: "state", state: "open" });
     assert.ok(timeMs > 0);
@@ -35,7 +37,7 @@ describe("tracing", () => {
   it("appends JSON lines to a file that the environment names", () => {
     const file = join(temporaryFolder(after), "trace.jsonl");
     process.env[VARIABLE] = file;
-    const sink = makeTraceSink(undefined)!;
+    const sink = makeTraceSink(undefined, SYSTEM_GROUND)!;
     sink("a:1", "message", { id: 4, length: 5 });
     sink("b:2", "state", { state: "closed" });
     const lines = readFileSync(file, "utf8").trimEnd().split("\n");
@@ -45,7 +47,7 @@ describe("tracing", () => {
 
   it("ends with a warning, and throws nothing into the engine, where its file takes no more", async () => {
     process.env[VARIABLE] = "/dev/full";
-    const sink = makeTraceSink(undefined)!;
+    const sink = makeTraceSink(undefined, SYSTEM_GROUND)!;
     const warned = once(process, "warning");
     sink("a:1", "state", {});
     sink("a:1", "state", {});

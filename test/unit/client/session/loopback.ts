@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, mock } from "node:test";
+import { after } from "node:test";
+import type { Timer } from "../../../../src/base/ground.js";
 import {
   createTorrentFile,
   type Metainfo,
@@ -15,6 +16,7 @@ import {
   type Torrent,
   type TorrentOptions,
 } from "../../../../src/index.js";
+import { systemWorld } from "../../../../src/native/world.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
 
 const HOST = "127.0.0.1";
@@ -76,12 +78,12 @@ export async function closeWhole(session: Session): Promise<void> {
 /** A session whose timer only runs when the returned function is called, once for each call. */
 export function drivenSession(options: SessionOptions): { session: Session; tick: () => Promise<void> } {
   let run = (): void => assert.fail("a session has a timer");
-  const timer = mock.method(globalThis, "setInterval", (callback: () => void) => {
+  const world = systemWorld();
+  const every = (_ms: number, callback: () => void): Timer => {
     run = callback;
-    return { ref: () => {}, unref: () => {} };
-  });
-  const session = new Session(options);
-  timer.mock.restore();
+    return { ref: () => {}, unref: () => {}, refresh: () => {}, close: () => {} };
+  };
+  const session = new Session(options, { ...world, ground: { ...world.ground, every } });
   const tick = async (): Promise<void> => {
     // Timeouts are of a millisecond: time has to pass, but not much.
     const untilMs = performance.now() + 4;

@@ -5,10 +5,12 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { after, mock } from "node:test";
+import type { Timer } from "../../../../src/base/ground.js";
 import { HANDSHAKE_BYTES, MIB } from "../../../../src/base/limits.js";
 import { encodeHandshake } from "../../../../src/client/wire/handshake.js";
 import { type PeerAddress, Session, type SessionOptions } from "../../../../src/index.js";
 import { Reactor } from "../../../../src/native/reactor.js";
+import { systemWorld } from "../../../../src/native/world.js";
 
 let idsMade = 0;
 
@@ -93,12 +95,12 @@ export interface DrivenSession {
 /** Sessions made here have no timer but pass(); their clock is ahead of the machine's by all that was passed. */
 export function drivenSession(options: SessionOptions = {}): DrivenSession {
   let run = (): void => assert.fail("a session has a timer");
-  const timer = mock.method(globalThis, "setInterval", (callback: () => void) => {
+  const world = systemWorld();
+  const every = (_ms: number, callback: () => void): Timer => {
     run = callback;
-    return { ref: () => {}, unref: () => {} };
-  });
-  const session = new Session(options);
-  timer.mock.restore();
+    return { ref: () => {}, unref: () => {}, refresh: () => {}, close: () => {} };
+  };
+  const session = new Session(options, { ...world, ground: { ...world.ground, every } });
   return {
     session,
     pass: (ms) => {

@@ -4,16 +4,23 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
-import { after, describe, it, mock } from "node:test";
+import { after, describe, it } from "node:test";
+import type { Ground, Timer } from "../../../../src/base/ground.js";
 import { BLOCK_SIZE, MIB } from "../../../../src/base/limits.js";
 import { SlotHolder } from "../../../../src/client/memory/block-pool.js";
 import { type BlockLease, RECEIVE_MODES, Session, StorageError, UsageError } from "../../../../src/index.js";
 import { Reactor } from "../../../../src/native/reactor.js";
+import { systemWorld } from "../../../../src/native/world.js";
 import { temporaryFolder } from "../../../support/data.js";
 import { closeWhole, makeShared, nowhere, openSockets, seed } from "./loopback.js";
 
 const HOST = "127.0.0.1";
 const TIMEOUT = { timeout: 60_000 };
+
+function stopped(timer: NodeJS.Timeout): Timer {
+  clearInterval(timer);
+  return timer;
+}
 
 /** A server that accepts and does what it is told with the sockets; closed after the tests. */
 async function server(onSocket: (socket: Socket) => void): Promise<number> {
@@ -180,10 +187,10 @@ describe("Session: memory that comes home", TIMEOUT, () => {
   it("blocks that are given back outside of a turn wake who waits, without waiting for a timer", async () => {
     const shared = await makeShared(6_000_000);
     const seeder = await seed(shared);
-    // Without timers: nothing but the release itself can go on.
-    mock.timers.enable({ apis: ["setInterval"] });
-    const leecher = new Session({ poolBytes: MIB });
-    mock.timers.reset();
+    // A session that never ticks: nothing but the release itself can go on.
+    const world = systemWorld();
+    const ground: Ground = { ...world.ground, every: (_ms, callback) => stopped(setInterval(callback)) };
+    const leecher = new Session({ poolBytes: MIB }, { ...world, ground });
     const { slotCount } = leecher.memory.pool;
     const held: BlockLease[] = [];
     let most = 0;

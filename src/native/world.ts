@@ -1,0 +1,18 @@
+// All that a session stands on: the addon, the ground (time, timers, chance), and the descriptors of the process. The system's by default;
+// test/support/simulated-world.ts has one in which whole sessions run over virtual time.
+
+import type { DescriptorBudget } from "../base/descriptor-budget.js";
+import { type Ground, SYSTEM_GROUND } from "../base/ground.js";
+import { loadBinding, type NativeBinding } from "./binding.js";
+import { processDescriptors } from "./descriptors.js";
+
+export interface World {
+  readonly binding: NativeBinding;
+  readonly ground: Ground;
+  readonly descriptors: DescriptorBudget;
+}
+
+/** Throws UsageError `ADDON_MISSING` if the addon is not built. */
+export function systemWorld(): World {
+  return { binding: loadBinding(), ground: SYSTEM_GROUND, descriptors: processDescriptors() };
+}
