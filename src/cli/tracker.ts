@@ -34,6 +34,7 @@ import { runVerb } from "./run-verb.js";
 interface Options {
   udp?: string[];
   http?: string[];
+  metrics?: string;
   config?: string;
   interval?: number;
   peers?: number;
@@ -68,6 +69,7 @@ function trackerCommand(): Command {
     .description("run a tracker until Ctrl-C")
     .option("--udp <host:port>", "receive there; port 0 picks one; may be given several times", collect)
     .option("--http <host:port>", "listen there for HTTP; may be given several times", collect)
+    .option("--metrics <host:port>", "an operator's address: metrics, a statistics page, REST")
     .option("--config <file>", "read what is not said here from a JSON file")
     .option(
       "--interval <seconds>",
@@ -118,7 +120,9 @@ async function serve(options: Options): Promise<void> {
   for (const { protocol, host, port } of service.listening) {
     if (options.json === true) printJson({ event: "listening", protocol, host, port });
     else
-      printLine(`tracker at ${protocol}://${host.includes(":") ? `[${host}]` : host}:${port}; Ctrl-C stops`);
+      printLine(
+        `${protocol === "metrics" ? "statistics at http" : `tracker at ${protocol}`}://${host.includes(":") ? `[${host}]` : host}:${port}; Ctrl-C stops`,
+      );
   }
   const reload = (): void => {
     reloadRules(service, config, options.json === true).catch(() => undefined);
@@ -154,6 +158,7 @@ async function readConfig(options: Options): Promise<TrackerConfig> {
   const said = {
     ...(options.udp === undefined ? {} : { udp: options.udp }),
     ...(options.http === undefined ? {} : { http: options.http }),
+    ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
     ...(options.interval === undefined ? {} : { intervalSeconds: options.interval }),
     ...(options.peers === undefined ? {} : { peersMax: options.peers }),
     ...(options.memoryMib === undefined ? {} : { memoryMib: options.memoryMib }),
@@ -174,7 +179,7 @@ async function serviceOptions(options: Options, config: TrackerConfig): Promise<
   if ((config.user === undefined) !== (config.group === undefined))
     throw new ExitError(EXIT_USAGE, "user and group go together: one alone would keep what the other may do");
   const rules = await readRules(config);
-  const { newTorrentsPerMinute, trustedProxies, httpLimits, downloadsFile } = config;
+  const { newTorrentsPerMinute, trustedProxies, httpLimits, downloadsFile, metrics, tokenFile } = config;
   return {
     udp: await Promise.all((config.udp ?? []).map((text) => parseAddress(text, "--udp"))),
     http: await Promise.all((config.http ?? []).map((text) => parseAddress(text, "--http"))),
@@ -188,6 +193,8 @@ async function serviceOptions(options: Options, config: TrackerConfig): Promise<
     ...(trustedProxies === undefined ? {} : { trustedProxies }),
     ...(httpLimits === undefined ? {} : { httpLimits }),
     ...(downloadsFile === undefined ? {} : { downloadsFile }),
+    ...(metrics === undefined ? {} : { metrics: await parseAddress(metrics, "--metrics") }),
+    ...(tokenFile === undefined ? {} : { token: (await readFile(tokenFile, "utf8")).trim() }),
     ...(rules === undefined ? {} : { rules }),
     onWarning: (message) =>
       options.json === true ? printJson({ event: "warning", message }) : note(`scatterwire: ${message}`),

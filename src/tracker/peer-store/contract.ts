@@ -97,3 +97,11 @@ export interface SwarmStore {
   totals(): SwarmTotals;
   readonly counters: Readonly<SwarmCounters>;
 }
+
+/** What a store that can be looked through has besides: for an operator, not for the faces. */
+export interface SwarmBrowser {
+  /** Copies info hashes, 5 words each, of up to `count` torrents from the `from`-th on; how many. Their order changes as torrents come and go. */
+  copyHashes(from: number, count: number, words: Uint32Array): number;
+  /** Copies up to `want` peers of the torrent to the sink, at random; how many. Nothing changes by it. */
+  copyPeers(words: Uint32Array, at: number, family: 4 | 6, want: number, sink: PeerSink): number;
+}

@@ -21,6 +21,7 @@ import {
   EVENT_COMPLETED,
   EVENT_STOPPED,
   type PeerSink,
+  type SwarmBrowser,
   type SwarmCounters,
   type SwarmStore,
   type SwarmTotals,
@@ -81,7 +82,7 @@ const WORK_PER_ADVANCE_MAX = 8192;
 const HASH_ROUNDS = 1;
 const HASH_FINAL_ROUNDS = 3;
 
-export class PeerStore implements SwarmStore {
+export class PeerStore implements SwarmStore, SwarmBrowser {
   seeders = 0;
   leechers = 0;
   downloads = 0;
@@ -308,6 +309,30 @@ export class PeerStore implements SwarmStore {
     this.#v6.look(this.#records[at + SWARM_V6_AT]!);
     this.#report(this.#v4.seeders + this.#v6.seeders, this.#v4.peers + this.#v6.peers, downloads);
     return true;
+  }
+
+  copyHashes(from: number, count: number, words: Uint32Array): number {
+    const copied = Math.max(0, Math.min(count, this.#count - from));
+    for (let index = 0; index < copied; index++)
+      for (let word = 0; word < 5; word++)
+        words[5 * index + word] = this.#records[(from + index) * RECORD_WORDS + word]!;
+    return copied;
+  }
+
+  copyPeers(words: Uint32Array, wordsAt: number, family: 4 | 6, want: number, sink: PeerSink): number {
+    const record = this.#index.find(this.hash(words, wordsAt), words, wordsAt, this.#records);
+    if (record < 0 || want <= 0) return 0;
+    const at = record * RECORD_WORDS;
+    if ((this.#records[at + DOWNLOADS_AT]! & INLINE) === 0) {
+      const swarms = family === 4 ? this.#v4 : this.#v6;
+      swarms.forgetPlace();
+      const swarm = this.#records[at + (family === 4 ? SWARM_V4_AT : SWARM_V6_AT)]!;
+      return swarms.answer(swarm, false, want, this.#roll(), sink);
+    }
+    if (family === 6) return 0;
+    for (let half = 0; half < 3; half++)
+      sink.halves[sink.at++] = this.#recordHalves[2 * (at + PEER_AT) + half]!;
+    return 1;
   }
 
   advance(nowMs: number): void {

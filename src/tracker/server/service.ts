@@ -13,6 +13,7 @@ import { GuardedSwarms } from "./guarded-swarms.js";
 import { HttpResponder, type HttpResponderCounters } from "./http-responder.js";
 import { type HttpCounters, type HttpLimits, HttpServer } from "./http-server.js";
 import { InfoHashTable } from "./info-hash-table.js";
+import { Operator } from "./operator.js";
 import {
   INTERVAL_SECONDS_DEFAULT,
   makePeerStore,
@@ -31,6 +32,10 @@ export interface TrackerServiceOptions extends TrackerOptions {
   readonly trustedProxies?: readonly string[];
   /** Which torrents are tracked, and who may announce; `{}` for what replaceRules() will say. Keys are HTTP's: a UDP announce has no path that shows one. */
   readonly rules?: AdmissionRules;
+  /** Where an operator finds metrics, statistics and REST: not an address for strangers. */
+  readonly metrics?: SocketAddress;
+  /** What opens REST; without it there is none. */
+  readonly token?: string;
   /** A file that counts of downloads are kept in, over restarts. */
   readonly downloadsFile?: string;
   /** Where what goes wrong later is told: a file that cannot be written. */
@@ -43,7 +48,7 @@ export interface ServiceCounters extends TrackerCounters {
 }
 
 export interface ListeningAt extends SocketAddress {
-  readonly protocol: "udp" | "http";
+  readonly protocol: "udp" | "http" | "metrics";
 }
 
 const SAVE_INTERVAL_MS = 5 * 60_000;
@@ -55,7 +60,9 @@ export class TrackerService {
   readonly #swarms: GuardedSwarms;
   readonly #tracker: Tracker;
   readonly #responder: HttpResponder;
+  readonly #operator: Operator;
   readonly #servers: HttpServer[] = [];
+  #operatorServer: HttpServer | undefined;
   readonly #downloads: InfoHashTable | undefined;
   readonly #options: TrackerServiceOptions;
   #saving: Promise<void> = Promise.resolve();
@@ -92,6 +99,15 @@ export class TrackerService {
     this.admission = admission;
     this.#swarms = swarms;
     this.#downloads = downloads;
+    this.#operator = new Operator(
+      {
+        store,
+        rules: () => admission.rules,
+        replaceRules: (rules) => this.replaceRules(rules),
+        counters: () => this.counters(),
+      },
+      options.token,
+    );
     // Without lists and kept counts the store is asked directly: a call less for each datagram.
     const isGuarded = options.rules !== undefined || downloads !== undefined;
     this.#tracker = new Tracker({ ...options, swarms: isGuarded ? swarms : store });
@@ -138,7 +154,8 @@ export class TrackerService {
 
   async #stop(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all(this.#servers.map((server) => server.close()));
+    const all = this.#operatorServer === undefined ? this.#servers : [...this.#servers, this.#operatorServer];
+    await Promise.all(all.map((server) => server.close()));
     this.#tracker.close();
   }
 
@@ -161,6 +178,7 @@ export class TrackerService {
       this.listening.push({ protocol: "http", ...(await server.listen(address)) });
       this.#servers.push(server);
     }
+    await this.#listenForOperator();
     if (this.#downloads === undefined) return;
     this.#timer = setInterval(() => {
       this.save().catch((error: Error) =>
@@ -168,6 +186,16 @@ export class TrackerService {
       );
     }, SAVE_INTERVAL_MS);
     this.#timer.unref();
+  }
+
+  async #listenForOperator(): Promise<void> {
+    if (this.#options.metrics === undefined) return;
+    const nobody = new ClientAddresses([]);
+    const server: HttpServer = new HttpServer(nobody, {}, (request, response) =>
+      this.#operator.handle(server, request, response),
+    );
+    this.listening.push({ protocol: "metrics", ...(await server.listen(this.#options.metrics)) });
+    this.#operatorServer = server;
   }
 }
 

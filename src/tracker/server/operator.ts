@@ -1,0 +1,184 @@
+// What an operator sees of a tracker, at an address of its own: metrics, a statistics page, and REST behind a token.
+//
+//   GET /                      the page            GET /api/torrents?from=N&limit=N   info hashes and counts
+//   GET /statistics            what it shows       GET /api/torrents/HASH             one, with up to 200 peers
+//   GET /metrics               for Prometheus      GET /api/statistics
+//   GET /api/lists/allow|deny, /api/keys           what is listed; PUT and DELETE of …/ENTRY change it until lists are read again
+//
+// Always: without the token, whole, /api says nothing and changes nothing. What the page and metrics show names no torrent and no peer.
+
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { UsageError } from "../../base/errors.js";
+import { addressText } from "../../codec/compact-address.js";
+import type { PeerSink, SwarmBrowser, SwarmStore } from "../peer-store/contract.js";
+import type { AdmissionRules } from "./admission.js";
+import type { HttpServer } from "./http-server.js";
+import { PROMETHEUS_TYPE, prometheusText } from "./prometheus.js";
+import type { ServiceCounters } from "./service.js";
+import { STATISTICS_PAGE } from "./statistics-page.js";
+
+/** What the operator's face needs of the tracker. */
+export interface Operated {
+  /** The store behind lists: what an operator looks at is all of it. */
+  readonly store: SwarmStore & Partial<SwarmBrowser>;
+  rules(): AdmissionRules;
+  replaceRules(rules: AdmissionRules): void;
+  counters(): ServiceCounters;
+}
+
+export const TOKEN_LENGTH_MIN = 16;
+const TORRENTS_PER_ANSWER_MAX = 1000;
+const PEERS_PER_ANSWER_MAX = 200;
+const JSON_TYPE = "application/json";
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+export class Operator {
+  readonly #operated: Operated;
+  readonly #tokenDigest: Buffer | undefined;
+  readonly #startedMs = performance.now();
+
+  /** Without a token there is no /api. Throws UsageError for one that could be guessed. */
+  constructor(operated: Operated, token: string | undefined) {
+    this.#operated = operated;
+    if (token !== undefined && token.length < TOKEN_LENGTH_MIN)
+      throw new UsageError("USAGE_OPTION", `a token has ${TOKEN_LENGTH_MIN} characters at least`);
+    this.#tokenDigest = token === undefined ? undefined : digestOf(token);
+  }
+
+  handle(server: HttpServer, request: IncomingMessage, response: ServerResponse): void {
+    const { status, type, body } = this.#answer(request);
+    response.setHeader("Cache-Control", "no-store");
+    response.setHeader("X-Content-Type-Options", "nosniff");
+    server.answer(response, status, type, Buffer.from(body));
+  }
+
+  #answer({ method = "", url = "", headers }: IncomingMessage): Answer {
+    const [path, query = ""] = url.split("?", 2) as [string, string?];
+    if (path.startsWith("/api/")) {
+      if (!this.#isAuthorised(headers.authorization)) return json(401, { error: "a token is needed" });
+      return this.#api(method, path.slice(5).split("/"), query);
+    }
+    if (method !== "GET" && method !== "HEAD") return json(405, { error: "GET only" });
+    if (path === "/") return { status: 200, type: "text/html; charset=utf-8", body: STATISTICS_PAGE };
+    if (path === "/statistics") return json(200, this.#statistics());
+    if (path === "/metrics")
+      return {
+        status: 200,
+        type: PROMETHEUS_TYPE,
+        body: prometheusText(this.#operated.counters(), this.#uptimeSeconds()),
+      };
+    return json(404, { error: "there are /, /statistics, /metrics and /api" });
+  }
+
+  /** Digests are compared, in constant time: how much of a guess was right shows nowhere. */
+  #isAuthorised(header: string | undefined): boolean {
+    if (this.#tokenDigest === undefined || header === undefined || !header.startsWith("Bearer "))
+      return false;
+    return timingSafeEqual(digestOf(header.slice(7)), this.#tokenDigest);
+  }
+
+  #uptimeSeconds(): number {
+    return (performance.now() - this.#startedMs) / 1000;
+  }
+
+  #statistics(): object {
+    const { user, system } = process.cpuUsage();
+    return {
+      uptimeSeconds: this.#uptimeSeconds(),
+      cpuSeconds: (user + system) / 1e6,
+      residentBytes: process.memoryUsage.rss(),
+      ...this.#operated.counters(),
+    };
+  }
+
+  #api(method: string, [what, ...rest]: string[], query: string): Answer {
+    if (what === "lists" && (rest[0] === "allow" || rest[0] === "deny"))
+      return this.#list(method, rest[0], rest[1], /^[0-9a-f]{40}$/);
+    if (what === "keys") return this.#list(method, "keys", rest[0], /^[\w-]{1,64}$/);
+    if (method !== "GET") return json(405, { error: "GET only" });
+    if (what === "statistics") return json(200, this.#statistics());
+    if (what === "torrents") return rest[0] === undefined ? this.#torrents(query) : this.#torrent(rest[0]);
+    return json(404, { error: "there are statistics, torrents, lists/allow, lists/deny and keys" });
+  }
+
+  #list(method: string, name: keyof AdmissionRules, entry: string | undefined, pattern: RegExp): Answer {
+    const rules = this.#operated.rules();
+    const entries = rules[name];
+    if (entries === undefined) return json(409, { error: "this tracker was started without that list" });
+    if (method === "GET" && entry === undefined) return json(200, [...entries]);
+    if (method !== "PUT" && method !== "DELETE")
+      return json(405, { error: "GET the list, PUT or DELETE an entry" });
+    if (entry === undefined || !pattern.test(entry))
+      return json(400, { error: "that is no entry of this list" });
+    const changed = new Set(entries);
+    if (method === "PUT") changed.add(entry);
+    else changed.delete(entry);
+    this.#operated.replaceRules({ ...rules, [name]: changed });
+    return json(200, { entries: changed.size });
+  }
+
+  #torrents(query: string): Answer {
+    const { store } = this.#operated;
+    const parameters = new URLSearchParams(query);
+    const from = wholeOf(parameters.get("from") ?? "0", 2 ** 31);
+    const limit = wholeOf(parameters.get("limit") ?? "100", TORRENTS_PER_ANSWER_MAX);
+    if (from < 0 || limit < 0)
+      return json(400, { error: `from and limit are whole numbers, limit up to ${TORRENTS_PER_ANSWER_MAX}` });
+    if (store.copyHashes === undefined) return json(501, { error: "this store cannot be looked through" });
+    const words = new Uint32Array(5 * limit);
+    const count = store.copyHashes(from, limit, words);
+    const torrents = Array.from({ length: count }, (_, index) => this.#countsOf(words, 5 * index));
+    return json(200, { total: store.totals().torrents, from, torrents });
+  }
+
+  #torrent(hex: string): Answer {
+    if (!/^[0-9a-f]{40}$/.test(hex))
+      return json(400, { error: "an info hash has 40 hex digits, in lower case" });
+    const { store } = this.#operated;
+    const words = new Uint32Array(5);
+    Buffer.from(words.buffer).write(hex, "hex");
+    if (!store.scrape(store.hash(words, 0), words, 0)) return json(404, { error: "no such torrent" });
+    const counts = this.#countsOf(words, 0);
+    const peers = ([4, 6] as const).flatMap((family) => peersOf(store, words, family));
+    return json(200, { ...counts, peers });
+  }
+
+  #countsOf(words: Uint32Array, at: number): object {
+    const { store } = this.#operated;
+    store.scrape(store.hash(words, at), words, at);
+    const infoHash = Buffer.from(words.buffer, 4 * at, 20).toString("hex");
+    return { infoHash, seeders: store.seeders, leechers: store.leechers, downloads: store.downloads };
+  }
+}
+
+function peersOf(store: Partial<SwarmBrowser>, hash: Uint32Array, family: 4 | 6): string[] {
+  const addressBytes = family === 4 ? 4 : 16;
+  const size = addressBytes + 2;
+  const words = new Uint32Array(Math.ceil((PEERS_PER_ANSWER_MAX * size) / 4));
+  const sink: PeerSink = { words, halves: new Uint16Array(words.buffer), at: 0 };
+  const count = store.copyPeers?.(hash, 0, family, PEERS_PER_ANSWER_MAX, sink) ?? 0;
+  const bytes = Buffer.from(words.buffer);
+  return Array.from({ length: count }, (_, index) => {
+    const at = index * size;
+    const host = addressText(bytes.subarray(at, at + addressBytes))!;
+    return `${family === 6 ? `[${host}]` : host}:${bytes.readUInt16BE(at + addressBytes)}`;
+  });
+}
+
+function json(status: number, value: unknown): Answer {
+  return { status, type: JSON_TYPE, body: `${JSON.stringify(value)}\n` };
+}
+
+function wholeOf(text: string, most: number): number {
+  return /^\d{1,10}$/.test(text) && Number(text) <= most ? Number(text) : -1;
+}
+
+function digestOf(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}

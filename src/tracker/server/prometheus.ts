@@ -1,0 +1,85 @@
+// The counters of a tracker in Prometheus' text format, version 0.0.4. Counters are plain numbers that the faces count anyway: a library
+// that keeps metrics would hold each a second time, so that text is all that is needed.
+//
+// Always: each name is told once, with its help and its type, before its samples; names and labels are fixed, and nothing in them
+// comes from outside.
+
+import type { ServiceCounters } from "./service.js";
+
+type Labels = Readonly<Record<string, string>>;
+
+export const PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+export function prometheusText(counters: ServiceCounters, uptimeSeconds: number): string {
+  const text = new Exposition();
+  const { udp, http, totals, swarms, admission } = counters;
+  text.metric("torrents", "gauge", "Torrents known.", [[{}, totals.torrents]]);
+  text.metric("peers", "gauge", "Peers known.", [
+    [{ family: "ipv4" }, totals.peersV4],
+    [{ family: "ipv6" }, totals.peersV6],
+  ]);
+  text.metric("swarm_bytes", "gauge", "Memory of swarms in use.", [[{}, totals.bytes]]);
+  text.metric("requests_total", "counter", "Requests that were answered.", [
+    [{ protocol: "udp", kind: "connect" }, udp.connects],
+    [{ protocol: "udp", kind: "announce" }, udp.announces],
+    [{ protocol: "udp", kind: "scrape" }, udp.scrapes],
+    [{ protocol: "http", kind: "announce" }, http.announces],
+    [{ protocol: "http", kind: "scrape" }, http.scrapes],
+  ]);
+  text.metric("bytes_total", "counter", "Bytes of payload.", [
+    [{ protocol: "udp", direction: "in" }, udp.bytesIn],
+    [{ protocol: "udp", direction: "out" }, udp.bytesOut],
+    [{ protocol: "http", direction: "out" }, http.bytesOut],
+  ]);
+  const refusals = (protocol: string, reasons: Readonly<Record<string, number>>): [Labels, number][] =>
+    Object.entries(reasons).map(([reason, count]) => [{ protocol, reason: snake(reason) }, count]);
+  const { truncated, tooShort, unknown, malformed, invalidIds, portZero, unsent } = udp;
+  text.metric("refused_total", "counter", "What was not answered, or answered with a failure.", [
+    ...refusals("udp", { truncated, tooShort, unknown, malformed, invalidIds, portZero, unsent }),
+    ...refusals("http", {
+      malformed: http.malformed,
+      refusedTorrents: http.refusedTorrents,
+      refusedKeys: http.refusedKeys,
+      unknownPaths: http.unknownPaths,
+      tooManyConnections: http.tooManyConnections,
+      tooManyOfAddress: http.tooManyOfAddress,
+      slowRequests: http.slowRequests,
+      longHeaders: http.longHeaders,
+      longUrls: http.longUrls,
+      bodies: http.bodies,
+      notHttp: http.notHttp,
+    }),
+  ]);
+  text.metric("http_connections", "gauge", "HTTP connections that are open.", [[{}, http.openConnections]]);
+  text.metric(
+    "swarm_events_total",
+    "counter",
+    "Torrents and peers that went, or were not taken.",
+    Object.entries(swarms).map(([event, count]) => [{ event: snake(event) }, count]),
+  );
+  text.metric("list_refusals_total", "counter", "Announces and scrapes of torrents that lists refuse.", [
+    [{}, admission.refused],
+  ]);
+  const { user, system } = process.cpuUsage();
+  text.metric("cpu_seconds_total", "counter", "CPU of this process.", [[{}, (user + system) / 1e6]]);
+  text.metric("resident_bytes", "gauge", "Memory of this process.", [[{}, process.memoryUsage.rss()]]);
+  text.metric("uptime_seconds", "gauge", "Seconds since the start.", [[{}, uptimeSeconds]]);
+  return text.text;
+}
+
+class Exposition {
+  text = "";
+
+  metric(name: string, type: "counter" | "gauge", help: string, samples: readonly [Labels, number][]): void {
+    const full = `scatterwire_tracker_${name}`;
+    this.text += `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n`;
+    for (const [labels, value] of samples) {
+      const pairs = Object.entries(labels).map(([label, text]) => `${label}="${text}"`);
+      this.text += `${full}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${value}\n`;
+    }
+  }
+}
+
+function snake(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
