@@ -4,7 +4,10 @@
 //   known address ──dialNext()──▶ dialled ──both handshakes, admit()──▶ here ──peerClosed()──▶ gone; dialled again when due
 //   incoming connection ────────────────────────admit()──────────────▲
 //
-// Always: a peer id is here once; a peer has a record as long as it is here; a banned one is neither admitted nor dialled; there are
+// A peer is its network address and its peer id together: the id alone is what a stranger says it is, and whoever claims another's
+// must not keep it out, nor have us let it go.
+//
+// Always: a peer is here once; a peer has a record as long as it is here; a banned one is neither admitted nor dialled; there are
 // no more than `maxPeers` here, and no more than DIALLED_MAX dialled at one time.
 
 import { PeerError } from "../../base/errors.js";
@@ -64,8 +67,8 @@ export class Roster implements PeerSink {
   readonly #bans = new Bans();
   readonly #turnover = new Turnover();
   readonly #here = new Set<PeerConnection>();
-  /** Those that are here, by peer id (latin1). */
-  readonly #byId = new Map<string, PeerConnection>();
+  /** Those that are here, by the key of their record. */
+  readonly #byKey = new Map<string, PeerConnection>();
   /** Connections that we began and that are not here yet. */
   readonly #dialled = new Set<PeerConnection>();
   /** The address that a connection stands for: the one we dialled, or the one at which an incoming peer says it listens. */
@@ -151,7 +154,8 @@ export class Roster implements PeerSink {
     const id = textOf(peerId);
     if (this.#bans.isBanned(peer.host, id, nowMs))
       throw new PeerError("PEER_BANNED", "the peer sent bad pieces before");
-    const other = this.#byId.get(id);
+    const key = `${networkOf(peer.host)}|${id}`;
+    const other = this.#byKey.get(key);
     if (other?.state === "open") {
       if (!newcomerStays(peer, other, this.#host.peerId, peerId, nowMs))
         throw new PeerError("PEER_DUPLICATE", "a connection to this peer exists");
@@ -159,10 +163,10 @@ export class Roster implements PeerSink {
     } else if (this.#here.size >= this.#host.maxPeers && !this.#turnover.makeRoom(this.#here, nowMs)) {
       throw new PeerError("PEER_TOO_MANY", `the torrent has ${this.#host.maxPeers} peers already`);
     }
-    const record = this.#attribution.record(`${networkOf(peer.host)}|${id}`, peer.host, peer.port);
+    const record = this.#attribution.record(key, peer.host, peer.port);
     record.connections++;
     this.#records.set(peer, record);
-    this.#byId.set(id, peer);
+    this.#byKey.set(key, peer);
     this.#dialled.delete(peer);
     this.#here.add(peer);
     const known = this.#known.get(peer);
@@ -190,8 +194,7 @@ export class Roster implements PeerSink {
       record.connections--;
       this.#attribution.peerGone(record);
       this.#records.delete(peer);
-      const id = textOf(peer.peerId!);
-      if (this.#byId.get(id) === peer) this.#byId.delete(id);
+      if (this.#byKey.get(record.key) === peer) this.#byKey.delete(record.key);
     }
     this.#dialled.delete(peer);
     const known = this.#known.get(peer);

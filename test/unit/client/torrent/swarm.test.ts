@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { connect as connectTo } from "node:net";
+import { connect as connectTo, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { BLOCK_SIZE, HANDSHAKE_BYTES } from "../../../../src/base/limits.js";
@@ -11,6 +11,7 @@ import { encodeHandshake } from "../../../../src/client/wire/handshake.js";
 import { type PeerAddress, type PeerError, Session, type Torrent } from "../../../../src/index.js";
 import { difference, temporaryFolder } from "../../../support/data.js";
 import { closeWhole, makeShared, nowhere, type Shared, seed } from "../session/loopback.js";
+import { handshake, knock, serve } from "../session/raw-peers.js";
 
 const TIMEOUT = { timeout: 90_000 };
 
@@ -62,6 +63,37 @@ describe("Torrent: who is admitted", TIMEOUT, () => {
     await leecher.close();
     await closeWhole(seeder);
     assert.ok(refused.every((code) => code !== "none"));
+  });
+
+  it("whoever claims the id of another peer from elsewhere neither keeps it out nor takes its place", {
+    timeout: 10_000,
+  }, async () => {
+    const shared = await makeShared(200_000);
+    const session = new Session();
+    const address = await session.listen({ host: "127.0.0.1", port: 0 });
+    // Greater than ours: of two connections that crossed, its own would stay.
+    const theirs = Buffer.alloc(20, 0xff);
+    const served: Socket[] = [];
+    const { port } = await serve((socket) => {
+      socket.write(handshake(shared.metainfo.infoHash, theirs));
+      served.push(socket);
+    });
+    const torrent = await session.add(shared.metainfo, nowhere({ peers: [{ host: "127.0.0.1", port }] }));
+    const codes = endings(torrent);
+    await once(torrent, "peerConnected");
+    for (const from of ["127.0.0.8", "127.0.0.9"]) {
+      const opened = once(torrent, "peerConnected");
+      const socket = await knock(address, from);
+      socket.write(handshake(shared.metainfo.infoHash, theirs));
+      await opened;
+    }
+    assert.deepEqual(
+      torrent.peers().map(({ address }) => address.host),
+      ["127.0.0.1", "127.0.0.8", "127.0.0.9"],
+    );
+    assert.equal(served.length, 1);
+    assert.deepEqual(codes, []);
+    await closeWhole(session);
   });
 
   it("not itself", async () => {
