@@ -91,7 +91,7 @@ export abstract class LoadConnection implements LoadSocket {
         return;
       }
       this.#connecting = false;
-      this.#greet();
+      this.greet();
       this.watch(READABLE);
       return;
     }
@@ -148,7 +148,8 @@ export abstract class LoadConnection implements LoadSocket {
     return 0;
   }
 
-  #greet(): void {
+  /** Says our handshake. */
+  protected greet(): void {
     this.#greeted = true;
     const { infoHash, peerId } = this.#options;
     this.sendScratch(encodeHandshake(this.loop.engine.slab, SCRATCH_AT, { infoHash, peerId }));
@@ -207,7 +208,7 @@ export abstract class LoadConnection implements LoadSocket {
     this.#handshaken = true;
     const extended = (slab[at + RESERVED_AT + 5]! & 0x10) !== 0;
     const fast = (slab[at + RESERVED_AT + 7]! & 0x04) !== 0;
-    if (!this.#greeted) this.#greet();
+    if (!this.#greeted) this.greet();
     this.opened({ fast, extended });
     return HANDSHAKE_BYTES;
   }
