@@ -107,6 +107,8 @@ const KEEP_ALIVE_MS = 100_000;
 const SILENT_MS = 500;
 /** A peer to which nothing could be written for so long gives back what is loaded for it. */
 const STALLED_MS = 500;
+/** Who asks for little at a time, and takes less than so much in one or two ticks, needs no slot. */
+const TAKING_BYTES = 4 * BLOCK_SIZE;
 let connectionsMade = 0;
 
 export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost {
@@ -164,6 +166,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   /** When blocks went over it last, in steps of about a second; at first, when it began. */
   lastMovedMs: number;
   #movedBytes = 0;
+  /** What the peer had taken at the last tick, and since the one before that. */
+  #takenAtTickBytes = 0;
+  #takenInTickBytes = 0;
   readonly #onOpen: (() => void) | undefined;
   readonly #onClosed: ((error: PeerError | undefined) => void) | undefined;
   #lastReceivedMs: number;
@@ -344,6 +349,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     const movedBytes = this.counters.payloadBytes + this.counters.sentPayloadBytes;
     if (movedBytes !== this.#movedBytes) this.lastMovedMs = now;
     this.#movedBytes = movedBytes;
+    if (!this.amChoking) this.#sampleTaken();
     if (!this.#checkSending(now)) return;
     if (now - this.#lastReceivedMs >= SILENT_MS) this.#transport.wakeForAny();
     if (now - this.#lastReceivedMs > settings.idleTimeoutMs) {
@@ -438,8 +444,30 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     this.amChoking = false;
     this.sender.choked(false);
     this.unchokedSinceMs = this.#clock.nowMs;
+    this.#sampleTaken();
+    this.#takenInTickBytes = 0;
     this.sentSinceUnchokeBytes = 0;
     this.write.empty(MessageId.unchoke);
+  }
+
+  /**
+   * True if it takes what we have for it: blocks wait for it and arrive, or many arrived since the last tick but one. A slot is well
+   * used then. What only lies in the system's buffers, because it does not read, has not arrived.
+   */
+  get isTaking(): boolean {
+    if (this.amChoking) return false;
+    const takenBytes = this.#takenInTickBytes + this.#takenBytes() - this.#takenAtTickBytes;
+    return takenBytes >= TAKING_BYTES || (takenBytes > 0 && this.sender.blocksWaiting > 0);
+  }
+
+  #takenBytes(): number {
+    return this.counters.sentBytes - Math.max(0, this.#transport.unacknowledgedBytes());
+  }
+
+  #sampleTaken(): void {
+    const takenBytes = this.#takenBytes();
+    this.#takenInTickBytes = takenBytes - this.#takenAtTickBytes;
+    this.#takenAtTickBytes = takenBytes;
   }
 
   announcePiece(piece: number): void {

@@ -21,6 +21,8 @@ export interface ChokerPeer {
   readonly unchokedSinceMs: number | undefined;
   /** It was asked for blocks and sent none for too long. */
   readonly snubbed: boolean;
+  /** It had a slot and took nothing: it waits behind all others. */
+  readonly lapsed: boolean;
   readonly sentSinceUnchokeBytes: number;
 }
 
@@ -115,9 +117,12 @@ export class Choker {
       this.#optimistic.delete(id);
     }
     const others = candidates.filter(({ id }) => !this.#optimistic.has(id) && !expired.includes(id));
-    while (this.#optimistic.size < slots && others.length > 0) {
-      const drawn = others.splice(this.#draw(others), 1)[0]!;
-      this.#optimistic.set(drawn.id, nowMs);
+    for (const lapsed of [false, true]) {
+      const drawable = others.filter((peer) => peer.lapsed === lapsed);
+      while (this.#optimistic.size < slots && drawable.length > 0) {
+        const drawn = drawable.splice(this.#draw(drawable), 1)[0]!;
+        this.#optimistic.set(drawn.id, nowMs);
+      }
     }
     // Nobody else wants the slot: it stays where it was.
     while (this.#optimistic.size < slots && expired.length > 0) this.#optimistic.set(expired.shift()!, nowMs);
@@ -142,6 +147,7 @@ export class Choker {
     }));
     queue.sort((a, b) => {
       if (a.turn !== b.turn) return a.turn - b.turn;
+      if (a.turn === Turn.waiting && a.peer.lapsed !== b.peer.lapsed) return a.peer.lapsed ? 1 : -1;
       if (a.turn === Turn.waiting && a.served !== b.served) return a.served - b.served;
       if (a.turn !== Turn.waiting && a.peer.uploadRate !== b.peer.uploadRate)
         return b.peer.uploadRate - a.peer.uploadRate;

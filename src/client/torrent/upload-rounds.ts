@@ -1,8 +1,17 @@
-// When the choker is asked, and carrying out what it answers. The policy itself is choker.ts.
+// When the choker is asked, and carrying out what it answers. Who is served is choker.ts; here is for how long a slot may be held
+// for nothing.
 //
-// Always: what peers say makes no more work than there is time for: a round before its time is run for a peer that is choked,
-// became interested and finds a slot free, at the end of the turn for all of them, and while few peers were looked at since the
-// last tick. The others wait for the next tick.
+//   choked ──invited──▶ holder ──took nothing for INVITATION_MS──▶ guest ──asks and takes──▶ holder
+//      ▲                   └───────── its turn is over ─────┐        │
+//      └────────────────────────────────────────────────────┴────────┘ not interested, or too many guests
+//
+// A slot is held by who takes what it asks for. Who is unchoked and does not (asks for nothing, reads nothing, or a block now and
+// then) is a guest: it may go on, but its slot is another's, and when it was choked it waits behind those that did not lapse. Where
+// guests are many, more are invited than there are slots, more with each round in which nobody came.
+//
+// Always: who is not interested is choked by the next round; guests are bounded. What peers say makes no more work than there is time
+// for: a round before its time is run for a peer that is choked, became interested and finds a slot free, at the end of the turn for
+// all of them, and while few peers were looked at since the last tick. The others wait for the next tick.
 
 import { SYSTEM_GROUND } from "../../base/ground.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
@@ -10,8 +19,25 @@ import { Choker, type ChokerPeer } from "./choker.js";
 
 /** Between two whole rounds (BEP 3). */
 const ROUND_MS = 10_000;
+/** So long a peer may hold a slot and take nothing: time for its first requests to come from far away. */
+const INVITATION_MS = 1000;
 /** Peers that early rounds look at between two ticks: a few milliseconds of work. */
 const EARLY_LOOKS_PER_TICK = 16_384;
+/** Unchoked and without a slot. */
+export const GUESTS_MAX = 256;
+/** Invited beyond the slots in one round, at the most. */
+const OVERBOOKED_MAX = 128;
+const OVERBOOKED_GROWTH = 4;
+/** Those that accept late stay for their turn, up to so many times the slots. */
+const HOLDERS_FACTOR = 2;
+
+const Standing = { waiting: 0, invited: 1, taker: 2, guest: 3 } as const;
+type Standing = (typeof Standing)[keyof typeof Standing];
+
+interface Candidate extends ChokerPeer {
+  readonly standing: Standing;
+  readonly peer: PeerConnection;
+}
 
 export class UploadRounds {
   readonly #choker: Choker;
@@ -20,7 +46,12 @@ export class UploadRounds {
   #earlyLooksLeft = EARLY_LOOKS_PER_TICK;
   /** Somebody waits for a round, and there was no time for an early one. */
   #isAsked = false;
-  #unchoked = new Set<PeerConnection>();
+  /** A slot is held by nobody who takes anything; and somebody waits who has not lapsed. */
+  #isOpen = true;
+  #isAwaited = false;
+  #overbooked = 0;
+  /** Those that had a slot and took nothing; until they do. */
+  readonly #lapsed = new Set<PeerConnection>();
 
   /** `random`: from 0 to below 1. */
   constructor(slots: number, random: () => number = SYSTEM_GROUND.random) {
@@ -30,7 +61,7 @@ export class UploadRounds {
 
   /** True if a peer whose interest changed need not wait for the next round: call run() when the turn ends. */
   isSoon(peer: PeerConnection): boolean {
-    return peer.peerInterested && peer.amChoking && this.#unchoked.size < this.#slots;
+    return peer.peerInterested && peer.amChoking && this.#isOpen;
   }
 
   /**
@@ -38,44 +69,109 @@ export class UploadRounds {
    * who waits is served.
    */
   run(peers: ReadonlySet<PeerConnection>, seeding: boolean, nowMs: number, soon: boolean): void {
-    const due = nowMs >= this.#nextRoundMs;
+    const isDue = nowMs >= this.#nextRoundMs;
     if (!soon) this.#earlyLooksLeft = EARLY_LOOKS_PER_TICK;
-    if (!due) {
-      if (!(soon || this.#isAsked) || this.#unchoked.size >= this.#slots) return;
+    if (isDue) {
+      this.#nextRoundMs = nowMs + ROUND_MS;
+      this.#isAsked = false;
+    } else {
+      const isWanted = this.#isOpen ? soon || this.#isAsked || this.#isAwaited : !soon && this.#isAwaited;
+      if (!isWanted) return;
       this.#isAsked = this.#earlyLooksLeft <= 0;
       if (this.#isAsked) return;
       this.#earlyLooksLeft -= peers.size;
-    } else {
-      this.#nextRoundMs = nowMs + ROUND_MS;
-      this.#isAsked = false;
     }
-    if (peers.size === 0) return;
-    const candidates: (ChokerPeer & { readonly peer: PeerConnection })[] = [];
-    for (const peer of peers) if (peer.state === "open") candidates.push(describe(peer));
-    const chosen = this.#choker.choose(candidates, { nowMs, seeding });
-    this.#unchoked = new Set();
-    for (const candidate of candidates) {
-      if (!chosen.has(candidate.id)) candidate.peer.choke();
-      else this.#unchoked.add(candidate.peer);
-    }
-    for (const peer of this.#unchoked) peer.unchoke();
+    if (peers.size > 0) this.#round(peers, seeding, nowMs, isDue);
   }
 
   peerGone(peer: PeerConnection): void {
-    this.#unchoked.delete(peer);
+    this.#lapsed.delete(peer);
+    if (!peer.amChoking) this.#isOpen = true;
+  }
+
+  #round(peers: ReadonlySet<PeerConnection>, seeding: boolean, nowMs: number, isDue: boolean): void {
+    const all: Candidate[] = [];
+    let [takers, invited, lapses] = [0, 0, 0];
+    for (const peer of peers) {
+      if (peer.state !== "open") continue;
+      const standing = this.#standingOf(peer, nowMs);
+      if (standing === Standing.taker) takers++;
+      else if (standing === Standing.invited) invited++;
+      if (standing === Standing.taker) this.#lapsed.delete(peer);
+      else if (standing === Standing.guest && !this.#lapsed.has(peer)) {
+        lapses++;
+        this.#lapsed.add(peer);
+      }
+      all.push(describe(peer, standing, this.#lapsed.has(peer)));
+    }
+    const chosen = this.#choker.choose(all, { nowMs, seeding });
+    const waiting = all.filter(
+      (each) => each.standing === Standing.waiting && each.interested && !each.isSeedOrUploadOnly,
+    );
+    const isFull = takers >= this.#slots;
+    const fresh = waiting.filter(({ lapsed, id }) => !lapsed && !chosen.has(id));
+    this.#overbook(lapses, fresh.length);
+    if (isDue) this.#chokeOthers(all, chosen, takers, nowMs);
+    this.#chokeGuests(all);
+    // Between two rounds nobody is choked who holds a slot: only what is free is given away.
+    let free = isDue ? this.#slots : this.#slots - takers - invited;
+    for (const { id, peer } of waiting) if (chosen.has(id) && free-- > 0) peer.unchoke();
+    if (!isFull) for (const { peer } of fresh.slice(0, this.#overbooked)) peer.unchoke();
+    this.#isOpen = !isFull;
+    this.#isAwaited = fresh.length > 0;
+  }
+
+  #standingOf(peer: PeerConnection, nowMs: number): Standing {
+    if (peer.amChoking) return Standing.waiting;
+    if (peer.isTaking) return Standing.taker;
+    const isInvited = peer.peerInterested && nowMs - peer.unchokedSinceMs < INVITATION_MS;
+    return isInvited ? Standing.invited : Standing.guest;
+  }
+
+  /** Those whose turn is over. Who accepted late, because many were invited, stays if there is room. */
+  #chokeOthers(all: readonly Candidate[], chosen: ReadonlySet<number>, takers: number, nowMs: number): void {
+    let surplus = takers - HOLDERS_FACTOR * this.#slots;
+    for (const { peer, id, standing, interested, unchokedSinceMs } of all) {
+      if (standing !== Standing.taker || chosen.has(id)) continue;
+      const isLate = interested && nowMs - unchokedSinceMs! < ROUND_MS;
+      if (!isLate || surplus-- > 0) peer.choke();
+    }
+  }
+
+  #chokeGuests(all: readonly Candidate[]): void {
+    const guests = all.filter(({ standing }) => standing === Standing.guest);
+    for (const { peer } of guests) if (!peer.peerInterested) peer.choke();
+    const rest = guests.filter(({ peer }) => !peer.amChoking);
+    const tooMany = rest.length - GUESTS_MAX;
+    if (tooMany <= 0) return;
+    rest.sort((a, b) => a.unchokedSinceMs! - b.unchokedSinceMs!);
+    for (const { peer } of rest.slice(0, tooMany)) peer.choke();
+  }
+
+  /** Nobody comes of those that were invited: more are, the next time. */
+  #overbook(lapses: number, waiting: number): void {
+    if (waiting === 0) this.#overbooked = 0;
+    else if (lapses > 0)
+      this.#overbooked = Math.min(
+        OVERBOOKED_MAX,
+        Math.max(this.#slots, OVERBOOKED_GROWTH * this.#overbooked),
+      );
   }
 }
 
-function describe(peer: PeerConnection): ChokerPeer & { readonly peer: PeerConnection } {
+function describe(peer: PeerConnection, standing: Standing, lapsed: boolean): Candidate {
   return {
     peer,
+    standing,
     id: peer.id,
-    interested: peer.peerInterested,
+    // Whoever is a guest is known to the choker, and asks it for nothing.
+    interested: peer.peerInterested && standing !== Standing.guest,
     downloadRate: peer.downloadMeter.rate,
     uploadRate: peer.uploadMeter.rate,
     isSeedOrUploadOnly: peer.isUploadOnly || peer.pieces.isFull,
     unchokedSinceMs: peer.amChoking ? undefined : peer.unchokedSinceMs,
     snubbed: peer.pipeline.snubbed,
+    lapsed,
     sentSinceUnchokeBytes: peer.sentSinceUnchokeBytes,
   };
 }

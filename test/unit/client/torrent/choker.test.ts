@@ -22,6 +22,7 @@ function peer(id: number, is: Partial<ChokerPeer> = {}): ChokerPeer {
     isSeedOrUploadOnly: false,
     unchokedSinceMs: undefined,
     snubbed: false,
+    lapsed: false,
     sentSinceUnchokeBytes: 0,
     ...is,
   };
@@ -264,6 +265,7 @@ describe("Choker: always", () => {
         interested: fc.boolean(),
         isSeedOrUploadOnly: fc.boolean(),
         snubbed: fc.boolean(),
+        lapsed: fc.boolean(),
         downloadRate: fc.constantFrom(0, 0, 1, 5, 1e6),
         uploadRate: fc.constantFrom(0, 1, 1e6),
         unchokedSinceMs: fc.option(fc.nat(100_000), { nil: undefined }),

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { BLOCK_SIZE } from "../../../../src/base/limits.js";
 import type { PeerConnection } from "../../../../src/client/peer/peer-connection.js";
-import { UploadRounds } from "../../../../src/client/torrent/upload-rounds.js";
+import { GUESTS_MAX, UploadRounds } from "../../../../src/client/torrent/upload-rounds.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { message, WiredPeer } from "../peer/wired-peer.js";
 
@@ -38,14 +39,14 @@ describe("UploadRounds", () => {
     rounds.run(peersOf(wired), true, 1000, false);
     assert.equal(served(wired), 2);
     wired.push(interestedPeer());
-    rounds.run(peersOf(wired), true, 2000, false);
+    rounds.run(peersOf(wired), true, 1500, false);
     assert.equal(served(wired), 2, "no round is due");
-    rounds.run(peersOf(wired), true, 2000, true);
+    rounds.run(peersOf(wired), true, 1500, true);
     assert.equal(served(wired), 3, "there is room");
     wired.push(interestedPeer(), interestedPeer());
-    rounds.run(peersOf(wired), true, 3000, true);
+    rounds.run(peersOf(wired), true, 1900, true);
     assert.equal(served(wired), 4);
-    rounds.run(peersOf(wired), true, 4000, true);
+    rounds.run(peersOf(wired), true, 1950, true);
     assert.equal(served(wired), 4);
   });
 
@@ -94,6 +95,47 @@ describe("UploadRounds", () => {
     wired[0]!.feed(message(MessageId.notInterested));
     rounds.run(peersOf(wired), true, 10_000, false);
     assert.equal(served(wired), 0);
+  });
+
+  it("who is served and takes nothing leaves its slot to others, and goes on as long as there are few like it", () => {
+    const rounds = new UploadRounds(2);
+    const wired = Array.from({ length: 6 }, interestedPeer);
+    rounds.run(peersOf(wired), true, 1000, false);
+    assert.equal(served(wired), 2);
+    rounds.run(peersOf(wired), true, 1900, true);
+    assert.equal(served(wired), 2, "its requests may be on their way");
+    rounds.run(peersOf(wired), true, 2500, false);
+    assert.ok(served(wired) >= 4, "others are invited");
+    rounds.run(peersOf(wired), true, 4000, false);
+    assert.equal(served(wired), 6);
+  });
+
+  it("who takes blocks keeps its slot, and nobody else is invited while all do", () => {
+    const rounds = new UploadRounds(1);
+    const [taker, other] = [interestedPeer(), interestedPeer()];
+    const both = peersOf([taker, other]);
+    rounds.run(both, true, 0, false);
+    assert.equal(taker.peer.amChoking, false);
+    for (let nowMs = 1000; nowMs < 10_000; nowMs += 1000) {
+      for (let block = 0; block < 9; block++)
+        taker.feed(message(MessageId.request, Math.floor(block / 3), (block % 3) * BLOCK_SIZE, BLOCK_SIZE));
+      taker.sent();
+      rounds.run(both, true, nowMs, true);
+      assert.deepEqual([taker.peer.amChoking, other.peer.amChoking], [false, true]);
+    }
+  });
+
+  it("those that took nothing wait behind those that had no slot", () => {
+    const rounds = new UploadRounds(1);
+    const idle = Array.from({ length: GUESTS_MAX + 20 }, interestedPeer);
+    let nowMs = 0;
+    for (; nowMs < 60_000; nowMs += 500) rounds.run(peersOf(idle), true, nowMs, true);
+    assert.ok(served(idle) <= GUESTS_MAX + 1, "guests are bounded");
+    const newcomer = interestedPeer();
+    const all = peersOf([...idle, newcomer]);
+    rounds.run(all, true, nowMs + 1, true);
+    rounds.run(all, true, nowMs + 1001, true);
+    assert.equal(newcomer.peer.amChoking, false);
   });
 
   it("connections that are not open are left alone", () => {
