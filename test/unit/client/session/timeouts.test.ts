@@ -32,7 +32,7 @@ describe("Session: timeouts", { timeout: 60_000 }, () => {
     await tick();
     const [, error] = (await ended) as [unknown, PeerError];
     assert.equal(error.code, "PEER_CONNECT_FAILED");
-    assert.match(error.message, /no answer for 0 s$/);
+    assert.match(error.message, /no answer for \d+ s$/);
     assert.equal(session.connectionCount, 0);
     await closeWhole(session);
     first.destroy();
