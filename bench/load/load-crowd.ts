@@ -35,6 +35,7 @@ interface Place {
 class CrowdConnection extends LoadConnection implements CrowdPeer {
   readonly #place: Place;
   readonly #way: Misbehaviour;
+  isInABlock = false;
   #isOpen = false;
   /** When it acts next. */
   #dueMs = Number.POSITIVE_INFINITY;

@@ -12,6 +12,8 @@ export interface CrowdPeer {
   readonly pieceCount: number;
   readonly pieceLength: number;
   readonly totalLength: number;
+  /** It has begun to send one, and not ended it. */
+  isInABlock: boolean;
   dice(sides: number): number;
   send(...messages: readonly Uint8Array[]): void;
   leave(): void;
@@ -142,9 +144,13 @@ export const MISBEHAVIOURS = {
   },
   stopsInABlock: {
     opened: pretendToSeed,
-    requested: (peer, piece, begin, length) => peer.send(blockStart(piece, begin, length, length >> 1)),
+    // Whatever else it says is of that block.
+    requested: (peer, piece, begin, length) => {
+      if (!peer.isInABlock) peer.send(blockStart(piece, begin, length, length >> 1));
+      peer.isInABlock = true;
+    },
     act: (peer) => {
-      peer.send(Uint8Array.of(0));
+      if (peer.isInABlock) peer.send(Uint8Array.of(0));
       return 3 * SECOND;
     },
   },
@@ -204,5 +210,3 @@ export const MISBEHAVIOURS = {
     },
   },
 } as const satisfies Record<string, Misbehaviour>;
-
-export type MisbehaviourName = keyof typeof MISBEHAVIOURS;
