@@ -34,6 +34,11 @@ const PICKS_PER_FILL_MAX = 512;
 /** Where memory is short, a block under way has this part of the time that it has otherwise: 2 s of 20, or 8 KiB/s. */
 const HURRY = 10;
 /**
+ * A peer that has brought nothing yet has this part of the time at first, and twice as much with each time that it lets it pass: what
+ * hundreds of them were asked for is not out of reach of others for long, and a slow one is not given up.
+ */
+const NEWCOMER_HURRY = 5;
+/**
  * What may wait for a peer that does not read. Requests pause there, and whoever asks on without reading the answers
  * is let go: without a bound, choke and unchoke in turn would fill the memory with our own requests.
  */
@@ -61,7 +66,9 @@ export class BlockRequests {
 
   readonly #peer: PeerConnection;
   readonly #clock: Clock;
-  readonly #timeoutMs: number;
+  /** For so long it may be silent: less until it has brought a block. */
+  #timeoutMs: number;
+  readonly #timeoutMsMax: number;
   #lastBlockMs: number;
   /** When the header of the block under way came. */
   #headerMs = 0;
@@ -81,7 +88,8 @@ export class BlockRequests {
   ) {
     this.#peer = peer;
     this.#clock = clock;
-    this.#timeoutMs = settings.requestTimeoutMs;
+    this.#timeoutMs = settings.requestTimeoutMs / NEWCOMER_HURRY;
+    this.#timeoutMsMax = settings.requestTimeoutMs;
     this.#lastBlockMs = clock.nowMs;
     this.#countedSinceMs = clock.nowMs;
     this.pipeline = new RequestPipeline(settings.maxRequests, clock.nowMs, settings.requestShare);
@@ -100,7 +108,7 @@ export class BlockRequests {
     if (sender.outbox.length > OUTBOX_BYTES_MAX) return;
     const outstanding = expected.count;
     if (!pipeline.wantsMore(outstanding) || this.#refusals?.isPausing(nowMs) === true) return;
-    if (this.#underWayMs(nowMs) > this.#timeoutMs / HURRY) return;
+    if (this.#underWayMs(nowMs) > this.#timeoutMsMax / HURRY) return;
     const missing = Math.min(pipeline.target - outstanding, PICKS_PER_FILL_MAX);
     const count = swarm.pick(this.#peer, missing, picked);
     if (count === 0) return;
@@ -220,12 +228,14 @@ export class BlockRequests {
   checkTimeout(): number {
     const { nowMs } = this.#clock;
     this.#missedStepsLeft = MISSED_STEPS_PER_TICK;
+    if (this.#peer.counters.blocksReceived > 0) this.#timeoutMs = this.#timeoutMsMax;
     if (this.#blockIsLate(nowMs)) return this.#blockLate();
     const { expected } = this;
     if (expected.count === 0) return 0;
     // A peer is silent when neither the oldest request nor any other brought a block for so long.
     const silentSinceMs = Math.max(this.#lastBlockMs, expected.sentAtMs(0));
-    if (nowMs - silentSinceMs <= this.#timeoutMs) return this.#dropSurplus(nowMs);
+    const timeoutMs = this.#underWayMs(nowMs) > 0 ? this.#timeoutMsMax : this.#timeoutMs;
+    if (nowMs - silentSinceMs <= timeoutMs) return this.#dropSurplus(nowMs);
     return this.#snub();
   }
 
@@ -248,7 +258,7 @@ export class BlockRequests {
     const { isShort } = this.#peer.receiver.memory;
     // Given back already: it is let come, unless the slot that it holds is missed.
     if (this.#stuck && !(isShort && this.#peer.receiver.payloadLeft > 0)) return false;
-    return this.#underWayMs(nowMs) > (isShort ? this.#timeoutMs / HURRY : this.#timeoutMs);
+    return this.#underWayMs(nowMs) > (isShort ? this.#timeoutMsMax / HURRY : this.#timeoutMsMax);
   }
 
   /** What is behind a late block cannot come either: all of it is anybody's. */
@@ -268,6 +278,7 @@ export class BlockRequests {
     const { expected } = this;
     const late = expected.count;
     this.pipeline.snub();
+    this.#timeoutMs = Math.min(this.#timeoutMsMax, 2 * this.#timeoutMs);
     for (let index = 0; index < late; index++) this.#writeCancel(index);
     this.drop(true);
     return late;
@@ -284,7 +295,7 @@ export class BlockRequests {
    * others, and no more is asked of it.
    */
   #dropSurplus(nowMs: number): number {
-    if (nowMs - this.#countedSinceMs <= this.#timeoutMs) return 0;
+    if (nowMs - this.#countedSinceMs <= this.#timeoutMsMax) return 0;
     const keep = Math.max(1, 2 * this.#blocksCounted);
     const countedSinceMs = this.#countedSinceMs;
     this.#countedSinceMs = nowMs;

@@ -1,5 +1,8 @@
 // What each peer is asked for: the picker's choice, within what its record allows while somebody is suspected.
 //
+// Peers that have not brought a block yet share what they are asked for: hundreds that never will cannot have all that is missing
+// asked of them, and who brings blocks finds enough to ask for.
+//
 // Always: while nobody is suspected, the picker is asked at once; a peer on parole is asked for blocks of others' pieces only when
 // there is nothing that it could have to itself and it waits for nothing.
 
@@ -18,8 +21,11 @@ export interface AllottedPeer extends PickingPeer {
   /** What it was asked for and has not brought. */
   readonly expected: { readonly count: number };
   readonly pipeline: { readonly snubbed: boolean };
-  readonly counters: { readonly payloadBytes: number };
+  readonly counters: { readonly payloadBytes: number; readonly blocksReceived: number };
 }
+
+/** Requests outstanding at all peers together that have brought nothing yet; one each is always given. */
+export const NEWCOMERS_REQUESTS = 512;
 
 export interface AllotmentHost<Peer extends AllottedPeer> {
   readonly nowMs: number;
@@ -34,6 +40,8 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   readonly #picker: Picker;
   readonly #attribution: Attribution;
   readonly #host: AllotmentHost<Peer>;
+  /** Those that were to be asked and have not brought a block. */
+  readonly #newcomers = new Set<Peer>();
 
   constructor(picker: Picker, attribution: Attribution, host: AllotmentHost<Peer>) {
     this.#picker = picker;
@@ -42,7 +50,9 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   }
 
   /** As Picker.pick() and then pickAgain(), for one peer. */
-  pick(peer: Peer, count: number, out: Int32Array, piecesAtOnce: number): number {
+  pick(peer: Peer, most: number, out: Int32Array, piecesAtOnce: number): number {
+    const count = this.#countFor(peer, most);
+    if (count <= 0) return 0;
     const allowedFast = peer.peerChoking ? peer.allowedFast : undefined;
     const attribution = this.#attribution;
     if (attribution.isQuiet) return this.#pickAllowed(peer, count, out, allowedFast, piecesAtOnce);
@@ -60,6 +70,22 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     allowed.has = (piece) =>
       attribution.mayShare(record, piece) && (allowedFast === undefined || allowedFast.has(piece));
     return this.#pickAllowed(peer, count, out, allowed, 1);
+  }
+
+  /** The connection ended. */
+  peerGone(peer: Peer): void {
+    this.#newcomers.delete(peer);
+  }
+
+  #countFor(peer: Peer, most: number): number {
+    const newcomers = this.#newcomers;
+    if (peer.counters.blocksReceived > 0) {
+      if (newcomers.size > 0) newcomers.delete(peer);
+      return most;
+    }
+    newcomers.add(peer);
+    const share = Math.max(1, Math.floor(NEWCOMERS_REQUESTS / newcomers.size));
+    return Math.min(most, share - peer.expected.count);
   }
 
   /** Looks after pieces that one peer has to itself and does not bring. */

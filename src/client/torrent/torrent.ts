@@ -389,6 +389,7 @@ export class Torrent
     addCounters(this.#endedCounters, peer.counters);
     this.#room.countersEnded(peer.counters);
     this.#rounds.peerGone(peer);
+    this.#allotment.peerGone(peer);
     this.#fast.delete(peer);
     if (this.#isOver) return;
     this.#tell("peerDisconnected", { host: peer.host, port: peer.port }, error);

@@ -235,17 +235,32 @@ describe("PeerConnection: time", () => {
     assert.equal(wired.peer.peerChoking, false);
   });
 
+  it("a peer that has brought nothing yet has a fifth of that, and twice as long each time", () => {
+    const wired = new WiredPeer().open();
+    wired.feed(Buffer.concat([HAVE_ALL, UNCHOKE]));
+    wired.pass(4000);
+    assert.equal(wired.swarm.dropped.length, 0);
+    wired.pass(1000);
+    assert.equal(wired.swarm.dropped.length, 16);
+    wired.pass(7000);
+    assert.equal(wired.swarm.dropped.length, 16, "it was asked for one block meanwhile");
+    wired.pass(2000);
+    assert.equal(wired.swarm.dropped.length, 17);
+  });
+
   it("requests that nothing answers for 20 s are cancelled and given back, and the peer is left with one", () => {
     const wired = new WiredPeer().open();
     wired.feed(Buffer.concat([HAVE_ALL, UNCHOKE]));
     const requested = wired.sentBlocks(MessageId.request);
     assert.equal(requested.length, 16);
+    wired.feed(pieceMessage(...requested.shift()!));
+    requested.push(...wired.sentBlocks(MessageId.request));
     wired.pass(20_000);
     assert.equal(wired.swarm.dropped.length, 0);
     wired.pass(1000);
     const messages = wired.sent();
     assert.deepEqual(blocksOf(messages, MessageId.cancel), requested);
-    assert.equal(wired.swarm.dropped.length, 16);
+    assert.equal(wired.swarm.dropped.length, requested.length);
     assert.equal(wired.peer.pipeline.snubbed, true);
     assert.equal(blocksOf(messages, MessageId.request).length, 1, "it keeps one");
     assert.equal(wired.peer.expected.count, 1);

@@ -38,7 +38,7 @@ class SimulatedPeer implements AllottedPeer {
   readonly manners: Manners;
   readonly allowedFast = undefined;
   readonly pipeline = { snubbed: false };
-  readonly counters = { payloadBytes: 0 };
+  readonly counters = { payloadBytes: 0, blocksReceived: 0 };
   peerChoking = false;
   requests: [piece: number, block: number][] = [];
   /** Given up here, and perhaps on their way. */
@@ -208,6 +208,7 @@ class SimulatedSwarm {
     for (const other of this.#here)
       other.requests = other.requests.filter(([p, b]) => p !== piece || b !== block);
     peer.counters.payloadBytes += BLOCK_SIZE;
+    peer.counters.blocksReceived++;
     const blockCount = this.#layout.blocksInPiece(piece);
     this.#attribution.blockReceived(record, piece, block, blockCount, this.nowMs);
     const digests = this.#blocks.get(piece) ?? new Float64Array(blockCount).fill(Number.NaN);
@@ -292,6 +293,53 @@ const liar: fc.Arbitrary<Manners> = fc.record({
   refuses: share(1),
   leaves: share(0.1),
   chokes: share(0.2),
+});
+
+describe("Allotment: peers that have brought nothing yet", () => {
+  it("share what they are asked for, so that hundreds that never will leave enough for who does", () => {
+    const totalLength = 8192 * BLOCK_SIZE;
+    const layout = new Layout({
+      pieceLength: 16 * BLOCK_SIZE,
+      totalLength,
+      files: [{ path: ["file"], length: totalLength, offset: 0, padding: false }],
+    });
+    const picker = new Picker(layout, { random: makeRandom(1) });
+    const attribution = new Attribution({ pieceLength: layout.pieceLength, requestTimeoutMs: TIMEOUT_MS });
+    const peers: SimulatedPeer[] = [];
+    const allotment = new Allotment<SimulatedPeer>(picker, attribution, {
+      nowMs: 0,
+      here: peers,
+      recordOf: (peer) => peer.record,
+      dropBlocks: () => {},
+    });
+    const everything = new PieceSet(layout.pieceCount);
+    everything.fill();
+    const join = (): SimulatedPeer => {
+      const record = attribution.record(`peer ${peers.length}`, "10.0.0.1", peers.length);
+      const manners = { honest: true, answers: 1, lies: 0, refuses: 0, leaves: 0, chokes: 0 };
+      const peer = new SimulatedPeer(everything, record, manners);
+      picker.peerAdded(everything);
+      peers.push(peer);
+      return peer;
+    };
+    const out = new Int32Array(64);
+    const ask = (peer: SimulatedPeer, count: number): number => {
+      const got = allotment.pick(peer, count, out, 1);
+      for (let index = 0; index < got; index++) peer.requests.push([out[2 * index]!, out[2 * index + 1]!]);
+      return got;
+    };
+    let asked = 0;
+    for (let count = 0; count < 1000; count++) asked += ask(join(), 16);
+    assert.ok(asked >= 1000 && asked < 8192 / 2, `${asked} blocks`);
+    const last = join();
+    assert.equal(ask(last, 16), 1, "a newcomer is asked for one");
+    last.requests.pop();
+    last.counters.blocksReceived++;
+    assert.equal(ask(last, 16), 16, "and then for as many as anybody");
+    // Those that left take no share.
+    for (const peer of peers.slice(0, 990)) allotment.peerGone(peer);
+    assert.equal(ask(join(), 16), 16);
+  });
 });
 
 describe("Allotment, played through", { timeout: 300_000 }, () => {
