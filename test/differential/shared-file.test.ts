@@ -216,6 +216,7 @@ interface Copy {
 
 /** The torrent, as far as these connections need it: torrent.ts without session, assembler and files. */
 class SharedFile implements Swarm {
+  readonly announcementsWaiting = 0;
   readonly world = new World();
   readonly layout: Layout;
   readonly content: Uint8Array;

@@ -150,6 +150,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
 
   #pieces: PieceSet | undefined;
   #piecesAnnounced = false;
+  /** Of the pieces that the swarm will announce next, those that our bitfield told it. */
+  #announcementsKnown = 0;
   /** How many pieces the peer had when none of them was missing here; −1: some were. */
   #uninterestingPieces = -1;
   #allowedFast: Set<number> | undefined;
@@ -474,6 +476,13 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     if (this.#state === "open" && !this.pieces.has(piece)) this.write.have(piece);
   }
 
+  /** Tells which pieces we have got, but for those that what we told at first said already. */
+  announcePieces(pieces: readonly number[]): void {
+    const first = this.#announcementsKnown;
+    this.#announcementsKnown = 0;
+    for (let index = first; index < pieces.length; index++) this.announcePiece(pieces[index]!);
+  }
+
   // ── ReceiverHost ─────────────────────────────────────────────────────────────────────────────────────────────
 
   handshakeStarted(bytes: Uint8Array, length: number): void {
@@ -724,6 +733,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   /** What we have, and who we are. */
   #introduce(swarm: Swarm): void {
     const have = swarm.have;
+    this.#announcementsKnown = swarm.announcementsWaiting;
     if (this.fast && (have.isFull || have.count === 0)) {
       this.write.empty(have.isFull ? MessageId.haveAll : MessageId.haveNone);
     } else if (have.count > 0) {

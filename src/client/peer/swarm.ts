@@ -15,6 +15,8 @@ export interface Swarm {
   /** Pieces that we have, verified. */
   readonly have: PieceSet;
   readonly uploadPlace: UploadPlace;
+  /** Pieces that we have, and that those who are here will be told of together. */
+  readonly announcementsWaiting: number;
 
   /** Throws PeerError to refuse: banned, a duplicate, too many. Called when both handshakes are known to fit. */
   admit(peer: PeerConnection): void;

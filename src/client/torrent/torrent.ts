@@ -44,6 +44,7 @@ import type { UploadPlace } from "../send/sender.js";
 import { Layout } from "../storage/layout.js";
 import type { Storage, StorageCounters, StorageKind } from "../storage/storage.js";
 import { Allotment } from "./allotment.js";
+import { Announcements } from "./announcements.js";
 import { Assembler } from "./assembler.js";
 import type { AssemblerHost } from "./assembler-contract.js";
 import { Attribution, type PeerRecord } from "./attribution.js";
@@ -87,6 +88,7 @@ export class Torrent
   readonly #nothing: PieceSet;
   readonly #attribution: Attribution;
   readonly #allotment: Allotment<PeerConnection>;
+  readonly #announcements: Announcements;
   readonly #rounds: UploadRounds;
   readonly #roster: Roster;
   /** Those that are here. */
@@ -164,6 +166,7 @@ export class Torrent
     this.#roster = new Roster(this.#rosterHost(), this.#attribution, new PeerList({ random }));
     this.#peers = this.#roster.here;
     this.#allotment = this.#makeAllotment();
+    this.#announcements = new Announcements(this.#peers, room.reactor.ground);
     this.done = new Promise((resolve, reject) => {
       this.#resolveDone = resolve;
       this.#rejectDone = reject;
@@ -396,6 +399,10 @@ export class Torrent
     if (this.#roster.isExhausted) this.#tell("outOfPeers");
   }
 
+  get announcementsWaiting(): number {
+    return this.#announcements.waiting;
+  }
+
   peerListens(peer: PeerConnection): void {
     this.#roster.peerListens(peer);
   }
@@ -534,7 +541,7 @@ export class Torrent
     const banned = this.#attribution.pieceVerified(piece, digests);
     if (!this.#claim(piece)) return;
     this.#sinceCheckpointBytes += this.layout.pieceLengthOf(piece);
-    if (this.#verifies) for (const peer of this.#peers) peer.announcePiece(piece);
+    if (this.#verifies) this.#announcements.add(piece);
     this.#tell("piece", piece);
     for (const record of banned) this.#ban(record, piece);
     if (this.#got.isFull) void this.#complete();
@@ -647,6 +654,7 @@ export class Torrent
   }
 
   async #complete(): Promise<void> {
+    this.#announcements.flush();
     try {
       if (this.#place?.resume !== undefined) await this.#place.resume.checkpoint();
       else await this.#place?.storage.sync();
@@ -668,6 +676,7 @@ export class Torrent
   #fail(error: Error): void {
     if (this.#isOver) return;
     this.#state = "failed";
+    this.#announcements.close();
     this.#roster.closeAll();
     this.#releaseMemory().catch(throwAsUncaught);
     this.#tell("failed", error);
@@ -708,6 +717,7 @@ export class Torrent
   async #close(): Promise<void> {
     const before = this.#state;
     this.#state = "closed";
+    this.#announcements.close();
     this.#closing.abort(this.#abortReason);
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#roster.closeAll();

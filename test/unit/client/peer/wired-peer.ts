@@ -62,6 +62,7 @@ export class BookSwarm implements Swarm {
   readonly layout = LAYOUT;
   readonly have = new PieceSet(LAYOUT.pieceCount);
   readonly uploadPlace: UploadPlace;
+  announcementsWaiting = 0;
   readonly storage: FakeStorage;
   readonly #memory: Memory;
   /** Requests that are neither answered nor dropped. */
