@@ -13,7 +13,7 @@ import type { SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../native/binding.js";
 import type { Reactor } from "../../native/reactor.js";
-import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
+import { type BlockPool, SlotHolder, type SlotWaiter } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import type { Layout } from "../storage/layout.js";
 import type { Storage } from "../storage/storage.js";
@@ -24,6 +24,8 @@ const WORKERS = 64;
 const SLOTS_PER_WORKER_MAX = 9;
 /** With fewer of them, there are rather fewer workers. */
 const SLOTS_PER_WORKER_GOOD = 5;
+/** One for the digest, one for bytes. */
+const SLOTS_PER_WORKER_MIN = 2;
 /** Files held open at one time, besides the one that each worker may always hold: pieces may lie in many small ones. */
 const FILES_EXTRA_MAX = 64;
 /** Stretches of memory that one job names at the most. */
@@ -42,17 +44,23 @@ export interface HashOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Hashes pieces. Rejects UsageError `ABORTED`, or what `onDigest` throws. */
+/**
+ * Hashes pieces; waits for memory where downloads or the program have it all. Rejects UsageError `ABORTED`, or what `onDigest`
+ * throws.
+ */
 export async function hashPieces(options: HashOptions): Promise<void> {
   const { pool } = options.memory;
   const iterator = options.pieces[Symbol.iterator]();
-  const free = Math.floor(pool.freeCount / 2);
+  throwIfAborted(options.signal);
+  const firstSlots = await waitForSlots(pool, options.signal);
+  const free = Math.floor((firstSlots.length + pool.freeCount) / 2);
   const workers = Math.max(1, Math.min(WORKERS, Math.floor(free / SLOTS_PER_WORKER_GOOD)));
-  const slotsEach = Math.max(2, Math.min(SLOTS_PER_WORKER_MAX, Math.floor(free / workers)));
+  const slotsEach = Math.min(SLOTS_PER_WORKER_MAX, Math.floor(free / workers));
   const shared: SharedBound = { filesExtra: FILES_EXTRA_MAX };
   let failure: unknown;
-  const work = async (): Promise<void> => {
-    const hasher = new PieceHasherWorker(options, pool, slotsEach, shared);
+  const work = async (slots: SlotIndex[]): Promise<void> => {
+    acquireSlots(pool, slotsEach, slots);
+    const hasher = new PieceHasherWorker(options, pool, slots, shared);
     try {
       for (let next = iterator.next(); next.done !== true && failure === undefined; next = iterator.next()) {
         throwIfAborted(options.signal);
@@ -67,8 +75,42 @@ export async function hashPieces(options: HashOptions): Promise<void> {
       hasher.close();
     }
   };
-  await Promise.all(Array.from({ length: workers }, work));
+  await Promise.all(Array.from({ length: workers }, (_, index) => work(index === 0 ? firstSlots : [])));
   if (failure !== undefined) throw failure;
+}
+
+/** Acquires slots until `slots` has `count` of them, or none is free. */
+function acquireSlots(pool: BlockPool, count: number, slots: SlotIndex[]): void {
+  while (slots.length < count) {
+    const slot = pool.acquire(SlotHolder.storage);
+    if (slot === -1) return;
+    slots.push(slot);
+  }
+}
+
+/** Resolves to the slots of one worker, when its turn among those who wait for slots has come. Rejects UsageError `ABORTED`. */
+function waitForSlots(pool: BlockPool, signal: AbortSignal | undefined): Promise<SlotIndex[]> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      pool.stopWaiting(waiter);
+      reject(abortError(signal));
+    };
+    const waiter: SlotWaiter = {
+      slotsAvailable: () => {
+        // None is held meanwhile: two that wait with one slot each would wait for each other.
+        if (pool.freeCount < SLOTS_PER_WORKER_MIN) {
+          pool.waitForSlots(waiter);
+          return;
+        }
+        signal?.removeEventListener("abort", onAbort);
+        const slots: SlotIndex[] = [];
+        acquireSlots(pool, SLOTS_PER_WORKER_MIN, slots);
+        resolve(slots);
+      },
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    waiter.slotsAvailable();
+  });
 }
 
 /** Compares pieces with their digests. Resolves when all of `pieces` were looked at. */
@@ -118,7 +160,7 @@ class PieceHasherWorker {
   readonly #options: HashOptions;
   readonly #pool: BlockPool;
   readonly #digest: number;
-  readonly #slots: SlotIndex[] = [];
+  readonly #slots: SlotIndex[];
   readonly #shared: SharedBound;
   /** Of the piece, and the descriptors of the files that are held. */
   readonly #spans: FileSpan[] = [];
@@ -126,18 +168,14 @@ class PieceHasherWorker {
   /** Where the finished digest goes: the first slot, when its bytes have been hashed. */
   readonly #outputAddress: number;
 
-  constructor(options: HashOptions, pool: BlockPool, slots: number, shared: SharedBound) {
+  /** `slots` are its own from now on, two at least. */
+  constructor(options: HashOptions, pool: BlockPool, slots: SlotIndex[], shared: SharedBound) {
     this.#options = options;
     this.#shared = shared;
     this.#pool = pool;
+    this.#slots = slots;
     this.#digest = options.reactor.engine.openDigest("sha1");
-    for (let index = 0; index < slots; index++) {
-      const slot = pool.acquire(SlotHolder.storage);
-      if (slot === -1) break;
-      this.#slots.push(slot);
-    }
-    if (this.#slots.length < 2) throw new StorageError("STORAGE_IO", "no memory is free to check with");
-    this.#outputAddress = pool.addressOf(this.#slots[0]!);
+    this.#outputAddress = pool.addressOf(slots[0]!);
   }
 
   async hash(piece: number): Promise<Uint8Array | StorageError> {
@@ -275,8 +313,11 @@ class PieceHasherWorker {
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true)
-    throw new UsageError("ABORTED", "hashing was stopped", { cause: signal.reason });
+  if (signal?.aborted === true) throw abortError(signal);
+}
+
+function abortError(signal: AbortSignal | undefined): UsageError {
+  return new UsageError("ABORTED", "hashing was stopped", { cause: signal?.reason });
 }
 
 function throwIfFailed(result: number): void {

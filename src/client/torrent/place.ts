@@ -249,8 +249,8 @@ async function findPieces(work: Work, storage: Storage, before: Before | undefin
   if (options.assumeComplete === true) claimed.fill();
   for (let piece = 0; piece < layout.pieceCount; piece++) if (claimed.has(piece)) hooks.pieceGood(piece);
   const hashed: number[] = [];
-  if (before === undefined || claimed.isFull) return { claimed, hashed };
-  const pieces = before.candidates;
+  const pieces = before?.candidates ?? [];
+  if (before === undefined || claimed.isFull || pieces.length === 0) return { claimed, hashed };
   const damaged: number[] = [];
   let looked = 0;
   await checkPieces({

@@ -7,6 +7,7 @@ import { truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { StorageError, UsageError } from "../../../../src/base/errors.js";
+import type { SlotIndex } from "../../../../src/base/ids.js";
 import { MIB } from "../../../../src/base/limits.js";
 import { SlotHolder } from "../../../../src/client/memory/block-pool.js";
 import { Memory } from "../../../../src/client/memory/memory.js";
@@ -232,14 +233,43 @@ describe("hashPieces", () => {
     await assert.rejects(hashing, { code: "ABORTED" });
   });
 
-  it("without free memory it fails with a message, and leaves nothing behind", async () => {
+  it("waits for memory that others hold, and leaves nothing behind", async () => {
     const check = new Check({ pieceLength: 16_384, files: [100_000] });
-    const hashing = check.with(({ memory, ...tools }) => {
-      while (memory.pool.acquire(SlotHolder.user) !== -1);
-      const options = { ...tools, memory, layout: check.layout, pieces: check.all(), onDigest: () => {} };
-      return hashPieces(options);
+    let digests = 0;
+    await check.with(async ({ memory, ...tools }) => {
+      const { pool } = memory;
+      const held: SlotIndex[] = [];
+      for (let slot = pool.acquire(SlotHolder.user); slot !== -1; slot = pool.acquire(SlotHolder.user))
+        held.push(slot);
+      const onDigest = (): void => void digests++;
+      const options = { ...tools, memory, layout: check.layout, pieces: check.all(), onDigest };
+      const hashing = [hashPieces(options), hashPieces(options)];
+      // Two slots are too few for both of them, and one is too few for anyone.
+      for (const count of [1, 1, held.length - 2]) {
+        for (const slot of held.splice(0, count)) pool.release(slot);
+        pool.wakeWaiters(1);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await Promise.all(hashing);
     });
-    await assert.rejects(hashing, (error) => error instanceof StorageError && /memory/.test(error.message));
+    assert.equal(digests, 2 * check.layout.pieceCount);
+  });
+
+  it("aborted while it waits for memory, it waits no more", async () => {
+    const check = new Check({ pieceLength: 16_384, files: [100_000] });
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    await check.with(async ({ memory, ...tools }) => {
+      const { pool } = memory;
+      while (pool.acquire(SlotHolder.user) !== -1);
+      const { signal } = controller;
+      const options = { ...tools, memory, layout: check.layout, pieces: check.all(), signal };
+      const hashing = hashPieces({ ...options, onDigest: () => assert.fail("nothing is hashed") });
+      controller.abort(reason);
+      await assert.rejects(hashing, { code: "ABORTED", cause: reason });
+      assert.equal(pool.waiterCount, 0);
+      for (let slot = 0; slot < pool.slotCount; slot++) pool.release(slot as SlotIndex);
+    });
   });
 });
 

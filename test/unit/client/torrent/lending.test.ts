@@ -167,6 +167,25 @@ describe("Blocks that are lent", TIMEOUT, () => {
     }
   });
 
+  it("keep a torrent that is added from being checked only until the program gives some back", async () => {
+    const shared = await makeShared(2_000_000);
+    const { session, torrent } = await seed(shared, { poolBytes: MIB });
+    const { slotCount } = session.memory.pool;
+    const held = await Promise.all(Array.from({ length: slotCount }, () => torrent.read(0, 0, 1)));
+    const other = await makeShared(1_000_000);
+    const options = { directory: other.folder, readOnly: true };
+    const aborting = new AbortController();
+    const aborted = session.add(other.metainfo, { ...options, signal: aborting.signal });
+    aborting.abort();
+    await assert.rejects(aborted, { code: "ABORTED" });
+    const added = session.addInBackground(other.metainfo, options);
+    await turnsUntil(() => session.memory.pool.waiterCount === 1);
+    for (const lease of held) lease.release();
+    await added.ready;
+    assert.equal(added.state, "seeding");
+    await closeWhole(session);
+  });
+
   it("show no bytes after their release, with a word on why", async () => {
     const shared = await makeShared(100_000);
     const { session, torrent } = await seed(shared);
