@@ -511,7 +511,7 @@ export class Torrent
 
   uploadFaulted(error: StorageError): void {
     this.#place?.storage.sourceFaulted?.();
-    this.emit("warning", `${error.message}: what is sent is read from now on`);
+    this.#warnings.tell(`${error.message}: what is sent is read from now on`);
   }
 
   // ── HandleOwner ──────────────────────────────────────────────────────────────────────────────────────────────

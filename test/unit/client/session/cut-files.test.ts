@@ -15,6 +15,7 @@ import {
   StorageError,
 } from "../../../../src/index.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
+import { collectUncaught } from "../../../support/uncaught.js";
 import { closeWhole, makeShared } from "./loopback.js";
 import { Puppet } from "./puppet.js";
 import { RawPeer } from "./raw-peer.js";
@@ -98,6 +99,29 @@ describe("A file that is cut short", TIMEOUT, () => {
       });
     }
   }
+});
+
+describe("A listener that hears of a file that was cut short", TIMEOUT, () => {
+  it("may throw: the connection is closed all the same, and the next is served", async () => {
+    const shared = await makeShared(LENGTH, MIB);
+    const session = new Session({ sendMode: "mapped" });
+    const address = await session.listen({ host: "127.0.0.1", port: 0 });
+    const torrent = await session.add(shared.metainfo, { directory: shared.folder, readOnly: true });
+    const mine = new Error("thrown by a listener");
+    torrent.on("warning", () => {
+      throw mine;
+    });
+    const ask = (piece: number) => firstBlock(address, shared.metainfo, piece);
+    await ask(3);
+    truncateSync(join(shared.folder, "data.bin"), 2 * MIB);
+    const errors = await collectUncaught(async () => {
+      await ask(3);
+      assert.equal((await ask(1))?.body.subarray(8).equals(shared.data.subarray(MIB, MIB + 16_384)), true);
+    });
+    assert.ok(errors.length > 0);
+    assert.ok(errors.every((error) => error === mine));
+    await closeWhole(session);
+  });
 });
 
 describe("A file of more than a TiB", TIMEOUT, () => {
