@@ -96,7 +96,12 @@ export async function openPlace(
           if (!clean) return;
           await resume?.checkpoint();
           await storage.close();
-          resume?.close();
+          try {
+            resume?.close();
+          } catch (error) {
+            // All that is claimed was made durable before: the record of a running download says it as well.
+            hooks.warning(`the next start may hash more than it needs: ${asStorageError(error).message}`);
+          }
         } finally {
           await closeAll();
         }
@@ -235,6 +240,12 @@ function tellDamaged(layout: Layout, pieces: readonly number[], hooks: PlaceHook
 interface Found {
   readonly claimed: PieceSet;
   readonly hashed: number[];
+}
+
+/** Throws what is none: a bug of ours. */
+function asStorageError(error: unknown): StorageError {
+  if (error instanceof StorageError) return error;
+  throw error;
 }
 
 function unreadable(error: StorageError): StorageError {

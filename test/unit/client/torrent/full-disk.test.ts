@@ -88,6 +88,27 @@ describe("A disk that fills up", TIMEOUT, () => {
     await closeWhole(seeder.session);
   });
 
+  it("when all is durable and only the last word about it finds no room: close() is content and says so, and all stays claimed", async () => {
+    const shared = await makeShared(300_000);
+    const seeder = await seed(shared);
+    const directory = temporaryFolder(after);
+    const session = new Session();
+    const torrent = await session.add(shared.metainfo, { directory, peers: [seeder.address] });
+    await torrent.done;
+    const full = () => (): never => {
+      throw systemError("ENOSPC");
+    };
+    await withFs("writeSync", full, async () => {
+      const warned = once(torrent, "warning");
+      await torrent.close();
+      assert.match((await warned)[0], /ENOSPC/);
+    });
+    const again = await session.add(shared.metainfo, { directory });
+    assert.equal(again.state, "seeding");
+    await closeWhole(session);
+    await closeWhole(seeder.session);
+  });
+
   it("ends no process by an aborted torrent that cannot be closed well", async () => {
     const shared = await makeShared(300_000);
     const seeder = await seed(shared);
