@@ -1,5 +1,6 @@
 // A Metainfo as plain values, for people and for JSON.
 
+import { metainfoOf } from "./parse.js";
 import type { Metainfo } from "./types.js";
 
 export interface MetainfoDescription {
@@ -21,7 +22,9 @@ export interface MetainfoDescription {
   webSeeds: readonly string[];
 }
 
-export function describeMetainfo(metainfo: Metainfo): MetainfoDescription {
+/** Throws UsageError `USAGE_OPTION` for what is no torrent, MetainfoError for bytes that are no torrent file. */
+export function describeMetainfo(torrentFile: Metainfo | Uint8Array): MetainfoDescription {
+  const metainfo = metainfoOf(torrentFile);
   return {
     name: metainfo.name,
     infoHash: metainfo.infoHashHex,

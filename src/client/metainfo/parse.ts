@@ -5,7 +5,7 @@
 // each other.
 
 import { createHash } from "node:crypto";
-import { MetainfoError } from "../../base/errors.js";
+import { MetainfoError, UsageError } from "../../base/errors.js";
 import {
   KIB,
   METAINFO_BYTES_MAX,
@@ -24,8 +24,23 @@ const ANNOUNCE_FIELD_BYTES_MAX = 256 * KIB;
 /** What BitComet calls its padding, which it does not mark otherwise. */
 export const PADDING_NAME_PREFIX = "_____padding_file_";
 
-/** Throws MetainfoError: not a torrent file, too large, a version that is not supported, or a path that is not safe. */
+/**
+ * The torrent that a caller gave, as what was parsed or as the bytes of its file. Throws UsageError `USAGE_OPTION` for what is neither,
+ * MetainfoError for bytes that are no torrent file.
+ */
+export function metainfoOf(torrentFile: Metainfo | Uint8Array): Metainfo {
+  if (torrentFile instanceof Uint8Array) return parseMetainfo(torrentFile);
+  if (typeof torrentFile === "object" && torrentFile?.infoHash instanceof Uint8Array) return torrentFile;
+  throw new UsageError(
+    "USAGE_OPTION",
+    "a torrent is what `await readMetainfo(path)` or parseMetainfo(bytes) answers, or the bytes of a torrent file",
+  );
+}
+
+/** Throws MetainfoError: not a torrent file, too large, a version that is not supported, or a path that is not safe. UsageError for what is no bytes. */
 export function parseMetainfo(bytes: Uint8Array): Metainfo {
+  if (!(bytes instanceof Uint8Array))
+    throw new UsageError("USAGE_OPTION", "parseMetainfo() takes the bytes of a torrent file, a Uint8Array");
   if (bytes.length > METAINFO_BYTES_MAX) {
     const message = `torrent file of ${bytes.length} bytes; at most ${METAINFO_BYTES_MAX} are read`;
     throw new MetainfoError("METAINFO_TOO_LARGE", message);

@@ -19,7 +19,7 @@ import { systemWorld, type World } from "../../native/world.js";
 import { checkAddress } from "../check-options.js";
 import type { BlockPool } from "../memory/block-pool.js";
 import { Memory } from "../memory/memory.js";
-import { parseMetainfo } from "../metainfo/parse.js";
+import { metainfoOf } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { PeerAddress, SessionEvents, SessionOptions, TorrentOptions } from "../options.js";
 import { type Clock, PeerConnection, type PeerSettings } from "../peer/peer-connection.js";
@@ -512,14 +512,4 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     this.reactor.close();
     for (const closing of closings) if (closing.status === "rejected") throw closing.reason;
   }
-}
-
-/** Throws UsageError `USAGE_OPTION` for what is neither, MetainfoError for bytes that are no torrent file. */
-function metainfoOf(torrentFile: Metainfo | Uint8Array): Metainfo {
-  if (torrentFile instanceof Uint8Array) return parseMetainfo(torrentFile);
-  if (typeof torrentFile === "object" && torrentFile?.infoHash instanceof Uint8Array) return torrentFile;
-  throw new UsageError(
-    "USAGE_OPTION",
-    "a torrent is what `await readMetainfo(path)` or parseMetainfo(bytes) answers, or the bytes of a torrent file",
-  );
 }

@@ -14,7 +14,7 @@ import {
   createMetainfo,
   type HashedFile,
 } from "../metainfo/create.js";
-import { parseMetainfo } from "../metainfo/parse.js";
+import { metainfoOf, parseMetainfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
 import { CHECK_OPTIONS, CREATE_OPTIONS } from "../option-table.js";
 import { Layout, type LayoutFile } from "../storage/layout.js";
@@ -121,14 +121,16 @@ export async function createTorrent(path: string, options: CreateOptions = {}): 
 }
 
 /**
- * Hashes the data in `directory` and compares it. Rejects UsageError `ABORTED`. Missing and short files make pieces bad; files
+ * Hashes the data in `directory` and compares it with a torrent: what readMetainfo() resolves to, or the bytes of a torrent
+ * file. Rejects UsageError (`ABORTED`, or what is no torrent), MetainfoError. Missing and short files make pieces bad; files
  * that are there and cannot be read are told apart.
  */
 export async function checkTorrent(
-  metainfo: Metainfo,
+  torrentFile: Metainfo | Uint8Array,
   directory: string,
   options: CheckOptions = {},
 ): Promise<CheckResult> {
+  const metainfo = metainfoOf(torrentFile);
   checkOption("directory", { kind: "folder", text: "" }, directory);
   checkOptions(CHECK_OPTIONS, options, "checkTorrent");
   const layout = new Layout(metainfo);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { describe, it } from "node:test";
 import { UsageError } from "../../../src/base/errors.js";
 import { checkOptions } from "../../../src/client/check-options.js";
@@ -18,7 +19,9 @@ import {
   type CreateOptions,
   checkTorrent,
   createTorrentFile,
+  describeMetainfo,
   type PeerConnectOptions,
+  parseMetainfo,
   readMetainfo,
   Session,
   type SessionOptions,
@@ -131,6 +134,10 @@ describe("Options that are none", () => {
     await rejects(session.listen("127.0.0.1:80" as never), /address such as/);
     await rejects(session.add("a.torrent" as never, nowhere()), /readMetainfo\(path\)/);
     await rejects(session.add({} as never, nowhere()), /readMetainfo\(path\)/);
+    const path = shared.folder as never;
+    await rejects(checkTorrent(path, shared.folder), /readMetainfo\(path\)/);
+    assert.throws(() => describeMetainfo(path), { code: "USAGE_OPTION", message: /readMetainfo\(path\)/ });
+    assert.throws(() => parseMetainfo(undefined as never), { code: "USAGE_OPTION", message: /bytes/ });
     await rejects(session.add(shared.metainfo, 5 as never), /an object, not 5/);
     await rejects(readMetainfo(5 as never), /path/);
     await rejects(checkTorrent(shared.metainfo, ""), /folder/);
@@ -151,6 +158,8 @@ describe("Options that are none", () => {
     const bytes = await createTorrentFile(shared.folder);
     const torrent = await session.add(Buffer.from(bytes), nowhere());
     assert.equal(torrent.layout.totalLength, 100_000);
+    assert.equal(describeMetainfo(bytes).totalLength, 100_000);
+    assert.equal((await checkTorrent(bytes, dirname(shared.folder))).complete, true);
     await assert.rejects(session.add(Buffer.from("no torrent"), nowhere()), { name: "MetainfoError" });
   });
 });
