@@ -4,10 +4,11 @@
 import { constants, existsSync, statSync } from "node:fs";
 import { access, link, open, rename, unlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { EXIT_FAILED, ExitError } from "./exit.js";
+import { EXIT_FAILED, EXIT_USAGE, ExitError } from "./exit.js";
 
 /** Rejects ExitError if the file cannot be written, or is there already and not to be written over. */
 export async function checkOutput(output: string, force: boolean): Promise<void> {
+  if (output === "") throw new ExitError(EXIT_USAGE, "-o takes the name of a file");
   if (!force && existsSync(output)) refuseToOverwrite(output);
   const folder = dirname(output);
   const status = statSync(folder, { throwIfNoEntry: false });

@@ -60,6 +60,10 @@ describe("errors of the command line", { timeout: 120_000 }, () => {
     );
   });
 
+  it("a file where the download folder should be", async () => {
+    await fails(1, /data\.torrent is no folder/, "download", torrent, "-o", torrent, "--peer", "127.0.0.1:1");
+  });
+
   it("a disk that is too small, before the first byte", async () => {
     // More than any disk that a test runs on has free.
     const pieceLength = 512 * 1024 * 1024;
@@ -86,6 +90,7 @@ describe("errors of the command line", { timeout: 120_000 }, () => {
 
   it("wrong usage", async () => {
     await fails(2, /unknown option/, "download", torrent, "--bogus");
+    await fails(2, /-o takes the name of a file/, "create", torrent, "-o", "");
     await fails(2, /nobody to download from/, "download", torrent, "-o", join(folder, "b"));
     await fails(
       2,

@@ -96,7 +96,9 @@ function isOwnNameIn(components: readonly string[]): boolean {
  * level is made once, from the top.
  */
 export function makeFolders(folder: string): void {
-  if (statSync(folder, { throwIfNoEntry: false }) !== undefined) return;
+  const status = statSync(folder, { throwIfNoEntry: false });
+  if (status?.isDirectory() === false) throw new StorageError("STORAGE_PATH", `${folder} is no folder`);
+  if (status !== undefined) return;
   const parent = dirname(folder);
   if (parent !== folder) makeFolders(parent);
   makeFolder(folder);
