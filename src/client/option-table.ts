@@ -218,7 +218,7 @@ export const TORRENT_OPTIONS = {
   preallocate: {
     kind: "flag",
     defaultText: 'true with "direct" and "mapped"',
-    text: 'Reserve the space of all files before the first byte. False with "mapped" is for measuring only: a disk that fills up then kills the process instead of failing the torrent.',
+    text: 'Reserve the space of all files before the first byte. False with "mapped" is for measuring only: a disk that fills up then fails the torrent as a file does that was cut short, with `STORAGE_IO`.',
   },
   populate: {
     kind: "flag",

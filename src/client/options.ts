@@ -97,7 +97,7 @@ export interface TorrentOptions {
   storage?: StorageKind;
   /**
    * Reserve the space of all files before the first byte. False with "mapped" is for measuring only: a disk that fills up then
-   * kills the process instead of failing the torrent. Default: true with "direct" and "mapped".
+   * fails the torrent as a file does that was cut short, with `STORAGE_IO`. Default: true with "direct" and "mapped".
    */
   preallocate?: boolean;
   /**
