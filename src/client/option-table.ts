@@ -253,7 +253,7 @@ export const TORRENT_OPTIONS = {
   readOnly: {
     kind: "flag",
     default: false,
-    text: "Open existing files read-only, take no lock, never write. For seeding.",
+    text: "Open existing files read-only, take no lock, never write: what is there is seeded, and what is missing is not fetched.",
   },
   receiveMode: {
     kind: "name",

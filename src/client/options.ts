@@ -118,7 +118,10 @@ export interface TorrentOptions {
   assumeComplete?: boolean;
   /** No piece is there, whatever the files hold: skip the check, and download everything. Default: false. */
   assumeEmpty?: boolean;
-  /** Open existing files read-only, take no lock, never write. For seeding. Default: false. */
+  /**
+   * Open existing files read-only, take no lock, never write: what is there is seeded, and what is missing is not fetched. Default:
+   * false.
+   */
   readOnly?: boolean;
   /** How blocks are received from the peers of this torrent. Default: as the session does. */
   receiveMode?: ReceiveModeName;

@@ -55,7 +55,7 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
     requestTimeoutMs: get("requestTimeoutMs"),
     idleTimeoutMs: get("idleTimeoutMs"),
     sendTimeoutMs: get("sendTimeoutMs"),
-    peerId: options.peerId ?? makePeerId(ground),
+    peerId: options.peerId === undefined ? makePeerId(ground) : Uint8Array.from(options.peerId),
   };
 }
 

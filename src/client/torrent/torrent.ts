@@ -13,8 +13,9 @@
 // failed or closed keeps nothing of the pool. Listeners are told, and promises settled, through the session's queue, in one order.
 
 import { EventEmitter } from "node:events";
+import { resolve } from "node:path";
 import { assert } from "../../base/assert.js";
-import { PeerError, ScatterwireError, type StorageError, UsageError } from "../../base/errors.js";
+import { PeerError, ScatterwireError, StorageError, UsageError } from "../../base/errors.js";
 import type { BlockIndex, PieceIndex, SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, HASH_LANES } from "../../base/limits.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
@@ -78,7 +79,10 @@ export class Torrent
   readonly layout: Layout;
   /** Resolves when the check at the start is over and peers are welcome; rejects with what prevented it. */
   readonly ready: Promise<void>;
-  /** Resolves when all pieces are verified and durably stored; rejects with why they never will be. */
+  /**
+   * Resolves when all pieces are verified and durably stored; rejects with why they never will be. With `readOnly` and pieces that
+   * are missing that is StorageError `STORAGE_READ_ONLY`, and what is there is seeded.
+   */
   readonly done: Promise<void>;
 
   readonly #room: EngineRoom;
@@ -152,7 +156,7 @@ export class Torrent
     checkTorrentOptions(options);
     this.#room = room;
     this.metainfo = metainfo;
-    this.#options = options;
+    this.#options = settled(options);
     this.#receiveMode = options.receiveMode;
     this.layout = new Layout(metainfo);
     const { random } = room.reactor.ground;
@@ -417,7 +421,7 @@ export class Torrent
   }
 
   isInteresting(peer: PeerConnection): boolean {
-    return !this.#got.isFull && this.#picker.isInteresting(peer.pieces);
+    return !this.#wantsNothing && this.#picker.isInteresting(peer.pieces);
   }
 
   isMissing(piece: number): boolean {
@@ -600,6 +604,21 @@ export class Torrent
     return this.#state === "failed" || this.#state === "closed";
   }
 
+  /** Files that are only read: what is there is seeded, and nothing is asked for. */
+  get #isReadOnly(): boolean {
+    return this.#options.readOnly === true && this.storageKind !== "memory" && this.storageKind !== "null";
+  }
+
+  get #wantsNothing(): boolean {
+    return this.#got.isFull || this.#isReadOnly;
+  }
+
+  #incomplete(): StorageError {
+    const got = `${this.#got.count} of ${this.layout.pieceCount} pieces`;
+    const text = `${this.directory} has ${got}, and nothing is written with the option readOnly: these are seeded`;
+    return new StorageError("STORAGE_READ_ONLY", text);
+  }
+
   /** Tells listeners, when the turn is over. */
   #tell<Name extends keyof TorrentEvents>(name: Name, ...args: TorrentEvents[Name]): void {
     if (this.listenerCount(name) > 0) this.#room.userCalls.tell(this, name, args);
@@ -639,10 +658,13 @@ export class Torrent
         offsetOf: (piece, begin) => piece * layout.pieceLength + begin,
       };
       this.#lastCheckpointMs = room.clock.nowMs;
-      this.#state = this.#got.isFull ? "seeding" : "downloading";
+      this.#state = this.#wantsNothing ? "seeding" : "downloading";
       this.#tell("ready");
       if (this.#got.isFull) await this.#complete();
-      else this.#roster.tick();
+      else {
+        if (this.#isReadOnly) this.#room.userCalls.call(this.#rejectDone, this.#incomplete());
+        this.#roster.tick();
+      }
       // Who waits for `ready` has heard all that came before it.
       await room.userCalls.flushed();
     } catch (error) {
@@ -808,6 +830,12 @@ export class Torrent
     this.#tell("peerBanned", { host: record.host, port: record.port }, error);
     this.#roster.ban(record, error);
   }
+}
+
+/** The options as they are now: what the program does to its object, or to its working directory, changes nothing any more. */
+function settled(options: TorrentOptions): TorrentOptions {
+  const { directory } = options;
+  return directory === undefined ? { ...options } : { ...options, directory: resolve(directory) };
 }
 
 function asError(error: unknown): Error {

@@ -29,6 +29,7 @@ import {
   type TorrentOptions,
 } from "../../../../src/index.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
+import { collectUncaught } from "../../../support/uncaught.js";
 import { makeShared, type Shared, seed } from "./loopback.js";
 
 const PIECE_LENGTH = 32_768;
@@ -277,6 +278,65 @@ describe("data that is there", { timeout: 60_000 }, () => {
       const { error, fetched } = await download(shared, directory, { storage });
       assert.deepEqual([error, fetched], [undefined, 0]);
     }
+  });
+
+  for (const storage of ["file", "direct", "mapped"] as const) {
+    it(`of which pieces are missing is seeded as it is where nothing may be written (${storage})`, async () => {
+      const shared = await share(TWO);
+      const seeding = await seed(shared);
+      const directory = temporaryFolder(after);
+      execFileSync("cp", ["-r", join(shared.folder, "t"), directory]);
+      truncateSync(join(directory, "t", "b", "two"), 10);
+      const before = readFileSync(join(directory, "t", "a", "one"));
+      const session = new Session();
+      const address = await session.listen({ host: "127.0.0.1", port: 0 });
+      const peers = [seeding.address];
+      const errors = await collectUncaught(async () => {
+        const torrent = await session.add(shared.metainfo, { directory, readOnly: true, storage, peers });
+        await assert.rejects(torrent.done, { code: "STORAGE_READ_ONLY", message: /3 of 5 pieces/ });
+        assert.equal(torrent.state, "seeding");
+        // Whoever comes gets what is there, and only that.
+        const leecher = new Session();
+        const other = await leecher.add(shared.metainfo, { storage: "memory", peers: [address] });
+        while (other.progress().piecesVerified < 3) await new Promise((resolve) => setImmediate(resolve));
+        await leecher.close();
+        assert.equal(torrent.counters().payloadBytes, 0);
+        await session.close();
+      });
+      assert.deepEqual(errors, []);
+      assert.deepEqual(readFileSync(join(directory, "t", "a", "one")), before);
+      assert.deepEqual(namesBelow(directory), ["t", "t/a", "t/a/one", "t/b", "t/b/two"]);
+      await seeding.session.close();
+    });
+  }
+
+  it("is looked for, and written to, where the options said when the torrent was added", async () => {
+    const shared = await share(TWO);
+    const seeding = await seed(shared);
+    const [work, elsewhere] = [temporaryFolder(after), temporaryFolder(after)];
+    // One byte is wrong: all is read first, and then opened anew for writing.
+    execFileSync("cp", ["-r", join(shared.folder, "t"), work]);
+    writeFileSync(join(work, "t", "b", "two"), Buffer.alloc(50_000));
+    const before = process.cwd();
+    process.chdir(work);
+    const options: TorrentOptions = { directory: ".", peers: [seeding.address] };
+    const session = new Session();
+    const torrent = session.addInBackground(shared.metainfo, options);
+    options.directory = elsewhere;
+    process.chdir(elsewhere);
+    try {
+      await torrent.done;
+      await session.close();
+    } finally {
+      process.chdir(before);
+    }
+    assert.deepEqual(namesBelow(elsewhere), []);
+    assert.deepEqual(readFileSync(join(work, "t", "b", "two")), TWO["b/two"]);
+    assert.deepEqual(
+      readdirSync(join(work, ".scatterwire")).map((name) => name.slice(40)),
+      [".resume"],
+    );
+    await seeding.session.close();
   });
 
   it("what is missing is fetched beside a complete file that may not be written", async () => {

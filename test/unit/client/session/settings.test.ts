@@ -99,9 +99,11 @@ describe("settleOptions", () => {
     refused({ contiguousRecvBuffers: true, receiveMode: "scatter" }, /say the same thing/);
   });
 
-  it("a peer id has 20 bytes, and is kept", () => {
+  it("a peer id has 20 bytes, and is kept as it was given", () => {
     const peerId = new Uint8Array(20).fill(7);
-    assert.equal(settleOptions({ peerId }).peerId, peerId);
+    const settled = settleOptions({ peerId });
+    peerId.fill(8);
+    assert.deepEqual(settled.peerId, new Uint8Array(20).fill(7));
     for (const length of [0, 19, 21])
       refused({ peerId: new Uint8Array(length) }, new RegExp(`^peerId has 20 bytes, not ${length}$`));
   });
