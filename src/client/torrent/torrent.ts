@@ -21,6 +21,7 @@ import { BLOCK_SIZE, HASH_LANES } from "../../base/limits.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import { PieceSet } from "../../base/piece-set.js";
 import { KeptWarnings, throwAsUncaught } from "../../base/user-calls.js";
+import { whenAborted } from "../../base/when-aborted.js";
 import type { TurnHook } from "../../native/reactor.js";
 import { checkPeer, checkReceiveMode, checkTorrentOptions } from "../check-options.js";
 import { SlotHolder } from "../memory/block-pool.js";
@@ -131,6 +132,7 @@ export class Torrent
       this.#warnings.tell(`the torrent did not close well: ${String(error)}`),
     );
   };
+  #stopWaitingForAbort: () => void = () => {};
   #roundAsked = false;
   readonly #earlyRound: TurnHook = {
     turnEnded: () => {
@@ -182,7 +184,8 @@ export class Torrent
     this.ready.catch(() => {});
     for (const peer of options.peers ?? []) this.addPeer(peer);
     if (options.signal?.aborted === true) this.#onAbort();
-    else options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    else if (options.signal !== undefined)
+      this.#stopWaitingForAbort = whenAborted(options.signal, this.#onAbort);
   }
 
   // ── public API ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -741,7 +744,7 @@ export class Torrent
     this.#state = "closed";
     this.#announcements.close();
     this.#closing.abort(this.#abortReason);
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#stopWaitingForAbort();
     this.#roster.closeAll();
     if (before !== "seeding")
       this.#room.userCalls.call(

@@ -36,6 +36,23 @@ describe("Session: many torrents", { timeout: 60_000 }, () => {
     await closeWhole(session);
   });
 
+  it("that share an AbortSignal end together, and Node.js warns of no listener too many", async () => {
+    const controller = new AbortController();
+    const session = new Session();
+    const warnings: Error[] = [];
+    const note = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", note);
+    const { signal } = controller;
+    for (let number = 0; number < 20; number++) await session.add(tinyTorrent(number), nowhere({ signal }));
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", note);
+    assert.deepEqual(warnings, []);
+    const torrents = [...session.torrents];
+    controller.abort();
+    await Promise.all(torrents.map((torrent) => assert.rejects(torrent.done, { code: "ABORTED" })));
+    await closeWhole(session);
+  });
+
   it("a download whose slots others have refuses its peers, and keeps nothing of them", async () => {
     const shared = await makeShared(400_000);
     const session = new Session({ poolBytes: MIB });
