@@ -141,6 +141,27 @@ export class BlockPool {
     return this.#waiters.length + this.#waitersForOne.length;
   }
 
+  /** Every slot is free, and once on the free list, or has a holder. For tests. */
+  checkInvariants(): void {
+    const seen = new Uint8Array(this.slotCount);
+    for (let index = 0; index < this.#freeCount; index++) {
+      const slot = this.#free[index]!;
+      assert(seen[slot] === 0, "a slot is on the free list once");
+      assert(this.#holders[slot] === SlotHolder.free, "a slot on the free list is free");
+      seen[slot] = 1;
+    }
+    const free = this.heldBy(SlotHolder.free);
+    assert(free === this.#freeCount, "free and held slots are all slots");
+    assert(this.#lowestFreeCount <= this.#freeCount, "there were never fewer free slots than the fewest");
+  }
+
+  /** Slots that `holder` has. */
+  heldBy(holder: SlotHolder): number {
+    let count = 0;
+    for (let slot = 0; slot < this.slotCount; slot++) if (this.#holders[slot] === holder) count++;
+    return count;
+  }
+
   /** Holders of slots that are out, for the message of a failed check at close. */
   heldByHolder(): Record<string, number> {
     const held: Record<string, number> = {};

@@ -336,6 +336,13 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     this.#swarm?.peerClosed(this, error);
   }
 
+  /** Counts again what the connection's parts have counted. For tests, between two turns. */
+  checkInvariants(): void {
+    this.receiver.checkInvariants();
+    this.expected.checkInvariants();
+    this.sender.checkInvariants();
+  }
+
   /** Time passed; called about once a second. */
   tick(elapsedMs: number): void {
     const now = this.#clock.nowMs;

@@ -103,6 +103,14 @@ export class ExpectedBlocks {
     this.#bytes = 0;
   }
 
+  /** Counts the bytes again, and sees that no block is there twice. For tests. */
+  checkInvariants(): void {
+    assert(this.#count >= 0 && this.#count <= this.#pieces.length, "the ring holds what it counts");
+    let bytes = 0;
+    for (let index = 0; index < this.#count; index++) bytes += this.lengthAt(index);
+    assert(bytes === this.#bytes, "the ring counts its bytes");
+  }
+
   #grow(): void {
     const capacity = Math.max(CAPACITY_INITIAL, 2 * this.#pieces.length);
     const pieces = new Int32Array(capacity);

@@ -115,6 +115,13 @@ export class ReceivePlan {
     return touched;
   }
 
+  /** Between two receives the plan is empty, and names no slot. For tests. */
+  checkInvariants(): void {
+    assert(this.count === 0 && this.bytes === 0 && this.left === 0, "a plan lives from plan() to commit()");
+    for (let at = 0; at < this.#slots.length; at++)
+      assert(this.#slots[at] === NO_SLOT, "an empty plan holds no slot");
+  }
+
   /** Sends slots that no block took home and empties the plan. */
   clear(pool: BlockPool): void {
     // Last one first: the next plan gets them in the same order again.

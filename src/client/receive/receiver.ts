@@ -286,6 +286,37 @@ export class Receiver implements MessageHolder {
     return cut;
   }
 
+  /** The cursor and the memory of the message under way belong together. For tests, between two receives. */
+  checkInvariants(): void {
+    assert(this.headFilled >= 0 && this.headFilled <= HEAD_BYTES, "what was gathered fits the head");
+    assert(this.headFilled < this.headNeeded || this.#stopped, "a head that is complete is consumed");
+    assert(
+      this.#message === undefined || this.phase === Phase.message,
+      "only a message under way is gathered",
+    );
+    if (this.phase === Phase.message && !this.#stopped)
+      assert(this.messageFilled < this.messageLength, "a message that is complete is consumed");
+    const isPayload = this.phase === Phase.payload && !this.#stopped;
+    if (isPayload) assert(this.blockFilled < this.blockLength, "a block that is complete is consumed");
+    if (!isPayload || !this.blockWanted)
+      assert(
+        this.#blockSlot === NO_SLOT && this.blockAddress === UNBOUND,
+        "a block not wanted has no memory",
+      );
+    if (this.#blockSlot === NO_SLOT) return;
+    const { pool } = this.memory;
+    assert(this.blockAddress === pool.addressOf(this.#blockSlot), "a block lies at the start of its slot");
+    assert(
+      pool.holderOf(this.#blockSlot) === SlotHolder.receiving,
+      "a slot that is received into is the receiver's",
+    );
+  }
+
+  /** Slots of the pool that the block under way has. */
+  get slotsHeld(): number {
+    return this.#blockSlot === NO_SLOT ? 0 : 1;
+  }
+
   #countPredictions(received: number): void {
     const touched = this.#plan.predictionsTouched(received);
     if (touched === 0) return;

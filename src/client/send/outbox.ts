@@ -6,6 +6,7 @@
 // Always: nothing is allocated until the first message; the memory is kept while messages flow and is given up by
 // release() when the connection is idle, so that an idle peer holds none.
 
+import { assert } from "../../base/assert.js";
 import { REQUEST_MESSAGE_BYTES } from "../../base/limits.js";
 
 const CAPACITY_INITIAL = 256;
@@ -51,6 +52,13 @@ export class Outbox {
   /** Gives the memory back if nothing waits. */
   release(): void {
     if (this.length === 0) this.bytes = NO_BYTES;
+  }
+
+  /** What waits lies inside the memory. For tests. */
+  checkInvariants(): void {
+    assert(this.start >= 0 && this.start <= this.end, "what was sent was written before");
+    assert(this.end <= this.bytes.length, "what waits lies inside the memory");
+    assert(this.start < this.end || this.start === 0, "an empty outbox begins at its start");
   }
 
   #makeRoom(count: number): void {

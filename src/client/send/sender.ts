@@ -413,6 +413,25 @@ export class Sender implements BatchOwner, SlotWaiter {
     }
   }
 
+  /** Counts what is loaded again, and compares. For tests. */
+  checkInvariants(): void {
+    this.outbox.checkInvariants();
+    this.requested.checkInvariants();
+    if (this.#closed) return;
+    let blocks = 0;
+    let bytes = 0;
+    for (const batch of this.#batches) {
+      assert(batch.next < batch.count && !batch.orphaned, "a batch that waits has blocks to send");
+      assert(
+        batch.sent === 0 || (batch === this.#batches[0] && batch.ready),
+        "one block has begun at the most",
+      );
+      blocks += batch.count - batch.next;
+      for (let index = batch.next; index < batch.count; index++) bytes += batch.lengths[index]!;
+    }
+    assert(blocks === this.#blocksLoaded && bytes === this.#loadedBytes, "the sender counts what is loaded");
+  }
+
   close(): void {
     this.#closed = true;
     if (this.#waitingForMemory) this.#memory.pool.stopWaiting(this);

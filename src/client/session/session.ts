@@ -5,6 +5,7 @@
 
 import { EventEmitter } from "node:events";
 import { isIP } from "node:net";
+import { assert } from "../../base/assert.js";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
 import { describeErrno, PeerError, UsageError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
@@ -17,7 +18,7 @@ import { CLIENT_NAME } from "../../base/version.js";
 import { Reactor } from "../../native/reactor.js";
 import { systemWorld, type World } from "../../native/world.js";
 import { checkAddress } from "../check-options.js";
-import type { BlockPool } from "../memory/block-pool.js";
+import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
 import { Memory } from "../memory/memory.js";
 import { metainfoOf } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
@@ -321,6 +322,20 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
 
   countersEnded(counters: TransferCounters): void {
     addCounters(this.#endedCounters, counters);
+  }
+
+  /** @internal Counts again what the parts of the session have counted, and compares. For tests: it looks at everything. */
+  checkInvariants(): void {
+    if (this.memory.closed) return;
+    this.pool.checkInvariants();
+    this.#plan.checkInvariants();
+    for (const torrent of this.#torrents.values()) torrent.checkInvariants();
+    let received = 0;
+    for (const peer of this.#connections.all) {
+      peer.checkInvariants();
+      received += peer.receiver.slotsHeld;
+    }
+    assert(this.pool.heldBy(SlotHolder.receiving) === received, "what is received into is a block under way");
   }
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────

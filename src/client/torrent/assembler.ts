@@ -213,6 +213,32 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     if (this.#underPressure && this.#held > 0 && !this.#failed && !this.#closing) this.#relieve();
   }
 
+  /** Counts the blocks of all pieces under way again, and compares. For tests, between two turns. */
+  checkInvariants(): void {
+    if (this.#failed || this.#closing) return;
+    let [held, waiting, writing] = [0, 0, 0];
+    for (const [piece, assembly] of this.#active) {
+      assert(assembly.piece === piece, "a piece has its record");
+      let [arrived, written] = [0, 0];
+      for (let block = 0; block < assembly.blockCount; block++) {
+        const flags = assembly.flags[block]!;
+        if ((flags & ARRIVED) !== 0) arrived++;
+        else assert(flags === 0 && block >= assembly.hashedCount, "nothing is done with what has not come");
+        if ((flags & WRITTEN) !== 0) written++;
+        if ((flags & WRITING) !== 0) writing++;
+        if ((flags & HELD) !== 0) held++;
+        if (waitsForWrite(assembly, block)) waiting++;
+      }
+      assert(arrived === assembly.arrived && written === assembly.written, "a piece counts its blocks");
+      assert(
+        assembly.hashedCount + assembly.hashing <= assembly.blockCount,
+        "no more is hashed than there is",
+      );
+    }
+    assert(held === this.#held, "the assembler counts what it holds");
+    assert(waiting === this.#waiting && writing === this.#writing, "the assembler counts its writes");
+  }
+
   turnEnded(): void {
     this.#hooked = false;
     if (this.#failed || this.#closing) return;

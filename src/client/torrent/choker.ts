@@ -8,6 +8,7 @@
 //
 // Always: no more than `slots` are chosen, all of them interested; a slot stays empty only if nobody may have it.
 
+import { assert } from "../../base/assert.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
 
 export interface ChokerPeer {
@@ -80,6 +81,13 @@ export class Choker {
   /** Peers that hold an optimistic slot. */
   get optimisticIds(): readonly number[] {
     return [...this.#optimistic.keys()];
+  }
+
+  /** There are no more optimistic slots than slots. For tests, after choose(). */
+  checkInvariants(): void {
+    assert(this.#optimistic.size <= this.#slots, "an optimistic slot is a slot");
+    for (const id of this.#optimistic.keys())
+      assert(this.#servedAtMs.has(id), "who holds an optimistic slot was there in the last round");
   }
 
   #lastServedMs(id: number): number {

@@ -350,9 +350,11 @@ export class Picker {
         continue;
       }
       assert(!this.#availability.isStartable(piece), "a started piece is not started again");
-      const states = started.states.subarray(0, blockCount);
-      const received = states.filter((state) => state === RECEIVED).length;
-      const unasked = states.filter((state) => state === FREE).length;
+      let [received, unasked] = [0, 0];
+      for (let block = 0; block < blockCount; block++) {
+        if (started.states[block] === RECEIVED) received++;
+        if (started.states[block] === FREE) unasked++;
+      }
       assert(received === started.received && unasked === started.free, "a piece counts its blocks");
       assert(started.requested === blockCount - received - unasked, "all other blocks are requested");
       assert(started.openAt >= 0 === unasked > 0, "a piece with free blocks is open");

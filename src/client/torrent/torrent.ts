@@ -370,6 +370,14 @@ export class Torrent
     this.#roster.tick();
   }
 
+  /** @internal Counts again what the parts have counted, and compares. For tests, between two turns. */
+  checkInvariants(): void {
+    if (this.#isOver) return;
+    this.#picker.checkInvariants();
+    this.#rounds.checkInvariants();
+    this.#assembler?.checkInvariants();
+  }
+
   // ── Swarm ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   get uploadPlace(): UploadPlace {

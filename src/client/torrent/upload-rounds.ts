@@ -13,6 +13,7 @@
 // for: a round before its time is run for a peer that is choked, became interested and finds a slot free, at the end of the turn for
 // all of them, and while few peers were looked at since the last tick. The others wait for the next tick.
 
+import { assert } from "../../base/assert.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import { Choker, type ChokerPeer } from "./choker.js";
@@ -82,6 +83,13 @@ export class UploadRounds {
       this.#earlyLooksLeft -= peers.size;
     }
     if (peers.size > 0) this.#round(peers, seeding, nowMs, isDue);
+  }
+
+  /** For tests, between two turns. */
+  checkInvariants(): void {
+    this.#choker.checkInvariants();
+    assert(this.#unchoked.size <= this.#slots, "no more are served than there are slots");
+    for (const peer of this.#unchoked) assert(peer.state !== "closed", "who is gone is not served");
   }
 
   peerGone(peer: PeerConnection): void {

@@ -112,6 +112,7 @@ describe("BlockPool: slots", () => {
             pool.release(slot);
             held.delete(slot);
           }
+          pool.checkInvariants();
           assert.equal(pool.freeCount, slotCount - held.size);
           for (const [each, by] of held) assert.equal(pool.holderOf(each), by);
         }

@@ -104,6 +104,8 @@ class Play {
       if (this.wired.peer.state === "closed") break;
       this.#do(step);
       this.#note();
+      this.wired.peer.checkInvariants();
+      this.wired.memory.pool.checkInvariants();
     }
   }
 

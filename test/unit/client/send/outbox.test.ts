@@ -65,6 +65,7 @@ describe("Outbox", () => {
           outbox.consume(count);
           expected = expected.subarray(count);
           if (release) outbox.release();
+          outbox.checkInvariants();
           assert.equal(outbox.length, expected.length);
         });
       }),

@@ -497,6 +497,7 @@ describe("Sender: the stream", () => {
               bench.transport.room = () => rooms.shift() ?? 0;
               assert.equal(bench.flush(), 0);
             }
+            bench.sender.checkInvariants();
           }
           bench.transport.room = () => MIB;
           for (let rounds = 0; !bench.sender.idle; rounds++) {

@@ -126,6 +126,7 @@ async function assemble(folder: string, options: Case): Promise<Outcome> {
       if (wrong) memory.bytes.fill(0xaa, address, address + length);
       if (corruptNow && options.corrupt.includes(piece) && block === 0) memory.bytes[address]! ^= 1;
       assembler.addBlock(piece as PieceIndex, block as BlockIndex, address);
+      assembler.checkInvariants();
       if (random() < 0.05) await new Promise((resolve) => setImmediate(resolve));
     }
   };

@@ -289,6 +289,7 @@ describe("Choker: always", () => {
           const all = round.peers.map((each, id) => ({ id: id + round.soon, ...each }));
           const chosen = choker.choose(all, { nowMs, seeding: round.seeding });
           assert.deepEqual(twin.choose(all, { nowMs, seeding: round.seeding }), chosen);
+          choker.checkInvariants();
           const eligible = all.filter((each) => each.interested && !each.isSeedOrUploadOnly);
           assert.equal(chosen.size, Math.min(slots, eligible.length));
           for (const id of chosen) assert.ok(eligible.some((each) => each.id === id));
