@@ -69,6 +69,8 @@ export class SimulatedEngine implements NativeEngine {
   #pending: Job[] = [];
   #callback: (readyCount: number, completionCount: number) => void = () => {};
   #isClosed = false;
+  /** Of the turn that is told, or was last. */
+  #readyCount = 0;
   /** Pairs (descriptor, events). */
   readonly #found: number[] = [];
 
@@ -160,6 +162,7 @@ export class SimulatedEngine implements NativeEngine {
     const socket = this.#sockets.get(fd);
     if (socket === undefined) return EBADF;
     this.#sockets.delete(fd);
+    this.#mask(fd, 0);
     if (socket.listening !== undefined) this.#machine.listening.delete(socket.listening.port);
     socket.end?.close();
     return 0;
@@ -221,11 +224,18 @@ export class SimulatedEngine implements NativeEngine {
     const socket = this.#sockets.get(fd);
     if (socket === undefined) return EBADF;
     socket.watched = events;
+    this.#mask(fd, events);
     return 0;
   }
 
   onReady(callback: (readyCount: number, completionCount: number) => void): void {
     this.#callback = callback;
+  }
+
+  /** Takes back what is told in this turn but for `events`: the next socket may have the same descriptor. */
+  #mask(fd: number, events: number): void {
+    for (let index = 0; index < this.#readyCount; index++)
+      if (this.ready[2 * index] === fd) this.ready[2 * index + 1]! &= events;
   }
 
   #addSocket(socket: Socket): number {
@@ -433,6 +443,7 @@ export class SimulatedEngine implements NativeEngine {
       this.ready[2 * index] = found[from]!;
       this.ready[2 * index + 1] = found[from + 1]!;
     }
+    this.#readyCount = count;
     return count;
   }
 

@@ -255,10 +255,21 @@ export async function runSwarm(
   options: SwarmOptions,
 ): Promise<SwarmResult> {
   const swarm = new Swarm(seed, shared, folder, options);
+  // A bug in a handler of a turn is thrown where nobody waits for it.
+  let uncaught: unknown;
+  const note = (error: unknown): void => {
+    uncaught ??= error;
+  };
+  process.on("uncaughtException", note);
   try {
-    return await swarm.run();
+    const result = await swarm.run();
+    if (uncaught !== undefined) throw uncaught;
+    return result;
   } catch (error) {
-    if (error instanceof Error) error.message += `\n\n${swarm.describe()}`;
-    throw error;
+    const cause = uncaught ?? error;
+    if (cause instanceof Error) cause.message += `\n\n${swarm.describe()}`;
+    throw cause;
+  } finally {
+    process.off("uncaughtException", note);
   }
 }
