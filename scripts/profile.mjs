@@ -1,6 +1,6 @@
-// npm run profile:receive, profile:seed and profile:verify: where the processor's time goes.
+// npm run profile:receive, profile:seed, profile:verify and profile:tracker: where the processor's time goes.
 //
-//   node scripts/profile.mjs receive|seed|verify [--seconds 5] [--output profiles] [--no-perf] [--no-callgrind]
+//   node scripts/profile.mjs receive|seed|verify|tracker [--seconds 5] [--output profiles] [--no-perf] [--no-callgrind]
 //
 // The work runs alone in a process (scripts/profile/work.mjs) under `perf record -e cpu-clock`, which sees JavaScript, the
 // addon and the kernel; where perf may not be used, under `node --cpu-prof`, which sees JavaScript only, and the text says
@@ -27,7 +27,7 @@ import { foldCpuProfile, foldPerf, kindShares, topList } from "./profile/fold.mj
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const WORK = join(root, "scripts/profile/work.mjs");
-const WORKS = ["receive", "seed", "verify"];
+const WORKS = ["receive", "seed", "verify", "tracker"];
 const MIB = 1024 * 1024;
 const DATA_BYTES = 256 * MIB;
 /** Under callgrind everything is fifty times slower. */
@@ -35,6 +35,25 @@ const COUNTED_BYTES = 64 * MIB;
 const BLOCK_BYTES = 16_384;
 /** A seeder is asked for so much per second of profile: more than it can do, and the leecher ends when it has it. */
 const SEED_BYTES_PER_SECOND = 3e9;
+/** Announces, with some scrapes, of a swarm population that is known after a second or two. */
+const TRACKER_LOAD = {
+  host: "127.0.0.1",
+  worker: 0,
+  workers: 1,
+  multipleClientIpv4s: true,
+  socketsPerWorker: 4,
+  receiveBufferBytes: 8_000_000,
+  torrents: 200_000,
+  peers: 400_000,
+  scrapeTorrentsMax: 10,
+  peersWanted: 30,
+  weightConnect: 0,
+  weightAnnounce: 100,
+  weightScrape: 1,
+  seederProbability: 0.75,
+  window: 4096,
+  extraStatistics: false,
+};
 const SAMPLES_PER_SECOND = 997;
 const TOP_FRAMES = 25;
 const KIND_NAMES = { k: "kernel", a: "addon", j: "JavaScript", n: "Node, V8, libuv", l: "libraries" };
@@ -98,7 +117,8 @@ async function profile(output) {
     why === undefined
       ? ["--perf-basic-prof", "--interpreted-frames-native-stack"]
       : ["--cpu-prof", `--cpu-prof-dir=${scratch}`];
-  const torrent = await makeTorrent(DATA_BYTES);
+  const torrent =
+    work === "tracker" ? { torrent: "", folder: scratch, data: "" } : await makeTorrent(DATA_BYTES);
   const { bytes, pid } = await run(
     [...wrapper, process.execPath, ...options],
     torrent,
@@ -109,7 +129,11 @@ async function profile(output) {
     why === undefined
       ? `perf, ${SAMPLES_PER_SECOND} samples per CPU second`
       : `node --cpu-prof: JavaScript only, the addon and the kernel are not told apart (perf: ${why})`;
-  const subtitle = `${(bytes / 1e9).toFixed(2)} GB of payload, Node ${process.version}; ${how}`;
+  const done =
+    work === "tracker"
+      ? `${(bytes / 1e6).toFixed(2)} million answers`
+      : `${(bytes / 1e9).toFixed(2)} GB of payload`;
+  const subtitle = `${done}, Node ${process.version}; ${how}`;
   const file = join(output, `${work}.html`);
   writeFileSync(file, flameGraph(stacks, { title: `scatterwire: profile of ${work}`, subtitle }));
   const text = listText(stacks, subtitle);
@@ -193,6 +217,15 @@ async function run(command, { torrent, folder, data }, seconds, seedBytes = seco
     await seeder.ended;
     return result;
   }
+  if (work === "tracker") {
+    const tracker = start([...command, WORK, "tracker"]);
+    const { port } = await tracker.firstLine;
+    const load = { ...TRACKER_LOAD, port, durationSeconds: seconds };
+    await start([process.execPath, join(root, "dist/bench/load/tracker-load.js"), JSON.stringify(load)])
+      .ended;
+    tracker.child.stdin.end();
+    return tracker.ended;
+  }
   const seeding = start([...command, WORK, "seed", torrent, folder]);
   const { port } = await seeding.firstLine;
   const connect = ["--connect", `127.0.0.1:${port}`, "--bytes", `${seedBytes}`];
@@ -240,6 +273,12 @@ function start([program, ...args]) {
 }
 
 async function countInstructions() {
+  if (work === "tracker") {
+    console.log(
+      "Instructions are not counted: under callgrind the load waits for the tracker, and nothing is the same.",
+    );
+    return;
+  }
   if (spawnSync("valgrind", ["--version"]).error !== undefined) {
     console.log("No instructions were counted: valgrind is not installed; Debian's package is valgrind");
     return;

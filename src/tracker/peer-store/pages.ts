@@ -95,6 +95,13 @@ export class Pages {
     this.inUse--;
   }
 
+  /** Whether most of this block's page is free, and a block of its size can be had from another one that is in use. */
+  isSparse(block: number): boolean {
+    const page = Math.floor(block / PAGE_WORDS);
+    const size = this.#size[page]!;
+    return 2 * this.#used[page]! < this.#perPage[size]! && this.#partial[size] !== page;
+  }
+
   #takePage(size: number): number {
     if (this.inUse >= this.limit) return NONE;
     let page = this.#freePage;

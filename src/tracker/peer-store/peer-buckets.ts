@@ -55,7 +55,8 @@ export class PeerBuckets {
     this.#firstSize = firstSize;
     this.#scratch = new Uint16Array(endpointHalves);
     this.#key = key[0]!;
-    this.#multiplier = key[1]! | 1;
+    // Odd, and no small number, whatever the key is.
+    this.#multiplier = Math.imul(key[1]! | 1, 0x9e3779b1);
   }
 
   /**

@@ -20,6 +20,7 @@ export function swarmBlockWords(endpointHalves: number): number[] {
 export class Swarms {
   readonly buckets: PeerBuckets;
   readonly #directory: SwarmDirectory;
+  readonly #pages: Pages;
   readonly #words: Uint32Array;
   readonly #peersMax: number;
   /** Of the last swarm that was looked at. */
@@ -35,6 +36,7 @@ export class Swarms {
   dropped = 0;
 
   constructor(pages: Pages, endpointHalves: number, firstSize: number, peersMax: number, key: Uint32Array) {
+    this.#pages = pages;
     this.#words = pages.words;
     this.buckets = new PeerBuckets(pages, endpointHalves, firstSize, key);
     const bucketSizes = PeerBuckets.blockWords(endpointHalves).length;
@@ -280,6 +282,15 @@ export class Swarms {
     if (this.peers >= this.#peersMax) {
       // The oldest of the bucket makes room, so that nobody is locked out for ever.
       if (!this.#dropOldest(swarm, large, bucket, tick)) return swarm;
+    }
+    // Buckets of a large swarm grow in step: those that are late leave pages that are nearly empty.
+    if (buckets.count(bucket) < buckets.capacity(bucket) && this.#pages.isSparse(bucket)) {
+      const moved = buckets.resize(bucket, buckets.count(bucket) + 1);
+      if (moved !== 0) {
+        if (large) directory.replace(grown, directory.entryOf(grown, hash), moved);
+        else grown = moved;
+        bucket = moved;
+      }
     }
     while (buckets.count(bucket) === buckets.capacity(bucket)) {
       const count = buckets.count(bucket);

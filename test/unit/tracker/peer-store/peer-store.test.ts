@@ -199,6 +199,27 @@ describe("peer store", () => {
     assert.equal(flood(4, 1, 300), 10);
   });
 
+  it("needs 13.5 bytes for an IPv4 peer of a large swarm at most, 27 for an IPv6 one, whatever the key is", () => {
+    for (const key of [Uint32Array.of(0, 0, 0, 0), Uint32Array.of(1, 2, 3, 4), KEY]) {
+      for (const [family, bytesMost] of [
+        [4, 13.5],
+        [6, 27],
+      ] as const) {
+        const store = makeStore({ key });
+        const sink = new Sink();
+        for (let number = 0; number < 100_000; number++) {
+          const request = announcement(0, { family, number: 0 }, false, EVENT_STARTED, 0);
+          request.address[0] = Math.imul(number + 1, 0x85ebca6b);
+          request.port = 1 + (number & 0x7fff);
+          announce(store, request, sink);
+        }
+        const { peersV4, peersV6, bytes } = store.totals();
+        assert.equal(peersV4 + peersV6, 100_000);
+        assert.ok(bytes / 100_000 <= bytesMost, `${bytes / 100_000} bytes a peer, IPv${family}`);
+      }
+    }
+  });
+
   it("refuses options that make no sense", () => {
     for (const options of [
       { bytesMax: 0 },
