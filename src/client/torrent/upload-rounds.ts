@@ -88,8 +88,8 @@ export class UploadRounds {
   /** For tests, between two turns. */
   checkInvariants(): void {
     this.#choker.checkInvariants();
-    assert(this.#unchoked.size <= this.#slots, "no more are served than there are slots");
-    for (const peer of this.#unchoked) assert(peer.state !== "closed", "who is gone is not served");
+    assert(this.#overbooked <= OVERBOOKED_MAX, "those invited beyond the slots are bounded");
+    for (const peer of this.#lapsed) assert(peer.state !== "closed", "who is gone is forgotten");
   }
 
   peerGone(peer: PeerConnection): void {
