@@ -34,6 +34,7 @@ import { runVerb } from "./run-verb.js";
 interface Options {
   udp?: string[];
   http?: string[];
+  ws?: boolean;
   metrics?: string;
   config?: string;
   interval?: number;
@@ -69,6 +70,7 @@ function trackerCommand(): Command {
     .description("run a tracker until Ctrl-C")
     .option("--udp <host:port>", "receive there; port 0 picks one; may be given several times", collect)
     .option("--http <host:port>", "listen there for HTTP; may be given several times", collect)
+    .option("--ws", "WebTorrent signalling over WebSockets at the addresses of --http (needs the package ws)")
     .option("--metrics <host:port>", "an operator's address: metrics, a statistics page, REST")
     .option("--config <file>", "read what is not said here from a JSON file")
     .option(
@@ -158,6 +160,7 @@ async function readConfig(options: Options): Promise<TrackerConfig> {
   const said = {
     ...(options.udp === undefined ? {} : { udp: options.udp }),
     ...(options.http === undefined ? {} : { http: options.http }),
+    ...(options.ws === undefined ? {} : { webSockets: options.ws }),
     ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
     ...(options.interval === undefined ? {} : { intervalSeconds: options.interval }),
     ...(options.peers === undefined ? {} : { peersMax: options.peers }),
@@ -193,6 +196,7 @@ async function serviceOptions(options: Options, config: TrackerConfig): Promise<
     ...(trustedProxies === undefined ? {} : { trustedProxies }),
     ...(httpLimits === undefined ? {} : { httpLimits }),
     ...(downloadsFile === undefined ? {} : { downloadsFile }),
+    webSockets: config.webSockets === true,
     ...(metrics === undefined ? {} : { metrics: await parseAddress(metrics, "--metrics") }),
     ...(tokenFile === undefined ? {} : { token: (await readFile(tokenFile, "utf8")).trim() }),
     ...(rules === undefined ? {} : { rules }),

@@ -12,7 +12,7 @@ export const PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 export function prometheusText(counters: ServiceCounters, uptimeSeconds: number): string {
   const text = new Exposition();
-  const { udp, http, totals, swarms, admission } = counters;
+  const { udp, http, web, totals, swarms, admission } = counters;
   text.metric("torrents", "gauge", "Torrents known.", [[{}, totals.torrents]]);
   text.metric("peers", "gauge", "Peers known.", [
     [{ family: "ipv4" }, totals.peersV4],
@@ -51,6 +51,16 @@ export function prometheusText(counters: ServiceCounters, uptimeSeconds: number)
     }),
   ]);
   text.metric("http_connections", "gauge", "HTTP connections that are open.", [[{}, http.openConnections]]);
+  if (web !== undefined) {
+    const { openConnections, ...events } = web;
+    text.metric("web_connections", "gauge", "WebSockets that are open.", [[{}, openConnections]]);
+    text.metric(
+      "web_events_total",
+      "counter",
+      "What WebTorrent peers said, and what was refused.",
+      Object.entries(events).map(([event, count]) => [{ event: snake(event) }, count]),
+    );
+  }
   text.metric(
     "swarm_events_total",
     "counter",

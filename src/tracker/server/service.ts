@@ -3,7 +3,11 @@
 // Always: everything it took is given back by close(), and by a start that fails. Counts of downloads that are kept are on disk when
 // close() resolves.
 
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
 import { UsageError } from "../../base/errors.js";
+import { networkOf } from "../../base/network-address.js";
+import { addressText } from "../../codec/compact-address.js";
 import type { SocketAddress } from "../../native/binding.js";
 import type { SwarmStore } from "../peer-store/contract.js";
 import { Admission, type AdmissionRules } from "./admission.js";
@@ -24,6 +28,9 @@ import {
   type TrackerOptions,
 } from "./tracker.js";
 
+import { WebServer, type WebServerCounters } from "./web-server.js";
+import { WebSwarms } from "./web-swarms.js";
+
 export interface TrackerServiceOptions extends TrackerOptions {
   /** Where to listen for HTTP: numeric addresses; port 0 picks one. */
   readonly http?: readonly SocketAddress[];
@@ -32,6 +39,8 @@ export interface TrackerServiceOptions extends TrackerOptions {
   readonly trustedProxies?: readonly string[];
   /** Which torrents are tracked, and who may announce; `{}` for what replaceRules() will say. Keys are HTTP's: a UDP announce has no path that shows one. */
   readonly rules?: AdmissionRules;
+  /** Signalling of WebTorrent peers, over WebSockets at the addresses of `http`. Needs the package ws. */
+  readonly webSockets?: boolean;
   /** Where an operator finds metrics, statistics and REST: not an address for strangers. */
   readonly metrics?: SocketAddress;
   /** What opens REST; without it there is none. */
@@ -44,6 +53,8 @@ export interface TrackerServiceOptions extends TrackerOptions {
 
 export interface ServiceCounters extends TrackerCounters {
   readonly http: HttpCounters & HttpResponderCounters & { openConnections: number };
+  /** Undefined without WebSockets. */
+  readonly web: WebServerCounters | undefined;
   readonly admission: { readonly refused: number; readonly unkeptDownloads: number };
 }
 
@@ -63,6 +74,7 @@ export class TrackerService {
   readonly #operator: Operator;
   readonly #servers: HttpServer[] = [];
   #operatorServer: HttpServer | undefined;
+  #web: WebServer | undefined;
   readonly #downloads: InfoHashTable | undefined;
   readonly #options: TrackerServiceOptions;
   #saving: Promise<void> = Promise.resolve();
@@ -124,6 +136,7 @@ export class TrackerService {
     return {
       ...this.#tracker.counters(),
       http: { ...http, openConnections },
+      web: this.#web?.counters,
       admission: { refused: this.#swarms.refused, unkeptDownloads: this.#swarms.unkept },
     };
   }
@@ -154,6 +167,7 @@ export class TrackerService {
 
   async #stop(): Promise<void> {
     clearInterval(this.#timer);
+    this.#web?.close();
     const all = this.#operatorServer === undefined ? this.#servers : [...this.#servers, this.#operatorServer];
     await Promise.all(all.map((server) => server.close()));
     this.#tracker.close();
@@ -161,6 +175,8 @@ export class TrackerService {
 
   async #listen(clients: ClientAddresses): Promise<void> {
     for (const address of this.#tracker.udpAddresses) this.listening.push({ protocol: "udp", ...address });
+    if (this.#options.webSockets === true)
+      this.#web = await WebServer.make(new WebSwarms(this.#swarms, this.admission));
     for (const address of this.#options.http ?? []) {
       const server: HttpServer = new HttpServer(
         clients,
@@ -174,6 +190,7 @@ export class TrackerService {
             server.answer(response, 404, "text/plain", "no tracker here: try /announce\n");
           else server.answer(response, 200, "text/plain", body);
         },
+        this.#web === undefined ? undefined : (...upgrade) => this.#upgrade(...upgrade),
       );
       this.listening.push({ protocol: "http", ...(await server.listen(address)) });
       this.#servers.push(server);
@@ -186,6 +203,13 @@ export class TrackerService {
       );
     }, SAVE_INTERVAL_MS);
     this.#timer.unref();
+  }
+
+  /** Any path, or one that shows a key, as for announces. */
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, client: Uint8Array): void {
+    const key = /^\/(?:announce\/)?([\w-]{1,64})/.exec(request.url!)?.[1] ?? "";
+    if (this.admission.hasKey(key)) this.#web!.accept(request, socket, head, networkOf(addressText(client)!));
+    else socket.end("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
   }
 
   async #listenForOperator(): Promise<void> {

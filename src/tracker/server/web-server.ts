@@ -1,0 +1,137 @@
+// WebSockets of WebTorrent peers, by the package ws: bounds of what each may say and hold, and signs of life.
+//
+// Always: a message has 64 KiB at the most; who says more than a few each second, or nothing that joins a swarm, or does not answer a
+// ping, or does not read what it is told, is closed.
+
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { WebSocket, WebSocketServer } from "ws";
+import { UsageError } from "../../base/errors.js";
+import type { WebCounters, WebPeer, WebSwarms } from "./web-swarms.js";
+
+export interface WebServerCounters extends WebCounters {
+  connections: number;
+  openConnections: number;
+  tooFast: number;
+  /** Closed: no sign of life, or in no swarm; what was to be told and was not read. */
+  silent: number;
+  unread: number;
+}
+
+const MESSAGE_BYTES_MAX = 65_536;
+/** What a connection may say at once, and each second: a page that opens with many torrents announces all of them. */
+const MESSAGES_BURST = 300;
+const MESSAGES_PER_SECOND = 20;
+const MALFORMED_MAX = 8;
+/** What is queued for who does not read; twice that ends the connection. */
+const UNREAD_BYTES_MAX = 256 * 1024;
+export const PING_INTERVAL_MS = 30_000;
+
+interface Connection extends WebPeer {
+  readonly socket: WebSocket;
+  allowance: number;
+  malformed: number;
+  /** Since the last ping: nothing was heard. */
+  silent: boolean;
+}
+
+export class WebServer {
+  readonly #swarms: WebSwarms;
+  readonly #server: WebSocketServer;
+  readonly #connections = new Set<Connection>();
+  readonly #timer: NodeJS.Timeout;
+  readonly #counts = { connections: 0, tooFast: 0, silent: 0, unread: 0 };
+
+  /** Loads the package. Rejects with UsageError where it is not installed. */
+  static async make(swarms: WebSwarms, pingIntervalMs = PING_INTERVAL_MS): Promise<WebServer> {
+    const ws = await import("ws").catch((error: unknown) => {
+      throw new UsageError("USAGE_OPTION", "WebSockets need the package ws: run `npm install ws`", {
+        cause: error,
+      });
+    });
+    const options = {
+      noServer: true,
+      maxPayload: MESSAGE_BYTES_MAX,
+      perMessageDeflate: false,
+      clientTracking: false,
+    };
+    return new WebServer(swarms, new ws.WebSocketServer(options), pingIntervalMs);
+  }
+
+  private constructor(swarms: WebSwarms, server: WebSocketServer, pingIntervalMs: number) {
+    this.#swarms = swarms;
+    this.#server = server;
+    this.#timer = setInterval(() => this.#tick(pingIntervalMs / 1000), pingIntervalMs);
+  }
+
+  get counters(): WebServerCounters {
+    return { ...this.#swarms.counters, ...this.#counts, openConnections: this.#connections.size };
+  }
+
+  /** Takes a connection over from the HTTP server. `network`: whose it is. */
+  accept(request: IncomingMessage, stream: Duplex, head: Buffer, network: string): void {
+    this.#server.handleUpgrade(request, stream, head, (socket) => this.#opened(socket, network));
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    for (const { socket } of this.#connections) socket.terminate();
+    this.#server.close();
+  }
+
+  #opened(socket: WebSocket, network: string): void {
+    const connection: Connection = {
+      network,
+      socket,
+      allowance: MESSAGES_BURST,
+      malformed: 0,
+      silent: false,
+      send: (message) => this.#send(socket, message),
+    };
+    this.#counts.connections++;
+    this.#connections.add(connection);
+    socket.on("pong", () => {
+      connection.silent = false;
+    });
+    socket.on("message", (data, isBinary) => {
+      connection.silent = false;
+      if (--connection.allowance < 0) {
+        this.#counts.tooFast++;
+        socket.terminate();
+      } else if (isBinary || !this.#swarms.receive(connection, String(data))) {
+        if (++connection.malformed > MALFORMED_MAX) socket.terminate();
+      }
+    });
+    // What goes wrong with a connection ends it; ws closes it by itself.
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      this.#connections.delete(connection);
+      this.#swarms.remove(connection);
+    });
+  }
+
+  #send(socket: WebSocket, message: string): void {
+    if (socket.readyState !== socket.OPEN) return;
+    if (socket.bufferedAmount < UNREAD_BYTES_MAX) {
+      socket.send(message);
+      return;
+    }
+    this.#counts.unread++;
+    if (socket.bufferedAmount > 2 * UNREAD_BYTES_MAX) socket.terminate();
+  }
+
+  /** Who was silent since the last ping, or has joined nothing by now, goes. */
+  #tick(seconds: number): void {
+    for (const connection of this.#connections) {
+      connection.allowance = Math.min(MESSAGES_BURST, connection.allowance + seconds * MESSAGES_PER_SECOND);
+      if (connection.silent) {
+        this.#counts.silent++;
+        connection.socket.terminate();
+        continue;
+      }
+      // Somebody in no swarm has until the next tick, and a ping does not help it.
+      connection.silent = true;
+      if (this.#swarms.isMember(connection)) connection.socket.ping();
+    }
+  }
+}

@@ -1,0 +1,137 @@
+// WebSockets of a tracker on loopback: offers and answers between two, and strangers who say too much, too fast, or nothing.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, it, type TestContext } from "node:test";
+import { WebSocket } from "ws";
+import { TrackerService } from "../../../../src/tracker/index.js";
+import { PeerStore } from "../../../../src/tracker/peer-store/peer-store.js";
+import { Admission } from "../../../../src/tracker/server/admission.js";
+import { WebServer } from "../../../../src/tracker/server/web-server.js";
+import { WebSwarms } from "../../../../src/tracker/server/web-swarms.js";
+
+const HASH = "h".repeat(20);
+
+async function open(t: TestContext, port: number, path = "/"): Promise<WebSocket> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`);
+  t.after(() => socket.terminate());
+  await once(socket, "open");
+  return socket;
+}
+
+const announceText = (letter: string, more: object = {}): string =>
+  JSON.stringify({ action: "announce", info_hash: HASH, peer_id: letter.repeat(20), left: 1, ...more });
+
+async function next(socket: WebSocket): Promise<Record<string, unknown>> {
+  const [data] = (await once(socket, "message")) as [Buffer];
+  return JSON.parse(data.toString()) as Record<string, unknown>;
+}
+
+async function startService(
+  t: TestContext,
+  keys?: ReadonlySet<string>,
+): Promise<{ service: TrackerService; port: number }> {
+  const service = await TrackerService.start({
+    udp: [],
+    http: [{ host: "127.0.0.1", port: 0 }],
+    webSockets: true,
+    store: { bytesMax: 2 ** 24 },
+    ...(keys === undefined ? {} : { rules: { keys } }),
+  });
+  t.after(() => service.close());
+  return { service, port: service.listening[0]!.port };
+}
+
+describe("a tracker over WebSockets", () => {
+  it("relays an offer and its answer, beside HTTP at the same port", async (t) => {
+    const { service, port } = await startService(t);
+    const a = await open(t, port);
+    const b = await open(t, port, "/announce");
+    a.send(announceText("a"));
+    assert.equal((await next(a))["incomplete"], 1);
+    const offered = next(a);
+    b.send(announceText("b", { offers: [{ offer: { type: "offer", sdp: "1" }, offer_id: "o" }] }));
+    assert.deepEqual((await offered)["offer"], { type: "offer", sdp: "1" });
+    const answered = next(b);
+    const answer = { answer: { type: "answer", sdp: "2" }, offer_id: "o", to_peer_id: "b".repeat(20) };
+    a.send(announceText("a", answer));
+    assert.deepEqual((await answered)["answer"], { type: "answer", sdp: "2" });
+    assert.equal(service.counters().web!.openConnections, 2);
+    a.terminate();
+    while (service.counters().web!.openConnections > 1)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    const closed = once(b, "close");
+    await service.close();
+    await closed;
+  });
+
+  it("wants a key where there are keys", async (t) => {
+    const { port } = await startService(t, new Set(["sesame"]));
+    await open(t, port, "/sesame/announce");
+    await open(t, port, "/announce/sesame");
+    const refused = new WebSocket(`ws://127.0.0.1:${port}/announce`);
+    const [error] = (await once(refused, "error")) as [Error];
+    assert.match(error.message, /403/);
+  });
+
+  it("closes who says too much, too long, or nonsense", async (t) => {
+    const { service, port } = await startService(t);
+    const closed = async (say: (socket: WebSocket) => void): Promise<void> => {
+      const socket = await open(t, port);
+      socket.on("error", () => {});
+      const end = once(socket, "close");
+      say(socket);
+      await end;
+    };
+    await closed((socket) => {
+      for (let count = 0; count < 400; count++) socket.send(announceText("a"));
+    });
+    await closed((socket) => socket.send("x".repeat(70_000)));
+    await closed((socket) => {
+      for (let count = 0; count < 20; count++) socket.send("{");
+    });
+    const { tooFast, malformed } = service.counters().web!;
+    assert.ok(tooFast >= 1);
+    assert.ok(malformed >= 9);
+    const socket = await open(t, port);
+    socket.send(announceText("a"));
+    assert.equal((await next(socket))["incomplete"], 1);
+  });
+});
+
+describe("WebSockets that give no sign of life", () => {
+  async function startServer(
+    t: TestContext,
+    pingIntervalMs: number,
+  ): Promise<{ web: WebServer; server: Server; port: number }> {
+    const store = new PeerStore({ key: Uint32Array.of(1, 2, 3, 4), bytesMax: 2 ** 20 });
+    const web = await WebServer.make(new WebSwarms(store, new Admission(store, {})), pingIntervalMs);
+    const server = createServer();
+    server.on("upgrade", (request, socket, head) => web.accept(request, socket, head, "loopback"));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    t.after(() => {
+      web.close();
+      server.close();
+    });
+    return { web, server, port: (server.address() as AddressInfo).port };
+  }
+
+  it("are closed, and so are those that join nothing; who answers pings stays", async (t) => {
+    const { web, port } = await startServer(t, 300);
+    const idle = await open(t, port);
+    const deaf = new WebSocket(`ws://127.0.0.1:${port}/`, { autoPong: false });
+    t.after(() => deaf.terminate());
+    await once(deaf, "open");
+    const alive = await open(t, port);
+    deaf.send(announceText("d"));
+    alive.send(announceText("a"));
+    await Promise.all([once(idle, "close"), once(deaf, "close")]);
+    assert.equal(web.counters.silent, 2);
+    assert.equal(alive.readyState, alive.OPEN);
+    alive.send(announceText("a"));
+    assert.equal((await next(alive))["action"], "announce");
+  });
+});
