@@ -115,7 +115,13 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
       if (record === undefined || record.banned || peer.peerChoking || !peer.pieces.has(piece)) continue;
       found.push({ record, brought: peer.counters.payloadBytes });
     }
-    found.sort((a, b) => b.record.trust - a.record.trust || b.brought - a.brought);
+    // Newcomers come last: peers that share a piece with liars lose trust, and whoever has just come has none to lose.
+    found.sort(
+      (a, b) =>
+        Number(b.record.isProven) - Number(a.record.isProven) ||
+        b.record.trust - a.record.trust ||
+        b.brought - a.brought,
+    );
     return found.map(({ record }) => record);
   }
 

@@ -27,6 +27,8 @@ export interface PeerRecord {
   connections: number;
   /** Gained by each piece that is right, lost by each that is not. */
   trust: number;
+  /** It had a part in a piece that was right: a newcomer has not, whose trust is that of nobody. */
+  isProven: boolean;
   /** Pieces that it had to itself and let go, since it last brought one. */
   lapses: number;
   /** Its place among all records. */
@@ -73,6 +75,7 @@ export class Attribution {
       piecesFailed: 0,
       connections: 0,
       trust: 0,
+      isProven: false,
       lapses: 0,
       index,
     };
@@ -163,7 +166,10 @@ export class Attribution {
    */
   pieceVerified(piece: number, digests?: Float64Array): PeerRecord[] {
     const senders = this.#distinct(this.#take(piece));
-    for (const record of senders) record.trust = Math.min(TRUST_MAX, record.trust + 1);
+    for (const record of senders) {
+      record.trust = Math.min(TRUST_MAX, record.trust + 1);
+      record.isProven = true;
+    }
     if (senders.length === 1) {
       senders[0]!.trust = Math.max(0, senders[0]!.trust);
       senders[0]!.lapses = 0;

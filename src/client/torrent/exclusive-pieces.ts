@@ -118,9 +118,13 @@ export class ExclusivePieces {
     this.#pieces.delete(piece);
   }
 
-  /** A peer left: pieces of its own of which nothing came are as before. Others wait for it, or for a review. */
+  /**
+   * A peer left: pieces of its own of which nothing came are as before. Others wait for it, or for a review; what was only offered to
+   * it waits no longer, or peers that come and go would hold up whatever failed.
+   */
   peerGone(record: PeerRecord, hasBlocks: (piece: number) => boolean): void {
     for (const [piece, exclusive] of this.#pieces) {
+      if (exclusive.owner === undefined && exclusive.offeredTo === record) this.#disown(exclusive);
       if (exclusive.owner !== record || hasBlocks(piece)) continue;
       if (exclusive.failures === 0) this.#pieces.delete(piece);
       else this.#disown(exclusive);
