@@ -64,3 +64,87 @@ describe("the client of bittorrent-tracker", () => {
       assert.deepEqual([left.complete, left.incomplete], [0, 1]);
     });
 });
+
+/** As much of WebRTC as telling offers and answers takes: nothing is ever connected. */
+class Rtc {
+  signalingState = "stable";
+  iceConnectionState = "new";
+  iceGatheringState = "new";
+  localDescription: object | null = null;
+  remoteDescription: object | null = null;
+  onicecandidate: ((event: { candidate: null }) => void) | undefined;
+  createDataChannel(): object {
+    return { close: () => undefined };
+  }
+  createOffer(): Promise<object> {
+    return Promise.resolve({ type: "offer", sdp: "an offer" });
+  }
+  createAnswer(): Promise<object> {
+    return Promise.resolve({ type: "answer", sdp: "an answer" });
+  }
+  setLocalDescription(description: object): Promise<void> {
+    this.localDescription = description;
+    setImmediate(() => this.onicecandidate?.({ candidate: null }));
+    return Promise.resolve();
+  }
+  setRemoteDescription(description: object): Promise<void> {
+    this.remoteDescription = description;
+    return Promise.resolve();
+  }
+  getStats(): Promise<unknown[]> {
+    return Promise.resolve([]);
+  }
+  close(): void {}
+}
+
+function described(fields: object): object {
+  return fields;
+}
+
+describe("the client of bittorrent-tracker, over WebSockets", () => {
+  it("offers to who was there, and has its answer", { timeout: 60_000 }, async (t) => {
+    const service = await TrackerService.start({
+      udp: [],
+      http: [{ host: "127.0.0.1", port: 0 }],
+      webSockets: true,
+      store: { bytesMax: 2 ** 24 },
+    });
+    const clients: Client[] = [];
+    // Clients first: one whose connection was closed under it never says that it is gone.
+    t.after(async () => {
+      await Promise.all(clients.map((each) => new Promise<void>((resolve) => each.destroy(() => resolve()))));
+      await service.close();
+    });
+    const url = `ws://127.0.0.1:${service.listening[0]!.port}`;
+    const wrtc = { RTCPeerConnection: Rtc, RTCSessionDescription: described, RTCIceCandidate: described };
+    const make = (name: string): Client => {
+      const made = new Client({
+        infoHash: HASH_HEX,
+        peerId: Buffer.from(name.padEnd(20, "-")).toString("hex"),
+        // Clients of one process share a connection to one URL.
+        announce: [`${url}/${name}`],
+        port: 6001,
+        wrtc,
+      });
+      clients.push(made);
+      made.on("error", (error) => assert.fail(error as Error));
+      made.on("warning", (warning) => assert.fail(warning as Error));
+      made.on("peer", (peer: { on(event: string, listener: () => void): void }) =>
+        peer.on("error", () => {}),
+      );
+      return made;
+    };
+    const [one, two] = [make("one"), make("two")];
+    const first = await heard<Update>(one, "update", () => one.start({ left: 5 }));
+    assert.deepEqual([first.complete, first.incomplete], [0, 1]);
+    const offered = once(one, "peer");
+    const answered = once(two, "peer");
+    const second = await heard<Update>(two, "update", () => two.start({ left: 0 }));
+    assert.deepEqual([second.complete, second.incomplete], [1, 1]);
+    await Promise.all([offered, answered]);
+    const scrape = await heard<Update>(one, "scrape", () => one.scrape());
+    assert.deepEqual([scrape.complete, scrape.incomplete], [1, 1]);
+    const { offers, answers, malformed } = service.counters().web!;
+    assert.deepEqual([offers, answers, malformed], [1, 1, 0]);
+  });
+});
