@@ -116,14 +116,15 @@ export class UploadRounds {
     const waiting = all.filter(
       (each) => each.standing === Standing.waiting && each.interested && !each.isSeedOrUploadOnly,
     );
-    const isFull = takers >= this.#slots;
-    const fresh = waiting.filter(({ lapsed, id }) => !lapsed && !chosen.has(id));
-    this.#overbook(lapses, fresh.length);
     if (isDue) this.#chokeOthers(all, chosen, takers, nowMs);
     this.#chokeGuests(all);
     // Between two rounds nobody is choked who holds a slot: only what is free is given away.
     let free = isDue ? this.#slots : this.#slots - takers - invited;
     for (const { id, peer } of waiting) if (chosen.has(id) && free-- > 0) peer.unchoke();
+    // Who was chosen and found nothing free waits like all others.
+    const fresh = waiting.filter(({ lapsed, peer }) => !lapsed && peer.amChoking);
+    this.#overbook(lapses, fresh.length);
+    const isFull = takers >= this.#slots;
     if (!isFull) for (const { peer } of fresh.slice(0, this.#overbooked)) peer.unchoke();
     this.#isOpen = !isFull;
     this.#isAwaited = fresh.length > 0;
