@@ -26,7 +26,6 @@ export interface TrackerConfig {
   readonly downloadsFile?: string;
   readonly user?: string;
   readonly group?: string;
-  readonly redis?: string;
 }
 
 type Check = (value: unknown, name: string) => unknown;
@@ -80,7 +79,6 @@ const KEYS: Readonly<Record<keyof TrackerConfig, Check>> = {
   downloadsFile: text,
   user: text,
   group: text,
-  redis: text,
 };
 
 /** Reads a configuration. Throws UsageError, which names `file` and the key. */
