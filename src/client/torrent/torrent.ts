@@ -65,6 +65,8 @@ import { UploadRounds } from "./upload-rounds.js";
 /** Durable checkpoints of resume data, at the latest after so long or so much. */
 const CHECKPOINT_MS = 5000;
 const CHECKPOINT_BYTES = 256 * 1024 * 1024;
+/** Between two warnings that blocks could not be read for peers. */
+const READ_WARNINGS_MS = 60_000;
 
 /** A piece that gets almost nothing for this part of the time that a request has, stalls: 4 s of 20. */
 const STALL_SHARE = 1 / 5;
@@ -126,6 +128,8 @@ export class Torrent
   /** What the program gave as the reason of its AbortSignal. */
   #abortReason: unknown;
   readonly #warnings: KeptWarnings;
+  #lastReadWarningMs: number | undefined;
+  #unreadSinceWarning = 0;
   readonly #onAbort = () => {
     this.#abortReason = this.#options.signal?.reason;
     this.close().catch((error: unknown) =>
@@ -517,7 +521,15 @@ export class Torrent
   }
 
   uploadFailed(_peer: PeerConnection, error: StorageError): void {
-    this.#warnings.tell(`cannot read to send: ${error.message}`);
+    // A peer asks as often as it likes: that must not fill the program's log.
+    const nowMs = this.#room.clock.nowMs;
+    this.#unreadSinceWarning++;
+    if (this.#lastReadWarningMs !== undefined && nowMs - this.#lastReadWarningMs < READ_WARNINGS_MS) return;
+    const times =
+      this.#unreadSinceWarning === 1 ? "" : ` (${this.#unreadSinceWarning} blocks since the last warning)`;
+    this.#lastReadWarningMs = nowMs;
+    this.#unreadSinceWarning = 0;
+    this.#warnings.tell(`cannot read to send: ${error.message}${times}`);
   }
 
   storageFaulted(error: StorageError): void {
