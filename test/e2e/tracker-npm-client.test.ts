@@ -6,6 +6,12 @@ import { describe, it, type TestContext } from "node:test";
 import { Client } from "bittorrent-tracker";
 import { TrackerService } from "../../src/tracker/index.js";
 
+// The npm client leaves timers behind after destroy() (it means to connect again within minutes): they keep this process no longer.
+for (const name of ["setTimeout", "setInterval"] as const) {
+  const original = globalThis[name] as (...args: unknown[]) => NodeJS.Timeout;
+  Object.assign(globalThis, { [name]: (...args: unknown[]) => original(...args).unref() });
+}
+
 const HASH_HEX = "123456789abcdef123456789abcdef123456789a";
 
 function client(t: TestContext, url: string, name: string, port: number): Client {
