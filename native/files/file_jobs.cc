@@ -1,4 +1,5 @@
 // See file_jobs.h. Taking jobs and delivering them happens on the loop's thread; run() and what it calls, and wake(), on others.
+// One short function checks, and one does, each kind of job: there are many kinds.
 #include "files/file_jobs.h"
 
 #include <algorithm>

@@ -8,6 +8,8 @@
 //
 // Always: bytes leave in whole messages, a block that has begun is finished before anything else; small messages go
 // before blocks that have not begun. One writev takes the outbox and as many ready blocks as fit. Work per flush is bounded.
+//
+// One file, because what is loaded, sent and given back share the counts that checkInvariants() adds up.
 
 import { constants } from "node:os";
 import { assert } from "../../base/assert.js";

@@ -7,6 +7,8 @@
 //
 // Always: seeders are first, and after them leechers, with no gap. Capacities are multiples of 4, so that four fingerprints are
 // one word and every second endpoint begins at one. A bucket moves when its capacity changes: its number then is another.
+//
+// One file, because nothing else knows this layout.
 
 import type { Pages } from "./pages.js";
 

@@ -8,7 +8,9 @@
 // Most torrents of a public tracker have one peer: it stands in the record, and costs 32 bytes and its share of the index.
 //
 // Always: a record has a peer, and an entry in the index. Memory is bounded by `bytesMax`, whoever sends what. Expiry looks at
-// records one after the other, so many at each advance() that none takes longer than a fraction of a millisecond.
+// records one after the other, a bounded number at each advance(), however many there are.
+//
+// One file, because the layout of a record is known here only, and whatever changes one keeps the same counts.
 
 import { assert } from "../../base/assert.js";
 import { UsageError } from "../../base/errors.js";
