@@ -1,5 +1,6 @@
 // Hundreds of peers that misbehave, each in a way of its own, at once: whoever behaves is served, and brings what we miss, and nothing
-// is left of the others. The same beside as many peers that are only there is the measure, so that a busy machine does not count.
+// is left of the others. What failed here never ended, so that only the end is waited for: how soon a slot is given is a question of
+// choke rounds, which test/sim asks in virtual time.
 
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
@@ -22,9 +23,6 @@ const BYTES = 16 * 1024 * 1024;
 const PEERS = 300;
 /** Peers do not begin all at once: by then those that want slots have asked for them. */
 const SETTLE_MS = 2000;
-/** Much more than it takes, and much less than the deadlines that held everything up. */
-const TIMES_MAX = 4;
-const GRACE_MS = 8000;
 /** Wrong blocks put who else sent blocks of a piece under suspicion, which takes its time: attribution.test.ts has those. */
 const LIARS = new Set(["lies"]);
 const KINDS = Object.keys(MISBEHAVIOURS).filter((kind) => !LIARS.has(kind));
@@ -50,23 +48,20 @@ describe("a crowd", { timeout: 240_000 }, () => {
     return { session, address };
   };
 
-  /** What `work` takes while a crowd is at `address`, in milliseconds. */
+  /** Does `work` while a crowd is at `address`, all of it, to the end. */
   const beside = async (
     address: PeerAddress,
     kinds: readonly string[],
     work: () => Promise<void>,
-  ): Promise<number> => {
+  ): Promise<void> => {
     const target = ["--connect", `${address.host}:${address.port}`];
     const dice = ["--connections", String(PEERS), "--seed", SEED];
     const chosen = kinds.flatMap((kind) => ["--kind", kind]);
     const crowd = new LineProgram(process.execPath, [CROWD, torrent, ...target, ...dice, ...chosen]);
     await crowd.waitFor(1);
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-    const beganMs = performance.now();
     await work();
-    const tookMs = performance.now() - beganMs;
-    assert.ok(Number((await crowd.stop())["connections"]) >= PEERS);
-    return tookMs;
+    assert.ok(Number((await crowd.stop())["connections"]) >= PEERS, `again: SEED=${SEED}`);
   };
 
   const closed = async (session: Session): Promise<void> => {
@@ -76,49 +71,34 @@ describe("a crowd", { timeout: 240_000 }, () => {
   };
 
   /** A peer that downloads from a session beside a crowd. */
-  const upload = async (kinds: readonly string[]): Promise<number> => {
+  const upload = async (kinds: readonly string[]): Promise<void> => {
     const { session, address } = await seeding("127.0.0.1");
     const leecher = new Session();
-    const tookMs = await beside(address, kinds, async () => {
+    await beside(address, kinds, async () => {
       const download = await leecher.add(metainfo, { storage: "null", peers: [address] });
       await download.done;
     });
     await closed(leecher);
     await closed(session);
-    return tookMs;
   };
 
   /** A session that downloads from a peer beside a crowd. */
-  const download = async (kinds: readonly string[]): Promise<number> => {
+  const download = async (kinds: readonly string[]): Promise<void> => {
     const seeder = await seeding("127.0.0.2");
     const session = new Session();
     const address = await session.listen({ host: "127.0.0.1", port: 0 });
     const downloading = await session.add(metainfo, { storage: "memory" });
-    const tookMs = await beside(address, kinds, async () => {
+    await beside(address, kinds, async () => {
       downloading.addPeer(seeder.address);
       await downloading.done;
     });
     await closed(session);
     await closed(seeder.session);
-    return tookMs;
   };
 
-  for (const [name, run] of [
-    ["a peer that behaves is served", upload],
-    ["a peer that behaves brings what is missing", download],
-  ] as const) {
-    it(`${name} beside ${PEERS} that do not`, async () => {
-      const idleMs = await run(["idle"]);
-      const tookMs = await run(KINDS);
-      const bound = TIMES_MAX * idleMs + GRACE_MS;
-      const what = `${Math.round(tookMs)} ms beside those, ${Math.round(idleMs)} ms beside idle ones`;
-      assert.ok(tookMs <= bound, `${what}; again: SEED=${SEED}`);
-    });
-  }
+  it(`a peer that behaves is served beside ${PEERS} that do not`, () => upload(KINDS));
 
-  it("seeds that stop in the middle of a block hold up nobody else's", async () => {
-    const idleMs = await download(["idle"]);
-    const tookMs = await download(["stopsInABlock"]);
-    assert.ok(tookMs <= TIMES_MAX * idleMs + GRACE_MS, `${tookMs} ms, ${idleMs} ms`);
-  });
+  it(`a peer that behaves brings what is missing beside ${PEERS} that do not`, () => download(KINDS));
+
+  it("seeds that stop in the middle of a block hold up nobody else's", () => download(["stopsInABlock"]));
 });

@@ -100,7 +100,7 @@ describe("Seeds in the middle of a block, a byte now and then", TIMEOUT, () => {
     const begunMs = performance.now();
     torrent.addPeer(healthy.address);
     await torrent.done;
-    assert.ok(performance.now() - begunMs < 10_000, "before the requests of the others timed out");
+    assert.ok(performance.now() - begunMs < 30_000, "before the requests of the others timed out");
     await closeWhole(session);
     await closeWhole(healthy.session);
   });
