@@ -167,7 +167,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   readonly sinceMs: number;
   /** When blocks went over it last, in steps of about a second; at first, when it began. */
   lastMovedMs: number;
-  #movedBytes = 0;
   /** What the peer had taken at the last tick, and since the one before that. */
   #takenAtTickBytes = 0;
   #takenInTickBytes = 0;
@@ -353,11 +352,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
       );
     }
     if (this.#state !== "open") return;
-    this.downloadMeter.sample(this.counters.payloadBytes, elapsedMs);
-    this.uploadMeter.sample(this.counters.sentPayloadBytes, elapsedMs);
-    const movedBytes = this.counters.payloadBytes + this.counters.sentPayloadBytes;
-    if (movedBytes !== this.#movedBytes) this.lastMovedMs = now;
-    this.#movedBytes = movedBytes;
+    const hasReceived = this.downloadMeter.sample(this.counters.payloadBytes, elapsedMs);
+    const hasSent = this.uploadMeter.sample(this.counters.sentPayloadBytes, elapsedMs);
+    if (hasReceived || hasSent) this.lastMovedMs = now;
     if (!this.amChoking) this.#sampleTaken();
     if (!this.#checkSending(now)) return;
     if (now - this.#lastReceivedMs >= SILENT_MS) this.#transport.wakeForAny();

@@ -10,12 +10,13 @@ import { assert } from "../../base/assert.js";
 const CAPACITY_INITIAL = 64;
 /** Shared by all that are empty: a typed array takes 200 bytes even without elements, and idle peers have many. */
 const NO_INTEGERS = new Int32Array(0);
-const NO_TIMES = new Float64Array(0);
+const NO_TIMES: number[] = [];
 
 export class ExpectedBlocks {
   #pieces = NO_INTEGERS;
   #begins = NO_INTEGERS;
   #lengths = NO_INTEGERS;
+  /** A plain array, because whole numbers of one stay small integers, and so does what is computed from them. */
   #sentAtMs = NO_TIMES;
   #head = 0;
   #mask = -1;
@@ -116,7 +117,7 @@ export class ExpectedBlocks {
     const pieces = new Int32Array(capacity);
     const begins = new Int32Array(capacity);
     const lengths = new Int32Array(capacity);
-    const sentAtMs = new Float64Array(capacity);
+    const sentAtMs = new Array<number>(capacity).fill(0);
     for (let index = 0; index < this.#count; index++) {
       pieces[index] = this.pieceAt(index);
       begins[index] = this.beginAt(index);

@@ -18,6 +18,12 @@ export const NO_SLOT = -1;
 export class ReceivePlan {
   /** Pairs (address, length): shared with native code, or ordinary memory in tests. */
   readonly entries: Float64Array;
+  /**
+   * The same once more, for the cursor: what is read from an array of doubles is a double for V8, and so is all that is computed
+   * from it, which costs memory until the code is optimised. A plain array keeps small integers as such.
+   */
+  readonly #addresses = new Array<number>(PLAN_ENTRIES_MAX).fill(0);
+  readonly #lengths = new Int32Array(PLAN_ENTRIES_MAX);
   readonly #slots = new Int32Array(PLAN_ENTRIES_MAX).fill(NO_SLOT);
   /** 1 for entries that hold the payload of a block whose header has not come yet. */
   readonly #predicted = new Uint8Array(PLAN_ENTRIES_MAX);
@@ -39,6 +45,8 @@ export class ReceivePlan {
     const at = this.count++;
     this.entries[2 * at] = address;
     this.entries[2 * at + 1] = length;
+    this.#addresses[at] = address;
+    this.#lengths[at] = length;
     this.#slots[at] = slot;
     this.#predicted[at] = predicted ? 1 : 0;
     this.bytes += length;
@@ -54,18 +62,18 @@ export class ReceivePlan {
 
   /** Bytes that lie together at the cursor: at least 1 while `left` is not 0. */
   available(): number {
-    let room = this.entries[2 * this.segment + 1]! - this.within;
+    let room = this.#lengths[this.segment]! - this.within;
     if (room === 0 && this.left > 0) {
       this.segment++;
       this.within = 0;
-      room = this.entries[2 * this.segment + 1]!;
+      room = this.#lengths[this.segment]!;
     }
     return room < this.left ? room : this.left;
   }
 
   /** Address of the byte at the cursor; call available() first. */
   address(): number {
-    return this.entries[2 * this.segment]! + this.within;
+    return this.#addresses[this.segment]! + this.within;
   }
 
   advance(count: number): void {
@@ -75,11 +83,7 @@ export class ReceivePlan {
 
   /** True if the cursor stands at the start of memory that was set aside for a predicted payload of `length` bytes. */
   atPrediction(length: number): boolean {
-    return (
-      this.within === 0 &&
-      this.#predicted[this.segment] === 1 &&
-      this.entries[2 * this.segment + 1] === length
-    );
+    return this.within === 0 && this.#predicted[this.segment] === 1 && this.#lengths[this.segment] === length;
   }
 
   /**
@@ -90,7 +94,7 @@ export class ReceivePlan {
   takeSlotHere(length: number): SlotIndex | typeof NO_SLOT {
     const slot = this.#slots[this.segment]!;
     if (slot === NO_SLOT) return NO_SLOT;
-    const room = this.entries[2 * this.segment + 1]! - this.within;
+    const room = this.#lengths[this.segment]! - this.within;
     if (room > length && this.left > length) return NO_SLOT;
     this.#slots[this.segment] = NO_SLOT;
     return slot as SlotIndex;
@@ -99,7 +103,7 @@ export class ReceivePlan {
   /** True if an entry behind the one of the cursor begins at `address`: its bytes are still to be read. */
   isUnread(address: number): boolean {
     for (let at = this.segment + 1; at < this.count; at++) {
-      if (this.entries[2 * at] === address) return true;
+      if (this.#addresses[at] === address) return true;
     }
     return false;
   }
@@ -110,7 +114,7 @@ export class ReceivePlan {
     let start = 0;
     for (let at = 0; at < this.count && start < received; at++) {
       touched += this.#predicted[at]!;
-      start += this.entries[2 * at + 1]!;
+      start += this.#lengths[at]!;
     }
     return touched;
   }
