@@ -13,6 +13,7 @@ export {
 } from "./base/errors.js";
 export type { CreateOptions } from "./client/metainfo/create.js";
 export { describeMetainfo } from "./client/metainfo/describe.js";
+export { type Magnet, parseMagnet } from "./client/metainfo/magnet.js";
 export { parseMetainfo } from "./client/metainfo/parse.js";
 export type { Metainfo, MetainfoFile } from "./client/metainfo/types.js";
 export { SESSION_OPTIONS, TORRENT_OPTIONS } from "./client/option-table.js";

@@ -106,7 +106,7 @@ function receiveFigures(session: Session, torrent: Torrent, meter: Meter, before
   const counters = difference(session.counters(), before.counted);
   const { receiveCalls, receivedBytes, bytesCopied } = counters;
   // What was wanted, once: blocks that came twice, at the end of a download from several peers, are a cost and no work.
-  const payloadBytes = torrent.layout.totalLength;
+  const payloadBytes = torrent.progress().bytesTotal;
   if (counters.payloadBytes < payloadBytes)
     throw new Error(`${payloadBytes} bytes are complete and ${counters.payloadBytes} were counted`);
   const figures = meter.figures(payloadBytes, { calls: receiveCalls, bytes: receivedBytes });

@@ -52,7 +52,7 @@ for (let time = 0; time < WARM_UPS; time++) {
   await warmUp.close();
 }
 const torrent = await session.add(metainfo, options);
-const { pieceCount } = torrent.layout;
+const { pieceCount } = torrent.progress();
 
 let heapBytesBefore = 0;
 let blocksBefore = 0;

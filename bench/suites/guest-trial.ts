@@ -47,7 +47,7 @@ async function download(session: Session, metainfo: Metainfo, stored: boolean): 
     );
     torrent.addPeer({ host, port: Number(port) });
     await torrent.done;
-    bytes += torrent.layout.totalLength;
+    bytes += torrent.progress().bytesTotal;
     await torrent.close();
   }
 }

@@ -97,6 +97,7 @@ export class MetainfoError extends ScatterwireError {
 export type UsageErrorCode =
   | "USAGE_OPTION"
   | "USAGE_STATE"
+  | "USAGE_MAGNET"
   | "LISTEN_FAILED"
   | "ADDON_MISSING"
   | "ABORTED"

@@ -50,6 +50,11 @@ export class PieceSet {
     return true;
   }
 
+  /** The first piece at or above `from`, or −1. */
+  next(from: number): number {
+    return this.nextCommon(this, from);
+  }
+
   /** The first piece at or above `from` that is in both sets, or −1. Goes through eight pieces at a step. */
   nextCommon(other: PieceSet, from: number): number {
     if (this.#count === 0 || other.#count === 0 || from >= this.pieceCount) return -1;

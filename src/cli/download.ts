@@ -169,7 +169,7 @@ async function download(torrentFile: string, options: Options): Promise<void> {
 
 /** Resolves when what was there before is checked. */
 async function opened(torrent: Torrent, options: Options): Promise<void> {
-  const total = torrent.layout.totalLength;
+  const total = torrent.progress().bytesTotal;
   const progress = new Progress({ label: "checking", total, json: options.json === true });
   torrent.on("checking", (fraction) => progress.update({ bytes: fraction * total }));
   await torrent.ready.finally(() => progress.stop());
@@ -182,7 +182,7 @@ async function finish(
   peers: readonly PeerAddress[],
   options: Options,
 ): Promise<void> {
-  const total = torrent.layout.totalLength;
+  const total = torrent.progress().bytesTotal;
   const progress = new Progress({ label: "downloading", total, json: options.json === true });
   const patience = new Patience(torrent, peers, options);
   const look = (): void => {
@@ -299,7 +299,7 @@ function report(session: Session, torrent: Torrent, started: Started, options: O
     verified: options.verify,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     peers: torrent.progress().peers,
-    totalBytes: torrent.layout.totalLength,
+    totalBytes: torrent.progress().bytesTotal,
     wastedBytes: counters.wastedBytes,
     receiveCalls: counters.receiveCalls,
     blocksReceived: counters.blocksReceived,
@@ -320,8 +320,9 @@ function report(session: Session, torrent: Torrent, started: Started, options: O
 }
 
 /** What came, in which time, and how fast on the average. */
-function summary({ metainfo }: Torrent, bytes: number, seconds: number): string {
-  const { name, totalLength } = metainfo;
+function summary(torrent: Torrent, bytes: number, seconds: number): string {
+  const { name } = torrent;
+  const totalLength = torrent.progress().bytesTotal;
   if (bytes === 0) return `${name}: ${formatBytes(totalLength)}, all of it was there already`;
   const rate = `${formatBytes(seconds === 0 ? 0 : bytes / seconds)}/s on average`;
   const before = bytes < totalLength ? ` (${formatBytes(totalLength)} in all)` : "";

@@ -4,6 +4,8 @@
 import type { PeerError } from "../base/errors.js";
 import type { TransferCounters } from "../base/metrics/counters.js";
 import type { TraceRecord } from "../base/metrics/trace.js";
+import type { Magnet } from "./metainfo/magnet.js";
+import type { Metainfo } from "./metainfo/types.js";
 import type { ReceiveModeName } from "./receive/receive-mode.js";
 import type { SendModeName } from "./send/block-source.js";
 import type { StorageKind } from "./storage/storage.js";
@@ -20,6 +22,9 @@ export interface PeerAddress {
   readonly host: string;
   readonly port: number;
 }
+
+/** What a torrent is added from: a parsed torrent file or its bytes, a parsed magnet link or its text. */
+export type TorrentSource = Metainfo | Uint8Array | Magnet | string;
 
 // ── written from option-table.ts by `npm run options` ──
 
@@ -199,7 +204,7 @@ export interface PeerConnection {
   disconnect(): void;
 }
 
-export type TorrentState = "checking" | "downloading" | "seeding" | "failed" | "closed";
+export type TorrentState = "metadata" | "checking" | "downloading" | "seeding" | "failed" | "closed";
 
 export interface TorrentProgress {
   readonly state: TorrentState;
@@ -219,6 +224,8 @@ export interface TorrentProgress {
 
 /** Events of a Torrent: name → arguments of its listeners. */
 export interface TorrentEvents {
+  /** What the torrent holds is known now: for a magnet. */
+  metadata: [metainfo: Metainfo];
   /** The check at the start made progress (fraction 0 … 1). */
   checking: [fraction: number];
   /** Checked and open for peers. */

@@ -217,6 +217,7 @@ interface Copy {
 /** The torrent, as far as these connections need it: torrent.ts without session, assembler and files. */
 class SharedFile implements Swarm {
   readonly announcementsWaiting = 0;
+  readonly info = undefined;
   readonly world = new World();
   readonly layout: Layout;
   readonly content: Uint8Array;
@@ -248,6 +249,10 @@ class SharedFile implements Swarm {
     return this.picker.have;
   }
 
+  metadataArrived(): boolean {
+    return false;
+  }
+
   admit(peer: PeerConnection): void {
     this.peers.add(peer);
   }
@@ -258,7 +263,7 @@ class SharedFile implements Swarm {
 
   peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
     this.peers.delete(peer);
-    if (peer.opened) this.picker.peerRemoved(peer.pieces);
+    if (peer.knowsPieces) this.picker.peerRemoved(peer.pieces);
     if (error !== undefined) this.errors.push(error);
   }
 

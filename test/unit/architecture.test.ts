@@ -75,7 +75,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "tracker/index": ["tracker/protocol", "tracker/peer-store", "tracker/server"],
 
   // Names of the public API, and the types that it shares with the inside.
-  "client/options": ["client/receive", "client/send", "client/storage"],
+  "client/options": ["client/metainfo", "client/receive", "client/send", "client/storage"],
   "client/option-table": ["client/receive", "client/send", "client/storage"],
   "client/check-options": ["client/option-table"],
   "client/torrent": CLIENT.filter((room) => room !== "client/session" && room !== "client/stream"),

@@ -1,6 +1,6 @@
 // A Metainfo as plain values, for people and for JSON.
 
-import { metainfoOf } from "./parse.js";
+import { metainfoOf } from "./source.js";
 import type { Metainfo } from "./types.js";
 
 export interface MetainfoDescription {

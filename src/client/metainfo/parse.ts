@@ -14,6 +14,7 @@ import {
   PIECE_LENGTH_MIN,
 } from "../../base/limits.js";
 import { checkWhole, Fields, malformed } from "./fields.js";
+import type { Magnet } from "./magnet.js";
 import { checkConflicts, cleanName, cleanPath } from "./paths.js";
 import type { Metainfo, MetainfoFile } from "./types.js";
 
@@ -23,19 +24,6 @@ const PATH_FIELD_BYTES_MAX = 64 * KIB;
 const ANNOUNCE_FIELD_BYTES_MAX = 256 * KIB;
 /** What BitComet calls its padding, which it does not mark otherwise. */
 export const PADDING_NAME_PREFIX = "_____padding_file_";
-
-/**
- * The torrent that a caller gave, as what was parsed or as the bytes of its file. Throws UsageError `USAGE_OPTION` for what is neither,
- * MetainfoError for bytes that are no torrent file.
- */
-export function metainfoOf(torrentFile: Metainfo | Uint8Array): Metainfo {
-  if (torrentFile instanceof Uint8Array) return parseMetainfo(torrentFile);
-  if (typeof torrentFile === "object" && torrentFile?.infoHash instanceof Uint8Array) return torrentFile;
-  throw new UsageError(
-    "USAGE_OPTION",
-    "a torrent is what `await readMetainfo(path)` or parseMetainfo(bytes) answers, or the bytes of a torrent file",
-  );
-}
 
 /** Throws MetainfoError: not a torrent file, too large, a version that is not supported, or a path that is not safe. UsageError for what is no bytes. */
 export function parseMetainfo(bytes: Uint8Array): Metainfo {
@@ -47,15 +35,17 @@ export function parseMetainfo(bytes: Uint8Array): Metainfo {
   }
   checkWhole(bytes);
   const outer = new Fields(bytes, 0);
-  const info = outer.dictionary("info");
-  if (info === undefined)
+  if (outer.dictionary("info") === undefined)
     throw malformed(outer.has("info") ? '"info" is not a dictionary' : 'it has no "info"');
+  // A copy: the caller may use its bytes for something else, and need not keep what is around the dictionary.
+  const raw = Uint8Array.from(outer.raw("info")!);
+  const info = new Fields(raw, 0);
   if (!info.has("pieces") && (info.has("file tree") || info.has("meta version"))) {
     const message = "a torrent of version 2 only (BEP 52) is not supported; a hybrid one is";
     throw new MetainfoError("METAINFO_UNSUPPORTED", message);
   }
   // Over the bytes as they stand there, in whatever order their keys are: encoding them again might differ.
-  const digest = createHash("sha1").update(outer.raw("info")!).digest();
+  const digest = createHash("sha1").update(raw).digest();
   const name = cleanName(info.text("name.utf-8") ?? info.text("name") ?? missing("name"));
   const pieceLength = wholeNumber(info, "piece length", "piece length", PIECE_LENGTH_MIN, PIECE_LENGTH_MAX);
   const { files, links } = parseFiles(info, name);
@@ -63,6 +53,7 @@ export function parseMetainfo(bytes: Uint8Array): Metainfo {
   return {
     infoHash: Uint8Array.from(digest),
     infoHashHex: digest.toString("hex"),
+    info: raw,
     name,
     pieceLength,
     pieces: parsePieces(info, totalLength, pieceLength),
@@ -75,6 +66,16 @@ export function parseMetainfo(bytes: Uint8Array): Metainfo {
     webSeeds: parseWebSeeds(outer),
     ...parseRemarks(outer),
   };
+}
+
+/**
+ * What a torrent file would say of which only the info dictionary is there, as peers send it, and the link that led to it. Throws
+ * MetainfoError.
+ */
+export function parseInfo(info: Uint8Array, magnet: Magnet): Metainfo {
+  const metainfo = parseMetainfo(Buffer.concat([Buffer.from("d4:info"), info, Buffer.from("e")]));
+  if (metainfo.info.length !== info.length) throw malformed("its info dictionary ends before its bytes do");
+  return { ...metainfo, announce: magnet.trackers.map((url) => [url]), webSeeds: magnet.webSeeds };
 }
 
 function parseFiles(info: Fields, name: string): { files: MetainfoFile[]; links: string[] } {
@@ -139,7 +140,7 @@ function parsePieces(info: Fields, totalLength: number, pieceLength: number): Ui
       `${count} pieces need ${DIGEST_BYTES * count} bytes of digests, and it has ${pieces.length}`,
     );
   }
-  return Uint8Array.from(pieces);
+  return pieces;
 }
 
 /** Tiers of trackers: those of the list (BEP 12), or else the one tracker of BEP 3. What is no text is left out. */

@@ -14,9 +14,11 @@ export interface Metainfo {
   /** SHA-1 of the info dictionary as it stands in the file: 20 bytes. */
   readonly infoHash: Uint8Array;
   readonly infoHashHex: string;
+  /** The info dictionary as it stands in the file, which peers may ask for (BEP 9). */
+  readonly info: Uint8Array;
   readonly name: string;
   readonly pieceLength: number;
-  /** SHA-1 digests of the pieces, one after the other: 20 × n bytes. */
+  /** SHA-1 digests of the pieces, one after the other: 20 × n bytes. A view of `info`. */
   readonly pieces: Uint8Array;
   readonly totalLength: number;
   readonly files: readonly MetainfoFile[];

@@ -105,7 +105,8 @@ export class BlockRequests {
     const { expected, pipeline } = this;
     const { write, sender } = this.#peer;
     const { nowMs } = this.#clock;
-    if (sender.outbox.length > OUTBOX_BYTES_MAX) return;
+    const { layout } = swarm;
+    if (layout === undefined || sender.outbox.length > OUTBOX_BYTES_MAX) return;
     const outstanding = expected.count;
     if (!pipeline.wantsMore(outstanding) || this.#refusals?.isPausing(nowMs) === true) return;
     if (this.#underWayMs(nowMs) > this.#timeoutMsMax / HURRY) return;
@@ -113,7 +114,6 @@ export class BlockRequests {
     const count = swarm.pick(this.#peer, missing, picked);
     if (count === 0) return;
     if (outstanding === 0) this.#lastBlockMs = nowMs;
-    const { layout } = swarm;
     for (let index = 0; index < count; index++) {
       const piece = picked[2 * index]!;
       const block = picked[2 * index + 1]!;

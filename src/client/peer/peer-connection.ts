@@ -16,6 +16,7 @@ import {
   BLOCK_SIZE,
   EXTENDED_MESSAGE_BYTES_MAX,
   HANDSHAKE_BYTES,
+  PIECE_COUNT_MAX,
   REQUEST_QUEUE_ANNOUNCED,
 } from "../../base/limits.js";
 import { makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
@@ -28,6 +29,7 @@ import type { NO_SLOT, ReceivePlan } from "../receive/receive-plan.js";
 import { messageTooSlow, Receiver, type ReceiverHost } from "../receive/receiver.js";
 import { SendProgress } from "../send/send-progress.js";
 import { Sender, type SenderHost, type SendTransport } from "../send/sender.js";
+import type { Layout } from "../storage/layout.js";
 import { ALLOWED_FAST_COUNT, allowedFastSet } from "../wire/allowed-fast.js";
 import { dispatchMessage, type MessageHandler } from "../wire/decode.js";
 import { decodeExtensionHandshake, encodeExtensionHandshake } from "../wire/extension.js";
@@ -35,6 +37,7 @@ import { checkHandshakePrefix, decodeHandshake, encodeHandshake } from "../wire/
 import { MessageId } from "../wire/messages.js";
 import { AllowedFastUploads } from "./allowed-fast-uploads.js";
 import { BlockRequests, OUTBOX_BYTES_MAX } from "./block-requests.js";
+import { EarlyAnnouncements } from "./early-announcements.js";
 import { PEER_TRANSITIONS, type PeerState } from "./peer-state.js";
 import { PeerWriter } from "./peer-writer.js";
 import { RateMeter } from "./rate-meter.js";
@@ -102,6 +105,8 @@ const OUTBOX_CLOSES_FACTOR = 4;
 const CANCEL_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2;
 /** Extension handshakes that are read between two ticks: a peer may say again what has changed, and each takes long to read. */
 const EXTENSION_HANDSHAKES_PER_TICK = 8;
+/** Pieces that a peer is told of one by one when the metadata came after it did: 36 KB of messages. */
+const LATE_HAVES_MAX = 4096;
 const KEEP_ALIVE_MS = 100_000;
 /** A peer that sent nothing for so long is waited for with open ears. */
 const SILENT_MS = 500;
@@ -150,6 +155,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
 
   #pieces: PieceSet | undefined;
   #piecesAnnounced = false;
+  /** What it announces while nobody knows how many pieces there are. */
+  #early: EarlyAnnouncements | undefined;
   /** Of the pieces that the swarm will announce next, those that our bitfield told it. */
   #announcementsKnown = 0;
   /** How many pieces the peer had when none of them was missing here; −1: some were. */
@@ -235,14 +242,14 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     return this.#swarm;
   }
 
-  /** True once it was open, also after it closed. */
-  get opened(): boolean {
+  /** True once it was open and the torrent had its metadata, also after it closed. */
+  get knowsPieces(): boolean {
     return this.#pieces !== undefined;
   }
 
-  /** What the peer has; empty until it is open. */
+  /** What the peer has. */
   get pieces(): PieceSet {
-    assert(this.#pieces !== undefined, "pieces are known of open connections");
+    assert(this.#pieces !== undefined, "pieces are known of open connections, once the layout is");
     return this.#pieces;
   }
 
@@ -371,7 +378,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     this.#cancelStepsLeft = CANCEL_STEPS_PER_TICK;
     this.#extensionHandshakesLeft = EXTENSION_HANDSHAKES_PER_TICK;
     if (this.sender.idle) this.sender.outbox.release();
-    if (this.#swarm !== undefined) this.requests.forgetRefusals(this.#swarm);
+    if (this.#swarm === undefined || !this.knowsPieces) return;
+    this.requests.forgetRefusals(this.#swarm);
     this.updateInterest();
     this.pipeline.tick(now);
     const late = this.requests.checkTimeout();
@@ -403,7 +411,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
 
   /** Tells the peer whether we want something of it, if that changed. */
   updateInterest(): void {
-    if (this.#state !== "open" || this.#swarm === undefined) return;
+    if (this.#state !== "open" || this.#swarm === undefined || !this.knowsPieces) return;
     // What we have is never missed again: who had nothing for us has nothing until it has more.
     if (!this.amInterested && this.#uninterestingPieces === this.pieces.count) return;
     const interested = this.#swarm.isInteresting(this);
@@ -517,14 +525,49 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     swarm.admit(this);
     this.#swarm = swarm;
     if (this.incoming) this.#sendHandshake();
-    this.#pieces = new PieceSet(swarm.layout.pieceCount);
-    // Our own bitfield may wait whole: two that both do must not stop to hear each other for it.
-    this.#outboxBytesMax += Math.ceil(swarm.layout.pieceCount / 8);
-    this.sender.setPlace(swarm.uploadPlace);
+    if (swarm.layout === undefined) this.#early = new EarlyAnnouncements();
+    else this.#setPieces(swarm, new PieceSet(swarm.layout.pieceCount));
     this.#enter("open");
     this.#onOpen?.();
     this.#introduce(swarm);
     swarm.peerOpened(this);
+  }
+
+  #setPieces(swarm: Swarm, pieces: PieceSet): void {
+    this.#pieces = pieces;
+    // Our own bitfield may wait whole: two that both do must not stop to hear each other for it.
+    this.#outboxBytesMax += Math.ceil(pieces.pieceCount / 8);
+    this.sender.setPlace(swarm.uploadPlace);
+    this.#announcementsKnown = swarm.announcementsWaiting;
+  }
+
+  /**
+   * The torrent has its metadata, and has found what is there: what the peer announced meanwhile is looked at, and it hears what we
+   * have. Without effect on a connection that came later.
+   */
+  layoutKnown(): void {
+    const swarm = this.#swarm;
+    const early = this.#early;
+    if (this.#state !== "open" || swarm?.layout === undefined || early === undefined) return;
+    this.#early = undefined;
+    let pieces: PieceSet;
+    try {
+      pieces = early.piecesOf(swarm.layout.pieceCount);
+      if (swarm.have.count > LATE_HAVES_MAX)
+        throw new PeerError("PEER_USELESS", "it hears of our many pieces on a new connection");
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      this.close(error);
+      return;
+    }
+    this.#setPieces(swarm, pieces);
+    for (const piece of early.allowedFast) this.onAllowedFast(piece);
+    // A bitfield comes first or not at all (BEP 3): what is told later is told piece by piece.
+    for (let piece = swarm.have.next(0); piece >= 0; piece = swarm.have.next(piece + 1))
+      this.write.have(piece);
+    if (this.fast && swarm.have.count > 0) this.#offerAllowedFast(swarm, swarm.layout);
+    if (this.#piecesAnnounced) this.#announced();
+    this.fillRequests();
   }
 
   keepAliveReceived(): void {}
@@ -536,7 +579,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
 
   messageBytesMax(id: number): number {
     if (id !== MessageId.bitfield) return EXTENDED_MESSAGE_BYTES_MAX;
-    return 1 + Math.ceil(this.#openSwarm("bitfield").layout.pieceCount / 8);
+    const { layout } = this.#openSwarm("bitfield");
+    return 1 + Math.ceil((layout?.pieceCount ?? PIECE_COUNT_MAX) / 8);
   }
 
   messageSkipped(id: number, length: number): void {
@@ -598,6 +642,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     const swarm = this.#openSwarm("have");
     this.#checkPiece(piece, "have");
     this.#piecesAnnounced = true;
+    if (this.#early !== undefined) {
+      this.#early.have(piece);
+      return;
+    }
     if (!this.pieces.add(piece)) return;
     swarm.peerAnnounced(this, piece);
     // One piece more makes nobody less interesting.
@@ -608,7 +656,12 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
 
   onBitfield(bytes: Uint8Array, at: number, length: number): void {
     const swarm = this.#openSwarm("bitfield");
-    const announced = this.#piecesAnnounced ? new PieceSet(swarm.layout.pieceCount) : this.pieces;
+    if (this.#early !== undefined) {
+      this.#piecesAnnounced = true;
+      this.#early.bitfield(bytes.subarray(at, at + length));
+      return;
+    }
+    const announced = this.#piecesAnnounced ? new PieceSet(this.pieces.pieceCount) : this.pieces;
     if (!announced.assign(bytes.subarray(at, at + length))) {
       throw new PeerError("PEER_MESSAGE_MALFORMED", "bitfield of another torrent", {
         expected: `${Math.ceil(announced.pieceCount / 8)} bytes with clear spare bits`,
@@ -632,6 +685,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   onHaveAll(): void {
     this.#needFast("have all");
     this.#announceOnce("have all");
+    if (this.#early !== undefined) {
+      this.#early.haveAll();
+      return;
+    }
     this.pieces.fill();
     this.#announced();
   }
@@ -639,7 +696,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   onHaveNone(): void {
     this.#needFast("have none");
     this.#announceOnce("have none");
-    this.#announced();
+    if (this.#early === undefined) this.#announced();
   }
 
   onSuggest(piece: number): void {
@@ -650,6 +707,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   onAllowedFast(piece: number): void {
     this.#needFast("allowed fast");
     this.#checkPiece(piece, "allowed fast");
+    if (this.#early !== undefined) {
+      this.#early.allowFast(piece);
+      return;
+    }
     this.#allowedFast ??= new Set();
     if (this.#allowedFast.size < ALLOWED_FAST_MAX) this.#allowedFast.add(piece);
   }
@@ -661,7 +722,13 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
 
   onRequest(piece: number, begin: number, length: number): void {
     const swarm = this.#openSwarm("request");
-    if (length > BLOCK_SIZE || !swarm.layout.isValidRequest(piece, begin, length)) {
+    const { layout } = swarm;
+    if (layout === undefined) {
+      // We announced nothing, and cannot tell whether there is such a block.
+      this.#refuse(piece, begin, length);
+      return;
+    }
+    if (length > BLOCK_SIZE || !layout.isValidRequest(piece, begin, length)) {
       throw new PeerError("PEER_PIECE_RANGE", "request for what cannot be sent", {
         expected: `1 to ${BLOCK_SIZE} bytes inside a piece`,
         received: `piece ${piece}, begin ${begin}, ${length} bytes`,
@@ -671,7 +738,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     if (
       swarm.have.has(piece) &&
       hasRoom &&
-      (!this.amChoking || this.#takesAllowedFast(swarm, piece, begin, length))
+      (!this.amChoking || this.#takesAllowedFast(swarm, layout, piece, begin, length))
     )
       this.sender.queueBlock(piece, begin, length, this.#clock.nowMs);
     else this.#refuse(piece, begin, length);
@@ -736,10 +803,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
 
   /** What we have, and who we are. */
   #introduce(swarm: Swarm): void {
-    const have = swarm.have;
-    this.#announcementsKnown = swarm.announcementsWaiting;
-    if (this.fast && (have.isFull || have.count === 0)) {
-      this.write.empty(have.isFull ? MessageId.haveAll : MessageId.haveNone);
+    const { have, layout } = swarm;
+    const isFull = layout !== undefined && have.isFull;
+    if (this.fast && (isFull || have.count === 0)) {
+      this.write.empty(isFull ? MessageId.haveAll : MessageId.haveNone);
     } else if (have.count > 0) {
       this.write.bitfield(have.toBytes());
     }
@@ -750,26 +817,25 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
           v: this.#settings.clientName,
           reqq: REQUEST_QUEUE_ANNOUNCED,
           p: this.#directory.listenPort,
-          uploadOnly: have.isFull,
+          uploadOnly: isFull,
           yourip: this.host,
         }),
       );
     }
-    if (this.fast && have.count > 0) this.#offerAllowedFast(swarm);
+    if (this.fast && layout !== undefined && have.count > 0) this.#offerAllowedFast(swarm, layout);
   }
 
   /** BEP 6: the few pieces that a newcomer gets without being unchoked, so that it has something to trade. */
-  #offerAllowedFast(swarm: Swarm): void {
-    for (const piece of allowedFastSet(this.host, swarm.infoHash, swarm.layout.pieceCount)) {
+  #offerAllowedFast(swarm: Swarm, layout: Layout): void {
+    for (const piece of allowedFastSet(this.host, swarm.infoHash, layout.pieceCount)) {
       if (swarm.have.has(piece)) this.write.allowedFast(piece);
     }
   }
 
-  #takesAllowedFast(swarm: Swarm, piece: number, begin: number, length: number): boolean {
+  #takesAllowedFast(swarm: Swarm, layout: Layout, piece: number, begin: number, length: number): boolean {
     if (!this.fast || this.pieceCountKnown >= ALLOWED_FAST_COUNT) return false;
-    const { infoHash, layout } = swarm;
     this.#allowedFastUploads ??= new AllowedFastUploads(
-      allowedFastSet(this.host, infoHash, layout.pieceCount),
+      allowedFastSet(this.host, swarm.infoHash, layout.pieceCount),
       layout,
     );
     return this.#allowedFastUploads.take(piece, begin, length);
@@ -788,7 +854,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   }
 
   #checkPiece(piece: number, what: string): void {
-    const count = this.pieces.pieceCount;
+    const count = this.#pieces?.pieceCount ?? PIECE_COUNT_MAX;
     if (piece < count) return;
     throw new PeerError("PEER_PIECE_RANGE", `${what} of a piece that does not exist`, {
       expected: `0 to ${count - 1}`,

@@ -11,12 +11,25 @@ import type { PeerConnection } from "./peer-connection.js";
 
 export interface Swarm {
   readonly infoHash: Uint8Array;
-  readonly layout: Layout;
+  /** The info dictionary as it stands in the torrent file, which peers may have of us; undefined while it is not known. */
+  readonly info: Uint8Array | undefined;
+  /**
+   * Undefined while nobody knows how many pieces there are, or what of them is here: then nothing is announced and nothing asked for,
+   * and what the peer announces waits with its connection until layoutKnown().
+   */
+  readonly layout: Layout | undefined;
   /** Pieces that we have, verified. */
   readonly have: PieceSet;
+  /** Asked for once there is a layout. */
   readonly uploadPlace: UploadPlace;
   /** Pieces that we have, and that those who are here will be told of together. */
   readonly announcementsWaiting: number;
+
+  /**
+   * The bytes of the info dictionary, from whomever. False for those of another torrent, and when it is known: then nothing changes.
+   * If they have the right hash and are no torrent that can be used, the torrent fails, since no others will come.
+   */
+  metadataArrived(info: Uint8Array): boolean;
 
   /** Throws PeerError to refuse: banned, a duplicate, too many. Called when both handshakes are known to fit. */
   admit(peer: PeerConnection): void;

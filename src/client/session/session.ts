@@ -20,9 +20,14 @@ import { systemWorld, type World } from "../../native/world.js";
 import { checkAddress } from "../check-options.js";
 import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
 import { Memory } from "../memory/memory.js";
-import { metainfoOf } from "../metainfo/parse.js";
-import type { Metainfo } from "../metainfo/types.js";
-import type { PeerAddress, SessionEvents, SessionOptions, TorrentOptions } from "../options.js";
+import { sourceOf } from "../metainfo/source.js";
+import type {
+  PeerAddress,
+  SessionEvents,
+  SessionOptions,
+  TorrentOptions,
+  TorrentSource,
+} from "../options.js";
 import { type Clock, PeerConnection, type PeerSettings } from "../peer/peer-connection.js";
 import { RequestShare } from "../peer/request-share.js";
 import type { Swarm, SwarmDirectory } from "../peer/swarm.js";
@@ -184,12 +189,12 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   }
 
   /**
-   * Adds a torrent: what readMetainfo() resolves to, or the bytes of a torrent file. Resolves when its storage is open and what is on disk was checked; rejects StorageError,
-   * UsageError (a bad option, or the torrent is here already; `ABORTED`, with the signal's reason as `cause`). A torrent that is
+   * Adds a torrent: what readMetainfo() resolves to, the bytes of a torrent file, a magnet link or what parseMagnet() returns. Resolves
+   * when its metadata is there, its storage is open and what is on disk was checked; rejects MetainfoError, StorageError, UsageError (a bad option, or the torrent is here already; `ABORTED`, with the signal's reason as `cause`). A torrent that is
    * being closed is waited for.
    */
-  async add(torrentFile: Metainfo | Uint8Array, options: TorrentOptions = {}): Promise<Torrent> {
-    const torrent = this.addInBackground(torrentFile, options);
+  async add(source: TorrentSource, options: TorrentOptions = {}): Promise<Torrent> {
+    const torrent = this.addInBackground(source, options);
     try {
       await torrent.ready;
     } catch (error) {
@@ -201,16 +206,16 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   }
 
   /** Like add(), but returns at once: `ready` of the torrent tells when, and `checking` events how far it is. */
-  addInBackground(torrentFile: Metainfo | Uint8Array, options: TorrentOptions = {}): Torrent {
+  addInBackground(source: TorrentSource, options: TorrentOptions = {}): Torrent {
     this.#checkOpen();
-    const metainfo = metainfoOf(torrentFile);
-    const key = metainfo.infoHashHex;
+    const torrentOrLink = sourceOf(source);
+    const key = Buffer.from(torrentOrLink.infoHash).toString("hex");
     const former = this.#torrents.get(key);
     if (former !== undefined && former.state !== "closed") {
       const how = former.state === "failed" ? "; it has failed: close() it first" : "";
-      throw new UsageError("USAGE_STATE", `torrent ${metainfo.name} is in this session already${how}`);
+      throw new UsageError("USAGE_STATE", `torrent ${former.name} is in this session already${how}`);
     }
-    const torrent = new Torrent(this, metainfo, options, former?.close());
+    const torrent = new Torrent(this, torrentOrLink, options, former?.close());
     this.#torrents.set(key, torrent);
     torrent.onClosed(() => {
       if (this.#torrents.get(key) === torrent) this.#torrents.delete(key);

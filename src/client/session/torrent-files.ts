@@ -14,7 +14,8 @@ import {
   createMetainfo,
   type HashedFile,
 } from "../metainfo/create.js";
-import { metainfoOf, parseMetainfo } from "../metainfo/parse.js";
+import { parseMetainfo } from "../metainfo/parse.js";
+import { metainfoOf } from "../metainfo/source.js";
 import type { Metainfo } from "../metainfo/types.js";
 import { CHECK_OPTIONS, CREATE_OPTIONS } from "../option-table.js";
 import { Layout, type LayoutFile } from "../storage/layout.js";

@@ -42,7 +42,8 @@ const TRUST_MAX = 8;
 const TRUST_LOST = 2;
 
 export interface AttributionOptions {
-  readonly pieceLength: number;
+  /** Unless it is told later, by setPieceLength(). */
+  readonly pieceLength?: number;
   readonly requestTimeoutMs: number;
 }
 
@@ -58,7 +59,12 @@ export class Attribution {
   #pruneAt = RECORDS_MAX;
 
   constructor(options: AttributionOptions) {
-    this.#exclusive = new ExclusivePieces(options.pieceLength, options.requestTimeoutMs);
+    this.#exclusive = new ExclusivePieces(options.pieceLength ?? 0, options.requestTimeoutMs);
+  }
+
+  /** The metadata is there: before, no piece can be anybody's. */
+  setPieceLength(pieceLength: number): void {
+    this.#exclusive.setPieceLength(pieceLength);
   }
 
   record(key: string, host: string, port: number): PeerRecord {

@@ -51,12 +51,17 @@ export interface ExclusiveView {
 
 export class ExclusivePieces {
   readonly #pieces = new Map<number, Exclusive>();
-  readonly #pieceLength: number;
+  #pieceLength: number;
   readonly #requestTimeoutMs: number;
 
   constructor(pieceLength: number, requestTimeoutMs: number) {
     this.#pieceLength = pieceLength;
     this.#requestTimeoutMs = requestTimeoutMs;
+  }
+
+  /** Before any piece is owned. */
+  setPieceLength(pieceLength: number): void {
+    this.#pieceLength = pieceLength;
   }
 
   get count(): number {

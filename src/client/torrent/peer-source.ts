@@ -6,7 +6,16 @@
 import type { PeerAddress } from "../options.js";
 
 /** Kinds of sources, those whose addresses are to be tried first at the front. */
-export const PEER_ORIGINS = ["user", "local", "resume", "tracker", "incoming", "dht", "exchange"] as const;
+export const PEER_ORIGINS = [
+  "user",
+  "magnet",
+  "local",
+  "resume",
+  "tracker",
+  "incoming",
+  "dht",
+  "exchange",
+] as const;
 export type PeerOrigin = (typeof PEER_ORIGINS)[number];
 
 /** How a connection to an address went. */
@@ -41,5 +50,7 @@ export interface PeerSource {
 
 /** Those that a user names: options and addPeer(). */
 export const USER_SOURCE: PeerSource = { origin: "user" };
+/** Those that a magnet names (`x.pe`). */
+export const MAGNET_SOURCE: PeerSource = { origin: "magnet" };
 /** Those that connected to us and said at which port they listen (BEP 10 `p`). */
 export const INCOMING_SOURCE: PeerSource = { origin: "incoming" };

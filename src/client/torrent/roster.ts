@@ -200,7 +200,7 @@ export class Roster implements PeerSink {
     const known = this.#known.get(peer);
     if (known !== undefined) {
       this.#known.delete(peer);
-      if (peer.opened) known.isSeed = peer.pieces.isFull;
+      if (peer.knowsPieces) known.isSeed = peer.pieces.isFull;
       this.#addressEnded(known, this.#outcomeOf(peer, record, wasHere, error));
     }
     this.#wantToDial();
@@ -289,7 +289,7 @@ export class Roster implements PeerSink {
     if (error?.code === "PEER_DUPLICATE") return "duplicate";
     if (error !== undefined && MISBEHAVIOURS.has(error.code)) return "misbehaved";
     // Whichever side was the first to see that there is nothing to do.
-    if (this.#host.isSeeding && peer.opened && peer.pieces.isFull) return "seed";
+    if (this.#host.isSeeding && peer.knowsPieces && peer.pieces.isFull) return "seed";
     if (error?.code === "PEER_USELESS") return "idle";
     const { payloadBytes, sentPayloadBytes } = peer.counters;
     if (payloadBytes + sentPayloadBytes > 0) return "useful";

@@ -101,7 +101,7 @@ export class UploadRounds {
     const all: Candidate[] = [];
     let [takers, invited, lapses] = [0, 0, 0];
     for (const peer of peers) {
-      if (peer.state !== "open") continue;
+      if (peer.state !== "open" || !peer.knowsPieces) continue;
       const standing = this.#standingOf(peer, nowMs);
       if (standing === Standing.taker) takers++;
       else if (standing === Standing.invited) invited++;

@@ -157,7 +157,7 @@ describe("Options that are none", () => {
     await using session = new Session();
     const bytes = await createTorrentFile(shared.folder);
     const torrent = await session.add(Buffer.from(bytes), nowhere());
-    assert.equal(torrent.layout.totalLength, 100_000);
+    assert.equal(torrent.progress().bytesTotal, 100_000);
     assert.equal(describeMetainfo(bytes).totalLength, 100_000);
     assert.equal((await checkTorrent(bytes, dirname(shared.folder))).complete, true);
     await assert.rejects(session.add(Buffer.from("no torrent"), nowhere()), { name: "MetainfoError" });

@@ -32,7 +32,8 @@ describe("parseMetainfo", () => {
         { announce: " http://a/x ", comment: "\xc3\xa9", "created by": "me", "creation date": 1_700_000_000 },
       ),
     );
-    const { infoHash, infoHashHex, pieces, ...rest } = metainfo;
+    const { infoHash, infoHashHex, info, pieces, ...rest } = metainfo;
+    assert.deepEqual(createHash("sha1").update(info).digest(), Buffer.from(infoHash));
     assert.deepEqual(rest, {
       name: "n",
       pieceLength: 16_384,
@@ -159,7 +160,8 @@ describe("parseMetainfo", () => {
     const before = structuredClone(metainfo);
     bytes.fill(0);
     assert.deepEqual(metainfo, before);
-    assert.equal(metainfo.pieces.buffer.byteLength, 20);
+    assert.equal(metainfo.info.buffer.byteLength, metainfo.info.length);
+    assert.equal(metainfo.pieces.buffer, metainfo.info.buffer);
   });
 
   it("reads the tiers of the announce list, or else the one tracker", () => {

@@ -59,7 +59,9 @@ function keyOf(piece: number, block: number): string {
 /** A torrent that asks for everything a peer has, in order, and keeps books of what it asked for. */
 export class BookSwarm implements Swarm {
   readonly infoHash = INFO_HASH;
-  readonly layout = LAYOUT;
+  readonly info = undefined;
+  /** Undefined: the metadata is not there yet. */
+  layout: Layout | undefined = LAYOUT;
   readonly have = new PieceSet(LAYOUT.pieceCount);
   readonly uploadPlace: UploadPlace;
   announcementsWaiting = 0;
@@ -89,6 +91,10 @@ export class BookSwarm implements Swarm {
       source: new CopySource(memory.pool),
       offsetOf: (piece, begin) => piece * PIECE_LENGTH + begin,
     };
+  }
+
+  metadataArrived(): boolean {
+    return false;
   }
 
   admit(): void {
