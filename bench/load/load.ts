@@ -1,19 +1,30 @@
 // Starts and ends the load generators beside a trial, and keeps what they said.
 
 import { fileURLToPath } from "node:url";
-import { LineProgram } from "../processes/line-program.js";
+import { Program } from "../processes/program.js";
+import { LISTENING } from "../processes/seeder.js";
+import { number, type ObjectShape, object, type ValueOf } from "../processes/shape.js";
 
 const SEEDER = fileURLToPath(new URL("./load-seeder.js", import.meta.url));
 const LEECHER = fileURLToPath(new URL("./load-leecher.js", import.meta.url));
 
-export interface LoadResult {
-  readonly payloadBytes: number;
-  readonly seconds: number;
-  readonly cpuSeconds: number;
-  readonly connections: number;
-  /** Of a leecher. */
-  readonly requests?: number;
-}
+const LOAD_RESULT = object({
+  payloadBytes: number,
+  seconds: number,
+  cpuSeconds: number,
+  connections: number,
+});
+const LEECHER_RESULT = object({
+  payloadBytes: number,
+  seconds: number,
+  cpuSeconds: number,
+  connections: number,
+  requests: number,
+});
+
+/** What a load generator did, by its own clock. */
+export type LoadResult = ValueOf<typeof LOAD_RESULT>;
+export type LeecherResult = ValueOf<typeof LEECHER_RESULT>;
 
 export interface SeederOptions {
   readonly torrent: string;
@@ -34,26 +45,30 @@ export interface LoadSeeder {
   /** HOST:PORT, one per peer. */
   readonly addresses: readonly string[];
   /** What it has done so far. */
-  ask(): Promise<Record<string, unknown>>;
+  ask<Value>(shape: ObjectShape<Value>): Promise<Value>;
   /** Ends it, and answers what it did. */
   stop(): Promise<LoadResult>;
 }
 
 export async function startLoadSeeder(options: SeederOptions): Promise<LoadSeeder> {
   const { torrent, file, peers, host = "127.0.0.1" } = options;
-  const command = [...(options.prefix ?? []), process.execPath, SEEDER, torrent, file];
+  const args = [torrent, file];
   // One address several times gets a port of its own each time: each is another peer.
-  for (let peer = 0; peer < peers; peer++) command.push("--host", host);
-  if (options.haveEvery !== undefined) command.push("--have-every", String(options.haveEvery));
-  if (options.silentQueue === true) command.push("--silent-queue");
-  if (options.shuffle === true) command.push("--shuffle");
-  if (options.segmentBytes !== undefined) command.push("--segment", String(options.segmentBytes));
-  const program = new LineProgram(command[0]!, command.slice(1));
-  await program.waitFor(peers);
+  for (let peer = 0; peer < peers; peer++) args.push("--host", host);
+  if (options.haveEvery !== undefined) args.push("--have-every", String(options.haveEvery));
+  if (options.silentQueue === true) args.push("--silent-queue");
+  if (options.shuffle === true) args.push("--shuffle");
+  if (options.segmentBytes !== undefined) args.push("--segment", String(options.segmentBytes));
+  const program = Program.node(SEEDER, args, { prefix: options.prefix });
+  const addresses: string[] = [];
+  while (addresses.length < peers) {
+    const address = await program.read(LISTENING);
+    addresses.push(`${address.host}:${address.port}`);
+  }
   return {
-    addresses: program.lines.map((line) => `${line["host"]}:${line["port"]}`),
-    ask: () => program.ask(),
-    stop: async () => (await program.stop()) as unknown as LoadResult,
+    addresses,
+    ask: (shape) => program.ask(shape),
+    stop: () => program.finish(LOAD_RESULT),
   };
 }
 
@@ -68,12 +83,12 @@ export interface LeecherOptions {
 }
 
 /** Runs a leecher to its end. */
-export async function runLoadLeecher(options: LeecherOptions): Promise<LoadResult> {
+export function runLoadLeecher(options: LeecherOptions): Promise<LeecherResult> {
   const { torrent, address, connections, queue, bytes } = options;
-  const program = new LineProgram(process.execPath, [
-    ...[LEECHER, torrent, "--connect", address, "--connections", String(connections)],
+  const program = Program.node(LEECHER, [
+    ...[torrent, "--connect", address, "--connections", String(connections)],
     ...["--queue", String(queue), "--bytes", String(bytes)],
     ...(options.random === true ? ["--random"] : []),
   ]);
-  return (await program.result()) as unknown as LoadResult;
+  return program.answer(LEECHER_RESULT);
 }

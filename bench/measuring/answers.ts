@@ -1,7 +1,8 @@
 // What a measured process answers, checked at the boundary: a figure that is missing or no number ends the trial with the name
 // of the figure, instead of turning into NaN in a table.
 
-import { type Launch, runJson } from "../processes/processes.js";
+import { Program, type ProgramOptions } from "../processes/program.js";
+import { ShapeError } from "../processes/shape.js";
 import { COST_NAMES, type LabFigures } from "./results.js";
 
 /** Every trial has these. */
@@ -41,10 +42,22 @@ export function wrongFigure(value: unknown): string | undefined {
   return undefined;
 }
 
-/** Runs a measured process to its end. Rejects with what it said on standard error, or with what is wrong with its answer. */
-export async function runFigures(args: readonly string[], launch: Launch = {}): Promise<LabFigures> {
-  const answer = await runJson(args, launch);
-  const wrong = wrongFigure(answer);
-  if (wrong !== undefined) throw new Error(`a measured process answered what is no figures: ${wrong}`);
-  return answer as unknown as LabFigures;
+/** Reads the figures of a trial from what a measured process answered. Throws with what is wrong with them. */
+export function figuresOf(value: unknown, at: string): LabFigures {
+  requireFigures(value, at);
+  return value;
+}
+
+function requireFigures(value: unknown, at: string): asserts value is LabFigures {
+  const wrong = wrongFigure(value);
+  if (wrong !== undefined) throw new ShapeError(`${at} is no figures: ${wrong}`);
+}
+
+/** Runs a measured program of ours to its end. Rejects with what it said on standard error, or with what is wrong with its answer. */
+export function runFigures(
+  file: string,
+  args: readonly string[],
+  options?: ProgramOptions,
+): Promise<LabFigures> {
+  return Program.node(file, args, options).answer(figuresOf);
 }

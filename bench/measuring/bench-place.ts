@@ -85,8 +85,8 @@ export async function receiveOnce(
     const { before } = place;
     const told: ReceiveTrial = { ...trial, torrent, before, peers: seeder.addresses };
     const perf = perfMayCount() ? new PerfStat(place.target) : undefined;
-    const figures = await runFigures([TRIAL, JSON.stringify(told)], {
-      prefix: perf?.prefix ?? [],
+    const figures = await runFigures(TRIAL, [JSON.stringify(told)], {
+      prefix: perf?.prefix,
       environment: { ...environment, ...perf?.environment },
     });
     const load = await seeder.stop();
@@ -113,7 +113,7 @@ export async function limitOnce(
     "--receive-buffer",
     String(receiveBufferBytes),
   ];
-  const figures = await runFigures([LIMIT_PROGRAM, torrent, ...seeder.addresses, ...args]);
+  const figures = await runFigures(LIMIT_PROGRAM, [torrent, ...seeder.addresses, ...args]);
   return withLoad(figures, await seeder.stop());
 }
 

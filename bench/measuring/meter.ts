@@ -1,5 +1,6 @@
 // What a stretch of work cost this process: time, CPU, memory, faults and switches, as every trial tells them.
 
+import { number, object, type ValueOf } from "../processes/shape.js";
 import type { LabFigures } from "./results.js";
 
 const BLOCK_BYTES = 16_384;
@@ -10,7 +11,18 @@ export interface CallsMade {
   readonly bytes: number;
 }
 
-type Usage = NodeJS.ResourceUsage;
+/** What is read of a process's resourceUsage(). */
+export const USAGE = object({
+  userCPUTime: number,
+  systemCPUTime: number,
+  maxRSS: number,
+  minorPageFault: number,
+  majorPageFault: number,
+  voluntaryContextSwitches: number,
+  involuntaryContextSwitches: number,
+  fsRead: number,
+});
+type Usage = ValueOf<typeof USAGE>;
 
 /** Begins when it is made. */
 export class Meter {

@@ -7,7 +7,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { VERSION } from "../../src/base/version.js";
 import { UsageError } from "../../src/index.js";
-import { withDeadline } from "../processes/processes.js";
+import { withDeadline } from "../processes/running.js";
 import { Journal } from "./journal.js";
 import { type LabResults, type LabVerb, RESULTS_SCHEMA } from "./results.js";
 import { keyOf, type LabPlan, LIMIT, orderOf, type Scenario, type Selection, select } from "./scenario.js";

@@ -8,7 +8,7 @@ import { cpus, freemem, platform, release, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createTorrentFile, UsageError } from "../../src/index.js";
-import { stopAll } from "../processes/processes.js";
+import { stopAll } from "../processes/running.js";
 
 export interface Machine {
   readonly cpu: string;

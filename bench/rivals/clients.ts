@@ -5,8 +5,8 @@ import { existsSync } from "node:fs";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { Program } from "../processes/program.js";
 import { MissingError, runTool } from "./compile.js";
-import { MeasuredProgram } from "./measured-program.js";
 import type { Job, Role, Running, Subject, Work } from "./subject.js";
 import { TransmissionRpc, until } from "./transmission-rpc.js";
 
@@ -41,7 +41,7 @@ async function freePorts(count: number): Promise<number[]> {
 }
 
 /** Rejects at once when the program has ended, which `ask` would never find out. */
-async function untilReady(program: MeasuredProgram, ask: () => Promise<boolean>): Promise<void> {
+async function untilReady(program: Program, ask: () => Promise<boolean>): Promise<void> {
   let over = false;
   await until(
     async () => {
@@ -56,7 +56,7 @@ async function untilReady(program: MeasuredProgram, ask: () => Promise<boolean>)
 }
 
 /** A client that touches a file when it is complete. */
-function touches(program: MeasuredProgram, file: string): () => Promise<void> {
+function touches(program: Program, file: string): () => Promise<void> {
   return () =>
     until(
       async () => {
@@ -105,10 +105,10 @@ export const transmission: Subject = {
       "utp-enabled": false,
     };
     await writeFile(join(job.home, "settings.json"), JSON.stringify(settings));
-    const program = new MeasuredProgram(
+    const program = new Program(
       "transmission-daemon",
       ["--foreground", "--config-dir", job.home, "--log-error"],
-      "transmission",
+      { name: "transmission" },
     );
     const rpc = new TransmissionRpc(rpcPort);
     await rpc.add(job.torrent, job.directory, roleOf(job));
@@ -130,7 +130,7 @@ export const aria2: Subject = {
     const hook = join(job.home, "hook.sh");
     await writeFile(hook, `#!/bin/sh\n: > '${mark}'\n`);
     await chmod(hook, 0o755);
-    const program = new MeasuredProgram("aria2c", [
+    const program = new Program("aria2c", [
       "--no-conf",
       "--quiet",
       "--enable-dht=false",
@@ -193,7 +193,7 @@ export const rtorrent: Subject = {
       `schedule2=load,0,0,"load.start=${copy}"`,
     ];
     await writeFile(rc, `${commands.join("\n")}\n`);
-    const program = new MeasuredProgram("rtorrent", ["-n", "-o", `import=${rc}`]);
+    const program = new Program("rtorrent", ["-n", "-o", `import=${rc}`]);
     // Before that it checks what it has, and turns everybody away.
     await untilReady(program, async () => (await readFile(log, "utf8")).includes("Starting torrent"));
     return { program, port, complete: touches(program, mark) };

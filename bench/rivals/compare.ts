@@ -10,7 +10,7 @@ import { type OnProgress, runLab } from "../measuring/run.js";
 import { LIMIT, type Scenario } from "../measuring/scenario.js";
 import { folderFor, makeData, makeTorrent, requireRoom, withFolder } from "../measuring/workplace.js";
 import { harness, libtorrentVersion, MissingError } from "./compile.js";
-import { ProcessClock } from "./measured-program.js";
+import { ProcessClock } from "./process-clock.js";
 import type { Subject, Work } from "./subject.js";
 import { SUBJECTS } from "./subjects.js";
 import {

@@ -1,14 +1,13 @@
 // The C++ programs of this folder, compiled when they are first needed and kept until their source or its flags change. They
 // are sources in the package and no part of its build: who never compares needs neither compiler nor libtorrent.
 
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, stat } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { track } from "../processes/processes.js";
+import { Program } from "../processes/program.js";
 
 /** Why something cannot be measured here, in words that name the package that brings it. */
 export class MissingError extends Error {
@@ -91,16 +90,7 @@ export async function runTool(
   command: string,
   args: readonly string[],
 ): Promise<{ status: number | null | undefined; output: string }> {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
-  track(child);
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on("data", (chunk: Buffer) => {
-      output += chunk.toString();
-    });
-  }
-  return new Promise((resolve) => {
-    child.once("error", () => resolve({ status: undefined, output }));
-    child.once("close", (status) => resolve({ status, output }));
-  });
+  const program = new Program(command, args);
+  const status = await program.ended;
+  return { status: program.missing ? undefined : status, output: program.output + program.errors };
 }

@@ -4,13 +4,12 @@
 //
 // Always: what is compared runs in turn, and each ratio is of figures of one round.
 
-import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { readMetainfo, UsageError } from "../../src/index.js";
 import { startLoadSeeder } from "../load/load.js";
 import { median, medianRatio } from "../measuring/statistics.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
-import { track } from "../processes/processes.js";
+import { Program } from "../processes/program.js";
 import { TextTable } from "../report/text-table.js";
 import { harness } from "./compile.js";
 
@@ -96,16 +95,7 @@ async function measure(
 /** CPU seconds of one process that runs `command`, all of its threads, the mean of so many runs: as bash's `time` tells them. */
 async function cpuSecondsOf(command: readonly string[], times: number): Promise<number> {
   const script = `TIMEFORMAT="cpu %3U %3S"; time (for ((i = 0; i < ${times}; i++)); do "$@" >/dev/null || exit 1; done)`;
-  const child = spawn("bash", ["-c", script, "bash", ...command], { stdio: ["ignore", "ignore", "pipe"] });
-  track(child);
-  let errors = "";
-  child.stderr.on("data", (chunk: Buffer) => {
-    errors += chunk.toString();
-  });
-  const status = await new Promise<number | null>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", resolve);
-  });
+  const { status, errors } = await new Program("bash", ["-c", script, "bash", ...command]).result();
   const match = /^cpu ([\d.]+) ([\d.]+)$/m.exec(errors);
   if (status !== 0 || match === null) throw new Error(`${command.join(" ")}: ${errors.trim()}`);
   return (Number(match[1]) + Number(match[2])) / times;

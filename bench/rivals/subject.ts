@@ -1,7 +1,7 @@
 // What a program must be able to do to be compared: say what of it is missing, start for one piece of work, and stop. Every
 // program listens on loopback and is connected to, because that is the one thing that all of them can.
 
-import type { MeasuredProgram } from "./measured-program.js";
+import type { Program } from "../processes/program.js";
 
 export type Role = "download" | "seed";
 
@@ -23,7 +23,7 @@ export interface Job {
 }
 
 export interface Running {
-  readonly program: MeasuredProgram;
+  readonly program: Program;
   readonly port: number;
   /** Resolves when a download is complete: all pieces checked, where they are, and handed to the system. */
   complete(): Promise<void>;

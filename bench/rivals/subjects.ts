@@ -4,30 +4,34 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { SessionOptions, TorrentOptions } from "../../src/index.js";
+import { Program } from "../processes/program.js";
+import { number, object } from "../processes/shape.js";
 import { aria2, rtorrent, transmission } from "./clients.js";
 import { harness, MissingError } from "./compile.js";
-import { MeasuredProgram } from "./measured-program.js";
 import type { Job, Running, Subject, Work } from "./subject.js";
 
 const MIB = 1024 * 1024;
 
 export const C_LOOP = "C loop of writev";
 
+/** What every harness says when peers may connect. */
+export const READY = object({ port: number });
+
 /** The harnesses' common way: a port when they are ready, "done" when they are. */
-async function follow(program: MeasuredProgram): Promise<Running> {
-  const { port } = await program.line("port");
+async function follow(program: Program): Promise<Running> {
+  const { port } = await program.read(READY);
   return {
     program,
-    port: Number(port),
+    port,
     complete: async () => {
       await program.line("done", 600_000);
     },
   };
 }
 
-function nodeProgram(file: string, args: readonly string[], name: string): MeasuredProgram {
+function nodeProgram(file: string, args: readonly string[], name: string): Program {
   const path = fileURLToPath(new URL(file, import.meta.url));
-  return new MeasuredProgram(process.execPath, [path, ...args], name);
+  return Program.node(path, args, { name });
 }
 
 interface Ours {
@@ -144,10 +148,10 @@ function libtorrentSubject(disk: "posix" | "mmap" | "disabled"): Subject {
     },
     start: async (job) =>
       follow(
-        new MeasuredProgram(
+        new Program(
           await harness("libtorrent-harness"),
           [roleOf(job), job.torrent, job.directory, disk, ...settingsFor(job.work)],
-          `libtorrent (${disk})`,
+          { name: `libtorrent (${disk})` },
         ),
       ),
   };
@@ -184,9 +188,9 @@ const cLoop: Subject = {
 export async function startWritevSeeder(
   data: string,
   torrent: { readonly infoHash: string; readonly pieceLength: number },
-): Promise<MeasuredProgram> {
+): Promise<Program> {
   const program = await harness("writev-seeder");
-  return new MeasuredProgram(program, [data, String(torrent.pieceLength), torrent.infoHash], "writev-seeder");
+  return new Program(program, [data, String(torrent.pieceLength), torrent.infoHash]);
 }
 
 export const SUBJECTS: readonly Subject[] = [

@@ -5,12 +5,14 @@
 import { mkdir, open, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { figuresOf, runFigures } from "../measuring/answers.js";
 import type { LabFigures } from "../measuring/results.js";
-import { runJson } from "../processes/processes.js";
+import { Program } from "../processes/program.js";
+import { number, object } from "../processes/shape.js";
 import { harness, runTool } from "./compile.js";
-import { type CpuReading, MeasuredProgram, type ProcessClock, residentBytes } from "./measured-program.js";
+import { type CpuReading, type ProcessClock, residentBytes } from "./process-clock.js";
 import type { Job, Running, Subject, Work } from "./subject.js";
-import { startWritevSeeder } from "./subjects.js";
+import { READY, startWritevSeeder } from "./subjects.js";
 
 const LIMIT = fileURLToPath(new URL("../measuring/limit.js", import.meta.url));
 const LOAD_LEECHER = fileURLToPath(new URL("../load/load-leecher.js", import.meta.url));
@@ -24,6 +26,10 @@ const IDLE_FEW_PEERS = 1000;
 const IDLE_WARM_UP_PART = 5;
 const IDLE_OPEN_MS = 60_000;
 const BYTES_PER_GB = 1e9;
+
+/** What the leechers say on their way, and at their end. */
+const LEECHERS_BEGUN = object({ received: number });
+const LEECHERS_DONE = object({ payloadBytes: number, seconds: number, cpuSeconds: number });
 
 /** What all trials of a comparison share. */
 export interface Bench {
@@ -85,32 +91,29 @@ export async function measureSeed(bench: Bench, subject: Subject, leechers: numb
   return withTrial(bench, subject, "seed", leechers, bench.scratch, "seed", async (running) => {
     await forgetPeak(running);
     let before = await begin(bench, running);
-    const load = new MeasuredProgram(
-      process.execPath,
+    const load = Program.node(
+      LOAD_LEECHER,
       [
-        LOAD_LEECHER,
         bench.torrent,
         ...["--connect", `127.0.0.1:${running.port}`, "--connections", String(leechers)],
         ...["--bytes", String(bench.size), "--queue", String(LEECHER_QUEUE), "--verify-first", "1"],
         ...["--tell-at", String(bench.skippedBytes)],
       ],
-      "the leechers",
+      { name: "the leechers" },
     );
     try {
       // The piece that is checked beforehand costs the seeder as much as any other.
       let skippedBytes = -Math.min(bench.pieceLength, bench.size);
-      const begun = await load.line("received", LONG_MS);
+      const begun = await load.read(LEECHERS_BEGUN, LONG_MS);
       if (bench.skippedBytes > 0) {
         before = await begin(bench, running);
-        skippedBytes = Number(begun["received"]);
+        skippedBytes = begun.received;
       }
-      const told = await load.line("payloadBytes", LONG_MS);
-      const payloadBytes = Number(told["payloadBytes"]);
-      if (!(payloadBytes >= bench.size)) throw new Error(`${subject.name} sent ${payloadBytes} bytes`);
+      const { payloadBytes, seconds, cpuSeconds } = await load.read(LEECHERS_DONE, LONG_MS);
+      if (payloadBytes < bench.size) throw new Error(`${subject.name} sent ${payloadBytes} bytes`);
       const figures = await end(bench, running, before, payloadBytes - skippedBytes);
-      const loadCpuSecondsPerGB = Number(told["cpuSeconds"]) / (payloadBytes / BYTES_PER_GB);
+      const loadCpuSecondsPerGB = cpuSeconds / (payloadBytes / BYTES_PER_GB);
       if (bench.skippedBytes > 0) return { ...figures, loadCpuSecondsPerGB };
-      const seconds = Number(told["seconds"]);
       return {
         ...figures,
         payloadBytes,
@@ -160,11 +163,9 @@ export async function measureIdle(bench: Bench, subject: Subject, peers: number)
 export async function measureLimit(bench: Bench, peers: number): Promise<LabFigures> {
   const load = await startWritevSeeder(join(bench.data, "data.bin"), bench);
   try {
-    const { port } = await load.line("port");
+    const { port } = await load.read(READY);
     const addresses = Array<string>(peers).fill(`127.0.0.1:${port}`);
-    return figuresOf(
-      await runJson([LIMIT, bench.torrent, ...addresses, "--skip", String(bench.skippedBytes)]),
-    );
+    return await runFigures(LIMIT, [bench.torrent, ...addresses, "--skip", String(bench.skippedBytes)]);
   } finally {
     await load.kill();
   }
@@ -177,30 +178,13 @@ export async function measureStorage(
   way: "direct" | "buffered",
 ): Promise<LabFigures> {
   const file = join(folder, "written.bin");
-  const program = new MeasuredProgram(await harness("storage-writer"), [file, String(bench.size), way]);
+  const program = new Program(await harness("storage-writer"), [file, String(bench.size), way]);
   try {
-    return figuresOf(await program.line("payloadBytes"));
+    return figuresOf(await program.line("payloadBytes"), "what the storage writer said");
   } finally {
     await program.kill();
     await rm(file, { force: true });
   }
-}
-
-const FIGURES = [
-  "payloadBytes",
-  "seconds",
-  "bytesPerSecond",
-  "cpuSecondsPerGB",
-  "userSecondsPerGB",
-  "systemSecondsPerGB",
-  "peakRssBytes",
-] as const;
-
-function figuresOf(line: Record<string, unknown>): LabFigures {
-  return Object.fromEntries(FIGURES.map((name) => [name, Number(line[name])])) as Record<
-    (typeof FIGURES)[number],
-    number
-  >;
 }
 
 /** Starts what a trial needs, and leaves nothing of it. */
@@ -211,7 +195,7 @@ async function withTrial<Result>(
   peers: number,
   scratch: string,
   role: "download" | "seed",
-  measure: (running: Running, job: Job, load: MeasuredProgram) => Promise<Result>,
+  measure: (running: Running, job: Job, load: Program) => Promise<Result>,
 ): Promise<Result> {
   const output = join(scratch, "output");
   const home = join(bench.scratch, "home");
@@ -225,7 +209,7 @@ async function withTrial<Result>(
   const load = await startWritevSeeder(join(bench.data, "data.bin"), bench);
   let running: Running | undefined;
   try {
-    await load.line("port");
+    await load.read(READY);
     running = await subject.start(job);
     return await measure(running, job, load);
   } finally {

@@ -11,9 +11,10 @@ import type { Axes, LabFigures, LabOmission } from "../measuring/results.js";
 import type { Workshop } from "../measuring/run.js";
 import { OURS, type Scenario } from "../measuring/scenario.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
-import { LineProgram } from "../processes/line-program.js";
+import { Program } from "../processes/program.js";
+import { LISTENING } from "../processes/seeder.js";
 import { MissingError } from "./compile.js";
-import { ProcessClock } from "./measured-program.js";
+import { ProcessClock } from "./process-clock.js";
 import type { Running, Subject } from "./subject.js";
 import { SUBJECTS } from "./subjects.js";
 import { type Bench, begin, end } from "./trial.js";
@@ -139,15 +140,19 @@ async function measureFar(
       for (let peer = 0; peer < peers; peer++)
         targets.push(`127.0.0.1:${(await start(seeder, "seed", `seed-${peer}`)).port}`);
     }
-    const relay = new LineProgram(process.execPath, [
-      ...[RELAY, "--rtt", String(link.rttMs), "--rate", String(link.bytesPerSecond)],
+    const relay = Program.node(RELAY, [
+      ...["--rtt", String(link.rttMs), "--rate", String(link.bytesPerSecond)],
       ...targets.flatMap((target) => ["--to", target]),
     ]);
     ends.push(() => relay.stop());
-    await relay.waitFor(peers);
+    const addresses: string[] = [];
+    while (addresses.length < peers) {
+      const { host, port } = await relay.read(LISTENING);
+      addresses.push(`${host}:${port}`);
+    }
     const running = await start(downloader, "download-stored", "download");
     const before = await begin(bench, running);
-    running.program.say(relay.lines.map((line) => `${line["host"]}:${line["port"]}`).join(" "));
+    running.program.say(addresses.join(" "));
     await Promise.race([running.complete(), running.program.fails()]);
     const figures = await end(bench, running, before, bench.size);
     return { ...figures, linkShare: figures.bytesPerSecond / link.bytesPerSecond };

@@ -91,7 +91,6 @@ process.stdout.write(
     verify: verify === "yes",
     blocks,
     heapBytes,
-    heapBytesPerBlock: heapBytes / blocks,
     collections: collectionsMeanwhile,
     sites,
   })}\n`,

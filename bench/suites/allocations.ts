@@ -6,23 +6,27 @@
 // the first of a batch) cost an object. Exit status 1 if it is more.
 
 import { fileURLToPath } from "node:url";
-import { RECEIVE_MODES, type ReceiveModeName, UsageError } from "../../src/index.js";
+import { RECEIVE_MODES, UsageError } from "../../src/index.js";
 import type { Answer } from "../measuring/answer.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
-import { runJson, startSeeder } from "../processes/processes.js";
+import { Program } from "../processes/program.js";
+import { startSeeder } from "../processes/seeder.js";
+import { boolean, listOf, number, object, oneOf, string, type ValueOf } from "../processes/shape.js";
 import { TextTable } from "../report/text-table.js";
 
-export interface AllocationTrial {
-  readonly mode: ReceiveModeName;
-  readonly verify: boolean;
+const ALLOCATION_TRIAL = object({
+  mode: oneOf(RECEIVE_MODES),
+  verify: boolean,
   /** Blocks of the part of the transfer that was watched, and what the heap grew by meanwhile. */
-  readonly blocks: number;
-  readonly heapBytes: number;
-  readonly heapBytesPerBlock: number;
+  blocks: number,
+  heapBytes: number,
   /** Collections of garbage meanwhile: with any, `heapBytes` says nothing. */
-  readonly collections: number;
+  collections: number,
   /** Where most of the bytes were allocated, in the same part of a second, sampled download. */
-  readonly sites: readonly { readonly site: string; readonly bytes: number }[];
+  sites: listOf(object({ site: string, bytes: number })),
+});
+export interface AllocationTrial extends ValueOf<typeof ALLOCATION_TRIAL> {
+  readonly heapBytesPerBlock: number;
 }
 
 export const SMALLEST_OBJECT_BYTES = 16;
@@ -45,21 +49,26 @@ export async function benchAllocations(options: {
     const trials: AllocationTrial[] = [];
     for (const verify of [false, true]) {
       for (const mode of RECEIVE_MODES) {
-        const work = [TRIAL, seeder.host, String(seeder.port), torrent, mode, verify ? "yes" : "no"];
-        const space = [`--min-semi-space-size=${SEMI_SPACE_MIB}`, `--max-semi-space-size=${SEMI_SPACE_MIB}`];
-        const counted = (await runJson([...space, ...work, "no"])) as unknown as AllocationTrial;
+        const work = [seeder.host, String(seeder.port), torrent, mode, verify ? "yes" : "no"];
+        const counted = await download([...work, "no"]);
         if (counted.blocks === 0)
           throw new UsageError(
             "USAGE_OPTION",
             "the transfer was over before its second half could be watched: choose a larger --size",
           );
-        const sampled = (await runJson([...space, ...work, "yes"])) as unknown as AllocationTrial;
-        trials.push({ ...counted, sites: sampled.sites });
+        const sampled = await download([...work, "yes"]);
+        const heapBytesPerBlock = counted.heapBytes / counted.blocks;
+        trials.push({ ...counted, heapBytesPerBlock, sites: sampled.sites });
       }
     }
     await seeder.stop();
     return trials;
   });
+}
+
+function download(args: readonly string[]): Promise<ValueOf<typeof ALLOCATION_TRIAL>> {
+  const space = [`--min-semi-space-size=${SEMI_SPACE_MIB}`, `--max-semi-space-size=${SEMI_SPACE_MIB}`];
+  return new Program(process.execPath, [...space, TRIAL, ...args]).answer(ALLOCATION_TRIAL);
 }
 
 /** Whether a trial proves that no block costs an object of its own. */

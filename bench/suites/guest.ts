@@ -6,28 +6,24 @@ import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Answer } from "../measuring/answer.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
-import { runJson, startSeeder } from "../processes/processes.js";
+import { Program } from "../processes/program.js";
+import { startSeeder } from "../processes/seeder.js";
+import { number, object, type ValueOf } from "../processes/shape.js";
 import { TextTable } from "../report/text-table.js";
 
-interface Waits {
-  readonly calls: number;
-  readonly medianMs: number;
-  readonly p99Ms: number;
-  readonly mostMs: number;
-}
+const WAITS = object({ calls: number, medianMs: number, p99Ms: number, mostMs: number });
+const FOUND = object({ bytesPerSecond: number, stat: WAITS, lookup: WAITS });
 
-export interface GuestTrial {
-  readonly load: string;
+export interface GuestTrial extends ValueOf<typeof FOUND> {
+  readonly load: GuestLoad;
   readonly threads: number;
-  readonly bytesPerSecond: number;
-  readonly stat: Waits;
-  readonly lookup: Waits;
 }
 
 export const P99_MS_MAX = 10;
 const TRIAL = fileURLToPath(new URL("./guest-trial.js", import.meta.url));
 const SECONDS = 4;
 const LOADS = ["idle", "download", "store", "check"] as const;
+type GuestLoad = (typeof LOADS)[number];
 
 export async function benchGuest(options: {
   size: number;
@@ -41,9 +37,9 @@ export async function benchGuest(options: {
     const trials: GuestTrial[] = [];
     for (const threads of [4, 1]) {
       for (const load of LOADS) {
-        const args = [TRIAL, String(seconds), load, torrent, folder, seeder.host, String(seeder.port)];
+        const args = [String(seconds), load, torrent, folder, seeder.host, String(seeder.port)];
         const environment = { UV_THREADPOOL_SIZE: String(threads) };
-        const found = (await runJson(args, { environment })) as unknown as GuestTrial;
+        const found = await Program.node(TRIAL, args, { environment }).answer(FOUND);
         trials.push({ ...found, load, threads });
       }
     }
@@ -57,7 +53,7 @@ export function isGoodGuest({ stat, lookup }: GuestTrial): boolean {
   return stat.p99Ms <= P99_MS_MAX && lookup.p99Ms <= P99_MS_MAX;
 }
 
-const LOAD_TEXTS: Record<string, string> = {
+const LOAD_TEXTS: Readonly<Record<GuestLoad, string>> = {
   idle: "nothing",
   download: "a download, verified",
   store: "a download, stored in files",
@@ -81,7 +77,7 @@ function guestTable(trials: readonly GuestTrial[]): string {
   });
   for (const { load, threads, bytesPerSecond, stat, lookup } of trials) {
     table.push([
-      LOAD_TEXTS[load]!,
+      LOAD_TEXTS[load],
       threads,
       load === "idle" ? "" : (bytesPerSecond / 1e9).toFixed(2),
       ...[stat.medianMs, stat.p99Ms, stat.mostMs, lookup.medianMs, lookup.p99Ms, lookup.mostMs].map((ms) =>

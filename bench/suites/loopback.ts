@@ -15,7 +15,7 @@ import type { Workshop } from "../measuring/run.js";
 import { LIMIT, OURS, type Scenario } from "../measuring/scenario.js";
 import type { ReceiveTrial } from "../measuring/trial-receive.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
-import { startSeeder } from "../processes/processes.js";
+import { startSeeder } from "../processes/seeder.js";
 
 export interface LoopbackOptions {
   /** Bytes of the torrent. */
@@ -68,7 +68,7 @@ function scenariosOf(options: LoopbackOptions, place: Place): Scenario[] {
   const { torrent, peers } = place;
   const before = `${torrent},${peers[0]}`;
   const limit = scenario(LIMIT, { peers: options.peers }, () =>
-    runFigures([LIMIT_PROGRAM, torrent, ...peers, "--before", before]),
+    runFigures(LIMIT_PROGRAM, [torrent, ...peers, "--before", before]),
   );
   const doesNoMore = !verify && storage === "null";
   return [
@@ -89,5 +89,5 @@ function download(options: LoopbackOptions, mode: ReceiveModeName, place: Place)
     storage: options.storage,
     options: { verify: options.verify, directory },
   };
-  return runFigures([TRIAL, JSON.stringify(trial)]);
+  return runFigures(TRIAL, [JSON.stringify(trial)]);
 }

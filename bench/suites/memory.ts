@@ -4,14 +4,15 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Answer } from "../measuring/answer.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
-import { runCli, startSeeder } from "../processes/processes.js";
+import { Program } from "../processes/program.js";
+import { startSeeder } from "../processes/seeder.js";
+import { number, object, type ValueOf } from "../processes/shape.js";
 import { TextTable } from "../report/text-table.js";
 
-export interface MemoryTrial {
+const DOWNLOADED = object({ peakRssBytes: number, bytesPerSecond: number, cpuSecondsPerGB: number });
+
+export interface MemoryTrial extends ValueOf<typeof DOWNLOADED> {
   readonly pieceLength: number;
-  readonly peakRssBytes: number;
-  readonly bytesPerSecond: number;
-  readonly cpuSecondsPerGB: number;
 }
 
 const KIB = 1024;
@@ -31,15 +32,13 @@ export async function benchMemory(options: {
       const torrent = await makeTorrent(data, { pieceLength, signal });
       const seeder = await startSeeder(torrent, folder);
       const peer = `${seeder.host}:${seeder.port}`;
-      const result = await runCli(["download", torrent, "-o", output, "--storage", "file", "--peer", peer]);
+      const download = Program.cli(
+        ...["download", torrent, "-o", output, "--storage", "file", "--peer", peer, "--json"],
+      );
+      const found = await download.answer(DOWNLOADED);
       await seeder.stop();
       rmSync(output, { recursive: true, force: true });
-      trials.push({
-        pieceLength,
-        peakRssBytes: Number(result["peakRssBytes"]),
-        bytesPerSecond: Number(result["bytesPerSecond"]),
-        cpuSecondsPerGB: Number(result["cpuSecondsPerGB"]),
-      });
+      trials.push({ pieceLength, ...found });
     }
     return trials;
   });

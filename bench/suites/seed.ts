@@ -6,20 +6,31 @@ import { copyFileSync, mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ReceiveModeName, SendModeName } from "../../src/index.js";
-import { type LoadResult, runLoadLeecher, startLoadSeeder } from "../load/load.js";
+import { type LeecherResult, runLoadLeecher, startLoadSeeder } from "../load/load.js";
 import { type BenchPlace, withPlace } from "../measuring/bench-place.js";
-import { usageFigures } from "../measuring/meter.js";
+import { USAGE, usageFigures } from "../measuring/meter.js";
 import type { Axes, LabFigures, LabOmission } from "../measuring/results.js";
 import type { Workshop } from "../measuring/run.js";
 import { type LabPlan, LIMIT, OURS, type Scenario } from "../measuring/scenario.js";
-import type { SeedReading, SeedTrial } from "../measuring/trial-seed.js";
-import { LineProgram } from "../processes/line-program.js";
+import type { SeedTrial } from "../measuring/trial-seed.js";
+import { Program } from "../processes/program.js";
+import { LISTENING } from "../processes/seeder.js";
+import { number, object, type ValueOf } from "../processes/shape.js";
 
 const TRIAL = fileURLToPath(new URL("../measuring/trial-seed.js", import.meta.url));
 const WARM_UP_BYTES = 128 * 1024 * 1024;
 const UPLOAD_SLOTS_BESIDES = 8;
 /** Of a file that was dropped from the page cache, so much may be in it at most. */
 const CACHED_PART_MAX = 0.01;
+
+/** What trial-seed.ts tells, as far as it is read here. */
+const SEED_READING = object({
+  counters: object({ sentPayloadBytes: number, sentBytes: number, sendCalls: number, receiveCalls: number }),
+  usage: USAGE,
+});
+type SeedReading = ValueOf<typeof SEED_READING>;
+/** What load-seeder.ts tells. */
+const LIMIT_READING = object({ payloadBytes: number, sendCalls: number, sentBytes: number, usage: USAGE });
 
 export interface SeedPoint {
   readonly sendMode: SendModeName;
@@ -124,23 +135,23 @@ export async function seedOnce(place: BenchPlace, directory: string, point: Seed
     ],
     session: { sendMode, receiveMode, uploadSlots: leechers + UPLOAD_SLOTS_BESIDES },
   };
-  const program = new LineProgram(process.execPath, [TRIAL, JSON.stringify(trial)]);
-  await program.waitFor(1);
-  const address = `${program.lines[0]!["host"]}:${program.lines[0]!["port"]}`;
+  const program = Program.node(TRIAL, [JSON.stringify(trial)]);
+  const { host, port } = await program.read(LISTENING);
+  const address = `${host}:${port}`;
   const work = { address, connections: leechers, queue };
   await runLoadLeecher({ ...work, torrent: warm, bytes: Math.min(place.size, WARM_UP_BYTES) });
   if (point.cached) warmFile(join(directory, basename(place.data)));
   else dropFromCache(join(directory, basename(place.data)));
-  const before = (await program.ask()) as unknown as SeedReading;
+  const before = await program.ask(SEED_READING);
   const load = await runLoadLeecher({ ...work, torrent: place.torrent, bytes: place.size });
-  const after = (await program.ask()) as unknown as SeedReading;
-  await program.stop();
+  const after = await program.ask(SEED_READING);
+  await program.finish(SEED_READING);
   if (!cached && after.usage.fsRead - before.usage.fsRead === 0)
     throw new Error("the file was to be read from the disk, and was not");
   return seedFigures(before, after, load);
 }
 
-function seedFigures(before: SeedReading, after: SeedReading, load: LoadResult): LabFigures {
+function seedFigures(before: SeedReading, after: SeedReading, load: LeecherResult): LabFigures {
   const sent = (name: keyof SeedReading["counters"]): number => after.counters[name] - before.counters[name];
   const payloadBytes = sent("sentPayloadBytes");
   if (payloadBytes < load.payloadBytes)
@@ -150,8 +161,8 @@ function seedFigures(before: SeedReading, after: SeedReading, load: LoadResult):
     ...usageFigures(payloadBytes, load.seconds, before.usage, after.usage, made),
     // By the leecher's clock: the seeder does not know when the work begins.
     bytesPerSecond: load.payloadBytes / load.seconds,
-    requestsPerSecond: load.requests! / load.seconds,
-    receiveCallsPerRequest: sent("receiveCalls") / load.requests!,
+    requestsPerSecond: load.requests / load.seconds,
+    receiveCallsPerRequest: sent("receiveCalls") / load.requests,
     loadCpuSecondsPerGB: load.cpuSeconds / (load.payloadBytes / 1e9),
   };
 }
@@ -162,24 +173,17 @@ async function limitOnce(place: BenchPlace, { leechers, queue }: SeedPoint): Pro
   const seeder = await startLoadSeeder({ torrent, file: data, peers: 1 });
   const work = { torrent, address: seeder.addresses[0]!, connections: leechers, queue };
   await runLoadLeecher({ ...work, bytes: Math.min(place.size, WARM_UP_BYTES) });
-  const before = (await seeder.ask()) as unknown as LimitReading;
+  const before = await seeder.ask(LIMIT_READING);
   const load = await runLoadLeecher({ ...work, bytes: place.size });
-  const after = (await seeder.ask()) as unknown as LimitReading;
+  const after = await seeder.ask(LIMIT_READING);
   await seeder.stop();
   const made = { calls: after.sendCalls - before.sendCalls, bytes: after.sentBytes - before.sentBytes };
   return {
     ...usageFigures(after.payloadBytes - before.payloadBytes, load.seconds, before.usage, after.usage, made),
     bytesPerSecond: load.payloadBytes / load.seconds,
-    requestsPerSecond: load.requests! / load.seconds,
+    requestsPerSecond: load.requests / load.seconds,
     loadCpuSecondsPerGB: load.cpuSeconds / (load.payloadBytes / 1e9),
   };
-}
-
-interface LimitReading {
-  readonly payloadBytes: number;
-  readonly sendCalls: number;
-  readonly sentBytes: number;
-  readonly usage: NodeJS.ResourceUsage;
 }
 
 /** Reads the whole file, so that all of it is in the page cache. */

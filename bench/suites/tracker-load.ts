@@ -7,7 +7,8 @@
 
 import { fileURLToPath } from "node:url";
 import type { TrackerLoadOptions } from "../load/tracker-load.js";
-import { LineProgram } from "../processes/line-program.js";
+import { Program } from "../processes/program.js";
+import { boolean, number, object, optional, tableOf, type ValueOf } from "../processes/shape.js";
 
 const LOAD = fileURLToPath(new URL("../load/tracker-load.js", import.meta.url));
 
@@ -33,15 +34,21 @@ export const TRACKER_LOAD_DEFAULTS = {
 
 export type TrackerLoad = Omit<TrackerLoadOptions, "worker"> & { readonly summarizeLastSeconds: number };
 
-interface Counts {
-  readonly seconds: number;
-  readonly requests: number;
-  readonly connects: number;
-  readonly announces: number;
-  readonly scrapes: number;
-  readonly errors: number;
-  readonly peers: number;
-}
+/** What bench/load/tracker-load.ts says when it begins, each second, and at its end. */
+const READY = object({ ready: boolean, torrents: number, peersPerTorrent: tableOf(number) });
+const COUNTED = {
+  seconds: number,
+  requests: number,
+  connects: number,
+  announces: number,
+  scrapes: number,
+  errors: number,
+  peers: number,
+};
+const COUNTS = object(COUNTED);
+const ENDED = object({ ...COUNTED, cpuSeconds: number, announcesPerTorrent: optional(tableOf(number)) });
+
+type Counts = ValueOf<typeof COUNTS>;
 
 export interface TrackerLoadResult {
   readonly seconds: number;
@@ -71,27 +78,23 @@ export interface LoadHooks {
 
 /** Runs until its time is over, or the signal aborts. Rejects when the tracker says nothing. */
 export async function benchTrackerLoad(load: TrackerLoad, hooks: LoadHooks = {}): Promise<TrackerLoadResult> {
-  const [program = process.execPath, ...args] = [...(hooks.prefix ?? []), process.execPath];
   const workers = Array.from({ length: load.workers }, (_, worker) => {
     const options: TrackerLoadOptions = { ...load, worker };
-    return new LineProgram(program, [...args, LOAD, JSON.stringify(options)]);
+    return Program.node(LOAD, [JSON.stringify(options)], { prefix: hooks.prefix });
   });
   const stopAll = (): void => {
-    for (const worker of workers) void worker.stop().catch(() => {});
+    // By the end of its standard input it learns that it shall end, and tells what it did.
+    for (const worker of workers) worker.child.stdin.end();
   };
   hooks.signal?.addEventListener("abort", stopAll);
   try {
-    await Promise.all(workers.map((worker) => worker.waitFor(1)));
-    const ready = workers[0]!.lines[0] as unknown as {
-      torrents: number;
-      peersPerTorrent: Record<string, number>;
-    };
-    const popularity = { infoHashes: ready.torrents, peersPerInfoHash: ready.peersPerTorrent };
+    const [first] = await Promise.all(workers.map((worker) => worker.read(READY)));
+    const popularity = { infoHashes: first?.torrents ?? 0, peersPerInfoHash: first?.peersPerTorrent ?? {} };
     hooks.onReady?.(popularity);
     const none = sum([]);
     let reported = none;
     const report = (): void => {
-      const now = sum(workers.map(({ lines }) => countsOf(lines.at(-1)!)));
+      const now = sum(workers.map((worker) => countsOf(worker).at(-1) ?? none));
       hooks.onReport?.({
         ...rates(now, reported),
         loadCpuSeconds: 0,
@@ -101,17 +104,20 @@ export async function benchTrackerLoad(load: TrackerLoad, hooks: LoadHooks = {})
       reported = now;
     };
     const ticker = setInterval(report, 1000 * (hooks.reportSeconds ?? 5));
-    const last = await Promise.all(workers.map((worker) => worker.result())).finally(() =>
+    const last = await Promise.all(workers.map((worker) => worker.answer(ENDED))).finally(() =>
       clearInterval(ticker),
     );
-    const end = sum(last.map(countsOf));
-    const begin =
-      load.summarizeLastSeconds === 0 ? none : sum(workers.map(({ lines }) => lineAt(lines, load, end)));
+    const end = sum(last);
+    const from = end.seconds - load.summarizeLastSeconds;
+    // The time to be summed up begins with the last line that is old enough.
+    const before = (worker: Program): Counts =>
+      countsOf(worker).findLast(({ seconds }) => seconds <= from) ?? none;
+    const begin = load.summarizeLastSeconds === 0 ? none : sum(workers.map(before));
     return {
       ...rates(end, begin),
       ...popularity,
-      loadCpuSeconds: last.reduce((total, line) => total + Number(line["cpuSeconds"]), 0),
-      announcesPerInfoHash: (last[0]!["announcesPerTorrent"] as Record<string, number> | null) ?? null,
+      loadCpuSeconds: last.reduce((total, { cpuSeconds }) => total + cpuSeconds, 0),
+      announcesPerInfoHash: last[0]?.announcesPerTorrent ?? null,
     };
   } finally {
     hooks.signal?.removeEventListener("abort", stopAll);
@@ -119,24 +125,9 @@ export async function benchTrackerLoad(load: TrackerLoad, hooks: LoadHooks = {})
   }
 }
 
-function countsOf(line: Record<string, unknown>): Counts {
-  const count = (name: string): number => Number(line[name] ?? 0);
-  return {
-    seconds: count("seconds"),
-    requests: count("requests"),
-    connects: count("connects"),
-    announces: count("announces"),
-    scrapes: count("scrapes"),
-    errors: count("errors"),
-    peers: count("peers"),
-  };
-}
-
-/** The last line that is so old that the time to be summed up begins with it. */
-function lineAt(lines: readonly Record<string, unknown>[], load: TrackerLoad, end: Counts): Counts {
-  const from = end.seconds - load.summarizeLastSeconds;
-  const older = lines.map(countsOf).filter(({ seconds }) => seconds <= from);
-  return older.at(-1) ?? sum([]);
+/** What a process has told so far, line by line. */
+function countsOf({ lines }: Program): Counts[] {
+  return lines.filter((line) => "requests" in line).map((line) => COUNTS(line, "what the load told"));
 }
 
 /** Of processes side by side: their seconds are the same ones. */

@@ -5,7 +5,7 @@
 // CPU utilization is told twice: of the time that was measured, and as others do it, over the life of the process. Memory likewise: its
 // true peak (VmHWM), and what is resident at the end.
 
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +13,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Population } from "../load/tracker-population.js";
 import { median } from "../measuring/statistics.js";
-import { track } from "../processes/processes.js";
+import { Program } from "../processes/program.js";
+import { number, object } from "../processes/shape.js";
 import { benchTrackerLoad, TRACKER_LOAD_DEFAULTS, type TrackerLoad } from "./tracker-load.js";
 
 const CLI = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
@@ -22,6 +23,7 @@ const CLOCK_TICKS = 100;
 /** opentracker says nothing when it is ready. */
 const SILENT_START_MS = 2000;
 const HEX_BYTES = 20;
+const LISTENING = object({ port: number });
 
 export const TRACKER_SUBJECTS = ["echo", "scatterwire", "opentracker"] as const;
 export type TrackerSubject = (typeof TRACKER_SUBJECTS)[number];
@@ -154,45 +156,21 @@ async function measure(
 }
 
 async function startTracker(subject: TrackerSubject, folder: string, cpus: string): Promise<Running> {
+  // taskset becomes the program: its number is the program's.
+  const prefix = ["taskset", "-c", cpus];
   if (subject === "opentracker") {
     const port = await freeUdpPort();
     const at = ["-i", "127.0.0.1", "-p", String(port), "-P", String(port)];
-    const child = start(cpus, "opentracker", [...at, "-w", join(folder, "whitelist.txt")]);
-    await new Promise((resolve) => setTimeout(resolve, SILENT_START_MS));
-    return { pid: child.pid!, port, stop: () => end(child, "SIGKILL") };
+    const program = new Program("opentracker", [...at, "-w", join(folder, "whitelist.txt")], { prefix });
+    await Promise.race([new Promise((resolve) => setTimeout(resolve, SILENT_START_MS)), program.fails()]);
+    return { pid: program.pid, port, stop: () => program.kill() };
   }
-  const args =
+  const program =
     subject === "echo"
-      ? [ECHO, "127.0.0.1:0"]
-      : [CLI, "tracker", "--udp", "127.0.0.1:0", "--peers", "30", "--json"];
-  const child = start(cpus, process.execPath, args);
-  const line = await new Promise<string>((resolve, reject) => {
-    let output = "";
-    child.stdout!.on("data", (chunk: Buffer) => {
-      output += chunk.toString();
-      if (output.includes("\n")) resolve(output.split("\n")[0]!);
-    });
-    child.once("close", () => reject(new Error(`${subject} ended before it listened`)));
-  });
-  const { port } = JSON.parse(line) as { port: number };
-  return { pid: child.pid!, port, stop: () => end(child, "SIGTERM") };
-}
-
-/** taskset becomes the program: its number is the program's. */
-function start(cpus: string, program: string, args: readonly string[]): ChildProcess {
-  const child = spawn("taskset", ["-c", cpus, program, ...args], { stdio: ["pipe", "pipe", "ignore"] });
-  track(child);
-  child.stdin!.on("error", () => {});
-  child.stdout!.resume();
-  return child;
-}
-
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((resolve) => child.once("close", resolve));
-  child.stdin!.end();
-  child.kill(signal);
-  await ended;
+      ? Program.node(ECHO, ["127.0.0.1:0"], { prefix })
+      : Program.node(CLI, ["tracker", "--udp", "127.0.0.1:0", "--peers", "30", "--json"], { prefix });
+  const { port } = await program.read(LISTENING);
+  return { pid: program.pid, port, stop: () => program.stop() };
 }
 
 /** Debian's opentracker answers for torrents on its list only: all that the load will announce. */

@@ -139,7 +139,7 @@ describe("bench compare", { timeout: 240_000 }, () => {
         ...[CLI, "bench", "compare", "--size", String(SIZE), "--runs", "1", "--peers", "1", "--json"],
         ...["--only", "seed,aria2,scatterwire"],
       ],
-      { PATH: tools },
+      { environment: { PATH: tools } },
     );
     const { status, last, errors } = await program.result();
     assert.equal(status, 0, errors);

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { MISBEHAVIOURS } from "../../bench/load/misbehaviours.js";
-import { LineProgram } from "../../bench/processes/line-program.js";
+import { Program } from "../../bench/processes/program.js";
+import { number, object } from "../../bench/processes/shape.js";
 import {
   createTorrentFile,
   type Metainfo,
@@ -57,11 +58,12 @@ describe("a crowd", { timeout: 240_000 }, () => {
     const target = ["--connect", `${address.host}:${address.port}`];
     const dice = ["--connections", String(PEERS), "--seed", SEED];
     const chosen = kinds.flatMap((kind) => ["--kind", kind]);
-    const crowd = new LineProgram(process.execPath, [CROWD, torrent, ...target, ...dice, ...chosen]);
-    await crowd.waitFor(1);
+    const crowd = Program.node(CROWD, [torrent, ...target, ...dice, ...chosen]);
+    await crowd.line("event");
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     await work();
-    assert.ok(Number((await crowd.stop())["connections"]) >= PEERS, `again: SEED=${SEED}`);
+    const { connections } = await crowd.finish(object({ connections: number }));
+    assert.ok(connections >= PEERS, `again: SEED=${SEED}`);
   };
 
   const closed = async (session: Session): Promise<void> => {

@@ -62,7 +62,7 @@ describe("the package, installed", { timeout: 120_000 }, () => {
 
   const run = async (...args: string[]): Promise<Program> => {
     // Links are not followed to where all other packages are.
-    const program = new Program(process.execPath, ["--preserve-symlinks", main(), ...args], {}, folder);
+    const program = new Program(process.execPath, ["--preserve-symlinks", main(), ...args], { cwd: folder });
     await program.ended;
     return program;
   };
@@ -89,7 +89,7 @@ describe("the package, installed", { timeout: 120_000 }, () => {
          await Promise.all([leecher.close(), seeder.close()]);`,
     );
     writeFileSync(join(folder, "data.bin"), bytesOf(5, 3_000_000));
-    const program = new Program(process.execPath, ["--preserve-symlinks", script], {}, folder);
+    const program = new Program(process.execPath, ["--preserve-symlinks", script], { cwd: folder });
     assert.deepEqual([await program.ended, program.output], [0, "seeding\n"], program.errors);
   });
 

@@ -141,7 +141,7 @@ describe("the terminal", { timeout: 180_000 }, () => {
     const place = join(folder, "made");
     mkdirSync(place);
     const create = (...more: string[]): Program =>
-      new Program(process.execPath, [CLI, "create", join(folder, "album"), ...more], {}, place);
+      new Program(process.execPath, [CLI, "create", join(folder, "album"), ...more], { cwd: place });
     const { status, errors } = await create("--piece-length", "256K").result();
     assert.equal(status, 0, errors);
     const made = join(place, "album.torrent");

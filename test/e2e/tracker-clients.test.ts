@@ -21,7 +21,7 @@ const libtorrentV6: ClientKind = {
   start: async (role, torrent, directory) => {
     const script = fileURLToPath(new URL("../../../test/support/libtorrent_peer.py", import.meta.url));
     const program = new Program("/usr/bin/python3", [script, role, torrent, directory], {
-      LISTEN: "[::1]:0",
+      environment: { LISTEN: "[::1]:0" },
     });
     const { port } = await program.line("port");
     return { port: Number(port), stop: () => program.stop() };

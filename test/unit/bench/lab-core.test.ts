@@ -11,7 +11,7 @@ import { PerfStat, perfMayCount } from "../../../bench/measuring/perf.js";
 import type { Axes, LabFigures, LabTrial } from "../../../bench/measuring/results.js";
 import { runLab } from "../../../bench/measuring/run.js";
 import { orderOf, parseSelection, type Scenario, select } from "../../../bench/measuring/scenario.js";
-import { track, withDeadline } from "../../../bench/processes/processes.js";
+import { track, withDeadline } from "../../../bench/processes/running.js";
 import { groupsOf } from "../../../bench/report/cells.js";
 import { groupVerdict } from "../../../bench/report/group-verdict.js";
 import { labTables } from "../../../bench/report/run-tables.js";
