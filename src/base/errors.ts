@@ -1,6 +1,7 @@
 // The error classes of the public API. Four kinds are never mixed: a negative errno (from native code; a number,
 // not an exception), PeerError (costs one peer its connection), StorageError (stops one torrent and loses nothing
-// that was verified) and AssertionError (our bug). MetainfoError and UsageError are what a caller did wrong.
+// that was verified) and AssertionError (our bug). MetainfoError and UsageError are what a caller did wrong. A TrackerError costs one
+// announce: it is told, and the tracker is asked again later.
 
 import { getSystemErrorMap } from "node:util";
 
@@ -92,6 +93,40 @@ export type MetainfoErrorCode =
 export class MetainfoError extends ScatterwireError {
   override readonly name = "MetainfoError";
   declare readonly code: MetainfoErrorCode;
+}
+
+export type TrackerErrorCode =
+  /** The address is none that can be asked. */
+  | "TRACKER_URL"
+  /** Its name was not found. */
+  | "TRACKER_NAME"
+  | "TRACKER_UNREACHABLE"
+  | "TRACKER_TIMEOUT"
+  /** It answered that it will not, and why. */
+  | "TRACKER_FAILURE"
+  /** It answered with a status of HTTP that is no success. */
+  | "TRACKER_STATUS"
+  | "TRACKER_REDIRECT"
+  | "TRACKER_TOO_LONG"
+  | "TRACKER_MALFORMED"
+  /** Nobody waits for the answer any more. */
+  | "TRACKER_CLOSED";
+
+/** An announce or a scrape that came to nothing. What a tracker wrote is in `message` without what steers a terminal. */
+export class TrackerError extends ScatterwireError {
+  override readonly name = "TrackerError";
+  declare readonly code: TrackerErrorCode;
+  /** How long it wants to be left alone (BEP 31), where it said; Infinity for ever. */
+  readonly retryInSeconds: number | undefined;
+
+  constructor(
+    code: TrackerErrorCode,
+    message: string,
+    details: { retryInSeconds?: number | undefined; cause?: unknown } = {},
+  ) {
+    super(code, message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.retryInSeconds = details.retryInSeconds;
+  }
 }
 
 export type UsageErrorCode =

@@ -28,6 +28,38 @@ export function isLoopback(host: string): boolean {
   return bytes.length === 4 ? bytes[0] === 127 : bytes.every((byte, at) => byte === (at === 15 ? 1 : 0));
 }
 
+/** Who can reach an address: this machine, a network of its own (RFC 1918, RFC 6598, link-local, fc00::/7), or everybody. */
+export type AddressScope = "machine" | "site" | "global";
+
+/** Undefined for what is no address of one machine: none at all, "any", multicast, broadcast. */
+export function scopeOf(host: string): AddressScope | undefined {
+  const bytes = addressBytes(host);
+  if (bytes === undefined) return undefined;
+  const first = bytes[0] ?? 0;
+  const second = bytes[1] ?? 0;
+  if (bytes.length === 4) {
+    if (first === 127) return "machine";
+    if (first === 0 || first >= 224) return undefined;
+    const isShared = first === 100 && (second & 0xc0) === 64;
+    const isPrivate = first === 172 ? (second & 0xf0) === 16 : first === 192 && second === 168;
+    return first === 10 || isShared || isPrivate || (first === 169 && second === 254) ? "site" : "global";
+  }
+  if (bytes.subarray(0, 15).every((byte) => byte === 0)) return bytes[15] === 1 ? "machine" : undefined;
+  if (first === 0xff) return undefined;
+  return (first & 0xfe) === 0xfc || (first === 0xfe && (second & 0xc0) === 0x80) ? "site" : "global";
+}
+
+const SCOPES: readonly (AddressScope | undefined)[] = ["machine", "site", "global"];
+
+/**
+ * Whether somebody at `from` may send us to `to`: to what it can reach itself, and to nothing narrower. So nobody far away has us knock
+ * at ports of this machine, or of the network it stands in.
+ */
+export function mayNameAddress(from: string, to: string): boolean {
+  const scope = SCOPES.indexOf(scopeOf(to));
+  return scope >= 0 && scope >= SCOPES.indexOf(scopeOf(from));
+}
+
 /** What limits and bans count by: an IPv4 address, the /64 of an IPv6 one. Equal for addresses of one customer. */
 export function networkOf(host: string): string {
   const bytes = addressBytes(host);

@@ -1,5 +1,13 @@
 // The public API of the tracker (`scatterwire/tracker`): re-exports only.
 
+export { TrackerError, type TrackerErrorCode } from "../base/errors.js";
+export type {
+  AnnounceAnswer,
+  AnnounceEvent,
+  AnnounceRequest,
+  PeerEndpoint,
+  ScrapeEntry,
+} from "./client/announce.js";
 export type {
   Announce,
   PeerSink,

@@ -60,6 +60,7 @@ function announceRequest(id: DataView, hash: Uint8Array): Uint8Array {
     left: 1,
     uploaded: 0,
     event: udp.EVENT_STARTED,
+    ip: 0,
     key: 0,
     numWant: 10,
     port: 1000,

@@ -72,7 +72,9 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "tracker/protocol": [],
   "tracker/peer-store": [],
   "tracker/server": ["tracker/protocol", "tracker/peer-store", "native", "codec"],
-  "tracker/index": ["tracker/protocol", "tracker/peer-store", "tracker/server"],
+  // The other side: what asks trackers.
+  "tracker/client": ["tracker/protocol", "native", "codec"],
+  "tracker/index": ["tracker/protocol", "tracker/peer-store", "tracker/server", "tracker/client"],
 
   // Names of the public API, and the types that it shares with the inside.
   "client/options": ["client/metainfo", "client/receive", "client/send", "client/storage"],
@@ -114,6 +116,7 @@ const QUIET = [
   "codec",
   "tracker/protocol",
   "tracker/peer-store",
+  "tracker/client/http-announce",
   "client/wire",
   "client/receive",
   "client/memory",
@@ -331,7 +334,7 @@ describe("architecture", () => {
 
   it("takes time, timers and chance from the ground above sockets", () => {
     const asking = sources
-      .filter(({ name }) => /^(base|codec|native|client)\//.test(name))
+      .filter(({ name }) => /^(base|codec|native|client|tracker\/client)\//.test(name))
       .filter(({ text }) => ASKS_THE_SYSTEM.test(text))
       .map(({ name }) => name);
     assert.deepEqual(asking.sort(), Object.keys(MAY_ASK_THE_SYSTEM).sort());

@@ -83,6 +83,8 @@ export interface AnnounceFields {
   readonly left: number;
   readonly uploaded: number;
   readonly event: number;
+  /** An IPv4 address as a number, for a tracker to name instead of the one it is asked from; 0 for that one. */
+  readonly ip: number;
   readonly key: number;
   /** −1: as many as the tracker thinks right. */
   readonly numWant: number;
@@ -112,7 +114,7 @@ function writeRequestHeader(
   view.setUint32(at + TRANSACTION_AT, transaction);
 }
 
-/** Writes an announce request without options; its length. The address is the one it is sent from: `ip` is 0. */
+/** Writes an announce request without options; its length. */
 export function writeAnnounceRequest(
   view: DataView,
   at: number,
@@ -129,7 +131,7 @@ export function writeAnnounceRequest(
   writeUint64(view, at + LEFT_AT, fields.left);
   writeUint64(view, at + UPLOADED_AT, fields.uploaded);
   view.setUint32(at + EVENT_AT, fields.event);
-  view.setUint32(at + IP_AT, 0);
+  view.setUint32(at + IP_AT, fields.ip);
   view.setUint32(at + KEY_AT, fields.key);
   view.setInt32(at + NUM_WANT_AT, fields.numWant);
   view.setUint16(at + PORT_AT, fields.port);

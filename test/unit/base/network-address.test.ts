@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { addressBytes, isLoopback, networkOf } from "../../../src/base/network-address.js";
+import {
+  addressBytes,
+  isLoopback,
+  mayNameAddress,
+  networkOf,
+  scopeOf,
+} from "../../../src/base/network-address.js";
 
 describe("network addresses", () => {
   it("an IPv4 address is its own network, also where it is written as IPv6", () => {
@@ -47,5 +53,48 @@ describe("network addresses", () => {
     }
     assert.deepEqual([...addressBytes("1.2.3.4")!], [1, 2, 3, 4]);
     assert.equal(addressBytes("1:2:3:4:5:6:7:8")!.length, 16);
+  });
+
+  it("an address is reached by this machine, by its network, by everybody, or is none of one machine", () => {
+    const scopes = {
+      machine: ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"],
+      site: [
+        "10.1.2.3",
+        "172.16.0.1",
+        "172.31.9.9",
+        "192.168.0.1",
+        "169.254.1.1",
+        "100.64.0.1",
+        "fe80::1",
+        "fd12::1",
+      ],
+      global: [
+        "1.1.1.1",
+        "172.15.0.1",
+        "172.32.0.1",
+        "192.169.0.1",
+        "100.63.0.1",
+        "100.128.0.1",
+        "2001:db8::1",
+      ],
+    };
+    for (const [scope, hosts] of Object.entries(scopes))
+      for (const host of hosts) assert.equal(scopeOf(host), scope, host);
+    for (const host of ["0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "::", "ff02::1", "example", ""])
+      assert.equal(scopeOf(host), undefined, host);
+  });
+
+  it("nobody is sent to what is nearer to us than whoever names it", () => {
+    const [machine, site, everybody] = ["127.0.0.1", "192.168.0.1", "198.51.100.1"] as const;
+    for (const to of [machine, site, everybody]) assert.equal(mayNameAddress(machine, to), true);
+    assert.deepEqual(
+      [machine, site, everybody].map((to) => mayNameAddress(site, to)),
+      [false, true, true],
+    );
+    assert.deepEqual(
+      [machine, site, everybody].map((to) => mayNameAddress(everybody, to)),
+      [false, false, true],
+    );
+    assert.equal(mayNameAddress(machine, "0.0.0.0"), false);
   });
 });

@@ -29,6 +29,7 @@ describe("UDP tracker protocol", () => {
       left: 2 ** 32,
       uploaded: 3,
       event: udp.EVENT_STARTED,
+      ip: 0,
       key: 0xcafebabe,
       numWant: -1,
       port: 6881,

@@ -104,6 +104,7 @@ function announceBytes({
     left,
     uploaded: 0,
     event,
+    ip: 0,
     key: 0,
     numWant,
     port,

@@ -1,0 +1,239 @@
+// One GET over HTTP or HTTPS, with bounds for all that the other side decides: how long it takes, how much it says, where it sends us.
+//
+// Always: the answer, packed or not, is at most `bytesMax` long; everything together, names and redirects included, ends by
+// `deadlineMs`, however slowly bytes come; a redirect leads to no scheme that is weaker, and to no address that `mayAsk` refuses:
+// addresses are looked at after the name was resolved, so that a name cannot stand for one that is not allowed.
+
+import {
+  type ClientRequest,
+  type Agent as HttpAgent,
+  type IncomingMessage,
+  request as requestHttp,
+} from "node:http";
+import { type Agent as HttpsAgent, request as requestHttps } from "node:https";
+import { isIP, type LookupFunction } from "node:net";
+import { gunzipSync, inflateSync } from "node:zlib";
+import type { Ground } from "../base/ground.js";
+import { CLIENT_NAME } from "../base/version.js";
+import type { NameResolver } from "./names.js";
+
+export type HttpFailure =
+  | "name"
+  | "connect"
+  | "timeout"
+  | "too-long"
+  | "redirect"
+  | "malformed"
+  | "refused"
+  | "aborted";
+
+/** Why there is no answer. */
+export class HttpGetError extends Error {
+  override readonly name = "HttpGetError";
+  readonly failure: HttpFailure;
+
+  constructor(failure: HttpFailure, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.failure = failure;
+  }
+}
+
+export interface HttpGround {
+  readonly ground: Ground;
+  readonly names: NameResolver;
+  /** Connections that are kept for the next request, and bounds for how many there are. Undefined: one each. */
+  readonly http?: HttpAgent | undefined;
+  readonly https?: HttpsAgent | undefined;
+}
+
+export interface HttpGetOptions {
+  readonly bytesMax: number;
+  readonly deadlineMs: number;
+  readonly redirectsMax: number;
+  /** Of addresses of this kind only. */
+  readonly family?: 4 | 6 | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Why `url`, whose host is at `address`, is not to be asked; `from` is the address of whoever sent us there. */
+  readonly mayAsk?: (url: URL, address: string, from: string | undefined) => string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: Uint8Array;
+  /** Who answered. */
+  readonly url: URL;
+  readonly address: string;
+}
+
+const HEADER_BYTES_MAX = 16 * 1024;
+
+/** Rejects HttpGetError. Any status but a redirect's is an answer. */
+export async function httpGet(from: HttpGround, url: URL, options: HttpGetOptions): Promise<HttpAnswer> {
+  const get = new Get(from, options);
+  try {
+    return await get.follow(url);
+  } finally {
+    get.end();
+  }
+}
+
+class Get {
+  readonly #from: HttpGround;
+  readonly #options: HttpGetOptions;
+  readonly #over: Promise<never>;
+  readonly #timer: { close(): unknown };
+  readonly #abort: () => void;
+  #stop!: (error: HttpGetError) => void;
+  #stopped: HttpGetError | undefined;
+  #request: ClientRequest | undefined;
+
+  constructor(from: HttpGround, options: HttpGetOptions) {
+    this.#from = from;
+    this.#options = options;
+    this.#over = new Promise((_resolve, reject) => {
+      this.#stop = (error) => {
+        this.#stopped ??= error;
+        reject(error);
+        this.#request?.destroy();
+      };
+    });
+    this.#over.catch(() => {});
+    this.#timer = from.ground.after(options.deadlineMs, () =>
+      this.#stop(new HttpGetError("timeout", `no answer within ${options.deadlineMs / 1000} s`)),
+    );
+    this.#abort = () => this.#stop(new HttpGetError("aborted", "nobody waits for the answer any more"));
+    options.signal?.addEventListener("abort", this.#abort, { once: true });
+    if (options.signal?.aborted === true) this.#abort();
+  }
+
+  end(): void {
+    this.#timer.close();
+    this.#options.signal?.removeEventListener("abort", this.#abort);
+    this.#request?.destroy();
+  }
+
+  async follow(first: URL): Promise<HttpAnswer> {
+    let url = first;
+    let sender: string | undefined;
+    for (let redirects = 0; ; redirects++) {
+      const address = await this.#addressOf(url);
+      const why = this.#options.mayAsk?.(url, address, sender);
+      if (why !== undefined) throw new HttpGetError(sender === undefined ? "refused" : "redirect", why);
+      const response = await this.#ask(url, address);
+      const status = response.statusCode ?? 0;
+      const { location } = response.headers;
+      if (status < 300 || status >= 400 || location === undefined)
+        return { status, body: await this.#read(response), url, address };
+      response.destroy();
+      if (redirects === this.#options.redirectsMax)
+        throw new HttpGetError("redirect", `more than ${redirects} redirects`);
+      url = next(url, location);
+      sender = address;
+    }
+  }
+
+  async #addressOf(url: URL): Promise<string> {
+    const name = url.hostname.replace(/^\[(.*)\]$/, "$1");
+    const { family } = this.#options;
+    const found = await Promise.race([this.#from.names.resolve(name), this.#over]);
+    const address = found.find((each) => family === undefined || isIP(each) === family);
+    if (address !== undefined) return address;
+    const kind = family === undefined || found.length === 0 ? "" : ` for IPv${family}`;
+    throw new HttpGetError("name", `the name ${name} has no address${kind}`);
+  }
+
+  #ask(url: URL, address: string): Promise<IncomingMessage> {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    const isSecure = url.protocol === "https:";
+    const agent = isSecure ? this.#from.https : this.#from.http;
+    const family = isIP(address);
+    // The name was resolved already; it stays in the URL for the header Host and for the certificate.
+    const lookup: LookupFunction = (_name, how, answer) => {
+      if (how.all === true) answer(null, [{ address, family }]);
+      else answer(null, address, family);
+    };
+    const options = {
+      lookup,
+      family,
+      agent: agent ?? false,
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headers: {
+        "user-agent": CLIENT_NAME.replace(" ", "/"),
+        "accept-encoding": "gzip",
+        ...this.#options.headers,
+      },
+    };
+    const answered = new Promise<IncomingMessage>((resolve, reject) => {
+      const request = isSecure ? requestHttps(url, options) : requestHttp(url, options);
+      this.#request = request;
+      request.on("response", resolve);
+      request.on("error", (error: NodeJS.ErrnoException) => {
+        const failure = error.code?.startsWith("HPE_") === true ? "malformed" : "connect";
+        reject(
+          this.#stopped ?? new HttpGetError(failure, error.message || String(error.code), { cause: error }),
+        );
+      });
+      request.end();
+    });
+    // Whichever is first; the other must not be a rejection that nobody handles.
+    answered.catch(() => {});
+    return Promise.race([answered, this.#over]);
+  }
+
+  async #read(response: IncomingMessage): Promise<Uint8Array> {
+    const { bytesMax } = this.#options;
+    const tooLong = (): HttpGetError =>
+      new HttpGetError("too-long", `the answer is longer than ${bytesMax} bytes`);
+    const chunks: Buffer[] = [];
+    let length = 0;
+    try {
+      for await (const chunk of response as AsyncIterable<Buffer>) {
+        length += chunk.length;
+        if (length > bytesMax) throw tooLong();
+        chunks.push(chunk);
+      }
+    } catch (error) {
+      if (this.#stopped !== undefined) throw this.#stopped;
+      if (error instanceof HttpGetError) throw error;
+      throw new HttpGetError("connect", "the connection ended within the answer", { cause: error });
+    }
+    // Its connection may be kept for the next one.
+    this.#request = undefined;
+    const body = Buffer.concat(chunks);
+    try {
+      return unpacked(body, response.headers["content-encoding"] ?? "identity", bytesMax);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLong();
+      throw new HttpGetError("malformed", "the answer cannot be unpacked", { cause: error });
+    }
+  }
+}
+
+/** Here and not on libuv's threads, which are our host's: what comes out is bounded. */
+function unpacked(body: Buffer, encoding: string, maxOutputLength: number): Uint8Array {
+  switch (encoding.trim().toLowerCase()) {
+    case "gzip":
+    case "x-gzip":
+      return gunzipSync(body, { maxOutputLength });
+    case "deflate":
+      return inflateSync(body, { maxOutputLength });
+    case "identity":
+    case "":
+      return body;
+    default:
+      throw new Error("an encoding that was not asked for");
+  }
+}
+
+function next(url: URL, location: string): URL {
+  let target: URL;
+  try {
+    target = new URL(location, url);
+  } catch (error) {
+    throw new HttpGetError("redirect", "a redirect to what is no address", { cause: error });
+  }
+  if (target.protocol !== "https:" && (target.protocol !== "http:" || url.protocol === "https:"))
+    throw new HttpGetError("redirect", `a redirect from ${url.protocol} to ${target.protocol.slice(0, 20)}`);
+  return target;
+}
