@@ -242,7 +242,10 @@ export interface TorrentEvents {
   /** The torrent stopped with a StorageError (or, our bug, an AssertionError); what was verified is safe. */
   failed: [error: Error];
   warning: [text: string];
-  /** No peer is connected or being connected, and none that is known is left to try. */
+  /**
+   * No peer is connected or being connected, and each that is known failed five times in a row or is of no use. While pieces are
+   * missing those that failed are tried again, each after 1 to 8 minutes: this is told again when that fails as well.
+   */
   outOfPeers: [];
 }
 

@@ -19,6 +19,11 @@ const PORT = 6881;
 const ENOSPC = -28;
 /** Virtual time in which a swarm must be done. */
 const SWARM_MS_MAX = 10 * 60_000;
+/**
+ * Connections break for so long, however few are left: who is the last one to download loses each of them before a block can come, and
+ * has to find its way back to the others when that is over.
+ */
+const BREAKING_MS = 60_000;
 const TRACE_LINES_SHOWN = 20;
 type Fate = "stays" | "dies" | "leaves" | "full disk";
 const FATES: readonly Fate[] = ["stays", "stays", "stays", "dies", "leaves", "full disk"];
@@ -201,7 +206,7 @@ class Swarm {
         stream.break();
         this.#broken++;
       }
-      if (!this.#isDone) network.later(network.pick(20, 300), breakOne);
+      if (!this.#isDone && network.nowMs < BREAKING_MS) network.later(network.pick(20, 300), breakOne);
     };
     network.later(100, breakOne);
   }

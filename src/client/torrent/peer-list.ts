@@ -1,16 +1,18 @@
 // Addresses of peers that a torrent knows, where each came from, and which one to connect to next.
 //
 //   waiting ──pause over──▶ due ──next()──▶ connecting ──▶ connected ──▶ ended: waiting again, or
-//      ▲                                                                 given up · parked (a seed, and so are we) · banned
-//      └──────────────────────────── somebody names it again ◀────────────┘ (but for the banned)
+//      ▲                                        ▲                        given up · parked (a seed, and so are we) · banned
+//      │                                        └─ nobody is due, and we still miss pieces ◀─┤
+//      └──────────────────────────── somebody names it again ◀───────────────────────────────┘ (but for the banned)
 //
 // Untried addresses come first, then those with the fewest failures in a row; among equals the one that was useful last, the better
 // source, the higher canonical priority (BEP 40). So however many dead addresses are known, a live one is reached after at most
 // one attempt at each.
 //
 // Always: there are no more than `max`, and no source but the user fills more than half of it; an address is tried again only after
-// a pause that doubles with each failure in a row and differs a little each time, and is given up after ATTEMPTS_MAX of them. No
-// call looks at all addresses, but those that are told so.
+// a pause that doubles with each failure in a row and differs a little each time. After ATTEMPTS_MAX of them it is given up, which is
+// not for good while we miss pieces: whoever could not be reached for a while may be the only one who has them. Those are tried when
+// nobody else is due, a few at a time, each at longer and longer intervals. No call looks at all addresses, but those that are told so.
 
 import { assert } from "../../base/assert.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
@@ -61,6 +63,11 @@ export const KNOWN_MAX = 4096;
 const ATTEMPTS_MAX = 5;
 const PAUSE_MS_FIRST = 1000;
 const PAUSE_MS_MAX = 60_000;
+/** Between two attempts at an address that was given up: from the one to the other, doubling. */
+const REST_MS_FIRST = PAUSE_MS_MAX;
+const REST_MS_MAX = 8 * PAUSE_MS_MAX;
+/** Connections to those at one time, so that a list of dead addresses takes no place from torrents whose peers live. */
+const LAST_CHANCES_MAX = 4;
 /** A pause is this part of itself, and up to twice as much of jitter: two peers that failed together do not try again together. */
 const PAUSE_PART_MIN = 0.75;
 const JITTER = 0.5;
@@ -73,6 +80,10 @@ export class PeerList {
   readonly #peers = new Map<string, KnownPeer>();
   readonly #due = new Heap<KnownPeer>(isBetter);
   readonly #waiting = new Heap<KnownPeer>((a, b) => a.retryAtMs < b.retryAtMs);
+  /** Given up for their failures, the one whose rest ends first at the front. */
+  readonly #resting = new Heap<KnownPeer>((a, b) => a.retryAtMs < b.retryAtMs);
+  /** Being connected to, although they were given up. */
+  readonly #lastChances = new Set<KnownPeer>();
   /** Due or waiting, by rank, in the order in which they became it. */
   readonly #idle = PEER_ORIGINS.map(() => new Set<KnownPeer>());
   /** Given up, parked or banned: the first to go when there is no room, by rank, in the order in which they became it. */
@@ -131,7 +142,8 @@ export class PeerList {
   /** True if next() would name one. */
   hasDue(nowMs: number): boolean {
     const { first } = this.#waiting;
-    return this.#due.size > 0 || (first !== undefined && first.retryAtMs <= nowMs);
+    if (this.#due.size > 0 || (first !== undefined && first.retryAtMs <= nowMs)) return true;
+    return this.#nextResting(nowMs) !== undefined;
   }
 
   /** The one to connect to next; it counts as being connected from now on. */
@@ -141,22 +153,26 @@ export class PeerList {
       this.#becomeDue(peer);
       peer = this.#waiting.first;
     }
-    const best = this.#due.first;
+    const isLastChance = this.#due.first === undefined;
+    const best = isLastChance ? this.#nextResting(nowMs) : this.#due.first;
     if (best === undefined) return undefined;
     this.#leave(best);
     best.state = "connecting";
+    if (isLastChance) this.#lastChances.add(best);
     return best;
   }
 
   /** No connection could be begun, for reasons of our own: as if next() had not named it. */
   putBack(peer: KnownPeer): void {
     assert(peer.state === "connecting", "what next() named is put back");
+    this.#leave(peer);
     this.#becomeDue(peer);
   }
 
   /** Not now: in a while, as if nothing had been tried. */
   postpone(peer: KnownPeer, nowMs: number): void {
     assert(peer.state === "connecting", "what next() named is postponed");
+    this.#leave(peer);
     this.#wait(peer, nowMs + PAUSE_MS_MAX);
   }
 
@@ -165,7 +181,6 @@ export class PeerList {
     this.#leave(peer);
     peer.state = "connected";
     peer.tried = true;
-    peer.failures = 0;
   }
 
   /** The connection ended, or never came to stand. */
@@ -180,16 +195,17 @@ export class PeerList {
       peer.failures = Math.min(peer.failures, ATTEMPTS_MAX - 1);
     if (outcome === "seed") peer.isSeed = true;
     if (outcome === "banned" || outcome === "self") this.#isOver(peer, "banned");
-    else if (peer.failures >= ATTEMPTS_MAX) this.#isOver(peer, "given-up");
+    else if (peer.failures >= ATTEMPTS_MAX) this.#rest(peer, nowMs);
     else if (peer.isSeed && this.#isSeeding) this.#isOver(peer, "parked");
     else {
       const waits = outcome === "duplicate" || outcome === "idle";
       const pauseMs = waits ? PAUSE_MS_MAX : PAUSE_MS_FIRST * 2 ** Math.max(0, peer.failures - 1);
-      this.#wait(peer, nowMs + Math.min(PAUSE_MS_MAX, pauseMs) * (PAUSE_PART_MIN + JITTER * this.#random()));
+      this.#wait(peer, nowMs + this.#jittered(Math.min(PAUSE_MS_MAX, pauseMs)));
     }
     for (const source of peer.sources) source.peerEnded?.(peer, outcome);
   }
 
+  /** It is not tried again until somebody names it. */
   giveUp(peer: KnownPeer): void {
     this.#leave(peer);
     this.#isOver(peer, "given-up");
@@ -222,7 +238,7 @@ export class PeerList {
     for (const peer of this.#peers.values()) peer.receiveMode = undefined;
   }
 
-  /** True if no address is connected, being connected, or still to be tried. */
+  /** True if no address is connected, being connected, or still to be tried before those that were given up. */
   get isExhausted(): boolean {
     return this.#over.reduce((sum, { size }) => sum + size, 0) === this.#peers.size;
   }
@@ -240,13 +256,17 @@ export class PeerList {
   /** Its place among others depends on its rank. */
   #setRank(peer: KnownPeer, rank: number): void {
     const { state } = peer;
-    this.#leave(peer);
+    const isInUse = state === "connecting" || state === "connected";
+    const isResting = this.#resting.has(peer);
+    if (!isInUse) this.#leave(peer);
     this.#countByRank[peer.originRank]!--;
     this.#countByRank[rank]!++;
     peer.originRank = rank;
+    if (isInUse) return;
     if (state === "due") this.#becomeDue(peer);
     else if (state === "waiting") this.#wait(peer, peer.retryAtMs);
-    else if (state !== "connecting" && state !== "connected") this.#isOver(peer, state);
+    else this.#isOver(peer, state);
+    if (isResting) this.#resting.add(peer);
   }
 
   /** False if an address from such a source is not worth the room that it takes. */
@@ -277,6 +297,25 @@ export class PeerList {
     this.#idle[peer.originRank]!.add(peer);
   }
 
+  /** It failed too often to be tried before others, or often. */
+  #rest(peer: KnownPeer, nowMs: number): void {
+    this.#isOver(peer, "given-up");
+    const restMs = Math.min(REST_MS_MAX, REST_MS_FIRST * 2 ** (peer.failures - ATTEMPTS_MAX));
+    peer.retryAtMs = nowMs + this.#jittered(restMs);
+    this.#resting.add(peer);
+  }
+
+  /** One that was given up and may be tried all the same. */
+  #nextResting(nowMs: number): KnownPeer | undefined {
+    if (this.#isSeeding || this.#lastChances.size >= LAST_CHANCES_MAX) return undefined;
+    const { first } = this.#resting;
+    return first !== undefined && first.retryAtMs <= nowMs ? first : undefined;
+  }
+
+  #jittered(pauseMs: number): number {
+    return pauseMs * (PAUSE_PART_MIN + JITTER * this.#random());
+  }
+
   #isOver(peer: KnownPeer, state: "given-up" | "parked" | "banned"): void {
     peer.state = state;
     this.#over[peer.originRank]!.add(peer);
@@ -287,7 +326,9 @@ export class PeerList {
     this.#idle[peer.originRank]!.delete(peer);
     if (peer.state === "due") this.#due.delete(peer);
     else if (peer.state === "waiting") this.#waiting.delete(peer);
+    else if (peer.state === "connecting") this.#lastChances.delete(peer);
     else this.#over[peer.originRank]!.delete(peer);
+    if (this.#resting.has(peer)) this.#resting.delete(peer);
   }
 }
 

@@ -201,7 +201,7 @@ export class Roster implements PeerSink {
     if (known !== undefined) {
       this.#known.delete(peer);
       if (peer.knowsPieces) known.isSeed = peer.pieces.isFull;
-      this.#addressEnded(known, this.#outcomeOf(peer, record, wasHere, error));
+      this.#addressEnded(known, this.#outcomeOf(peer, record, wasHere, error), wasHere && peer.amInterested);
     }
     this.#wantToDial();
   }
@@ -267,15 +267,17 @@ export class Roster implements PeerSink {
     this.#known.set(peer, known);
   }
 
-  /** The connection to an address ended; the peer there may have connected to us meanwhile. */
-  #addressEnded(known: KnownPeer, outcome: PeerOutcome): void {
+  /** The connection to an address ended; the peer there may have connected to us meanwhile. `hadPieces`: that we miss. */
+  #addressEnded(known: KnownPeer, outcome: PeerOutcome, hadPieces: boolean): void {
     const crossed = this.#crossed.get(known);
     this.#crossed.delete(known);
     this.#list.ended(known, outcome, this.#host.nowMs);
     if (crossed !== undefined && this.#here.has(crossed)) this.#standsFor(crossed, known);
-    // Who only said where it listens, and was of no use, is nobody to remember.
-    else if (outcome !== "useful" && known.originRank === INCOMING_RANK && known.state !== "banned")
-      this.#list.forget(known);
+    else if (known.originRank === INCOMING_RANK && known.state !== "banned") {
+      // Who only said where it listens, and was of no use, is nobody to remember.
+      const isPromising = outcome === "useful" || (outcome === "failed" && hadPieces);
+      if (!isPromising) this.#list.forget(known);
+    }
   }
 
   #outcomeOf(

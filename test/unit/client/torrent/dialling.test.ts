@@ -14,6 +14,7 @@ import {
   handshake,
   manyHosts,
   serve,
+  shakeHands,
   silentPort,
   turns,
   until,
@@ -190,5 +191,35 @@ describe("Torrent: whom it dials", TIMEOUT, () => {
       pass(60_000);
     }
     await closeWhole(session);
+  });
+
+  it("one that connected to us and has what we miss is dialled when its connection breaks, one that has nothing is not", async () => {
+    const shared = await makeShared(100_000);
+    for (const has of [true, false]) {
+      let dialled = 0;
+      const { port } = await serve((socket) => {
+        dialled++;
+        socket.destroy();
+      });
+      const { session, pass } = drivenSession();
+      const address = await session.listen({ host: HOST, port: 0 });
+      const torrent = await session.add(shared.metainfo, nowhere());
+      const socket = await shakeHands(address, shared.metainfo.infoHash);
+      const dictionary = Buffer.from(`d1:mde1:pi${port}e1:v3:rawe`);
+      const extended = Buffer.alloc(6);
+      extended.writeUInt32BE(2 + dictionary.length);
+      extended[4] = MessageId.extended;
+      const pieces = has ? MessageId.haveAll : MessageId.haveNone;
+      socket.write(Buffer.concat([Buffer.of(0, 0, 0, 1, pieces), extended, dictionary]));
+      await until(() => torrent.peers()[0]?.client === "raw");
+      socket.resetAndDestroy();
+      await until(() => torrent.peers().length === 0);
+      for (let tries = 0; dialled === 0 && tries < 20; tries++) {
+        pass(1000);
+        await turns(2);
+      }
+      assert.equal(dialled, has ? 1 : 0);
+      await closeWhole(session);
+    }
   });
 });

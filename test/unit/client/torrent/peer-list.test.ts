@@ -56,23 +56,66 @@ describe("PeerList", () => {
     assert.deepEqual([list.hasDue(1e9), list.isExhausted], [false, false]);
   });
 
+  /** One failure after another, each as soon as it is allowed; the pauses between them, in seconds. */
+  const failing = (list: PeerList, peer: KnownPeer, times: number): number[] =>
+    Array.from({ length: times }, () => {
+      const fromMs = peer.retryAtMs;
+      if (peer.tried) assert.equal(list.hasDue(fromMs - 1), false);
+      assert.equal(list.next(fromMs), peer);
+      list.ended(peer, "failed", fromMs);
+      return (peer.retryAtMs - fromMs) / 1000;
+    });
+
   it("pauses twice as long after each failure in a row, and gives up after five", () => {
     const list = makeList();
+    const peer = add(list, "10.0.0.1", USER_SOURCE, 5000);
+    assert.deepEqual(failing(list, peer, 4), [1, 2, 4, 8]);
+    assert.deepEqual([peer.state, list.isExhausted], ["waiting", false]);
+    failing(list, peer, 1);
+    assert.deepEqual([peer.state, list.isExhausted], ["given-up", true]);
+  });
+
+  it("what was given up is tried while we miss pieces, at longer and longer intervals, and not by seeds", () => {
+    const list = makeList();
     const peer = add(list, "10.0.0.1");
-    let nowMs = 5000;
-    for (const pauseMs of [1000, 2000, 4000, 8000]) {
-      assert.equal(list.next(nowMs), peer);
-      list.ended(peer, "failed", nowMs);
-      assert.deepEqual(due(list, nowMs + pauseMs - 1), []);
-      nowMs += pauseMs;
-      assert.deepEqual(due(list, nowMs), [peer]);
-    }
-    assert.equal(list.isExhausted, false);
-    assert.equal(list.next(nowMs), peer);
-    list.ended(peer, "failed", nowMs);
-    assert.equal(peer.state, "given-up");
-    assert.deepEqual(due(list, nowMs + 1e9), []);
+    failing(list, peer, 4);
+    assert.deepEqual(failing(list, peer, 6), [60, 120, 240, 480, 480, 480]);
     assert.equal(list.isExhausted, true);
+    assert.equal(list.next(peer.retryAtMs), peer);
+    list.ended(peer, "useful", 0);
+    assert.deepEqual(failing(list, peer, 5), [1, 2, 4, 8, 60], "as if nothing had been");
+    list.setSeeding();
+    assert.deepEqual([list.hasDue(1e9), list.next(1e9)], [false, undefined]);
+  });
+
+  it("what was given up comes after all others, four of them at a time", () => {
+    const list = makeList();
+    const dead = Array.from({ length: 10 }, (_, index) => add(list, `10.0.0.${index}`));
+    for (let nowMs = 0; dead.some(({ state }) => state !== "given-up"); nowMs += 10_000)
+      for (let peer = list.next(nowMs); peer !== undefined; peer = list.next(nowMs))
+        list.ended(peer, "failed", nowMs);
+    const newcomer = add(list, "10.0.1.1");
+    assert.equal(list.next(1e9), newcomer);
+    const chances = Array.from({ length: 4 }, () => list.next(1e9)!);
+    assert.equal(new Set(chances).size, 4);
+    assert.deepEqual([list.hasDue(1e9), list.next(1e9)], [false, undefined]);
+    list.ended(chances[0]!, "failed", 1e9);
+    list.connected(chances[1]!);
+    assert.ok(dead.includes(list.next(1e9)!) && dead.includes(list.next(1e9)!));
+    assert.equal(list.next(1e9), undefined);
+  });
+
+  it("a connection that stands and ends at once is a failure like any other", () => {
+    const list = makeList();
+    const peer = add(list, "10.0.0.1");
+    const pauses = [1, 2, 4, 8, 60].map(() => {
+      assert.equal(list.next(peer.retryAtMs), peer);
+      list.connected(peer);
+      const fromMs = peer.retryAtMs;
+      list.ended(peer, "failed", fromMs);
+      return (peer.retryAtMs - fromMs) / 1000;
+    });
+    assert.deepEqual(pauses, [1, 2, 4, 8, 60]);
   });
 
   it("pauses differ a little, so that two that failed together do not meet again", () => {
@@ -171,6 +214,7 @@ describe("PeerList", () => {
     const peer = add(list, "10.0.0.1");
     list.giveUp(peer);
     assert.equal(list.isExhausted, true);
+    assert.deepEqual(due(list, 1e9), [], "the user did");
     add(list, "10.0.0.1", TRACKER, 1000);
     assert.deepEqual(due(list, 1000), []);
     assert.deepEqual(due(list, 61_000), [peer]);
