@@ -42,8 +42,8 @@ async function bundle() {
       js: 'import { createRequire as requireMaker } from "node:module"; const require = requireMaker(import.meta.url);',
     },
     sourcemap: true,
-    // An optional dependency: it may not be there.
-    external: ["ws"],
+    // Optional: they may not be there.
+    external: ["ws", "@redis/client"],
     plugins: [labStaysOutside],
     metafile: true,
     write: false,

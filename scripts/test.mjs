@@ -20,6 +20,7 @@ const NEEDS = [
   ["transmission-daemon", ["--version"], "transmission-daemon", ["clients", "lab-load"]],
   ["aria2c", ["--version"], "aria2", ["clients", "lab-load"]],
   ["rtorrent", ["-h"], "rtorrent", ["clients", "lab-load"]],
+  ["redis-server", ["--version"], "redis-server", ["tracker-redis"]],
   ["strace", ["-V"], "strace", ["bench", "lab"]],
   [
     "pkg-config",

@@ -37,6 +37,7 @@ interface Options {
   ws?: boolean;
   metrics?: string;
   config?: string;
+  redis?: string;
   interval?: number;
   peers?: number;
   memoryMib?: number;
@@ -72,6 +73,7 @@ function trackerCommand(): Command {
     .option("--http <host:port>", "listen there for HTTP; may be given several times", collect)
     .option("--ws", "WebTorrent signalling over WebSockets at the addresses of --http (needs the package ws)")
     .option("--metrics <host:port>", "an operator's address: metrics, a statistics page, REST")
+    .option("--redis <url>", "share swarms with other trackers by a Redis or Valkey (needs @redis/client)")
     .option("--config <file>", "read what is not said here from a JSON file")
     .option(
       "--interval <seconds>",
@@ -162,6 +164,7 @@ async function readConfig(options: Options): Promise<TrackerConfig> {
     ...(options.http === undefined ? {} : { http: options.http }),
     ...(options.ws === undefined ? {} : { webSockets: options.ws }),
     ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
+    ...(options.redis === undefined ? {} : { redis: options.redis }),
     ...(options.interval === undefined ? {} : { intervalSeconds: options.interval }),
     ...(options.peers === undefined ? {} : { peersMax: options.peers }),
     ...(options.memoryMib === undefined ? {} : { memoryMib: options.memoryMib }),
@@ -183,6 +186,7 @@ async function serviceOptions(options: Options, config: TrackerConfig): Promise<
     throw new ExitError(EXIT_USAGE, "user and group go together: one alone would keep what the other may do");
   const rules = await readRules(config);
   const { newTorrentsPerMinute, trustedProxies, httpLimits, downloadsFile, metrics, tokenFile } = config;
+  const { redis, redisLogMib } = config;
   return {
     udp: await Promise.all((config.udp ?? []).map((text) => parseAddress(text, "--udp"))),
     http: await Promise.all((config.http ?? []).map((text) => parseAddress(text, "--http"))),
@@ -196,6 +200,8 @@ async function serviceOptions(options: Options, config: TrackerConfig): Promise<
     ...(trustedProxies === undefined ? {} : { trustedProxies }),
     ...(httpLimits === undefined ? {} : { httpLimits }),
     ...(downloadsFile === undefined ? {} : { downloadsFile }),
+    ...(redis === undefined ? {} : { redis }),
+    ...(redisLogMib === undefined ? {} : { redisLogBytesMax: redisLogMib * MIB }),
     webSockets: config.webSockets === true,
     ...(metrics === undefined ? {} : { metrics: await parseAddress(metrics, "--metrics") }),
     ...(tokenFile === undefined ? {} : { token: (await readFile(tokenFile, "utf8")).trim() }),

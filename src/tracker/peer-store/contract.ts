@@ -105,3 +105,12 @@ export interface SwarmBrowser {
   /** Copies up to `want` peers of the torrent to the sink, at random; how many. Nothing changes by it. */
   copyPeers(words: Uint32Array, at: number, family: 4 | 6, want: number, sink: PeerSink): number;
 }
+
+/** What a store has besides that keeps a copy of what other trackers heard. */
+export interface AdoptingStore {
+  /**
+   * Takes in an announce that another tracker heard `ageMs` ago: as announce(), but nobody is told of peers, the peer's lifetime began
+   * then, and the budgets of addresses are left alone, since that tracker asked its own.
+   */
+  adopt(hash: number, request: Announce, ageMs: number): void;
+}

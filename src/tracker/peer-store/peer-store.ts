@@ -17,6 +17,7 @@ import { UsageError } from "../../base/errors.js";
 import { halfSipHash } from "../../base/keyed-hash.js";
 import { AddressBudget } from "./address-budget.js";
 import {
+  type AdoptingStore,
   AHEAD_MAX,
   type Announce,
   type AnnouncesAhead,
@@ -84,7 +85,10 @@ const WORK_PER_ADVANCE_MAX = 8192;
 const HASH_ROUNDS = 1;
 const HASH_FINAL_ROUNDS = 3;
 
-export class PeerStore implements SwarmStore, SwarmBrowser {
+/** Who asks for no peers is told of none. */
+const NOBODY: PeerSink = { words: new Uint32Array(0), halves: new Uint16Array(0), at: 0 };
+
+export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   seeders = 0;
   leechers = 0;
   downloads = 0;
@@ -121,6 +125,9 @@ export class PeerStore implements SwarmStore, SwarmBrowser {
   #peersV6 = 0;
   #dice: number;
   #tick = 0;
+  /** The tick that is written for a peer: `#tick`, or an earlier one while another tracker's announce is taken in. */
+  #heardTick = 0;
+  #isAdopting = false;
   #nowMs = 0;
   /** Expiry goes down from the last record to the first: this one is next, and this entry of its directory. */
   #cursor = 0;
@@ -294,6 +301,20 @@ export class PeerStore implements SwarmStore, SwarmBrowser {
     return this.#index.find(hash, words, hashAt, this.#records);
   }
 
+  /**
+   * An age is written as it was told, even over a later one: of a peer that was heard here since, an old announce makes a peer that goes
+   * a little sooner.
+   */
+  adopt(hash: number, request: Announce, ageMs: number): void {
+    const ticks = Math.floor(ageMs / this.#tickMs);
+    if (ticks > LIFETIME_TICKS) return;
+    this.#heardTick = (this.#tick - ticks) & (TICKS - 1);
+    this.#isAdopting = true;
+    this.announce(hash, request, NOBODY);
+    this.#isAdopting = false;
+    this.#heardTick = this.#tick;
+  }
+
   scrape(hash: number, words: Uint32Array, wordsAt: number): boolean {
     const record = this.#index.find(hash, words, wordsAt, this.#records);
     if (record < 0) {
@@ -341,6 +362,9 @@ export class PeerStore implements SwarmStore, SwarmBrowser {
     const elapsedMs = Math.max(0, nowMs - this.#nowMs);
     this.#nowMs = nowMs;
     this.#tick = Math.floor(nowMs / this.#tickMs) % TICKS;
+    this.#heardTick = this.#tick;
+    this.#v4.now = this.#tick;
+    this.#v6.now = this.#tick;
     this.#budget?.advance(nowMs);
     if (this.#count === 0) return;
     // A whole round each collectMs: a record is two steps at the most, and each bucket of a large swarm is one.
@@ -375,7 +399,8 @@ export class PeerStore implements SwarmStore, SwarmBrowser {
 
   #addTorrent(hash: number, request: Announce): void {
     const words = request.family === 4 ? 1 : 2;
-    if (this.#budget !== undefined && !this.#budget.take(request.address, request.addressAt, words)) {
+    const isCharged = this.#budget !== undefined && !this.#isAdopting;
+    if (isCharged && !this.#budget.take(request.address, request.addressAt, words)) {
       this.counters.torrentsOverBudget++;
       return;
     }
@@ -389,7 +414,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser {
     const downloads = request.event === EVENT_COMPLETED ? 1 : 0;
     if (request.family === 6) {
       const endpointHash = this.#v6.buckets.hash(this.#endpoint, 0);
-      const swarm = this.#v6.put(0, endpointHash, this.#endpoint, request.seeder, this.#tick, -1);
+      const swarm = this.#v6.put(0, endpointHash, this.#endpoint, request.seeder, this.#heardTick, -1);
       if (swarm === 0) {
         this.counters.torrentsRefused++;
         return;
@@ -511,7 +536,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser {
   }
 
   #setInlineState(at: number, seeder: boolean): void {
-    this.#recordHalves[2 * (at + PEER_AT + 1) + 1] = this.#tick | (seeder ? SEEDER : 0);
+    this.#recordHalves[2 * (at + PEER_AT + 1) + 1] = this.#heardTick | (seeder ? SEEDER : 0);
   }
 
   #inlineAge(at: number): number {
@@ -590,7 +615,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser {
       endpointHash,
       this.#endpoint,
       request.seeder,
-      this.#tick,
+      this.#heardTick,
       hint,
     );
     this.#records[swarmAt] = swarm;

@@ -34,6 +34,8 @@ export class Swarms {
   #index = -1;
   /** Peers that this swarm's last change pushed out or expired. */
   dropped = 0;
+  /** The tick that it is: who makes room is the oldest as seen from here, whenever a new peer was heard of. */
+  now = 0;
 
   constructor(pages: Pages, endpointHalves: number, firstSize: number, peersMax: number, key: Uint32Array) {
     this.#pages = pages;
@@ -281,7 +283,7 @@ export class Swarms {
     this.look(swarm);
     if (this.peers >= this.#peersMax) {
       // The oldest of the bucket makes room, so that nobody is locked out for ever.
-      if (!this.#dropOldest(swarm, large, bucket, tick)) return swarm;
+      if (!this.#dropOldest(swarm, large, bucket)) return swarm;
     }
     // Buckets of a large swarm grow in step: those that are late leave pages that are nearly empty.
     if (buckets.count(bucket) < buckets.capacity(bucket) && this.#pages.isSparse(bucket)) {
@@ -308,7 +310,7 @@ export class Swarms {
         grown = created;
         large = true;
       }
-      if (!directory.split(grown, hash) && !this.#dropOldest(grown, true, bucket, tick)) return grown;
+      if (!directory.split(grown, hash) && !this.#dropOldest(grown, true, bucket)) return grown;
       bucket = directory.bucketAt(grown, directory.entryOf(grown, hash));
     }
     this.#bucket = bucket;
@@ -317,10 +319,10 @@ export class Swarms {
     return grown;
   }
 
-  #dropOldest(swarm: number, large: boolean, bucket: number, tick: number): boolean {
+  #dropOldest(swarm: number, large: boolean, bucket: number): boolean {
     const { buckets } = this;
     if (buckets.count(bucket) === 0) return false;
-    const oldest = buckets.oldest(bucket, tick);
+    const oldest = buckets.oldest(bucket, this.now);
     const seeder = oldest < buckets.seeders(bucket);
     buckets.remove(bucket, oldest);
     if (large) this.#directory.count(swarm, seeder ? -1 : 0, -1);

@@ -24,6 +24,8 @@ export interface TrackerConfig {
   readonly keysFile?: string;
   readonly tokenFile?: string;
   readonly downloadsFile?: string;
+  readonly redis?: string;
+  readonly redisLogMib?: number;
   readonly user?: string;
   readonly group?: string;
 }
@@ -77,6 +79,8 @@ const KEYS: Readonly<Record<keyof TrackerConfig, Check>> = {
   keysFile: text,
   tokenFile: text,
   downloadsFile: text,
+  redis: text,
+  redisLogMib: whole(1, 65_536),
   user: text,
   group: text,
 };

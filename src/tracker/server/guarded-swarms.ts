@@ -62,10 +62,18 @@ export class GuardedSwarms implements SwarmStore {
     if (kept === undefined) return told;
     const count = Math.max(0, kept.get(hash, request.hash, request.hashAt));
     if (request.event === EVENT_COMPLETED && store.downloads > before) {
-      this.#keep(kept, hash, request, Math.min(count + 1, VALUE_MAX));
+      this.#keep(kept, hash, request.hash, request.hashAt, Math.min(count + 1, VALUE_MAX));
       this.downloads = Math.max(count + 1, store.downloads);
     } else this.downloads = Math.max(count, store.downloads);
     return told;
+  }
+
+  /** Counts a download that was announced elsewhere, if counts are kept. */
+  countDownload(hash: number, words: Uint32Array, at: number): void {
+    const kept = this.#kept;
+    if (kept === undefined) return;
+    const count = Math.max(0, kept.get(hash, words, at));
+    this.#keep(kept, hash, words, at, Math.min(count + 1, VALUE_MAX));
   }
 
   scrape(hash: number, words: Uint32Array, at: number): boolean {
@@ -101,9 +109,8 @@ export class GuardedSwarms implements SwarmStore {
     return 0;
   }
 
-  #keep(kept: InfoHashTable, hash: number, request: Announce, count: number): void {
-    if (kept.size < KEPT_DOWNLOADS_MAX || kept.get(hash, request.hash, request.hashAt) >= 0)
-      kept.set(hash, request.hash, request.hashAt, count);
+  #keep(kept: InfoHashTable, hash: number, words: Uint32Array, at: number, count: number): void {
+    if (kept.size < KEPT_DOWNLOADS_MAX || kept.get(hash, words, at) >= 0) kept.set(hash, words, at, count);
     else this.unkept++;
   }
 }

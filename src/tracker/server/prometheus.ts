@@ -12,7 +12,7 @@ export const PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 export function prometheusText(counters: ServiceCounters, uptimeSeconds: number): string {
   const text = new Exposition();
-  const { udp, http, web, totals, swarms, admission } = counters;
+  const { udp, http, web, shared, totals, swarms, admission } = counters;
   text.metric("torrents", "gauge", "Torrents known.", [[{}, totals.torrents]]);
   text.metric("peers", "gauge", "Peers known.", [
     [{ family: "ipv4" }, totals.peersV4],
@@ -58,6 +58,18 @@ export function prometheusText(counters: ServiceCounters, uptimeSeconds: number)
       "web_events_total",
       "counter",
       "What WebTorrent peers said, and what was refused.",
+      Object.entries(events).map(([event, count]) => [{ event: snake(event) }, count]),
+    );
+  }
+  if (shared !== undefined) {
+    const { connected, ...events } = shared;
+    text.metric("redis_connected", "gauge", "1 while announces are shared by Redis.", [
+      [{}, connected ? 1 : 0],
+    ]);
+    text.metric(
+      "shared_events_total",
+      "counter",
+      "Announces that were shared with other trackers, and chunks of them.",
       Object.entries(events).map(([event, count]) => [{ event: snake(event) }, count]),
     );
   }

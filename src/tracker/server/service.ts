@@ -10,6 +10,7 @@ import { networkOf } from "../../base/network-address.js";
 import { addressText } from "../../codec/compact-address.js";
 import type { SocketAddress } from "../../native/binding.js";
 import type { SwarmStore } from "../peer-store/contract.js";
+import { LIFETIME_MS_DEFAULT } from "../peer-store/peer-store.js";
 import { Admission, type AdmissionRules } from "./admission.js";
 import { ClientAddresses } from "./client-address.js";
 import { loadDownloads, saveDownloads } from "./downloads-file.js";
@@ -18,6 +19,8 @@ import { HttpResponder, type HttpResponderCounters } from "./http-responder.js";
 import { type HttpCounters, type HttpLimits, HttpServer } from "./http-server.js";
 import { InfoHashTable } from "./info-hash-table.js";
 import { Operator } from "./operator.js";
+import { type RedisCounters, RedisLog } from "./redis-log.js";
+import { type SharedCounters, SharedSwarms } from "./shared-swarms.js";
 import {
   INTERVAL_SECONDS_DEFAULT,
   makePeerStore,
@@ -47,7 +50,14 @@ export interface TrackerServiceOptions extends TrackerOptions {
   readonly token?: string;
   /** A file that counts of downloads are kept in, over restarts. */
   readonly downloadsFile?: string;
-  /** Where what goes wrong later is told: a file that cannot be written. */
+  /**
+   * A Redis or Valkey by which trackers share their swarms: redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// or unix:PATH. Needs the
+   * package `@redis/client`. WebTorrent's swarms are connections, and stay this tracker's.
+   */
+  readonly redis?: string;
+  /** Bytes of announces that Redis keeps for trackers that start or come back, of all trackers together. */
+  readonly redisLogBytesMax?: number;
+  /** Where what goes wrong later is told: a file that cannot be written, a Redis that is away. */
   readonly onWarning?: (message: string) => void;
 }
 
@@ -55,11 +65,18 @@ export interface ServiceCounters extends TrackerCounters {
   readonly http: HttpCounters & HttpResponderCounters & { openConnections: number };
   /** Undefined without WebSockets. */
   readonly web: WebServerCounters | undefined;
+  /** Undefined without Redis. */
+  readonly shared: (SharedCounters & RedisCounters) | undefined;
   readonly admission: { readonly refused: number; readonly unkeptDownloads: number };
 }
 
 export interface ListeningAt extends SocketAddress {
   readonly protocol: "udp" | "http" | "metrics";
+}
+
+interface Sharing {
+  readonly swarms: SharedSwarms;
+  readonly redis: RedisLog;
 }
 
 const SAVE_INTERVAL_MS = 5 * 60_000;
@@ -76,6 +93,7 @@ export class TrackerService {
   #operatorServer: HttpServer | undefined;
   #web: WebServer | undefined;
   readonly #downloads: InfoHashTable | undefined;
+  readonly #sharing: Sharing | undefined;
   readonly #options: TrackerServiceOptions;
   #saving: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
@@ -84,20 +102,27 @@ export class TrackerService {
   static async start(options: TrackerServiceOptions): Promise<TrackerService> {
     const clients = new ClientAddresses(options.trustedProxies ?? []);
     checkKeys(options, options.rules ?? {});
-    const store = options.swarms ?? makePeerStore(options.store);
+    const shared = options.redis === undefined ? undefined : shareSwarms(options);
+    const store = shared ?? options.swarms ?? makePeerStore(options.store);
     const hash = (words: Uint32Array, at: number): number => store.hash(words, at);
     const downloads = options.downloadsFile === undefined ? undefined : new InfoHashTable(hash);
     if (downloads !== undefined) await loadDownloads(options.downloadsFile!, downloads, hash);
     const admission = new Admission(store, options.rules ?? {});
     const swarms = new GuardedSwarms(store, admission, downloads);
-    const service = new TrackerService(options, store, admission, swarms, downloads);
+    const redis = shared === undefined ? undefined : await startRedis(options, shared);
+    if (shared !== undefined && downloads !== undefined)
+      shared.onDownload = (...download) => swarms.countDownload(...download);
+    let service: TrackerService | undefined;
     try {
+      const sharing = shared === undefined || redis === undefined ? undefined : { swarms: shared, redis };
+      service = new TrackerService(options, store, admission, swarms, downloads, sharing);
       await service.#listen(clients);
+      return service;
     } catch (error) {
-      await service.#stop();
+      if (service !== undefined) await service.#stop();
+      await redis?.close();
       throw error;
     }
-    return service;
   }
 
   private constructor(
@@ -106,8 +131,10 @@ export class TrackerService {
     admission: Admission,
     swarms: GuardedSwarms,
     downloads: InfoHashTable | undefined,
+    sharing: Sharing | undefined,
   ) {
     this.#options = options;
+    this.#sharing = sharing;
     this.admission = admission;
     this.#swarms = swarms;
     this.#downloads = downloads;
@@ -137,6 +164,7 @@ export class TrackerService {
       ...this.#tracker.counters(),
       http: { ...http, openConnections },
       web: this.#web?.counters,
+      shared: this.#sharing && { ...this.#sharing.swarms.shared, ...this.#sharing.redis.counters },
       admission: { refused: this.#swarms.refused, unkeptDownloads: this.#swarms.unkept },
     };
   }
@@ -162,6 +190,7 @@ export class TrackerService {
   /** Takes nobody any more, answers what is under way, and keeps what is to be kept. */
   async close(): Promise<void> {
     await this.#stop();
+    await this.#sharing?.redis.close();
     await this.save();
   }
 
@@ -221,6 +250,22 @@ export class TrackerService {
     this.listening.push({ protocol: "metrics", ...(await server.listen(this.#options.metrics)) });
     this.#operatorServer = server;
   }
+}
+
+/** Swarms of this tracker's own, which others can be told of. */
+function shareSwarms(options: TrackerServiceOptions): SharedSwarms {
+  if (options.swarms === undefined) return new SharedSwarms(makePeerStore(options.store));
+  throw new UsageError("USAGE_OPTION", "redis shares the tracker's own swarms: leave out `swarms`");
+}
+
+function startRedis(options: TrackerServiceOptions, swarms: SharedSwarms): Promise<RedisLog> {
+  return RedisLog.start({
+    url: options.redis ?? "",
+    swarms,
+    lifetimeMs: options.store?.lifetimeMs ?? LIFETIME_MS_DEFAULT,
+    ...(options.redisLogBytesMax === undefined ? {} : { logBytesMax: options.redisLogBytesMax }),
+    onWarning: (message) => options.onWarning?.(message),
+  });
 }
 
 function checkKeys(options: TrackerServiceOptions, rules: AdmissionRules): void {
