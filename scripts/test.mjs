@@ -13,22 +13,6 @@ import { fileURLToPath } from "node:url";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const FOLDERS = ["unit", "native", "differential", "fuzz", "sim", "e2e"];
-/** What tests of real clients and of system calls need: how to see whether it is there, Debian's package, files of test/e2e. */
-/** @type {[program: string, args: string[], debianPackage: string, tests: string[]][]} */
-const NEEDS = [
-  ["/usr/bin/python3", ["-c", "import libtorrent"], "python3-libtorrent", ["clients", "lab-load"]],
-  ["transmission-daemon", ["--version"], "transmission-daemon", ["clients", "lab-load"]],
-  ["aria2c", ["--version"], "aria2", ["clients", "lab-load"]],
-  ["rtorrent", ["-h"], "rtorrent", ["clients", "lab-load"]],
-  ["redis-server", ["--version"], "redis-server", ["tracker-redis"]],
-  ["strace", ["-V"], "strace", ["bench", "lab"]],
-  [
-    "pkg-config",
-    ["--exists", "libtorrent-rasterbar"],
-    "libtorrent-rasterbar-dev pkg-config",
-    ["compare", "lab"],
-  ],
-];
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith("-"));
 const options = process.argv.slice(2).filter((argument) => argument.startsWith("-"));
 
@@ -51,13 +35,25 @@ function findTests(folder) {
 }
 
 /** Packages that are not installed, and the tests that need them. */
-function findMissing() {
+async function findMissing() {
+  /** @type {typeof import("../bench/rivals/installed.ts")} */
+  const { NEEDED, isInstalled } = await import(join(root, "dist/bench/rivals/installed.js"));
+  const clients = ["clients", "lab-load", "tracker-clients"];
+  /** @type {[import("../bench/rivals/installed.ts").Needed, string[]][]} */
+  const needs = [
+    [NEEDED.libtorrentForPython, [...clients, "tracker"]],
+    [NEEDED.transmission, clients],
+    [NEEDED.aria2, clients],
+    [NEEDED.rtorrent, clients],
+    [NEEDED.redis, ["tracker-redis"]],
+    [NEEDED.strace, ["bench", "lab"]],
+    [NEEDED.libtorrentLibrary, ["compare", "lab"]],
+  ];
   const packages = [];
   const tests = new Set();
-  for (const [program, args, debianPackage, names] of NEEDS) {
-    const { error, status } = spawnSync(program, args, { stdio: "ignore" });
-    if (error === undefined && status === 0) continue;
-    packages.push(debianPackage);
+  for (const [needed, names] of needs) {
+    if (isInstalled(needed)) continue;
+    packages.push(needed.debianPackage);
     for (const name of names) tests.add(join(root, "dist/test/e2e", `${name}.test.js`));
   }
   return { packages, tests };
@@ -82,7 +78,7 @@ if (together.length + alone.length === 0) {
   process.exit(1);
 }
 const missing =
-  process.env.SCATTERWIRE_REQUIRE_CLIENTS === "1" ? { packages: [], tests: new Set() } : findMissing();
+  process.env.SCATTERWIRE_REQUIRE_CLIENTS === "1" ? { packages: [], tests: new Set() } : await findMissing();
 const leftOut = alone.filter((file) => missing.tests.has(file));
 const tell = () => {
   if (leftOut.length === 0) return;

@@ -1,13 +1,15 @@
-// The clients that come as programs: transmission, aria2 and rtorrent. Each gets the settings that are best for it here: no
-// encryption, nothing that looks for peers, no limits, a large cache, space not reserved, nothing hashed twice.
+// The clients that come as programs, transmission, aria2 and rtorrent, and the settings of libtorrent: one description of each, for the
+// lab, which measures them, and for the tests, which speak to them. Each listens on loopback, finds no peers by itself but
+// those of its torrent's trackers, takes plaintext, and gets the settings that are best for it here: no limits, a large cache, space
+// not reserved, nothing hashed twice.
 
 import { existsSync } from "node:fs";
 import { chmod, readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { Program } from "../processes/program.js";
-import { MissingError, runTool } from "./compile.js";
-import type { Job, Role, Running, Subject, Work } from "./subject.js";
+import { NEEDED, type Needed } from "./installed.js";
+import type { Role, Running } from "./subject.js";
 import { TransmissionRpc, until } from "./transmission-rpc.js";
 
 const DOWNLOAD_TIMEOUT_MS = 600_000;
@@ -16,79 +18,54 @@ const READY_TIMEOUT_MS = 120_000;
 const LOOK_PAUSE_MS = 20;
 const CACHE_MIB = 64;
 
-/** They verify and store, always. */
-const does = (work: Work): boolean => work === "download-stored" || work === "seed";
-
-function roleOf(job: Job): Role {
-  return job.work === "seed" ? "seed" : "download";
+export interface ClientWork {
+  readonly role: Role;
+  readonly torrent: string;
+  /** Where the data is, or goes. */
+  readonly directory: string;
+  /** A folder of the client's own, for whatever it keeps. */
+  readonly home: string;
 }
 
-async function requireCommand(command: string, flag: string, debianPackage: string): Promise<void> {
-  const { status } = await runTool(command, [flag]);
-  if (status === 0) return;
-  throw new MissingError(`${command} is missing: install it with "apt-get install ${debianPackage}"`);
+export interface ClientProgram {
+  readonly name: string;
+  /** How it is set, in a line of the report. */
+  readonly settings: string;
+  readonly needed: Needed;
+  /** Resolves when peers may connect. Rejects with what it said when it does not come to that, and leaves nothing running. */
+  start(work: ClientWork): Promise<Running>;
 }
 
-/** Ports that nothing listens at now, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  await Promise.all(
-    servers.map((server) => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
+/**
+ * What every libtorrent here has, by the names of its manual: nothing that looks for peers, and TCP without encryption. Its trackers
+ * are asked, where a torrent has them and the program that embeds it leaves them there.
+ */
+export const LIBTORRENT_SETTINGS: Readonly<Record<string, string | number | boolean>> = {
+  listen_interfaces: "127.0.0.1:0",
+  enable_dht: false,
+  enable_lsd: false,
+  enable_upnp: false,
+  enable_natpmp: false,
+  enable_incoming_utp: false,
+  enable_outgoing_utp: false,
+  allow_multiple_connections_per_ip: true,
+  // pe_disabled: what comes in may not be encrypted either.
+  out_enc_policy: 2,
+  in_enc_policy: 2,
+};
 
-/** Rejects at once when the program has ended, which `ask` would never find out. */
-async function untilReady(program: Program, ask: () => Promise<boolean>): Promise<void> {
-  let over = false;
-  await until(
-    async () => {
-      over = program.over;
-      return over || (await ask());
-    },
-    READY_TIMEOUT_MS,
-    LOOK_PAUSE_MS,
-  );
-  // The line never comes: this says what the program said on standard error.
-  if (over) await program.line("ready", 0);
-}
-
-/** A client that touches a file when it is complete. */
-function touches(program: Program, file: string): () => Promise<void> {
-  return () =>
-    until(
-      async () => {
-        if (program.over) await program.line("complete", 0);
-        return existsSync(file);
-      },
-      DOWNLOAD_TIMEOUT_MS,
-      LOOK_PAUSE_MS,
-    );
-}
-
-/** Accepts connections, as far as a connection that says nothing can tell. */
-async function listens(port: number): Promise<boolean> {
-  const table = await readFile("/proc/net/tcp", "utf8");
-  const listening = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, "0")} [0-9A-F]+:0000 0A `);
-  return listening.test(table);
-}
-
-export const transmission: Subject = {
+export const transmission: ClientProgram = {
   name: "transmission",
   settings: `cache ${CACHE_MIB} MiB, no preallocation, 500 peers and upload slots`,
-  // It takes one connection of each address, and the load that leeches has one address.
-  peersMax: (work) => (work === "seed" ? 1 : 64),
-  does,
-  require: () => requireCommand("transmission-daemon", "--version", "transmission-daemon"),
-  start: async (job: Job): Promise<Running> => {
-    const [port, rpcPort] = (await freePorts(2)) as [number, number];
+  needed: NEEDED.transmission,
+  start: async ({ role, torrent, directory, home }) => {
+    const [port, rpcPort] = await freePorts();
     const settings = {
       "bind-address-ipv4": "127.0.0.1",
+      "bind-address-ipv6": "::1",
       "cache-size-mb": CACHE_MIB,
       "dht-enabled": false,
-      "download-dir": job.directory,
+      "download-dir": directory,
       encryption: 0,
       "lpd-enabled": false,
       "peer-limit-global": 500,
@@ -104,74 +81,81 @@ export const transmission: Subject = {
       "upload-slots-per-torrent": 500,
       "utp-enabled": false,
     };
-    await writeFile(join(job.home, "settings.json"), JSON.stringify(settings));
-    const program = new Program(
-      "transmission-daemon",
-      ["--foreground", "--config-dir", job.home, "--log-error"],
-      { name: "transmission" },
-    );
+    await writeFile(join(home, "settings.json"), JSON.stringify(settings));
+    const args = ["--foreground", "--config-dir", home, "--log-error"];
+    const program = new Program("transmission-daemon", args, { name: "transmission" });
     const rpc = new TransmissionRpc(rpcPort);
-    await rpc.add(job.torrent, job.directory, roleOf(job));
-    await untilReady(program, () => listens(port));
+    let added = false;
+    await untilReady(program, async () => {
+      if (!added) await rpc.add(torrent, directory, role);
+      added = true;
+      return listens(port);
+    });
     const complete = async (): Promise<void> =>
       until(async () => (await rpc.torrent()).leftUntilDone === 0, DOWNLOAD_TIMEOUT_MS, 2 * LOOK_PAUSE_MS);
     return { program, port, complete };
   },
 };
 
-export const aria2: Subject = {
-  name: "aria2",
-  settings: `disk cache ${CACHE_MIB} MiB, no allocation, any number of peers`,
-  does,
-  require: () => requireCommand("aria2c", "--version", "aria2"),
-  start: async (job: Job): Promise<Running> => {
-    const [port] = (await freePorts(1)) as [number];
-    const mark = join(job.home, "complete");
-    const hook = join(job.home, "hook.sh");
-    await writeFile(hook, `#!/bin/sh\n: > '${mark}'\n`);
-    await chmod(hook, 0o755);
-    const program = new Program("aria2c", [
-      "--no-conf",
-      "--quiet",
-      "--enable-dht=false",
-      "--enable-dht6=false",
-      "--bt-enable-lpd=false",
-      "--enable-peer-exchange=false",
-      "--bt-require-crypto=false",
-      "--bt-max-peers=0",
-      "--bt-request-peer-speed-limit=0",
-      "--seed-time=1000",
-      "--seed-ratio=0.0",
-      "--file-allocation=none",
-      `--disk-cache=${CACHE_MIB}M`,
-      "--auto-save-interval=0",
-      `--on-bt-download-complete=${hook}`,
-      `--listen-port=${port}`,
-      `--dir=${job.directory}`,
-      ...(roleOf(job) === "seed" ? ["--bt-seed-unverified=true", "--allow-overwrite=true"] : []),
-      job.torrent,
-    ]);
-    await untilReady(program, () => listens(port));
-    return { program, port, complete: touches(program, mark) };
-  },
-};
+/** `more`: options beside those, such as a DHT that knows nobody, without which it asks no UDP trackers. */
+export function makeAria2(more: (work: ClientWork) => Promise<readonly string[]>): ClientProgram {
+  return {
+    name: "aria2",
+    settings: `disk cache ${CACHE_MIB} MiB, no allocation, any number of peers`,
+    needed: NEEDED.aria2,
+    start: async (work) => {
+      const { role, torrent, directory, home } = work;
+      const [port] = await freePorts();
+      const mark = join(home, "complete");
+      const hook = join(home, "hook.sh");
+      await writeFile(hook, `#!/bin/sh\n: > '${mark}'\n`);
+      await chmod(hook, 0o755);
+      const program = new Program("aria2c", [
+        "--no-conf",
+        "--quiet",
+        "--enable-dht=false",
+        "--enable-dht6=false",
+        "--bt-enable-lpd=false",
+        "--enable-peer-exchange=false",
+        "--bt-require-crypto=false",
+        "--bt-max-peers=0",
+        "--bt-request-peer-speed-limit=0",
+        "--seed-time=1000",
+        "--seed-ratio=0.0",
+        "--file-allocation=none",
+        `--disk-cache=${CACHE_MIB}M`,
+        "--auto-save-interval=0",
+        `--on-bt-download-complete=${hook}`,
+        `--listen-port=${port}`,
+        `--dir=${directory}`,
+        ...(role === "seed" ? ["--bt-seed-unverified=true", "--allow-overwrite=true"] : []),
+        // Of an option that stands twice the last counts.
+        ...(await more(work)),
+        torrent,
+      ]);
+      await untilReady(program, () => listens(port));
+      return { program, port, complete: touches(mark) };
+    },
+  };
+}
 
-export const rtorrent: Subject = {
+export const aria2 = makeAria2(async () => []);
+
+export const rtorrent: ClientProgram = {
   name: "rtorrent",
   settings: "socket buffers 4 MiB, 500 peers and uploads, no second check at the end",
-  does,
-  require: () => requireCommand("rtorrent", "-h", "rtorrent"),
-  start: async (job: Job): Promise<Running> => {
-    const [port] = (await freePorts(1)) as [number];
-    const mark = join(job.home, "complete");
-    const copy = join(job.home, "copy.torrent");
-    const log = join(job.home, "log");
-    const rc = join(job.home, "rc");
-    await writeFile(copy, withTracker(await readFile(job.torrent)));
+  needed: NEEDED.rtorrent,
+  start: async ({ torrent, directory, home }) => {
+    const [port] = await freePorts();
+    const mark = join(home, "complete");
+    const copy = join(home, "copy.torrent");
+    const log = join(home, "log");
+    const rc = join(home, "rc");
+    await writeFile(copy, withTracker(await readFile(torrent)));
     const commands = [
       "system.daemon.set=true",
-      `session.path.set=${job.home}`,
-      `directory.default.set=${job.directory}`,
+      `session.path.set=${home}`,
+      `directory.default.set=${directory}`,
       "network.bind_address.set=127.0.0.1",
       `network.port_range.set=${port}-${port}`,
       "network.port_random.set=no",
@@ -195,15 +179,63 @@ export const rtorrent: Subject = {
     await writeFile(rc, `${commands.join("\n")}\n`);
     const program = new Program("rtorrent", ["-n", "-o", `import=${rc}`]);
     // Before that it checks what it has, and turns everybody away.
-    await untilReady(program, async () => (await readFile(log, "utf8")).includes("Starting torrent"));
-    return { program, port, complete: touches(program, mark) };
+    const started = async (): Promise<boolean> => {
+      const said = await readFile(log, "utf8");
+      if (said.includes("Starting torrent")) return true;
+      throw new Error(`rtorrent did not start: ${said}`);
+    };
+    await untilReady(program, started);
+    return { program, port, complete: touches(mark) };
   },
 };
 
 /** rtorrent loads no torrent without a tracker ("Could not find any trackers"): it is given one that nobody runs. */
-export function withTracker(torrent: Buffer): Buffer {
+function withTracker(torrent: Buffer): Buffer {
   // "announce" comes before all keys that torrents have, so it stands behind the first "d". The info hash stays.
   if (torrent.includes("8:announce")) return torrent;
   const url = "http://127.0.0.1:9/announce";
   return Buffer.concat([Buffer.from(`d8:announce${url.length}:${url}`), torrent.subarray(1)]);
+}
+
+/** Rejects at once, with what the program said, when it has ended; if it does not become ready in time, it is ended. */
+async function untilReady(program: Program, ask: () => Promise<boolean>): Promise<void> {
+  try {
+    await until(async () => program.over || (await ask()), READY_TIMEOUT_MS, LOOK_PAUSE_MS);
+    if (program.over) await program.fails();
+  } catch (error) {
+    await program.kill();
+    throw error;
+  }
+}
+
+/** Of a client that touches a file when it is complete. Whether it ends before that is seen to by who waits. */
+function touches(file: string): () => Promise<void> {
+  return () => until(async () => existsSync(file), DOWNLOAD_TIMEOUT_MS, LOOK_PAUSE_MS);
+}
+
+/** Accepts connections, as far as a connection that says nothing can tell. */
+async function listens(port: number): Promise<boolean> {
+  const table = await readFile("/proc/net/tcp", "utf8");
+  const listening = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, "0")} [0-9A-F]+:0000 0A `);
+  return listening.test(table);
+}
+
+/** Two ports that nothing listens at now: for programs that cannot be told to choose one. */
+export async function freePorts(): Promise<readonly [number, number]> {
+  const [one, other] = await Promise.all([bind(), bind()]);
+  const ports = [portOf(one), portOf(other)] as const;
+  await Promise.all([one, other].map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+async function bind(): Promise<Server> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return server;
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("a socket without a port");
+  return address.port;
 }

@@ -8,11 +8,7 @@ import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Program } from "../processes/program.js";
-
-/** Why something cannot be measured here, in words that name the package that brings it. */
-export class MissingError extends Error {
-  override name = "MissingError";
-}
+import { MissingError, NEEDED, requireInstalled } from "./installed.js";
 
 export type HarnessName =
   | "process-clock"
@@ -74,9 +70,8 @@ function sourceOf(name: string): string {
 }
 
 async function libtorrentFlags(): Promise<string[]> {
-  const advice = `install it with "apt-get install libtorrent-rasterbar-dev pkg-config"`;
-  const { status, output } = await runTool("pkg-config", ["--cflags", "--libs", LIBTORRENT]);
-  if (status !== 0) throw new MissingError(`${LIBTORRENT} or pkg-config is missing: ${advice}`);
+  requireInstalled(NEEDED.libtorrentLibrary);
+  const { output } = await runTool("pkg-config", ["--cflags", "--libs", LIBTORRENT]);
   return output.trim().split(/\s+/);
 }
 

@@ -37,7 +37,7 @@ namespace {
   std::exit(1);
 }
 
-/** Sets one setting by its name in libtorrent's manual; a number for flags too. */
+/** Sets one setting by its name in libtorrent's manual; true or false for flags. */
 void apply(lt::settings_pack& settings, std::string const& argument) {
   auto const equals = argument.find('=');
   int const name = equals == std::string::npos ? -1 : lt::setting_by_name(argument.substr(0, equals));
@@ -45,29 +45,16 @@ void apply(lt::settings_pack& settings, std::string const& argument) {
   std::string const value = argument.substr(equals + 1);
   switch (name & lt::settings_pack::type_mask) {
     case lt::settings_pack::string_type_base: settings.set_str(name, value); break;
-    case lt::settings_pack::bool_type_base: settings.set_bool(name, std::stoi(value) != 0); break;
+    case lt::settings_pack::bool_type_base: settings.set_bool(name, value == "true"); break;
     default: settings.set_int(name, std::stoi(value));
   }
 }
 
-/** What every measured session has: nothing that looks for peers, no limits, TCP without encryption. */
+/** A preset and what this program listens for; whatever else a session has is told by arguments (clients.ts, subjects.ts). */
 lt::settings_pack base_settings(bool seeding) {
   lt::settings_pack settings = seeding ? lt::high_performance_seed() : lt::default_settings();
-  settings.set_str(lt::settings_pack::listen_interfaces, "127.0.0.1:0");
   settings.set_int(lt::settings_pack::alert_mask,
                    lt::alert_category::status | lt::alert_category::error | lt::alert_category::storage);
-  for (int const off : {lt::settings_pack::enable_dht, lt::settings_pack::enable_lsd, lt::settings_pack::enable_upnp,
-                        lt::settings_pack::enable_natpmp, lt::settings_pack::enable_incoming_utp,
-                        lt::settings_pack::enable_outgoing_utp, lt::settings_pack::smooth_connects,
-                        lt::settings_pack::enable_ip_notifier})
-    settings.set_bool(off, false);
-  settings.set_bool(lt::settings_pack::allow_multiple_connections_per_ip, true);
-  settings.set_int(lt::settings_pack::out_enc_policy, lt::settings_pack::pe_disabled);
-  settings.set_int(lt::settings_pack::in_enc_policy, lt::settings_pack::pe_disabled);
-  settings.set_int(lt::settings_pack::mixed_mode_algorithm, lt::settings_pack::prefer_tcp);
-  settings.set_int(lt::settings_pack::unchoke_slots_limit, -1);
-  settings.set_int(lt::settings_pack::allowed_fast_set_size, 0);
-  settings.set_int(lt::settings_pack::listen_queue_size, 3000);
   return settings;
 }
 

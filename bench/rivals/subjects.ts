@@ -6,8 +6,9 @@ import { fileURLToPath } from "node:url";
 import type { SessionOptions, TorrentOptions } from "../../src/index.js";
 import { Program } from "../processes/program.js";
 import { number, object } from "../processes/shape.js";
-import { aria2, rtorrent, transmission } from "./clients.js";
-import { harness, MissingError } from "./compile.js";
+import { aria2, type ClientProgram, LIBTORRENT_SETTINGS, rtorrent, transmission } from "./clients.js";
+import { harness } from "./compile.js";
+import { MissingError, requireInstalled } from "./installed.js";
 import type { Job, Running, Subject, Work } from "./subject.js";
 
 const MIB = 1024 * 1024;
@@ -100,6 +101,18 @@ function roleOf(job: Job): "download" | "seed" {
   return job.work === "seed" || job.work === "idle" ? "seed" : "download";
 }
 
+/** What is measured has no limits, and does nothing beside. */
+const LIBTORRENT_MEASURED = {
+  ...LIBTORRENT_SETTINGS,
+  smooth_connects: false,
+  enable_ip_notifier: false,
+  // prefer_tcp.
+  mixed_mode_algorithm: 0,
+  unchoke_slots_limit: -1,
+  allowed_fast_set_size: 0,
+  listen_queue_size: 3000,
+};
+
 /**
  * Raised above libtorrent's defaults because it was faster so, measured on 2 cores: more requests under way, a larger
  * receive buffer, and two threads that hash. Whatever else its presets know is left as they have it.
@@ -134,6 +147,7 @@ function libtorrentSubject(disk: "posix" | "mmap" | "disabled"): Subject {
       : work === "idle"
         ? [...LIBTORRENT_SEED, ...LIBTORRENT_IDLE]
         : LIBTORRENT_DOWNLOAD;
+  const assignments = Object.entries(LIBTORRENT_MEASURED).map(([name, value]) => `${name}=${value}`);
   return {
     name: `libtorrent (${disk})`,
     settings: `download: ${LIBTORRENT_DOWNLOAD.join(" ")}; seed: high_performance_seed ${LIBTORRENT_SEED.join(" ")}`,
@@ -150,10 +164,23 @@ function libtorrentSubject(disk: "posix" | "mmap" | "disabled"): Subject {
       follow(
         new Program(
           await harness("libtorrent-harness"),
-          [roleOf(job), job.torrent, job.directory, disk, ...settingsFor(job.work)],
+          [roleOf(job), job.torrent, job.directory, disk, ...assignments, ...settingsFor(job.work)],
           { name: `libtorrent (${disk})` },
         ),
       ),
+  };
+}
+
+/** The clients that come as programs verify and store, always. */
+function clientSubject(client: ClientProgram, peersMax?: (work: Work) => number): Subject {
+  const { name, settings, needed } = client;
+  return {
+    name,
+    settings,
+    ...(peersMax === undefined ? {} : { peersMax }),
+    does: (work) => work === "download-stored" || work === "seed",
+    require: async () => requireInstalled(needed),
+    start: (job) => client.start({ ...job, role: roleOf(job) }),
   };
 }
 
@@ -196,9 +223,10 @@ export async function startWritevSeeder(
 export const SUBJECTS: readonly Subject[] = [
   ...OURS.map(ourSubject),
   ...(["disabled", "posix", "mmap"] as const).map(libtorrentSubject),
-  transmission,
-  aria2,
-  rtorrent,
+  // It takes one connection of each address, and the load that leeches has one address.
+  clientSubject(transmission, (work) => (work === "seed" ? 1 : 64)),
+  clientSubject(aria2),
+  clientSubject(rtorrent),
   bittorrentProtocol,
   cLoop,
 ];

@@ -13,7 +13,7 @@ import { OURS, type Scenario } from "../measuring/scenario.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
 import { Program } from "../processes/program.js";
 import { LISTENING } from "../processes/seeder.js";
-import { MissingError } from "./compile.js";
+import { MissingError } from "./installed.js";
 import { ProcessClock } from "./process-clock.js";
 import type { Running, Subject } from "./subject.js";
 import { SUBJECTS } from "./subjects.js";

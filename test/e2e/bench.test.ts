@@ -6,9 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import type { LabFigures, LabResults } from "../../bench/measuring/results.js";
+import { NEEDED, requireInstalled } from "../../bench/rivals/installed.js";
 import { createTorrentFile } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
-import { CLI, Program, requireProgram } from "../support/program.js";
+import { CLI, Program } from "../support/program.js";
 
 const MIB = 1024 * 1024;
 const BLOCKS = (16 * MIB) / 16384;
@@ -69,7 +70,7 @@ describe("bench loopback", { timeout: 120_000 }, () => {
   });
 
   it("counts receives as strace does", async () => {
-    requireProgram("strace", ["-V"], "strace");
+    requireInstalled(NEEDED.strace);
     const folder = temporaryFolder(after);
     writeFileSync(join(folder, "data.bin"), bytesOf(5, 16 * MIB));
     const torrent = join(folder, "data.torrent");

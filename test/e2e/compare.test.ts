@@ -9,8 +9,9 @@ import { after, describe, it } from "node:test";
 import type { LabTrial } from "../../bench/measuring/results.js";
 import { parseResults } from "../../bench/report/read.js";
 import type { CompareResults } from "../../bench/rivals/compare.js";
+import { NEEDED, requireInstalled } from "../../bench/rivals/installed.js";
 import { temporaryFolder } from "../support/data.js";
-import { CLI, Program, requireProgram } from "../support/program.js";
+import { CLI, Program } from "../support/program.js";
 
 const SIZE = 8 * 1024 * 1024;
 
@@ -18,7 +19,7 @@ describe("bench compare", { timeout: 240_000 }, () => {
   const folder = temporaryFolder(after);
 
   it("measures us and libtorrent at the same work", async () => {
-    requireProgram("pkg-config", ["--exists", "libtorrent-rasterbar"], "libtorrent-rasterbar-dev pkg-config");
+    requireInstalled(NEEDED.libtorrentLibrary);
     const output = join(folder, "compare.json");
     const program = Program.cli(
       ...["bench", "compare", "--size", String(SIZE), "--runs", "1", "--peers", "2", "--disk", folder],

@@ -8,9 +8,10 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { LabFigures, LabResults, LabTrial } from "../../bench/measuring/results.js";
+import { NEEDED, requireInstalled } from "../../bench/rivals/installed.js";
 import { createTorrentFile } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
-import { Program, requireProgram } from "../support/program.js";
+import { Program } from "../support/program.js";
 
 const MIB = 1024 * 1024;
 const SIZE = 16 * MIB;
@@ -179,7 +180,7 @@ describe("the lab", { timeout: 240_000 }, () => {
   });
 
   it("wan: no bytes before their time, and no more than the link carries", async () => {
-    requireProgram("pkg-config", ["--exists", "libtorrent-rasterbar"], "libtorrent-rasterbar-dev pkg-config");
+    requireInstalled(NEEDED.libtorrentLibrary);
     const results = await bench(
       ...["wan", "--size", "16M", "--runs", "1", "--rtt", "50", "--rate", "20M", "--peers", "2"],
     );
@@ -242,7 +243,7 @@ describe("the lab", { timeout: 240_000 }, () => {
 
 describe("the lab's counters", { timeout: 120_000 }, () => {
   it("are those of strace -c, for each mode and for the limit", async () => {
-    requireProgram("strace", ["-V"], "strace");
+    requireInstalled(NEEDED.strace);
     const folder = temporaryFolder(after);
     const data = join(folder, "data.bin");
     writeFileSync(data, bytesOf(7, SIZE));

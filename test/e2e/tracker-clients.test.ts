@@ -6,27 +6,20 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { fileURLToPath } from "node:url";
 import { createTorrentFile } from "../../src/index.js";
 import { TrackerService } from "../../src/tracker/index.js";
-import { aria2, aria2WithUdp, type ClientKind, libtorrent, transmission, until } from "../support/clients.js";
-import { Program } from "../support/program.js";
+import {
+  aria2,
+  aria2WithUdp,
+  type ClientKind,
+  libtorrent,
+  libtorrentV6,
+  transmission,
+  until,
+} from "../support/clients.js";
 
 const DATA = randomBytes(500_000);
 const TIMEOUT_MS = 120_000;
-
-const libtorrentV6: ClientKind = {
-  name: "libtorrent at ::1",
-  require: libtorrent.require,
-  start: async (role, torrent, directory) => {
-    const script = fileURLToPath(new URL("../../../test/support/libtorrent_peer.py", import.meta.url));
-    const program = new Program("/usr/bin/python3", [script, role, torrent, directory], {
-      environment: { LISTEN: "[::1]:0" },
-    });
-    const { port } = await program.line("port");
-    return { port: Number(port), stop: () => program.stop() };
-  },
-};
 
 interface Swarm {
   readonly service: TrackerService;

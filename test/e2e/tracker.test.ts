@@ -7,12 +7,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { NEEDED, requireInstalled } from "../../bench/rivals/installed.js";
 import { createTorrentFile } from "../../src/index.js";
-import { CLI, Program, requireProgram } from "../support/program.js";
-
-const PYTHON = "/usr/bin/python3";
-const LIBTORRENT_PEER = fileURLToPath(new URL("../../../test/support/libtorrent_peer.py", import.meta.url));
+import { startLibtorrent } from "../support/clients.js";
+import { CLI, Program } from "../support/program.js";
 
 describe("tracker", () => {
   const folder = mkdtempSync(join(tmpdir(), "scatterwire-tracker-"));
@@ -21,7 +19,7 @@ describe("tracker", () => {
   test("two libtorrents find each other through it and complete a torrent", {
     timeout: 120_000,
   }, async (t) => {
-    requireProgram(PYTHON, ["-c", "import libtorrent"], "python3-libtorrent");
+    requireInstalled(NEEDED.libtorrentForPython);
     const tracker = Program.cli("tracker", "--udp", "127.0.0.1:0", "--interval", "30", "--json");
     t.after(() => tracker.stop());
     const { port } = await tracker.line("port");
@@ -29,12 +27,12 @@ describe("tracker", () => {
     writeFileSync(data, randomBytes(1_000_000));
     const torrent = join(folder, "data.torrent");
     writeFileSync(torrent, await createTorrentFile(data, { announce: [`udp://127.0.0.1:${port}/announce`] }));
-    const seed = new Program(PYTHON, [LIBTORRENT_PEER, "seed", torrent, folder]);
+    const seed = startLibtorrent("seed", torrent, folder);
     t.after(() => seed.stop());
     await seed.line("port");
     const to = join(folder, "copy");
     mkdirSync(to);
-    const leech = new Program(PYTHON, [LIBTORRENT_PEER, "download", torrent, to]);
+    const leech = startLibtorrent("download", torrent, to);
     t.after(() => leech.stop());
     assert.ok((await leech.line("done", 100_000))["done"]);
     await tracker.stop("SIGINT");

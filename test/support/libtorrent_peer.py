@@ -1,13 +1,12 @@
 """A libtorrent session for the tests: seeds or downloads one torrent on loopback until it is stopped.
 
-usage: libtorrent_peer.py seed|download TORRENT DIRECTORY [HOST:PORT ...]
+usage: libtorrent_peer.py seed|download TORRENT DIRECTORY SETTINGS
        libtorrent_peer.py create PATH TORRENT PIECE_LENGTH PADDING(0|1)
-LISTEN in the environment says where to listen, such as [::1]:0.
+SETTINGS is a JSON object of libtorrent's settings by their names (bench/rivals/clients.ts).
 Prints {"port": N} when it accepts connections, and {"done": true} when a download is complete.
 """
 
 import json
-import os
 import sys
 import time
 
@@ -30,21 +29,8 @@ def create(path, torrent, piece_length, padding):
         file.write(lt.bencode(maker.generate()))
 
 
-def serve(role, torrent, directory, peers):
-    session = lt.session(
-        {
-            "listen_interfaces": os.environ.get("LISTEN", "127.0.0.1:0"),
-            "enable_dht": False,
-            "enable_lsd": False,
-            "enable_upnp": False,
-            "enable_natpmp": False,
-            "enable_incoming_utp": False,
-            "enable_outgoing_utp": False,
-            "allow_multiple_connections_per_ip": True,
-            "out_enc_policy": 2,
-            "in_enc_policy": 1,
-        }
-    )
+def serve(role, torrent, directory, settings):
+    session = lt.session(json.loads(settings))
     parameters = lt.add_torrent_params()
     parameters.ti = lt.torrent_info(torrent)
     parameters.save_path = directory
@@ -54,9 +40,6 @@ def serve(role, torrent, directory, peers):
     while session.listen_port() == 0:
         time.sleep(0.02)
     say(port=session.listen_port())
-    for peer in peers:
-        host, port = peer.rsplit(":", 1)
-        handle.connect_peer((host, int(port)))
     told = False
     while True:
         if not told and role == "download" and handle.status().is_seeding:
@@ -68,4 +51,4 @@ def serve(role, torrent, directory, peers):
 if sys.argv[1] == "create":
     create(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5] == "1")
 else:
-    serve(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])
+    serve(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4])

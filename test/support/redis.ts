@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { requireProgram } from "./program.js";
+import { NEEDED, requireInstalled } from "../../bench/rivals/installed.js";
 
 export class RedisServer {
   readonly #folder = mkdtempSync(join(tmpdir(), "scatterwire-redis-"));
@@ -19,7 +19,7 @@ export class RedisServer {
 
   /** Resolves when it answers. */
   static async start(...options: string[]): Promise<RedisServer> {
-    requireProgram("redis-server", ["--version"], "redis-server");
+    requireInstalled(NEEDED.redis);
     const server = new RedisServer(options);
     await server.startAgain();
     return server;
