@@ -4,6 +4,7 @@
 import type { PeerError } from "../base/errors.js";
 import type { TransferCounters } from "../base/metrics/counters.js";
 import type { TraceRecord } from "../base/metrics/trace.js";
+import type { PeerExtensionClass } from "./extensions/extension-wire.js";
 import type { Magnet } from "./metainfo/magnet.js";
 import type { Metainfo } from "./metainfo/types.js";
 import type { ReceiveModeName } from "./receive/receive-mode.js";
@@ -13,6 +14,7 @@ import type { StorageKind } from "./storage/storage.js";
 export type { Costs } from "../base/metrics/costs.js";
 export type { TransferCounters } from "../base/metrics/counters.js";
 export type { TraceRecord } from "../base/metrics/trace.js";
+export type { PeerExtension, PeerExtensionClass } from "./extensions/extension-wire.js";
 export { RECEIVE_MODES, type ReceiveModeName } from "./receive/receive-mode.js";
 
 export { SEND_MODES, type SendModeName } from "./send/block-source.js";
@@ -202,6 +204,22 @@ export interface PeerConnection {
   setReceiveMode(mode: ReceiveModeName): void;
   /** Ends the connection. Its address is not tried again until it is given to addPeer() again. */
   disconnect(): void;
+  /**
+   * Adds an extension of the wire (BEP 10) to this connection, as WebTorrent's bittorrent-protocol does: a class whose prototype has a
+   * name, constructed with the connection, with optional methods onHandshake(infoHash, peerId, offers),
+   * onExtendedHandshake(handshake) and onMessage(message). It is mounted at `connection[name]`, and returned. One of the library's own
+   * with the same name makes room for it. Throws UsageError `USAGE_OPTION`.
+   */
+  use<Instance extends object>(Extension: PeerExtensionClass<Instance>): Instance;
+  /**
+   * Sends a message of an extension: bytes, or a value to be bencoded. Throws UsageError `USAGE_STATE` if the peer does not have it,
+   * `USAGE_OPTION` for more than 32 KiB.
+   */
+  extended(extension: string | number, payload: unknown): void;
+  /** What our extension handshake is to tell besides, from the next use() on. */
+  readonly extendedHandshake: Record<string, unknown>;
+  /** The peer's last extension handshake, once an extension heard it. */
+  readonly peerExtendedHandshake: Record<string, unknown>;
 }
 
 export type TorrentState = "metadata" | "checking" | "downloading" | "seeding" | "failed" | "closed";

@@ -11,6 +11,7 @@ import fc from "fast-check";
 import { PeerError } from "../../src/base/errors.js";
 import type { SlotIndex } from "../../src/base/ids.js";
 import { BLOCK_SIZE, HANDSHAKE_BYTES, MAPPING_ADDRESS_STRIDE } from "../../src/base/limits.js";
+import { ExtensionTable } from "../../src/client/extensions/extension.js";
 import { SlotHolder } from "../../src/client/memory/block-pool.js";
 import { type Clock, PeerConnection, type PeerTransport } from "../../src/client/peer/peer-connection.js";
 import type { Swarm } from "../../src/client/peer/swarm.js";
@@ -218,6 +219,7 @@ interface Copy {
 class SharedFile implements Swarm {
   readonly announcementsWaiting = 0;
   readonly info = undefined;
+  readonly extensions = new ExtensionTable<PeerConnection>([]);
   readonly world = new World();
   readonly layout: Layout;
   readonly content: Uint8Array;

@@ -17,6 +17,7 @@ const CLIENT = [
   "client/session",
   "client/torrent",
   "client/peer",
+  "client/extensions",
   "client/stream",
   "client/metainfo",
   "native",
@@ -57,9 +58,13 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "client/receive/expected-blocks",
   ],
 
+  // Bytes of messages and who they are for: a connection and a torrent are handed in.
+  "client/extensions": ["codec", "client/wire"],
+
   // Knows no socket and no file: a transport and a swarm are handed in.
   "client/peer": [
     "client/wire",
+    "client/extensions",
     "client/receive",
     "client/receive/expected-blocks",
     "client/send",
@@ -77,7 +82,13 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "tracker/index": ["tracker/protocol", "tracker/peer-store", "tracker/server", "tracker/client"],
 
   // Names of the public API, and the types that it shares with the inside.
-  "client/options": ["client/metainfo", "client/receive", "client/send", "client/storage"],
+  "client/options": [
+    "client/extensions",
+    "client/metainfo",
+    "client/receive",
+    "client/send",
+    "client/storage",
+  ],
   "client/option-table": ["client/receive", "client/send", "client/storage"],
   "client/check-options": ["client/option-table"],
   "client/torrent": CLIENT.filter((room) => room !== "client/session" && room !== "client/stream"),

@@ -156,6 +156,18 @@ export class BlockRequests {
     if (receiver.blockPiece === piece) receiver.skipBlock(piece, receiver.blockBegin);
   }
 
+  /** The peer does not have the piece any more: what was asked of it there is given back, and may come all the same. */
+  withdrawn(piece: number): void {
+    const { expected } = this;
+    for (let index = expected.count - 1; index >= 0; index--) {
+      if (expected.pieceAt(index) !== piece) continue;
+      const begin = expected.beginAt(index);
+      this.#orphan(piece, begin, expected.lengthAt(index));
+      expected.removeAt(index);
+      this.#giveBack(piece, begin);
+    }
+  }
+
   /** The header of a block came. True if its payload is wanted. Throws PeerError if nobody asked for it. */
   blockStarted(swarm: Swarm, piece: number, begin: number, length: number): boolean {
     let list = this.expected;

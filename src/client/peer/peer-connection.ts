@@ -12,16 +12,13 @@
 import { assert } from "../../base/assert.js";
 import { PeerError, StorageError } from "../../base/errors.js";
 import type { SlotIndex } from "../../base/ids.js";
-import {
-  BLOCK_SIZE,
-  EXTENDED_MESSAGE_BYTES_MAX,
-  HANDSHAKE_BYTES,
-  PIECE_COUNT_MAX,
-  REQUEST_QUEUE_ANNOUNCED,
-} from "../../base/limits.js";
+import { BLOCK_SIZE, HANDSHAKE_BYTES, PIECE_COUNT_MAX, REQUEST_QUEUE_ANNOUNCED } from "../../base/limits.js";
 import { makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import type { TraceSink } from "../../base/metrics/trace.js";
 import { PieceSet } from "../../base/piece-set.js";
+import type { Extension } from "../extensions/extension.js";
+import type { WirePeer } from "../extensions/extension-wire.js";
+import { PeerExtensions } from "../extensions/peer-extensions.js";
 import type { Memory } from "../memory/memory.js";
 import type { ExpectedBlocks } from "../receive/expected-blocks.js";
 import { makeReceiveMode, type ReceiveModeChoice } from "../receive/make-mode.js";
@@ -116,7 +113,7 @@ const STALLED_MS = 500;
 const TAKING_BYTES = 4 * BLOCK_SIZE;
 let connectionsMade = 0;
 
-export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost {
+export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost, WirePeer {
   /** Names the connection among all of this process. */
   readonly id = ++connectionsMade;
   readonly host: string;
@@ -139,9 +136,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   #swarm: Swarm | undefined;
   peerId: Uint8Array | undefined;
   clientName = "";
-  /** What the peer's handshake offered: BEP 6 and BEP 10. */
+  /** What the peer's handshake offered: BEP 6, BEP 10 and BEP 5. */
   fast = false;
   extended = false;
+  dht = false;
   /** The port at which the peer accepts connections, where known. */
   listenPort = 0;
   isUploadOnly = false;
@@ -166,6 +164,12 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   #allowedFastUploads: AllowedFastUploads | undefined;
   #cancelStepsLeft = CANCEL_STEPS_PER_TICK;
   #extensionHandshakesLeft = EXTENSION_HANDSHAKES_PER_TICK;
+  /** There once it is open, if the peer speaks the extension protocol. */
+  #extensions: PeerExtensions<PeerConnection> | undefined;
+  /** Our extension handshake is to be said again: what it tells has changed. */
+  #handshakeDue = false;
+  /** What a program wants our extension handshake to tell besides. */
+  #handshakeFields: Readonly<Record<string, unknown>> | undefined;
   readonly #sendProgress: SendProgress;
   /** Bytes of messages that may wait for the peer before we stop to hear it. */
   #outboxBytesMax = OUTBOX_BYTES_MAX;
@@ -289,6 +293,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   /** Writes what waits. Returns 0 or −errno of a broken socket. */
   flush(eagain: number): number {
     if (this.#state === "closed" || this.#state === "connecting") return 0;
+    if (this.#handshakeDue) this.#sayExtensionHandshake();
     const before = this.counters.sentBytes;
     const result = this.sender.flush(eagain);
     if (this.counters.sentBytes !== before) {
@@ -334,6 +339,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     if (wasOpen && this.#swarm !== undefined) {
       if (cut) this.requests.giveBackUnderWay(this.receiver.blockPiece, this.receiver.blockBegin);
       this.requests.drop(false);
+      this.#extensions?.closed();
     }
     this.pipeline.close();
     this.sender.close();
@@ -495,6 +501,71 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     for (let index = first; index < pieces.length; index++) this.announcePiece(pieces[index]!);
   }
 
+  // ── extensions ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** One more extension on this connection, or another in the place of that of its name. The peer is told at the end of the turn. */
+  useExtension(extension: Extension<PeerConnection>): void {
+    if (this.#state !== "open" || this.#extensions === undefined) return;
+    this.#extensions.use(extension);
+    this.repeatExtensionHandshake();
+  }
+
+  /** What our extension handshake tells has changed: it is said again at the end of the turn. `fields`: what it is to tell besides. */
+  repeatExtensionHandshake(fields = this.#handshakeFields): void {
+    this.#handshakeFields = fields;
+    this.#handshakeDue = true;
+    this.#transport.scheduleFlush();
+  }
+
+  /** The id that messages of an extension have for the peer, or 0 if it does not have it. */
+  extendedIdOf(name: string): number {
+    return this.#extensions?.theirIdOf(name) ?? 0;
+  }
+
+  sendExtended(name: string, payload: Uint8Array): boolean {
+    const id = this.extendedIdOf(name);
+    return id !== 0 && this.sendExtendedId(id, payload);
+  }
+
+  /** A message under an id of the peer's. */
+  sendExtendedId(id: number, payload: Uint8Array): boolean {
+    if (this.#state !== "open" || !this.extended) return false;
+    this.write.extended(id, payload);
+    return true;
+  }
+
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  get infoHash(): Uint8Array | undefined {
+    return this.#swarm?.infoHash;
+  }
+
+  hasPiece(piece: number): boolean {
+    return this.knowsPieces && piece < this.pieces.pieceCount && this.pieces.has(piece);
+  }
+
+  /** The peer does not have a piece any more (BEP 54): what was asked of it there is anybody's. */
+  withdrew(piece: number): void {
+    if (!this.hasPiece(piece)) return;
+    this.requests.withdrawn(piece);
+    this.#openSwarm("don't have").peerWithdrew(this, piece);
+    // With another piece it has as many as before, and is looked at again.
+    this.#uninterestingPieces = -1;
+    this.updateInterest();
+    if (this.amInterested) this.fillRequests();
+  }
+
+  outstandingRequests(): { piece: number; offset: number; length: number }[] {
+    const { expected } = this;
+    return Array.from({ length: expected.count }, (_, index) => ({
+      piece: expected.pieceAt(index),
+      offset: expected.beginAt(index),
+      length: expected.lengthAt(index),
+    }));
+  }
+
   // ── ReceiverHost ─────────────────────────────────────────────────────────────────────────────────────────────
 
   handshakeStarted(bytes: Uint8Array, length: number): void {
@@ -509,6 +580,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     this.peerId = handshake.peerId;
     this.fast = handshake.fast;
     this.extended = handshake.extended;
+    this.dht = handshake.dht;
     const swarm = this.#swarm ?? this.#directory.findSwarm(handshake.infoHash);
     if (swarm === undefined) {
       throw new PeerError(
@@ -525,6 +597,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     swarm.admit(this);
     this.#swarm = swarm;
     if (this.incoming) this.#sendHandshake();
+    if (this.extended) this.#extensions = new PeerExtensions(this, swarm.extensions);
     if (swarm.layout === undefined) this.#early = new EarlyAnnouncements();
     else this.#setPieces(swarm, new PieceSet(swarm.layout.pieceCount));
     this.#enter("open");
@@ -577,8 +650,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     dispatchMessage(bytes, at, length, this);
   }
 
-  messageBytesMax(id: number): number {
-    if (id !== MessageId.bitfield) return EXTENDED_MESSAGE_BYTES_MAX;
+  messageBytesMax(id: number, extendedId: number): number {
+    if (id !== MessageId.bitfield) return this.#extensions?.bytesMax(extendedId) ?? 0;
     const { layout } = this.#openSwarm("bitfield");
     return 1 + Math.ceil((layout?.pieceCount ?? PIECE_COUNT_MAX) / 8);
   }
@@ -756,9 +829,15 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
   onPort(): void {}
 
   onExtended(extendedId: number, bytes: Uint8Array, at: number, length: number): void {
-    if (extendedId !== 0 || this.#extensionHandshakesLeft === 0) return;
+    if (this.#extensions === undefined) return;
+    if (extendedId !== 0) {
+      this.#extensions.messageReceived(extendedId, bytes, at, length);
+      return;
+    }
+    if (this.#extensionHandshakesLeft === 0) return;
     this.#extensionHandshakesLeft--;
-    const handshake = decodeExtensionHandshake(bytes.subarray(at, at + length));
+    const said = bytes.subarray(at, at + length);
+    const handshake = decodeExtensionHandshake(said);
     if (handshake.reqq !== undefined) this.pipeline.setPeerLimit(handshake.reqq);
     if (handshake.v !== undefined) this.clientName = handshake.v;
     if (handshake.p !== undefined && handshake.p > 0 && this.incoming) {
@@ -766,6 +845,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
       this.#swarm?.peerListens(this);
     }
     if (handshake.uploadOnly !== undefined) this.isUploadOnly = handshake.uploadOnly;
+    this.#extensions.handshakeReceived(handshake, said);
   }
 
   onUnknown(): void {}
@@ -810,19 +890,24 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost 
     } else if (have.count > 0) {
       this.write.bitfield(have.toBytes());
     }
-    if (this.extended) {
-      this.write.extended(
-        0,
-        encodeExtensionHandshake({
-          v: this.#settings.clientName,
-          reqq: REQUEST_QUEUE_ANNOUNCED,
-          p: this.#directory.listenPort,
-          uploadOnly: isFull,
-          yourip: this.host,
-        }),
-      );
-    }
+    this.#sayExtensionHandshake();
     if (this.fast && layout !== undefined && have.count > 0) this.#offerAllowedFast(swarm, layout);
+  }
+
+  /** What we can, and who we are (BEP 10): when the connection opens, and whenever it has changed. */
+  #sayExtensionHandshake(): void {
+    this.#handshakeDue = false;
+    if (this.#extensions === undefined || this.#swarm === undefined) return;
+    const handshake = encodeExtensionHandshake({
+      m: this.#extensions.ourIds,
+      v: this.#settings.clientName,
+      reqq: REQUEST_QUEUE_ANNOUNCED,
+      p: this.#directory.listenPort,
+      uploadOnly: this.#swarm.layout !== undefined && this.#swarm.have.isFull,
+      yourip: this.host,
+      more: this.#handshakeFields,
+    });
+    this.write.extended(0, handshake);
   }
 
   /** BEP 6: the few pieces that a newcomer gets without being unchoked, so that it has something to trade. */

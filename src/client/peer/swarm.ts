@@ -4,6 +4,7 @@
 import type { PeerError, StorageError } from "../../base/errors.js";
 import type { SlotIndex } from "../../base/ids.js";
 import type { PieceSet } from "../../base/piece-set.js";
+import type { ExtensionTable } from "../extensions/extension.js";
 import type { NO_SLOT } from "../receive/receive-plan.js";
 import type { UploadPlace } from "../send/sender.js";
 import type { Layout } from "../storage/layout.js";
@@ -22,6 +23,8 @@ export interface Swarm {
   readonly have: PieceSet;
   /** Asked for once there is a layout. */
   readonly uploadPlace: UploadPlace;
+  /** What we offer beyond the protocol (BEP 10). */
+  readonly extensions: ExtensionTable<PeerConnection>;
   /** Pieces that we have, and that those who are here will be told of together. */
   readonly announcementsWaiting: number;
 

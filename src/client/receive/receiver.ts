@@ -29,7 +29,7 @@ import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import type { MessageHolder } from "../memory/message-memory.js";
 import { checkBodyLength, readUint32 } from "../wire/decode.js";
-import { MESSAGE_BODIES, MessageId } from "../wire/messages.js";
+import { EXTENDED_BODY_BYTES_MIN, MESSAGE_BODIES, MessageId } from "../wire/messages.js";
 import type { ExpectedBlocks } from "./expected-blocks.js";
 import type { ReceiveMode } from "./receive-mode.js";
 import { NO_SLOT, type ReceivePlan } from "./receive-plan.js";
@@ -45,9 +45,12 @@ export interface ReceiverHost {
    * an unknown id.
    */
   messageReceived(bytes: Uint8Array, at: number, length: number): void;
-  /** Bytes that a message of this id may have, the id included. Asked only where the id does not say it: for bitfield and extended. */
-  messageBytesMax(id: number): number;
-  /** A message of an unknown id began to come; none of its bytes is kept. */
+  /**
+   * Bytes that a message of this id may have, the id included; 0: it is skipped. Asked only where the id does not say it: for bitfield,
+   * and for extended, whose next byte is `extendedId` (BEP 10).
+   */
+  messageBytesMax(id: number, extendedId: number): number;
+  /** A message that nobody knows began to come; none of its bytes is kept. */
   messageSkipped(id: number, length: number): void;
   /** Memory for messages is short, and the one under way has been coming for longer than any other: an end of the connection. */
   messageEvicted(): void;
@@ -73,6 +76,8 @@ export type Phase = (typeof Phase)[keyof typeof Phase];
 /** Address of a payload that has no place yet. */
 export const UNBOUND = -1;
 const LENGTH_PREFIX_BYTES = 4;
+/** Length prefix, id, and the id that says which extension a message belongs to. */
+const EXTENDED_HEADER_BYTES = MESSAGE_HEADER_BYTES + EXTENDED_BODY_BYTES_MIN;
 /** Headers and small messages that were cut are gathered in this many bytes; longer messages on the heap. */
 const HEAD_BYTES = HANDSHAKE_BYTES;
 const MESSAGE_GATHER_BYTES_INITIAL = 1024;
@@ -361,7 +366,8 @@ export class Receiver implements MessageHolder {
       plan.advance(LENGTH_PREFIX_BYTES + length);
       this.messages++;
       const id = bytes[address + LENGTH_PREFIX_BYTES]!;
-      if (this.#isKnown(id, length)) this.#host.messageReceived(bytes, address + LENGTH_PREFIX_BYTES, length);
+      if (this.#isKnown(id, length, bytes[address + MESSAGE_HEADER_BYTES]!))
+        this.#host.messageReceived(bytes, address + LENGTH_PREFIX_BYTES, length);
       else this.#host.messageSkipped(id, length);
     } else {
       this.#gatherHead();
@@ -420,7 +426,11 @@ export class Receiver implements MessageHolder {
       return;
     }
     const id = head[LENGTH_PREFIX_BYTES]!;
-    if (this.headFilled === MESSAGE_HEADER_BYTES && !this.#isKnown(id, length)) {
+    if (this.headFilled === MESSAGE_HEADER_BYTES && id === MessageId.extended && length > 1) {
+      this.headNeeded = EXTENDED_HEADER_BYTES;
+      return;
+    }
+    if (this.headFilled <= EXTENDED_HEADER_BYTES && !this.#isKnown(id, length, head[MESSAGE_HEADER_BYTES]!)) {
       this.#skipMessage(length, id);
       return;
     }
@@ -430,36 +440,41 @@ export class Receiver implements MessageHolder {
     } else if (LENGTH_PREFIX_BYTES + length <= HEAD_BYTES) {
       this.headNeeded = LENGTH_PREFIX_BYTES + length;
     } else {
-      this.#startMessage(length, id);
+      this.#startMessage(length);
     }
   }
 
   /** False: nobody knows the id, and the message is skipped. Throws PeerError if one of this id cannot be so long. */
-  #isKnown(id: number, length: number): boolean {
+  #isKnown(id: number, length: number, extendedId: number): boolean {
     checkMessageLength(length);
     if (!checkBodyLength(id, length - 1)) return false;
-    if (MESSAGE_BODIES[id]!.isVariable) checkMessageLength(length, this.#host.messageBytesMax(id));
-    return true;
+    if (!MESSAGE_BODIES[id]!.isVariable) return true;
+    const bytesMax = this.#host.messageBytesMax(id, extendedId);
+    if (bytesMax > 0) checkMessageLength(length, bytesMax);
+    return bytesMax > 0;
   }
 
   #skipMessage(length: number, id: number): void {
+    const filled = this.headFilled - LENGTH_PREFIX_BYTES;
     this.#resetHead();
-    if (length > 1) {
+    if (length > filled) {
       this.phase = Phase.message;
       this.messageLength = length;
-      this.messageFilled = 1;
+      this.messageFilled = filled;
     }
     this.#host.messageSkipped(id, length);
   }
 
-  #startMessage(length: number, id: number): void {
+  #startMessage(length: number): void {
+    const filled = this.headFilled - LENGTH_PREFIX_BYTES;
     this.#resetHead();
     this.phase = Phase.message;
     this.messageLength = length;
-    this.messageFilled = 1;
+    this.messageFilled = filled;
     // Grows with what really comes, so that a length alone costs the sender's word and none of our memory.
     this.#message = this.#holdMessage(Math.min(length, MESSAGE_GATHER_BYTES_INITIAL));
-    this.#message[0] = id;
+    for (let index = 0; index < filled; index++)
+      this.#message[index] = this.#head[LENGTH_PREFIX_BYTES + index]!;
   }
 
   #holdMessage(bytes: number): Uint8Array {

@@ -2,7 +2,9 @@
 //
 // Always: one handle for each connection, which outlives it; after the end its methods do nothing.
 
+import type { UserCalls } from "../../base/user-calls.js";
 import { checkReceiveMode } from "../check-options.js";
+import { ExtensionWire } from "../extensions/extension-wire.js";
 import type {
   PeerAddress,
   PeerInfo,
@@ -19,11 +21,12 @@ export interface HandleOwner {
   disconnect(peer: PeerConnection): void;
 }
 
-export class PeerHandle implements PublicPeerConnection {
+export class PeerHandle extends ExtensionWire implements PublicPeerConnection {
   readonly #peer: PeerConnection;
   readonly #owner: HandleOwner;
 
-  constructor(peer: PeerConnection, owner: HandleOwner) {
+  constructor(peer: PeerConnection, owner: HandleOwner, userCalls: UserCalls) {
+    super(peer, userCalls);
     this.#peer = peer;
     this.#owner = owner;
   }

@@ -23,6 +23,7 @@ import { KeptWarnings, throwAsUncaught } from "../../base/user-calls.js";
 import { whenAborted } from "../../base/when-aborted.js";
 import type { TurnHook } from "../../native/reactor.js";
 import { checkPeer, checkReceiveMode, checkTorrentOptions } from "../check-options.js";
+import { ExtensionTable } from "../extensions/extension.js";
 import { isMagnet, type Magnet } from "../metainfo/magnet.js";
 import { parseInfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
@@ -79,6 +80,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   /** For a torrent that began without metadata. */
   readonly #magnet: Magnet | undefined;
   readonly #attribution: Attribution;
+  readonly #extensions = new ExtensionTable<PeerConnection>([]);
   readonly #rounds: UploadRounds;
   readonly #roster: Roster;
   /** Those that are here. */
@@ -377,6 +379,10 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     if (this.#roster.isExhausted) this.#tell("outOfPeers");
   }
 
+  get extensions(): ExtensionTable<PeerConnection> {
+    return this.#extensions;
+  }
+
   get announcementsWaiting(): number {
     return this.#opened?.announcementsWaiting ?? 0;
   }
@@ -467,7 +473,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   #handleOf(peer: PeerConnection): PeerHandle {
     let handle = this.#handles.get(peer);
     if (handle === undefined) {
-      handle = new PeerHandle(peer, this);
+      handle = new PeerHandle(peer, this, this.#room.userCalls);
       this.#handles.set(peer, handle);
     }
     return handle;

@@ -22,7 +22,7 @@ import {
 import { addressText, compactAddress } from "../../codec/compact-address.js";
 
 export interface ExtensionHandshake {
-  /** Extended message ids of the sender, by name. Id 0, by which a peer turns one off, is left out. */
+  /** Extended message ids of the sender, by name. With id 0 it turns one off. */
   readonly m: ReadonlyMap<string, number>;
   /** Client and version; at most 80 characters, none of them control characters. */
   readonly v?: string;
@@ -38,7 +38,8 @@ export interface ExtensionHandshake {
   readonly metadataSize?: number;
 }
 
-const HANDSHAKE_BYTES_MAX = 16 * KIB;
+/** A handshake may be so long. */
+export const EXTENSION_HANDSHAKE_BYTES_MAX = 16 * KIB;
 const LIMITS: BencodeLimits = { depthMax: 16, valuesMax: 2048 };
 const TEXT_LENGTH_MAX = 80;
 const REQQ_MAX = 2 ** 31;
@@ -54,10 +55,13 @@ export function encodeExtensionHandshake(fields: {
   uploadOnly: boolean;
   yourip: string;
   m?: Readonly<Record<string, number>>;
-  metadataSize?: number;
+  metadataSize?: number | undefined;
+  /** Of a program's own; what we say ourselves goes before it. */
+  more?: Readonly<Record<string, unknown>> | undefined;
 }): Uint8Array {
   const yourip = compactAddress(fields.yourip);
   return bencode.encode({
+    ...fields.more,
     m: fields.m ?? {},
     ...(fields.metadataSize === undefined ? {} : { metadata_size: fields.metadataSize }),
     ...(fields.p > 0 ? { p: fields.p } : {}),
@@ -91,12 +95,17 @@ export function decodeExtensionHandshake(bytes: Uint8Array): ExtensionHandshake 
   };
 }
 
+/** Bytes of the handshake at the start of `bytes`, which was decoded before: what follows is not part of it. */
+export function extensionHandshakeLength(bytes: Uint8Array): number {
+  return skipValue(bytes, 0, LIMITS);
+}
+
 function checkedSpans(bytes: Uint8Array): Map<string, Span> {
   const malformed = (received: string, cause?: unknown): PeerError => {
     const expected = "a bencoded dictionary";
     return new PeerError("PEER_MESSAGE_MALFORMED", "extension handshake", { expected, received, cause });
   };
-  if (bytes.length > HANDSHAKE_BYTES_MAX) throw malformed(`${bytes.length} bytes`);
+  if (bytes.length > EXTENSION_HANDSHAKE_BYTES_MAX) throw malformed(`${bytes.length} bytes`);
   if (!isDictionary(bytes, { start: 0, end: bytes.length })) throw malformed("another value");
   try {
     skipValue(bytes, 0, LIMITS);
@@ -119,7 +128,7 @@ function messageIds(bytes: Uint8Array, span: Span | undefined): Map<string, numb
     throw error;
   }
   for (const [name, idSpan] of spans) {
-    const id = numberOf(bytes, idSpan, 1, 255);
+    const id = numberOf(bytes, idSpan, 0, 255);
     if (id !== undefined && name.length <= TEXT_LENGTH_MAX) ids.set(name, id);
   }
   return ids;

@@ -10,6 +10,7 @@ import type { SlotIndex } from "../../../../src/base/ids.js";
 import { BLOCK_SIZE, HANDSHAKE_BYTES, MIB, PLAN_ENTRIES_MAX } from "../../../../src/base/limits.js";
 import type { TraceSink } from "../../../../src/base/metrics/trace.js";
 import { PieceSet } from "../../../../src/base/piece-set.js";
+import { ExtensionTable } from "../../../../src/client/extensions/extension.js";
 import { Memory } from "../../../../src/client/memory/memory.js";
 import {
   type Clock,
@@ -65,6 +66,7 @@ export class BookSwarm implements Swarm {
   readonly have = new PieceSet(LAYOUT.pieceCount);
   readonly uploadPlace: UploadPlace;
   announcementsWaiting = 0;
+  extensions = new ExtensionTable<PeerConnection>([]);
   readonly storage: FakeStorage;
   readonly #memory: Memory;
   /** Requests that are neither answered nor dropped. */

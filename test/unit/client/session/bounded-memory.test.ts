@@ -33,8 +33,8 @@ describe("Session: messages that never end", TIMEOUT, () => {
     const shared = await makeShared(100_000);
     const { session, address } = await seed(shared);
     const refused = [MessageId.bitfield, MessageId.extended, MessageId.have].map(async (id) => {
-      const peer = await RawPeer.join(address, shared.metainfo);
-      const start = Buffer.alloc(5);
+      const peer = await RawPeer.join(address, shared.metainfo, { extended: true });
+      const start = Buffer.alloc(6);
       start.writeUInt32BE(MESSAGE_BYTES_MAX);
       start[4] = id;
       peer.send(start);

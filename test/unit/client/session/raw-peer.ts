@@ -26,11 +26,11 @@ export class RawPeer {
     });
   }
 
-  /** Connects and says its handshake. `fast`: it knows BEP 6. `reads`: false, and it never takes a byte from the socket. */
+  /** Connects and says its handshake. `fast`: it knows BEP 6. `extended`: BEP 10. `reads`: false, and it never takes a byte from the socket. */
   static async join(
     address: PeerAddress,
     metainfo: Metainfo,
-    options: { fast?: boolean; reads?: boolean } = {},
+    options: { fast?: boolean; extended?: boolean; reads?: boolean } = {},
   ): Promise<RawPeer> {
     const socket = connect({ port: address.port, host: address.host });
     // A socket that reads nothing must not begin to: what is paused before it is connected does not.
@@ -43,7 +43,7 @@ export class RawPeer {
     const peerId = Buffer.from(`-RW0001-${String(++made).padStart(12, "0")}`, "latin1");
     encodeHandshake(handshake, 0, { infoHash: metainfo.infoHash, peerId });
     if (options.fast !== true) handshake[27]! &= ~0x04;
-    handshake[25]! &= ~0x10;
+    if (options.extended !== true) handshake[25]! &= ~0x10;
     socket.write(handshake);
     return peer;
   }

@@ -56,7 +56,7 @@ describe("extension handshake", () => {
       "d13:metadata_sizei0e1:pi0e4:reqqi0ee",
       "d13:metadata_sizei-1e1:pi65536e4:reqqi99999999999999999999ee",
       "d1:pi-1e6:yourip5:abcdee",
-      "d1:md1:ai0e1:bi256e1:ci-1e1:d1:1ee",
+      "d1:md1:bi256e1:ci-1e1:d1:1ee",
       "d1:md1:ai1e1:ai2eee",
       `d1:md81:${"n".repeat(81)}i1eee`,
     ];
@@ -70,12 +70,12 @@ describe("extension handshake", () => {
   });
 
   it("has ids by name, whatever the name", () => {
-    const { m } = decode("d1:md11:ut_metadatai2e6:ut_pexi1e9:__proto__i9eee");
+    const { m } = decode("d1:md11:ut_metadatai2e6:ut_pexi0e9:__proto__i9eee");
     assert.deepEqual(
       [...m],
       [
         ["ut_metadata", 2],
-        ["ut_pex", 1],
+        ["ut_pex", 0],
         ["__proto__", 9],
       ],
     );
