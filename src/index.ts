@@ -8,6 +8,8 @@ export {
   ScatterwireError,
   StorageError,
   type StorageErrorCode,
+  TrackerError,
+  type TrackerErrorCode,
   UsageError,
   type UsageErrorCode,
 } from "./base/errors.js";

@@ -38,6 +38,11 @@ export function checkOption(name: string, spec: OptionSpec, value: unknown): voi
     case "flag":
       check(typeof value === "boolean", `${name} is true or false`, value);
       break;
+    case "trackers": {
+      const isRight = typeof value === "boolean" || isArrayOfText(value);
+      check(isRight, `${name} is true, false or an array of addresses of trackers`, value);
+      break;
+    }
     case "folder": {
       const allowed = `${name} is the path of a folder ("." is the current one)`;
       check(typeof value === "string" && value !== "", allowed, value);

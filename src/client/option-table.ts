@@ -49,7 +49,7 @@ export interface NameOption extends Described {
 }
 
 export interface PlainOption extends Described {
-  readonly kind: "flag" | "folder" | "text" | "texts" | "address" | "addresses" | "signal";
+  readonly kind: "flag" | "trackers" | "folder" | "text" | "texts" | "address" | "addresses" | "signal";
   readonly default?: boolean;
 }
 
@@ -190,6 +190,22 @@ export const SESSION_OPTIONS = {
     defaultText: '"-SW", the version ("0100-" for 0.1.0) and 12 random bytes',
     text: "Who we say we are.",
   },
+  trackers: {
+    kind: "flag",
+    default: true,
+    text: "Ask the trackers that torrent files and magnet links name for peers, unless a torrent says otherwise.",
+  },
+  announcePort: {
+    kind: "whole",
+    min: 1,
+    max: 65_535,
+    defaultText: "the port at which connections are accepted",
+    text: "Port that trackers are told: where a router forwards another one.",
+  },
+  announceIp: {
+    kind: "text",
+    text: "Numeric address that trackers are told, for a proxy or a tunnel; most trackers take the one that we ask from instead.",
+  },
   clockCosts: {
     kind: "flag",
     default: false,
@@ -270,6 +286,11 @@ export const TORRENT_OPTIONS = {
     text: "Where blocks of this torrent are sent from.",
   },
   peers: { kind: "addresses", text: "Peers to connect to at once." },
+  trackers: {
+    kind: "trackers",
+    defaultText: "as the session does",
+    text: "True: ask the torrent's trackers for peers; false: ask none; addresses of trackers: ask those as well, each as a tier of its own, behind the torrent's (not for a private torrent).",
+  },
   onBlock: {
     kind: "callback",
     type: "(lease: BlockLease) => void",

@@ -1,7 +1,7 @@
 // Options, events and statistics of the public API. Types only: what options are allowed is in option-table.ts, and what they do
 // in session/, torrent/ and peer/. Imports types from below, and nothing else.
 
-import type { PeerError } from "../base/errors.js";
+import type { PeerError, TrackerError } from "../base/errors.js";
 import type { TransferCounters } from "../base/metrics/counters.js";
 import type { TraceRecord } from "../base/metrics/trace.js";
 import type { PeerExtensionClass } from "./extensions/extension-wire.js";
@@ -85,6 +85,15 @@ export interface SessionOptions {
   sendTimeoutMs?: number;
   /** Who we say we are. 20 bytes. Default: "-SW", the version ("0100-" for 0.1.0) and 12 random bytes. */
   peerId?: Uint8Array;
+  /** Ask the trackers that torrent files and magnet links name for peers, unless a torrent says otherwise. Default: true. */
+  trackers?: boolean;
+  /**
+   * Port that trackers are told: where a router forwards another one. 1 … 65535. Default: the port at which connections are
+   * accepted.
+   */
+  announcePort?: number;
+  /** Numeric address that trackers are told, for a proxy or a tunnel; most trackers take the one that we ask from instead. */
+  announceIp?: string;
   /** Time the addon's calls and jobs, for Session.costs(). Costs a little itself. Default: false. */
   clockCosts?: boolean;
   /**
@@ -136,6 +145,11 @@ export interface TorrentOptions {
   sendMode?: SendModeName;
   /** Peers to connect to at once. */
   peers?: readonly PeerAddress[];
+  /**
+   * True: ask the torrent's trackers for peers; false: ask none; addresses of trackers: ask those as well, each as a tier of its
+   * own, behind the torrent's (not for a private torrent). Default: as the session does.
+   */
+  trackers?: boolean | readonly string[];
   /**
    * Lends the blocks of each piece once the piece is verified, in ascending order, besides storing them (storage "null" keeps
    * nothing). A lease holds a slot of the pool until it is released: releasing late is back-pressure on the peers. Blocks that
@@ -240,6 +254,29 @@ export interface TorrentProgress {
   readonly peers: number;
 }
 
+/** One tracker of a torrent, and what it said last. */
+export interface TrackerStatus {
+  readonly url: string;
+  /** Of BEP 12: 0 is the first. */
+  readonly tier: number;
+  /** `never`: it is not asked again, because it said so (BEP 31) or its address is none that can be asked. */
+  readonly state: "idle" | "asking" | "works" | "fails" | "never";
+  /** Peers that its last answer named. */
+  readonly peers: number;
+  /** Of the whole swarm, as it says. */
+  readonly seeders: number | undefined;
+  readonly leechers: number | undefined;
+  readonly downloads: number | undefined;
+  /** Text that it wants people to read. */
+  readonly warning: string | undefined;
+  /** Why its last announce came to nothing. */
+  readonly error: TrackerError | undefined;
+  /** Milliseconds until it is asked next, if it is its turn then. */
+  readonly nextInMs: number | undefined;
+  /** Our address as it sees it, where it says (BEP 24). */
+  readonly externalIp: string | undefined;
+}
+
 /** Events of a Torrent: name → arguments of its listeners. */
 export interface TorrentEvents {
   /** What the torrent holds is known now: for a magnet. */
@@ -265,6 +302,8 @@ export interface TorrentEvents {
    * missing those that failed are tried again, each after 1 to 8 minutes: this is told again when that fails as well.
    */
   outOfPeers: [];
+  /** A tracker answered, or did not: `state`, `error` and `warning` say which. */
+  tracker: [status: TrackerStatus];
 }
 
 export interface SessionEvents {

@@ -13,6 +13,7 @@ const WIDTH = 132;
 const TYPES: Partial<Record<OptionSpec["kind"], string>> = {
   whole: "number",
   flag: "boolean",
+  trackers: "boolean | readonly string[]",
   folder: "string",
   text: "string",
   texts: "readonly string[]",
@@ -102,6 +103,8 @@ function allowedOf(spec: OptionSpec): string {
       return spec.names.map((name) => `"${name}"`).join(", ");
     case "flag":
       return "true, false";
+    case "trackers":
+      return "true, false, texts";
     case "bytes":
       return `${spec.length} bytes`;
     case "callback":

@@ -28,7 +28,10 @@ const CLIENT = [
   "client/wire",
   "client/storage",
   "client/storage/layout",
+  "client/sources",
 ];
+
+const ABOVE_TORRENTS: ReadonlySet<string> = new Set(["client/session", "client/stream", "client/sources"]);
 
 /**
  * A room is a folder of src/, or a file that stands for itself because others may reach it where they may not reach its
@@ -91,7 +94,16 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   ],
   "client/option-table": ["client/receive", "client/send", "client/storage"],
   "client/check-options": ["client/option-table"],
-  "client/torrent": CLIENT.filter((room) => room !== "client/session" && room !== "client/stream"),
+  "client/torrent": CLIENT.filter((room) => !ABOVE_TORRENTS.has(room)),
+  // The one room of the client that knows of trackers.
+  "client/sources": [
+    "client/options",
+    "client/metainfo",
+    "client/storage",
+    "client/torrent",
+    "native",
+    "tracker/client",
+  ],
   "client/session": CLIENT,
 
   index: CLIENT.filter((room) => room !== "native"),

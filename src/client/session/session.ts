@@ -15,12 +15,15 @@ import { addCounters, makeCounters, type TransferCounters } from "../../base/met
 import { makeTraceSink, type TraceRecord, type TraceSink } from "../../base/metrics/trace.js";
 import { KeptWarnings, UserCalls } from "../../base/user-calls.js";
 import { CLIENT_NAME } from "../../base/version.js";
+import { SystemDatagrams } from "../../native/datagrams.js";
 import { Reactor } from "../../native/reactor.js";
 import { systemWorld, type World } from "../../native/world.js";
 import { checkAddress } from "../check-options.js";
 import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
 import { Memory } from "../memory/memory.js";
+import type { Magnet } from "../metainfo/magnet.js";
 import { sourceOf } from "../metainfo/source.js";
+import type { Metainfo } from "../metainfo/types.js";
 import type {
   PeerAddress,
   SessionEvents,
@@ -37,10 +40,12 @@ import type { BlockSource, SendModeName } from "../send/block-source.js";
 import { CopySource } from "../send/copy-source.js";
 import { MappedSource } from "../send/mapped-source.js";
 import { SendfileSource } from "../send/sendfile-source.js";
+import { PeerSources } from "../sources/peer-sources.js";
 import { StreamPump } from "../stream/stream-pump.js";
 import { TcpStream } from "../stream/tcp-stream.js";
 import { UnconnectedTransport } from "../stream/unconnected-transport.js";
 import type { Dialer, EngineRoom } from "../torrent/engine-room.js";
+import type { PeerFinder, SearchingTorrent } from "../torrent/peer-source.js";
 import { Torrent } from "../torrent/torrent.js";
 import { ConnectionTable } from "./connection-table.js";
 import { isOutOfDescriptors, Listener, type ListenerHost } from "./listener.js";
@@ -85,6 +90,9 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
   readonly #trace: TraceSink | undefined;
   readonly #listeners: Listener[] = [];
   #listenAddress: PeerAddress | undefined;
+  readonly #finders: PeerSources;
+  /** Ports of listeners, by the kind of their addresses. */
+  readonly #ports: { v4: number | undefined; v6: number | undefined } = { v4: undefined, v6: undefined };
   readonly #tickTimer: Timer;
   #lastTickMs: number;
   #closed: Promise<void> | undefined;
@@ -129,6 +137,15 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
       turnEnds: () => {
         if (this.memory.pool.waiterCount > 0) this.memory.pool.wakeWaiters(slotsPerWake);
       },
+    });
+    this.#finders = new PeerSources({
+      ground: world.ground,
+      peerId: this.peerId,
+      datagrams: () => new SystemDatagrams(this.reactor),
+      ports: () => this.#ports,
+      trackers: this.#settings.trackers,
+      announcePort: this.#settings.announcePort,
+      announceIp: this.#settings.announceIp,
     });
     this.#lastTickMs = this.clock.nowMs;
     this.#tickTimer = world.ground.every(TICK_MS, () => this.#tick());
@@ -183,6 +200,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     }
     this.#listeners.push(new Listener(this.reactor, fd, this.#descriptors, this.#listenerHost()));
     this.#listenAddress = { host: bound.host, port: bound.port };
+    this.#ports[isIP(bound.host) === 6 ? "v6" : "v4"] = bound.port;
     this.#tell("listening", this.#listenAddress);
     this.#keepAlive();
     return this.#listenAddress;
@@ -323,6 +341,10 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
       );
     }
     return peer;
+  }
+
+  findPeers(torrent: SearchingTorrent, source: Metainfo | Magnet): PeerFinder {
+    return this.#finders.find(torrent, source);
   }
 
   countersEnded(counters: TransferCounters): void {
@@ -525,6 +547,7 @@ export class Session extends EventEmitter<SessionEvents> implements EngineRoom, 
     this.#listeners.length = 0;
     const closings = await Promise.allSettled([...this.#torrents.values()].map((torrent) => torrent.close()));
     for (const peer of [...this.#connections.all]) peer.close();
+    await this.#finders.close();
     await this.reactor.idle();
     // Listeners hear of the end while there is still memory that leases may lie in.
     await this.userCalls.flushed();

@@ -1,5 +1,6 @@
 // From the options a caller gave to settings that are known to be sound.
 
+import { isIP } from "node:net";
 import { UsageError } from "../../base/errors.js";
 import { type Ground, SYSTEM_GROUND } from "../../base/ground.js";
 import { checkOption, checkOptions } from "../check-options.js";
@@ -18,6 +19,8 @@ type Settled = "receiveMode" | "speculationDepth" | "clockCosts";
 
 export type SessionSettings = Readonly<Required<Pick<SessionOptions, Exclude<Plain, Settled>>>> & {
   readonly listen: PeerAddress | undefined;
+  readonly announcePort: number | undefined;
+  readonly announceIp: string | undefined;
   readonly receiveMode: ReceiveModeChoice;
   readonly sendMode: SendModeName;
   readonly maxPeersPerTorrent: number;
@@ -38,6 +41,9 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
   const maxPeers = get("maxPeers");
   return {
     listen: options.listen,
+    trackers: get("trackers"),
+    announcePort: options.announcePort,
+    announceIp: settleAnnounceIp(options.announceIp),
     receiveMode: settleReceiveMode(options, get("speculationDepth")),
     sendMode: get("sendMode"),
     poolBytes,
@@ -57,6 +63,11 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
     sendTimeoutMs: get("sendTimeoutMs"),
     peerId: options.peerId === undefined ? makePeerId(ground) : Uint8Array.from(options.peerId),
   };
+}
+
+function settleAnnounceIp(text: string | undefined): string | undefined {
+  if (text === undefined || isIP(text) !== 0) return text;
+  throw new UsageError("USAGE_OPTION", `announceIp is a numeric address, not "${text}"`);
 }
 
 function settleReceiveMode(options: SessionOptions, depth: number): ReceiveModeChoice {

@@ -5,9 +5,12 @@ import type { UserCalls } from "../../base/user-calls.js";
 import type { Reactor } from "../../native/reactor.js";
 import type { BlockPool } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
+import type { Magnet } from "../metainfo/magnet.js";
+import type { Metainfo } from "../metainfo/types.js";
 import type { Clock, PeerConnection, PeerSettings } from "../peer/peer-connection.js";
 import type { Swarm } from "../peer/swarm.js";
 import type { BlockSource, SendModeName } from "../send/block-source.js";
+import type { PeerFinder, SearchingTorrent } from "./peer-source.js";
 
 /** A torrent that has addresses to connect to. */
 export interface Dialer {
@@ -35,6 +38,8 @@ export interface EngineRoom {
   dial(dialer: Dialer): void;
   /** Begins a connection. Failures come later, through swarm.peerClosed. Undefined if there is no descriptor for it now. */
   connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection | undefined;
+  /** What finds peers for a torrent. */
+  findPeers(torrent: SearchingTorrent, source: Metainfo | Magnet): PeerFinder;
   /** A connection ended: its counters go into the session's sum. */
   countersEnded(counters: TransferCounters): void;
 }

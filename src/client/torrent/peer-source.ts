@@ -3,7 +3,8 @@
 //
 // Always: a source knows nothing of connections, and the torrent nothing of protocols that find peers.
 
-import type { PeerAddress } from "../options.js";
+import type { TransferCounters } from "../../base/metrics/counters.js";
+import type { PeerAddress, TrackerStatus } from "../options.js";
 
 /** Kinds of sources, those whose addresses are to be tried first at the front. */
 export const PEER_ORIGINS = [
@@ -54,3 +55,35 @@ export const USER_SOURCE: PeerSource = { origin: "user" };
 export const MAGNET_SOURCE: PeerSource = { origin: "magnet" };
 /** Those that connected to us and said at which port they listen (BEP 10 `p`). */
 export const INCOMING_SOURCE: PeerSource = { origin: "incoming" };
+
+/** A torrent, as far as whoever finds peers for it goes. */
+export interface SearchingTorrent extends PeerSink {
+  readonly infoHash: Uint8Array;
+  /** The option `trackers`. */
+  readonly trackers: boolean | readonly string[] | undefined;
+  /** The folder in which totals are kept over restarts, once its storage is open; undefined for none. */
+  readonly keepsTotalsIn: string | undefined;
+  /** Of what is wanted; undefined before the metadata is there. */
+  readonly bytesLeft: number | undefined;
+  readonly wantsBlocks: boolean;
+  /** Those that are here. */
+  readonly peerCount: number;
+  counters(): TransferCounters;
+  tellTracker(status: TrackerStatus): void;
+  warn(text: string): void;
+}
+
+/** What finds peers for one torrent: the session makes one for each. */
+export interface PeerFinder {
+  readonly trackers: TrackerStatus[];
+  /** Peers are welcome from now on. */
+  start(): void;
+  /** The last piece came. Not for a torrent that was complete when it began. */
+  completed(): void;
+  /** The program wants peers now, as far as trackers allow it. */
+  announce(): void;
+  /** Time passed; about once a second. */
+  tick(): void;
+  /** For good. */
+  stop(): void;
+}

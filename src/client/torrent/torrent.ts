@@ -38,6 +38,7 @@ import type {
   TorrentOptions,
   TorrentProgress,
   TorrentState,
+  TrackerStatus,
 } from "../options.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { Swarm } from "../peer/swarm.js";
@@ -52,7 +53,7 @@ import type { Dialer, EngineRoom } from "./engine-room.js";
 import { type HandleOwner, PeerHandle } from "./peer-handle.js";
 import { describePeer } from "./peer-info.js";
 import { PeerList } from "./peer-list.js";
-import { MAGNET_SOURCE, USER_SOURCE } from "./peer-source.js";
+import { MAGNET_SOURCE, type PeerFinder, type SearchingTorrent, USER_SOURCE } from "./peer-source.js";
 import { Roster, type RosterHost } from "./roster.js";
 import { UploadRounds } from "./upload-rounds.js";
 
@@ -61,6 +62,8 @@ const READ_WARNINGS_MS = 60_000;
 /** Connections before the metadata is there, each of which may keep a bitfield for later: 32 MiB in all. */
 const PEERS_BEFORE_METADATA_MAX = 64;
 const NO_PIECES = new PieceSet(0);
+/** Kinds of storage that leave no file behind. */
+const KEEPS_NOTHING: ReadonlySet<StorageKind> = new Set(["memory", "null"]);
 
 /** Asks for a turn and does nothing in it. */
 const NOTHING: TurnHook = { turnEnded: () => {} };
@@ -83,6 +86,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   readonly #extensions = new ExtensionTable<PeerConnection>([]);
   readonly #rounds: UploadRounds;
   readonly #roster: Roster;
+  readonly #finder: PeerFinder;
   /** Those that are here. */
   readonly #peers: ReadonlySet<PeerConnection>;
   readonly #endedCounters = makeCounters();
@@ -158,8 +162,12 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     this.done.catch(() => {});
     this.ready.catch(() => {});
     this.#warnings = new KeptWarnings(this, room.userCalls);
+    this.#finder = room.findPeers(this.#searching(), source);
     if (!isMagnet(source)) this.#begin(source);
-    else this.#roster.bring(MAGNET_SOURCE, source.peers);
+    else {
+      this.#roster.bring(MAGNET_SOURCE, source.peers);
+      this.#finder.start();
+    }
     for (const peer of options.peers ?? []) this.addPeer(peer);
     if (options.signal?.aborted === true) this.#onAbort();
     else if (options.signal !== undefined)
@@ -206,6 +214,16 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     const { receiveMode } = options;
     if (this.#isOver) return;
     this.#roster.add(address, USER_SOURCE, receiveMode);
+  }
+
+  /** Trackers, by tier, those that work first; what each said last. */
+  get trackers(): TrackerStatus[] {
+    return this.#finder.trackers;
+  }
+
+  /** Asks trackers for more peers, those whose min interval is over. It is done without being asked where peers are few. */
+  announce(): void {
+    if (this.isOpen) this.#finder.announce();
   }
 
   peers(): PeerInfo[] {
@@ -310,6 +328,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     if (content !== undefined) this.#runRounds(false);
     content?.tickStorage(now);
     this.#roster.tick();
+    this.#finder.tick();
   }
 
   /** @internal Counts again what the parts have counted, and compares. For tests, between two turns. */
@@ -512,6 +531,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
       this.#state = content.wantsNothing ? "seeding" : "downloading";
       this.#tell("ready");
       for (const peer of this.#peers) peer.layoutKnown();
+      this.#finder.start();
       if (content.got.isFull) await this.#complete();
       else {
         if (content.isReadOnly) this.#room.userCalls.call(this.#rejectDone, content.incomplete());
@@ -549,6 +569,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   #fail(error: Error): void {
     if (this.#isOver) return;
     this.#state = "failed";
+    this.#finder.stop();
     this.#content?.hush();
     this.#roster.closeAll();
     this.#content?.releaseMemory().catch(throwAsUncaught);
@@ -570,6 +591,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   async #close(): Promise<void> {
     const before = this.#state;
     this.#state = "closed";
+    this.#finder.stop();
     this.#content?.hush();
     this.#closing.abort(this.#abortReason);
     this.#stopWaitingForAbort();
@@ -608,7 +630,10 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
       tell: (name, ...args) => this.#tell(name, ...args),
       warn: (text) => this.#warnings.tell(text),
       ban: (record, piece) => this.#ban(record, piece),
-      gotAll: () => void this.#complete(),
+      gotAll: () => {
+        this.#finder.completed();
+        void this.#complete();
+      },
       fail: (error) => this.#fail(error),
       broke: (error) => this.#broke(error),
       leaseReleased: () => {
@@ -645,6 +670,35 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
         room.connect(host, port, this, room.peerSettings(receiveMode ?? this.#receiveMode)),
       settingsOf: (receiveMode) => room.peerSettings(receiveMode),
       wantsToDial: () => room.dial(this),
+    };
+  }
+
+  #searching(): SearchingTorrent {
+    const { trackers, directory, resume, readOnly } = this.#options;
+    const opened = (): TorrentContent | undefined => this.#opened;
+    const isDownloading = (): boolean => this.#state === "downloading" || this.#state === "metadata";
+    const peerCount = (): number => this.#peers.size;
+    const isKept = resume !== false && readOnly !== true && !KEEPS_NOTHING.has(this.storageKind);
+    return {
+      infoHash: this.infoHash,
+      trackers,
+      get keepsTotalsIn() {
+        return isKept && opened() !== undefined ? directory : undefined;
+      },
+      get bytesLeft() {
+        const content = opened();
+        return content === undefined ? undefined : content.layout.totalLength - content.bytesGot;
+      },
+      get wantsBlocks() {
+        return isDownloading();
+      },
+      get peerCount() {
+        return peerCount();
+      },
+      counters: () => this.counters(),
+      bring: (source, addresses) => this.#roster.bring(source, addresses),
+      tellTracker: (status) => this.#tell("tracker", status),
+      warn: (text) => this.#warnings.tell(text),
     };
   }
 

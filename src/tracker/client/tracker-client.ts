@@ -101,9 +101,10 @@ export class TrackerClient {
     return mergeScrapes(answers);
   }
 
-  /** Whoever waits hears TRACKER_CLOSED. */
+  /** Whoever waits hears TRACKER_CLOSED. Closes the resolver of names as well. */
   close(): void {
     this.#isClosed = true;
+    this.#options.names.close();
     for (const asking of this.#asking) asking.abort();
     this.#udp.close();
     this.#http.destroy();

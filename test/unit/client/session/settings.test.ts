@@ -32,6 +32,7 @@ const BOUNDS: Readonly<Record<NumberOption, readonly [min: number, max: number]>
   maxPeersPerTorrent: [1, 1_000_000],
   maxPeersPerAddress: [1, 1_000_000],
   uploadSlots: [1, 10_000],
+  announcePort: [1, 65_535],
   receiveBufferBytes: [0, 2 ** 30],
   contiguousBufferBytes: [16 * KIB, 4 * MIB],
   sendBufferBytes: [0, 2 ** 30],
@@ -48,6 +49,9 @@ describe("settleOptions", () => {
     assert.equal(Buffer.from(peerId).toString("latin1").slice(0, 8), "-SW0100-");
     assert.deepEqual(settings, {
       listen: undefined,
+      trackers: true,
+      announcePort: undefined,
+      announceIp: undefined,
       receiveMode: { name: "adaptive", depth: 16, contiguousWhenIdle: false },
       sendMode: "copy",
       poolBytes: 32 * MIB,

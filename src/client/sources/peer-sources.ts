@@ -1,0 +1,224 @@
+// What finds peers for the torrents of a session. Here, and only here, the client knows that there are trackers; connections and
+// torrents know sources of addresses (torrent/peer-source.ts).
+//
+// Always: what nobody uses is not there: the client of trackers, and HTTP with it, is loaded for the first torrent that has one. A private torrent asks its
+// trackers and nobody else (BEP 27). Closing waits for trackers to hear `stopped`, and never longer than STOP_MS.
+
+import { TrackerError } from "../../base/errors.js";
+import type { Ground, Timer } from "../../base/ground.js";
+import type { Datagrams } from "../../native/datagrams.js";
+import type { TrackerClient } from "../../tracker/client/tracker-client.js";
+import type { Magnet } from "../metainfo/magnet.js";
+import { isMagnet } from "../metainfo/magnet.js";
+import type { Metainfo } from "../metainfo/types.js";
+import type { TrackerStatus } from "../options.js";
+import { readTotals, writeTotals } from "../storage/totals.js";
+import type { PeerFinder, PeerSource, SearchingTorrent } from "../torrent/peer-source.js";
+import { Announcer, type Totals } from "./announcer.js";
+
+export interface PeerSourcesOptions {
+  readonly ground: Ground;
+  readonly peerId: Uint8Array;
+  /** Made when they are needed. */
+  readonly datagrams: () => Datagrams;
+  /** Where we accept connections, by kind of address; undefined where we do not. */
+  readonly ports: () => { readonly v4: number | undefined; readonly v6: number | undefined };
+  /** Unless a torrent says otherwise. */
+  readonly trackers: boolean;
+  readonly announcePort: number | undefined;
+  readonly announceIp: string | undefined;
+}
+
+/** What is announced where nobody can connect to us: most trackers take no 0, and who dials this is refused at once. */
+const NO_PORT = 1;
+/** For so long closing waits for trackers to hear that we stop, and a torrent's `stopped` is under way at the most. */
+const STOP_MS = 2000;
+/** A torrent that has fewer peers than this, and wants blocks, asks again as soon as a tracker's min interval lets it. */
+const PEERS_FEW = 5;
+const HUNGER_MS = 15_000;
+/** Before its metadata is there nobody knows what is left of a torrent: something is. */
+const LEFT_UNKNOWN = 16 * 1024;
+const SAVE_MS = 60_000;
+
+export class PeerSources {
+  readonly #options: PeerSourcesOptions;
+  readonly #stopping = new Set<Promise<void>>();
+  #trackers: Promise<TrackerClient> | undefined;
+  #isClosed = false;
+
+  constructor(options: PeerSourcesOptions) {
+    this.#options = options;
+  }
+
+  /** Peers for one torrent. */
+  find(torrent: SearchingTorrent, source: Metainfo | Magnet): PeerFinder {
+    return new TorrentPeers(this, this.#options, torrent, source);
+  }
+
+  /** Rejects TrackerError `TRACKER_CLOSED` after close(). */
+  async trackers(): Promise<TrackerClient> {
+    this.#trackers ??= this.#loadTrackers();
+    const trackers = await this.#trackers;
+    if (this.#isClosed) throw new TrackerError("TRACKER_CLOSED", "the session is closed");
+    return trackers;
+  }
+
+  async #loadTrackers(): Promise<TrackerClient> {
+    const { ground, datagrams } = this.#options;
+    const { TrackerClient } = await import("../../tracker/client/tracker-client.js");
+    const { SystemNames } = await import("../../native/names.js");
+    return new TrackerClient({ ground, datagrams: datagrams(), names: new SystemNames(ground) });
+  }
+
+  /** A torrent tells its trackers that it stops. */
+  stopping(stop: (signal: AbortSignal) => Promise<void>): void {
+    const end = new AbortController();
+    const timer: Timer = this.#options.ground.after(STOP_MS, () => end.abort());
+    const stopped = stop(end.signal).finally(() => {
+      timer.close();
+      this.#stopping.delete(stopped);
+    });
+    this.#stopping.add(stopped);
+  }
+
+  /** When all torrents have stopped: resolves when their trackers know, or STOP_MS are over. */
+  async close(): Promise<void> {
+    await Promise.all(this.#stopping);
+    this.#isClosed = true;
+    (await this.#trackers)?.close();
+  }
+}
+
+/** The sources of one torrent. */
+class TorrentPeers implements PeerFinder {
+  readonly #sources: PeerSources;
+  readonly #options: PeerSourcesOptions;
+  readonly #torrent: SearchingTorrent;
+  readonly #announcer: Announcer;
+  readonly #key = new Uint32Array(1);
+  readonly #source: PeerSource = { origin: "tracker" };
+  readonly #hex: string;
+  #isStarted = false;
+  #isOver = false;
+  /** What was moved before this run. */
+  #before = { uploaded: 0, downloaded: 0 };
+  #savedAtMs = Number.NEGATIVE_INFINITY;
+  #hungryAtMs: number;
+
+  constructor(
+    sources: PeerSources,
+    options: PeerSourcesOptions,
+    torrent: SearchingTorrent,
+    source: Metainfo | Magnet,
+  ) {
+    this.#sources = sources;
+    this.#options = options;
+    this.#torrent = torrent;
+    this.#hex = Buffer.from(torrent.infoHash).toString("hex");
+    const { ground } = options;
+    ground.fillRandom(new Uint8Array(this.#key.buffer), 0);
+    this.#hungryAtMs = ground.nowMs();
+    this.#announcer = new Announcer(
+      {
+        nowMs: () => ground.nowMs(),
+        random: () => ground.random(),
+        totals: () => this.#totals(),
+        bring: (peers) => torrent.bring(this.#source, peers),
+        told: (status, error) => this.#told(status, error),
+        ask: async (url, what, signal) => {
+          const trackers = await sources.trackers();
+          const { infoHash } = torrent;
+          const { peerId } = options;
+          return trackers.announce(
+            url,
+            { ...what, ...this.#totals(), ...this.#us(), infoHash, peerId },
+            signal,
+          );
+        },
+      },
+      this.#tiersOf(source),
+    );
+  }
+
+  get trackers(): TrackerStatus[] {
+    return this.#announcer.trackers;
+  }
+
+  start(): void {
+    if (this.#isStarted || this.#isOver) return;
+    this.#isStarted = true;
+    if (this.#announcer.count === 0) return;
+    const { keepsTotalsIn } = this.#torrent;
+    if (keepsTotalsIn !== undefined) this.#before = readTotals(keepsTotalsIn, this.#hex);
+    this.#announcer.start();
+  }
+
+  completed(): void {
+    this.#announcer.completed();
+  }
+
+  announce(): void {
+    this.#announcer.needsPeers();
+  }
+
+  tick(): void {
+    if (!this.#isStarted) return;
+    const now = this.#options.ground.nowMs();
+    if (now - this.#hungryAtMs >= HUNGER_MS) {
+      this.#hungryAtMs = now;
+      if (this.#torrent.wantsBlocks && this.#torrent.peerCount < PEERS_FEW) this.#announcer.needsPeers();
+    }
+    this.#announcer.tick();
+  }
+
+  stop(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (!this.#isStarted) return;
+    this.#save();
+    this.#sources.stopping((signal) => this.#announcer.stop(signal));
+  }
+
+  #tiersOf(source: Metainfo | Magnet): readonly (readonly string[])[] {
+    const { trackers } = this.#torrent;
+    if (trackers === false || (trackers === undefined && !this.#options.trackers)) return [];
+    const own = isMagnet(source) ? source.trackers.map((url) => [url]) : source.announce;
+    if (typeof trackers !== "object" || trackers.length === 0) return own;
+    if (isMagnet(source) || !source.private) return [...own, ...trackers.map((url) => [url])];
+    this.#torrent.warn("the torrent is private: the trackers that were given beside its own are not asked");
+    return own;
+  }
+
+  #us(): { ports: { v4: number; v6: number }; key: number; ip: string | undefined } {
+    const { announcePort, announceIp, ports } = this.#options;
+    const { v4, v6 } = ports();
+    return {
+      ports: { v4: announcePort ?? v4 ?? NO_PORT, v6: announcePort ?? v6 ?? NO_PORT },
+      key: this.#key[0] ?? 0,
+      ip: announceIp,
+    };
+  }
+
+  #totals(): Totals {
+    const { payloadBytes, sentPayloadBytes } = this.#torrent.counters();
+    const { uploaded, downloaded } = this.#before;
+    return {
+      uploaded: uploaded + sentPayloadBytes,
+      downloaded: downloaded + payloadBytes,
+      left: this.#torrent.bytesLeft ?? LEFT_UNKNOWN,
+      isPartialSeed: false,
+    };
+  }
+
+  #told(status: TrackerStatus, error: TrackerError | undefined): void {
+    this.#torrent.tellTracker(status);
+    if (error === undefined && this.#options.ground.nowMs() - this.#savedAtMs >= SAVE_MS) this.#save();
+  }
+
+  #save(): void {
+    const { keepsTotalsIn } = this.#torrent;
+    if (keepsTotalsIn === undefined || this.#announcer.count === 0) return;
+    this.#savedAtMs = this.#options.ground.nowMs();
+    writeTotals(keepsTotalsIn, this.#hex, this.#totals());
+  }
+}
