@@ -1,0 +1,308 @@
+// A network of datagrams in memory, for DHTs by the thousand: the contract of sockets (src/native/datagrams.ts), a clock, timers and dice
+// of its own. The real code runs over it, with real bytes, the same way each time for one seed.
+//
+// Always: nothing happens but in run(); what happens at one time happens in the order it was begun. A datagram is lost or late as the model
+// says, never changed. `far` stands for whoever has no socket here: nodes that exist as arithmetic only.
+
+import type { Ground, Timer } from "../../src/base/ground.js";
+import type { SocketAddress } from "../../src/native/binding.js";
+import {
+  ADDRESS_WORDS,
+  type DatagramBatch,
+  type DatagramCounters,
+  type DatagramHandler,
+  type DatagramOptions,
+  type DatagramSocket,
+  type Datagrams,
+} from "../../src/native/datagrams.js";
+
+export interface DhtNetworkOptions {
+  readonly seed: number;
+  /** Half of a round trip, in milliseconds: the median, and the spread of its logarithm. */
+  readonly medianDelayMs?: number;
+  readonly delaySpread?: number;
+  /** Share of datagrams that are lost. */
+  readonly loss?: number;
+}
+
+/** Whoever is at addresses without a socket; answers by network.sendFrom. IPv4 only: an address is a number. */
+export interface FarNodes {
+  take(address: number, port: number, from: VirtualSocket, bytes: Uint8Array): void;
+}
+
+interface Event {
+  readonly atMs: number;
+  readonly order: number;
+  readonly run: () => void;
+}
+
+const QUEUE_MAX = 4096;
+
+export class DhtNetwork implements Datagrams {
+  readonly ground: Ground;
+  far: FarNodes | undefined;
+  /** Datagrams that were sent, and their bytes. */
+  datagrams = 0;
+  bytes = 0;
+  readonly #options: Required<DhtNetworkOptions>;
+  readonly #events: Event[] = [];
+  readonly #sockets = new Map<number, VirtualSocket>();
+  readonly #soon: (() => void)[] = [];
+  #nowMs = 0;
+  #order = 0;
+  #nextPort = 10_000;
+  #state: number;
+
+  constructor(options: DhtNetworkOptions) {
+    this.#options = { medianDelayMs: 75, delaySpread: 0.5, loss: 0.02, ...options };
+    this.#state = options.seed >>> 0;
+    this.ground = {
+      nowMs: () => this.#nowMs,
+      after: (ms, callback) => this.#timer(ms, callback, false),
+      every: (ms, callback) => this.#timer(ms, callback, true),
+      random: () => this.random(),
+      fillRandom: (bytes, from) => {
+        for (let at = from; at < bytes.length; at++) bytes[at] = Math.floor(256 * this.random());
+      },
+    };
+  }
+
+  /** From 0 to below 1, by the seed (mulberry32). */
+  random(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let word = this.#state;
+    word = Math.imul(word ^ (word >>> 15), word | 1);
+    word ^= word + Math.imul(word ^ (word >>> 7), word | 61);
+    return ((word ^ (word >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  /** What a DHT stands on. */
+  world(): {
+    readonly datagrams: Datagrams;
+    readonly ground: Ground;
+    readonly soon: (callback: () => void) => void;
+    readonly close: () => void;
+  } {
+    return {
+      datagrams: this,
+      ground: this.ground,
+      soon: (callback) => this.#soon.push(callback),
+      close: () => {},
+    };
+  }
+
+  bind(options: DatagramOptions): DatagramSocket {
+    const address = addressNumber(options.host);
+    const port = options.port === 0 ? this.#nextPort++ : options.port;
+    const socket = new VirtualSocket(this, address, port);
+    this.#sockets.set(address * 0x10000 + port, socket);
+    return socket;
+  }
+
+  remove(socket: VirtualSocket): void {
+    this.#sockets.delete(socket.numericAddress * 0x10000 + socket.port);
+  }
+
+  /** Lets time pass, and promises settle on the way. */
+  async run(forMs: number): Promise<void> {
+    const untilMs = this.#nowMs + forMs;
+    for (let count = 0; ; count++) {
+      this.#runSoon();
+      const next = this.#events[0];
+      if (next === undefined || next.atMs > untilMs) break;
+      this.#pop();
+      this.#nowMs = next.atMs;
+      next.run();
+      if (count % 64 === 0) await Promise.resolve();
+    }
+    this.#nowMs = untilMs;
+    await Promise.resolve();
+    this.#runSoon();
+  }
+
+  /** Calls back once, after so long. */
+  after(ms: number, run: () => void): void {
+    this.#push({ atMs: this.#nowMs + ms, order: this.#order++, run });
+  }
+
+  post(from: VirtualSocket, address: number, port: number, bytes: Uint8Array): void {
+    this.datagrams++;
+    this.bytes += bytes.length;
+    if (this.random() < this.#options.loss) return;
+    const copy = bytes.slice();
+    this.after(this.delayMs(), () => {
+      const socket = this.#sockets.get(address * 0x10000 + port);
+      if (socket === undefined) this.far?.take(address, port, from, copy);
+      else socket.take(from.numericAddress, from.port, copy);
+    });
+  }
+
+  /** A datagram of somebody without a socket. */
+  sendFrom(address: number, port: number, to: VirtualSocket, bytes: Uint8Array): void {
+    this.datagrams++;
+    this.bytes += bytes.length;
+    if (this.random() < this.#options.loss) return;
+    this.after(this.delayMs(), () => to.take(address, port, bytes));
+  }
+
+  /** Lognormal. */
+  delayMs(): number {
+    const { medianDelayMs, delaySpread } = this.#options;
+    const normal = Math.sqrt(-2 * Math.log(1 - this.random())) * Math.cos(2 * Math.PI * this.random());
+    return medianDelayMs * Math.exp(delaySpread * normal);
+  }
+
+  #runSoon(): void {
+    while (this.#soon.length > 0) for (const callback of this.#soon.splice(0)) callback();
+  }
+
+  #timer(ms: number, callback: () => void, repeats: boolean): Timer {
+    let generation = 0;
+    const arm = (): void => {
+      const own = ++generation;
+      this.after(ms, () => {
+        if (own !== generation) return;
+        if (repeats) arm();
+        callback();
+      });
+    };
+    arm();
+    const timer: Timer = {
+      ref: () => timer,
+      unref: () => timer,
+      refresh: () => arm(),
+      close: () => {
+        generation++;
+      },
+    };
+    return timer;
+  }
+
+  #push(event: Event): void {
+    const events = this.#events;
+    let at = events.length;
+    events.push(event);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!isBefore(event, events[parent]!)) break;
+      events[at] = events[parent]!;
+      at = parent;
+    }
+    events[at] = event;
+  }
+
+  #pop(): void {
+    const events = this.#events;
+    const last = events.pop()!;
+    if (events.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= events.length) break;
+      if (child + 1 < events.length && isBefore(events[child + 1]!, events[child]!)) child++;
+      if (!isBefore(events[child]!, last)) break;
+      events[at] = events[child]!;
+      at = child;
+    }
+    events[at] = last;
+  }
+}
+
+export class VirtualSocket implements DatagramSocket {
+  readonly family = 4;
+  readonly address: SocketAddress;
+  readonly numericAddress: number;
+  readonly port: number;
+  readonly counters: DatagramCounters = {
+    receiveCalls: 0,
+    received: 0,
+    sendCalls: 0,
+    sent: 0,
+    refused: 0,
+    queueFull: 0,
+    errors: 0,
+  };
+  readonly #network: DhtNetwork;
+  readonly #queue: { readonly address: number; readonly port: number; readonly bytes: Uint8Array }[] = [];
+  #handler: DatagramHandler | undefined;
+
+  constructor(network: DhtNetwork, address: number, port: number) {
+    this.#network = network;
+    this.numericAddress = address;
+    this.port = port;
+    this.address = { host: addressOf(address), port };
+  }
+
+  makeBatch(entries: number, slotBytes: number): DatagramBatch {
+    const words = new Uint32Array((entries * slotBytes) / 4);
+    const { buffer } = words;
+    return {
+      entries,
+      slotBytes,
+      bytes: new Uint8Array(buffer),
+      view: new DataView(buffer),
+      words,
+      lengths: new Int32Array(entries),
+      addresses: new Uint32Array(ADDRESS_WORDS * entries),
+      ports: new Uint16Array(entries),
+    };
+  }
+
+  take(address: number, port: number, bytes: Uint8Array): void {
+    if (this.#handler === undefined || this.#queue.length >= QUEUE_MAX) return;
+    this.#queue.push({ address, port, bytes });
+    this.#handler.datagramsReady(1);
+  }
+
+  receive(batch: DatagramBatch): number {
+    const addresses = new DataView(batch.addresses.buffer);
+    const ports = new DataView(batch.ports.buffer);
+    let count = 0;
+    for (; count < batch.entries; count++) {
+      const datagram = this.#queue.shift();
+      if (datagram === undefined) break;
+      batch.bytes.set(datagram.bytes.subarray(0, batch.slotBytes), count * batch.slotBytes);
+      batch.lengths[count] = datagram.bytes.length;
+      addresses.setUint32(16 * count, datagram.address);
+      ports.setUint16(2 * count, datagram.port);
+    }
+    this.counters.received += count;
+    return count;
+  }
+
+  send(batch: DatagramBatch, first: number, count: number): number {
+    const addresses = new DataView(batch.addresses.buffer);
+    const ports = new DataView(batch.ports.buffer);
+    for (let index = first; index < first + count; index++) {
+      const at = index * batch.slotBytes;
+      const bytes = batch.bytes.subarray(at, at + batch.lengths[index]!);
+      this.#network.post(this, addresses.getUint32(16 * index), ports.getUint16(2 * index), bytes);
+    }
+    this.counters.sent += count;
+    return count;
+  }
+
+  connect(): void {}
+
+  watch(handler: DatagramHandler, events: number): void {
+    this.#handler = events === 0 ? undefined : handler;
+  }
+
+  close(): void {
+    this.#handler = undefined;
+    this.#network.remove(this);
+  }
+}
+
+/** 10.1.2.3 as a number; any text of four numbers. */
+export function addressNumber(host: string): number {
+  return host.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+}
+
+export function addressOf(address: number): string {
+  return [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join(".");
+}
+
+function isBefore(a: Event, b: Event): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
+}

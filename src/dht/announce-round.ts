@@ -1,0 +1,99 @@
+// Announcing a torrent in one overlay (BEP 5): a lookup, and then announce_peer to the nearest nodes that gave us a token.
+//
+// Always: each node is told by the virtual node of ours that it gave the token to; the round ends when all have answered or failed.
+
+import type { SocketAddress } from "../native/binding.js";
+import type { CallListener } from "./calls.js";
+import type { AnnounceOptions } from "./dht.js";
+import { type KrpcReader, METHOD_GET_PEERS } from "./krpc-reader.js";
+import type { Candidate, Lookup, LookupListener } from "./lookup.js";
+import type { Overlay } from "./overlay.js";
+import { readPeers } from "./peers.js";
+
+export class AnnounceRound implements LookupListener {
+  readonly #overlay: Overlay;
+  readonly #infoHash: Uint8Array;
+  readonly #options: AnnounceOptions;
+  readonly #peers: ((peer: SocketAddress) => void) | undefined;
+  #taken = 0;
+  #left = 0;
+  #hasAnnounced = false;
+  #resolve!: (taken: number) => void;
+  #reject!: (error: unknown) => void;
+  #lookup: Lookup | undefined;
+  readonly #onAbort = () => {
+    this.#reject(this.#options.signal?.reason);
+    this.#lookup?.stop();
+  };
+
+  constructor(
+    overlay: Overlay,
+    infoHash: Uint8Array,
+    options: AnnounceOptions,
+    peers: ((peer: SocketAddress) => void) | undefined,
+  ) {
+    this.#overlay = overlay;
+    this.#infoHash = infoHash;
+    this.#options = options;
+    this.#peers = peers;
+  }
+
+  /** Resolves to how many nodes took it. */
+  async run(): Promise<number> {
+    const { signal, noSeeds } = this.#options;
+    signal?.throwIfAborted();
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#resolve = resolve;
+        this.#reject = reject;
+        signal?.addEventListener("abort", this.#onAbort, { once: true });
+        this.#lookup = this.#overlay.lookup(this.#infoHash, METHOD_GET_PEERS, this, {
+          noSeeds: noSeeds === true,
+        });
+      });
+    } finally {
+      signal?.removeEventListener("abort", this.#onAbort);
+    }
+  }
+
+  heard(_lookup: Lookup, _candidate: Candidate, answer: KrpcReader): void {
+    const tell = this.#peers;
+    if (tell !== undefined) readPeers(answer, () => tell);
+  }
+
+  converged(lookup: Lookup): void {
+    this.#announce(lookup);
+  }
+
+  completed(lookup: Lookup): void {
+    this.#announce(lookup);
+  }
+
+  /** Once: when the nearest are known. Who stalls then is not waited for. */
+  #announce(lookup: Lookup): void {
+    if (this.#hasAnnounced) return;
+    this.#hasAnnounced = true;
+    const listener: CallListener = {
+      answered: () => {
+        this.#taken++;
+        this.#ended();
+      },
+      stalled: () => {},
+      failed: () => this.#ended(),
+    };
+    const { port = 0, seed = false, signal } = this.#options;
+    if (signal?.aborted === true) return;
+    this.#left = 1;
+    for (const { contact, token, node } of lookup.found()) {
+      if (token === undefined || node === undefined) continue;
+      const impliedPort = port === 0;
+      const told = impliedPort ? node.socket.address.port : port;
+      if (node.announcePeer(contact, this.#infoHash, told, impliedPort, seed, token, listener)) this.#left++;
+    }
+    this.#ended();
+  }
+
+  #ended(): void {
+    if (--this.#left === 0) this.#resolve(this.#taken);
+  }
+}

@@ -1,0 +1,74 @@
+// A node of the DHT as we know it: its id and address as packets have them, and what became of our queries. Shared by the table, by
+// lookups and by their cache, so that what one learns about it all know.
+//
+// Always: the bytes never change; a node that comes with another id or from another address is another contact.
+
+import { addressText } from "../codec/compact-address.js";
+import { ID_BYTES } from "./node-id.js";
+
+export type Family = 4 | 6;
+
+export function addressBytesOf(family: Family): number {
+  return family === 4 ? 4 : 16;
+}
+
+export class Contact {
+  /** Id, address, port: NODE_BYTES_V4 or NODE_BYTES_V6, as in `nodes`. */
+  readonly compact: Uint8Array;
+  readonly family: Family;
+  /** When it last answered a query of ours; −1: never. Nobody else's word counts. */
+  answeredMs = -1;
+  /** Round trip of the last answer. */
+  roundTripMs = 0;
+  /** Queries in a row that were not answered. */
+  failures = 0;
+  /** BEP 42: its id is one that its address may have. */
+  isSecure = false;
+
+  constructor(compact: Uint8Array, family: Family) {
+    this.compact = compact;
+    this.family = family;
+  }
+
+  get addressBytes(): number {
+    return addressBytesOf(this.family);
+  }
+
+  get port(): number {
+    const at = ID_BYTES + this.addressBytes;
+    return (this.compact[at]! << 8) | this.compact[at + 1]!;
+  }
+
+  get host(): string {
+    return addressText(this.compact.subarray(ID_BYTES, ID_BYTES + this.addressBytes)) ?? "";
+  }
+}
+
+/** What tells endpoints apart, to look for one: a number for IPv4 (48 bits), a text for IPv6. `at`: of the address, with its port behind it. */
+export function endpointKey(bytes: Uint8Array, at: number, family: Family): number | string {
+  if (family === 4) return networkKeyV4(bytes, at) * 0x10000 + ((bytes[at + 4]! << 8) | bytes[at + 5]!);
+  return Buffer.from(bytes.buffer, bytes.byteOffset + at, 18).toString("latin1");
+}
+
+/** What one subscriber has: an IPv4 address, the /64 of an IPv6 one. */
+export function subscriberKey(bytes: Uint8Array, at: number, family: Family): number | string {
+  if (family === 4) return networkKeyV4(bytes, at);
+  return Buffer.from(bytes.buffer, bytes.byteOffset + at, 8).toString("latin1");
+}
+
+/** What one network has: the /24 of an IPv4 address, the /48 of an IPv6 one. */
+export function networkKey(bytes: Uint8Array, at: number, family: Family): number {
+  if (family === 4) return (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
+  let key = 0;
+  for (let index = 0; index < 6; index++) key = key * 256 + bytes[at + index]!;
+  return key;
+}
+
+function networkKeyV4(bytes: Uint8Array, at: number): number {
+  return bytes[at]! * 0x1000000 + ((bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!);
+}
+
+/** Words of an address that limits count by: an IPv4 address, the /64 of an IPv6 one. */
+export function networkWords(family: Family): number {
+  return family === 4 ? 1 : 2;
+}

@@ -1,0 +1,415 @@
+// The DHT as a program uses it (BEP 5, 32): one or more virtual nodes, each with a socket, an id, and a share in the tables; lookups of
+// peers, announces, and what others announce to us.
+//
+// Always: close() leaves no socket and no timer behind, and ends every lookup. With nothing under way it looks at the clock once a second.
+
+import { UsageError } from "../base/errors.js";
+import { type Ground, SYSTEM_GROUND, type Timer } from "../base/ground.js";
+import { CHASKEY_KEY_WORDS } from "../base/keyed-hash.js";
+import { addressText, compactAddress } from "../codec/compact-address.js";
+import { loadBinding, type SocketAddress } from "../native/binding.js";
+import { type DatagramSocket, type Datagrams, SystemDatagrams } from "../native/datagrams.js";
+import { Reactor } from "../native/reactor.js";
+import { PeerStore } from "../tracker/peer-store/peer-store.js";
+import { AnnounceRound } from "./announce-round.js";
+import { Contact, type Family } from "./contact.js";
+import type { KrpcReader } from "./krpc-reader.js";
+import { METHOD_GET_PEERS } from "./krpc-reader.js";
+import { derivedId, ID_BYTES } from "./node-id.js";
+import { Overlay } from "./overlay.js";
+import { PeerStream } from "./peer-stream.js";
+import { RateCells } from "./rate-cells.js";
+import { type HashListener, Responder } from "./responder.js";
+import type { RoutingTable } from "./routing-table.js";
+import { loadContacts, saveContacts } from "./saved-contacts.js";
+import { Tokens } from "./tokens.js";
+import { type NodeCounters, RECEIVED_BYTES_MAX, VirtualNode } from "./virtual-node.js";
+
+export interface DhtOptions {
+  /** Where each virtual node receives: numeric addresses, one node each. Default: one at 0.0.0.0, any port. */
+  readonly listen?: readonly SocketAddress[];
+  /** Numeric addresses of nodes to begin with. */
+  readonly bootstrap?: readonly SocketAddress[];
+  /** What save() gave in an earlier run: nodes to begin with, and our id. */
+  readonly saved?: Uint8Array;
+  /** 20 bytes; ids of virtual nodes are derived from it. Default: that of `saved`, else chance. */
+  readonly id?: Uint8Array;
+  /** Asks, and answers nobody (BEP 43): for who cannot be reached. */
+  readonly readOnly?: boolean;
+  /**
+   * Takes one node of each subscriber only, as a public network wants. Default: true, unless the first virtual node listens at an
+   * address of this machine, where all nodes are.
+   */
+  readonly limitsNetworks?: boolean;
+  /** Queries a second that one address (IPv6: /64) may send us, and that it is sent. Default: 10 and 4. */
+  readonly incomingPerSecond?: number;
+  readonly outgoingPerSecond?: number;
+  /** Mechanisms that may be left out, to measure what they are worth. All default to true. */
+  readonly adaptsTimeouts?: boolean;
+  readonly usesCache?: boolean;
+  readonly staggersIds?: boolean;
+  /** Memory for peers that announce to us, in bytes. Default: 16 MiB. */
+  readonly peerBytesMax?: number;
+  /** Hears which torrents are asked for. */
+  readonly hashes?: HashListener;
+  /** An endpoint of ours that some lookups shall find, as in packets (passive retrieval). */
+  readonly inject?: (query: KrpcReader, family: Family) => Uint8Array | undefined;
+}
+
+/** What the DHT stands on. The system's by default; a simulation hands in its own. */
+export interface DhtWorld {
+  readonly datagrams: Datagrams;
+  readonly ground: Ground;
+  /** Calls back when what is running now is over, before anything else happens. */
+  readonly soon: (callback: () => void) => void;
+  readonly close: () => void;
+}
+
+export interface DhtStats {
+  /** Nodes in the tables, of both families. */
+  readonly contacts: number;
+  readonly lookups: number;
+  readonly lookupsUnderWay: number;
+  readonly queriesUnderWay: number;
+  /** Torrents that others announced to us, and their peers. */
+  readonly torrentsKept: number;
+  readonly peersKept: number;
+  readonly counters: Readonly<NodeCounters>;
+  /** Our own address, as most of those who told us one see it; undefined before that. */
+  readonly externalAddress: string | undefined;
+}
+
+export interface LookupOptions {
+  /** Ends the lookup. */
+  readonly signal?: AbortSignal;
+  /** Who has all of the torrent already does not ask for others who have (BEP 33). */
+  readonly noSeeds?: boolean;
+}
+
+export interface AnnounceOptions extends LookupOptions {
+  /** Where peers reach us; 0: the port that our queries come from (`implied_port`). */
+  readonly port?: number;
+  /** We have all of it (BEP 33). */
+  readonly seed?: boolean;
+}
+
+const SLAB_BYTES = 4096;
+const RECEIVE_BATCH_ENTRIES = 64;
+const PEER_BYTES_MAX_DEFAULT = 16 * 1024 * 1024;
+const PEER_LIFETIME_MS = 45 * 60_000;
+const NEW_TORRENTS_PER_MINUTE = 100;
+const INCOMING_PER_SECOND = 10;
+const OUTGOING_PER_SECOND = 4;
+const BURST_SECONDS = 5;
+/** How often time is looked at while queries are under way, and while not. */
+const BUSY_MS = 20;
+const IDLE_MS = 1000;
+const ADDRESSES_MAX = 64;
+
+export class Dht {
+  readonly #world: DhtWorld;
+  readonly #overlays = new Map<Family, Overlay>();
+  readonly #peers: PeerStore;
+  readonly #tokens: Tokens;
+  readonly #root: Uint8Array;
+  readonly #startedMs: number;
+  readonly #externalVotes = new Map<string, number>();
+  readonly #unsent = new Set<VirtualNode>();
+  readonly #randomWords: Uint32Array;
+  #randomLeft = 0;
+  #timer: Timer;
+  #isBusy = false;
+  #isClosed = false;
+  #flushes = false;
+
+  /** Throws UsageError: LISTEN_FAILED, USAGE_OPTION, ADDON_MISSING. */
+  constructor(options: DhtOptions = {}, world: DhtWorld = systemDhtWorld()) {
+    this.#world = world;
+    const { ground } = world;
+    this.#randomWords = new Uint32Array(256);
+    this.#startedMs = ground.nowMs();
+    const saved = options.saved === undefined ? undefined : loadContacts(options.saved);
+    this.#root = checkId(options.id) ?? saved?.id ?? this.#makeId();
+    this.#tokens = new Tokens(this.#words(CHASKEY_KEY_WORDS));
+    const bytesMax = options.peerBytesMax ?? PEER_BYTES_MAX_DEFAULT;
+    this.#peers = new PeerStore({
+      bytesMax,
+      torrentsMax: Math.floor(bytesMax / 64),
+      lifetimeMs: PEER_LIFETIME_MS,
+      newTorrentsPerMinute: NEW_TORRENTS_PER_MINUTE,
+      key: this.#words(4),
+      random: () => ground.random(),
+    });
+    const listen = options.listen ?? [{ host: "0.0.0.0", port: 0 }];
+    const sockets: DatagramSocket[] = [];
+    try {
+      for (const { host, port } of listen) sockets.push(world.datagrams.bind({ host, port }));
+    } catch (error) {
+      for (const socket of sockets) socket.close();
+      world.close();
+      throw error;
+    }
+    this.#makeOverlays(sockets, options);
+    this.addNodes([...(options.bootstrap ?? [])]);
+    if (saved !== undefined)
+      for (const overlay of this.#overlays.values())
+        overlay.addEntrances(saved.contacts.filter(({ family }) => family === overlay.family));
+    this.#timer = ground.after(0, () => this.#tick());
+  }
+
+  /** Where each virtual node receives, with the ports that were picked. */
+  get addresses(): SocketAddress[] {
+    return [...this.#overlays.values()].flatMap(({ nodes }) => nodes.map(({ socket }) => socket.address));
+  }
+
+  /** The ids of the virtual nodes, in the order of `addresses`. */
+  get ids(): Uint8Array[] {
+    return [...this.#overlays.values()].flatMap(({ nodes }) => nodes.map(({ id }) => id));
+  }
+
+  /** Tells of nodes to begin with, or to get better: `nodes` of a torrent, a peer's `port` message. Throws UsageError for a name. */
+  addNodes(nodes: readonly SocketAddress[]): void {
+    for (const { host, port } of nodes) {
+      const address = compactAddress(host);
+      if (address === undefined || !Number.isInteger(port) || port < 1 || port > 65_535)
+        throw new UsageError(
+          "USAGE_OPTION",
+          `a node of the DHT has a numeric address and a port, not ${host} ${port}`,
+        );
+      const compact = new Uint8Array(ID_BYTES + address.length + 2);
+      compact.set(address, ID_BYTES);
+      compact[compact.length - 2] = port >> 8;
+      compact[compact.length - 1] = port & 0xff;
+      const family = address.length === 4 ? 4 : 6;
+      this.#overlays.get(family)?.addEntrances([new Contact(compact, family)]);
+    }
+  }
+
+  /**
+   * Peers of a torrent, as nodes tell of them, each once; it ends when the nearest nodes of both families have answered. `infoHash`: 20
+   * bytes. Throws the signal's reason when it is aborted.
+   */
+  lookup(infoHash: Uint8Array, options: LookupOptions = {}): AsyncIterableIterator<SocketAddress> {
+    checkId(infoHash);
+    const stream = new PeerStream(options.signal);
+    for (const overlay of this.#overlays.values())
+      stream.follow((listener) =>
+        overlay.lookup(infoHash, METHOD_GET_PEERS, listener, { noSeeds: options.noSeeds === true }),
+      );
+    return stream;
+  }
+
+  /**
+   * Looks a torrent up and tells the nearest nodes that we have it, or are getting it. Resolves to how many took it. `peers` hears of
+   * peers on the way. Rejects with the signal's reason.
+   */
+  async announce(
+    infoHash: Uint8Array,
+    options: AnnounceOptions = {},
+    peers?: (peer: SocketAddress) => void,
+  ): Promise<number> {
+    checkId(infoHash);
+    const rounds = [...this.#overlays.values()].map((overlay) =>
+      new AnnounceRound(overlay, infoHash, options, peers).run(),
+    );
+    const counts = await Promise.all(rounds);
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  stats(): DhtStats {
+    const totals = this.#peers.totals();
+    const stats = { contacts: 0, lookups: 0, lookupsUnderWay: 0, queriesUnderWay: 0 };
+    const counters: NodeCounters = {
+      queriesReceived: 0,
+      answersReceived: 0,
+      malformed: 0,
+      unasked: 0,
+      overRate: 0,
+      queriesSent: 0,
+      answersSent: 0,
+      heldBack: 0,
+      unsent: 0,
+    };
+    for (const overlay of this.#overlays.values()) {
+      stats.contacts += overlay.table.count;
+      stats.lookups += overlay.lookups;
+      stats.lookupsUnderWay += overlay.lookupsUnderWay;
+      stats.queriesUnderWay += overlay.callsUnderWay;
+      for (const node of overlay.nodes)
+        for (const key of Object.keys(counters) as (keyof NodeCounters)[])
+          counters[key] += node.counters[key];
+    }
+    return {
+      ...stats,
+      torrentsKept: totals.torrents,
+      peersKept: totals.peersV4 + totals.peersV6,
+      counters,
+      externalAddress: this.#externalAddress(),
+    };
+  }
+
+  /** Our id and the nodes of the tables, for the `saved` of a later run. */
+  save(): Uint8Array {
+    const tables = [...this.#overlays.values()].map(({ table }) => table);
+    return saveContacts(this.#root, tables);
+  }
+
+  /** @internal What tests look at. */
+  get overlays(): ReadonlyMap<Family, Overlay> {
+    return this.#overlays;
+  }
+
+  /** Ends all lookups; sends nothing any more. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#timer.close();
+    for (const overlay of this.#overlays.values()) overlay.close();
+    this.#world.close();
+  }
+
+  #makeOverlays(sockets: readonly DatagramSocket[], options: DhtOptions): void {
+    const { ground } = this.#world;
+    const tables = new Map<Family, RoutingTable>();
+    const responder = new Responder({
+      tables,
+      peers: this.#peers,
+      tokens: this.#tokens,
+      random: () => ground.random(),
+      hashes: options.hashes,
+      ...(options.inject === undefined ? {} : { inject: options.inject }),
+    });
+    const families = new Set(sockets.map(({ family }) => family));
+    for (const socket of sockets) {
+      const overlay =
+        this.#overlays.get(socket.family) ?? this.#makeOverlay(socket, options, families.size > 1, responder);
+      tables.set(socket.family, overlay.table);
+      const index = overlay.nodes.length;
+      const id = index > 0 && options.staggersIds === false ? this.#makeId() : derivedId(this.#root, index);
+      overlay.addNode(new VirtualNode(socket, id, overlay));
+    }
+  }
+
+  #makeOverlay(
+    socket: DatagramSocket,
+    options: DhtOptions,
+    wantsBoth: boolean,
+    responder: Responder,
+  ): Overlay {
+    const { ground } = this.#world;
+    const perSecond = (given: number | undefined, otherwise: number): RateCells => {
+      const rate = given ?? otherwise;
+      return new RateCells(rate, Math.max(1, BURST_SECONDS * rate), this.#words(2));
+    };
+    const overlay = new Overlay({
+      family: socket.family,
+      limitsNetworks: options.limitsNetworks ?? !isOfThisMachine(socket.address.host),
+      usesCache: options.usesCache !== false,
+      adaptsTimeouts: options.adaptsTimeouts !== false,
+      readOnly: options.readOnly === true,
+      wantsBoth,
+      outgoing: perSecond(options.outgoingPerSecond, OUTGOING_PER_SECOND),
+      incoming: perSecond(options.incomingPerSecond, INCOMING_PER_SECOND),
+      received: socket.makeBatch(RECEIVE_BATCH_ENTRIES, RECEIVED_BYTES_MAX),
+      clock: () => ground.nowMs(),
+      randomWord: () => this.#randomWord(),
+      responder,
+      flushLater: (node) => this.#flushLater(node),
+      addressTold: (answer) => this.#vote(answer),
+    });
+    this.#overlays.set(socket.family, overlay);
+    return overlay;
+  }
+
+  #tick(): void {
+    if (this.#isClosed) return;
+    const nowMs = this.#world.ground.nowMs();
+    this.#tokens.advance(nowMs);
+    this.#peers.advance(nowMs - this.#startedMs);
+    let isBusy = false;
+    for (const overlay of this.#overlays.values()) {
+      overlay.advance();
+      if (overlay.callsUnderWay > 0) isBusy = true;
+    }
+    this.#isBusy = isBusy;
+    this.#timer = this.#world.ground.after(isBusy ? BUSY_MS : IDLE_MS, () => this.#tick());
+  }
+
+  /** What was written outside a node's own turn is sent when what is running now is over. */
+  #flushLater(node: VirtualNode): void {
+    this.#unsent.add(node);
+    if (!this.#isBusy) {
+      this.#isBusy = true;
+      this.#timer.close();
+      this.#timer = this.#world.ground.after(BUSY_MS, () => this.#tick());
+    }
+    if (this.#flushes) return;
+    this.#flushes = true;
+    this.#world.soon(() => {
+      this.#flushes = false;
+      for (const each of this.#unsent) each.flush();
+      this.#unsent.clear();
+    });
+  }
+
+  #randomWord(): number {
+    if (this.#randomLeft === 0) {
+      this.#world.ground.fillRandom(new Uint8Array(this.#randomWords.buffer), 0);
+      this.#randomLeft = this.#randomWords.length;
+    }
+    return this.#randomWords[--this.#randomLeft]!;
+  }
+
+  #words(count: number): Uint32Array {
+    return Uint32Array.from({ length: count }, () => this.#randomWord());
+  }
+
+  #makeId(): Uint8Array {
+    const id = new Uint8Array(ID_BYTES);
+    this.#world.ground.fillRandom(id, 0);
+    return id;
+  }
+
+  #vote(answer: KrpcReader): void {
+    const bytes = answer.bytes.subarray(answer.ipAt, answer.ipAt + answer.ipBytes - 2);
+    const text = addressText(bytes);
+    if (text === undefined || (this.#externalVotes.size >= ADDRESSES_MAX && !this.#externalVotes.has(text)))
+      return;
+    this.#externalVotes.set(text, (this.#externalVotes.get(text) ?? 0) + 1);
+  }
+
+  #externalAddress(): string | undefined {
+    let best: string | undefined;
+    let most = 1;
+    for (const [text, votes] of this.#externalVotes)
+      if (votes > most) {
+        best = text;
+        most = votes;
+      }
+    return best;
+  }
+}
+
+function systemDhtWorld(): DhtWorld {
+  loadBinding();
+  const reactor = new Reactor(SLAB_BYTES);
+  return {
+    datagrams: new SystemDatagrams(reactor),
+    ground: SYSTEM_GROUND,
+    soon: queueMicrotask,
+    close: () => reactor.close(),
+  };
+}
+
+function checkId(id: Uint8Array | undefined): Uint8Array | undefined {
+  if (id !== undefined && id.length !== ID_BYTES)
+    throw new UsageError(
+      "USAGE_OPTION",
+      `an id or info hash of the DHT has ${ID_BYTES} bytes, not ${id.length}`,
+    );
+  return id;
+}
+
+function isOfThisMachine(host: string): boolean {
+  return host.startsWith("127.") || host === "::1";
+}

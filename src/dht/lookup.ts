@@ -1,0 +1,286 @@
+// One lookup: asks ever nearer nodes to a key until the nearest it can find have answered (Kademlia; BEP 5), several at once. It ends in
+// two steps: it converges when the nearest that it knows have all answered or failed or stalled, and is complete when nothing is
+// under way any more: answers of those that stalled still count.
+//
+// Always: a node is asked once; candidates are bounded; what answers is nearer than what was asked, or is not asked. Nobody's word about
+// others is believed: a node counts as found when it answered itself.
+
+import { assert } from "../base/assert.js";
+import type { Call, CallListener } from "./calls.js";
+import { Contact, endpointKey, type Family } from "./contact.js";
+import type { KrpcReader } from "./krpc-reader.js";
+import {
+  type METHOD_FIND_NODE,
+  METHOD_GET_PEERS,
+  METHOD_SAMPLE_INFOHASHES,
+  NODE_BYTES_V4,
+  NODE_BYTES_V6,
+} from "./krpc-reader.js";
+import { compareDistance, ID_BYTES } from "./node-id.js";
+import type { VirtualNode } from "./virtual-node.js";
+
+/** Nodes that a lookup ends with, and announces to. */
+export const LOOKUP_CONTACTS = 8;
+/** Queries under way at once, stalled ones not counted. */
+export const LOOKUP_CONCURRENCY = 10;
+const CANDIDATES_MAX = 96;
+/** Of one node's answer: who sends more sends them in vain. */
+const NODES_PER_ANSWER_MAX = 16;
+
+export type LookupMethod =
+  | typeof METHOD_FIND_NODE
+  | typeof METHOD_GET_PEERS
+  | typeof METHOD_SAMPLE_INFOHASHES;
+
+const UNTRIED = 0;
+const ASKED = 1;
+const STALLED = 2;
+const ANSWERED = 3;
+const FAILED = 4;
+
+export interface Candidate {
+  readonly contact: Contact;
+  state: number;
+  /** From whom it was heard of; undefined: from the table or the cache, so that it has answered before. */
+  readonly by: Contact | undefined;
+  /** Its token, and the virtual node of ours that it is for. */
+  token: Uint8Array | undefined;
+  node: VirtualNode | undefined;
+}
+
+/** What a lookup stands on: the virtual nodes of one family. */
+export interface LookupHost {
+  readonly family: Family;
+  readonly nowMs: number;
+  /** Puts nodes near a key into `out` that answered before; how many. */
+  near(key: Uint8Array, want: number, out: Contact[]): number;
+  /** The virtual node of ours that sends the next query. */
+  nextNode(): VirtualNode;
+  isOurs(contact: Contact): boolean;
+  /** False for addresses that nobody may be sent to: none, multicast, a port that is none. */
+  isPossible(contact: Contact): boolean;
+}
+
+export interface LookupListener {
+  /** An answer, of a candidate that is ANSWERED now; `answer` is there until the call returns. */
+  heard(lookup: Lookup, candidate: Candidate, answer: KrpcReader): void;
+  converged(lookup: Lookup): void;
+  completed(lookup: Lookup): void;
+}
+
+export class Lookup implements CallListener {
+  readonly target: Uint8Array;
+  readonly method: LookupMethod;
+  readonly family: Family;
+  /** Queries that were sent, answers and failures of them. */
+  sent = 0;
+  answers = 0;
+  failures = 0;
+  readonly startedMs: number;
+  convergedMs = -1;
+  completedMs = -1;
+  readonly #host: LookupHost;
+  readonly #listener: LookupListener;
+  readonly #concurrency: number;
+  readonly #noSeeds: boolean;
+  /** Nearest first. */
+  readonly #candidates: Candidate[] = [];
+  readonly #known = new Set<number | string>();
+  readonly #byContact = new Map<Contact, Candidate>();
+  #active = 0;
+  #stalled = 0;
+  #near: Contact[] = [];
+  #isPumping = false;
+
+  constructor(
+    host: LookupHost,
+    target: Uint8Array,
+    method: LookupMethod,
+    listener: LookupListener,
+    options: { readonly concurrency?: number; readonly noSeeds?: boolean } = {},
+  ) {
+    assert(target.length === ID_BYTES, "a key has 20 bytes");
+    this.#host = host;
+    this.family = host.family;
+    this.target = target;
+    this.method = method;
+    this.#listener = listener;
+    this.#concurrency = options.concurrency ?? LOOKUP_CONCURRENCY;
+    this.#noSeeds = options.noSeeds === true;
+    this.startedMs = host.nowMs;
+  }
+
+  get isComplete(): boolean {
+    return this.completedMs >= 0;
+  }
+
+  /** Begins with what the table and the cache know. */
+  start(): void {
+    this.#addNear();
+    this.#pump();
+  }
+
+  /** No more queries; what is under way is not waited for. */
+  stop(): void {
+    if (this.isComplete) return;
+    this.completedMs = this.#host.nowMs;
+    this.#listener.completed(this);
+  }
+
+  /** The nearest that answered, nearest first. */
+  found(): Candidate[] {
+    return this.#candidates.filter(({ state }) => state === ANSWERED).slice(0, LOOKUP_CONTACTS);
+  }
+
+  answered(call: Call, answer: KrpcReader): void {
+    this.answers++;
+    const candidate = this.#end(call, ANSWERED);
+    if (this.isComplete || candidate === undefined) return;
+    if (answer.tokenAt >= 0)
+      candidate.token = answer.bytes.slice(answer.tokenAt, answer.tokenAt + answer.tokenBytes);
+    this.#addNodes(answer, call.contact);
+    this.#addNear();
+    this.#listener.heard(this, candidate, answer);
+    this.#pump();
+  }
+
+  stalled(call: Call): void {
+    const candidate = this.#byContact.get(call.contact);
+    if (candidate?.state !== ASKED) return;
+    candidate.state = STALLED;
+    this.#active--;
+    this.#stalled++;
+    this.#pump();
+  }
+
+  failed(call: Call): void {
+    this.failures++;
+    this.#end(call, FAILED);
+    this.#pump();
+  }
+
+  checkInvariants(): void {
+    let active = 0;
+    let stalled = 0;
+    for (const [index, { contact, state }] of this.#candidates.entries()) {
+      const next = this.#candidates[index + 1]?.contact.compact;
+      assert(
+        next === undefined || compareDistance(this.target, 0, contact.compact, 0, next, 0) <= 0,
+        "candidates are in order",
+      );
+      if (state === ASKED) active++;
+      if (state === STALLED) stalled++;
+    }
+    assert(active === this.#active && stalled === this.#stalled, "what is under way is counted");
+    assert(this.#candidates.length <= CANDIDATES_MAX, "candidates are bounded");
+  }
+
+  /** Sends what may be sent; ends what is at its end. */
+  #pump(): void {
+    // A query that cannot be sent fails at once, and comes back here.
+    if (this.#isPumping || this.isComplete) return;
+    this.#isPumping = true;
+    while (this.#active < this.#concurrency) {
+      const candidate = this.#next();
+      if (candidate === undefined) break;
+      this.#ask(candidate);
+    }
+    this.#isPumping = false;
+    if (this.#active > 0) return;
+    if (this.convergedMs < 0) {
+      this.convergedMs = this.#host.nowMs;
+      this.#listener.converged(this);
+    }
+    if (this.#stalled === 0) this.stop();
+  }
+
+  /** The nearest that was not asked, unless enough that are nearer have answered. */
+  #next(): Candidate | undefined {
+    let answered = 0;
+    for (const candidate of this.#candidates) {
+      if (candidate.state === UNTRIED) return candidate;
+      if (candidate.state === ANSWERED && ++answered === LOOKUP_CONTACTS) return undefined;
+    }
+    return undefined;
+  }
+
+  #ask(candidate: Candidate): void {
+    const node = this.#host.nextNode();
+    const { contact } = candidate;
+    if (!this.#send(node, contact)) {
+      candidate.state = FAILED;
+      return;
+    }
+    candidate.node = node;
+    candidate.state = ASKED;
+    this.#active++;
+    this.sent++;
+  }
+
+  #send(node: VirtualNode, contact: Contact): boolean {
+    if (this.method === METHOD_GET_PEERS) return node.getPeers(contact, this.target, this, this.#noSeeds);
+    if (this.method === METHOD_SAMPLE_INFOHASHES) return node.sampleInfoHashes(contact, this.target, this);
+    return node.findNode(contact, this.target, this);
+  }
+
+  #end(call: Call, state: number): Candidate | undefined {
+    const candidate = this.#byContact.get(call.contact);
+    if (candidate === undefined) return undefined;
+    if (candidate.state === ASKED) this.#active--;
+    else if (candidate.state === STALLED) this.#stalled--;
+    candidate.state = state;
+    return candidate;
+  }
+
+  #addNear(): void {
+    const count = this.#host.near(this.target, 2 * LOOKUP_CONTACTS, this.#near);
+    for (let index = 0; index < count; index++) this.#add(this.#near[index]!, undefined);
+  }
+
+  #addNodes(answer: KrpcReader, by: Contact): void {
+    const nodesAt = this.family === 4 ? answer.nodesAt : answer.nodes6At;
+    if (nodesAt < 0) return;
+    const nodeBytes = this.family === 4 ? NODE_BYTES_V4 : NODE_BYTES_V6;
+    const nodesBytes = this.family === 4 ? answer.nodesBytes : answer.nodes6Bytes;
+    const count = Math.min(NODES_PER_ANSWER_MAX, nodesBytes / nodeBytes);
+    for (let index = 0; index < count; index++) {
+      const at = nodesAt + index * nodeBytes;
+      if (this.#known.has(endpointKey(answer.bytes, at + ID_BYTES, this.family))) continue;
+      if (!this.#isNearEnough(answer.bytes, at)) continue;
+      this.#add(new Contact(answer.bytes.slice(at, at + nodeBytes), this.family), by);
+    }
+  }
+
+  #isNearEnough(id: Uint8Array, at: number): boolean {
+    const last = this.#candidates[CANDIDATES_MAX - 1];
+    return last === undefined || compareDistance(this.target, 0, id, at, last.contact.compact, 0) < 0;
+  }
+
+  #add(contact: Contact, by: Contact | undefined): void {
+    const key = endpointKey(contact.compact, ID_BYTES, this.family);
+    if (this.#known.has(key) || this.#host.isOurs(contact) || !this.#host.isPossible(contact)) return;
+    if (!this.#isNearEnough(contact.compact, 0)) return;
+    let at = this.#candidates.length;
+    while (
+      at > 0 &&
+      compareDistance(this.target, 0, contact.compact, 0, this.#candidates[at - 1]!.contact.compact, 0) < 0
+    )
+      at--;
+    const candidate: Candidate = { contact, state: UNTRIED, by, token: undefined, node: undefined };
+    this.#known.add(key);
+    this.#byContact.set(contact, candidate);
+    this.#candidates.splice(at, 0, candidate);
+    if (this.#candidates.length > CANDIDATES_MAX) this.#dropLast();
+  }
+
+  /** The farthest that is not under way makes room. */
+  #dropLast(): void {
+    for (let at = this.#candidates.length - 1; at >= 0; at--) {
+      const { state, contact } = this.#candidates[at]!;
+      if (state === ASKED || state === STALLED) continue;
+      this.#candidates.splice(at, 1);
+      this.#byContact.delete(contact);
+      return;
+    }
+  }
+}

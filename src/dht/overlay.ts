@@ -1,0 +1,336 @@
+// One address family of a DHT: its virtual nodes, the table and the lookup cache that they share, and what keeps the table alive.
+// IPv4 and IPv6 are two overlays that know nothing of each other but nodes that are told on request (BEP 32).
+//
+// Always: nobody is in the table or the cache who has not answered us. When nothing at all answers, the link is held to be dead, not
+// the nodes: nobody is dropped until something answers again.
+
+import { assert } from "../base/assert.js";
+import type { DatagramBatch } from "../native/datagrams.js";
+import type { Call, CallListener } from "./calls.js";
+import { addressBytesOf, Contact, type Family } from "./contact.js";
+import { type KrpcReader, METHOD_FIND_NODE } from "./krpc-reader.js";
+import type { KrpcWriter } from "./krpc-writer.js";
+import { Lookup, type LookupHost, type LookupListener, type LookupMethod } from "./lookup.js";
+import { CACHE_CLEANUP_MS, LookupCache } from "./lookup-cache.js";
+import { ID_BYTES, isSecureId, sameId } from "./node-id.js";
+import type { RateCells } from "./rate-cells.js";
+import type { Responder } from "./responder.js";
+import { BUCKET_CONTACTS, RoutingTable } from "./routing-table.js";
+import type { Sender } from "./sender.js";
+import type { NodeHost, VirtualNode } from "./virtual-node.js";
+
+/** Who has not answered for so long is asked whether it is there; a bucket in which nobody has is filled anew. */
+const QUESTIONABLE_MS = 15 * 60_000;
+/** Between two looks at the table. */
+const MAINTENANCE_MS = 1000;
+/** Nodes that are asked whether they are there, at one look; strangers likewise. */
+const PINGS_PER_LOOK = 4;
+/** Strangers that asked us something and wait to be asked back. */
+const STRANGERS_MAX = 32;
+/** Without any answer for so long, while queries went out, the link is dead. */
+const LINK_DEAD_MS = 60_000;
+/** Below this the table is no table: our own ids are looked up again, and the far ends of the beginning asked. */
+const CONTACTS_FEW = 2 * BUCKET_CONTACTS;
+const BOOTSTRAP_MIN_MS = 2000;
+const BOOTSTRAP_MAX_MS = 10 * 60_000;
+
+export interface OverlayOptions {
+  readonly family: Family;
+  readonly limitsNetworks: boolean;
+  readonly usesCache: boolean;
+  readonly adaptsTimeouts: boolean;
+  readonly readOnly: boolean;
+  /** The other family has an overlay, too. */
+  readonly wantsBoth: boolean;
+  readonly outgoing: RateCells;
+  readonly incoming: RateCells;
+  readonly received: DatagramBatch;
+  readonly clock: () => number;
+  readonly randomWord: () => number;
+  readonly responder: Responder;
+  readonly flushLater: (node: VirtualNode) => void;
+  /** Our own address as somebody sees it (BEP 42). */
+  readonly addressTold: (answer: KrpcReader, by: Contact) => void;
+}
+
+export class Overlay implements LookupHost, NodeHost {
+  readonly family: Family;
+  readonly table: RoutingTable;
+  readonly cache: LookupCache;
+  readonly received: DatagramBatch;
+  readonly adaptsTimeouts: boolean;
+  readonly readOnly: boolean;
+  readonly wantsBoth: boolean;
+  readonly outgoing: RateCells;
+  readonly incoming: RateCells;
+  nowMs: number;
+  /** Lookups since the start. */
+  lookups = 0;
+  readonly #options: OverlayOptions;
+  #nodes: readonly VirtualNode[] = [];
+  #nextNode = 0;
+  #entrances: readonly Contact[] = [];
+  readonly #strangers = new Map<string, Contact>();
+  #lastAnswerMs: number;
+  #lastLookMs = Number.NEGATIVE_INFINITY;
+  #lastCleanMs: number;
+  #bootstrapAtMs = 0;
+  #bootstrapWaitMs = BOOTSTRAP_MIN_MS;
+  #nextBucket = 0;
+  readonly #running = new Set<Lookup>();
+
+  constructor(options: OverlayOptions) {
+    this.#options = options;
+    this.family = options.family;
+    this.nowMs = this.#lastAnswerMs = this.#lastCleanMs = options.clock();
+    this.received = options.received;
+    this.adaptsTimeouts = options.adaptsTimeouts;
+    this.readOnly = options.readOnly;
+    this.wantsBoth = options.wantsBoth;
+    this.outgoing = options.outgoing;
+    this.incoming = options.incoming;
+    this.table = new RoutingTable({ family: options.family, limitsNetworks: options.limitsNetworks });
+    this.cache = new LookupCache();
+  }
+
+  get nodes(): readonly VirtualNode[] {
+    return this.#nodes;
+  }
+
+  /** Queries that wait for their answers. */
+  get callsUnderWay(): number {
+    let count = 0;
+    for (const { calls } of this.#nodes) count += calls.count;
+    return count;
+  }
+
+  get lookupsUnderWay(): number {
+    return this.#running.size;
+  }
+
+  addNode(node: VirtualNode): void {
+    assert(node.family === this.family, "a node is of its overlay's family");
+    this.#nodes = [...this.#nodes, node];
+    this.table.addLocal(node.id);
+  }
+
+  /** Where to begin while the table is empty: their ids need not be known. */
+  addEntrances(contacts: readonly Contact[]): void {
+    this.#entrances = [...this.#entrances, ...contacts];
+    this.#bootstrapAtMs = this.nowMs;
+  }
+
+  /** Time goes on: queries stall and fail, the table is looked after. */
+  advance(): void {
+    this.turnBegins();
+    const { nowMs } = this;
+    for (const node of this.#nodes) node.advance(nowMs);
+    if (nowMs - this.#lastLookMs < MAINTENANCE_MS || this.#nodes.length === 0) return;
+    this.#lastLookMs = nowMs;
+    this.#bootstrap();
+    this.#askQuestionable();
+    this.#askStrangers();
+    if (nowMs - this.#lastCleanMs < CACHE_CLEANUP_MS) return;
+    this.#lastCleanMs = nowMs;
+    this.cache.clean(nowMs);
+  }
+
+  /** Begins a lookup; its listener may be called before this returns. */
+  lookup(
+    target: Uint8Array,
+    method: LookupMethod,
+    listener: LookupListener,
+    options: { readonly concurrency?: number; readonly noSeeds?: boolean } = {},
+  ): Lookup {
+    this.lookups++;
+    this.turnBegins();
+    const { usesCache } = this.#options;
+    if (usesCache) this.cache.anchor(target, this.nowMs);
+    const lookup = new Lookup(
+      this,
+      target,
+      method,
+      {
+        heard: (heard, candidate, answer) => listener.heard(heard, candidate, answer),
+        converged: (converged) => listener.converged(converged),
+        completed: (completed) => {
+          this.#running.delete(completed);
+          listener.completed(completed);
+        },
+      },
+      options,
+    );
+    this.#running.add(lookup);
+    lookup.start();
+    return lookup;
+  }
+
+  close(): void {
+    for (const lookup of [...this.#running]) lookup.stop();
+    for (const node of this.#nodes) node.close();
+  }
+
+  checkInvariants(): void {
+    this.table.checkInvariants();
+    this.cache.checkInvariants();
+    for (const { calls } of this.#nodes) calls.checkInvariants();
+    for (const lookup of this.#running) lookup.checkInvariants();
+  }
+
+  // ── what lookups stand on ──────────────────────────────────────────────────────────────────────────────────
+
+  near(key: Uint8Array, want: number, out: Contact[]): number {
+    const count = this.table.closest(key, 0, want, out);
+    if (!this.#options.usesCache) return count;
+    const cached: Contact[] = [];
+    const found = this.cache.near(key, want, cached);
+    for (let index = 0; index < found; index++) out[count + index] = cached[index]!;
+    return count + found;
+  }
+
+  /** One after the other: the load is even, and so is what far ends see of each. */
+  nextNode(): VirtualNode {
+    const node = this.#nodes[this.#nextNode % this.#nodes.length];
+    assert(node !== undefined, "an overlay that is used has nodes");
+    this.#nextNode++;
+    return node;
+  }
+
+  isOurs(contact: Contact): boolean {
+    return this.#nodes.some(({ id }) => sameId(id, 0, contact.compact, 0));
+  }
+
+  isPossible(contact: Contact): boolean {
+    const { compact, addressBytes } = contact;
+    if (contact.port === 0) return false;
+    const first = compact[ID_BYTES]!;
+    if (addressBytes === 4) return first !== 0 && first < 224;
+    // Multicast, and addresses that are IPv4's or nobody's: nothing that another node could be at.
+    if (first === 0xff) return false;
+    let zeros = 0;
+    while (zeros < 15 && compact[ID_BYTES + zeros] === 0) zeros++;
+    return zeros < 10 || (zeros === 15 && compact[ID_BYTES + 15] === 1 && !this.#options.limitsNetworks);
+  }
+
+  // ── what virtual nodes stand on ────────────────────────────────────────────────────────────────────────────
+
+  turnBegins(): void {
+    this.nowMs = this.#options.clock();
+  }
+
+  randomWord(): number {
+    return this.#options.randomWord();
+  }
+
+  flushLater(node: VirtualNode): void {
+    this.#options.flushLater(node);
+  }
+
+  respond(node: VirtualNode, query: KrpcReader, sender: Sender, writer: KrpcWriter): boolean {
+    if (!query.isReadOnly) this.#seen(query, sender);
+    return this.#options.responder.respond(node.id, query, sender, writer);
+  }
+
+  nodeAnswered(call: Call, answer: KrpcReader): void {
+    this.#lastAnswerMs = this.nowMs;
+    this.#bootstrapWaitMs = BOOTSTRAP_MIN_MS;
+    const contact = call.anyId ? this.#named(call.contact, answer) : call.contact;
+    const { compact, addressBytes } = contact;
+    contact.isSecure = isSecureId(compact, 0, compact, ID_BYTES, addressBytes);
+    this.table.insert(contact);
+    if (this.#options.usesCache) this.cache.answered(contact);
+    if (answer.ipAt >= 0) this.#options.addressTold(answer, contact);
+  }
+
+  nodeFailed(call: Call): void {
+    if (this.nowMs - this.#lastAnswerMs > LINK_DEAD_MS) return;
+    call.contact.failures++;
+    this.table.failed(call.contact);
+    if (this.#options.usesCache) this.cache.failed(call.contact);
+  }
+
+  // ── the table's life ───────────────────────────────────────────────────────────────────────────────────────
+
+  /** An entrance has told its id. */
+  #named(entrance: Contact, answer: KrpcReader): Contact {
+    const compact = entrance.compact.slice();
+    compact.set(answer.bytes.subarray(answer.idAt, answer.idAt + ID_BYTES), 0);
+    const contact = new Contact(compact, this.family);
+    contact.answeredMs = this.nowMs;
+    contact.roundTripMs = entrance.roundTripMs;
+    return contact;
+  }
+
+  /** Somebody asks us whom the table does not know: asked back, if there is a place for it. */
+  #seen(query: KrpcReader, sender: Sender): void {
+    if (this.#strangers.size >= STRANGERS_MAX) return;
+    const { table } = this;
+    const bucket = table.buckets[table.indexOf(query.bytes, query.idAt)]!;
+    if (bucket.contacts.length === BUCKET_CONTACTS && bucket.replacements.length > 0) return;
+    const compact = new Uint8Array(ID_BYTES + addressBytesOf(this.family) + 2);
+    compact.set(query.bytes.subarray(query.idAt, query.idAt + ID_BYTES), 0);
+    sender.copyTo(compact, ID_BYTES);
+    if (table.find(compact, ID_BYTES) !== undefined) return;
+    const contact = new Contact(compact, this.family);
+    if (this.isPossible(contact)) this.#strangers.set(contact.host, contact);
+  }
+
+  #askStrangers(): void {
+    let asked = 0;
+    const most = this.table.count < CONTACTS_FEW ? STRANGERS_MAX : PINGS_PER_LOOK;
+    for (const [key, contact] of this.#strangers) {
+      if (asked++ === most) return;
+      this.#strangers.delete(key);
+      this.nextNode().ping(contact, IGNORE);
+    }
+  }
+
+  /** Goes round the buckets: one at a look. */
+  #askQuestionable(): void {
+    const { buckets } = this.table;
+    const bucket = buckets[this.#nextBucket++ % buckets.length]!;
+    const before = this.nowMs - QUESTIONABLE_MS;
+    let asked = 0;
+    for (const contact of bucket.contacts) {
+      if (contact.answeredMs > before || asked === PINGS_PER_LOOK) continue;
+      this.nextNode().ping(contact, IGNORE);
+      asked++;
+    }
+    const isLow = bucket.contacts.length < BUCKET_CONTACTS / 2 && this.table.count >= CONTACTS_FEW;
+    if (isLow && this.#nextBucket % 4 === 0) this.lookup(this.#idIn(bucket), METHOD_FIND_NODE, SILENT);
+  }
+
+  #bootstrap(): void {
+    if (this.table.count >= CONTACTS_FEW || this.nowMs < this.#bootstrapAtMs) return;
+    if (this.#running.size > 2 * this.#nodes.length) return;
+    this.#bootstrapAtMs = this.nowMs + this.#bootstrapWaitMs;
+    this.#bootstrapWaitMs = Math.min(BOOTSTRAP_MAX_MS, 2 * this.#bootstrapWaitMs);
+    const lookUpOurs = (): void => {
+      for (const { id } of this.#nodes) this.lookup(id, METHOD_FIND_NODE, SILENT);
+    };
+    if (this.table.count > 0) lookUpOurs();
+    let waits = true;
+    const listener: CallListener = {
+      answered: () => {
+        if (waits) lookUpOurs();
+        waits = false;
+      },
+      stalled: () => {},
+      failed: () => {},
+    };
+    for (const contact of this.#entrances) {
+      const node = this.nextNode();
+      node.findNode(contact, node.id, listener, true);
+    }
+  }
+
+  #idIn(bucket: { readonly prefix: Uint8Array; readonly depth: number }): Uint8Array {
+    const id = bucket.prefix.slice();
+    for (let bit = bucket.depth; bit < 8 * ID_BYTES; bit++)
+      if ((this.#options.randomWord() & 1) === 1) id[bit >> 3] = id[bit >> 3]! | (0x80 >> (bit & 7));
+    return id;
+  }
+}
+
+const IGNORE: CallListener = { answered: () => {}, stalled: () => {}, failed: () => {} };
+const SILENT: LookupListener = { heard: () => {}, converged: () => {}, completed: () => {} };

@@ -1,0 +1,220 @@
+// What a node of the DHT answers (BEP 5, 32, 42, 51): nodes near a key from the shared tables, peers that announced to us, samples of
+// what we have. No sockets and no clocks: time is told.
+//
+// Always: an answer is no longer than SENT_BYTES_MAX. Who announces shows a token that we gave to this address, port and id for this torrent.
+// What announced peers may take of memory is bounded, by address as well. Nothing is allocated for a query.
+
+import {
+  type Announce,
+  EVENT_NONE,
+  type PeerSink,
+  type SwarmBrowser,
+  type SwarmStore,
+} from "../tracker/peer-store/contract.js";
+import { addressBytesOf, type Contact, type Family } from "./contact.js";
+import {
+  type KrpcReader,
+  METHOD_ANNOUNCE_PEER,
+  METHOD_FIND_NODE,
+  METHOD_GET_PEERS,
+  METHOD_PING,
+  METHOD_SAMPLE_INFOHASHES,
+} from "./krpc-reader.js";
+import type { KrpcWriter } from "./krpc-writer.js";
+import { ID_BYTES, sameId } from "./node-id.js";
+import { BUCKET_CONTACTS, type RoutingTable } from "./routing-table.js";
+import type { Sender } from "./sender.js";
+import { TOKEN_BYTES, type Tokens } from "./tokens.js";
+
+const ERROR_PROTOCOL = 203;
+const ERROR_UNKNOWN_METHOD = 204;
+/** Of one answer: nodes of both families, a token and what surrounds them leave room for so many. */
+const VALUES_MAX_V4 = 48;
+const VALUES_MAX_V6 = 14;
+const SAMPLES_MAX = 20;
+/** Seconds until somebody may ask for other samples (BEP 51). */
+const SAMPLE_INTERVAL_SECONDS = 300;
+const HASH_WORDS = ID_BYTES / 4;
+
+/** Hears what is asked for, each time: the offsets are of `query.bytes`. Nothing is kept from it. */
+export interface HashListener {
+  /** `isAnnounce`: somebody has the torrent, or is getting it; else somebody looks for it. */
+  hashSeen(query: KrpcReader, sender: Sender, isAnnounce: boolean): void;
+}
+
+export interface ResponderOptions {
+  readonly tables: ReadonlyMap<Family, RoutingTable>;
+  /** Who announced to us. */
+  readonly peers: SwarmStore & SwarmBrowser;
+  readonly tokens: Tokens;
+  /** Numbers from 0 to below 1. */
+  readonly random: () => number;
+  readonly hashes?: HashListener | undefined;
+  /** An endpoint of ours that is put among the peers of these torrents (passive retrieval), or undefined. */
+  readonly inject?: (query: KrpcReader, family: Family) => Uint8Array | undefined;
+}
+
+export class Responder {
+  readonly #options: ResponderOptions;
+  readonly #near: Contact[] = [];
+  /** The info hash of the query under way, where words can be read. */
+  readonly #hashBytes = new Uint8Array(ID_BYTES);
+  readonly #hash = new Uint32Array(this.#hashBytes.buffer);
+  readonly #sinkWords = new Uint32Array((VALUES_MAX_V4 * 18) / 4 + 2);
+  readonly #sink: PeerSink = {
+    words: this.#sinkWords,
+    halves: new Uint16Array(this.#sinkWords.buffer),
+    at: 0,
+  };
+  readonly #sinkBytes = new Uint8Array(this.#sinkWords.buffer);
+  readonly #samples = new Uint32Array(SAMPLES_MAX * HASH_WORDS);
+  readonly #sampleBytes = new Uint8Array(this.#samples.buffer);
+  readonly #portHalf = new Uint16Array(1);
+  readonly #portBytes = new Uint8Array(this.#portHalf.buffer);
+  readonly #announce: Announce = {
+    hash: this.#hash,
+    hashAt: 0,
+    family: 4,
+    address: this.#hash,
+    addressAt: 0,
+    port: 0,
+    seeder: false,
+    event: EVENT_NONE,
+    want: 0,
+    dice: 0,
+    ahead: -1,
+  };
+
+  constructor(options: ResponderOptions) {
+    this.#options = options;
+  }
+
+  /** Writes the answer of the virtual node `id` to a query; false if there is none. */
+  respond(id: Uint8Array, query: KrpcReader, sender: Sender, writer: KrpcWriter): boolean {
+    switch (query.method) {
+      case METHOD_PING:
+        this.#begin(id, sender, writer);
+        break;
+      case METHOD_FIND_NODE:
+        this.#begin(id, sender, writer);
+        this.#writeNodes(query, sender.family, writer);
+        break;
+      case METHOD_GET_PEERS:
+        this.#options.hashes?.hashSeen(query, sender, false);
+        this.#begin(id, sender, writer);
+        this.#writeNodes(query, sender.family, writer);
+        this.#writeTokenAndPeers(query, sender, writer);
+        break;
+      case METHOD_ANNOUNCE_PEER:
+        if (!this.#options.tokens.isValid(sender, query)) {
+          this.#error(ERROR_PROTOCOL, "bad token", query, writer);
+          return true;
+        }
+        this.#options.hashes?.hashSeen(query, sender, true);
+        this.#keep(query, sender);
+        this.#begin(id, sender, writer);
+        break;
+      case METHOD_SAMPLE_INFOHASHES:
+        this.#begin(id, sender, writer);
+        writer.ascii("8:interval");
+        writer.number(SAMPLE_INTERVAL_SECONDS);
+        this.#writeNodes(query, sender.family, writer);
+        this.#writeSamples(writer);
+        break;
+      default:
+        // Some send what we do not know with a target, and are glad of nodes (libtorrent answers such, too).
+        if (query.targetAt < 0) {
+          this.#error(ERROR_UNKNOWN_METHOD, "method unknown", query, writer);
+          return true;
+        }
+        this.#begin(id, sender, writer);
+        this.#writeNodes(query, sender.family, writer);
+    }
+    writer.endResponse(query.bytes, query.transactionAt, query.transactionBytes);
+    return true;
+  }
+
+  #begin(id: Uint8Array, sender: Sender, writer: KrpcWriter): void {
+    const { addresses, addressAt, addressBytes, ports, portAt } = sender;
+    writer.beginResponse(id, addresses, addressAt, addressBytes, ports, portAt);
+  }
+
+  #error(code: number, message: string, query: KrpcReader, writer: KrpcWriter): void {
+    writer.error(code, message, query.bytes, query.transactionAt, query.transactionBytes);
+  }
+
+  /** BEP 32: of the families that are wanted, else of the one that the query came in. */
+  #writeNodes(query: KrpcReader, family: Family, writer: KrpcWriter): void {
+    const none = !query.wantsV4 && !query.wantsV6;
+    if (query.wantsV4 || (none && family === 4)) this.#writeFamily("5:nodes", 4, query, writer);
+    if (query.wantsV6 || (none && family === 6)) this.#writeFamily("6:nodes6", 6, query, writer);
+  }
+
+  #writeFamily(key: string, family: Family, query: KrpcReader, writer: KrpcWriter): void {
+    const table = this.#options.tables.get(family);
+    if (table === undefined) return;
+    const near = this.#near;
+    const count = table.closest(query.bytes, query.targetAt, BUCKET_CONTACTS + 1, near);
+    let told = 0;
+    // Whoever asks knows itself.
+    for (let index = 0; index < count && told < BUCKET_CONTACTS; index++)
+      if (!sameId(near[index]!.compact, 0, query.bytes, query.idAt)) near[told++] = near[index]!;
+    const nodeBytes = ID_BYTES + addressBytesOf(family) + 2;
+    writer.ascii(key);
+    writer.length(told * nodeBytes);
+    for (let index = 0; index < told; index++) writer.copy(near[index]!.compact, 0, nodeBytes);
+  }
+
+  #writeTokenAndPeers(query: KrpcReader, sender: Sender, writer: KrpcWriter): void {
+    const { tokens, peers, inject } = this.#options;
+    tokens.make(sender, query.bytes, query.idAt, query.targetAt);
+    writer.ascii("5:token");
+    writer.text(tokens.token, 0, TOKEN_BYTES);
+    const { family } = sender;
+    const endpointBytes = addressBytesOf(family) + 2;
+    this.#readHash(query);
+    this.#sink.at = 0;
+    const most = family === 4 ? VALUES_MAX_V4 : VALUES_MAX_V6;
+    const count = peers.copyPeers(this.#hash, 0, family, most, this.#sink);
+    const ours = inject?.(query, family);
+    if (count === 0 && ours === undefined) return;
+    writer.ascii("6:valuesl");
+    if (ours !== undefined) writer.text(ours, 0, endpointBytes);
+    for (let index = 0; index < count; index++)
+      writer.text(this.#sinkBytes, index * endpointBytes, endpointBytes);
+    writer.ascii("e");
+  }
+
+  #writeSamples(writer: KrpcWriter): void {
+    const { peers, random } = this.#options;
+    const { torrents } = peers.totals();
+    const from = Math.floor(random() * Math.max(1, torrents - SAMPLES_MAX + 1));
+    const count = peers.copyHashes(from, SAMPLES_MAX, this.#samples);
+    writer.ascii("3:num");
+    writer.number(torrents);
+    writer.ascii("7:samples");
+    writer.text(this.#sampleBytes, 0, count * ID_BYTES);
+  }
+
+  #keep(query: KrpcReader, sender: Sender): void {
+    const announce = this.#announce;
+    this.#readHash(query);
+    const port = query.impliedPort ? sender.port : query.port;
+    this.#portBytes[0] = port >> 8;
+    this.#portBytes[1] = port & 0xff;
+    announce.family = sender.family;
+    announce.address = sender.words;
+    announce.addressAt = sender.wordAt;
+    announce.port = this.#portHalf[0]!;
+    announce.seeder = query.isSeed;
+    announce.dice = Math.floor(this.#options.random() * 0x7fffffff);
+    this.#sink.at = 0;
+    const { peers } = this.#options;
+    peers.announce(peers.hash(this.#hash, 0), announce, this.#sink);
+  }
+
+  #readHash(query: KrpcReader): void {
+    for (let index = 0; index < ID_BYTES; index++)
+      this.#hashBytes[index] = query.bytes[query.targetAt + index]!;
+  }
+}
