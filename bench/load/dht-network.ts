@@ -2,7 +2,7 @@
 // of its own. The real code runs over it, with real bytes, the same way each time for one seed.
 //
 // Always: nothing happens but in run(); what happens at one time happens in the order it was begun. A datagram is lost or late as the model
-// says, never changed. `far` stands for whoever has no socket here: nodes that exist as arithmetic only.
+// says, never changed.
 
 import type { Ground, Timer } from "../../src/base/ground.js";
 import type { SocketAddress } from "../../src/native/binding.js";
@@ -25,11 +25,6 @@ export interface DhtNetworkOptions {
   readonly loss?: number;
 }
 
-/** Whoever is at addresses without a socket; answers by network.sendFrom. IPv4 only: an address is a number. */
-export interface FarNodes {
-  take(address: number, port: number, from: VirtualSocket, bytes: Uint8Array): void;
-}
-
 interface Event {
   readonly atMs: number;
   readonly order: number;
@@ -40,7 +35,6 @@ const QUEUE_MAX = 4096;
 
 export class DhtNetwork implements Datagrams {
   readonly ground: Ground;
-  far: FarNodes | undefined;
   /** Datagrams that were sent, and their bytes. */
   datagrams = 0;
   bytes = 0;
@@ -132,17 +126,8 @@ export class DhtNetwork implements Datagrams {
     const copy = bytes.slice();
     this.after(this.delayMs(), () => {
       const socket = this.#sockets.get(address * 0x10000 + port);
-      if (socket === undefined) this.far?.take(address, port, from, copy);
-      else socket.take(from.numericAddress, from.port, copy);
+      socket?.take(from.numericAddress, from.port, copy);
     });
-  }
-
-  /** A datagram of somebody without a socket. */
-  sendFrom(address: number, port: number, to: VirtualSocket, bytes: Uint8Array): void {
-    this.datagrams++;
-    this.bytes += bytes.length;
-    if (this.random() < this.#options.loss) return;
-    this.after(this.delayMs(), () => to.take(address, port, bytes));
   }
 
   /** Lognormal. */

@@ -30,6 +30,11 @@ export const VERBS: readonly Verb[] = [
     summary: "keep swarms, and tell peers of each other, until Ctrl-C",
     load: () => import("./tracker.js"),
   },
+  {
+    name: "dht",
+    summary: "ask the distributed hash table for peers, or be a node of it",
+    load: () => import("./dht.js"),
+  },
   { name: "bench", summary: "measure on this machine", load: () => import("./bench.js") },
 ];
 

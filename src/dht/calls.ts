@@ -126,16 +126,6 @@ export class Calls {
     this.#compact();
   }
 
-  /** When something is due next, if nothing is sent or answered until then; Infinity if nothing is under way. */
-  nextDueMs(): number {
-    const fresh = this.#queue[this.#firstFresh];
-    const first = this.#queue[this.#first];
-    return Math.min(
-      fresh === undefined ? Number.POSITIVE_INFINITY : fresh.sentMs + this.#timeout.stallMs,
-      first === undefined ? Number.POSITIVE_INFINITY : first.sentMs + FAILURE_MS,
-    );
-  }
-
   /** Fails everything: the socket closes. */
   close(): void {
     for (const call of [...this.#pending.values()]) this.#fail(call);

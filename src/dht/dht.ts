@@ -15,7 +15,7 @@ import { AnnounceRound } from "./announce-round.js";
 import { Contact, type Family } from "./contact.js";
 import type { KrpcReader } from "./krpc-reader.js";
 import { METHOD_GET_PEERS } from "./krpc-reader.js";
-import { derivedId, ID_BYTES } from "./node-id.js";
+import { derivedId, ID_BYTES, secureId } from "./node-id.js";
 import { Overlay } from "./overlay.js";
 import { PeerStream } from "./peer-stream.js";
 import { RateCells } from "./rate-cells.js";
@@ -26,7 +26,7 @@ import { Tokens } from "./tokens.js";
 import { type NodeCounters, RECEIVED_BYTES_MAX, VirtualNode } from "./virtual-node.js";
 
 export interface DhtOptions {
-  /** Where each virtual node receives: numeric addresses, one node each. Default: one at 0.0.0.0, any port. */
+  /** Where each virtual node receives: numeric addresses, one node each (BEP 45). Default: one at 0.0.0.0, any port. */
   readonly listen?: readonly SocketAddress[];
   /** Numeric addresses of nodes to begin with. */
   readonly bootstrap?: readonly SocketAddress[];
@@ -34,6 +34,8 @@ export interface DhtOptions {
   readonly saved?: Uint8Array;
   /** 20 bytes; ids of virtual nodes are derived from it. Default: that of `saved`, else chance. */
   readonly id?: Uint8Array;
+  /** Our address in the world, if it is known: our id is one that belongs to it then (BEP 42), if there is one virtual node. */
+  readonly externalAddress?: string;
   /** Asks, and answers nobody (BEP 43): for who cannot be reached. */
   readonly readOnly?: boolean;
   /**
@@ -279,15 +281,25 @@ export class Dht {
       hashes: options.hashes,
       ...(options.inject === undefined ? {} : { inject: options.inject }),
     });
+    const root = sockets.length === 1 ? this.#rootFor(options.externalAddress) : this.#root;
     const families = new Set(sockets.map(({ family }) => family));
     for (const socket of sockets) {
       const overlay =
         this.#overlays.get(socket.family) ?? this.#makeOverlay(socket, options, families.size > 1, responder);
       tables.set(socket.family, overlay.table);
       const index = overlay.nodes.length;
-      const id = index > 0 && options.staggersIds === false ? this.#makeId() : derivedId(this.#root, index);
+      const id = index > 0 && options.staggersIds === false ? this.#makeId() : derivedId(root, index);
       overlay.addNode(new VirtualNode(socket, id, overlay));
     }
+  }
+
+  /** Several virtual nodes part the key space evenly instead, and each has an address of its own. */
+  #rootFor(externalAddress: string | undefined): Uint8Array {
+    if (externalAddress === undefined) return this.#root;
+    const address = compactAddress(externalAddress);
+    if (address === undefined)
+      throw new UsageError("USAGE_OPTION", `externalAddress is a numeric address, not ${externalAddress}`);
+    return secureId(this.#root, address, this.#randomWord() & 0xff);
   }
 
   #makeOverlay(

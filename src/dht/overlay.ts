@@ -7,7 +7,7 @@
 import { assert } from "../base/assert.js";
 import type { DatagramBatch } from "../native/datagrams.js";
 import type { Call, CallListener } from "./calls.js";
-import { addressBytesOf, Contact, type Family } from "./contact.js";
+import { addressBytesOf, Contact, endpointKey, type Family, subscriberKey } from "./contact.js";
 import { type KrpcReader, METHOD_FIND_NODE } from "./krpc-reader.js";
 import type { KrpcWriter } from "./krpc-writer.js";
 import { Lookup, type LookupHost, type LookupListener, type LookupMethod } from "./lookup.js";
@@ -70,7 +70,7 @@ export class Overlay implements LookupHost, NodeHost {
   #nodes: readonly VirtualNode[] = [];
   #nextNode = 0;
   #entrances: readonly Contact[] = [];
-  readonly #strangers = new Map<string, Contact>();
+  readonly #strangers = new Map<number | string, Contact>();
   #lastAnswerMs: number;
   #lastLookMs = Number.NEGATIVE_INFINITY;
   #lastCleanMs: number;
@@ -272,7 +272,9 @@ export class Overlay implements LookupHost, NodeHost {
     sender.copyTo(compact, ID_BYTES);
     if (table.find(compact, ID_BYTES) !== undefined) return;
     const contact = new Contact(compact, this.family);
-    if (this.isPossible(contact)) this.#strangers.set(contact.host, contact);
+    // One subscriber waits once, unless all are on this machine.
+    const key = this.#options.limitsNetworks ? subscriberKey : endpointKey;
+    if (this.isPossible(contact)) this.#strangers.set(key(compact, ID_BYTES, this.family), contact);
   }
 
   #askStrangers(): void {

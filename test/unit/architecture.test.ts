@@ -84,6 +84,9 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "tracker/client": ["tracker/protocol", "native", "codec"],
   "tracker/index": ["tracker/protocol", "tracker/peer-store", "tracker/server", "tracker/client"],
 
+  // The DHT: what it is told by others it keeps as the tracker keeps its swarms.
+  dht: ["native", "codec", "tracker/peer-store"],
+
   // Names of the public API, and the types that it shares with the inside.
   "client/options": [
     "client/extensions",
@@ -110,6 +113,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   cli: [
     "index",
     "tracker/index",
+    "dht",
     "bench/suites",
     "bench/measuring",
     "bench/rivals",

@@ -1,0 +1,227 @@
+// scatterwire dht: asks the DHT for peers of a torrent, announces one, or is a node of it until it is stopped.
+//
+// What goes out: queries with our node's id and the info hash to nodes of the DHT, at most 4 a second to each address. Nothing else is told.
+
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { Command } from "commander";
+import { Dht, type DhtOptions } from "../dht/index.js";
+import {
+  collect,
+  EXIT_FAILED,
+  EXIT_INTERRUPTED,
+  EXIT_USAGE,
+  ExitError,
+  interruptSignal,
+  note,
+  parseAddress,
+  printJson,
+  printLine,
+  wholeNumber,
+} from "./output.js";
+import { runVerb } from "./run-verb.js";
+
+interface Options {
+  listen?: string[];
+  bootstrap?: string[] | false;
+  state?: string;
+  readOnly?: boolean;
+  port?: number;
+  wait?: number;
+  json?: boolean;
+}
+
+/** Nodes that others keep up for whoever knows none. */
+const BOOTSTRAP = ["dht.libtorrent.org:25401", "router.bittorrent.com:6881", "dht.transmissionbt.com:6881"];
+const WAIT_SECONDS_DEFAULT = 20;
+/** A table that can be asked: as many as an answer has. */
+const CONTACTS_ENOUGH = 8;
+const STATUS_MS = 10_000;
+const POLL_MS = 50;
+
+export function run(args: readonly string[]): Promise<number> {
+  return runVerb(dhtCommand(), args);
+}
+
+function dhtCommand(): Command {
+  const verb = new Command("dht").description("ask the distributed hash table, or be a node of it");
+  const shared = (name: string): Command =>
+    new Command(name)
+      .option("--listen <host:port>", "receive there; several times: several virtual nodes", collect)
+      .option("--bootstrap <host:port>", "begin with this node; may be given several times", collect)
+      .option("--no-bootstrap", "begin with nobody but nodes of --state")
+      .option("--state <file>", "keep our id and known nodes in this file")
+      .option("--json", "one JSON object per line");
+  verb.addCommand(
+    shared("lookup")
+      .description("print the peers that nodes know of a torrent")
+      .argument("<info hash>", "40 hexadecimal digits")
+      .option(
+        "--wait <seconds>",
+        "for the first nodes, at the most (default: 20)",
+        wholeNumber("--wait", 1, 3600),
+      )
+      .action(lookUp),
+  );
+  verb.addCommand(
+    shared("announce")
+      .description("tell the nearest nodes that this machine has a torrent, and print their peers")
+      .argument("<info hash>", "40 hexadecimal digits")
+      .option(
+        "--port <port>",
+        "where peers reach us (default: the port that queries come from)",
+        wholeNumber("--port", 1, 65_535),
+      )
+      .option(
+        "--wait <seconds>",
+        "for the first nodes, at the most (default: 20)",
+        wholeNumber("--wait", 1, 3600),
+      )
+      .action(announce),
+  );
+  verb.addCommand(
+    shared("node")
+      .description("be a node until Ctrl-C")
+      .option("--read-only", "ask, and answer nobody (BEP 43)")
+      .action(beNode),
+  );
+  return verb.addHelpText(
+    "after",
+    `
+Queries carry our node's id and the info hash that is asked for; each address gets 4 a second at the most.
+
+Examples:
+  scatterwire dht lookup 0123456789abcdef0123456789abcdef01234567
+  scatterwire dht node --listen 0.0.0.0:6881 --state dht.state`,
+  );
+}
+
+async function lookUp(text: string, options: Options): Promise<void> {
+  const infoHash = parseHash(text);
+  const signal = interruptSignal();
+  const dht = await start(options);
+  let count = 0;
+  try {
+    await enoughNodes(dht, options, signal);
+    for await (const { host, port } of dht.lookup(infoHash, { signal })) {
+      count++;
+      if (options.json === true) printJson({ event: "peer", host, port });
+      else printLine(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
+    }
+    if (options.json === true) printJson({ event: "done", peers: count });
+    else note(`${count} peers`);
+  } catch (error) {
+    throw signal.aborted ? new ExitError(EXIT_INTERRUPTED, "") : error;
+  } finally {
+    await stop(dht, options);
+  }
+}
+
+async function announce(text: string, options: Options): Promise<void> {
+  const infoHash = parseHash(text);
+  const signal = interruptSignal();
+  const dht = await start(options);
+  try {
+    await enoughNodes(dht, options, signal);
+    const port = options.port ?? 0;
+    const nodes = await dht.announce(infoHash, { signal, port });
+    if (options.json === true) printJson({ event: "done", nodes });
+    else printLine(`${nodes} nodes took the announce`);
+    if (nodes === 0) throw new ExitError(EXIT_FAILED, "no node took the announce");
+  } catch (error) {
+    throw signal.aborted ? new ExitError(EXIT_INTERRUPTED, "") : error;
+  } finally {
+    await stop(dht, options);
+  }
+}
+
+async function beNode(options: Options): Promise<void> {
+  const signal = interruptSignal();
+  const dht = await start(options);
+  for (const { host, port } of dht.addresses)
+    if (options.json === true) printJson({ event: "listening", protocol: "dht", host, port });
+    else note(`receiving at ${host} ${port}`);
+  const tell = (): void => {
+    const { contacts, torrentsKept, peersKept, counters } = dht.stats();
+    if (options.json === true) printJson({ event: "status", contacts, torrentsKept, peersKept, ...counters });
+    else
+      note(
+        `${contacts} nodes, ${torrentsKept} torrents and ${peersKept} peers kept; ` +
+          `${counters.queriesReceived} queries answered, ${counters.queriesSent} sent`,
+      );
+  };
+  const timer = setInterval(tell, STATUS_MS);
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  clearInterval(timer);
+  tell();
+  await stop(dht, options);
+}
+
+async function start(options: Options): Promise<Dht> {
+  const listen = await Promise.all((options.listen ?? []).map((text) => parseAddress(text, "--listen")));
+  const saved = await readState(options.state);
+  const names = options.bootstrap === false ? [] : (options.bootstrap ?? BOOTSTRAP);
+  const bootstrap = [];
+  for (const name of names) {
+    try {
+      bootstrap.push(await parseAddress(name, "--bootstrap"));
+    } catch (error) {
+      // Of the nodes that everybody knows, one that answers is enough.
+      if (options.bootstrap !== undefined) throw error;
+    }
+  }
+  if (bootstrap.length === 0 && options.bootstrap === undefined && saved === undefined)
+    throw new ExitError(
+      EXIT_FAILED,
+      "no node to begin with can be found: name one with --bootstrap HOST:PORT",
+    );
+  const given: DhtOptions = {
+    bootstrap,
+    readOnly: options.readOnly === true,
+    ...(listen.length > 0 ? { listen } : {}),
+    ...(saved === undefined ? {} : { saved }),
+  };
+  return new Dht(given);
+}
+
+async function stop(dht: Dht, { state }: Options): Promise<void> {
+  const saved = dht.save();
+  dht.close();
+  if (state === undefined) return;
+  await writeFile(`${state}.new`, saved);
+  await rename(`${state}.new`, state);
+}
+
+async function readState(file: string | undefined): Promise<Uint8Array | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    return await readFile(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Nodes to ask, or an error that says what to do. */
+async function enoughNodes(dht: Dht, options: Options, signal: AbortSignal): Promise<void> {
+  const untilMs = performance.now() + 1000 * (options.wait ?? WAIT_SECONDS_DEFAULT);
+  // Also while the first lookups of our own id go on: they bring the nearest.
+  while (dht.stats().contacts < CONTACTS_ENOUGH || dht.stats().lookupsUnderWay > 0) {
+    signal.throwIfAborted();
+    if (performance.now() > untilMs) break;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  if (dht.stats().contacts === 0)
+    throw new ExitError(
+      EXIT_FAILED,
+      "no node of the DHT has answered: name others with --bootstrap HOST:PORT",
+    );
+}
+
+function parseHash(text: string): Uint8Array {
+  if (!/^[0-9a-fA-F]{40}$/.test(text))
+    throw new ExitError(EXIT_USAGE, `an info hash is 40 hexadecimal digits, not "${text}"`);
+  return Buffer.from(text, "hex");
+}
