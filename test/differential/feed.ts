@@ -350,6 +350,10 @@ export class Player implements ReceiverHost, MessageHandler {
     return !this.#stream.unwanted.has(blockKey(piece, begin));
   }
 
+  get landsDirectly(): boolean {
+    return this.#options.lands !== undefined;
+  }
+
   landingAddress(piece: number, begin: number, length: number): number {
     const index = blockIndex(piece, begin);
     const lands = this.#options.lands?.(index) ?? false;

@@ -14,13 +14,13 @@ import { BLOCK_SIZE, HANDSHAKE_BYTES, MAPPING_ADDRESS_STRIDE } from "../../src/b
 import { ExtensionTable } from "../../src/client/extensions/extension.js";
 import { SlotHolder } from "../../src/client/memory/block-pool.js";
 import { type Clock, PeerConnection, type PeerTransport } from "../../src/client/peer/peer-connection.js";
-import type { Swarm } from "../../src/client/peer/swarm.js";
+import type { Swarm, SwarmBlocks } from "../../src/client/peer/swarm.js";
 import type { ReceiveModeName } from "../../src/client/receive/receive-mode.js";
 import { RECEIVE_MODES } from "../../src/client/receive/receive-mode.js";
 import type { NO_SLOT } from "../../src/client/receive/receive-plan.js";
 import type { UploadPlace } from "../../src/client/send/sender.js";
 import { Layout } from "../../src/client/storage/layout.js";
-import { Picker } from "../../src/client/torrent/picker.js";
+import { BLOCK_UNWANTED, Picker } from "../../src/client/torrent/picker.js";
 import { encodeHandshake } from "../../src/client/wire/handshake.js";
 import { MessageId } from "../../src/client/wire/messages.js";
 import { check, makeRandom } from "../support/property.js";
@@ -216,7 +216,9 @@ interface Copy {
 }
 
 /** The torrent, as far as these connections need it: torrent.ts without session, assembler and files. */
-class SharedFile implements Swarm {
+class SharedFile implements Swarm, SwarmBlocks {
+  readonly blocks = this;
+  readonly landsDirectly = true;
   readonly announcementsWaiting = 0;
   readonly info = undefined;
   readonly extensions = new ExtensionTable<PeerConnection>([]);
@@ -294,7 +296,7 @@ class SharedFile implements Swarm {
     return this.picker.pick(peer.pieces, count, out, peer);
   }
 
-  requestDropped(_peer: PeerConnection, piece: number, block: number): void {
+  requestDropped(piece: number, block: number): void {
     this.picker.requestDropped(piece, block);
   }
 
@@ -317,7 +319,7 @@ class SharedFile implements Swarm {
     slot: SlotIndex | typeof NO_SLOT,
   ): void {
     const { pool } = this.world.memory;
-    if (!this.picker.blockReceived(piece, block)) {
+    if (this.picker.blockReceived(piece, block) === BLOCK_UNWANTED) {
       if (slot !== -1) pool.release(slot as SlotIndex);
       return;
     }

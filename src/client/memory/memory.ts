@@ -36,6 +36,8 @@ export interface NativeCopy {
 export class Memory {
   /** The slab; an address below its length is an index into it. */
   readonly bytes: Uint8Array;
+  /** The same, for numbers of several bytes in network order. */
+  readonly view: DataView;
   readonly pool: BlockPool;
   /** True when the slab is given back: what is read from it then is nobody's. */
   closed = false;
@@ -61,6 +63,7 @@ export class Memory {
     assert(bytes.length >= POOL_BYTES_MIN, "the slab holds scratch memory and some slots");
     assert(bufferBytes + 8 * BLOCK_SIZE < bytes.length, "the contiguous buffer leaves room for slots");
     this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.bufferBytes = bufferBytes;
     this.#native = native;
     this.#copiesNatively = copiesNatively;

@@ -23,12 +23,13 @@ import {
 } from "../../base/limits.js";
 import { ExpectedBlocks } from "../receive/expected-blocks.js";
 import { Phase } from "../receive/receiver.js";
+import { encodeRequest } from "../wire/encode.js";
 import { MessageId } from "../wire/messages.js";
 import type { Clock, PeerConnection } from "./peer-connection.js";
 import { Refusals } from "./refusals.js";
 import { RequestPipeline } from "./request-pipeline.js";
 import type { RequestShare } from "./request-share.js";
-import type { Swarm } from "./swarm.js";
+import type { Swarm, SwarmBlocks } from "./swarm.js";
 
 const PICKS_PER_FILL_MAX = 512;
 /** Where memory is short, a block under way has this part of the time that it has otherwise: 2 s of 20, or 8 KiB/s. */
@@ -101,27 +102,31 @@ export class BlockRequests {
   }
 
   /** Requests blocks until the pipeline is full. */
-  fill(swarm: Swarm): void {
+  fill(blocks: SwarmBlocks): void {
     const { expected, pipeline } = this;
     const { write, sender } = this.#peer;
     const { nowMs } = this.#clock;
-    const { layout } = swarm;
-    if (layout === undefined || sender.outbox.length > OUTBOX_BYTES_MAX) return;
+    const { outbox } = sender;
+    if (outbox.length > OUTBOX_BYTES_MAX) return;
     const outstanding = expected.count;
     if (!pipeline.wantsMore(outstanding) || this.#refusals?.isPausing(nowMs) === true) return;
     if (this.#underWayMs(nowMs) > this.#timeoutMsMax / HURRY) return;
     const missing = Math.min(pipeline.target - outstanding, PICKS_PER_FILL_MAX);
-    const count = swarm.pick(this.#peer, missing, picked);
+    const count = blocks.pick(this.#peer, missing, picked);
     if (count === 0) return;
     if (outstanding === 0) this.#lastBlockMs = nowMs;
+    const { layout } = blocks;
+    let at = outbox.reserve(count * REQUEST_MESSAGE_BYTES);
+    const { bytes } = outbox;
     for (let index = 0; index < count; index++) {
       const piece = picked[2 * index]!;
       const block = picked[2 * index + 1]!;
       const begin = block * BLOCK_SIZE;
       const length = layout.blockLength(piece, block);
       expected.push(piece, begin, length, nowMs);
-      write.request(MessageId.request, piece, begin, length);
+      at += encodeRequest(bytes, at, MessageId.request, piece, begin, length);
     }
+    write.wrote(count * REQUEST_MESSAGE_BYTES);
   }
 
   /** True if the block was asked of this peer, or is coming from it. */
@@ -169,14 +174,14 @@ export class BlockRequests {
   }
 
   /** The header of a block came. True if its payload is wanted. Throws PeerError if nobody asked for it. */
-  blockStarted(swarm: Swarm, piece: number, begin: number, length: number): boolean {
+  blockStarted(blocks: SwarmBlocks | undefined, piece: number, begin: number, length: number): boolean {
     let list = this.expected;
     let index = list.find(piece, begin);
     if (index < 0) {
       list = this.#orphans;
       index = list.find(piece, begin);
     }
-    if (index < 0 || list.lengthAt(index) !== length) {
+    if (blocks === undefined || index < 0 || list.lengthAt(index) !== length) {
       throw new PeerError("PEER_UNREQUESTED_BLOCK", "a block that we did not ask for", {
         expected: index < 0 ? "a requested block" : `${list.lengthAt(index)} bytes`,
         received: `piece ${piece}, begin ${begin}, ${length} bytes`,
@@ -192,8 +197,8 @@ export class BlockRequests {
     this.#blocksCounted++;
     this.#refusals?.served(piece);
     const block = begin / BLOCK_SIZE;
-    const wanted = swarm.wantsBlock(this.#peer, piece, block);
-    if (!isOrphan && !wanted) swarm.requestDropped(this.#peer, piece, block);
+    const wanted = blocks.wantsBlock(this.#peer, piece, block);
+    if (!isOrphan && !wanted) blocks.requestDropped(piece, block);
     this.#underWayIsOrphan = isOrphan;
     return wanted;
   }
@@ -350,6 +355,6 @@ export class BlockRequests {
   }
 
   #giveBack(piece: number, begin: number): void {
-    this.#peer.swarm?.requestDropped(this.#peer, piece, begin / BLOCK_SIZE);
+    this.#peer.blocks?.requestDropped(piece, begin / BLOCK_SIZE);
   }
 }

@@ -40,7 +40,8 @@ import { PeerWriter } from "./peer-writer.js";
 import { RateMeter } from "./rate-meter.js";
 import type { RequestPipeline } from "./request-pipeline.js";
 import type { RequestShare } from "./request-share.js";
-import type { Swarm, SwarmDirectory } from "./swarm.js";
+import type { Swarm, SwarmBlocks, SwarmDirectory } from "./swarm.js";
+import { Uptake } from "./uptake.js";
 
 export interface PeerTransport extends SendTransport {
   /** Nothing came for a while: whatever comes next is to be told at once, however little it is. */
@@ -109,8 +110,6 @@ const KEEP_ALIVE_MS = 100_000;
 const SILENT_MS = 500;
 /** A peer to which nothing could be written for so long gives back what is loaded for it. */
 const STALLED_MS = 500;
-/** Who asks for little at a time, and takes less than so much in one or two ticks, needs no slot. */
-const TAKING_BYTES = 4 * BLOCK_SIZE;
 let connectionsMade = 0;
 
 export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost, WirePeer {
@@ -134,6 +133,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
 
   #state: PeerState;
   #swarm: Swarm | undefined;
+  #blocks: SwarmBlocks | undefined;
+  landsDirectly = false;
   peerId: Uint8Array | undefined;
   clientName = "";
   /** What the peer's handshake offered: BEP 6, BEP 10 and BEP 5. */
@@ -148,8 +149,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
   amInterested = false;
   peerChoking = true;
   peerInterested = false;
-  unchokedSinceMs = 0;
-  sentSinceUnchokeBytes = 0;
+  /** What it takes of us while we do not choke it. */
+  readonly uptake = new Uptake();
 
   #pieces: PieceSet | undefined;
   #piecesAnnounced = false;
@@ -178,9 +179,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
   readonly sinceMs: number;
   /** When blocks went over it last, in steps of about a second; at first, when it began. */
   lastMovedMs: number;
-  /** What the peer had taken at the last tick, and since the one before that. */
-  #takenAtTickBytes = 0;
-  #takenInTickBytes = 0;
   readonly #onOpen: (() => void) | undefined;
   readonly #onClosed: ((error: PeerError | undefined) => void) | undefined;
   #lastReceivedMs: number;
@@ -244,6 +242,11 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
 
   get swarm(): Swarm | undefined {
     return this.#swarm;
+  }
+
+  /** Undefined while nobody knows how many pieces there are. */
+  get blocks(): SwarmBlocks | undefined {
+    return this.#blocks;
   }
 
   /** True once it was open and the torrent had its metadata, also after it closed. */
@@ -368,7 +371,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     const hasReceived = this.downloadMeter.sample(this.counters.payloadBytes, elapsedMs);
     const hasSent = this.uploadMeter.sample(this.counters.sentPayloadBytes, elapsedMs);
     if (hasReceived || hasSent) this.lastMovedMs = now;
-    if (!this.amChoking) this.#sampleTaken();
+    if (!this.amChoking) this.uptake.sample(this.#takenBytes());
     if (!this.#checkSending(now)) return;
     if (now - this.#lastReceivedMs >= SILENT_MS) this.#transport.wakeForAny();
     if (now - this.#lastReceivedMs > settings.idleTimeoutMs) {
@@ -431,9 +434,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
 
   /** Requests blocks until the pipeline is full. */
   fillRequests(): void {
-    if (!this.amInterested || this.#swarm === undefined) return;
+    if (!this.amInterested || this.#blocks === undefined) return;
     if (this.peerChoking && (this.#allowedFast === undefined || this.#allowedFast.size === 0)) return;
-    this.requests.fill(this.#swarm);
+    this.requests.fill(this.#blocks);
   }
 
   /** For the picker: true if the block was asked of this peer, or is coming from it. */
@@ -463,31 +466,17 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     if (!this.amChoking || this.#state !== "open") return;
     this.amChoking = false;
     this.sender.choked(false);
-    this.unchokedSinceMs = this.#clock.nowMs;
-    this.#sampleTaken();
-    this.#takenInTickBytes = 0;
-    this.sentSinceUnchokeBytes = 0;
+    this.uptake.begin(this.#takenBytes(), this.#clock.nowMs);
     this.write.empty(MessageId.unchoke);
   }
 
-  /**
-   * True if it takes what we have for it: blocks wait for it and arrive, or many arrived since the last tick but one. A slot is well
-   * used then. What only lies in the system's buffers, because it does not read, has not arrived.
-   */
+  /** True if it takes what we have for it: a slot is well used then. */
   get isTaking(): boolean {
-    if (this.amChoking) return false;
-    const takenBytes = this.#takenInTickBytes + this.#takenBytes() - this.#takenAtTickBytes;
-    return takenBytes >= TAKING_BYTES || (takenBytes > 0 && this.sender.blocksWaiting > 0);
+    return !this.amChoking && this.uptake.isTaking(this.#takenBytes(), this.sender.blocksWaiting > 0);
   }
 
   #takenBytes(): number {
     return this.counters.sentBytes - Math.max(0, this.#transport.unacknowledgedBytes());
-  }
-
-  #sampleTaken(): void {
-    const takenBytes = this.#takenBytes();
-    this.#takenInTickBytes = takenBytes - this.#takenAtTickBytes;
-    this.#takenAtTickBytes = takenBytes;
   }
 
   announcePiece(piece: number): void {
@@ -608,6 +597,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
 
   #setPieces(swarm: Swarm, pieces: PieceSet): void {
     this.#pieces = pieces;
+    this.#blocks = swarm.blocks;
+    this.landsDirectly = swarm.blocks?.landsDirectly === true;
     // Our own bitfield may wait whole: two that both do must not stop to hear each other for it.
     this.#outboxBytesMax += Math.ceil(pieces.pieceCount / 8);
     this.sender.setPlace(swarm.uploadPlace);
@@ -665,15 +656,15 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
   }
 
   blockStarted(piece: number, begin: number, length: number): boolean {
-    return this.requests.blockStarted(this.#openSwarm("a block"), piece, begin, length);
+    return this.requests.blockStarted(this.#blocks, piece, begin, length);
   }
 
   landingAddress(piece: number, begin: number, length: number): number {
     // A block that was given back may be coming from another peer at the same time: not to the same place.
     const { requests } = this;
-    if (this.#swarm === undefined || (requests.underWayIsOrphan && requests.isUnderWay(piece, begin)))
+    if (this.#blocks === undefined || (requests.underWayIsOrphan && requests.isUnderWay(piece, begin)))
       return -1;
-    return this.#swarm.landingAddress(piece, begin, length);
+    return this.#blocks.landingAddress(piece, begin, length);
   }
 
   blockReceived(
@@ -683,7 +674,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     address: number,
     slot: SlotIndex | typeof NO_SLOT,
   ): void {
-    this.#swarm!.blockReceived(this, piece, begin / BLOCK_SIZE, address, slot);
+    this.#blocks!.blockReceived(this, piece, begin / BLOCK_SIZE, address, slot);
   }
 
   blockDropped(piece: number, begin: number): void {
@@ -853,7 +844,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
   // ── SenderHost ───────────────────────────────────────────────────────────────────────────────────────────────
 
   blockSent(_piece: number, _begin: number, length: number): void {
-    this.sentSinceUnchokeBytes += length;
+    this.uptake.blockSent(length);
   }
 
   blockUnreadable(piece: number, begin: number, length: number, error: StorageError): void {

@@ -29,43 +29,44 @@ export class PeerWriter {
 
   keepAlive(): void {
     const at = this.#outbox.reserve(SMALL_BYTES_MAX);
-    this.#wrote(encodeKeepAlive(this.#outbox.bytes, at));
+    this.wrote(encodeKeepAlive(this.#outbox.bytes, at));
   }
 
   /** A message of an id alone: choke, unchoke, interested, not interested, have all, have none. */
   empty(id: number): void {
     const at = this.#outbox.reserve(SMALL_BYTES_MAX);
-    this.#wrote(encodeEmpty(this.#outbox.bytes, at, id));
+    this.wrote(encodeEmpty(this.#outbox.bytes, at, id));
   }
 
   have(piece: number): void {
     const at = this.#outbox.reserve(SMALL_BYTES_MAX);
-    this.#wrote(encodeHave(this.#outbox.bytes, at, piece));
+    this.wrote(encodeHave(this.#outbox.bytes, at, piece));
   }
 
   /** BEP 6. */
   allowedFast(piece: number): void {
     const at = this.#outbox.reserve(SMALL_BYTES_MAX);
-    this.#wrote(encodePieceIndex(this.#outbox.bytes, at, MessageId.allowedFast, piece));
+    this.wrote(encodePieceIndex(this.#outbox.bytes, at, MessageId.allowedFast, piece));
   }
 
   /** request, cancel or reject: they share a shape. */
   request(id: number, piece: number, begin: number, length: number): void {
     const at = this.#outbox.reserve(SMALL_BYTES_MAX);
-    this.#wrote(encodeRequest(this.#outbox.bytes, at, id, piece, begin, length));
+    this.wrote(encodeRequest(this.#outbox.bytes, at, id, piece, begin, length));
   }
 
   bitfield(bits: Uint8Array): void {
     const at = this.#outbox.reserve(BODY_OVERHEAD_BYTES + bits.length);
-    this.#wrote(encodeBitfield(this.#outbox.bytes, at, bits));
+    this.wrote(encodeBitfield(this.#outbox.bytes, at, bits));
   }
 
   extended(extendedId: number, payload: Uint8Array): void {
     const at = this.#outbox.reserve(BODY_OVERHEAD_BYTES + payload.length);
-    this.#wrote(encodeExtended(this.#outbox.bytes, at, extendedId, payload));
+    this.wrote(encodeExtended(this.#outbox.bytes, at, extendedId, payload));
   }
 
-  #wrote(count: number): void {
+  /** So many bytes were written behind what `reserve` of the outbox gave. */
+  wrote(count: number): void {
     this.#outbox.wrote(count);
     this.#transport.scheduleFlush();
   }

@@ -19,6 +19,8 @@ export interface Swarm {
    * and what the peer announces waits with its connection until layoutKnown().
    */
   readonly layout: Layout | undefined;
+  /** There once the layout is: a connection asks for it once, so that nothing stands between it and what it calls for each block. */
+  readonly blocks: SwarmBlocks | undefined;
   /** Pieces that we have, verified. */
   readonly have: PieceSet;
   /** Asked for once there is a layout. */
@@ -52,9 +54,20 @@ export interface Swarm {
   isMissing(piece: number): boolean;
   peerInterestChanged(peer: PeerConnection): void;
 
+  uploadFailed(peer: PeerConnection, error: StorageError): void;
+  /** Nothing can be received into the place of a block, or be sent from its mapping. */
+  storageFaulted(error: StorageError): void;
+  uploadFaulted(error: StorageError): void;
+}
+
+/** What is asked of a peer, and where it goes: called for each block. */
+export interface SwarmBlocks {
+  readonly layout: Layout;
+  /** True if blocks may be received into their files; else landingAddress() is not worth a call. The same for good. */
+  readonly landsDirectly: boolean;
   /** Writes up to `count` pairs (piece, block) to request from the peer into `out`; returns how many. */
   pick(peer: PeerConnection, count: number, out: Int32Array): number;
-  requestDropped(peer: PeerConnection, piece: number, block: number): void;
+  requestDropped(piece: number, block: number): void;
   /** True if the block is missing and may come of this peer. */
   wantsBlock(peer: PeerConnection, piece: number, block: number): boolean;
   /** Where the block may be received to directly, or −1. */
@@ -67,10 +80,6 @@ export interface Swarm {
     address: number,
     slot: SlotIndex | typeof NO_SLOT,
   ): void;
-  uploadFailed(peer: PeerConnection, error: StorageError): void;
-  /** Nothing can be received into the place of a block, or be sent from its mapping. */
-  storageFaulted(error: StorageError): void;
-  uploadFaulted(error: StorageError): void;
 }
 
 /** Finds the torrent for a handshake that comes in. */

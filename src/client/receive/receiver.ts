@@ -56,6 +56,8 @@ export interface ReceiverHost {
   messageEvicted(): void;
   /** The header of a block came. True: its payload is wanted. False: it is skipped. The host strikes it off `expected`. */
   blockStarted(piece: number, begin: number, length: number): boolean;
+  /** False: landingAddress() is −1 for all blocks, and not worth a call. */
+  readonly landsDirectly: boolean;
   /** Where the payload may land directly (a mapped file), or −1: in a slot of the pool. */
   landingAddress(piece: number, begin: number, length: number): number;
   /** The block lies at `address`; the host now owns `slot` (NO_SLOT if it landed directly). */
@@ -210,6 +212,11 @@ export class Receiver implements MessageHolder {
     return this.#modeNext !== undefined;
   }
 
+  /** False: no block may land directly. */
+  get landsDirectly(): boolean {
+    return this.#host.landsDirectly;
+  }
+
   /** Where the payload of the `index`-th expected block may land directly, or −1. */
   landingAddressOfExpected(index: number): number {
     const expected = this.expected;
@@ -351,17 +358,16 @@ export class Receiver implements MessageHolder {
       if (this.headFilled === this.headNeeded) this.#headGathered();
       return;
     }
-    const bytes = this.memory.bytes;
-    const length = readUint32(bytes, address);
+    const { bytes, view } = this.memory;
+    const length = view.getUint32(address);
     if (length === 0) {
       plan.advance(LENGTH_PREFIX_BYTES);
       this.messages++;
       this.#host.keepAliveReceived();
     } else if (bytes[address + LENGTH_PREFIX_BYTES] === MessageId.piece) {
-      checkMessageLength(length);
-      checkPieceLength(length);
+      if (length <= 9 || length > 9 + BLOCK_SIZE) refusePieceLength(length);
       plan.advance(PIECE_HEADER_BYTES);
-      this.#startBlock(readUint32(bytes, address + 5), readUint32(bytes, address + 9), length - 9);
+      this.#startBlock(view.getUint32(address + 5), view.getUint32(address + 9), length - 9);
     } else if (LENGTH_PREFIX_BYTES + length <= available) {
       plan.advance(LENGTH_PREFIX_BYTES + length);
       this.messages++;
@@ -421,7 +427,7 @@ export class Receiver implements MessageHolder {
         this.#startBlock(readUint32(head, 5), readUint32(head, 9), length - 9);
         return;
       }
-      checkPieceLength(length);
+      if (length <= 9 || length > 9 + BLOCK_SIZE) refusePieceLength(length);
       this.headNeeded = PIECE_HEADER_BYTES;
       return;
     }
@@ -567,7 +573,7 @@ export class Receiver implements MessageHolder {
   #bind(): void {
     const plan = this.#plan;
     const pool = this.memory.pool;
-    const landing = this.landingAddressOfCurrent();
+    const landing = this.#host.landsDirectly ? this.landingAddressOfCurrent() : -1;
     if (landing >= 0 && !plan.isUnread(landing)) {
       if (plan.address() === landing && plan.atPrediction(this.blockLength)) this.#hits++;
       this.blockAddress = landing;
@@ -620,8 +626,8 @@ function checkMessageLength(length: number, max: number = MESSAGE_BYTES_MAX): vo
   });
 }
 
-function checkPieceLength(length: number): void {
-  if (length > 9 && length <= 9 + BLOCK_SIZE) return;
+function refusePieceLength(length: number): never {
+  checkMessageLength(length);
   throw new PeerError("PEER_MESSAGE_MALFORMED", "piece message of a length that we never ask for", {
     expected: `a length prefix of 10 to ${9 + BLOCK_SIZE}`,
     received: `${length}`,

@@ -75,9 +75,10 @@ export function planSpeculation(receiver: Receiver, plan: ReceivePlan, depth: nu
     cell += Math.ceil((receiver.headNeeded - headFilled) / HEADER_CELL_BYTES) * HEADER_CELL_BYTES;
     headFilled = 0;
   }
+  const { landsDirectly } = receiver;
   for (let index = 0; index < count; index++) {
     const length = expected.lengthAt(index);
-    const landing = receiver.landingAddressOfExpected(index);
+    const landing = landsDirectly ? receiver.landingAddressOfExpected(index) : -1;
     plan.add(cell, PIECE_HEADER_BYTES - headFilled, NO_SLOT, false);
     headFilled = 0;
     cell += HEADER_CELL_BYTES;

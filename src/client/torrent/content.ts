@@ -12,9 +12,11 @@ import type { BlockIndex, PieceIndex, SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, HASH_LANES } from "../../base/limits.js";
 import { PieceSet } from "../../base/piece-set.js";
 import { SlotHolder } from "../memory/block-pool.js";
+import type { Memory } from "../memory/memory.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { BlockLease, TorrentEvents, TorrentOptions } from "../options.js";
-import type { PeerConnection } from "../peer/peer-connection.js";
+import type { Clock, PeerConnection } from "../peer/peer-connection.js";
+import type { SwarmBlocks } from "../peer/swarm.js";
 import { NO_SLOT } from "../receive/receive-plan.js";
 import type { UploadPlace } from "../send/sender.js";
 import { Layout } from "../storage/layout.js";
@@ -27,7 +29,7 @@ import type { Attribution, PeerRecord } from "./attribution.js";
 import type { EngineRoom } from "./engine-room.js";
 import { Lease } from "./lease.js";
 import { Lender } from "./lender.js";
-import { Picker } from "./picker.js";
+import { BLOCK_UNWANTED, Picker } from "./picker.js";
 import { openPlace, type Place } from "./place.js";
 
 /** Durable checkpoints of resume data, at the latest after so long or so much. */
@@ -44,7 +46,6 @@ export interface ContentHost {
   readonly attribution: Attribution;
   /** Those that are here. */
   readonly peers: ReadonlySet<PeerConnection>;
-  readonly isDownloading: boolean;
   /** Failed or closed: what still comes is of no use. */
   readonly isOver: boolean;
   recordOf(peer: PeerConnection): PeerRecord | undefined;
@@ -62,11 +63,16 @@ export interface ContentHost {
   leaseReleased(): void;
 }
 
-export class TorrentContent implements AssemblerHost {
+export class TorrentContent implements AssemblerHost, SwarmBlocks {
   readonly metainfo: Metainfo;
   readonly layout: Layout;
+  /** The torrent is downloading: set by it, since it is looked at for each block. */
+  isDownloading = false;
+  landsDirectly = false;
   readonly #host: ContentHost;
   readonly #room: EngineRoom;
+  readonly #memory: Memory;
+  readonly #clock: Clock;
   readonly #options: TorrentOptions;
   readonly #attribution: Attribution;
   readonly #picker: Picker;
@@ -98,6 +104,8 @@ export class TorrentContent implements AssemblerHost {
     this.layout = new Layout(metainfo);
     this.#host = host;
     this.#room = room;
+    this.#memory = room.memory;
+    this.#clock = room.clock;
     this.#options = options;
     this.#attribution = host.attribution;
     this.#picker = new Picker(this.layout, { random: room.reactor.ground.random });
@@ -183,6 +191,7 @@ export class TorrentContent implements AssemblerHost {
       lends: this.#lender !== undefined && this.#verifies,
       host: this,
     });
+    this.landsDirectly = storage.kind === "mapped" && !this.#lendsUnverified;
     this.#uploadPlace = {
       storage,
       source: room.blockSource(options.sendMode),
@@ -272,7 +281,7 @@ export class TorrentContent implements AssemblerHost {
   // ── blocks ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   pick(peer: PeerConnection, count: number, out: Int32Array): number {
-    if (this.#lender?.isBehind === true) return 0;
+    if (!this.isDownloading || this.#lender?.isBehind === true) return 0;
     return this.#allotment.pick(peer, count, out, this.#piecesAtOnce(peer));
   }
 
@@ -291,20 +300,19 @@ export class TorrentContent implements AssemblerHost {
   }
 
   wantsBlock(peer: PeerConnection, piece: number, block: number): boolean {
-    return this.#mayBring(peer, piece) && this.#picker.wantsBlock(piece as PieceIndex, block as BlockIndex);
+    if (!this.isDownloading || !(this.#attribution.isQuiet || this.#mayBring(peer, piece))) return false;
+    return this.#picker.wantsBlock(piece as PieceIndex, block as BlockIndex);
   }
 
   /** False for a piece that another peer has to itself: a block that was given up long ago may still come. */
   #mayBring(peer: PeerConnection, piece: number): boolean {
-    const attribution = this.#attribution;
-    if (attribution.isQuiet) return true;
     const record = this.#host.recordOf(peer);
-    return record !== undefined && attribution.mayBring(record, piece);
+    return record !== undefined && this.#attribution.mayBring(record, piece);
   }
 
   landingAddress(piece: number, begin: number, length: number): number {
     const storage = this.#place?.storage;
-    if (storage === undefined || storage.kind !== "mapped" || this.#lendsUnverified) return -1;
+    if (storage === undefined || !this.landsDirectly) return -1;
     // Two peers may be asked for one block at the end: only one of them may write to its place.
     if (this.#picker.requesters(piece as PieceIndex, (begin / BLOCK_SIZE) as BlockIndex) !== 1) return -1;
     return storage.landingAddress(piece * this.layout.pieceLength + begin, length);
@@ -317,22 +325,23 @@ export class TorrentContent implements AssemblerHost {
     address: number,
     slot: SlotIndex | typeof NO_SLOT,
   ): void {
-    const picker = this.#picker;
-    const others =
-      picker.requesters(piece as PieceIndex, block as BlockIndex) > 1 || peer.requests.underWayIsOrphan;
-    const pool = this.#room.pool;
-    const isWelcome = this.#host.isDownloading && this.#mayBring(peer, piece);
-    if (!isWelcome || !picker.blockReceived(piece as PieceIndex, block as BlockIndex)) {
+    const attribution = this.#attribution;
+    const { pool } = this.#memory;
+    const isWelcome = this.isDownloading && (attribution.isQuiet || this.#mayBring(peer, piece));
+    const requesters = isWelcome
+      ? this.#picker.blockReceived(piece as PieceIndex, block as BlockIndex)
+      : BLOCK_UNWANTED;
+    if (requesters === BLOCK_UNWANTED) {
       if (slot !== NO_SLOT) pool.release(slot);
       return;
     }
-    if (others) this.#cancelEverywhere(piece, block);
+    if (requesters > 1 || peer.requests.underWayIsOrphan) this.#cancelEverywhere(piece, block);
     if (peer !== this.#lastPeer) {
       this.#lastPeer = peer;
       this.#lastRecord = this.#host.recordOf(peer);
     }
     const blocks = this.layout.blocksInPiece(piece as PieceIndex);
-    this.#attribution.blockReceived(this.#lastRecord!, piece, block, blocks, this.#room.clock.nowMs);
+    attribution.blockReceived(this.#lastRecord!, piece, block, blocks, this.#clock.nowMs);
     if (this.#lendsUnverified && slot !== NO_SLOT) {
       this.#lendUnverified(slot, piece as PieceIndex, block as BlockIndex);
       return;

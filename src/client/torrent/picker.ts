@@ -57,6 +57,9 @@ export const END_GAME_PICKS_MAX = 8;
 /** Verified pieces from which on the rarest is chosen: before, having anything to give counts more. */
 export const RANDOM_PIECES = 4;
 
+/** What blockReceived() answers for a block that was here already. */
+export const BLOCK_UNWANTED = -1;
+
 /** Pieces longer than this are shared between peers from the start. */
 const SOLO_PIECE_LENGTH_MAX = 4 * MIB;
 /** Active pieces of this many bytes together are not shared: half of a pool of the default size. */
@@ -256,18 +259,18 @@ export class Picker {
     return !this.have.has(piece) && this.#started.get(piece)?.states[block] !== RECEIVED;
   }
 
-  /** The block is here; who else was asked for it is forgotten. False: it was here already. */
-  blockReceived(piece: number, block: number): boolean {
-    if (this.have.has(piece)) return false;
+  /** The block is here; who else was asked for it is forgotten. Returns how many were, or BLOCK_UNWANTED: it was here already. */
+  blockReceived(piece: number, block: number): number {
+    if (this.have.has(piece)) return BLOCK_UNWANTED;
     const started = this.#started.get(piece) ?? this.#start(piece);
     const state = started.states[block]!;
-    if (state === RECEIVED) return false;
+    if (state === RECEIVED) return BLOCK_UNWANTED;
     started.states[block] = RECEIVED;
     started.received++;
     this.#blocksMissing--;
     if (state === FREE) this.#oneFreeLess(started);
     else this.#oneRequestedLess(started);
-    return true;
+    return state;
   }
 
   // ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────

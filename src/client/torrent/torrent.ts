@@ -16,7 +16,6 @@ import { EventEmitter } from "node:events";
 import { resolve } from "node:path";
 import { assert } from "../../base/assert.js";
 import { PeerError, ScatterwireError, type StorageError, UsageError } from "../../base/errors.js";
-import type { SlotIndex } from "../../base/ids.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import { PieceSet } from "../../base/piece-set.js";
 import { KeptWarnings, throwAsUncaught } from "../../base/user-calls.js";
@@ -41,9 +40,8 @@ import type {
   TrackerStatus,
 } from "../options.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
-import type { Swarm } from "../peer/swarm.js";
+import type { Swarm, SwarmBlocks } from "../peer/swarm.js";
 import type { ReceiveModeChoice } from "../receive/make-mode.js";
-import type { NO_SLOT } from "../receive/receive-plan.js";
 import type { UploadPlace } from "../send/sender.js";
 import type { Layout } from "../storage/layout.js";
 import type { StorageCounters, StorageKind } from "../storage/storage.js";
@@ -366,6 +364,10 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     return this.#opened?.layout;
   }
 
+  get blocks(): SwarmBlocks | undefined {
+    return this.#opened;
+  }
+
   get uploadPlace(): UploadPlace {
     const place = this.#opened?.uploadPlace;
     assert(place !== undefined, "data is asked for once storage is open");
@@ -432,32 +434,6 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     this.#room.reactor.atTurnEnd(this.#earlyRound);
   }
 
-  pick(peer: PeerConnection, count: number, out: Int32Array): number {
-    return this.#state === "downloading" ? this.#content!.pick(peer, count, out) : 0;
-  }
-
-  requestDropped(_peer: PeerConnection, piece: number, block: number): void {
-    this.#content!.requestDropped(piece, block);
-  }
-
-  wantsBlock(peer: PeerConnection, piece: number, block: number): boolean {
-    return this.#state === "downloading" && this.#content!.wantsBlock(peer, piece, block);
-  }
-
-  landingAddress(piece: number, begin: number, length: number): number {
-    return this.#content!.landingAddress(piece, begin, length);
-  }
-
-  blockReceived(
-    peer: PeerConnection,
-    piece: number,
-    block: number,
-    address: number,
-    slot: SlotIndex | typeof NO_SLOT,
-  ): void {
-    this.#content!.blockReceived(peer, piece, block, address, slot);
-  }
-
   uploadFailed(_peer: PeerConnection, error: StorageError): void {
     // A peer asks as often as it likes: that must not fill the program's log.
     const nowMs = this.#room.clock.nowMs;
@@ -509,6 +485,11 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     if (this.listenerCount(name) > 0) this.#room.userCalls.tell(this, name, args);
   }
 
+  #enter(state: TorrentState): void {
+    this.#state = state;
+    if (this.#content !== undefined) this.#content.isDownloading = state === "downloading";
+  }
+
   #runRounds(soon: boolean): void {
     const isSeeding = this.#opened?.got.isFull === true;
     this.#rounds.run(this.#peers, isSeeding, this.#room.clock.nowMs, soon);
@@ -528,7 +509,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
       if (this.#closing.signal.aborted) throw this.#abortError("the torrent was closed");
       // Without a check it may have failed meanwhile: what is open already is closed with the torrent.
       this.#opened = content;
-      this.#state = content.wantsNothing ? "seeding" : "downloading";
+      this.#enter(content.wantsNothing ? "seeding" : "downloading");
       this.#tell("ready");
       for (const peer of this.#peers) peer.layoutKnown();
       this.#finder.start();
@@ -557,7 +538,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     }
     await content.lent();
     if (this.#isOver) return;
-    this.#state = "seeding";
+    this.#enter("seeding");
     this.#roster.setSeeding();
     for (const peer of this.#peers) peer.updateInterest();
     this.#tell("done");
@@ -568,7 +549,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   /** The torrent cannot go on; what was verified and made durable stays so. */
   #fail(error: Error): void {
     if (this.#isOver) return;
-    this.#state = "failed";
+    this.#enter("failed");
     this.#finder.stop();
     this.#content?.hush();
     this.#roster.closeAll();
@@ -590,7 +571,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
 
   async #close(): Promise<void> {
     const before = this.#state;
-    this.#state = "closed";
+    this.#enter("closed");
     this.#finder.stop();
     this.#content?.hush();
     this.#closing.abort(this.#abortReason);
@@ -614,15 +595,11 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
 
   #contentHost(): ContentHost {
     const isOver = (): boolean => this.#isOver;
-    const isDownloading = (): boolean => this.#state === "downloading";
     return {
       room: this.#room,
       options: this.#options,
       attribution: this.#attribution,
       peers: this.#peers,
-      get isDownloading() {
-        return isDownloading();
-      },
       get isOver() {
         return isOver();
       },

@@ -23,7 +23,8 @@ describe("haveSameShape", () => {
 
 describe("PeerConnection: its shape", () => {
   it("stays what it was, through blocks in both directions, ticks and a long silence", () => {
-    const kept = new WiredPeer();
+    // Reading a field of an object whose shape is out of date gives it the new one: it is read before, and not again.
+    const kept = partsOf(new WiredPeer());
     const wired = new WiredPeer({ prepare: (swarm) => swarm.have.add(0) });
     wired.open();
     wired.feed(Buffer.concat([message(MessageId.haveAll), message(MessageId.unchoke)]));
@@ -31,22 +32,21 @@ describe("PeerConnection: its shape", () => {
       wired.feed(pieceMessage(piece, begin, length), 1000);
     wired.peer.unchoke();
     wired.feed(message(MessageId.interested));
-    wired.feed(message(MessageId.request, 0, 0, BLOCK_SIZE));
+    for (let block = 0; block < 3; block++)
+      wired.feed(message(MessageId.request, 0, block * BLOCK_SIZE, BLOCK_SIZE));
     wired.sent();
     wired.pass(60_000);
     assert.ok(wired.swarm.received.size > 0 && wired.peer.counters.blocksSent > 0, "blocks went both ways");
-    const parts = (of: WiredPeer): object[] => {
-      const { peer } = of;
-      const { requests, pipeline, receiver, sender, write, counters } = peer;
-      return [peer, requests, pipeline, receiver, sender, sender.outbox, write, counters, of.plan];
-    };
-    const fresh = parts(new WiredPeer());
-    for (const before of [parts(kept), fresh]) {
-      for (const [index, part] of parts(wired).entries())
-        assert.ok(haveSameShape(part, before[index]!), `${part.constructor.name} keeps its shape`);
-    }
+    for (const [index, part] of partsOf(wired).entries())
+      assert.ok(haveSameShape(part, kept[index]!), `${part.constructor.name} keeps its shape`);
   });
 });
+
+/** What a connection consists of, and is used for each block. */
+function partsOf({ peer, plan }: WiredPeer): object[] {
+  const { requests, pipeline, receiver, sender, uptake, write, counters } = peer;
+  return [peer, requests, pipeline, receiver, sender, sender.outbox, uptake, write, counters, plan];
+}
 
 describe("RateMeter: its shape", () => {
   it("stays what it was when rates and totals are beyond small integers", () => {

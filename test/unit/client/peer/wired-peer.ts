@@ -19,7 +19,7 @@ import {
   type PeerSettings,
 } from "../../../../src/client/peer/peer-connection.js";
 import type { PeerState } from "../../../../src/client/peer/peer-state.js";
-import type { Swarm, SwarmDirectory } from "../../../../src/client/peer/swarm.js";
+import type { Swarm, SwarmBlocks, SwarmDirectory } from "../../../../src/client/peer/swarm.js";
 import { NO_SLOT, ReceivePlan } from "../../../../src/client/receive/receive-plan.js";
 import { CopySource } from "../../../../src/client/send/copy-source.js";
 import type { UploadPlace } from "../../../../src/client/send/sender.js";
@@ -59,6 +59,11 @@ function keyOf(piece: number, block: number): string {
 
 /** A torrent that asks for everything a peer has, in order, and keeps books of what it asked for. */
 export class BookSwarm implements Swarm {
+  get blocks(): SwarmBlocks | undefined {
+    return this.layout === undefined ? undefined : (this as SwarmBlocks & BookSwarm);
+  }
+
+  readonly landsDirectly = false;
   readonly infoHash = INFO_HASH;
   readonly info = undefined;
   /** Undefined: the metadata is not there yet. */
@@ -162,7 +167,7 @@ export class BookSwarm implements Swarm {
     return picked;
   }
 
-  requestDropped(_peer: PeerConnection, piece: number, block: number): void {
+  requestDropped(piece: number, block: number): void {
     const key = keyOf(piece, block);
     assert.ok(this.open.delete(key), `request ${key} is given back once`);
     this.dropped.push(key);

@@ -63,6 +63,7 @@ function bench(mode: ReceiveMode, lands = false): Bench {
         expected.removeAt(expected.find(piece, begin));
         return true;
       },
+      landsDirectly: lands,
       landingAddress: (piece) => (lands ? MAPPING_ADDRESS_STRIDE + piece * BLOCK_SIZE : -1),
       blockReceived(_piece, _begin, _length, _address, slot) {
         if (slot !== -1) memory.pool.release(slot as SlotIndex);

@@ -12,7 +12,7 @@ import { PieceSet } from "../../../../src/base/piece-set.js";
 import { Layout } from "../../../../src/client/storage/layout.js";
 import { Allotment, type AllottedPeer } from "../../../../src/client/torrent/allotment.js";
 import { Attribution, type PeerRecord } from "../../../../src/client/torrent/attribution.js";
-import { Picker } from "../../../../src/client/torrent/picker.js";
+import { BLOCK_UNWANTED, Picker } from "../../../../src/client/torrent/picker.js";
 import { check, makeRandom } from "../../../support/property.js";
 
 const TIMEOUT_MS = 20_000;
@@ -204,7 +204,7 @@ class SimulatedSwarm {
       assert.ok(orphan, "only what was given up before comes unwelcome");
       return;
     }
-    if (!this.#picker.blockReceived(piece, block)) return;
+    if (this.#picker.blockReceived(piece, block) === BLOCK_UNWANTED) return;
     for (const other of this.#here)
       other.requests = other.requests.filter(([p, b]) => p !== piece || b !== block);
     peer.counters.payloadBytes += BLOCK_SIZE;

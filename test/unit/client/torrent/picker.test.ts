@@ -5,6 +5,7 @@ import { BLOCK_SIZE, CHUNK_BLOCKS, KIB, MIB } from "../../../../src/base/limits.
 import { PieceSet } from "../../../../src/base/piece-set.js";
 import { Layout } from "../../../../src/client/storage/layout.js";
 import {
+  BLOCK_UNWANTED,
   END_GAME_PICKS_MAX,
   Picker,
   type PickerOptions,
@@ -480,9 +481,9 @@ describe("Picker: blocks and pieces", () => {
   it("takes a block that was not asked for, once", () => {
     const picker = pickerOf(layoutOf(3));
     assert.equal(picker.wantsBlock(1, 2), true);
-    assert.equal(picker.blockReceived(1, 2), true);
+    assert.equal(picker.blockReceived(1, 2), 0);
     assert.equal(picker.wantsBlock(1, 2), false);
-    assert.equal(picker.blockReceived(1, 2), false);
+    assert.equal(picker.blockReceived(1, 2), BLOCK_UNWANTED);
     picker.requestDropped(1, 2);
     picker.requestDropped(0, 0);
     assert.equal(picker.blocksMissing, 11);
@@ -513,7 +514,7 @@ describe("Picker: blocks and pieces", () => {
     assert.equal(picker.isInteresting(piecesOf(3, [1, 2])), true);
     assert.equal(picker.isInteresting(piecesOf(3, [])), false);
     assert.equal(picker.isInteresting(allPieces(3)), true);
-    assert.equal(picker.blockReceived(2, 0), false);
+    assert.equal(picker.blockReceived(2, 0), BLOCK_UNWANTED);
     assert.equal(picker.wantsBlock(2, 0), false);
   });
 });
@@ -572,7 +573,8 @@ function play(
   const receive = (piece: number, block: number): void => {
     const fresh = !picker.have.has(piece) && !received.has(key(piece, block));
     assert.equal(picker.wantsBlock(piece, block), fresh);
-    assert.equal(picker.blockReceived(piece, block), fresh);
+    const requesters = fresh ? requestersOf(piece, block) : BLOCK_UNWANTED;
+    assert.equal(picker.blockReceived(piece, block), requesters);
     if (fresh) received.add(key(piece, block));
     for (const peer of peers) peer.requests = peer.requests.filter(([p, b]) => p !== piece || b !== block);
   };

@@ -1,0 +1,47 @@
+// What one peer takes of what we send it while it is unchoked. The choker looks at it: a slot is well used by who takes its blocks.
+//
+// Always: what only lies in the system's buffers, because the peer does not read, has not been taken.
+
+import { BLOCK_SIZE } from "../../base/limits.js";
+
+/** Who asks for little at a time, and takes less than so much in one or two ticks, needs no slot. */
+const TAKING_BYTES = 4 * BLOCK_SIZE;
+
+export class Uptake {
+  unchokedSinceMs = 0;
+  /** Payload of whole blocks. */
+  sentSinceUnchokeBytes = 0;
+  /** What the peer had taken at the last tick, and between that one and the one before. */
+  #atTickBytes = 0;
+  #inTickBytes = 0;
+
+  /** The peer is unchoked, and has taken so many bytes of the connection before. */
+  begin(takenBytes: number, nowMs: number): void {
+    this.unchokedSinceMs = nowMs;
+    this.sentSinceUnchokeBytes = 0;
+    this.#atTickBytes = takenBytes;
+    this.#inTickBytes = 0;
+  }
+
+  blockSent(length: number): void {
+    this.sentSinceUnchokeBytes += length;
+  }
+
+  /** A tick: the peer has taken so many bytes of the whole connection. */
+  sample(takenBytes: number): void {
+    this.#inTickBytes = takenBytes - this.#atTickBytes;
+    this.#atTickBytes = takenBytes;
+  }
+
+  /** True if blocks wait for the peer and arrive, or many arrived since the last tick but one. */
+  isTaking(takenBytes: number, blocksWait: boolean): boolean {
+    const latelyBytes = this.#inTickBytes + takenBytes - this.#atTickBytes;
+    return latelyBytes >= TAKING_BYTES || (latelyBytes > 0 && blocksWait);
+  }
+}
+
+// Sums of bytes are no small integers for long: that changes the shape of all of this kind, and happens here, before there is one.
+const grown = new Uptake();
+grown.blockSent(2 ** 40);
+grown.sample(2 ** 40);
+grown.sample(0);
