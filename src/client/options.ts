@@ -5,6 +5,7 @@ import type { PeerError, TrackerError } from "../base/errors.js";
 import type { TransferCounters } from "../base/metrics/counters.js";
 import type { TraceRecord } from "../base/metrics/trace.js";
 import type { PeerExtensionClass } from "./extensions/extension-wire.js";
+import type { MetadataProgress } from "./extensions/metadata-exchange.js";
 import type { Magnet } from "./metainfo/magnet.js";
 import type { Metainfo } from "./metainfo/types.js";
 import type { ReceiveModeName } from "./receive/receive-mode.js";
@@ -15,6 +16,7 @@ export type { Costs } from "../base/metrics/costs.js";
 export type { TransferCounters } from "../base/metrics/counters.js";
 export type { TraceRecord } from "../base/metrics/trace.js";
 export type { PeerExtension, PeerExtensionClass } from "./extensions/extension-wire.js";
+export type { MetadataProgress } from "./extensions/metadata-exchange.js";
 export { RECEIVE_MODES, type ReceiveModeName } from "./receive/receive-mode.js";
 
 export { SEND_MODES, type SendModeName } from "./send/block-source.js";
@@ -252,6 +254,8 @@ export interface TorrentProgress {
   readonly downloadRate: number;
   readonly uploadRate: number;
   readonly peers: number;
+  /** In state "metadata": how much of it is here. */
+  readonly metadata?: MetadataProgress;
 }
 
 /** One tracker of a torrent, and what it said last. */
@@ -281,6 +285,8 @@ export interface TrackerStatus {
 export interface TorrentEvents {
   /** What the torrent holds is known now: for a magnet. */
   metadata: [metainfo: Metainfo];
+  /** A part of the metadata of a magnet came. */
+  metadataProgress: [progress: MetadataProgress];
   /** The check at the start made progress (fraction 0 … 1). */
   checking: [fraction: number];
   /** Checked and open for peers. */

@@ -13,6 +13,10 @@ export interface ExtensionPeer {
   readonly host: string;
   /** The port at which the peer accepts connections; 0 where that is not known. */
   readonly listenPort: number;
+  /** Bytes of messages that the peer has not taken. */
+  readonly bytesWaiting: number;
+  /** Calls drained() of all extensions, once, when the peer has taken what waits for it. */
+  tellWhenDrained(): void;
   /** Sends a message of the extension `name`. False: the peer does not have it, or has turned it off, or is gone. */
   sendExtended(name: string, payload: Uint8Array): boolean;
 }
@@ -26,6 +30,8 @@ export interface Extension<Peer extends ExtensionPeer = ExtensionPeer> {
   handshakeReceived?(peer: Peer, handshake: ExtensionHandshake, bytes: Uint8Array): void;
   /** The payload is bytes[at … at + length − 1], valid during the call. Throws PeerError to end the connection. */
   messageReceived(peer: Peer, bytes: Uint8Array, at: number, length: number): void;
+  /** The peer has taken what waited for it, and somebody asked to be told. */
+  drained?(peer: Peer): void;
   /** The connection is over. Told to all extensions of a connection that was open. */
   peerClosed?(peer: Peer): void;
 }

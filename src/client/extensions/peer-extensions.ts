@@ -73,6 +73,10 @@ export class PeerExtensions<Peer extends ExtensionPeer> {
     }
   }
 
+  drained(): void {
+    for (const extension of this.#table.all) extension.drained?.(this.#peer);
+  }
+
   closed(): void {
     for (const extension of this.#table.all) extension.peerClosed?.(this.#peer);
   }

@@ -169,6 +169,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
   #extensions: PeerExtensions<PeerConnection> | undefined;
   /** Our extension handshake is to be said again: what it tells has changed. */
   #handshakeDue = false;
+  #drainAsked = false;
   /** What a program wants our extension handshake to tell besides. */
   #handshakeFields: Readonly<Record<string, unknown>> | undefined;
   readonly #sendProgress: SendProgress;
@@ -299,6 +300,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     if (this.#handshakeDue) this.#sayExtensionHandshake();
     const before = this.counters.sentBytes;
     const result = this.sender.flush(eagain);
+    if (this.#drainAsked && this.sender.outbox.length === 0) {
+      this.#drainAsked = false;
+      this.#extensions?.drained();
+    }
     if (this.counters.sentBytes !== before) {
       this.#lastSentMs = this.#clock.nowMs;
       this.#sendProgress.wrote(this.#lastSentMs);
@@ -521,6 +526,14 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     if (this.#state !== "open" || !this.extended) return false;
     this.write.extended(id, payload);
     return true;
+  }
+
+  get bytesWaiting(): number {
+    return this.sender.outbox.length;
+  }
+
+  tellWhenDrained(): void {
+    this.#drainAsked = true;
   }
 
   get isOpen(): boolean {
@@ -894,6 +907,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
       v: this.#settings.clientName,
       reqq: REQUEST_QUEUE_ANNOUNCED,
       p: this.#directory.listenPort,
+      metadataSize: this.#swarm.info?.length,
       uploadOnly: this.#swarm.layout !== undefined && this.#swarm.have.isFull,
       yourip: this.host,
       more: this.#handshakeFields,

@@ -40,6 +40,7 @@ const MISBEHAVIOURS: ReadonlySet<string> = new Set([
   "PEER_PIECE_RANGE",
   "PEER_UNREQUESTED_BLOCK",
   "PEER_BAD_PIECE",
+  "PEER_BAD_METADATA",
   "PEER_REQUEST_FLOOD",
 ]);
 

@@ -23,6 +23,7 @@ import { whenAborted } from "../../base/when-aborted.js";
 import type { TurnHook } from "../../native/reactor.js";
 import { checkPeer, checkReceiveMode, checkTorrentOptions } from "../check-options.js";
 import { ExtensionTable } from "../extensions/extension.js";
+import { MetadataExchange, type MetadataHost } from "../extensions/metadata-exchange.js";
 import { isMagnet, type Magnet } from "../metainfo/magnet.js";
 import { parseInfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
@@ -81,7 +82,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   /** For a torrent that began without metadata. */
   readonly #magnet: Magnet | undefined;
   readonly #attribution: Attribution;
-  readonly #extensions = new ExtensionTable<PeerConnection>([]);
+  readonly #metadata: MetadataExchange<PeerConnection>;
+  readonly #extensions: ExtensionTable<PeerConnection>;
   readonly #rounds: UploadRounds;
   readonly #roster: Roster;
   readonly #finder: PeerFinder;
@@ -148,6 +150,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     this.#rounds = new UploadRounds(room.uploadSlots, random);
     this.#roster = new Roster(this.#rosterHost(), this.#attribution, new PeerList({ random }));
     this.#peers = this.#roster.here;
+    this.#metadata = new MetadataExchange(this.#metadataHost());
+    this.#extensions = new ExtensionTable<PeerConnection>([this.#metadata]);
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
       this.#rejectReady = reject;
@@ -264,6 +268,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
       downloadRate,
       uploadRate,
       peers: this.#peers.size,
+      ...(this.#state === "metadata" ? { metadata: this.#metadata.progress } : {}),
     };
   }
 
@@ -317,6 +322,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     const now = this.#room.clock.nowMs;
     const content = this.#opened;
     content?.tick(now);
+    if (this.#state === "metadata") this.#metadata.tick();
     for (const peer of this.#peers) {
       peer.tick(elapsedMs);
       if (content?.got.isFull === true && peer.state === "open" && peer.knowsPieces && peer.pieces.isFull) {
@@ -351,6 +357,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
       this.#state = "checking";
       this.#begin(metainfo);
       this.#tell("metadata", metainfo);
+      // Whoever does not have it, may have it of us.
+      for (const peer of this.#peers) peer.repeatExtensionHandshake();
     } catch (error) {
       this.#rejectReady(error);
       this.#broke(error);
@@ -679,8 +687,30 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     };
   }
 
+  #metadataHost(): MetadataHost<PeerConnection> {
+    const { clock } = this.#room;
+    const info = (): Uint8Array | undefined => this.info;
+    return {
+      get nowMs() {
+        return clock.nowMs;
+      },
+      get info() {
+        return info();
+      },
+      metadataArrived: (bytes) => this.metadataArrived(bytes),
+      lied: (peer, error) => {
+        const record = this.#roster.recordOf(peer);
+        if (record !== undefined) this.#banFor(record, error);
+      },
+      progressed: () => this.#tell("metadataProgress", this.#metadata.progress),
+    };
+  }
+
   #ban(record: PeerRecord, piece: number): void {
-    const error = new PeerError("PEER_BAD_PIECE", `sent piece ${piece} with a wrong digest`);
+    this.#banFor(record, new PeerError("PEER_BAD_PIECE", `sent piece ${piece} with a wrong digest`));
+  }
+
+  #banFor(record: PeerRecord, error: PeerError): void {
     this.#tell("peerBanned", { host: record.host, port: record.port }, error);
     this.#roster.ban(record, error);
   }

@@ -1,0 +1,273 @@
+// The extension ut_metadata of one torrent (BEP 9): fetches the info dictionary from peers while it is not known, and serves it once
+// it is.
+//
+// Always: nothing is reserved for a length that a peer names, and lengths beyond METADATA_BYTES_MAX are not asked for; all that is held
+// together is at most HELD_BYTES_MAX. A peer that refuses is asked again after a pause, one that sent a wrong dictionary alone is told to the
+// host as a liar. Serving has a price: so many pieces of a connection in a while, and none while it reads nothing.
+
+import { PeerError } from "../../base/errors.js";
+import { MIB } from "../../base/limits.js";
+import type { ExtensionHandshake } from "../wire/extension.js";
+import {
+  decodeMetadataMessage,
+  encodeMetadataMessage,
+  METADATA_MESSAGE_BYTES_MAX,
+  METADATA_PIECE_BYTES,
+  MetadataMessageType,
+} from "../wire/metadata-message.js";
+import type { Extension, ExtensionPeer } from "./extension.js";
+import { MetadataAttempt } from "./metadata-attempt.js";
+
+export const UT_METADATA = "ut_metadata";
+/** Info dictionaries from peers may be so long: 1.6 million pieces, or some hundred thousand files. */
+export const METADATA_BYTES_MAX = 32 * MIB;
+/** Of all lengths that peers name, together: the least promising one goes first. */
+const HELD_BYTES_MAX = 2 * METADATA_BYTES_MAX;
+/** A peer that refused, or let a deadline pass, is asked again after so long. */
+const PAUSE_MS = 30_000;
+/** Attempts that are kept though nobody who names their length is here. */
+const ATTEMPTS_MAX = 4;
+/** Of each connection in SERVED_WINDOW_MS: the whole three times, and a few pieces where it is short. */
+const SERVED_TIMES = 3;
+const SERVED_MIN = 16;
+const SERVED_WINDOW_MS = 60_000;
+/** With so many bytes that it has not read, a peer waits for more. */
+const WAITING_BYTES_MAX = 4 * METADATA_PIECE_BYTES;
+
+/** The torrent, as far as its info dictionary goes. */
+export interface MetadataHost<Peer> {
+  readonly nowMs: number;
+  /** The bytes, once they are known. */
+  readonly info: Uint8Array | undefined;
+  /** True if these are the ones. */
+  metadataArrived(info: Uint8Array): boolean;
+  /** The peer alone sent all of a dictionary that is wrong. */
+  lied(peer: Peer, error: PeerError): void;
+  /** A piece came. */
+  progressed(): void;
+}
+
+export interface MetadataProgress {
+  /** Pieces of 16 KiB of the info dictionary that are here, and how many it has; 0 before a peer names its length. */
+  readonly pieces: number;
+  readonly pieceCount: number;
+  /** Peers that have it. */
+  readonly peers: number;
+}
+
+interface Source {
+  readonly length: number;
+  pausedUntilMs: number;
+}
+
+interface Served {
+  sinceMs: number;
+  /** Pieces since then, those that wait included. */
+  pieces: number;
+  readonly waiting: number[];
+}
+
+export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<Peer> {
+  readonly name = UT_METADATA;
+  readonly bytesMax = METADATA_MESSAGE_BYTES_MAX;
+  readonly #host: MetadataHost<Peer>;
+  readonly #attempts = new Map<number, MetadataAttempt<Peer>>();
+  readonly #sources = new Map<Peer, Source>();
+  readonly #served = new WeakMap<Peer, Served>();
+
+  constructor(host: MetadataHost<Peer>) {
+    this.#host = host;
+  }
+
+  get progress(): MetadataProgress {
+    let best: MetadataAttempt<Peer> | undefined;
+    for (const attempt of this.#attempts.values())
+      if (best === undefined || attempt.count > best.count) best = attempt;
+    let peers = 0;
+    for (const { length } of this.#sources.values()) if (length === best?.length) peers++;
+    return { pieces: best?.count ?? 0, pieceCount: best?.pieceCount ?? 0, peers };
+  }
+
+  handshakeReceived(peer: Peer, handshake: ExtensionHandshake): void {
+    const length = handshake.metadataSize;
+    if (this.#host.info !== undefined || length === undefined || length > METADATA_BYTES_MAX) return;
+    const known = this.#sources.get(peer);
+    if (known?.length === length) return;
+    if (known !== undefined) this.#forget(peer);
+    this.#sources.set(peer, { length, pausedUntilMs: 0 });
+    if (!this.#attempts.has(length)) this.#attempts.set(length, new MetadataAttempt(length));
+    this.#fill(peer);
+  }
+
+  messageReceived(peer: Peer, bytes: Uint8Array, at: number, length: number): void {
+    const payload = bytes.subarray(at, at + length);
+    const message = decodeMetadataMessage(payload);
+    if (message === undefined) return;
+    const { type, piece, totalSize, dataAt } = message;
+    if (type === MetadataMessageType.request) this.#serve(peer, piece);
+    else if (type === MetadataMessageType.reject) this.#refused(peer, piece);
+    else this.#received(peer, piece, totalSize, payload.subarray(dataAt));
+  }
+
+  peerClosed(peer: Peer): void {
+    this.#forget(peer);
+  }
+
+  /** Time passed; about once a second. */
+  tick(): void {
+    if (this.#sources.size === 0) return;
+    const { nowMs } = this.#host;
+    for (const attempt of this.#attempts.values()) for (const peer of attempt.late(nowMs)) this.#pause(peer);
+    for (const peer of this.#sources.keys()) this.#fill(peer);
+  }
+
+  /** It is known, or nobody wants it any more. */
+  close(): void {
+    this.#attempts.clear();
+    this.#sources.clear();
+  }
+
+  // ── fetching ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #fill(peer: Peer): void {
+    const source = this.#sources.get(peer);
+    const { nowMs } = this.#host;
+    if (source === undefined || nowMs < source.pausedUntilMs) return;
+    const attempt = this.#attempts.get(source.length);
+    if (attempt === undefined) return;
+    for (let piece = attempt.ask(peer, nowMs); piece >= 0; piece = attempt.ask(peer, nowMs)) {
+      const request = encodeMetadataMessage(MetadataMessageType.request, piece);
+      if (peer.sendExtended(UT_METADATA, request)) continue;
+      attempt.peerGone(peer);
+      return;
+    }
+  }
+
+  #received(peer: Peer, piece: number, totalSize: number | undefined, data: Uint8Array): void {
+    // Somebody else may have brought it.
+    if (this.#host.info !== undefined) this.close();
+    const source = this.#sources.get(peer);
+    const attempt = source === undefined ? undefined : this.#attempts.get(source.length);
+    if (source === undefined || attempt === undefined) return;
+    if (totalSize !== undefined && totalSize !== source.length) {
+      const expected = `${source.length} bytes as its handshake says`;
+      throw new PeerError("PEER_MESSAGE_MALFORMED", "metadata of another length", {
+        expected,
+        received: `${totalSize}`,
+      });
+    }
+    if (!attempt.received(peer, piece, data)) return;
+    if (!attempt.isComplete) {
+      this.#makeRoom(attempt);
+      this.#host.progressed();
+      this.#fill(peer);
+      return;
+    }
+    if (this.#host.metadataArrived(attempt.whole())) {
+      this.close();
+      return;
+    }
+    const liar = attempt.wasWrong();
+    if (liar === undefined) {
+      for (const each of this.#sources.keys()) this.#fill(each);
+      return;
+    }
+    this.#forget(liar);
+    this.#host.lied(
+      liar,
+      new PeerError("PEER_BAD_METADATA", "sent an info dictionary with another digest than the info hash"),
+    );
+  }
+
+  #refused(peer: Peer, piece: number): void {
+    const source = this.#sources.get(peer);
+    if (source === undefined || this.#attempts.get(source.length)?.refused(peer, piece) !== true) return;
+    this.#pause(peer);
+    for (const each of this.#sources.keys()) this.#fill(each);
+  }
+
+  #pause(peer: Peer): void {
+    const source = this.#sources.get(peer);
+    if (source !== undefined) source.pausedUntilMs = this.#host.nowMs + PAUSE_MS;
+  }
+
+  #forget(peer: Peer): void {
+    const source = this.#sources.get(peer);
+    if (source === undefined) return;
+    this.#sources.delete(peer);
+    this.#attempts.get(source.length)?.peerGone(peer);
+    for (const { length } of this.#sources.values()) if (length === source.length) return;
+    // What it brought stays, as long as that is little: it may be all right, and the next one goes on.
+    if (this.#attempts.size > ATTEMPTS_MAX || this.#attempts.get(source.length)?.count === 0)
+      this.#attempts.delete(source.length);
+  }
+
+  /** So much is held that an attempt has to go: the one with the fewest peers, but not the one that just went on. */
+  #makeRoom(kept: MetadataAttempt<Peer>): void {
+    let held = 0;
+    for (const attempt of this.#attempts.values()) held += attempt.bytes;
+    while (held > HELD_BYTES_MAX) {
+      const [worst] = [...this.#attempts.values()]
+        .filter((attempt) => attempt !== kept && attempt.bytes > 0)
+        .sort((a, b) => this.#peersOf(a) - this.#peersOf(b));
+      if (worst === undefined) return;
+      held -= worst.bytes;
+      this.#attempts.set(worst.length, new MetadataAttempt(worst.length));
+    }
+  }
+
+  #peersOf(attempt: MetadataAttempt<Peer>): number {
+    let count = 0;
+    for (const { length } of this.#sources.values()) if (length === attempt.length) count++;
+    return count;
+  }
+
+  // ── serving ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #serve(peer: Peer, piece: number): void {
+    const { info } = this.#host;
+    const served = this.#servedTo(peer);
+    if (info === undefined || piece * METADATA_PIECE_BYTES >= info.length || !this.#mayServe(served, info)) {
+      peer.sendExtended(UT_METADATA, encodeMetadataMessage(MetadataMessageType.reject, piece));
+      return;
+    }
+    served.pieces++;
+    served.waiting.push(piece);
+    this.#answer(peer, served, info);
+  }
+
+  drained(peer: Peer): void {
+    const { info } = this.#host;
+    const served = this.#served.get(peer);
+    if (served !== undefined && info !== undefined) this.#answer(peer, served, info);
+  }
+
+  #answer(peer: Peer, served: Served, info: Uint8Array): void {
+    while (served.waiting.length > 0 && peer.bytesWaiting < WAITING_BYTES_MAX) {
+      const piece = served.waiting.shift()!;
+      const begin = piece * METADATA_PIECE_BYTES;
+      const data = info.subarray(begin, begin + METADATA_PIECE_BYTES);
+      const answer = encodeMetadataMessage(MetadataMessageType.data, piece, info.length, data);
+      if (!peer.sendExtended(UT_METADATA, answer)) served.waiting.length = 0;
+    }
+    if (served.waiting.length > 0) peer.tellWhenDrained();
+  }
+
+  #servedTo(peer: Peer): Served {
+    let served = this.#served.get(peer);
+    if (served === undefined) {
+      served = { sinceMs: this.#host.nowMs, pieces: 0, waiting: [] };
+      this.#served.set(peer, served);
+    }
+    return served;
+  }
+
+  #mayServe(served: Served, info: Uint8Array): boolean {
+    const { nowMs } = this.#host;
+    if (nowMs - served.sinceMs >= SERVED_WINDOW_MS) {
+      served.sinceMs = nowMs;
+      served.pieces = served.waiting.length;
+    }
+    return served.pieces < Math.max(SERVED_MIN, SERVED_TIMES * Math.ceil(info.length / METADATA_PIECE_BYTES));
+  }
+}

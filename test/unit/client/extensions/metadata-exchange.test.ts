@@ -1,0 +1,369 @@
+// The info dictionary from peers, and to them, in virtual time: peers are objects that answer, refuse, lie or say nothing.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import bencode from "bencode";
+import fc from "fast-check";
+import type { PeerError } from "../../../../src/base/errors.js";
+import type { ExtensionPeer } from "../../../../src/client/extensions/extension.js";
+import {
+  METADATA_BYTES_MAX,
+  MetadataExchange,
+  type MetadataHost,
+} from "../../../../src/client/extensions/metadata-exchange.js";
+import {
+  decodeMetadataMessage,
+  encodeMetadataMessage,
+  METADATA_PIECE_BYTES,
+  MetadataMessageType,
+} from "../../../../src/client/wire/metadata-message.js";
+import { bytesOf } from "../../../support/data.js";
+import { check } from "../../../support/property.js";
+
+const { request, data, reject } = MetadataMessageType;
+
+class FakePeer implements ExtensionPeer {
+  static made = 0;
+  readonly id = ++FakePeer.made;
+  readonly host = `10.0.0.${this.id}`;
+  readonly listenPort = 6881;
+  bytesWaiting = 0;
+  drainsAsked = 0;
+  isGone = false;
+  readonly sent: Uint8Array[] = [];
+
+  tellWhenDrained(): void {
+    this.drainsAsked++;
+  }
+
+  sendExtended(_name: string, payload: Uint8Array): boolean {
+    if (!this.isGone) this.sent.push(payload);
+    return !this.isGone;
+  }
+
+  /** Messages since the last call: type and piece. */
+  taken(): [number, number][] {
+    return this.sent.splice(0).map((bytes) => {
+      const message = decodeMetadataMessage(bytes)!;
+      return [message.type, message.piece];
+    });
+  }
+}
+
+class Host implements MetadataHost<FakePeer> {
+  nowMs = 1000;
+  info: Uint8Array | undefined;
+  readonly right: Uint8Array;
+  readonly liars: FakePeer[] = [];
+  wrong = 0;
+  pieces = 0;
+  readonly exchange = new MetadataExchange<FakePeer>(this);
+
+  constructor(length: number) {
+    this.right = bytesOf(4, length);
+  }
+
+  metadataArrived(info: Uint8Array): boolean {
+    const isRight = Buffer.compare(info, this.right) === 0;
+    if (isRight) this.info = info;
+    else this.wrong++;
+    return isRight;
+  }
+
+  lied(peer: FakePeer, error: PeerError): void {
+    assert.equal(error.code, "PEER_BAD_METADATA");
+    this.liars.push(peer);
+    this.leave(peer);
+  }
+
+  progressed(): void {
+    this.pieces++;
+  }
+
+  join(length = this.right.length): FakePeer {
+    const peer = new FakePeer();
+    this.handshake(peer, length);
+    return peer;
+  }
+
+  handshake(peer: FakePeer, length: number): void {
+    this.exchange.handshakeReceived(peer, { m: new Map(), metadataSize: length });
+  }
+
+  leave(peer: FakePeer): void {
+    peer.isGone = true;
+    this.exchange.peerClosed(peer);
+  }
+
+  say(peer: FakePeer, payload: Uint8Array): void {
+    const around = Buffer.concat([Buffer.from("??"), payload, Buffer.from("??")]);
+    this.exchange.messageReceived(peer, around, 2, payload.length);
+  }
+
+  /** The peer answers one request, with bytes of its own where it lies. */
+  answer(peer: FakePeer, piece: number, bytes = this.right): void {
+    const at = piece * METADATA_PIECE_BYTES;
+    this.say(
+      peer,
+      encodeMetadataMessage(data, piece, bytes.length, bytes.subarray(at, at + METADATA_PIECE_BYTES)),
+    );
+  }
+
+  /** The peer answers all that it is asked, until it is asked no more. */
+  serve(peer: FakePeer, bytes = this.right): void {
+    for (let asked = peer.taken(); asked.length > 0; asked = peer.taken())
+      for (const [, piece] of asked) if (!peer.isGone) this.answer(peer, piece, bytes);
+  }
+
+  pass(ms: number): void {
+    for (let left = ms; left > 0; left -= 1000) {
+      this.nowMs += Math.min(1000, left);
+      this.exchange.tick();
+    }
+  }
+}
+
+const LENGTH = 5 * METADATA_PIECE_BYTES + 100;
+const lieOf = (length: number): Uint8Array => bytesOf(77, length);
+
+describe("MetadataExchange: fetching", () => {
+  it("asks several peers at once, for different pieces, and says how far it is", () => {
+    const host = new Host(LENGTH);
+    const peers = [host.join(), host.join(), host.join()];
+    const asked = peers.map((peer) => peer.taken());
+    assert.deepEqual(asked, [
+      [
+        [request, 0],
+        [request, 1],
+      ],
+      [
+        [request, 2],
+        [request, 3],
+      ],
+      [
+        [request, 4],
+        [request, 5],
+      ],
+    ]);
+    asked.forEach((each, index) => {
+      for (const [, piece] of each) host.answer(peers[index]!, piece);
+      if (index === 1) assert.deepEqual(host.exchange.progress, { pieces: 4, pieceCount: 6, peers: 3 });
+    });
+    assert.deepEqual(host.info, host.right);
+    assert.equal(host.pieces, 5, "each but the last is told");
+    assert.deepEqual(host.exchange.progress, { pieces: 0, pieceCount: 0, peers: 0 });
+  });
+
+  it("asks others for what a silent peer was asked, and it again after a pause", () => {
+    const host = new Host(LENGTH);
+    const silent = host.join();
+    assert.equal(silent.taken().length, 2);
+    const good = host.join();
+    for (let rounds = 0; rounds < 20 && host.info === undefined; rounds++) {
+      host.serve(good);
+      host.pass(1000);
+    }
+    assert.deepEqual(host.info, host.right);
+
+    const other = new Host(LENGTH);
+    const slow = other.join();
+    slow.taken();
+    other.pass(12_000);
+    assert.deepEqual(slow.taken(), [], "it pauses");
+    other.pass(30_000);
+    assert.equal(slow.taken().length, 2);
+  });
+
+  it("goes on with others when one refuses or leaves", () => {
+    const host = new Host(LENGTH);
+    const [refuser, leaver] = [host.join(), host.join()];
+    for (const [, piece] of refuser.taken()) host.say(refuser, encodeMetadataMessage(reject, piece));
+    host.leave(leaver);
+    const good = host.join();
+    host.serve(good);
+    assert.deepEqual(host.info, host.right);
+  });
+
+  it("finds who lies about the contents alone, and is right all the same", () => {
+    const host = new Host(LENGTH);
+    const liar = host.join();
+    host.serve(liar, lieOf(LENGTH));
+    assert.deepEqual(host.liars, [liar]);
+    host.serve(host.join());
+    assert.deepEqual(host.info, host.right);
+  });
+
+  it("does not accuse anybody of a mixture: one after the other brings the whole", () => {
+    const host = new Host(LENGTH);
+    const [honest, liar] = [host.join(), host.join()];
+    const [ofHonest, ofLiar] = [honest.taken(), liar.taken()];
+    for (const [, piece] of ofLiar) host.answer(liar, piece, lieOf(LENGTH));
+    for (const [, piece] of ofHonest) host.answer(honest, piece);
+    host.serve(honest);
+    host.serve(liar, lieOf(LENGTH));
+    for (let rounds = 0; rounds < 100 && host.info === undefined; rounds++) {
+      host.serve(honest);
+      host.serve(liar, lieOf(LENGTH));
+      host.pass(1000);
+    }
+    assert.deepEqual(host.info, host.right);
+    assert.ok(!host.liars.includes(honest));
+    assert.ok(host.wrong >= 1);
+  });
+
+  it("does not wait for one who brings the whole alone and dawdles", () => {
+    const host = new Host(LENGTH);
+    const [honest, liar] = [host.join(), host.join()];
+    for (const [, piece] of liar.taken()) host.answer(liar, piece, lieOf(LENGTH));
+    for (let rounds = 0; host.wrong === 0; rounds++) {
+      assert.ok(rounds < 100);
+      host.serve(honest);
+      for (const [, piece] of liar.taken()) host.answer(liar, piece, lieOf(LENGTH));
+      host.pass(1000);
+    }
+    for (let rounds = 0; rounds < 300 && host.info === undefined; rounds++) {
+      // One piece each nine seconds keeps every deadline.
+      if (rounds % 9 === 0) {
+        const [first] = liar.taken();
+        if (first !== undefined) host.answer(liar, first[1], lieOf(LENGTH));
+      }
+      host.serve(honest);
+      host.pass(1000);
+    }
+    assert.deepEqual(host.info, host.right);
+    assert.ok(!host.liars.includes(honest));
+  });
+
+  it("is not kept from the right length by peers that name others", () => {
+    const host = new Host(LENGTH);
+    const liars = [1, METADATA_BYTES_MAX, 100_000, LENGTH + 1].map((length) => host.join(length));
+    host.serve(liars[2]!, lieOf(100_000));
+    assert.deepEqual(host.join(METADATA_BYTES_MAX + 1).taken(), [], "that is not asked for");
+    host.serve(host.join());
+    assert.deepEqual(host.info, host.right);
+  });
+
+  it("ends a connection that answers with another length than it named, or nonsense", () => {
+    const host = new Host(LENGTH);
+    const peer = host.join();
+    const wrong = encodeMetadataMessage(data, 0, LENGTH + 1, host.right.subarray(0, METADATA_PIECE_BYTES));
+    for (const bytes of [
+      wrong,
+      Buffer.from("nonsense"),
+      Buffer.from("d5:piecei0ee"),
+      Buffer.from("d8:msg_typei0ee"),
+    ])
+      assert.throws(() => host.say(peer, bytes), { code: "PEER_MESSAGE_MALFORMED" });
+    host.say(peer, Buffer.from("d8:msg_typei9e5:piecei0ee"));
+  });
+
+  it("takes nothing that it did not ask for, nor pieces of a wrong length", () => {
+    const host = new Host(LENGTH);
+    const peer = host.join();
+    peer.taken();
+    host.answer(peer, 3);
+    host.say(peer, encodeMetadataMessage(data, 0, undefined, Buffer.alloc(10)));
+    host.say(peer, encodeMetadataMessage(reject, 5));
+    assert.equal(host.exchange.progress.pieces, 0);
+    host.answer(peer, 0);
+    host.answer(peer, 0);
+    assert.equal(host.exchange.progress.pieces, 1);
+  });
+
+  it("leaves it to whoever was first: what comes later accuses nobody", () => {
+    const host = new Host(LENGTH);
+    const peer = host.join();
+    host.info = host.right;
+    host.serve(peer, lieOf(LENGTH));
+    assert.deepEqual([host.liars, host.wrong], [[], 0]);
+    assert.deepEqual(host.join().taken(), []);
+  });
+
+  it("holds what came, and not what was promised", () => {
+    const host = new Host(LENGTH);
+    const before = process.memoryUsage().arrayBuffers;
+    for (let index = 0; index < 64; index++) host.join(METADATA_BYTES_MAX - index);
+    assert.ok(process.memoryUsage().arrayBuffers - before < METADATA_BYTES_MAX / 4);
+  });
+
+  it("comes to an end with an honest peer among any others, who are never accused", () => {
+    const behaviour = fc.constantFrom("honest", "silent", "refuses", "lies", "lies in one", "other length");
+    check(
+      fc.property(
+        fc.array(behaviour, { maxLength: 6 }),
+        fc.integer({ min: 1, max: LENGTH }),
+        (others, length) => {
+          const host = new Host(length);
+          const peers = [...others, "honest"].map((kind) => ({
+            kind,
+            peer: host.join(kind === "other length" ? length + 1 : length),
+          }));
+          for (let second = 0; second < 600 && host.info === undefined; second++) {
+            for (const { kind, peer } of peers) {
+              for (const [, piece] of peer.taken()) {
+                if (peer.isGone || kind === "silent") continue;
+                if (kind === "refuses") host.say(peer, encodeMetadataMessage(reject, piece));
+                else if (kind === "honest" || (kind === "lies in one" && piece > 0)) host.answer(peer, piece);
+                else host.answer(peer, piece, lieOf(kind === "other length" ? length + 1 : length));
+              }
+            }
+            host.pass(1000);
+          }
+          assert.deepEqual(host.info, host.right);
+          for (const { kind, peer } of peers) if (kind === "honest") assert.ok(!host.liars.includes(peer));
+        },
+      ),
+      200,
+    );
+  });
+});
+
+describe("MetadataExchange: serving", () => {
+  const asked = (piece: number): Uint8Array => encodeMetadataMessage(request, piece);
+
+  it("answers with the piece and the whole length, and refuses what there is not", () => {
+    const host = new Host(LENGTH);
+    const peer = new FakePeer();
+    host.say(peer, asked(0));
+    assert.deepEqual(peer.taken(), [[reject, 0]], "it is not known yet");
+    host.info = host.right;
+    host.say(peer, asked(5));
+    const [answer] = peer.sent;
+    const { dataAt, totalSize } = decodeMetadataMessage(answer!)!;
+    assert.equal(totalSize, LENGTH);
+    assert.deepEqual(
+      Buffer.from(answer!.subarray(dataAt)),
+      Buffer.from(host.right.subarray(5 * METADATA_PIECE_BYTES)),
+    );
+    peer.taken();
+    for (const piece of [6, 2 ** 31 - 1]) host.say(peer, asked(piece));
+    assert.deepEqual(peer.taken(), [
+      [reject, 6],
+      [reject, 2 ** 31 - 1],
+    ]);
+    assert.throws(() => host.say(peer, bencode.encode({ msg_type: 0, piece: -1 })), {
+      code: "PEER_MESSAGE_MALFORMED",
+    });
+  });
+
+  it("has a price: three times the whole in a minute, and nothing to who does not read", () => {
+    const host = new Host(LENGTH);
+    host.info = host.right;
+    const peer = new FakePeer();
+    for (let round = 0; round < 100; round++) host.say(peer, asked(round % 6));
+    const answers = peer.taken();
+    assert.equal(answers.filter(([type]) => type === data).length, 18);
+    assert.equal(answers.filter(([type]) => type === reject).length, 82);
+    host.nowMs += 60_000;
+    peer.bytesWaiting = 100_000;
+    for (let piece = 0; piece < 6; piece++) host.say(peer, asked(piece));
+    assert.deepEqual(peer.taken(), []);
+    assert.ok(peer.drainsAsked > 0);
+    peer.bytesWaiting = 0;
+    host.exchange.drained(peer);
+    assert.deepEqual(
+      peer.taken(),
+      [0, 1, 2, 3, 4, 5].map((piece) => [data, piece]),
+    );
+  });
+});
