@@ -6,3 +6,6 @@ export interface Answer {
   /** What must not be, and was found. */
   readonly failure?: string;
 }
+
+/** Told before each step of a benchmark that takes a while: which it is, in words, and how many come before it and in all. */
+export type OnStep = (step: { readonly done: number; readonly total: number; readonly what: string }) => void;

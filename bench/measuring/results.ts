@@ -41,6 +41,8 @@ export interface LabFigures {
   readonly majorFaults?: number;
   readonly voluntarySwitchesPerBlock?: number;
   readonly involuntarySwitches?: number;
+  /** What the same process had moved before, to become warm. */
+  readonly bytesBefore?: number;
   /** Of the first download of the same process, before what is measured: V8 compiles meanwhile. */
   readonly firstCpuSecondsPerGB?: number;
   /** Where `perf` may count. */

@@ -68,7 +68,7 @@ async function main(): Promise<void> {
     ...(trial.blocksHeld === undefined ? {} : { onBlock: holder(trial.blocksHeld) }),
   });
   if (torrent.storageKind !== trial.storage)
-    throw new Error(`storage "${trial.storage}" is not to be had here: the folder refuses it`);
+    throw new Error(`this folder does not support storage "${trial.storage}"`);
   if (trial.opening !== true) {
     perf?.enable();
     meter = new Meter();
@@ -77,23 +77,27 @@ async function main(): Promise<void> {
   if (trial.sync === true) await flush(join(trial.options.directory!, metainfo.name));
   const figures = receiveFigures(session, torrent, meter, { counted, costs });
   perf?.disable();
-  const told = first === undefined ? figures : { ...figures, firstCpuSecondsPerGB: first };
+  const told = { ...figures, ...first };
   process.stdout.write(`${JSON.stringify(told)}\n`);
 }
 
-/** CPU s/GB of the first download. */
-async function warmUp(session: Session, { before, options }: ReceiveTrial): Promise<number> {
+/** CPU s/GB of the first download, and the bytes of all. */
+async function warmUp(
+  session: Session,
+  { before, options }: ReceiveTrial,
+): Promise<Pick<LabFigures, "firstCpuSecondsPerGB" | "bytesBefore">> {
   const metainfo = await readMetainfo(before!.torrent);
   const verify = options.verify ?? true;
   const meter = new Meter();
+  const times = before!.times ?? 1;
   let first = 0;
-  for (let time = 0; time < (before!.times ?? 1); time++) {
+  for (let time = 0; time < times; time++) {
     const torrent = await session.add(metainfo, { storage: "null", verify, resume: false });
     await download(torrent, [addressOf(before!.peer)]);
     await torrent.close();
     if (time === 0) first = meter.figures(metainfo.totalLength).cpuSecondsPerGB;
   }
-  return first;
+  return { firstCpuSecondsPerGB: first, bytesBefore: times * metainfo.totalLength };
 }
 
 /** What was counted before the clock began. */

@@ -52,7 +52,13 @@ const ROUNDS_FOR_CERTAINTY = 3;
 const FIGURES_COMPARED = ["cpuSecondsPerGB", "bytesPerSecond"] as const;
 const NAMED_MAX = 6;
 
-export function compareFiles(after: readonly Group[], before: readonly Group[], name: string): Against {
+/** `otherMachine`: the machine that `before` was made on, in words, where it is another one. */
+export function compareFiles(
+  after: readonly Group[],
+  before: readonly Group[],
+  name: string,
+  otherMachine?: string,
+): Against {
   const old = cellsByKey(before);
   const now = cellsByKey(after);
   const changes: Change[] = [];
@@ -76,7 +82,15 @@ export function compareFiles(after: readonly Group[], before: readonly Group[], 
     otherPayload: otherPayload.length,
     onlyBefore: old.size - shared,
     onlyAfter: now.size - shared,
-    sentences: [...describe(changes, shared - otherPayload.length, name), ...describePayloads(otherPayload)],
+    sentences: [
+      ...(otherMachine === undefined
+        ? []
+        : [
+            `${name} was made on another machine (${otherMachine}): what got cheaper or dearer may be the machine, and only ratios in limits speak of the program.`,
+          ]),
+      ...describe(changes, shared, name),
+      ...describePayloads(otherPayload),
+    ],
   };
 }
 
@@ -136,10 +150,16 @@ function describe(changes: readonly Change[], shared: number, name: string): str
   const certain = own.filter(isChange);
   const cheaper = certain.filter(({ ratio }) => ratio < 1).sort((a, b) => a.ratio - b.ratio);
   const dearer = certain.filter(({ ratio }) => ratio > 1).sort((a, b) => b.ratio - a.ratio);
-  const rest = own.length - certain.length;
-  const sentences = [
-    `Of ${own.length} kinds of work that both files measured, ${cheaper.length} got cheaper in CPU, ${dearer.length} got dearer, and ${rest} did not change beyond noise or ${MATERIAL * 100} %.`,
-  ];
+  const few = own.filter(
+    ({ before, after }) => Math.min(before.rounds, after.rounds) < ROUNDS_FOR_CERTAINTY,
+  ).length;
+  const rest = own.length - certain.length - few;
+  const sentences: string[] = [];
+  if (cpu.length > 0 && own.length === 0) sentences.push("Only the limit can be compared.");
+  if (own.length > 0)
+    sentences.push(
+      `Of ${own.length} kind${own.length === 1 ? "" : "s"} of work that can be compared, ${cheaper.length} got cheaper in CPU, ${dearer.length} got dearer, and ${rest} did not change beyond noise or ${MATERIAL * 100} %.${fewText(few, own.length)}`,
+    );
   if (cheaper.length > 0) sentences.push(`Cheaper: ${naming(cheaper)}.`);
   if (dearer.length > 0) sentences.push(`Dearer: ${naming(dearer)}.`);
   const limits = cpu.filter(({ subject }) => subject === LIMIT).filter(isChange);
@@ -150,10 +170,13 @@ function describe(changes: readonly Change[], shared: number, name: string): str
       `The limit itself costs ${howMuchMore(middle)}${middle > 0.5 && middle < 2 ? " than before" : ""}: the machine or its system changed, so read the ratios in limits.`,
     );
   }
-  const few = own.some(({ before, after }) => Math.min(before.rounds, after.rounds) < ROUNDS_FOR_CERTAINTY);
-  if (few)
-    sentences.push(`Work with fewer than ${ROUNDS_FOR_CERTAINTY} rounds on either side proves nothing.`);
   return sentences;
+}
+
+function fewText(few: number, all: number): string {
+  if (few === 0) return "";
+  const who = few === all ? (all === 1 ? "It has" : "All have") : `${few} ha${few === 1 ? "s" : "ve"}`;
+  return ` ${who} fewer than ${ROUNDS_FOR_CERTAINTY} rounds on one side, from which nothing can be told.`;
 }
 
 function describePayloads(pairs: readonly (readonly [before: Cell, after: Cell])[]): string[] {

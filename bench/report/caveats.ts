@@ -3,11 +3,13 @@
 
 import type { LabResults } from "../measuring/results.js";
 import { binaryBytes } from "./axes.js";
-import { type Group, isOurs, measureFigure, payloadOf } from "./cells.js";
+import { type Cell, type Group, isOurs, measureFigure, payloadOf } from "./cells.js";
 import { percent } from "./words.js";
 
 /** Trials of less than this are mostly warming up. */
 const PAYLOAD_MIN = 256 * 1024 ** 2;
+/** Who has moved so much before is warm. */
+const WARM_BYTES = 1024 ** 3;
 /** From how much of the machine's processors on other programs disturb a trial. */
 const BUSY_SHARE = 0.1;
 
@@ -28,7 +30,8 @@ export function caveats(groups: readonly Group[]): string[] {
   const texts: string[] = [];
   const counted = fewest === most ? `${fewest}` : `${fewest} to ${most}`;
   const few = fewest < 3 ? " Fewer than 3 tell no difference from noise: measure more rounds." : "";
-  texts.push(`Each figure is the median of ${counted} round${most === 1 ? "" : "s"}.${few}`);
+  const what = most === 1 ? "comes from a single round" : `is the median of ${counted} rounds`;
+  texts.push(`Each figure ${what}.${few}`);
   const wander = costs
     .filter((cost) => cost.rounds > 1 && cost.median > 0)
     .map((cost) => (cost.high - cost.low) / 2 / cost.median)
@@ -37,7 +40,9 @@ export function caveats(groups: readonly Group[]): string[] {
     const typical = wander[Math.floor(wander.length / 2)]!;
     const wild = wander.filter((value) => value > 0.15).length;
     const loud =
-      wild === 0 ? "" : ` ${wild} of ${wander.length} wander by more than 15 %: read those with care.`;
+      wild === 0
+        ? ""
+        : ` ${wild} of ${wander.length} wander${wild === 1 ? "s" : ""} by more than 15 %: read ${wild === 1 ? "it" : "those"} with care.`;
     texts.push(
       `From round to round a CPU figure typically wanders by ± ${(typical * 100).toFixed(1)} %.${loud}`,
     );
@@ -70,16 +75,28 @@ export function busyTrials(results: readonly LabResults[]): NonNullable<TrialNot
   return { trials: busy.length, of: shares.length, most: Math.max(0, ...busy) };
 }
 
-/** Empty, or one sentence. */
+/** One sentence for processes that were measured cold, and one for those that had moved much before. */
 export function smallPayloadCaveats(groups: readonly Group[]): string[] {
-  const payloads = groups.flatMap((group) => group.cells.map(payloadOf));
-  const small = payloads.filter((payload) => payload < PAYLOAD_MIN);
-  if (small.length === 0) return [];
-  const [least, most] = [binaryBytes(Math.min(...small)), binaryBytes(Math.max(...small))];
-  const who =
-    small.length === payloads.length ? "The trials" : `${small.length} of ${payloads.length} kinds of work`;
-  const moved = least === most ? most : `${least} to ${most}`;
+  const cells = groups.flatMap((group) => group.cells);
+  const small = cells.filter((cell) => payloadOf(cell) < PAYLOAD_MIN);
+  const isWarm = (cell: Cell): boolean => (measureFigure(cell, "bytesBefore")?.low ?? 0) >= WARM_BYTES;
+  const told = (some: readonly Cell[], why: string): string[] => {
+    if (some.length === 0) return [];
+    const payloads = some.map(payloadOf);
+    const [least, most] = [binaryBytes(Math.min(...payloads)), binaryBytes(Math.max(...payloads))];
+    const who =
+      some.length === cells.length ? "The trials" : `${some.length} of ${cells.length} kinds of work`;
+    const moved = least === most ? most : `${least} to ${most}`;
+    return [`${who} moved no more than ${moved} each: ${why}. Costs per GB are those of --size 1G and more.`];
+  };
   return [
-    `${who} moved no more than ${moved} each: of so little, most is starting up, while V8 compiles. Costs per GB are those of --size 1G and more.`,
+    ...told(
+      small.filter((cell) => !isWarm(cell)),
+      "of so little, most is starting up, while V8 compiles",
+    ),
+    ...told(
+      small.filter(isWarm),
+      "the process was warm, but of so little, a large part is how a download begins and ends",
+    ),
   ];
 }

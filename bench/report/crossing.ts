@@ -152,13 +152,17 @@ function compareLines(copying: CrossingSeries, other: CrossingSeries): LineVerdi
   );
   if (from >= to) return { sentence: `No bytes per call were measured for both contiguous and ${name}.` };
   const rounds = sharedRounds([...copying.points, ...other.points]);
+  if (rounds.length === 0)
+    return {
+      sentence: `Contiguous and ${name} were never measured in the same round: whether they cross cannot be told.`,
+    };
   const found = rounds.map((round) =>
     crossingsBetween(lineOf(copying.points, round), lineOf(other.points, round), from, to, level),
   );
   const range = `between ${binaryBytes(from)} and ${binaryBytes(to)} per call`;
   const always = found.every(({ at }) => at.length === 0);
   const sameSign = new Set(found.map(({ startsAbove }) => startsAbove)).size === 1;
-  if (rounds.length > 0 && always && sameSign) {
+  if (always && sameSign) {
     const dearer = found[0]!.startsAbove ? "contiguous" : name;
     const cheaper = found[0]!.startsAbove ? name : "contiguous";
     const sure =
@@ -169,7 +173,17 @@ function compareLines(copying: CrossingSeries, other: CrossingSeries): LineVerdi
       sentence: `Contiguous and ${name} do not cross on this machine: ${range}, ${dearer} costs more than ${cheaper} ${sure}.`,
     };
   }
-  if (rounds.length >= 3 && sameSign && found.every(({ at }) => at.length === 1)) {
+  const times = found[0]?.at.length ?? 0;
+  const agree = sameSign && found.every(({ at }) => at.length === times);
+  if (agree && rounds.length < 3)
+    return {
+      sentence: `Contiguous and ${name} cross ${range}, but ${rounds.length === 1 ? "one round proves" : "two rounds prove"} little: measure more.`,
+    };
+  if (agree && times > 1)
+    return {
+      sentence: `Contiguous and ${name} cross ${times} times ${range}: neither is the cheaper throughout.`,
+    };
+  if (agree) {
     const places = found.map(({ at }) => at[0]!);
     const bytesPerCall = median(places);
     const cheaper = found[0]!.startsAbove ? "contiguous" : name;

@@ -21,6 +21,9 @@ import { crossingData } from "./crossing.js";
 import { leadingSlice, MATERIAL, rank, type Slice, slicesOf, WITH_STORAGE } from "./ranking.js";
 import { capital, cpuText, groupWords, howMuchMore, list, percent, ratioText, speedText } from "./words.js";
 
+/** Fewer bytes than this part are what a mode copies by chance, where a guess was wrong. */
+const COPIES_NOTHING = 0.005;
+
 type Chosen = Readonly<Record<string, AxisValue>>;
 
 export function findings(groups: readonly Group[], chosen: Chosen): string[] {
@@ -60,13 +63,15 @@ function copyFinding(groups: readonly Group[], chosen: Chosen): string {
   const comparison =
     other === undefined ? undefined : compareCells(copying.cell, other.cell, "cpuSecondsPerGB");
   if (other === undefined || comparison === undefined) return "";
-  if (!comparison.sure) {
-    return `Receiving into one buffer and copying cannot be told from ${other.value}, which copies nothing: ${comparison.why}.`;
-  }
-  return `Receiving into one buffer and copying costs ${howMuchMore(comparison.ratio)} than ${other.value}, which copies nothing: ${ratioText(comparison)} its CPU.`.replace(
-    "as much than",
-    "as much as",
-  );
+  const copied = measureFigure(other.cell, "copiedBytesPerByte")?.median ?? 0;
+  const which = `${other.value}, which copies ${copied < COPIES_NOTHING ? "nothing" : `${percent(copied)} % of its bytes`}`;
+  const where = conditions(slice.shared);
+  const told = where === "" ? "" : ` (${where})`;
+  if (!comparison.sure)
+    return `Receiving into one buffer and copying cannot be told from ${which}${told}: ${comparison.why}.`;
+  const { ratio } = comparison;
+  const much = ratio >= 2 || ratio <= 0.5 ? `${howMuchMore(ratio)} as` : `${howMuchMore(ratio)} than`;
+  return `Receiving into one buffer and copying costs ${much} ${which}${told}: ${ratioText(comparison)} its CPU.`;
 }
 
 /** What the chosen mode spends its time on, where costs were split and nothing else was done. */
@@ -86,6 +91,7 @@ function splitFinding(groups: readonly Group[], chosen: Chosen): string {
   const partOf = (name: keyof CostSplit): number => measure(cell, ({ costs }) => costs?.[name])!.median;
   // Medians of parts do not add up to the median of the whole: shares are of what they add up to.
   const sum = COST_NAMES.reduce((total, name) => total + partOf(name), 0);
+  if (sum <= 0) return "";
   const share = (name: keyof CostSplit): string => `${percent(partOf(name) / sum)} %`;
   const total = measureFigure(cell, "cpuSecondsPerGB")!.median;
   return `Of the ${cpuText(total)} that receiving costs with ${chosen["mode"]}, ${share("kernel")} is the kernel's receive calls, ${share("copying")} copying and ${share("framing")} TypeScript, V8 and libuv.`;
@@ -159,13 +165,15 @@ function commonAxes(slices: readonly Slice[]): string[] {
 function directFinding(groups: readonly Group[]): string {
   const slices = groups
     .filter(({ verb }) => verb === "storage" || verb === "receive")
-    .flatMap((group) => slicesOf(group, "writeRunBytes"));
+    .flatMap((group) => slicesOf(group, "writeRunBytes"))
+    .filter(({ shared }) => shared["storage"] === "direct");
   const slice = leadingSlice(slices, {});
   if (slice === undefined) return "";
   const ranking = rank(slice, "bytesPerSecond", "more");
-  const best = ranking[0]!;
-  const worst = ranking.at(-1)!;
-  if (worst.tied) return "Over the run lengths measured, the speed of writing does not change beyond noise.";
+  const best = ranking[0];
+  const worst = ranking.findLast(({ tied }) => !tied);
+  if (best === undefined || worst === undefined)
+    return `Over the run lengths measured, the speed of O_DIRECT does not change beyond noise or ${MATERIAL * 100} %.`;
   const speed = (cell: Cell): string => speedText(measureFigure(cell, "bytesPerSecond")!.median);
   const name = (cell: Cell): string => cellName(cell, slice.group);
   return `Run length decides how fast O_DIRECT is: ${name(worst.cell)} ${speed(worst.cell)}, ${name(best.cell)} ${speed(best.cell)}.`;

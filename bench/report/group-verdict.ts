@@ -61,29 +61,41 @@ function sliceVerdict(cells: readonly Cell[], group: Group, where: string): stri
   const name = (cell: Cell): string => cellName(cell, group, leftOut);
   const ranked = [...cells].sort((left, right) => cost(left) - cost(right));
   const [best, ...others] = ranked;
-  if (best === undefined) return "nothing but the limit was measured.";
+  if (best === undefined) return "";
   const limit = limitOf(best, group);
   const toLimit = limit === undefined ? undefined : compareCells(best, limit, "cpuSecondsPerGB");
   const beside = toLimit === undefined ? "" : `, ${toLimit.ratio.toFixed(2)} × the limit`;
   if (others.length === 0) return `${name(best)} costs ${cpuText(cost(best))}${beside}.`;
-  const level: string[] = [];
-  const dearer: string[] = [];
+  const [level, near, dearer, apart]: [string[], string[], string[], string[]] = [[], [], [], []];
+  let rounds = Number.POSITIVE_INFINITY;
   for (const cell of others) {
     const comparison = compareCells(cell, best, "cpuSecondsPerGB");
-    if (comparison?.sure === true && comparison.ratio >= 1 + MATERIAL) {
+    if (comparison === undefined) apart.push(name(cell));
+    else if (!comparison.sure) {
+      level.push(name(cell));
+      rounds = Math.min(rounds, sharedRounds(cell, best));
+    } else if (comparison.ratio < 1 + MATERIAL) near.push(name(cell));
+    else {
       const { ratio, low, high } = comparison;
       dearer.push(
         `${name(cell)} by ${(100 * (ratio - 1)).toFixed(0)} % (${low.toFixed(2)} to ${high.toFixed(2)} ×)`,
       );
-    } else level.push(name(cell));
+    }
   }
-  const rounds = best.rounds.size;
-  const lead = `cheapest is ${name(best)} with ${cpuText(cost(best))}${beside}.`;
-  const levelText =
+  const sentences = [
+    `cheapest is ${name(best)} with ${cpuText(cost(best))}${beside}.`,
     level.length === 0
       ? ""
-      : ` Not told apart from it by ${rounds} round${rounds === 1 ? "" : "s"}: ${list(level)}.`;
-  return `${lead}${levelText}${dearer.length === 0 ? "" : ` Dearer: ${dearer.join("; ")}.`}`;
+      : `Not told apart from it by ${rounds} round${rounds === 1 ? "" : "s"}: ${list(level)}.`,
+    near.length === 0 ? "" : `Dearer by less than ${MATERIAL * 100} %: ${list(near)}.`,
+    dearer.length === 0 ? "" : `Dearer: ${dearer.join("; ")}.`,
+    apart.length === 0 ? "" : `Not measured in the same rounds: ${list(apart)}.`,
+  ];
+  return sentences.filter((sentence) => sentence !== "").join(" ");
+}
+
+function sharedRounds(cell: Cell, other: Cell): number {
+  return [...cell.rounds.keys()].filter((round) => other.rounds.has(round)).length;
 }
 
 /** The limit first, then by the axes that vary, numbers by size. */

@@ -47,8 +47,8 @@ export function parseResults(text: string, path: string): LabResults {
 export function requireOneMachine(files: readonly ResultsFile[]): void {
   const [first, ...others] = files;
   for (const other of others) {
-    const wanted = nameOf(first!.results.machine);
-    const found = nameOf(other.results.machine);
+    const wanted = machineName(first!.results.machine);
+    const found = machineName(other.results.machine);
     if (found === wanted) continue;
     throw new UsageError(
       "USAGE_STATE",
@@ -57,7 +57,7 @@ export function requireOneMachine(files: readonly ResultsFile[]): void {
   }
 }
 
-function nameOf({ cpu, cores }: Machine): string {
+export function machineName({ cpu, cores }: Machine): string {
   return `${cpu}, ${cores} cores`;
 }
 

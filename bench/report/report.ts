@@ -7,7 +7,8 @@ import { type Group, groupsOf, repeatedTrials } from "./cells.js";
 import { crossingData } from "./crossing.js";
 import { reportPage } from "./page.js";
 import { loadPainter } from "./painter.js";
-import { readResults, requireOneMachine } from "./read.js";
+import { machineName, type ResultsFile, readResults, requireOneMachine } from "./read.js";
+import type { TableOptions } from "./run-tables.js";
 import { reportText } from "./terminal.js";
 import { judge, type Verdict } from "./verdict.js";
 
@@ -22,7 +23,7 @@ export interface Report {
 /** Rejects UsageError if a file is no file of results, or two are of different machines. */
 export async function makeReport(
   paths: readonly string[],
-  options: { against?: string | undefined } = {},
+  options: { against?: string | undefined } & TableOptions = {},
 ): Promise<Report> {
   const files = await Promise.all(paths.map(readResults));
   requireOneMachine(files);
@@ -32,8 +33,19 @@ export async function makeReport(
     repeated: repeatedTrials(files),
     busy: busyTrials(files.map(({ results }) => results)),
   });
-  const against = before === undefined ? undefined : compareFiles(groups, groupsOf([before]), before.path);
+  const against = before === undefined ? undefined : compareWith(before, groups, files);
   const crossing = crossingData(groups);
   const html = reportPage({ files, groups, verdict, crossing, against }, await loadPainter());
-  return { html, text: reportText(verdict, groups, against), verdict, against, groups };
+  const text = reportText(verdict, groups, against, options);
+  return { html, text, verdict, against, groups };
+}
+
+function compareWith(
+  before: ResultsFile,
+  groups: readonly Group[],
+  [first]: readonly ResultsFile[],
+): Against {
+  const theirs = machineName(before.results.machine);
+  const other = first !== undefined && machineName(first.results.machine) !== theirs;
+  return compareFiles(groups, groupsOf([before]), before.path, other ? theirs : undefined);
 }

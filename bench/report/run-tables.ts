@@ -21,7 +21,7 @@ import {
 } from "./cells.js";
 import { compareCellsByName, groupVerdict } from "./group-verdict.js";
 import { asksStorageQuestion, storageAnswer } from "./storage-answer.js";
-import { TextTable } from "./text-table.js";
+import { TextTable, WIDTH_DEFAULT } from "./text-table.js";
 import { wrap } from "./words.js";
 
 interface Column {
@@ -59,8 +59,6 @@ const COLUMNS: readonly Column[] = [
   })),
 ];
 
-/** A terminal that does not tell its width, and a file, get this many columns. */
-export const WIDTH_DEFAULT = 100;
 const WIDTH_MIN = 60;
 
 export interface TableOptions {
@@ -73,18 +71,10 @@ export interface TableOptions {
 export function labTables(results: LabResults, options: TableOptions = {}): string {
   const { machine, omissions } = results;
   const groups = groupsOf([{ path: "", results }]);
-  const width = Math.max(WIDTH_MIN, options.width ?? WIDTH_DEFAULT);
+  const width = widthOf(options);
   const parts: string[] = [`${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${machine.node}`];
-  const hidden = new Set<string>();
-  for (const group of groups) {
-    parts.push("", groupTitle(group));
-    const { tables, leftOut } = tablesOf(group, width, options.verbose === true);
-    parts.push(...tables);
-    for (const head of leftOut) hidden.add(head);
-  }
+  parts.push("", ...groupTables(groups, options));
   const say = (text: string): string => wrap(text, width, /^ */.exec(text)![0]);
-  parts.push("", ...legend(groups).map(say));
-  if (hidden.size > 0) parts.push(say(`Left out, for want of room: ${[...hidden].join(", ")} (--verbose).`));
   if (omissions.length > 0) parts.push("", "Not measured:");
   for (const { subject, group, axes, reason } of omissions) {
     const what = [group, subject, axes === undefined ? "" : conditions(axes)].filter((text) => text);
@@ -101,6 +91,26 @@ export function labTables(results: LabResults, options: TableOptions = {}): stri
   return parts.join("\n");
 }
 
+/** A table of each group, or several where one would be too wide, and below them what their columns mean. */
+export function groupTables(groups: readonly Group[], options: TableOptions): string[] {
+  const width = widthOf(options);
+  const parts: string[] = [];
+  const hidden = new Set<string>();
+  for (const group of groups) {
+    const { tables, leftOut } = tablesOf(group, width, options.verbose === true);
+    parts.push(wrap(groupTitle(group), width, "", "    ").trimStart(), ...tables, "");
+    for (const head of leftOut) hidden.add(head);
+  }
+  parts.push(...legend(groups).map((text) => wrap(text, width)));
+  if (hidden.size > 0)
+    parts.push(wrap(`Left out, for want of room: ${[...hidden].join(", ")} (--verbose).`, width));
+  return parts;
+}
+
+export function widthOf({ width = WIDTH_DEFAULT }: TableOptions): number {
+  return Math.max(WIDTH_MIN, width);
+}
+
 /** What to keep in mind before believing it: too few bytes, a busy machine. */
 function warnings(groups: readonly Group[], results: LabResults): string[] {
   return [...smallPayloadCaveats(groups), ...noteCaveats({ busy: busyTrials([results]) })];
@@ -108,7 +118,7 @@ function warnings(groups: readonly Group[], results: LabResults): string[] {
 
 function groupTitle({ name, constant }: Group): string {
   const fixed = conditions(constant);
-  return `${name}${fixed === "" ? "" : `    (${fixed})`}`;
+  return `${name}${fixed === "" ? "" : ` (${fixed})`}`;
 }
 
 /** What the columns that were shown mean, and why two ways of dividing differ. */
@@ -136,34 +146,44 @@ function tablesOf(
     head,
     texts: cells.map((each) => cell(each, group)),
   })).filter(({ texts }) => texts.some((text) => text !== ""));
-  const names = cells.map((cell) => cellName(cell, group));
-  const widest = (texts: readonly string[]): number => Math.max(...texts.map((text) => text.length));
+  const names = cells.map((cell) => foldName(cellName(cell, group), width));
+  const widest = (texts: readonly string[]): number =>
+    Math.max(...texts.flatMap((text) => text.split("\n").map((line) => line.length)));
   const nameWidth = widest(names) + 4;
-  const pages: (typeof shown)[] = [[]];
+  const pages: (typeof shown)[] = [];
+  let page: typeof shown = [];
   let used = nameWidth;
   for (const column of shown) {
     const needed = widest([column.head, ...column.texts]) + 3;
-    if (used + needed > width && pages.at(-1)!.length > 0) {
-      pages.push([]);
+    if (page.length > 0 && used + needed > width) {
+      pages.push(page);
+      page = [];
       used = nameWidth;
     }
-    pages.at(-1)!.push(column);
+    page.push(column);
     used += needed;
   }
+  pages.push(page);
   const drawn = verbose ? pages : pages.slice(0, 1);
-  const leftOut = pages.slice(drawn.length).flatMap((page) => page.map(({ head }) => head));
-  const tables = drawn.map((page) => {
+  const leftOut = pages.slice(drawn.length).flatMap((columns) => columns.map(({ head }) => head));
+  const tables = drawn.map((columns) => {
     const table = new TextTable({
-      head: ["", ...page.map(({ head }) => head)],
-      colAligns: ["left", ...page.map(() => "right" as const)],
+      head: ["", ...columns.map(({ head }) => head)],
+      colAligns: ["left", ...columns.map(() => "right" as const)],
       compact: true,
+      width,
     });
     names.forEach((name, row) => {
-      table.push([name, ...page.map(({ texts }) => texts[row]!)]);
+      table.push([name, ...columns.map(({ texts }) => texts[row] ?? "")]);
     });
     return table.toString();
   });
   return { tables, leftOut };
+}
+
+/** Names may take half of a line, and go on below. */
+function foldName(name: string, width: number): string {
+  return wrap(name, Math.floor(width / 2));
 }
 
 function medianText(cell: Cell, figure: FigureName, digits: number, unit = 1): string {

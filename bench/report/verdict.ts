@@ -5,6 +5,7 @@
 // hashed and stored, as everybody's are; what receiving alone costs is a finding, and never advice.
 
 import type { Axes } from "../measuring/results.js";
+import type { Comparison } from "../measuring/statistics.js";
 import { type AxisValue, axisTick, axisTitle, compareValues, conditions } from "./axes.js";
 import { caveats, noteCaveats, type TrialNotes } from "./caveats.js";
 import { type Cell, compareCells, type Group, measureFigure } from "./cells.js";
@@ -29,6 +30,8 @@ export interface Choice {
   /** How a program asks for it. */
   readonly option: string;
   readonly certainty: "clear" | "tied" | "uncertain";
+  /** Why it is uncertain, where it is. */
+  readonly doubt?: "few rounds" | "noise";
   readonly why: string;
   /** The conditions under which this was measured. */
   readonly where: string;
@@ -43,6 +46,9 @@ export interface Verdict {
   readonly caveats: readonly string[];
 }
 
+/** From which part of the fastest speed on what was taken is fast enough. */
+const FASTER_AT_LEAST = 0.9;
+const EXCEPTIONS_SHOWN = 3;
 /** As compare() has it. */
 const ROUNDS_FOR_CERTAINTY = 3;
 
@@ -61,11 +67,12 @@ interface Setting {
   readonly likely?: Axes;
   /** Of those that cost the same, the fastest: where the engine waits for something else than itself. */
   readonly speedDecides?: boolean;
-  /** Which of those that cannot be told apart is taken, and the reason in words. */
+  /** Which of those that cannot be told apart is taken, and the reason in words; of those that are not preferred the cheapest. */
   readonly tie: { readonly prefer: readonly AxisValue[] | "smallest"; readonly because: string };
   readonly sentence: (text: string) => string;
 }
 
+const CHEAPEST = "the one with the cheapest median";
 const SMALLEST = { prefer: "smallest", because: "the smallest, since it holds the least memory" } as const;
 /** A tie is broken by taste only among those whose medians are this near to the cheapest: noise that hides more may hide it. */
 const TASTE = 0.05;
@@ -88,8 +95,8 @@ const SETTINGS: readonly Setting[] = [
     only: isRealDownload,
     likely: LIKELY,
     tie: {
-      prefer: ["adaptive", "speculative", "contiguous", "scatter"],
-      because: "the one that suits more kinds of traffic",
+      prefer: ["adaptive"],
+      because: "the one that suits every kind of traffic",
     },
     sentence: (text) => `receive with ${text}`,
   },
@@ -118,8 +125,9 @@ const SETTINGS: readonly Setting[] = [
     option: "receiveBufferBytes",
     only: isRealDownload,
     likely: LIKELY,
-    tie: SMALLEST,
-    sentence: (text) => `a socket buffer of ${text}`,
+    // 0: the kernel's own size, which is not the smallest, but as large as it takes.
+    tie: { prefer: [0], because: "the kernel's own, which fits itself to each connection" },
+    sentence: (text) => `let socket buffers have ${text}`,
   },
   {
     axis: "contiguousBufferBytes",
@@ -140,7 +148,7 @@ const SETTINGS: readonly Setting[] = [
     dependent: WITH_STORAGE,
     acrossGroups: true,
     likely: { where: "disk", file: "sparse" },
-    tie: { prefer: ["file", "direct", "mapped"], because: "the simplest" },
+    tie: { prefer: ["file"], because: "the simplest" },
     sentence: (text) => `write with ${text}`,
   },
   {
@@ -148,7 +156,7 @@ const SETTINGS: readonly Setting[] = [
     verbs: ["seed"],
     option: "sendMode",
     speedDecides: true,
-    tie: { prefer: ["mapped", "copy", "sendfile"], because: "the first in order of system calls per block" },
+    tie: { prefer: ["mapped"], because: "the one that makes the fewest system calls" },
     sentence: (text) => `send with ${text}`,
   },
 ];
@@ -162,24 +170,29 @@ export function judge(groups: readonly Group[], notes: TrialNotes = {}): Verdict
     choices.push(choice);
     chosen[setting.axis] = choice.value;
   }
-  const parts = choices.map(
-    (choice) => SETTINGS.find(({ axis }) => axis === choice.axis)?.sentence(choice.text) ?? "",
-  );
   return {
-    lead: leadOf(parts, choices),
+    lead: leadOf(choices),
     choices,
     findings: findings(groups, chosen),
     caveats: [...caveats(groups), ...noteCaveats(notes)],
   };
 }
 
-function leadOf(parts: readonly string[], choices: readonly Choice[]): string {
-  if (parts.length === 0)
+function leadOf(choices: readonly Choice[]): string {
+  if (choices.length === 0)
     return "Nothing here lets one setting be held against another for downloads that are hashed and stored, or for seeding.";
-  if (choices.every(({ certainty }) => certainty === "uncertain")) {
-    return `Too few rounds to recommend anything. What was cheapest: ${list(parts)}.`;
-  }
-  return `${capital(list(parts))}.`;
+  const worded = (some: readonly Choice[]): string =>
+    list(
+      some.map((choice) => SETTINGS.find(({ axis }) => axis === choice.axis)?.sentence(choice.text) ?? ""),
+    );
+  const sure = choices.filter(({ certainty }) => certainty !== "uncertain");
+  const open = choices.filter(({ certainty }) => certainty === "uncertain");
+  if (open.length === 0) return `${capital(worded(sure))}.`;
+  if (sure.length > 0) return `${capital(worded(sure))}. Not certain yet: ${worded(open)}.`;
+  const why = open.every(({ doubt }) => doubt === "few rounds")
+    ? "Too few rounds to recommend anything."
+    : "The rounds differ too much to recommend anything.";
+  return `${why} What was cheapest: ${worded(open)}.`;
 }
 
 function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choice | undefined {
@@ -198,12 +211,12 @@ function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choic
   const fastest = fastestTies(setting, slice, near);
   const taken = few ? ranking[0] : takeFromTies(setting, fastest);
   if (taken === undefined) return undefined;
-  const because = fastest.length < near.length ? "the faster one" : setting.tie.because;
+  const because = fastest.length < near.length ? "the faster one" : reasonOfTaste(setting, taken);
   // Where others that are surely not as cheap by their medians hide in the noise, nothing is certain.
   const certainty = few || near.length < ties.length ? "uncertain" : ties.length > 1 ? "tied" : "clear";
   const reasons = [
     reason(axis, ranking, near, taken, because, few),
-    fasterOne(slice, ranking, taken),
+    fasterOne(slice, taken),
     exceptions(slices, slice, taken),
   ];
   return {
@@ -213,6 +226,7 @@ function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choic
     text: axisTick(axis, taken.value),
     option: `${setting.option}: ${JSON.stringify(taken.value)}`,
     certainty,
+    ...(certainty === "uncertain" ? { doubt: few ? ("few rounds" as const) : ("noise" as const) } : {}),
     why: reasons.filter((text) => text !== "").join(" "),
     where: conditions(slice.shared),
   };
@@ -244,9 +258,12 @@ function takeFromTies({ tie: { prefer } }: Setting, ties: readonly Ranked[]): Ra
   if (prefer === "smallest") {
     return [...ties].sort((left, right) => compareValues(left.value, right.value))[0];
   }
-  const order = (value: AxisValue): number =>
-    prefer.includes(value) ? prefer.indexOf(value) : prefer.length;
-  return [...ties].sort((left, right) => order(left.value) - order(right.value))[0];
+  // They come in the order of their medians.
+  return ties.find(({ value }) => prefer.includes(value)) ?? ties[0];
+}
+
+function reasonOfTaste({ tie: { prefer, because } }: Setting, { value }: Ranked): string {
+  return prefer === "smallest" || prefer.includes(value) ? because : CHEAPEST;
 }
 
 /** Whether a median is so near to the cheapest that taste may decide. */
@@ -268,7 +285,7 @@ function reason(
   const name = (ranked: Ranked): string => axisTick(axis, ranked.value);
   if (few) {
     const rounds = Math.min(...ranking.map(({ cell }) => cell.rounds.size));
-    return `Cheapest in ${rounds === 1 ? "the one round" : `${rounds} rounds`} measured, ${cost}, which cannot be told from noise.`;
+    return `Cheapest ${rounds === 1 ? "in the one round" : `by the median of the ${rounds} rounds`} measured, ${cost}, which cannot be told from noise.`;
   }
   const more = (ranked: Ranked): string => {
     const beside = compareCells(ranked.cell, taken.cell, "cpuSecondsPerGB");
@@ -293,15 +310,22 @@ function reason(
   return `${cost}. ${capital(list(ties))} cost${ties.length === 1 ? "s" : ""} the same within noise or ${MATERIAL * 100} %; taken is ${because}.${doubt}${behind}`;
 }
 
-/** Cheap is not always fast: says so where it surely is not. */
-function fasterOne(slice: Slice, byCost: readonly Ranked[], taken: Ranked): string {
+/** Cheap is not always fast: says so where it surely is not, and what the speed costs. */
+function fasterOne(slice: Slice, taken: Ranked): string {
   const ranking = rank(slice, "bytesPerSecond", "more");
   const own = ranking.find(({ value }) => value === taken.value);
   const fastest = ranking[0];
-  if (own === undefined || own.tied || fastest === undefined || own.comparison!.ratio > 0.9) return "";
+  if (fastest === undefined || own?.comparison === undefined || own.tied) return "";
+  if (own.comparison.ratio > FASTER_AT_LEAST) return "";
   const speed = (ranked: Ranked): string => speedText(measureFigure(ranked.cell, "bytesPerSecond")!.median);
-  const tied = byCost.some(({ value, tied: same }) => value === fastest.value && same);
-  return `Faster, at ${tied ? "about the same" : "more"} CPU, is ${axisTick(slice.axis, fastest.value)}: ${speed(fastest)} against ${speed(own)}.`;
+  const cost = compareCells(fastest.cell, taken.cell, "cpuSecondsPerGB");
+  return `Faster, ${costOfSpeed(cost)}, is ${axisTick(slice.axis, fastest.value)}: ${speed(fastest)} against ${speed(own)}.`;
+}
+
+function costOfSpeed(cost: Comparison | undefined): string {
+  if (cost !== undefined && Math.abs(cost.ratio - 1) < MATERIAL) return "at about the same CPU";
+  if (cost?.sure !== true) return "at a CPU that the rounds do not agree about";
+  return cost.ratio >= 2 ? `at ${cost.ratio.toFixed(2)} × the CPU` : `at ${howMuchMore(cost.ratio)} CPU`;
 }
 
 /** Where the value that was taken is surely not the cheapest. */
@@ -311,13 +335,14 @@ function exceptions(slices: readonly Slice[], leading: Slice, taken: Ranked): st
     if (slice === leading) continue;
     const ranking = rank(slice, "cpuSecondsPerGB");
     const own = ranking.find(({ value }) => value === taken.value);
+    const best = ranking[0];
     const where = differingConditions(slice, leading);
-    if (own === undefined || own.tied || where === "") continue;
-    const best = ranking[0]!;
-    texts.push(`${axisTick(slice.axis, best.value)} with ${where} (${ratioText(own.comparison!)})`);
+    if (best === undefined || own?.comparison === undefined || own.tied || where === "") continue;
+    const [cheaper, dearer] = [axisTick(slice.axis, best.value), axisTick(slice.axis, own.value)];
+    texts.push(`${cheaper} with ${where}, where ${dearer} takes ${ratioText(own.comparison)} its CPU`);
   }
   if (texts.length === 0) return "";
-  const shown = [...new Set(texts)].slice(0, 3);
+  const shown = [...new Set(texts)].slice(0, EXCEPTIONS_SHOWN);
   const more = new Set(texts).size - shown.length;
-  return `Elsewhere another is cheaper: ${list(more > 0 ? [...shown, `${more} more, in the tables`] : shown)}.`;
+  return `Elsewhere another is cheaper: ${[...shown, ...(more > 0 ? [`and ${more} more, in the tables`] : [])].join("; ")}.`;
 }

@@ -7,6 +7,7 @@
 import { fileURLToPath } from "node:url";
 import { readMetainfo, UsageError } from "../../src/index.js";
 import { startLoadSeeder } from "../load/load.js";
+import type { OnStep } from "../measuring/answer.js";
 import { median, medianRatio } from "../measuring/statistics.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
 import { Program } from "../processes/program.js";
@@ -18,11 +19,18 @@ export interface StartOptions {
   readonly size: number;
   readonly runs: number;
   readonly signal: AbortSignal;
-  readonly say: (text: string) => void;
+  readonly onStep: OnStep;
 }
 
 const SUBJECTS = ["node", "help", "import", "loop", "download"] as const;
 type Subject = (typeof SUBJECTS)[number];
+const SUBJECT_TEXTS: Readonly<Record<Subject, string>> = {
+  node: "Node.js alone",
+  help: "scatterwire --help",
+  import: "importing the package",
+  loop: "a C loop that receives",
+  download: "a download",
+};
 
 export interface StartResult {
   readonly benchmark: "start";
@@ -44,7 +52,6 @@ export async function benchStart(options: StartOptions): Promise<StartResult> {
   const loop = await harness("receive-loop");
   const parent = await folderFor(options.size, "memory");
   return withFolder(parent, options.signal, async (folder) => {
-    options.say(`making ${options.size} random bytes`);
     const data = await makeData(folder, options.size, options.signal);
     const torrent = await makeTorrent(data, { signal: options.signal });
     const { infoHashHex, pieceLength } = await readMetainfo(torrent);
@@ -78,13 +85,15 @@ export async function benchStart(options: StartOptions): Promise<StartResult> {
 
 async function measure(
   commands: Readonly<Record<Subject, { command: readonly string[]; times: number }>>,
-  { runs, signal, say }: StartOptions,
+  { runs, signal, onStep }: StartOptions,
 ): Promise<Record<Subject, number[]>> {
   const figures: Record<Subject, number[]> = { node: [], help: [], import: [], loop: [], download: [] };
   for (let run = 0; run < runs; run++) {
     for (const subject of SUBJECTS) {
       if (signal.aborted) throw new UsageError("ABORTED", "the benchmark was stopped");
-      say(`round ${run + 1} of ${runs}: ${subject}`);
+      const done = run * SUBJECTS.length + SUBJECTS.indexOf(subject);
+      const what = `round ${run + 1} of ${runs}, ${SUBJECT_TEXTS[subject]}`;
+      onStep({ done, total: runs * SUBJECTS.length, what });
       const { command, times } = commands[subject];
       figures[subject].push(await cpuSecondsOf(command, times));
     }

@@ -3,44 +3,58 @@
 
 import type { LabTrial } from "../measuring/results.js";
 import { compare, median } from "../measuring/statistics.js";
-import { smallPayloadCaveats } from "../report/caveats.js";
+import { conditions } from "../report/axes.js";
+import { busyTrials, noteCaveats, smallPayloadCaveats } from "../report/caveats.js";
 import { groupsOf } from "../report/cells.js";
 import { compareFindings } from "../report/findings.js";
-import { TextTable } from "../report/text-table.js";
+import { TextTable, WIDTH_DEFAULT } from "../report/text-table.js";
+import { wrap } from "../report/words.js";
 import { type CompareResults, rowName } from "./compare.js";
 import { type Reached, reached } from "./targets.js";
 
-export function compareReport(results: CompareResults): string {
+export function compareReport(results: CompareResults, width = WIDTH_DEFAULT): string {
   const rows = new Map<string, LabTrial[]>();
   for (const trial of results.trials) {
     const name = rowName({ group: trial.group, peers: Number(trial.axes["peers"]) });
     rows.set(name, [...(rows.get(name) ?? []), trial]);
   }
-  const tables = [...rows].map(([name, trials]) => `${name}\n${tableOf(trials)}`);
+  const tables = [...rows].map(([name, trials]) => `${name}\n${tableOf(trials, width)}`);
   const reachedRows = reached(results);
   return [
     ...tables,
     ...(tables.length > 0
       ? [
-          "× ours: the median of the rounds' own ratios to our cheapest way, so not always the ratio of the medians.",
+          wrap(
+            "× ours: the median of the rounds' own ratios to our cheapest way, so not always the ratio of the medians.",
+            width,
+          ),
         ]
       : []),
-    ...idleTable(results),
+    ...idleTable(results, width),
     ...(reachedRows.length > 0
-      ? [`what this project set itself to reach\n${reachedTable(reachedRows)}`]
+      ? [`what this project set itself to reach\n${reachedTable(reachedRows, width)}`]
       : []),
-    ...omissionLines(results),
-    verdictOf(results, reachedRows),
+    ...omissionLines(results, width),
+    wrapLines(verdictOf(results, reachedRows), width),
   ].join("\n\n");
 }
 
+function wrapLines(text: string, width: number): string {
+  return text
+    .split("\n")
+    .map((line) => wrap(line, width))
+    .join("\n");
+}
+
 /** Median figures of each program; ratios are medians of the ratios to our best within each round. */
-function tableOf(trials: readonly LabTrial[]): string {
+function tableOf(trials: readonly LabTrial[], width: number): string {
   const subjects = [...new Set(trials.map(({ subject }) => subject))];
   const ours = bestOfOurs(trials);
   const table = new TextTable({
-    head: ["", "GB/s", "CPU s/GB", "peak MB", "load CPU s/GB", "GB/s × ours", "CPU × ours", "runs"],
+    head: ["", "GB/s", "CPU s/GB", "peak MB", "load\nCPU s/GB", "GB/s\n× ours", "CPU\n× ours", "runs"],
+    compact: true,
     colAligns: ["left", ...Array<"right">(7).fill("right")],
+    width,
   });
   for (const subject of subjects) {
     const own = trials.filter((trial) => trial.subject === subject);
@@ -82,11 +96,12 @@ function bestOfOurs(trials: readonly LabTrial[]): string | undefined {
   return ours.sort((a, b) => cost(a) - cost(b))[0];
 }
 
-function idleTable({ idle }: CompareResults): string[] {
+function idleTable({ idle }: CompareResults, width: number): string[] {
   if (idle.length === 0) return [];
   const table = new TextTable({
     head: ["", "bytes per peer", "CPU, % of a core", "runs"],
     colAligns: ["left", "right", "right", "right"],
+    width,
   });
   for (const subject of new Set(idle.map((trial) => trial.subject))) {
     const own = idle.filter((trial) => trial.subject === subject);
@@ -100,10 +115,11 @@ function idleTable({ idle }: CompareResults): string[] {
   return [`${idle[0]!.figures.peers} idle peers\n${table.toString()}`];
 }
 
-function reachedTable(rows: readonly Reached[]): string {
+function reachedTable(rows: readonly Reached[], width: number): string {
   const table = new TextTable({
     head: ["", "reached", "rounds from … to", ""],
     colAligns: ["left", "right", "right", "left"],
+    width,
   });
   for (const { goal, value, low, high, unit, met, sure } of rows) {
     const digits = unit === "×" || unit === "%" ? 2 : 0;
@@ -118,11 +134,11 @@ function reachedTable(rows: readonly Reached[]): string {
   return table.toString();
 }
 
-function omissionLines({ omissions }: CompareResults): string[] {
+function omissionLines({ omissions }: CompareResults, width: number): string[] {
   if (omissions.length === 0) return [];
   const lines = omissions.map(({ subject, axes, reason }) => {
-    const where = axes === undefined ? "" : ` (${axes["peers"]} connections, ${axes["where"]})`;
-    return `  ${subject}${where}: ${reason}`;
+    const where = axes === undefined ? "" : ` (${conditions(axes)})`;
+    return wrap(`${subject}${where}: ${reason}`, width, "  ");
   });
   return [`not measured\n${lines.join("\n")}`];
 }
@@ -130,11 +146,15 @@ function omissionLines({ omissions }: CompareResults): string[] {
 /** Who is cheapest in each row, in the words of the report, and how many of the project's own targets are met. */
 function verdictOf(results: CompareResults, rows: readonly Reached[]): string {
   const groups = groupsOf([{ path: "", results }]);
-  const sentences = [...compareFindings(groups), ...smallPayloadCaveats(groups)];
+  const sentences = [
+    ...compareFindings(groups),
+    ...smallPayloadCaveats(groups),
+    ...noteCaveats({ busy: busyTrials([results]) }),
+  ];
   const met = rows.filter((row) => row.met).length;
   if (rows.length > 0)
     sentences.push(
-      `${met} of the ${rows.length} targets that this project set itself are met on this machine.`,
+      `${met} of the ${rows.length} target${rows.length === 1 ? "" : "s"} that this project set itself ${met === 1 ? "is" : "are"} met on this machine.`,
     );
   return sentences.length === 0 ? "Too little was measured for a verdict." : sentences.join("\n");
 }

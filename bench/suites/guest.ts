@@ -4,7 +4,7 @@
 
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Answer } from "../measuring/answer.js";
+import type { Answer, OnStep } from "../measuring/answer.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
 import { Program } from "../processes/program.js";
 import { startSeeder } from "../processes/seeder.js";
@@ -22,21 +22,32 @@ export interface GuestTrial extends ValueOf<typeof FOUND> {
 export const P99_MS_MAX = 10;
 const TRIAL = fileURLToPath(new URL("./guest-trial.js", import.meta.url));
 const SECONDS = 4;
+const THREADS = [4, 1] as const;
 const LOADS = ["idle", "download", "store", "check"] as const;
 type GuestLoad = (typeof LOADS)[number];
+
+const LOAD_TEXTS: Readonly<Record<GuestLoad, string>> = {
+  idle: "nothing",
+  download: "a download, verified",
+  store: "a download, stored in files",
+  check: "two checks",
+};
 
 export async function benchGuest(options: {
   size: number;
   seconds?: number;
   signal?: AbortSignal;
+  onStep?: OnStep;
 }): Promise<GuestTrial[]> {
-  const { size, signal, seconds = SECONDS } = options;
+  const { size, signal, seconds = SECONDS, onStep } = options;
   return withFolder(await folderFor(2 * size, "memory"), signal, async (folder) => {
     const torrent = await makeTorrent(await makeData(folder, size, signal), { signal });
     const seeder = await startSeeder(torrent, folder);
     const trials: GuestTrial[] = [];
-    for (const threads of [4, 1]) {
+    for (const threads of THREADS) {
       for (const load of LOADS) {
+        const what = `beside ${LOAD_TEXTS[load]}, ${threads} thread${threads === 1 ? "" : "s"} of libuv`;
+        onStep?.({ done: trials.length, total: THREADS.length * LOADS.length, what });
         const args = [String(seconds), load, torrent, folder, seeder.host, String(seeder.port)];
         const environment = { UV_THREADPOOL_SIZE: String(threads) };
         const found = await Program.node(TRIAL, args, { environment }).answer(FOUND);
@@ -52,13 +63,6 @@ export async function benchGuest(options: {
 export function isGoodGuest({ stat, lookup }: GuestTrial): boolean {
   return stat.p99Ms <= P99_MS_MAX && lookup.p99Ms <= P99_MS_MAX;
 }
-
-const LOAD_TEXTS: Readonly<Record<GuestLoad, string>> = {
-  idle: "nothing",
-  download: "a download, verified",
-  store: "a download, stored in files",
-  check: "two checks",
-};
 
 function guestTable(trials: readonly GuestTrial[]): string {
   const table = new TextTable({
@@ -89,8 +93,8 @@ function guestTable(trials: readonly GuestTrial[]): string {
 }
 
 /** The whole benchmark: what it found, as data and as text, and what is wrong if the host has to wait. */
-export async function guestAnswer(size: number, signal: AbortSignal): Promise<Answer> {
-  const trials = await benchGuest({ size, signal });
+export async function guestAnswer(size: number, signal: AbortSignal, onStep?: OnStep): Promise<Answer> {
+  const trials = await benchGuest({ size, signal, ...(onStep === undefined ? {} : { onStep }) });
   const wrong = trials.filter((trial) => !isGoodGuest(trial));
   return {
     data: { benchmark: "guest", trials },

@@ -16,7 +16,7 @@ import {
   loadBinding,
   type NativeEngine,
 } from "../../src/native/binding.js";
-import type { Answer } from "../measuring/answer.js";
+import type { Answer, OnStep } from "../measuring/answer.js";
 import { median, medianRatio } from "../measuring/statistics.js";
 import { describeMachine, folderFor, type Machine, makeData, withFolder } from "../measuring/workplace.js";
 import { TextTable } from "../report/text-table.js";
@@ -172,13 +172,19 @@ class HotEngine {
 }
 
 /** Hot blocks: a row for each variant and number of streams. */
-async function benchHot(bytes: number, rounds: number, signal?: AbortSignal): Promise<HotRow[]> {
+async function benchHot(
+  bytes: number,
+  rounds: number,
+  signal: AbortSignal | undefined,
+  begins: (round: number) => void,
+): Promise<HotRow[]> {
   const engines = [CHEAPEST, ...loadBinding().digestVariants].map((variant) => new HotEngine(variant));
   const base = engines.at(-1)!;
   const cells = engines.flatMap((engine) => STREAMS.map((streams) => ({ engine, streams })));
   const costs = cells.map((): Cost[] => []);
   const bases: number[] = [];
   for (let round = 0; round < rounds; round++) {
+    begins(round);
     bases.push(cpuPerGB(await costOf(() => base.run(1, bytes))));
     for (const [index, { engine, streams }] of cells.entries()) {
       signal?.throwIfAborted();
@@ -214,7 +220,8 @@ async function benchTorrent(
   place: "memory" | "disk",
   size: number,
   rounds: number,
-  signal?: AbortSignal,
+  signal: AbortSignal | undefined,
+  begins: (round: number) => void,
 ): Promise<TorrentRow[]> {
   return withFolder(await folderFor(size, place), signal, async (folder) => {
     const data = await makeData(folder, size, signal);
@@ -238,6 +245,7 @@ async function benchTorrent(
     const base = new HotEngine(BASE);
     const bases: number[] = [];
     for (let round = 0; round < rounds; round++) {
+      begins(round);
       bases.push(cpuPerGB(await costOf(() => base.run(1, size / 4))));
       for (const { work, variant, costs } of cells) {
         signal?.throwIfAborted();
@@ -261,12 +269,20 @@ export async function benchHashing(options: {
   size: number;
   rounds?: number;
   signal?: AbortSignal;
+  onStep?: OnStep;
 }): Promise<HashingResult> {
-  const { size, rounds = ROUNDS_DEFAULT, signal } = options;
-  const hot = await benchHot(size / 8, rounds, signal);
+  const { size, rounds = ROUNDS_DEFAULT, signal, onStep } = options;
+  const parts = ["hot blocks", "a torrent in memory", "a torrent on the disk"];
+  const beginsOf =
+    (part: number) =>
+    (round: number): void => {
+      const what = `${parts[part]}, round ${round + 1} of ${rounds}`;
+      onStep?.({ done: part * rounds + round, total: parts.length * rounds, what });
+    };
+  const hot = await benchHot(size / 8, rounds, signal, beginsOf(0));
   const torrent = [
-    ...(await benchTorrent("memory", size, rounds, signal)),
-    ...(await benchTorrent("disk", size, rounds, signal)),
+    ...(await benchTorrent("memory", size, rounds, signal, beginsOf(1))),
+    ...(await benchTorrent("disk", size, rounds, signal, beginsOf(2))),
   ];
   return { machine: describeMachine(), size, rounds, hot, torrent };
 }
@@ -310,7 +326,7 @@ function hashingTables({ hot, torrent, size, rounds, machine }: HashingResult): 
 }
 
 /** The whole benchmark: what it found, as data and as text. */
-export async function hashingAnswer(size: number, signal: AbortSignal): Promise<Answer> {
-  const result = await benchHashing({ size, signal });
+export async function hashingAnswer(size: number, signal: AbortSignal, onStep?: OnStep): Promise<Answer> {
+  const result = await benchHashing({ size, signal, ...(onStep === undefined ? {} : { onStep }) });
   return { data: { ...result }, text: hashingTables(result) };
 }

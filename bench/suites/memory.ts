@@ -2,7 +2,7 @@
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Answer } from "../measuring/answer.js";
+import type { Answer, OnStep } from "../measuring/answer.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
 import { Program } from "../processes/program.js";
 import { startSeeder } from "../processes/seeder.js";
@@ -22,13 +22,16 @@ export async function benchMemory(options: {
   size: number;
   pieceLengths?: readonly number[];
   signal?: AbortSignal;
+  onStep?: OnStep;
 }): Promise<MemoryTrial[]> {
-  const { size, signal, pieceLengths = PIECE_LENGTHS } = options;
+  const { size, signal, pieceLengths = PIECE_LENGTHS, onStep } = options;
   return withFolder(await folderFor(2 * size, "memory"), signal, async (folder) => {
     const data = await makeData(folder, size, signal);
     const output = join(folder, "download");
     const trials: MemoryTrial[] = [];
     for (const pieceLength of pieceLengths) {
+      const what = `pieces of ${pieceLength / KIB} KiB`;
+      onStep?.({ done: trials.length, total: pieceLengths.length, what });
       const torrent = await makeTorrent(data, { pieceLength, signal });
       const seeder = await startSeeder(torrent, folder);
       const peer = `${seeder.host}:${seeder.port}`;
@@ -61,7 +64,7 @@ function memoryTable(size: number, trials: readonly MemoryTrial[]): string {
 }
 
 /** The whole benchmark: what it found, as data and as text. */
-export async function memoryAnswer(size: number, signal: AbortSignal): Promise<Answer> {
-  const trials = await benchMemory({ size, signal });
+export async function memoryAnswer(size: number, signal: AbortSignal, onStep?: OnStep): Promise<Answer> {
+  const trials = await benchMemory({ size, signal, ...(onStep === undefined ? {} : { onStep }) });
   return { data: { benchmark: "memory", trials }, text: memoryTable(size, trials) };
 }

@@ -98,7 +98,7 @@ async function run(flags: Flags): Promise<void> {
     onNote: (text) => progress.say(text),
   }).finally(() => progress.stop());
   if (flags.json === true) printJson(results);
-  else printLine(compareReport(results));
+  else printLine(compareReport(results, process.stdout.columns));
   if (complete) return;
   const goOn = flags.output === undefined ? "" : "; the same command goes on with it";
   throw new ExitError(EXIT_INTERRUPTED, `stopped after ${results.trials.length} trials${goOn}`);

@@ -1,6 +1,7 @@
 // How far a run of the lab is, in words: what is measured now, how much of it is done, and how long the rest will take. A
 // line that is rewritten where somebody watches, else a line per trial.
 
+import type { OnStep } from "../../../bench/measuring/answer.js";
 import type { OnProgress } from "../../../bench/measuring/run.js";
 import { axisPhrase } from "../../../bench/report/axes.js";
 import { note } from "../output.js";
@@ -20,6 +21,11 @@ export class LabProgress {
   update(progress: Progress): void {
     if (progress.next === undefined) this.stop();
     else this.say(progressText(progress, performance.now() - this.#startedMs));
+  }
+
+  /** One of the steps of a benchmark without trials. */
+  step(step: Parameters<OnStep>[0]): void {
+    this.say(stepText(step, performance.now() - this.#startedMs));
   }
 
   /** Any other work that takes time. */
@@ -52,6 +58,12 @@ export function progressText(
   const own = subject === "scatterwire" ? [] : [subject === "limit" ? "the limit" : subject];
   const points = Object.entries(axes).map(([axis, value]) => axisPhrase(axis, value));
   return `${parts.join(", ")}: ${[group, ...own, ...points].join(", ")}`;
+}
+
+/** "step 3 of 8, about 12 s left: beside two checks" */
+export function stepText({ done, total, what }: Parameters<OnStep>[0], elapsedMs: number): string {
+  const left = done > 0 ? `, about ${timeText(((total - done) * elapsedMs) / done)} left` : "";
+  return `step ${done + 1} of ${total}${left}: ${what}`;
 }
 
 function timeText(ms: number): string {

@@ -8,6 +8,7 @@ import { note, printJson, printLine } from "../output.js";
 interface ReportFlags {
   output: string;
   against?: string;
+  verbose?: boolean;
   json?: boolean;
 }
 
@@ -17,6 +18,7 @@ export function reportCommand(): Command {
     .argument("<results...>", "files that bench receive, storage, seed and compare wrote, all of one machine")
     .option("-o, --output <file>", "where the page goes", "report.html")
     .option("--against <file>", "other results: says what got cheaper or dearer since")
+    .option("--verbose", "print the tables as well, before the verdict")
     .option("--json", "print the verdict and the comparison as one JSON object")
     .addHelpText(
       "after",
@@ -32,7 +34,11 @@ Examples:
 }
 
 async function runReport(paths: string[], flags: ReportFlags): Promise<void> {
-  const { html, text, verdict, against } = await makeReport(paths, { against: flags.against });
+  const { html, text, verdict, against } = await makeReport(paths, {
+    against: flags.against,
+    verbose: flags.verbose,
+    width: process.stdout.columns,
+  });
   await writeFile(flags.output, html);
   if (flags.json === true) printJson({ output: flags.output, verdict, against: against ?? null });
   else {

@@ -1,9 +1,10 @@
 // The verbs of `bench` that answer one question by themselves, without a matrix of trials: allocations, memory, hashing, guest.
 
 import { Command } from "commander";
-import type { Answer } from "../../../bench/measuring/answer.js";
+import type { Answer, OnStep } from "../../../bench/measuring/answer.js";
 import { EXIT_FAILED, ExitError, interruptSignal, printJson, printLine } from "../output.js";
 import { parseSize } from "./arguments.js";
+import { LabProgress } from "./lab-progress.js";
 
 interface Flags {
   size?: number;
@@ -14,7 +15,7 @@ function singleCommand(
   name: string,
   description: string,
   size: { readonly bytes: number; readonly text: string },
-  answer: (size: number, signal: AbortSignal) => Promise<Answer>,
+  answer: (size: number, signal: AbortSignal, onStep: OnStep) => Promise<Answer>,
 ): Command {
   return new Command(name)
     .description(description)
@@ -26,7 +27,10 @@ function singleCommand(
     .option("--json", "print one JSON object")
     .addHelpText("after", `\nExample:\n  scatterwire bench ${name} --size 256M`)
     .action(async (flags: Flags) => {
-      const { data, text, failure } = await answer(flags.size ?? size.bytes, interruptSignal());
+      const progress = new LabProgress(flags.json !== true);
+      const { data, text, failure } = await answer(flags.size ?? size.bytes, interruptSignal(), (step) =>
+        progress.step(step),
+      ).finally(() => progress.stop());
       if (flags.json === true) printJson(data);
       else printLine(text);
       if (failure !== undefined) throw new ExitError(EXIT_FAILED, failure);

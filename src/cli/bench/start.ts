@@ -35,7 +35,7 @@ async function start(flags: StartFlags): Promise<void> {
     size: flags.size ?? SIZE_DEFAULT,
     runs: flags.runs,
     signal: interruptSignal(),
-    say: (text) => progress.say(text),
+    onStep: (step) => progress.step(step),
   }).finally(() => progress.stop());
   if (flags.json === true) printJson(result);
   else printLine(startText(result));

@@ -15,7 +15,7 @@ import { track, withDeadline } from "../../../bench/processes/running.js";
 import { groupsOf } from "../../../bench/report/cells.js";
 import { groupVerdict } from "../../../bench/report/group-verdict.js";
 import { labTables } from "../../../bench/report/run-tables.js";
-import { progressText } from "../../../src/cli/bench/lab-progress.js";
+import { progressText, stepText } from "../../../src/cli/bench/lab-progress.js";
 import { makeResults } from "./made-results.js";
 
 function figures(cpuSecondsPerGB: number): LabFigures {
@@ -262,6 +262,15 @@ describe("progress of a run", () => {
     assert.equal(progressText({ ...at, fresh: 0 }, 0), "trial 4 of 15, round 1 of 3: depth, depth 16");
     assert.match(progressText({ ...at, fresh: 3 }, 6000), /, about 24 s left: /);
     assert.match(progressText({ ...at, fresh: 3 }, 60_000), /, about 4 min left: /);
+  });
+
+  it("of a benchmark without trials is told likewise", () => {
+    const what = "beside two checks";
+    assert.equal(stepText({ done: 0, total: 8, what }, 5), "step 1 of 8: beside two checks");
+    assert.equal(
+      stepText({ done: 2, total: 8, what }, 10_000),
+      "step 3 of 8, about 30 s left: beside two checks",
+    );
   });
 
   it("does not count trials that an earlier run did", () => {

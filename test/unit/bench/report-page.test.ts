@@ -267,7 +267,10 @@ describe("files that are no results", () => {
     const paths = [fileOf(folder, "a.json", good), fileOf(folder, "b.json", other)];
     await assert.rejects(makeReport(paths), /b\.json is of another machine .*--against/);
     const { against } = await makeReport([paths[0]!], { against: paths[1]! });
-    assert.match(against!.sentences[0]!, /0 got cheaper in CPU, 0 got dearer/);
+    assert.match(
+      against!.sentences.join(" "),
+      /b\.json was made on another machine .* 0 got cheaper in CPU, 0 got dearer/,
+    );
   });
 });
 
@@ -279,7 +282,15 @@ describe("scatterwire bench report", () => {
     const program = Program.cli("bench", "report", path, "-o", output);
     assert.equal((await program.result()).status, 0, program.errors);
     assert.match(program.output, /Receive mode: speculative\. Cheapest in every round: 0\.700 CPU s\/GB/);
-    assert.match(program.output, /storage, mapped/);
+    assert.match(program.output, /\nFrom round to round .*\n$/, "the verdict is all that is printed");
+    const verbose = Program.cli("bench", "report", path, "-o", output, "--verbose");
+    assert.equal(await verbose.ended, 0);
+    assert.ok(
+      verbose.output.endsWith(program.output),
+      "and stands below the tables where they are asked for",
+    );
+    assert.match(verbose.output, /│ +CPU s\/GB/);
+    for (const line of verbose.output.split("\n")) assert.ok(line.length <= 100, line);
     assert.match(readFileSync(output, "utf8"), /^<!doctype html>/);
   });
 

@@ -172,7 +172,7 @@ describe("the verdict of a report", () => {
     ]);
     const { value, why } = choiceOf(verdict, "mode");
     assert.equal(value, "speculative");
-    assert.match(why, /Elsewhere another is cheaper: scatter with 64 peers \(1\.50 ×/);
+    assert.match(why, /Elsewhere another is cheaper: scatter with 64 peers, where speculative takes 1\.50 ×/);
   });
 
   it("does not recommend storing nothing, and names a faster kind that costs more", () => {
@@ -183,7 +183,7 @@ describe("the verdict of a report", () => {
     ].map(({ storage, ...rest }) => ({ group: "storage", axes: { storage, verify: true }, ...rest }));
     const { value, why } = choiceOf(verdictOn(storages), "storage");
     assert.equal(value, "direct");
-    assert.match(why, /Faster, at more CPU, is file: 1\.00 GB\/s against 0\.50 GB\/s/);
+    assert.match(why, /Faster, at 2\.00 × the CPU, is file: 1\.00 GB\/s against 0\.50 GB\/s/);
   });
 
   it("lets speed decide between kinds of storage that cost the same", () => {
@@ -443,7 +443,7 @@ describe("two files of results", () => {
     assert.equal(otherPayload, 1);
     assert.match(
       sentences.join(" "),
-      /Nothing was measured both .* \(1 GiB before and 64 MiB now, for instance\)/,
+      /^1 kind of work moved another amount of bytes in the two files \(1 GiB before and 64 MiB now, for instance\)/,
     );
     assert.equal(compareFiles(of(2 ** 30, 1), of(2 ** 30, 0.2), "x.json").otherPayload, 0);
   });

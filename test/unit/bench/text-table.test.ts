@@ -36,4 +36,17 @@ describe("a table of text", () => {
       "└───┴───┘",
     ]);
   });
+
+  it("comes in several tables where it is too wide, each with the first column, and no line is wider", () => {
+    const columns = Array.from({ length: 9 }, (_, index) => `column ${index}`);
+    const table = new TextTable({ head: ["", ...columns], compact: true, width: 60 });
+    table.push(["a name", ...columns.map((_, index) => `${index}`.repeat(12))]);
+    const lines = table.toString().split("\n");
+    for (const line of lines) assert.ok(line.length <= 60, line);
+    const text = lines.join("\n");
+    assert.equal(text.split("a name").length - 1, 3);
+    for (const column of columns) assert.equal(text.split(column).length - 1, 1, column);
+    const narrow = new TextTable({ head: ["a name that is long", "another that is as long"], width: 20 });
+    assert.equal(narrow.toString().split("\n").length, 3, "two columns stay together");
+  });
 });
