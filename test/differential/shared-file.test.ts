@@ -273,13 +273,13 @@ class SharedFile implements Swarm, SwarmBlocks {
 
   peerAnnounced(peer: PeerConnection, piece: number): void {
     if (piece < 0) this.picker.peerAdded(peer.pieces);
-    else this.picker.peerHas(piece);
+    else this.picker.peerHas(peer.pieces, piece);
   }
 
   peerWithdrew(peer: PeerConnection, piece: number): void {
     // As torrent.ts does, but a peer that rejects now and then would soon have nothing left to offer.
     this.picker.peerLacks(peer.pieces, piece);
-    if (peer.pieces.add(piece)) this.picker.peerHas(piece);
+    if (peer.pieces.add(piece)) this.picker.peerHas(peer.pieces, piece);
   }
 
   isMissing(piece: number): boolean {

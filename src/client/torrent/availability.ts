@@ -26,12 +26,9 @@ export class Availability {
   readonly #startable: PieceSet;
   readonly #buckets: number[][] = [];
   readonly #placeInBucket: Int32Array;
-  /** Peers that have the piece, those not counted that came with everything. */
+  /** Peers that have the piece, those not counted that have everything. */
   readonly #counts: Int32Array;
-  /**
-   * Peers that have everything raise all counts alike, so they are counted here. A peer that came with a part and
-   * left with everything makes this one too few and all of #counts one too many: the sum is right.
-   */
+  /** Peers that have everything raise all counts alike, so they are counted here. */
   #seeds = 0;
 
   /** All pieces are startable at first. `random`: from 0 to below 1. */
@@ -65,8 +62,17 @@ export class Availability {
     else this.#countPieces(pieces, -1);
   }
 
-  peerHas(piece: number): void {
+  /** `pieces` has got the piece. Whoever has everything by it is counted as a seed from now on, which looks at all pieces once. */
+  peerHas(pieces: PieceSet, piece: number): void {
     this.#count(piece, 1);
+    if (!pieces.isFull) return;
+    this.#countPieces(pieces, -1);
+    this.#seeds++;
+  }
+
+  /** There are no more buckets than the most peers with a part made. For tests. */
+  get bucketCount(): number {
+    return this.#buckets.length;
   }
 
   /** A peer does not have a piece that it announced: takes it out of `pieces` too. */

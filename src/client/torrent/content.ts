@@ -260,7 +260,7 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
 
   peerAnnounced(peer: PeerConnection, piece: number): void {
     if (piece < 0) this.#picker.peerAdded(peer.pieces);
-    else this.#picker.peerHas(piece);
+    else this.#picker.peerHas(peer.pieces, piece);
   }
 
   peerWithdrew(peer: PeerConnection, piece: number): void {

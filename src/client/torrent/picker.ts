@@ -160,8 +160,9 @@ export class Picker {
     this.#availability.peerRemoved(pieces);
   }
 
-  peerHas(piece: number): void {
-    this.#availability.peerHas(piece);
+  /** `pieces` has got the piece. */
+  peerHas(pieces: PieceSet, piece: number): void {
+    this.#availability.peerHas(pieces, piece);
   }
 
   /** A peer does not have, or does not serve, a piece that it announced: takes it out of `pieces` too. */

@@ -67,6 +67,24 @@ describe("Availability", () => {
     }
   });
 
+  it("is as it was after peers that came with a part and left with everything, however many", () => {
+    for (const pieceCount of [1, 3]) {
+      const availability = new Availability(pieceCount, makeRandom(5));
+      for (let visit = 0; visit < 1000; visit++) {
+        const pieces = new PieceSet(pieceCount);
+        availability.peerAdded(pieces);
+        for (let piece = 0; piece < pieceCount; piece++) {
+          pieces.add(piece);
+          availability.peerHas(pieces, piece);
+        }
+        assert.equal(availability.of(0), 1);
+        availability.peerRemoved(pieces);
+      }
+      assert.equal(availability.of(0), 0);
+      assert.ok(availability.bucketCount <= 2, `${availability.bucketCount} buckets`);
+    }
+  });
+
   it("counts and choices are those of a model, whatever peers do", () => {
     const PIECES = 12;
     const step = fc.oneof(
@@ -107,7 +125,7 @@ describe("Availability", () => {
               availability.peerRemoved(peer);
               peers.splice(each.peer, 1);
             } else if (each.kind === "lacks") availability.peerLacks(peer, each.piece);
-            else if (peer.add(each.piece)) availability.peerHas(each.piece);
+            else if (peer.add(each.piece)) availability.peerHas(peer, each.piece);
           }
           const counts = Array.from(
             { length: PIECES },

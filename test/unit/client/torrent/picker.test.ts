@@ -112,9 +112,9 @@ describe("Picker: order", () => {
     assert.equal(peer.ask(picker, 1)[0]![0], 2);
     picker.requestDropped(2, 0);
     other.add(2);
-    picker.peerHas(2);
+    picker.peerHas(other, 2);
     other.add(3);
-    picker.peerHas(3);
+    picker.peerHas(other, 3);
     picker.peerLacks(other, 1);
     assert.equal(other.has(1), false);
     assert.equal(peer.ask(picker, 1)[0]![0], 1);
@@ -128,7 +128,7 @@ describe("Picker: order", () => {
     picker.peerAdded(pieces);
     for (const piece of [1, 2]) {
       pieces.add(piece);
-      picker.peerHas(piece);
+      picker.peerHas(pieces, piece);
     }
     assert.deepEqual(
       [0, 1, 2].map((piece) => picker.availability(piece)),
@@ -619,7 +619,7 @@ function play(
       picker.peerRemoved(peer.pieces);
       for (const [piece, block] of peer.requests) picker.requestDropped(piece, block);
     } else if (what === "have") {
-      if (peer.pieces.add(b % pieceCount)) picker.peerHas(b % pieceCount);
+      if (peer.pieces.add(b % pieceCount)) picker.peerHas(peer.pieces, b % pieceCount);
     } else if (what === "lack") {
       const [piece] = [b % pieceCount];
       if (peer.requests.every(([p]) => p !== piece)) picker.peerLacks(peer.pieces, piece);
