@@ -6,7 +6,7 @@
 
 import { fstatSync } from "node:fs";
 import { describeErrno } from "../../src/base/errors.js";
-import { loadBinding, type NativeEngine, READABLE } from "../../src/native/binding.js";
+import { loadBinding, type NativeBinding, type NativeEngine, READABLE } from "../../src/native/binding.js";
 
 /** Received bytes lie from RECEIVE_AT on; what the last receive left over is put right before them. */
 export const CARRY_BYTES_MAX = 1024;
@@ -30,8 +30,8 @@ export class LoadLoop {
   readonly #sockets: (LoadSocket | undefined)[] = [];
   #closed = false;
 
-  constructor() {
-    const binding = loadBinding();
+  /** `binding`: the addon, or what a test gives instead. */
+  constructor(binding: NativeBinding = loadBinding()) {
     this.wouldBlock = binding.EAGAIN;
     this.engine = binding.createEngine({
       slabBytes: SCRATCH_AT + SCRATCH_BYTES,

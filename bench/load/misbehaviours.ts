@@ -14,6 +14,10 @@ export interface CrowdPeer {
   readonly totalLength: number;
   /** It has begun to send one, and not ended it. */
   isInABlock: boolean;
+  /** What it sends a byte at a time. */
+  owed: Uint8Array;
+  /** Its own. */
+  handshake(): Uint8Array;
   dice(sides: number): number;
   send(...messages: readonly Uint8Array[]): void;
   leave(): void;
@@ -24,6 +28,8 @@ export interface Misbehaviour {
   readonly deaf?: boolean;
   /** It has not said its handshake, and what it does comes instead. */
   readonly stranger?: boolean;
+  /** Whoever went comes back without a pause. */
+  readonly storms?: boolean;
   opened?(peer: CrowdPeer): void;
   /** Returns in how many milliseconds it wants to act again. */
   act?(peer: CrowdPeer): number;
@@ -34,6 +40,7 @@ const KEEP_ALIVE = new Uint8Array(4);
 const MIB = 1024 * 1024;
 const SECOND = 1000;
 const LONG_MS = 60 * SECOND;
+const NOTHING = new Uint8Array(0);
 
 /** A message with a body of numbers of 32 bits. */
 function message(id: number, ...numbers: readonly number[]): Uint8Array {
@@ -70,6 +77,34 @@ function blockStart(piece: number, begin: number, length: number, came: number):
   bytes[4] = MessageId.piece;
   writeUint32(bytes, 5, piece);
   writeUint32(bytes, 9, begin);
+  return bytes;
+}
+
+/** One byte more of what it owes. */
+function drip(peer: CrowdPeer): void {
+  if (peer.owed.length === 0) return;
+  peer.send(peer.owed.subarray(0, 1));
+  peer.owed = peer.owed.subarray(1);
+}
+
+/** An extension handshake of about `length` bytes, whose one long name means nothing to anybody. */
+function extensionHandshake(length: number): Uint8Array {
+  const name = "x".repeat(length);
+  const text = new TextEncoder().encode(`d1:md${length}:${name}i1eee`);
+  const bytes = new Uint8Array(6 + text.length);
+  writeUint32(bytes, 0, 2 + text.length);
+  bytes[4] = MessageId.extended;
+  bytes.set(text, 6);
+  return bytes;
+}
+
+/** A bitfield in which each piece is there that `has` says. */
+function bitfield(peer: CrowdPeer, has: (piece: number) => boolean): Uint8Array {
+  const bytes = new Uint8Array(5 + Math.ceil(peer.pieceCount / 8));
+  writeUint32(bytes, 0, bytes.length - 4);
+  bytes[4] = MessageId.bitfield;
+  for (let piece = 0; piece < peer.pieceCount; piece++)
+    if (has(piece)) bytes[5 + (piece >> 3)]! |= 0x80 >> (piece & 7);
   return bytes;
 }
 
@@ -154,10 +189,69 @@ export const MISBEHAVIOURS = {
       return 3 * SECOND;
     },
   },
+  /** A header takes 13 s, and the block after it for ever. */
+  dripsBlocks: {
+    opened: pretendToSeed,
+    requested: (peer, piece, begin, length) => {
+      if (peer.owed.length === 0) peer.owed = blockStart(piece, begin, length, length);
+    },
+    act: (peer) => {
+      drip(peer);
+      return SECOND;
+    },
+  },
+  /** Keep-alives, a byte at a time. */
+  dripsLengths: {
+    opened: pretendToSeed,
+    act: (peer) => {
+      peer.send(Uint8Array.of(0));
+      return SECOND;
+    },
+  },
+  dripsAnExtension: {
+    opened: (peer) => {
+      pretendToSeed(peer);
+      peer.owed = extensionHandshake(16_000);
+    },
+    act: (peer) => {
+      drip(peer);
+      return 200;
+    },
+  },
   neverAnswers: { opened: pretendToSeed },
+  /** Answers, but not soon. */
+  dawdles: {
+    opened: pretendToSeed,
+    requested: (peer, piece, begin, length) => {
+      if (peer.owed.length === 0) peer.owed = blockStart(piece, begin, length, length);
+    },
+    act: (peer) => {
+      peer.send(peer.owed);
+      peer.owed = NOTHING;
+      return 5 * SECOND;
+    },
+  },
   refuses: {
     opened: pretendToSeed,
     requested: (peer, piece, begin, length) => peer.send(message(MessageId.reject, piece, begin, length)),
+  },
+  /** What it refused is allowed the more (BEP 6), again and again. */
+  refusesAndAllows: {
+    opened: pretendToSeed,
+    requested: (peer, piece, begin, length) => {
+      const refused = message(MessageId.reject, piece, begin, length);
+      peer.send(refused, message(MessageId.allowedFast, piece));
+    },
+  },
+  /** Chokes, and allows what it refuses. */
+  allowsAndRefuses: {
+    opened: (peer) => {
+      peer.send(message(MessageId.haveAll), message(MessageId.allowedFast, peer.dice(peer.pieceCount)));
+    },
+    requested: (peer, piece, begin, length) => {
+      const refused = message(MessageId.reject, piece, begin, length);
+      peer.send(refused, message(MessageId.allowedFast, piece));
+    },
   },
   chokesAndUnchokes: {
     opened: pretendToSeed,
@@ -171,6 +265,95 @@ export const MISBEHAVIOURS = {
     opened: pretendToSeed,
     requested: (peer, piece, begin, length) => {
       if (peer.dice(100) === 0) peer.send(blockStart(piece, begin, length, length));
+    },
+  },
+  /** Sends one wrong block, is gone, and comes back as somebody else. */
+  hitsAndRuns: {
+    storms: true,
+    opened: pretendToSeed,
+    requested: (peer, piece, begin, length) => {
+      if (peer.isInABlock) return;
+      peer.isInABlock = true;
+      peer.send(blockStart(piece, begin, length, length));
+    },
+    act: (peer) => {
+      if (peer.isInABlock) peer.leave();
+      return 500 + peer.dice(SECOND);
+    },
+  },
+  /** Right about what it has, and never about what is in it; the wrong bytes are those of all of its kind. */
+  colludes: {
+    opened: pretendToSeed,
+    requested: (peer, piece, begin, length) => {
+      if (piece % 4 === 0) peer.send(blockStart(piece, begin, length, length));
+      else peer.send(message(MessageId.reject, piece, begin, length));
+    },
+  },
+  floodsExtensions: {
+    act: (peer) => {
+      peer.send(...repeat(8, () => extensionHandshake(30_000)));
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  floodsBitfields: {
+    act: (peer) => {
+      const parity = peer.dice(2);
+      const half = bitfield(peer, (piece) => piece % 2 === parity);
+      peer.send(...repeat(50, () => half));
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  /** All but one piece, then that one, and it is gone. */
+  becomesASeed: {
+    storms: true,
+    opened: (peer) => {
+      const last = peer.dice(peer.pieceCount);
+      peer.send(
+        bitfield(peer, (piece) => piece !== last),
+        message(MessageId.have, last),
+      );
+    },
+    act: (peer) => {
+      peer.leave();
+      return LONG_MS;
+    },
+  },
+  repeatsHaves: {
+    act: (peer) => {
+      const piece = peer.dice(peer.pieceCount);
+      peer.send(...repeat(500, () => message(MessageId.have, piece)));
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  suggests: {
+    opened: pretendToSeed,
+    act: (peer) => {
+      peer.send(...repeat(500, () => message(MessageId.suggest, peer.dice(peer.pieceCount))));
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  tellsPorts: {
+    act: (peer) => {
+      peer.send(
+        ...repeat(500, () => Uint8Array.of(0, 0, 0, 3, MessageId.port, peer.dice(256), peer.dice(256))),
+      );
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  /** Asks for all that a queue holds, a whole block each, and reads it. */
+  floodsRequests: {
+    opened: wish,
+    act: (peer) => {
+      peer.send(...repeat(1000, () => blockRequest(peer)));
+      return SECOND + peer.dice(SECOND);
+    },
+  },
+  /** A whole message for each byte. */
+  asksForBytes: {
+    opened: wish,
+    act: (peer) => {
+      peer.send(...repeat(1000, () => message(MessageId.request, peer.dice(peer.pieceCount), 0, 1)));
+      return 200 + peer.dice(SECOND);
     },
   },
   neverEndsAMessage: {
@@ -195,6 +378,13 @@ export const MISBEHAVIOURS = {
       return LONG_MS;
     },
   },
+  storms: {
+    storms: true,
+    act: (peer) => {
+      peer.leave();
+      return LONG_MS;
+    },
+  },
   keepsAlive: {
     act: (peer) => {
       peer.send(...repeat(100, () => KEEP_ALIVE));
@@ -205,8 +395,18 @@ export const MISBEHAVIOURS = {
   dripsItsHandshake: {
     stranger: true,
     act: (peer) => {
-      peer.send(Uint8Array.of(19));
-      return LONG_MS;
+      if (!peer.isInABlock) peer.owed = peer.handshake();
+      peer.isInABlock = true;
+      drip(peer);
+      return SECOND;
+    },
+  },
+  /** All but the last byte, and no more. */
+  neverEndsItsHandshake: {
+    stranger: true,
+    act: (peer) => {
+      peer.send(peer.handshake().subarray(0, -1));
+      return 10 * LONG_MS;
     },
   },
 } as const satisfies Record<string, Misbehaviour>;

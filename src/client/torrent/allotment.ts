@@ -103,7 +103,8 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     const got = this.#picker.pick(peer.pieces, count, out, peer, allowed, piecesAtOnce);
     // Who is snubbed has shown that it would only hold places of others.
     if (got > 0 || peer.expected.count > 0 || peer.pipeline.snubbed) return got;
-    return this.#picker.pickAgain(peer.pieces, count, out, peer, allowed);
+    const isProven = peer.counters.blocksReceived > 0;
+    return this.#picker.pickAgain(peer.pieces, count, out, peer, allowed, isProven);
   }
 
   // ── ExclusiveView ────────────────────────────────────────────────────────────────────────────────────────────

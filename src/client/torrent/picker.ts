@@ -217,7 +217,8 @@ export class Picker {
 
   /**
    * In the end game: like pick(), but blocks that others were asked for, those with the fewest requesters and of the oldest
-   * pieces first. For peers that wait for nothing: what one that is busy brings in time, another need not send.
+   * pieces first. For peers that wait for nothing: what one that is busy brings in time, another need not send. `isProven`: it has
+   * brought blocks. Places are kept for such a peer, so that hundreds that bring nothing cannot take all that a block has.
    */
   pickAgain(
     pieces: PieceSet,
@@ -225,9 +226,10 @@ export class Picker {
     out: Int32Array,
     peer: PickingPeer,
     allowed?: PieceFilter,
+    isProven = true,
   ): number {
     if (!this.inEndGame) return 0;
-    return this.#takeRequested(pieces, Math.min(count, END_GAME_PICKS_MAX), out, peer, allowed);
+    return this.#takeRequested(pieces, Math.min(count, END_GAME_PICKS_MAX), out, peer, allowed, isProven);
   }
 
   /** A peer that was asked for the block will not bring it. Without effect on a block that came meanwhile. */
@@ -473,9 +475,11 @@ export class Picker {
     out: Int32Array,
     peer: PickingPeer,
     allowed: PieceFilter | undefined,
+    isProven: boolean,
   ): number {
     let got = 0;
-    for (let requesters = 1; requesters < REQUESTERS_MAX && got < count; requesters++) {
+    const requestersMax = isProven ? REQUESTERS_MAX : REQUESTERS_MAX - 1;
+    for (let requesters = 1; requesters < requestersMax && got < count; requesters++) {
       for (const started of this.#started.values()) {
         if (got === count) break;
         if (!isRequestedOf(started, pieces, allowed)) continue;
@@ -486,7 +490,8 @@ export class Picker {
     for (const started of this.#started.values()) {
       if (got === count) break;
       if (started.stalledWindows === 0 || !isRequestedOf(started, pieces, allowed)) continue;
-      got = takeBetween(started, REQUESTERS_MAX, started.requestersMax - 1, out, got, count, peer);
+      const last = started.requestersMax(isProven) - 1;
+      got = takeBetween(started, requestersMax, last, out, got, count, peer);
     }
     return got;
   }

@@ -10,6 +10,8 @@ export const RECEIVED = 255;
 /** Peers that one block may be asked of in the end game, and where its piece stalls for long. */
 export const REQUESTERS_MAX = 3;
 const REQUESTERS_MAX_STALLED = 250;
+/** So many times as many if they have brought blocks before. */
+const PROVEN_FACTOR = 4;
 /** Windows until so many may be asked: their number doubles with each. */
 const WINDOWS_MAX = 7;
 /** A piece that gets fewer blocks than this in a window has stalled. */
@@ -53,10 +55,15 @@ export class StartedPiece {
     this.#receivedBefore = -1;
   }
 
-  /** Peers that a block may be asked of in the end game. */
-  get requestersMax(): number {
-    const doublings = Math.min(this.stalledWindows, WINDOWS_MAX);
-    return Math.min(REQUESTERS_MAX_STALLED, REQUESTERS_MAX << doublings);
+  /**
+   * Peers that a block may be asked of in the end game once its piece has stalled. Some of the places are for those that have
+   * brought blocks: hundreds that bring nothing cannot fill them all.
+   */
+  requestersMax(isProven: boolean): number {
+    const most = REQUESTERS_MAX << Math.min(this.stalledWindows, WINDOWS_MAX);
+    return isProven
+      ? Math.min(REQUESTERS_MAX_STALLED, PROVEN_FACTOR * most)
+      : Math.min(REQUESTERS_MAX_STALLED / 2, most);
   }
 
   /** A window ends and another begins: sees whether the piece got on in it. */
