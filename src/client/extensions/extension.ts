@@ -26,6 +26,8 @@ export interface Extension<Peer extends ExtensionPeer = ExtensionPeer> {
   readonly name: string;
   /** Bytes that a message of it may have, its id excluded: what is longer ends the connection before anything is gathered. */
   readonly bytesMax: number;
+  /** Turned off for good: our handshakes say so, and what still comes is skipped. */
+  readonly isOff?: boolean;
   /** The peer's handshake came, maybe not the first, and the peer has the extension. `bytes` are what it was decoded from. */
   handshakeReceived?(peer: Peer, handshake: ExtensionHandshake, bytes: Uint8Array): void;
   /** The payload is bytes[at … at + length − 1], valid during the call. Throws PeerError to end the connection. */
@@ -46,8 +48,6 @@ export const EXTENSIONS_MAX = 255;
 /** What we offer to peers, in an order that does not change: the id of each is its place, counted from 1. */
 export class ExtensionTable<Peer extends ExtensionPeer = ExtensionPeer> {
   readonly all: readonly Extension<Peer>[];
-  /** The dictionary `m` of our handshake. */
-  readonly ids: Readonly<Record<string, number>>;
 
   constructor(extensions: readonly Extension<Peer>[]) {
     assert(extensions.length <= EXTENSIONS_MAX, "every extension has an id of one byte");
@@ -58,7 +58,13 @@ export class ExtensionTable<Peer extends ExtensionPeer = ExtensionPeer> {
       "a message of every extension fits what a connection gathers",
     );
     this.all = extensions;
-    this.ids = Object.fromEntries(extensions.map(({ name }, index) => [name, index + 1]));
+  }
+
+  /** The dictionary `m` of our handshake. */
+  get ids(): Readonly<Record<string, number>> {
+    return Object.fromEntries(
+      this.all.map(({ name, isOff }, index) => [name, isOff === true ? 0 : index + 1]),
+    );
   }
 
   /** The place of an extension in `all`, or −1. */

@@ -40,7 +40,7 @@ export class PeerExtensions<Peer extends ExtensionPeer> {
   bytesMax(extendedId: number): number {
     if (extendedId === 0) return EXTENSION_IDS_BYTES + EXTENSION_HANDSHAKE_BYTES_MAX;
     const extension = this.#table.all[extendedId - 1];
-    return extension === undefined ? 0 : EXTENSION_IDS_BYTES + extension.bytesMax;
+    return extension === undefined || extension.isOff === true ? 0 : EXTENSION_IDS_BYTES + extension.bytesMax;
   }
 
   /** The id that messages of an extension have for the peer, or 0. */

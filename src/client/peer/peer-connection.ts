@@ -559,6 +559,17 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     if (this.amInterested) this.fillRequests();
   }
 
+  /** BEP 54. */
+  doesNotHave(piece: number): void {
+    if (this.knowsPieces) this.#checkPiece(piece, "don't have");
+    this.withdrew(piece);
+  }
+
+  /** It has everything, or wants nothing. */
+  get isSeed(): boolean {
+    return this.isUploadOnly || this.#pieces?.isFull === true;
+  }
+
   outstandingRequests(): { piece: number; offset: number; length: number }[] {
     const { expected } = this;
     return Array.from({ length: expected.count }, (_, index) => ({

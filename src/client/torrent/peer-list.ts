@@ -19,7 +19,7 @@ import { SYSTEM_GROUND } from "../../base/ground.js";
 import { Heap, type HeapItem } from "../../base/heap.js";
 import type { PeerAddress, ReceiveModeName } from "../options.js";
 import { canonicalPriority } from "./canonical-priority.js";
-import { PEER_ORIGINS, type PeerOutcome, type PeerSource } from "./peer-source.js";
+import { PEER_ORIGINS, type PeerOrigin, type PeerOutcome, type PeerSource } from "./peer-source.js";
 
 export type KnownPeerState =
   | "waiting"
@@ -221,6 +221,14 @@ export class PeerList {
     this.#leave(peer);
     this.#peers.delete(keyOf(peer.host, peer.port));
     this.#countByRank[peer.originRank]!--;
+  }
+
+  /** Nobody whom only such sources named is connected to any more. Looks at all addresses. */
+  forgetOrigin(origin: PeerOrigin): void {
+    const rank = PEER_ORIGINS.indexOf(origin);
+    for (const peer of [...this.#peers.values()])
+      if (peer.originRank === rank && peer.state !== "connecting" && peer.state !== "connected")
+        this.forget(peer);
   }
 
   /** We have everything: seeds are not connected to any more. Looks at all addresses. */

@@ -53,6 +53,8 @@ export interface PeerSource {
 export const USER_SOURCE: PeerSource = { origin: "user" };
 /** Those that a magnet names (`x.pe`). */
 export const MAGNET_SOURCE: PeerSource = { origin: "magnet" };
+/** Those that peers told us of (BEP 11). */
+export const EXCHANGE_SOURCE: PeerSource = { origin: "exchange" };
 /** Those that connected to us and said at which port they listen (BEP 10 `p`). */
 export const INCOMING_SOURCE: PeerSource = { origin: "incoming" };
 

@@ -21,6 +21,7 @@ import type { KnownPeer, PeerList } from "./peer-list.js";
 import {
   INCOMING_SOURCE,
   PEER_ORIGINS,
+  type PeerOrigin,
   type PeerOutcome,
   type PeerSink,
   type PeerSource,
@@ -118,6 +119,11 @@ export class Roster implements PeerSink {
   /** Time passed, or the torrent has opened. */
   tick(): void {
     this.#wantToDial();
+  }
+
+  /** Addresses that only such sources named are none of ours. */
+  forgetOrigin(origin: PeerOrigin): void {
+    this.#list.forgetOrigin(origin);
   }
 
   /** The torrent is complete: seeds are of no use any more. */

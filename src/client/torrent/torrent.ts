@@ -24,6 +24,8 @@ import type { TurnHook } from "../../native/reactor.js";
 import { checkPeer, checkReceiveMode, checkTorrentOptions } from "../check-options.js";
 import { ExtensionTable } from "../extensions/extension.js";
 import { MetadataExchange, type MetadataHost } from "../extensions/metadata-exchange.js";
+import { type ExchangeHost, PeerExchange } from "../extensions/peer-exchange.js";
+import { DontHave, UploadOnly } from "../extensions/small-extensions.js";
 import { isMagnet, type Magnet } from "../metainfo/magnet.js";
 import { parseInfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
@@ -52,7 +54,13 @@ import type { Dialer, EngineRoom } from "./engine-room.js";
 import { type HandleOwner, PeerHandle } from "./peer-handle.js";
 import { describePeer } from "./peer-info.js";
 import { PeerList } from "./peer-list.js";
-import { MAGNET_SOURCE, type PeerFinder, type SearchingTorrent, USER_SOURCE } from "./peer-source.js";
+import {
+  EXCHANGE_SOURCE,
+  MAGNET_SOURCE,
+  type PeerFinder,
+  type SearchingTorrent,
+  USER_SOURCE,
+} from "./peer-source.js";
 import { Roster, type RosterHost } from "./roster.js";
 import { UploadRounds } from "./upload-rounds.js";
 
@@ -83,6 +91,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   readonly #magnet: Magnet | undefined;
   readonly #attribution: Attribution;
   readonly #metadata: MetadataExchange<PeerConnection>;
+  readonly #exchange: PeerExchange<PeerConnection>;
+  readonly #uploadOnly = new UploadOnly<PeerConnection>();
   readonly #extensions: ExtensionTable<PeerConnection>;
   readonly #rounds: UploadRounds;
   readonly #roster: Roster;
@@ -151,7 +161,13 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     this.#roster = new Roster(this.#rosterHost(), this.#attribution, new PeerList({ random }));
     this.#peers = this.#roster.here;
     this.#metadata = new MetadataExchange(this.#metadataHost());
-    this.#extensions = new ExtensionTable<PeerConnection>([this.#metadata]);
+    this.#exchange = this.#makeExchange(source);
+    this.#extensions = new ExtensionTable<PeerConnection>([
+      this.#metadata,
+      this.#exchange,
+      new DontHave(),
+      this.#uploadOnly,
+    ]);
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
       this.#rejectReady = reject;
@@ -323,6 +339,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     const content = this.#opened;
     content?.tick(now);
     if (this.#state === "metadata") this.#metadata.tick();
+    this.#exchange.tick();
     for (const peer of this.#peers) {
       peer.tick(elapsedMs);
       if (content?.got.isFull === true && peer.state === "open" && peer.knowsPieces && peer.pieces.isFull) {
@@ -355,6 +372,8 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     try {
       const metainfo = parseInfo(info, this.#magnet);
       this.#state = "checking";
+      this.#exchange.decide(metainfo.private);
+      if (metainfo.private) this.#roster.forgetOrigin("exchange");
       this.#begin(metainfo);
       this.#tell("metadata", metainfo);
       // Whoever does not have it, may have it of us.
@@ -394,11 +413,13 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     // Which torrent an incoming connection is for is known only now.
     if (peer.incoming && this.#receiveMode !== undefined)
       peer.setReceiveMode(this.receiveModeChoice(this.#receiveMode));
+    this.#exchange.peerReachable(peer);
     this.#tell("peerConnected", describePeer(peer), this.#handleOf(peer));
   }
 
   peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
     this.#opened?.peerGone(peer);
+    this.#exchange.peerClosed(peer);
     this.#roster.peerClosed(peer, error);
     addCounters(this.#endedCounters, peer.counters);
     this.#room.countersEnded(peer.counters);
@@ -418,6 +439,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
 
   peerListens(peer: PeerConnection): void {
     this.#roster.peerListens(peer);
+    this.#exchange.peerReachable(peer);
   }
 
   peerAnnounced(peer: PeerConnection, piece: number): void {
@@ -548,7 +570,10 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     if (this.#isOver) return;
     this.#enter("seeding");
     this.#roster.setSeeding();
-    for (const peer of this.#peers) peer.updateInterest();
+    for (const peer of this.#peers) {
+      peer.updateInterest();
+      this.#uploadOnly.tell(peer, true);
+    }
     this.#tell("done");
     this.#room.userCalls.call(this.#resolveDone, undefined);
     this.#roster.tick();
@@ -685,6 +710,20 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
       tellTracker: (status) => this.#tell("tracker", status),
       warn: (text) => this.#warnings.tell(text),
     };
+  }
+
+  /** What a magnet is of may be private: as long as that is not known nobody is told of anybody. */
+  #makeExchange(source: Metainfo | Magnet): PeerExchange<PeerConnection> {
+    const { clock } = this.#room;
+    const host: ExchangeHost = {
+      get nowMs() {
+        return clock.nowMs;
+      },
+      bring: (addresses) => void this.#roster.bring(EXCHANGE_SOURCE, addresses),
+    };
+    const exchange = new PeerExchange<PeerConnection>(host, !isMagnet(source));
+    if (!isMagnet(source)) exchange.decide(source.private);
+    return exchange;
   }
 
   #metadataHost(): MetadataHost<PeerConnection> {

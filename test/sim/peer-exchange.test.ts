@@ -1,0 +1,47 @@
+// Peer exchange among whole sessions over virtual time: a peer that knows one other comes to know the rest, unless the torrent is
+// private.
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { createTorrentFile, parseMetainfo, Session } from "../../src/index.js";
+import { bytesOf, temporaryFolder } from "../support/data.js";
+import { SimulatedNetwork } from "../support/simulated-network.js";
+
+const WIRE = { delayMs: 20, bytesPerMs: 2000, windowBytes: 65_536 };
+const PEERS = 6;
+
+describe("peer exchange in a simulated network", { timeout: 120_000 }, () => {
+  for (const isPrivate of [false, true]) {
+    it(
+      isPrivate ? "tells nobody of a private torrent's peers" : "connects everybody who knows one peer",
+      async () => {
+        const folder = temporaryFolder(after);
+        writeFileSync(join(folder, "data"), bytesOf(5, 200_000));
+        const options = { pieceLength: 65_536, private: isPrivate };
+        const metainfo = parseMetainfo(await createTorrentFile(join(folder, "data"), options));
+        const network = new SimulatedNetwork(1);
+        const sessions: Session[] = [];
+        // Nobody has anything: so nobody is ever done, and lets go of others.
+        for (let index = 1; index <= PEERS; index++) {
+          const host = `10.0.0.${index}`;
+          const session = new Session({}, network.addMachine(host, WIRE));
+          sessions.push(session);
+          await network.until(session.listen({ host, port: 6881 }), 1000, "a peer listens");
+          const torrent = session.addInBackground(metainfo, { storage: "memory" });
+          await network.until(torrent.ready, 10_000, "a torrent opens");
+          if (index > 1) torrent.addPeer({ host: "10.0.0.1", port: 6881 });
+        }
+        const counts = (): number[] => sessions.map((session) => [...session.torrents][0]!.peers().length);
+        const startedMs = network.nowMs;
+        const isWhole = (): boolean => counts().every((count) => count === PEERS - 1);
+        const hasPassed = (ms: number) => (): boolean => network.nowMs - startedMs > ms;
+        if (isPrivate) await network.run(hasPassed(300_000), 310_000, "five minutes pass");
+        else await network.run(isWhole, 300_000, "everybody is connected to everybody");
+        if (isPrivate) assert.deepEqual(counts(), [PEERS - 1, ...Array(PEERS - 1).fill(1)]);
+        for (const session of sessions) await network.until(session.close(), 10_000, "a session closes");
+      },
+    );
+  }
+});
