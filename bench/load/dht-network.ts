@@ -25,6 +25,11 @@ export interface DhtNetworkOptions {
   readonly loss?: number;
 }
 
+/** Whoever is at addresses without a socket: nodes that exist as arithmetic only, and answer by `sendFrom`. */
+export interface FarNodes {
+  take(address: number, port: number, from: VirtualSocket, bytes: Uint8Array): void;
+}
+
 interface Event {
   readonly atMs: number;
   readonly order: number;
@@ -35,6 +40,7 @@ const QUEUE_MAX = 4096;
 
 export class DhtNetwork implements Datagrams {
   readonly ground: Ground;
+  far: FarNodes | undefined;
   /** Datagrams that were sent, and their bytes. */
   datagrams = 0;
   bytes = 0;
@@ -126,8 +132,17 @@ export class DhtNetwork implements Datagrams {
     const copy = bytes.slice();
     this.after(this.delayMs(), () => {
       const socket = this.#sockets.get(address * 0x10000 + port);
-      socket?.take(from.numericAddress, from.port, copy);
+      if (socket === undefined) this.far?.take(address, port, from, copy);
+      else socket.take(from.numericAddress, from.port, copy);
     });
+  }
+
+  /** A datagram of somebody without a socket. */
+  sendFrom(address: number, port: number, to: VirtualSocket, bytes: Uint8Array): void {
+    this.datagrams++;
+    this.bytes += bytes.length;
+    if (this.random() < this.#options.loss) return;
+    this.after(this.delayMs(), () => to.take(address, port, bytes));
   }
 
   /** Lognormal. */

@@ -21,6 +21,7 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   "tracker-load": async () => (await import("./bench/tracker-load.js")).trackerLoadCommand(),
   "tracker-repository": async () =>
     (await import("./bench/tracker-repository.js")).trackerRepositoryCommand(),
+  dht: async () => (await import("./bench/dht.js")).dhtCommand(),
   report: async () => (await import("./bench/report.js")).reportCommand(),
 };
 

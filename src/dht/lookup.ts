@@ -37,6 +37,8 @@ const ASKED = 1;
 const STALLED = 2;
 const ANSWERED = 3;
 const FAILED = 4;
+/** Its address has got enough queries for now: asked later, if nobody else will do. */
+const HELD = 5;
 
 export interface Candidate {
   readonly contact: Contact;
@@ -91,6 +93,8 @@ export class Lookup implements CallListener {
   #stalled = 0;
   #near: Contact[] = [];
   #isPumping = false;
+  /** There is somebody to ask, and no room for a query: advance() goes on. */
+  #isWaiting = false;
 
   constructor(
     host: LookupHost,
@@ -117,6 +121,13 @@ export class Lookup implements CallListener {
   /** Begins with what the table and the cache know. */
   start(): void {
     this.#addNear();
+    this.#pump();
+  }
+
+  /** Goes on if there was no room for queries, or their addresses had got enough. */
+  advance(): void {
+    if (!this.#isWaiting || this.isComplete) return;
+    for (const candidate of this.#candidates) if (candidate.state === HELD) candidate.state = UNTRIED;
     this.#pump();
   }
 
@@ -177,16 +188,18 @@ export class Lookup implements CallListener {
 
   /** Sends what may be sent; ends what is at its end. */
   #pump(): void {
-    // A query that cannot be sent fails at once, and comes back here.
+    // Whoever ends a query while others are sent comes back here.
     if (this.#isPumping || this.isComplete) return;
     this.#isPumping = true;
-    while (this.#active < this.#concurrency) {
-      const candidate = this.#next();
+    this.#isWaiting = false;
+    while (this.#active < this.#concurrency && !this.#isWaiting) {
+      const candidate = this.#next(UNTRIED);
       if (candidate === undefined) break;
       this.#ask(candidate);
     }
     this.#isPumping = false;
-    if (this.#active > 0) return;
+    if (this.#active === 0 && this.#next(HELD) !== undefined) this.#isWaiting = true;
+    if (this.#active > 0 || this.#isWaiting) return;
     if (this.convergedMs < 0) {
       this.convergedMs = this.#host.nowMs;
       this.#listener.converged(this);
@@ -194,11 +207,11 @@ export class Lookup implements CallListener {
     if (this.#stalled === 0) this.stop();
   }
 
-  /** The nearest that was not asked, unless enough that are nearer have answered. */
-  #next(): Candidate | undefined {
+  /** The nearest in a state, unless enough that are nearer have answered. */
+  #next(state: typeof UNTRIED | typeof HELD): Candidate | undefined {
     let answered = 0;
     for (const candidate of this.#candidates) {
-      if (candidate.state === UNTRIED) return candidate;
+      if (candidate.state === state) return candidate;
       if (candidate.state === ANSWERED && ++answered === LOOKUP_CONTACTS) return undefined;
     }
     return undefined;
@@ -207,8 +220,12 @@ export class Lookup implements CallListener {
   #ask(candidate: Candidate): void {
     const node = this.#host.nextNode();
     const { contact } = candidate;
+    if (node.calls.isFull) {
+      this.#isWaiting = true;
+      return;
+    }
     if (!this.#send(node, contact)) {
-      candidate.state = FAILED;
+      candidate.state = HELD;
       return;
     }
     candidate.node = node;

@@ -125,6 +125,7 @@ export class Overlay implements LookupHost, NodeHost {
     this.turnBegins();
     const { nowMs } = this;
     for (const node of this.#nodes) node.advance(nowMs);
+    for (const lookup of this.#running) lookup.advance();
     if (nowMs - this.#lastLookMs < MAINTENANCE_MS || this.#nodes.length === 0) return;
     this.#lastLookMs = nowMs;
     this.#bootstrap();

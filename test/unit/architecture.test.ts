@@ -123,7 +123,15 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
 
   // The lab. The limit that modes are measured against is the addon alone, and so are load generators.
   "bench/processes": [],
-  "bench/load": ["bench/processes", "index", "native", "native/binding", "client/wire", "tracker/protocol"],
+  "bench/load": [
+    "bench/processes",
+    "index",
+    "native",
+    "native/binding",
+    "client/wire",
+    "tracker/protocol",
+    "dht",
+  ],
   "bench/measuring": ["bench/load", "bench/processes", "index", "native/binding", "client/wire"],
   "bench/report": ["bench/measuring", "index"],
   "bench/suites": [
@@ -134,6 +142,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "index",
     "tracker/index",
     "native/binding",
+    "dht",
   ],
   "bench/rivals": ["bench/report", "bench/measuring", "bench/load", "bench/processes", "index"],
 };

@@ -1,0 +1,218 @@
+// What the mechanisms of a DHT indexer are worth (Grunthal 2010): the real node over a simulated network of a million others, once with
+// each mechanism and once without. Queries, time and load are the simulation's; CPU is this machine's.
+//
+// A case asks for the peers of so many torrents, so many lookups at once, and counts. The network, its dead nodes and its torrents are the same
+// in every case.
+
+import { Dht } from "../../src/dht/dht.js";
+import { METHOD_GET_PEERS } from "../../src/dht/krpc-reader.js";
+import type { Lookup, LookupListener } from "../../src/dht/lookup.js";
+import type { Overlay } from "../../src/dht/overlay.js";
+import { readPeers } from "../../src/dht/peers.js";
+import type { SocketAddress } from "../../src/native/binding.js";
+import { addressOf, DhtNetwork } from "../load/dht-network.js";
+import { ImplicitNodes } from "../load/implicit-nodes.js";
+
+export interface DhtCase {
+  readonly name: string;
+  readonly virtualNodes: number;
+  readonly staggersIds: boolean;
+  readonly adaptsTimeouts: boolean;
+  readonly usesCache: boolean;
+  /** Torrents in the order of their hashes, by several cursors; else at random. */
+  readonly inOrder: boolean;
+}
+
+export interface DhtSettings {
+  readonly nodes: number;
+  readonly dead: number;
+  readonly torrents: number;
+  readonly lookups: number;
+  readonly concurrent: number;
+  readonly seed: number;
+}
+
+export interface DhtRow {
+  readonly name: string;
+  readonly queriesPerLookup: number;
+  /** Seconds until the nearest have answered, and until nothing is waited for: medians. */
+  readonly convergedSeconds: number;
+  readonly completedSeconds: number;
+  /** Peers that were found, of all lookups together. */
+  readonly peers: number;
+  /** Most queries that one node got in a minute, and for a thousand lookups; how uneven they are over nodes that got any (Gini, 0 is even). */
+  readonly queriesMostPerMinute: number;
+  readonly queriesMostPerThousand: number;
+  readonly gini: number;
+  readonly contacts: number;
+  /** Processor time of our side and of the simulation together, per lookup. */
+  readonly cpuMsPerLookup: number;
+}
+
+const WITHOUT = { virtualNodes: 1, staggersIds: true, usesCache: false, inOrder: false } as const;
+
+/** From nothing to everything, one mechanism after the other. */
+export function dhtCases(virtualNodes: number): DhtCase[] {
+  const several = { ...WITHOUT, adaptsTimeouts: true, virtualNodes };
+  return [
+    { ...WITHOUT, name: "random order, fixed timeouts", adaptsTimeouts: false },
+    { ...WITHOUT, name: "adaptive timeouts", adaptsTimeouts: true },
+    { ...several, name: `${virtualNodes} nodes, ids by chance`, staggersIds: false },
+    { ...several, name: `${virtualNodes} nodes, staggered ids` },
+    { ...several, name: "and the lookup cache", usesCache: true },
+    { ...several, name: "and in order, no cache", inOrder: true },
+    { ...several, name: "all: in order, with cache", usesCache: true, inOrder: true },
+  ];
+}
+
+/** Milliseconds of the network's time in which the table fills. */
+const WARM_UP_MS = 180_000;
+const STEP_MS = 100;
+/** Where lookups in order go on at the same time. */
+const CURSORS = 32;
+
+export async function runDhtCase(test: DhtCase, settings: DhtSettings): Promise<DhtRow> {
+  const network = new DhtNetwork({ seed: settings.seed });
+  const far = new ImplicitNodes(network, {
+    count: settings.nodes,
+    dead: settings.dead,
+    seed: settings.seed,
+    torrents: settings.torrents,
+    peersMax: 2000,
+    exponent: 1,
+  });
+  const listen: SocketAddress[] = [];
+  for (let index = 0; index < test.virtualNodes; index++)
+    listen.push({ host: addressOf(0x0a000001 + 257 * index), port: 6881 });
+  const id = new Uint8Array(20).map((_, at) => (settings.seed >>> (at % 4)) * (at + 1));
+  const dht = new Dht(
+    {
+      listen,
+      id,
+      bootstrap: far.entrances(8),
+      adaptsTimeouts: test.adaptsTimeouts,
+      usesCache: test.usesCache,
+      staggersIds: test.staggersIds,
+      limitsNetworks: true,
+      peerBytesMax: 2 ** 20,
+    },
+    network.world(),
+  );
+  await network.run(WARM_UP_MS);
+  const overlay = dht.overlays.get(4)!;
+  const contacts = overlay.table.count;
+  far.queries.fill(0);
+  const begunMs = network.ground.nowMs();
+  const cpu = process.cpuUsage();
+  const round = new Round(overlay, far, test, settings);
+  while (!round.isOver) await network.run(STEP_MS);
+  const spent = process.cpuUsage(cpu);
+  const minutes = (network.ground.nowMs() - begunMs) / 60_000;
+  const row = round.row(test.name, contacts, minutes, (spent.user + spent.system) / 1000);
+  dht.close();
+  return row;
+}
+
+class Round implements LookupListener {
+  readonly #overlay: Overlay;
+  readonly #far: ImplicitNodes;
+  readonly #test: DhtCase;
+  readonly #settings: DhtSettings;
+  readonly #converged: number[] = [];
+  readonly #completed: number[] = [];
+  readonly #found = new Map<Lookup, Set<number>>();
+  #begun = 0;
+  #sent = 0;
+  #peers = 0;
+
+  constructor(overlay: Overlay, far: ImplicitNodes, test: DhtCase, settings: DhtSettings) {
+    this.#overlay = overlay;
+    this.#far = far;
+    this.#test = test;
+    this.#settings = settings;
+    for (let index = 0; index < settings.concurrent; index++) this.#next();
+  }
+
+  get isOver(): boolean {
+    return this.#completed.length === this.#settings.lookups;
+  }
+
+  heard(lookup: Lookup, _candidate: unknown, answer: Parameters<LookupListener["heard"]>[2]): void {
+    const known = this.#found.get(lookup);
+    readPeers(answer, (_family, at) => {
+      // The peer's number: the last two bytes of its address.
+      known?.add((answer.bytes[at + 2]! << 8) | answer.bytes[at + 3]!);
+      return undefined;
+    });
+  }
+
+  converged(lookup: Lookup): void {
+    this.#converged.push(lookup.convergedMs - lookup.startedMs);
+    // Its slot goes to the next one: what still comes counts all the same.
+    this.#next();
+  }
+
+  completed(lookup: Lookup): void {
+    this.#completed.push(lookup.completedMs - lookup.startedMs);
+    this.#sent += lookup.sent;
+    this.#peers += this.#found.get(lookup)?.size ?? 0;
+    this.#found.delete(lookup);
+  }
+
+  row(name: string, contacts: number, minutes: number, cpuMs: number): DhtRow {
+    const { lookups } = this.#settings;
+    const queries = this.#far.queries.filter((count) => count > 0).sort();
+    return {
+      name,
+      queriesPerLookup: this.#sent / lookups,
+      convergedSeconds: median(this.#converged) / 1000,
+      completedSeconds: median(this.#completed) / 1000,
+      peers: this.#peers,
+      queriesMostPerMinute: (queries.at(-1) ?? 0) / minutes,
+      queriesMostPerThousand: (1000 * (queries.at(-1) ?? 0)) / lookups,
+      gini: giniOf(queries),
+      contacts,
+      cpuMsPerLookup: cpuMs / lookups,
+    };
+  }
+
+  #next(): void {
+    const { lookups, torrents, seed } = this.#settings;
+    if (this.#begun === lookups) return;
+    const index = this.#begun++;
+    const target = this.#far.torrent(
+      this.#test.inOrder ? inOrder(index, lookups, torrents) : scattered(index, torrents, seed),
+    );
+    const lookup = this.#overlay.lookup(target, METHOD_GET_PEERS, this);
+    if (!lookup.isComplete) this.#found.set(lookup, new Set());
+  }
+}
+
+/** Torrent `index` of cursors that part the key space among them, and go on in order. */
+function inOrder(index: number, lookups: number, torrents: number): number {
+  const cursor = index % CURSORS;
+  const step = Math.floor(index / CURSORS);
+  const perCursor = Math.floor(torrents / CURSORS);
+  // The same torrents would be met in a long run: here a stretch of each cursor's part, next to each other.
+  return cursor * perCursor + (step % Math.max(1, Math.min(perCursor, lookups)));
+}
+
+function scattered(index: number, torrents: number, seed: number): number {
+  return (Math.imul(index + 1, 0x9e3779b1 ^ seed) >>> 0) % torrents;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+function giniOf(sorted: Uint32Array): number {
+  let sum = 0;
+  let weighted = 0;
+  for (const [index, count] of sorted.entries()) {
+    sum += count;
+    weighted += (index + 1) * count;
+  }
+  const n = sorted.length;
+  return n === 0 ? 0 : (2 * weighted) / (n * sum) - (n + 1) / n;
+}

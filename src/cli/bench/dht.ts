@@ -1,0 +1,80 @@
+// scatterwire bench dht: what the mechanisms of a DHT indexer are worth, in a simulated network.
+
+import { Command } from "commander";
+import { type DhtRow, dhtCases, runDhtCase } from "../../../bench/suites/dht.js";
+import { note, printJson, printLine, wholeNumber } from "../output.js";
+
+interface Flags {
+  nodes: number;
+  dead: number;
+  torrents: number;
+  lookups: number;
+  concurrent: number;
+  virtualNodes: number;
+  seed: number;
+  json?: boolean;
+}
+
+export function dhtCommand(): Command {
+  return new Command("dht")
+    .description("simulate a large DHT: queries, time and load of lookups, with each mechanism and without")
+    .option("--nodes <n>", "of the network", wholeNumber("--nodes", 1000, 2 ** 20), 1_000_000)
+    .option(
+      "--dead <percent>",
+      "nodes that stand in tables and never answer",
+      wholeNumber("--dead", 0, 90),
+      45,
+    )
+    .option("--torrents <n>", "that have peers", wholeNumber("--torrents", 100, 10_000_000), 2_000_000)
+    .option("--lookups <n>", "of each case", wholeNumber("--lookups", 10, 10_000_000), 2000)
+    .option("--concurrent <n>", "lookups at once", wholeNumber("--concurrent", 1, 10_000), 24)
+    .option(
+      "--virtual-nodes <n>",
+      "of ours, each at its own address",
+      wholeNumber("--virtual-nodes", 2, 1024),
+      32,
+    )
+    .option("--seed <n>", "the same numbers give the same run", wholeNumber("--seed", 0, 2 ** 31), 7)
+    .option("--json", "print one JSON object")
+    .addHelpText(
+      "after",
+      `
+The network answers as a million nodes would, as arithmetic over one list of ids; the node that asks is the real one, and so are
+the bytes. Time is simulated: 75 ms one way in the median, two datagrams in a hundred are lost.`,
+    )
+    .action(run);
+}
+
+async function run(flags: Flags): Promise<void> {
+  const settings = { ...flags, dead: flags.dead / 100 };
+  const rows: DhtRow[] = [];
+  const cases = dhtCases(flags.virtualNodes);
+  if (flags.json !== true) printLine(HEAD);
+  for (const [index, test] of cases.entries()) {
+    if (flags.json === true) note(`${index + 1} of ${cases.length}: ${test.name}`);
+    const row = await runDhtCase(test, settings);
+    rows.push(row);
+    if (flags.json !== true) printLine(lineOf(row, rows[0]!));
+  }
+  if (flags.json === true) printJson({ settings, rows });
+}
+
+const HEAD = [
+  `${"".padEnd(31)}  queries  of the  converged  complete   peers  most of a node  uneven     CPU`,
+  `${"".padEnd(31)}  a lookup  first          s         s   found  /min  /1000     Gini  ms each`,
+].join("\n");
+
+function lineOf(row: DhtRow, first: DhtRow): string {
+  return [
+    row.name.padEnd(31),
+    row.queriesPerLookup.toFixed(1).padStart(9),
+    (row.queriesPerLookup / first.queriesPerLookup).toFixed(2).padStart(6),
+    row.convergedSeconds.toFixed(2).padStart(10),
+    row.completedSeconds.toFixed(2).padStart(9),
+    String(row.peers).padStart(7),
+    row.queriesMostPerMinute.toFixed(0).padStart(5),
+    row.queriesMostPerThousand.toFixed(0).padStart(6),
+    row.gini.toFixed(2).padStart(8),
+    row.cpuMsPerLookup.toFixed(2).padStart(8),
+  ].join(" ");
+}
