@@ -61,6 +61,11 @@ export function checkOption(name: string, spec: OptionSpec, value: unknown): voi
       check(Array.isArray(value), `${name} is an array of addresses { host, port }`, value);
       for (const each of value as unknown[]) checkAddress("a peer", each, 1);
       break;
+    case "wholes":
+      check(Array.isArray(value), `${name} is an array of whole numbers`, value);
+      for (const each of value as unknown[])
+        checkWhole(`each of ${name}`, { kind: "whole", min: spec.min, max: spec.max, text: "" }, each);
+      break;
     case "bytes": {
       const isBytes = value instanceof Uint8Array;
       check(isBytes, `${name} is a Uint8Array of ${spec.length} bytes`, value);

@@ -58,13 +58,23 @@ export interface BytesOption extends Described {
   readonly length: number;
 }
 
+export const PIECE_ORDERS = ["rarest", "sequential"] as const;
+export type PieceOrder = (typeof PIECE_ORDERS)[number];
+
 export interface CallbackOption extends Described {
   readonly kind: "callback";
   /** Its TypeScript type. */
   readonly type: string;
 }
 
-export type OptionSpec = WholeOption | NameOption | PlainOption | BytesOption | CallbackOption;
+/** An array of whole numbers. */
+export interface WholesOption extends Described {
+  readonly kind: "wholes";
+  readonly min: number;
+  readonly max: number;
+}
+
+export type OptionSpec = WholeOption | WholesOption | NameOption | PlainOption | BytesOption | CallbackOption;
 export type OptionTable = Readonly<Record<string, OptionSpec>>;
 
 const DAY_MS = 86_400_000;
@@ -290,6 +300,27 @@ export const TORRENT_OPTIONS = {
     kind: "trackers",
     defaultText: "as the session does",
     text: "True: ask the torrent's trackers for peers; false: ask none; addresses of trackers: ask those as well, each as a tier of its own, behind the torrent's (not for a private torrent).",
+  },
+  select: {
+    kind: "wholes",
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    defaultText: "all files, or what the magnet link says",
+    text: "Indices of the files that are wanted; the others are not fetched, and not made unless they share a piece with one that is.",
+  },
+  priorities: {
+    kind: "wholes",
+    min: 0,
+    max: 7,
+    defaultText: "4 for each",
+    text: "How much each file is wanted, in their order: 7 first, 0 not at all.",
+  },
+  order: {
+    kind: "name",
+    names: PIECE_ORDERS,
+    type: "PieceOrder",
+    default: "rarest",
+    text: 'Which pieces come first, among those of one priority: "rarest" is best for the swarm, "sequential" for who reads from the front while it comes.',
   },
   onBlock: {
     kind: "callback",

@@ -8,6 +8,7 @@ import type { PeerExtensionClass } from "./extensions/extension-wire.js";
 import type { MetadataProgress } from "./extensions/metadata-exchange.js";
 import type { Magnet } from "./metainfo/magnet.js";
 import type { Metainfo } from "./metainfo/types.js";
+import type { PieceOrder } from "./option-table.js";
 import type { ReceiveModeName } from "./receive/receive-mode.js";
 import type { SendModeName } from "./send/block-source.js";
 import type { StorageKind } from "./storage/storage.js";
@@ -25,6 +26,18 @@ export interface PeerAddress {
   /** Numeric IPv4 or IPv6 address. */
   readonly host: string;
   readonly port: number;
+}
+
+export type { PieceOrder } from "./option-table.js";
+
+/** What of a torrent is wanted, and how much. */
+export interface Selection {
+  /** Indices in `metainfo.files`. Their pieces get the highest priority of the files that they lie in. */
+  readonly files?: readonly number[];
+  /** Indices of pieces, whatever files they lie in. */
+  readonly pieces?: readonly number[];
+  /** 0: not wanted; 1 to 7: how much. Default: 4. */
+  readonly priority?: number;
 }
 
 /** What a torrent is added from: a parsed torrent file or its bytes, a parsed magnet link or its text. */
@@ -153,6 +166,18 @@ export interface TorrentOptions {
    */
   trackers?: boolean | readonly string[];
   /**
+   * Indices of the files that are wanted; the others are not fetched, and not made unless they share a piece with one that is.
+   * Default: all files, or what the magnet link says.
+   */
+  select?: readonly number[];
+  /** How much each file is wanted, in their order: 7 first, 0 not at all. Default: 4 for each. */
+  priorities?: readonly number[];
+  /**
+   * Which pieces come first, among those of one priority: "rarest" is best for the swarm, "sequential" for who reads from the front
+   * while it comes. Default: "rarest".
+   */
+  order?: PieceOrder;
+  /**
    * Lends the blocks of each piece once the piece is verified, in ascending order, besides storing them (storage "null" keeps
    * nothing). A lease holds a slot of the pool until it is released: releasing late is back-pressure on the peers. Blocks that
    * memory had no room for until then are read back from storage; with "null" they wait in ordinary memory, so for pieces that are
@@ -249,6 +274,9 @@ export interface TorrentProgress {
   /** Bytes of verified pieces, and of the whole torrent. */
   readonly bytesVerified: number;
   readonly bytesTotal: number;
+  /** Bytes of pieces that are wanted, and of those of them that are not verified. */
+  readonly bytesWanted: number;
+  readonly bytesMissing: number;
   /** Fraction 0 … 1 of a check under way; 1 when none is. */
   readonly checked: number;
   readonly downloadRate: number;
@@ -295,7 +323,7 @@ export interface TorrentEvents {
   piece: [piece: number];
   /** A piece failed its check; `peers` sent blocks of it. */
   pieceFailed: [piece: number, peers: PeerAddress[]];
-  /** All pieces are verified and stored. */
+  /** All pieces that are wanted are verified and stored: once for each time that something was missing. */
   done: [];
   peerConnected: [peer: PeerInfo, connection: PeerConnection];
   peerDisconnected: [address: PeerAddress, error: PeerError | undefined];

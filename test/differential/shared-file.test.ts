@@ -220,6 +220,7 @@ class SharedFile implements Swarm, SwarmBlocks {
   readonly blocks = this;
   readonly landsDirectly = true;
   readonly announcementsWaiting = 0;
+  readonly isUploadOnly = false;
   readonly info = undefined;
   readonly extensions = new ExtensionTable<PeerConnection>([]);
   readonly world = new World();

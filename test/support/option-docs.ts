@@ -19,6 +19,7 @@ const TYPES: Partial<Record<OptionSpec["kind"], string>> = {
   texts: "readonly string[]",
   address: "PeerAddress",
   addresses: "readonly PeerAddress[]",
+  wholes: "readonly number[]",
   bytes: "Uint8Array",
   signal: "AbortSignal",
 };
@@ -117,6 +118,10 @@ function allowedOf(spec: OptionSpec): string {
       return "`AbortSignal`";
     case "folder":
       return "a path";
+    case "wholes":
+      return spec.max === Number.MAX_SAFE_INTEGER
+        ? "whole numbers"
+        : `${spec.min} … ${spec.max}, of each file`;
     case "text":
       return "text";
     case "texts":

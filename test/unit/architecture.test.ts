@@ -91,6 +91,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "client/options": [
     "client/extensions",
     "client/metainfo",
+    "client/option-table",
     "client/receive",
     "client/send",
     "client/storage",

@@ -426,7 +426,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
   /** Tells the peer whether we want something of it, if that changed. */
   updateInterest(): void {
     if (this.#state !== "open" || this.#swarm === undefined || !this.knowsPieces) return;
-    // What we have is never missed again: who had nothing for us has nothing until it has more.
+    // What we have is not missed again, unless wantedChanged() is called: who had nothing for us has nothing until it has more.
     if (!this.amInterested && this.#uninterestingPieces === this.pieces.count) return;
     const interested = this.#swarm.isInteresting(this);
     this.#uninterestingPieces = interested ? -1 : this.pieces.count;
@@ -435,6 +435,13 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     if (!interested && this.expected.count > 0) return;
     this.amInterested = interested;
     this.write.empty(interested ? MessageId.interested : MessageId.notInterested);
+  }
+
+  /** More of the torrent is wanted, or less: who had nothing for us may have something. */
+  wantedChanged(): void {
+    this.#uninterestingPieces = -1;
+    this.updateInterest();
+    this.fillRequests();
   }
 
   /** Requests blocks until the pipeline is full. */
@@ -919,7 +926,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
       reqq: REQUEST_QUEUE_ANNOUNCED,
       p: this.#directory.listenPort,
       metadataSize: this.#swarm.info?.length,
-      uploadOnly: this.#swarm.layout !== undefined && this.#swarm.have.isFull,
+      uploadOnly: this.#swarm.isUploadOnly,
       yourip: this.host,
       more: this.#handshakeFields,
     });

@@ -21,6 +21,8 @@ export interface Swarm {
   readonly layout: Layout | undefined;
   /** There once the layout is: a connection asks for it once, so that nothing stands between it and what it calls for each block. */
   readonly blocks: SwarmBlocks | undefined;
+  /** We want nothing of anybody, whether or not we have everything (BEP 21). */
+  readonly isUploadOnly: boolean;
   /** Pieces that we have, verified. */
   readonly have: PieceSet;
   /** Asked for once there is a layout. */

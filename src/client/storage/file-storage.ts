@@ -204,8 +204,12 @@ export class FileStorage implements Storage, JobOwner {
   /** All files count as written: for data that was found on disk and that nobody knows to be durable. */
   assumeWritten(): void {
     this.files.layout.files.forEach((file, fileIndex) => {
-      if (!file.padding && file.length > 0) this.dirty.add(fileIndex);
+      if (!file.padding && file.length > 0 && !this.files.notMade.has(fileIndex)) this.dirty.add(fileIndex);
     });
+  }
+
+  makeFiles(isWanted: (fileIndex: number) => boolean): void {
+    for (const fileIndex of [...this.files.notMade]) if (isWanted(fileIndex)) this.files.create(fileIndex);
   }
 
   wroteSinceSync(fileIndex: number): boolean {

@@ -4,6 +4,10 @@
 // Always: a descriptor is not closed while somebody holds it (acquire … release); only regular files are opened, and opening
 // waits for nobody (a FIFO has a writer, or has not); nothing is written through a symbolic link that leads out of the
 // download folder (reading through links is the user's own arrangement); padding files do not exist.
+//
+// A file that nobody wants is not made, but for one that shares a piece with a wanted file: that is made, sparse and with its whole
+// length, when the piece is written. A file of parts of our own would keep it out of the user's sight, at the price of a second place
+// where a piece may lie (for sending, reading, checking and resume data), and of moving bytes when the file is wanted after all.
 
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, type Stats, statSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -62,15 +66,27 @@ export class FileTable {
   readonly #folders: Folders;
   /** By file index. */
   readonly #open = new Map<number, OpenFile>();
+  /**
+   * Files that nobody wants, and that get their place on disk with the first write to them: of a piece that they share with others.
+   */
+  readonly notMade: Set<number>;
+  /** Called when one of those was made. */
+  onMade: (fileIndex: number, status: Stats) => void = () => {};
 
-  /** `flags`: added when files are opened, such as O_DIRECT. `descriptors`: how many files may be open, and who waits for one. */
+  /**
+   * `flags`: added when files are opened, such as O_DIRECT. `descriptors`: how many files may be open, and who waits for one.
+   * `sameFiles`: another table of the same files.
+   */
   constructor(
     layout: Layout,
     root: string,
     readOnly: boolean,
     flags = 0,
     descriptors: Descriptors = processFiles(),
+    sameFiles: FileTable | undefined = undefined,
   ) {
+    this.notMade = sameFiles?.notMade ?? new Set();
+    if (sameFiles !== undefined) this.onMade = (fileIndex, status) => sameFiles.onMade(fileIndex, status);
     this.layout = layout;
     this.root = resolve(root);
     this.readOnly = readOnly;
@@ -206,12 +222,33 @@ export class FileTable {
     const file = this.layout.files[fileIndex]!;
     assert(!file.padding, "padding is never stored");
     const path = this.pathOf(file);
+    const isMade = forWriting && this.notMade.has(fileIndex);
+    const before = isMade ? this.look(fileIndex) : undefined;
     const { fd, writable } = this.#openPath(file, path, forWriting);
-    if (!fstatSync(fd).isFile()) {
+    try {
+      const status = fstatSync(fd);
+      if (!status.isFile()) throw new StorageError("STORAGE_PATH", `${path} is not a regular file`);
+      if (isMade) this.#made(fileIndex, fd, status, before !== undefined);
+    } catch (error) {
       closeSync(fd);
-      throw new StorageError("STORAGE_PATH", `${path} is not a regular file`);
+      throw error;
     }
     return new OpenFile(fd, writable, this.#open, fileIndex, this.descriptors);
+  }
+
+  /** The file is written to for the first time: it gets its length. `wasThere`: somebody else made it. */
+  #made(fileIndex: number, fd: number, status: Stats, wasThere: boolean): void {
+    this.notMade.delete(fileIndex);
+    for (let other = 0; wasThere && other < this.layout.files.length; other++) {
+      if (other === fileIndex || this.layout.files[other]!.padding || this.notMade.has(other)) continue;
+      const its = this.look(other);
+      if (its?.ino !== status.ino || its.dev !== status.dev) continue;
+      const message = `${this.pathAt(fileIndex)} and ${this.pathAt(other)} are one file on disk: what the torrent keeps apart cannot be stored there`;
+      throw new StorageError("STORAGE_PATH", message);
+    }
+    const { length } = this.layout.files[fileIndex]!;
+    if (status.size !== length) ftruncateSync(fd, length);
+    this.onMade(fileIndex, fstatSync(fd));
   }
 
   #openPath(file: LayoutFile, path: string, forWriting: boolean): { fd: number; writable: boolean } {

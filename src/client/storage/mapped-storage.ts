@@ -10,7 +10,7 @@ import type { MemoryList, StorageKind } from "./storage.js";
 
 export class MappedStorage extends FileStorage {
   override readonly kind: StorageKind;
-  /** Address of the first byte of each file; −1: it holds none. */
+  /** Address of the first byte of each file; −1: it holds none, or nobody wanted it when the others were mapped. */
   protected readonly bases: Float64Array;
 
   /** `bases`: the mapped files, by index, as the addon's map() answered. */
@@ -27,7 +27,8 @@ export class MappedStorage extends FileStorage {
     const fileIndex = layout.fileAt(offset);
     const file = layout.files[fileIndex]!;
     if (file.padding || offset + length > file.offset + file.length) return -1;
-    return this.bases[fileIndex]! + offset - file.offset;
+    const base = this.bases[fileIndex]!;
+    return base < 0 ? -1 : base + offset - file.offset;
   }
 
   override sourceAddress(offset: number, length: number): number {
@@ -51,7 +52,12 @@ export class MappedStorage extends FileStorage {
     within: number,
     length: number,
   ): void {
-    const place = this.bases[fileIndex]! + fileOffset;
+    const base = this.bases[fileIndex]!;
+    if (base < 0) {
+      super.writeSpan(call, fileIndex, fileOffset, memory, at, within, length);
+      return;
+    }
+    const place = base + fileOffset;
     let entry = at;
     let skip = within;
     for (let done = 0; done < length; ) {

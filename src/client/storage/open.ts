@@ -36,6 +36,8 @@ export interface OpenStorageOptions {
   /** What one write gathers. */
   readonly writeRunBytes?: number | undefined;
   readonly readOnly: boolean;
+  /** Files that are made now; the others are when a piece of them is written. All unless it is given. */
+  readonly isFileWanted?: (fileIndex: number) => boolean;
   readonly onWarning: (text: string) => void;
 }
 
@@ -69,6 +71,11 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   files.checkFolders();
   const survey = new Survey(files);
   survey.checkDistinct();
+  const { isFileWanted } = options;
+  if (isFileWanted !== undefined)
+    layout.files.forEach((file, index) => {
+      if (!file.padding && !isFileWanted(index) && !survey.hasLength(index)) files.notMade.add(index);
+    });
   checkSpace(files, survey);
   makeFiles(files, survey);
   if (options.preallocate ?? (kind === "direct" || kind === "mapped")) await preallocate(files, reactor);
@@ -80,7 +87,14 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
     kind === "direct" &&
     (await acceptsDirect(files.root, reactor.binding.O_DIRECT, jobs, options.onWarning))
   ) {
-    const directFiles = new FileTable(layout, options.directory, false, reactor.binding.O_DIRECT);
+    const directFiles = new FileTable(
+      layout,
+      options.directory,
+      false,
+      reactor.binding.O_DIRECT,
+      files.descriptors,
+      files,
+    );
     return { storage: new DirectStorage({ engine, jobs, files, directFiles, runBytes, ground }), files };
   }
   return { storage: new FileStorage({ engine, jobs, files, runBytes, ground }), files };
@@ -105,7 +119,8 @@ export function makeFolder(directory: string): void {
 function checkSpace(files: FileTable, survey: Survey): void {
   let needed = 0;
   files.layout.files.forEach((file, index) => {
-    if (!file.padding) needed += Math.max(0, file.length - survey.allocatedOf(index));
+    if (!file.padding && !files.notMade.has(index))
+      needed += Math.max(0, file.length - survey.allocatedOf(index));
   });
   const free = freeBytes(files.root);
   if (free === undefined || free >= needed) return;
@@ -119,11 +134,11 @@ function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-/** All files exist from the start, empty ones included, with their true lengths, and each is a file of its own. */
+/** All files that are wanted exist from the start, empty ones included, with their true lengths, and each is a file of its own. */
 function makeFiles(files: FileTable, survey: Survey): void {
   let made = false;
   files.layout.files.forEach((file, index) => {
-    if (file.padding || survey.hasLength(index)) return;
+    if (file.padding || survey.hasLength(index) || files.notMade.has(index)) return;
     survey.note(index, files.create(index));
     made = true;
   });
@@ -134,7 +149,7 @@ function makeFiles(files: FileTable, survey: Survey): void {
 async function preallocate(files: FileTable, reactor: Reactor): Promise<void> {
   for (let index = 0; index < files.layout.files.length; index++) {
     const file = files.layout.files[index]!;
-    if (file.padding || file.length === 0) continue;
+    if (file.padding || file.length === 0 || files.notMade.has(index)) continue;
     const fd = files.acquireNow(index);
     const result = await new Promise<number>((resolve) => {
       reactor.jobs.begin(JobKind.allocate, { jobDone: (_tag, done) => resolve(done) }, 0, fd, 0, file.length);
@@ -152,7 +167,7 @@ function mapFiles(files: FileTable, reactor: Reactor, populate: boolean): Float6
   const { engine } = reactor;
   const bases = new Float64Array(files.layout.files.length).fill(-1);
   files.layout.files.forEach((file, index) => {
-    if (file.padding || file.length === 0) return;
+    if (file.padding || file.length === 0 || files.notMade.has(index)) return;
     const base = engine.map(files.acquireNow(index), file.length, true, populate);
     files.release(index);
     if (base < 0) {

@@ -147,6 +147,11 @@ export class ResumeLog {
     for (const piece of found) this.append(piece);
   }
 
+  /** A file that was not wanted was made: from now on it vouches for what is recorded in it. */
+  fileMade(fileIndex: number, modifiedMs: number, inode: number): void {
+    this.#stamps.set(fileIndex, modifiedMs, inode);
+  }
+
   /**
    * The piece is verified and written. A plain write: it survives the death of the process, if not of the machine. Throws
    * StorageError (a full disk); nothing more is to be appended then, because a torn record ends what can be read.

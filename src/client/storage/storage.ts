@@ -102,6 +102,8 @@ export interface Storage {
   assumeWritten?(): void;
   /** False if nothing was written to the file since the last sync() began; whoever cannot know says true. */
   wroteSinceSync?(fileIndex: number): boolean;
+  /** Files that were not wanted are now: those of them that have no place on disk get it. Throws StorageError. */
+  makeFiles?(isWanted: (fileIndex: number) => boolean): void;
   /** Makes all that was written durable (fdatasync of every file written since the last call). */
   sync(): Promise<void>;
   /** Waits for what was begun, gives files their true length, closes them. Idempotent. */

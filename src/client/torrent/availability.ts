@@ -138,21 +138,35 @@ export class Availability {
 
   /**
    * A startable piece of `pieces` that `allowed` does not forbid, or −1: the rarest, any of the equally rare; with
-   * `anyPiece`, any.
+   * `anyPiece`, any. `among` narrows them further, where it is given.
    */
-  choose(pieces: PieceSet, allowed: PieceFilter | undefined, anyPiece: boolean): number {
+  choose(
+    pieces: PieceSet,
+    allowed: PieceFilter | undefined,
+    anyPiece: boolean,
+    among: PieceSet | undefined = undefined,
+  ): number {
     if (this.#startable.count === 0) return -1;
-    if (allowed?.[Symbol.iterator] !== undefined) return this.#rarestOf(allowed as Iterable<number>, pieces);
-    if (anyPiece) return this.#sample(pieces, allowed, 1);
-    const piece = this.#walk(pieces, allowed);
-    return piece < 0 ? this.#sample(pieces, allowed, SAMPLE_CANDIDATES) : piece;
+    if (allowed?.[Symbol.iterator] !== undefined)
+      return this.#rarestOf(allowed as Iterable<number>, pieces, among);
+    if (anyPiece) return this.#sample(pieces, allowed, 1, among);
+    const piece = this.#walk(pieces, allowed, among);
+    return piece < 0 ? this.#sample(pieces, allowed, SAMPLE_CANDIDATES, among) : piece;
+  }
+
+  /** The first startable piece of `pieces` that `allowed` does not forbid, and that is in `among`; −1 if there is none. */
+  first(pieces: PieceSet, allowed: PieceFilter | undefined, among: PieceSet = this.#startable): number {
+    let piece = pieces.nextCommon(among, 0);
+    while (piece >= 0 && (!this.#startable.has(piece) || allowed?.has(piece) === false))
+      piece = pieces.nextCommon(among, piece + 1);
+    return piece;
   }
 
   /**
    * The rarest piece, any of the equally rare, or −1 after WALK_MAX pieces that the peer has not. Found at once where
    * the peer has most pieces.
    */
-  #walk(pieces: PieceSet, allowed: PieceFilter | undefined): number {
+  #walk(pieces: PieceSet, allowed: PieceFilter | undefined, among: PieceSet | undefined): number {
     let left = WALK_MAX;
     // What only seeds have, other peers have not.
     for (let count = pieces.isFull ? 0 : 1; count < this.#buckets.length; count++) {
@@ -161,7 +175,8 @@ export class Availability {
       let at = this.#randomBelow(bucket.length);
       for (let step = 0; step < bucket.length; step++) {
         const piece = bucket[at]!;
-        if (pieces.has(piece) && (allowed === undefined || allowed.has(piece))) return piece;
+        const isAmong = among === undefined || among.has(piece);
+        if (isAmong && pieces.has(piece) && (allowed === undefined || allowed.has(piece))) return piece;
         if (--left === 0) return -1;
         at = at + 1 === bucket.length ? 0 : at + 1;
       }
@@ -173,14 +188,20 @@ export class Availability {
    * The rarest of up to `candidates` pieces that the peer has, from a random place on; −1 if there are none. What the
    * peer has is found by its bits, so that peers with few pieces cost little. Exact where candidates are few.
    */
-  #sample(pieces: PieceSet, allowed: PieceFilter | undefined, candidates: number): number {
+  #sample(
+    pieces: PieceSet,
+    allowed: PieceFilter | undefined,
+    candidates: number,
+    among: PieceSet | undefined,
+  ): number {
+    const source = among ?? this.#startable;
     const begin = this.#randomBelow(this.#pieceCount);
     let best = -1;
     let found = 0;
     let wrapped = false;
     let at = begin;
     for (let look = 0; look < SAMPLE_LOOKS_MAX && found < candidates; ) {
-      const piece = pieces.nextCommon(this.#startable, at);
+      const piece = pieces.nextCommon(source, at);
       if (piece < 0 || (wrapped && piece >= begin)) {
         if (wrapped) break;
         wrapped = true;
@@ -189,6 +210,7 @@ export class Availability {
       }
       at = piece + 1;
       look++;
+      if (among !== undefined && !this.#startable.has(piece)) continue;
       if (allowed !== undefined && !allowed.has(piece)) continue;
       found++;
       if (best < 0 || this.#counts[piece]! < this.#counts[best]!) best = piece;
@@ -196,10 +218,10 @@ export class Availability {
     return best;
   }
 
-  #rarestOf(candidates: Iterable<number>, pieces: PieceSet): number {
+  #rarestOf(candidates: Iterable<number>, pieces: PieceSet, among: PieceSet | undefined): number {
     let best = -1;
     for (const piece of candidates) {
-      if (!pieces.has(piece) || !this.#startable.has(piece)) continue;
+      if (!pieces.has(piece) || !this.#startable.has(piece) || among?.has(piece) === false) continue;
       if (best < 0 || this.#counts[piece]! < this.#counts[best]!) best = piece;
     }
     return best;

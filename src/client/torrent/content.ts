@@ -14,7 +14,7 @@ import { PieceSet } from "../../base/piece-set.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import type { Metainfo } from "../metainfo/types.js";
-import type { BlockLease, TorrentEvents, TorrentOptions } from "../options.js";
+import type { BlockLease, Selection, TorrentEvents, TorrentOptions } from "../options.js";
 import type { Clock, PeerConnection } from "../peer/peer-connection.js";
 import type { SwarmBlocks } from "../peer/swarm.js";
 import { NO_SLOT } from "../receive/receive-plan.js";
@@ -31,6 +31,8 @@ import { Lease } from "./lease.js";
 import { Lender } from "./lender.js";
 import { BLOCK_UNWANTED, Picker } from "./picker.js";
 import { openPlace, type Place } from "./place.js";
+import { checkSelection, selectAtFirst } from "./selection.js";
+import { PRIORITY_DEFAULT, Wanted, type WantedChanges } from "./wanted.js";
 
 /** Durable checkpoints of resume data, at the latest after so long or so much. */
 const CHECKPOINT_MS = 5000;
@@ -53,7 +55,9 @@ export interface ContentHost {
   tell<Name extends keyof TorrentEvents>(name: Name, ...args: TorrentEvents[Name]): void;
   warn(text: string): void;
   ban(record: PeerRecord, piece: number): void;
-  /** A piece more is verified, and none is missing. */
+  /** What the magnet says is wanted: indices of files (BEP 53). */
+  readonly selectOnly: readonly number[] | undefined;
+  /** A piece more is verified, and none that is wanted is missing. */
   gotAll(): void;
   /** The torrent cannot go on. */
   fail(error: Error): void;
@@ -75,6 +79,7 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
   readonly #clock: Clock;
   readonly #options: TorrentOptions;
   readonly #attribution: Attribution;
+  readonly wanted: Wanted;
   readonly #picker: Picker;
   readonly #allotment: Allotment<PeerConnection>;
   readonly #announcements: Announcements;
@@ -108,7 +113,14 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
     this.#clock = room.clock;
     this.#options = options;
     this.#attribution = host.attribution;
-    this.#picker = new Picker(this.layout, { random: room.reactor.ground.random });
+    this.wanted = new Wanted(this.layout);
+    selectAtFirst(this.wanted, this.layout, options, host.selectOnly);
+    const { random } = room.reactor.ground;
+    this.#picker = new Picker(this.layout, {
+      random,
+      wanted: this.wanted,
+      sequential: options.order === "sequential",
+    });
     this.#verifies = options.verify !== false;
     this.#nothing = new PieceSet(this.layout.pieceCount);
     this.#windowMs = STALL_SHARE * room.peerSettings(undefined).requestTimeoutMs;
@@ -124,9 +136,9 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
     return this.#verifies ? this.#picker.have : this.#nothing;
   }
 
-  /** Pieces that need not be fetched any more. */
+  /** Pieces that are here, announced or not. */
   get got(): PieceSet {
-    return this.#picker.have;
+    return this.wanted.have;
   }
 
   /** Files that are only read: what is there is seeded, and nothing is asked for. */
@@ -135,7 +147,7 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
   }
 
   get wantsNothing(): boolean {
-    return this.got.isFull || this.isReadOnly;
+    return this.wanted.isSatisfied || this.isReadOnly;
   }
 
   get bytesGot(): number {
@@ -175,6 +187,7 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
         host.tell("checking", fraction);
       },
       pieceGood: (piece) => this.#picker.markHave(piece as PieceIndex),
+      isFileWanted: (fileIndex) => this.wanted.isFileWanted(fileIndex),
       warning: (text) => host.warn(text),
       signal,
     });
@@ -198,11 +211,37 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
       offsetOf: (piece, begin) => piece * layout.pieceLength + begin,
     };
     this.#lastCheckpointMs = room.clock.nowMs;
+    // What was selected while it was checked.
+    this.#makeFiles();
+  }
+
+  /**
+   * Gives files, or pieces, a priority. What is under way of those that are not wanted any more is dropped. Throws UsageError for what
+   * the torrent does not have, StorageError if files that are wanted now cannot be made.
+   */
+  select(selection: Selection): void {
+    const { files, pieces, priority = PRIORITY_DEFAULT } = checkSelection(selection, this.layout);
+    const dropped: number[] = [];
+    const changes: WantedChanges = {
+      wanted: (piece) => this.#picker.pieceWanted(piece),
+      unwanted: (piece) => {
+        if (this.#picker.pieceUnwanted(piece)) dropped.push(piece);
+      },
+    };
+    if (files !== undefined) this.wanted.setFiles(files, priority, changes);
+    if (pieces !== undefined) this.wanted.setPieces(pieces, priority, changes);
+    for (const piece of dropped) this.#dropBlocks(piece);
+    this.#makeFiles();
+  }
+
+  #makeFiles(): void {
+    if (!this.isReadOnly)
+      this.#place?.storage.makeFiles?.((fileIndex) => this.wanted.isFileWanted(fileIndex));
   }
 
   /** False: other downloads have all the memory that a first peer would need. Seeding takes none. */
   prepare(): boolean {
-    return this.got.isFull || this.#assembler?.prepare() !== false;
+    return this.wanted.isSatisfied || this.#assembler?.prepare() !== false;
   }
 
   tick(nowMs: number): void {
@@ -216,7 +255,7 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
   /** After the peers had their tick. */
   tickStorage(nowMs: number): void {
     this.#assembler?.tick();
-    if (this.got.isFull || this.#host.peers.size === 0) this.#assembler?.rest();
+    if (this.wanted.isSatisfied || this.#host.peers.size === 0) this.#assembler?.rest();
     if (nowMs - this.#lastCheckpointMs >= CHECKPOINT_MS) this.#checkpoint();
   }
 
@@ -249,6 +288,7 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
 
   checkInvariants(): void {
     this.#picker.checkInvariants();
+    this.wanted.checkInvariants();
     this.#assembler?.checkInvariants();
   }
 
@@ -417,7 +457,7 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
     if (this.#verifies) this.#announcements.add(piece);
     host.tell("piece", piece);
     for (const record of banned) host.ban(record, piece);
-    if (this.got.isFull) host.gotAll();
+    if (this.wanted.isSatisfied) host.gotAll();
     else if (this.#sinceCheckpointBytes >= CHECKPOINT_BYTES) this.#checkpoint();
   }
 
@@ -508,12 +548,15 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
       },
       here: host.peers,
       recordOf: (peer) => host.recordOf(peer),
-      dropBlocks: (piece) => {
-        for (const peer of host.peers) peer.requests.cancelPiece(piece);
-        if (this.#assembler === undefined) this.pieceDropped(piece as PieceIndex, undefined);
-        else this.#assembler.dropPiece(piece as PieceIndex);
-      },
+      dropBlocks: (piece) => this.#dropBlocks(piece),
     });
+  }
+
+  /** The picker has abandoned the piece: nothing of it is to come, and what came goes. */
+  #dropBlocks(piece: number): void {
+    for (const peer of this.#host.peers) peer.requests.cancelPiece(piece);
+    if (this.#assembler === undefined) this.pieceDropped(piece as PieceIndex, undefined);
+    else this.#assembler.dropPiece(piece as PieceIndex);
   }
 
   /** The block is here: whoever was asked for it needs not send it, the sender included if it was asked again meanwhile. */

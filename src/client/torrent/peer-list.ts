@@ -231,10 +231,16 @@ export class PeerList {
         this.forget(peer);
   }
 
-  /** We have everything: seeds are not connected to any more. Looks at all addresses. */
-  setSeeding(): void {
-    this.#isSeeding = true;
+  /** We have all that we want: seeds are not connected to any more; or want more again. Looks at all addresses. */
+  setSeeding(isSeeding: boolean, nowMs: number): void {
+    if (this.#isSeeding === isSeeding) return;
+    this.#isSeeding = isSeeding;
     for (const peer of this.#peers.values()) {
+      if (!isSeeding && peer.state === "parked") {
+        this.#leave(peer);
+        this.#wait(peer, nowMs);
+      }
+      if (!isSeeding) continue;
       if (!peer.isSeed || (peer.state !== "due" && peer.state !== "waiting")) continue;
       this.#leave(peer);
       this.#isOver(peer, "parked");

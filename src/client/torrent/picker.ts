@@ -18,21 +18,25 @@
 //            ▲ ◀────── last requestDropped ──┘ ◀──────────── pieceFailed ────┘
 //   piece:  startable (in its bucket of availability) ──▶ started (has a record of its blocks) ──▶ verified
 //
+// What is not wanted (wanted.ts) is neither startable nor started, but for pieces that are judged already. Steps 3 and 5 start pieces of
+// the highest priority first.
+//
 // One file, because the six steps share those records, and each keeps all of their counts.
 //
 // Who brings little must not keep others from the rest: a piece that got almost nothing for a window stalls. It does not count as
 // active, and in the end game its blocks may be asked of twice as many peers with each window.
 //
-// Always: a missing piece is startable or started, never both; a piece is active while it has requested blocks and does not stall,
+// Always: a missing piece that is wanted is startable or started, never both; a piece is active while it has requested blocks and does not stall,
 // so a bound on active pieces cannot block a download. Nothing is allocated per pick; records of started pieces are used again.
 
 import { assert } from "../../base/assert.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
 import { BLOCK_SIZE, CHUNK_BLOCKS, MIB } from "../../base/limits.js";
-import { PieceSet } from "../../base/piece-set.js";
+import type { PieceSet } from "../../base/piece-set.js";
 import type { Layout } from "../storage/layout.js";
 import { Availability, type PieceFilter } from "./availability.js";
 import { FREE, RECEIVED, REQUESTERS_MAX, StartedPiece } from "./started-piece.js";
+import { Wanted } from "./wanted.js";
 
 /** Who is asked. Its identity says who is working on a piece. */
 export interface PickingPeer {
@@ -50,6 +54,10 @@ export interface PickerOptions {
   readonly random?: () => number;
   /** Pieces that may have requests outstanding at one time; all peers together. */
   readonly activePiecesMax?: number;
+  /** What is to be fetched; everything unless it is given. */
+  readonly wanted?: Wanted;
+  /** New pieces are started in ascending order, and not the rarest first. */
+  readonly sequential?: boolean;
 }
 
 /** Blocks that one pick takes from others in the end game: few, because most of them are on their way already. */
@@ -75,8 +83,10 @@ export class Picker {
   readonly #soloMax: number;
   readonly #blocksMax: number;
 
+  readonly #wanted: Wanted;
   readonly #missing: PieceSet;
   readonly #availability: Availability;
+  readonly #sequential: boolean;
 
   /** In the order they were started. */
   readonly #started = new Map<number, StartedPiece>();
@@ -101,35 +111,37 @@ export class Picker {
         ? 0
         : Math.min(this.#activeMax, Math.floor(SOLO_BYTES / pieceLength));
     this.#blocksMax = Math.ceil(pieceLength / BLOCK_SIZE);
-    this.have = new PieceSet(pieceCount);
-    this.#missing = new PieceSet(pieceCount);
-    this.#missing.fill();
+    this.#wanted = options.wanted ?? new Wanted(layout);
+    this.#sequential = options.sequential === true;
+    this.have = this.#wanted.have;
+    this.#missing = this.#wanted.missing;
     this.#availability = new Availability(pieceCount, options.random ?? SYSTEM_GROUND.random);
     let blocks = 0;
     for (let piece = 0; piece < pieceCount; piece++) {
-      blocks += layout.blocksInPiece(piece);
+      if (this.#missing.has(piece)) blocks += layout.blocksInPiece(piece);
+      else this.#availability.take(piece);
     }
     this.#blocksMissing = blocks;
     this.#blocksFree = blocks;
     this.#bytesMissing = layout.totalLength;
   }
 
-  /** Blocks that have not been received. */
+  /** Blocks of wanted pieces that have not been received. */
   get blocksMissing(): number {
     return this.#blocksMissing;
   }
 
-  /** Bytes of pieces that are not verified. */
+  /** Bytes of pieces that are not verified, wanted or not. */
   get bytesMissing(): number {
     return this.#bytesMissing;
   }
 
-  /** True once all pieces are verified. */
+  /** True once all wanted pieces are verified. */
   get isComplete(): boolean {
-    return this.have.isFull;
+    return this.#missing.count === 0;
   }
 
-  /** True while something is missing and all of it was asked for. */
+  /** True while something that is wanted is missing and all of it was asked for. */
   get inEndGame(): boolean {
     return this.#blocksFree === 0 && this.#blocksMissing > 0;
   }
@@ -170,7 +182,7 @@ export class Picker {
     this.#availability.peerLacks(pieces, piece);
   }
 
-  /** True if something in `pieces` is missing here. */
+  /** True if something in `pieces` is wanted and missing here. */
   isInteresting(pieces: PieceSet): boolean {
     return pieces.nextCommon(this.#missing, 0) >= 0;
   }
@@ -251,20 +263,48 @@ export class Picker {
     }
   }
 
+  // ── what is wanted ───────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The missing piece is wanted from now on. One that is being judged, or dropped, comes back if it fails. */
+  pieceWanted(piece: number): void {
+    if (this.#started.has(piece)) return;
+    const blocks = this.#layout.blocksInPiece(piece);
+    this.#blocksMissing += blocks;
+    this.#blocksFree += blocks;
+    this.#availability.putBack(piece);
+  }
+
+  /**
+   * The missing piece is not wanted any more. True if it was begun: then it is abandoned, and pieceFailed() follows once what came
+   * of it is dropped. One of which all came is judged.
+   */
+  pieceUnwanted(piece: number): boolean {
+    if (this.#started.has(piece)) {
+      if (this.isPieceReceived(piece)) return false;
+      this.pieceAbandoned(piece);
+      return true;
+    }
+    const blocks = this.#layout.blocksInPiece(piece);
+    this.#blocksMissing -= blocks;
+    this.#blocksFree -= blocks;
+    this.#availability.take(piece);
+    return false;
+  }
+
   /** Peers that were asked for the block and have not answered; 0 once it is received. */
   requesters(piece: number, block: number): number {
     const state = this.#started.get(piece)?.states[block] ?? FREE;
     return state === RECEIVED ? 0 : state;
   }
 
-  /** True if the block is not received and its piece not verified, whether or not anybody was asked for it. */
+  /** True if the block is not received and its piece wanted and not verified, whether or not anybody was asked for it. */
   wantsBlock(piece: number, block: number): boolean {
-    return !this.have.has(piece) && this.#started.get(piece)?.states[block] !== RECEIVED;
+    return this.#missing.has(piece) && this.#started.get(piece)?.states[block] !== RECEIVED;
   }
 
   /** The block is here; who else was asked for it is forgotten. Returns how many were, or BLOCK_UNWANTED: it was here already. */
   blockReceived(piece: number, block: number): number {
-    if (this.have.has(piece)) return BLOCK_UNWANTED;
+    if (!this.#missing.has(piece)) return BLOCK_UNWANTED;
     const started = this.#started.get(piece) ?? this.#start(piece);
     const state = started.states[block]!;
     if (state === RECEIVED) return BLOCK_UNWANTED;
@@ -299,9 +339,10 @@ export class Picker {
   /** The piece, of which all blocks were received, is wrong: all of them are wanted again. */
   pieceFailed(piece: number): void {
     const started = this.#takeReceived(piece);
+    this.#forget(started);
+    if (!this.#missing.has(piece)) return;
     this.#blocksMissing += started.blockCount;
     this.#blocksFree += started.blockCount;
-    this.#forget(started);
     this.#availability.putBack(piece);
   }
 
@@ -331,11 +372,13 @@ export class Picker {
   /** The piece was found on disk before anything of it was asked for. */
   markHave(piece: number): void {
     if (this.have.has(piece)) return;
-    assert(this.#availability.isStartable(piece), "a piece that is found was not started");
-    const blocks = this.#layout.blocksInPiece(piece);
-    this.#availability.take(piece);
-    this.#blocksMissing -= blocks;
-    this.#blocksFree -= blocks;
+    if (this.#missing.has(piece)) {
+      assert(this.#availability.isStartable(piece), "a piece that is found was not started");
+      const blocks = this.#layout.blocksInPiece(piece);
+      this.#availability.take(piece);
+      this.#blocksMissing -= blocks;
+      this.#blocksFree -= blocks;
+    }
     this.#have(piece);
   }
 
@@ -345,12 +388,16 @@ export class Picker {
     for (let piece = 0; piece < this.#layout.pieceCount; piece++) {
       const started = this.#started.get(piece);
       const blockCount = this.#layout.blocksInPiece(piece);
+      const isStartable = this.#availability.isStartable(piece);
       assert(
-        this.have.has(piece) !== (started !== undefined || this.#availability.isStartable(piece)),
-        "a piece is verified, or startable or started",
+        this.#missing.has(piece)
+          ? isStartable || started !== undefined
+          : !isStartable && (started === undefined || started.received === blockCount),
+        "a wanted piece is verified, or startable or started",
       );
       if (this.have.has(piece)) continue;
       if (started === undefined) {
+        if (!isStartable) continue;
         missing += blockCount;
         free += blockCount;
         continue;
@@ -427,8 +474,29 @@ export class Picker {
   /** Starts a piece that the peer has, unless too many are active. */
   #startAnother(pieces: PieceSet, allowed: PieceFilter | undefined): StartedPiece | undefined {
     if (this.#activeCount >= this.#activeMax) return undefined;
-    const piece = this.#availability.choose(pieces, allowed, this.have.count < RANDOM_PIECES);
+    const piece = this.#choose(pieces, allowed, this.#wanted.levels);
     return piece < 0 ? undefined : this.#start(piece);
+  }
+
+  /** A piece to start, of the highest priority that the peer has; −1 if it has none. */
+  #choose(
+    pieces: PieceSet,
+    allowed: PieceFilter | undefined,
+    levels: readonly PieceSet[] | undefined,
+  ): number {
+    if (levels === undefined) return this.#chooseAmong(pieces, allowed, undefined);
+    for (const level of levels) {
+      if (level.count === 0) continue;
+      const piece = this.#chooseAmong(pieces, allowed, level);
+      if (piece >= 0) return piece;
+    }
+    return -1;
+  }
+
+  #chooseAmong(pieces: PieceSet, allowed: PieceFilter | undefined, among: PieceSet | undefined): number {
+    const availability = this.#availability;
+    if (this.#sequential) return availability.first(pieces, allowed, among);
+    return availability.choose(pieces, allowed, this.have.count < RANDOM_PIECES, among);
   }
 
   /**
@@ -550,8 +618,7 @@ export class Picker {
   }
 
   #have(piece: number): void {
-    this.have.add(piece);
-    this.#missing.delete(piece);
+    this.#wanted.verified(piece);
     this.#bytesMissing -= this.#layout.pieceLengthOf(piece);
   }
 }

@@ -30,6 +30,8 @@ export interface PlaceHooks {
   /** The check goes on: fraction 0 … 1. */
   checking(fraction: number): void;
   pieceGood(piece: number): void;
+  /** False: the file gets no place on disk until a piece of it is written. */
+  isFileWanted(fileIndex: number): boolean;
   warning(text: string): void;
   readonly signal: AbortSignal;
 }
@@ -84,6 +86,8 @@ export async function openPlace(
           storage: () => storage,
         })
       : undefined;
+    if (resume !== undefined && files !== undefined)
+      files.onMade = (fileIndex, { mtimeMs, ino }) => resume.fileMade(fileIndex, mtimeMs, ino);
     resume?.begin(found.claimed, found.hashed);
     return {
       storage,
@@ -169,6 +173,7 @@ function openAs(work: Work, kind: StorageKind, readOnly: boolean): Promise<Opene
     populate: options.populate,
     writeRunBytes: options.writeRunBytes,
     readOnly,
+    isFileWanted: (fileIndex) => hooks.isFileWanted(fileIndex),
     onWarning: hooks.warning,
   });
 }

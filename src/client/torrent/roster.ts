@@ -48,6 +48,7 @@ const MISBEHAVIOURS: ReadonlySet<string> = new Set([
 /** The torrent and its session, as far as connections go. */
 export interface RosterHost {
   readonly isOpen: boolean;
+  /** All that is wanted is here. */
   readonly isSeeding: boolean;
   readonly nowMs: number;
   /** Ours. */
@@ -126,9 +127,9 @@ export class Roster implements PeerSink {
     this.#list.forgetOrigin(origin);
   }
 
-  /** The torrent is complete: seeds are of no use any more. */
-  setSeeding(): void {
-    this.#list.setSeeding();
+  /** The torrent has all that it wants: seeds are of no use any more; or it wants more again. */
+  setSeeding(isSeeding: boolean): void {
+    this.#list.setSeeding(isSeeding, this.#host.nowMs);
   }
 
   /** Begins one connection. False if none is due, or no more are wanted. */

@@ -21,7 +21,7 @@ import { PieceSet } from "../../base/piece-set.js";
 import { KeptWarnings, throwAsUncaught } from "../../base/user-calls.js";
 import { whenAborted } from "../../base/when-aborted.js";
 import type { TurnHook } from "../../native/reactor.js";
-import { checkPeer, checkReceiveMode, checkTorrentOptions } from "../check-options.js";
+import { checkOption, checkPeer, checkReceiveMode, checkTorrentOptions } from "../check-options.js";
 import { ExtensionTable } from "../extensions/extension.js";
 import { MetadataExchange, type MetadataHost } from "../extensions/metadata-exchange.js";
 import { type ExchangeHost, PeerExchange } from "../extensions/peer-exchange.js";
@@ -29,6 +29,7 @@ import { DontHave, UploadOnly } from "../extensions/small-extensions.js";
 import { isMagnet, type Magnet } from "../metainfo/magnet.js";
 import { parseInfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
+import { TORRENT_OPTIONS } from "../option-table.js";
 import type {
   BlockLease,
   PeerAddress,
@@ -36,6 +37,7 @@ import type {
   PeerInfo,
   PeerConnection as PublicPeerConnection,
   ReceiveModeName,
+  Selection,
   TorrentEvents,
   TorrentOptions,
   TorrentProgress,
@@ -79,12 +81,6 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   readonly infoHash: Uint8Array;
   /** Resolves when the metadata is there, the check at the start is over and peers are welcome; rejects with what prevented it. */
   readonly ready: Promise<void>;
-  /**
-   * Resolves when all pieces are verified and durably stored; rejects with why they never will be. With `readOnly` and pieces that
-   * are missing that is StorageError `STORAGE_READ_ONLY`, and what is there is seeded.
-   */
-  readonly done: Promise<void>;
-
   readonly #room: EngineRoom;
   readonly #options: TorrentOptions;
   /** For a torrent that began without metadata. */
@@ -114,8 +110,9 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   #closed: Promise<void> | undefined;
   #resolveReady!: () => void;
   #rejectReady!: (error: unknown) => void;
-  #resolveDone!: () => void;
-  #rejectDone!: (error: Error) => void;
+  #done = makeDeferred();
+  /** All that was wanted has come, and is being made durable. */
+  #isCompleting = false;
   /** What the program gave as the reason of its AbortSignal. */
   #abortReason: unknown;
   readonly #warnings: KeptWarnings;
@@ -172,12 +169,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
       this.#resolveReady = resolve;
       this.#rejectReady = reject;
     });
-    this.done = new Promise((resolve, reject) => {
-      this.#resolveDone = resolve;
-      this.#rejectDone = reject;
-    });
-    // Whoever does not ask for `done` or `ready` must not be killed by their rejection; `failed` tells as well.
-    this.done.catch(() => {});
+    // Whoever does not ask for it must not be killed by its rejection; `failed` tells as well.
     this.ready.catch(() => {});
     this.#warnings = new KeptWarnings(this, room.userCalls);
     this.#finder = room.findPeers(this.#searching(), source);
@@ -206,6 +198,15 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   /** The torrent's name; before its metadata is there, what the magnet calls it, or else its info hash in hex. */
   get name(): string {
     return this.metainfo?.name ?? this.#magnet?.name ?? Buffer.from(this.infoHash).toString("hex");
+  }
+
+  /**
+   * Resolves when all pieces that are wanted are verified and durably stored; rejects with why they never will be. With `readOnly` and
+   * pieces that are missing that is StorageError `STORAGE_READ_ONLY`, and what is there is seeded. Another promise once select() wants
+   * more than was there.
+   */
+  get done(): Promise<void> {
+    return this.#done.promise;
   }
 
   /** Verified pieces, which peers are told of and may ask for: with `verify: false` none. Before the metadata is there, of no pieces. */
@@ -280,12 +281,43 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
       pieceCount: content?.layout.pieceCount ?? 0,
       bytesVerified: content?.bytesGot ?? 0,
       bytesTotal: content?.layout.totalLength ?? 0,
+      bytesWanted: content?.wanted.bytesWanted ?? 0,
+      bytesMissing: content?.wanted.bytesMissing ?? 0,
       checked: this.#state === "checking" ? (content?.checked ?? 0) : this.#state === "metadata" ? 0 : 1,
       downloadRate,
       uploadRate,
       peers: this.#peers.size,
       ...(this.#state === "metadata" ? { metadata: this.#metadata.progress } : {}),
     };
+  }
+
+  /**
+   * Gives files or pieces a priority: 0 is not wanted. Takes effect at once: what is under way of pieces that are not wanted any more
+   * is dropped, and verified pieces stay. Throws UsageError (before the metadata, or for what the torrent does not have), StorageError
+   * if a file cannot be made.
+   */
+  select(selection: Selection): void {
+    this.#known("select()").select(selection);
+    this.#wantedChanged();
+  }
+
+  /** Gives each file its priority, in their order; those that are left out keep theirs. Throws as select() does. */
+  setPriorities(priorities: readonly number[]): void {
+    const content = this.#known("setPriorities()");
+    checkOption("priorities", TORRENT_OPTIONS.priorities, priorities);
+    if (priorities.length > content.layout.files.length)
+      throw new UsageError("USAGE_OPTION", `the torrent has ${content.layout.files.length} files`);
+    for (const priority of new Set(priorities)) {
+      const files = [...priorities.keys()].filter((index) => priorities[index] === priority);
+      content.select({ files, priority });
+    }
+    this.#wantedChanged();
+  }
+
+  #known(what: string): TorrentContent {
+    if (this.#isOver) throw new UsageError("USAGE_STATE", "the torrent is not open");
+    if (this.#content !== undefined) return this.#content;
+    throw new UsageError("USAGE_STATE", `${what} needs the metadata, which is not there yet`);
   }
 
   /** Changes how all connections of this torrent receive, present and future. Throws UsageError `USAGE_OPTION`. */
@@ -300,9 +332,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
    * or UsageError (not there yet, out of range, no memory free).
    */
   async read(piece: number, begin: number, length: number): Promise<BlockLease> {
-    if (this.#content === undefined)
-      throw new UsageError("USAGE_STATE", "the metadata of the torrent is not there yet");
-    return this.#content.read(piece, begin, length);
+    return this.#known("read()").read(piece, begin, length);
   }
 
   /** Ends connections, finishes what storage has begun, and makes resume data safe. Idempotent. */
@@ -342,9 +372,9 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     this.#exchange.tick();
     for (const peer of this.#peers) {
       peer.tick(elapsedMs);
-      if (content?.got.isFull === true && peer.state === "open" && peer.knowsPieces && peer.pieces.isFull) {
+      const isSeed = peer.state === "open" && peer.knowsPieces && peer.pieces.isFull;
+      if (content?.wanted.isSatisfied === true && isSeed)
         peer.close(new PeerError("PEER_USELESS", "both sides have everything"));
-      }
     }
     if (content !== undefined) this.#runRounds(false);
     content?.tickStorage(now);
@@ -393,6 +423,10 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
 
   get blocks(): SwarmBlocks | undefined {
     return this.#opened;
+  }
+
+  get isUploadOnly(): boolean {
+    return this.#opened?.wantsNothing === true;
   }
 
   get uploadPlace(): UploadPlace {
@@ -455,7 +489,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   }
 
   isMissing(piece: number): boolean {
-    return this.#opened?.got.has(piece) === false;
+    return this.#opened?.wanted.missing.has(piece) === true;
   }
 
   peerInterestChanged(peer: PeerConnection): void {
@@ -521,7 +555,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   }
 
   #runRounds(soon: boolean): void {
-    const isSeeding = this.#opened?.got.isFull === true;
+    const isSeeding = this.#opened?.wanted.isSatisfied === true;
     this.#rounds.run(this.#peers, isSeeding, this.#room.clock.nowMs, soon);
   }
 
@@ -543,9 +577,9 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
       this.#tell("ready");
       for (const peer of this.#peers) peer.layoutKnown();
       this.#finder.start();
-      if (content.got.isFull) await this.#complete();
+      if (content.wanted.isSatisfied) await this.#complete();
       else {
-        if (content.isReadOnly) this.#room.userCalls.call(this.#rejectDone, content.incomplete());
+        if (content.isReadOnly) this.#room.userCalls.call(this.#done.reject, content.incomplete());
         this.#roster.tick();
       }
       // Who waits for `ready` has heard all that came before it.
@@ -558,24 +592,47 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     }
   }
 
+  /** All that is wanted is verified: makes it durable. */
   async #complete(): Promise<void> {
+    if (this.#isCompleting) return;
+    this.#isCompleting = true;
     const content = this.#content!;
     try {
-      await content.settle();
+      // Meanwhile more may be wanted, and come.
+      for (let count = -1; count !== content.got.count; ) {
+        count = content.got.count;
+        await content.settle();
+        await content.lent();
+      }
     } catch (error) {
       this.#broke(error);
       return;
+    } finally {
+      this.#isCompleting = false;
     }
-    await content.lent();
-    if (this.#isOver) return;
+    if (this.#isOver || !content.wanted.isSatisfied) return;
     this.#enter("seeding");
-    this.#roster.setSeeding();
+    this.#roster.setSeeding(true);
     for (const peer of this.#peers) {
       peer.updateInterest();
       this.#uploadOnly.tell(peer, true);
     }
     this.#tell("done");
-    this.#room.userCalls.call(this.#resolveDone, undefined);
+    this.#room.userCalls.call(this.#done.resolve, undefined);
+    this.#roster.tick();
+  }
+
+  /** More is wanted than was, or less. */
+  #wantedChanged(): void {
+    const content = this.#opened;
+    if (content === undefined || this.#isOver) return;
+    if (this.#state === "seeding" && !content.wantsNothing) {
+      this.#enter("downloading");
+      this.#done = makeDeferred();
+      this.#roster.setSeeding(false);
+      for (const peer of this.#peers) this.#uploadOnly.tell(peer, false);
+    } else if (this.#state === "downloading" && content.wanted.isSatisfied) void this.#complete();
+    for (const peer of this.#peers) peer.wantedChanged();
     this.#roster.tick();
   }
 
@@ -588,7 +645,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     this.#roster.closeAll();
     this.#content?.releaseMemory().catch(throwAsUncaught);
     this.#tell("failed", error);
-    this.#room.userCalls.call(this.#rejectDone, error);
+    this.#room.userCalls.call(this.#done.reject, error);
   }
 
   /** Something threw where nobody waits for it. A bug of ours is no matter of storage: the program hears of it as such. */
@@ -612,7 +669,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
     this.#roster.closeAll();
     if (before !== "seeding")
       this.#room.userCalls.call(
-        this.#rejectDone,
+        this.#done.reject,
         this.#abortError("the torrent was closed before it was complete"),
       );
     if (before === "metadata") this.#rejectReady(this.#abortError("the torrent was closed"));
@@ -633,6 +690,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
       options: this.#options,
       attribution: this.#attribution,
       peers: this.#peers,
+      selectOnly: this.#magnet?.selectOnly,
       get isOver() {
         return isOver();
       },
@@ -656,7 +714,7 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
   #rosterHost(): RosterHost {
     const room = this.#room;
     const isOpen = (): boolean => this.isOpen;
-    const isSeeding = (): boolean => this.#opened?.have.isFull === true;
+    const isSeeding = (): boolean => this.#opened?.wanted.isSatisfied === true;
     const maxPeers = (): number =>
       this.#opened === undefined
         ? Math.min(PEERS_BEFORE_METADATA_MAX, room.maxPeersPerTorrent)
@@ -759,6 +817,22 @@ export class Torrent extends EventEmitter<TorrentEvents> implements Swarm, Handl
 function settled(options: TorrentOptions): TorrentOptions {
   const { directory } = options;
   return directory === undefined ? { ...options } : { ...options, directory: resolve(directory) };
+}
+
+interface Deferred {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Whoever does not ask for the promise must not be killed by its rejection. */
+function makeDeferred(): Deferred {
+  let [resolve, reject]: [() => void, (error: Error) => void] = [() => {}, () => {}];
+  const promise = new Promise<void>((resolved, rejected) => {
+    [resolve, reject] = [resolved, rejected];
+  });
+  promise.catch(() => {});
+  return { promise, resolve, reject };
 }
 
 function asError(error: unknown): Error {

@@ -100,6 +100,10 @@ export class BookSwarm implements Swarm {
     };
   }
 
+  get isUploadOnly(): boolean {
+    return this.have.isFull;
+  }
+
   metadataArrived(): boolean {
     return false;
   }

@@ -84,7 +84,7 @@ describe("PeerList", () => {
     assert.equal(list.next(peer.retryAtMs), peer);
     list.ended(peer, "useful", 0);
     assert.deepEqual(failing(list, peer, 5), [1, 2, 4, 8, 60], "as if nothing had been");
-    list.setSeeding();
+    list.setSeeding(true, 0);
     assert.deepEqual([list.hasDue(1e9), list.next(1e9)], [false, undefined]);
   });
 
@@ -245,7 +245,7 @@ describe("PeerList", () => {
     list.ended(seed!, "useful", 0);
     seed!.isSeed = true;
     list.ended(leecher!, "useful", 0);
-    list.setSeeding();
+    list.setSeeding(true, 0);
     list.ended(later!, "seed", 0);
     assert.deepEqual(due(list, 1e9), [leecher]);
     assert.deepEqual([seed!.state, later!.state, list.isExhausted], ["parked", "parked", false]);
@@ -337,7 +337,7 @@ describe("PeerList", () => {
             out.delete(any);
             list.ended(any, outcomes[Math.floor(random() * outcomes.length)]!, nowMs);
             if (random() < 0.1) list.forget(any);
-          } else if (dice > 0.999) list.setSeeding();
+          } else if (dice > 0.998) list.setSeeding(dice > 0.999, nowMs);
           assert.ok(list.size <= 40);
           for (const peer of out)
             assert.equal(list.find(peer.host, 1), peer, "one that is in use is remembered");

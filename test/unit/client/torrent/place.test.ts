@@ -41,6 +41,7 @@ class Places {
     return openPlace(room as unknown as EngineRoom, shared.metainfo, new Layout(shared.metainfo), options, {
       checking: (fraction) => this.fractions.push(fraction),
       pieceGood: (piece) => this.good.push(piece),
+      isFileWanted: () => true,
       warning: (text) => this.warnings.push(text),
       signal,
     });
