@@ -28,6 +28,8 @@ export {
   checkTorrent,
   createTorrent,
   createTorrentFile,
+  type FetchOptions,
+  fetchMetainfo,
   readMetainfo,
 } from "./client/session/torrent-files.js";
 export { STORAGE_KINDS, type StorageCounters, type StorageKind } from "./client/storage/storage.js";

@@ -136,6 +136,7 @@ export type UsageErrorCode =
   | "USAGE_MAGNET"
   | "LISTEN_FAILED"
   | "ADDON_MISSING"
+  | "FETCH_FAILED"
   | "ABORTED"
   | "TIMEOUT";
 

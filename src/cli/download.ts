@@ -1,11 +1,12 @@
-// scatterwire download: fetches a torrent from peers, verified and stored, and says what that cost.
+// scatterwire download: fetches torrents from peers, verified and stored, and says what that cost.
 
 import { Command } from "commander";
 import {
+  type Magnet,
+  type Metainfo,
   type PeerAddress,
   RECEIVE_MODES,
   type ReceiveModeName,
-  readMetainfo,
   SESSION_OPTIONS,
   Session,
   STORAGE_KINDS,
@@ -13,29 +14,32 @@ import {
   type Torrent,
   UsageError,
 } from "../index.js";
+import { Phases } from "./download-phases.js";
+import { reportAll, reportOne, type Started, startMeasuring } from "./download-report.js";
 import {
   collect,
   EXIT_FAILED,
   EXIT_INTERRUPTED,
   EXIT_USAGE,
   ExitError,
-  formatBytes,
-  formatDuration,
   interruptSignal,
   note,
   oneOf,
   parseAddress,
   printJson,
-  printLine,
   wholeNumber,
 } from "./output.js";
-import { Progress } from "./progress.js";
+import { Patience } from "./patience.js";
 import { runVerb } from "./run-verb.js";
+import { loadTorrent, trackersOf } from "./torrent-argument.js";
+import { tellTrackers } from "./tracker-notes.js";
 
 interface Options {
   output?: string;
   peer?: string[];
   listen?: string;
+  trackers: boolean;
+  tracker?: string[];
   receiveMode?: ReceiveModeName;
   storage: StorageKind;
   verify: boolean;
@@ -53,8 +57,8 @@ const poolMin = poolBytes.min / MIB;
 const poolMax = poolBytes.max / MIB;
 /** How often progress is looked at. */
 const LOOK_MS = 200;
-/** After all peers were given up, they are tried anew so much later. */
-const RETRY_MS = 10_000;
+/** Where connections are accepted if nobody says, so that peers from trackers can reach us; any other port where that is taken. */
+const PORT = 6881;
 
 export function run(args: readonly string[]): Promise<number> {
   return runVerb(downloadCommand(), args);
@@ -62,11 +66,20 @@ export function run(args: readonly string[]): Promise<number> {
 
 function downloadCommand(): Command {
   return new Command("download")
-    .description("fetch a torrent from peers; an interrupted download goes on where it was")
-    .argument("<torrent>", "the torrent file")
+    .description("fetch torrents from peers; an interrupted download goes on where it was")
+    .argument("<torrents...>", "torrent files, addresses of such on the web, or magnet links")
     .option("-o, --output <dir>", "the folder to download to (not needed for storage memory and null)")
     .option("--peer <host:port>", "a peer to connect to; may be given several times", collect)
-    .option("--listen <host:port>", "accept connections there; port 0 picks one")
+    .option(
+      "--listen <host:port>",
+      "accept connections there; port 0 picks one (default: 6881 if trackers are asked)",
+    )
+    .option("--no-trackers", "ask no trackers for peers")
+    .option(
+      "--tracker <url>",
+      "a tracker to ask beside the torrents' own; may be given several times",
+      collect,
+    )
     .option(
       "--receive-mode <mode>",
       `${RECEIVE_MODES.join(", ")} (default: ${SESSION_OPTIONS.receiveMode.default})`,
@@ -101,26 +114,31 @@ function downloadCommand(): Command {
       "after",
       `
 Examples:
-  scatterwire download album.torrent -o ./copy --peer 127.0.0.1:6881
-  scatterwire download album.torrent -o ./copy --peer 127.0.0.1:6881 --storage direct --receive-mode speculative
+  scatterwire download album.torrent -o ./copy
+  scatterwire download 'magnet:?xt=urn:btih:…&tr=…' https://example.org/other.torrent -o ./copy
+  scatterwire download album.torrent -o ./copy --no-trackers --peer 127.0.0.1:6881 --storage direct --receive-mode speculative
   scatterwire download album.torrent --peer 127.0.0.1:6881 --storage null --no-verify --json`,
     )
     .action(download);
 }
 
-async function download(torrentFile: string, options: Options): Promise<void> {
+async function download(names: readonly string[], options: Options): Promise<void> {
   const signal = interruptSignal();
   const needsFolder = options.storage !== "memory" && options.storage !== "null";
   if (needsFolder && options.output === undefined) {
     throw new ExitError(EXIT_USAGE, `storage "${options.storage}" needs a folder: give -o DIR`);
   }
-  if (options.peer === undefined && options.listen === undefined) {
+  const sources = await Promise.all(names.map((name) => loadTorrent(name, signal)));
+  const asksTrackers =
+    options.trackers &&
+    (options.tracker !== undefined || sources.some((source) => trackersOf(source).length > 0));
+  const namesPeers = sources.some((source) => "peers" in source && source.peers.length > 0);
+  if (options.peer === undefined && options.listen === undefined && !asksTrackers && !namesPeers) {
     throw new ExitError(
       EXIT_USAGE,
-      "nobody to download from: give --peer HOST:PORT, or --listen HOST:PORT to wait for peers",
+      "nobody to download from: no tracker is named; give --tracker URL, --peer HOST:PORT, or --listen HOST:PORT to wait for peers",
     );
   }
-  const metainfo = await readMetainfo(torrentFile);
   const peers = await Promise.all((options.peer ?? []).map((peer) => parseAddress(peer, "--peer")));
   const listen = options.listen === undefined ? undefined : await parseAddress(options.listen, "--listen");
   await using session = new Session({
@@ -130,31 +148,20 @@ async function download(torrentFile: string, options: Options): Promise<void> {
     ...(options.maxRequests === undefined ? {} : { maxRequests: options.maxRequests }),
   });
   session.on("warning", (text) => note(`scatterwire: ${text}`));
-  const torrent = session.addInBackground(metainfo, {
-    ...(options.output === undefined ? {} : { directory: options.output }),
-    storage: options.storage,
-    verify: options.verify,
-  });
+  // Before the torrents: trackers are told the port.
+  await startListening(session, listen, asksTrackers, options);
+  const torrents = sources.map((source) => addTorrent(session, source, options));
   // What goes wrong then is told by session.close(), which waits for the same end.
-  signal.addEventListener("abort", () => void torrent.close().catch(() => {}));
-  if (signal.aborted) await torrent.close();
-  for (const each of [session, torrent]) each.on("warning", (text) => note(`scatterwire: ${text}`));
+  const stop = (): void => {
+    for (const torrent of torrents) torrent.close().catch(() => {});
+  };
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  let failed: readonly unknown[] = [];
   try {
-    await opened(torrent, options);
-    if (listen !== undefined) {
-      const { host, port } = await session.listen();
-      if (options.json === true) printJson({ event: "listening", host, port });
-      else note(`listening at ${host}:${port}`);
-    }
-    const started = startMeasuring();
-    await finish(session, torrent, peers, options);
-    report(session, torrent, started, options);
-    if (options.seed === true) {
-      await new Promise<void>((resolve) => {
-        if (signal.aborted) resolve();
-        signal.addEventListener("abort", () => resolve());
-      });
-    }
+    const patience = new Patience(torrents, peers, options.timeout);
+    failed = await finish(session, torrents, peers, patience, options);
+    if (options.seed === true) await interrupted(signal);
   } catch (error) {
     // Resume data is safe before the program says that it stopped.
     await session.close();
@@ -165,166 +172,92 @@ async function download(torrentFile: string, options: Options): Promise<void> {
   }
   await session.close();
   if (signal.aborted) throw new ExitError(EXIT_INTERRUPTED);
+  if (failed.length > 0)
+    throw new ExitError(
+      EXIT_FAILED,
+      `${failed.length} of ${torrents.length} torrents could not be downloaded`,
+    );
 }
 
-/** Resolves when what was there before is checked. */
-async function opened(torrent: Torrent, options: Options): Promise<void> {
-  const total = torrent.progress().bytesTotal;
-  const progress = new Progress({ label: "checking", total, json: options.json === true });
-  torrent.on("checking", (fraction) => progress.update({ bytes: fraction * total }));
-  await torrent.ready.finally(() => progress.stop());
-}
-
-/** Resolves when the torrent is complete; rejects if it cannot be, or nothing comes for too long. */
-async function finish(
+async function startListening(
   session: Session,
-  torrent: Torrent,
-  peers: readonly PeerAddress[],
+  listen: PeerAddress | undefined,
+  asksTrackers: boolean,
   options: Options,
 ): Promise<void> {
-  const total = torrent.progress().bytesTotal;
-  const progress = new Progress({ label: "downloading", total, json: options.json === true });
-  const patience = new Patience(torrent, peers, options);
-  const look = (): void => {
-    const movedBytes = session.counters().payloadBytes;
-    const { bytesVerified, peers: count } = torrent.progress();
-    progress.update({ bytes: bytesVerified, movedBytes, peers: count });
-    patience.look(movedBytes);
-  };
-  const ticker = setInterval(look, LOOK_MS);
-  try {
-    for (const peer of peers) torrent.addPeer(peer);
-    await Promise.race([torrent.done, patience.lost]);
-  } finally {
-    clearInterval(ticker);
-    progress.stop();
+  if (listen !== undefined) {
+    const { host, port } = await session.listen();
+    if (options.json === true) printJson({ event: "listening", host, port });
+    else note(`listening at ${host}:${port}`);
+  } else if (asksTrackers) {
+    const at = (port: number): Promise<PeerAddress> => session.listen({ host: "0.0.0.0", port });
+    const { port } = await at(PORT).catch(() => at(0));
+    // Where there is no IPv6 nobody connects over it.
+    await session.listen({ host: "::", port }).catch(() => {});
   }
+}
+
+function addTorrent(session: Session, source: Metainfo | Magnet, options: Options): Torrent {
+  const torrent = session.addInBackground(source, {
+    ...(options.output === undefined ? {} : { directory: options.output }),
+    storage: options.storage,
+    verify: options.verify,
+    trackers: options.trackers ? (options.tracker ?? true) : false,
+  });
+  torrent.on("warning", (text) => note(`scatterwire: ${text}`));
+  tellTrackers(torrent, options.json === true);
+  return torrent;
 }
 
 /**
- * Keeps trying: peers that are gone may come back. Says so once each time that nobody is left, and gives up only when nothing
- * has arrived for as long as was asked for.
+ * Resolves when each torrent is complete, or cannot be: to why those cannot. Rejects if nothing comes for too long, and, where there
+ * is one torrent only, with what prevented that.
  */
-class Patience {
-  /** Rejects when it is at its end. */
-  readonly lost: Promise<never>;
-  readonly #torrent: Torrent;
-  readonly #peers: readonly PeerAddress[];
-  readonly #timeoutMs: number;
-  #giveUp!: (error: ExitError) => void;
-  #movedBytes = 0;
-  #movedMs = performance.now();
-  #retryMs = Number.POSITIVE_INFINITY;
-  #isAlone = false;
-  #lastError = "";
-
-  constructor(torrent: Torrent, peers: readonly PeerAddress[], options: Options) {
-    this.#torrent = torrent;
-    this.#peers = peers;
-    this.#timeoutMs = options.timeout === undefined ? Number.POSITIVE_INFINITY : 1000 * options.timeout;
-    this.lost = new Promise<never>((_resolve, reject) => {
-      this.#giveUp = reject;
-    });
-    // It may end between two looks, when nobody waits for it any more.
-    this.lost.catch(() => {});
-    torrent.on("peerDisconnected", (_address, error) => {
-      if (error !== undefined) this.#lastError = error.message;
-    });
-    torrent.on("outOfPeers", () => this.#outOfPeers());
-  }
-
-  /** Is called several times a second. */
-  look(movedBytes: number): void {
-    const now = performance.now();
-    if (movedBytes !== this.#movedBytes) {
-      this.#movedBytes = movedBytes;
-      this.#movedMs = now;
-      this.#isAlone = false;
-    }
-    if (now >= this.#retryMs) {
-      this.#retryMs = Number.POSITIVE_INFINITY;
-      for (const peer of this.#peers) this.#torrent.addPeer(peer);
-    }
-    if (now - this.#movedMs < this.#timeoutMs) return;
-    const { piecesVerified, pieceCount } = this.#torrent.progress();
-    const why = this.#lastError === "" ? "" : `; last: ${this.#lastError}`;
-    const got = `${piecesVerified} of ${pieceCount} pieces`;
-    this.#giveUp(
-      new ExitError(EXIT_FAILED, `nothing arrived for ${this.#timeoutMs / 1000} s (${got})${why}`),
-    );
-  }
-
-  #outOfPeers(): void {
-    if (this.#torrent.state === "seeding" || this.#peers.length === 0) return;
-    this.#retryMs = performance.now() + RETRY_MS;
-    if (this.#isAlone) return;
-    this.#isAlone = true;
-    const why = this.#lastError === "" ? "" : ` (${this.#lastError})`;
-    note(`scatterwire: no peer is left${why}: trying again until one is there`);
-  }
-}
-
-interface Started {
-  readonly timeMs: number;
-  readonly cpu: NodeJS.CpuUsage;
-}
-
-function startMeasuring(): Started {
-  return { timeMs: performance.now(), cpu: process.cpuUsage() };
-}
-
-function report(session: Session, torrent: Torrent, started: Started, options: Options): void {
-  const seconds = (performance.now() - started.timeMs) / 1000;
-  const { user, system } = process.cpuUsage(started.cpu);
-  const cpuSeconds = (user + system) / 1e6;
-  const counters = session.counters();
-  const bytes = counters.payloadBytes;
-  const gigabytes = bytes / 1e9;
-  const per = (value: number, divisor: number): number => (divisor === 0 ? 0 : value / divisor);
-  const result = {
-    event: "done",
-    bytes,
-    seconds,
-    bytesPerSecond: per(bytes, seconds),
-    cpuSeconds,
-    cpuSecondsPerGB: per(cpuSeconds, gigabytes),
-    cpuUserSeconds: user / 1e6,
-    cpuSystemSeconds: system / 1e6,
-    systemCallsPerBlock: per(counters.receiveCalls, counters.blocksReceived),
-    copiedBytesPerByte: per(counters.bytesCopied, bytes),
-    predictionHits: counters.predictionHits,
-    predictionMisses: counters.predictionMisses,
-    receiveMode: options.receiveMode ?? "adaptive",
-    storage: torrent.storageKind,
-    verified: options.verify,
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
-    peers: torrent.progress().peers,
-    totalBytes: torrent.progress().bytesTotal,
-    wastedBytes: counters.wastedBytes,
-    receiveCalls: counters.receiveCalls,
-    blocksReceived: counters.blocksReceived,
-    poolBytes: session.poolBytes,
-    storageCounters: torrent.storageCounters() ?? null,
+async function finish(
+  session: Session,
+  torrents: readonly Torrent[],
+  peers: readonly PeerAddress[],
+  patience: Patience,
+  options: Options,
+): Promise<readonly unknown[]> {
+  const json = options.json === true;
+  const shown = new Phases(session, torrents, json);
+  const ticker = setInterval(() => {
+    shown.update();
+    patience.look(session.counters().payloadBytes);
+  }, LOOK_MS);
+  let started: Started | undefined;
+  const one = async (torrent: Torrent): Promise<void> => {
+    // A torrent that still looks for its metadata needs peers for that.
+    if (torrent.state === "metadata") for (const peer of peers) torrent.addPeer(peer);
+    await torrent.ready;
+    started ??= startMeasuring();
+    for (const peer of peers) torrent.addPeer(peer);
+    await torrent.done;
+    if (torrents.length > 1) reportOne(torrent, json);
   };
-  if (options.json === true) {
-    printJson(result);
-    return;
+  try {
+    const all = torrents.map((torrent) =>
+      one(torrent).catch((error: unknown) => {
+        if (torrents.length === 1 || (error instanceof UsageError && error.code === "ABORTED")) throw error;
+        note(`scatterwire: ${torrent.name}: ${error instanceof Error ? error.message : String(error)}`);
+        return { error };
+      }),
+    );
+    const results = await Promise.race([Promise.all(all), patience.lost]);
+    shown.stop();
+    const failed = results.filter((result) => result !== undefined);
+    if (failed.length < torrents.length) reportAll(session, torrents, started ?? startMeasuring(), options);
+    return failed;
+  } finally {
+    clearInterval(ticker);
+    shown.stop();
   }
-  printLine(summary(torrent, bytes, seconds));
-  if (options.verbose !== true) return;
-  const calls = `${result.systemCallsPerBlock.toFixed(3)} receiving calls per block`;
-  const copied = `${result.copiedBytesPerByte.toFixed(3)} bytes copied per byte`;
-  printLine(
-    `${cpuSeconds.toFixed(2)} CPU s (${result.cpuSecondsPerGB.toFixed(3)} per GB), ${calls}, ${copied}, peak RSS ${formatBytes(result.peakRssBytes)}`,
-  );
 }
 
-/** What came, in which time, and how fast on the average. */
-function summary(torrent: Torrent, bytes: number, seconds: number): string {
-  const { name } = torrent;
-  const totalLength = torrent.progress().bytesTotal;
-  if (bytes === 0) return `${name}: ${formatBytes(totalLength)}, all of it was there already`;
-  const rate = `${formatBytes(seconds === 0 ? 0 : bytes / seconds)}/s on average`;
-  const before = bytes < totalLength ? ` (${formatBytes(totalLength)} in all)` : "";
-  return `${name}: ${formatBytes(bytes)} in ${formatDuration(seconds)}, ${rate}${before}`;
+function interrupted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve());
+  });
 }

@@ -18,6 +18,7 @@ import {
 } from "./output.js";
 import { Progress } from "./progress.js";
 import { runVerb } from "./run-verb.js";
+import { tellTrackers } from "./tracker-notes.js";
 
 /** How often progress is looked at. */
 const LOOK_MS = 500;
@@ -26,6 +27,8 @@ interface Options {
   listen: string;
   sendMode?: SendModeName;
   peer?: string[];
+  trackers: boolean;
+  tracker?: string[];
   check: boolean;
   json?: boolean;
 }
@@ -46,6 +49,12 @@ function seedCommand(): Command {
       oneOf("--send-mode", SEND_MODES),
     )
     .option("--peer <host:port>", "a peer to connect to; may be given several times", collect)
+    .option("--no-trackers", "tell no trackers that it is here")
+    .option(
+      "--tracker <url>",
+      "a tracker to announce to beside the torrent's own; may be given several times",
+      collect,
+    )
     .option("--no-check", "trust that the data is complete, and do not hash it first")
     .option("--json", "print JSON lines, the last with totals")
     .addHelpText(
@@ -67,13 +76,17 @@ async function seed(torrent: string, directory: string, options: Options): Promi
   });
   session.on("warning", (text) => note(`scatterwire: ${text}`));
   const json = options.json === true;
+  // Before the torrent: trackers are told the port.
+  const address = await session.listen();
   const checking = new Progress({ label: "checking", total: metainfo.totalLength, json });
   const seed = session.addInBackground(metainfo, {
     directory,
     readOnly: true,
     assumeComplete: !options.check,
+    trackers: options.trackers ? (options.tracker ?? true) : false,
     signal,
   });
+  tellTrackers(seed, json);
   seed.on("checking", (fraction) => checking.update({ bytes: fraction * metainfo.totalLength }));
   for (const each of [session, seed]) each.on("warning", (text) => note(`scatterwire: ${text}`));
   await seed.ready.finally(() => checking.stop());
@@ -85,7 +98,6 @@ async function seed(torrent: string, directory: string, options: Options): Promi
     const why = text === undefined ? good : all || !options.check ? text : `${good}: ${text}`;
     throw new ExitError(EXIT_FAILED, `${why}; only complete data is seeded`);
   }
-  const address = await session.listen();
   if (json) printJson({ event: "listening", host: address.host, port: address.port });
   else printLine(`seeding ${metainfo.name} at ${address.host}:${address.port}; Ctrl-C stops`);
   for (const peer of peers) seed.addPeer(peer);

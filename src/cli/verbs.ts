@@ -21,10 +21,15 @@ export const VERBS: readonly Verb[] = [
   { name: "check", summary: "compare data on disk with a torrent file", load: () => import("./check.js") },
   {
     name: "download",
-    summary: "fetch a torrent from peers; an interrupted download goes on where it was",
+    summary: "fetch torrents from peers; an interrupted download goes on where it was",
     load: () => import("./download.js"),
   },
   { name: "seed", summary: "serve a torrent until Ctrl-C", load: () => import("./seed.js") },
+  {
+    name: "scrape",
+    summary: "ask trackers how many peers a torrent has",
+    load: () => import("./scrape.js"),
+  },
   {
     name: "tracker",
     summary: "keep swarms, and tell peers of each other, until Ctrl-C",
@@ -56,7 +61,7 @@ Options:
 Examples:
   scatterwire create ./album
   scatterwire seed album.torrent . --listen 127.0.0.1:6881
-  scatterwire download album.torrent -o ./copy --peer 127.0.0.1:6881
+  scatterwire download album.torrent -o ./copy
   scatterwire bench loopback
 
 Exit status: 0 done; 1 failed; 2 wrong usage; 3 data that is there cannot be read; 130 stopped by Ctrl-C, with resume data safe.

@@ -354,6 +354,11 @@ export const CHECK_OPTIONS = {
   signal: { kind: "signal", text: "Stops it: it rejects with code ABORTED." },
 } as const satisfies OptionTable;
 
+/** Of fetchMetainfo(). */
+export const FETCH_OPTIONS = {
+  signal: { kind: "signal", text: "Stops it: it rejects with code ABORTED." },
+} as const satisfies OptionTable;
+
 /** Of createTorrentFile(). */
 export const CREATE_OPTIONS = {
   pieceLength: {

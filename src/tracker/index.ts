@@ -8,6 +8,7 @@ export type {
   PeerEndpoint,
   ScrapeEntry,
 } from "./client/announce.js";
+export { type ScrapeResult, scrapeTrackers } from "./client/scrape.js";
 export type {
   Announce,
   PeerSink,

@@ -22,4 +22,25 @@ declare module "bittorrent-tracker" {
     scrape(): void;
     destroy(done?: () => void): void;
   }
+
+  export interface ServerOptions {
+    udp?: boolean;
+    http?: boolean;
+    ws?: boolean;
+    stats?: boolean;
+    interval?: number;
+  }
+
+  export interface Listening {
+    address(): { address: string; port: number };
+  }
+
+  export class Server extends EventEmitter {
+    readonly http?: Listening;
+    readonly udp4?: Listening;
+    readonly udp6?: Listening;
+    constructor(options?: ServerOptions);
+    listen(port: number, hosts: { http: string; udp: string; udp6: string }, onListening?: () => void): void;
+    close(done?: () => void): void;
+  }
 }

@@ -3,7 +3,9 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { MetainfoError, StorageError, UsageError } from "../../base/errors.js";
+import { SYSTEM_GROUND } from "../../base/ground.js";
 import { KIB, METAINFO_BYTES_MAX, MIB } from "../../base/limits.js";
+import { mayNameAddress } from "../../base/network-address.js";
 import { UserCalls } from "../../base/user-calls.js";
 import { Reactor } from "../../native/reactor.js";
 import { checkOption, checkOptions } from "../check-options.js";
@@ -17,7 +19,7 @@ import {
 import { parseMetainfo } from "../metainfo/parse.js";
 import { metainfoOf } from "../metainfo/source.js";
 import type { Metainfo } from "../metainfo/types.js";
-import { CHECK_OPTIONS, CREATE_OPTIONS } from "../option-table.js";
+import { CHECK_OPTIONS, CREATE_OPTIONS, FETCH_OPTIONS } from "../option-table.js";
 import { Layout, type LayoutFile } from "../storage/layout.js";
 import { openStorage } from "../storage/open.js";
 import { checkPieces, hashPieces, isUnreadable } from "../torrent/checker.js";
@@ -49,6 +51,54 @@ export interface CheckResult {
   readonly unreadablePieces: readonly number[];
   /** Why, with the file and the error of the system: each reason once. */
   readonly readErrors: readonly string[];
+}
+
+export interface FetchOptions {
+  /** Stops it: it rejects with code ABORTED. */
+  readonly signal?: AbortSignal;
+}
+
+/** Of a torrent file on the web: names, redirects and all. */
+const FETCH_MS = 60_000;
+const FETCH_REDIRECTS_MAX = 5;
+
+/**
+ * Reads a torrent file at an address of HTTP or HTTPS. Rejects MetainfoError for what is there and is none, UsageError `FETCH_FAILED`
+ * for what cannot be fetched (a status that is no success, no answer within a minute, a redirect to a nearer network), and ABORTED.
+ */
+export async function fetchMetainfo(address: string, options: FetchOptions = {}): Promise<Metainfo> {
+  checkOption("the address of a torrent file", { kind: "text", text: "" }, address);
+  checkOptions(FETCH_OPTIONS, options, "fetchMetainfo()");
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol))
+    throw new UsageError(
+      "USAGE_OPTION",
+      `a torrent on the web is at an address of http or https, not at ${address}`,
+    );
+  // Loaded here: nobody else needs HTTP.
+  const { HttpGetError, httpGet } = await import("../../native/http-get.js");
+  const { SystemNames } = await import("../../native/names.js");
+  const names = new SystemNames(SYSTEM_GROUND);
+  const refused = (why: string, cause?: unknown): UsageError =>
+    new UsageError("FETCH_FAILED", `cannot fetch ${url.origin}: ${why}`, { cause });
+  try {
+    const { status, body } = await httpGet({ ground: SYSTEM_GROUND, names }, url, {
+      bytesMax: METAINFO_BYTES_MAX,
+      deadlineMs: FETCH_MS,
+      redirectsMax: FETCH_REDIRECTS_MAX,
+      mayAsk: (_url, to, from) =>
+        from === undefined || mayNameAddress(from, to) ? undefined : `a redirect from ${from} to ${to}`,
+      signal: options.signal,
+    });
+    if (status < 200 || status > 299) throw refused(`HTTP status ${status}`);
+    return parseMetainfo(body);
+  } catch (error) {
+    if (!(error instanceof HttpGetError)) throw error;
+    if (error.failure !== "aborted") throw refused(error.message, error);
+    throw new UsageError("ABORTED", "fetching was stopped", { cause: options.signal?.reason });
+  } finally {
+    names.close();
+  }
 }
 
 /** Reads a torrent file. Rejects MetainfoError; `METAINFO_PATH` if there is no such file. */

@@ -124,7 +124,9 @@ export function readScrapeAnswer(
     if (!isDictionary(bytes, files)) throw malformed('it has no "files"');
     const swarms = dictionarySpans(bytes, files.start);
     return infoHashes.flatMap((hash) => {
-      const span = swarms.get(Buffer.from(hash).toString("latin1"));
+      const key = Buffer.from(hash).toString("latin1");
+      // The npm package bittorrent-tracker takes the hash for text, and writes that as UTF-8.
+      const span = swarms.get(key) ?? swarms.get(Buffer.from(key, "utf8").toString("latin1"));
       if (!isDictionary(bytes, span)) return [];
       const swarm = new Fields(bytes, span.start);
       return {

@@ -188,6 +188,17 @@ describe("answers over HTTP", () => {
     ]);
   });
 
+  it("are read from a tracker that takes hashes for text", () => {
+    const text = Buffer.from(HASH.toString("latin1"), "utf8");
+    const body = Buffer.concat([
+      Buffer.from(`d5:filesd${text.length}:`),
+      text,
+      Buffer.from("d8:completei4e10:incompletei5eeee"),
+    ]);
+    const [entry] = readScrapeAnswer(body, 200, [HASH]);
+    assert.deepEqual([entry?.seeders, entry?.leechers], [4, 5]);
+  });
+
   it("end in an answer or in TrackerError, whatever bytes they are", () => {
     const value: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
       value: fc.oneof(
