@@ -5,22 +5,25 @@
 //
 // Always: a page holds blocks of one size. A page whose last block is freed is a free page, for blocks of any size, so that
 // memory follows a store whose swarms grow or shrink. Taking and freeing a block is a few loads and stores, however many there are.
+// All that changes is in memory that was handed in: two of these over the same memory are one, if only one is used at a time.
 
 import { assert } from "../../base/assert.js";
 
 export const PAGE_WORDS = 4096;
 export const PAGE_BYTES = 4 * PAGE_WORDS;
 const NONE = 0;
+// What `#state` holds.
+const LIMIT = 0;
+const IN_USE = 1;
+const TOUCHED = 2;
+const FREE_PAGE = 3;
+const STATE_WORDS = 4;
 
 export class Pages {
   readonly words: Uint32Array;
   readonly halves: Uint16Array;
   readonly bytes: Uint8Array;
-  /** Pages that may be in use at one time. */
-  limit: number;
-  /** Pages in use now, and the most that ever were: those have memory of the machine. */
-  inUse = 0;
-  touched = 1;
+  readonly #state: Int32Array;
   readonly #blockWords: Uint16Array;
   readonly #perPage: Uint16Array;
   /** Of each size, the first page with room. */
@@ -32,10 +35,13 @@ export class Pages {
   readonly #free: Uint16Array;
   readonly #next: Uint32Array;
   readonly #previous: Uint32Array;
-  #freePage = NONE;
 
-  /** `blockWords`: the sizes, in words; a size is named by its place in this list. */
-  constructor(region: ArrayBuffer | SharedArrayBuffer, blockWords: readonly number[]) {
+  /** `blockWords`: the sizes, in words; a size is named by its place in this list. `tables`: memory for what is known of the pages, zeros at first. */
+  constructor(
+    region: ArrayBuffer | SharedArrayBuffer,
+    blockWords: readonly number[],
+    tables: (bytes: number) => ArrayBuffer | SharedArrayBuffer = (bytes) => new ArrayBuffer(bytes),
+  ) {
     const pages = Math.floor(region.byteLength / PAGE_BYTES);
     assert(pages >= 2, "there is a page beside the one that is never used");
     assert(
@@ -45,16 +51,49 @@ export class Pages {
     this.words = new Uint32Array(region);
     this.halves = new Uint16Array(region);
     this.bytes = new Uint8Array(region);
-    this.limit = pages - 1;
+    this.#state = new Int32Array(tables(4 * STATE_WORDS), 0, STATE_WORDS);
+    if (this.#state[TOUCHED] === 0) {
+      this.#state[LIMIT] = pages - 1;
+      this.#state[TOUCHED] = 1;
+    }
     this.#blockWords = Uint16Array.from(blockWords);
     this.#perPage = this.#blockWords.map((words) => Math.floor(PAGE_WORDS / words));
-    this.#partial = new Uint32Array(blockWords.length);
-    this.#size = new Uint8Array(pages);
-    this.#used = new Uint16Array(pages);
-    this.#cut = new Uint16Array(pages);
-    this.#free = new Uint16Array(pages);
-    this.#next = new Uint32Array(pages);
-    this.#previous = new Uint32Array(pages);
+    this.#partial = new Uint32Array(tables(4 * blockWords.length), 0, blockWords.length);
+    this.#size = new Uint8Array(tables(pages), 0, pages);
+    this.#used = new Uint16Array(tables(2 * pages), 0, pages);
+    this.#cut = new Uint16Array(tables(2 * pages), 0, pages);
+    this.#free = new Uint16Array(tables(2 * pages), 0, pages);
+    this.#next = new Uint32Array(tables(4 * pages), 0, pages);
+    this.#previous = new Uint32Array(tables(4 * pages), 0, pages);
+  }
+
+  /** Pages that may be in use at one time. */
+  get limit(): number {
+    return this.#state[LIMIT]!;
+  }
+
+  set limit(pages: number) {
+    this.#state[LIMIT] = pages;
+  }
+
+  /** Pages in use now, and the most that ever were: those have memory of the machine. */
+  get inUse(): number {
+    return this.#state[IN_USE]!;
+  }
+
+  get touched(): number {
+    return this.#state[TOUCHED]!;
+  }
+
+  /** Frees all blocks, whatever state the tables are in. */
+  clear(): void {
+    const state = this.#state;
+    const touched = Math.min(Math.max(1, state[TOUCHED]!), this.#size.length);
+    state[TOUCHED] = touched;
+    state[IN_USE] = 0;
+    this.#partial.fill(NONE);
+    for (let page = 1; page < touched; page++) this.#next[page] = page - 1;
+    state[FREE_PAGE] = touched - 1;
   }
 
   /** A block of this size, with whatever was in it; 0 if the limit is reached. */
@@ -90,9 +129,9 @@ export class Pages {
     if (used === this.#perPage[size]! - 1 && used > 0) this.#link(page, size);
     if (used > 0) return;
     if (this.#perPage[size]! > 1) this.#unlink(page, size);
-    this.#next[page] = this.#freePage;
-    this.#freePage = page;
-    this.inUse--;
+    this.#next[page] = this.#state[FREE_PAGE]!;
+    this.#state[FREE_PAGE] = page;
+    this.#state[IN_USE]!--;
   }
 
   /** Whether most of this block's page is free, and a block of its size can be had from another one that is in use. */
@@ -103,11 +142,12 @@ export class Pages {
   }
 
   #takePage(size: number): number {
-    if (this.inUse >= this.limit) return NONE;
-    let page = this.#freePage;
-    if (page !== NONE) this.#freePage = this.#next[page]!;
-    else page = this.touched++;
-    this.inUse++;
+    const state = this.#state;
+    if (state[IN_USE]! >= state[LIMIT]!) return NONE;
+    let page = state[FREE_PAGE]!;
+    if (page !== NONE) state[FREE_PAGE] = this.#next[page]!;
+    else page = state[TOUCHED]!++;
+    state[IN_USE]!++;
     this.#size[page] = size;
     this.#used[page] = 0;
     this.#cut[page] = 0;

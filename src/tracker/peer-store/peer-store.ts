@@ -32,7 +32,7 @@ import {
 import { PAGE_BYTES, Pages } from "./pages.js";
 import { TICKS } from "./peer-buckets.js";
 import { Swarms, swarmBlockWords } from "./swarms.js";
-import { TorrentIndex } from "./torrent-index.js";
+import { INDEX_STATE_BYTES, type IndexMemory, indexBytesMax, TorrentIndex } from "./torrent-index.js";
 
 export interface PeerStoreOptions {
   /** Memory for everything, in bytes; what was not heard of for longest makes room for what is new. */
@@ -50,8 +50,34 @@ export interface PeerStoreOptions {
   readonly key: Uint32Array;
   /** Numbers from 0 to below 1; asked once. */
   readonly random?: () => number;
-  /** Memory that is not touched yet: zeros, and as large as asked for. For memory with large pages, or shared. */
+  /** Memory that is not touched yet: zeros, and as large as asked for. For memory with large pages. */
   readonly reserve?: (bytes: number) => ArrayBuffer | SharedArrayBuffer;
+  /** This store is a part of swarms that threads share (shared-swarms.ts). */
+  readonly part?: SharedPart;
+}
+
+/** What a part of shared swarms has in common with the others. */
+export interface SharedPart {
+  /** How many parts there are. */
+  readonly parts: number;
+  /** Asked the same in the same order by whoever opens this part: with memory that is zeros for the first one. All that changes is in it. */
+  readonly reserve: (bytes: number) => SharedArrayBuffer;
+  /** Of this thread. */
+  readonly counters: SwarmCounters;
+  readonly found: AheadFindings;
+  /** Advanced by whoever advances the swarms. */
+  readonly budget: AddressBudget | undefined;
+}
+
+/** What lookAhead() found of the announces that come next. */
+export class AheadFindings {
+  /** The bucket of the endpoint, the one the answer begins in, the endpoint's hash. */
+  readonly own = new Int32Array(AHEAD_MAX);
+  readonly told = new Int32Array(AHEAD_MAX);
+  readonly hashes = new Uint32Array(AHEAD_MAX);
+  /** Their records, and where in their buckets their endpoints may be; −1 if not. */
+  readonly records = new Int32Array(AHEAD_MAX);
+  readonly peers = new Int32Array(AHEAD_MAX);
 }
 
 export const BYTES_MAX_DEFAULT = 2 ** 30;
@@ -82,6 +108,22 @@ const STEPS_PER_RECORD = 2;
 const STEPS_PER_PAGE = 32;
 /** What one advance() may do at the most: a record that is looked at is 1, one that is removed 16, each peer of a bucket 1/8. */
 const WORK_PER_ADVANCE_MAX = 8192;
+// What `#state` holds: records, and the most that ever were; peers; the dice; the tick. Expiry goes down from the last record to the
+// first: this one is next, this swarm of it, and this entry of its directory.
+const COUNT = 0;
+const COUNT_MOST = 1;
+const PEERS_V4 = 2;
+const PEERS_V6 = 3;
+const DICE = 4;
+const TICK = 5;
+const CURSOR = 6;
+const CURSOR_SWARM = 7;
+const CURSOR_ENTRY = 8;
+const STATE_WORDS = 9;
+// What `#clock` holds: the time that was told last, and steps of expiry that are due.
+const NOW_MS = 0;
+const STEPS_OWED = 1;
+const CLOCK_NUMBERS = 2;
 const HASH_ROUNDS = 1;
 const HASH_FINAL_ROUNDS = 3;
 
@@ -92,7 +134,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   seeders = 0;
   leechers = 0;
   downloads = 0;
-  readonly counters = makeSwarmCounters();
+  readonly counters: SwarmCounters;
   readonly #records: Uint32Array;
   readonly #recordHalves: Uint16Array;
   readonly #recordsMax: number;
@@ -103,8 +145,13 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   readonly #index: TorrentIndex;
   readonly #key: Uint32Array;
   readonly #budget: AddressBudget | undefined;
+  readonly #ownsBudget: boolean;
   readonly #tickMs: number;
   readonly #collectMs: number;
+  readonly #workPerAdvanceMax: number;
+  /** Numbers that change, by the names above: in memory that threads may share. */
+  readonly #state: Int32Array;
+  readonly #clock: Float64Array;
   /** The endpoint of the announce under way: address and port, as in packets. */
   readonly #endpointWords = new Uint32Array(5);
   readonly #endpoint = new Uint16Array(this.#endpointWords.buffer);
@@ -112,28 +159,10 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   readonly #moved = new Uint16Array(3);
   /** What lookAhead() loaded: means nothing, and is kept so that no compiler leaves the loads out. */
   loaded = 0;
-  /** Of the announces that lookAhead() looks at: the bucket of the endpoint, the one the answer begins in, the endpoint's hash. */
-  readonly #aheadOwn = new Int32Array(AHEAD_MAX);
-  readonly #aheadTold = new Int32Array(AHEAD_MAX);
-  readonly #aheadHashes = new Uint32Array(AHEAD_MAX);
-  /** Their records, and where in their buckets their endpoints may be; −1 if not. What was found is looked at again when it is used. */
-  readonly #aheadRecords = new Int32Array(AHEAD_MAX);
-  readonly #aheadPeers = new Int32Array(AHEAD_MAX);
-  #count = 0;
-  #countMost = 0;
-  #peersV4 = 0;
-  #peersV6 = 0;
-  #dice: number;
-  #tick = 0;
-  /** The tick that is written for a peer: `#tick`, or an earlier one while another tracker's announce is taken in. */
+  readonly #found: AheadFindings;
+  /** The tick that is written for a peer: the time's, or an earlier one while another tracker's announce is taken in. */
   #heardTick = 0;
   #isAdopting = false;
-  #nowMs = 0;
-  /** Expiry goes down from the last record to the first: this one is next, and this entry of its directory. */
-  #cursor = 0;
-  #cursorSwarm = 0;
-  #cursorEntry = 0;
-  #stepsOwed = 0;
 
   constructor(options: PeerStoreOptions) {
     const lifetimeMs = whole("lifetimeMs", options.lifetimeMs ?? LIFETIME_MS_DEFAULT, 1000, 2 ** 40);
@@ -142,7 +171,14 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     this.#bytesMax = whole("bytesMax", options.bytesMax ?? BYTES_MAX_DEFAULT, 2 ** 20, 2 ** 53);
     const torrentsMax = whole("torrentsMax", options.torrentsMax ?? TORRENTS_MAX_DEFAULT, 1, 2 ** 30 - 1);
     const peersMax = options.peersPerTorrentMax ?? PEERS_PER_TORRENT_MAX_DEFAULT;
-    const reserve = options.reserve ?? ((bytes: number) => new ArrayBuffer(bytes));
+    const { part } = options;
+    const reserve = part?.reserve ?? options.reserve ?? ((bytes: number) => new ArrayBuffer(bytes));
+    const small = part?.reserve ?? ((bytes: number) => new ArrayBuffer(bytes));
+    this.#workPerAdvanceMax = Math.ceil(WORK_PER_ADVANCE_MAX / (part?.parts ?? 1));
+    this.#state = new Int32Array(small(4 * STATE_WORDS), 0, STATE_WORDS);
+    this.#clock = new Float64Array(small(8 * CLOCK_NUMBERS), 0, CLOCK_NUMBERS);
+    this.counters = part?.counters ?? makeSwarmCounters();
+    this.#found = part?.found ?? new AheadFindings();
     const recordBytes = Math.min(torrentsMax * RECORD_BYTES, this.#bytesMax, REGION_BYTES_MAX);
     const records = reserve(recordBytes);
     this.#records = new Uint32Array(records, 0, Math.floor(recordBytes / RECORD_BYTES) * RECORD_WORDS);
@@ -153,30 +189,55 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     const endpointKey = options.key.slice(2, 4);
     const sizes = [...swarmBlockWords(3), ...swarmBlockWords(9)];
     const pageBytes = Math.min(Math.ceil(this.#bytesMax / PAGE_BYTES + 1) * PAGE_BYTES, REGION_BYTES_MAX);
-    this.#pages = new Pages(reserve(pageBytes), sizes);
+    this.#pages = new Pages(reserve(pageBytes), sizes, small);
     whole("peersPerTorrentMax", peersMax, 1, 2 ** 31);
     this.#v4 = new Swarms(this.#pages, 3, 0, peersMax, endpointKey);
     this.#v6 = new Swarms(this.#pages, 9, swarmBlockWords(3).length, peersMax, endpointKey);
-    this.#index = new TorrentIndex(this, this.#recordsMax, reserve);
-    this.#budget =
-      options.newTorrentsPerMinute === undefined
-        ? undefined
-        : new AddressBudget(
-            whole("newTorrentsPerMinute", options.newTorrentsPerMinute, 1, 2 ** 20 - 1),
-            this.#key,
-          );
-    this.#dice = Math.floor((options.random?.() ?? 0.5) * 2 ** 31) | 1;
+    this.#index = new TorrentIndex(this, this.#recordsMax, {
+      reserve,
+      ...(part === undefined ? {} : { shared: sharedIndex(part.reserve, this.#recordsMax) }),
+    });
+    this.#ownsBudget = part === undefined;
+    this.#budget = part === undefined ? makeAddressBudget(options) : part.budget;
+    if (this.#state[DICE] === 0) this.#state[DICE] = Math.floor((options.random?.() ?? 0.5) * 2 ** 31) | 1;
+  }
+
+  /** Before anything else is called, once another thread may have used the same memory. */
+  refresh(): void {
+    this.#index.refresh();
+    this.#seeTime();
+  }
+
+  #seeTime(): void {
+    const tick = this.#state[TICK]!;
+    this.#heardTick = tick;
+    this.#v4.now = tick;
+    this.#v6.now = tick;
+  }
+
+  /** Forgets all torrents, whatever state the memory is in. */
+  clear(): void {
+    for (const name of [COUNT, PEERS_V4, PEERS_V6, CURSOR, CURSOR_SWARM, CURSOR_ENTRY]) this.#state[name] = 0;
+    this.#clock[STEPS_OWED] = 0;
+    this.#index.clear();
+    this.#pages.clear();
+    this.#boundPages(0);
   }
 
   totals(): SwarmTotals {
-    const shared = this.#index.bytes + (this.#budget?.bytes ?? 0);
+    const shared = this.#index.bytes + this.#budgetBytes;
     return {
-      torrents: this.#count,
-      peersV4: this.#peersV4,
-      peersV6: this.#peersV6,
-      bytes: shared + this.#count * RECORD_BYTES + this.#pages.inUse * PAGE_BYTES,
-      bytesTouched: shared + this.#countMost * RECORD_BYTES + (this.#pages.touched - 1) * PAGE_BYTES,
+      torrents: this.#state[COUNT]!,
+      peersV4: this.#state[PEERS_V4]!,
+      peersV6: this.#state[PEERS_V6]!,
+      bytes: shared + this.#state[COUNT]! * RECORD_BYTES + this.#pages.inUse * PAGE_BYTES,
+      bytesTouched: shared + this.#state[COUNT_MOST]! * RECORD_BYTES + (this.#pages.touched - 1) * PAGE_BYTES,
     };
+  }
+
+  /** What several share is not counted here. */
+  get #budgetBytes(): number {
+    return this.#ownsBudget && this.#budget !== undefined ? this.#budget.bytes : 0;
   }
 
   hash(words: Uint32Array, at: number): number {
@@ -193,73 +254,90 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
    * step at a time: entries of the index, records, swarms, the buckets of the large ones, then what is in the buckets.
    */
   lookAhead(announces: AnnouncesAhead): void {
-    const { count, hashes } = announces;
-    const records = this.#records;
-    const ahead = this.#aheadOwn;
+    const { count } = announces;
     let loaded = 0;
-    for (let index = 0; index < count; index++) loaded ^= this.#index.touch(hashes[index]!);
-    for (let index = 0; index < count; index++) {
-      const record = this.#index.candidate(hashes[index]!);
-      this.#aheadRecords[index] = record;
-      if (record >= 0) loaded ^= records[record * RECORD_WORDS]!;
-    }
-    const swarmAt = announces.family === 4 ? SWARM_V4_AT : SWARM_V6_AT;
-    for (let index = 0; index < count; index++) {
-      const record = this.#aheadRecords[index]!;
-      const at = record * RECORD_WORDS;
-      const swarm = record < 0 || (records[at + DOWNLOADS_AT]! & INLINE) !== 0 ? 0 : records[at + swarmAt]!;
-      ahead[index] = swarm;
-      if (swarm !== 0) loaded ^= this.#pages.words[swarm]!;
-    }
-    this.loaded = loaded ^ this.#lookIntoSwarms(announces);
+    for (let index = 0; index < count; index++) loaded ^= this.lookAtIndex(announces, index);
+    for (let index = 0; index < count; index++) loaded ^= this.lookAtRecord(announces, index);
+    for (let index = 0; index < count; index++) loaded ^= this.lookAtSwarm(announces, index);
+    for (let index = 0; index < count; index++) loaded ^= this.lookAtDirectory(announces, index);
+    for (let index = 0; index < count; index++) loaded ^= this.lookAtBuckets(announces, index);
+    for (let index = 0; index < count; index++) loaded ^= this.lookIntoBuckets(announces, index);
+    for (let index = 0; index < count; index++) loaded ^= this.lookAtPeer(announces, index);
+    this.loaded = loaded;
   }
 
-  #lookIntoSwarms(announces: AnnouncesAhead): number {
-    const { count, dice, seeders, wants } = announces;
-    const { words } = this.#pages;
-    const own = this.#aheadOwn;
-    const told = this.#aheadTold;
-    const hashes = this.#aheadHashes;
+  // The steps of lookAhead(), each for one announce. What they answer means nothing: it shows that something was loaded. They read
+  // what another thread may be changing, and believe none of it: what they found is looked at again when it is used.
+
+  lookAtIndex(announces: AnnouncesAhead, index: number): number {
+    return this.#index.touch(announces.hashes[index]!);
+  }
+
+  lookAtRecord(announces: AnnouncesAhead, index: number): number {
+    const record = this.#index.candidate(announces.hashes[index]!);
+    this.#found.records[index] = record;
+    return record < 0 ? 0 : this.#records[record * RECORD_WORDS]!;
+  }
+
+  lookAtSwarm(announces: AnnouncesAhead, index: number): number {
+    const records = this.#records;
+    const record = this.#found.records[index]!;
+    const at = record * RECORD_WORDS;
+    const swarmAt = announces.family === 4 ? SWARM_V4_AT : SWARM_V6_AT;
+    const swarm = record < 0 || (records[at + DOWNLOADS_AT]! & INLINE) !== 0 ? 0 : records[at + swarmAt]!;
+    this.#found.own[index] = swarm;
+    return swarm === 0 ? 0 : this.#pages.words[swarm]!;
+  }
+
+  lookAtDirectory(announces: AnnouncesAhead, index: number): number {
+    const { own, told, hashes } = this.#found;
+    const swarm = own[index]!;
+    told[index] = swarm;
+    if (swarm === 0) return 0;
     const swarms = announces.family === 4 ? this.#v4 : this.#v6;
-    let loaded = 0;
-    for (let index = 0; index < count; index++) {
-      const swarm = own[index]!;
-      told[index] = swarm;
-      if (swarm === 0) continue;
-      this.#setEndpoint(
-        announces.family,
-        announces.addresses,
-        announces.addressAt[index]!,
-        announces.ports[index]!,
-      );
-      const hash = swarms.buckets.hash(this.#endpoint, 0);
-      hashes[index] = hash;
-      const place = swarms.placeOf(swarm, hash);
-      if (place === 0) continue;
-      // Below 0: not a bucket yet, but the word that names it.
-      own[index] = -place;
-      told[index] = -swarms.answerPlaceOf(swarm, dice[index]!);
-      loaded ^= words[place]! ^ words[-told[index]!]!;
-    }
-    for (let index = 0; index < count; index++) {
-      if (own[index]! >= 0) continue;
-      own[index] = words[-own[index]!]!;
-      told[index] = words[-told[index]!]!;
-      loaded ^= words[own[index]!]! ^ words[told[index]!]!;
-    }
-    const { buckets } = swarms;
-    for (let index = 0; index < count; index++) {
-      if (own[index] === 0) continue;
-      loaded ^= buckets.touchFingerprints(own[index]!);
-      loaded ^= buckets.touchRun(told[index]!, seeders[index] === 1, wants[index]!, dice[index]!);
-    }
-    for (let index = 0; index < count; index++) {
-      if (own[index] === 0) continue;
-      const peer = buckets.candidate(own[index]!, hashes[index]! & 0xff);
-      this.#aheadPeers[index] = peer;
-      if (peer >= 0) loaded ^= buckets.touchPeer(own[index]!, peer);
-    }
-    return loaded;
+    this.#setEndpoint(
+      announces.family,
+      announces.addresses,
+      announces.addressAt[index]!,
+      announces.ports[index]!,
+    );
+    const hash = swarms.buckets.hash(this.#endpoint, 0);
+    hashes[index] = hash;
+    const place = swarms.placeOf(swarm, hash);
+    if (place === 0) return 0;
+    // Below 0: not a bucket yet, but the word that names it.
+    own[index] = -place;
+    told[index] = -swarms.answerPlaceOf(swarm, announces.dice[index]!);
+    return this.#pages.words[place]! ^ this.#pages.words[-told[index]!]!;
+  }
+
+  lookAtBuckets(_announces: AnnouncesAhead, index: number): number {
+    const { own, told } = this.#found;
+    if (own[index]! >= 0) return 0;
+    const { words } = this.#pages;
+    own[index] = words[-own[index]!]!;
+    told[index] = words[-told[index]!]!;
+    return words[own[index]!]! ^ words[told[index]!]!;
+  }
+
+  lookIntoBuckets(announces: AnnouncesAhead, index: number): number {
+    const { own, told } = this.#found;
+    if (own[index] === 0) return 0;
+    const { buckets } = announces.family === 4 ? this.#v4 : this.#v6;
+    const { seeders, wants, dice } = announces;
+    return (
+      buckets.touchFingerprints(own[index]!) ^
+      buckets.touchRun(told[index]!, seeders[index] === 1, wants[index]!, dice[index]!)
+    );
+  }
+
+  lookAtPeer(announces: AnnouncesAhead, index: number): number {
+    const { own, hashes, peers } = this.#found;
+    if (own[index] === 0) return 0;
+    const { buckets } = announces.family === 4 ? this.#v4 : this.#v6;
+    const peer = buckets.candidate(own[index]!, hashes[index]! & 0xff);
+    peers[index] = peer;
+    return peer < 0 ? 0 : buckets.touchPeer(own[index]!, peer);
   }
 
   announce(hash: number, request: Announce, sink: PeerSink): number {
@@ -285,8 +363,8 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   }
 
   #recordOf(hash: number, { ahead, hash: words, hashAt }: Announce): number {
-    const record = ahead < 0 ? -1 : this.#aheadRecords[ahead]!;
-    if (record >= 0 && record < this.#count) {
+    const record = ahead < 0 ? -1 : this.#found.records[ahead]!;
+    if (record >= 0 && record < this.#state[COUNT]!) {
       const at = record * RECORD_WORDS;
       const records = this.#records;
       if (
@@ -308,11 +386,11 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   adopt(hash: number, request: Announce, ageMs: number): void {
     const ticks = Math.floor(ageMs / this.#tickMs);
     if (ticks > LIFETIME_TICKS) return;
-    this.#heardTick = (this.#tick - ticks) & (TICKS - 1);
+    this.#heardTick = (this.#state[TICK]! - ticks) & (TICKS - 1);
     this.#isAdopting = true;
     this.announce(hash, request, NOBODY);
     this.#isAdopting = false;
-    this.#heardTick = this.#tick;
+    this.#heardTick = this.#state[TICK]!;
   }
 
   scrape(hash: number, words: Uint32Array, wordsAt: number): boolean {
@@ -335,7 +413,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   }
 
   copyHashes(from: number, count: number, words: Uint32Array): number {
-    const copied = Math.max(0, Math.min(count, this.#count - from));
+    const copied = Math.max(0, Math.min(count, this.#state[COUNT]! - from));
     for (let index = 0; index < copied; index++)
       for (let word = 0; word < 5; word++)
         words[5 * index + word] = this.#records[(from + index) * RECORD_WORDS + word]!;
@@ -359,19 +437,23 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   }
 
   advance(nowMs: number): void {
-    const elapsedMs = Math.max(0, nowMs - this.#nowMs);
-    this.#nowMs = nowMs;
-    this.#tick = Math.floor(nowMs / this.#tickMs) % TICKS;
-    this.#heardTick = this.#tick;
-    this.#v4.now = this.#tick;
-    this.#v6.now = this.#tick;
-    this.#budget?.advance(nowMs);
-    if (this.#count === 0) return;
+    const elapsedMs = Math.max(0, nowMs - this.#clock[NOW_MS]!);
+    this.#clock[NOW_MS] = nowMs;
+    this.#state[TICK] = Math.floor(nowMs / this.#tickMs) % TICKS;
+    this.#seeTime();
+    if (this.#ownsBudget) this.#budget?.advance(nowMs);
+    if (this.#state[COUNT]! === 0) return;
     // A whole round each collectMs: a record is two steps at the most, and each bucket of a large swarm is one.
-    const round = STEPS_PER_RECORD * this.#count + STEPS_PER_PAGE * this.#pages.inUse;
-    this.#stepsOwed = Math.min(this.#stepsOwed + (round * elapsedMs) / this.#collectMs, round);
-    for (let work = 0; this.#stepsOwed >= 1 && work < WORK_PER_ADVANCE_MAX && this.#count > 0; ) {
-      this.#stepsOwed--;
+    const round = STEPS_PER_RECORD * this.#state[COUNT]! + STEPS_PER_PAGE * this.#pages.inUse;
+    this.#clock[STEPS_OWED] = Math.min(
+      this.#clock[STEPS_OWED]! + (round * elapsedMs) / this.#collectMs,
+      round,
+    );
+    for (
+      let work = 0;
+      this.#clock[STEPS_OWED]! >= 1 && work < this.#workPerAdvanceMax && this.#state[COUNT]! > 0;
+    ) {
+      this.#clock[STEPS_OWED]!--;
       work += this.#expireNext();
     }
   }
@@ -408,7 +490,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
       this.counters.torrentsRefused++;
       return;
     }
-    const record = this.#count;
+    const record = this.#state[COUNT]!;
     const at = record * RECORD_WORDS;
     const records = this.#records;
     const downloads = request.event === EVENT_COMPLETED ? 1 : 0;
@@ -422,17 +504,17 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
       records[at + SWARM_V4_AT] = 0;
       records[at + SWARM_V6_AT] = swarm;
       records[at + DOWNLOADS_AT] = downloads;
-      this.#peersV6++;
+      this.#state[PEERS_V6]!++;
     } else {
       records[at + PEER_AT] = this.#endpointWords[0]!;
       this.#recordHalves[2 * (at + PEER_AT + 1)] = request.port;
       this.#setInlineState(at, request.seeder);
       records[at + DOWNLOADS_AT] = INLINE | downloads;
-      this.#peersV4++;
+      this.#state[PEERS_V4]!++;
     }
     for (let word = 0; word < 5; word++) records[at + word] = request.hash[request.hashAt + word]!;
-    this.#count++;
-    if (this.#count > this.#countMost) this.#countMost = this.#count;
+    this.#state[COUNT]!++;
+    if (this.#state[COUNT]! > this.#state[COUNT_MOST]!) this.#state[COUNT_MOST] = this.#state[COUNT]!;
     this.#index.add(hash, record);
     this.#report(request.seeder ? 1 : 0, 1, downloads);
   }
@@ -441,11 +523,11 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   #makeRoom(): boolean {
     for (let evicted = 0; ; evicted++) {
       const bytes = this.totalBytes + RECORD_BYTES + this.#index.bytesNext - this.#index.bytes;
-      if (this.#count < this.#recordsMax && bytes <= this.#bytesMax) {
+      if (this.#state[COUNT]! < this.#recordsMax && bytes <= this.#bytesMax) {
         this.#boundPages(bytes - this.totalBytes);
         return true;
       }
-      if (this.#count === 0 || evicted === EVICTIONS_PER_PEER_MAX) return false;
+      if (this.#state[COUNT]! === 0 || evicted === EVICTIONS_PER_PEER_MAX) return false;
       this.#evict();
     }
   }
@@ -458,14 +540,14 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
 
   /** totals().bytes without an object. */
   get totalBytes(): number {
-    const shared = this.#index.bytes + (this.#budget?.bytes ?? 0);
-    return shared + this.#count * RECORD_BYTES + this.#pages.inUse * PAGE_BYTES;
+    const shared = this.#index.bytes + this.#budgetBytes;
+    return shared + this.#state[COUNT]! * RECORD_BYTES + this.#pages.inUse * PAGE_BYTES;
   }
 
   #removeTorrent(hash: number, record: number): void {
     this.#index.remove(hash, record, this.#bytesMax - this.totalBytes);
     this.#boundPages(0);
-    const last = --this.#count;
+    const last = --this.#state[COUNT]!;
     if (record === last) return;
     const records = this.#records;
     const from = last * RECORD_WORDS;
@@ -478,7 +560,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     let oldest = -1;
     let oldestAge = -1;
     for (let sample = 0; sample < EVICTION_SAMPLES; sample++) {
-      const record = this.#roll() % this.#count;
+      const record = this.#roll() % this.#state[COUNT]!;
       const age = this.#ageOf(record * RECORD_WORDS);
       if (age <= oldestAge) continue;
       oldest = record;
@@ -486,12 +568,12 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     }
     const at = oldest * RECORD_WORDS;
     let peers = 1;
-    if ((this.#records[at + DOWNLOADS_AT]! & INLINE) !== 0) this.#peersV4--;
+    if ((this.#records[at + DOWNLOADS_AT]! & INLINE) !== 0) this.#state[PEERS_V4]!--;
     else {
       this.#v4.look(this.#records[at + SWARM_V4_AT]!);
       this.#v6.look(this.#records[at + SWARM_V6_AT]!);
-      this.#peersV4 -= this.#v4.peers;
-      this.#peersV6 -= this.#v6.peers;
+      this.#state[PEERS_V4]! -= this.#v4.peers;
+      this.#state[PEERS_V6]! -= this.#v6.peers;
       peers = this.#v4.peers + this.#v6.peers;
       this.#v4.free(this.#records[at + SWARM_V4_AT]!);
       this.#v6.free(this.#records[at + SWARM_V6_AT]!);
@@ -507,18 +589,18 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     const v4 = records[at + SWARM_V4_AT]!;
     const v6 = records[at + SWARM_V6_AT]!;
     return Math.min(
-      v4 === 0 ? TICKS : this.#v4.age(v4, this.#tick),
-      v6 === 0 ? TICKS : this.#v6.age(v6, this.#tick),
+      v4 === 0 ? TICKS : this.#v4.age(v4, this.#state[TICK]!),
+      v6 === 0 ? TICKS : this.#v6.age(v6, this.#state[TICK]!),
     );
   }
 
   /** A whole number from 0 to below 2^31. */
   #roll(): number {
-    let dice = this.#dice;
+    let dice = this.#state[DICE]!;
     dice ^= dice << 13;
     dice ^= dice >>> 17;
     dice ^= dice << 5;
-    this.#dice = dice;
+    this.#state[DICE] = dice;
     return dice & 0x7fffffff;
   }
 
@@ -540,7 +622,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   }
 
   #inlineAge(at: number): number {
-    return (this.#tick - this.#inlineState(at)) & (TICKS - 1);
+    return (this.#state[TICK]! - this.#inlineState(at)) & (TICKS - 1);
   }
 
   #reportInline(at: number, family: 4 | 6): number {
@@ -554,7 +636,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     const at = record * RECORD_WORDS;
     if (request.event === EVENT_STOPPED) {
       this.#report(0, 0, this.#records[at + DOWNLOADS_AT]! & DOWNLOADS_MAX);
-      this.#peersV4--;
+      this.#state[PEERS_V4]!--;
       this.#removeTorrent(hash, record);
       return 0;
     }
@@ -607,9 +689,9 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     const swarmAt = at + (ipv4 ? SWARM_V4_AT : SWARM_V6_AT);
     // Only of those whose torrent had a swarm is the rest known.
     const { ahead } = request;
-    const isKnown = ahead >= 0 && this.#aheadOwn[ahead] !== 0;
-    const endpointHash = isKnown ? this.#aheadHashes[ahead]! : swarms.buckets.hash(this.#endpoint, 0);
-    const hint = isKnown ? this.#aheadPeers[ahead]! : -1;
+    const isKnown = ahead >= 0 && this.#found.own[ahead] !== 0;
+    const endpointHash = isKnown ? this.#found.hashes[ahead]! : swarms.buckets.hash(this.#endpoint, 0);
+    const hint = isKnown ? this.#found.peers[ahead]! : -1;
     let swarm = swarms.put(
       this.#records[swarmAt]!,
       endpointHash,
@@ -626,7 +708,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
       else {
         this.counters.peersRefused++;
         // Room for the next one, if old torrents have any; this one's record may move by it.
-        if (this.#count > 1) this.#evict();
+        if (this.#state[COUNT]! > 1) this.#evict();
         const found = this.#index.find(hash, request.hash, request.hashAt, this.#records);
         if (found < 0) {
           this.#report(0, 0, 0);
@@ -661,8 +743,8 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   }
 
   #countPeers(ipv4: boolean, count: number): void {
-    if (ipv4) this.#peersV4 += count;
-    else this.#peersV6 += count;
+    if (ipv4) this.#state[PEERS_V4]! += count;
+    else this.#state[PEERS_V6]! += count;
   }
 
   /** After peers were removed: true if the torrent went with them. */
@@ -680,20 +762,20 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
 
   /** Looks at the next record, or at one bucket of it; what that was worth of work. */
   #expireNext(): number {
-    if (this.#cursor >= this.#count) this.#restart(this.#count - 1);
-    const record = this.#cursor;
+    if (this.#state[CURSOR]! >= this.#state[COUNT]!) this.#restart(this.#state[COUNT]! - 1);
+    const record = this.#state[CURSOR]!;
     const at = record * RECORD_WORDS;
     const records = this.#records;
     if ((records[at + DOWNLOADS_AT]! & INLINE) !== 0) {
       this.#restart(record - 1);
       if (this.#inlineAge(at) <= LIFETIME_TICKS) return 1;
-      this.#peersV4--;
+      this.#state[PEERS_V4]!--;
       this.counters.peersExpired++;
       this.counters.torrentsExpired++;
       this.#removeTorrent(this.hashOf(record), record);
       return 16;
     }
-    const ipv4 = this.#cursorSwarm === 0;
+    const ipv4 = this.#state[CURSOR_SWARM]! === 0;
     const swarmAt = at + (ipv4 ? SWARM_V4_AT : SWARM_V6_AT);
     const swarm = records[swarmAt]!;
     const swarms = ipv4 ? this.#v4 : this.#v6;
@@ -701,7 +783,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     let entry = -1;
     let changed = false;
     if (swarm !== 0) {
-      const left = swarms.expire(swarm, this.#cursorEntry, this.#tick, LIFETIME_TICKS);
+      const left = swarms.expire(swarm, this.#state[CURSOR_ENTRY]!, this.#state[TICK]!, LIFETIME_TICKS);
       records[swarmAt] = left;
       entry = swarms.next;
       // A large swarm may end later than its last peer was dropped.
@@ -710,10 +792,10 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
       this.counters.peersExpired += swarms.dropped;
       work += 8 + swarms.dropped;
     }
-    if (entry >= 0) this.#cursorEntry = entry;
+    if (entry >= 0) this.#state[CURSOR_ENTRY] = entry;
     else if (ipv4) {
-      this.#cursorSwarm = 1;
-      this.#cursorEntry = 0;
+      this.#state[CURSOR_SWARM] = 1;
+      this.#state[CURSOR_ENTRY] = 0;
     } else {
       this.#restart(record - 1);
     }
@@ -726,10 +808,29 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
 
   /** The next record is this one, from its beginning; below the first one comes the last. */
   #restart(record: number): void {
-    this.#cursor = record < 0 ? Math.max(0, this.#count - 1) : record;
-    this.#cursorSwarm = 0;
-    this.#cursorEntry = 0;
+    this.#state[CURSOR] = record < 0 ? Math.max(0, this.#state[COUNT]! - 1) : record;
+    this.#state[CURSOR_SWARM] = 0;
+    this.#state[CURSOR_ENTRY] = 0;
   }
+}
+
+export function makeAddressBudget(
+  options: Pick<PeerStoreOptions, "newTorrentsPerMinute" | "key">,
+  memory?: SharedArrayBuffer,
+): AddressBudget | undefined {
+  if (options.newTorrentsPerMinute === undefined) return undefined;
+  const perMinute = whole("newTorrentsPerMinute", options.newTorrentsPerMinute, 1, 2 ** 20 - 1);
+  return new AddressBudget(perMinute, options.key.slice(0, 2), memory);
+}
+
+function sharedIndex(
+  reserve: (bytes: number) => SharedArrayBuffer,
+  recordsMax: number,
+): NonNullable<IndexMemory["shared"]> {
+  const most = indexBytesMax(recordsMax);
+  const isOdd = Math.log2(most / 4) % 2 === 1;
+  const state = reserve(INDEX_STATE_BYTES);
+  return { state, regions: [reserve(isOdd ? most / 2 : most), reserve(isOdd ? most : most / 2)] };
 }
 
 export function makeSwarmCounters(): SwarmCounters {

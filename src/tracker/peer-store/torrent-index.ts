@@ -6,12 +6,16 @@
 // A stretch ends at an empty place, so that no probe sequence is torn: whoever's home was moved is in the new table, everybody
 // else in the old one.
 //
+// Where several threads share a table there are two places of fixed size for tables, and one that grows goes from the one to the
+// other: where it is, and how large, is in memory that they share.
+//
 // Always: an entry names one live record, and each live record has one entry. At most 3/4 of a table are in use (a little
 // more of the old one while it is moved).
 
 import { assert } from "../../base/assert.js";
 
-const INDEX_ENTRIES_MIN = 1024;
+const INDEX_BITS_MIN = 10;
+const INDEX_ENTRIES_MIN = 2 ** INDEX_BITS_MIN;
 /** Places of the old table that one insertion or removal moves, at least, while there is an old one. */
 const MOVED_PER_CHANGE = 32;
 
@@ -24,34 +28,91 @@ export interface RecordHashes {
   hashOf(record: number): number;
 }
 
+/** Where tables get their memory: each time anew, or, with two regions, in them by turns. */
+export interface IndexMemory {
+  readonly reserve: (bytes: number) => ArrayBuffer | SharedArrayBuffer;
+  /** Zeros at first, INDEX_STATE_BYTES of them, and regions that have room for the largest table each. */
+  readonly shared?: {
+    readonly state: SharedArrayBuffer;
+    readonly regions: readonly [SharedArrayBuffer, SharedArrayBuffer];
+  };
+}
+
+// What the state holds: of the table and of the old one, which place they have and how many bits of the hash they use; how many
+// entries; the first place of the old table that was moved, and how many after it; how often the tables changed; the most bits ever.
+const BITS = 0;
+const OLD_BITS = 1;
+const COUNT = 2;
+const OLD_START = 3;
+const MOVED = 4;
+const CHANGES = 5;
+const BITS_MOST = 6;
+const STATE_WORDS = 7;
+export const INDEX_STATE_BYTES = 4 * STATE_WORDS;
+
+/** Bytes of the largest table that so many records need. */
+export function indexBytesMax(recordsMax: number): number {
+  let entries = INDEX_ENTRIES_MIN;
+  while ((entries / 4) * 3 <= recordsMax) entries *= 2;
+  return 4 * entries;
+}
+
 export class TorrentIndex {
   readonly #records: RecordHashes;
-  readonly #reserve: (bytes: number) => ArrayBuffer | SharedArrayBuffer;
+  readonly #memory: IndexMemory;
   readonly #recordBits: number;
   readonly #recordMask: number;
+  readonly #state: Int32Array;
+  /** What the state says, as views. */
   #entries: Uint32Array;
   #shift: number;
-  #count = 0;
   #old: Uint32Array | undefined;
   #oldShift = 0;
-  /** The first place of the old table that was moved, and how many after it. */
-  #oldStart = 0;
-  #moved = 0;
+  #changes = 0;
 
   /** `recordsMax`: records are numbered below it. */
-  constructor(
-    records: RecordHashes,
-    recordsMax: number,
-    reserve: (bytes: number) => ArrayBuffer | SharedArrayBuffer,
-  ) {
-    this.#reserve = reserve;
+  constructor(records: RecordHashes, recordsMax: number, memory: IndexMemory) {
+    this.#memory = memory;
     const bits = Math.ceil(Math.log2(recordsMax + 1));
     assert(bits <= 30, "an entry has room for a number and a tag");
     this.#records = records;
     this.#recordBits = bits;
     this.#recordMask = 2 ** bits - 1;
-    this.#entries = this.#table(INDEX_ENTRIES_MIN);
-    this.#shift = 32 - Math.log2(INDEX_ENTRIES_MIN);
+    this.#state = new Int32Array(memory.shared?.state ?? new ArrayBuffer(INDEX_STATE_BYTES), 0, STATE_WORDS);
+    if (this.#state[BITS] === 0) {
+      this.#state[BITS] = INDEX_BITS_MIN;
+      this.#state[BITS_MOST] = INDEX_BITS_MIN;
+    }
+    this.#entries = this.#table(this.#state[BITS]!);
+    this.#shift = 32 - this.#state[BITS]!;
+    this.refresh();
+  }
+
+  /** Sees what another thread made of the tables. */
+  refresh(): void {
+    const state = this.#state;
+    if (this.#changes === state[CHANGES]) return;
+    const oldBits = state[OLD_BITS]!;
+    this.#changes = state[CHANGES]!;
+    this.#shift = 32 - state[BITS]!;
+    this.#entries = this.#table(state[BITS]!);
+    this.#oldShift = 32 - oldBits;
+    this.#old = oldBits === 0 ? undefined : this.#table(oldBits);
+  }
+
+  /** Forgets all entries, whatever state the tables are in. */
+  clear(): void {
+    const state = this.#state;
+    state[BITS] = INDEX_BITS_MIN;
+    state[OLD_BITS] = 0;
+    state[COUNT] = 0;
+    state[CHANGES]!++;
+    this.refresh();
+    const { shared } = this.#memory;
+    if (shared === undefined) return;
+    const entries = 2 ** state[BITS_MOST]!;
+    for (const region of shared.regions)
+      new Uint32Array(region, 0, Math.min(entries, region.byteLength / 4)).fill(0);
   }
 
   get bytes(): number {
@@ -64,7 +125,7 @@ export class TorrentIndex {
   }
 
   get count(): number {
-    return this.#count;
+    return this.#state[COUNT]!;
   }
 
   /** Loads what find() will need first; the number means nothing. */
@@ -72,18 +133,24 @@ export class TorrentIndex {
     return this.#entries[hash >>> this.#shift]!;
   }
 
-  /** The first record from the home of `hash` that may be the one; −1 if there is none. Loads as find() does, and compares tags only. */
+  /**
+   * The first record from the home of `hash` that may be the one; −1 if there is none. Loads as find() does, and compares tags only. Ends
+   * even if another thread changes the table meanwhile.
+   */
   candidate(hash: number): number {
     const entries = this.#tableOf(hash);
     const shift = entries === this.#entries ? this.#shift : this.#oldShift;
     const mask = entries.length - 1;
     const tagMask = ~this.#recordMask;
     const tag = this.#tagOf(hash);
-    for (let at = hash >>> shift; ; at = (at + 1) & mask) {
+    let at = hash >>> shift;
+    for (let probes = 0; probes <= mask; probes++) {
       const entry = entries[at]! | 0;
       if (entry === 0) return -1;
       if ((entry & tagMask) === tag) return (entry & this.#recordMask) - 1;
+      at = (at + 1) & mask;
     }
+    return -1;
   }
 
   /** The record with this hash and these 5 words of info hash in `slots` (records of 8 words), or −1. */
@@ -112,23 +179,23 @@ export class TorrentIndex {
 
   add(hash: number, record: number): void {
     if (this.#old !== undefined) this.#move();
-    else if (this.#mustGrow()) this.#resize(2 * this.#entries.length);
+    else if (this.#mustGrow()) this.#resize(this.#state[BITS]! + 1);
     this.#put(this.#tableOf(hash), hash, record);
-    this.#count++;
+    this.#state[COUNT]!++;
   }
 
   /** `bytesLeft`: what a smaller table may take while the larger one is still there. */
   remove(hash: number, record: number, bytesLeft: number): void {
     const entries = this.#tableOf(hash);
     this.#take(entries, entries === this.#entries ? this.#shift : this.#oldShift, hash, record);
-    this.#count--;
+    this.#state[COUNT]!--;
     if (this.#old !== undefined) this.#move();
     else if (
       this.#entries.length > INDEX_ENTRIES_MIN &&
-      this.#count < this.#entries.length / 8 &&
+      this.#state[COUNT]! < this.#entries.length / 8 &&
       this.#entries.byteLength / 2 <= bytesLeft
     )
-      this.#resize(this.#entries.length / 2);
+      this.#resize(this.#state[BITS]! - 1);
   }
 
   /** The record has another number from now on. */
@@ -139,16 +206,19 @@ export class TorrentIndex {
     entries[place] = this.#tagOf(hash) | (to + 1);
   }
 
-  /** Small tables are not worth a mapping of their own. */
-  #table(entries: number): Uint32Array {
-    const bytes = 4 * entries;
-    return bytes < RESERVED_BYTES_MIN
-      ? new Uint32Array(entries)
-      : new Uint32Array(this.#reserve(bytes), 0, entries);
+  /** Small tables are not worth a mapping of their own. In a region there are zeros: whatever was moved from it left one. */
+  #table(bits: number): Uint32Array {
+    const entries = 2 ** bits;
+    const { shared, reserve } = this.#memory;
+    if (shared === undefined)
+      return 4 * entries < RESERVED_BYTES_MIN
+        ? new Uint32Array(entries)
+        : new Uint32Array(reserve(4 * entries), 0, entries);
+    return new Uint32Array(shared.regions[(bits & 1) as 0 | 1], 0, entries);
   }
 
   #mustGrow(): boolean {
-    return this.#old === undefined && this.#count >= (this.#entries.length / 4) * 3;
+    return this.#old === undefined && this.#state[COUNT]! >= (this.#entries.length / 4) * 3;
   }
 
   #tagOf(hash: number): number {
@@ -159,8 +229,8 @@ export class TorrentIndex {
   #tableOf(hash: number): Uint32Array {
     const old = this.#old;
     if (old === undefined) return this.#entries;
-    const distance = ((hash >>> this.#oldShift) - this.#oldStart) & (old.length - 1);
-    return distance < this.#moved ? this.#entries : old;
+    const distance = ((hash >>> this.#oldShift) - this.#state[OLD_START]!) & (old.length - 1);
+    return distance < this.#state[MOVED]! ? this.#entries : old;
   }
 
   #put(entries: Uint32Array, hash: number, record: number): void {
@@ -195,38 +265,53 @@ export class TorrentIndex {
     entries[gap] = 0;
   }
 
-  #resize(length: number): void {
+  #resize(bits: number): void {
+    const state = this.#state;
     const old = this.#entries;
     let start = 0;
     while (old[start] !== 0) start++;
     this.#old = old;
     this.#oldShift = this.#shift;
-    this.#oldStart = start;
-    this.#moved = 0;
-    this.#entries = this.#table(length);
-    this.#shift = 32 - Math.log2(length);
+    state[OLD_BITS] = state[BITS]!;
+    state[OLD_START] = start;
+    state[MOVED] = 0;
+    this.#entries = this.#table(bits);
+    this.#shift = 32 - bits;
+    state[BITS] = bits;
+    if (bits > state[BITS_MOST]!) state[BITS_MOST] = bits;
+    this.#changed();
     this.#move();
+  }
+
+  #changed(): void {
+    this.#changes = (this.#state[CHANGES]! + 1) | 0;
+    this.#state[CHANGES] = this.#changes;
   }
 
   /** Moves a stretch: MOVED_PER_CHANGE places, and on to the next empty one. */
   #move(): void {
+    const state = this.#state;
     const old = this.#old!;
     const mask = old.length - 1;
-    const end = this.#moved + MOVED_PER_CHANGE;
-    for (; ; this.#moved++) {
-      const place = (this.#oldStart + this.#moved) & mask;
+    let moved = state[MOVED]!;
+    const end = moved + MOVED_PER_CHANGE;
+    for (; ; moved++) {
+      const place = (state[OLD_START]! + moved) & mask;
       const entry = old[place]!;
       if (entry === 0) {
-        if (this.#moved >= old.length) {
+        if (moved >= old.length) {
           this.#old = undefined;
+          state[OLD_BITS] = 0;
+          this.#changed();
           return;
         }
-        if (this.#moved >= end) return;
+        if (moved >= end) break;
         continue;
       }
       old[place] = 0;
       const record = (entry & this.#recordMask) - 1;
       this.#put(this.#entries, this.#records.hashOf(record), record);
     }
+    state[MOVED] = moved;
   }
 }

@@ -6,8 +6,8 @@ import {
   EVENT_COMPLETED,
   EVENT_STOPPED,
   type PeerSink,
+  type SwarmStore,
 } from "../../../../src/tracker/peer-store/contract.js";
-import type { PeerStore } from "../../../../src/tracker/peer-store/peer-store.js";
 
 export const KEY = Uint32Array.of(0x01234567, 0x89abcdef, 0xfedcba98, 0x76543210);
 
@@ -85,11 +85,11 @@ export function announcement(
   };
 }
 
-export function announce(store: PeerStore, request: Announce, sink: PeerSink): number {
+export function announce(store: SwarmStore, request: Announce, sink: PeerSink): number {
   return store.announce(store.hash(request.hash, request.hashAt), request, sink);
 }
 
-export function scrape(store: PeerStore, torrent: number): boolean {
+export function scrape(store: SwarmStore, torrent: number): boolean {
   const words = hashWords(torrent);
   return store.scrape(store.hash(words, 0), words, 0);
 }
@@ -111,7 +111,7 @@ export class Model {
 
   /** Announces to both, and compares what they say. `exact`: the answer has all it could. */
   announce(
-    store: PeerStore,
+    store: SwarmStore,
     torrent: number,
     peer: Peer,
     seeder: boolean,
@@ -164,7 +164,7 @@ export class Model {
     }
   }
 
-  compare(store: PeerStore, torrents: number): void {
+  compare(store: SwarmStore, torrents: number): void {
     let v4 = 0;
     let v6 = 0;
     for (let torrent = 0; torrent < torrents; torrent++) {

@@ -1,0 +1,286 @@
+// Swarms that several threads share: parts by the keyed hash of the info hash, each a store of its own in shared memory, and each
+// behind a lock. Any thread answers for any torrent, at once.
+//
+//   hash ──low bits──▶ part   │ lock │ PeerStore over shared memory │     a view of each part in every thread
+//
+// One thread makes the memory (makeSharedSwarms) and is the keeper: it tells the time, and clears what a thread that died had taken.
+// All open the same memory (SharedSwarms), each under a number of its own.
+//
+// Always: what a part has changes only under its lock, and a thread has one lock at a time. A part whose holder died in the middle, or
+// threw, is cleared before it is used again: its torrents come back with their next announces. Who cannot have a lock in time answers
+// nothing, and counts that.
+
+import { assert } from "../../base/assert.js";
+import { BUDGET_BYTES } from "./address-budget.js";
+import type {
+  Announce,
+  AnnouncesAhead,
+  PeerSink,
+  SwarmBrowser,
+  SwarmCounters,
+  SwarmStore,
+  SwarmTotals,
+} from "./contract.js";
+import {
+  AheadFindings,
+  BYTES_MAX_DEFAULT,
+  makeAddressBudget,
+  makeSwarmCounters,
+  PeerStore,
+  type PeerStoreOptions,
+  TORRENTS_MAX_DEFAULT,
+} from "./peer-store.js";
+import { lockBytes, SharedLocks } from "./shared-locks.js";
+
+/** Parts for each thread: so many that two seldom want one at a time, and so few that pages of each are full. */
+const PARTS_PER_THREAD = 16;
+const PARTS_MAX = 256;
+/** Less would be no store. */
+const PART_BYTES_MIN = 2 ** 20;
+
+/** All that a thread needs to open them; it can be sent to one. */
+export interface SharedSwarmsMemory {
+  readonly options: Omit<PeerStoreOptions, "reserve" | "random" | "part">;
+  readonly parts: number;
+  readonly locks: SharedArrayBuffer;
+  readonly budget: SharedArrayBuffer | undefined;
+  /** Of each part, in the order in which its store asks for it. */
+  readonly regions: readonly (readonly SharedArrayBuffer[])[];
+}
+
+/** What stands between a part and who asks: lists, for one. It is called under the part's lock. */
+export type PartGuard = (store: PeerStore, part: number, parts: number) => SwarmStore;
+
+/** Memory for as many threads; bounds of memory and torrents are divided among the parts. */
+export function makeSharedSwarms(
+  threads: number,
+  options: SharedSwarmsMemory["options"],
+  reserve: (bytes: number) => SharedArrayBuffer = (bytes) => new SharedArrayBuffer(bytes),
+): SharedSwarmsMemory {
+  const bytesMax = options.bytesMax ?? BYTES_MAX_DEFAULT;
+  let parts = 1;
+  while (parts < PARTS_PER_THREAD * threads && parts < PARTS_MAX && bytesMax / (2 * parts) >= PART_BYTES_MIN)
+    parts *= 2;
+  const shared = {
+    ...options,
+    bytesMax: Math.floor(bytesMax / parts),
+    torrentsMax: Math.ceil((options.torrentsMax ?? TORRENTS_MAX_DEFAULT) / parts),
+  };
+  const budget = options.newTorrentsPerMinute === undefined ? undefined : reserve(BUDGET_BYTES);
+  const regions = Array.from({ length: parts }, () => {
+    const taken: SharedArrayBuffer[] = [];
+    const take = (bytes: number): SharedArrayBuffer => {
+      const region = reserve(bytes);
+      taken.push(region);
+      return region;
+    };
+    const part = { parts, reserve: take, counters: makeSwarmCounters(), found: new AheadFindings() };
+    new PeerStore({ ...shared, random: Math.random, part: { ...part, budget: undefined } });
+    return taken;
+  });
+  return { options: shared, parts, locks: new SharedArrayBuffer(lockBytes(parts)), budget, regions };
+}
+
+export class SharedSwarms implements SwarmStore, SwarmBrowser {
+  seeders = 0;
+  leechers = 0;
+  downloads = 0;
+  /** Of this thread. */
+  readonly counters: SwarmCounters = makeSwarmCounters();
+  readonly locks: SharedLocks;
+  /** Parts that this thread cleared, as whoever had them ended in the middle. */
+  partsCleared = 0;
+  readonly #stores: readonly PeerStore[];
+  readonly #guarded: readonly SwarmStore[];
+  readonly #mask: number;
+  readonly #budget: ReturnType<typeof makeAddressBudget>;
+  readonly #budgetBytes: number;
+  /** What lookAhead() loaded: means nothing, and is kept so that no compiler leaves the loads out. */
+  loaded = 0;
+
+  /** `thread`: 0 is the keeper. */
+  constructor(memory: SharedSwarmsMemory, thread: number, guard: PartGuard = (store) => store) {
+    const { options, parts } = memory;
+    this.#mask = parts - 1;
+    this.locks = new SharedLocks(memory.locks, thread);
+    this.#budget = memory.budget === undefined ? undefined : makeAddressBudget(options, memory.budget);
+    this.#budgetBytes = memory.budget?.byteLength ?? 0;
+    const found = new AheadFindings();
+    this.#stores = memory.regions.map((regions) => {
+      let next = 0;
+      const reserve = (bytes: number): SharedArrayBuffer => {
+        const region = regions[next++];
+        assert(
+          region !== undefined && region.byteLength >= bytes,
+          "a part asks for what it asked for before",
+        );
+        return region;
+      };
+      const part = { parts, reserve, counters: this.counters, found, budget: this.#budget };
+      return new PeerStore({ ...options, part });
+    });
+    this.#guarded = this.#stores.map((store, part) => guard(store, part, parts));
+  }
+
+  hash(words: Uint32Array, at: number): number {
+    return this.#stores[0]!.hash(words, at);
+  }
+
+  /** Without locks: nothing that is found is believed. */
+  lookAhead(announces: AnnouncesAhead): void {
+    const { count, hashes } = announces;
+    const stores = this.#stores;
+    const mask = this.#mask;
+    let loaded = 0;
+    for (let index = 0; index < count; index++)
+      loaded ^= stores[hashes[index]! & mask]!.lookAtIndex(announces, index);
+    for (let index = 0; index < count; index++)
+      loaded ^= stores[hashes[index]! & mask]!.lookAtRecord(announces, index);
+    for (let index = 0; index < count; index++)
+      loaded ^= stores[hashes[index]! & mask]!.lookAtSwarm(announces, index);
+    for (let index = 0; index < count; index++)
+      loaded ^= stores[hashes[index]! & mask]!.lookAtDirectory(announces, index);
+    for (let index = 0; index < count; index++)
+      loaded ^= stores[hashes[index]! & mask]!.lookAtBuckets(announces, index);
+    for (let index = 0; index < count; index++)
+      loaded ^= stores[hashes[index]! & mask]!.lookIntoBuckets(announces, index);
+    for (let index = 0; index < count; index++)
+      loaded ^= stores[hashes[index]! & mask]!.lookAtPeer(announces, index);
+    this.loaded = loaded;
+  }
+
+  announce(hash: number, request: Announce, sink: PeerSink): number {
+    const part = hash & this.#mask;
+    if (!this.#take(part)) return this.#sayNothing();
+    const store = this.#guarded[part]!;
+    let told: number;
+    try {
+      told = store.announce(hash, request, sink);
+    } catch (error) {
+      this.#clear(part);
+      throw error;
+    }
+    this.seeders = store.seeders;
+    this.leechers = store.leechers;
+    this.downloads = store.downloads;
+    this.locks.give(part);
+    return told;
+  }
+
+  scrape(hash: number, words: Uint32Array, at: number): boolean {
+    const part = hash & this.#mask;
+    if (!this.#take(part)) {
+      this.#sayNothing();
+      return false;
+    }
+    const store = this.#guarded[part]!;
+    let known: boolean;
+    try {
+      known = store.scrape(hash, words, at);
+    } catch (error) {
+      this.#clear(part);
+      throw error;
+    }
+    this.seeders = store.seeders;
+    this.leechers = store.leechers;
+    this.downloads = store.downloads;
+    this.locks.give(part);
+    return known;
+  }
+
+  copyHashes(from: number, count: number, words: Uint32Array): number {
+    let skipped = 0;
+    let copied = 0;
+    this.eachPart((part) => {
+      const store = this.#stores[part]!;
+      copied += store.copyHashes(Math.max(0, from - skipped), count - copied, words.subarray(5 * copied));
+      skipped += store.totals().torrents;
+    });
+    return copied;
+  }
+
+  copyPeers(words: Uint32Array, at: number, family: 4 | 6, want: number, sink: PeerSink): number {
+    const part = this.hash(words, at) & this.#mask;
+    if (!this.#take(part)) return 0;
+    try {
+      return this.#stores[part]!.copyPeers(words, at, family, want, sink);
+    } finally {
+      this.locks.give(part);
+    }
+  }
+
+  /** The keeper's: tells all threads the time, and goes on with expiry, a part after the other. */
+  advance(nowMs: number): void {
+    this.#budget?.advance(nowMs);
+    for (let part = 0; part <= this.#mask; part++) {
+      if (!this.#take(part)) continue;
+      try {
+        this.#stores[part]!.advance(nowMs);
+      } catch (error) {
+        this.#clear(part);
+        throw error;
+      }
+      this.locks.give(part);
+    }
+  }
+
+  /** As they are while others change them. */
+  totals(): SwarmTotals {
+    const sum = {
+      torrents: 0,
+      peersV4: 0,
+      peersV6: 0,
+      bytes: this.#budgetBytes,
+      bytesTouched: this.#budgetBytes,
+    };
+    for (const store of this.#stores) {
+      store.refresh();
+      const totals = store.totals();
+      for (const key of Object.keys(sum) as (keyof SwarmTotals)[]) sum[key] += totals[key];
+    }
+    return sum;
+  }
+
+  /** The keeper's, when a thread has ended: nobody waits any more for what it had. How many parts it was in the middle of. */
+  recover(thread: number): number {
+    let cleared = 0;
+    for (let part = 0; part <= this.#mask; part++) {
+      if (!this.locks.inherit(part, thread)) continue;
+      this.#clear(part);
+      cleared++;
+    }
+    return cleared;
+  }
+
+  /** Calls `visit` for each part that can be had, under its lock. */
+  eachPart(visit: (part: number) => void): void {
+    for (let part = 0; part <= this.#mask; part++) {
+      if (!this.#take(part)) continue;
+      try {
+        visit(part);
+      } finally {
+        this.locks.give(part);
+      }
+    }
+  }
+
+  #take(part: number): boolean {
+    if (!this.locks.take(part)) return false;
+    this.#stores[part]!.refresh();
+    return true;
+  }
+
+  /** The part is this thread's, in whatever state; it is nobody's and empty after it. */
+  #clear(part: number): void {
+    this.partsCleared++;
+    this.#stores[part]!.clear();
+    this.locks.give(part);
+  }
+
+  #sayNothing(): number {
+    this.seeders = 0;
+    this.leechers = 0;
+    this.downloads = 0;
+    return 0;
+  }
+}
