@@ -100,6 +100,7 @@ Napi::Function Engine::define(Napi::Env env) {
                          InstanceMethod<&Engine::unacknowledgedBytesOf>("unacknowledgedBytes"),
                          InstanceMethod<&Engine::closeSocket>("closeSocket"),
                          InstanceMethod<&Engine::bindDatagramsTo>("bindDatagrams"),
+                         InstanceMethod<&Engine::shareDatagramsOf>("shareDatagrams"),
                          InstanceMethod<&Engine::connectDatagramsTo>("connectDatagrams"),
                          InstanceMethod<&Engine::readv>("readv"),
                          InstanceMethod<&Engine::writev>("writev"),
@@ -287,6 +288,16 @@ Napi::Value Engine::bindDatagramsTo(Info info) {
   options.send_buffer_bytes = static_cast<int>(call.integer(4, 0, INT32_MAX));
   if (call.failed()) return call.nothing();
   const int fd = bindDatagrams(host, port, options);
+  if (fd >= 0) call->readiness().adopt(fd);
+  return call.answer(fd);
+}
+
+// The socket may be of another engine: it is one of this process, and who says its number knows that it is open.
+Napi::Value Engine::shareDatagramsOf(Info info) {
+  Call call(this, info);
+  const int shared = call.descriptor(0);
+  if (call.failed()) return call.nothing();
+  const int fd = duplicateDatagrams(shared);
   if (fd >= 0) call->readiness().adopt(fd);
   return call.answer(fd);
 }

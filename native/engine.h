@@ -33,6 +33,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value unacknowledgedBytesOf(Info info);
   Napi::Value closeSocket(Info info);
   Napi::Value bindDatagramsTo(Info info);
+  Napi::Value shareDatagramsOf(Info info);
   Napi::Value connectDatagramsTo(Info info);
 
   Napi::Value readv(Info info);

@@ -1,5 +1,5 @@
-// Bundles what tsc compiled into dist/bundle: the package's entry (index.js) and the command line (main.js), which share what
-// they have in common, with each verb in a chunk of its own. Loading some seventy files one by one costs more than reading what
+// Bundles what tsc compiled into dist/bundle: the package's entry (index.js), the command line (main.js) and the script of the
+// tracker's threads (worker-thread.js), which share what they have in common, with each verb in a chunk of its own. Loading some seventy files one by one costs more than reading what
 // is in them: this is what a light start is made of (ARCHITECTURE.md has the figures).
 //
 // The lab is not bundled. Its programs start each other by their places in dist/bench, and `bench` loads them, and the plain
@@ -12,6 +12,9 @@ import { fileURLToPath } from "node:url";
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const from = join(root, "dist/src");
 const to = join(root, "dist/bundle");
+
+/** The tracker's threads find their script beside whatever starts them. */
+const WORKER = "tracker/server/worker-thread.js";
 
 /** The verb `bench` stays where it is: seen from any chunk, which all lie in one folder. */
 const labStaysOutside = {
@@ -28,7 +31,7 @@ async function bundle() {
   });
   const { metafile, outputFiles } = await build({
     absWorkingDir: root,
-    entryPoints: [join(from, "index.js"), join(from, "cli/main.js")],
+    entryPoints: ["index.js", "cli/main.js", WORKER].map((name) => join(from, name)),
     entryNames: "[name]",
     chunkNames: "[name]-[hash]",
     outdir: to,
@@ -51,7 +54,7 @@ async function bundle() {
   });
   mkdirSync(to, { recursive: true });
   // Chunks first, then who names them, and only then goes what nobody names any more: a program that starts meanwhile finds all.
-  const isEntry = (path) => /^(index|main)\.js$/.test(basename(path));
+  const isEntry = (path) => /^(index|main|worker-thread)\.js$/.test(basename(path));
   const files = [...outputFiles].sort((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
   for (const { path, contents } of files) writeIfChanged(path, contents);
   const licences = join(to, "LICENSES.txt");

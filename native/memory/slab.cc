@@ -2,6 +2,7 @@
 #include "memory/slab.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cassert>
 #include <cstdint>
@@ -36,10 +37,18 @@ void SharedMemory::discard() {
 }
 
 void preferLargePages(const SharedMemory& memory) {
+  if (memory.mapped()) preferLargePages(memory.data(), memory.size());
+}
+
+void preferLargePages(void* data, size_t size) {
 #ifdef MADV_HUGEPAGE
-  if (memory.mapped()) madvise(memory.data(), memory.size(), MADV_HUGEPAGE);
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + size) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 #else
-  (void)memory;
+  (void)data;
+  (void)size;
 #endif
 }
 

@@ -51,5 +51,7 @@ SharedBuffer createSharedBuffer(Napi::Env env, size_t size, bool ordinary);
 
 // Asks for large pages where there are some: for memory that is read here and there. The first touch of each then costs more.
 void preferLargePages(const SharedMemory& memory);
+// Whole pages of memory that is somebody else's.
+void preferLargePages(void* data, size_t size);
 
 }  // namespace scatterwire

@@ -72,6 +72,11 @@ int bindDatagrams(const std::string& host, int port, const DatagramOptions& opti
   return bind(fd, &address.any, length) == 0 ? fd : closeWith(fd, -errno);
 }
 
+int duplicateDatagrams(int fd) {
+  const int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return duplicate < 0 ? -errno : duplicate;
+}
+
 int connectDatagrams(int fd, const std::string& host, int port) {
   AnyAddress address;
   socklen_t length;

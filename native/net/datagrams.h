@@ -33,6 +33,8 @@ struct DatagramOptions {
 
 // A bound, non-blocking socket or a negative errno (-EINVAL: `host` is no numeric address). An IPv6 one takes IPv6 only.
 int bindDatagrams(const std::string& host, int port, const DatagramOptions& options);
+// Another descriptor of the same socket, which stays as long as one of them is open; or a negative errno.
+int duplicateDatagrams(int fd);
 // From here on the socket knows one far end only, whose ICMP errors the next call tells. 0 or a negative errno.
 int connectDatagrams(int fd, const std::string& host, int port);
 

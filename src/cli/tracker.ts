@@ -36,6 +36,7 @@ interface Options {
   http?: string[];
   ws?: boolean;
   metrics?: string;
+  workers?: number;
   config?: string;
   redis?: string;
   interval?: number;
@@ -48,6 +49,7 @@ interface Options {
 }
 
 const MIB = 1024 * 1024;
+const WORKERS_MAX = 64;
 const MEMORY_MIB_DEFAULT = 1024;
 const TORRENTS_DEFAULT = 2 ** 24 - 1;
 
@@ -74,6 +76,11 @@ function trackerCommand(): Command {
     .option("--ws", "WebTorrent signalling over WebSockets at the addresses of --http (needs the package ws)")
     .option("--metrics <host:port>", "an operator's address: metrics, a statistics page, REST")
     .option("--redis <url>", "share swarms with other trackers by a Redis or Valkey (needs @redis/client)")
+    .option(
+      "--workers <n>",
+      "threads that answer UDP, one for each core; HTTP stays with the first thread (default: 1)",
+      wholeNumber("--workers", 1, WORKERS_MAX),
+    )
     .option("--config <file>", "read what is not said here from a JSON file")
     .option(
       "--interval <seconds>",
@@ -165,6 +172,7 @@ async function readConfig(options: Options): Promise<TrackerConfig> {
     ...(options.ws === undefined ? {} : { webSockets: options.ws }),
     ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
     ...(options.redis === undefined ? {} : { redis: options.redis }),
+    ...(options.workers === undefined ? {} : { workers: options.workers }),
     ...(options.interval === undefined ? {} : { intervalSeconds: options.interval }),
     ...(options.peers === undefined ? {} : { peersMax: options.peers }),
     ...(options.memoryMib === undefined ? {} : { memoryMib: options.memoryMib }),
@@ -203,6 +211,7 @@ async function serviceOptions(options: Options, config: TrackerConfig): Promise<
     ...(redis === undefined ? {} : { redis }),
     ...(redisLogMib === undefined ? {} : { redisLogBytesMax: redisLogMib * MIB }),
     webSockets: config.webSockets === true,
+    ...(config.workers === undefined ? {} : { workers: config.workers }),
     ...(metrics === undefined ? {} : { metrics: await parseAddress(metrics, "--metrics") }),
     ...(tokenFile === undefined ? {} : { token: (await readFile(tokenFile, "utf8")).trim() }),
     ...(rules === undefined ? {} : { rules }),

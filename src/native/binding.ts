@@ -108,6 +108,8 @@ export interface NativeEngine {
     receiveBufferBytes: number,
     sendBufferBytes: number,
   ): number;
+  /** Another descriptor of a socket that another thread's engine has bound: it lasts while one of them is open. fd or −errno. */
+  shareDatagrams(fd: number): number;
   /** The socket knows this far end only from here on; ICMP errors of it are told by the next call. 0 or −errno. */
   connectDatagrams(fd: number, host: string, port: number): number;
 
@@ -206,6 +208,8 @@ export interface NativeBinding {
    * large pages where there are some. Throws RangeError when the addresses cannot be had.
    */
   reserveMemory(bytes: number): ArrayBuffer;
+  /** Has large pages, where there are some, for memory that was reserved elsewhere and not touched yet. */
+  preferLargePages(memory: Uint8Array): void;
   /** user and system CPU time of this process (getrusage) in microseconds, page faults, context switches. */
   resourceUsage(): {
     userMicros: number;

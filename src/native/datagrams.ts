@@ -90,6 +90,11 @@ export interface DatagramSocket {
   close(): void;
 }
 
+/** A socket that can be handed to another thread. */
+export interface SharableSocket extends DatagramSocket {
+  readonly descriptor: number;
+}
+
 /** Where sockets come from: the system's, or a network in memory (datagram-network.ts). */
 export interface Datagrams {
   /** Throws UsageError LISTEN_FAILED, which says why. */
@@ -106,7 +111,7 @@ export class SystemDatagrams implements Datagrams {
     this.#portable = portable;
   }
 
-  bind(options: DatagramOptions): DatagramSocket {
+  bind(options: DatagramOptions): SharableSocket {
     const { host, port } = options;
     const { engine } = this.#reactor;
     const fd = engine.bindDatagrams(
@@ -123,6 +128,21 @@ export class SystemDatagrams implements Datagrams {
       );
     const address = engine.localAddress(fd);
     assert(typeof address !== "number", "a bound socket has an address");
+    return new SystemSocket(this.#reactor, fd, address, this.#portable);
+  }
+
+  /**
+   * The socket of another thread, by its descriptor: what arrives waits in it, whoever reads, and it stays bound until both have closed
+   * it. Throws UsageError LISTEN_FAILED.
+   */
+  share(descriptor: number): SharableSocket {
+    const { engine } = this.#reactor;
+    const fd = engine.shareDatagrams(descriptor);
+    const address = fd < 0 ? fd : engine.localAddress(fd);
+    if (typeof address === "number") {
+      if (fd >= 0) engine.closeSocket(fd);
+      throw new UsageError("LISTEN_FAILED", `cannot share a socket: ${describeErrno(address)}`);
+    }
     return new SystemSocket(this.#reactor, fd, address, this.#portable);
   }
 }
@@ -152,12 +172,12 @@ class SystemBatch implements DatagramBatch {
   }
 }
 
-class SystemSocket implements DatagramSocket, SocketHandler {
+class SystemSocket implements SharableSocket, SocketHandler {
   readonly family: 4 | 6;
   readonly address: SocketAddress;
   readonly counters = makeDatagramCounters();
+  readonly descriptor: number;
   readonly #reactor: Reactor;
-  readonly #fd: number;
   readonly #portable: boolean;
   readonly #again: number;
   readonly #noBuffers: number;
@@ -166,7 +186,7 @@ class SystemSocket implements DatagramSocket, SocketHandler {
 
   constructor(reactor: Reactor, fd: number, address: SocketAddress, portable: boolean) {
     this.#reactor = reactor;
-    this.#fd = fd;
+    this.descriptor = fd;
     this.address = address;
     this.family = address.host.includes(":") ? 6 : 4;
     this.#portable = portable;
@@ -180,7 +200,7 @@ class SystemSocket implements DatagramSocket, SocketHandler {
 
   receive(batch: DatagramBatch): number {
     assert(!this.#closed, "a closed socket is not read from");
-    const result = (batch as SystemBatch).native.receive(this.#fd, batch.entries);
+    const result = (batch as SystemBatch).native.receive(this.descriptor, batch.entries);
     this.counters.receiveCalls++;
     if (result > 0) {
       this.counters.received += result;
@@ -199,7 +219,7 @@ class SystemSocket implements DatagramSocket, SocketHandler {
     // An error that was told, an ICMP message of before for one, may not be about this datagram: it gets a second try.
     let refusedAt = -1;
     while (done < count) {
-      const result = native.send(this.#fd, first + done, count - done);
+      const result = native.send(this.descriptor, first + done, count - done);
       counters.sendCalls++;
       if (result > 0) {
         counters.sent += result;
@@ -218,7 +238,7 @@ class SystemSocket implements DatagramSocket, SocketHandler {
   }
 
   connect(far: SocketAddress): void {
-    const result = this.#reactor.engine.connectDatagrams(this.#fd, far.host, far.port);
+    const result = this.#reactor.engine.connectDatagrams(this.descriptor, far.host, far.port);
     if (result < 0)
       throw new UsageError(
         "USAGE_OPTION",
@@ -230,8 +250,8 @@ class SystemSocket implements DatagramSocket, SocketHandler {
     assert(!this.#closed, "a closed socket is not watched");
     const first = this.#handler === undefined;
     this.#handler = handler;
-    if (first) this.#reactor.register(this.#fd, this, events);
-    else this.#reactor.watch(this.#fd, events);
+    if (first) this.#reactor.register(this.descriptor, this, events);
+    else this.#reactor.watch(this.descriptor, events);
   }
 
   socketReady(events: number): void {
@@ -241,7 +261,7 @@ class SystemSocket implements DatagramSocket, SocketHandler {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#reactor.closeSocket(this.#fd);
+    this.#reactor.closeSocket(this.descriptor);
   }
 }
 

@@ -12,6 +12,7 @@ import {
   type DatagramSocket,
   type Datagrams,
   READABLE,
+  type SharableSocket,
   SystemDatagrams,
 } from "../../src/native/datagrams.js";
 import { Reactor } from "../../src/native/reactor.js";
@@ -307,4 +308,26 @@ test("the system counts a datagram's true length, however short the slot", async
   const batch = server.makeBatch(1, 16);
   await place.until(() => server.receive(batch) === 1);
   assert.equal(batch.lengths[0], 2000);
+});
+
+test("a socket that two loops share stays bound, and keeps what waits in it, until both have closed it", async (t) => {
+  const place = systemPlace(false)(t);
+  const other = systemPlace(false)(t);
+  const server = place.datagrams.bind({ host: "127.0.0.1", port: 0 });
+  const client = place.datagrams.bind({ host: "127.0.0.1", port: 0 });
+  const out = client.makeBatch(1, 64);
+  const sharing = other.datagrams as SystemDatagrams;
+  const descriptor = (server as SharableSocket).descriptor;
+  for (const text of ["first", "second"]) {
+    const shared = sharing.share(descriptor);
+    assert.deepEqual(shared.address, server.address);
+    write(out, 0, text, server);
+    client.send(out, 0, 1);
+    const batch = shared.makeBatch(1, 64);
+    await other.until(() => shared.receive(batch) === 1);
+    assert.equal(Buffer.from(batch.bytes.subarray(0, batch.lengths[0])).toString(), text);
+    shared.close();
+  }
+  server.close();
+  assert.throws(() => sharing.share(descriptor), { code: "LISTEN_FAILED" });
 });

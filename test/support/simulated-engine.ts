@@ -172,6 +172,10 @@ export class SimulatedEngine implements NativeEngine {
     return ENOTSUP;
   }
 
+  shareDatagrams(): number {
+    return ENOTSUP;
+  }
+
   connectDatagrams(): number {
     return ENOTSUP;
   }
@@ -489,6 +493,7 @@ export function makeSimulatedBinding(machine: Machine): NativeBinding {
       throw new Error("there are no datagrams here");
     },
     reserveMemory: (bytes) => new ArrayBuffer(bytes),
+    preferLargePages: () => {},
     resourceUsage: () => ({
       userMicros: 0,
       systemMicros: 0,

@@ -87,7 +87,7 @@ export interface SwarmStore {
   lookAhead(announces: AnnouncesAhead): void;
   /**
    * Takes an announce in and copies up to `want` other peers of its family to the sink, at random: leechers to seeders, anybody to
-   * leechers. How many.
+   * leechers. How many; −1: somebody else has its swarm for too long, nothing has changed, and the client is to ask again.
    */
   announce(hash: number, request: Announce, sink: PeerSink): number;
   /** Sets the fields above for both families together; false, and all are 0, if the torrent is not known. */

@@ -52,11 +52,11 @@ export interface PeerStoreOptions {
   readonly random?: () => number;
   /** Memory that is not touched yet: zeros, and as large as asked for. For memory with large pages. */
   readonly reserve?: (bytes: number) => ArrayBuffer | SharedArrayBuffer;
-  /** This store is a part of swarms that threads share (shared-swarms.ts). */
+  /** This store is a part of swarms that threads share (parted-swarms.ts). */
   readonly part?: SharedPart;
 }
 
-/** What a part of shared swarms has in common with the others. */
+/** What a part of parted swarms has in common with the others. */
 export interface SharedPart {
   /** How many parts there are. */
   readonly parts: number;

@@ -13,6 +13,12 @@ export interface AdmissionRules {
   readonly keys?: ReadonlySet<string>;
 }
 
+/** Tables of info hashes in shared memory, as InfoHashTable.share() makes them. */
+export interface ListTables {
+  readonly allow?: SharedArrayBuffer;
+  readonly deny?: SharedArrayBuffer;
+}
+
 export class Admission {
   readonly #store: Pick<SwarmStore, "hash">;
   #rules: AdmissionRules = {};
@@ -26,6 +32,14 @@ export class Admission {
 
   get rules(): AdmissionRules {
     return this.#rules;
+  }
+
+  /** The lists as other threads can read them, from now on and whatever changes here. */
+  tables(): ListTables {
+    return {
+      ...(this.#allowed === undefined ? {} : { allow: this.#allowed.share() }),
+      ...(this.#denied === undefined ? {} : { deny: this.#denied.share() }),
+    };
   }
 
   /** From the next request on these rules hold. */

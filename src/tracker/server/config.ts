@@ -5,6 +5,7 @@
 import { UsageError } from "../../base/errors.js";
 import { nearestWord } from "../../base/nearest-word.js";
 import type { HttpLimits } from "./http-server.js";
+import { WORKERS_MAX } from "./worker-counters.js";
 
 /** All keys are optional; addresses are "HOST:PORT", files are paths. README's chapter on the tracker has an example. */
 export interface TrackerConfig {
@@ -12,6 +13,7 @@ export interface TrackerConfig {
   readonly http?: readonly string[];
   readonly webSockets?: boolean;
   readonly metrics?: string;
+  readonly workers?: number;
   readonly intervalSeconds?: number;
   readonly peersMax?: number;
   readonly memoryMib?: number;
@@ -67,6 +69,7 @@ const KEYS: Readonly<Record<keyof TrackerConfig, Check>> = {
   http: texts,
   webSockets: truth,
   metrics: text,
+  workers: whole(1, WORKERS_MAX),
   intervalSeconds: whole(30, 3600),
   peersMax: whole(0, 1000),
   memoryMib: whole(1, 65_536),

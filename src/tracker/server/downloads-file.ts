@@ -9,7 +9,6 @@ import { createHash } from "node:crypto";
 import { open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { UsageError } from "../../base/errors.js";
-import type { InfoHashTable } from "./info-hash-table.js";
 
 const MAGIC = "SWDOWNL1";
 const HEAD_BYTES = 16;
@@ -17,7 +16,13 @@ const ENTRY_WORDS = 6;
 const VALUE_AT = 5;
 const DIGEST_BYTES = 32;
 
-export async function saveDownloads(path: string, table: InfoHashTable): Promise<void> {
+/** Counts by info hash, in one table or in several; see InfoHashTable. */
+export interface KeptDownloads {
+  set(hash: number, words: Uint32Array, at: number, value: number): void;
+  toWords(): Uint32Array;
+}
+
+export async function saveDownloads(path: string, table: KeptDownloads): Promise<void> {
   const words = table.toWords();
   const head = Buffer.alloc(HEAD_BYTES);
   head.write(MAGIC, "latin1");
@@ -44,7 +49,7 @@ export async function saveDownloads(path: string, table: InfoHashTable): Promise
 /** Adds what the file has to the table. Without a file there is nothing. Throws UsageError for one that is damaged. */
 export async function loadDownloads(
   path: string,
-  table: InfoHashTable,
+  table: KeptDownloads,
   hash: (words: Uint32Array, at: number) => number,
 ): Promise<void> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {

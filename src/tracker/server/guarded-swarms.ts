@@ -11,11 +11,15 @@ import {
   type SwarmStore,
   type SwarmTotals,
 } from "../peer-store/contract.js";
-import type { Admission } from "./admission.js";
 import { type InfoHashTable, VALUE_MAX } from "./info-hash-table.js";
 
 /** Torrents whose downloads are kept, in 48 bytes each or less; from then on others are counted while they have peers only. */
 export const KEPT_DOWNLOADS_MAX = 2 ** 20;
+
+/** Which torrents are tracked; see Admission. */
+export interface Admits {
+  admits(hash: number, words: Uint32Array, at: number): boolean;
+}
 
 export class GuardedSwarms implements SwarmStore {
   seeders = 0;
@@ -26,14 +30,16 @@ export class GuardedSwarms implements SwarmStore {
   /** Downloads of torrents for which there was no room among those that are kept. */
   unkept = 0;
   readonly #store: SwarmStore;
-  readonly #admission: Admission;
+  readonly #admission: Admits;
   readonly #kept: InfoHashTable | undefined;
+  readonly #keptMax: number;
 
-  /** `kept`: downloads by info hash, which this counts on; undefined: the store's own counts are told. */
-  constructor(store: SwarmStore, admission: Admission, kept?: InfoHashTable) {
+  /** `kept`: downloads by info hash, which this counts on, of so many torrents; undefined: the store's own counts are told. */
+  constructor(store: SwarmStore, admission: Admits, kept?: InfoHashTable, keptMax = KEPT_DOWNLOADS_MAX) {
     this.#store = store;
     this.#admission = admission;
     this.#kept = kept;
+    this.#keptMax = keptMax;
   }
 
   get counters(): Readonly<SwarmCounters> {
@@ -110,7 +116,7 @@ export class GuardedSwarms implements SwarmStore {
   }
 
   #keep(kept: InfoHashTable, hash: number, words: Uint32Array, at: number, count: number): void {
-    if (kept.size < KEPT_DOWNLOADS_MAX || kept.get(hash, words, at) >= 0) kept.set(hash, words, at, count);
+    if (kept.size < this.#keptMax || kept.get(hash, words, at) >= 0) kept.set(hash, words, at, count);
     else this.unkept++;
   }
 }

@@ -127,7 +127,7 @@ export class HttpResponder {
     request.want = Math.min(announce.numWant < 0 ? peersDefault : announce.numWant, peersMax);
     request.dice = Math.floor(this.#random() * 2 ** 31);
     this.#sink.at = 0;
-    store.announce(hash, request, this.#sink);
+    if (store.announce(hash, request, this.#sink) < 0) return failureBody("this tracker is busy: try again");
     this.counters.announces++;
     return announceBody({
       seeders: store.seeders,

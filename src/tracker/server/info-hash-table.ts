@@ -1,6 +1,11 @@
 // A number for each of some info hashes, in 24 bytes each: what lists and counts of downloads are kept in.
 //
-// Always: at most half of the places are in use, so that a search ends. Hashes are the store's, keyed, so that nobody can aim at one place.
+// A table grows as it needs to, or is in memory that threads share, of fixed size:
+//
+//   │ places − 1 │ bits of a hash that are left out │ entries │ 0 │ info hash 5, value + 1 │ …
+//
+// Always: at most half of the places are in use, so that a search ends. Hashes are the store's, keyed, so that nobody can aim at one
+// place. An entry is there once its last word is written, wherever a thread that writes it ends.
 
 import { assert } from "../../base/assert.js";
 
@@ -10,19 +15,59 @@ const VALUE_AT = 5;
 const PLACES_MIN = 16;
 export const VALUE_MAX = 0xfffffffe;
 
-export class InfoHashTable {
-  readonly #hash: (words: Uint32Array, at: number) => number;
-  #entries = new Uint32Array(PLACES_MIN * ENTRY_WORDS);
-  #mask = PLACES_MIN - 1;
-  #size = 0;
+const MASK = 0;
+const SHIFT = 1;
+const SIZE = 2;
+const HEADER_WORDS = 4;
 
-  /** `hash`: 32 bits without sign of the 5 words from `at`; see SwarmStore. */
-  constructor(hash: (words: Uint32Array, at: number) => number) {
+export class InfoHashTable {
+  readonly #hash: ((words: Uint32Array, at: number) => number) | undefined;
+  readonly #header: Uint32Array;
+  #entries: Uint32Array;
+  #mask: number;
+  readonly #shift: number;
+
+  /**
+   * `hash`: 32 bits without sign of the 5 words from `at`; see SwarmStore. `shared`: memory of another table, in place of one that
+   * grows.
+   */
+  constructor(hash: ((words: Uint32Array, at: number) => number) | undefined, shared?: SharedArrayBuffer) {
+    assert((hash === undefined) === (shared !== undefined), "a table grows, or is in memory that is shared");
     this.#hash = hash;
+    this.#header = new Uint32Array(shared ?? new ArrayBuffer(4 * HEADER_WORDS), 0, HEADER_WORDS);
+    if (shared === undefined) this.#header[MASK] = PLACES_MIN - 1;
+    this.#mask = this.#header[MASK]!;
+    this.#shift = this.#header[SHIFT]!;
+    this.#entries =
+      shared === undefined
+        ? new Uint32Array(PLACES_MIN * ENTRY_WORDS)
+        : new Uint32Array(shared, 4 * HEADER_WORDS, (this.#mask + 1) * ENTRY_WORDS);
+  }
+
+  /** Shared memory for so many entries, of the part of all hashes whose lowest bits are one of `parts` (a power of two). */
+  static reserve(entries: number, parts: number): SharedArrayBuffer {
+    let places = PLACES_MIN;
+    while (places < 2 * entries) places *= 2;
+    const memory = new SharedArrayBuffer(4 * (HEADER_WORDS + places * ENTRY_WORDS));
+    new Uint32Array(memory).set([places - 1, Math.log2(parts)]);
+    return memory;
+  }
+
+  static open(memory: SharedArrayBuffer): InfoHashTable {
+    return new InfoHashTable(undefined, memory);
+  }
+
+  /** A copy of it in shared memory. */
+  share(): SharedArrayBuffer {
+    const memory = new SharedArrayBuffer(4 * (HEADER_WORDS + this.#entries.length));
+    const words = new Uint32Array(memory);
+    words.set(this.#header);
+    words.set(this.#entries, HEADER_WORDS);
+    return memory;
   }
 
   get size(): number {
-    return this.#size;
+    return this.#header[SIZE]!;
   }
 
   /** The value of an info hash, −1 if it has none. `hash` is its hash. */
@@ -36,15 +81,17 @@ export class InfoHashTable {
     const entries = this.#entries;
     if (entries[place + VALUE_AT] === 0) {
       for (let word = 0; word < VALUE_AT; word++) entries[place + word] = words[at + word]!;
-      this.#size++;
+      entries[place + VALUE_AT] = value + 1;
+      this.#header[SIZE]!++;
+      if (2 * this.size > this.#mask) this.#grow();
+      return;
     }
     entries[place + VALUE_AT] = value + 1;
-    if (2 * this.#size > this.#mask) this.#grow();
   }
 
   /** All of them: 6 words each, the last one the value. */
   toWords(): Uint32Array {
-    const words = new Uint32Array(this.#size * ENTRY_WORDS);
+    const words = new Uint32Array(this.size * ENTRY_WORDS);
     const entries = this.#entries;
     let to = 0;
     for (let from = 0; from < entries.length; from += ENTRY_WORDS) {
@@ -58,7 +105,7 @@ export class InfoHashTable {
 
   #placeOf(hash: number, words: Uint32Array, at: number): number {
     const entries = this.#entries;
-    for (let slot = hash & this.#mask; ; slot = (slot + 1) & this.#mask) {
+    for (let slot = (hash >>> this.#shift) & this.#mask; ; slot = (slot + 1) & this.#mask) {
       const place = slot * ENTRY_WORDS;
       if (entries[place + VALUE_AT] === 0) return place;
       let word = 0;
@@ -68,12 +115,16 @@ export class InfoHashTable {
   }
 
   #grow(): void {
+    const hash = this.#hash;
+    // Who fills a table of fixed size knows how much it was reserved for.
+    if (hash === undefined) return;
     const old = this.#entries;
     this.#mask = 2 * this.#mask + 1;
+    this.#header[MASK] = this.#mask;
     this.#entries = new Uint32Array((this.#mask + 1) * ENTRY_WORDS);
     for (let from = 0; from < old.length; from += ENTRY_WORDS) {
       if (old[from + VALUE_AT] === 0) continue;
-      const place = this.#placeOf(this.#hash(old, from), old, from);
+      const place = this.#placeOf(hash(old, from), old, from);
       this.#entries.set(old.subarray(from, from + ENTRY_WORDS), place);
     }
   }

@@ -4,6 +4,7 @@
 //   GET /statistics            what it shows       GET /api/torrents/HASH             one, with up to 200 peers
 //   GET /metrics               for Prometheus      GET /api/statistics
 //   GET /api/lists/allow|deny, /api/keys           what is listed; PUT and DELETE of …/ENTRY change it until lists are read again
+//   POST /api/workers/N/restart                    ends worker thread N, from 1 on, and starts another in its place
 //
 // Always: without the token, whole, /api says nothing and changes nothing. What the page and metrics show names no torrent and no peer.
 
@@ -25,6 +26,7 @@ export interface Operated {
   rules(): AdmissionRules;
   replaceRules(rules: AdmissionRules): void;
   counters(): ServiceCounters;
+  killWorker(index: number): Promise<boolean>;
 }
 
 export const TOKEN_LENGTH_MIN = 16;
@@ -101,6 +103,7 @@ export class Operator {
     if (what === "lists" && (rest[0] === "allow" || rest[0] === "deny"))
       return this.#list(method, rest[0], rest[1], /^[0-9a-f]{40}$/);
     if (what === "keys") return this.#list(method, "keys", rest[0], /^[\w-]{1,64}$/);
+    if (what === "workers") return this.#restartWorker(method, rest);
     if (method !== "GET") return json(405, { error: "GET only" });
     if (what === "statistics") return json(200, this.#statistics());
     if (what === "torrents") return rest[0] === undefined ? this.#torrents(query) : this.#torrent(rest[0]);
@@ -121,6 +124,16 @@ export class Operator {
     else changed.delete(entry);
     this.#operated.replaceRules({ ...rules, [name]: changed });
     return json(200, { entries: changed.size });
+  }
+
+  /** Whoever answers this is another thread: it does not wait for that one's end. */
+  #restartWorker(method: string, [name = "", what]: string[]): Answer {
+    if (method !== "POST" || what !== "restart") return json(405, { error: "POST /api/workers/N/restart" });
+    const threads = this.#operated.counters().workers?.threads ?? 0;
+    const thread = wholeOf(name, threads);
+    if (thread < 1) return json(404, { error: `there are ${threads} worker threads` });
+    this.#operated.killWorker(thread - 1).catch(() => undefined);
+    return json(202, { thread });
   }
 
   #torrents(query: string): Answer {

@@ -12,7 +12,7 @@ export const PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 export function prometheusText(counters: ServiceCounters, uptimeSeconds: number): string {
   const text = new Exposition();
-  const { udp, http, web, shared, totals, swarms, admission } = counters;
+  const { udp, http, web, shared, totals, swarms, admission, workers } = counters;
   text.metric("torrents", "gauge", "Torrents known.", [[{}, totals.torrents]]);
   text.metric("peers", "gauge", "Peers known.", [
     [{ family: "ipv4" }, totals.peersV4],
@@ -79,6 +79,16 @@ export function prometheusText(counters: ServiceCounters, uptimeSeconds: number)
     "Torrents and peers that went, or were not taken.",
     Object.entries(swarms).map(([event, count]) => [{ event: snake(event) }, count]),
   );
+  if (workers !== undefined) {
+    const { threads, ...events } = workers;
+    text.metric("worker_threads", "gauge", "Threads that answer UDP.", [[{}, threads]]);
+    text.metric(
+      "worker_events_total",
+      "counter",
+      "Threads that were replaced, and waits for parts of the swarms that another thread had.",
+      Object.entries(events).map(([event, count]) => [{ event: snake(event) }, count]),
+    );
+  }
   text.metric("list_refusals_total", "counter", "Announces and scrapes of torrents that lists refuse.", [
     [{}, admission.refused],
   ]);

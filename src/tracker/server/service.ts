@@ -1,4 +1,5 @@
-// A tracker with all its faces, on one thread: UDP and HTTP over the same swarms, behind the same lists.
+// A tracker with all its faces: UDP, on this thread or on others, HTTP, WebSockets and an operator's, over the same swarms, behind the
+// same lists.
 //
 // Always: everything it took is given back by close(), and by a start that fails. Counts of downloads that are kept are on disk when
 // close() resolves.
@@ -9,21 +10,17 @@ import { UsageError } from "../../base/errors.js";
 import { networkOf } from "../../base/network-address.js";
 import { addressText } from "../../codec/compact-address.js";
 import type { SocketAddress } from "../../native/binding.js";
-import type { SwarmStore } from "../peer-store/contract.js";
-import { LIFETIME_MS_DEFAULT } from "../peer-store/peer-store.js";
-import { Admission, type AdmissionRules } from "./admission.js";
+import type { Admission, AdmissionRules } from "./admission.js";
 import { ClientAddresses } from "./client-address.js";
-import { loadDownloads, saveDownloads } from "./downloads-file.js";
-import { GuardedSwarms } from "./guarded-swarms.js";
+import { saveDownloads } from "./downloads-file.js";
 import { HttpResponder, type HttpResponderCounters } from "./http-responder.js";
 import { type HttpCounters, type HttpLimits, HttpServer } from "./http-server.js";
-import { InfoHashTable } from "./info-hash-table.js";
 import { Operator } from "./operator.js";
-import { type RedisCounters, RedisLog } from "./redis-log.js";
-import { type SharedCounters, SharedSwarms } from "./shared-swarms.js";
+import type { RedisCounters } from "./redis-log.js";
+import type { SharedCounters } from "./shared-swarms.js";
+import { makeStage, type Stage } from "./stage.js";
 import {
   INTERVAL_SECONDS_DEFAULT,
-  makePeerStore,
   PEERS_DEFAULT,
   PEERS_MAX_DEFAULT,
   Tracker,
@@ -33,8 +30,15 @@ import {
 
 import { WebServer, type WebServerCounters } from "./web-server.js";
 import { WebSwarms } from "./web-swarms.js";
+import { addCounters, makeWorkerCounters, type PartCounters } from "./worker-counters.js";
+import { WorkerGroup } from "./worker-group.js";
 
 export interface TrackerServiceOptions extends TrackerOptions {
+  /**
+   * Threads that answer UDP, each with a socket of its own for every address; HTTP stays with this one. Undefined or 1: this thread answers
+   * all. They share all swarms, whose bounds are divided among 8 parts for each.
+   */
+  readonly workers?: number;
   /** Where to listen for HTTP: numeric addresses; port 0 picks one. */
   readonly http?: readonly SocketAddress[];
   readonly httpLimits?: HttpLimits;
@@ -68,15 +72,18 @@ export interface ServiceCounters extends TrackerCounters {
   /** Undefined without Redis. */
   readonly shared: (SharedCounters & RedisCounters) | undefined;
   readonly admission: { readonly refused: number; readonly unkeptDownloads: number };
+  /** Undefined without worker threads. */
+  readonly workers: (Omit<PartCounters, "refused" | "unkept"> & WorkersCounters) | undefined;
+}
+
+export interface WorkersCounters {
+  readonly threads: number;
+  /** Threads that ended unasked, and were replaced. */
+  readonly restarts: number;
 }
 
 export interface ListeningAt extends SocketAddress {
   readonly protocol: "udp" | "http" | "metrics";
-}
-
-interface Sharing {
-  readonly swarms: SharedSwarms;
-  readonly redis: RedisLog;
 }
 
 const SAVE_INTERVAL_MS = 5 * 60_000;
@@ -85,15 +92,14 @@ export class TrackerService {
   /** Where it can be reached, with the ports that were picked. */
   readonly listening: ListeningAt[] = [];
   readonly admission: Admission;
-  readonly #swarms: GuardedSwarms;
+  readonly #stage: Stage;
+  readonly #group: WorkerGroup | undefined;
   readonly #tracker: Tracker;
   readonly #responder: HttpResponder;
   readonly #operator: Operator;
   readonly #servers: HttpServer[] = [];
   #operatorServer: HttpServer | undefined;
   #web: WebServer | undefined;
-  readonly #downloads: InfoHashTable | undefined;
-  readonly #sharing: Sharing | undefined;
   readonly #options: TrackerServiceOptions;
   #saving: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
@@ -102,54 +108,50 @@ export class TrackerService {
   static async start(options: TrackerServiceOptions): Promise<TrackerService> {
     const clients = new ClientAddresses(options.trustedProxies ?? []);
     checkKeys(options, options.rules ?? {});
-    const shared = options.redis === undefined ? undefined : shareSwarms(options);
-    const store = shared ?? options.swarms ?? makePeerStore(options.store);
-    const hash = (words: Uint32Array, at: number): number => store.hash(words, at);
-    const downloads = options.downloadsFile === undefined ? undefined : new InfoHashTable(hash);
-    if (downloads !== undefined) await loadDownloads(options.downloadsFile!, downloads, hash);
-    const admission = new Admission(store, options.rules ?? {});
-    const swarms = new GuardedSwarms(store, admission, downloads);
-    const redis = shared === undefined ? undefined : await startRedis(options, shared);
-    if (shared !== undefined && downloads !== undefined)
-      shared.onDownload = (...download) => swarms.countDownload(...download);
+    const stage = await makeStage(options);
     let service: TrackerService | undefined;
     try {
-      const sharing = shared === undefined || redis === undefined ? undefined : { swarms: shared, redis };
-      service = new TrackerService(options, store, admission, swarms, downloads, sharing);
+      service = new TrackerService(options, stage);
       await service.#listen(clients);
+      await service.#group?.start();
       return service;
     } catch (error) {
       if (service !== undefined) await service.#stop();
-      await redis?.close();
+      await stage.sharing?.redis.close();
       throw error;
     }
   }
 
-  private constructor(
-    options: TrackerServiceOptions,
-    store: SwarmStore,
-    admission: Admission,
-    swarms: GuardedSwarms,
-    downloads: InfoHashTable | undefined,
-    sharing: Sharing | undefined,
-  ) {
+  private constructor(options: TrackerServiceOptions, stage: Stage) {
+    const { admission, swarms } = stage;
     this.#options = options;
-    this.#sharing = sharing;
     this.admission = admission;
-    this.#swarms = swarms;
-    this.#downloads = downloads;
+    this.#stage = stage;
     this.#operator = new Operator(
       {
-        store,
+        store: stage.store,
         rules: () => admission.rules,
         replaceRules: (rules) => this.replaceRules(rules),
         counters: () => this.counters(),
+        killWorker: (index) => this.killWorker(index),
       },
       options.token,
     );
-    // Without lists and kept counts the store is asked directly: a call less for each datagram.
-    const isGuarded = options.rules !== undefined || downloads !== undefined;
-    this.#tracker = new Tracker({ ...options, swarms: isGuarded ? swarms : store });
+    const { threads } = stage;
+    this.#group =
+      threads === undefined
+        ? undefined
+        : new WorkerGroup({
+            workers: options.workers ?? 1,
+            tracker: options,
+            memory: threads.memory,
+            guard: threads.guardMemory,
+            swarms: threads.store,
+            lists: admission.tables(),
+            onWarning: (message) => options.onWarning?.(message),
+          });
+    const udp = threads === undefined ? options.udp : [];
+    this.#tracker = new Tracker({ ...options, udp, swarms: stage.forDatagrams });
     this.#responder = new HttpResponder(swarms, admission, {
       intervalSeconds: options.intervalSeconds ?? INTERVAL_SECONDS_DEFAULT,
       peersDefault: options.peersDefault ?? PEERS_DEFAULT,
@@ -160,13 +162,30 @@ export class TrackerService {
   counters(): ServiceCounters {
     const http = { ...this.#responder.counters, ...sum(this.#servers.map(({ counters }) => counters)) };
     const openConnections = this.#servers.reduce((total, server) => total + server.openConnections, 0);
+    const counted = { ...makeWorkerCounters(), ...this.#tracker.counters() };
+    addCounters(counted, { ...makeWorkerCounters(), parts: this.#stage.counters() });
+    if (this.#group !== undefined) addCounters(counted, this.#group.counters());
+    const { udp, swarms, totals } = counted;
+    const { refused, unkept, ...parts } = counted.parts;
+    const { count: threads = 0, restarts = 0 } = this.#group ?? {};
     return {
-      ...this.#tracker.counters(),
+      udp,
+      swarms,
+      totals,
       http: { ...http, openConnections },
       web: this.#web?.counters,
-      shared: this.#sharing && { ...this.#sharing.swarms.shared, ...this.#sharing.redis.counters },
-      admission: { refused: this.#swarms.refused, unkeptDownloads: this.#swarms.unkept },
+      shared: this.#stage.sharing && {
+        ...this.#stage.sharing.swarms.shared,
+        ...this.#stage.sharing.redis.counters,
+      },
+      admission: { refused, unkeptDownloads: unkept },
+      workers: this.#group && { ...parts, threads, restarts },
     };
+  }
+
+  /** Ends a worker thread in the middle of whatever it does, as a fault of it would; another one takes its place. False: there is none. */
+  killWorker(index: number): Promise<boolean> {
+    return this.#group?.kill(index) ?? Promise.resolve(false);
   }
 
   /** Other lists and keys, from the next request on. Throws UsageError for rules that cannot be kept, and keeps the old ones then. */
@@ -175,11 +194,12 @@ export class TrackerService {
       throw new UsageError("USAGE_STATE", "a tracker that was started without rules has none later");
     checkKeys(this.#options, rules);
     this.admission.replace(rules);
+    this.#group?.replaceLists(this.admission.tables());
   }
 
   /** Writes counts of downloads; resolves when they are durable. */
   save(): Promise<void> {
-    const table = this.#downloads;
+    const table = this.#stage.downloads;
     if (table === undefined) return Promise.resolve();
     this.#saving = this.#saving
       .catch(() => undefined)
@@ -190,7 +210,7 @@ export class TrackerService {
   /** Takes nobody any more, answers what is under way, and keeps what is to be kept. */
   async close(): Promise<void> {
     await this.#stop();
-    await this.#sharing?.redis.close();
+    await this.#stage.sharing?.redis.close();
     await this.save();
   }
 
@@ -199,13 +219,15 @@ export class TrackerService {
     this.#web?.close();
     const all = this.#operatorServer === undefined ? this.#servers : [...this.#servers, this.#operatorServer];
     await Promise.all(all.map((server) => server.close()));
+    await this.#group?.close();
     this.#tracker.close();
   }
 
   async #listen(clients: ClientAddresses): Promise<void> {
-    for (const address of this.#tracker.udpAddresses) this.listening.push({ protocol: "udp", ...address });
+    const udp = (this.#group ?? this.#tracker).udpAddresses;
+    for (const address of udp) this.listening.push({ protocol: "udp", ...address });
     if (this.#options.webSockets === true)
-      this.#web = await WebServer.make(new WebSwarms(this.#swarms, this.admission));
+      this.#web = await WebServer.make(new WebSwarms(this.#stage.swarms, this.admission));
     for (const address of this.#options.http ?? []) {
       const server: HttpServer = new HttpServer(
         clients,
@@ -225,7 +247,7 @@ export class TrackerService {
       this.#servers.push(server);
     }
     await this.#listenForOperator();
-    if (this.#downloads === undefined) return;
+    if (this.#stage.downloads === undefined) return;
     this.#timer = setInterval(() => {
       this.save().catch((error: Error) =>
         this.#options.onWarning?.(`downloads are not kept: ${error.message}`),
@@ -250,22 +272,6 @@ export class TrackerService {
     this.listening.push({ protocol: "metrics", ...(await server.listen(this.#options.metrics)) });
     this.#operatorServer = server;
   }
-}
-
-/** Swarms of this tracker's own, which others can be told of. */
-function shareSwarms(options: TrackerServiceOptions): SharedSwarms {
-  if (options.swarms === undefined) return new SharedSwarms(makePeerStore(options.store));
-  throw new UsageError("USAGE_OPTION", "redis shares the tracker's own swarms: leave out `swarms`");
-}
-
-function startRedis(options: TrackerServiceOptions, swarms: SharedSwarms): Promise<RedisLog> {
-  return RedisLog.start({
-    url: options.redis ?? "",
-    swarms,
-    lifetimeMs: options.store?.lifetimeMs ?? LIFETIME_MS_DEFAULT,
-    ...(options.redisLogBytesMax === undefined ? {} : { logBytesMax: options.redisLogBytesMax }),
-    onWarning: (message) => options.onWarning?.(message),
-  });
 }
 
 function checkKeys(options: TrackerServiceOptions, rules: AdmissionRules): void {

@@ -4,7 +4,7 @@
 
 import { randomFillSync } from "node:crypto";
 import { loadBinding, type SocketAddress } from "../../native/binding.js";
-import { type Datagrams, SystemDatagrams } from "../../native/datagrams.js";
+import { type SharableSocket, SystemDatagrams } from "../../native/datagrams.js";
 import { Reactor } from "../../native/reactor.js";
 import type { SwarmCounters, SwarmStore, SwarmTotals } from "../peer-store/contract.js";
 import { PeerStore, type PeerStoreOptions } from "../peer-store/peer-store.js";
@@ -32,6 +32,8 @@ export interface TrackerOptions {
   readonly receiveBufferBytes?: number;
   /** Several trackers share the sockets' ports. */
   readonly reusePort?: boolean;
+  /** Sockets of another thread that are received from besides. */
+  readonly descriptors?: readonly number[];
 }
 
 export interface TrackerCounters {
@@ -47,7 +49,7 @@ export const RECEIVE_BUFFER_BYTES_DEFAULT = 4 * 2 ** 20;
 /** How often the time is told: expiry goes on in steps of this. */
 const ADVANCE_MS = 20;
 /** The reactor's slab is not used here; it has to have a page. */
-const SLAB_BYTES = 4096;
+export const SLAB_BYTES = 4096;
 
 export class Tracker {
   readonly swarms: SwarmStore;
@@ -98,14 +100,11 @@ export class Tracker {
     this.#reactor.close();
   }
 
-  #listen(datagrams: Datagrams, options: TrackerOptions): void {
-    for (const { host, port } of options.udp) {
-      const socket = datagrams.bind({
-        host,
-        port,
-        reusePort: options.reusePort === true,
-        receiveBufferBytes: options.receiveBufferBytes ?? RECEIVE_BUFFER_BYTES_DEFAULT,
-      });
+  #listen(datagrams: SystemDatagrams, options: TrackerOptions): void {
+    const bound = options.udp.map((address) => () => bindUdp(datagrams, address, options));
+    const shared = (options.descriptors ?? []).map((descriptor) => () => datagrams.share(descriptor));
+    for (const open of [...bound, ...shared]) {
+      const socket = open();
       this.#udp.push(
         new UdpServer(socket, this.swarms, this.#ids, {
           intervalSeconds: options.intervalSeconds ?? INTERVAL_SECONDS_DEFAULT,
@@ -124,6 +123,20 @@ export class Tracker {
   }
 }
 
+/** A socket as a tracker wants it. Throws UsageError LISTEN_FAILED. */
+export function bindUdp(
+  datagrams: SystemDatagrams,
+  { host, port }: SocketAddress,
+  options: Pick<TrackerOptions, "reusePort" | "receiveBufferBytes">,
+): SharableSocket {
+  return datagrams.bind({
+    host,
+    port,
+    reusePort: options.reusePort === true,
+    receiveBufferBytes: options.receiveBufferBytes ?? RECEIVE_BUFFER_BYTES_DEFAULT,
+  });
+}
+
 /** Swarms in memory of the addon, with a key of their own. */
 export function makePeerStore(options: TrackerOptions["store"]): PeerStore {
   return new PeerStore({
@@ -134,6 +147,6 @@ export function makePeerStore(options: TrackerOptions["store"]): PeerStore {
   });
 }
 
-function randomWords(count: number): Uint32Array {
+export function randomWords(count: number): Uint32Array {
   return randomFillSync(new Uint32Array(count));
 }

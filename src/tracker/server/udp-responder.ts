@@ -300,7 +300,8 @@ export class UdpResponder {
     const peersAt = (to + RESPONSE_PEERS_AT) >>> 1;
     sink.at = peersAt;
     const store = this.#store;
-    store.announce(this.#ahead.hashes[index]!, request, sink);
+    // Nobody says that there are no peers when it is not known: a client without an answer asks again.
+    if (store.announce(this.#ahead.hashes[index]!, request, sink) < 0) return 0;
     const out = this.#responses.view;
     const transaction = view.getUint32(from + TRANSACTION_AT);
     writeAnnounceResponse(out, to, transaction, this.#interval, store.leechers, store.seeders);

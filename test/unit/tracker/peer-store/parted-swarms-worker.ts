@@ -1,19 +1,19 @@
-// A thread of its own that announces to shared swarms: peers that only it has, in torrents that others have too.
+// A thread of its own that announces to parted swarms: peers that only it has, in torrents that others have too.
 
 import { parentPort, workerData } from "node:worker_threads";
 import { EVENT_STARTED } from "../../../../src/tracker/peer-store/contract.js";
-import { SharedSwarms, type SharedSwarmsMemory } from "../../../../src/tracker/peer-store/shared-swarms.js";
+import { PartedSwarms, type PartedSwarmsMemory } from "../../../../src/tracker/peer-store/parted-swarms.js";
 import { announce, announcement, Sink } from "./model.js";
 
 const { memory, thread, torrents, peers, crowd, rounds } = workerData as {
-  memory: SharedSwarmsMemory;
+  memory: PartedSwarmsMemory;
   thread: number;
   torrents: number;
   peers: number;
   crowd: number;
   rounds: number;
 };
-const swarms = new SharedSwarms(memory, thread);
+const swarms = new PartedSwarms(memory, thread);
 const sink = new Sink();
 const first = 30_000 * (thread - 1);
 const CROWDED = 1_000_000;

@@ -12,12 +12,12 @@ import {
   EVENT_STARTED,
   EVENT_STOPPED,
 } from "../../../../src/tracker/peer-store/contract.js";
-import { SharedLocks } from "../../../../src/tracker/peer-store/shared-locks.js";
 import {
-  makeSharedSwarms,
-  SharedSwarms,
-  type SharedSwarmsMemory,
-} from "../../../../src/tracker/peer-store/shared-swarms.js";
+  makePartedSwarms,
+  PartedSwarms,
+  type PartedSwarmsMemory,
+} from "../../../../src/tracker/peer-store/parted-swarms.js";
+import { SharedLocks } from "../../../../src/tracker/peer-store/shared-locks.js";
 import { check, makeRandom } from "../../../support/property.js";
 import { announce, announcement, hashWords, KEY, Model, Sink, scrape } from "./model.js";
 
@@ -26,13 +26,13 @@ const PEER = { family: 4, number: 1 } as const;
 
 function makeMemory(
   threads: number,
-  options: Partial<SharedSwarmsMemory["options"]> = {},
-): SharedSwarmsMemory {
-  return makeSharedSwarms(threads, { key: KEY, bytesMax: 2 ** 27, collectMs: 1, ...options });
+  options: Partial<PartedSwarmsMemory["options"]> = {},
+): PartedSwarmsMemory {
+  return makePartedSwarms(threads, { key: KEY, bytesMax: 2 ** 27, collectMs: 1, ...options });
 }
 
 /** Counts what is there torrent by torrent, and compares it with the totals. */
-function assertWhole(swarms: SharedSwarms): void {
+function assertWhole(swarms: PartedSwarms): void {
   const { torrents, peersV4, peersV6 } = swarms.totals();
   const words = new Uint32Array(5 * (torrents + 1));
   assert.equal(swarms.copyHashes(0, torrents + 1, words), torrents);
@@ -45,13 +45,13 @@ function assertWhole(swarms: SharedSwarms): void {
   assert.equal(peers, peersV4 + peersV6);
 }
 
-function start(memory: SharedSwarmsMemory, thread: number, work: object): Worker {
-  return new Worker(new URL("./shared-swarms-worker.js", import.meta.url), {
+function start(memory: PartedSwarmsMemory, thread: number, work: object): Worker {
+  return new Worker(new URL("./parted-swarms-worker.js", import.meta.url), {
     workerData: { memory, thread, ...work },
   });
 }
 
-describe("shared swarms", () => {
+describe("parted swarms", () => {
   const mixes: [name: string, torrents: number, peers: number, steps: number, cases: number][] = [
     ["many torrents with few peers", 20_000, 3, 25_000, 3],
     ["few torrents with many peers", 4, 600, 6000, 4],
@@ -62,7 +62,7 @@ describe("shared swarms", () => {
         const random = makeRandom(seed);
         const roll = (below: number): number => Math.floor(random() * below);
         const memory = makeMemory(2);
-        const views = [0, 1, 2].map((thread) => new SharedSwarms(memory, thread));
+        const views = [0, 1, 2].map((thread) => new PartedSwarms(memory, thread));
         const model = new Model();
         let nowMs = 0;
         let stopping = 0.05;
@@ -88,8 +88,8 @@ describe("shared swarms", () => {
 
   it("divides bounds among parts, and shares the budget of an address", () => {
     const memory = makeMemory(4, { torrentsMax: 64, newTorrentsPerMinute: 100 });
-    const [one, other] = [new SharedSwarms(memory, 1), new SharedSwarms(memory, 2)];
-    new SharedSwarms(memory, 0).advance(60_000);
+    const [one, other] = [new PartedSwarms(memory, 1), new PartedSwarms(memory, 2)];
+    new PartedSwarms(memory, 0).advance(60_000);
     for (let torrent = 0; torrent < 400; torrent++)
       announce(
         torrent % 2 === 0 ? one : other,
@@ -107,14 +107,15 @@ describe("shared swarms", () => {
 
   it("answers nothing while somebody holds a part, and clears what a thread that died had", () => {
     const memory = makeMemory(1);
-    const keeper = new SharedSwarms(memory, 0);
+    const keeper = new PartedSwarms(memory, 0);
     for (let torrent = 0; torrent < 1000; torrent++)
       announce(keeper, announcement(torrent, PEER, true, EVENT_STARTED, 0), new Sink());
     const part = keeper.hash(hashWords(7), 0) & (memory.parts - 1);
     const dead = new SharedLocks(memory.locks, 1);
     assert.ok(dead.take(part));
     assert.equal(scrape(keeper, 7), false);
-    assert.equal(keeper.locks.abandoned, 1);
+    assert.equal(announce(keeper, announcement(7, PEER, true, EVENT_STARTED, 0), new Sink()), -1);
+    assert.equal(keeper.locks.abandoned, 2);
     assert.equal(keeper.recover(2), 0, "it was another thread");
     assert.equal(keeper.recover(1), 1);
     assert.equal(keeper.recover(1), 0);
@@ -128,7 +129,7 @@ describe("shared swarms", () => {
   it("a part in which something throws is empty, and free, after it", () => {
     const memory = makeMemory(1);
     let fails = true;
-    const swarms = new SharedSwarms(memory, 0, (store) => {
+    const swarms = new PartedSwarms(memory, 0, (store) => {
       const { announce: whole } = store;
       return Object.assign(store, {
         announce: (...request: Parameters<typeof whole>) => {
@@ -150,7 +151,7 @@ describe("shared swarms", () => {
 
   it("threads that announce at one time lose nothing", { timeout: 120_000 }, async () => {
     const memory = makeMemory(2);
-    const keeper = new SharedSwarms(memory, 0);
+    const keeper = new PartedSwarms(memory, 0);
     // Each thread has peers of its own, in the same torrents: many small ones, and one that grows large.
     const work = { torrents: 3000, peers: 8, crowd: 4000, rounds: 2 };
     const threads = [1, 2].map((thread) => start(memory, thread, work));
@@ -169,7 +170,7 @@ describe("shared swarms", () => {
 
   it("threads that are ended in the middle leave swarms that hold", { timeout: 120_000 }, async () => {
     const memory = makeMemory(2);
-    const keeper = new SharedSwarms(memory, 0);
+    const keeper = new PartedSwarms(memory, 0);
     let cleared = 0;
     for (let round = 0; round < 12; round++) {
       const thread = start(memory, 1, {

@@ -3,8 +3,8 @@
 //
 //   hash ──low bits──▶ part   │ lock │ PeerStore over shared memory │     a view of each part in every thread
 //
-// One thread makes the memory (makeSharedSwarms) and is the keeper: it tells the time, and clears what a thread that died had taken.
-// All open the same memory (SharedSwarms), each under a number of its own.
+// One thread makes the memory (makePartedSwarms) and is the keeper: it tells the time, and clears what a thread that died had taken.
+// All open the same memory (PartedSwarms), each under a number of its own.
 //
 // Always: what a part has changes only under its lock, and a thread has one lock at a time. A part whose holder died in the middle, or
 // threw, is cleared before it is used again: its torrents come back with their next announces. Who cannot have a lock in time answers
@@ -39,7 +39,7 @@ const PARTS_MAX = 256;
 const PART_BYTES_MIN = 2 ** 20;
 
 /** All that a thread needs to open them; it can be sent to one. */
-export interface SharedSwarmsMemory {
+export interface PartedSwarmsMemory {
   readonly options: Omit<PeerStoreOptions, "reserve" | "random" | "part">;
   readonly parts: number;
   readonly locks: SharedArrayBuffer;
@@ -52,11 +52,11 @@ export interface SharedSwarmsMemory {
 export type PartGuard = (store: PeerStore, part: number, parts: number) => SwarmStore;
 
 /** Memory for as many threads; bounds of memory and torrents are divided among the parts. */
-export function makeSharedSwarms(
+export function makePartedSwarms(
   threads: number,
-  options: SharedSwarmsMemory["options"],
+  options: PartedSwarmsMemory["options"],
   reserve: (bytes: number) => SharedArrayBuffer = (bytes) => new SharedArrayBuffer(bytes),
-): SharedSwarmsMemory {
+): PartedSwarmsMemory {
   const bytesMax = options.bytesMax ?? BYTES_MAX_DEFAULT;
   let parts = 1;
   while (parts < PARTS_PER_THREAD * threads && parts < PARTS_MAX && bytesMax / (2 * parts) >= PART_BYTES_MIN)
@@ -81,7 +81,7 @@ export function makeSharedSwarms(
   return { options: shared, parts, locks: new SharedArrayBuffer(lockBytes(parts)), budget, regions };
 }
 
-export class SharedSwarms implements SwarmStore, SwarmBrowser {
+export class PartedSwarms implements SwarmStore, SwarmBrowser {
   seeders = 0;
   leechers = 0;
   downloads = 0;
@@ -93,15 +93,17 @@ export class SharedSwarms implements SwarmStore, SwarmBrowser {
   readonly #stores: readonly PeerStore[];
   readonly #guarded: readonly SwarmStore[];
   readonly #mask: number;
+  readonly #isKeeper: boolean;
   readonly #budget: ReturnType<typeof makeAddressBudget>;
   readonly #budgetBytes: number;
   /** What lookAhead() loaded: means nothing, and is kept so that no compiler leaves the loads out. */
   loaded = 0;
 
   /** `thread`: 0 is the keeper. */
-  constructor(memory: SharedSwarmsMemory, thread: number, guard: PartGuard = (store) => store) {
+  constructor(memory: PartedSwarmsMemory, thread: number, guard: PartGuard = (store) => store) {
     const { options, parts } = memory;
     this.#mask = parts - 1;
+    this.#isKeeper = thread === 0;
     this.locks = new SharedLocks(memory.locks, thread);
     this.#budget = memory.budget === undefined ? undefined : makeAddressBudget(options, memory.budget);
     this.#budgetBytes = memory.budget?.byteLength ?? 0;
@@ -151,7 +153,7 @@ export class SharedSwarms implements SwarmStore, SwarmBrowser {
 
   announce(hash: number, request: Announce, sink: PeerSink): number {
     const part = hash & this.#mask;
-    if (!this.#take(part)) return this.#sayNothing();
+    if (!this.#take(part)) return -1;
     const store = this.#guarded[part]!;
     let told: number;
     try {
@@ -170,7 +172,9 @@ export class SharedSwarms implements SwarmStore, SwarmBrowser {
   scrape(hash: number, words: Uint32Array, at: number): boolean {
     const part = hash & this.#mask;
     if (!this.#take(part)) {
-      this.#sayNothing();
+      this.seeders = 0;
+      this.leechers = 0;
+      this.downloads = 0;
       return false;
     }
     const store = this.#guarded[part]!;
@@ -209,8 +213,9 @@ export class SharedSwarms implements SwarmStore, SwarmBrowser {
     }
   }
 
-  /** The keeper's: tells all threads the time, and goes on with expiry, a part after the other. */
+  /** The keeper tells all threads the time, and goes on with expiry, a part after the other; what others say is nothing to it. */
   advance(nowMs: number): void {
+    if (!this.#isKeeper) return;
     this.#budget?.advance(nowMs);
     for (let part = 0; part <= this.#mask; part++) {
       if (!this.#take(part)) continue;
@@ -275,12 +280,5 @@ export class SharedSwarms implements SwarmStore, SwarmBrowser {
     this.partsCleared++;
     this.#stores[part]!.clear();
     this.locks.give(part);
-  }
-
-  #sayNothing(): number {
-    this.seeders = 0;
-    this.leechers = 0;
-    this.downloads = 0;
-    return 0;
   }
 }
