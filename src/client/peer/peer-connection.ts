@@ -484,7 +484,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
 
   /** True if it takes what we have for it: a slot is well used then. */
   get isTaking(): boolean {
-    return !this.amChoking && this.uptake.isTaking(this.#takenBytes(), this.sender.blocksWaiting > 0);
+    return !this.amChoking && this.uptake.isTaking(this.#takenBytes(), this.sender.isBlockWaiting);
   }
 
   #takenBytes(): number {

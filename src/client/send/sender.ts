@@ -56,6 +56,7 @@ const FLUSH_BYTES_MAX = 1 * MIB;
 /** Bytes loaded ahead for one peer; and for one that is choked, and gets what is free only. */
 const LOADED_BYTES_MAX = 1 * MIB;
 const LOADED_BYTES_CHOKED_MAX = 8 * BLOCK_SIZE;
+const REQUESTS_LOOKED_AT_MAX = 16;
 const OUTBOX_BYTES_PER_CALL_MAX = 48 * KIB;
 /**
  * The file of a block that has begun is shorter than it was; the stream cannot go on. −EFAULT, as the system says of a mapping
@@ -115,6 +116,15 @@ export class Sender implements BatchOwner, SlotWaiter {
     let count = this.requested.count;
     for (const batch of this.#batches) count += batch.count - batch.next;
     return count;
+  }
+
+  /** True if what the peer waits for next is as much as a block. Looks at few requests, however many there are. */
+  get isBlockWaiting(): boolean {
+    let bytes = this.#loadedBytes;
+    const { requested } = this;
+    const count = Math.min(requested.count, REQUESTS_LOOKED_AT_MAX);
+    for (let index = 0; index < count && bytes < BLOCK_SIZE; index++) bytes += requested.lengthAt(index);
+    return bytes >= BLOCK_SIZE;
   }
 
   /** Blocks that were loaded and not sent yet: where they are copied, as many slots of the pool. */

@@ -125,6 +125,24 @@ describe("UploadRounds", () => {
     }
   });
 
+  it("who asks for single bytes keeps no slot, however many it asks for and takes", () => {
+    const rounds = new UploadRounds(1);
+    const [bytewise, other] = [interestedPeer(), interestedPeer()];
+    const both = peersOf([bytewise, other]);
+    rounds.run(both, true, 0, false);
+    assert.equal(bytewise.peer.amChoking, false);
+    const ask = (): void => {
+      for (let begin = 0; begin < 500; begin++) bytewise.feed(message(MessageId.request, 0, begin, 1));
+    };
+    for (let nowMs = 500; nowMs <= 2500; nowMs += 500) {
+      bytewise.sent();
+      ask();
+      assert.ok(bytewise.peer.sender.requested.count > 0, "more waits for it");
+      rounds.run(both, true, nowMs, true);
+    }
+    assert.equal(other.peer.amChoking, false);
+  });
+
   it("those that took nothing wait behind those that had no slot", () => {
     const rounds = new UploadRounds(1);
     const idle = Array.from({ length: GUESTS_MAX + 20 }, interestedPeer);
