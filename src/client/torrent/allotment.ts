@@ -9,7 +9,7 @@
 import type { PieceSet } from "../../base/piece-set.js";
 import type { Attribution, PeerRecord } from "./attribution.js";
 import type { PieceFilter } from "./availability.js";
-import type { ExclusiveView } from "./exclusive-pieces.js";
+import { type ExclusiveView, REVIEWED_MIN } from "./exclusive-pieces.js";
 import type { Picker, PickingPeer } from "./picker.js";
 
 /** A peer as far as asking it goes. PeerConnection is one. */
@@ -36,12 +36,32 @@ export interface AllotmentHost<Peer extends AllottedPeer> {
   dropBlocks(piece: number): void;
 }
 
+/** Peers that are looked at for pieces which one of them does not bring, between two ticks: a few milliseconds of work. */
+const REVIEW_LOOKS_MAX = 65_536;
+
+interface Candidate {
+  readonly record: PeerRecord;
+  readonly pieces: PieceSet;
+  readonly brought: number;
+}
+
+/**
+ * Who has shown nothing comes last, in the order in which they came: peers that share pieces with liars lose trust, whoever has just
+ * come has none to lose, and liars who come back under other names again and again wait at the end.
+ */
+function byTrust(a: Candidate, b: Candidate): number {
+  if (a.record.isProven !== b.record.isProven) return a.record.isProven ? -1 : 1;
+  return a.record.isProven ? b.record.trust - a.record.trust || b.brought - a.brought : 0;
+}
+
 export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   readonly #picker: Picker;
   readonly #attribution: Attribution;
   readonly #host: AllotmentHost<Peer>;
   /** Those that were to be asked and have not brought a block. */
   readonly #newcomers = new Set<Peer>();
+  /** Of the review under way. */
+  #ranked: readonly Candidate[] | undefined;
 
   constructor(picker: Picker, attribution: Attribution, host: AllotmentHost<Peer>) {
     this.#picker = picker;
@@ -88,9 +108,21 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     return Math.min(most, share - peer.expected.count);
   }
 
-  /** Looks after pieces that one peer has to itself and does not bring. */
+  /** Looks after pieces that one peer has to itself and does not bring: some of them. */
   review(): void {
-    if (!this.#attribution.isQuiet) this.#attribution.review(this.#host.nowMs, this);
+    if (!this.#attribution.isQuiet) this.#review(REVIEWED_MIN);
+  }
+
+  /** Time passed: looks after as many of those as there is time for. */
+  tick(): void {
+    if (this.#attribution.isQuiet) return;
+    const peers = this.#rank().length;
+    this.#review(Math.max(REVIEWED_MIN, Math.floor(REVIEW_LOOKS_MAX / Math.max(1, peers))));
+  }
+
+  #review(most: number): void {
+    this.#attribution.review(this.#host.nowMs, this, most);
+    this.#ranked = undefined;
   }
 
   #pickAllowed(
@@ -110,20 +142,23 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   // ── ExclusiveView ────────────────────────────────────────────────────────────────────────────────────────────
 
   candidates(piece: number): PeerRecord[] {
-    const found: { record: PeerRecord; brought: number }[] = [];
+    const found: PeerRecord[] = [];
+    for (const { pieces, record } of this.#rank()) if (pieces.has(piece)) found.push(record);
+    return found;
+  }
+
+  /** Who could be asked for anything, the most trusted first: one order for all pieces of a review. */
+  #rank(): readonly Candidate[] {
+    if (this.#ranked !== undefined) return this.#ranked;
+    const found: Candidate[] = [];
     for (const peer of this.#host.here) {
       const record = this.#host.recordOf(peer);
-      if (record === undefined || record.banned || peer.peerChoking || !peer.pieces.has(piece)) continue;
-      found.push({ record, brought: peer.counters.payloadBytes });
+      if (record === undefined || record.banned || peer.peerChoking) continue;
+      found.push({ record, pieces: peer.pieces, brought: peer.counters.payloadBytes });
     }
-    // Newcomers come last: peers that share a piece with liars lose trust, and whoever has just come has none to lose.
-    found.sort(
-      (a, b) =>
-        Number(b.record.isProven) - Number(a.record.isProven) ||
-        b.record.trust - a.record.trust ||
-        b.brought - a.brought,
-    );
-    return found.map(({ record }) => record);
+    found.sort(byTrust);
+    this.#ranked = found;
+    return found;
   }
 
   isHere(record: PeerRecord): boolean {

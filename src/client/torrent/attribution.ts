@@ -158,10 +158,10 @@ export class Attribution {
     if (this.#exclusive.count > 0) this.#exclusive.peerGone(record, (piece) => this.#senders.has(piece));
   }
 
-  /** Looks after pieces whose owners let them go. About once a second, and when a piece failed. */
-  review(nowMs: number, view: ExclusiveView): void {
+  /** Looks after pieces whose owners let them go, `most` of them. About once a second, and when a piece failed. */
+  review(nowMs: number, view: ExclusiveView, most?: number): void {
     this.#attempts.expire(nowMs);
-    this.#exclusive.review(nowMs, view);
+    this.#exclusive.review(nowMs, view, most);
   }
 
   // ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────

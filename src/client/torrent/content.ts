@@ -249,7 +249,7 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
       this.#windowStartMs = nowMs;
       this.#picker.windowEnded();
     }
-    this.#allotment.review();
+    this.#allotment.tick();
   }
 
   /** After the peers had their tick. */

@@ -21,8 +21,8 @@ const LEASE_RATE = 64;
 const LEASE_DOUBLINGS_MAX = 8;
 /** Pieces that a peer may let go before others come first, until it brings one. */
 export const LAPSES_MAX = 3;
-/** Overdue pieces that one review deals with. */
-const REVIEWED_MAX = 16;
+/** Overdue pieces that one review deals with, however many peers there are. */
+export const REVIEWED_MIN = 16;
 
 interface Exclusive {
   owner: PeerRecord | undefined;
@@ -40,7 +40,7 @@ interface Exclusive {
 
 /** What a review asks, and does. */
 export interface ExclusiveView {
-  /** Connected peers that would bring the piece now, the most trusted first. */
+  /** Connected peers that would bring the piece now, the most trusted first, those that have shown nothing last. */
   candidates(piece: number): PeerRecord[];
   isHere(record: PeerRecord): boolean;
   /** All blocks of the piece are here, or are being dropped. */
@@ -51,6 +51,8 @@ export interface ExclusiveView {
 
 export class ExclusivePieces {
   readonly #pieces = new Map<number, Exclusive>();
+  /** In a review: who has a piece, or may have one first. */
+  #busy: Set<PeerRecord> | undefined;
   #pieceLength: number;
   readonly #requestTimeoutMs: number;
 
@@ -136,9 +138,10 @@ export class ExclusivePieces {
     }
   }
 
-  /** Looks after those that do not get on. */
-  review(nowMs: number, view: ExclusiveView): void {
-    let left = REVIEWED_MAX;
+  /** Looks after those that do not get on, and deals with `most` of them. */
+  review(nowMs: number, view: ExclusiveView, most = REVIEWED_MIN): void {
+    this.#busy = undefined;
+    let left = most;
     for (const [piece, exclusive] of this.#pieces) {
       if (exclusive.shared || !this.#isDue(exclusive, nowMs, view) || view.isReceived(piece)) continue;
       if (left-- === 0) return;
@@ -180,9 +183,33 @@ export class ExclusivePieces {
   #offer(exclusive: Exclusive, candidates: PeerRecord[], nowMs: number): void {
     const able = candidates.filter((record) => !exclusive.lapsed.has(record));
     if (able.length === 0 && candidates.length > 0) exclusive.shared = true;
-    const first = able.find(({ lapses }) => lapses < LAPSES_MAX) ?? able[0];
-    exclusive.offeredTo = exclusive.offeredTo === undefined ? first : undefined;
+    const willing = able.filter(({ lapses }) => lapses < LAPSES_MAX);
+    exclusive.offeredTo =
+      exclusive.offeredTo === undefined ? this.#worthiest(willing.length > 0 ? willing : able) : undefined;
     exclusive.offeredUntilMs = nowMs + STALL_SHARE * this.#requestTimeoutMs;
+  }
+
+  /**
+   * Who has shown nothing yet may have one piece at a time kept for it: what waits for liars that come and go waits for nobody else.
+   * Undefined: it is anybody's.
+   */
+  #worthiest(able: readonly PeerRecord[]): PeerRecord | undefined {
+    const [first] = able;
+    if (first === undefined || first.isProven) return first;
+    this.#busy ??= this.#holders();
+    const busy = this.#busy;
+    const idle = able.find((record) => !busy.has(record));
+    if (idle !== undefined) busy.add(idle);
+    return idle;
+  }
+
+  #holders(): Set<PeerRecord> {
+    const holders = new Set<PeerRecord>();
+    for (const { owner, offeredTo } of this.#pieces.values()) {
+      if (owner !== undefined) holders.add(owner);
+      if (offeredTo !== undefined) holders.add(offeredTo);
+    }
+    return holders;
   }
 
   #disown(exclusive: Exclusive): void {

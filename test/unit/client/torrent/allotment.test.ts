@@ -110,7 +110,7 @@ class SimulatedSwarm {
       this.nowMs += Math.floor(this.#random() * 1000);
       if (this.nowMs - reviewedMs >= 1000) {
         reviewedMs = this.nowMs;
-        this.#allotment.review();
+        this.#allotment.tick();
         if (this.#random() < 0.25) this.#picker.windowEnded();
         for (const peer of this.#here) if (this.#random() < 0.1 && !isCalm) this.#timeOut(peer);
       }

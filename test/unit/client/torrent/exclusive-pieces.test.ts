@@ -46,4 +46,40 @@ describe("pieces that one peer has to itself", () => {
     pieces.own(first, 7, 1100);
     assert.equal(pieces.mayHave(second, 7), false);
   });
+
+  it("wait for one each of those that have shown nothing, and all for who has: the rest are anybody's", () => {
+    const records = Array.from({ length: 5 }, (_, index) =>
+      attribution.record(`10.0.0.${index}`, "10.0.0.1", index),
+    );
+    const failed = [0, 1, 2, 3, 4, 5, 6, 7];
+    const makeFailed = (): ExclusivePieces => {
+      const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+      for (const piece of failed) pieces.failed(piece, 1000);
+      return pieces;
+    };
+    /** Who may have each piece. */
+    const allowed = (pieces: ExclusivePieces): number[][] =>
+      failed.map((piece) => records.flatMap((each, index) => (pieces.mayHave(each, piece) ? [index] : [])));
+    const pieces = makeFailed();
+    pieces.review(1000, viewOf(...records));
+    assert.deepEqual(allowed(pieces), [[0], [1], [2], [3], [4], ...Array(3).fill([0, 1, 2, 3, 4])]);
+    records[3]!.isProven = true;
+    const others = makeFailed();
+    others.review(1000, viewOf(records[3]!, ...records.filter((_, index) => index !== 3)));
+    assert.deepEqual(allowed(others), Array(8).fill([3]));
+  });
+
+  it("are all looked after at once where there is time for it", () => {
+    const proven = attribution.record("proven", "10.0.1.1", 1);
+    proven.isProven = true;
+    const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+    for (let piece = 0; piece < 100; piece++) pieces.failed(piece, 1000);
+    const kept = (): number =>
+      Array.from({ length: 100 }, (_, piece) => piece).filter((piece) => !pieces.mayHave(first, piece))
+        .length;
+    pieces.review(1000, viewOf(proven, first));
+    assert.equal(kept(), 16);
+    pieces.review(1000, viewOf(proven, first), 300);
+    assert.equal(kept(), 100);
+  });
 });
