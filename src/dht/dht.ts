@@ -43,7 +43,10 @@ export interface DhtOptions {
    * address of this machine, where all nodes are.
    */
   readonly limitsNetworks?: boolean;
-  /** Queries a second that one address (IPv6: /64) may send us, and that it is sent. Default: 10 and 4. */
+  /**
+   * Queries a second that one address (IPv6: /64) may send us, and that it is sent. Default: 10 and 4, and any number where
+   * `limitsNetworks` is false.
+   */
   readonly incomingPerSecond?: number;
   readonly outgoingPerSecond?: number;
   /** Mechanisms that may be left out, to measure what they are worth. All default to true. */
@@ -309,13 +312,14 @@ export class Dht {
     responder: Responder,
   ): Overlay {
     const { ground } = this.#world;
+    const limitsNetworks = options.limitsNetworks ?? !isOfThisMachine(socket.address.host);
     const perSecond = (given: number | undefined, otherwise: number): RateCells => {
-      const rate = given ?? otherwise;
+      const rate = given ?? (limitsNetworks ? otherwise : Number.POSITIVE_INFINITY);
       return new RateCells(rate, Math.max(1, BURST_SECONDS * rate), this.#words(2));
     };
     const overlay = new Overlay({
       family: socket.family,
-      limitsNetworks: options.limitsNetworks ?? !isOfThisMachine(socket.address.host),
+      limitsNetworks,
       usesCache: options.usesCache !== false,
       adaptsTimeouts: options.adaptsTimeouts !== false,
       readOnly: options.readOnly === true,

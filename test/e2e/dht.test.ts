@@ -1,0 +1,140 @@
+// Our DHT among those of others, on this machine: each finds what another announced. The packet that ends processes which trust types ends
+// nobody of ours.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { createSocket } from "node:dgram";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
+import BittorrentDht from "bittorrent-dht";
+import { NEEDED, PYTHON, requireInstalled } from "../../bench/rivals/installed.js";
+import { Dht } from "../../src/dht/index.js";
+import { until } from "../support/clients.js";
+import { Program } from "../support/program.js";
+
+const LIBTORRENT = fileURLToPath(new URL("../../../test/support/libtorrent_dht.py", import.meta.url));
+const TIMEOUT_MS = 90_000;
+const NODES = 8;
+
+/** Some nodes of ours that know each other. */
+async function makeNodes(t: TestContext): Promise<Dht[]> {
+  const nodes: Dht[] = [];
+  for (let index = 0; index < NODES; index++) {
+    const bootstrap = nodes[0] === undefined ? [] : nodes[0].addresses;
+    const node = new Dht({ listen: [{ host: "127.0.0.1", port: 0 }], bootstrap });
+    t.after(() => node.close());
+    nodes.push(node);
+  }
+  await until(() => Promise.resolve(nodes.every((node) => node.stats().contacts >= NODES / 2)), TIMEOUT_MS);
+  return nodes;
+}
+
+/** What nodes know of a torrent: "host:port" each. */
+async function lookUp(node: Dht, infoHash: Uint8Array): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { host, port } of node.lookup(infoHash)) found.push(`${host}:${port}`);
+  return found;
+}
+
+/** Looks up until somebody is known. */
+async function found(node: Dht, infoHash: Uint8Array): Promise<string[]> {
+  let peers: string[] = [];
+  await until(async () => {
+    peers = await lookUp(node, infoHash);
+    return peers.length > 0;
+  }, TIMEOUT_MS);
+  return peers;
+}
+
+describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
+  it("finds what libtorrent announced, and is found by it", { timeout: TIMEOUT_MS }, async (t) => {
+    requireInstalled(NEEDED.libtorrentForPython);
+    const nodes = await makeNodes(t);
+    const entrance = `127.0.0.1:${nodes[1]!.addresses[0]!.port}`;
+    const libtorrent = new Program(PYTHON, [LIBTORRENT, entrance]);
+    t.after(() => libtorrent.stop());
+    const { port } = await libtorrent.line("port");
+    await libtorrent.line("nodes");
+    const theirs = randomBytes(20);
+    libtorrent.say(`announce ${theirs.toString("hex")}`);
+    assert.deepEqual(await found(nodes[5]!, theirs), [`127.0.0.1:${port}`]);
+    const ours = randomBytes(20);
+    assert.ok((await nodes[3]!.announce(ours, { port: 4242 })) >= 4);
+    libtorrent.say(`get ${ours.toString("hex")}`);
+    const { peers } = await libtorrent.line("peers");
+    assert.deepEqual(peers, [["127.0.0.1", 4242]]);
+  });
+
+  it("finds what bittorrent-dht announced, and is found by it", { timeout: TIMEOUT_MS }, async (t) => {
+    const nodes = await makeNodes(t);
+    const theirs = new BittorrentDht({
+      bootstrap: [`127.0.0.1:${nodes[0]!.addresses[0]!.port}`],
+      host: "127.0.0.1",
+    });
+    t.after(() => new Promise((resolve) => theirs.destroy(() => resolve(undefined))));
+    await new Promise<void>((resolve) => theirs.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve) => theirs.once("ready", resolve));
+    const infoHash = randomBytes(20);
+    await new Promise((resolve) => theirs.announce(infoHash, 5151, resolve));
+    assert.deepEqual(await found(nodes[6]!, infoHash), ["127.0.0.1:5151"]);
+    const ours = randomBytes(20);
+    await nodes[2]!.announce(ours, { port: 6161 });
+    const seen = new Promise((resolve) => {
+      theirs.on("peer", (peer: { host: string; port: number }) => resolve(`${peer.host}:${peer.port}`));
+    });
+    theirs.lookup(ours);
+    assert.equal(await seen, "127.0.0.1:6161");
+  });
+
+  it("is asked by aria2, which connects to the peer that it is told of", {
+    timeout: TIMEOUT_MS,
+  }, async (t) => {
+    requireInstalled(NEEDED.aria2);
+    const nodes = await makeNodes(t);
+    const infoHash = randomBytes(20);
+    const server = createServer((socket) => socket.destroy());
+    const connected = new Promise<void>((resolve) => server.once("connection", () => resolve()));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => server.close());
+    const address = server.address();
+    assert.ok(address !== null && typeof address === "object");
+    await nodes[4]!.announce(infoHash, { port: address.port });
+    const home = await mkdtemp(join(tmpdir(), "scatterwire-aria2-dht-"));
+    const aria2 = new Program("aria2c", [
+      "--no-conf",
+      "--enable-dht=true",
+      "--enable-dht6=false",
+      `--dht-file-path=${join(home, "dht")}`,
+      `--dht-entry-point=127.0.0.1:${nodes[0]!.addresses[0]!.port}`,
+      "--bt-enable-lpd=false",
+      `--dir=${home}`,
+      `magnet:?xt=urn:btih:${infoHash.toString("hex")}`,
+    ]);
+    t.after(() => aria2.stop().finally(() => rm(home, { recursive: true, force: true })));
+    await connected;
+  });
+
+  it("goes on after packets that end other programs", { timeout: TIMEOUT_MS }, async (t) => {
+    const nodes = await makeNodes(t);
+    const target = nodes[0]!.addresses[0]!;
+    const socket = createSocket("udp4");
+    t.after(() => socket.close());
+    const before = nodes[0]!.stats().counters.malformed;
+    const packets = [
+      "d1:ad2:id20:aaaaaaaaaaaaaaaaaaaa6:targeti5ee1:q9:find_node1:t2:aa1:y1:qe",
+      `d1:ad2:id20:${"a".repeat(20)}9:info_hashlee1:q9:get_peers1:t2:aa1:y1:qe`,
+      `d${"l".repeat(1200)}`,
+      "d1:t-5:aa1:y1:qe0000",
+      `d1:rd2:id20:${"b".repeat(20)}6:valuesl${"3:abc".repeat(200)}ee1:t4:zzzz1:y1:re`,
+    ];
+    for (const packet of packets) socket.send(packet, target.port, target.host);
+    await until(() => Promise.resolve(nodes[0]!.stats().counters.malformed >= before + 4), TIMEOUT_MS);
+    const infoHash = randomBytes(20);
+    await nodes[0]!.announce(infoHash, { port: 777 });
+    assert.deepEqual(await lookUp(nodes[7]!, infoHash), ["127.0.0.1:777"]);
+  });
+});
