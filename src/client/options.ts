@@ -230,8 +230,17 @@ export interface PeerConnectOptions {
   readonly receiveMode?: ReceiveModeName;
 }
 
+/** A set of pieces, to look at. */
+export interface Pieces {
+  readonly count: number;
+  /** Pieces of the torrent. */
+  readonly pieceCount: number;
+  readonly isFull: boolean;
+  has(piece: number): boolean;
+}
+
 /** One open connection of a torrent. The object outlives the connection: then `isOpen` is false and nothing has an effect. */
-export interface PeerConnection {
+export interface Connection {
   readonly address: PeerAddress;
   /** True if the peer connected to us. */
   readonly incoming: boolean;
@@ -325,7 +334,7 @@ export interface TorrentEvents {
   pieceFailed: [piece: number, peers: PeerAddress[]];
   /** All pieces that are wanted are verified and stored: once for each time that something was missing. */
   done: [];
-  peerConnected: [peer: PeerInfo, connection: PeerConnection];
+  peerConnected: [peer: PeerInfo, connection: Connection];
   peerDisconnected: [address: PeerAddress, error: PeerError | undefined];
   peerBanned: [address: PeerAddress, error: PeerError];
   /** The torrent stopped with a StorageError (or, our bug, an AssertionError); what was verified is safe. */

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { MISBEHAVIOURS } from "../../bench/load/misbehaviours.js";
 import { Program } from "../../bench/processes/program.js";
 import { number, object } from "../../bench/processes/shape.js";
+import { sessionCoreOf } from "../../src/client/session/session.js";
 import {
   createTorrentFile,
   type Metainfo,
@@ -68,7 +69,7 @@ describe("a crowd", { timeout: 240_000 }, () => {
 
   const closed = async (session: Session): Promise<void> => {
     await session.close();
-    assert.deepEqual(session.memory.pool.heldByHolder(), {}, "all slots are home");
+    assert.deepEqual(sessionCoreOf(session).memory.pool.heldByHolder(), {}, "all slots are home");
     assert.equal(session.connectionCount, 0);
   };
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import { sessionCoreOf } from "../../src/client/session/session.js";
 import { createTorrentFile, parseMetainfo, Session } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
 import { SimulatedNetwork } from "../support/simulated-network.js";
@@ -22,7 +23,7 @@ describe("a magnet in a simulated network", { timeout: 120_000 }, () => {
       network.addMachine("10.0.0.2", WIRE),
     ];
     const [seeder, session] = [new Session({}, seedMachine), new Session({}, machine)];
-    network.afterTurn = (which) => (which === machine ? session : seeder).checkInvariants();
+    network.afterTurn = (which) => sessionCoreOf(which === machine ? session : seeder).checkInvariants();
     await network.until(seeder.listen({ host: "10.0.0.1", port: 6881 }), 1000, "the seed listens");
     const seeding = seeder.addInBackground(metainfo, { directory: folder, readOnly: true });
     await network.until(seeding.ready, 10_000, "the seed opens");
@@ -50,7 +51,7 @@ describe("a magnet in a simulated network", { timeout: 120_000 }, () => {
     assert.ok(ended.length <= 1, `${ended}`);
     for (const each of [session, seeder]) {
       await network.until(each.close(), 10_000, "a session closes");
-      assert.deepEqual(each.memory.pool.heldByHolder(), {});
+      assert.deepEqual(sessionCoreOf(each).memory.pool.heldByHolder(), {});
     }
   });
 });

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { MIB } from "../../src/base/limits.js";
+import { sessionCoreOf } from "../../src/client/session/session.js";
 import {
   type Metainfo,
   RECEIVE_MODES,
@@ -102,8 +103,8 @@ class Swarm {
     for (const { machine, session } of this.#peers) {
       if (machine.isDead) continue;
       await network.until(session.close(), SWARM_MS_MAX, "a session closes");
-      assert.deepEqual(session.memory.pool.heldByHolder(), {}, "all slots are home");
-      assert.equal(session.reactor.jobs.inFlight, 0);
+      assert.deepEqual(sessionCoreOf(session).memory.pool.heldByHolder(), {}, "all slots are home");
+      assert.equal(sessionCoreOf(session).reactor.jobs.inFlight, 0);
     }
     return {
       trace: network.trace,
@@ -229,7 +230,8 @@ class Swarm {
 
   /** All parts of the session of a machine count right. */
   #check(machine: Machine): void {
-    for (const peer of this.#peers) if (peer.machine === machine) peer.session.checkInvariants();
+    for (const peer of this.#peers)
+      if (peer.machine === machine) sessionCoreOf(peer.session).checkInvariants();
   }
 
   /** Every byte is the one that was shared. */

@@ -34,6 +34,7 @@ const AHEAD: Readonly<Record<string, string>> = {
   readUint64: "the statistics of a tracker",
   readUrlData: "the lists of a tracker, by the path of its URL",
   writeErrorResponse: "the lists of a tracker",
+  sessionCoreOf: "tests, which look at what a session is made of",
   processDescriptors: "the session's budget",
 };
 

@@ -5,12 +5,7 @@
 import type { UserCalls } from "../../base/user-calls.js";
 import { checkReceiveMode } from "../check-options.js";
 import { ExtensionWire } from "../extensions/extension-wire.js";
-import type {
-  PeerAddress,
-  PeerInfo,
-  PeerConnection as PublicPeerConnection,
-  ReceiveModeName,
-} from "../options.js";
+import type { Connection, PeerAddress, PeerInfo, ReceiveModeName } from "../options.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { ReceiveModeChoice } from "../receive/make-mode.js";
 import { describePeer } from "./peer-info.js";
@@ -21,7 +16,7 @@ export interface HandleOwner {
   disconnect(peer: PeerConnection): void;
 }
 
-export class PeerHandle extends ExtensionWire implements PublicPeerConnection {
+export class PeerHandle extends ExtensionWire implements Connection {
   readonly #peer: PeerConnection;
   readonly #owner: HandleOwner;
 

@@ -2,18 +2,19 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type PeerConnection, type PeerExtension, Session, type Torrent } from "../../../../src/index.js";
+import { sessionCoreOf } from "../../../../src/client/session/session.js";
+import { type Connection, type PeerExtension, Session, type Torrent } from "../../../../src/index.js";
 import { collectUncaught } from "../../../support/uncaught.js";
 import { closeWhole, makeShared, nowhere } from "../session/loopback.js";
 
 /** Notes what it hears, and answers "ping" with "pong". */
 class Echo implements PeerExtension {
   declare readonly name: string;
-  readonly wire: PeerConnection;
+  readonly wire: Connection;
   readonly heard: unknown[] = [];
   onHeard: () => void = () => {};
 
-  constructor(wire: PeerConnection) {
+  constructor(wire: Connection) {
     this.wire = wire;
   }
 
@@ -48,10 +49,7 @@ class Echo implements PeerExtension {
 Object.defineProperty(Echo.prototype, "name", { value: "sw_echo" });
 
 /** The first connection that a torrent opens, in its listener. */
-function onConnection<Result>(
-  torrent: Torrent,
-  use: (connection: PeerConnection) => Result,
-): Promise<Result> {
+function onConnection<Result>(torrent: Torrent, use: (connection: Connection) => Result): Promise<Result> {
   return new Promise((resolve) =>
     torrent.once("peerConnected", (_peer, connection) => resolve(use(connection))),
   );
@@ -73,7 +71,7 @@ async function pair(): Promise<{
   return { seeder, seeding, leecher, leeching, connect: () => leeching.addPeer(address) };
 }
 
-describe("PeerConnection.use", { timeout: 60_000 }, () => {
+describe("Connection.use", { timeout: 60_000 }, () => {
   it("mounts an extension, tells it of both handshakes, and brings messages both ways", async () => {
     const { seeder, seeding, leecher, leeching, connect } = await pair();
     const [theirs, ours] = [
@@ -99,7 +97,7 @@ describe("PeerConnection.use", { timeout: 60_000 }, () => {
     assert.deepEqual(handshake, [
       "handshake",
       Buffer.from(seeding.infoHash).toString("hex"),
-      Buffer.from(leecher.peerId).toString("hex"),
+      Buffer.from(sessionCoreOf(leecher).peerId).toString("hex"),
       { dht: false, fast: true, extended: true },
     ]);
     assert.deepEqual(far.heard.slice(1), [

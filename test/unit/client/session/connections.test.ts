@@ -5,21 +5,21 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { BLOCK_SIZE } from "../../../../src/base/limits.js";
-import { type PeerConnection, type PeerInfo, Session, type Torrent } from "../../../../src/index.js";
+import { type Connection, type PeerInfo, Session, type Torrent } from "../../../../src/index.js";
 import { difference, temporaryFolder } from "../../../support/data.js";
 import { closeWhole, makeShared, nowhere, seed } from "./loopback.js";
 
 const TIMEOUT = { timeout: 60_000 };
 
 /** The first connection of a torrent, as soon as it is open. */
-async function firstConnection(torrent: Torrent): Promise<PeerConnection> {
+async function firstConnection(torrent: Torrent): Promise<Connection> {
   const [connection] = torrent.connections();
   if (connection !== undefined) return connection;
-  const [, opened] = (await once(torrent, "peerConnected")) as [PeerInfo, PeerConnection];
+  const [, opened] = (await once(torrent, "peerConnected")) as [PeerInfo, Connection];
   return opened;
 }
 
-describe("PeerConnection of the public API", TIMEOUT, () => {
+describe("Connection of the public API", TIMEOUT, () => {
   it("changes its receive mode in mid-transfer, and what it costs from then on; the bytes are right", async () => {
     const shared = await makeShared(16_000_000);
     const seeder = await seed(shared);
@@ -113,7 +113,7 @@ describe("PeerConnection of the public API", TIMEOUT, () => {
     const leecher = new Session({ receiveMode: "contiguous" });
     const opened = once(seeder.torrent, "peerConnected");
     const torrent = await leecher.add(shared.metainfo, nowhere({ peers: [seeder.address] }));
-    const [, incoming] = (await opened) as [PeerInfo, PeerConnection];
+    const [, incoming] = (await opened) as [PeerInfo, Connection];
     const first = once(seeder.torrent, "peerDisconnected");
     await torrent.done;
     // The mode changes at the next message boundary, and messages came: requests.

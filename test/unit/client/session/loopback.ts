@@ -6,6 +6,7 @@ import { readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after } from "node:test";
 import type { Timer } from "../../../../src/base/ground.js";
+import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import {
   createTorrentFile,
   type Metainfo,
@@ -68,11 +69,11 @@ export function openSockets(): string[] {
 /** Closes a session and sees that nothing is left of it: no slot, no waiter, no connection. */
 export async function closeWhole(session: Session): Promise<void> {
   await session.close();
-  assert.deepEqual(session.memory.pool.heldByHolder(), {}, "all slots are home");
-  assert.equal(session.memory.pool.waiterCount, 0);
+  assert.deepEqual(sessionCoreOf(session).memory.pool.heldByHolder(), {}, "all slots are home");
+  assert.equal(sessionCoreOf(session).memory.pool.waiterCount, 0);
   assert.equal(session.connectionCount, 0);
   assert.equal(session.torrents.size, 0);
-  assert.equal(session.reactor.jobs.inFlight, 0);
+  assert.equal(sessionCoreOf(session).reactor.jobs.inFlight, 0);
 }
 
 /** A session whose timer only runs when the returned function is called, once for each call. */

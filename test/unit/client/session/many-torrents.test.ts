@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { describe, it } from "node:test";
 import bencode from "bencode";
 import { MIB } from "../../../../src/base/limits.js";
+import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { type Metainfo, type PeerError, parseMetainfo, Session } from "../../../../src/index.js";
 import { bytesOf } from "../../../support/data.js";
 import { closeWhole, makeShared, nowhere, seed } from "./loopback.js";
@@ -28,7 +29,7 @@ describe("Session: many torrents", { timeout: 60_000 }, () => {
     const { session, address } = await seed(shared, { poolBytes: MIB });
     for (let number = 0; number < 100; number++)
       await session.add(tinyTorrent(number), nowhere({ assumeComplete: number % 2 === 0 }));
-    assert.deepEqual(session.memory.pool.heldByHolder(), {});
+    assert.deepEqual(sessionCoreOf(session).memory.pool.heldByHolder(), {});
     const leecher = new Session();
     const torrent = await leecher.add(shared.metainfo, nowhere({ peers: [address] }));
     await torrent.done;
@@ -58,7 +59,7 @@ describe("Session: many torrents", { timeout: 60_000 }, () => {
     const session = new Session({ poolBytes: MIB });
     const address = await session.listen({ host: "127.0.0.1", port: 0 });
     const torrent = await session.add(shared.metainfo, nowhere());
-    const { pool } = session.memory;
+    const { pool } = sessionCoreOf(session).memory;
     let reserved = 0;
     while (pool.reserve(1)) reserved++;
     const peer = await RawPeer.join(address, shared.metainfo);
@@ -79,7 +80,7 @@ describe("Session: many torrents", { timeout: 60_000 }, () => {
     const torrent = await leecher.add(shared.metainfo, nowhere({ peers: [seeder.address] }));
     const opened = once(torrent, "peerConnected");
     await Promise.all([opened, torrent.done]);
-    while (leecher.memory.pool.freeCount < leecher.memory.pool.slotCount)
+    while (sessionCoreOf(leecher).memory.pool.freeCount < sessionCoreOf(leecher).memory.pool.slotCount)
       await new Promise((resolve) => setTimeout(resolve, 20));
     await closeWhole(leecher);
     await closeWhole(seeder.session);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { describe, it, mock } from "node:test";
 import { BLOCK_SIZE, KIB, MIB } from "../../../../src/base/limits.js";
+import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { Choker } from "../../../../src/client/torrent/choker.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { type PeerError, Session, type Torrent } from "../../../../src/index.js";
@@ -74,7 +75,7 @@ describe("Session: peers that read nothing", TIMEOUT, () => {
     const [, error] = await ended;
     assert.equal(error.code, "PEER_TIMEOUT");
     assert.match(error.message, /took nothing/);
-    assert.equal(session.memory.pool.heldByHolder()["sending"], undefined);
+    assert.equal(sessionCoreOf(session).memory.pool.heldByHolder()["sending"], undefined);
     await closeWhole(session);
   });
 });
@@ -118,7 +119,7 @@ async function offered(peer: RawPeer, count: number): Promise<number[]> {
 
 function slotsForSending(torrent: Torrent, session: Session): number {
   assert.ok(torrent.peers().every((peer) => peer.amChoking));
-  return session.memory.pool.heldByHolder()["sending"] ?? 0;
+  return sessionCoreOf(session).memory.pool.heldByHolder()["sending"] ?? 0;
 }
 
 describe("Session: allowed fast", TIMEOUT, () => {

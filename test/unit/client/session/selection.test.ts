@@ -5,6 +5,8 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import { sessionCoreOf } from "../../../../src/client/session/session.js";
+import { torrentCoreOf } from "../../../../src/client/torrent/torrent.js";
 import {
   createTorrentFile,
   type Metainfo,
@@ -139,16 +141,16 @@ describe("A part of a torrent", TIMEOUT, () => {
     const torrent = await session.add(shared.metainfo, nowhere({ peers: [puppet.address] }));
     while (torrent.counters().blocksReceived < 4) await nextTurn();
     torrent.select({ files: [0, 1, 2], priority: 0 });
-    session.checkInvariants();
+    sessionCoreOf(session).checkInvariants();
     await torrent.done;
     assert.deepEqual([torrent.state, torrent.progress().bytesMissing], ["seeding", 0]);
     assert.equal(torrent.peers()[0]?.requestsOutstanding, 0);
-    while (Object.keys(session.memory.pool.heldByHolder()).length > 0) await nextTurn();
+    while (Object.keys(sessionCoreOf(session).memory.pool.heldByHolder()).length > 0) await nextTurn();
     bringsAll = true;
     torrent.select({ pieces: [2] });
     await torrent.done;
     assert.deepEqual([torrent.have.count, torrent.have.has(2)], [1, true]);
-    session.checkInvariants();
+    sessionCoreOf(session).checkInvariants();
     await closeWhole(session);
   });
 
@@ -179,7 +181,7 @@ describe("A part of a torrent", TIMEOUT, () => {
     const link = `magnet:?xt=urn:btih:${shared.metainfo.infoHashHex}&so=1,77`;
     const torrent = session.addInBackground(link, nowhere());
     assert.throws(() => torrent.select({ files: [0] }), { code: "USAGE_STATE" });
-    torrent.metadataArrived(shared.metainfo.info);
+    torrentCoreOf(torrent).metadataArrived(shared.metainfo.info);
     await torrent.ready;
     assert.equal(torrent.progress().bytesWanted, 4 * PIECE);
     assert.throws(() => torrent.select({ files: [4] }), { code: "USAGE_OPTION" });
@@ -189,7 +191,7 @@ describe("A part of a torrent", TIMEOUT, () => {
       `magnet:?xt=urn:btih:${shared.metainfo.infoHashHex}`,
       nowhere({ select: [9] }),
     );
-    failing.metadataArrived(shared.metainfo.info);
+    torrentCoreOf(failing).metadataArrived(shared.metainfo.info);
     await assert.rejects(failing.ready, { code: "USAGE_OPTION" });
     await closeWhole(other);
   });

@@ -8,6 +8,7 @@ import { after, describe, it } from "node:test";
 import type { Ground, Timer } from "../../../../src/base/ground.js";
 import { BLOCK_SIZE, MIB } from "../../../../src/base/limits.js";
 import { SlotHolder } from "../../../../src/client/memory/block-pool.js";
+import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { type BlockLease, RECEIVE_MODES, Session, StorageError, UsageError } from "../../../../src/index.js";
 import { Reactor } from "../../../../src/native/reactor.js";
 import { systemWorld } from "../../../../src/native/world.js";
@@ -191,7 +192,7 @@ describe("Session: memory that comes home", TIMEOUT, () => {
     const world = systemWorld();
     const ground: Ground = { ...world.ground, every: (_ms, callback) => stopped(setInterval(callback)) };
     const leecher = new Session({ poolBytes: MIB }, { ...world, ground });
-    const { slotCount } = leecher.memory.pool;
+    const { slotCount } = sessionCoreOf(leecher).memory.pool;
     const held: BlockLease[] = [];
     let most = 0;
     const onBlock = (lease: BlockLease): void => {
@@ -226,15 +227,15 @@ describe("Session: memory that comes home", TIMEOUT, () => {
     const { session, torrent } = await seed(shared);
     const lease = await torrent.read(1, BLOCK_SIZE, 100);
     assert.ok(shared.data.subarray(65_536 + BLOCK_SIZE, 65_536 + BLOCK_SIZE + 100).equals(lease.bytes));
-    assert.equal(session.memory.pool.heldByHolder()["user"], 1);
+    assert.equal(sessionCoreOf(session).memory.pool.heldByHolder()["user"], 1);
     lease.release();
     lease.release();
     lease[Symbol.dispose]();
-    assert.equal(session.memory.pool.heldByHolder()["user"], undefined);
+    assert.equal(sessionCoreOf(session).memory.pool.heldByHolder()["user"], undefined);
     await assert.rejects(torrent.read(99, 0, 100), { code: "USAGE_OPTION" });
     await assert.rejects(torrent.read(0, 65_530, 100), { code: "USAGE_OPTION" });
     await assert.rejects(torrent.read(0, 0, BLOCK_SIZE + 1), { code: "USAGE_OPTION" });
-    while (session.memory.pool.acquire(SlotHolder.user) !== -1);
+    while (sessionCoreOf(session).memory.pool.acquire(SlotHolder.user) !== -1);
     await assert.rejects(torrent.read(0, 0, 100), { code: "USAGE_STATE" });
     await session.close();
   });

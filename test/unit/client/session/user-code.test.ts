@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { MIB } from "../../../../src/base/limits.js";
 import { UserCalls } from "../../../../src/base/user-calls.js";
+import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { checkTorrent, createTorrentFile, PeerError, Session } from "../../../../src/index.js";
 import { JobKind } from "../../../../src/native/binding.js";
 import { Reactor } from "../../../../src/native/reactor.js";
@@ -101,8 +102,8 @@ describe("Listeners that throw", TIMEOUT, () => {
       torrent.on("peerBanned", (_address, error) => disconnected.push(error));
       torrent.addPeer(seeder.address);
       await torrent.done;
-      await leecher.userCalls.flushed();
-      await leecher.reactor.idle();
+      await sessionCoreOf(leecher).userCalls.flushed();
+      await sessionCoreOf(leecher).reactor.idle();
       assert.equal(torrent.have.isFull, true);
     });
     const { pieceCount } = (await checkTorrent(shared.metainfo, directory)) ?? {};
@@ -194,7 +195,7 @@ describe("Warnings", TIMEOUT, () => {
       assert.match(text, /direct/);
       let more = 0;
       torrent.on("warning", () => more++);
-      await session.userCalls.flushed();
+      await sessionCoreOf(session).userCalls.flushed();
       assert.equal(more, 0);
     });
   });

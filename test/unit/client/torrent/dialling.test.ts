@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { before, describe, it } from "node:test";
 import { BLOCK_SIZE, HANDSHAKE_BYTES } from "../../../../src/base/limits.js";
+import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { type PeerAddress, Session } from "../../../../src/index.js";
 import { closeWhole, makeShared, nowhere, seed } from "../session/loopback.js";
@@ -104,7 +105,8 @@ describe("Torrent: whom it dials", TIMEOUT, () => {
       assert.notEqual(a![0]!.incoming, b![0]!.incoming, "the same one");
       assert.deepEqual([a![0]!.isOpen, b![0]!.isOpen], [true, true]);
       // By the greater id, whoever came first.
-      const oursStays = Buffer.compare(sessions[0]!.peerId, sessions[1]!.peerId) > 0;
+      const [ours, theirs] = sessions.map((each) => sessionCoreOf(each).peerId) as [Uint8Array, Uint8Array];
+      const oursStays = Buffer.compare(ours, theirs) > 0;
       assert.equal(a![0]!.incoming, !oursStays);
       for (const session of sessions) await closeWhole(session);
     }

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, describe, it, mock } from "node:test";
+import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { FileStorage } from "../../../../src/client/storage/file-storage.js";
 import { Session, StorageError, type StorageKind } from "../../../../src/index.js";
 import { temporaryFolder } from "../../../support/data.js";
@@ -47,9 +48,9 @@ describe("A disk that fills up", TIMEOUT, () => {
           const [error] = await failed;
           assert.ok(error instanceof StorageError);
           assert.equal(torrent.state, "failed");
-          await session.reactor.idle();
+          await sessionCoreOf(session).reactor.idle();
           await torrent.close();
-          assert.deepEqual(session.memory.pool.heldByHolder(), {});
+          assert.deepEqual(sessionCoreOf(session).memory.pool.heldByHolder(), {});
         });
       });
       assert.deepEqual(errors, []);

@@ -5,6 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { BLOCK_SIZE, MIB } from "../../../../src/base/limits.js";
+import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { type BlockLease, type PeerAddress, Session, type StorageKind } from "../../../../src/index.js";
 import { difference, temporaryFolder } from "../../../support/data.js";
 import { makeRandom } from "../../../support/property.js";
@@ -130,7 +131,7 @@ describe("Blocks that are lent", TIMEOUT, () => {
       held.push(lease);
     };
     const torrent = await session.add(shared.metainfo, nowhere({ onBlock, peers: [seeder.address] }));
-    const { slotCount } = session.memory.pool;
+    const { slotCount } = sessionCoreOf(session).memory.pool;
     await turnsUntil(() => held.length > slotCount / 2);
     assert.ok(held.length <= slotCount);
     await torrent.close();
@@ -170,7 +171,7 @@ describe("Blocks that are lent", TIMEOUT, () => {
   it("keep a torrent that is added from being checked only until the program gives some back", async () => {
     const shared = await makeShared(2_000_000);
     const { session, torrent } = await seed(shared, { poolBytes: MIB });
-    const { slotCount } = session.memory.pool;
+    const { slotCount } = sessionCoreOf(session).memory.pool;
     const held = await Promise.all(Array.from({ length: slotCount }, () => torrent.read(0, 0, 1)));
     const other = await makeShared(1_000_000);
     const options = { directory: other.folder, readOnly: true };
@@ -179,7 +180,7 @@ describe("Blocks that are lent", TIMEOUT, () => {
     aborting.abort();
     await assert.rejects(aborted, { code: "ABORTED" });
     const added = session.addInBackground(other.metainfo, options);
-    await turnsUntil(() => session.memory.pool.waiterCount === 1);
+    await turnsUntil(() => sessionCoreOf(session).memory.pool.waiterCount === 1);
     for (const lease of held) lease.release();
     await added.ready;
     assert.equal(added.state, "seeding");

@@ -1,0 +1,260 @@
+// The connections of a session: made, accepted, closed when nobody answers, and told when there is no descriptor for one more.
+//
+// Always: each connection is in the table from its beginning to its end; torrents that have addresses to connect to get their turns one
+// after the other, and no connection is begun while there is no room, or no descriptor.
+
+import { isIP } from "node:net";
+import type { DescriptorBudget } from "../../base/descriptor-budget.js";
+import { describeErrno, PeerError, UsageError } from "../../base/errors.js";
+import type { TraceSink } from "../../base/metrics/trace.js";
+import type { Reactor } from "../../native/reactor.js";
+import type { Memory } from "../memory/memory.js";
+import type { PeerAddress } from "../options.js";
+import { type Clock, PeerConnection, type PeerSettings } from "../peer/peer-connection.js";
+import type { Swarm, SwarmDirectory } from "../peer/swarm.js";
+import type { ReceivePlan } from "../receive/receive-plan.js";
+import { StreamPump } from "../stream/stream-pump.js";
+import { TcpStream } from "../stream/tcp-stream.js";
+import { UnconnectedTransport } from "../stream/unconnected-transport.js";
+import type { Dialer } from "../torrent/engine-room.js";
+import { ConnectionTable } from "./connection-table.js";
+import { isOutOfDescriptors, Listener, type ListenerHost } from "./listener.js";
+import type { SessionSettings } from "./settings.js";
+
+const LISTEN_BACKLOG = 512;
+/** While others wait for their turn, an address is given so long to answer: time for a second and a third packet. */
+const CROWDED_CONNECT_MS = 3000;
+/** What is wrong for long is said so often. */
+const WARNING_MS = 60_000;
+
+/** The session, as far as its connections go. */
+export interface ConnectorHost {
+  readonly reactor: Reactor;
+  readonly memory: Memory;
+  readonly plan: ReceivePlan;
+  readonly clock: Clock;
+  readonly settings: SessionSettings;
+  readonly descriptors: DescriptorBudget;
+  readonly directory: SwarmDirectory;
+  readonly trace: TraceSink | undefined;
+  /** No connection is begun any more. */
+  readonly isClosed: boolean;
+  /** How incoming connections are received from, until their torrent is known. */
+  incomingSettings(): PeerSettings;
+  /** A connection that belonged to no torrent ended. */
+  strangerClosed(peer: PeerConnection, error: PeerError | undefined): void;
+  /** There is something that was not, or nothing any more that was. */
+  heldChanged(): void;
+  warn(text: string): void;
+}
+
+export class Connector {
+  readonly table: ConnectionTable;
+  readonly listeners: Listener[] = [];
+  readonly #host: ConnectorHost;
+  /** Torrents that have addresses to connect to, in the order of their turns. */
+  readonly #dialers = new Set<Dialer>();
+  #isDialing = false;
+  /** There was no descriptor for a connection: none is begun before the next tick. */
+  #dialingPaused = false;
+  #warnedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(host: ConnectorHost) {
+    const { maxPeers, maxPeersPerAddress, limitLoopback } = host.settings;
+    this.#host = host;
+    this.table = new ConnectionTable(
+      { max: maxPeers, maxPerAddress: maxPeersPerAddress, limitsLoopback: limitLoopback },
+      host.descriptors,
+    );
+  }
+
+  /** Accepts connections. Throws UsageError `LISTEN_FAILED`. Returns where: port 0 has become a port. */
+  listen(address: PeerAddress): PeerAddress {
+    const { reactor, descriptors } = this.#host;
+    const { engine } = reactor;
+    const fd = engine.listen(address.host, address.port, LISTEN_BACKLOG);
+    const failed = (errno: number): never => {
+      throw new UsageError(
+        "LISTEN_FAILED",
+        `cannot listen at ${address.host}:${address.port}: ${describeErrno(errno)}`,
+      );
+    };
+    if (fd < 0) return failed(fd);
+    // Set before connections are made: the window scale is agreed in their first packets.
+    this.#setBufferSizes(fd);
+    const bound = engine.localAddress(fd);
+    if (typeof bound === "number") {
+      engine.closeSocket(fd);
+      return failed(bound);
+    }
+    this.listeners.push(new Listener(reactor, fd, descriptors, this.#listenerHost()));
+    return { host: bound.host, port: bound.port };
+  }
+
+  /** Begins a connection. Undefined if there is no descriptor for it now. */
+  connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection | undefined {
+    const { engine, binding } = this.#host.reactor;
+    const fd = isIP(host) === 0 ? binding.EINVAL : engine.connect(host, port);
+    if (isOutOfDescriptors(fd, binding)) {
+      this.#outOfDescriptors(fd);
+      return undefined;
+    }
+    if (fd >= 0) this.#setBufferSizes(fd);
+    const transport = fd < 0 ? new UnconnectedTransport() : this.#pump(fd, true);
+    const peer = this.#makePeer(host, port, false, transport, settings, swarm);
+    if (transport instanceof StreamPump) transport.start(peer);
+    else {
+      // Told later, as every other failure to connect: the caller has not yet noted what it asked for.
+      const reason = isIP(host) === 0 ? "not a numeric address" : describeErrno(fd);
+      queueMicrotask(() =>
+        peer.close(new PeerError("PEER_CONNECT_FAILED", `cannot connect to ${host}:${port}: ${reason}`)),
+      );
+    }
+    return peer;
+  }
+
+  /** Asks for dialNext() of `dialer`, now or when it is its turn and there is room. */
+  dial(dialer: Dialer): void {
+    this.#dialers.add(dialer);
+    this.#dial();
+  }
+
+  /** Time passed; about once a second. */
+  tick(nowMs: number, elapsedMs: number): void {
+    this.#dialingPaused = false;
+    for (const listener of this.listeners) listener.tick(nowMs);
+    this.#checkConnectTimeouts(nowMs);
+    for (const peer of this.table.strangers) peer.tick(elapsedMs);
+  }
+
+  /** After the torrents had their tick. */
+  dialMore(nowMs: number): void {
+    if (this.#dialers.size === 0) return;
+    if (this.table.all.size >= this.table.max) this.table.makeRoom(nowMs);
+    this.#dial();
+  }
+
+  closeListeners(): void {
+    for (const listener of this.listeners) listener.close();
+    this.listeners.length = 0;
+  }
+
+  closeAll(): void {
+    for (const peer of [...this.table.all]) peer.close();
+  }
+
+  #setBufferSizes(fd: number): void {
+    const { receiveBufferBytes, sendBufferBytes } = this.#host.settings;
+    if (receiveBufferBytes + sendBufferBytes > 0)
+      this.#host.reactor.engine.setBufferSizes(fd, receiveBufferBytes, sendBufferBytes);
+  }
+
+  #pump(fd: number, connecting: boolean): StreamPump {
+    const { reactor, memory } = this.#host;
+    const stream = new TcpStream(reactor, fd);
+    return new StreamPump({ turns: reactor, memory, stream, connecting, eagain: reactor.binding.EAGAIN });
+  }
+
+  #makePeer(
+    host: string,
+    port: number,
+    incoming: boolean,
+    transport: StreamPump | UnconnectedTransport,
+    settings: PeerSettings,
+    swarm?: Swarm,
+  ): PeerConnection {
+    const peer = new PeerConnection({
+      host,
+      port,
+      incoming,
+      transport,
+      memory: this.#host.memory,
+      plan: this.#host.plan,
+      clock: this.#host.clock,
+      directory: this.#host.directory,
+      settings,
+      onOpen: () => {
+        if (this.table.opened(peer)) this.#dial();
+      },
+      onClosed: (error) => this.#peerClosed(peer, error),
+      ...(swarm === undefined ? {} : { swarm }),
+      ...(this.#host.trace === undefined ? {} : { trace: this.#host.trace }),
+    });
+    this.table.add(peer, transport instanceof StreamPump);
+    if (this.table.all.size === 1) this.#host.heldChanged();
+    return peer;
+  }
+
+  #peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
+    this.table.remove(peer);
+    if (this.table.all.size === 0) this.#host.heldChanged();
+    if (peer.swarm === undefined) this.#host.strangerClosed(peer, error);
+    this.#dial();
+  }
+
+  /** Begins connections, one of each torrent in turn, as far as there is room. */
+  #dial(): void {
+    // What is begun may end at once, and ask for the next: the loop that runs sees to it.
+    if (this.#isDialing) return;
+    this.#isDialing = true;
+    try {
+      // One that is put in again comes again, after all others.
+      for (const dialer of this.#dialers) {
+        if (this.#dialingPaused || this.#host.isClosed || !this.table.mayConnect) break;
+        this.#dialers.delete(dialer);
+        if (dialer.dialNext()) this.#dialers.add(dialer);
+      }
+    } finally {
+      this.#isDialing = false;
+    }
+  }
+
+  #listenerHost(): ListenerHost {
+    const { clock } = this.#host;
+    return {
+      get nowMs() {
+        return clock.nowMs;
+      },
+      accepted: (fd, remote) => this.#accepted(fd, remote),
+      outOfDescriptors: (errno) => this.#outOfDescriptors(errno),
+    };
+  }
+
+  #accepted(fd: number, remote: PeerAddress): void {
+    if (!this.table.mayAccept(remote.host, this.#host.clock.nowMs)) {
+      this.#host.reactor.engine.closeSocket(fd);
+      return;
+    }
+    const transport = this.#pump(fd, false);
+    transport.start(this.#makePeer(remote.host, remote.port, true, transport, this.#host.incomingSettings()));
+  }
+
+  /** The process, or the system, has no descriptor for one more socket: what nobody needs now goes, and the user may do something. */
+  #outOfDescriptors(errno: number): void {
+    this.#dialingPaused = true;
+    if (!this.#host.descriptors.askBack("file")) this.table.makeRoom(this.#host.clock.nowMs);
+    if (this.#host.clock.nowMs - this.#warnedAtMs < WARNING_MS) return;
+    this.#warnedAtMs = this.#host.clock.nowMs;
+    const limit = this.#host.reactor.binding.descriptorLimit();
+    this.#host.warn(
+      `no connection can be made or accepted until a descriptor is closed (${describeErrno(errno)}): ` +
+        `${this.#host.descriptors.used("connection")} connections and ${this.#host.descriptors.used("file")} files are open, and the ` +
+        `process may have ${limit} descriptors; raise that limit (ulimit -n), or lower maxPeers`,
+    );
+  }
+
+  #checkConnectTimeouts(now: number): void {
+    const { connectTimeoutMs } = this.#host.settings;
+    const isCrowded = this.#dialers.size > 0 && !this.table.mayConnect;
+    const timeoutMs = isCrowded ? Math.min(CROWDED_CONNECT_MS, connectTimeoutMs) : connectTimeoutMs;
+    for (const peer of [...this.table.connecting]) {
+      peer.tick(0);
+      // A handshake has a time of its own, but not while others wait.
+      const isTimed = peer.state === "connecting" || (isCrowded && peer.state === "handshaking");
+      if (!isTimed || now - peer.sinceMs <= timeoutMs) continue;
+      const seconds = Math.round((now - peer.sinceMs) / 1000);
+      const reason = `cannot connect to ${peer.host}:${peer.port}: no answer for ${seconds} s`;
+      peer.close(new PeerError("PEER_CONNECT_FAILED", reason));
+    }
+  }
+}

@@ -1,0 +1,356 @@
+// What a session is made of: one slab of memory, one reactor, the connections, and the torrents that share them. What programs see is
+// session.ts.
+//
+// Always: the pool is the session's whole memory for blocks, whatever torrents and peers there are; close() leaves
+// no socket, no job and no held slot behind. It keeps Node alive only while it has a torrent, a connection or a listener.
+
+import type { EventEmitter } from "node:events";
+import { isIP } from "node:net";
+import { assert } from "../../base/assert.js";
+import type { DescriptorBudget } from "../../base/descriptor-budget.js";
+import { UsageError } from "../../base/errors.js";
+import type { Ground, Timer } from "../../base/ground.js";
+import { PAGE_SIZE, REQUESTS_NEAR } from "../../base/limits.js";
+import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
+import { makeTraceSink, type TraceRecord, type TraceSink } from "../../base/metrics/trace.js";
+import { KeptWarnings, UserCalls } from "../../base/user-calls.js";
+import { CLIENT_NAME } from "../../base/version.js";
+import { SystemDatagrams } from "../../native/datagrams.js";
+import { Reactor } from "../../native/reactor.js";
+import type { World } from "../../native/world.js";
+import { checkAddress } from "../check-options.js";
+import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
+import { Memory } from "../memory/memory.js";
+import type { Magnet } from "../metainfo/magnet.js";
+import { sourceOf } from "../metainfo/source.js";
+import type { Metainfo } from "../metainfo/types.js";
+import type {
+  PeerAddress,
+  SessionEvents,
+  SessionOptions,
+  TorrentOptions,
+  TorrentSource,
+} from "../options.js";
+import type { Clock, PeerConnection, PeerSettings } from "../peer/peer-connection.js";
+import { RequestShare } from "../peer/request-share.js";
+import type { Swarm, SwarmDirectory } from "../peer/swarm.js";
+import type { ReceiveModeName } from "../receive/receive-mode.js";
+import { ReceivePlan } from "../receive/receive-plan.js";
+import type { BlockSource, SendModeName } from "../send/block-source.js";
+import { CopySource } from "../send/copy-source.js";
+import { MappedSource } from "../send/mapped-source.js";
+import { SendfileSource } from "../send/sendfile-source.js";
+import { PeerSources } from "../sources/peer-sources.js";
+import type { Dialer, EngineRoom } from "../torrent/engine-room.js";
+import type { PeerFinder, SearchingTorrent } from "../torrent/peer-source.js";
+import { Torrent, torrentCoreOf } from "../torrent/torrent.js";
+import { Connector } from "./connector.js";
+import { type SessionSettings, settleOptions } from "./settings.js";
+
+const TICK_MS = 1000;
+/** Trace records that wait to be told: a peer may send a hundred thousand tiny messages in a turn of the loop. */
+const TRACE_WAITING_MAX = 65_536;
+/**
+ * A waiter for slots is woken when this many are free for it: fewer make small receives. Of a small pool a sixteenth: its user may
+ * hold most of it, and what is free then must do.
+ */
+const SLOTS_PER_WAKE_MAX = 16;
+
+export class SessionCore implements EngineRoom, SwarmDirectory {
+  readonly reactor: Reactor;
+  readonly memory: Memory;
+  readonly clock: Clock;
+  readonly peerId: Uint8Array;
+  readonly userCalls = new UserCalls();
+  /** Who listens to its events. */
+  readonly #emitter: EventEmitter<SessionEvents>;
+  readonly #warnings: KeptWarnings;
+  readonly #settings: SessionSettings;
+  readonly #requestShare = new RequestShare(REQUESTS_NEAR);
+  readonly #plan: ReceivePlan;
+  readonly #sources: Record<SendModeName, BlockSource>;
+  readonly #torrents = new Map<string, Torrent>();
+  readonly #ground: Ground;
+  readonly #descriptors: DescriptorBudget;
+  readonly #connector: Connector;
+  readonly #endedCounters = makeCounters();
+  readonly #trace: TraceSink | undefined;
+  #listenAddress: PeerAddress | undefined;
+  readonly #finders: PeerSources;
+  /** Ports of listeners, by the kind of their addresses. */
+  readonly #ports: { v4: number | undefined; v6: number | undefined } = { v4: undefined, v6: undefined };
+  readonly #tickTimer: Timer;
+  #lastTickMs: number;
+  #closed: Promise<void> | undefined;
+
+  /** Throws UsageError `USAGE_OPTION` for an option out of its range, `ADDON_MISSING` if the addon is not built. */
+  constructor(emitter: EventEmitter<SessionEvents>, options: SessionOptions, world: World) {
+    this.#emitter = emitter;
+    this.#warnings = new KeptWarnings(emitter, this.userCalls);
+    this.#ground = world.ground;
+    this.#descriptors = world.descriptors;
+    this.#settings = settleOptions(options, world.ground);
+    this.clock = { nowMs: this.#wholeMs() };
+    this.peerId = this.#settings.peerId;
+    this.reactor = new Reactor(Math.ceil(this.#settings.poolBytes / PAGE_SIZE) * PAGE_SIZE, world);
+    this.memory = new Memory(this.reactor.engine.slab, this.reactor.engine, {
+      bufferBytes: this.#settings.contiguousBufferBytes,
+      copiesNatively: options.clockCosts === true,
+    });
+    this.reactor.engine.clockCosts(options.clockCosts ?? false);
+    this.#plan = new ReceivePlan(this.reactor.engine.plan);
+    const copy = new CopySource(this.memory.pool);
+    this.#sources = { copy, mapped: new MappedSource(copy), sendfile: new SendfileSource(copy) };
+    this.#trace = makeTraceSink(
+      options.trace === undefined ? undefined : this.#toldLater(options.trace),
+      world.ground,
+    );
+    this.#connector = this.#makeConnector();
+    const slotsPerWake = Math.max(1, Math.min(SLOTS_PER_WAKE_MAX, Math.floor(this.pool.slotCount / 16)));
+    this.reactor.onTurn({
+      turnBegins: () => {
+        this.clock.nowMs = this.#wholeMs();
+      },
+      turnEnds: () => {
+        if (this.memory.pool.waiterCount > 0) this.memory.pool.wakeWaiters(slotsPerWake);
+      },
+    });
+    this.#finders = new PeerSources({
+      ground: world.ground,
+      peerId: this.peerId,
+      datagrams: () => new SystemDatagrams(this.reactor),
+      ports: () => this.#ports,
+      trackers: this.#settings.trackers,
+      announcePort: this.#settings.announcePort,
+      announceIp: this.#settings.announceIp,
+    });
+    this.#lastTickMs = this.clock.nowMs;
+    this.#tickTimer = world.ground.every(TICK_MS, () => this.#tick());
+    this.#tickTimer.unref();
+  }
+
+  // ── what it has ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  get torrents(): ReadonlySet<Torrent> {
+    return new Set(this.#torrents.values());
+  }
+
+  get listenAddress(): PeerAddress | undefined {
+    return this.#listenAddress;
+  }
+
+  get connectionCount(): number {
+    return this.#connector.table.all.size;
+  }
+
+  counters(): TransferCounters {
+    const sum = { ...this.#endedCounters };
+    for (const peer of this.#connector.table.all) addCounters(sum, peer.counters);
+    return sum;
+  }
+
+  listen(address: PeerAddress | undefined = this.#settings.listen): PeerAddress {
+    this.#checkOpen();
+    if (address === undefined)
+      throw new UsageError("USAGE_OPTION", "no address to listen at was given, here or as the option listen");
+    checkAddress("listen()", address, 0);
+    const bound = this.#connector.listen(address);
+    this.#listenAddress = bound;
+    this.#ports[isIP(bound.host) === 6 ? "v6" : "v4"] = bound.port;
+    this.#tell("listening", bound);
+    this.#keepAlive();
+    return bound;
+  }
+
+  add(source: TorrentSource, options: TorrentOptions): Torrent {
+    this.#checkOpen();
+    const torrentOrLink = sourceOf(source);
+    const key = Buffer.from(torrentOrLink.infoHash).toString("hex");
+    const former = this.#torrents.get(key);
+    if (former !== undefined && former.state !== "closed") {
+      const how = former.state === "failed" ? "; it has failed: close() it first" : "";
+      throw new UsageError("USAGE_STATE", `torrent ${former.name} is in this session already${how}`);
+    }
+    const torrent = new Torrent(this, torrentOrLink, options, former?.close());
+    this.#torrents.set(key, torrent);
+    torrentCoreOf(torrent).onClosed(() => {
+      if (this.#torrents.get(key) === torrent) this.#torrents.delete(key);
+      this.#keepAlive();
+    });
+    this.#keepAlive();
+    return torrent;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  // ── SwarmDirectory ───────────────────────────────────────────────────────────────────────────────────────────
+
+  findSwarm(infoHash: Uint8Array): Swarm | undefined {
+    const torrent = this.#torrents.get(Buffer.from(infoHash).toString("hex"));
+    const core = torrent === undefined ? undefined : torrentCoreOf(torrent);
+    return core?.isOpen === true ? core.swarm : undefined;
+  }
+
+  get listenPort(): number {
+    return this.#listenAddress?.port ?? 0;
+  }
+
+  // ── EngineRoom ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  get pool(): BlockPool {
+    return this.memory.pool;
+  }
+
+  get uploadSlots(): number {
+    return this.#settings.uploadSlots;
+  }
+
+  get maxPeersPerTorrent(): number {
+    return Math.min(this.#settings.maxPeersPerTorrent, this.#connector.table.max);
+  }
+
+  mayConnectTo(host: string): boolean {
+    return this.#connector.table.mayConnectTo(host);
+  }
+
+  dial(dialer: Dialer): void {
+    this.#connector.dial(dialer);
+  }
+
+  peerSettings(receiveMode: ReceiveModeName | undefined): PeerSettings {
+    const settings = this.#settings;
+    const choice = settings.receiveMode;
+    return {
+      receiveMode:
+        receiveMode === undefined ? choice : { ...choice, name: receiveMode, contiguousWhenIdle: false },
+      maxRequests: settings.maxRequests,
+      requestShare: this.#requestShare,
+      handshakeTimeoutMs: settings.handshakeTimeoutMs,
+      requestTimeoutMs: settings.requestTimeoutMs,
+      idleTimeoutMs: settings.idleTimeoutMs,
+      sendTimeoutMs: settings.sendTimeoutMs,
+      clientName: CLIENT_NAME,
+    };
+  }
+
+  blockSource(mode: SendModeName | undefined): BlockSource {
+    return this.#sources[mode ?? this.#settings.sendMode];
+  }
+
+  connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection | undefined {
+    return this.#connector.connect(host, port, swarm, settings);
+  }
+
+  findPeers(torrent: SearchingTorrent, source: Metainfo | Magnet): PeerFinder {
+    return this.#finders.find(torrent, source);
+  }
+
+  countersEnded(counters: TransferCounters): void {
+    addCounters(this.#endedCounters, counters);
+  }
+
+  /** Counts again what the parts of the session have counted, and compares. For tests: it looks at everything. */
+  checkInvariants(): void {
+    if (this.memory.closed) return;
+    this.pool.checkInvariants();
+    this.#plan.checkInvariants();
+    for (const torrent of this.#torrents.values()) torrentCoreOf(torrent).checkInvariants();
+    let received = 0;
+    for (const peer of this.#connector.table.all) {
+      peer.checkInvariants();
+      received += peer.receiver.slotsHeld;
+    }
+    assert(this.pool.heldBy(SlotHolder.receiving) === received, "what is received into is a block under way");
+  }
+
+  // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Whole milliseconds cost less to keep than fractions do. */
+  #wholeMs(): number {
+    return Math.trunc(this.#ground.nowMs());
+  }
+
+  /** Tells listeners, when the turn is over. */
+  #tell<Name extends keyof SessionEvents>(name: Name, ...args: SessionEvents[Name]): void {
+    if (this.#emitter.listenerCount(name) > 0) this.userCalls.tell(this.#emitter, name, args);
+  }
+
+  /** A trace that is told when the turn is over; records beyond what may wait are left out, and counted in one that says so. */
+  #toldLater(trace: (record: TraceRecord) => void): (record: TraceRecord) => void {
+    let leftOut = 0;
+    return (record) => {
+      if (this.userCalls.length >= TRACE_WAITING_MAX) {
+        leftOut++;
+        return;
+      }
+      if (leftOut > 0) {
+        this.userCalls.call(trace, { timeMs: record.timeMs, peer: "", event: "left out", records: leftOut });
+        leftOut = 0;
+      }
+      this.userCalls.call(trace, record);
+    };
+  }
+
+  /** The clock keeps Node alive for as long as something is held, and no longer. */
+  #keepAlive(): void {
+    const held = this.#torrents.size + this.connectionCount + this.#connector.listeners.length;
+    if (held > 0) this.#tickTimer.ref();
+    else this.#tickTimer.unref();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed !== undefined) throw new UsageError("USAGE_STATE", "the session is closed");
+  }
+
+  #makeConnector(): Connector {
+    const isClosed = (): boolean => this.#closed !== undefined;
+    return new Connector({
+      reactor: this.reactor,
+      memory: this.memory,
+      plan: this.#plan,
+      clock: this.clock,
+      settings: this.#settings,
+      descriptors: this.#descriptors,
+      directory: this,
+      trace: this.#trace,
+      get isClosed() {
+        return isClosed();
+      },
+      incomingSettings: () => this.peerSettings(undefined),
+      strangerClosed: ({ host, port, counters }, error) => {
+        this.countersEnded(counters);
+        if (error !== undefined) this.#tell("peerRefused", { host, port }, error);
+      },
+      heldChanged: () => this.#keepAlive(),
+      warn: (text) => this.#warnings.tell(text),
+    });
+  }
+
+  #tick(): void {
+    const now = this.#wholeMs();
+    this.clock.nowMs = now;
+    const elapsedMs = now - this.#lastTickMs;
+    this.#lastTickMs = now;
+    this.#connector.tick(now, elapsedMs);
+    for (const torrent of this.#torrents.values()) torrentCoreOf(torrent).tick(elapsedMs);
+    this.#connector.dialMore(now);
+    if (this.memory.pool.waiterCount > 0) this.memory.pool.wakeWaiters(1);
+  }
+
+  async #close(): Promise<void> {
+    this.#tickTimer.close();
+    this.#connector.closeListeners();
+    const closings = await Promise.allSettled([...this.#torrents.values()].map((torrent) => torrent.close()));
+    this.#connector.closeAll();
+    await this.#finders.close();
+    await this.reactor.idle();
+    // Listeners hear of the end while there is still memory that leases may lie in.
+    await this.userCalls.flushed();
+    this.memory.closed = true;
+    this.reactor.close();
+    for (const closing of closings) if (closing.status === "rejected") throw closing.reason;
+  }
+}

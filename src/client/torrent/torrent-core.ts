@@ -1,0 +1,465 @@
+// The life of one torrent: its states, and when it passes from one to the next. Who is here is in torrent-swarm.ts; what the torrent
+// holds, and the way of a block, in content.ts, which is made when the metadata is there: at once for a torrent file, later for a
+// magnet. What programs see is torrent.ts.
+//
+//   metadata ──▶ checking ──▶ downloading ◀──▶ seeding        any state ──▶ failed (storage) or closed
+//   (magnets)       └───────── all there ───────▲
+//
+// "seeding" has all that is wanted, and goes back when more is. A torrent that began without metadata keeps its peers while it
+// checks; one that began with it has none before.
+//
+// Always: what failed or closed keeps nothing of the pool. Listeners are told, and promises settled, through the session's queue,
+// in one order.
+
+import { createHash } from "node:crypto";
+import type { EventEmitter } from "node:events";
+import { resolve } from "node:path";
+import { PeerError, ScatterwireError, UsageError } from "../../base/errors.js";
+import { KeptWarnings, throwAsUncaught } from "../../base/user-calls.js";
+import { whenAborted } from "../../base/when-aborted.js";
+import type { TurnHook } from "../../native/reactor.js";
+import { checkTorrentOptions } from "../check-options.js";
+import { isMagnet, type Magnet } from "../metainfo/magnet.js";
+import { parseInfo } from "../metainfo/parse.js";
+import type { Metainfo } from "../metainfo/types.js";
+import type { TorrentEvents, TorrentOptions, TorrentProgress, TorrentState } from "../options.js";
+import type { StorageKind } from "../storage/storage.js";
+import { type ContentHost, TorrentContent } from "./content.js";
+import type { EngineRoom } from "./engine-room.js";
+import { MAGNET_SOURCE, type PeerFinder, type SearchingTorrent } from "./peer-source.js";
+import { type SwarmHost, TorrentSwarm } from "./torrent-swarm.js";
+
+/** Kinds of storage that leave no file behind. */
+const KEEPS_NOTHING: ReadonlySet<StorageKind> = new Set(["memory", "null"]);
+
+/** Asks for a turn and does nothing in it. */
+const NOTHING: TurnHook = { turnEnded: () => {} };
+
+export class TorrentCore {
+  readonly infoHash: Uint8Array;
+  readonly options: TorrentOptions;
+  readonly swarm: TorrentSwarm;
+  readonly finder: PeerFinder;
+  readonly ready: Promise<void>;
+  readonly #room: EngineRoom;
+  /** Who listens to its events. */
+  readonly #emitter: EventEmitter<TorrentEvents>;
+  /** For a torrent that began without metadata. */
+  readonly #magnet: Magnet | undefined;
+  readonly #closing = new AbortController();
+
+  #state: TorrentState;
+  #content: TorrentContent | undefined;
+  /** The content, once it is open. */
+  #opened: TorrentContent | undefined;
+  /** The former user of the same files has closed them. */
+  readonly #filesFree: Promise<unknown>;
+  #closed: Promise<void> | undefined;
+  #resolveReady!: () => void;
+  #rejectReady!: (error: unknown) => void;
+  #done = makeDeferred();
+  /** All that was wanted has come, and is being made durable. */
+  #isCompleting = false;
+  /** What the program gave as the reason of its AbortSignal. */
+  #abortReason: unknown;
+  readonly #warnings: KeptWarnings;
+  readonly #onAbort = () => {
+    this.#abortReason = this.options.signal?.reason;
+    this.close().catch((error: unknown) =>
+      this.#warnings.tell(`the torrent did not close well: ${String(error)}`),
+    );
+  };
+  #stopWaitingForAbort: () => void = () => {};
+  #onClosed: () => void = () => {};
+
+  /** Opens when `after` has settled: what had the same files before. */
+  constructor(
+    emitter: EventEmitter<TorrentEvents>,
+    room: EngineRoom,
+    source: Metainfo | Magnet,
+    options: TorrentOptions,
+    after: Promise<unknown> = Promise.resolve(),
+  ) {
+    checkTorrentOptions(options);
+    this.#emitter = emitter;
+    this.#room = room;
+    this.infoHash = source.infoHash;
+    this.options = settled(options);
+    this.#magnet = isMagnet(source) ? source : undefined;
+    this.#state = isMagnet(source) ? "metadata" : "checking";
+    this.#filesFree = after.catch(() => {});
+    this.ready = new Promise((resolve, reject) => {
+      this.#resolveReady = resolve;
+      this.#rejectReady = reject;
+    });
+    // Whoever does not ask for it must not be killed by its rejection; `failed` tells as well.
+    this.ready.catch(() => {});
+    this.#warnings = new KeptWarnings(emitter, room.userCalls);
+    this.swarm = new TorrentSwarm(this.#swarmHost(isMagnet(source) ? undefined : source.private));
+    this.finder = room.findPeers(this.#searching(), source);
+    if (!isMagnet(source)) this.#begin(source);
+    else {
+      this.swarm.bring(MAGNET_SOURCE, source.peers);
+      this.finder.start();
+    }
+    for (const peer of options.peers ?? []) this.swarm.add(peer, undefined);
+    if (options.signal?.aborted === true) this.#onAbort();
+    else if (options.signal !== undefined)
+      this.#stopWaitingForAbort = whenAborted(options.signal, this.#onAbort);
+  }
+
+  // ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  get state(): TorrentState {
+    return this.#state;
+  }
+
+  /** Undefined before the metadata is there. */
+  get content(): TorrentContent | undefined {
+    return this.#content;
+  }
+
+  get done(): Promise<void> {
+    return this.#done.promise;
+  }
+
+  /** True once connections may join: to trade blocks, or for the metadata. */
+  get isOpen(): boolean {
+    return !this.isOver && (this.#opened !== undefined || this.#magnet !== undefined);
+  }
+
+  get isOver(): boolean {
+    return this.#state === "failed" || this.#state === "closed";
+  }
+
+  /** What the magnet says is its name. */
+  get calledName(): string | undefined {
+    return this.#magnet?.name;
+  }
+
+  progress(): TorrentProgress {
+    const content = this.#content;
+    const state = this.#state;
+    return {
+      state,
+      verified: this.options.verify !== false,
+      piecesVerified: content?.got.count ?? 0,
+      pieceCount: content?.layout.pieceCount ?? 0,
+      bytesVerified: content?.bytesGot ?? 0,
+      bytesTotal: content?.layout.totalLength ?? 0,
+      bytesWanted: content?.wanted.bytesWanted ?? 0,
+      bytesMissing: content?.wanted.bytesMissing ?? 0,
+      checked: state === "checking" ? (content?.checked ?? 0) : state === "metadata" ? 0 : 1,
+      ...this.swarm.rates(),
+      peers: this.swarm.here.size,
+      ...(state === "metadata" ? { metadata: this.swarm.metadataProgress } : {}),
+    };
+  }
+
+  /** For a call that needs to know what the torrent holds. Throws UsageError. */
+  known(what: string): TorrentContent {
+    if (this.isOver) throw new UsageError("USAGE_STATE", "the torrent is not open");
+    if (this.#content !== undefined) return this.#content;
+    throw new UsageError("USAGE_STATE", `${what} needs the metadata, which is not there yet`);
+  }
+
+  // ── what happens to it ───────────────────────────────────────────────────────────────────────────────────────
+
+  /** Calls `callback` when the torrent has closed. */
+  onClosed(callback: () => void): void {
+    this.#onClosed = callback;
+  }
+
+  /** Time passed; about once a second. */
+  tick(elapsedMs: number): void {
+    if (!this.isOpen) return;
+    const now = this.#room.clock.nowMs;
+    const content = this.#opened;
+    content?.tick(now);
+    this.swarm.tick(elapsedMs);
+    content?.tickStorage(now);
+    this.swarm.dialMore();
+    this.finder.tick();
+  }
+
+  /** Counts again what the parts have counted, and compares. For tests, between two turns. */
+  checkInvariants(): void {
+    if (this.isOver) return;
+    this.swarm.checkInvariants();
+    this.#content?.checkInvariants();
+  }
+
+  /**
+   * The bytes of the info dictionary, from whomever. False for those of another torrent, and when it is known. If they have the right
+   * hash and are no torrent that can be used, the torrent fails, since no others will come.
+   */
+  metadataArrived(info: Uint8Array): boolean {
+    if (this.#state !== "metadata" || this.#magnet === undefined) return false;
+    const digest = createHash("sha1").update(info).digest();
+    if (Buffer.compare(digest, this.infoHash) !== 0) return false;
+    try {
+      const metainfo = parseInfo(info, this.#magnet);
+      this.#state = "checking";
+      this.#begin(metainfo);
+      this.tell("metadata", metainfo);
+      this.swarm.metadataKnown(metainfo.private);
+    } catch (error) {
+      this.#rejectReady(error);
+      this.#broke(error);
+    }
+    return true;
+  }
+
+  /** More is wanted than was, or less. */
+  wantedChanged(): void {
+    const content = this.#opened;
+    if (content === undefined || this.isOver) return;
+    if (this.#state === "seeding" && !content.wantsNothing) {
+      this.#enter("downloading");
+      this.#done = makeDeferred();
+      this.swarm.setSeeding(false);
+    } else if (this.#state === "downloading" && content.wanted.isSatisfied) void this.#complete();
+    this.swarm.wantedChanged();
+    this.swarm.dialMore();
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  /** Tells listeners, when the turn is over. */
+  tell<Name extends keyof TorrentEvents>(name: Name, ...args: TorrentEvents[Name]): void {
+    if (this.#emitter.listenerCount(name) > 0) this.#room.userCalls.tell(this.#emitter, name, args);
+  }
+
+  // ── from state to state ──────────────────────────────────────────────────────────────────────────────────────
+
+  #enter(state: TorrentState): void {
+    this.#state = state;
+    if (this.#content !== undefined) this.#content.isDownloading = state === "downloading";
+  }
+
+  /** The metadata is there: makes the content, and opens it. */
+  #begin(metainfo: Metainfo): void {
+    this.#content = new TorrentContent(metainfo, this.#contentHost());
+    this.#open(this.#content).then(this.#resolveReady, this.#rejectReady);
+  }
+
+  async #open(content: TorrentContent): Promise<void> {
+    try {
+      await this.#filesFree;
+      if (this.#closing.signal.aborted) throw this.#abortError("the torrent was closed");
+      await content.open(this.#closing.signal);
+      if (this.#closing.signal.aborted) throw this.#abortError("the torrent was closed");
+      // Without a check it may have failed meanwhile: what is open already is closed with the torrent.
+      this.#opened = content;
+      this.#enter(content.wantsNothing ? "seeding" : "downloading");
+      this.tell("ready");
+      this.swarm.layoutKnown();
+      this.finder.start();
+      if (content.wanted.isSatisfied) await this.#complete();
+      else {
+        if (content.isReadOnly) this.#room.userCalls.call(this.#done.reject, content.incomplete());
+        this.swarm.dialMore();
+      }
+      // Who waits for `ready` has heard all that came before it.
+      await this.#room.userCalls.flushed();
+    } catch (error) {
+      if (this.#closing.signal.aborted) throw this.#abortError("the torrent was closed");
+      // Whatever it is, a bug of ours included, is told by `ready` and `done`.
+      this.#fail(asError(error));
+      throw error;
+    }
+  }
+
+  /** All that is wanted is verified: makes it durable. */
+  async #complete(): Promise<void> {
+    if (this.#isCompleting) return;
+    this.#isCompleting = true;
+    const content = this.#content!;
+    try {
+      // Meanwhile more may be wanted, and come.
+      for (let count = -1; count !== content.got.count; ) {
+        count = content.got.count;
+        await content.settle();
+        await content.lent();
+      }
+    } catch (error) {
+      this.#broke(error);
+      return;
+    } finally {
+      this.#isCompleting = false;
+    }
+    if (this.isOver || !content.wanted.isSatisfied) return;
+    this.#enter("seeding");
+    this.swarm.setSeeding(true);
+    this.tell("done");
+    this.#room.userCalls.call(this.#done.resolve, undefined);
+    this.swarm.dialMore();
+  }
+
+  /** The torrent cannot go on; what was verified and made durable stays so. */
+  #fail(error: Error): void {
+    if (this.isOver) return;
+    this.#enter("failed");
+    this.finder.stop();
+    this.#content?.hush();
+    this.swarm.closeAll();
+    this.#content?.releaseMemory().catch(throwAsUncaught);
+    this.tell("failed", error);
+    this.#room.userCalls.call(this.#done.reject, error);
+  }
+
+  /** Something threw where nobody waits for it. A bug of ours is no matter of storage: the program hears of it as such. */
+  #broke(error: unknown): void {
+    this.#fail(asError(error));
+    if (!(error instanceof ScatterwireError)) throwAsUncaught(error);
+  }
+
+  #abortError(text: string): UsageError {
+    const cause = this.#abortReason;
+    return new UsageError("ABORTED", text, cause === undefined ? undefined : { cause });
+  }
+
+  async #close(): Promise<void> {
+    const before = this.#state;
+    this.#enter("closed");
+    this.finder.stop();
+    this.#content?.hush();
+    this.#closing.abort(this.#abortReason);
+    this.#stopWaitingForAbort();
+    this.swarm.closeAll();
+    if (before !== "seeding")
+      this.#room.userCalls.call(
+        this.#done.reject,
+        this.#abortError("the torrent was closed before it was complete"),
+      );
+    if (before === "metadata") this.#rejectReady(this.#abortError("the torrent was closed"));
+    try {
+      await this.ready.catch(() => {});
+      await this.#filesFree;
+      await this.#content?.releaseMemory();
+      await this.#content?.close(before !== "failed");
+    } finally {
+      this.#onClosed();
+    }
+  }
+
+  // ── what its parts see of it ─────────────────────────────────────────────────────────────────────────────────
+
+  #swarmHost(isPrivate: boolean | undefined): SwarmHost {
+    const isOpen = (): boolean => this.isOpen;
+    const isOver = (): boolean => this.isOver;
+    const opened = (): TorrentContent | undefined => this.#opened;
+    const info = (): Uint8Array | undefined => this.#content?.metainfo.info;
+    return {
+      infoHash: this.infoHash,
+      room: this.#room,
+      receiveMode: this.options.receiveMode,
+      isPrivate,
+      get isOpen() {
+        return isOpen();
+      },
+      get isOver() {
+        return isOver();
+      },
+      get content() {
+        return opened();
+      },
+      get info() {
+        return info();
+      },
+      metadataArrived: (bytes) => this.metadataArrived(bytes),
+      tell: (name, ...args) => this.tell(name, ...args),
+      warn: (text) => this.#warnings.tell(text),
+      fail: (error) => this.#fail(error),
+    };
+  }
+
+  #contentHost(): ContentHost {
+    const isOver = (): boolean => this.isOver;
+    return {
+      room: this.#room,
+      options: this.options,
+      attribution: this.swarm.attribution,
+      peers: this.swarm.here,
+      selectOnly: this.#magnet?.selectOnly,
+      get isOver() {
+        return isOver();
+      },
+      recordOf: (peer) => this.swarm.recordOf(peer),
+      tell: (name, ...args) => this.tell(name, ...args),
+      warn: (text) => this.#warnings.tell(text),
+      ban: (record, piece) =>
+        this.swarm.ban(record, new PeerError("PEER_BAD_PIECE", `sent piece ${piece} with a wrong digest`)),
+      gotAll: () => {
+        // A part of a torrent is no download that trackers count (BEP 21).
+        if (this.#content?.got.isFull === true) this.finder.completed();
+        void this.#complete();
+      },
+      fail: (error) => this.#fail(error),
+      broke: (error) => this.#broke(error),
+      leaseReleased: () => {
+        // At whatever time: who waits for memory is woken at the end of a turn, and there may be none.
+        if (this.#room.pool.waiterCount > 0) this.#room.reactor.atTurnEnd(NOTHING);
+      },
+    };
+  }
+
+  #searching(): SearchingTorrent {
+    const { trackers, directory, resume, readOnly } = this.options;
+    const opened = (): TorrentContent | undefined => this.#opened;
+    const isDownloading = (): boolean => this.#state === "downloading" || this.#state === "metadata";
+    const peerCount = (): number => this.swarm.here.size;
+    const isKept =
+      resume !== false && readOnly !== true && !KEEPS_NOTHING.has(this.options.storage ?? "file");
+    return {
+      infoHash: this.infoHash,
+      trackers,
+      get keepsTotalsIn() {
+        return isKept && opened() !== undefined ? directory : undefined;
+      },
+      get bytesLeft() {
+        const content = opened();
+        return content === undefined ? undefined : content.layout.totalLength - content.bytesGot;
+      },
+      get wantsBlocks() {
+        return isDownloading();
+      },
+      get peerCount() {
+        return peerCount();
+      },
+      counters: () => this.swarm.counters(),
+      bring: (source, addresses) => this.swarm.bring(source, addresses),
+      tellTracker: (status) => this.tell("tracker", status),
+      warn: (text) => this.#warnings.tell(text),
+    };
+  }
+}
+
+/** The options as they are now: what the program does to its object, or to its working directory, changes nothing any more. */
+function settled(options: TorrentOptions): TorrentOptions {
+  const { directory } = options;
+  return directory === undefined ? { ...options } : { ...options, directory: resolve(directory) };
+}
+
+interface Deferred {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Whoever does not ask for the promise must not be killed by its rejection. */
+function makeDeferred(): Deferred {
+  let [resolve, reject]: [() => void, (error: Error) => void] = [() => {}, () => {}];
+  const promise = new Promise<void>((resolved, rejected) => {
+    [resolve, reject] = [resolved, rejected];
+  });
+  promise.catch(() => {});
+  return { promise, resolve, reject };
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

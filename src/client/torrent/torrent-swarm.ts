@@ -1,0 +1,429 @@
+// Who is here of one torrent: its connections, who may join them and who is served, what is exchanged with them besides blocks, and
+// what the program sees of them. What blocks are asked for and where they go is the content's.
+//
+// Until the content is open, connections know neither how many pieces there are nor what we have: `layout` is undefined, and what peers
+// announce waits with them (peer/early-announcements.ts).
+//
+// Always: it changes no state of the torrent, and knows none but whether it is open, or over.
+
+import { assert } from "../../base/assert.js";
+import { PeerError, type StorageError } from "../../base/errors.js";
+import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
+import { PieceSet } from "../../base/piece-set.js";
+import type { TurnHook } from "../../native/reactor.js";
+import { ExtensionTable } from "../extensions/extension.js";
+import {
+  MetadataExchange,
+  type MetadataHost,
+  type MetadataProgress,
+} from "../extensions/metadata-exchange.js";
+import { type ExchangeHost, PeerExchange } from "../extensions/peer-exchange.js";
+import { DontHave, UploadOnly } from "../extensions/small-extensions.js";
+import type { Connection, PeerAddress, PeerInfo, ReceiveModeName, TorrentEvents } from "../options.js";
+import type { PeerConnection } from "../peer/peer-connection.js";
+import type { Swarm, SwarmBlocks } from "../peer/swarm.js";
+import type { ReceiveModeChoice } from "../receive/make-mode.js";
+import type { UploadPlace } from "../send/sender.js";
+import type { Layout } from "../storage/layout.js";
+import { Attribution, type PeerRecord } from "./attribution.js";
+import type { TorrentContent } from "./content.js";
+import type { Dialer, EngineRoom } from "./engine-room.js";
+import { type HandleOwner, PeerHandle } from "./peer-handle.js";
+import { describePeer } from "./peer-info.js";
+import { PeerList } from "./peer-list.js";
+import { EXCHANGE_SOURCE, type PeerSource, USER_SOURCE } from "./peer-source.js";
+import { Roster, type RosterHost } from "./roster.js";
+import { UploadRounds } from "./upload-rounds.js";
+
+/** Between two warnings that blocks could not be read for peers. */
+const READ_WARNINGS_MS = 60_000;
+/** Connections before the metadata is there, each of which may keep a bitfield for later: 32 MiB in all. */
+const PEERS_BEFORE_METADATA_MAX = 64;
+const NO_PIECES = new PieceSet(0);
+
+/** The torrent, as far as its connections go. */
+export interface SwarmHost {
+  readonly infoHash: Uint8Array;
+  readonly room: EngineRoom;
+  /** How peers are received from, unless the session's way. */
+  readonly receiveMode: ReceiveModeName | undefined;
+  /** Undefined while nobody knows: nobody is told of anybody then. */
+  readonly isPrivate: boolean | undefined;
+  /** Connections may join. */
+  readonly isOpen: boolean;
+  /** Failed or closed. */
+  readonly isOver: boolean;
+  /** What the torrent holds, once that is open. */
+  readonly content: TorrentContent | undefined;
+  readonly info: Uint8Array | undefined;
+  metadataArrived(info: Uint8Array): boolean;
+  tell<Name extends keyof TorrentEvents>(name: Name, ...args: TorrentEvents[Name]): void;
+  warn(text: string): void;
+  fail(error: Error): void;
+}
+
+export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
+  readonly infoHash: Uint8Array;
+  readonly attribution: Attribution;
+  readonly extensions: ExtensionTable<PeerConnection>;
+  readonly #host: SwarmHost;
+  readonly #room: EngineRoom;
+  readonly #metadata: MetadataExchange<PeerConnection>;
+  readonly #exchange: PeerExchange<PeerConnection>;
+  readonly #uploadOnly = new UploadOnly<PeerConnection>();
+  readonly #rounds: UploadRounds;
+  readonly #roster: Roster;
+  readonly #endedCounters = makeCounters();
+  readonly #handles = new WeakMap<PeerConnection, PeerHandle>();
+  #receiveMode: ReceiveModeName | undefined;
+  #lastReadWarningMs: number | undefined;
+  #unreadSinceWarning = 0;
+  #roundAsked = false;
+  readonly #earlyRound: TurnHook = {
+    turnEnded: () => {
+      this.#roundAsked = false;
+      if (this.#host.isOpen) this.#runRounds(true);
+    },
+  };
+
+  constructor(host: SwarmHost) {
+    const { room } = host;
+    const { random } = room.reactor.ground;
+    this.infoHash = host.infoHash;
+    this.#host = host;
+    this.#room = room;
+    this.#receiveMode = host.receiveMode;
+    this.attribution = new Attribution({ requestTimeoutMs: room.peerSettings(undefined).requestTimeoutMs });
+    this.#rounds = new UploadRounds(room.uploadSlots, random);
+    this.#roster = new Roster(this.#rosterHost(), this.attribution, new PeerList({ random }));
+    this.#metadata = new MetadataExchange(this.#metadataHost());
+    this.#exchange = this.#makeExchange();
+    this.extensions = new ExtensionTable<PeerConnection>([
+      this.#metadata,
+      this.#exchange,
+      new DontHave(),
+      this.#uploadOnly,
+    ]);
+  }
+
+  // ── the torrent ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Those that are here. */
+  get here(): ReadonlySet<PeerConnection> {
+    return this.#roster.here;
+  }
+
+  get metadataProgress(): MetadataProgress {
+    return this.#metadata.progress;
+  }
+
+  recordOf(peer: PeerConnection): PeerRecord | undefined {
+    return this.#roster.recordOf(peer);
+  }
+
+  /** An address that the user names, to be received from so. */
+  add(address: PeerAddress, receiveMode: ReceiveModeName | undefined): void {
+    this.#roster.add(address, USER_SOURCE, receiveMode);
+  }
+
+  /** Returns how many of them were new. */
+  bring(source: PeerSource, addresses: readonly PeerAddress[]): number {
+    return this.#roster.bring(source, addresses);
+  }
+
+  peers(): PeerInfo[] {
+    return [...this.here].map(describePeer);
+  }
+
+  connections(): Connection[] {
+    return [...this.here].map((peer) => this.#handleOf(peer));
+  }
+
+  /** Sums over all connections, ended ones included. */
+  counters(): TransferCounters {
+    const sum = { ...this.#endedCounters };
+    for (const peer of this.here) addCounters(sum, peer.counters);
+    return sum;
+  }
+
+  /** Bytes per second of all together. */
+  rates(): { downloadRate: number; uploadRate: number } {
+    let [downloadRate, uploadRate] = [0, 0];
+    for (const peer of this.here) {
+      downloadRate += peer.downloadMeter.rate;
+      uploadRate += peer.uploadMeter.rate;
+    }
+    return { downloadRate, uploadRate };
+  }
+
+  setReceiveMode(mode: ReceiveModeName): void {
+    this.#receiveMode = mode;
+    this.#roster.setReceiveMode(mode);
+  }
+
+  /** Time passed; about once a second. */
+  tick(elapsedMs: number): void {
+    const isSatisfied = this.#isSatisfied;
+    if (this.#host.info === undefined) this.#metadata.tick();
+    this.#exchange.tick();
+    for (const peer of this.here) {
+      peer.tick(elapsedMs);
+      if (isSatisfied && peer.state === "open" && peer.knowsPieces && peer.pieces.isFull)
+        peer.close(new PeerError("PEER_USELESS", "both sides have everything"));
+    }
+    if (this.#host.content !== undefined) this.#runRounds(false);
+  }
+
+  /** Time passed, or the torrent has opened: looks whether anybody is to be dialled. */
+  dialMore(): void {
+    this.#roster.tick();
+  }
+
+  /** The metadata is there, and who has none may have it of us. */
+  metadataKnown(isPrivate: boolean): void {
+    this.#exchange.decide(isPrivate);
+    if (isPrivate) this.#roster.forgetOrigin("exchange");
+    for (const peer of this.here) peer.repeatExtensionHandshake();
+  }
+
+  /** The content is open: what was announced is looked at, and peers hear what we have. */
+  layoutKnown(): void {
+    for (const peer of this.here) peer.layoutKnown();
+  }
+
+  /** All that is wanted is here; or more is wanted again. */
+  setSeeding(isSeeding: boolean): void {
+    this.#roster.setSeeding(isSeeding);
+    for (const peer of this.here) {
+      peer.updateInterest();
+      this.#uploadOnly.tell(peer, isSeeding);
+    }
+  }
+
+  wantedChanged(): void {
+    for (const peer of this.here) peer.wantedChanged();
+  }
+
+  ban(record: PeerRecord, error: PeerError): void {
+    this.#host.tell("peerBanned", { host: record.host, port: record.port }, error);
+    this.#roster.ban(record, error);
+  }
+
+  closeAll(): void {
+    this.#roster.closeAll();
+  }
+
+  checkInvariants(): void {
+    this.#rounds.checkInvariants();
+  }
+
+  // ── Dialer ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  dialNext(): boolean {
+    return this.#roster.dialNext();
+  }
+
+  // ── Swarm ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get info(): Uint8Array | undefined {
+    return this.#host.info;
+  }
+
+  metadataArrived(info: Uint8Array): boolean {
+    return this.#host.metadataArrived(info);
+  }
+
+  get layout(): Layout | undefined {
+    return this.#host.content?.layout;
+  }
+
+  get blocks(): SwarmBlocks | undefined {
+    return this.#host.content;
+  }
+
+  get have(): PieceSet {
+    return this.#host.content?.have ?? NO_PIECES;
+  }
+
+  get isUploadOnly(): boolean {
+    return this.#host.content?.wantsNothing === true;
+  }
+
+  get uploadPlace(): UploadPlace {
+    const place = this.#host.content?.uploadPlace;
+    assert(place !== undefined, "data is asked for once storage is open");
+    return place;
+  }
+
+  get announcementsWaiting(): number {
+    return this.#host.content?.announcementsWaiting ?? 0;
+  }
+
+  admit(peer: PeerConnection): void {
+    const { isOpen, content } = this.#host;
+    if (!isOpen) throw new PeerError("PEER_UNKNOWN_INFO_HASH", "the torrent is not open yet");
+    // Seeding takes no slot of the pool, and neither does a download without peers.
+    if (content?.prepare() === false)
+      throw new PeerError("PEER_TOO_MANY", "other downloads have all the memory that there is for it");
+    this.#roster.admit(peer);
+  }
+
+  peerOpened(peer: PeerConnection): void {
+    // Which torrent an incoming connection is for is known only now.
+    if (peer.incoming && this.#receiveMode !== undefined)
+      peer.setReceiveMode(this.receiveModeChoice(this.#receiveMode));
+    this.#exchange.peerReachable(peer);
+    this.#host.tell("peerConnected", describePeer(peer), this.#handleOf(peer));
+  }
+
+  peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
+    const host = this.#host;
+    host.content?.peerGone(peer);
+    this.#exchange.peerClosed(peer);
+    this.#roster.peerClosed(peer, error);
+    addCounters(this.#endedCounters, peer.counters);
+    this.#room.countersEnded(peer.counters);
+    this.#rounds.peerGone(peer);
+    if (host.isOver) return;
+    host.tell("peerDisconnected", { host: peer.host, port: peer.port }, error);
+    if (this.#roster.isExhausted) host.tell("outOfPeers");
+  }
+
+  peerListens(peer: PeerConnection): void {
+    this.#roster.peerListens(peer);
+    this.#exchange.peerReachable(peer);
+  }
+
+  peerAnnounced(peer: PeerConnection, piece: number): void {
+    this.#host.content?.peerAnnounced(peer, piece);
+  }
+
+  peerWithdrew(peer: PeerConnection, piece: number): void {
+    this.#host.content?.peerWithdrew(peer, piece);
+  }
+
+  isInteresting(peer: PeerConnection): boolean {
+    return this.#host.content?.isInteresting(peer) === true;
+  }
+
+  isMissing(piece: number): boolean {
+    return this.#host.content?.wanted.missing.has(piece) === true;
+  }
+
+  peerInterestChanged(peer: PeerConnection): void {
+    if (this.#roundAsked || this.#host.content === undefined || !this.#rounds.isSoon(peer)) return;
+    this.#roundAsked = true;
+    this.#room.reactor.atTurnEnd(this.#earlyRound);
+  }
+
+  uploadFailed(_peer: PeerConnection, error: StorageError): void {
+    // A peer asks as often as it likes: that must not fill the program's log.
+    const nowMs = this.#room.clock.nowMs;
+    this.#unreadSinceWarning++;
+    if (this.#lastReadWarningMs !== undefined && nowMs - this.#lastReadWarningMs < READ_WARNINGS_MS) return;
+    const times =
+      this.#unreadSinceWarning === 1 ? "" : ` (${this.#unreadSinceWarning} blocks since the last warning)`;
+    this.#lastReadWarningMs = nowMs;
+    this.#unreadSinceWarning = 0;
+    this.#host.warn(`cannot read to send: ${error.message}${times}`);
+  }
+
+  storageFaulted(error: StorageError): void {
+    this.#host.fail(error);
+  }
+
+  uploadFaulted(error: StorageError): void {
+    this.#host.content?.sourceFaulted();
+    this.#host.warn(`${error.message}: what is sent is read from now on`);
+  }
+
+  // ── HandleOwner ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  receiveModeChoice(mode: ReceiveModeName): ReceiveModeChoice {
+    return this.#room.peerSettings(mode).receiveMode;
+  }
+
+  disconnect(peer: PeerConnection): void {
+    this.#roster.disconnect(peer);
+  }
+
+  #handleOf(peer: PeerConnection): PeerHandle {
+    let handle = this.#handles.get(peer);
+    if (handle === undefined) {
+      handle = new PeerHandle(peer, this, this.#room.userCalls);
+      this.#handles.set(peer, handle);
+    }
+    return handle;
+  }
+
+  // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get #isSatisfied(): boolean {
+    return this.#host.content?.wanted.isSatisfied === true;
+  }
+
+  #runRounds(soon: boolean): void {
+    this.#rounds.run(this.here, this.#isSatisfied, this.#room.clock.nowMs, soon);
+  }
+
+  #rosterHost(): RosterHost {
+    const room = this.#room;
+    const host = this.#host;
+    const isSatisfied = (): boolean => this.#isSatisfied;
+    return {
+      get isOpen() {
+        return host.isOpen;
+      },
+      get isSeeding() {
+        return isSatisfied();
+      },
+      get nowMs() {
+        return room.clock.nowMs;
+      },
+      get maxPeers() {
+        const max = room.maxPeersPerTorrent;
+        return host.content === undefined ? Math.min(PEERS_BEFORE_METADATA_MAX, max) : max;
+      },
+      peerId: room.peerId,
+      mayConnectTo: (address) => room.mayConnectTo(address),
+      connect: (address, port, receiveMode) =>
+        room.connect(address, port, this, room.peerSettings(receiveMode ?? this.#receiveMode)),
+      settingsOf: (receiveMode) => room.peerSettings(receiveMode),
+      wantsToDial: () => room.dial(this),
+    };
+  }
+
+  /** What a magnet is of may be private: as long as that is not known nobody is told of anybody. */
+  #makeExchange(): PeerExchange<PeerConnection> {
+    const { clock } = this.#room;
+    const { isPrivate } = this.#host;
+    const host: ExchangeHost = {
+      get nowMs() {
+        return clock.nowMs;
+      },
+      bring: (addresses) => void this.#roster.bring(EXCHANGE_SOURCE, addresses),
+    };
+    const exchange = new PeerExchange<PeerConnection>(host, isPrivate !== undefined);
+    if (isPrivate !== undefined) exchange.decide(isPrivate);
+    return exchange;
+  }
+
+  #metadataHost(): MetadataHost<PeerConnection> {
+    const { clock } = this.#room;
+    const host = this.#host;
+    return {
+      get nowMs() {
+        return clock.nowMs;
+      },
+      get info() {
+        return host.info;
+      },
+      metadataArrived: (bytes) => host.metadataArrived(bytes),
+      lied: (peer, error) => {
+        const record = this.#roster.recordOf(peer);
+        if (record !== undefined) this.ban(record, error);
+      },
+      progressed: () => host.tell("metadataProgress", this.#metadata.progress),
+    };
+  }
+}
