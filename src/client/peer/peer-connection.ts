@@ -4,7 +4,7 @@
 //
 // The protocol's state machine is here, whole: one method per message, which is why the file is long: whoever asks what a
 // message does in which state finds all of it in one place. What has a state of its own is apart: the requests
-// that we made (block-requests), those made of us (send/sender), the bytes that come (receive/receiver).
+// that we made (block-requests), those made of us (peer-uploads), the bytes that come (receive/receiver).
 //
 // Always: whatever a peer sends ends in a handled message or in close(PeerError); after `closed` nothing is called any
 // more.
@@ -24,24 +24,20 @@ import type { ExpectedBlocks } from "../receive/expected-blocks.js";
 import { makeReceiveMode, type ReceiveModeChoice } from "../receive/make-mode.js";
 import type { NO_SLOT, ReceivePlan } from "../receive/receive-plan.js";
 import { messageTooSlow, Receiver, type ReceiverHost } from "../receive/receiver.js";
-import { SendProgress } from "../send/send-progress.js";
-import { Sender, type SenderHost, type SendTransport } from "../send/sender.js";
-import type { Layout } from "../storage/layout.js";
-import { ALLOWED_FAST_COUNT, allowedFastSet } from "../wire/allowed-fast.js";
+import type { Sender, SendTransport } from "../send/sender.js";
 import { dispatchMessage, type MessageHandler } from "../wire/decode.js";
 import { decodeExtensionHandshake, encodeExtensionHandshake } from "../wire/extension.js";
 import { checkHandshakePrefix, decodeHandshake, encodeHandshake } from "../wire/handshake.js";
 import { MessageId } from "../wire/messages.js";
-import { AllowedFastUploads } from "./allowed-fast-uploads.js";
 import { BlockRequests, OUTBOX_BYTES_MAX } from "./block-requests.js";
 import { EarlyAnnouncements } from "./early-announcements.js";
 import { PEER_TRANSITIONS, type PeerState } from "./peer-state.js";
+import { PeerUploads } from "./peer-uploads.js";
 import { PeerWriter } from "./peer-writer.js";
 import { RateMeter } from "./rate-meter.js";
 import type { RequestPipeline } from "./request-pipeline.js";
 import type { RequestShare } from "./request-share.js";
 import type { Swarm, SwarmBlocks, SwarmDirectory } from "./swarm.js";
-import { Uptake } from "./uptake.js";
 
 export interface PeerTransport extends SendTransport {
   /** Nothing came for a while: whatever comes next is to be told at once, however little it is. */
@@ -96,11 +92,6 @@ export interface PeerOptions {
 const ALLOWED_FAST_MAX = 64;
 /** A peer for which so many times the bytes wait at which we stop to hear it is let go. */
 const OUTBOX_CLOSES_FACTOR = 4;
-/**
- * Steps that looking for cancelled blocks may take between two ticks, of a few milliseconds together: what a peer cancels is looked
- * for among all that it asked for. Enough for a whole queue, in any order.
- */
-const CANCEL_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2;
 /** Extension handshakes that are read between two ticks: a peer may say again what has changed, and each takes long to read. */
 const EXTENSION_HANDSHAKES_PER_TICK = 8;
 /** Pieces that a peer is told of one by one when the metadata came after it did: 36 KB of messages. */
@@ -108,11 +99,9 @@ const LATE_HAVES_MAX = 4096;
 const KEEP_ALIVE_MS = 100_000;
 /** A peer that sent nothing for so long is waited for with open ears. */
 const SILENT_MS = 500;
-/** A peer to which nothing could be written for so long gives back what is loaded for it. */
-const STALLED_MS = 500;
 let connectionsMade = 0;
 
-export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost, WirePeer {
+export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   /** Names the connection among all of this process. */
   readonly id = ++connectionsMade;
   readonly host: string;
@@ -120,6 +109,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
   readonly incoming: boolean;
   readonly counters: TransferCounters = makeCounters();
   readonly receiver: Receiver;
+  /** What it asks of us; and the part of that which sends. */
+  readonly uploads: PeerUploads;
   readonly sender: Sender;
   readonly write: PeerWriter;
   readonly requests: BlockRequests;
@@ -145,12 +136,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
   listenPort = 0;
   isUploadOnly = false;
 
-  amChoking = true;
   amInterested = false;
   peerChoking = true;
   peerInterested = false;
-  /** What it takes of us while we do not choke it. */
-  readonly uptake = new Uptake();
 
   #pieces: PieceSet | undefined;
   #piecesAnnounced = false;
@@ -161,9 +149,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
   /** How many pieces the peer had when none of them was missing here; −1: some were. */
   #uninterestingPieces = -1;
   #allowedFast: Set<number> | undefined;
-  /** What we send although we choke, once the peer asked for it: most peers never do, and a set is memory. */
-  #allowedFastUploads: AllowedFastUploads | undefined;
-  #cancelStepsLeft = CANCEL_STEPS_PER_TICK;
   #extensionHandshakesLeft = EXTENSION_HANDSHAKES_PER_TICK;
   /** There once it is open, if the peer speaks the extension protocol. */
   #extensions: PeerExtensions<PeerConnection> | undefined;
@@ -172,7 +157,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
   #drainAsked = false;
   /** What a program wants our extension handshake to tell besides. */
   #handshakeFields: Readonly<Record<string, unknown>> | undefined;
-  readonly #sendProgress: SendProgress;
   /** Bytes of messages that may wait for the peer before we stop to hear it. */
   #outboxBytesMax = OUTBOX_BYTES_MAX;
 
@@ -204,7 +188,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     this.#onClosed = options.onClosed;
     this.#lastReceivedMs = now;
     this.#lastSentMs = now;
-    this.#sendProgress = new SendProgress(now);
     this.requests = new BlockRequests(this, options.clock, options.settings);
     this.receiver = new Receiver({
       memory: options.memory,
@@ -215,14 +198,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
       mode: makeReceiveMode(options.settings.receiveMode),
       handshake: true,
     });
-    this.sender = new Sender({
-      memory: options.memory,
-      entries: options.plan.entries,
-      counters: this.counters,
-      transport: options.transport,
-      host: this,
-    });
-    this.sender.choked(true);
+    this.uploads = new PeerUploads(this, options);
+    this.sender = this.uploads.sender;
     this.write = new PeerWriter(this.sender.outbox, options.transport);
     assert(options.incoming || options.swarm !== undefined, "an outgoing connection belongs to a torrent");
   }
@@ -306,7 +283,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     }
     if (this.counters.sentBytes !== before) {
       this.#lastSentMs = this.#clock.nowMs;
-      this.#sendProgress.wrote(this.#lastSentMs);
+      this.uploads.wrote(this.#lastSentMs);
     }
     if (this.sender.outbox.length > OUTBOX_CLOSES_FACTOR * this.#outboxBytesMax) {
       const waits = `${this.sender.outbox.length} bytes of messages wait for it`;
@@ -376,8 +353,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     const hasReceived = this.downloadMeter.sample(this.counters.payloadBytes, elapsedMs);
     const hasSent = this.uploadMeter.sample(this.counters.sentPayloadBytes, elapsedMs);
     if (hasReceived || hasSent) this.lastMovedMs = now;
-    if (!this.amChoking) this.uptake.sample(this.#takenBytes());
-    if (!this.#checkSending(now)) return;
+    if (!this.uploads.tick(now)) return;
     if (now - this.#lastReceivedMs >= SILENT_MS) this.#transport.wakeForAny();
     if (now - this.#lastReceivedMs > settings.idleTimeoutMs) {
       this.close(
@@ -389,7 +365,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
       this.#lastSentMs = now;
       this.write.keepAlive();
     }
-    this.#cancelStepsLeft = CANCEL_STEPS_PER_TICK;
     this.#extensionHandshakesLeft = EXTENSION_HANDSHAKES_PER_TICK;
     if (this.sender.idle) this.sender.outbox.release();
     if (this.#swarm === undefined || !this.knowsPieces) return;
@@ -399,26 +374,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     const late = this.requests.checkTimeout();
     if (late > 0) this.#tell("snubbed", { requests: late });
     this.fillRequests();
-  }
-
-  /** False: the peer took nothing for too long, and is let go. */
-  #checkSending(now: number): boolean {
-    const progress = this.#sendProgress;
-    if (!this.sender.blocked) {
-      progress.wrote(now);
-      return true;
-    }
-    progress.blocked(now, this.#transport.unacknowledgedBytes());
-    const { sendTimeoutMs } = this.#settings;
-    if (progress.untakenMs(now) > sendTimeoutMs) {
-      const seconds = Math.round(sendTimeoutMs / 1000);
-      this.close(
-        new PeerError("PEER_TIMEOUT", `the peer took nothing of what waits for it for ${seconds} s`),
-      );
-      return false;
-    }
-    if (progress.unwrittenMs(now) >= STALLED_MS) this.sender.giveBack(now);
-    return true;
   }
 
   // ── our side: interest, requests, choking ────────────────────────────────────────────────────────────────────
@@ -461,34 +416,16 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     this.requests.cancel(piece, begin);
   }
 
+  get amChoking(): boolean {
+    return this.uploads.amChoking;
+  }
+
   choke(): void {
-    if (this.amChoking || this.#state !== "open") return;
-    this.amChoking = true;
-    this.write.empty(MessageId.choke);
-    this.sender.choked(true);
-    // BEP 6: requests that will not be served are rejected; without it a choke drops them (BEP 3).
-    this.sender.dropRequested(
-      this.fast
-        ? (piece, begin, length) => this.write.request(MessageId.reject, piece, begin, length)
-        : undefined,
-    );
+    if (this.#state === "open") this.uploads.choke();
   }
 
   unchoke(): void {
-    if (!this.amChoking || this.#state !== "open") return;
-    this.amChoking = false;
-    this.sender.choked(false);
-    this.uptake.begin(this.#takenBytes(), this.#clock.nowMs);
-    this.write.empty(MessageId.unchoke);
-  }
-
-  /** True if it takes what we have for it: a slot is well used then. */
-  get isTaking(): boolean {
-    return !this.amChoking && this.uptake.isTaking(this.#takenBytes(), this.sender.isBlockWaiting);
-  }
-
-  #takenBytes(): number {
-    return this.counters.sentBytes - Math.max(0, this.#transport.unacknowledgedBytes());
+    if (this.#state === "open") this.uploads.unchoke();
   }
 
   announcePiece(piece: number): void {
@@ -660,7 +597,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     // A bitfield comes first or not at all (BEP 3): what is told later is told piece by piece.
     for (let piece = swarm.have.next(0); piece >= 0; piece = swarm.have.next(piece + 1))
       this.write.have(piece);
-    if (this.fast && swarm.have.count > 0) this.#offerAllowedFast(swarm, swarm.layout);
+    if (this.fast && swarm.have.count > 0) this.uploads.offerAllowedFast(swarm, swarm.layout);
     if (this.#piecesAnnounced) this.#announced();
     this.fillRequests();
   }
@@ -816,36 +753,12 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
   }
 
   onRequest(piece: number, begin: number, length: number): void {
-    const swarm = this.#openSwarm("request");
-    const { layout } = swarm;
-    if (layout === undefined) {
-      // We announced nothing, and cannot tell whether there is such a block.
-      this.#refuse(piece, begin, length);
-      return;
-    }
-    if (length > BLOCK_SIZE || !layout.isValidRequest(piece, begin, length)) {
-      throw new PeerError("PEER_PIECE_RANGE", "request for what cannot be sent", {
-        expected: `1 to ${BLOCK_SIZE} bytes inside a piece`,
-        received: `piece ${piece}, begin ${begin}, ${length} bytes`,
-      });
-    }
-    const hasRoom = this.sender.requested.count < REQUEST_QUEUE_ANNOUNCED;
-    if (
-      swarm.have.has(piece) &&
-      hasRoom &&
-      (!this.amChoking || this.#takesAllowedFast(swarm, layout, piece, begin, length))
-    )
-      this.sender.queueBlock(piece, begin, length, this.#clock.nowMs);
-    else this.#refuse(piece, begin, length);
+    this.uploads.requested(this.#openSwarm("request"), piece, begin, length);
   }
 
   onCancel(piece: number, begin: number, length: number): void {
     this.#openSwarm("cancel");
-    // A cancel is no more than advice: the block is sent then, which answers it as well (BEP 6).
-    if (this.#cancelStepsLeft <= 0) return;
-    this.#cancelStepsLeft -= this.sender.requested.count;
-    const dropped = this.sender.cancelBlock(piece, begin);
-    if (dropped && this.fast) this.#reject(piece, begin, length);
+    this.uploads.cancelled(piece, begin, length);
   }
 
   onPort(): void {}
@@ -871,17 +784,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
   }
 
   onUnknown(): void {}
-
-  // ── SenderHost ───────────────────────────────────────────────────────────────────────────────────────────────
-
-  blockSent(_piece: number, _begin: number, length: number): void {
-    this.uptake.blockSent(length);
-  }
-
-  blockUnreadable(piece: number, begin: number, length: number, error: StorageError): void {
-    this.#refuse(piece, begin, length);
-    this.#swarm?.uploadFailed(this, error);
-  }
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -913,7 +815,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
       this.write.bitfield(have.toBytes());
     }
     this.#sayExtensionHandshake();
-    if (this.fast && layout !== undefined && have.count > 0) this.#offerAllowedFast(swarm, layout);
+    if (this.fast && layout !== undefined && have.count > 0) this.uploads.offerAllowedFast(swarm, layout);
   }
 
   /** What we can, and who we are (BEP 10): when the connection opens, and whenever it has changed. */
@@ -931,22 +833,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
       more: this.#handshakeFields,
     });
     this.write.extended(0, handshake);
-  }
-
-  /** BEP 6: the few pieces that a newcomer gets without being unchoked, so that it has something to trade. */
-  #offerAllowedFast(swarm: Swarm, layout: Layout): void {
-    for (const piece of allowedFastSet(this.host, swarm.infoHash, layout.pieceCount)) {
-      if (swarm.have.has(piece)) this.write.allowedFast(piece);
-    }
-  }
-
-  #takesAllowedFast(swarm: Swarm, layout: Layout, piece: number, begin: number, length: number): boolean {
-    if (!this.fast || this.pieceCountKnown >= ALLOWED_FAST_COUNT) return false;
-    this.#allowedFastUploads ??= new AllowedFastUploads(
-      allowedFastSet(this.host, swarm.infoHash, layout.pieceCount),
-      layout,
-    );
-    return this.#allowedFastUploads.take(piece, begin, length);
   }
 
   #openSwarm(what: string): Swarm {
@@ -986,28 +872,6 @@ export class PeerConnection implements ReceiverHost, MessageHandler, SenderHost,
     if (this.peerInterested === interested) return;
     this.peerInterested = interested;
     this.#swarm?.peerInterestChanged(this);
-  }
-
-  #refuse(piece: number, begin: number, length: number): void {
-    if (this.fast) this.#reject(piece, begin, length);
-    else if (this.sender.requested.count >= REQUEST_QUEUE_ANNOUNCED) {
-      const expected = `at most ${REQUEST_QUEUE_ANNOUNCED}`;
-      this.close(
-        new PeerError("PEER_REQUEST_FLOOD", "more requests than we queue", {
-          expected,
-          received: "one more",
-        }),
-      );
-    }
-  }
-
-  /** BEP 6. */
-  #reject(piece: number, begin: number, length: number): void {
-    if (this.sender.outbox.length <= OUTBOX_BYTES_MAX) {
-      this.write.request(MessageId.reject, piece, begin, length);
-      return;
-    }
-    this.close(new PeerError("PEER_REQUEST_FLOOD", "requests of a peer that does not read our answers"));
   }
 }
 

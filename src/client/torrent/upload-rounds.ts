@@ -132,8 +132,8 @@ export class UploadRounds {
 
   #standingOf(peer: PeerConnection, nowMs: number): Standing {
     if (peer.amChoking) return Standing.waiting;
-    if (peer.isTaking) return Standing.taker;
-    const isInvited = peer.peerInterested && nowMs - peer.uptake.unchokedSinceMs < INVITATION_MS;
+    if (peer.uploads.isTaking) return Standing.taker;
+    const isInvited = peer.peerInterested && nowMs - peer.uploads.uptake.unchokedSinceMs < INVITATION_MS;
     return isInvited ? Standing.invited : Standing.guest;
   }
 
@@ -178,9 +178,9 @@ function describe(peer: PeerConnection, standing: Standing, lapsed: boolean): Ca
     downloadRate: peer.downloadMeter.rate,
     uploadRate: peer.uploadMeter.rate,
     isSeedOrUploadOnly: peer.isUploadOnly || peer.pieces.isFull,
-    unchokedSinceMs: peer.amChoking ? undefined : peer.uptake.unchokedSinceMs,
+    unchokedSinceMs: peer.amChoking ? undefined : peer.uploads.uptake.unchokedSinceMs,
     snubbed: peer.pipeline.snubbed,
     lapsed,
-    sentSinceUnchokeBytes: peer.uptake.sentSinceUnchokeBytes,
+    sentSinceUnchokeBytes: peer.uploads.uptake.sentSinceUnchokeBytes,
   };
 }

@@ -401,7 +401,7 @@ describe("PeerConnection: requests of the peer", () => {
       const at = piece * PIECE_LENGTH + begin;
       assert.ok(body.subarray(8).equals(DATA.subarray(at, at + length)));
     });
-    assert.equal(wired.peer.uptake.sentSinceUnchokeBytes, BLOCK_SIZE + 3000 + 1234);
+    assert.equal(wired.peer.uploads.uptake.sentSinceUnchokeBytes, BLOCK_SIZE + 3000 + 1234);
   });
 
   const ranges: [string, number, number, number][] = [
@@ -447,7 +447,7 @@ describe("PeerConnection: requests of the peer", () => {
       wired.feed(message(MessageId.cancel, 3, 0, BLOCK_SIZE));
       assert.deepEqual(wired.sentBlocks(MessageId.reject), fast ? [[1, 0, BLOCK_SIZE]] : []);
       assert.equal(wired.swarm.storage.readsPending, 0);
-      assert.equal(wired.peer.uptake.sentSinceUnchokeBytes, 0);
+      assert.equal(wired.peer.uploads.uptake.sentSinceUnchokeBytes, 0);
     }
   });
 

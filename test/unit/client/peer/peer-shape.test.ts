@@ -44,8 +44,20 @@ describe("PeerConnection: its shape", () => {
 
 /** What a connection consists of, and is used for each block. */
 function partsOf({ peer, plan }: WiredPeer): object[] {
-  const { requests, pipeline, receiver, sender, uptake, write, counters } = peer;
-  return [peer, requests, pipeline, receiver, sender, sender.outbox, uptake, write, counters, plan];
+  const { requests, pipeline, receiver, sender, uploads, write, counters } = peer;
+  return [
+    peer,
+    requests,
+    pipeline,
+    receiver,
+    sender,
+    sender.outbox,
+    uploads,
+    uploads.uptake,
+    write,
+    counters,
+    plan,
+  ];
 }
 
 describe("RateMeter: its shape", () => {

@@ -1,0 +1,201 @@
+// What one peer asks of us, and what it gets: choking, its requests and cancels, the pieces that it gets in spite of a choke, and
+// whether it takes what is sent.
+//
+// Always: a request is queued, or refused; with the Fast extension (BEP 6) each is answered by its block or a reject. How much of a
+// peer's asking is looked at between two ticks is bounded, and a peer that takes nothing is let go.
+
+import { PeerError, type StorageError } from "../../base/errors.js";
+import { BLOCK_SIZE, REQUEST_QUEUE_ANNOUNCED } from "../../base/limits.js";
+import { SendProgress } from "../send/send-progress.js";
+import { Sender, type SenderHost } from "../send/sender.js";
+import type { Layout } from "../storage/layout.js";
+import { ALLOWED_FAST_COUNT, allowedFastSet } from "../wire/allowed-fast.js";
+import { MessageId } from "../wire/messages.js";
+import { AllowedFastUploads } from "./allowed-fast-uploads.js";
+import { OUTBOX_BYTES_MAX } from "./block-requests.js";
+import type { Clock, PeerConnection, PeerOptions, PeerTransport } from "./peer-connection.js";
+import type { Swarm } from "./swarm.js";
+import { Uptake } from "./uptake.js";
+
+/**
+ * Steps that looking for cancelled blocks may take between two ticks, of a few milliseconds together: what a peer cancels is looked
+ * for among all that it asked for. Enough for a whole queue, in any order.
+ */
+const CANCEL_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2;
+/** A peer to which nothing could be written for so long gives back what is loaded for it. */
+const STALLED_MS = 500;
+
+export class PeerUploads implements SenderHost {
+  readonly sender: Sender;
+  amChoking = true;
+  /** What the peer takes of us while we do not choke it. */
+  readonly uptake = new Uptake();
+  readonly #peer: PeerConnection;
+  readonly #transport: PeerTransport;
+  readonly #clock: Clock;
+  readonly #sendTimeoutMs: number;
+  readonly #progress: SendProgress;
+  /** What we send although we choke, once the peer asked for it: most peers never do, and a set is memory. */
+  #allowedFast: AllowedFastUploads | undefined;
+  #cancelStepsLeft = CANCEL_STEPS_PER_TICK;
+
+  constructor(peer: PeerConnection, options: PeerOptions) {
+    this.#peer = peer;
+    this.#transport = options.transport;
+    this.#clock = options.clock;
+    this.#sendTimeoutMs = options.settings.sendTimeoutMs;
+    this.#progress = new SendProgress(options.clock.nowMs);
+    this.sender = new Sender({
+      memory: options.memory,
+      entries: options.plan.entries,
+      counters: peer.counters,
+      transport: options.transport,
+      host: this,
+    });
+    this.sender.choked(true);
+  }
+
+  // ── choking ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  choke(): void {
+    if (this.amChoking) return;
+    this.amChoking = true;
+    const { write, fast } = this.#peer;
+    write.empty(MessageId.choke);
+    this.sender.choked(true);
+    // BEP 6: requests that will not be served are rejected; without it a choke drops them (BEP 3).
+    this.sender.dropRequested(
+      fast ? (piece, begin, length) => write.request(MessageId.reject, piece, begin, length) : undefined,
+    );
+  }
+
+  unchoke(): void {
+    if (!this.amChoking) return;
+    this.amChoking = false;
+    this.sender.choked(false);
+    this.uptake.begin(this.#takenBytes(), this.#clock.nowMs);
+    this.#peer.write.empty(MessageId.unchoke);
+  }
+
+  /** True if the peer takes what we have for it: a slot is well used then. */
+  get isTaking(): boolean {
+    return !this.amChoking && this.uptake.isTaking(this.#takenBytes(), this.sender.isBlockWaiting);
+  }
+
+  #takenBytes(): number {
+    return this.#peer.counters.sentBytes - Math.max(0, this.#transport.unacknowledgedBytes());
+  }
+
+  /** Bytes were written. */
+  wrote(nowMs: number): void {
+    this.#progress.wrote(nowMs);
+  }
+
+  /** Time passed. False: the peer took nothing for too long, and was let go. */
+  tick(nowMs: number): boolean {
+    this.#cancelStepsLeft = CANCEL_STEPS_PER_TICK;
+    if (!this.amChoking) this.uptake.sample(this.#takenBytes());
+    const progress = this.#progress;
+    if (!this.sender.blocked) {
+      progress.wrote(nowMs);
+      return true;
+    }
+    progress.blocked(nowMs, this.#transport.unacknowledgedBytes());
+    if (progress.untakenMs(nowMs) > this.#sendTimeoutMs) {
+      const seconds = Math.round(this.#sendTimeoutMs / 1000);
+      this.#peer.close(
+        new PeerError("PEER_TIMEOUT", `the peer took nothing of what waits for it for ${seconds} s`),
+      );
+      return false;
+    }
+    if (progress.unwrittenMs(nowMs) >= STALLED_MS) this.sender.giveBack(nowMs);
+    return true;
+  }
+
+  // ── what the peer asks for ───────────────────────────────────────────────────────────────────────────────────
+
+  /** The peer asks for a block. Throws PeerError for one that does not exist. */
+  requested(swarm: Swarm, piece: number, begin: number, length: number): void {
+    const { layout } = swarm;
+    if (layout === undefined) {
+      // We announced nothing, and cannot tell whether there is such a block.
+      this.#refuse(piece, begin, length);
+      return;
+    }
+    if (length > BLOCK_SIZE || !layout.isValidRequest(piece, begin, length)) {
+      throw new PeerError("PEER_PIECE_RANGE", "request for what cannot be sent", {
+        expected: `1 to ${BLOCK_SIZE} bytes inside a piece`,
+        received: `piece ${piece}, begin ${begin}, ${length} bytes`,
+      });
+    }
+    const hasRoom = this.sender.requested.count < REQUEST_QUEUE_ANNOUNCED;
+    if (
+      swarm.have.has(piece) &&
+      hasRoom &&
+      (!this.amChoking || this.#takesAllowedFast(swarm, layout, piece, begin, length))
+    )
+      this.sender.queueBlock(piece, begin, length, this.#clock.nowMs);
+    else this.#refuse(piece, begin, length);
+  }
+
+  /** The peer does not want the block any more. That is no more than advice: if it is sent, that answers it as well (BEP 6). */
+  cancelled(piece: number, begin: number, length: number): void {
+    if (this.#cancelStepsLeft <= 0) return;
+    this.#cancelStepsLeft -= this.sender.requested.count;
+    const dropped = this.sender.cancelBlock(piece, begin);
+    if (dropped && this.#peer.fast) this.#reject(piece, begin, length);
+  }
+
+  /** BEP 6: the few pieces that a newcomer gets without being unchoked, so that it has something to trade. */
+  offerAllowedFast(swarm: Swarm, layout: Layout): void {
+    const { host, write } = this.#peer;
+    for (const piece of allowedFastSet(host, swarm.infoHash, layout.pieceCount)) {
+      if (swarm.have.has(piece)) write.allowedFast(piece);
+    }
+  }
+
+  #takesAllowedFast(swarm: Swarm, layout: Layout, piece: number, begin: number, length: number): boolean {
+    const { fast, host, pieceCountKnown } = this.#peer;
+    if (!fast || pieceCountKnown >= ALLOWED_FAST_COUNT) return false;
+    this.#allowedFast ??= new AllowedFastUploads(
+      allowedFastSet(host, swarm.infoHash, layout.pieceCount),
+      layout,
+    );
+    return this.#allowedFast.take(piece, begin, length);
+  }
+
+  #refuse(piece: number, begin: number, length: number): void {
+    if (this.#peer.fast) this.#reject(piece, begin, length);
+    else if (this.sender.requested.count >= REQUEST_QUEUE_ANNOUNCED) {
+      const expected = `at most ${REQUEST_QUEUE_ANNOUNCED}`;
+      this.#peer.close(
+        new PeerError("PEER_REQUEST_FLOOD", "more requests than we queue", {
+          expected,
+          received: "one more",
+        }),
+      );
+    }
+  }
+
+  /** BEP 6. */
+  #reject(piece: number, begin: number, length: number): void {
+    if (this.sender.outbox.length <= OUTBOX_BYTES_MAX) {
+      this.#peer.write.request(MessageId.reject, piece, begin, length);
+      return;
+    }
+    this.#peer.close(
+      new PeerError("PEER_REQUEST_FLOOD", "requests of a peer that does not read our answers"),
+    );
+  }
+
+  // ── SenderHost ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  blockSent(_piece: number, _begin: number, length: number): void {
+    this.uptake.blockSent(length);
+  }
+
+  blockUnreadable(piece: number, begin: number, length: number, error: StorageError): void {
+    this.#refuse(piece, begin, length);
+    this.#peer.swarm?.uploadFailed(this.#peer, error);
+  }
+}
