@@ -188,7 +188,11 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
 
   #pause(peer: Peer): void {
     const source = this.#sources.get(peer);
-    if (source !== undefined) source.pausedUntilMs = this.#host.nowMs + PAUSE_MS;
+    if (source === undefined) return;
+    source.pausedUntilMs = this.#host.nowMs + PAUSE_MS;
+    // Whoever failed comes after all others: four that say nothing would else take turns, and nobody behind them ever had one.
+    this.#sources.delete(peer);
+    this.#sources.set(peer, source);
   }
 
   #forget(peer: Peer): void {

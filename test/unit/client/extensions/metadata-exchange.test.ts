@@ -290,7 +290,7 @@ describe("MetadataExchange: fetching", () => {
     const behaviour = fc.constantFrom("honest", "silent", "refuses", "lies", "lies in one", "other length");
     check(
       fc.property(
-        fc.array(behaviour, { maxLength: 6 }),
+        fc.array(behaviour, { maxLength: 8 }),
         fc.integer({ min: 1, max: LENGTH }),
         (others, length) => {
           const host = new Host(length);
