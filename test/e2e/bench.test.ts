@@ -64,7 +64,10 @@ describe("bench loopback", { timeout: 120_000 }, () => {
       program.output.replace(/\s+/g, " "),
       /loopback: cheapest is (adaptive|scatter) with [\d.]+ CPU s\/GB\. Not told apart/,
     );
-    assert.match(program.output.replace(/\s+/g, " "), /most is starting up/);
+    assert.match(
+      program.output.replace(/\s+/g, " "),
+      /of so little, (most is starting up|a large part is how a download begins and ends)/,
+    );
     assert.doesNotMatch(program.output, /the limit,|× limit/);
     assert.match(errors, /trial 1 of 2: loopback, (adaptive|scatter), 1 peer, storage null, hashed/);
   });
