@@ -34,7 +34,7 @@ import {
   UPLOADED_AT,
   writeConnectRequest,
 } from "../../src/tracker/protocol/udp.js";
-import { percentiles } from "./percentiles.js";
+import { percentiles, percentilesOfCounts } from "./percentiles.js";
 import { Population } from "./tracker-population.js";
 
 export interface TrackerLoadOptions {
@@ -74,6 +74,7 @@ const BYTES_OF_PEERS = 50;
 const TURNS_PER_LOOK = 256;
 const FIRST_ID_TRIES = 100;
 const LOST_AFTER_MS = 250;
+const LINES_PER_STATISTIC = 5;
 
 interface Counts {
   requests: number;
@@ -181,7 +182,7 @@ class Sender {
   }
 
   statistics(): Record<string, number> {
-    return percentiles([...this.#announced.filter((count) => count > 0)]);
+    return percentilesOfCounts(this.#announced);
   }
 
   #maySend(): boolean {
@@ -303,11 +304,14 @@ async function main(): Promise<void> {
   const started = performance.now();
   const cpuAtStart = process.cpuUsage();
   let told = started;
+  let lines = 0;
   for (let now = started; !stopped; now = performance.now()) {
     if (options.durationSeconds > 0 && now - started >= 1000 * options.durationSeconds) break;
     if (now - told >= 1000) {
       told = now;
-      print({ seconds: (now - started) / 1000, ...sender.counts });
+      const isStatistic = options.extraStatistics && ++lines % LINES_PER_STATISTIC === 0;
+      const statistics = isStatistic ? { announcesPerTorrent: sender.statistics() } : {};
+      print({ seconds: (now - started) / 1000, ...sender.counts, ...statistics });
     }
     sender.look(now);
     for (let turn = 0; turn < TURNS_PER_LOOK; turn++) sender.turn();

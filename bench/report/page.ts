@@ -15,11 +15,13 @@ import type { Painter } from "./painter.js";
 import type { ResultsFile } from "./read.js";
 import { STYLE } from "./style.js";
 import { type TableCell, tableOf } from "./tables.js";
+import { type TrackerFile, trackerSections } from "./tracker-page.js";
 import type { Choice, Verdict } from "./verdict.js";
 import { capital, FIGURES, groupWords, significant } from "./words.js";
 
 export interface ReportContent {
   readonly files: readonly ResultsFile[];
+  readonly trackers: readonly TrackerFile[];
   readonly groups: readonly Group[];
   readonly verdict: Verdict;
   readonly crossing: CrossingData | undefined;
@@ -56,10 +58,11 @@ ${head(files, verdict)}
 ${against === undefined ? undefined : againstSection(against)}
 ${findingsSection(verdict)}
 ${verbs.map((verb) => verbSection(verb, content, painter))}
+${trackerSections(content.trackers, painter)}
 <h2 id="tables">Tables</h2>
 <p class="soft">The figures of all plots, and more. Large: the median of the rounds; small: half the distance between the lowest and the highest round, or, for a ratio, both extremes of the rounds.</p>
 ${groups.map((group, index) => tableSection(group, index))}
-${machineSection(files)}
+${machineSection(content)}
 ${extrasSections(files)}
 ${omissionSection(files)}
 ${readingSection()}
@@ -216,7 +219,7 @@ function changeRow(change: Change): Html {
 `;
 }
 
-function machineSection(files: readonly ResultsFile[]): Html {
+function machineSection({ files, trackers }: ReportContent): Html {
   const { machine } = files[0]!.results;
   return html`<h2>The machine, and the commands</h2>
 <dl class="facts">
@@ -229,7 +232,7 @@ ${files.map(
     html`<dt>${path}</dt><dd>${results.trials.length} trials, ${dateOf(results.startedAt)} to ${dateOf(results.endedAt)}, scatterwire ${results.version}</dd>`,
 )}
 </dl>
-<pre>${files.flatMap(({ results }) => results.commands).join("\n")}</pre>`;
+<pre>${[...files.flatMap(({ results }) => results.commands), ...trackers.map(({ results }) => results.command)].join("\n")}</pre>`;
 }
 
 function extrasSections(files: readonly ResultsFile[]): Html[] {

@@ -5,16 +5,39 @@ import { readFile } from "node:fs/promises";
 import { UsageError } from "../../src/index.js";
 import { wrongFigure } from "../measuring/answers.js";
 import { type LabResults, RESULTS_SCHEMA } from "../measuring/results.js";
+import { isTrackerResults, readTrackerResults } from "../measuring/tracker-results.js";
 import type { Machine } from "../measuring/workplace.js";
+import type { TrackerFile } from "./tracker-page.js";
 
 export interface ResultsFile {
   readonly path: string;
   readonly results: LabResults;
 }
 
-const HOW_TO_MAKE_ONE = '"scatterwire bench receive", "seed" and "compare" write such files';
+const HOW_TO_MAKE_ONE =
+  '"scatterwire bench receive", "seed" and "compare" write such files, and with --json those that measure trackers';
 
 type Json = Readonly<Record<string, unknown>>;
+
+/** Files of the lab's verbs, and of those that measure trackers, apart. Rejects as readResults() does. */
+export async function readAnyResults(
+  paths: readonly string[],
+): Promise<{ files: ResultsFile[]; trackers: TrackerFile[] }> {
+  const files: ResultsFile[] = [];
+  const trackers: TrackerFile[] = [];
+  for (const path of paths) {
+    const text = await readFile(path, "utf8");
+    const value = parseJson(text, path);
+    if (!isTrackerResults(value)) files.push({ path, results: parseResults(text, path) });
+    else
+      try {
+        trackers.push({ path, results: readTrackerResults(value) });
+      } catch (error) {
+        refuse(path, (error as Error).message);
+      }
+  }
+  return { files, trackers };
+}
 
 /** Rejects UsageError, or the system's error if the file cannot be read. */
 export async function readResults(path: string): Promise<ResultsFile> {
@@ -44,7 +67,9 @@ export function parseResults(text: string, path: string): LabResults {
 }
 
 /** Throws UsageError if the files were not made on one machine: their figures do not belong on one page. */
-export function requireOneMachine(files: readonly ResultsFile[]): void {
+export function requireOneMachine(
+  files: readonly { readonly path: string; readonly results: { readonly machine: Machine } }[],
+): void {
   const [first, ...others] = files;
   for (const other of others) {
     const wanted = machineName(first!.results.machine);

@@ -7,15 +7,17 @@ import { type Group, groupsOf, repeatedTrials } from "./cells.js";
 import { crossingData } from "./crossing.js";
 import { reportPage } from "./page.js";
 import { loadPainter } from "./painter.js";
-import { machineName, type ResultsFile, readResults, requireOneMachine } from "./read.js";
+import { machineName, type ResultsFile, readAnyResults, readResults, requireOneMachine } from "./read.js";
 import type { TableOptions } from "./run-tables.js";
 import { reportText } from "./terminal.js";
+import { trackerLead, trackerPage } from "./tracker-page.js";
 import { judge, type Verdict } from "./verdict.js";
 
 export interface Report {
   readonly html: string;
   readonly text: string;
-  readonly verdict: Verdict;
+  /** Undefined where there are results of trackers only. */
+  readonly verdict: Verdict | undefined;
   readonly against: Against | undefined;
   readonly groups: readonly Group[];
 }
@@ -25,8 +27,13 @@ export async function makeReport(
   paths: readonly string[],
   options: { against?: string | undefined } & TableOptions = {},
 ): Promise<Report> {
-  const files = await Promise.all(paths.map(readResults));
-  requireOneMachine(files);
+  const { files, trackers } = await readAnyResults(paths);
+  requireOneMachine([...files, ...trackers]);
+  const painter = await loadPainter();
+  if (files.length === 0) {
+    const html = trackerPage(trackers, painter);
+    return { html, text: trackerLead(trackers), verdict: undefined, against: undefined, groups: [] };
+  }
   const groups = groupsOf(files);
   const before = options.against === undefined ? undefined : await readResults(options.against);
   const verdict = judge(groups, {
@@ -35,7 +42,7 @@ export async function makeReport(
   });
   const against = before === undefined ? undefined : compareWith(before, groups, files);
   const crossing = crossingData(groups);
-  const html = reportPage({ files, groups, verdict, crossing, against }, await loadPainter());
+  const html = reportPage({ files, trackers, groups, verdict, crossing, against }, painter);
   const text = reportText(verdict, groups, against, options);
   return { html, text, verdict, against, groups };
 }

@@ -12,37 +12,7 @@ import {
   type PeerSink,
   PeerStore,
 } from "../../src/tracker/index.js";
-
-/** ns/op that optmem's authors published. */
-const PUBLISHED: Readonly<Record<string, number>> = {
-  Nop: 4.61,
-  Put: 352,
-  Put1k: 526,
-  Put1kInfohash: 377,
-  Put1kInfohash1k: 375,
-  PutDelete: 1176,
-  PutDelete1k: 1099,
-  PutDelete1kInfohash: 1179,
-  PutDelete1kInfohash1k: 1141,
-  DeleteNonexist: 324,
-  DeleteNonexist1k: 350,
-  DeleteNonexist1kInfohash: 349,
-  DeleteNonexist1kInfohash1k: 368,
-  PutGradDelete: 1524,
-  PutGradDelete1k: 1528,
-  PutGradDelete1kInfohash: 1566,
-  PutGradDelete1kInfohash1k: 1602,
-  GradNonexist: 352,
-  GradNonexist1k: 544,
-  GradNonexist1kInfohash: 377,
-  GradNonexist1kInfohash1k: 435,
-  AnnounceLeecher: 6086,
-  AnnounceLeecher1kInfohash: 10_535,
-  AnnounceSeeder: 6738,
-  AnnounceSeeder1kInfohash: 11_355,
-  ScrapeSwarm: 90.1,
-  ScrapeSwarm1kInfohash: 119,
-};
+import type { MemoryRow, PeerStoreBenchmark } from "../measuring/tracker-results.js";
 
 const COUNT = 1000;
 const HASH_WORDS = 5;
@@ -52,23 +22,6 @@ const NUM_WANT = 50;
  * thread they are the same where nobody else is at work, and the processor's alone is the benchmark's where somebody is.
  */
 const MEASURE_MS = 250;
-
-export interface PeerStoreBenchmark {
-  readonly name: string;
-  readonly nsPerOp: number;
-  /** Bytes of JavaScript's heap per operation: garbage. */
-  readonly heapBytesPerOp: number;
-  readonly publishedNsPerOp: number;
-}
-
-export interface MemoryRow {
-  readonly infoHashes: number;
-  readonly seeders: number;
-  readonly leechers: number;
-  /** What the store says, and what its process grew by. */
-  readonly bytes: number;
-  readonly residentBytes: number;
-}
 
 type Operation = (store: PeerStore, hash: number, peer: number) => void;
 
@@ -206,23 +159,7 @@ function measure(
     name: `Benchmark${name}`,
     nsPerOp: ns / count,
     heapBytesPerOp: heapBytes / count,
-    publishedNsPerOp: PUBLISHED[name]!,
   };
-}
-
-/** `benchmark old ns/op new ns/op delta`, as Go's benchcmp prints it; old: published by optmem's authors. */
-export function peerStoreTable(results: readonly PeerStoreBenchmark[]): string {
-  const lines = results.map(({ name, nsPerOp, publishedNsPerOp }) => {
-    const delta = ((nsPerOp - publishedNsPerOp) / publishedNsPerOp) * 100;
-    const sign = delta < 0 ? "" : "+";
-    return `${name.padEnd(38)}${digits(publishedNsPerOp)}${digits(nsPerOp)}     ${sign}${delta.toFixed(2)}%`;
-  });
-  const head = `${"benchmark".padEnd(38)}${"old ns/op".padStart(12)}${"new ns/op".padStart(12)}     delta`;
-  return [head, ...lines, "", "old: optmem, as published in 2017, on another machine"].join("\n");
-}
-
-function digits(ns: number): string {
-  return (ns < 10 ? ns.toFixed(2) : ns < 100 ? ns.toFixed(1) : ns.toFixed(0)).padStart(12);
 }
 
 /** Both tables of memory, up to `most` info hashes, and `most` × 2.5 seeders and as many leechers. */
@@ -275,14 +212,3 @@ function fill(infoHashes: number, seeders: number, leechers: number): MemoryRow 
   const residentBytes = Math.max(0, process.memoryUsage.rss() - residentBefore);
   return { infoHashes, seeders, leechers, bytes, residentBytes };
 }
-
-/** One row as optmem's authors print it. */
-export function memoryLine({ seeders, leechers, bytes }: MemoryRow): string {
-  const kib = Math.floor(bytes / 1024);
-  const mib = bytes >= 2 ** 20 ? `, ${(bytes / 2 ** 20).toFixed(1).padStart(8)}MiB` : "";
-  const gib = bytes >= 2 ** 30 ? `, ${(bytes / 2 ** 30).toFixed(1)}GiB` : "";
-  const who = `${String(seeders).padStart(9)} seeders, ${String(leechers).padStart(9)} leechers:`;
-  return `${who}    ${String(bytes).padStart(15)}B (${String(kib).padStart(10)}KiB${mib}${gib})`;
-}
-
-export const MEMORY_HEAD = 'Testing peer store "scatterwire", Config: map[lifetime:16m collect:2m]...';

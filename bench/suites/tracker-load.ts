@@ -7,6 +7,7 @@
 
 import { fileURLToPath } from "node:url";
 import type { TrackerLoadOptions } from "../load/tracker-load.js";
+import type { TrackerLoadResult } from "../measuring/tracker-results.js";
 import { Program } from "../processes/program.js";
 import { boolean, number, object, optional, tableOf, type ValueOf } from "../processes/shape.js";
 
@@ -44,26 +45,13 @@ const COUNTED = {
   scrapes: number,
   errors: number,
   peers: number,
+  /** In some of the lines, and at the end. */
+  announcesPerTorrent: optional(tableOf(number)),
 };
 const COUNTS = object(COUNTED);
-const ENDED = object({ ...COUNTED, cpuSeconds: number, announcesPerTorrent: optional(tableOf(number)) });
+const ENDED = object({ ...COUNTED, cpuSeconds: number });
 
-type Counts = ValueOf<typeof COUNTS>;
-
-export interface TrackerLoadResult {
-  readonly seconds: number;
-  readonly requestsPerSecond: number;
-  readonly responsesPerSecond: number;
-  readonly connectsPerSecond: number;
-  readonly announcesPerSecond: number;
-  readonly scrapesPerSecond: number;
-  readonly errorsPerSecond: number;
-  readonly peersPerAnnounce: number;
-  readonly loadCpuSeconds: number;
-  readonly infoHashes: number;
-  readonly peersPerInfoHash: Readonly<Record<string, number>>;
-  readonly announcesPerInfoHash: Readonly<Record<string, number>> | null;
-}
+type Counts = Omit<ValueOf<typeof COUNTS>, "announcesPerTorrent">;
 
 export interface LoadHooks {
   /** What the processes are started with, such as ["taskset", "-c", "1"]. */
@@ -97,9 +85,10 @@ export async function benchTrackerLoad(load: TrackerLoad, hooks: LoadHooks = {})
       const now = sum(workers.map((worker) => countsOf(worker).at(-1) ?? none));
       hooks.onReport?.({
         ...rates(now, reported),
+        ranSeconds: now.seconds,
         loadCpuSeconds: 0,
         ...popularity,
-        announcesPerInfoHash: null,
+        announcesPerInfoHash: percentilesOf(workers[0]),
       });
       reported = now;
     };
@@ -115,14 +104,21 @@ export async function benchTrackerLoad(load: TrackerLoad, hooks: LoadHooks = {})
     const begin = load.summarizeLastSeconds === 0 ? none : sum(workers.map(before));
     return {
       ...rates(end, begin),
+      ranSeconds: end.seconds,
       ...popularity,
       loadCpuSeconds: last.reduce((total, { cpuSeconds }) => total + cpuSeconds, 0),
-      announcesPerInfoHash: last[0]?.announcesPerTorrent ?? null,
+      announcesPerInfoHash: last[0]?.announcesPerTorrent,
     };
   } finally {
     hooks.signal?.removeEventListener("abort", stopAll);
     stopAll();
   }
+}
+
+/** The percentiles that a process told last. */
+function percentilesOf(worker: Program | undefined): TrackerLoadResult["announcesPerInfoHash"] {
+  const line = worker?.lines.findLast(({ announcesPerTorrent }) => announcesPerTorrent !== undefined);
+  return line === undefined ? undefined : COUNTS(line, "what the load told").announcesPerTorrent;
 }
 
 /** What a process has told so far, line by line. */
@@ -144,10 +140,17 @@ function sum(all: readonly Counts[]): Counts {
   };
 }
 
-function rates(
-  end: Counts,
-  begin: Counts,
-): Omit<TrackerLoadResult, "loadCpuSeconds" | "infoHashes" | "peersPerInfoHash" | "announcesPerInfoHash"> {
+type Rates =
+  | "seconds"
+  | "requestsPerSecond"
+  | "responsesPerSecond"
+  | "connectsPerSecond"
+  | "announcesPerSecond"
+  | "scrapesPerSecond"
+  | "errorsPerSecond"
+  | "peersPerAnnounce";
+
+function rates(end: Counts, begin: Counts): Pick<TrackerLoadResult, Rates> {
   const seconds = end.seconds - begin.seconds;
   const rate = (name: keyof Counts): number => (seconds > 0 ? (end[name] - begin[name]) / seconds : 0);
   const announces = end.announces - begin.announces;
@@ -180,6 +183,7 @@ export function reportText(result: TrackerLoadResult): string {
     `Responses in: ${result.responsesPerSecond.toFixed(2)}/second`,
     ...kindLines(result),
     `Peers per announce response: ${result.peersPerAnnounce.toFixed(2)}`,
+    ...announcesLines(result),
   ].join("\n");
 }
 
@@ -190,20 +194,25 @@ export function summaryText(result: TrackerLoadResult, load: TrackerLoad): strin
   const throttle =
     load.throttle === undefined
       ? `at most ${load.window} requests are under way`
-      : `requests go out while ${100 * load.throttle} % of all were answered: the rest is lost by construction`;
+      : `they go out whenever ${100 * load.throttle} % of all were answered, so that ${(100 - 100 * load.throttle).toFixed(0)} % are lost by construction, and not by the tracker`;
   return [
     "# load test report",
     "",
-    `Test ran for ${result.seconds.toFixed(0)} seconds${part}`,
+    `Test ran for ${result.ranSeconds.toFixed(0)} seconds${part}`,
     `Average responses per second: ${result.responsesPerSecond.toFixed(2)}`,
     ...kindLines(result),
     `Requests per second: ${result.requestsPerSecond.toFixed(2)}; ${throttle}`,
-    ...(result.announcesPerInfoHash === null
-      ? []
-      : percentileLines("Announce responses per info hash:", result.announcesPerInfoHash)),
+    `CPU of the load: ${((100 * result.loadCpuSeconds) / Math.max(0.001, result.ranSeconds)).toFixed(0)} % of a core; at 100 % for each worker it is the load that is measured`,
+    ...announcesLines(result),
     "",
     `Config: ${JSON.stringify(load)}`,
   ].join("\n");
+}
+
+function announcesLines({ announcesPerInfoHash }: TrackerLoadResult): string[] {
+  return announcesPerInfoHash === undefined
+    ? []
+    : percentileLines("Announce responses per info hash:", announcesPerInfoHash);
 }
 
 function kindLines(result: TrackerLoadResult): string[] {

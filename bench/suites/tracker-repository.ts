@@ -5,6 +5,7 @@
 // has them.
 
 import { type Announce, EVENT_STARTED, type PeerSink, PeerStore } from "../../src/tracker/index.js";
+import type { RepositoryResult } from "../measuring/tracker-results.js";
 
 const TASKS = 10_000;
 const PARALLEL_SAMPLES = 10;
@@ -124,12 +125,6 @@ export interface RepositoryOptions {
   readonly compare: boolean;
 }
 
-export interface RepositoryResult {
-  readonly name: string;
-  /** Nanoseconds: the mean, and the mean of those samples that are within a tenth of it (0 if fewer than 2 are). */
-  readonly scenarios: Readonly<Record<string, { readonly averageNs: number; readonly adjustedNs: number }>>;
-}
-
 export async function benchTrackerRepository(options: RepositoryOptions): Promise<RepositoryResult[]> {
   const results: RepositoryResult[] = [];
   for (const kind of options.compare ? KINDS : KINDS.slice(0, 1)) {
@@ -196,30 +191,4 @@ function averages(samples: readonly number[]): { averageNs: number; adjustedNs: 
   const averageNs = mean(samples);
   const near = samples.filter((value) => Math.abs(value - averageNs) < NEAR * averageNs);
   return { averageNs, adjustedNs: near.length < 2 ? 0 : mean(near) };
-}
-
-export function repositoryText(results: readonly RepositoryResult[]): string {
-  return results
-    .map(({ name, scenarios }) =>
-      [
-        name,
-        ...Object.entries(scenarios).map(
-          ([scenario, { averageNs, adjustedNs }]) =>
-            `${scenario}: Avg/AdjAvg: (${duration(averageNs)}, ${duration(adjustedNs)})`,
-        ),
-      ].join("\n"),
-    )
-    .join("\n\n");
-}
-
-/** As Rust prints durations: the largest unit that leaves a whole part, and no zeros at the end. */
-function duration(ns: number): string {
-  const whole = Math.floor(ns);
-  for (const [unit, size] of [
-    ["s", 1e9],
-    ["ms", 1e6],
-    ["µs", 1e3],
-  ] as const)
-    if (whole >= size) return `${whole / size}${unit}`;
-  return `${whole}ns`;
 }

@@ -1,14 +1,10 @@
 // scatterwire bench peer-store: chihaya's benchmarks of peer stores, on ours.
 
 import { Command } from "commander";
-import {
-  benchPeerStore,
-  MEMORY_HEAD,
-  type MemoryRow,
-  measureMemory,
-  memoryLine,
-  peerStoreTable,
-} from "../../../bench/suites/peer-store.js";
+import { framed, type MemoryRow } from "../../../bench/measuring/tracker-results.js";
+import { MEMORY_HEAD, memoryLine, peerStoreText } from "../../../bench/measuring/tracker-words.js";
+import { benchPeerStore, measureMemory } from "../../../bench/suites/peer-store.js";
+import { VERSION } from "../../base/version.js";
 import { printJson, printLine, wholeNumber } from "../output.js";
 
 interface Flags {
@@ -27,13 +23,14 @@ export function peerStoreCommand(): Command {
       wholeNumber("--most", 0, 10_000_000),
       10_000_000,
     )
-    .option("--json", "print one JSON object")
+    .option("--json", "print one JSON object, which `bench report` reads")
     .action(run);
 }
 
 async function run(flags: Flags): Promise<void> {
+  const startedAt = new Date();
   const benchmarks = benchPeerStore(flags.milliseconds);
-  if (flags.json !== true) printLine(peerStoreTable(benchmarks));
+  if (flags.json !== true) printLine(peerStoreText(benchmarks));
   const memory: MemoryRow[] = [];
   let infoHashes = 0;
   if (flags.most > 0 && flags.json !== true) printLine(`\n${MEMORY_HEAD}`);
@@ -44,5 +41,5 @@ async function run(flags: Flags): Promise<void> {
     infoHashes = row.infoHashes;
     printLine(memoryLine(row));
   }
-  if (flags.json === true) printJson({ benchmarks, memory });
+  if (flags.json === true) printJson(framed("peer-store", VERSION, startedAt, { benchmarks, memory }));
 }

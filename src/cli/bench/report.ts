@@ -15,7 +15,10 @@ interface ReportFlags {
 export function reportCommand(): Command {
   return new Command("report")
     .description("make one HTML file of results: a verdict for this machine, plots, tables")
-    .argument("<results...>", "files that bench receive, storage, seed and compare wrote, all of one machine")
+    .argument(
+      "<results...>",
+      "files that bench receive, storage, seed and compare wrote, and what tracker, tracker-load, tracker-repository and peer-store print with --json; all of one machine",
+    )
     .option("-o, --output <file>", "where the page goes", "report.html")
     .option("--against <file>", "other results: says what got cheaper or dearer since")
     .option("--verbose", "print the tables as well, before the verdict")
@@ -28,7 +31,8 @@ The page loads nothing from anywhere. It is made from the trials alone, so it ca
 Examples:
   scatterwire bench report results.json
   scatterwire bench report receive.json compare.json -o report.html
-  scatterwire bench report now.json --against before.json`,
+  scatterwire bench report now.json --against before.json
+  scatterwire bench tracker --json > tracker.json && scatterwire bench report tracker.json`,
     )
     .action(runReport);
 }
@@ -40,7 +44,8 @@ async function runReport(paths: string[], flags: ReportFlags): Promise<void> {
     width: process.stdout.columns,
   });
   await writeFile(flags.output, html);
-  if (flags.json === true) printJson({ output: flags.output, verdict, against: against ?? null });
+  if (flags.json === true)
+    printJson({ output: flags.output, verdict: verdict ?? null, against: against ?? null });
   else {
     printLine(text);
     note(`\nThe page is in ${flags.output}`);

@@ -1,6 +1,7 @@
 // scatterwire bench tracker-load: load for a UDP tracker, with the knobs of aquatic's load tester.
 
 import { Command } from "commander";
+import { framed } from "../../../bench/measuring/tracker-results.js";
 import {
   benchTrackerLoad,
   TRACKER_LOAD_DEFAULTS as DEFAULTS,
@@ -9,6 +10,7 @@ import {
   summaryText,
   type TrackerLoad,
 } from "../../../bench/suites/tracker-load.js";
+import { VERSION } from "../../base/version.js";
 import {
   EXIT_USAGE,
   ExitError,
@@ -69,7 +71,7 @@ export function trackerLoadCommand(): Command {
       parseShare,
     )
     .option("--window <n>", "without it: requests under way", number("window", 1, MANY), DEFAULTS.window)
-    .option("--json", "print one JSON object")
+    .option("--json", "print one JSON object, which `bench report` reads")
     .action(run);
 }
 
@@ -98,13 +100,15 @@ async function run(tracker: string, flags: Flags): Promise<void> {
     ...(flags.throttle === undefined ? {} : { throttle: flags.throttle }),
   };
   const quiet = flags.json === true;
+  const startedAt = new Date();
   const result = await benchTrackerLoad(load, {
     signal: interruptSignal(),
     onReady: (ready) => quiet || printLine(`${readyText(ready)}\n`),
     onReport: (report) => quiet || printLine(`${reportText(report)}\n`),
   });
-  if (quiet) printJson({ load, result });
-  else printLine(summaryText(result, load));
+  const summary = summaryText(result, load);
+  if (quiet) printJson(framed("tracker-load", VERSION, startedAt, { load, summary, result }));
+  else printLine(summary);
 }
 
 /** "50/50/1". */

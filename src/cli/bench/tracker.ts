@@ -1,22 +1,46 @@
 // scatterwire bench tracker: UDP trackers side by side, as aquatic's bencher compares them.
 
+import { cpus } from "node:os";
 import { Command } from "commander";
+import { framed } from "../../../bench/measuring/tracker-results.js";
+import { benchTracker, planRuns, type TrackerBenchOptions } from "../../../bench/suites/tracker.js";
 import {
-  benchText,
-  benchTracker,
-  runText,
+  type CoreSet,
+  CPU_MODES,
+  type CpuMode,
+  coreSets,
+  cpuModeDefault,
+} from "../../../bench/suites/tracker-cores.js";
+import {
+  missingSubjects,
+  PRIORITIES,
+  type Priority,
   TRACKER_SUBJECTS,
-  type TrackerBenchOptions,
   type TrackerSubject,
-} from "../../../bench/suites/tracker.js";
-import { interruptSignal, oneOf, printJson, printLine, wholeNumber } from "../output.js";
+} from "../../../bench/suites/tracker-subjects.js";
+import { benchHead, benchText, failureText, runText } from "../../../bench/suites/tracker-text.js";
+import { VERSION } from "../../base/version.js";
+import {
+  EXIT_FAILED,
+  EXIT_USAGE,
+  ExitError,
+  interruptSignal,
+  oneOf,
+  printJson,
+  printLine,
+  wholeNumber,
+} from "../output.js";
 import { parseShare, parseWeights } from "./tracker-load.js";
 
 interface Flags {
   only: TrackerSubject[];
-  cpus: string;
-  loadCpus: string;
-  loadWorkers: number;
+  cpuMode: CpuMode;
+  minCores: number;
+  maxCores: number;
+  minPriority: Priority;
+  cpus?: string;
+  loadCpus?: string;
+  loadWorkers?: number;
   runs: number;
   duration: number;
   summarizeLast: number;
@@ -32,14 +56,39 @@ const MANY = 2 ** 30;
 export function trackerCommand(): Command {
   const number = (name: string, low: number, high: number) => wholeNumber(`--${name}`, low, high);
   return new Command("tracker")
-    .description("UDP trackers side by side: ours, an echo as the limit, opentracker")
+    .description(
+      "UDP trackers side by side: ours, with and without Redis, an echo as the limit, opentracker, the npm package",
+    )
     .option("--only <list>", `of ${TRACKER_SUBJECTS.join(",")}`, parseSubjects, [...TRACKER_SUBJECTS])
-    .option("--cpus <list>", "processors of the tracker", "0")
-    .option("--load-cpus <list>", "processors of the load", "1")
-    .option("--load-workers <n>", "processes of load", number("load-workers", 1, 64), 1)
+    .option(
+      "--cpu-mode <mode>",
+      `how processors become cores: ${CPU_MODES.join(", ")}`,
+      oneOf("--cpu-mode", CPU_MODES),
+      cpuModeDefault(),
+    )
+    .option(
+      "--min-cores <n>",
+      "of the tracker: 1, 2, 4, 6, 8, 12 and 16 are tried",
+      number("min-cores", 1, 16),
+      1,
+    )
+    .option("--max-cores <n>", "as far as a core is left for the load", number("max-cores", 1, 16), 16)
+    .option(
+      "--min-priority <p>",
+      `settings of trackers and load that matter so much: ${PRIORITIES.join(", ")}`,
+      oneOf("--min-priority", PRIORITIES),
+      "medium",
+    )
+    .option("--cpus <list>", "processors of the tracker, in place of sets of cores; as taskset takes them")
+    .option("--load-cpus <list>", "processors of the load, likewise")
+    .option(
+      "--load-workers <n>",
+      "processes of load (default: 8 and 12, or as many as there are cores left)",
+      number("load-workers", 1, 64),
+    )
     .option("--runs <n>", "rounds, interleaved", number("runs", 1, 100), 3)
     .option("--duration <s>", "of a run", number("duration", 1, 100_000), 20)
-    .option("--summarize-last <s>", "of it, what counts", number("summarize-last", 0, 100_000), 10)
+    .option("--summarize-last <s>", "of it, what counts; 0: all", number("summarize-last", 0, 100_000), 10)
     .option("--weights <list>", "connect/announce/scrape, separated by commas", parseList, [
       [0, 100, 1],
       [50, 50, 1],
@@ -47,38 +96,57 @@ export function trackerCommand(): Command {
     .option("--torrents <n>", "", number("torrents", 1, MANY), 1_000_000)
     .option("--peers <n>", "", number("peers", 1, MANY), 2_000_000)
     .option("--throttle <share>", "as in tracker-load; 0.9 is what aquatic does", parseShare)
-    .option("--json", "print one JSON object")
+    .option("--json", "print one JSON object, which `bench report` reads")
     .action(run);
 }
 
 async function run(flags: Flags): Promise<void> {
-  const options: TrackerBenchOptions = {
+  const options = optionsOf(flags);
+  const missing = missingSubjects(options.subjects);
+  const count = planRuns(options).filter(({ subject }) => !missing.includes(subject)).length;
+  const quiet = flags.json === true;
+  const say = (text: string): void => {
+    if (!quiet) printLine(text);
+  };
+  const startedAt = new Date();
+  say(benchHead(count, options.durationSeconds));
+  const found = await benchTracker({
+    ...options,
+    onSet: ({ cores, cpus: list }) => say(`## Tracker cores: ${cores} (cpus: ${list})`),
+    onRun: (one) => say(runText(one)),
+    onFailure: (plan, reason) => say(failureText(plan, reason)),
+  });
+  if (quiet) printJson(framed("tracker", VERSION, startedAt, found));
+  else printLine(`\n${benchText(found)}`);
+  if (found.runs.length === 0 && options.signal?.aborted !== true)
+    throw new ExitError(EXIT_FAILED, "nothing was measured");
+}
+
+function optionsOf(flags: Flags): TrackerBenchOptions {
+  const sets: CoreSet[] =
+    flags.cpus === undefined
+      ? coreSets(flags.cpuMode, flags.minCores, flags.maxCores)
+      : [{ cores: flags.minCores, cpus: flags.cpus }];
+  if (sets.length === 0) {
+    const text = `no set of ${flags.minCores} to ${flags.maxCores} cores leaves one for the load on ${cpus().length} processors`;
+    throw new ExitError(EXIT_USAGE, `${text}: give --cpus and --load-cpus`);
+  }
+  return {
     subjects: flags.only,
-    trackerCpus: flags.cpus,
+    coreSets: sets,
+    cpuMode: flags.cpuMode,
     loadCpus: flags.loadCpus,
     loadWorkers: flags.loadWorkers,
+    minPriority: flags.minPriority,
     rounds: flags.runs,
     durationSeconds: flags.duration,
     summarizeLastSeconds: Math.min(flags.summarizeLast, flags.duration),
     weights: flags.weights,
     torrents: flags.torrents,
     peers: flags.peers,
-    ...(flags.throttle === undefined ? {} : { throttle: flags.throttle }),
+    throttle: flags.throttle,
     signal: interruptSignal(),
   };
-  const quiet = flags.json === true;
-  const count = options.rounds * options.weights.length * options.subjects.length;
-  const minutes = Math.ceil((count * (options.durationSeconds + 7)) / 60);
-  if (!quiet)
-    printLine(
-      `# Benchmark report\n\nTotal number of load test runs: ${count}\nEstimated duration: ${Math.floor(minutes / 60)} hours, ${minutes % 60} minutes\n\n## Tracker cores: 1 (cpus: ${flags.cpus})`,
-    );
-  const bench = await benchTracker({
-    ...options,
-    onRun: (one) => quiet || printLine(runText(one, options)),
-  });
-  if (quiet) printJson({ options: { ...options, signal: undefined }, ...bench });
-  else printLine(`\n${benchText(bench)}`);
 }
 
 function parseSubjects(text: string): TrackerSubject[] {
