@@ -9,7 +9,7 @@ import { VERSION } from "../../src/base/version.js";
 import { UsageError } from "../../src/index.js";
 import { withDeadline } from "../processes/running.js";
 import { Journal } from "./journal.js";
-import { type LabResults, type LabVerb, RESULTS_SCHEMA } from "./results.js";
+import { type Axes, type LabResults, type LabVerb, RESULTS_SCHEMA } from "./results.js";
 import { keyOf, type LabPlan, LIMIT, orderOf, type Scenario, type Selection, select } from "./scenario.js";
 import { busyShare, describeMachine } from "./workplace.js";
 
@@ -109,11 +109,13 @@ async function runRounds(options: RunOptions, plan: LabPlan, journal: Journal): 
   );
   const { rounds } = options;
   const total = rounds * scenarios.length;
+  const told = tellingAxes(scenarios);
   let [count, fresh] = [0, 0];
   for (let round = 0; round < rounds; round++) {
     for (const scenario of orderOf(scenarios, round)) {
       if (options.signal.aborted) return false;
-      options.onProgress?.({ done: count++, total, fresh, round, rounds, next: scenario });
+      const next = { ...scenario, axes: told.get(scenario) ?? scenario.axes };
+      options.onProgress?.({ done: count++, total, fresh, round, rounds, next });
       const key = keyOf(scenario);
       if (done.has(roundKey(key, round)) || failed.has(key)) continue;
       const deadlineMs = DEADLINE_MS + (1000 * options.size) / BYTES_PER_SECOND_MIN;
@@ -124,6 +126,18 @@ async function runRounds(options: RunOptions, plan: LabPlan, journal: Journal): 
   }
   options.onProgress?.({ done: total, total, fresh, round: rounds - 1, rounds, next: undefined });
   return !options.signal.aborted;
+}
+
+/** Of each scenario the axes by which it differs from others of its group: what all have in common tells them apart from nothing. */
+function tellingAxes(scenarios: readonly Scenario[]): Map<Scenario, Axes> {
+  const told = new Map<Scenario, Axes>();
+  for (const scenario of scenarios) {
+    const others = scenarios.filter(({ group }) => group === scenario.group);
+    const differs = ([axis]: [string, Axes[string]]): boolean =>
+      new Set(others.map(({ axes }) => axes[axis]).filter((value) => value !== undefined)).size > 1;
+    told.set(scenario, Object.fromEntries(Object.entries(scenario.axes).filter(differs)));
+  }
+  return told;
 }
 
 /** False if it failed: then it is named as omitted, and is not tried again. */

@@ -58,9 +58,12 @@ function bareWords(axis: string): string {
     .toLowerCase();
 }
 
-/** Whether a group is named for the axis: "pool" for poolBytes, "send-mode" for sendMode. */
+/** Whether a group is named for the axis: "pool" and "stored-pool" for poolBytes, "send-mode" for sendMode. */
 export function isNamedFor(group: string, axis: string): boolean {
-  const letters = group.toLowerCase().replaceAll(/[^a-z]/g, "");
+  const letters = group
+    .toLowerCase()
+    .replace(/^stored-/, "")
+    .replaceAll(/[^a-z]/g, "");
   return letters !== "" && axis.toLowerCase().includes(letters);
 }
 

@@ -75,10 +75,20 @@ export function busyTrials(results: readonly LabResults[]): NonNullable<TrialNot
   return { trials: busy.length, of: shares.length, most: Math.max(0, ...busy) };
 }
 
+/** So few bytes that beginning and ending is a large part. */
+export function isSmall(cell: Cell): boolean {
+  return payloadOf(cell) < PAYLOAD_MIN;
+}
+
+/** Before at least half of the trials other programs ran. */
+export function isMostlyBusy({ busy }: TrialNotes): boolean {
+  return busy !== undefined && busy.trials > 0 && busy.trials >= busy.of / 2;
+}
+
 /** One sentence for processes that were measured cold, and one for those that had moved much before. */
 export function smallPayloadCaveats(groups: readonly Group[]): string[] {
   const cells = groups.flatMap((group) => group.cells);
-  const small = cells.filter((cell) => payloadOf(cell) < PAYLOAD_MIN);
+  const small = cells.filter(isSmall);
   const isWarm = (cell: Cell): boolean => (measureFigure(cell, "bytesBefore")?.low ?? 0) >= WARM_BYTES;
   const told = (some: readonly Cell[], why: string): string[] => {
     if (some.length === 0) return [];

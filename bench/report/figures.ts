@@ -223,7 +223,7 @@ function barPlans(group: Group, shown: Shown = CPU): Plan[] {
     const alone = group.varying.filter((axis) => valuesOf(cells, axis).length === 1);
     const bar = shown === CPU ? costBar : speedBar;
     const bars = [...cells, ...(limits.length === 1 ? limits : [])].map((cell) =>
-      bar(cell, cellName(cell, group, fixed.length > 0 ? alone : [])),
+      bar(cell, cellName(cell, group, fixed.length > 0 ? alone : []), barColour(cell, group)),
     );
     const by = group.varying.filter((axis) => axis !== "depth" && !alone.includes(axis)).map(axisTitle);
     const title = `${shown === CPU ? "CPU" : "Speed"} by ${list(by.length === 0 ? ["subject"] : by)}${fixed.length === 0 ? "" : `: ${fixed.join(", ")}`}`;
@@ -245,14 +245,21 @@ function withSpeed(group: Group): Plan[] {
   return barPlans(group).flatMap((plan, index) => [plan, speeds[index]!]);
 }
 
-function speedBar(cell: Cell, name: string): Bar {
+/** A mode has the colour that its lines have; what differs in something else is ours, and all the same. */
+function barColour(cell: Cell, group: Group): string {
+  if (cell.subject === LIMIT) return LIMIT_COLOUR;
+  const axis = ["mode", "sendMode"].find((name) => group.varying.includes(name));
+  const mode = axis === undefined ? undefined : cell.axes[axis];
+  return typeof mode === "string" ? (looksFor([mode]).get(mode)?.colour ?? OUR_COLOUR) : OUR_COLOUR;
+}
+
+function speedBar(cell: Cell, name: string, colour: string): Bar {
   const measured = measureFigure(cell, "bytesPerSecond")!;
   const { y, low, high } = scaled(measured, SPEED);
-  const colour = cell.subject === LIMIT ? LIMIT_COLOUR : OUR_COLOUR;
   return { name, label: SPEED.text(measured.median), value: y, low, high, colour };
 }
 
-function costBar(cell: Cell, name: string): Bar {
+function costBar(cell: Cell, name: string, colour: string): Bar {
   const cost = measureFigure(cell, "cpuSecondsPerGB")!;
   const value = cost.median;
   const split = COST_NAMES.map(
@@ -272,7 +279,7 @@ function costBar(cell: Cell, name: string): Bar {
     value,
     low: cost.low,
     high: cost.high,
-    colour: cell.subject === LIMIT ? LIMIT_COLOUR : OUR_COLOUR,
+    colour,
     ...(costs === undefined ? {} : { costs }),
   };
 }

@@ -1,7 +1,7 @@
 // What one group of trials says, in plain words, for the terminal: under each condition what is cheapest, what cannot be told
 // from it, and what is dearer by how much. Every percentage is of the one that the sentence names first.
 
-import { axisName, conditions } from "./axes.js";
+import { axisName, conditions, isNamedFor } from "./axes.js";
 import {
   type Cell,
   cellName,
@@ -45,10 +45,14 @@ function slicesOf(group: Group): Map<string, Cell[]> {
   return slices;
 }
 
-function choiceOf({ varying }: Group): string | undefined {
+function choiceOf({ name, varying }: Group): string | undefined {
   // Where runs are compared, their length is the choice, whatever way they go.
   if (varying.includes("writeRunBytes")) return undefined;
-  return CHOICES.find((axis) => varying.includes(axis));
+  return (
+    CHOICES.find((axis) => varying.includes(axis)) ??
+    // Of "stored-pool" the pool, under the same number of peers.
+    (varying.length > 1 ? varying.find((axis) => isNamedFor(name, axis)) : undefined)
+  );
 }
 
 function sliceVerdict(cells: readonly Cell[], group: Group, where: string): string {

@@ -33,7 +33,7 @@ interface Column {
 const COLUMNS: readonly Column[] = [
   { head: "CPU s/GB", cell: (cell) => withSpread(cell, "cpuSecondsPerGB", 3) },
   { head: "× limit", cell: limitText },
-  { head: "first GB", cell: (cell) => medianText(cell, "firstCpuSecondsPerGB", 3) },
+  { head: "first", cell: (cell) => medianText(cell, "firstCpuSecondsPerGB", 3) },
   { head: "GB/s", cell: (cell) => medianText(cell, "bytesPerSecond", 2, 1e9) },
   { head: "of link", cell: (cell) => medianText(cell, "linkShare", 2) },
   { head: "calls", cell: (cell) => medianText(cell, "systemCallsPerBlock", 3) },
@@ -123,14 +123,28 @@ function groupTitle({ name, constant }: Group): string {
 
 /** What the columns that were shown mean, and why two ways of dividing differ. */
 function legend(groups: readonly Group[]): string[] {
-  const withLimit = groups.some((group) =>
+  const limited = groups.filter((group) =>
     group.cells.some((cell) => cell.subject !== LIMIT && limitText(cell, group) !== ""),
+  );
+  const withFirst = groups.some(({ cells }) =>
+    cells.some((cell) => measureFigure(cell, "firstCpuSecondsPerGB") !== undefined),
   );
   return [
     "Medians of the rounds. Calls, faults, switches and cache misses are per block of 16 KiB, copies per byte; user, sys and load (the program at the other end) are CPU s/GB.",
-    ...(withLimit
+    ...(withFirst
+      ? ["first is the CPU s/GB of the first download of the same process, while V8 compiles."]
+      : []),
+    ...(limited.length > 0
       ? [
-          "× limit is the median of the rounds' own ratios, figures that ran side by side being divided, and so not always the ratio of the medians. The limit receives and ignores; what is hashed or stored has no such limit, and no ratio.",
+          "× limit is the median of the rounds' own ratios, figures that ran side by side being divided, and so not always the ratio of the medians.",
+        ]
+      : []),
+    ...(limited.some(({ verb }) => verb === "seed")
+      ? ["The limit of seeding is a plain loop that sends from a mapping."]
+      : []),
+    ...(limited.some(({ verb }) => verb !== "seed")
+      ? [
+          "The limit of receiving receives and ignores; what is hashed or stored has no such limit, and no ratio.",
         ]
       : []),
   ];

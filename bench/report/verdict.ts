@@ -7,7 +7,7 @@
 import type { Axes } from "../measuring/results.js";
 import type { Comparison } from "../measuring/statistics.js";
 import { type AxisValue, axisTick, axisTitle, compareValues, conditions } from "./axes.js";
-import { caveats, noteCaveats, type TrialNotes } from "./caveats.js";
+import { caveats, isMostlyBusy, isSmall, noteCaveats, type TrialNotes } from "./caveats.js";
 import { type Cell, compareCells, type Group, measureFigure } from "./cells.js";
 import { findings } from "./findings.js";
 import {
@@ -22,6 +22,9 @@ import {
 } from "./ranking.js";
 import { capital, cpuText, howMuchMore, list, ratioText, speedText } from "./words.js";
 
+/** Too few rounds, too few bytes, or rounds that differ too much. */
+type Doubt = "few rounds" | "few bytes" | "noise";
+
 export interface Choice {
   readonly axis: string;
   readonly title: string;
@@ -31,7 +34,7 @@ export interface Choice {
   readonly option: string;
   readonly certainty: "clear" | "tied" | "uncertain";
   /** Why it is uncertain, where it is. */
-  readonly doubt?: "few rounds" | "noise";
+  readonly doubt?: Doubt;
   readonly why: string;
   /** The conditions under which this was measured. */
   readonly where: string;
@@ -171,7 +174,7 @@ export function judge(groups: readonly Group[], notes: TrialNotes = {}): Verdict
     chosen[setting.axis] = choice.value;
   }
   return {
-    lead: leadOf(choices),
+    lead: `${isMostlyBusy(notes) ? "The machine was busy with something else: measure again before believing this. " : ""}${leadOf(choices)}`,
     choices,
     findings: findings(groups, chosen),
     caveats: [...caveats(groups), ...noteCaveats(notes)],
@@ -189,10 +192,20 @@ function leadOf(choices: readonly Choice[]): string {
   const open = choices.filter(({ certainty }) => certainty === "uncertain");
   if (open.length === 0) return `${capital(worded(sure))}.`;
   if (sure.length > 0) return `${capital(worded(sure))}. Not certain yet: ${worded(open)}.`;
-  const why = open.every(({ doubt }) => doubt === "few rounds")
-    ? "Too few rounds to recommend anything."
-    : "The rounds differ too much to recommend anything.";
-  return `${why} What was cheapest: ${worded(open)}.`;
+  const doubts = new Set(open.map(({ doubt }) => doubt));
+  const why = doubts.has("few bytes")
+    ? "Too few bytes moved"
+    : doubts.has("noise")
+      ? "The rounds differ too much"
+      : "Too few rounds";
+  return `${why} to recommend anything. What was cheapest: ${worded(open)}.`;
+}
+
+/** Why nothing is certain of a slice, if anything is. */
+function doubtOf({ cells }: Slice, few: boolean, hidden: boolean): Doubt | undefined {
+  if (cells.some(isSmall)) return "few bytes";
+  if (few) return "few rounds";
+  return hidden ? "noise" : undefined;
 }
 
 function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choice | undefined {
@@ -213,7 +226,8 @@ function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choic
   if (taken === undefined) return undefined;
   const because = fastest.length < near.length ? "the faster one" : reasonOfTaste(setting, taken);
   // Where others that are surely not as cheap by their medians hide in the noise, nothing is certain.
-  const certainty = few || near.length < ties.length ? "uncertain" : ties.length > 1 ? "tied" : "clear";
+  const doubt = doubtOf(slice, few, near.length < ties.length);
+  const certainty = doubt !== undefined ? "uncertain" : ties.length > 1 ? "tied" : "clear";
   const reasons = [
     reason(axis, ranking, near, taken, because, few),
     fasterOne(slice, taken),
@@ -226,7 +240,7 @@ function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choic
     text: axisTick(axis, taken.value),
     option: `${setting.option}: ${JSON.stringify(taken.value)}`,
     certainty,
-    ...(certainty === "uncertain" ? { doubt: few ? ("few rounds" as const) : ("noise" as const) } : {}),
+    ...(doubt === undefined ? {} : { doubt }),
     why: reasons.filter((text) => text !== "").join(" "),
     where: conditions(slice.shared),
   };

@@ -244,7 +244,7 @@ describe("tables of a run", () => {
       const all = labTables(results, { width, verbose: true });
       assert.ok(widest(all) <= width);
       assert.doesNotMatch(all, /Left out/);
-      for (const head of ["CPU s/GB", "first GB", "hits", "load", "writing"])
+      for (const head of ["CPU s/GB", "first", "hits", "load", "writing"])
         assert.ok(all.includes(head), head);
     }
   });
@@ -262,6 +262,22 @@ describe("progress of a run", () => {
     assert.equal(progressText({ ...at, fresh: 0 }, 0), "trial 4 of 15, round 1 of 3: depth, depth 16");
     assert.match(progressText({ ...at, fresh: 3 }, 6000), /, about 24 s left: /);
     assert.match(progressText({ ...at, fresh: 3 }, 60_000), /, about 4 min left: /);
+  });
+
+  it("names what tells a trial from the others of its group, and nothing that they have in common", async () => {
+    const told: string[] = [];
+    const two = [1, 16].map((depth) =>
+      scenario("depth", "scatterwire", { depth, peers: 1, storage: "null" }),
+    );
+    await runLab(
+      {
+        ...{ verb: "receive", size: 1e6, rounds: 1, only: [], command: "test" },
+        signal: new AbortController().signal,
+        onProgress: (progress) => told.push(progressText(progress, 1000).replace(/, about .* left/, "")),
+      },
+      (work) => work({ scenarios: two, omissions: [] }),
+    );
+    assert.deepEqual(told.slice(0, 2), ["trial 1 of 2: depth, depth 1", "trial 2 of 2: depth, depth 16"]);
   });
 
   it("of a benchmark without trials is told likewise", () => {

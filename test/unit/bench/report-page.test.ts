@@ -6,6 +6,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { LabResults } from "../../../bench/measuring/results.js";
+import { groupsOf } from "../../../bench/report/cells.js";
+import { looksFor } from "../../../bench/report/colours.js";
+import { plansOf } from "../../../bench/report/figures.js";
 import { html } from "../../../bench/report/html.js";
 import { makeReport } from "../../../bench/report/report.js";
 import { temporaryFolder } from "../../support/data.js";
@@ -224,6 +227,30 @@ describe("the page of a report", () => {
       html`<p title="${`"'`}">${"<&>"}${html`<b>${1}</b>`}</p>`.text,
       '<p title="&quot;&#39;">&lt;&amp;&gt;<b>1</b></p>',
     );
+  });
+});
+
+describe("colours", () => {
+  it("of a mode are the same for its bar and its line, and no two modes share one", () => {
+    const [group] = groupsOf([
+      {
+        path: "made.json",
+        results: makeResults(
+          makeTrials(
+            ["contiguous", "scatter", "speculative", "adaptive"].map((mode) => ({
+              ...{ group: "mode", axes: { mode }, cost: 1 },
+            })),
+          ),
+        ),
+      },
+    ]);
+    assert.ok(group !== undefined);
+    const colours = plansOf(group).flatMap((plan) =>
+      plan.kind === "bars" ? plan.options.bars.map(({ name, colour }) => [name, colour] as const) : [],
+    );
+    for (const [mode, colour] of colours)
+      assert.equal(looksFor(["other", mode]).get(mode)?.colour, colour, mode);
+    assert.equal(new Set(colours.map(([, colour]) => colour)).size, 4);
   });
 });
 

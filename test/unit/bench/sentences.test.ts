@@ -184,6 +184,18 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
       /^Too few rounds/,
     ],
     [
+      /^Too few bytes moved to recommend anything\. What was cheapest: receive with speculative/,
+      lead(sized(MODES, 64 * MIB)),
+      lead(sized(MODES, 1024 * MIB)),
+      /^Receive with speculative\.$/,
+    ],
+    [
+      /^The machine was busy with something else: measure again before believing this\. Receive with speculative\.$/,
+      verdict(MODES, 3, { busy: { trials: 5, of: 9, most: 1 } }).lead,
+      verdict(MODES, 3, { busy: { trials: 2, of: 9, most: 1 } }).lead,
+      /^Receive with speculative\.$/,
+    ],
+    [
       /Receive with speculative\. Not certain yet: give it a pool of 2 MiB\.$/,
       lead([...MODES, ...NOISY_POOLS]),
       lead([...MODES, ...POOLS]),
@@ -575,6 +587,42 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
       /Dearer: contiguous/,
     ],
     [
+      // A pool is chosen for as many peers as there are, and not beside others.
+      /^stored-pool, 1 peer: cheapest is pool 2 MiB .* Dearer: pool 8 MiB by 100 % .* stored-pool, 8 peers: cheapest is pool 8 MiB/,
+      said([
+        ...over(
+          "poolBytes",
+          [
+            [2 * MIB, 0.1],
+            [8 * MIB, 0.2],
+          ],
+          { ...REAL, peers: 1 },
+          "stored-pool",
+        ),
+        ...over(
+          "poolBytes",
+          [
+            [2 * MIB, 0.4],
+            [8 * MIB, 0.3],
+          ],
+          { ...REAL, peers: 8 },
+          "stored-pool",
+        ),
+      ]),
+      said(
+        over(
+          "poolBytes",
+          [
+            [2 * MIB, 0.1],
+            [8 * MIB, 0.2],
+          ],
+          { ...REAL, peers: 1 },
+          "stored-pool",
+        ),
+      ),
+      /^stored-pool: cheapest is pool 2 MiB/,
+    ],
+    [
       /1\.25 × the limit/,
       said([
         { group: "mode", subject: "limit", axes: {}, cost: 0.08 },
@@ -621,6 +669,24 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
     ],
   ],
   "tables of a run": [
+    [
+      /first is the CPU s\/GB of the first download of the same process, while V8 compiles/,
+      table(MODES.map((work) => ({ ...work, figures: { firstCpuSecondsPerGB: 1 } }))),
+      table(MODES),
+      /Medians of the rounds/,
+    ],
+    [
+      /The limit of seeding is a plain loop that sends from a mapping/,
+      table(
+        besideLimit(CALM).map(({ axes: { mode = "none" } = {}, ...work }) => ({
+          ...work,
+          axes: { mode },
+          verb: "seed" as const,
+        })),
+      ),
+      table(besideLimit(CALM)),
+      /The limit of receiving receives and ignores; what is hashed or stored has no such limit, and no ratio/,
+    ],
     [
       /× limit is the median of the rounds' own ratios, figures that ran side by side being divided/,
       table([
