@@ -49,6 +49,9 @@ export const PIECE_COUNT_MAX = 4 * MIB;
 /** A torrent file larger than this is refused, in bytes. */
 export const METAINFO_BYTES_MAX = 128 * MIB;
 
+/** An address on the web that a torrent names, in characters. */
+export const LONG_URL_MAX = 4096;
+
 /** Entries (address, length) in the shared plan; IOV_MAX of Linux and macOS. */
 export const PLAN_ENTRIES_MAX = 1024;
 /** Pairs in the shared list of ready sockets, and in the shared list of completed jobs. */

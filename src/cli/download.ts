@@ -31,8 +31,8 @@ import {
 } from "./output.js";
 import { Patience } from "./patience.js";
 import { runVerb } from "./run-verb.js";
+import { tellSources } from "./source-notes.js";
 import { loadTorrent, trackersOf } from "./torrent-argument.js";
-import { tellTrackers } from "./tracker-notes.js";
 
 interface Options {
   output?: string;
@@ -133,7 +133,9 @@ async function download(names: readonly string[], options: Options): Promise<voi
     options.trackers &&
     (options.tracker !== undefined || sources.some((source) => trackersOf(source).length > 0));
   const namesPeers = sources.some((source) => "peers" in source && source.peers.length > 0);
-  if (options.peer === undefined && options.listen === undefined && !asksTrackers && !namesPeers) {
+  const hasWebSeeds = sources.some(({ webSeeds }) => webSeeds.length > 0);
+  const findsSome = asksTrackers || namesPeers || hasWebSeeds;
+  if (options.peer === undefined && options.listen === undefined && !findsSome) {
     throw new ExitError(
       EXIT_USAGE,
       "nobody to download from: no tracker is named; give --tracker URL, --peer HOST:PORT, or --listen HOST:PORT to wait for peers",
@@ -205,7 +207,7 @@ function addTorrent(session: Session, source: Metainfo | Magnet, options: Option
     trackers: options.trackers ? (options.tracker ?? true) : false,
   });
   torrent.on("warning", (text) => note(`scatterwire: ${text}`));
-  tellTrackers(torrent, options.json === true);
+  tellSources(torrent, options.json === true);
   return torrent;
 }
 

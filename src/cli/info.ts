@@ -32,7 +32,8 @@ async function info(torrent: string, options: { json?: boolean }): Promise<void>
   if (info.comment !== null) printLine(`comment       ${info.comment}`);
   if (info.createdBy !== null) printLine(`made by       ${info.createdBy}`);
   if (info.created !== null) printLine(`made on       ${info.created}`);
-  for (const url of info.webSeeds) printLine(`web seed      ${url} (not used)`);
+  for (const url of info.webSeeds) printLine(`web seed      ${url}`);
+  for (const url of info.httpSeeds) printLine(`web seed      ${url} (of BEP 17: not used)`);
   for (const path of info.links) printLine(`left out      ${path} (a symbolic link)`);
   printLine("files");
   for (const file of info.files) {

@@ -12,8 +12,8 @@ import {
   printLine,
 } from "./output.js";
 import { runVerb } from "./run-verb.js";
+import { hostOf } from "./source-notes.js";
 import { loadTorrent, trackersOf } from "./torrent-argument.js";
-import { hostOf } from "./tracker-notes.js";
 
 interface Options {
   tracker?: string[];

@@ -18,7 +18,7 @@ import {
 } from "./output.js";
 import { Progress } from "./progress.js";
 import { runVerb } from "./run-verb.js";
-import { tellTrackers } from "./tracker-notes.js";
+import { tellSources } from "./source-notes.js";
 
 /** How often progress is looked at. */
 const LOOK_MS = 500;
@@ -86,7 +86,7 @@ async function seed(torrent: string, directory: string, options: Options): Promi
     trackers: options.trackers ? (options.tracker ?? true) : false,
     signal,
   });
-  tellTrackers(seed, json);
+  tellSources(seed, json);
   seed.on("checking", (fraction) => checking.update({ bytes: fraction * metainfo.totalLength }));
   for (const each of [session, seed]) each.on("warning", (text) => note(`scatterwire: ${text}`));
   await seed.ready.finally(() => checking.stop());

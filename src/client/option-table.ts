@@ -322,6 +322,11 @@ export const TORRENT_OPTIONS = {
     default: "rarest",
     text: 'Which pieces come first, among those of one priority: "rarest" is best for the swarm, "sequential" for who reads from the front while it comes.',
   },
+  webSeeds: {
+    kind: "flag",
+    default: true,
+    text: "Fetch blocks from the web servers that the torrent names (BEP 19), beside its peers.",
+  },
   onBlock: {
     kind: "callback",
     type: "(lease: BlockLease) => void",

@@ -177,6 +177,8 @@ export interface TorrentOptions {
    * while it comes. Default: "rarest".
    */
   order?: PieceOrder;
+  /** Fetch blocks from the web servers that the torrent names (BEP 19), beside its peers. Default: true. */
+  webSeeds?: boolean;
   /**
    * Lends the blocks of each piece once the piece is verified, in ascending order, besides storing them (storage "null" keeps
    * nothing). A lease holds a slot of the pool until it is released: releasing late is back-pressure on the peers. Blocks that
@@ -318,6 +320,15 @@ export interface TrackerStatus {
   readonly externalIp: string | undefined;
 }
 
+/** One web seed of a torrent (BEP 19). */
+export interface WebSeedStatus {
+  readonly url: string;
+  /** `joined`: it is a peer now, and its connection shows what it brings. `never`: it is not asked again. */
+  readonly state: "waiting" | "joined" | "never";
+  /** Why it failed last. */
+  readonly error: string | undefined;
+}
+
 /** Events of a Torrent: name → arguments of its listeners. */
 export interface TorrentEvents {
   /** What the torrent holds is known now: for a magnet. */
@@ -347,6 +358,8 @@ export interface TorrentEvents {
   outOfPeers: [];
   /** A tracker answered, or did not: `state`, `error` and `warning` say which. */
   tracker: [status: TrackerStatus];
+  /** A web seed failed: `error` says why. */
+  webSeed: [status: WebSeedStatus];
 }
 
 export interface SessionEvents {

@@ -68,6 +68,31 @@ export interface HttpAnswer {
 
 const HEADER_BYTES_MAX = 16 * 1024;
 
+/** An answer of which the head has come. */
+export interface HttpOpened {
+  readonly status: number;
+  /** Its body; whoever has read enough destroys it. */
+  readonly response: IncomingMessage;
+  readonly url: URL;
+  readonly address: string;
+}
+
+/** Resolves when the head of the answer is there, which the deadline is for; the body is the caller's. Rejects HttpGetError. */
+export async function httpOpen(
+  from: HttpGround,
+  url: URL,
+  options: Omit<HttpGetOptions, "bytesMax">,
+): Promise<HttpOpened> {
+  const get = new Get(from, { ...options, bytesMax: 0 });
+  try {
+    const opened = await get.open(url);
+    get.release();
+    return opened;
+  } finally {
+    get.end();
+  }
+}
+
 /** Rejects HttpGetError. Any status but a redirect's is an answer. */
 export async function httpGet(from: HttpGround, url: URL, options: HttpGetOptions): Promise<HttpAnswer> {
   const get = new Get(from, options);
@@ -113,7 +138,18 @@ class Get {
     this.#request?.destroy();
   }
 
+  /** The answer goes on without us. */
+  release(): void {
+    this.#request = undefined;
+  }
+
   async follow(first: URL): Promise<HttpAnswer> {
+    const { response, status, url, address } = await this.open(first);
+    return { status, body: await this.#read(response), url, address };
+  }
+
+  /** Goes where redirects lead. */
+  async open(first: URL): Promise<HttpOpened> {
     let url = first;
     let sender: string | undefined;
     for (let redirects = 0; ; redirects++) {
@@ -123,8 +159,7 @@ class Get {
       const response = await this.#ask(url, address);
       const status = response.statusCode ?? 0;
       const { location } = response.headers;
-      if (status < 300 || status >= 400 || location === undefined)
-        return { status, body: await this.#read(response), url, address };
+      if (status < 300 || status >= 400 || location === undefined) return { status, response, url, address };
       response.destroy();
       if (redirects === this.#options.redirectsMax)
         throw new HttpGetError("redirect", `more than ${redirects} redirects`);

@@ -28,10 +28,17 @@ const CLIENT = [
   "client/wire",
   "client/storage",
   "client/storage/layout",
+  "client/stream/byte-stream",
   "client/sources",
+  "client/web-seed",
 ];
 
-const ABOVE_TORRENTS: ReadonlySet<string> = new Set(["client/session", "client/stream", "client/sources"]);
+const ABOVE_TORRENTS: ReadonlySet<string> = new Set([
+  "client/session",
+  "client/stream",
+  "client/sources",
+  "client/web-seed",
+]);
 
 /**
  * A room is a folder of src/, or a file that stands for itself because others may reach it where they may not reach its
@@ -75,7 +82,8 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "client/storage/layout",
   ],
   // Policy over a byte stream, and TCP as one; it serves a peer connection.
-  "client/stream": ["client/peer", "client/memory", "native"],
+  "client/stream/byte-stream": [],
+  "client/stream": ["client/stream/byte-stream", "client/peer", "client/memory", "native"],
   // The tracker: what it says, what it keeps, and what serves it.
   "tracker/protocol": [],
   "tracker/peer-store": [],
@@ -105,8 +113,19 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "client/metainfo",
     "client/storage",
     "client/torrent",
+    "client/web-seed",
     "native",
     "tracker/client",
+  ],
+  // A peer that is a web server: a byte stream that speaks the wire's protocol.
+  "client/web-seed": [
+    "client/options",
+    "client/memory",
+    "client/wire",
+    "client/storage/layout",
+    "client/stream/byte-stream",
+    "client/torrent",
+    "native",
   ],
   "client/session": CLIENT,
 

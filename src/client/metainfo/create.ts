@@ -173,6 +173,7 @@ function describe(
     created: isoDate(Math.trunc(options.creationDate)),
     links: [],
     webSeeds: [],
+    httpSeeds: [],
   };
 }
 

@@ -18,8 +18,9 @@ export interface MetainfoDescription {
   files: { path: string; length: number; padding: boolean }[];
   /** Symbolic links, which are not made. */
   links: readonly string[];
-  /** Addresses that are not used. */
+  /** Those of BEP 19, which are used, and of BEP 17, which are not. */
   webSeeds: readonly string[];
+  httpSeeds: readonly string[];
 }
 
 /** Throws UsageError `USAGE_OPTION` for what is no torrent, MetainfoError for bytes that are no torrent file. */
@@ -39,6 +40,7 @@ export function describeMetainfo(torrentFile: Metainfo | Uint8Array): MetainfoDe
     files: metainfo.files.map(({ path, length, padding }) => ({ path: path.join("/"), length, padding })),
     links: metainfo.links,
     webSeeds: metainfo.webSeeds,
+    httpSeeds: metainfo.httpSeeds,
   };
 }
 
@@ -50,12 +52,15 @@ export function isoDate(seconds: number | undefined): string | null {
 }
 
 /** What a torrent asks for and is not done here, a sentence each: for whoever expects it. */
-export function describeOmissions({ links, webSeeds }: Metainfo): string[] {
+export function describeOmissions({ links, httpSeeds }: Metainfo): string[] {
   const omissions: string[] = [];
   if (links.length > 0) {
     const many = links.length === 1 ? "the symbolic link" : `${links.length} symbolic links, such as`;
     omissions.push(`${many} ${links[0]} of the torrent: left out`);
   }
-  if (webSeeds.length > 0) omissions.push(`the torrent has web seeds, which are not used: ${webSeeds[0]}`);
+  if (httpSeeds.length > 0)
+    omissions.push(
+      `the torrent has web seeds of the older kind (BEP 17), which are not used: ${httpSeeds[0]}`,
+    );
   return omissions;
 }

@@ -19,7 +19,7 @@ export interface Magnet {
   readonly trackers: readonly string[];
   /** Addresses of peers (`x.pe`); those that are names and not numbers are left out, since nothing is resolved. */
   readonly peers: readonly { readonly host: string; readonly port: number }[];
-  /** Addresses of web seeds (`ws`), which are not used. */
+  /** Addresses of web seeds (`ws`). */
   readonly webSeeds: readonly string[];
   /** Indices of the files that are wanted (`so`, BEP 53), ascending; undefined for all. */
   readonly selectOnly?: readonly number[];

@@ -63,7 +63,8 @@ export function parseMetainfo(bytes: Uint8Array): Metainfo {
     announce: parseAnnounce(outer),
     private: info.number("private") === 1,
     links,
-    webSeeds: parseWebSeeds(outer),
+    webSeeds: parseUrls(outer, "url-list"),
+    httpSeeds: parseUrls(outer, "httpseeds"),
     ...parseRemarks(outer),
   };
 }
@@ -156,13 +157,10 @@ function parseAnnounce(outer: Fields): string[][] {
   return tiers.length === 0 && single !== "" ? [[single]] : tiers;
 }
 
-/** Of "url-list" (BEP 19), which may be one text, and "httpseeds" (BEP 17). */
-function parseWebSeeds(outer: Fields): string[] {
-  const single = outer.text("url-list");
-  const listed = [
-    ...(single === undefined ? (outer.texts("url-list", ANNOUNCE_FIELD_BYTES_MAX) ?? []) : [single]),
-    ...(outer.texts("httpseeds", ANNOUNCE_FIELD_BYTES_MAX) ?? []),
-  ];
+/** A list of addresses, which may be one text ("url-list" of BEP 19). */
+function parseUrls(outer: Fields, key: string): string[] {
+  const single = outer.text(key);
+  const listed = single === undefined ? (outer.texts(key, ANNOUNCE_FIELD_BYTES_MAX) ?? []) : [single];
   return listed.filter((url) => typeof url === "string").filter((url) => url.trim() !== "");
 }
 

@@ -29,8 +29,10 @@ export interface Metainfo {
   readonly private: boolean;
   /** Paths of symbolic links (BEP 47), which are left out of `files` and not made. */
   readonly links: readonly string[];
-  /** Addresses of web seeds (BEP 17, BEP 19), which are not used. */
+  /** Addresses of web seeds (BEP 19). */
   readonly webSeeds: readonly string[];
+  /** Addresses of web seeds of the older kind (BEP 17), which are not used. */
+  readonly httpSeeds: readonly string[];
   readonly comment?: string;
   readonly createdBy?: string;
   /** Seconds since 1970. */

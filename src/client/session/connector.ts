@@ -7,16 +7,18 @@ import { isIP } from "node:net";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
 import { describeErrno, PeerError, UsageError } from "../../base/errors.js";
 import type { TraceSink } from "../../base/metrics/trace.js";
-import type { Reactor } from "../../native/reactor.js";
+import type { Reactor, TurnHook } from "../../native/reactor.js";
 import type { Memory } from "../memory/memory.js";
 import type { PeerAddress } from "../options.js";
 import { type Clock, PeerConnection, type PeerSettings } from "../peer/peer-connection.js";
 import type { Swarm, SwarmDirectory } from "../peer/swarm.js";
 import type { ReceivePlan } from "../receive/receive-plan.js";
+import type { ByteStream } from "../stream/byte-stream.js";
 import { StreamPump } from "../stream/stream-pump.js";
 import { TcpStream } from "../stream/tcp-stream.js";
 import { UnconnectedTransport } from "../stream/unconnected-transport.js";
 import type { Dialer } from "../torrent/engine-room.js";
+import type { StreamParts } from "../torrent/peer-source.js";
 import { ConnectionTable } from "./connection-table.js";
 import { isOutOfDescriptors, Listener, type ListenerHost } from "./listener.js";
 import type { SessionSettings } from "./settings.js";
@@ -110,6 +112,24 @@ export class Connector {
         peer.close(new PeerError("PEER_CONNECT_FAILED", `cannot connect to ${host}:${port}: ${reason}`)),
       );
     }
+    return peer;
+  }
+
+  /** The same over a stream that is made from parts of the session. Undefined if there is no room for a connection now. */
+  connectOver(
+    host: string,
+    make: (parts: StreamParts) => ByteStream,
+    swarm: Swarm,
+    settings: PeerSettings,
+  ): PeerConnection | undefined {
+    if (this.#host.isClosed || !this.table.mayConnect) return undefined;
+    const { reactor, memory, plan } = this.#host;
+    const eagain = reactor.binding.EAGAIN;
+    const atTurnEnd = (hook: TurnHook): void => reactor.atTurnEnd(hook);
+    const stream = make({ memory, plan: plan.entries, atTurnEnd, eagain });
+    const transport = new StreamPump({ turns: reactor, memory, stream, connecting: true, eagain });
+    const peer = this.#makePeer(host, 0, false, transport, settings, swarm);
+    transport.start(peer);
     return peer;
   }
 

@@ -41,8 +41,9 @@ import { CopySource } from "../send/copy-source.js";
 import { MappedSource } from "../send/mapped-source.js";
 import { SendfileSource } from "../send/sendfile-source.js";
 import { PeerSources } from "../sources/peer-sources.js";
+import type { ByteStream } from "../stream/byte-stream.js";
 import type { Dialer, EngineRoom } from "../torrent/engine-room.js";
-import type { PeerFinder, SearchingTorrent } from "../torrent/peer-source.js";
+import type { PeerFinder, SearchingTorrent, StreamParts } from "../torrent/peer-source.js";
 import { Torrent, torrentCoreOf } from "../torrent/torrent.js";
 import { Connector } from "./connector.js";
 import { type SessionSettings, settleOptions } from "./settings.js";
@@ -242,6 +243,15 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
 
   connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection | undefined {
     return this.#connector.connect(host, port, swarm, settings);
+  }
+
+  connectOver(
+    host: string,
+    make: (parts: StreamParts) => ByteStream,
+    swarm: Swarm,
+    settings: PeerSettings,
+  ): PeerConnection | undefined {
+    return this.#connector.connectOver(host, make, swarm, settings);
   }
 
   findPeers(torrent: SearchingTorrent, source: Metainfo | Magnet): PeerFinder {

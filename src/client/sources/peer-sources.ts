@@ -11,9 +11,10 @@ import type { TrackerClient } from "../../tracker/client/tracker-client.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import { isMagnet } from "../metainfo/magnet.js";
 import type { Metainfo } from "../metainfo/types.js";
-import type { TrackerStatus } from "../options.js";
+import type { TrackerStatus, WebSeedStatus } from "../options.js";
 import { readTotals, writeTotals } from "../storage/totals.js";
-import type { PeerFinder, PeerSource, SearchingTorrent } from "../torrent/peer-source.js";
+import type { JoiningTorrent, PeerFinder, PeerSource, SearchingTorrent } from "../torrent/peer-source.js";
+import type { WebSeedHttp, WebSeeds } from "../web-seed/web-seeds.js";
 import { Announcer, type Totals } from "./announcer.js";
 
 export interface PeerSourcesOptions {
@@ -44,6 +45,7 @@ export class PeerSources {
   readonly #options: PeerSourcesOptions;
   readonly #stopping = new Set<Promise<void>>();
   #trackers: Promise<TrackerClient> | undefined;
+  #webHttp: Promise<WebSeedHttp> | undefined;
   #isClosed = false;
 
   constructor(options: PeerSourcesOptions) {
@@ -70,6 +72,21 @@ export class PeerSources {
     return new TrackerClient({ ground, datagrams: datagrams(), names: new SystemNames(ground) });
   }
 
+  /** Web seeds for one torrent. Undefined if the session was closed meanwhile. */
+  async webSeeds(torrent: JoiningTorrent, urls: readonly string[]): Promise<WebSeeds | undefined> {
+    const { WebSeeds } = await import("../web-seed/web-seeds.js");
+    this.#webHttp ??= this.#loadWebHttp();
+    const http = await this.#webHttp;
+    return this.#isClosed ? undefined : new WebSeeds(http, torrent, urls);
+  }
+
+  async #loadWebHttp(): Promise<WebSeedHttp> {
+    const { ground } = this.#options;
+    const { WebSeedHttp } = await import("../web-seed/web-seeds.js");
+    const { SystemNames } = await import("../../native/names.js");
+    return new WebSeedHttp(ground, new SystemNames(ground));
+  }
+
   /** A torrent tells its trackers that it stops. */
   stopping(stop: (signal: AbortSignal) => Promise<void>): void {
     const end = new AbortController();
@@ -86,6 +103,7 @@ export class PeerSources {
     await Promise.all(this.#stopping);
     this.#isClosed = true;
     (await this.#trackers)?.close();
+    (await this.#webHttp)?.close();
   }
 }
 
@@ -98,6 +116,8 @@ class TorrentPeers implements PeerFinder {
   readonly #key = new Uint32Array(1);
   readonly #source: PeerSource = { origin: "tracker" };
   readonly #hex: string;
+  readonly #webSeedUrls: readonly string[];
+  #webSeeds: WebSeeds | undefined;
   #isStarted = false;
   #isOver = false;
   /** What was moved before this run. */
@@ -114,6 +134,7 @@ class TorrentPeers implements PeerFinder {
     this.#sources = sources;
     this.#options = options;
     this.#torrent = torrent;
+    this.#webSeedUrls = torrent.webSeeds ? source.webSeeds : [];
     this.#hex = Buffer.from(torrent.infoHash).toString("hex");
     const { ground } = options;
     ground.fillRandom(new Uint8Array(this.#key.buffer), 0);
@@ -144,9 +165,15 @@ class TorrentPeers implements PeerFinder {
     return this.#announcer.trackers;
   }
 
+  get webSeeds(): WebSeedStatus[] {
+    const waiting = (url: string): WebSeedStatus => ({ url, state: "waiting", error: undefined });
+    return this.#webSeeds?.status ?? this.#webSeedUrls.map(waiting);
+  }
+
   start(): void {
     if (this.#isStarted || this.#isOver) return;
     this.#isStarted = true;
+    if (this.#webSeedUrls.length > 0) void this.#startWebSeeds();
     if (this.#announcer.count === 0) return;
     const { keepsTotalsIn } = this.#torrent;
     if (keepsTotalsIn !== undefined) this.#before = readTotals(keepsTotalsIn, this.#hex);
@@ -164,6 +191,7 @@ class TorrentPeers implements PeerFinder {
   tick(): void {
     if (!this.#isStarted) return;
     const now = this.#options.ground.nowMs();
+    this.#webSeeds?.tick();
     if (now - this.#hungryAtMs >= HUNGER_MS) {
       this.#hungryAtMs = now;
       if (this.#torrent.wantsBlocks && this.#torrent.peerCount < PEERS_FEW) this.#announcer.needsPeers();
@@ -175,8 +203,16 @@ class TorrentPeers implements PeerFinder {
     if (this.#isOver) return;
     this.#isOver = true;
     if (!this.#isStarted) return;
+    this.#webSeeds?.stop();
     this.#save();
     this.#sources.stopping((signal) => this.#announcer.stop(signal));
+  }
+
+  async #startWebSeeds(): Promise<void> {
+    const webSeeds = await this.#sources.webSeeds(this.#torrent, this.#webSeedUrls);
+    if (this.#isOver) return;
+    this.#webSeeds = webSeeds;
+    webSeeds?.tick();
   }
 
   #tiersOf(source: Metainfo | Magnet): readonly (readonly string[])[] {
@@ -206,7 +242,7 @@ class TorrentPeers implements PeerFinder {
       uploaded: uploaded + sentPayloadBytes,
       downloaded: downloaded + payloadBytes,
       left: this.#torrent.bytesLeft ?? LEFT_UNKNOWN,
-      isPartialSeed: false,
+      isPartialSeed: this.#torrent.isPartialSeed,
     };
   }
 

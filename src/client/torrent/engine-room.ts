@@ -10,7 +10,8 @@ import type { Metainfo } from "../metainfo/types.js";
 import type { Clock, PeerConnection, PeerSettings } from "../peer/peer-connection.js";
 import type { Swarm } from "../peer/swarm.js";
 import type { BlockSource, SendModeName } from "../send/block-source.js";
-import type { PeerFinder, SearchingTorrent } from "./peer-source.js";
+import type { ByteStream } from "../stream/byte-stream.js";
+import type { PeerFinder, SearchingTorrent, StreamParts } from "./peer-source.js";
 
 /** A torrent that has addresses to connect to. */
 export interface Dialer {
@@ -38,6 +39,13 @@ export interface EngineRoom {
   dial(dialer: Dialer): void;
   /** Begins a connection. Failures come later, through swarm.peerClosed. Undefined if there is no descriptor for it now. */
   connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection | undefined;
+  /** The same over a stream that is made from parts of the session. Undefined if there is no room for a connection now. */
+  connectOver(
+    host: string,
+    make: (parts: StreamParts) => ByteStream,
+    swarm: Swarm,
+    settings: PeerSettings,
+  ): PeerConnection | undefined;
   /** What finds peers for a torrent. */
   findPeers(torrent: SearchingTorrent, source: Metainfo | Magnet): PeerFinder;
   /** A connection ended: its counters go into the session's sum. */

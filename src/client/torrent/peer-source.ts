@@ -3,8 +3,14 @@
 //
 // Always: a source knows nothing of connections, and the torrent nothing of protocols that find peers.
 
+import type { PeerError } from "../../base/errors.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
-import type { PeerAddress, TrackerStatus } from "../options.js";
+import type { PieceSet } from "../../base/piece-set.js";
+import type { TurnHook } from "../../native/reactor.js";
+import type { Memory } from "../memory/memory.js";
+import type { PeerAddress, TrackerStatus, WebSeedStatus } from "../options.js";
+import type { Layout } from "../storage/layout.js";
+import type { ByteStream } from "../stream/byte-stream.js";
 
 /** Kinds of sources, those whose addresses are to be tried first at the front. */
 export const PEER_ORIGINS = [
@@ -59,15 +65,17 @@ export const EXCHANGE_SOURCE: PeerSource = { origin: "exchange" };
 export const INCOMING_SOURCE: PeerSource = { origin: "incoming" };
 
 /** A torrent, as far as whoever finds peers for it goes. */
-export interface SearchingTorrent extends PeerSink {
-  readonly infoHash: Uint8Array;
+export interface SearchingTorrent extends PeerSink, JoiningTorrent {
   /** The option `trackers`. */
   readonly trackers: boolean | readonly string[] | undefined;
+  /** The option `webSeeds`. */
+  readonly webSeeds: boolean;
   /** The folder in which totals are kept over restarts, once its storage is open; undefined for none. */
   readonly keepsTotalsIn: string | undefined;
   /** Of what is wanted; undefined before the metadata is there. */
   readonly bytesLeft: number | undefined;
-  readonly wantsBlocks: boolean;
+  /** All that is wanted is here, and there is more (BEP 21). */
+  readonly isPartialSeed: boolean;
   /** Those that are here. */
   readonly peerCount: number;
   counters(): TransferCounters;
@@ -75,9 +83,36 @@ export interface SearchingTorrent extends PeerSink {
   warn(text: string): void;
 }
 
+/** What a byte stream needs that brings its bytes itself. */
+export interface StreamParts {
+  readonly memory: Memory;
+  /** Pairs (address, length), shared by all streams of the session. */
+  readonly plan: Float64Array;
+  readonly atTurnEnd: (hook: TurnHook) => void;
+  readonly eagain: number;
+}
+
+/** A torrent, as far as a source goes that is a peer itself. */
+export interface JoiningTorrent {
+  readonly infoHash: Uint8Array;
+  readonly wantsBlocks: boolean;
+  /** Undefined before it is open. */
+  readonly content:
+    | { readonly layout: Layout; readonly have: PieceSet; readonly isSingleFile: boolean }
+    | undefined;
+  /** Makes a peer, called `host`, of what speaks through a stream. `ended` is told why it left. False: not now. */
+  join(
+    host: string,
+    make: (parts: StreamParts) => ByteStream,
+    ended: (error: PeerError | undefined) => void,
+  ): boolean;
+  tellWebSeed(status: WebSeedStatus): void;
+}
+
 /** What finds peers for one torrent: the session makes one for each. */
 export interface PeerFinder {
   readonly trackers: TrackerStatus[];
+  readonly webSeeds: WebSeedStatus[];
   /** Peers are welcome from now on. */
   start(): void;
   /** The last piece came. Not for a torrent that was complete when it began. */

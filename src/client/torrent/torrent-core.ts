@@ -408,15 +408,17 @@ export class TorrentCore {
   }
 
   #searching(): SearchingTorrent {
-    const { trackers, directory, resume, readOnly } = this.options;
+    const { trackers, webSeeds = true, directory, resume, readOnly } = this.options;
     const opened = (): TorrentContent | undefined => this.#opened;
     const isDownloading = (): boolean => this.#state === "downloading" || this.#state === "metadata";
     const peerCount = (): number => this.swarm.here.size;
+    const isPartialSeed = (): boolean => this.#state === "seeding" && this.#opened?.got.isFull === false;
     const isKept =
       resume !== false && readOnly !== true && !KEEPS_NOTHING.has(this.options.storage ?? "file");
     return {
       infoHash: this.infoHash,
       trackers,
+      webSeeds,
       get keepsTotalsIn() {
         return isKept && opened() !== undefined ? directory : undefined;
       },
@@ -430,6 +432,17 @@ export class TorrentCore {
       get peerCount() {
         return peerCount();
       },
+      get content() {
+        const content = opened();
+        if (content === undefined) return undefined;
+        const { layout, metainfo, got } = content;
+        return { layout, have: got, isSingleFile: metainfo.isSingleFile };
+      },
+      get isPartialSeed() {
+        return isPartialSeed();
+      },
+      join: (host, make, ended) => !this.isOver && this.swarm.join(host, make, ended),
+      tellWebSeed: (status) => this.tell("webSeed", status),
       counters: () => this.swarm.counters(),
       bring: (source, addresses) => this.swarm.bring(source, addresses),
       tellTracker: (status) => this.tell("tracker", status),

@@ -25,13 +25,14 @@ import type { Swarm, SwarmBlocks } from "../peer/swarm.js";
 import type { ReceiveModeChoice } from "../receive/make-mode.js";
 import type { UploadPlace } from "../send/sender.js";
 import type { Layout } from "../storage/layout.js";
+import type { ByteStream } from "../stream/byte-stream.js";
 import { Attribution, type PeerRecord } from "./attribution.js";
 import type { TorrentContent } from "./content.js";
 import type { Dialer, EngineRoom } from "./engine-room.js";
 import { type HandleOwner, PeerHandle } from "./peer-handle.js";
 import { describePeer } from "./peer-info.js";
 import { PeerList } from "./peer-list.js";
-import { EXCHANGE_SOURCE, type PeerSource, USER_SOURCE } from "./peer-source.js";
+import { EXCHANGE_SOURCE, type PeerSource, type StreamParts, USER_SOURCE } from "./peer-source.js";
 import { Roster, type RosterHost } from "./roster.js";
 import { UploadRounds } from "./upload-rounds.js";
 
@@ -74,6 +75,8 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   readonly #rounds: UploadRounds;
   readonly #roster: Roster;
   readonly #endedCounters = makeCounters();
+  /** Peers that are no addresses: who is told when they leave. */
+  readonly #joined = new Map<PeerConnection, (error: PeerError | undefined) => void>();
   readonly #handles = new WeakMap<PeerConnection, PeerHandle>();
   #receiveMode: ReceiveModeName | undefined;
   #lastReadWarningMs: number | undefined;
@@ -281,12 +284,25 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     host.content?.peerGone(peer);
     this.#exchange.peerClosed(peer);
     this.#roster.peerClosed(peer, error);
+    this.#joined.get(peer)?.(error);
+    this.#joined.delete(peer);
     addCounters(this.#endedCounters, peer.counters);
     this.#room.countersEnded(peer.counters);
     this.#rounds.peerGone(peer);
     if (host.isOver) return;
     host.tell("peerDisconnected", { host: peer.host, port: peer.port }, error);
     if (this.#roster.isExhausted) host.tell("outOfPeers");
+  }
+
+  /** Makes a peer, called `name`, of what speaks through a stream; `ended` is told why it left. False: there is no room now. */
+  join(
+    name: string,
+    make: (parts: StreamParts) => ByteStream,
+    ended: (error: PeerError | undefined) => void,
+  ): boolean {
+    const peer = this.#room.connectOver(name, make, this, this.#room.peerSettings(this.#receiveMode));
+    if (peer !== undefined) this.#joined.set(peer, ended);
+    return peer !== undefined;
   }
 
   peerListens(peer: PeerConnection): void {

@@ -24,6 +24,7 @@ import type {
   TorrentProgress,
   TorrentState,
   TrackerStatus,
+  WebSeedStatus,
 } from "../options.js";
 import type { StorageCounters, StorageKind } from "../storage/storage.js";
 import type { EngineRoom } from "./engine-room.js";
@@ -112,6 +113,11 @@ export class Torrent extends EventEmitter<TorrentEvents> {
   /** Trackers, by tier, those that work first; what each said last. */
   get trackers(): TrackerStatus[] {
     return this.#core.finder.trackers;
+  }
+
+  /** Web seeds (BEP 19); those that are joined are peers as well. */
+  get webSeeds(): WebSeedStatus[] {
+    return this.#core.finder.webSeeds;
   }
 
   /** Asks trackers for more peers, those whose min interval is over. It is done without being asked where peers are few. */

@@ -116,6 +116,7 @@ const AZUREUS_NAMES: ReadonlyMap<string, string> = new Map([
   ["TX", "Tixati"],
   ["UM", "µTorrent Mac"],
   ["UT", "µTorrent"],
+  ["WS", "web seed"],
   ["WW", "WebTorrent"],
   ["XL", "Thunder"],
 ]);

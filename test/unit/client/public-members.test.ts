@@ -45,6 +45,7 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
     "storageCounters",
     "storageKind",
     "trackers",
+    "webSeeds",
   ],
   "src/client/options.d.ts Connection": [
     "address",

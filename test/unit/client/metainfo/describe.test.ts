@@ -28,6 +28,7 @@ describe("describeMetainfo", () => {
       files: [{ path: "n", length: 5, padding: false }],
       links: [],
       webSeeds: [],
+      httpSeeds: [],
     });
     assert.deepEqual(JSON.parse(JSON.stringify(description)), description);
   });

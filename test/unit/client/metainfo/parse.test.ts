@@ -47,6 +47,7 @@ describe("parseMetainfo", () => {
       creationDate: 1_700_000_000,
       links: [],
       webSeeds: [],
+      httpSeeds: [],
     });
     assert.equal(Buffer.from(pieces).toString(), "p".repeat(20));
     assert.equal(Buffer.from(infoHash).toString("hex"), infoHashHex);
@@ -119,11 +120,11 @@ describe("parseMetainfo", () => {
     assert.deepEqual(rest.links, ["n/l", "n/d/m"]);
     const seeds = { "url-list": ["http://a/", 5, ""], httpseeds: ["http://b/"] };
     const metainfo = parseMetainfo(torrentOf({}, seeds));
-    assert.deepEqual(metainfo.webSeeds, ["http://a/", "http://b/"]);
+    assert.deepEqual([metainfo.webSeeds, metainfo.httpSeeds], [["http://a/"], ["http://b/"]]);
     assert.deepEqual(parseMetainfo(torrentOf({}, { "url-list": "http://c/" })).webSeeds, ["http://c/"]);
     assert.deepEqual(parseMetainfo(torrentOf({}, { "url-list": "" })).webSeeds, []);
     const omissions = describeOmissions({ ...metainfo, links: rest.links });
-    assert.match(omissions.join("\n"), /2 symbolic links, such as n\/l.*\n.*web seeds.*http:\/\/a\//);
+    assert.match(omissions.join("\n"), /2 symbolic links, such as n\/l.*\n.*web seeds.*http:\/\/b\//);
     refused(folderOf([fileOf(["..", "x"], 0, { attr: "l" })]), "METAINFO_PATH", /unsafe path/);
     refused(folderOf([links[0]!]), "METAINFO_MALFORMED", /all empty/);
   });

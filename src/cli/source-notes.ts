@@ -1,4 +1,4 @@
-// What trackers say, for a person or a program that watches: with --json each answer and each failure, else what is wrong, and each
+// What trackers and web seeds say, for a person or a program that watches: with --json each answer and each failure, else what is wrong, and each
 // text of each tracker once.
 //
 // Always: of a tracker's address only the host is shown to people, who may show their terminal to others: paths have pass keys.
@@ -9,15 +9,21 @@ import { note, printJson } from "./output.js";
 /** Of one torrent; a tracker that says something new each time is not followed for ever. */
 const NOTES_MAX = 20;
 
-export function tellTrackers(torrent: Torrent, json: boolean): void {
+export function tellSources(torrent: Torrent, json: boolean): void {
   const said = new Set<string>();
-  torrent.on("tracker", (status) => {
-    if (json) printJson(trackerEvent(status));
-    const text = status.error?.message ?? status.warning;
+  const tell = (kind: string, url: string, text: string | undefined): void => {
     if (text === undefined || json || said.size === NOTES_MAX) return;
-    const line = `scatterwire: tracker ${hostOf(status.url)}: ${text}`;
+    const line = `scatterwire: ${kind} ${hostOf(url)}: ${text}`;
     if (!said.has(line)) note(line);
     said.add(line);
+  };
+  torrent.on("tracker", (status) => {
+    if (json) printJson(trackerEvent(status));
+    tell("tracker", status.url, status.error?.message ?? status.warning);
+  });
+  torrent.on("webSeed", ({ url, state, error }) => {
+    if (json) printJson({ event: "webSeed", url, state, error: error ?? null });
+    tell("web seed", url, error);
   });
 }
 

@@ -1,0 +1,195 @@
+// One run: a stretch of a torrent's bytes from a web seed, block by block, in order.
+//
+// Always: a block is told when all of it is here, so that who asked for it never has half of one; after stop() nothing is told. While it
+// is held the server's bytes wait with the kernel.
+
+import type { IncomingMessage } from "node:http";
+import type { Ground, Timer } from "../../base/ground.js";
+import { BLOCK_SIZE } from "../../base/limits.js";
+import type { HttpGround } from "../../native/http-get.js";
+import type { Layout } from "../storage/layout.js";
+import { fileUrl, openRange, WebSeedError } from "./web-file.js";
+
+export interface WebRunHost {
+  /** A block is here: views that may be kept. */
+  blockCame(piece: number, block: number, parts: readonly Uint8Array[]): void;
+  /** It is over: all of it came, or why not. */
+  runEnded(error: WebSeedError | undefined): void;
+}
+
+export interface WebRunOptions {
+  readonly http: HttpGround;
+  readonly ground: Ground;
+  readonly base: URL;
+  readonly layout: Layout;
+  readonly isSingleFile: boolean;
+  /** The torrent's bytes from `from`, where a block begins, to `to`, where a block or the torrent ends. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A server that is silent for so long in the middle of its answer is given up. */
+const SILENCE_MS = 30_000;
+const ZEROS = new Uint8Array(BLOCK_SIZE);
+
+interface Segment {
+  readonly fileIndex: number;
+  readonly fileOffset: number;
+  readonly length: number;
+}
+
+export class WebRun {
+  readonly from: number;
+  readonly to: number;
+  readonly #options: WebRunOptions;
+  readonly #host: WebRunHost;
+  readonly #stopping = new AbortController();
+  #response: IncomingMessage | undefined;
+  #silence: Timer | undefined;
+  #isHeld = false;
+  /** Bytes of the torrent that have come in order. */
+  #at: number;
+  /** The block under way: what of it is here. */
+  #parts: Uint8Array[] = [];
+  #partBytes = 0;
+
+  constructor(options: WebRunOptions, host: WebRunHost) {
+    this.from = options.from;
+    this.to = options.to;
+    this.#at = options.from;
+    this.#options = options;
+    this.#host = host;
+    this.#read().then(
+      () => this.#over(undefined),
+      (error: unknown) => {
+        if (!(error instanceof WebSeedError)) throw error;
+        this.#over(error);
+      },
+    );
+  }
+
+  /** Everything before this was told. */
+  get at(): number {
+    return this.#at - this.#partBytes;
+  }
+
+  /** The server is to wait, or to go on. */
+  hold(held: boolean): void {
+    if (held === this.#isHeld) return;
+    this.#isHeld = held;
+    if (held) {
+      this.#response?.pause();
+      this.#silence?.close();
+      this.#silence = undefined;
+    } else {
+      this.#response?.resume();
+      if (this.#response !== undefined) this.#listen();
+    }
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+    this.#silence?.close();
+    this.#response?.destroy();
+  }
+
+  #over(error: WebSeedError | undefined): void {
+    this.#silence?.close();
+    if (!this.#stopping.signal.aborted) this.#host.runEnded(error);
+  }
+
+  async #read(): Promise<void> {
+    const { layout, from, to } = this.#options;
+    const segments: Segment[] = [];
+    layout.forEachSpan(from, to - from, (fileIndex, fileOffset, _spanOffset, length) => {
+      segments.push({ fileIndex, fileOffset, length });
+    });
+    for (const segment of segments) {
+      if (this.#stopping.signal.aborted) return;
+      if (layout.files[segment.fileIndex]?.padding === true) this.#pad(segment.length);
+      else await this.#get(segment);
+    }
+  }
+
+  #pad(length: number): void {
+    for (let left = length; left > 0; left -= BLOCK_SIZE)
+      this.#took(ZEROS.subarray(0, Math.min(left, BLOCK_SIZE)));
+  }
+
+  async #get({ fileIndex, fileOffset, length }: Segment): Promise<void> {
+    const { http, base, layout, isSingleFile } = this.#options;
+    const { signal } = this.#stopping;
+    const url = fileUrl(base, layout, fileIndex, isSingleFile);
+    const fileLength = layout.files[fileIndex]?.length ?? 0;
+    const { response, skip } = await openRange(
+      http,
+      url,
+      fileOffset,
+      fileOffset + length,
+      fileLength,
+      signal,
+    );
+    this.#response = response;
+    try {
+      await this.#body(response, skip, length);
+    } finally {
+      this.#response = undefined;
+      this.#silence?.close();
+      this.#silence = undefined;
+    }
+  }
+
+  #body(response: IncomingMessage, skip: number, length: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let before = skip;
+      let left = length;
+      const short = (cause?: unknown): void =>
+        reject(new WebSeedError(`its answer ended ${left} bytes too early`, undefined, { cause }));
+      response.on("data", (chunk: Buffer) => {
+        this.#listen();
+        const skipped = Math.min(before, chunk.length);
+        before -= skipped;
+        const wanted = chunk.subarray(skipped, skipped + left);
+        left -= wanted.length;
+        this.#took(wanted);
+        // What a whole file has behind the range is not worth waiting for; the end of the range is: then the connection is kept.
+        if (left === 0 && (skipped + wanted.length < chunk.length || skip > 0)) response.destroy();
+      });
+      response.on("end", () => (left > 0 ? short() : resolve()));
+      response.on("error", short);
+      response.on("close", () => (left > 0 ? short() : resolve()));
+      if (this.#isHeld) response.pause();
+      else this.#listen();
+    });
+  }
+
+  /** Waits for the next bytes, not for ever. */
+  #listen(): void {
+    if (this.#isHeld) return;
+    if (this.#silence !== undefined) this.#silence.refresh();
+    else
+      this.#silence = this.#options.ground.after(SILENCE_MS, () => {
+        this.#response?.destroy(new Error(`silent for ${SILENCE_MS / 1000} s`));
+      });
+  }
+
+  /** Cuts bytes into blocks. */
+  #took(bytes: Uint8Array): void {
+    const { layout } = this.#options;
+    for (let offset = 0; offset < bytes.length && !this.#stopping.signal.aborted; ) {
+      const piece = Math.floor(this.at / layout.pieceLength);
+      const block = Math.floor((this.at - layout.pieceOffset(piece)) / BLOCK_SIZE);
+      const missing = layout.blockLength(piece, block) - this.#partBytes;
+      const part = bytes.subarray(offset, offset + missing);
+      this.#parts.push(part);
+      this.#partBytes += part.length;
+      this.#at += part.length;
+      offset += part.length;
+      if (part.length < missing) return;
+      const parts = this.#parts;
+      this.#parts = [];
+      this.#partBytes = 0;
+      this.#host.blockCame(piece, block, parts);
+    }
+  }
+}

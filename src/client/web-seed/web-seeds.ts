@@ -1,0 +1,160 @@
+// The web seeds of one torrent: which are asked, and when one that failed has another chance.
+//
+//   waiting ──blocks are wanted──▶ joined (a peer of the torrent) ──server fails──▶ waiting, for longer each time
+//                                        └── wrong bytes, another file, no ranges: never again
+//
+// Always: no more than JOINED_MAX are peers at one time; none while nothing is wanted.
+
+import { createHash } from "node:crypto";
+import { Agent as HttpAgent } from "node:http";
+import { type AgentOptions, Agent as HttpsAgent } from "node:https";
+import type { PeerError } from "../../base/errors.js";
+import type { Ground } from "../../base/ground.js";
+import { LONG_URL_MAX } from "../../base/limits.js";
+import type { HttpGround } from "../../native/http-get.js";
+import type { NameResolver } from "../../native/names.js";
+import type { WebSeedStatus } from "../options.js";
+import type { JoiningTorrent } from "../torrent/peer-source.js";
+import { WebSeedStream } from "./web-seed-stream.js";
+
+const JOINED_MAX = 4;
+/** Of one torrent. */
+const WEB_SEEDS_MAX = 100;
+const RETRY_MS = 5000;
+const RETRY_MS_MAX = 30 * 60_000;
+/** Three servers' worth of runs, kept open between two of them. */
+const IDLE_SOCKETS_MAX = 4;
+const PEER_ID_PREFIX = "-WS0000-";
+
+/** What all web seeds of a session share: connections that are kept. */
+export class WebSeedHttp implements HttpGround {
+  readonly ground: Ground;
+  readonly names: NameResolver;
+  readonly http = new HttpAgent({ keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX });
+  readonly https: HttpsAgent;
+
+  constructor(ground: Ground, names: NameResolver, tls: Pick<AgentOptions, "ca"> = {}) {
+    this.ground = ground;
+    this.names = names;
+    this.https = new HttpsAgent({ keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX, ...tls });
+  }
+
+  close(): void {
+    this.http.destroy();
+    this.https.destroy();
+    this.names.close();
+  }
+}
+
+interface WebSeed {
+  readonly url: string;
+  readonly base: URL | undefined;
+  state: WebSeedStatus["state"];
+  stream: WebSeedStream | undefined;
+  failures: number;
+  dueMs: number;
+  error: string | undefined;
+}
+
+export class WebSeeds {
+  readonly #http: HttpGround;
+  readonly #torrent: JoiningTorrent;
+  readonly #seeds: WebSeed[];
+
+  constructor(http: HttpGround, torrent: JoiningTorrent, urls: readonly string[]) {
+    this.#http = http;
+    this.#torrent = torrent;
+    this.#seeds = [...new Set(urls)].slice(0, WEB_SEEDS_MAX).map((url) => {
+      const base = url.length <= LONG_URL_MAX && URL.canParse(url) ? new URL(url) : undefined;
+      const isAsked = base?.protocol === "http:" || base?.protocol === "https:";
+      return {
+        url,
+        base,
+        state: isAsked ? "waiting" : "never",
+        stream: undefined,
+        failures: 0,
+        dueMs: Number.NEGATIVE_INFINITY,
+        error: isAsked ? undefined : "web seeds are asked over http and https",
+      };
+    });
+  }
+
+  get status(): WebSeedStatus[] {
+    return this.#seeds.map(({ url, state, error }) => ({ url, state, error }));
+  }
+
+  /** Time passed; about once a second. */
+  tick(): void {
+    const now = this.#http.ground.nowMs();
+    const { wantsBlocks } = this.#torrent;
+    let joined = 0;
+    for (const seed of this.#seeds) {
+      if (seed.stream !== undefined && !wantsBlocks) seed.stream.end();
+      if (seed.stream !== undefined) joined++;
+    }
+    if (!wantsBlocks) return;
+    for (const seed of this.#seeds) {
+      if (joined >= JOINED_MAX) return;
+      if (seed.state === "waiting" && seed.stream === undefined && now >= seed.dueMs && this.#join(seed))
+        joined++;
+    }
+  }
+
+  stop(): void {
+    for (const { stream } of this.#seeds) stream?.end();
+  }
+
+  #join(seed: WebSeed): boolean {
+    const { base } = seed;
+    const { content, infoHash } = this.#torrent;
+    if (base === undefined || content === undefined) return false;
+    const { layout, have, isSingleFile } = content;
+    const peerId = Buffer.concat([
+      Buffer.from(PEER_ID_PREFIX),
+      createHash("sha1")
+        .update(seed.url)
+        .digest()
+        .subarray(0, 20 - PEER_ID_PREFIX.length),
+    ]);
+    const http = this.#http;
+    // A path may be a secret of whoever made the torrent: peers are shown to people by the host.
+    return this.#torrent.join(
+      base.origin,
+      (parts) => {
+        const stream = new WebSeedStream({
+          ...parts,
+          ...{ http, ground: http.ground, base, layout, have, isSingleFile, infoHash, peerId },
+        });
+        seed.stream = stream;
+        seed.state = "joined";
+        return stream;
+      },
+      (error) => this.#ended(seed, error),
+    );
+  }
+
+  #ended(seed: WebSeed, error: PeerError | undefined): void {
+    const { failure, blocks } = seed.stream ?? {};
+    seed.stream = undefined;
+    if (error?.code === "PEER_BANNED" || error?.code === "PEER_BAD_PIECE") {
+      seed.state = "never";
+      seed.error = "it sent wrong bytes";
+      this.#tell(seed);
+      return;
+    }
+    seed.state = "waiting";
+    if (blocks !== undefined && blocks > 0) seed.failures = 0;
+    if (failure === undefined) return;
+    seed.failures++;
+    seed.error = failure.message;
+    const pauseMs =
+      failure.retryMs ?? Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** Math.min(20, seed.failures - 1));
+    if (pauseMs === Number.POSITIVE_INFINITY) seed.state = "never";
+    seed.dueMs = this.#http.ground.nowMs() + pauseMs;
+    this.#tell(seed);
+  }
+
+  #tell({ url, state, error }: WebSeed): void {
+    this.#torrent.tellWebSeed({ url, state, error });
+  }
+}
