@@ -14,9 +14,14 @@
 #include "arguments.h"
 #include "datagram_batch.h"
 #include "digest/compressors.h"
+#include "cost_clocks.h"
 #include "engine.h"
 #include "files/file_calls.h"
+#include "files/file_jobs.h"
+#include "memory/mappings.h"
 #include "memory/slab.h"
+#include "net/datagrams.h"
+#include "net/vectored_io.h"
 
 namespace scatterwire {
 
@@ -101,6 +106,32 @@ Napi::Value preferLargePagesIn(const Napi::CallbackInfo& info) {
   return Napi::Value();
 }
 
+// What both sides count on, by the names that TypeScript has for it: binding.ts compares them when it loads this addon.
+Napi::Object constants(Napi::Env env) {
+  Napi::Object result = Napi::Object::New(env);
+  const auto set = [&result](const char* name, double value) { result.Set(name, value); };
+  set("READABLE", UV_READABLE);
+  set("WRITABLE", UV_WRITABLE);
+  set("JobKind.write", kWrite);
+  set("JobKind.read", kRead);
+  set("JobKind.digest", kDigest);
+  set("JobKind.allocate", kAllocate);
+  set("JobKind.sync", kSync);
+  set("JobKind.copy", kCopy);
+  set("JobKind.digestFiles", kDigestFiles);
+  set("WRITE_IN_TURN", kWriteInTurn);
+  set("DIGEST_START", kDigestStart);
+  set("DIGEST_FINISH", kDigestFinish);
+  set("JOB_HEADER_WORDS", kJobHeaderWords);
+  set("COST_NAMES.length", kCosts);
+  set("PAGE_SIZE", kPageBytes);
+  set("PLAN_ENTRIES_MAX", kVectorsMax);
+  set("MAPPING_ADDRESS_STRIDE", kStride);
+  set("HASH_LANES", kLanesMax);
+  set("ADDRESS_WORDS", kAddressWords);
+  return result;
+}
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   // The environment owns the references and drops them at its end.
   auto* classes = new Classes{Napi::Persistent(Engine::define(env)), Napi::Persistent(DatagramBatchObject::define(env))};
@@ -125,6 +156,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("descriptorLimit", Napi::Function::New(env, descriptorLimit, "descriptorLimit"));
   exports.Set("lockFile", Napi::Function::New(env, lockFileOf, "lockFile"));
   exports.Set("digestVariants", digestVariants(env));
+  exports.Set("constants", constants(env));
   exports.Set("O_DIRECT", kDirect);
   exports.Set("EAGAIN", -EAGAIN);
   exports.Set("EINPROGRESS", -EINPROGRESS);

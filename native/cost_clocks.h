@@ -13,7 +13,7 @@
 
 namespace scatterwire {
 
-// The order of COST_NAMES in src/metrics/costs.ts.
+// The order of COST_NAMES in src/base/metrics/costs.ts.
 enum Cost { kCostReceive, kCostSend, kCostCopy, kCostDigest, kCostWrite, kCostRead, kCosts };
 
 inline double clockNanos(clockid_t clock) {

@@ -13,13 +13,6 @@ namespace scatterwire {
 
 namespace {
 
-// JobKind, WRITE_IN_TURN, DIGEST_START, DIGEST_FINISH and JOB_HEADER_WORDS of binding.ts.
-enum Kind { kWrite = 0, kRead = 1, kDigest = 2, kAllocate = 3, kSync = 4, kCopy = 5, kDigestFiles = 6, kKinds = 7 };
-constexpr double kWriteInTurn = 1;
-constexpr int kDigestStart = 1;
-constexpr int kDigestFinish = 2;
-constexpr size_t kHeaderWords = 6;
-
 Cost costOf(int kind) {
   switch (kind) {
     case kRead:
@@ -149,25 +142,25 @@ const char* FileJobs::take(const double* words, size_t count, size_t* used, Job*
   job->vectors.clear();
   job->stretches.clear();
   job->regions.clear();
-  if (count < kHeaderWords) return "a job is shorter than its header";
+  if (count < kJobHeaderWords) return "a job is shorter than its header";
   const double kind = words[0];
   const double handle = words[2];
   const double pairs = words[5];
   if (!isIntegerIn(kind, 0, kKinds - 1)) return "a job is of no known kind";
   if (!isIntegerIn(handle, INT32_MIN, INT32_MAX)) return "a job's handle is not a 32-bit integer";
-  if (!isIntegerIn(pairs, 0, static_cast<double>((count - kHeaderWords) / 2))) return "a job's pairs exceed its table";
+  if (!isIntegerIn(pairs, 0, static_cast<double>((count - kJobHeaderWords) / 2))) return "a job's pairs exceed its table";
   job->kind = static_cast<int>(kind);
   job->tag = words[1];
   job->handle = static_cast<int>(handle);
   job->offset = words[3];
   job->argument = words[4];
-  *used = kHeaderWords + 2 * static_cast<size_t>(pairs);
+  *used = kJobHeaderWords + 2 * static_cast<size_t>(pairs);
   if (job->kind == kDigestFiles) {
-    const char* wrong = takeStretches(words + kHeaderWords, static_cast<size_t>(pairs), job);
+    const char* wrong = takeStretches(words + kJobHeaderWords, static_cast<size_t>(pairs), job);
     return wrong != nullptr ? wrong : takeDigest(job);
   }
   double bytes = 0;
-  const char* wrong = takeMemory(words + kHeaderWords, static_cast<size_t>(pairs), job, &bytes);
+  const char* wrong = takeMemory(words + kJobHeaderWords, static_cast<size_t>(pairs), job, &bytes);
   if (wrong != nullptr) return wrong;
   if (job->kind == kDigest) return takeDigest(job);
   if (job->kind == kCopy) return takeTarget(job, bytes);

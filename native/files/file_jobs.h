@@ -25,6 +25,13 @@
 
 namespace scatterwire {
 
+// JobKind, WRITE_IN_TURN, DIGEST_START, DIGEST_FINISH and JOB_HEADER_WORDS of binding.ts, which compares them when it loads.
+enum JobKind { kWrite = 0, kRead = 1, kDigest = 2, kAllocate = 3, kSync = 4, kCopy = 5, kDigestFiles = 6, kKinds = 7 };
+constexpr double kWriteInTurn = 1;
+constexpr int kDigestStart = 1;
+constexpr int kDigestFinish = 2;
+constexpr size_t kJobHeaderWords = 6;
+
 class FileJobs {
  public:
   // `on_done` is called with `owner`, on the loop's thread, when jobs are done.

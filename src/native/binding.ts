@@ -8,6 +8,8 @@ import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { markAsUntransferable } from "node:worker_threads";
 import { UsageError } from "../base/errors.js";
+import { HASH_LANES, MAPPING_ADDRESS_STRIDE, PAGE_SIZE, PLAN_ENTRIES_MAX } from "../base/limits.js";
+import { COST_NAMES } from "../base/metrics/costs.js";
 
 /** What a watched socket is waiting for, and what a ready one can do; bits. */
 export const READABLE = 1;
@@ -51,6 +53,26 @@ export const DIGEST_START = 1;
 export const DIGEST_FINISH = 2;
 /** Words before the (address, length) pairs of a job: kind, tag, handle, offset, argument, pair count. */
 export const JOB_HEADER_WORDS = 6;
+
+/** Words of 32 bits that the address of one datagram has. IPv4 uses the first, and the others are 0. */
+export const ADDRESS_WORDS = 4;
+
+/** What both sides count on. The addon exports its own under these names: an addon that was built from other sources is refused. */
+const SHARED_CONSTANTS: Readonly<Record<string, number>> = {
+  READABLE,
+  WRITABLE,
+  ...Object.fromEntries(Object.entries(JobKind).map(([name, kind]) => [`JobKind.${name}`, kind])),
+  WRITE_IN_TURN,
+  DIGEST_START,
+  DIGEST_FINISH,
+  JOB_HEADER_WORDS,
+  "COST_NAMES.length": COST_NAMES.length,
+  PAGE_SIZE,
+  PLAN_ENTRIES_MAX,
+  MAPPING_ADDRESS_STRIDE,
+  HASH_LANES,
+  ADDRESS_WORDS,
+};
 
 export interface SocketAddress {
   readonly host: string;
@@ -247,7 +269,9 @@ export function loadBinding(): NativeBinding {
   const root = packageRoot();
   const path = process.env["SCATTERWIRE_ADDON"] ?? join(root, "build/Release/scatterwire.node");
   try {
-    loaded = withFixedMemory(createRequire(import.meta.url)(path) as NativeBinding);
+    const binding = createRequire(import.meta.url)(path) as NativeBinding & { readonly constants?: unknown };
+    requireSameConstants(binding.constants);
+    loaded = withFixedMemory(binding);
     return loaded;
   } catch (error) {
     const isUsed = root.includes(`${sep}node_modules${sep}`);
@@ -258,6 +282,18 @@ export function loadBinding(): NativeBinding {
       `the native addon ${what}: run \`${how}\` (needs a C++20 compiler, make and python3)`,
       { cause: error },
     );
+  }
+}
+
+/** Throws an error that names the first constant that is another, or missing. */
+function requireSameConstants(found: unknown): void {
+  const theirs = new Map<string, unknown>(Object.entries(found ?? {}));
+  for (const [name, ours] of Object.entries(SHARED_CONSTANTS)) {
+    const value = theirs.get(name);
+    if (value !== ours)
+      throw new Error(
+        `it was built from other sources: ${name} is ${value ?? "missing"} there, and ${ours} here`,
+      );
   }
 }
 

@@ -11,13 +11,17 @@
 
 import { assert } from "../base/assert.js";
 import { describeErrno, UsageError } from "../base/errors.js";
-import { loadBinding, type NativeDatagramBatch, READABLE, type SocketAddress, WRITABLE } from "./binding.js";
+import {
+  ADDRESS_WORDS,
+  loadBinding,
+  type NativeDatagramBatch,
+  READABLE,
+  type SocketAddress,
+  WRITABLE,
+} from "./binding.js";
 import type { Reactor, SocketHandler } from "./reactor.js";
 
-export { READABLE, WRITABLE };
-
-/** Words of 32 bits that the address of one entry has. IPv4 uses the first, and the others are 0. */
-export const ADDRESS_WORDS = 4;
+export { ADDRESS_WORDS, READABLE, WRITABLE };
 
 /** One batch; all arrays show the same memory throughout its life. Entry i begins at byte i × slotBytes of `bytes`. */
 export interface DatagramBatch {

@@ -2,7 +2,7 @@
 // gives its sums names.
 
 /** What the addon's sums are of, in its order (native/cost_clocks.h). */
-const COST_NAMES = ["receive", "send", "copy", "digest", "write", "read"] as const;
+export const COST_NAMES = ["receive", "send", "copy", "digest", "write", "read"] as const;
 const NANOS_PER_SECOND = 1e9;
 
 /**
