@@ -197,6 +197,7 @@ const MAY_ASK_THE_SYSTEM: Readonly<Record<string, string>> = {
   "base/ground": "it is the system's ground",
   "base/user-calls": "a round of the loop, which no virtual time has",
   "client/metainfo/create": "the date that is written into a torrent file",
+  "client/metainfo/shared-files": "a round of the loop, while folders are gone through",
   "client/storage/open": "the name of a trial file",
 };
 

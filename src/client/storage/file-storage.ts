@@ -11,6 +11,7 @@ import { WRITE_RUN_BYTES } from "../../base/limits.js";
 import { JobKind, type NativeEngine, WRITE_IN_TURN } from "../../native/binding.js";
 import type { JobOwner, JobQueue } from "../../native/jobs.js";
 import { type FileTable, NO_DESCRIPTOR } from "./file-table.js";
+import { SendMappings } from "./send-mappings.js";
 import {
   type MemoryList,
   makeStorageCounters,
@@ -18,13 +19,8 @@ import {
   type StorageKind,
   type StorageOwner,
 } from "./storage.js";
-import { acquireWhenFree, WaitingJobs } from "./waiting-jobs.js";
-
-/**
- * Files held open to be made durable at one time: a journal commits once for all that wait, and with two of them 15,000 small files
- * cost a turn of the loop for each pair. Where descriptors are fewer, some wait.
- */
-const SYNCS_AT_A_TIME = 16;
+import { syncFiles } from "./sync-files.js";
+import { WaitingJobs } from "./waiting-jobs.js";
 
 /** One write or read under way: how many of its jobs are. */
 class Call {
@@ -66,8 +62,7 @@ export class FileStorage implements Storage, JobOwner {
   protected readonly dirty = new Set<number>();
   /** All that is sent is read first. */
   sourcesFaulted = false;
-  /** Mappings for sending, by file index. */
-  readonly #sources = new Map<number, number>();
+  readonly #sources: SendMappings;
   readonly #jobs: Job[] = [];
   readonly #freeJobs: number[] = [];
   readonly #spareCalls: Call[] = [];
@@ -83,6 +78,7 @@ export class FileStorage implements Storage, JobOwner {
     this.files = options.files;
     this.runBytes = options.runBytes ?? WRITE_RUN_BYTES;
     this.#ground = options.ground ?? SYSTEM_GROUND;
+    this.#sources = new SendMappings(options.engine, options.files);
     this.#waiting = this.#makeWaitingJobs();
   }
 
@@ -142,7 +138,7 @@ export class FileStorage implements Storage, JobOwner {
     if (this.sourcesFaulted) return -1;
     const fileIndex = this.#fileOf(offset, length);
     if (fileIndex < 0) return -1;
-    const base = this.#sources.get(fileIndex) ?? this.#mapSource(fileIndex, false);
+    const base = this.#sources.baseOf(fileIndex);
     return base < 0 ? -1 : base + offset - this.files.layout.files[fileIndex]!.offset;
   }
 
@@ -151,26 +147,9 @@ export class FileStorage implements Storage, JobOwner {
     this.sourcesFaulted = true;
   }
 
-  /** Maps all files for sending, and makes their pages present. A file that cannot be mapped yet is tried when it is sent. */
+  /** Maps all files for sending, and makes their pages present. */
   mapForSending(): void {
-    this.files.layout.files.forEach((file, fileIndex) => {
-      if (!file.padding && file.length > 0) this.#mapSource(fileIndex, true);
-    });
-  }
-
-  /** The address of a file's mapping, or less than 0. */
-  #mapSource(fileIndex: number, populate: boolean): number {
-    let fd: number;
-    try {
-      fd = this.files.acquireNow(fileIndex, false);
-    } catch {
-      return -1; // Who reads the file instead of mapping it is told why it cannot be opened.
-    }
-    const base = this.engine.map(fd, this.files.layout.files[fileIndex]!.length, false, populate);
-    this.files.release(fileIndex);
-    // A file that is too short today may be whole the next time.
-    if (base >= 0) this.#sources.set(fileIndex, base);
-    return base;
+    this.#sources.mapAll();
   }
 
   locate(offset: number, length: number): boolean {
@@ -221,21 +200,8 @@ export class FileStorage implements Storage, JobOwner {
     this.dirty.clear();
     // close() waits for it, as it does for calls.
     this.#callsUnderWay++;
-    let next = 0;
-    let failure: unknown;
-    const work = async (): Promise<void> => {
-      while (next < files.length && failure === undefined) {
-        const fileIndex = files[next++]!;
-        try {
-          await this.#syncFile(fileIndex);
-        } catch (error) {
-          failure ??= error;
-          this.dirty.add(fileIndex);
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: SYNCS_AT_A_TIME }, work));
-    for (const fileIndex of files.slice(next)) this.dirty.add(fileIndex);
+    const { failure, left } = await syncFiles(this.files, this.jobs, this.#ground, files);
+    for (const fileIndex of left) this.dirty.add(fileIndex);
     this.#callEnded();
     if (failure !== undefined) throw failure;
   }
@@ -244,8 +210,7 @@ export class FileStorage implements Storage, JobOwner {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#callsUnderWay > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
-    for (const base of this.#sources.values()) if (base >= 0) this.engine.unmap(base);
-    this.#sources.clear();
+    this.#sources.close();
     this.closeFiles();
   }
 
@@ -417,18 +382,6 @@ export class FileStorage implements Storage, JobOwner {
     const fileIndex = layout.fileAt(offset);
     const file = layout.files[fileIndex]!;
     return !file.padding && offset + length <= file.offset + file.length ? fileIndex : -1;
-  }
-
-  async #syncFile(fileIndex: number): Promise<void> {
-    const fd = await acquireWhenFree(this.files, fileIndex, false, this.#ground);
-    const result = await new Promise<number>((resolve) => {
-      this.jobs.begin(JobKind.sync, { jobDone: (_tag, done) => resolve(done) }, 0, fd, 0, 0);
-      this.jobs.end();
-    });
-    this.files.release(fileIndex);
-    if (result < 0) {
-      throw storageErrorFromErrno(result, "cannot make durable", this.files.pathAt(fileIndex));
-    }
   }
 }
 

@@ -13,45 +13,36 @@
 // record that is torn, or of another torrent, claims nothing. At a clean close the file is rewritten as a base with the stamps
 // of that moment.
 
-import {
-  closeSync,
-  constants,
-  fdatasyncSync,
-  fstatSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  unlinkSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, constants, fdatasyncSync, fsyncSync, openSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import type { StorageError } from "../../base/errors.js";
-import { MIB } from "../../base/limits.js";
 import { PieceSet } from "../../base/piece-set.js";
 import type { FileTable } from "./file-table.js";
 import { openFresh, ownFileIn } from "./own-files.js";
+import {
+  BASE_CLEAN,
+  BASE_RUNNING,
+  FILE_RECORD_BYTES,
+  fileRecord,
+  HEADER_BYTES,
+  INFO_HASH_BYTES,
+  MAGIC,
+  plainRecord,
+  RECORD_BYTES,
+  RECORD_FILE,
+  RECORD_SYNCED,
+  RECORD_WRITTEN,
+  readBounded,
+  removeQuietly,
+  STAMP_BYTES,
+  Stamps,
+  syncFolder,
+  writeWhole,
+} from "./resume-format.js";
 import type { Storage } from "./storage.js";
 import { storageErrorOf } from "./storage-errors.js";
 import type { Survey } from "./survey.js";
-
-const MAGIC = "SWRESUM2";
-const INFO_HASH_BYTES = 20;
-/** magic 8, info hash 20, piece count 4, file count 4, kind of base 4. Then the bits, the stamps, and the CRC of all of it. */
-const HEADER_BYTES = 8 + INFO_HASH_BYTES + 4 + 4 + 4;
-/** time of change in milliseconds 8, inode 8; both are doubles, and 0 is the stamp of nothing. */
-const STAMP_BYTES = 16;
-/** kind 4, value 4, CRC 4; between value and CRC an F record has a stamp. */
-const RECORD_BYTES = 12;
-const FILE_RECORD_BYTES = RECORD_BYTES + STAMP_BYTES;
-const BASE_RUNNING = 1;
-const BASE_CLEAN = 2;
-const RECORD_WRITTEN = 0x57;
-const RECORD_FILE = 0x46;
-const RECORD_SYNCED = 0x53;
-/** Longer than any that we write: what is longer was made by somebody else, and is not read. */
-const RESUME_BYTES_MAX = 256 * MIB;
 
 export interface ResumeState {
   /** Pieces that are verified and durable, in files that have not changed since. */
@@ -62,30 +53,6 @@ export interface ResumeState {
   readonly recorded: PieceSet;
   /** Nothing is known: check all that is on disk. */
   readonly checkAll: boolean;
-}
-
-/** What tells whether a file is as it was, by file index. */
-class Stamps {
-  readonly modifiedMs: Float64Array;
-  readonly inodes: Float64Array;
-
-  constructor(count: number) {
-    this.modifiedMs = new Float64Array(count);
-    this.inodes = new Float64Array(count);
-  }
-
-  set(fileIndex: number, modifiedMs: number, inode: number): void {
-    this.modifiedMs[fileIndex] = modifiedMs;
-    this.inodes[fileIndex] = inode;
-  }
-
-  fits(fileIndex: number, survey: Survey): boolean {
-    return (
-      this.inodes[fileIndex] === survey.inodeOf(fileIndex) &&
-      this.modifiedMs[fileIndex] === survey.modifiedMsOf(fileIndex) &&
-      survey.hasLength(fileIndex)
-    );
-  }
 }
 
 export class ResumeLog {
@@ -358,60 +325,5 @@ export class ResumeLog {
 
   #errorOf(error: unknown): StorageError {
     return storageErrorOf(error, "write resume data to", this.#path);
-  }
-}
-
-function plainRecord(kind: number, value: number): Buffer {
-  const record = Buffer.alloc(RECORD_BYTES);
-  record.writeUInt32BE(kind, 0);
-  record.writeUInt32BE(value, 4);
-  record.writeUInt32BE(crc32(record.subarray(0, 8)), 8);
-  return record;
-}
-
-function fileRecord(fileIndex: number, modifiedMs: number, inode: number): Buffer {
-  const record = Buffer.alloc(FILE_RECORD_BYTES);
-  record.writeUInt32BE(RECORD_FILE, 0);
-  record.writeUInt32BE(fileIndex, 4);
-  record.writeDoubleBE(modifiedMs, 8);
-  record.writeDoubleBE(inode, 16);
-  record.writeUInt32BE(crc32(record.subarray(0, FILE_RECORD_BYTES - 4)), FILE_RECORD_BYTES - 4);
-  return record;
-}
-
-/** Undefined: not there, not a regular file, longer than any of ours, or not to be read. */
-function readBounded(path: string): Buffer | undefined {
-  let fd = -1;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
-    const status = fstatSync(fd);
-    return status.isFile() && status.size <= RESUME_BYTES_MAX ? readFileSync(fd) : undefined;
-  } catch {
-    return undefined;
-  } finally {
-    if (fd >= 0) closeSync(fd);
-  }
-}
-
-function removeQuietly(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // It was not made.
-  }
-}
-
-/** A disk that fills up takes a part of the bytes, and refuses the rest at the next call. */
-function writeWhole(fd: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
-}
-
-/** Makes the renaming itself durable. */
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

@@ -2,6 +2,8 @@
 // layout. It puts the picker, the assembler, the attribution of blocks and storage together and decides nothing that one of them can.
 //
 //   made ──open(): storage opened, data checked──▶ open ──close()──▶ closed
+// It is somewhat long, because a connection calls it for each block: what it is asked (SwarmBlocks) is answered here, one call from the
+// picker. What follows when a piece is judged is apart (piece-verdicts.ts).
 //
 // Always: a block is asked for through the picker and comes back through blockReceived or requestDropped; `have` holds verified
 // pieces only (without verification none: then nobody is told of pieces and no resume data claims them); after close() nothing of
@@ -14,7 +16,7 @@ import { PieceSet } from "../../base/piece-set.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import type { Metainfo } from "../metainfo/types.js";
-import type { BlockLease, Selection, TorrentEvents, TorrentOptions } from "../options.js";
+import type { BlockLease, Selection, TorrentOptions } from "../options.js";
 import type { Clock, PeerConnection } from "../peer/peer-connection.js";
 import type { SwarmBlocks } from "../peer/swarm.js";
 import { NO_SLOT } from "../receive/receive-plan.js";
@@ -24,50 +26,22 @@ import type { Storage, StorageCounters, StorageKind } from "../storage/storage.j
 import { Allotment } from "./allotment.js";
 import { Announcements } from "./announcements.js";
 import { Assembler } from "./assembler.js";
-import type { AssemblerHost } from "./assembler-contract.js";
 import type { Attribution, PeerRecord } from "./attribution.js";
+import { checkReading, lendFrom } from "./block-reading.js";
+import { Checkpoints } from "./checkpoints.js";
+import type { ContentHost } from "./content-host.js";
 import type { EngineRoom } from "./engine-room.js";
-import { Lease } from "./lease.js";
 import { Lender } from "./lender.js";
 import { BLOCK_UNWANTED, Picker } from "./picker.js";
+import { PieceVerdicts } from "./piece-verdicts.js";
 import { openPlace, type Place } from "./place.js";
 import { checkSelection, selectAtFirst } from "./selection.js";
 import { PRIORITY_DEFAULT, Wanted, type WantedChanges } from "./wanted.js";
 
-/** Durable checkpoints of resume data, at the latest after so long or so much. */
-const CHECKPOINT_MS = 5000;
-const CHECKPOINT_BYTES = 256 * 1024 * 1024;
-
 /** A piece that gets almost nothing for this part of the time that a request has, stalls: 4 s of 20. */
 const STALL_SHARE = 1 / 5;
 
-/** The torrent, as far as its content goes. */
-export interface ContentHost {
-  readonly room: EngineRoom;
-  readonly options: TorrentOptions;
-  readonly attribution: Attribution;
-  /** Those that are here. */
-  readonly peers: ReadonlySet<PeerConnection>;
-  /** Failed or closed: what still comes is of no use. */
-  readonly isOver: boolean;
-  recordOf(peer: PeerConnection): PeerRecord | undefined;
-  /** Tells listeners, when the turn is over. */
-  tell<Name extends keyof TorrentEvents>(name: Name, ...args: TorrentEvents[Name]): void;
-  warn(text: string): void;
-  ban(record: PeerRecord, piece: number): void;
-  /** What the magnet says is wanted: indices of files (BEP 53). */
-  readonly selectOnly: readonly number[] | undefined;
-  /** A piece more is verified, and none that is wanted is missing. */
-  gotAll(): void;
-  /** The torrent cannot go on. */
-  fail(error: Error): void;
-  /** Something threw where nobody waits for it. */
-  broke(error: unknown): void;
-  /** A slot that a caller held is free. */
-  leaseReleased(): void;
-}
-
-export class TorrentContent implements AssemblerHost, SwarmBlocks {
+export class TorrentContent implements SwarmBlocks {
   readonly metainfo: Metainfo;
   readonly layout: Layout;
   /** The torrent is downloading: set by it, since it is looked at for each block. */
@@ -83,6 +57,7 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
   readonly #picker: Picker;
   readonly #allotment: Allotment<PeerConnection>;
   readonly #announcements: Announcements;
+  readonly #verdicts: PieceVerdicts;
   readonly #verifies: boolean;
   readonly #nothing: PieceSet;
   /** Those that bring blocks fast. */
@@ -97,8 +72,6 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
   #lender: Lender | undefined;
   #uploadPlace: UploadPlace | undefined;
   #checked = 0;
-  #sinceCheckpointBytes = 0;
-  #lastCheckpointMs = 0;
   /** When the window began in which pieces get on or stall, and how long one is. */
   #windowStartMs = 0;
   readonly #windowMs: number;
@@ -127,6 +100,14 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
     this.#attribution.setPieceLength(this.layout.pieceLength);
     this.#allotment = this.#makeAllotment();
     this.#announcements = new Announcements(host.peers, room.reactor.ground);
+    this.#verdicts = new PieceVerdicts({
+      host,
+      layout: this.layout,
+      wanted: this.wanted,
+      picker: this.#picker,
+      allotment: this.#allotment,
+      announcements: this.#verifies ? this.#announcements : undefined,
+    });
   }
 
   // ── what is here ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -194,6 +175,7 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
     if (signal.aborted) return;
     const { storage } = this.#place;
     if (options.onBlock !== undefined) this.#lender = this.#makeLender(storage, options.onBlock);
+    this.#verdicts.lender = this.#lender;
     this.#assembler = new Assembler({
       layout,
       digests: this.metainfo.pieces,
@@ -202,7 +184,7 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
       reactor: room.reactor,
       verify: this.#verifies,
       lends: this.#lender !== undefined && this.#verifies,
-      host: this,
+      host: this.#verdicts,
     });
     this.landsDirectly = storage.kind === "mapped" && !this.#lendsUnverified;
     this.#uploadPlace = {
@@ -210,7 +192,9 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
       source: room.blockSource(options.sendMode),
       offsetOf: (piece, begin) => piece * layout.pieceLength + begin,
     };
-    this.#lastCheckpointMs = room.clock.nowMs;
+    const { resume } = this.#place;
+    if (resume !== undefined)
+      this.#verdicts.checkpoints = new Checkpoints(resume, room.clock, (error) => host.broke(error));
     // What was selected while it was checked.
     this.#makeFiles();
   }
@@ -256,7 +240,7 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
   tickStorage(nowMs: number): void {
     this.#assembler?.tick();
     if (this.wanted.isSatisfied || this.#host.peers.size === 0) this.#assembler?.rest();
-    if (nowMs - this.#lastCheckpointMs >= CHECKPOINT_MS) this.#checkpoint();
+    this.#verdicts.checkpoints?.tick(nowMs);
   }
 
   /** Tells what was announced late, and makes all that was verified durable. Resolves when all of it was lent, too. */
@@ -395,117 +379,14 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
     this.#place?.storage.sourceFaulted?.();
   }
 
-  /**
-   * Reads verified data into the pool and lends it: at most one block (16 KiB), inside a piece. Rejects StorageError
-   * or UsageError (not there yet, out of range, no memory free).
-   */
+  /** As Torrent.read(). */
   async read(piece: number, begin: number, length: number): Promise<BlockLease> {
-    this.#checkRead(piece, begin, length);
-    const place = this.#place;
-    if (place === undefined || this.#host.isOver)
+    checkReading(this.layout, this.got, piece, begin, length);
+    const storage = this.#place?.storage;
+    if (storage === undefined || this.#host.isOver)
       throw new UsageError("USAGE_STATE", "the torrent is not open");
-    const { pool, memory } = this.#room;
-    const slot = pool.acquire(SlotHolder.user);
-    if (slot === -1) {
-      throw new UsageError(
-        "USAGE_STATE",
-        `no memory is free: all ${pool.slotCount} blocks of the pool are in use; release leases, or give the session more poolBytes`,
-      );
-    }
-    const lease = new Lease(memory, slot, piece, begin, length, () => this.#host.leaseReleased());
-    const target = {
-      addresses: Float64Array.of(pool.addressOf(slot)),
-      lengths: Float64Array.of(length),
-      count: 1,
-    };
-    await new Promise<void>((resolve, reject) => {
-      const owner = {
-        storageDone: (_tag: number, error: StorageError | undefined) => (error ? reject(error) : resolve()),
-      };
-      place.storage.read(piece * this.layout.pieceLength + begin, target, owner, 0);
-    }).catch((error: unknown) => {
-      lease.release();
-      throw error;
-    });
-    return lease;
-  }
-
-  #checkRead(piece: number, begin: number, length: number): void {
-    const refuse = (text: string): never => {
-      throw new UsageError("USAGE_OPTION", text);
-    };
-    const { pieceCount } = this.layout;
-    if (!Number.isInteger(piece) || piece < 0 || piece >= pieceCount)
-      refuse(`a piece is a whole number from 0 to ${pieceCount - 1}, not ${piece}`);
-    const pieceLength = this.layout.pieceLengthOf(piece as PieceIndex);
-    if (!Number.isInteger(length) || length < 1 || length > BLOCK_SIZE)
-      refuse(`read() takes 1 to ${BLOCK_SIZE} bytes (one block) at a time, not ${length}`);
-    if (!Number.isInteger(begin) || begin < 0 || begin + length > pieceLength)
-      refuse(`piece ${piece} has ${pieceLength} bytes: ${length} from ${begin} on are not inside it`);
-    if (!this.got.has(piece)) refuse(`piece ${piece} is not verified yet`);
-  }
-
-  // ── AssemblerHost ────────────────────────────────────────────────────────────────────────────────────────────
-
-  pieceVerified(piece: PieceIndex, digests?: Float64Array): void {
-    const host = this.#host;
-    if (host.isOver) return;
-    this.#picker.pieceVerified(piece);
-    const banned = this.#attribution.pieceVerified(piece, digests);
-    if (!this.#claim(piece)) return;
-    this.#sinceCheckpointBytes += this.layout.pieceLengthOf(piece);
-    if (this.#verifies) this.#announcements.add(piece);
-    host.tell("piece", piece);
-    for (const record of banned) host.ban(record, piece);
-    if (this.wanted.isSatisfied) host.gotAll();
-    else if (this.#sinceCheckpointBytes >= CHECKPOINT_BYTES) this.#checkpoint();
-  }
-
-  /** Notes a verified piece for the next start. False: there is no room for it, and the torrent has failed. */
-  #claim(piece: PieceIndex): boolean {
-    try {
-      this.#place?.resume?.append(piece);
-      return true;
-    } catch (error) {
-      this.#host.broke(error);
-      return false;
-    }
-  }
-
-  pieceToLend(piece: PieceIndex, slots: Int32Array): void {
-    this.#lender!.add(piece, slots);
-  }
-
-  pieceFailed(piece: PieceIndex, digests: Float64Array | undefined): void {
-    const host = this.#host;
-    if (host.isOver) return;
-    this.#picker.pieceFailed(piece);
-    const { senders, banned } = this.#attribution.pieceFailed(piece, digests, this.#room.clock.nowMs);
-    host.tell(
-      "pieceFailed",
-      piece,
-      senders.map(({ host, port }) => ({ host, port })),
-    );
-    for (const record of banned) host.ban(record, piece);
-    this.#allotment.review();
-  }
-
-  pieceDropped(piece: PieceIndex, digests: Float64Array | undefined): void {
-    if (this.#host.isOver) return;
-    this.#picker.pieceFailed(piece);
-    this.#attribution.pieceStartedOver(piece, digests, this.#room.clock.nowMs);
-  }
-
-  wantsDigests(piece: PieceIndex, bad: boolean): boolean {
-    return bad ? this.#attribution.isShared(piece) : this.#attribution.remembers(piece);
-  }
-
-  get isQuiet(): boolean {
-    return this.#attribution.isQuiet;
-  }
-
-  storageFailed(error: StorageError): void {
-    this.#host.fail(error);
+    const offset = piece * this.layout.pieceLength + begin;
+    return lendFrom(storage, offset, this.#room, piece, begin, length, () => this.#host.leaseReleased());
   }
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -514,13 +395,6 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
     const got = `${this.got.count} of ${this.layout.pieceCount} pieces`;
     const text = `${this.#options.directory} has ${got}, and nothing is written with the option readOnly: these are seeded`;
     return new StorageError("STORAGE_READ_ONLY", text);
-  }
-
-  #checkpoint(): void {
-    this.#lastCheckpointMs = this.#room.clock.nowMs;
-    if (this.#sinceCheckpointBytes === 0) return;
-    this.#sinceCheckpointBytes = 0;
-    this.#place?.resume?.checkpoint().catch((error: unknown) => this.#host.broke(error));
   }
 
   #makeLender(storage: Storage, onBlock: (lease: BlockLease) => void): Lender {
@@ -555,7 +429,7 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
   /** The picker has abandoned the piece: nothing of it is to come, and what came goes. */
   #dropBlocks(piece: number): void {
     for (const peer of this.#host.peers) peer.requests.cancelPiece(piece);
-    if (this.#assembler === undefined) this.pieceDropped(piece as PieceIndex, undefined);
+    if (this.#assembler === undefined) this.#verdicts.pieceDropped(piece as PieceIndex, undefined);
     else this.#assembler.dropPiece(piece as PieceIndex);
   }
 
@@ -572,6 +446,6 @@ export class TorrentContent implements AssemblerHost, SwarmBlocks {
   #lendUnverified(slot: SlotIndex, piece: PieceIndex, block: BlockIndex): void {
     this.#room.pool.pass(slot, SlotHolder.receiving, SlotHolder.user);
     this.#lender!.lend(piece, block, slot);
-    if (this.#picker.isPieceReceived(piece)) this.pieceVerified(piece);
+    if (this.#picker.isPieceReceived(piece)) this.#verdicts.pieceVerified(piece);
   }
 }

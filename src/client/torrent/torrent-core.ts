@@ -14,34 +14,27 @@
 import { createHash } from "node:crypto";
 import type { EventEmitter } from "node:events";
 import { resolve } from "node:path";
-import { PeerError, ScatterwireError, UsageError } from "../../base/errors.js";
+import { makeDeferred } from "../../base/deferred.js";
+import { ScatterwireError, UsageError } from "../../base/errors.js";
 import { KeptWarnings, throwAsUncaught } from "../../base/user-calls.js";
 import { whenAborted } from "../../base/when-aborted.js";
-import type { TurnHook } from "../../native/reactor.js";
 import { checkTorrentOptions } from "../check-options.js";
 import { isMagnet, type Magnet } from "../metainfo/magnet.js";
 import { parseInfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { TorrentEvents, TorrentOptions, TorrentProgress, TorrentState } from "../options.js";
-import type { StorageKind } from "../storage/storage.js";
-import { type ContentHost, TorrentContent } from "./content.js";
+import { TorrentContent } from "./content.js";
 import type { EngineRoom } from "./engine-room.js";
-import { MAGNET_SOURCE, type PeerFinder, type SearchingTorrent } from "./peer-source.js";
-import { type SwarmHost, TorrentSwarm } from "./torrent-swarm.js";
-
-/** Kinds of storage that leave no file behind. */
-const KEEPS_NOTHING: ReadonlySet<StorageKind> = new Set(["memory", "null"]);
-
-/** Asks for a turn and does nothing in it. */
-const NOTHING: TurnHook = { turnEnded: () => {} };
+import { MAGNET_SOURCE, type PeerFinder } from "./peer-source.js";
+import { contentHostOf, searchingOf, swarmHostOf } from "./torrent-hosts.js";
+import { TorrentSwarm } from "./torrent-swarm.js";
 
 export class TorrentCore {
   readonly infoHash: Uint8Array;
   readonly options: TorrentOptions;
   readonly swarm: TorrentSwarm;
   readonly finder: PeerFinder;
-  readonly ready: Promise<void>;
-  readonly #room: EngineRoom;
+  readonly room: EngineRoom;
   /** Who listens to its events. */
   readonly #emitter: EventEmitter<TorrentEvents>;
   /** For a torrent that began without metadata. */
@@ -55,8 +48,7 @@ export class TorrentCore {
   /** The former user of the same files has closed them. */
   readonly #filesFree: Promise<unknown>;
   #closed: Promise<void> | undefined;
-  #resolveReady!: () => void;
-  #rejectReady!: (error: unknown) => void;
+  readonly #ready = makeDeferred();
   #done = makeDeferred();
   /** All that was wanted has come, and is being made durable. */
   #isCompleting = false;
@@ -82,21 +74,15 @@ export class TorrentCore {
   ) {
     checkTorrentOptions(options);
     this.#emitter = emitter;
-    this.#room = room;
+    this.room = room;
     this.infoHash = source.infoHash;
     this.options = settled(options);
     this.#magnet = isMagnet(source) ? source : undefined;
     this.#state = isMagnet(source) ? "metadata" : "checking";
     this.#filesFree = after.catch(() => {});
-    this.ready = new Promise((resolve, reject) => {
-      this.#resolveReady = resolve;
-      this.#rejectReady = reject;
-    });
-    // Whoever does not ask for it must not be killed by its rejection; `failed` tells as well.
-    this.ready.catch(() => {});
     this.#warnings = new KeptWarnings(emitter, room.userCalls);
-    this.swarm = new TorrentSwarm(this.#swarmHost(isMagnet(source) ? undefined : source.private));
-    this.finder = room.findPeers(this.#searching(), source);
+    this.swarm = new TorrentSwarm(swarmHostOf(this, isMagnet(source) ? undefined : source.private));
+    this.finder = room.findPeers(searchingOf(this), source);
     if (!isMagnet(source)) this.#begin(source);
     else {
       this.swarm.bring(MAGNET_SOURCE, source.peers);
@@ -119,8 +105,17 @@ export class TorrentCore {
     return this.#content;
   }
 
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
   get done(): Promise<void> {
     return this.#done.promise;
+  }
+
+  /** The content, once it is open. */
+  get opened(): TorrentContent | undefined {
+    return this.#opened;
   }
 
   /** True once connections may join: to trade blocks, or for the metadata. */
@@ -132,9 +127,9 @@ export class TorrentCore {
     return this.#state === "failed" || this.#state === "closed";
   }
 
-  /** What the magnet says is its name. */
-  get calledName(): string | undefined {
-    return this.#magnet?.name;
+  /** What the magnet says, for a torrent that began as one. */
+  get magnet(): Magnet | undefined {
+    return this.#magnet;
   }
 
   progress(): TorrentProgress {
@@ -173,7 +168,7 @@ export class TorrentCore {
   /** Time passed; about once a second. */
   tick(elapsedMs: number): void {
     if (!this.isOpen) return;
-    const now = this.#room.clock.nowMs;
+    const now = this.room.clock.nowMs;
     const content = this.#opened;
     content?.tick(now);
     this.swarm.tick(elapsedMs);
@@ -204,10 +199,17 @@ export class TorrentCore {
       this.tell("metadata", metainfo);
       this.swarm.metadataKnown(metainfo.private);
     } catch (error) {
-      this.#rejectReady(error);
-      this.#broke(error);
+      this.#ready.reject(error);
+      this.broke(error);
     }
     return true;
+  }
+
+  /** A piece more is verified, and none that is wanted is missing. */
+  gotAll(): void {
+    // A part of a torrent is no download that trackers count (BEP 21).
+    if (this.#content?.got.isFull === true) this.finder.completed();
+    void this.#complete();
   }
 
   /** More is wanted than was, or less. */
@@ -228,9 +230,13 @@ export class TorrentCore {
     return this.#closed;
   }
 
+  warn(text: string): void {
+    this.#warnings.tell(text);
+  }
+
   /** Tells listeners, when the turn is over. */
   tell<Name extends keyof TorrentEvents>(name: Name, ...args: TorrentEvents[Name]): void {
-    if (this.#emitter.listenerCount(name) > 0) this.#room.userCalls.tell(this.#emitter, name, args);
+    if (this.#emitter.listenerCount(name) > 0) this.room.userCalls.tell(this.#emitter, name, args);
   }
 
   // ── from state to state ──────────────────────────────────────────────────────────────────────────────────────
@@ -242,8 +248,8 @@ export class TorrentCore {
 
   /** The metadata is there: makes the content, and opens it. */
   #begin(metainfo: Metainfo): void {
-    this.#content = new TorrentContent(metainfo, this.#contentHost());
-    this.#open(this.#content).then(this.#resolveReady, this.#rejectReady);
+    this.#content = new TorrentContent(metainfo, contentHostOf(this));
+    this.#open(this.#content).then(this.#ready.resolve, this.#ready.reject);
   }
 
   async #open(content: TorrentContent): Promise<void> {
@@ -260,15 +266,15 @@ export class TorrentCore {
       this.finder.start();
       if (content.wanted.isSatisfied) await this.#complete();
       else {
-        if (content.isReadOnly) this.#room.userCalls.call(this.#done.reject, content.incomplete());
+        if (content.isReadOnly) this.room.userCalls.call(this.#done.reject, content.incomplete());
         this.swarm.dialMore();
       }
       // Who waits for `ready` has heard all that came before it.
-      await this.#room.userCalls.flushed();
+      await this.room.userCalls.flushed();
     } catch (error) {
       if (this.#closing.signal.aborted) throw this.#abortError("the torrent was closed");
       // Whatever it is, a bug of ours included, is told by `ready` and `done`.
-      this.#fail(asError(error));
+      this.fail(asError(error));
       throw error;
     }
   }
@@ -286,7 +292,7 @@ export class TorrentCore {
         await content.lent();
       }
     } catch (error) {
-      this.#broke(error);
+      this.broke(error);
       return;
     } finally {
       this.#isCompleting = false;
@@ -295,12 +301,12 @@ export class TorrentCore {
     this.#enter("seeding");
     this.swarm.setSeeding(true);
     this.tell("done");
-    this.#room.userCalls.call(this.#done.resolve, undefined);
+    this.room.userCalls.call(this.#done.resolve, undefined);
     this.swarm.dialMore();
   }
 
   /** The torrent cannot go on; what was verified and made durable stays so. */
-  #fail(error: Error): void {
+  fail(error: Error): void {
     if (this.isOver) return;
     this.#enter("failed");
     this.finder.stop();
@@ -308,12 +314,12 @@ export class TorrentCore {
     this.swarm.closeAll();
     this.#content?.releaseMemory().catch(throwAsUncaught);
     this.tell("failed", error);
-    this.#room.userCalls.call(this.#done.reject, error);
+    this.room.userCalls.call(this.#done.reject, error);
   }
 
   /** Something threw where nobody waits for it. A bug of ours is no matter of storage: the program hears of it as such. */
-  #broke(error: unknown): void {
-    this.#fail(asError(error));
+  broke(error: unknown): void {
+    this.fail(asError(error));
     if (!(error instanceof ScatterwireError)) throwAsUncaught(error);
   }
 
@@ -331,11 +337,11 @@ export class TorrentCore {
     this.#stopWaitingForAbort();
     this.swarm.closeAll();
     if (before !== "seeding")
-      this.#room.userCalls.call(
+      this.room.userCalls.call(
         this.#done.reject,
         this.#abortError("the torrent was closed before it was complete"),
       );
-    if (before === "metadata") this.#rejectReady(this.#abortError("the torrent was closed"));
+    if (before === "metadata") this.#ready.reject(this.#abortError("the torrent was closed"));
     try {
       await this.ready.catch(() => {});
       await this.#filesFree;
@@ -345,132 +351,12 @@ export class TorrentCore {
       this.#onClosed();
     }
   }
-
-  // ── what its parts see of it ─────────────────────────────────────────────────────────────────────────────────
-
-  #swarmHost(isPrivate: boolean | undefined): SwarmHost {
-    const isOpen = (): boolean => this.isOpen;
-    const isOver = (): boolean => this.isOver;
-    const opened = (): TorrentContent | undefined => this.#opened;
-    const info = (): Uint8Array | undefined => this.#content?.metainfo.info;
-    return {
-      infoHash: this.infoHash,
-      room: this.#room,
-      receiveMode: this.options.receiveMode,
-      isPrivate,
-      get isOpen() {
-        return isOpen();
-      },
-      get isOver() {
-        return isOver();
-      },
-      get content() {
-        return opened();
-      },
-      get info() {
-        return info();
-      },
-      metadataArrived: (bytes) => this.metadataArrived(bytes),
-      tell: (name, ...args) => this.tell(name, ...args),
-      warn: (text) => this.#warnings.tell(text),
-      fail: (error) => this.#fail(error),
-    };
-  }
-
-  #contentHost(): ContentHost {
-    const isOver = (): boolean => this.isOver;
-    return {
-      room: this.#room,
-      options: this.options,
-      attribution: this.swarm.attribution,
-      peers: this.swarm.here,
-      selectOnly: this.#magnet?.selectOnly,
-      get isOver() {
-        return isOver();
-      },
-      recordOf: (peer) => this.swarm.recordOf(peer),
-      tell: (name, ...args) => this.tell(name, ...args),
-      warn: (text) => this.#warnings.tell(text),
-      ban: (record, piece) =>
-        this.swarm.ban(record, new PeerError("PEER_BAD_PIECE", `sent piece ${piece} with a wrong digest`)),
-      gotAll: () => {
-        // A part of a torrent is no download that trackers count (BEP 21).
-        if (this.#content?.got.isFull === true) this.finder.completed();
-        void this.#complete();
-      },
-      fail: (error) => this.#fail(error),
-      broke: (error) => this.#broke(error),
-      leaseReleased: () => {
-        // At whatever time: who waits for memory is woken at the end of a turn, and there may be none.
-        if (this.#room.pool.waiterCount > 0) this.#room.reactor.atTurnEnd(NOTHING);
-      },
-    };
-  }
-
-  #searching(): SearchingTorrent {
-    const { trackers, webSeeds = true, directory, resume, readOnly } = this.options;
-    const opened = (): TorrentContent | undefined => this.#opened;
-    const isDownloading = (): boolean => this.#state === "downloading" || this.#state === "metadata";
-    const peerCount = (): number => this.swarm.here.size;
-    const isPartialSeed = (): boolean => this.#state === "seeding" && this.#opened?.got.isFull === false;
-    const isKept =
-      resume !== false && readOnly !== true && !KEEPS_NOTHING.has(this.options.storage ?? "file");
-    return {
-      infoHash: this.infoHash,
-      trackers,
-      webSeeds,
-      get keepsTotalsIn() {
-        return isKept && opened() !== undefined ? directory : undefined;
-      },
-      get bytesLeft() {
-        const content = opened();
-        return content === undefined ? undefined : content.layout.totalLength - content.bytesGot;
-      },
-      get wantsBlocks() {
-        return isDownloading();
-      },
-      get peerCount() {
-        return peerCount();
-      },
-      get content() {
-        const content = opened();
-        if (content === undefined) return undefined;
-        const { layout, metainfo, got } = content;
-        return { layout, have: got, isSingleFile: metainfo.isSingleFile };
-      },
-      get isPartialSeed() {
-        return isPartialSeed();
-      },
-      join: (host, make, ended) => !this.isOver && this.swarm.join(host, make, ended),
-      tellWebSeed: (status) => this.tell("webSeed", status),
-      counters: () => this.swarm.counters(),
-      bring: (source, addresses) => this.swarm.bring(source, addresses),
-      tellTracker: (status) => this.tell("tracker", status),
-      warn: (text) => this.#warnings.tell(text),
-    };
-  }
 }
 
 /** The options as they are now: what the program does to its object, or to its working directory, changes nothing any more. */
 function settled(options: TorrentOptions): TorrentOptions {
   const { directory } = options;
   return directory === undefined ? { ...options } : { ...options, directory: resolve(directory) };
-}
-
-interface Deferred {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-}
-
-/** Whoever does not ask for the promise must not be killed by its rejection. */
-function makeDeferred(): Deferred {
-  let [resolve, reject]: [() => void, (error: Error) => void] = [() => {}, () => {}];
-  const promise = new Promise<void>((resolved, rejected) => {
-    [resolve, reject] = [resolved, rejected];
-  });
-  promise.catch(() => {});
-  return { promise, resolve, reject };
 }
 
 function asError(error: unknown): Error {

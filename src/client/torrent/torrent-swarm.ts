@@ -4,6 +4,8 @@
 // Until the content is open, connections know neither how many pieces there are nor what we have: `layout` is undefined, and what peers
 // announce waits with them (peer/early-announcements.ts).
 //
+// It is long because the contract of a swarm is: each of its methods hands on to a part.
+//
 // Always: it changes no state of the torrent, and knows none but whether it is open, or over.
 
 import { assert } from "../../base/assert.js";
@@ -33,11 +35,10 @@ import { type HandleOwner, PeerHandle } from "./peer-handle.js";
 import { describePeer } from "./peer-info.js";
 import { PeerList } from "./peer-list.js";
 import { EXCHANGE_SOURCE, type PeerSource, type StreamParts, USER_SOURCE } from "./peer-source.js";
+import { ReadWarnings } from "./read-warnings.js";
 import { Roster, type RosterHost } from "./roster.js";
 import { UploadRounds } from "./upload-rounds.js";
 
-/** Between two warnings that blocks could not be read for peers. */
-const READ_WARNINGS_MS = 60_000;
 /** Connections before the metadata is there, each of which may keep a bitfield for later: 32 MiB in all. */
 const PEERS_BEFORE_METADATA_MAX = 64;
 const NO_PIECES = new PieceSet(0);
@@ -79,8 +80,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   readonly #joined = new Map<PeerConnection, (error: PeerError | undefined) => void>();
   readonly #handles = new WeakMap<PeerConnection, PeerHandle>();
   #receiveMode: ReceiveModeName | undefined;
-  #lastReadWarningMs: number | undefined;
-  #unreadSinceWarning = 0;
+  readonly #readWarnings: ReadWarnings;
   #roundAsked = false;
   readonly #earlyRound: TurnHook = {
     turnEnded: () => {
@@ -96,6 +96,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     this.#host = host;
     this.#room = room;
     this.#receiveMode = host.receiveMode;
+    this.#readWarnings = new ReadWarnings((text) => host.warn(text));
     this.attribution = new Attribution({ requestTimeoutMs: room.peerSettings(undefined).requestTimeoutMs });
     this.#rounds = new UploadRounds(room.uploadSlots, random);
     this.#roster = new Roster(this.#rosterHost(), this.attribution, new PeerList({ random }));
@@ -333,15 +334,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   }
 
   uploadFailed(_peer: PeerConnection, error: StorageError): void {
-    // A peer asks as often as it likes: that must not fill the program's log.
-    const nowMs = this.#room.clock.nowMs;
-    this.#unreadSinceWarning++;
-    if (this.#lastReadWarningMs !== undefined && nowMs - this.#lastReadWarningMs < READ_WARNINGS_MS) return;
-    const times =
-      this.#unreadSinceWarning === 1 ? "" : ` (${this.#unreadSinceWarning} blocks since the last warning)`;
-    this.#lastReadWarningMs = nowMs;
-    this.#unreadSinceWarning = 0;
-    this.#host.warn(`cannot read to send: ${error.message}${times}`);
+    this.#readWarnings.failed(error, this.#room.clock.nowMs);
   }
 
   storageFaulted(error: StorageError): void {

@@ -71,7 +71,7 @@ export class Torrent extends EventEmitter<TorrentEvents> {
 
   /** The torrent's name; before its metadata is there, what the magnet calls it, or else its info hash in hex. */
   get name(): string {
-    return this.metainfo?.name ?? this.#core.calledName ?? Buffer.from(this.infoHash).toString("hex");
+    return this.metainfo?.name ?? this.#core.magnet?.name ?? Buffer.from(this.infoHash).toString("hex");
   }
 
   /**

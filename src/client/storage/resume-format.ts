@@ -1,0 +1,111 @@
+// The file of resume data: its parts in bytes, and how it is read and written. What they mean is in resume.ts.
+
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { crc32 } from "node:zlib";
+import { MIB } from "../../base/limits.js";
+import type { Survey } from "./survey.js";
+
+export const MAGIC = "SWRESUM2";
+export const INFO_HASH_BYTES = 20;
+/** magic 8, info hash 20, piece count 4, file count 4, kind of base 4. Then the bits, the stamps, and the CRC of all of it. */
+export const HEADER_BYTES = 8 + INFO_HASH_BYTES + 4 + 4 + 4;
+/** time of change in milliseconds 8, inode 8; both are doubles, and 0 is the stamp of nothing. */
+export const STAMP_BYTES = 16;
+/** kind 4, value 4, CRC 4; between value and CRC an F record has a stamp. */
+export const RECORD_BYTES = 12;
+export const FILE_RECORD_BYTES = RECORD_BYTES + STAMP_BYTES;
+export const BASE_RUNNING = 1;
+export const BASE_CLEAN = 2;
+export const RECORD_WRITTEN = 0x57;
+export const RECORD_FILE = 0x46;
+export const RECORD_SYNCED = 0x53;
+/** Longer than any that we write: what is longer was made by somebody else, and is not read. */
+const RESUME_BYTES_MAX = 256 * MIB;
+
+/** What tells whether a file is as it was, by file index. */
+export class Stamps {
+  readonly modifiedMs: Float64Array;
+  readonly inodes: Float64Array;
+
+  constructor(count: number) {
+    this.modifiedMs = new Float64Array(count);
+    this.inodes = new Float64Array(count);
+  }
+
+  set(fileIndex: number, modifiedMs: number, inode: number): void {
+    this.modifiedMs[fileIndex] = modifiedMs;
+    this.inodes[fileIndex] = inode;
+  }
+
+  fits(fileIndex: number, survey: Survey): boolean {
+    return (
+      this.inodes[fileIndex] === survey.inodeOf(fileIndex) &&
+      this.modifiedMs[fileIndex] === survey.modifiedMsOf(fileIndex) &&
+      survey.hasLength(fileIndex)
+    );
+  }
+}
+
+export function plainRecord(kind: number, value: number): Buffer {
+  const record = Buffer.alloc(RECORD_BYTES);
+  record.writeUInt32BE(kind, 0);
+  record.writeUInt32BE(value, 4);
+  record.writeUInt32BE(crc32(record.subarray(0, 8)), 8);
+  return record;
+}
+
+export function fileRecord(fileIndex: number, modifiedMs: number, inode: number): Buffer {
+  const record = Buffer.alloc(FILE_RECORD_BYTES);
+  record.writeUInt32BE(RECORD_FILE, 0);
+  record.writeUInt32BE(fileIndex, 4);
+  record.writeDoubleBE(modifiedMs, 8);
+  record.writeDoubleBE(inode, 16);
+  record.writeUInt32BE(crc32(record.subarray(0, FILE_RECORD_BYTES - 4)), FILE_RECORD_BYTES - 4);
+  return record;
+}
+
+/** Undefined: not there, not a regular file, longer than any of ours, or not to be read. */
+export function readBounded(path: string): Buffer | undefined {
+  let fd = -1;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    const status = fstatSync(fd);
+    return status.isFile() && status.size <= RESUME_BYTES_MAX ? readFileSync(fd) : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    if (fd >= 0) closeSync(fd);
+  }
+}
+
+export function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It was not made.
+  }
+}
+
+/** A disk that fills up takes a part of the bytes, and refuses the rest at the next call. */
+export function writeWhole(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+}
+
+/** Makes the renaming itself durable. */
+export function syncFolder(folder: string): void {
+  const fd = openSync(folder, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
