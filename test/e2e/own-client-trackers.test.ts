@@ -136,6 +136,24 @@ describe("our client and trackers", { concurrency: 3 }, () => {
       },
     );
 
+  for (const [kind, protocol] of [
+    [opentracker, "udp"],
+    [npm, "http"],
+  ] as const)
+    it(`completes magnets with nothing but ${kind.name} in them, among other clients`, TIMEOUT, async (t) => {
+      const place = await makePlace(t, kind, protocol, "127.0.0.1");
+      const magnet = `magnet:?xt=urn:btih:${place.infoHash}&tr=${encodeURIComponent(place.url)}`;
+      libtorrent.require();
+      const other = await libtorrent.start("seed", place.torrent, place.folder);
+      t.after(() => other.stop());
+      await until(async () => (await scrape(place)).seeders === 1, PATIENCE_MS);
+      // Several at once: those that come first have metadata for the others.
+      await Promise.all([1, 2, 3].map(() => download(place, "127.0.0.1", magnet)));
+      await seed(t, place, "127.0.0.1");
+      await other.stop();
+      await download(place, "127.0.0.1", magnet);
+    });
+
   it("downloads from libtorrent, which seeds, with a torrent file from the web", TIMEOUT, async (t) => {
     const place = await makePlace(t, ours, "http", "127.0.0.1");
     libtorrent.require();

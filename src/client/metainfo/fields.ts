@@ -105,6 +105,23 @@ export class Fields {
     return textsOf(this.#bytes, span);
   }
 
+  /** The pairs of a text and a whole number that a list has, `countMax` at the most; what is no such pair is left out. */
+  pairs(key: string, countMax: number): [text: string, value: number][] {
+    const span = this.#spans.get(key);
+    const pairs: [string, number][] = [];
+    if (!isList(this.#bytes, span)) return pairs;
+    forEachItem(this.#bytes, span.start, (item) => {
+      if (pairs.length === countMax || !isList(this.#bytes, item)) return;
+      const parts: Span[] = [];
+      forEachItem(this.#bytes, item.start, (part) => parts.push(part));
+      const [text, value] = parts;
+      if (parts.length !== 2 || !isString(this.#bytes, text) || !isInteger(this.#bytes, value)) return;
+      const { start, end } = stringSpan(this.#bytes, text);
+      pairs.push([textOf(this.#bytes.subarray(start, end)), integerAt(this.#bytes, value)]);
+    });
+    return pairs;
+  }
+
   /** Calls `visit` for each item of a list: with its fields, or undefined if it is no dictionary. False if it is no list. */
   forEachDictionary(key: string, visit: (item: Fields | undefined, index: number) => void): boolean {
     const span = this.#spans.get(key);

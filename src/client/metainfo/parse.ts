@@ -22,6 +22,9 @@ const DIGEST_BYTES = 20;
 /** A path may take this many bytes in the torrent: more than can be used, less than takes long to find unusable. */
 const PATH_FIELD_BYTES_MAX = 64 * KIB;
 const ANNOUNCE_FIELD_BYTES_MAX = 256 * KIB;
+const NODES_MAX = 100;
+/** As long as a name can be. */
+const NODE_NAME_MAX = 253;
 /** What BitComet calls its padding, which it does not mark otherwise. */
 export const PADDING_NAME_PREFIX = "_____padding_file_";
 
@@ -65,6 +68,7 @@ export function parseMetainfo(bytes: Uint8Array): Metainfo {
     links,
     webSeeds: parseUrls(outer, "url-list"),
     httpSeeds: parseUrls(outer, "httpseeds"),
+    nodes: parseNodes(outer),
     ...parseRemarks(outer),
   };
 }
@@ -162,6 +166,13 @@ function parseUrls(outer: Fields, key: string): string[] {
   const single = outer.text(key);
   const listed = single === undefined ? (outer.texts(key, ANNOUNCE_FIELD_BYTES_MAX) ?? []) : [single];
   return listed.filter((url) => typeof url === "string").filter((url) => url.trim() !== "");
+}
+
+function parseNodes(outer: Fields): { host: string; port: number }[] {
+  return outer
+    .pairs("nodes", NODES_MAX)
+    .filter(([host, port]) => host !== "" && host.length <= NODE_NAME_MAX && port >= 1 && port <= 65_535)
+    .map(([host, port]) => ({ host, port }));
 }
 
 function parseRemarks(outer: Fields): { comment?: string; createdBy?: string; creationDate?: number } {

@@ -33,6 +33,8 @@ export interface Metainfo {
   readonly webSeeds: readonly string[];
   /** Addresses of web seeds of the older kind (BEP 17), which are not used. */
   readonly httpSeeds: readonly string[];
+  /** Nodes of the DHT to begin with (BEP 5): names or numeric addresses. */
+  readonly nodes: readonly { readonly host: string; readonly port: number }[];
   readonly comment?: string;
   readonly createdBy?: string;
   /** Seconds since 1970. */

@@ -48,6 +48,7 @@ describe("parseMetainfo", () => {
       links: [],
       webSeeds: [],
       httpSeeds: [],
+      nodes: [],
     });
     assert.equal(Buffer.from(pieces).toString(), "p".repeat(20));
     assert.equal(Buffer.from(infoHash).toString("hex"), infoHashHex);
@@ -125,6 +126,21 @@ describe("parseMetainfo", () => {
     assert.deepEqual(parseMetainfo(torrentOf({}, { "url-list": "" })).webSeeds, []);
     const omissions = describeOmissions({ ...metainfo, links: rest.links });
     assert.match(omissions.join("\n"), /2 symbolic links, such as n\/l.*\n.*web seeds.*http:\/\/b\//);
+    const nodes = [
+      ["dht.example", 6881],
+      ["192.0.2.1", 0],
+      ["::1", 70_000],
+      [5, 5],
+      ["x"],
+      "y",
+      ["2001:db8::1", 65_535],
+      ["a", 1, 1],
+    ];
+    assert.deepEqual(parseMetainfo(torrentOf({}, { nodes })).nodes, [
+      { host: "dht.example", port: 6881 },
+      { host: "2001:db8::1", port: 65_535 },
+    ]);
+    assert.deepEqual(parseMetainfo(torrentOf({}, { nodes: "none" })).nodes, []);
     refused(folderOf([fileOf(["..", "x"], 0, { attr: "l" })]), "METAINFO_PATH", /unsafe path/);
     refused(folderOf([links[0]!]), "METAINFO_MALFORMED", /all empty/);
   });
