@@ -33,7 +33,8 @@ function findNodeHeaders() {
   const header = join(nodePrefix, "include/node/node_version.h");
   if (!existsSync(header)) return undefined;
   const text = readFileSync(header, "utf8");
-  const part = (name) => text.match(new RegExp(`#define NODE_${name}_VERSION (\\d+)`))?.[1];
+  const part = (/** @type {string} */ name) =>
+    text.match(new RegExp(`#define NODE_${name}_VERSION (\\d+)`))?.[1];
   const version = [part("MAJOR"), part("MINOR"), part("PATCH")].join(".");
   return version === process.versions.node ? nodePrefix : undefined;
 }
@@ -45,7 +46,7 @@ function isFresh() {
   const native = join(packageRoot, "native");
   const sources = [
     join(packageRoot, "binding.gyp"),
-    ...readdirSync(native, { recursive: true }).map((name) => join(native, name)),
+    ...readdirSync(native, { recursive: true, encoding: "utf8" }).map((name) => join(native, name)),
   ];
   return sources.every((file) => statSync(file).mtimeMs < statSync(built).mtimeMs);
 }
@@ -56,6 +57,7 @@ function hasCompiler() {
   return spawnSync(`${compiler} --version`, { shell: true, stdio: "ignore" }).status === 0;
 }
 
+/** @param {string} message */
 function fail(message) {
   console.error(`scatterwire: ${message}`);
   process.exit(1);

@@ -17,6 +17,7 @@ const to = join(root, "dist/bundle");
 const WORKER = "tracker/server/worker-thread.js";
 
 /** The verb `bench` stays where it is: seen from any chunk, which all lie in one folder. */
+/** @type {import("esbuild").Plugin} */
 const labStaysOutside = {
   name: "lab-stays-outside",
   setup(build) {
@@ -54,7 +55,7 @@ async function bundle() {
   });
   mkdirSync(to, { recursive: true });
   // Chunks first, then who names them, and only then goes what nobody names any more: a program that starts meanwhile finds all.
-  const isEntry = (path) => /^(index|main|worker-thread)\.js$/.test(basename(path));
+  const isEntry = (/** @type {string} */ path) => /^(index|main|worker-thread)\.js$/.test(basename(path));
   const files = [...outputFiles].sort((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
   for (const { path, contents } of files) writeIfChanged(path, contents);
   const licences = join(to, "LICENSES.txt");
@@ -63,12 +64,19 @@ async function bundle() {
   for (const name of readdirSync(to)) if (!kept.has(name)) rmSync(join(to, name));
 }
 
+/**
+ * @param {string} path
+ * @param {Uint8Array} contents
+ */
 function writeIfChanged(path, contents) {
   if (existsSync(path) && readFileSync(path).equals(contents)) return;
   writeFileSync(path, contents, { mode: basename(path) === "main.js" ? 0o755 : 0o644 });
 }
 
-/** The packages whose code is in the bundle, each with its licence as it states it. */
+/**
+ * The packages whose code is in the bundle, each with its licence as it states it.
+ * @param {import("esbuild").Metafile} metafile
+ */
 function licencesOf({ inputs }) {
   const names = new Set(
     Object.keys(inputs).flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []),

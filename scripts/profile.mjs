@@ -7,7 +7,7 @@
 // so. It writes a flame graph and a list of the dearest frames, and prints the list. Then callgrind counts the instructions
 // of one block: twice the work less the work once, so that starting Node is not in it.
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import {
   existsSync,
@@ -22,6 +22,9 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { Program } from "../dist/bench/processes/program.js";
+import { stopAll } from "../dist/bench/processes/running.js";
+import { number, object, string } from "../dist/bench/processes/shape.js";
 import { flameGraph } from "./profile/flame-graph.mjs";
 import { foldCpuProfile, foldPerf, kindShares, topList } from "./profile/fold.mjs";
 
@@ -56,14 +59,19 @@ const TRACKER_LOAD = {
 };
 const SAMPLES_PER_SECOND = 997;
 const TOP_FRAMES = 25;
+/** @type {Record<string, string>} */
 const KIND_NAMES = { k: "kernel", a: "addon", j: "JavaScript", n: "Node, V8, libuv", l: "libraries" };
+
+/** What programs say: where they listen, and how much of their work was done by which process. */
+const PORT = object({ port: number });
+const LISTENING = object({ port: number, host: string });
+const DONE = object({ bytes: number, pid: number });
 
 const { values: flags, positionals } = readArguments();
 const work = positionals[0];
 const scratch = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "scatterwire-profile-"));
-const children = new Set();
 process.on("exit", () => {
-  for (const child of children) child.kill("SIGKILL");
+  stopAll();
   rmSync(scratch, { recursive: true, force: true });
 });
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
@@ -74,7 +82,7 @@ try {
   await profile(output);
   if (flags.callgrind) await countInstructions();
 } catch (error) {
-  console.error(`scatterwire: ${error.message}`);
+  console.error(`scatterwire: ${error instanceof Error ? error.message : error}`);
   // What runs beside the work that failed would go on for ever.
   process.exit(1);
 }
@@ -101,11 +109,12 @@ function readArguments() {
       return parsed;
     throw new Error(`one of ${WORKS.join(", ")} is expected, and --seconds from 1 to 600`);
   } catch (error) {
-    console.error(`scatterwire: ${error.message}`);
+    console.error(`scatterwire: ${error instanceof Error ? error.message : error}`);
     process.exit(2);
   }
 }
 
+/** @param {string} output */
 async function profile(output) {
   const why = flags.perf ? whyNoPerf() : "--no-perf";
   const recorded = join(scratch, "perf.data");
@@ -155,6 +164,10 @@ function whyNoPerf() {
   return undefined;
 }
 
+/**
+ * @param {string} recorded
+ * @param {number} pid
+ */
 function readPerf(recorded, pid) {
   const { stdout, status, stderr } = spawnSync("perf", ["script", "-i", recorded, "-F", "comm,ip,sym,dso"], {
     encoding: "utf8",
@@ -172,6 +185,10 @@ function readCpuProfile() {
   return foldCpuProfile(JSON.parse(readFileSync(join(scratch, file), "utf8")), root);
 }
 
+/**
+ * @param {import("./profile/fold.mjs").Stacks} stacks
+ * @param {string} subtitle
+ */
 function listText(stacks, subtitle) {
   const shares = Object.entries(kindShares(stacks))
     .sort(([, left], [, right]) => right - left)
@@ -185,10 +202,12 @@ function listText(stacks, subtitle) {
   return [subtitle, shares.join(", "), "", "    self    total  frame", ...rows, ""].join("\n");
 }
 
+/** @param {number} share */
 function percent(share) {
   return `${(100 * share).toFixed(1)} %`;
 }
 
+/** @param {number} bytes */
 async function makeTorrent(bytes) {
   const { createTorrentFile } = await import(pathToFileURL(join(root, "dist/src/index.js")).href);
   const folder = join(scratch, String(bytes));
@@ -207,69 +226,49 @@ async function makeTorrent(bytes) {
  * @param {number} seconds
  */
 async function run(command, { torrent, folder, data }, seconds, seedBytes = seconds * SEED_BYTES_PER_SECOND) {
-  const generator = (name) => join(root, `dist/bench/load/load-${name}.js`);
-  if (work === "verify") return start([...command, WORK, "verify", torrent, folder, `${seconds}`]).ended;
+  const generator = (/** @type {string} */ name) => join(root, `dist/bench/load/load-${name}.js`);
+  if (work === "verify") return doneBy(start([...command, WORK, "verify", torrent, folder, `${seconds}`]));
   if (work === "receive") {
     const seeder = start([process.execPath, generator("seeder"), torrent, data]);
-    const { host, port } = await seeder.firstLine;
-    const result = await start([...command, WORK, "receive", torrent, `${host}:${port}`, `${seconds}`]).ended;
-    seeder.child.stdin.end();
-    await seeder.ended;
+    const { host, port } = await seeder.read(LISTENING);
+    const result = await doneBy(
+      start([...command, WORK, "receive", torrent, `${host}:${port}`, `${seconds}`]),
+    );
+    await seeder.stop();
     return result;
   }
   if (work === "tracker") {
     const tracker = start([...command, WORK, "tracker"]);
-    const { port } = await tracker.firstLine;
+    const { port } = await tracker.read(PORT);
     const load = { ...TRACKER_LOAD, port, durationSeconds: seconds };
-    await start([process.execPath, join(root, "dist/bench/load/tracker-load.js"), JSON.stringify(load)])
-      .ended;
-    tracker.child.stdin.end();
-    return tracker.ended;
+    await start([
+      process.execPath,
+      join(root, "dist/bench/load/tracker-load.js"),
+      JSON.stringify(load),
+    ]).answer(object({}));
+    return tracker.finish(DONE);
   }
   const seeding = start([...command, WORK, "seed", torrent, folder]);
-  const { port } = await seeding.firstLine;
+  const { port } = await seeding.read(PORT);
   const connect = ["--connect", `127.0.0.1:${port}`, "--bytes", `${seedBytes}`];
-  await start([process.execPath, generator("leecher"), torrent, ...connect]).ended;
-  seeding.child.stdin.end();
-  return seeding.ended;
+  await start([process.execPath, generator("leecher"), torrent, ...connect]).answer(object({}));
+  return seeding.finish(DONE);
 }
 
 /**
  * A program of JSON lines; fails with what it says on standard error.
  * @param {string[]} command
  */
-function start([program, ...args]) {
-  const child = spawn(program, args, { cwd: scratch, stdio: ["pipe", "pipe", "pipe"] });
-  children.add(child);
-  let output = "";
-  let errors = "";
-  let gotLine;
-  let failed;
-  const firstLine = new Promise((resolve, reject) => {
-    gotLine = resolve;
-    failed = reject;
-  });
-  firstLine.catch(() => {});
-  child.stdin.on("error", () => {});
-  child.stdout.on("data", (chunk) => {
-    output += chunk;
-    if (output.includes("\n")) gotLine(JSON.parse(output.slice(0, output.indexOf("\n"))));
-  });
-  child.stderr.on("data", (chunk) => {
-    errors += chunk;
-  });
-  const ended = new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (status) => {
-      children.delete(child);
-      const said = errors.split("\n").filter((line) => /^\S*Error\b|^scatterwire:/.test(line));
-      const error = new Error(said[0] ?? `${program} ended with status ${status}`);
-      failed(error);
-      if (status !== 0) reject(error);
-      else resolve(JSON.parse(output.slice(output.trimEnd().lastIndexOf("\n") + 1)));
-    });
-  });
-  return { child, firstLine, ended };
+function start([program = "", ...args]) {
+  return new Program(program, args, { cwd: scratch });
+}
+
+/**
+ * How much of it was done, and by which process: the last line of what is profiled.
+ * @param {Program} program
+ */
+function doneBy(program) {
+  return program.answer(DONE);
 }
 
 async function countInstructions() {
@@ -292,6 +291,7 @@ async function countInstructions() {
   );
 }
 
+/** @param {number} bytes */
 async function countOf(bytes) {
   const counted = join(scratch, `callgrind.${bytes}`);
   const valgrind = [

@@ -15,11 +15,17 @@ const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
 const buildFolder = join(packageRoot, "build-cmake/sanitized");
 const addon = join(buildFolder, "Debug/scatterwire.node");
 
+/** @param {string} message */
 function fail(message) {
   console.error(`test-sanitized: ${message}`);
   process.exit(1);
 }
 
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {NodeJS.ProcessEnv} env
+ */
 function run(command, args, env = {}) {
   return spawnSync(command, args, { cwd: packageRoot, stdio: "inherit", env: { ...process.env, ...env } })
     .status;
@@ -57,7 +63,11 @@ function findAsan() {
   return path;
 }
 
-/** Runs tests; answers their status and what the sanitizers wrote, process by process. */
+/**
+ * Runs tests; answers their status and what the sanitizers wrote, process by process.
+ * @param {string[]} tests
+ * @param {boolean} leaks
+ */
 function runSanitized(tests, leaks) {
   const reports = mkdtempSync(join(tmpdir(), "scatterwire-sanitized-"));
   const log = `log_path=${join(reports, "report")}`;
@@ -75,7 +85,10 @@ function runSanitized(tests, leaks) {
   return { status, texts };
 }
 
-/** The leaks in LeakSanitizer's reports whose memory the addon asked for; V8's on its behalf are V8's. */
+/**
+ * The leaks in LeakSanitizer's reports whose memory the addon asked for; V8's on its behalf are V8's.
+ * @param {string[]} texts
+ */
 function ownLeaks(texts) {
   const node = realpathSync(process.execPath);
   return texts

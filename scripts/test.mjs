@@ -22,6 +22,10 @@ for (const name of wanted) {
   process.exit(2);
 }
 
+/**
+ * @param {string} folder
+ * @returns {string[]}
+ */
 function findTests(folder) {
   if (!existsSync(folder)) return [];
   return (
@@ -59,6 +63,10 @@ async function findMissing() {
   return { packages, tests };
 }
 
+/**
+ * @param {string[]} files
+ * @param {number} concurrency
+ */
 function run(files, concurrency) {
   if (files.length === 0) return 0;
   const args = ["--test", `--test-concurrency=${concurrency}`, ...options, ...files];

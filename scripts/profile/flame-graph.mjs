@@ -10,6 +10,14 @@ const ROW = 18;
 /** Narrower boxes are left out: they could not be seen. */
 const SHARE_MIN = 0.001;
 
+/**
+ * A frame with all that it called.
+ * @typedef {{ frame: string, weight: number, children: Map<string, Node> }} Node
+ * @typedef {{ frame: string, weight: number, depth: number, from: number }} Box
+ * @typedef {import("./fold.mjs").Stacks} Stacks
+ */
+
+/** @type {Record<string, [name: string, colour: string]>} */
 const KINDS = {
   k: ["kernel", "#c8553d"],
   a: ["addon", "#d9a441"],
@@ -18,8 +26,13 @@ const KINDS = {
   l: ["libraries", "#8a7ca8"],
 };
 
+/**
+ * @param {Stacks} stacks
+ * @param {{ title: string, subtitle: string }} texts
+ */
 export function flameGraph(stacks, { title, subtitle }) {
   const root = treeOf(stacks);
+  /** @type {Box[]} */
   const boxes = [];
   place(root, 0, 0, root.weight, boxes);
   const height = (1 + Math.max(...boxes.map(({ depth }) => depth))) * ROW;
@@ -54,7 +67,9 @@ ${boxes.map((box) => boxText(box, root.weight)).join("\n")}
 `;
 }
 
+/** @param {Stacks} stacks */
 function treeOf(stacks) {
+  /** @type {Node} */
   const root = { frame: "n all", weight: 0, children: new Map() };
   for (const [stack, weight] of stacks) {
     let node = root;
@@ -72,6 +87,13 @@ function treeOf(stacks) {
   return root;
 }
 
+/**
+ * @param {Node} node
+ * @param {number} depth
+ * @param {number} at
+ * @param {number} whole
+ * @param {Box[]} boxes
+ */
 function place(node, depth, at, whole, boxes) {
   if (node.weight / whole < SHARE_MIN) return;
   boxes.push({ frame: node.frame, weight: node.weight, depth, from: at / whole });
@@ -83,21 +105,32 @@ function place(node, depth, at, whole, boxes) {
   }
 }
 
+/**
+ * @param {Box} box
+ * @param {number} whole
+ */
 function boxText({ frame, weight, depth, from }, whole) {
   const share = weight / whole;
   const name = frame.slice(2);
   const y = depth * ROW;
-  const about = `${name}: ${(100 * share).toFixed(1)} % (${KINDS[frame[0]][0]})`;
-  return `<g data-from="${from.toFixed(6)}" data-share="${share.toFixed(6)}" data-depth="${depth}" data-name="${escapeText(name)}"><title>${escapeText(about)}</title><rect x="${(from * WIDTH).toFixed(1)}" y="${y}" width="${(share * WIDTH).toFixed(1)}" height="${ROW}" rx="2" fill="${KINDS[frame[0]][1]}"/><text x="${(from * WIDTH + 4).toFixed(1)}" y="${y + 12.5}">${escapeText(fitted(name, share * WIDTH))}</text></g>`;
+  const [kind, colour] = KINDS[frame[0] ?? ""] ?? ["unknown", "#888888"];
+  const about = `${name}: ${(100 * share).toFixed(1)} % (${kind})`;
+  return `<g data-from="${from.toFixed(6)}" data-share="${share.toFixed(6)}" data-depth="${depth}" data-name="${escapeText(name)}"><title>${escapeText(about)}</title><rect x="${(from * WIDTH).toFixed(1)}" y="${y}" width="${(share * WIDTH).toFixed(1)}" height="${ROW}" rx="2" fill="${colour}"/><text x="${(from * WIDTH + 4).toFixed(1)}" y="${y + 12.5}">${escapeText(fitted(name, share * WIDTH))}</text></g>`;
 }
 
+/**
+ * @param {string} name
+ * @param {number} pixels
+ */
 function fitted(name, pixels) {
   const room = Math.floor((pixels - 6) / 6.7);
   if (room >= name.length) return name;
   return room < 4 ? "" : `${name.slice(0, room - 1)}…`;
 }
 
+/** @param {string} text */
 function escapeText(text) {
+  /** @type {Record<string, string>} */
   const entities = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
   return text.replace(/[&<>"]/g, (character) => entities[character]);
 }

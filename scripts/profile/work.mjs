@@ -65,5 +65,7 @@ async function tracker() {
   return responses;
 }
 
-const bytes = await { receive, seed, verify, tracker }[work]();
+/** @type {Record<string, () => Promise<number>>} */
+const WORKS = { receive, seed, verify, tracker };
+const bytes = await WORKS[work]();
 console.log(JSON.stringify({ bytes, pid: process.pid }));
