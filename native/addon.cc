@@ -134,7 +134,8 @@ Napi::Object constants(Napi::Env env) {
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   // The environment owns the references and drops them at its end.
-  auto* classes = new Classes{Napi::Persistent(Engine::define(env)), Napi::Persistent(DatagramBatchObject::define(env))};
+  auto* classes =
+      new Classes{Napi::Persistent(Engine::define(env)), Napi::Persistent(DatagramBatchObject::define(env))};
   env.SetInstanceData(classes);
   exports.Set("createEngine", Napi::Function::New(
                                   env,
@@ -142,14 +143,13 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
                                     return info.Env().GetInstanceData<Classes>()->engine.New({info[0]});
                                   },
                                   "createEngine"));
-  exports.Set("createDatagramBatch",
-              Napi::Function::New(
-                  env,
-                  [](const Napi::CallbackInfo& info) -> Napi::Value {
-                    return info.Env().GetInstanceData<Classes>()->datagram_batch.New(
-                        {info[0], info[1], info[2], info[3], info[4]});
-                  },
-                  "createDatagramBatch"));
+  exports.Set("createDatagramBatch", Napi::Function::New(
+                                         env,
+                                         [](const Napi::CallbackInfo& info) -> Napi::Value {
+                                           return info.Env().GetInstanceData<Classes>()->datagram_batch.New(
+                                               {info[0], info[1], info[2], info[3], info[4]});
+                                         },
+                                         "createDatagramBatch"));
   exports.Set("reserveMemory", Napi::Function::New(env, reserveMemory, "reserveMemory"));
   exports.Set("preferLargePages", Napi::Function::New(env, preferLargePagesIn, "preferLargePages"));
   exports.Set("resourceUsage", Napi::Function::New(env, resourceUsage, "resourceUsage"));

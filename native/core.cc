@@ -36,7 +36,8 @@ Core::Core(Napi::Env env, uv_loop_t* loop, const EngineSizes& sizes, const Share
       space_(slab.memory),
       readiness_(
           loop, tables_.ready, sizes.ready_entries, [](void* core) { static_cast<Core*>(core)->leaveIfDone(); }, this),
-      jobs_(loop, &space_, &costs_, [](void* core) { static_cast<Core*>(core)->closeJobsIfDone(); }, this),
+      jobs_(
+          loop, &space_, &costs_, [](void* core) { static_cast<Core*>(core)->closeJobsIfDone(); }, this),
       context_(std::in_place, env, "scatterwire") {
   assert(tables.memory->size() >= tableBytes(sizes));
 }
@@ -94,8 +95,7 @@ void Core::callBack(size_t ready_count, size_t completion_count) {
   napi_create_uint32(env_, static_cast<uint32_t>(ready_count), &counts[0]);
   napi_create_uint32(env_, static_cast<uint32_t>(completion_count), &counts[1]);
   napi_value result;
-  const napi_status status =
-      napi_make_callback(env_, *context_, env_.Global(), callback_.Value(), 2, counts, &result);
+  const napi_status status = napi_make_callback(env_, *context_, env_.Global(), callback_.Value(), 2, counts, &result);
   if (status == napi_ok) return;
   // What the callback throws is an uncaught exception of the process. Nothing is pending if JavaScript was stopped.
   bool pending = false;

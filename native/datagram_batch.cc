@@ -60,7 +60,8 @@ DatagramBatchObject::DatagramBatchObject(const Napi::CallbackInfo& info) : Napi:
   buffer_ = Napi::Persistent(shared.buffer);
   entries_ = shape.entries;
   batch_.emplace(tables, shape);
-  const auto addresses = Napi::Uint32Array::New(env, entries_ * kAddressWords, shared.buffer, shared.offset + at.addresses);
+  const auto addresses =
+      Napi::Uint32Array::New(env, entries_ * kAddressWords, shared.buffer, shared.offset + at.addresses);
   const auto lengths = Napi::Int32Array::New(env, entries_, shared.buffer, shared.offset + at.lengths);
   const auto ports = Napi::Uint16Array::New(env, entries_, shared.buffer, shared.offset + at.ports);
   const auto payload = Napi::Uint8Array::New(env, at.addresses, shared.buffer, shared.offset);

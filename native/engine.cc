@@ -179,8 +179,8 @@ void Engine::addArrays(Napi::Object self, const SharedBuffer& slab, const Shared
   };
   const Tables& at = core_->tables();
   self.DefineProperties({
-      Napi::PropertyDescriptor::Value(
-          "slab", Napi::Uint8Array::New(env, sizes.slab_bytes, slab.buffer, slab.offset), napi_enumerable),
+      Napi::PropertyDescriptor::Value("slab", Napi::Uint8Array::New(env, sizes.slab_bytes, slab.buffer, slab.offset),
+                                      napi_enumerable),
       Napi::PropertyDescriptor::Value("plan", doubles(at.plan, 2 * sizes.plan_entries), napi_enumerable),
       Napi::PropertyDescriptor::Value("completions", doubles(at.completions, 2 * sizes.completion_entries),
                                       napi_enumerable),
@@ -315,8 +315,7 @@ Napi::Value Engine::readv(Info info) {
   const int fd = call.socket(0);
   const size_t count = call.plan(1, Access::kWrite);
   if (call.failed()) return call.nothing();
-  const double bytes =
-      call->costs().time(kCostReceive, [&] { return receiveVectors(fd, call->vectors(), count); });
+  const double bytes = call->costs().time(kCostReceive, [&] { return receiveVectors(fd, call->vectors(), count); });
   if (bytes == 0 && isEmpty(call->vectors(), count)) call.refuse("a plan without room looks like the end of a stream");
   return call.failed() ? call.nothing() : call.answer(bytes);
 }

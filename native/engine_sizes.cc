@@ -27,8 +27,8 @@ size_t readOption(Napi::Object options, const char* name, double high, double st
     const size_t size = static_cast<size_t>(value);
     if (static_cast<double>(size) == value && size % static_cast<size_t>(step) == 0) return size;
   }
-  const std::string bounds = std::to_string(static_cast<int64_t>(step)) + " and at most " +
-                             std::to_string(static_cast<int64_t>(high));
+  const std::string bounds =
+      std::to_string(static_cast<int64_t>(step)) + " and at most " + std::to_string(static_cast<int64_t>(high));
   Napi::RangeError::New(env, std::string(name) + ": expected a multiple of " + bounds).ThrowAsJavaScriptException();
   return 0;
 }

@@ -92,7 +92,8 @@ void allow_many_files() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 5) fail("usage: libtorrent-harness download|seed TORRENT DIRECTORY posix|mmap|disabled [SETTING=VALUE ...]");
+  if (argc < 5)
+    fail("usage: libtorrent-harness download|seed TORRENT DIRECTORY posix|mmap|disabled [SETTING=VALUE ...]");
   allow_many_files();
   bool const seeding = std::string(argv[1]) == "seed";
   std::string const disk = argv[4];
@@ -129,8 +130,7 @@ int main(int argc, char** argv) {
     session.pop_alerts(&alerts);
     for (lt::alert* const alert : alerts) {
       if (lt::alert_cast<lt::torrent_checked_alert>(alert)) checked = true;
-      else if (lt::alert_cast<lt::torrent_finished_alert>(alert) && !seeding)
-        torrent.flush_cache();
+      else if (lt::alert_cast<lt::torrent_finished_alert>(alert) && !seeding) torrent.flush_cache();
       else if (lt::alert_cast<lt::cache_flushed_alert>(alert) && !seeding) {
         if (!torrent.status().is_finished) continue;
         std::printf("{\"done\":true}\n");

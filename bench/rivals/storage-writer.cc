@@ -75,9 +75,10 @@ int main(int argc, char** argv) {
   double const bytes = static_cast<double>(runs * kRunBytes);
   double const user = seconds_of(usage.ru_utime) / (bytes / 1e9);
   double const system = seconds_of(usage.ru_stime) / (bytes / 1e9);
-  std::printf("{\"payloadBytes\":%.0f,\"seconds\":%.6f,\"bytesPerSecond\":%.0f,\"userSecondsPerGB\":%.6f,"
-              "\"systemSecondsPerGB\":%.6f,\"cpuSecondsPerGB\":%.6f,\"peakRssBytes\":%lld}\n",
-              bytes, ended - started, bytes / (ended - started), user, system, user + system,
-              static_cast<long long>(usage.ru_maxrss) * 1024);
+  std::printf(
+      "{\"payloadBytes\":%.0f,\"seconds\":%.6f,\"bytesPerSecond\":%.0f,\"userSecondsPerGB\":%.6f,"
+      "\"systemSecondsPerGB\":%.6f,\"cpuSecondsPerGB\":%.6f,\"peakRssBytes\":%lld}\n",
+      bytes, ended - started, bytes / (ended - started), user, system, user + system,
+      static_cast<long long>(usage.ru_maxrss) * 1024);
   return 0;
 }

@@ -80,19 +80,17 @@ class DigestQueue::Lanes {
  private:
   struct Lane {
     DigestTask* task = nullptr;
-    size_t vector = 0;     // of the memory, or of the stretches of files
-    size_t offset = 0;     // in the vector
-    size_t fetched = 0;    // bytes of the vector that may be touched, up to here
-    size_t blocks = 0;     // whole blocks from `offset` on, in what is fetched
+    size_t vector = 0;                      // of the memory, or of the stretches of files
+    size_t offset = 0;                      // in the vector
+    size_t fetched = 0;                     // bytes of the vector that may be touched, up to here
+    size_t blocks = 0;                      // whole blocks from `offset` on, in what is fetched
     const unsigned char* window = nullptr;  // where the byte at `window_begin` of the vector lies
     size_t window_begin = 0;
     unsigned char* buffer = nullptr;  // for what is read of a file; it stays with the lane
   };
 
   // Asked before a task is taken: then the lanes run dry.
-  bool tired() const {
-    return WorkerPool::ofProcess().waiting(WorkKind::kHash) && uv_hrtime() - began_ > kTiredNanos;
-  }
+  bool tired() const { return WorkerPool::ofProcess().waiting(WorkKind::kHash) && uv_hrtime() - began_ > kTiredNanos; }
 
   void fill(DigestAlgorithm algorithm) {
     const size_t room = tired() ? 0 : choice_->lanesBest() - count_;

@@ -15,12 +15,9 @@ namespace {
 
 Cost costOf(int kind) {
   switch (kind) {
-    case kRead:
-      return kCostRead;
-    case kCopy:
-      return kCostCopy;
-    default:
-      return kCostWrite;
+    case kRead: return kCostRead;
+    case kCopy: return kCostCopy;
+    default: return kCostWrite;
   }
 }
 
@@ -148,7 +145,8 @@ const char* FileJobs::take(const double* words, size_t count, size_t* used, Job*
   const double pairs = words[5];
   if (!isIntegerIn(kind, 0, kKinds - 1)) return "a job is of no known kind";
   if (!isIntegerIn(handle, INT32_MIN, INT32_MAX)) return "a job's handle is not a 32-bit integer";
-  if (!isIntegerIn(pairs, 0, static_cast<double>((count - kJobHeaderWords) / 2))) return "a job's pairs exceed its table";
+  if (!isIntegerIn(pairs, 0, static_cast<double>((count - kJobHeaderWords) / 2)))
+    return "a job's pairs exceed its table";
   job->kind = static_cast<int>(kind);
   job->tag = words[1];
   job->handle = static_cast<int>(handle);
@@ -273,21 +271,11 @@ void FileJobs::runKind(Job* job) {
   iovec* vectors = job->vectors.data();
   const size_t count = job->vectors.size();
   switch (job->kind) {
-    case kWrite:
-      job->result = writeFully(job->handle, job->offset, vectors, count);
-      break;
-    case kRead:
-      job->result = readFully(job->handle, job->offset, vectors, count);
-      break;
-    case kAllocate:
-      job->result = allocateFile(job->handle, job->offset, job->argument);
-      break;
-    case kSync:
-      job->result = syncFile(job->handle);
-      break;
-    case kCopy:
-      job->result = runCopy(job);
-      break;
+    case kWrite: job->result = writeFully(job->handle, job->offset, vectors, count); break;
+    case kRead: job->result = readFully(job->handle, job->offset, vectors, count); break;
+    case kAllocate: job->result = allocateFile(job->handle, job->offset, job->argument); break;
+    case kSync: job->result = syncFile(job->handle); break;
+    case kCopy: job->result = runCopy(job); break;
   }
 }
 

@@ -82,7 +82,7 @@ class FileJobs {
     double argument = 0;
     double result = 0;
     bool timed = false;
-    double nanos = 0;  // of processor time, if timed
+    double nanos = 0;        // of processor time, if timed
     char* target = nullptr;  // where copies and digests go
     Digest* digest = nullptr;
     DigestTask task;

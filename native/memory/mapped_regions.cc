@@ -147,8 +147,6 @@ void MappedRegions::leave(int region) {
   if (--all.count == 0) uninstall(&all);
 }
 
-bool MappedRegions::damaged(int region) {
-  return registry().regions[region].damaged.load(std::memory_order_acquire);
-}
+bool MappedRegions::damaged(int region) { return registry().regions[region].damaged.load(std::memory_order_acquire); }
 
 }  // namespace scatterwire

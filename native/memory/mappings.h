@@ -18,10 +18,10 @@
 
 namespace scatterwire {
 
-constexpr int kStrideBits = 40;                     // MAPPING_ADDRESS_STRIDE of limits.ts is 2^40
-constexpr double kStride = 1099511627776.0;         // 2^40
-constexpr double kExactMax = 9007199254740991.0;    // 2^53 - 1: up to here doubles are exact integers
-constexpr size_t kMappingsMax = 8191;               // (8191 + 1) * 2^40 = 2^53
+constexpr int kStrideBits = 40;                   // MAPPING_ADDRESS_STRIDE of limits.ts is 2^40
+constexpr double kStride = 1099511627776.0;       // 2^40
+constexpr double kExactMax = 9007199254740991.0;  // 2^53 - 1: up to here doubles are exact integers
+constexpr size_t kMappingsMax = 8191;             // (8191 + 1) * 2^40 = 2^53
 
 static_assert(kSlabBytesMax < (uint64_t{1} << kStrideBits), "slab and mapping addresses cannot meet");
 
@@ -53,7 +53,9 @@ class AddressSpace {
   bool intact(double address) const;
 
   // Of an address that find() found: which region it lies in. 0 is the slab, which need not be held.
-  static uint32_t regionOf(double address) { return static_cast<uint32_t>(static_cast<uint64_t>(address) >> kStrideBits); }
+  static uint32_t regionOf(double address) {
+    return static_cast<uint32_t>(static_cast<uint64_t>(address) >> kStrideBits);
+  }
   void hold(uint32_t region) { mappings_[region - 1].holders++; }
   void letGo(uint32_t region) { mappings_[region - 1].holders--; }
   // Whether somebody touched it where there is no file any more.

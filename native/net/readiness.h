@@ -46,11 +46,11 @@ class Readiness {
     uv_poll_t poll;
     Readiness* readiness;
     int fd;
-    bool polled = false;      // the handle was initialized
-    int watched = 0;          // events that libuv looks for
-    int found = 0;            // events found since the last delivery; not 0 if and only if in the queue
-    size_t queue_index = 0;   // where in the queue, while found != 0
-    size_t pair_index = 0;    // where in the shared list, while that holds this socket
+    bool polled = false;     // the handle was initialized
+    int watched = 0;         // events that libuv looks for
+    int found = 0;           // events found since the last delivery; not 0 if and only if in the queue
+    size_t queue_index = 0;  // where in the queue, while found != 0
+    size_t pair_index = 0;   // where in the shared list, while that holds this socket
   };
   static void onPoll(uv_poll_t* poll, int status, int events);
   Socket* find(int fd) const;

@@ -104,7 +104,7 @@ class WorkerPool {
 
   uv_mutex_t mutex_;
   uv_cond_t wake_;
-  uv_cond_t ended_;  // threads that were told to end have ended
+  uv_cond_t ended_;          // threads that were told to end have ended
   Turns turns_[kWorkKinds];  // lines with work, in the order of their turns
   std::atomic<size_t> lines_waiting_[kWorkKinds] = {};
   size_t busy_[kWorkKinds] = {};
