@@ -161,6 +161,10 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     return found;
   }
 
+  get hasProven(): boolean {
+    return this.#rank()[0]?.record.isProven === true;
+  }
+
   isHere(record: PeerRecord): boolean {
     return record.connections > 0;
   }

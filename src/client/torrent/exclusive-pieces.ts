@@ -15,6 +15,8 @@ import type { PeerRecord } from "./attribution.js";
 
 /** Of a request's time: an owner is silent for so long at the most, and has so much for a piece besides what its length takes. */
 const STALL_SHARE = 1 / 2;
+/** The same for one that has shown nothing, where another has. */
+const STALL_SHARE_UNPROVEN = 1 / 10;
 const LEASE_SHARE = 3;
 /** Bytes per millisecond that a lease allows for. */
 const LEASE_RATE = 64;
@@ -43,6 +45,8 @@ export interface ExclusiveView {
   /** Connected peers that would bring the piece now, the most trusted first, those that have shown nothing last. */
   candidates(piece: number): PeerRecord[];
   isHere(record: PeerRecord): boolean;
+  /** Somebody here had a part in a piece that was right, and would bring what it has. */
+  readonly hasProven: boolean;
   /** All blocks of the piece are here, or are being dropped. */
   isReceived(piece: number): boolean;
   /** Drops all blocks of the piece, and cancels those that were asked for. */
@@ -150,15 +154,21 @@ export class ExclusivePieces {
     }
   }
 
-  #isDue({ owner, ...exclusive }: Exclusive, nowMs: number, view: ExclusiveView): boolean {
+  #isDue(exclusive: Exclusive, nowMs: number, view: ExclusiveView): boolean {
+    const { owner } = exclusive;
     if (owner === undefined) return nowMs >= exclusive.offeredUntilMs;
     const doublings = Math.min(LEASE_DOUBLINGS_MAX, Math.max(0, exclusive.failures - 1));
     const leaseMs = (LEASE_SHARE * this.#requestTimeoutMs + this.#pieceLength / LEASE_RATE) * 2 ** doublings;
     return (
-      nowMs - exclusive.lastBlockMs > STALL_SHARE * this.#requestTimeoutMs ||
+      this.#isSilent(exclusive, owner, nowMs, view.hasProven) ||
       nowMs - exclusive.ownedSinceMs > leaseMs ||
       !view.isHere(owner)
     );
+  }
+
+  #isSilent(exclusive: Exclusive, owner: PeerRecord, nowMs: number, hasProven: boolean): boolean {
+    const share = hasProven && !owner.isProven ? STALL_SHARE_UNPROVEN : STALL_SHARE;
+    return nowMs - exclusive.lastBlockMs > share * this.#requestTimeoutMs;
   }
 
   #letGo(piece: number, exclusive: Exclusive, owner: PeerRecord, nowMs: number, view: ExclusiveView): void {

@@ -231,6 +231,9 @@ export class Picker {
    * In the end game: like pick(), but blocks that others were asked for, those with the fewest requesters and of the oldest
    * pieces first. For peers that wait for nothing: what one that is busy brings in time, another need not send. `isProven`: it has
    * brought blocks. Places are kept for such a peer, so that hundreds that bring nothing cannot take all that a block has.
+   *
+   * Before the end game only of pieces that stall, and with `allowed`: what is free may be somebody's alone who does not bring it,
+   * and that must not keep everybody else from the end game.
    */
   pickAgain(
     pieces: PieceSet,
@@ -240,7 +243,7 @@ export class Picker {
     allowed?: PieceFilter,
     isProven = true,
   ): number {
-    if (!this.inEndGame) return 0;
+    if (!this.inEndGame && allowed === undefined) return 0;
     return this.#takeRequested(pieces, Math.min(count, END_GAME_PICKS_MAX), out, peer, allowed, isProven);
   }
 
@@ -546,7 +549,8 @@ export class Picker {
     isProven: boolean,
   ): number {
     let got = 0;
-    const requestersMax = isProven ? REQUESTERS_MAX : REQUESTERS_MAX - 1;
+    const isEarly = !this.inEndGame;
+    const requestersMax = isEarly ? 1 : isProven ? REQUESTERS_MAX : REQUESTERS_MAX - 1;
     for (let requesters = 1; requesters < requestersMax && got < count; requesters++) {
       for (const started of this.#started.values()) {
         if (got === count) break;

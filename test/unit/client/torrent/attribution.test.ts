@@ -43,6 +43,7 @@ function viewOf(candidates: PeerRecord[]): ExclusiveView & { overs: number[]; he
     here,
     overs,
     candidates: () => candidates.filter((record) => here.has(record) && !record.banned),
+    hasProven: false,
     isHere: (record) => here.has(record),
     isReceived: () => false,
     startOver: (piece) => overs.push(piece),

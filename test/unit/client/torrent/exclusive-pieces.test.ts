@@ -11,6 +11,7 @@ const REQUEST_TIMEOUT_MS = 20_000;
 function viewOf(...here: PeerRecord[]): ExclusiveView {
   return {
     candidates: () => here,
+    hasProven: false,
     isHere: (record) => here.includes(record),
     isReceived: () => false,
     startOver: () => {},
@@ -67,6 +68,20 @@ describe("pieces that one peer has to itself", () => {
     const others = makeFailed();
     others.review(1000, viewOf(records[3]!, ...records.filter((_, index) => index !== 3)));
     assert.deepEqual(allowed(others), Array(8).fill([3]));
+  });
+
+  it("leave one that has shown nothing and is silent soon, where somebody else has", () => {
+    const proven = attribution.record("proven", "10.0.1.1", 1);
+    proven.isProven = true;
+    for (const hasProven of [false, true]) {
+      const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+      pieces.own(first, 7, 1000);
+      const view = { ...viewOf(...(hasProven ? [proven, first] : [first, second])), hasProven };
+      pieces.review(1000 + REQUEST_TIMEOUT_MS / 10, view);
+      assert.equal(pieces.mayHave(first, 7), true, "not yet");
+      pieces.review(1001 + REQUEST_TIMEOUT_MS / 10, view);
+      assert.equal(pieces.mayHave(first, 7), !hasProven);
+    }
   });
 
   it("are all looked after at once where there is time for it", () => {

@@ -1,0 +1,149 @@
+// Whoever behaves is served soon, and brings what is missing soon, whatever a crowd does that does not behave: in choke rounds of virtual
+// time, so that neither the speed of a machine nor what else runs on it counts. The crowd is the lab's (bench/load/misbehaviours.ts).
+// What fails here fails again with
+//
+//   SEED=<n> node --test dist/test/sim/crowd.test.js
+
+import assert from "node:assert/strict";
+import { existsSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { Crowd, STEP_MS } from "../../bench/load/crowd.js";
+import { LoadLoop } from "../../bench/load/load-loop.js";
+import { sessionCoreOf } from "../../src/client/session/session.js";
+import { GUESTS_MAX } from "../../src/client/torrent/upload-rounds.js";
+import { createTorrentFile, type Metainfo, parseMetainfo, Session, type Torrent } from "../../src/index.js";
+import { bytesOf, temporaryFolder } from "../support/data.js";
+import { type Machine, SimulatedNetwork } from "../support/simulated-network.js";
+
+const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+/** A disk that costs nothing, where there is one. */
+const MEMORY_FOLDER = "/dev/shm";
+const PORT = 6881;
+/** More than are served at a time, slots or not. */
+const PEERS = GUESTS_MAX + 44;
+/** 128 pieces: fewer than there are peers in the crowd. */
+const BYTES = 4 * 1024 * 1024;
+const PIECE_BYTES = 32_768;
+const WIRE = { delayMs: 10, bytesPerMs: 10_000, windowBytes: 131_072 };
+const ROUND_MS = 10_000;
+/** When whoever behaves comes: while the crowd is still coming, and when it has taken all that it gets. */
+const COMES_MS = [500, 15_000];
+const END_MS = 10 * 60_000;
+const SLOT_HOLDERS = [["holdsSlots"], ["asksAndIsDeaf"], ["sips", "flapsInterest"]];
+const SLOT_ROUNDS_MAX = 2;
+const BLOCK_HOLDERS = [
+  ["dripsLengths", "stopsInABlock"],
+  ["refusesAndAllows", "chokesAndUnchokes"],
+  ["hitsAndRuns"],
+  ["lies"],
+  ["colludes", "neverAnswers"],
+  ["dawdles"],
+];
+const END_ROUNDS_MAX = 6;
+
+describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
+  const folder = temporaryFolder(after, existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir());
+  let metainfo: Metainfo;
+
+  before(async () => {
+    writeFileSync(join(folder, "data.bin"), bytesOf(3, BYTES));
+    const file = await createTorrentFile(join(folder, "data.bin"), { pieceLength: PIECE_BYTES });
+    metainfo = parseMetainfo(file);
+  });
+
+  class Scene {
+    readonly network = new SimulatedNetwork(SEED);
+    readonly #sessions: Session[] = [];
+
+    async join(
+      host: string,
+      options: "seeds" | "downloads",
+    ): Promise<{ machine: Machine; torrent: Torrent }> {
+      const machine = this.network.addMachine(host, WIRE);
+      const session = new Session({ maxPeersPerAddress: 2 * PEERS }, machine);
+      this.#sessions.push(session);
+      await this.network.until(session.listen({ host, port: PORT }), END_MS, "a session listens");
+      const torrent = session.addInBackground(
+        metainfo,
+        options === "seeds" ? { directory: folder, readOnly: true } : { storage: "memory" },
+      );
+      await this.network.until(torrent.ready, END_MS, "a torrent opens");
+      return { machine, torrent };
+    }
+
+    /** A crowd at `target`, until `untilMs`. */
+    async crowd(target: Machine, kinds: readonly string[], untilMs: number): Promise<void> {
+      const { network } = this;
+      const machine = network.addMachine("10.0.0.99", WIRE);
+      const crowd = new Crowd({
+        loop: new LoadLoop(machine.binding),
+        target: { host: target.host, port: PORT },
+        metainfo,
+        connections: PEERS,
+        seed: SEED,
+        kinds,
+        nowMs: () => network.nowMs,
+      });
+      machine.ground.every(STEP_MS, () => crowd.step());
+      await network.run(() => network.nowMs >= untilMs && crowd.made >= PEERS, END_MS, "the crowd has come");
+    }
+
+    async close(): Promise<void> {
+      for (const session of this.#sessions) {
+        await this.network.until(session.close(), END_MS, "a session closes");
+        assert.deepEqual(sessionCoreOf(session).memory.pool.heldByHolder(), {}, "all slots are home");
+      }
+    }
+  }
+
+  /** Choke rounds until a leecher that comes late is unchoked. */
+  async function roundsToASlot(kinds: readonly string[], comesMs: number): Promise<number> {
+    const scene = new Scene();
+    const seed = await scene.join("10.0.0.1", "seeds");
+    await scene.crowd(seed.machine, kinds, comesMs);
+    const leecher = await scene.join("10.0.0.2", "downloads");
+    const { network } = scene;
+    const beganMs = network.nowMs;
+    leecher.torrent.addPeer({ host: seed.machine.host, port: PORT });
+    const isServed = (): boolean => leecher.torrent.peers().some(({ peerChoking }) => !peerChoking);
+    await network.run(isServed, END_MS, "an unchoke");
+    const rounds = (network.nowMs - beganMs) / ROUND_MS;
+    await network.until(leecher.torrent.done, END_MS, "the last block");
+    await scene.close();
+    return rounds;
+  }
+
+  /** The same time, until a download is complete to which a seed comes late. */
+  async function roundsToTheEnd(kinds: readonly string[], comesMs: number): Promise<number> {
+    const scene = new Scene();
+    const seed = await scene.join("10.0.0.1", "seeds");
+    const { machine, torrent } = await scene.join("10.0.0.2", "downloads");
+    await scene.crowd(machine, kinds, comesMs);
+    const { network } = scene;
+    const beganMs = network.nowMs;
+    torrent.addPeer({ host: seed.machine.host, port: PORT });
+    await network.until(torrent.done, END_MS, "the last piece");
+    const rounds = (network.nowMs - beganMs) / ROUND_MS;
+    await scene.close();
+    return rounds;
+  }
+
+  for (const kinds of SLOT_HOLDERS)
+    it(`a leecher has its first slot within ${SLOT_ROUNDS_MAX} choke rounds: ${kinds.join(" and ")}`, async () => {
+      for (const comesMs of COMES_MS) {
+        const rounds = await roundsToASlot(kinds, comesMs);
+        assert.ok(rounds <= SLOT_ROUNDS_MAX, `${rounds} rounds after ${comesMs} ms (SEED=${SEED})`);
+      }
+    });
+
+  for (const kinds of BLOCK_HOLDERS)
+    it(`a seed brings what is missing within ${END_ROUNDS_MAX} choke rounds: ${kinds.join(" and ")}`, async (context) => {
+      for (const comesMs of COMES_MS) {
+        const rounds = await roundsToTheEnd(kinds, comesMs);
+        context.diagnostic(`${rounds} rounds after ${comesMs} ms`);
+        assert.ok(rounds <= END_ROUNDS_MAX, `${rounds} rounds after ${comesMs} ms (SEED=${SEED})`);
+      }
+    });
+});
