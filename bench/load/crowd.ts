@@ -204,7 +204,7 @@ function waysNamed(names: readonly string[] | undefined): Misbehaviour[] {
   return names.map((name) => {
     if (name === "idle") return IDLE;
     const way = Object.entries(MISBEHAVIOURS).find(([each]) => each === name);
-    if (way === undefined) throw new Error(`nobody misbehaves in the way "${name}"`);
+    if (way === undefined) throw new Error(`there is no misbehaviour called "${name}"`);
     return way[1];
   });
 }

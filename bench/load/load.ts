@@ -29,7 +29,7 @@ export type LeecherResult = ValueOf<typeof LEECHER_RESULT>;
 export interface SeederOptions {
   readonly torrent: string;
   readonly file: string;
-  /** Addresses to listen at, one for each peer that the downloader shall see. */
+  /** Addresses to listen at, one for each peer that the downloader is to see. */
   readonly peers: number;
   readonly host?: string;
   readonly haveEvery?: number;

@@ -50,7 +50,7 @@ export function figuresOf(value: unknown, at: string): LabFigures {
 
 function requireFigures(value: unknown, at: string): asserts value is LabFigures {
   const wrong = wrongFigure(value);
-  if (wrong !== undefined) throw new ShapeError(`${at} is no figures: ${wrong}`);
+  if (wrong !== undefined) throw new ShapeError(`${at} holds no valid figures: ${wrong}`);
 }
 
 /** Runs a measured program of ours to its end. Rejects with what it said on standard error, or with what is wrong with its answer. */

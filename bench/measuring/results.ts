@@ -12,7 +12,7 @@ export type LabVerb = "receive" | "storage" | "seed" | "compare" | "wan";
 export type Axes = Readonly<Record<string, string | number | boolean>>;
 
 /**
- * What one trial measured. A figure that cannot be had (no permission to count, a program that is not ours) is absent, never
+ * What one trial measured. A figure that cannot be measured (no permission to count, a program that is not ours) is absent, never
  * 0. Per GB means per 10^9 payload bytes; a block has 16 KiB.
  */
 export interface LabFigures {

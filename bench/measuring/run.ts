@@ -89,7 +89,7 @@ function refuseToOverwrite(output: string): void {
   try {
     trials = (JSON.parse(readFileSync(output, "utf8")) as { trials?: unknown }).trials;
   } catch {
-    // Not a file of ours: it is not to be lost either.
+    // Not a file of ours: it must not be lost either.
   }
   const held = Array.isArray(trials) ? `holds ${trials.length} trials of a finished run` : "exists already";
   throw new UsageError("USAGE_STATE", `${output} ${held}: name another file, or give --force to replace it`);

@@ -18,7 +18,7 @@ export interface Machine {
   readonly node: string;
 }
 
-/** Where files lie in memory, on Linux: the disk shall not be what is measured. */
+/** Where files lie in memory, on Linux, so that it is not the disk that is measured. */
 const MEMORY_FOLDER = "/dev/shm";
 /** Torrent file, resume data and what the file system keeps for itself. */
 const SLACK_BYTES = 64e6;

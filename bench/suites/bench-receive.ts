@@ -28,7 +28,7 @@ export function benchReceive({ size, signal, full, groups }: ReceiveBenchOptions
     );
 }
 
-/** Why O_DIRECT is not to be had in the place's folder; undefined: it is. */
+/** Why O_DIRECT cannot be used in the place's folder; undefined: it can. */
 export function directReason(place: BenchPlace): string | undefined {
   const path = join(place.target, "direct");
   const flag = (constants as { O_DIRECT?: number }).O_DIRECT;

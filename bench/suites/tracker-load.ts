@@ -71,7 +71,7 @@ export async function benchTrackerLoad(load: TrackerLoad, hooks: LoadHooks = {})
     return Program.node(LOAD, [JSON.stringify(options)], { prefix: hooks.prefix });
   });
   const stopAll = (): void => {
-    // By the end of its standard input it learns that it shall end, and tells what it did.
+    // The end of its standard input tells it to end, and to say what it did.
     for (const worker of workers) worker.child.stdin.end();
   };
   hooks.signal?.addEventListener("abort", stopAll);

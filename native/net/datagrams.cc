@@ -155,7 +155,7 @@ int DatagramBatch::receiveOne(int fd, size_t entry) {
     bytes = recvmsg(fd, &header, 0);
   } while (bytes < 0 && errno == EINTR);
   if (bytes < 0) return -errno;
-  // The true length is not to be had everywhere; one more than fits says as much.
+  // Not every system tells the true length; one byte more than fits says that it was longer.
   const bool truncated = (header.msg_flags & MSG_TRUNC) != 0;
   tables_.lengths[entry] = static_cast<int32_t>(truncated ? slot_bytes_ + 1 : static_cast<size_t>(bytes));
   readAddress(entry, header.msg_namelen);

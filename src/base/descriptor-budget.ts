@@ -12,10 +12,10 @@ import { assert } from "./assert.js";
 
 export type DescriptorUse = "connection" | "file";
 
-/** Closes something of its use that nobody needs now, and releases it. False: there is nothing. */
+/** Closes something that nobody needs now, and releases its descriptor. False: there is nothing to close. */
 export type DescriptorGiver = () => boolean;
 
-/** Told, once, that a descriptor for its use can be had again; it has to take it, and may come too late. */
+/** Told once that a descriptor for its use is available again; it still has to take it, and may come too late. */
 export type DescriptorWaiter = () => void;
 
 const HOST_MIN = 32;

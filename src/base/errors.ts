@@ -97,7 +97,7 @@ export class MetainfoError extends ScatterwireError {
 }
 
 export type TrackerErrorCode =
-  /** The address is none that can be asked. */
+  /** The address is not one that can be asked. */
   | "TRACKER_URL"
   /** Its name was not found. */
   | "TRACKER_NAME"
@@ -105,7 +105,7 @@ export type TrackerErrorCode =
   | "TRACKER_TIMEOUT"
   /** It answered that it will not, and why. */
   | "TRACKER_FAILURE"
-  /** It answered with a status of HTTP that is no success. */
+  /** It answered with an HTTP status other than success. */
   | "TRACKER_STATUS"
   | "TRACKER_REDIRECT"
   | "TRACKER_TOO_LONG"
@@ -140,7 +140,7 @@ export type UsageErrorCode =
   | "ABORTED"
   | "TIMEOUT";
 
-/** The caller asked for what cannot be: a bad option, a call on a closed object, an address that cannot be bound. */
+/** The caller made a mistake: a bad option, a call on a closed object, an address that cannot be bound. */
 export class UsageError extends ScatterwireError {
   override readonly name = "UsageError";
   declare readonly code: UsageErrorCode;

@@ -1,4 +1,4 @@
-// What somebody may have meant who wrote a word that is none of those there are.
+// What somebody may have meant who wrote a word that does not exist.
 
 /** The word that is nearest, if no more than half of its letters would have to change. */
 export function nearestWord(word: string, words: readonly string[]): string | undefined {

@@ -1,6 +1,6 @@
 // Numeric addresses as limits and bans see them: whose network one belongs to, and whether it is this machine.
 //
-// Always: an IPv4 address mapped into IPv6 is that IPv4 address; text that is no address belongs to nobody but itself.
+// Always: an IPv4 address mapped into IPv6 is that IPv4 address; text that is not an address stands for itself alone.
 
 import { assert } from "./assert.js";
 

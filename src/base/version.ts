@@ -6,7 +6,7 @@ export const VERSION = "0.1.0";
 
 const [major = "0", minor = "0", patch = "0"] = VERSION.split(".");
 
-/** As peers, torrent files and people are told it: a patch is nobody's business. */
+/** As peers, torrent files and people are told it: the number of the patch is left out. */
 export const CLIENT_NAME = `scatterwire ${major}.${minor}`;
 
 /** How a peer id begins (BEP 20, Azureus style): two letters for the program, and a hexadecimal digit for each number. */

@@ -30,7 +30,7 @@ interface Options {
   json?: boolean;
 }
 
-/** Nodes that others keep up for whoever knows none. */
+/** Public nodes to begin with, which others keep up. */
 const BOOTSTRAP = ["dht.libtorrent.org:25401", "router.bittorrent.com:6881", "dht.transmissionbt.com:6881"];
 const WAIT_SECONDS_DEFAULT = 20;
 /** A table that can be asked: as many as an answer has. */

@@ -66,8 +66,8 @@ export function run(args: readonly string[]): Promise<number> {
 
 function downloadCommand(): Command {
   return new Command("download")
-    .description("fetch torrents from peers; an interrupted download goes on where it was")
-    .argument("<torrents...>", "torrent files, addresses of such on the web, or magnet links")
+    .description("fetch torrents from peers; an interrupted download continues where it stopped")
+    .argument("<torrents...>", "torrent files, their addresses on the web, or magnet links")
     .option("-o, --output <dir>", "the folder to download to (not needed for storage memory and null)")
     .option("--peer <host:port>", "a peer to connect to; may be given several times", collect)
     .option(

@@ -30,7 +30,7 @@ function isThere(path: string): boolean {
     statSync(path);
     return true;
   } catch (error) {
-    // What cannot be looked at may be there: whoever reads it says what is wrong.
+    // What cannot be looked at may be there: reading it will say what is wrong.
     const { code } = error as NodeJS.ErrnoException;
     return code !== "ENOENT" && code !== "ENOTDIR";
   }

@@ -129,7 +129,7 @@ export function formatClock(seconds: number): string {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
-/** "host:port" or "[v6]:port" to a numeric address; names are looked up. Rejects with exit status 2 for what is none. */
+/** "host:port" or "[v6]:port" to a numeric address; names are looked up. Rejects with exit status 2 for anything else. */
 export async function parseAddress(text: string, option: string): Promise<PeerAddress> {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2];

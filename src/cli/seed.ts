@@ -49,7 +49,7 @@ function seedCommand(): Command {
       oneOf("--send-mode", SEND_MODES),
     )
     .option("--peer <host:port>", "a peer to connect to; may be given several times", collect)
-    .option("--no-trackers", "tell no trackers that it is here")
+    .option("--no-trackers", "do not announce to trackers")
     .option(
       "--tracker <url>",
       "a tracker to announce to beside the torrent's own; may be given several times",

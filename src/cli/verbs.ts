@@ -21,7 +21,7 @@ export const VERBS: readonly Verb[] = [
   { name: "check", summary: "compare data on disk with a torrent file", load: () => import("./check.js") },
   {
     name: "download",
-    summary: "fetch torrents from peers; an interrupted download goes on where it was",
+    summary: "fetch torrents from peers; an interrupted download continues where it stopped",
     load: () => import("./download.js"),
   },
   { name: "seed", summary: "serve a torrent until Ctrl-C", load: () => import("./seed.js") },

@@ -302,7 +302,7 @@ export interface TrackerStatus {
   readonly url: string;
   /** Of BEP 12: 0 is the first. */
   readonly tier: number;
-  /** `never`: it is not asked again, because it said so (BEP 31) or its address is none that can be asked. */
+  /** `never`: it is not asked again, because it said so (BEP 31) or its address is not one that can be asked. */
   readonly state: "idle" | "asking" | "works" | "fails" | "never";
   /** Peers that its last answer named. */
   readonly peers: number;

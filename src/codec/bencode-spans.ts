@@ -170,7 +170,8 @@ function skipInteger(bytes: Uint8Array, at: number): number {
   const digits = at + (isNegative ? 2 : 1);
   let cursor = digits;
   while (isDigit(bytes[cursor])) cursor++;
-  if (cursor === digits || bytes[cursor] !== END) throw new BencodeError("a number that is none", at);
+  if (cursor === digits || bytes[cursor] !== END)
+    throw new BencodeError("something that is not a number", at);
   if (bytes[digits] === DIGIT_ZERO && (isNegative || cursor > digits + 1)) {
     throw new BencodeError("a number with a leading zero", at);
   }
@@ -188,7 +189,7 @@ function skipString(bytes: Uint8Array, at: number): number {
   if (cursor === at) throw new BencodeError("no value", at);
   if (length > bytes.length - cursor)
     throw new BencodeError("a string longer than the bytes that follow", at);
-  if (bytes[cursor] !== COLON) throw new BencodeError("a string length that is none", at);
+  if (bytes[cursor] !== COLON) throw new BencodeError("a string without a length", at);
   if (bytes[at] === DIGIT_ZERO && cursor > at + 1)
     throw new BencodeError("a string length with a leading zero", at);
   const end = cursor + 1 + length;

@@ -202,7 +202,7 @@ export interface NativeDatagramBatch {
 }
 
 export interface NativeBinding {
-  /** Throws RangeError when the memory cannot be had. `slabBytes`: a multiple of the page size. */
+  /** Throws RangeError when there is not enough memory. `slabBytes`: a multiple of the page size. */
   createEngine(options: {
     slabBytes: number;
     planEntries: number;
@@ -217,7 +217,7 @@ export interface NativeBinding {
   }): NativeEngine;
   /**
    * `entries` up to 1024, `slotBytes` a multiple of 8 up to 65536, of sockets of one family. `portable`: a system call for each
-   * datagram, as where there is no recvmmsg. Throws RangeError when the memory cannot be had.
+   * datagram, as where there is no recvmmsg. Throws RangeError when there is not enough memory.
    */
   createDatagramBatch(
     entries: number,
@@ -227,7 +227,7 @@ export interface NativeBinding {
   ): NativeDatagramBatch;
   /**
    * Zeros, `bytes` of them at least and 2^32 − 2^20 at the most, that take none of the machine's memory until they are touched; on
-   * large pages where there are some. Throws RangeError when the addresses cannot be had.
+   * large pages where there are some. Throws RangeError when the address space has no room for them.
    */
   reserveMemory(bytes: number): ArrayBuffer;
   /** Has large pages, where there are some, for memory that was reserved elsewhere and not touched yet. */

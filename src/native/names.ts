@@ -11,7 +11,7 @@ import { readFileSync, statSync } from "node:fs";
 import { isIP } from "node:net";
 import type { Ground } from "../base/ground.js";
 
-/** Numeric addresses of a name, IPv4 ones first; empty if there are none, or nobody could say. */
+/** Numeric addresses of a name, IPv4 ones first; empty if it has none, or if they could not be found out. */
 export interface NameResolver {
   resolve(name: string): Promise<readonly string[]>;
   /** Whoever waits gets nothing, and nothing keeps Node.js alive. */

@@ -61,7 +61,16 @@ describe("errors of the command line", { timeout: 120_000 }, () => {
   });
 
   it("a file where the download folder should be", async () => {
-    await fails(1, /data\.torrent is no folder/, "download", torrent, "-o", torrent, "--peer", "127.0.0.1:1");
+    await fails(
+      1,
+      /data\.torrent is not a folder/,
+      "download",
+      torrent,
+      "-o",
+      torrent,
+      "--peer",
+      "127.0.0.1:1",
+    );
   });
 
   it("a disk that is too small, before the first byte", async () => {

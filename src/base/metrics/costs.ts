@@ -6,8 +6,8 @@ export const COST_NAMES = ["receive", "send", "copy", "digest", "write", "read"]
 const NANOS_PER_SECOND = 1e9;
 
 /**
- * Seconds of processor time since the session began, of the main thread's calls and of the jobs on other threads. What is
- * missing to the CPU time of the process is TypeScript, V8 and the event loop.
+ * Seconds of processor time since the session began, of the main thread's calls and of the jobs on other threads. What
+ * remains of the CPU time of the process is TypeScript, V8 and the event loop.
  */
 export interface Costs {
   /** Receiving calls, the kernel's copy included. */

@@ -57,7 +57,7 @@ export function compareCommand(): Command {
     )
     .option(
       "--skip <bytes>",
-      "measure from when so many bytes were sent, for all programs alike: what a process that runs costs",
+      "begin to measure after so many bytes, for all programs alike: what a running process costs",
       parseSize,
     )
     .option("--force", "replace finished results in that file")
@@ -67,7 +67,7 @@ export function compareCommand(): Command {
       `
 Rows: ${COMPARE_GROUPS.join(", ")}.
 CPU is that of the whole process, read from outside in the same way for all, from the first connection to the end of the
-work; starting up is counted for nobody. "download" begins with a process's first byte, as most downloads do;
+work; starting up is not counted for any of them. "download" begins with a process's first byte, as most downloads do;
 "download-running" is what the same process costs after 3 GiB. A program that is missing is named, with the package that brings it.
 
 Examples:

@@ -46,7 +46,7 @@ export function loopbackCommand(): Command {
       "after",
       `
 Where nothing is hashed or stored, the limit stands beside: the same addon receiving the same stream into one buffer and
-ignoring it. "first" is what a process's first download costs, while V8 compiles; the rest is of a process that runs.
+ignoring it. "first" is what a process's first download costs, while V8 compiles; the other figures are those of a process that has downloaded 3 GB before.
 
 Examples:
   scatterwire bench loopback

@@ -13,7 +13,7 @@ export function seedCommand(): Command {
   return addLabOptions(command, "1G")
     .option(
       "--disk <folder>",
-      "where the data lies that is not cached (default: the folder for temporary files)",
+      "the folder for data that is not cached (default: the folder for temporary files)",
     )
     .addHelpText(
       "after",

@@ -32,8 +32,8 @@ export function wanCommand(): Command {
     .addHelpText(
       "after",
       `
-The link is a relay that delays each direction by half of the round trip and lets all connections together carry so much.
-"of link" is the speed beside the link's, from the first connection to the last piece, slow start included.
+The link is a relay that delays each direction by half of the round trip and lets all connections together carry no more than its rate.
+"of link" is the part of the link's rate that was reached, from the first connection to the last piece, slow start included.
 
 Examples:
   scatterwire bench wan --runs 1

@@ -53,7 +53,7 @@ export class Memory {
 
   /**
    * Divides `bytes` (page-aligned, a multiple of the page size). `native` is needed only where files are mapped, or where
-   * it shall make all copies, since it can time them (`copiesNatively`). `bufferBytes`: the contiguous buffer.
+   * it makes all copies, since it can time them (`copiesNatively`). `bufferBytes`: the contiguous buffer.
    */
   constructor(
     bytes: Uint8Array,

@@ -51,7 +51,7 @@ export function isoDate(seconds: number | undefined): string | null {
   return Number.isNaN(date.getTime()) ? null : date.toISOString();
 }
 
-/** What a torrent asks for and is not done here, a sentence each: for whoever expects it. */
+/** What a torrent asks for and we do not do, in a sentence each. */
 export function describeOmissions({ links, httpSeeds }: Metainfo): string[] {
   const omissions: string[] = [];
   if (links.length > 0) {

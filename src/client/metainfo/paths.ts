@@ -2,7 +2,7 @@
 //
 //   as it stands in the torrent          what becomes of it
 //   ""  in a file's path                 left out: it means nothing
-//   "." or ".."                          refused: whoever climbs attacks, or has a bug, and neither is repaired in silence
+//   "." or ".."                          refused: a path that climbs is an attack or a bug, and neither is repaired in silence
 //   with "/" or NUL inside               refused; but of a torrent's name that is a path, the last part is taken
 //   with "\" inside                      kept: an ordinary character here
 //   more than 255 bytes                  shortened to its start, "~", a digest of the whole, and its ending

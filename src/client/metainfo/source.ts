@@ -18,7 +18,7 @@ export function metainfoOf(torrentFile: Metainfo | Uint8Array): Metainfo {
   );
 }
 
-/** As metainfoOf(), or a magnet link: its text, or what was parsed. Throws UsageError `USAGE_MAGNET` for a link that is none. */
+/** As metainfoOf(), or a magnet link: its text, or what was parsed. Throws UsageError `USAGE_MAGNET` for a malformed link. */
 export function sourceOf(source: Metainfo | Uint8Array | Magnet | string): Metainfo | Magnet {
   if (typeof source === "string" && /^magnet:/i.test(source)) return parseMagnet(source);
   if (source instanceof Uint8Array || !hasInfoHash(source) || !isMagnet(source))

@@ -97,7 +97,7 @@ const EXTENSION_HANDSHAKES_PER_TICK = 8;
 /** Pieces that a peer is told of one by one when the metadata came after it did: 36 KB of messages. */
 const LATE_HAVES_MAX = 4096;
 const KEEP_ALIVE_MS = 100_000;
-/** A peer that sent nothing for so long is waited for with open ears. */
+/** When a peer has been silent for so long, its first byte wakes us again, and not only its first 128 KiB. */
 const SILENT_MS = 500;
 let connectionsMade = 0;
 

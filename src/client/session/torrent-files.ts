@@ -63,8 +63,8 @@ const FETCH_MS = 60_000;
 const FETCH_REDIRECTS_MAX = 5;
 
 /**
- * Reads a torrent file at an address of HTTP or HTTPS. Rejects MetainfoError for what is there and is none, UsageError `FETCH_FAILED`
- * for what cannot be fetched (a status that is no success, no answer within a minute, a redirect to a nearer network), and ABORTED.
+ * Reads a torrent file at an address of HTTP or HTTPS. Rejects MetainfoError if what is there is not a torrent file, UsageError `FETCH_FAILED`
+ * if it cannot be fetched (an HTTP status other than success, no answer within a minute, a redirect to a nearer network), and ABORTED.
  */
 export async function fetchMetainfo(address: string, options: FetchOptions = {}): Promise<Metainfo> {
   checkOption("the address of a torrent file", { kind: "text", text: "" }, address);

@@ -52,7 +52,7 @@ export class Descriptors {
     this.#wake();
   }
 
-  /** What was counted could not be opened. Nobody is told: whoever waits would not fare better. */
+  /** What was counted could not be opened. Those who wait are not told: they would fail as well. */
   untake(): void {
     assert(this.#count > 0, "what is closed was open");
     this.#count--;
@@ -82,13 +82,13 @@ export class Descriptors {
 
   /**
    * Calls `waiter` once, when a file was let go or closed; never from inside this call. Where the system has none left for
-   * other reasons, nobody tells: whoever waits looks again after a while.
+   * other reasons, nobody tells when that changes: those who wait look again after a while.
    */
   wait(waiter: () => void): void {
     this.#waiters.add(waiter);
   }
 
-  /** What waits is told in a turn of its own: whoever lets go is in the middle of something. */
+  /** Those who wait are told in a turn of their own: the caller is in the middle of something. */
   #wake(): void {
     if (this.#waiters.size === 0) return;
     const waiters = this.#waiters;

@@ -97,7 +97,7 @@ function isOwnNameIn(components: readonly string[]): boolean {
  */
 export function makeFolders(folder: string): void {
   const status = statSync(folder, { throwIfNoEntry: false });
-  if (status?.isDirectory() === false) throw new StorageError("STORAGE_PATH", `${folder} is no folder`);
+  if (status?.isDirectory() === false) throw new StorageError("STORAGE_PATH", `${folder} is not a folder`);
   if (status !== undefined) return;
   const parent = dirname(folder);
   if (parent !== folder) makeFolders(parent);

@@ -7,7 +7,7 @@
 //
 // Always: numbers that come from outside pass checkPiece(), checkBlock() or isValidRequest() before they are used as
 // indices. All positions are exact up to 2^53 bytes. Files without bytes occupy nothing: no byte is in them. Padding
-// (BEP 47) occupies its bytes and is never stored; whoever visits spans asks the file.
+// (BEP 47) occupies its bytes and is never stored; those who visit spans ask the file.
 
 import { assert } from "../../base/assert.js";
 import type { BlockIndex, PieceIndex } from "../../base/ids.js";

@@ -205,7 +205,7 @@ export async function acceptsDirect(
     return true;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    onWarning(`storage "direct" is not to be had in ${folder} (${reason}); using "file"`);
+    onWarning(`storage "direct" cannot be used in ${folder} (${reason}); using "file"`);
     return false;
   } finally {
     if (fd >= 0) closeSync(fd);

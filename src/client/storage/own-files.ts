@@ -45,7 +45,7 @@ export function makeOwnFolder(directory: string): void {
   if (status?.isDirectory() !== true)
     throw new StorageError(
       "STORAGE_PATH",
-      `${folder} is no folder, or a link to one: resume data goes there`,
+      `${folder} has to be a folder, and not a link to one: resume data goes there`,
     );
 }
 

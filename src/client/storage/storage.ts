@@ -100,7 +100,7 @@ export interface Storage {
 
   /** Counts data that was found on disk as written, for the next sync(): nobody knows whether it is durable. */
   assumeWritten?(): void;
-  /** False if nothing was written to the file since the last sync() began; whoever cannot know says true. */
+  /** False if nothing was written to the file since the last sync() began; a storage that cannot know says true. */
   wroteSinceSync?(fileIndex: number): boolean;
   /** Files that were not wanted are now: those of them that have no place on disk get it. Throws StorageError. */
   makeFiles?(isWanted: (fileIndex: number) => boolean): void;

@@ -192,7 +192,7 @@ class PieceHasherWorker {
     for (const slot of this.#slots.splice(0)) this.#pool.release(slot);
   }
 
-  /** Hashes a piece where it lies, in files; false if one of them is not to be had, or ends too early. */
+  /** Hashes a piece where it lies, in files; false if one of them cannot be read, or ends too early. */
   async #hashFiles(piece: number): Promise<boolean> {
     const { layout, storage } = this.#options;
     const spans = this.#spans;

@@ -58,7 +58,7 @@ export class TorrentCore {
   readonly #onAbort = () => {
     this.#abortReason = this.options.signal?.reason;
     this.close().catch((error: unknown) =>
-      this.#warnings.tell(`the torrent did not close well: ${String(error)}`),
+      this.#warnings.tell(`closing the torrent failed: ${String(error)}`),
     );
   };
   #stopWaitingForAbort: () => void = () => {};

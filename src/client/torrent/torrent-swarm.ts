@@ -343,7 +343,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
 
   uploadFaulted(error: StorageError): void {
     this.#host.content?.sourceFaulted();
-    this.#host.warn(`${error.message}: what is sent is read from now on`);
+    this.#host.warn(`${error.message}: from now on blocks are read before they are sent`);
   }
 
   // ── HandleOwner ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -39,7 +39,7 @@ export interface AnnounceAnswer {
   readonly seeders: number | undefined;
   readonly leechers: number | undefined;
   readonly downloads: number | undefined;
-  /** PEERS_MAX at the most, and none with a port that is none. */
+  /** PEERS_MAX at the most, and none whose port is 0. */
   readonly peers: readonly PeerEndpoint[];
   readonly warning: string | undefined;
   readonly trackerId: string | undefined;

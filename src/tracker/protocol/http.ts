@@ -118,7 +118,7 @@ function eventOf(text: string): number {
   return text === "completed" ? EVENT_COMPLETED : EVENT_NONE;
 }
 
-/** The number that stands there, as far as it is below 2^53; −1 if what stands there is none. */
+/** The number that stands there, if it is below 2^53; −1 if it is not, or if there is no number. */
 function readWhole(text: string, from: number, to: number): number {
   if (from === to) return -1;
   let value = 0;
@@ -148,7 +148,7 @@ function decodeHash(text: string, from: number, to: number, words: Uint32Array, 
   return count === HASH_BYTES;
 }
 
-/** NaN for what is none. */
+/** NaN for any other character. */
 function hexDigit(code: number): number {
   if (code >= 0x30 && code <= 0x39) return code - 0x30;
   const letter = code | 0x20;

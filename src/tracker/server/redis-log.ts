@@ -131,7 +131,7 @@ export class RedisLog {
 
   /**
    * Loads the package and connects; resolves when what the log has was taken in, or when it is certain that there is no Redis now, or after
-   * ten seconds. Rejects with UsageError for an URL that is none, or without the package.
+   * ten seconds. Rejects with UsageError for a malformed URL, or without the package.
    */
   static async start(options: RedisLogOptions): Promise<RedisLog> {
     const { createClient } = await import("@redis/client").catch((error: unknown) => {

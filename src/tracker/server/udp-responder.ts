@@ -64,7 +64,7 @@ export interface UdpCounters {
   responses: number;
   bytesIn: number;
   bytesOut: number;
-  /** Not answered: longer than a slot, shorter than any request, an action that is none, a field or a length that cannot be. */
+  /** Not answered: longer than a slot, shorter than any request, an unknown action, an impossible field or length. */
   truncated: number;
   tooShort: number;
   unknown: number;

@@ -156,7 +156,7 @@ describe("storage on disk", { timeout: 60_000 }, () => {
       assert.equal(storage.counters.directBytes, 131_072 + 4096);
       assert.equal(storage.counters.bufferedBytes, 904 + 20_000);
     } else {
-      assert.match(bench.warnings.join(), /"direct" is not to be had/);
+      assert.match(bench.warnings.join(), /"direct" cannot be used in/);
     }
     await bench.close(storage);
     assert.equal(statSync(join(folder, "a")).size, 131_072 + 5000);
