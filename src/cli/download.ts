@@ -40,6 +40,7 @@ interface Options {
   listen?: string;
   trackers: boolean;
   tracker?: string[];
+  localPeers?: boolean;
   receiveMode?: ReceiveModeName;
   storage: StorageKind;
   verify: boolean;
@@ -80,6 +81,7 @@ function downloadCommand(): Command {
       "a tracker to ask beside the torrents' own; may be given several times",
       collect,
     )
+    .option("--local-peers", "tell peers of the same network, and hear of them, by multicast")
     .option(
       "--receive-mode <mode>",
       `${RECEIVE_MODES.join(", ")} (default: ${SESSION_OPTIONS.receiveMode.default})`,
@@ -134,7 +136,7 @@ async function download(names: readonly string[], options: Options): Promise<voi
     (options.tracker !== undefined || sources.some((source) => trackersOf(source).length > 0));
   const namesPeers = sources.some((source) => "peers" in source && source.peers.length > 0);
   const hasWebSeeds = sources.some(({ webSeeds }) => webSeeds.length > 0);
-  const findsSome = asksTrackers || namesPeers || hasWebSeeds;
+  const findsSome = asksTrackers || namesPeers || hasWebSeeds || options.localPeers === true;
   if (options.peer === undefined && options.listen === undefined && !findsSome) {
     throw new ExitError(
       EXIT_USAGE,
@@ -145,13 +147,14 @@ async function download(names: readonly string[], options: Options): Promise<voi
   const listen = options.listen === undefined ? undefined : await parseAddress(options.listen, "--listen");
   await using session = new Session({
     ...(listen === undefined ? {} : { listen }),
+    localPeers: options.localPeers === true,
     ...(options.receiveMode === undefined ? {} : { receiveMode: options.receiveMode }),
     ...(options.poolMib === undefined ? {} : { poolBytes: options.poolMib * MIB }),
     ...(options.maxRequests === undefined ? {} : { maxRequests: options.maxRequests }),
   });
   session.on("warning", (text) => note(`scatterwire: ${text}`));
   // Before the torrents: trackers are told the port.
-  await startListening(session, listen, asksTrackers, options);
+  await startListening(session, listen, asksTrackers || options.localPeers === true, options);
   const torrents = sources.map((source) => addTorrent(session, source, options));
   // What goes wrong then is told by session.close(), which waits for the same end.
   const stop = (): void => {
@@ -184,14 +187,14 @@ async function download(names: readonly string[], options: Options): Promise<voi
 async function startListening(
   session: Session,
   listen: PeerAddress | undefined,
-  asksTrackers: boolean,
+  isFound: boolean,
   options: Options,
 ): Promise<void> {
   if (listen !== undefined) {
     const { host, port } = await session.listen();
     if (options.json === true) printJson({ event: "listening", host, port });
     else note(`listening at ${host}:${port}`);
-  } else if (asksTrackers) {
+  } else if (isFound) {
     const at = (port: number): Promise<PeerAddress> => session.listen({ host: "0.0.0.0", port });
     const { port } = await at(PORT).catch(() => at(0));
     // Where there is no IPv6 nobody connects over it.

@@ -29,6 +29,7 @@ interface Options {
   peer?: string[];
   trackers: boolean;
   tracker?: string[];
+  localPeers?: boolean;
   check: boolean;
   json?: boolean;
 }
@@ -55,6 +56,7 @@ function seedCommand(): Command {
       "a tracker to announce to beside the torrent's own; may be given several times",
       collect,
     )
+    .option("--local-peers", "tell peers of the same network, and hear of them, by multicast")
     .option("--no-check", "trust that the data is complete, and do not hash it first")
     .option("--json", "print JSON lines, the last with totals")
     .addHelpText(
@@ -72,6 +74,7 @@ async function seed(torrent: string, directory: string, options: Options): Promi
   await using session = new Session({
     listen,
     uploadSlots: 64,
+    localPeers: options.localPeers === true,
     ...(options.sendMode === undefined ? {} : { sendMode: options.sendMode }),
   });
   session.on("warning", (text) => note(`scatterwire: ${text}`));

@@ -205,6 +205,11 @@ export const SESSION_OPTIONS = {
     default: true,
     text: "Ask the trackers that torrent files and magnet links name for peers, unless a torrent says otherwise.",
   },
+  localPeers: {
+    kind: "flag",
+    default: false,
+    text: "Tell peers of the same network which torrents are here, and hear of theirs, by multicast (BEP 14); never of private torrents.",
+  },
   announcePort: {
     kind: "whole",
     min: 1,

@@ -103,6 +103,11 @@ export interface SessionOptions {
   /** Ask the trackers that torrent files and magnet links name for peers, unless a torrent says otherwise. Default: true. */
   trackers?: boolean;
   /**
+   * Tell peers of the same network which torrents are here, and hear of theirs, by multicast (BEP 14); never of private torrents.
+   * Default: false.
+   */
+  localPeers?: boolean;
+  /**
    * Port that trackers are told: where a router forwards another one. 1 … 65535. Default: the port at which connections are
    * accepted.
    */

@@ -122,6 +122,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
       datagrams: () => new SystemDatagrams(this.reactor),
       ports: () => this.#ports,
       trackers: this.#settings.trackers,
+      localPeers: this.#settings.localPeers,
       announcePort: this.#settings.announcePort,
       announceIp: this.#settings.announceIp,
     });

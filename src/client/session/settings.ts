@@ -42,6 +42,7 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
   return {
     listen: options.listen,
     trackers: get("trackers"),
+    localPeers: get("localPeers"),
     announcePort: options.announcePort,
     announceIp: settleAnnounceIp(options.announceIp),
     receiveMode: settleReceiveMode(options, get("speculationDepth")),

@@ -1,5 +1,5 @@
-// What finds peers for the torrents of a session. Here, and only here, the client knows that there are trackers; connections and
-// torrents know sources of addresses (torrent/peer-source.ts).
+// What finds peers for the torrents of a session. Here, and only here, the client knows that there are trackers and the like; connections
+// and torrents know sources of addresses (torrent/peer-source.ts).
 //
 // Always: what nobody uses is not there: the client of trackers, and HTTP with it, is loaded for the first torrent that has one. A private torrent asks its
 // trackers and nobody else (BEP 27). Closing waits for trackers to hear `stopped`, and never longer than STOP_MS.
@@ -16,6 +16,7 @@ import { readTotals, writeTotals } from "../storage/totals.js";
 import type { JoiningTorrent, PeerFinder, PeerSource, SearchingTorrent } from "../torrent/peer-source.js";
 import type { WebSeedHttp, WebSeeds } from "../web-seed/web-seeds.js";
 import { Announcer, type Totals } from "./announcer.js";
+import type { LocalPeers } from "./local-peers.js";
 
 export interface PeerSourcesOptions {
   readonly ground: Ground;
@@ -26,6 +27,8 @@ export interface PeerSourcesOptions {
   readonly ports: () => { readonly v4: number | undefined; readonly v6: number | undefined };
   /** Unless a torrent says otherwise. */
   readonly trackers: boolean;
+  /** Multicast (BEP 14). */
+  readonly localPeers: boolean;
   readonly announcePort: number | undefined;
   readonly announceIp: string | undefined;
 }
@@ -46,6 +49,7 @@ export class PeerSources {
   readonly #stopping = new Set<Promise<void>>();
   #trackers: Promise<TrackerClient> | undefined;
   #webHttp: Promise<WebSeedHttp> | undefined;
+  #localPeers: Promise<LocalPeers> | undefined;
   #isClosed = false;
 
   constructor(options: PeerSourcesOptions) {
@@ -87,6 +91,19 @@ export class PeerSources {
     return new WebSeedHttp(ground, new SystemNames(ground));
   }
 
+  /** Undefined if the session was closed meanwhile. */
+  async localPeers(): Promise<LocalPeers | undefined> {
+    this.#localPeers ??= this.#loadLocalPeers();
+    const localPeers = await this.#localPeers;
+    return this.#isClosed ? undefined : localPeers;
+  }
+
+  async #loadLocalPeers(): Promise<LocalPeers> {
+    const { ground, ports } = this.#options;
+    const { LocalPeers } = await import("./local-peers.js");
+    return new LocalPeers({ ground, ports });
+  }
+
   /** A torrent tells its trackers that it stops. */
   stopping(stop: (signal: AbortSignal) => Promise<void>): void {
     const end = new AbortController();
@@ -104,6 +121,7 @@ export class PeerSources {
     this.#isClosed = true;
     (await this.#trackers)?.close();
     (await this.#webHttp)?.close();
+    (await this.#localPeers)?.close();
   }
 }
 
@@ -118,6 +136,8 @@ class TorrentPeers implements PeerFinder {
   readonly #hex: string;
   readonly #webSeedUrls: readonly string[];
   #webSeeds: WebSeeds | undefined;
+  #localPeers: LocalPeers | undefined;
+  #asksLocalPeers = false;
   #isStarted = false;
   #isOver = false;
   /** What was moved before this run. */
@@ -192,6 +212,9 @@ class TorrentPeers implements PeerFinder {
     if (!this.#isStarted) return;
     const now = this.#options.ground.nowMs();
     this.#webSeeds?.tick();
+    this.#localPeers?.tick();
+    if (this.#options.localPeers && !this.#asksLocalPeers && this.#torrent.isPrivate === false)
+      void this.#startLocalPeers();
     if (now - this.#hungryAtMs >= HUNGER_MS) {
       this.#hungryAtMs = now;
       if (this.#torrent.wantsBlocks && this.#torrent.peerCount < PEERS_FEW) this.#announcer.needsPeers();
@@ -204,8 +227,17 @@ class TorrentPeers implements PeerFinder {
     this.#isOver = true;
     if (!this.#isStarted) return;
     this.#webSeeds?.stop();
+    this.#localPeers?.remove(this.#torrent.infoHash);
     this.#save();
     this.#sources.stopping((signal) => this.#announcer.stop(signal));
+  }
+
+  async #startLocalPeers(): Promise<void> {
+    this.#asksLocalPeers = true;
+    const localPeers = await this.#sources.localPeers();
+    if (this.#isOver || localPeers === undefined) return;
+    this.#localPeers = localPeers;
+    localPeers.add(this.#torrent.infoHash, this.#torrent);
   }
 
   async #startWebSeeds(): Promise<void> {

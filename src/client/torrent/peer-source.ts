@@ -74,6 +74,8 @@ export interface SearchingTorrent extends PeerSink, JoiningTorrent {
   readonly keepsTotalsIn: string | undefined;
   /** Of what is wanted; undefined before the metadata is there. */
   readonly bytesLeft: number | undefined;
+  /** BEP 27; undefined while nobody knows. */
+  readonly isPrivate: boolean | undefined;
   /** All that is wanted is here, and there is more (BEP 21). */
   readonly isPartialSeed: boolean;
   /** Those that are here. */

@@ -91,6 +91,9 @@ export function searchingOf(core: TorrentCore): SearchingTorrent {
       const { layout, metainfo, got } = opened;
       return { layout, have: got, isSingleFile: metainfo.isSingleFile };
     },
+    get isPrivate() {
+      return core.opened?.metainfo.private;
+    },
     get isPartialSeed() {
       return core.state === "seeding" && core.opened?.got.isFull === false;
     },

@@ -50,6 +50,7 @@ describe("settleOptions", () => {
     assert.deepEqual(settings, {
       listen: undefined,
       trackers: true,
+      localPeers: false,
       announcePort: undefined,
       announceIp: undefined,
       receiveMode: { name: "adaptive", depth: 16, contiguousWhenIdle: false },
