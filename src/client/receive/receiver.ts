@@ -27,10 +27,10 @@ import {
 import type { TransferCounters } from "../../base/metrics/counters.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
-import type { MessageHolder } from "../memory/message-memory.js";
 import { checkBodyLength, readUint32 } from "../wire/decode.js";
 import { EXTENDED_BODY_BYTES_MIN, MESSAGE_BODIES, MessageId } from "../wire/messages.js";
 import type { ExpectedBlocks } from "./expected-blocks.js";
+import { LongMessage } from "./long-message.js";
 import type { ReceiveMode } from "./receive-mode.js";
 import { NO_SLOT, type ReceivePlan } from "./receive-plan.js";
 
@@ -82,9 +82,8 @@ const LENGTH_PREFIX_BYTES = 4;
 const EXTENDED_HEADER_BYTES = MESSAGE_HEADER_BYTES + EXTENDED_BODY_BYTES_MIN;
 /** Headers and small messages that were cut are gathered in this many bytes; longer messages on the heap. */
 const HEAD_BYTES = HANDSHAKE_BYTES;
-const MESSAGE_GATHER_BYTES_INITIAL = 1024;
 
-export class Receiver implements MessageHolder {
+export class Receiver {
   readonly memory: Memory;
   readonly expected: ExpectedBlocks;
   readonly counters: TransferCounters;
@@ -102,10 +101,8 @@ export class Receiver implements MessageHolder {
   /** Messages that were taken apart, but for blocks: each costs time, however short it is. */
   messages = 0;
 
-  /** A longer message under way: its whole length and how much of it came, id included. Without memory it is skipped. */
-  #message: Uint8Array | undefined;
-  messageLength = 0;
-  messageFilled = 0;
+  /** A longer message under way. */
+  #long: LongMessage | undefined;
 
   /** The block under way. */
   blockPiece = 0;
@@ -157,7 +154,7 @@ export class Receiver implements MessageHolder {
       case Phase.payload:
         return this.blockLength - this.blockFilled;
       case Phase.message:
-        return this.messageLength - this.messageFilled;
+        return this.#long?.missing ?? 0;
       default:
         return this.headFilled === 0 ? 0 : this.headNeeded - this.headFilled;
     }
@@ -292,7 +289,7 @@ export class Receiver implements MessageHolder {
   stop(): boolean {
     if (this.#stopped) return false;
     this.#stopped = true;
-    this.#dropMessage();
+    this.#long?.drop();
     const cut = this.phase === Phase.payload && this.blockWanted;
     this.#unbind();
     return cut;
@@ -303,11 +300,10 @@ export class Receiver implements MessageHolder {
     assert(this.headFilled >= 0 && this.headFilled <= HEAD_BYTES, "what was gathered fits the head");
     assert(this.headFilled < this.headNeeded || this.#stopped, "a head that is complete is consumed");
     assert(
-      this.#message === undefined || this.phase === Phase.message,
+      (this.#long === undefined) === (this.phase !== Phase.message),
       "only a message under way is gathered",
     );
-    if (this.phase === Phase.message && !this.#stopped)
-      assert(this.messageFilled < this.messageLength, "a message that is complete is consumed");
+    assert(this.#long === undefined || this.#long.missing > 0, "a message that is complete is consumed");
     const isPayload = this.phase === Phase.payload && !this.#stopped;
     if (isPayload) assert(this.blockFilled < this.blockLength, "a block that is complete is consumed");
     if (!isPayload || !this.blockWanted)
@@ -446,7 +442,7 @@ export class Receiver implements MessageHolder {
     } else if (LENGTH_PREFIX_BYTES + length <= HEAD_BYTES) {
       this.headNeeded = LENGTH_PREFIX_BYTES + length;
     } else {
-      this.#startMessage(length);
+      this.#startMessage(length).keep(head, LENGTH_PREFIX_BYTES);
     }
   }
 
@@ -461,79 +457,29 @@ export class Receiver implements MessageHolder {
   }
 
   #skipMessage(length: number, id: number): void {
-    const filled = this.headFilled - LENGTH_PREFIX_BYTES;
-    this.#resetHead();
-    if (length > filled) {
-      this.phase = Phase.message;
-      this.messageLength = length;
-      this.messageFilled = filled;
-    }
+    if (length > this.headFilled - LENGTH_PREFIX_BYTES) this.#startMessage(length);
+    else this.#resetHead();
     this.#host.messageSkipped(id, length);
   }
 
-  #startMessage(length: number): void {
-    const filled = this.headFilled - LENGTH_PREFIX_BYTES;
-    this.#resetHead();
+  /** Goes over to a message of which the head holds the first bytes. */
+  #startMessage(length: number): LongMessage {
+    assert(this.phase === Phase.header && this.#long === undefined, "messages come one after the other");
+    this.#long = new LongMessage(this.memory, this.#host, length, this.headFilled - LENGTH_PREFIX_BYTES);
     this.phase = Phase.message;
-    this.messageLength = length;
-    this.messageFilled = filled;
-    // Grows with what really comes, so that a length alone costs the sender's word and none of our memory.
-    this.#message = this.#holdMessage(Math.min(length, MESSAGE_GATHER_BYTES_INITIAL));
-    for (let index = 0; index < filled; index++)
-      this.#message[index] = this.#head[LENGTH_PREFIX_BYTES + index]!;
-  }
-
-  #holdMessage(bytes: number): Uint8Array {
-    if (!this.memory.messages.hold(this, bytes)) throw messageTooSlow();
-    return new Uint8Array(bytes);
-  }
-
-  #dropMessage(): void {
-    if (this.#message === undefined) return;
-    this.#message = undefined;
-    this.memory.messages.release(this);
-  }
-
-  messageEvicted(): void {
-    this.#host.messageEvicted();
+    this.#resetHead();
+    return this.#long;
   }
 
   #consumeMessage(): void {
-    const plan = this.#plan;
-    const memory = this.memory;
-    const available = plan.available();
-    const missing = this.messageLength - this.messageFilled;
-    let count = missing < available ? missing : available;
-    if (this.#message === undefined) {
-      plan.advance(count);
-      this.messageFilled += count;
-      if (count === missing) this.phase = Phase.header;
-      return;
-    }
-    let from = plan.address();
-    if (memory.isMapped(from)) {
-      count = Math.min(count, BLOCK_SIZE);
-      memory.copy(from, memory.sinkAddress, count);
-      from = memory.sinkAddress;
-    }
-    const message = this.#roomForMessage(this.messageFilled + count);
-    message.set(memory.bytes.subarray(from, from + count), this.messageFilled);
-    plan.advance(count);
-    this.messageFilled += count;
-    if (this.messageFilled < this.messageLength) return;
-    this.#dropMessage();
+    const long = this.#long;
+    assert(long !== undefined && this.headFilled === 0, "a message under way is gathered by itself");
+    long.take(this.#plan);
+    if (long.missing > 0) return;
+    this.#long = undefined;
     this.phase = Phase.header;
-    this.#host.messageReceived(message, 0, this.messageLength);
-  }
-
-  #roomForMessage(length: number): Uint8Array {
-    const present = this.#message;
-    assert(present !== undefined, "a message under way has its memory");
-    if (present.length >= length) return present;
-    const grown = this.#holdMessage(Math.min(this.messageLength, Math.max(2 * present.length, length)));
-    grown.set(present.subarray(0, this.messageFilled));
-    this.#message = grown;
-    return grown;
+    const message = long.drop();
+    if (message !== undefined) this.#host.messageReceived(message, 0, long.length);
   }
 
   #startBlock(piece: number, begin: number, length: number): void {
@@ -611,11 +557,6 @@ export class Receiver implements MessageHolder {
     this.counters.blocksReceived++;
     this.#host.blockReceived(this.blockPiece, this.blockBegin, this.blockLength, address, slot);
   }
-}
-
-/** Why a connection ends whose message was evicted. */
-export function messageTooSlow(): PeerError {
-  return new PeerError("PEER_TIMEOUT", "a long message took longer than those of all others to come");
 }
 
 function checkMessageLength(length: number, max: number = MESSAGE_BYTES_MAX): void {
