@@ -234,6 +234,7 @@ export class Receiver {
    */
   commit(received: number): void {
     const plan = this.#plan;
+    assert(!this.#stopped && received >= 0, "what is planned for is received once, before the end");
     this.counters.receivedBytes += received;
     this.#hits = 0;
     plan.rewind(received);
@@ -275,9 +276,11 @@ export class Receiver {
    */
   leaveLandingPlace(): boolean {
     const { blockAddress, memory } = this;
+    assert(this.phase === Phase.payload, "a block under way has a place, or none");
     if (blockAddress < MAPPING_ADDRESS_STRIDE) return true;
     const slot = memory.pool.acquire(SlotHolder.receiving);
     if (slot === NO_SLOT) return false;
+    assert(this.#blockSlot === NO_SLOT, "a block that lies in a file has no slot");
     this.#blockSlot = slot;
     this.blockAddress = memory.pool.addressOf(slot);
     memory.copy(blockAddress, this.blockAddress, this.blockFilled);
@@ -348,6 +351,10 @@ export class Receiver {
   #consumeHeader(): void {
     const plan = this.#plan;
     const available = plan.available();
+    assert(
+      available > 0 && this.headFilled < this.headNeeded,
+      "a header is read while some of it is missing",
+    );
     const address = plan.address();
     if (this.headFilled > 0 || available < PIECE_HEADER_BYTES || address >= MAPPING_ADDRESS_STRIDE) {
       this.#gatherHead();
@@ -380,6 +387,7 @@ export class Receiver {
   /** Moves bytes from the cursor into the head until it has what it needs, or the bytes at hand end. */
   #gatherHead(): void {
     const plan = this.#plan;
+    assert(this.headNeeded <= HEAD_BYTES && plan.left > 0, "what is gathered fits the head");
     while (this.headFilled < this.headNeeded && plan.left > 0) {
       const available = plan.available();
       let from = plan.address();
@@ -396,6 +404,7 @@ export class Receiver {
       this.headFilled += count;
       plan.advance(count);
     }
+    assert(this.headFilled <= this.headNeeded, "no more is gathered than is needed");
   }
 
   #resetHead(): void {
@@ -406,6 +415,11 @@ export class Receiver {
   /** The head has the bytes it needed: decides what more it needs, or that the message is complete. */
   #headGathered(): void {
     const head = this.#head;
+    assert(this.headFilled >= LENGTH_PREFIX_BYTES, "a head begins with a length");
+    assert(
+      this.phase === Phase.header && this.headFilled === this.headNeeded,
+      "a head is judged when it is whole",
+    );
     const length = readUint32(head, 0);
     if (this.headFilled === LENGTH_PREFIX_BYTES) {
       if (length === 0) {
@@ -483,6 +497,8 @@ export class Receiver {
   }
 
   #startBlock(piece: number, begin: number, length: number): void {
+    assert(this.phase === Phase.header && this.headFilled === 0, "a block begins when its header is read");
+    assert(this.#blockSlot === NO_SLOT, "the block before has given its slot away");
     const wanted = this.#host.blockStarted(piece, begin, length);
     this.phase = Phase.payload;
     this.blockPiece = piece;
@@ -499,6 +515,8 @@ export class Receiver {
     if (this.blockAddress === UNBOUND && this.blockWanted) this.#bind();
     const missing = this.blockLength - this.blockFilled;
     const count = missing < available ? missing : available;
+    assert(count > 0, "a payload is taken while some of it is missing and some is there");
+    assert(this.blockWanted === (this.blockAddress !== UNBOUND), "a block has a place while it is wanted");
     if (this.blockWanted) {
       const from = plan.address();
       const to = this.blockAddress + this.blockFilled;
@@ -518,6 +536,10 @@ export class Receiver {
   /** Gives the block its place, now that its first byte is at the cursor. */
   #bind(): void {
     const plan = this.#plan;
+    assert(
+      this.blockFilled === 0 && this.#blockSlot === NO_SLOT,
+      "a block gets its place with its first byte",
+    );
     const pool = this.memory.pool;
     const landing = this.#host.landsDirectly ? this.landingAddressOfCurrent() : -1;
     if (landing >= 0 && !plan.isUnread(landing)) {
@@ -552,6 +574,8 @@ export class Receiver {
     if (!this.blockWanted) return;
     const address = this.blockAddress;
     const slot = this.#blockSlot;
+    assert(address !== UNBOUND && this.blockFilled === this.blockLength, "a block that is whole has a place");
+    assert(slot !== NO_SLOT || address >= MAPPING_ADDRESS_STRIDE, "a block lies in a slot, or in its file");
     this.#blockSlot = NO_SLOT;
     this.blockAddress = UNBOUND;
     this.counters.blocksReceived++;
