@@ -117,6 +117,10 @@ const inMainThread: Record<string, () => unknown> = {
   workers: () => withWorkers(4, "short", letRun),
   terminate: () => withWorkers(4, "busy", (worker) => worker.terminate()),
   "terminate-in-callback": () => withWorkers(2, "spin", (worker) => worker.terminate()),
+  "terminate-in-call": async () => {
+    for (let round = 0; round < 10; round++)
+      await withWorkers(2, "call", (worker) => setTimeout(() => worker.terminate(), round));
+  },
   "worker-exit": () => withWorkers(4, "exit", letRun),
 };
 
@@ -140,6 +144,18 @@ const inWorker: Record<string, () => unknown> = {
         // Until somebody ends it.
       }
     });
+  },
+  call: () => {
+    const engine = createEngine();
+    const batch = loadBinding().createDatagramBatch(1, 64, 4, false);
+    const socket = engine.bindDatagrams("127.0.0.1", 0, false, 0, 0);
+    parentPort!.postMessage("started");
+    // Calls without a loop between them: many are made after the end was asked for, and before JavaScript stops.
+    const call = (): void => {
+      batch.receive(socket, 1);
+      engine.watch(socket, 0);
+    };
+    for (;;) for (const each of [call, call, call, call]) each();
   },
   exit: () => {
     let turns = 0;

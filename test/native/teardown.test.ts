@@ -37,6 +37,7 @@ const CASES: [name: string, promise: string, status: number][] = [
   ["workers", "several workers at a time, each with an engine of its own", 0],
   ["terminate", "worker.terminate with sockets watched and jobs pending", 0],
   ["terminate-in-callback", "worker.terminate while the worker is in its callback", 0],
+  ["terminate-in-call", "worker.terminate while the worker calls the addon all the time", 0],
   ["worker-exit", "process.exit in a worker with everything pending", 0],
 ];
 
