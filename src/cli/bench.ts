@@ -18,6 +18,7 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   start: async () => (await import("./bench/start.js")).startCommand(),
   "peer-store": async () => (await import("./bench/peer-store.js")).peerStoreCommand(),
   tracker: async () => (await import("./bench/tracker.js")).trackerCommand(),
+  "tracker-soak": async () => (await import("./bench/tracker-soak.js")).trackerSoakCommand(),
   "tracker-load": async () => (await import("./bench/tracker-load.js")).trackerLoadCommand(),
   "tracker-repository": async () =>
     (await import("./bench/tracker-repository.js")).trackerRepositoryCommand(),

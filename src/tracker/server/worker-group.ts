@@ -32,7 +32,7 @@ const SCRIPT = new URL("./worker-thread.js", import.meta.url);
 const PAUSE_MS_MIN = 10;
 const PAUSE_MS_MAX = 2000;
 /** Who served so long has shown that it can. */
-const SERVED_MS = 10_000;
+const SERVED_MS = 1000;
 /** How long a thread may take to stop. */
 const STOP_MS = 2000;
 
