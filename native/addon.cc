@@ -91,18 +91,16 @@ Napi::Value reserveMemory(const Napi::CallbackInfo& info) {
   return shared.buffer;
 }
 
-Napi::Value preferLargePagesIn(const Napi::CallbackInfo& info) {
+// A call with a Uint8Array, over memory of whatever kind.
+template <void (*advise)(void*, size_t)>
+Napi::Value adviseMemory(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
-  if (!info[0].IsTypedArray()) {
-    arguments.wrongType(0, "a Uint8Array");
-    return Napi::Value();
-  }
   void* data = nullptr;
   size_t length = 0;
-  napi_typedarray_type type = napi_uint8_array;
-  napi_get_typedarray_info(info.Env(), info[0], &type, &length, &data, nullptr, nullptr);
+  napi_typedarray_type type = napi_int8_array;
+  if (info[0].IsTypedArray()) napi_get_typedarray_info(info.Env(), info[0], &type, &length, &data, nullptr, nullptr);
   if (type != napi_uint8_array) arguments.wrongType(0, "a Uint8Array");
-  else if (data != nullptr) preferLargePages(data, length);
+  else if (data != nullptr) advise(data, length);
   return Napi::Value();
 }
 
@@ -151,7 +149,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
                                          },
                                          "createDatagramBatch"));
   exports.Set("reserveMemory", Napi::Function::New(env, reserveMemory, "reserveMemory"));
-  exports.Set("preferLargePages", Napi::Function::New(env, preferLargePagesIn, "preferLargePages"));
+  exports.Set("preferLargePages", Napi::Function::New(env, adviseMemory<preferLargePages>, "preferLargePages"));
+  exports.Set("releasePages", Napi::Function::New(env, adviseMemory<releasePages>, "releasePages"));
   exports.Set("resourceUsage", Napi::Function::New(env, resourceUsage, "resourceUsage"));
   exports.Set("descriptorLimit", Napi::Function::New(env, descriptorLimit, "descriptorLimit"));
   exports.Set("lockFile", Napi::Function::New(env, lockFileOf, "lockFile"));

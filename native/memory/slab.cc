@@ -40,13 +40,27 @@ void preferLargePages(const SharedMemory& memory) {
   if (memory.mapped()) preferLargePages(memory.data(), memory.size());
 }
 
-void preferLargePages(void* data, size_t size) {
-#ifdef MADV_HUGEPAGE
+static void adviseWholePages(void* data, size_t size, int advice) {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
   const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + size) / page * page;
-  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+}
+
+void preferLargePages(void* data, size_t size) {
+#ifdef MADV_HUGEPAGE
+  adviseWholePages(data, size, MADV_HUGEPAGE);
 #else
+  (void)data;
+  (void)size;
+#endif
+}
+
+void releasePages(void* data, size_t size) {
+#ifdef __linux__
+  adviseWholePages(data, size, MADV_DONTNEED);
+#else
+  // Elsewhere the pages keep what is in them: zeros, as whoever releases them has left.
   (void)data;
   (void)size;
 #endif

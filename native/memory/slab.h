@@ -53,5 +53,7 @@ SharedBuffer createSharedBuffer(Napi::Env env, size_t size, bool ordinary);
 void preferLargePages(const SharedMemory& memory);
 // Whole pages of memory that is somebody else's.
 void preferLargePages(void* data, size_t size);
+// Gives whole pages back to the machine: they are zeros when they are touched again.
+void releasePages(void* data, size_t size);
 
 }  // namespace scatterwire

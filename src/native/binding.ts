@@ -232,6 +232,8 @@ export interface NativeBinding {
   reserveMemory(bytes: number): ArrayBuffer;
   /** Has large pages, where there are some, for memory that was reserved elsewhere and not touched yet. */
   preferLargePages(memory: Uint8Array): void;
+  /** Gives whole pages of memory that holds zeros only back to the machine, until they are touched again. */
+  releasePages(memory: Uint8Array): void;
   /** user and system CPU time of this process (getrusage) in microseconds, page faults, context switches. */
   resourceUsage(): {
     userMicros: number;

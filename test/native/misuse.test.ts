@@ -83,6 +83,11 @@ test("memory is reserved as much as there may be, and no more", () => {
   assert.throws(() => binding.reserveMemory("1" as never), TypeError);
   for (const memory of [1, undefined, new Uint16Array(4), new ArrayBuffer(4)])
     assert.throws(() => binding.preferLargePages(memory as never), TypeError);
+  for (const memory of [1, undefined, new Uint16Array(4), new ArrayBuffer(4)])
+    assert.throws(() => binding.releasePages(memory as never), TypeError);
+  const released = new Uint32Array(binding.reserveMemory(2 ** 22), 0, 2 ** 20).fill(0);
+  binding.releasePages(new Uint8Array(released.buffer));
+  assert.ok(released.every((word) => word === 0));
   for (const bytes of [0, 1, 5000, 2 ** 22]) binding.preferLargePages(new Uint8Array(bytes));
   const memory = new Uint8Array(binding.reserveMemory(2 ** 32 - 2 ** 20));
   assert.deepEqual([memory.length >= 2 ** 32 - 2 ** 20, memory[0], memory.at(-1)], [true, 0, 0]);

@@ -494,6 +494,7 @@ export function makeSimulatedBinding(machine: Machine): NativeBinding {
     },
     reserveMemory: (bytes) => new ArrayBuffer(bytes),
     preferLargePages: () => {},
+    releasePages: () => {},
     resourceUsage: () => ({
       userMicros: 0,
       systemMicros: 0,

@@ -92,7 +92,7 @@ export interface SwarmStore {
   announce(hash: number, request: Announce, sink: PeerSink): number;
   /** Sets the fields above for both families together; false, and all are 0, if the torrent is not known. */
   scrape(hash: number, words: Uint32Array, at: number): boolean;
-  /** Tells the time; expiry goes on from here, a little at each call. To be called several times a second. */
+  /** Tells the time; expiry goes on from here, a little at each call. To be called a hundred times a second. */
   advance(nowMs: number): void;
   totals(): SwarmTotals;
   readonly counters: Readonly<SwarmCounters>;

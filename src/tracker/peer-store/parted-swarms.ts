@@ -40,7 +40,7 @@ const PART_BYTES_MIN = 2 ** 20;
 
 /** All that a thread needs to open them; it can be sent to one. */
 export interface PartedSwarmsMemory {
-  readonly options: Omit<PeerStoreOptions, "reserve" | "random" | "part">;
+  readonly options: Omit<PeerStoreOptions, "reserve" | "release" | "random" | "part">;
   readonly parts: number;
   readonly locks: SharedArrayBuffer;
   readonly budget: SharedArrayBuffer | undefined;
@@ -100,7 +100,12 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
   loaded = 0;
 
   /** `thread`: 0 is the keeper. */
-  constructor(memory: PartedSwarmsMemory, thread: number, guard: PartGuard = (store) => store) {
+  constructor(
+    memory: PartedSwarmsMemory,
+    thread: number,
+    guard: PartGuard = (store) => store,
+    release?: PeerStoreOptions["release"],
+  ) {
     const { options, parts } = memory;
     this.#mask = parts - 1;
     this.#isKeeper = thread === 0;
@@ -119,7 +124,7 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
         return region;
       };
       const part = { parts, reserve, counters: this.counters, found, budget: this.#budget };
-      return new PeerStore({ ...options, part });
+      return new PeerStore({ ...options, part, ...(release === undefined ? {} : { release }) });
     });
     this.#guarded = this.#stores.map((store, part) => guard(store, part, parts));
   }

@@ -32,7 +32,7 @@ import {
 import { PAGE_BYTES, Pages } from "./pages.js";
 import { TICKS } from "./peer-buckets.js";
 import { Swarms, swarmBlockWords } from "./swarms.js";
-import { INDEX_STATE_BYTES, type IndexMemory, indexBytesMax, TorrentIndex } from "./torrent-index.js";
+import { makeIndexMemory, TorrentIndex } from "./torrent-index.js";
 
 export interface PeerStoreOptions {
   /** Memory for everything, in bytes; what was not heard of for longest makes room for what is new. */
@@ -52,6 +52,8 @@ export interface PeerStoreOptions {
   readonly random?: () => number;
   /** Memory that is not touched yet: zeros, and as large as asked for. For memory with large pages. */
   readonly reserve?: (bytes: number) => ArrayBuffer | SharedArrayBuffer;
+  /** Gives memory of `reserve` back that holds zeros only, and is zeros when it is touched again; without it, it stays this process's. */
+  readonly release?: (memory: Uint8Array) => void;
   /** This store is a part of swarms that threads share (parted-swarms.ts). */
   readonly part?: SharedPart;
 }
@@ -107,7 +109,7 @@ const EVICTIONS_PER_PEER_MAX = 8;
 const STEPS_PER_RECORD = 2;
 const STEPS_PER_PAGE = 32;
 /** What one advance() may do at the most: a record that is looked at is 1, one that is removed 16, each peer of a bucket 1/8. */
-const WORK_PER_ADVANCE_MAX = 8192;
+const WORK_PER_ADVANCE_MAX = 2048;
 // What `#state` holds: records, and the most that ever were; peers; the dice; the tick. Expiry goes down from the last record to the
 // first: this one is next, this swarm of it, and this entry of its directory.
 const COUNT = 0;
@@ -193,10 +195,8 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     whole("peersPerTorrentMax", peersMax, 1, 2 ** 31);
     this.#v4 = new Swarms(this.#pages, 3, 0, peersMax, endpointKey);
     this.#v6 = new Swarms(this.#pages, 9, swarmBlockWords(3).length, peersMax, endpointKey);
-    this.#index = new TorrentIndex(this, this.#recordsMax, {
-      reserve,
-      ...(part === undefined ? {} : { shared: sharedIndex(part.reserve, this.#recordsMax) }),
-    });
+    const indexMemory = makeIndexMemory(this.#recordsMax, small, reserve, options.release);
+    this.#index = new TorrentIndex(this, this.#recordsMax, indexMemory);
     this.#ownsBudget = part === undefined;
     this.#budget = part === undefined ? makeAddressBudget(options) : part.budget;
     if (this.#state[DICE] === 0) this.#state[DICE] = Math.floor((options.random?.() ?? 0.5) * 2 ** 31) | 1;
@@ -821,16 +821,6 @@ export function makeAddressBudget(
   if (options.newTorrentsPerMinute === undefined) return undefined;
   const perMinute = whole("newTorrentsPerMinute", options.newTorrentsPerMinute, 1, 2 ** 20 - 1);
   return new AddressBudget(perMinute, options.key.slice(0, 2), memory);
-}
-
-function sharedIndex(
-  reserve: (bytes: number) => SharedArrayBuffer,
-  recordsMax: number,
-): NonNullable<IndexMemory["shared"]> {
-  const most = indexBytesMax(recordsMax);
-  const isOdd = Math.log2(most / 4) % 2 === 1;
-  const state = reserve(INDEX_STATE_BYTES);
-  return { state, regions: [reserve(isOdd ? most / 2 : most), reserve(isOdd ? most : most / 2)] };
 }
 
 export function makeSwarmCounters(): SwarmCounters {

@@ -6,8 +6,9 @@
 // A stretch ends at an empty place, so that no probe sequence is torn: whoever's home was moved is in the new table, everybody
 // else in the old one.
 //
-// Where several threads share a table there are two places of fixed size for tables, and one that grows goes from the one to the
-// other: where it is, and how large, is in memory that they share.
+// There are two regions for tables, reserved at the start, and one that grows or shrinks goes from the one to the other: nothing is
+// allocated on the way, what was moved leaves zeros, and its pages are given back as they fall empty. Where the tables are, and how
+// large, is in memory that several threads may share.
 //
 // Always: an entry names one live record, and each live record has one entry. At most 3/4 of a table are in use (a little
 // more of the old one while it is moved).
@@ -19,8 +20,8 @@ const INDEX_ENTRIES_MIN = 2 ** INDEX_BITS_MIN;
 /** Places of the old table that one insertion or removal moves, at least, while there is an old one. */
 const MOVED_PER_CHANGE = 32;
 
-/** Tables from this size on are memory that was reserved. */
-const RESERVED_BYTES_MIN = 2 ** 20;
+/** What is given back at one time: 1 MiB. */
+const RELEASED_BITS = 18;
 
 /** What hashes records again, when their entries move. */
 export interface RecordHashes {
@@ -28,14 +29,29 @@ export interface RecordHashes {
   hashOf(record: number): number;
 }
 
-/** Where tables get their memory: each time anew, or, with two regions, in them by turns. */
+type Memory = ArrayBuffer | SharedArrayBuffer;
+
+/** Where tables are. All of it is zeros at first, or what another thread has made of it. */
 export interface IndexMemory {
-  readonly reserve: (bytes: number) => ArrayBuffer | SharedArrayBuffer;
-  /** Zeros at first, INDEX_STATE_BYTES of them, and regions that have room for the largest table each. */
-  readonly shared?: {
-    readonly state: SharedArrayBuffer;
-    readonly regions: readonly [SharedArrayBuffer, SharedArrayBuffer];
-  };
+  /** INDEX_STATE_BYTES. */
+  readonly state: Memory;
+  /** Of tables whose number of bits is even, and odd: the larger one has room for the largest table, the other for half of it. */
+  readonly regions: readonly [Memory, Memory];
+  /** Gives memory back that holds zeros only, and is zeros when it is used again. */
+  readonly release?: ((memory: Uint8Array) => void) | undefined;
+}
+
+/** Memory for so many records. */
+export function makeIndexMemory(
+  recordsMax: number,
+  small: (bytes: number) => Memory,
+  reserve: (bytes: number) => Memory,
+  release: IndexMemory["release"],
+): IndexMemory {
+  const most = indexBytesMax(recordsMax);
+  const isOdd = Math.log2(most / 4) % 2 === 1;
+  const state = small(INDEX_STATE_BYTES);
+  return { state, regions: [reserve(isOdd ? most / 2 : most), reserve(isOdd ? most : most / 2)], release };
 }
 
 // What the state holds: of the table and of the old one, which place they have and how many bits of the hash they use; how many
@@ -48,10 +64,10 @@ const MOVED = 4;
 const CHANGES = 5;
 const BITS_MOST = 6;
 const STATE_WORDS = 7;
-export const INDEX_STATE_BYTES = 4 * STATE_WORDS;
+const INDEX_STATE_BYTES = 4 * STATE_WORDS;
 
 /** Bytes of the largest table that so many records need. */
-export function indexBytesMax(recordsMax: number): number {
+function indexBytesMax(recordsMax: number): number {
   let entries = INDEX_ENTRIES_MIN;
   while ((entries / 4) * 3 <= recordsMax) entries *= 2;
   return 4 * entries;
@@ -78,7 +94,7 @@ export class TorrentIndex {
     this.#records = records;
     this.#recordBits = bits;
     this.#recordMask = 2 ** bits - 1;
-    this.#state = new Int32Array(memory.shared?.state ?? new ArrayBuffer(INDEX_STATE_BYTES), 0, STATE_WORDS);
+    this.#state = new Int32Array(memory.state, 0, STATE_WORDS);
     if (this.#state[BITS] === 0) {
       this.#state[BITS] = INDEX_BITS_MIN;
       this.#state[BITS_MOST] = INDEX_BITS_MIN;
@@ -108,10 +124,8 @@ export class TorrentIndex {
     state[COUNT] = 0;
     state[CHANGES]!++;
     this.refresh();
-    const { shared } = this.#memory;
-    if (shared === undefined) return;
     const entries = 2 ** state[BITS_MOST]!;
-    for (const region of shared.regions)
+    for (const region of this.#memory.regions)
       new Uint32Array(region, 0, Math.min(entries, region.byteLength / 4)).fill(0);
   }
 
@@ -206,15 +220,9 @@ export class TorrentIndex {
     entries[place] = this.#tagOf(hash) | (to + 1);
   }
 
-  /** Small tables are not worth a mapping of their own. In a region there are zeros: whatever was moved from it left one. */
+  /** There are zeros: whatever was moved from there left one. */
   #table(bits: number): Uint32Array {
-    const entries = 2 ** bits;
-    const { shared, reserve } = this.#memory;
-    if (shared === undefined)
-      return 4 * entries < RESERVED_BYTES_MIN
-        ? new Uint32Array(entries)
-        : new Uint32Array(reserve(4 * entries), 0, entries);
-    return new Uint32Array(shared.regions[(bits & 1) as 0 | 1], 0, entries);
+    return new Uint32Array(this.#memory.regions[(bits & 1) as 0 | 1], 0, 2 ** bits);
   }
 
   #mustGrow(): boolean {
@@ -300,6 +308,7 @@ export class TorrentIndex {
       const entry = old[place]!;
       if (entry === 0) {
         if (moved >= old.length) {
+          this.#release(old, 0);
           this.#old = undefined;
           state[OLD_BITS] = 0;
           this.#changed();
@@ -312,6 +321,17 @@ export class TorrentIndex {
       const record = (entry & this.#recordMask) - 1;
       this.#put(this.#entries, this.#records.hashOf(record), record);
     }
+    // The first stretch is empty last, as the move begins in it.
+    const stretch = (state[OLD_START]! + moved) >>> RELEASED_BITS;
+    if (stretch !== (state[OLD_START]! + state[MOVED]!) >>> RELEASED_BITS && stretch > 1)
+      this.#release(old, stretch - 1);
     state[MOVED] = moved;
+  }
+
+  #release(old: Uint32Array, stretch: number): void {
+    const from = stretch << RELEASED_BITS;
+    const entries = Math.min(1 << RELEASED_BITS, old.length - from);
+    if (entries === 1 << RELEASED_BITS)
+      this.#memory.release?.(new Uint8Array(old.buffer, old.byteOffset + 4 * from, 4 * entries));
   }
 }

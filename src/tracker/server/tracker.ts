@@ -47,7 +47,7 @@ export const PEERS_DEFAULT = 50;
 export const PEERS_MAX_DEFAULT = 200;
 export const RECEIVE_BUFFER_BYTES_DEFAULT = 4 * 2 ** 20;
 /** How often the time is told: expiry goes on in steps of this. */
-const ADVANCE_MS = 20;
+const ADVANCE_MS = 5;
 /** The reactor's slab is not used here; it has to have a page. */
 export const SLAB_BYTES = 4096;
 
@@ -141,6 +141,7 @@ export function bindUdp(
 export function makePeerStore(options: TrackerOptions["store"]): PeerStore {
   return new PeerStore({
     reserve: (bytes) => loadBinding().reserveMemory(bytes),
+    release: (memory) => loadBinding().releasePages(memory),
     ...options,
     key: randomWords(4),
     random: Math.random,

@@ -49,7 +49,7 @@ export class WorkerSwarms implements KeptDownloads {
   /** What the faces ask. To be called once. */
   guardedBy(admission: Admits): PartedSwarms {
     this.#guards = guardParts(this.guardMemory, admission);
-    return new PartedSwarms(this.memory, MAIN, this.#guards.guard);
+    return new PartedSwarms(this.memory, MAIN, this.#guards.guard, loadBinding().releasePages);
   }
 
   /** What this thread counted. */

@@ -6,6 +6,7 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import { assert } from "../../base/assert.js";
+import { loadBinding } from "../../native/binding.js";
 import { PartedSwarms } from "../peer-store/parted-swarms.js";
 import { countersOfParts, guardParts, PartAdmission } from "./part-guard.js";
 import { Tracker } from "./tracker.js";
@@ -14,12 +15,13 @@ import type { WorkerOrders, WorkerTask } from "./worker-group.js";
 
 const PUBLISH_MS = 100;
 
+const { releasePages } = loadBinding();
 const port = parentPort;
 assert(port !== null, "this module is a thread's, started by a tracker");
 const task = workerData as WorkerTask;
 const admission = new PartAdmission(task.lists);
 const guards = guardParts(task.guard, admission);
-const swarms = new PartedSwarms(task.memory, task.thread, guards.guard);
+const swarms = new PartedSwarms(task.memory, task.thread, guards.guard, releasePages);
 const tracker = new Tracker({ ...task.options, udp: [], descriptors: task.descriptors, swarms });
 const publish = (): void => {
   const { udp, swarms: counted } = tracker.counters();

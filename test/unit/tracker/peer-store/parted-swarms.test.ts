@@ -70,7 +70,7 @@ describe("parted swarms", () => {
           if (roll(steps / 4) === 0) stopping = [0.02, 0.1, 0.9][roll(3)]!;
           if (roll(steps / 4) === 0) {
             nowMs += TICK_MS * roll(20);
-            for (let round = 0; round < 40; round++) views[0]!.advance(nowMs + 500 * round);
+            for (let round = 0; round < 500; round++) views[0]!.advance(nowMs + 50 * round);
             model.expire(nowMs / TICK_MS);
           }
           const event =

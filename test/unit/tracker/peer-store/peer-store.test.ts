@@ -40,7 +40,7 @@ describe("peer store", () => {
           if (roll(steps / 6) === 0) stopping = [0.02, 0.1, 0.6, 0.9][roll(4)]!;
           if (roll(steps / 40) === 0) {
             nowMs += TICK_MS * roll(20);
-            for (let round = 0; round < 10; round++) store.advance(nowMs + 1000 * round);
+            for (let round = 0; round < 60; round++) store.advance(nowMs + 400 * round);
             model.expire(nowMs / TICK_MS);
           }
           const event =
@@ -54,7 +54,7 @@ describe("peer store", () => {
         // All lifetimes pass: nothing is left, and nothing is held.
         store.advance(nowMs + 40 * TICK_MS);
         store.advance(nowMs + 41 * TICK_MS);
-        for (let round = 0; round < 50; round++) store.advance(nowMs + 41 * TICK_MS + 1000 * round);
+        for (let round = 0; round < 200; round++) store.advance(nowMs + 41 * TICK_MS + 1000 * round);
         const { torrents: left, peersV4, peersV6 } = store.totals();
         assert.deepEqual({ left, peersV4, peersV6 }, { left: 0, peersV4: 0, peersV6: 0 });
       });

@@ -1,0 +1,80 @@
+// No announce and no advance() does much at one time, however many torrents there are: counted in records that are hashed again, and
+// in torrents that are dropped, while a store grows, expires and shrinks.
+
+import { strict as assert } from "node:assert";
+import { describe, it } from "node:test";
+import { EVENT_STARTED } from "../../../../src/tracker/peer-store/contract.js";
+import { PeerStore } from "../../../../src/tracker/peer-store/peer-store.js";
+import { makeIndexMemory, TorrentIndex } from "../../../../src/tracker/peer-store/torrent-index.js";
+import { makeRandom } from "../../../support/property.js";
+import { announce, announcement, KEY, Sink } from "./model.js";
+
+const RECORDS = 300_000;
+/** Of a table of half a million places, a stretch of 32 and on to the next empty one: three quarters of all are taken. */
+const HASHED_MAX = 1000;
+
+describe("peer store, a step at a time", () => {
+  it("an index that grows and shrinks moves a stretch of entries with each change", () => {
+    const random = makeRandom(7);
+    const hashes = Uint32Array.from({ length: RECORDS }, () => Math.floor(random() * 2 ** 32));
+    let hashed = 0;
+    const records = {
+      hashOf: (record: number): number => {
+        hashed++;
+        return hashes[record] ?? 0;
+      },
+    };
+    const make = (bytes: number): ArrayBuffer => new ArrayBuffer(bytes);
+    let released = 0;
+    const memory = makeIndexMemory(RECORDS, make, make, (stretch) => {
+      assert.ok(
+        new Uint32Array(stretch.buffer, stretch.byteOffset, stretch.byteLength / 4).every(
+          (entry) => entry === 0,
+        ),
+        "what is given back is empty",
+      );
+      released += stretch.byteLength;
+    });
+    const index = new TorrentIndex(records, RECORDS, memory);
+    let most = 0;
+    let all = 0;
+    const changed = (): void => {
+      most = Math.max(most, hashed);
+      all += hashed;
+      hashed = 0;
+    };
+    for (let record = 0; record < RECORDS; record++) {
+      index.add(hashes[record] ?? 0, record);
+      changed();
+    }
+    assert.equal(index.bytes, 4 * 2 ** 19, "the move has ended");
+    for (let record = 0; record < RECORDS; record++) {
+      index.remove(hashes[record] ?? 0, record, Number.MAX_SAFE_INTEGER);
+      changed();
+    }
+    assert.ok(most > 0 && most <= HASHED_MAX, `${most} at most`);
+    assert.ok(all > RECORDS, "all of them were moved");
+    assert.ok(released >= 2 ** 20, `${released} bytes were given back`);
+    assert.equal(index.count, 0);
+  });
+
+  it("expiry drops a hundred torrents or so at a time", () => {
+    const store = new PeerStore({ key: KEY, bytesMax: 2 ** 26 });
+    for (let torrent = 0; torrent < 20_000; torrent++)
+      announce(store, announcement(torrent, { family: 4, number: 1 }, true, EVENT_STARTED, 0), new Sink());
+    let nowMs = 20 * 60_000;
+    let left = store.totals().torrents;
+    let rounds = 0;
+    let most = 0;
+    while (left > 0) {
+      nowMs += 5;
+      store.advance(nowMs);
+      const { torrents } = store.totals();
+      most = Math.max(most, left - torrents);
+      left = torrents;
+      rounds++;
+      assert.ok(rounds < 100_000, "it comes to an end");
+    }
+    assert.ok(most > 1 && most <= 129, `${most} at most`);
+  });
+});
