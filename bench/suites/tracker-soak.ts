@@ -4,17 +4,11 @@
 // Beside the load a probe announces one torrent over UDP and HTTP, from one request to the next: the longest that it waited is
 // what a client would have noticed. A request without an answer is sent again after a second, as clients do (later).
 
-import { createSocket } from "node:dgram";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  ACTION_ANNOUNCE,
-  TRANSACTION_AT,
-  writeAnnounceRequest,
-  writeConnectRequest,
-} from "../../src/tracker/protocol/udp.js";
+import { probeUdp } from "../load/udp-probe.js";
 import { Program } from "../processes/program.js";
 import { number, object, string } from "../processes/shape.js";
 import { benchTrackerLoad, TRACKER_LOAD_DEFAULTS } from "./tracker-load.js";
@@ -59,7 +53,6 @@ export interface SoakResult {
 
 const TOKEN = "soak-soak-soak-soak";
 const PROBE_PAUSE_MS = 20;
-const PROBE_AGAIN_MS = 1000;
 const MINUTE_MS = 60_000;
 /** How long the tracker may take over what it is asked, on a busy machine. */
 const PATIENCE_MS = 30_000;
@@ -166,7 +159,7 @@ class Soak {
 
   /** A list of another hash each time: no torrent of the load's. */
   async #reload(): Promise<void> {
-    await writeFile(this.#denyList, `${this.#reloads.toString(16).padStart(40, "0")}\n`);
+    await writeFile(this.#denyList, `${this.#reloads.toString(16).padStart(40, "d")}\n`);
     this.#tracker.child.kill("SIGHUP");
     const told = (): number => this.#tracker.lines.filter((line) => line["event"] === "reloaded").length;
     const deadlineMs = performance.now() + PATIENCE_MS;
@@ -227,61 +220,14 @@ class Soak {
 
   /** From a port of its own for each announce, so that it meets all threads. */
   async #probeUdp(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
-      const socket = createSocket("udp4");
-      try {
-        const startedMs = performance.now();
-        if (await this.#announce(socket)) this.#answered(startedMs);
-      } finally {
-        socket.close();
-      }
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const startedMs = performance.now();
+      const told = await probeUdp(this.#portOf("udp"), signal, () => this.#repeated++);
+      if (told === "answered") this.#answered(startedMs);
+      else if (told === "refused") this.#failures.push("an announce over UDP: an error");
       await this.#pause(PROBE_PAUSE_MS);
     }
-  }
-
-  async #announce(socket: ReturnType<typeof createSocket>): Promise<boolean> {
-    const request = new DataView(new ArrayBuffer(98));
-    const length = writeConnectRequest(request, 0, 1);
-    const id = await this.#ask(socket, new Uint8Array(request.buffer, 0, length));
-    if (id === undefined) return false;
-    const hash = new Uint8Array(20).fill(0, 0, 19);
-    hash[19] = 0xff;
-    writeAnnounceRequest(request, 0, id.readUInt32BE(8), id.readUInt32BE(12), 2, {
-      infoHash: hash,
-      peerId: hash,
-      downloaded: 0,
-      left: 1,
-      uploaded: 0,
-      event: 0,
-      ip: 0,
-      key: 0,
-      numWant: 10,
-      port: 2,
-    });
-    const answer = await this.#ask(socket, new Uint8Array(request.buffer));
-    if (answer === undefined) return false;
-    if (answer.readUInt32BE(0) !== ACTION_ANNOUNCE) this.#failures.push("an announce over UDP: an error");
-    return true;
-  }
-
-  /** Undefined: it was over before there was an answer. */
-  async #ask(socket: ReturnType<typeof createSocket>, request: Uint8Array): Promise<Buffer | undefined> {
-    while (!this.#stop.signal.aborted) {
-      const answer = await new Promise<Buffer | undefined>((resolve) => {
-        const timer = setTimeout(() => resolve(undefined), PROBE_AGAIN_MS);
-        socket.on("message", (message) => {
-          // Late answers to what was asked before, and asked again, are nothing to wait for.
-          if (!message.subarray(4, 8).equals(request.subarray(TRANSACTION_AT, TRANSACTION_AT + 4))) return;
-          clearTimeout(timer);
-          resolve(message);
-        });
-        socket.send(request, this.#portOf("udp"), "127.0.0.1");
-      });
-      socket.removeAllListeners("message");
-      if (answer !== undefined) return answer;
-      this.#repeated++;
-    }
-    return undefined;
   }
 
   #portOf(protocol: string): number {
