@@ -354,6 +354,11 @@ export const PEER_CONNECT_OPTIONS = {
   },
 } as const satisfies OptionTable;
 
+/** Of Torrent.remove(). */
+export const REMOVE_OPTIONS = {
+  data: { kind: "flag", default: false, text: "Delete what was downloaded, too." },
+} as const satisfies OptionTable;
+
 /** Of checkTorrent(). */
 export const CHECK_OPTIONS = {
   onProgress: {

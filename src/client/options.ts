@@ -279,7 +279,14 @@ export interface Connection {
   readonly peerExtendedHandshake: Record<string, unknown>;
 }
 
-export type TorrentState = "metadata" | "checking" | "downloading" | "seeding" | "failed" | "closed";
+export type TorrentState =
+  | "metadata"
+  | "checking"
+  | "paused"
+  | "downloading"
+  | "seeding"
+  | "failed"
+  | "closed";
 
 export interface TorrentProgress {
   readonly state: TorrentState;
@@ -332,6 +339,49 @@ export interface WebSeedStatus {
   readonly state: "waiting" | "joined" | "never";
   /** Why it failed last. */
   readonly error: string | undefined;
+}
+
+/** What a session does now, all its torrents together. */
+export interface SessionStats {
+  readonly torrents: number;
+  readonly connections: number;
+  /** Bytes per second over the last seconds. */
+  readonly downloadRate: number;
+  readonly uploadRate: number;
+  /** Bytes of blocks since the session began. */
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
+  /** Memory that blocks live in, and what of it is free. */
+  readonly poolBytes: number;
+  readonly poolBytesFree: number;
+}
+
+export interface TorrentStats {
+  /** Bytes per second over the last seconds. */
+  readonly downloadRate: number;
+  readonly uploadRate: number;
+  /** Bytes of blocks since the torrent was added. */
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
+  /** What is missing of what is wanted, and how long it takes if it goes on like this; undefined while nothing comes. */
+  readonly bytesMissing: number;
+  readonly secondsLeft: number | undefined;
+  /** Connections, and those of them to peers that have everything. */
+  readonly peers: number;
+  readonly seeds: number;
+}
+
+/** What of a file is read; both ends as in node:fs, and so `end` is the last byte. */
+export interface ReadStreamOptions {
+  readonly start?: number;
+  readonly end?: number;
+  /** Bytes that are fetched ahead. Default: 4 MiB, and two pieces at least. */
+  readonly aheadBytes?: number;
+}
+
+export interface RemoveOptions {
+  /** Delete what was downloaded, too, and folders that are empty then. Default: false. */
+  readonly data?: boolean;
 }
 
 /** Events of a Torrent: name → arguments of its listeners. */

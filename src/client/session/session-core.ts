@@ -10,7 +10,7 @@ import { assert } from "../../base/assert.js";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
 import { UsageError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
-import { PAGE_SIZE, REQUESTS_NEAR } from "../../base/limits.js";
+import { BLOCK_SIZE, PAGE_SIZE, REQUESTS_NEAR } from "../../base/limits.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import { makeTraceSink, type TraceRecord, type TraceSink } from "../../base/metrics/trace.js";
 import { KeptWarnings, UserCalls } from "../../base/user-calls.js";
@@ -28,6 +28,7 @@ import type {
   PeerAddress,
   SessionEvents,
   SessionOptions,
+  SessionStats,
   TorrentOptions,
   TorrentSource,
 } from "../options.js";
@@ -143,6 +144,32 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
 
   get connectionCount(): number {
     return this.#connector.table.all.size;
+  }
+
+  get(infoHash: Uint8Array | string): Torrent | undefined {
+    const key = typeof infoHash === "string" ? infoHash.toLowerCase() : Buffer.from(infoHash).toString("hex");
+    return this.#torrents.get(key);
+  }
+
+  stats(): SessionStats {
+    const { payloadBytes, sentPayloadBytes } = this.counters();
+    let [downloadRate, uploadRate] = [0, 0];
+    for (const torrent of this.#torrents.values()) {
+      const rates = torrentCoreOf(torrent).swarm.rates();
+      downloadRate += rates.downloadRate;
+      uploadRate += rates.uploadRate;
+    }
+    const { pool, bytes } = this.memory;
+    return {
+      torrents: this.#torrents.size,
+      connections: this.connectionCount,
+      downloadRate,
+      uploadRate,
+      downloadedBytes: payloadBytes,
+      uploadedBytes: sentPayloadBytes,
+      poolBytes: bytes.length,
+      poolBytesFree: pool.freeCount * BLOCK_SIZE,
+    };
   }
 
   counters(): TransferCounters {

@@ -9,6 +9,7 @@ import type {
   PeerAddress,
   SessionEvents,
   SessionOptions,
+  SessionStats,
   TorrentOptions,
   TorrentSource,
 } from "../options.js";
@@ -80,6 +81,16 @@ export class Session extends EventEmitter<SessionEvents> {
   /** Like add(), but returns at once: `ready` of the torrent tells when, and `checking` events how far it is. */
   addInBackground(source: TorrentSource, options: TorrentOptions = {}): Torrent {
     return this.#core.add(source, options);
+  }
+
+  /** The torrent with this info hash: 20 bytes, or 40 hexadecimal digits. */
+  get(infoHash: Uint8Array | string): Torrent | undefined {
+    return this.#core.get(infoHash);
+  }
+
+  /** What all torrents do now, and what was moved since the session began. */
+  stats(): SessionStats {
+    return this.#core.stats();
   }
 
   /** Sums over all connections of the session, ended ones included. */

@@ -22,6 +22,8 @@ export interface ContentHost {
   readonly selectOnly: readonly number[] | undefined;
   /** A piece more is verified, and none that is wanted is missing. */
   gotAll(): void;
+  /** The piece is verified and told of: who waits for it may read it. */
+  pieceHere(piece: number): void;
   /** The torrent cannot go on. */
   fail(error: Error): void;
   /** Something threw where nobody waits for it. */

@@ -76,7 +76,8 @@ export class TorrentContent implements SwarmBlocks {
   #windowStartMs = 0;
   readonly #windowMs: number;
 
-  constructor(metainfo: Metainfo, host: ContentHost) {
+  /** `former`: content of the same torrent, whose data is looked at again, and whose selection stays. */
+  constructor(metainfo: Metainfo, host: ContentHost, former: TorrentContent | undefined = undefined) {
     const { room, options } = host;
     this.metainfo = metainfo;
     this.layout = new Layout(metainfo);
@@ -87,7 +88,8 @@ export class TorrentContent implements SwarmBlocks {
     this.#options = options;
     this.#attribution = host.attribution;
     this.wanted = new Wanted(this.layout);
-    selectAtFirst(this.wanted, this.layout, options, host.selectOnly);
+    if (former === undefined) selectAtFirst(this.wanted, this.layout, options, host.selectOnly);
+    else this.wanted.copySelection(former.wanted);
     const { random } = room.reactor.ground;
     this.#picker = new Picker(this.layout, {
       random,

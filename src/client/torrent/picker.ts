@@ -1,5 +1,6 @@
 // Decides which blocks a peer is asked for. Pure logic: it knows no peer but through PickingPeer, and no clock.
 //
+//   0. a piece that somebody waits for (a stream that reads), in the order of need
 //   1. a started piece that this peer is working on     ┐ those with the fewest blocks left to ask for first,
 //   2. a started piece that nobody is working on        ┘ blocks in ascending order
 //   3. a new piece, while so few are active that each fast peer may have one to itself
@@ -432,6 +433,8 @@ export class Picker {
     peer: PickingPeer,
     allowed: PieceFilter | undefined,
   ): StartedPiece | undefined {
+    const urgent = this.#urgentPiece(pieces, allowed);
+    if (urgent !== undefined) return urgent;
     let best: StartedPiece | undefined;
     let bestRank = 3;
     for (let index = 0; index < this.#open.length; index++) {
@@ -455,6 +458,8 @@ export class Picker {
     allowed: PieceFilter | undefined,
     piecesAtOnce: number,
   ): StartedPiece | undefined {
+    const urgent = this.#urgentPiece(pieces, allowed);
+    if (urgent !== undefined) return urgent;
     let next: StartedPiece | undefined;
     let idle: StartedPiece | undefined;
     let own = 0;
@@ -472,6 +477,19 @@ export class Picker {
     }
     if (own >= piecesAtOnce) return next;
     return idle ?? this.#startAnother(pieces, allowed) ?? next ?? this.#choosePiece(pieces, peer, allowed);
+  }
+
+  /** The first piece that somebody waits for and of which the peer may be asked for something, whoever works on it. */
+  #urgentPiece(pieces: PieceSet, allowed: PieceFilter | undefined): StartedPiece | undefined {
+    const { urgent } = this.#wanted;
+    for (let index = 0; index < urgent.length; index++) {
+      const piece = urgent[index]!;
+      if (!this.#missing.has(piece) || !pieces.has(piece) || allowed?.has(piece) === false) continue;
+      const started = this.#started.get(piece);
+      if (started === undefined) return this.#start(piece);
+      if (started.free > 0) return started;
+    }
+    return undefined;
   }
 
   /** Starts a piece that the peer has, unless too many are active. */

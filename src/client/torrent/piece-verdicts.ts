@@ -44,6 +44,7 @@ export class PieceVerdicts implements AssemblerHost {
     if (this.checkpoints?.claim(piece, layout.pieceLengthOf(piece)) === false) return;
     announcements?.add(piece);
     host.tell("piece", piece);
+    host.pieceHere(piece);
     for (const record of banned) host.ban(record, piece);
     if (wanted.isSatisfied) host.gotAll();
     else this.checkpoints?.claimed();

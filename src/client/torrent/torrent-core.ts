@@ -5,6 +5,9 @@
 //   metadata ──▶ checking ──▶ downloading ◀──▶ seeding        any state ──▶ failed (storage) or closed
 //   (magnets)       └───────── all there ───────▲
 //
+// "paused" is one of these, but for the check, without connections. Passing from one state to the next is all here, which is why the
+// file is somewhat long.
+//
 // "seeding" has all that is wanted, and goes back when more is. A torrent that began without metadata keeps its peers while it
 // checks; one that began with it has none before.
 //
@@ -23,17 +26,24 @@ import { isMagnet, type Magnet } from "../metainfo/magnet.js";
 import { parseInfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { TorrentEvents, TorrentOptions, TorrentProgress, TorrentState } from "../options.js";
+import { forgetDownload, forgetResumeData, removeFiles } from "../storage/remove-files.js";
 import { TorrentContent } from "./content.js";
 import type { EngineRoom } from "./engine-room.js";
 import { MAGNET_SOURCE, type PeerFinder } from "./peer-source.js";
-import { contentHostOf, searchingOf, swarmHostOf } from "./torrent-hosts.js";
+import { PieceWaiters } from "./piece-waiters.js";
+import { contentHostOf, KEEPS_NOTHING, searchingOf, swarmHostOf } from "./torrent-hosts.js";
 import { TorrentSwarm } from "./torrent-swarm.js";
+
+/** Data is checked whatever the program said of it when it added the torrent. */
+const LOOKED_AT_AGAIN: TorrentOptions = { assumeComplete: false, assumeEmpty: false };
 
 export class TorrentCore {
   readonly infoHash: Uint8Array;
   readonly options: TorrentOptions;
   readonly swarm: TorrentSwarm;
-  readonly finder: PeerFinder;
+  readonly waiters = new PieceWaiters();
+  /** What finds peers; another one after each pause. */
+  finder: PeerFinder;
   readonly room: EngineRoom;
   /** Who listens to its events. */
   readonly #emitter: EventEmitter<TorrentEvents>;
@@ -50,6 +60,9 @@ export class TorrentCore {
   #closed: Promise<void> | undefined;
   readonly #ready = makeDeferred();
   #done = makeDeferred();
+  #isPaused = false;
+  /** Settled when no check that the program asked for is under way. */
+  #rechecking: Promise<unknown> = Promise.resolve();
   /** All that was wanted has come, and is being made durable. */
   #isCompleting = false;
   /** What the program gave as the reason of its AbortSignal. */
@@ -97,7 +110,8 @@ export class TorrentCore {
   // ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────
 
   get state(): TorrentState {
-    return this.#state;
+    const isHeld = this.#isPaused && !this.isOver && this.#state !== "checking";
+    return isHeld ? "paused" : this.#state;
   }
 
   /** Undefined before the metadata is there. */
@@ -120,7 +134,7 @@ export class TorrentCore {
 
   /** True once connections may join: to trade blocks, or for the metadata. */
   get isOpen(): boolean {
-    return !this.isOver && (this.#opened !== undefined || this.#magnet !== undefined);
+    return !this.isOver && !this.#isPaused && (this.#opened !== undefined || this.#magnet !== undefined);
   }
 
   get isOver(): boolean {
@@ -167,9 +181,10 @@ export class TorrentCore {
 
   /** Time passed; about once a second. */
   tick(elapsedMs: number): void {
-    if (!this.isOpen) return;
     const now = this.room.clock.nowMs;
     const content = this.#opened;
+    if (this.#isPaused && !this.isOver) content?.tickStorage(now);
+    if (!this.isOpen) return;
     content?.tick(now);
     this.swarm.tick(elapsedMs);
     content?.tickStorage(now);
@@ -225,6 +240,68 @@ export class TorrentCore {
     this.swarm.dialMore();
   }
 
+  /** Ends all connections, and makes none. What was verified stays, and a check under way goes on. */
+  pause(): void {
+    if (this.isOver || this.#isPaused) return;
+    this.#isPaused = true;
+    this.swarm.closeAll();
+    this.finder.stop();
+  }
+
+  resume(): void {
+    if (this.isOver || !this.#isPaused) return;
+    this.#isPaused = false;
+    this.finder = this.room.findPeers(searchingOf(this), this.#content?.metainfo ?? this.#magnet!);
+    if (this.#opened === undefined && this.#state !== "metadata") return;
+    this.finder.start();
+    this.swarm.dialMore();
+  }
+
+  /** Forgets what is known to be good, and checks all that is on disk. Rejects what ends the torrent meanwhile. */
+  recheck(): Promise<void> {
+    const recheck = this.#recheck();
+    this.#rechecking = Promise.allSettled([this.#rechecking, recheck]);
+    return recheck;
+  }
+
+  async #recheck(): Promise<void> {
+    const former = this.known("recheck()");
+    if (KEEPS_NOTHING.has(former.storageKind))
+      throw new UsageError(
+        "USAGE_STATE",
+        `storage "${former.storageKind}" has nothing that could be checked`,
+      );
+    await this.ready;
+    if (this.#opened !== former || this.#state === "checking")
+      throw new UsageError("USAGE_STATE", "the torrent is being checked already");
+    this.swarm.closeAll();
+    this.#opened = undefined;
+    this.#enter("checking");
+    if (former.wanted.isSatisfied) this.#done = makeDeferred();
+    // Who was of no use any more may be again.
+    this.swarm.setSeeding(false);
+    former.hush();
+    await former.releaseMemory();
+    await former.close(true);
+    const { directory } = this.options;
+    if (directory !== undefined) forgetResumeData(directory, former.metainfo.infoHashHex);
+    if (this.isOver) throw this.#abortError("the torrent was closed");
+    const content = new TorrentContent(former.metainfo, contentHostOf(this, LOOKED_AT_AGAIN), former);
+    this.#content = content;
+    await this.#open(content);
+    this.waiters.look((piece) => content.got.has(piece));
+  }
+
+  /** Closes the torrent, and deletes what was kept of it; with `data` its files, too. */
+  async remove(data: boolean): Promise<void> {
+    const { directory, readOnly } = this.options;
+    const layout = this.#content?.layout;
+    await this.close();
+    if (directory === undefined || readOnly === true) return;
+    forgetDownload(directory, Buffer.from(this.infoHash).toString("hex"));
+    if (data && layout !== undefined) removeFiles(directory, layout);
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -263,7 +340,7 @@ export class TorrentCore {
       this.#enter(content.wantsNothing ? "seeding" : "downloading");
       this.tell("ready");
       this.swarm.layoutKnown();
-      this.finder.start();
+      if (!this.#isPaused) this.finder.start();
       if (content.wanted.isSatisfied) await this.#complete();
       else {
         if (content.isReadOnly) this.room.userCalls.call(this.#done.reject, content.incomplete());
@@ -309,6 +386,7 @@ export class TorrentCore {
   fail(error: Error): void {
     if (this.isOver) return;
     this.#enter("failed");
+    this.waiters.over(error);
     this.finder.stop();
     this.#content?.hush();
     this.swarm.closeAll();
@@ -331,6 +409,7 @@ export class TorrentCore {
   async #close(): Promise<void> {
     const before = this.#state;
     this.#enter("closed");
+    this.waiters.over(this.#abortError("the torrent was closed"));
     this.finder.stop();
     this.#content?.hush();
     this.#closing.abort(this.#abortReason);
@@ -344,6 +423,7 @@ export class TorrentCore {
     if (before === "metadata") this.#ready.reject(this.#abortError("the torrent was closed"));
     try {
       await this.ready.catch(() => {});
+      await this.#rechecking;
       await this.#filesFree;
       await this.#content?.releaseMemory();
       await this.#content?.close(before !== "failed");

@@ -2,6 +2,7 @@
 
 import { PeerError } from "../../base/errors.js";
 import type { TurnHook } from "../../native/reactor.js";
+import type { TorrentOptions } from "../options.js";
 import type { StorageKind } from "../storage/storage.js";
 import type { ContentHost } from "./content-host.js";
 import type { SearchingTorrent } from "./peer-source.js";
@@ -11,7 +12,7 @@ import type { SwarmHost } from "./torrent-swarm.js";
 /** Asks for a turn and does nothing in it. */
 const NOTHING: TurnHook = { turnEnded: () => {} };
 /** Kinds of storage that leave no file behind. */
-const KEEPS_NOTHING: ReadonlySet<StorageKind> = new Set(["memory", "null"]);
+export const KEEPS_NOTHING: ReadonlySet<StorageKind> = new Set(["memory", "null"]);
 
 /** `isPrivate`: undefined while nobody knows. */
 export function swarmHostOf(core: TorrentCore, isPrivate: boolean | undefined): SwarmHost {
@@ -39,11 +40,12 @@ export function swarmHostOf(core: TorrentCore, isPrivate: boolean | undefined): 
   };
 }
 
-export function contentHostOf(core: TorrentCore): ContentHost {
+/** `otherwise`: options that are others than those that the program gave. */
+export function contentHostOf(core: TorrentCore, otherwise: TorrentOptions = {}): ContentHost {
   const { room, swarm } = core;
   return {
     room,
-    options: core.options,
+    options: { ...core.options, ...otherwise },
     attribution: swarm.attribution,
     peers: swarm.here,
     selectOnly: core.magnet?.selectOnly,
@@ -56,6 +58,7 @@ export function contentHostOf(core: TorrentCore): ContentHost {
     ban: (record, piece) =>
       swarm.ban(record, new PeerError("PEER_BAD_PIECE", `sent piece ${piece} with a wrong digest`)),
     gotAll: () => core.gotAll(),
+    pieceHere: (piece) => core.waiters.here(piece),
     fail: (error) => core.fail(error),
     broke: (error) => core.broke(error),
     leaseReleased: () => {

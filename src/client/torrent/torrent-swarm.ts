@@ -117,6 +117,13 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     return this.#roster.here;
   }
 
+  /** Of those that are here, how many have everything. */
+  get seedCount(): number {
+    let count = 0;
+    for (const peer of this.here) if (peer.knowsPieces && peer.pieces.isFull) count++;
+    return count;
+  }
+
   get metadataProgress(): MetadataProgress {
     return this.#metadata.progress;
   }

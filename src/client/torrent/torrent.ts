@@ -4,12 +4,13 @@
 // Always: no method but those that say so throws, and none of them waits for the network.
 
 import { EventEmitter } from "node:events";
+import type { Readable } from "node:stream";
 import { UsageError } from "../../base/errors.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
-import { checkOption, checkPeer, checkReceiveMode } from "../check-options.js";
+import { checkOption, checkOptions, checkPeer, checkReceiveMode } from "../check-options.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import type { Metainfo } from "../metainfo/types.js";
-import { TORRENT_OPTIONS } from "../option-table.js";
+import { REMOVE_OPTIONS, TORRENT_OPTIONS } from "../option-table.js";
 import type {
   BlockLease,
   Connection,
@@ -17,17 +18,21 @@ import type {
   PeerConnectOptions,
   PeerInfo,
   Pieces,
+  ReadStreamOptions,
   ReceiveModeName,
+  RemoveOptions,
   Selection,
   TorrentEvents,
   TorrentOptions,
   TorrentProgress,
   TorrentState,
+  TorrentStats,
   TrackerStatus,
   WebSeedStatus,
 } from "../options.js";
 import type { StorageCounters, StorageKind } from "../storage/storage.js";
 import type { EngineRoom } from "./engine-room.js";
+import { openFileStream, type StreamHost } from "./file-stream.js";
 import { TorrentCore } from "./torrent-core.js";
 
 let coreOf: (torrent: Torrent) => TorrentCore;
@@ -183,6 +188,63 @@ export class Torrent extends EventEmitter<TorrentEvents> {
    */
   async read(piece: number, begin: number, length: number): Promise<BlockLease> {
     return this.#core.known("read()").read(piece, begin, length);
+  }
+
+  /**
+   * A file as a stream of its bytes, from `start` to `end`, while it is still coming: what is read next is fetched before all else, and
+   * is wanted from then on. To seek is to destroy the stream and make another one. Throws UsageError.
+   */
+  createReadStream(fileIndex: number, options: ReadStreamOptions = {}): Readable {
+    const core = this.#core;
+    const host: StreamHost = {
+      content: () => core.known("createReadStream()"),
+      whenHere: (piece, callback) => core.waiters.add(piece, callback),
+      wantedChanged: () => core.wantedChanged(),
+    };
+    return openFileStream(host, fileIndex, options);
+  }
+
+  /** What it does now, and what it has done since it was added. */
+  stats(): TorrentStats {
+    const { downloadRate, uploadRate, peers, bytesMissing } = this.progress();
+    const { payloadBytes, sentPayloadBytes } = this.counters();
+    return {
+      downloadRate,
+      uploadRate,
+      downloadedBytes: payloadBytes,
+      uploadedBytes: sentPayloadBytes,
+      bytesMissing,
+      secondsLeft: bytesMissing === 0 ? 0 : downloadRate > 0 ? bytesMissing / downloadRate : undefined,
+      peers,
+      seeds: this.#core.swarm.seedCount,
+    };
+  }
+
+  /** Ends all connections, and makes none until resume(): then the state is "paused". A check under way goes on. Idempotent. */
+  pause(): void {
+    this.#core.pause();
+  }
+
+  /** Connects again. Idempotent. */
+  resume(): void {
+    this.#core.resume();
+  }
+
+  /**
+   * Forgets what is known to be good, and checks all that is on disk, as if there were no resume data; connections end. Resolves when
+   * the check is over. Rejects UsageError `USAGE_STATE` before the metadata and during a check, StorageError.
+   */
+  recheck(): Promise<void> {
+    return this.#core.recheck();
+  }
+
+  /**
+   * Closes the torrent and deletes its resume data; with `data` its files, and folders that are empty then, too. With `readOnly`
+   * nothing is deleted. Rejects StorageError for what cannot be deleted.
+   */
+  async remove(options: RemoveOptions = {}): Promise<void> {
+    checkOptions(REMOVE_OPTIONS, options, "remove()");
+    await this.#core.remove(options.data === true);
   }
 
   /** Ends connections, finishes what storage has begun, and makes resume data safe. Idempotent. */

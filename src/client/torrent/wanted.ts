@@ -14,6 +14,9 @@ import type { Layout } from "../storage/layout.js";
 export const PRIORITY_MAX = 7;
 export const PRIORITY_DEFAULT = 4;
 
+const NOBODY_TOLD: WantedChanges = { wanted: () => {}, unwanted: () => {} };
+const NOTHING_URGENT: readonly number[] = [];
+
 export type WantedLayout = Pick<Layout, "pieceCount" | "pieceLength" | "pieceLengthOf" | "totalLength"> &
   Partial<Pick<Layout, "files" | "forEachSpan">>;
 
@@ -35,6 +38,9 @@ export class Wanted {
   #files: Uint8Array | undefined;
   /** What is missing, by priority; only while there are several. */
   #levels: PieceSet[] | undefined;
+  /** Pieces that somebody waits for, in the order of need. */
+  #urgent: readonly number[] = NOTHING_URGENT;
+  readonly #windows = new Map<object, readonly number[]>();
   #bytesWanted = 0;
   #bytesMissing = 0;
 
@@ -78,6 +84,36 @@ export class Wanted {
   /** What is missing, in sets by priority, the highest first; undefined while all of it is wanted alike. */
   get levels(): readonly PieceSet[] | undefined {
     return this.#levels;
+  }
+
+  /** Pieces that come before all others, whatever their priority, the first one first. Some may be verified, or not wanted. */
+  get urgent(): readonly number[] {
+    return this.#urgent;
+  }
+
+  /** `reader` waits for these pieces, in this order, and no more for those that it named before; for none: it is gone. */
+  setUrgent(reader: object, pieces: readonly number[]): void {
+    if (pieces.length === 0) this.#windows.delete(reader);
+    else this.#windows.set(reader, pieces);
+    // What each needs first comes before what any needs next.
+    const windows = [...this.#windows.values()];
+    const longest = windows.reduce((most, { length }) => Math.max(most, length), 0);
+    const urgent = new Set<number>();
+    for (let at = 0; at < longest; at++)
+      for (const window of windows) {
+        const piece = window[at];
+        if (piece !== undefined) urgent.add(piece);
+      }
+    this.#urgent = urgent.size === 0 ? NOTHING_URGENT : [...urgent];
+  }
+
+  /** As another one was: of the same torrent, whose data is looked at again. */
+  copySelection(other: Wanted): void {
+    if (other.#files !== undefined) this.#files = other.#files.slice();
+    const { pieceCount } = this.#layout;
+    for (let piece = 0; piece < pieceCount; piece++)
+      this.#setPiece(piece, other.priorityOf(piece), NOBODY_TOLD);
+    this.#settle();
   }
 
   /** The piece is verified. */

@@ -121,6 +121,26 @@ describe("Picker: what is wanted", () => {
     );
   });
 
+  it("asks first for what somebody waits for, in that order, and for what several wait for in turn", () => {
+    const wanted = new Wanted(LAYOUT);
+    const picker = new Picker(LAYOUT, { random: () => 0, wanted });
+    const [one, other] = [{}, {}];
+    wanted.setUrgent(one, [3, 2]);
+    wanted.setUrgent(other, [1]);
+    assert.deepEqual(wanted.urgent, [3, 1, 2]);
+    assert.deepEqual(
+      picked(picker, 1)
+        .concat(picked(picker, 1), picked(picker, 1))
+        .map((each) => each[0]),
+      ["3", "3", "1"],
+      "whoever works on it",
+    );
+    wanted.setUrgent(one, []);
+    wanted.setUrgent(other, []);
+    assert.deepEqual(wanted.urgent, []);
+    picker.checkInvariants();
+  });
+
   it("property: whatever is wanted when, every block is counted, and what is wanted in the end comes", () => {
     const step = fc.record({
       what: fc.constantFrom("file", "pieces", "pick", "receive", "judge", "drop"),

@@ -1,0 +1,137 @@
+// A file of a torrent as a stream of bytes, while it is still coming: what the stream needs next is fetched before all else.
+//
+//   read so far ──▶│ piece that is waited for │ ahead: asked for before all others, in this order │ …
+//
+// Always: no more than `aheadBytes` beyond what was read is urgent; a slot of the pool is held for one block at a time, and for no
+// longer than copying it takes. What is read is wanted from then on, whatever was selected before. A stream that ends, or is
+// destroyed, leaves nothing urgent.
+
+import { Readable } from "node:stream";
+import { UsageError } from "../../base/errors.js";
+import { BLOCK_SIZE, MIB } from "../../base/limits.js";
+import type { ReadStreamOptions } from "../options.js";
+import type { TorrentContent } from "./content.js";
+
+const AHEAD_BYTES = 4 * MIB;
+const AHEAD_PIECES_MIN = 2;
+
+/** The torrent, as far as its streams go. */
+export interface StreamHost {
+  /** The content; throws UsageError if it is not there, or not any more. */
+  content(): TorrentContent;
+  /** Calls `callback` once the piece is verified, or with an error when the torrent is over. Returns what takes that back. */
+  whenHere(piece: number, callback: (error: Error | undefined) => void): () => void;
+  /** Something was made wanted. */
+  wantedChanged(): void;
+}
+
+/** Throws UsageError `USAGE_OPTION` for a file or bytes that are not there. */
+export function openFileStream(host: StreamHost, fileIndex: number, options: ReadStreamOptions): Readable {
+  const file = host.content().layout.files[fileIndex];
+  if (file === undefined) throw new UsageError("USAGE_OPTION", `the torrent has no file ${fileIndex}`);
+  const { start = 0, end = file.length - 1, aheadBytes = AHEAD_BYTES } = options;
+  const fits = [start, end, aheadBytes].every(Number.isSafeInteger) && start >= 0 && aheadBytes >= 0;
+  if (!fits || end >= file.length || end < start - 1)
+    throw new UsageError(
+      "USAGE_OPTION",
+      `start and end are whole numbers from 0 to ${file.length - 1} (end is the last byte), and aheadBytes is one from 0 on`,
+    );
+  return new FileStream(host, file.offset + start, file.offset + end + 1, aheadBytes);
+}
+
+class FileStream extends Readable {
+  readonly #host: StreamHost;
+  readonly #end: number;
+  readonly #aheadBytes: number;
+  #at: number;
+  #aimedAt = -1;
+  /** Another one once the data was looked at again. */
+  #aimedIn: TorrentContent | undefined;
+  #stopWaiting: () => void = () => {};
+
+  /** Offsets in the torrent. */
+  constructor(host: StreamHost, start: number, end: number, aheadBytes: number) {
+    super({ highWaterMark: BLOCK_SIZE });
+    this.#host = host;
+    this.#at = start;
+    this.#end = end;
+    this.#aheadBytes = aheadBytes;
+  }
+
+  override _construct(callback: (error?: Error | null) => void): void {
+    // What is read first is on its way before anybody reads.
+    try {
+      if (this.#at < this.#end) this.#aim(this.#host.content());
+      callback();
+    } catch (error) {
+      callback(error as Error);
+    }
+  }
+
+  override _read(): void {
+    this.#readOn().catch((error: unknown) => this.destroy(error as Error));
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#stopWaiting();
+    try {
+      this.#host.content().wanted.setUrgent(this, []);
+    } catch {
+      // The torrent is over, and nothing of it is urgent.
+    }
+    callback(error);
+  }
+
+  /** Says what is needed: the pieces from here on, as far as is fetched ahead. */
+  #aim(content: TorrentContent): void {
+    const { pieceLength } = content.layout;
+    const first = Math.floor(this.#at / pieceLength);
+    if (first === this.#aimedAt && content === this.#aimedIn) return;
+    this.#aimedAt = first;
+    this.#aimedIn = content;
+    const last = Math.floor((this.#end - 1) / pieceLength);
+    const ahead = Math.max(AHEAD_PIECES_MIN, Math.ceil(this.#aheadBytes / pieceLength));
+    const window: number[] = [];
+    for (let piece = first; piece <= last && window.length < ahead; piece++)
+      if (!content.got.has(piece)) window.push(piece);
+    content.wanted.setUrgent(this, window);
+    const unwanted = window.filter((piece) => !content.wanted.isWanted(piece));
+    if (unwanted.length > 0) content.select({ pieces: unwanted });
+    this.#host.wantedChanged();
+  }
+
+  async #readOn(): Promise<void> {
+    if (this.#at >= this.#end) {
+      this.push(null);
+      return;
+    }
+    const content = this.#host.content();
+    this.#aim(content);
+    const { pieceLength } = content.layout;
+    const piece = Math.floor(this.#at / pieceLength);
+    if (!content.got.has(piece)) {
+      await this.#pieceHere(piece);
+      // The content may have been made anew meanwhile, and the stream destroyed.
+      if (!this.destroyed) await this.#readOn();
+      return;
+    }
+    const begin = this.#at - piece * pieceLength;
+    const length = Math.min(BLOCK_SIZE, content.layout.pieceLengthOf(piece) - begin, this.#end - this.#at);
+    const lease = await content.read(piece, begin, length);
+    const bytes = Buffer.from(lease.bytes);
+    lease.release();
+    if (this.destroyed) return;
+    this.#at += length;
+    this.push(bytes);
+  }
+
+  #pieceHere(piece: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#stopWaiting = this.#host.whenHere(piece, (error) => {
+        this.#stopWaiting = () => {};
+        if (error === undefined) resolve();
+        else reject(error);
+      });
+    });
+  }
+}

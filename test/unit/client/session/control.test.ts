@@ -1,0 +1,203 @@
+// What a program does with a torrent while it runs: holds it, looks at its data again, removes it, reads from it while it comes.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import {
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { after, describe, it } from "node:test";
+import { createTorrentFile, parseMetainfo, Session } from "../../../../src/index.js";
+import { bytesOf, temporaryFolder } from "../../../support/data.js";
+import { closeWhole, makeShared, nowhere, seed } from "./loopback.js";
+import { Puppet } from "./puppet.js";
+
+const TIMEOUT = { timeout: 90_000 };
+const PIECE = 65_536;
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+
+async function bytesFrom(stream: Readable): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of stream) parts.push(part as Buffer);
+  return Buffer.concat(parts);
+}
+
+describe("Torrent: control", TIMEOUT, () => {
+  it("is found by its info hash, and its figures with all others", async () => {
+    const shared = await makeShared(500_000);
+    const seeder = await seed(shared);
+    const session = new Session();
+    const { infoHash, infoHashHex } = shared.metainfo;
+    assert.equal(session.get(infoHash), undefined);
+    const torrent = await session.add(shared.metainfo, nowhere({ peers: [seeder.address] }));
+    assert.equal(session.get(infoHash), torrent);
+    assert.equal(session.get(infoHashHex.toUpperCase()), torrent);
+    await torrent.done;
+    const { downloadedBytes, bytesMissing, secondsLeft } = torrent.stats();
+    assert.deepEqual([downloadedBytes, bytesMissing, secondsLeft], [500_000, 0, 0]);
+    const stats = session.stats();
+    assert.deepEqual([stats.torrents, stats.downloadedBytes], [1, 500_000]);
+    assert.equal(seeder.session.stats().uploadedBytes, 500_000);
+    await closeWhole(session);
+    await closeWhole(seeder.session);
+  });
+
+  it("pauses without connections, and goes on where it was", async () => {
+    const shared = await makeShared(3_000_000);
+    const seeder = await seed(shared);
+    const session = new Session();
+    const directory = temporaryFolder(after);
+    const torrent = await session.add(shared.metainfo, { directory, peers: [seeder.address] });
+    await once(torrent, "piece");
+    torrent.pause();
+    torrent.pause();
+    assert.equal(torrent.state, "paused");
+    assert.equal(session.connectionCount, 0);
+    const before = torrent.progress().piecesVerified;
+    torrent.addPeer(seeder.address);
+    for (let turn = 0; turn < 50; turn++) await nextTurn();
+    assert.equal(session.connectionCount, 0, "nobody is connected to");
+    torrent.resume();
+    assert.equal(torrent.state, "downloading");
+    torrent.addPeer(seeder.address);
+    await torrent.done;
+    assert.ok(before < torrent.progress().pieceCount);
+    assert.ok(readFileSync(join(directory, "data.bin")).equals(shared.data));
+    torrent.pause();
+    assert.equal(torrent.state, "paused");
+    await closeWhole(session);
+    await closeWhole(seeder.session);
+  });
+
+  it("checks its data again, and fetches what was changed meanwhile", async () => {
+    const shared = await makeShared(2_000_000);
+    const seeder = await seed(shared);
+    const session = new Session();
+    const directory = temporaryFolder(after);
+    const torrent = await session.add(shared.metainfo, { directory, peers: [seeder.address] });
+    await torrent.done;
+    const file = openSync(join(directory, "data.bin"), "r+");
+    writeSync(file, "changed", 5 * PIECE + 3);
+    const pieces: number[] = [];
+    torrent.on("piece", (piece) => pieces.push(piece));
+    const rechecked = torrent.recheck();
+    await assert.rejects(torrent.recheck(), { code: "USAGE_STATE" });
+    await rechecked;
+    torrent.addPeer(seeder.address);
+    await torrent.done;
+    assert.deepEqual(pieces, [5]);
+    assert.ok(readFileSync(join(directory, "data.bin")).equals(shared.data));
+    await closeWhole(session);
+    const memory = new Session();
+    const kept = await memory.add(shared.metainfo, { storage: "memory" });
+    await assert.rejects(kept.recheck(), { code: "USAGE_STATE" });
+    await closeWhole(memory);
+    await closeWhole(seeder.session);
+  });
+
+  it("closes well in the middle of such a check", async () => {
+    const shared = await makeShared(2_000_000);
+    const session = new Session();
+    const torrent = await session.add(shared.metainfo, { directory: shared.folder });
+    const rechecked = torrent.recheck();
+    await Promise.all([assert.rejects(rechecked, { code: "ABORTED" }), closeWhole(session)]);
+    const again = new Session();
+    const seeding = await again.add(shared.metainfo, { directory: shared.folder });
+    assert.equal(seeding.state, "seeding");
+    await closeWhole(again);
+  });
+
+  it("is removed with its data, and leaves what is not its own", async () => {
+    const source = temporaryFolder(after);
+    mkdirSync(join(source, "t", "deep", "er"), { recursive: true });
+    mkdirSync(join(source, "t", "other"));
+    for (const name of ["a", "deep/er/b", "other/c"])
+      writeFileSync(join(source, "t", name), bytesOf(3, 70_000));
+    const metainfo = parseMetainfo(await createTorrentFile(join(source, "t")));
+    writeFileSync(join(source, "t", "other", "mine"), "mine");
+    const session = new Session();
+    const torrent = await session.add(metainfo, { directory: source });
+    await torrent.remove();
+    assert.deepEqual(readdirSync(source), ["t"]);
+    assert.equal(session.torrents.size, 0);
+    const again = await session.add(metainfo, { directory: source });
+    assert.equal(again.state, "seeding");
+    await again.remove({ data: true });
+    assert.deepEqual(readdirSync(join(source, "t"), { recursive: true }).sort(), ["other", "other/mine"]);
+    assert.equal(existsSync(join(source, ".scatterwire")), false);
+    await closeWhole(session);
+  });
+});
+
+describe("Torrent.createReadStream()", TIMEOUT, () => {
+  it("gives the bytes of a file while they come, from any place on", async () => {
+    const shared = await makeShared(3_000_000);
+    const seeder = await seed(shared);
+    const session = new Session();
+    // Nothing is wanted but what is read.
+    const torrent = await session.add(shared.metainfo, {
+      storage: "memory",
+      select: [],
+      peers: [seeder.address],
+    });
+    const part = torrent.createReadStream(0, { start: 1_234_567, end: 1_500_000 });
+    assert.ok((await bytesFrom(part)).equals(shared.data.subarray(1_234_567, 1_500_001)));
+    assert.ok(torrent.progress().piecesVerified < torrent.progress().pieceCount, "the rest was not fetched");
+    assert.ok((await bytesFrom(torrent.createReadStream(0))).equals(shared.data));
+    assert.equal((await bytesFrom(torrent.createReadStream(0, { start: 5, end: 4 }))).length, 0);
+    for (const wrong of [{ start: -1 }, { end: 3_000_000 }, { start: 9, end: 7 }])
+      assert.throws(() => torrent.createReadStream(0, wrong), { code: "USAGE_OPTION" });
+    assert.throws(() => torrent.createReadStream(1), { code: "USAGE_OPTION" });
+    await closeWhole(session);
+    await closeWhole(seeder.session);
+  });
+
+  it("has what it needs asked for before all else, and after a seek what it needs then", async () => {
+    const shared = await makeShared(60 * PIECE);
+    const asked: number[] = [];
+    let brings = true;
+    const puppet = await Puppet.make(shared, {
+      onRequest: (request, me) => {
+        if (!asked.includes(request.piece)) asked.push(request.piece);
+        if (brings) me.sendBlock(request);
+      },
+    });
+    const session = new Session({ maxRequests: 4 });
+    const torrent = await session.add(shared.metainfo, nowhere());
+    const stream = torrent.createReadStream(0, { start: 40 * PIECE, aheadBytes: 2 * PIECE });
+    // Storage that keeps nothing has nothing to read: what counts is what is asked for.
+    stream.on("error", () => {});
+    torrent.addPeer(puppet.address);
+    while (asked.length < 3) await nextTurn();
+    assert.deepEqual(asked.slice(0, 2), [40, 41]);
+    stream.destroy();
+    asked.length = 0;
+    const other = torrent.createReadStream(0, { start: 20 * PIECE, aheadBytes: 2 * PIECE });
+    other.on("error", () => {});
+    while (!asked.includes(20)) await nextTurn();
+    // What was under way comes to its end first: pieces that were begun.
+    assert.ok(asked.indexOf(20) <= 3, `${asked}`);
+    brings = false;
+    other.destroy();
+    await closeWhole(session);
+  });
+
+  it("ends with an error when the torrent does, and leaves nothing urgent", async () => {
+    const shared = await makeShared(500_000);
+    const session = new Session();
+    const torrent = await session.add(shared.metainfo, { storage: "memory" });
+    const stream = torrent.createReadStream(0);
+    const read = bytesFrom(stream);
+    await nextTurn();
+    await Promise.all([assert.rejects(read, { code: "ABORTED" }), torrent.close()]);
+    assert.throws(() => torrent.createReadStream(0), { code: "USAGE_STATE" });
+    await closeWhole(session);
+  });
+});
