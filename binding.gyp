@@ -5,6 +5,7 @@
       "sources": [
         "native/addon.cc",
         "native/arguments.cc",
+        "native/cipher/rc4.cc",
         "native/digest/compressors.cc",
         "native/core.cc",
         "native/datagram_batch.cc",

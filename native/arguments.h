@@ -35,6 +35,16 @@ class Arguments {
     if (napi_get_value_bool(info_.Env(), info_[index], &value) != napi_ok) wrongType(index, "a boolean");
     return value;
   }
+  // The bytes of a Uint8Array that has `length` of them, valid during the call; null if it is none.
+  uint8_t* bytes(size_t index, size_t length) {
+    if (info_[index].IsTypedArray()) {
+      const auto array = info_[index].As<Napi::TypedArray>();
+      if (array.TypedArrayType() == napi_uint8_array && array.ByteLength() == length)
+        return array.As<Napi::Uint8Array>().Data();
+    }
+    wrongType(index, "a Uint8Array of the right length");
+    return nullptr;
+  }
   std::string text(size_t index) {
     if (info_[index].IsString()) return info_[index].As<Napi::String>().Utf8Value();
     wrongType(index, "a string");

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "arguments.h"
+#include "cipher/rc4.h"
 #include "engine_sizes.h"
 #include "net/datagrams.h"
 #include "net/sockets.h"
@@ -107,6 +108,7 @@ Napi::Function Engine::define(Napi::Env env) {
                          InstanceMethod<&Engine::sendfile>("sendfile"),
                          InstanceMethod<&Engine::readCached>("readCached"),
                          InstanceMethod<&Engine::copy>("copy"),
+                         InstanceMethod<&Engine::rc4>("rc4"),
                          InstanceMethod<&Engine::clockCosts>("clockCosts"),
                          InstanceMethod<&Engine::watch>("watch"),
                          InstanceMethod<&Engine::onReady>("onReady"),
@@ -357,6 +359,22 @@ Napi::Value Engine::copy(Info info) {
   if (from == nullptr || to == nullptr) call.refuse("copy: memory that is not there, or not to be written");
   if (!call.failed()) call->costs().time(kCostCopy, [&] { return memmove(to, from, static_cast<size_t>(length)); });
   return call.nothing();
+}
+
+Napi::Value Engine::rc4(Info info) {
+  Call call(this, info);
+  uint8_t* state = call.bytes(0, kRc4StateBytes);
+  const double target = call.number(4);
+  const bool in_place = target < 0;
+  const size_t count = call.plan(1, in_place ? Access::kWrite : Access::kRead);
+  const double bytes = call.integer(3, 0, kExactMax);
+  char* to = in_place ? nullptr : call->space().find(target, bytes, Access::kWrite);
+  if (!in_place && to == nullptr) call.refuse("rc4: memory that is not there, or not to be written");
+  if (call.failed()) return call.nothing();
+  const size_t done = call->costs().time(kCostCopy, [&] {
+    return transformRc4(state, call->vectors(), count, static_cast<size_t>(bytes), reinterpret_cast<uint8_t*>(to));
+  });
+  return call.answer(static_cast<double>(done));
 }
 
 Napi::Value Engine::clockCosts(Info info) {

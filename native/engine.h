@@ -41,6 +41,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value sendfile(Info info);
   Napi::Value readCached(Info info);
   Napi::Value copy(Info info);
+  Napi::Value rc4(Info info);
 
   Napi::Value clockCosts(Info info);
   Napi::Value watch(Info info);

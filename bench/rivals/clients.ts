@@ -25,7 +25,24 @@ export interface ClientWork {
   readonly directory: string;
   /** A folder of the client's own, for whatever it keeps. */
   readonly home: string;
+  /** Whether it encrypts: not at all, as the other side likes, or always. Without it: not by itself. */
+  readonly encryption?: ClientEncryption | undefined;
 }
+
+export type ClientEncryption = "disabled" | "enabled" | "required";
+
+/** Tolerated, preferred, required. It always takes what comes in encrypted. */
+const TRANSMISSION_ENCRYPTION = { disabled: 0, enabled: 1, required: 2 } as const;
+const ARIA2_ENCRYPTION: Readonly<Record<ClientEncryption, readonly string[]>> = {
+  disabled: ["--bt-require-crypto=false", "--bt-min-crypto-level=plain"],
+  enabled: ["--bt-require-crypto=false", "--bt-min-crypto-level=arc4"],
+  required: ["--bt-force-encryption=true"],
+};
+const RTORRENT_ENCRYPTION: Readonly<Record<ClientEncryption, string>> = {
+  disabled: "none",
+  enabled: "allow_incoming,try_outgoing,enable_retry",
+  required: "allow_incoming,try_outgoing,require,require_RC4",
+};
 
 export interface ClientProgram {
   readonly name: string;
@@ -58,7 +75,7 @@ export const transmission: ClientProgram = {
   name: "transmission",
   settings: `cache ${CACHE_MIB} MiB, no preallocation, 500 peers and upload slots`,
   needed: NEEDED.transmission,
-  start: async ({ role, torrent, directory, home }) => {
+  start: async ({ role, torrent, directory, home, encryption = "disabled" }) => {
     const [port, rpcPort] = await freePorts();
     const settings = {
       "bind-address-ipv4": "127.0.0.1",
@@ -66,7 +83,7 @@ export const transmission: ClientProgram = {
       "cache-size-mb": CACHE_MIB,
       "dht-enabled": false,
       "download-dir": directory,
-      encryption: 0,
+      encryption: TRANSMISSION_ENCRYPTION[encryption],
       "lpd-enabled": false,
       "peer-limit-global": 500,
       "peer-limit-per-torrent": 500,
@@ -104,7 +121,7 @@ export function makeAria2(more: (work: ClientWork) => Promise<readonly string[]>
     settings: `disk cache ${CACHE_MIB} MiB, no allocation, any number of peers`,
     needed: NEEDED.aria2,
     start: async (work) => {
-      const { role, torrent, directory, home } = work;
+      const { role, torrent, directory, home, encryption = "disabled" } = work;
       const [port] = await freePorts();
       const mark = join(home, "complete");
       const hook = join(home, "hook.sh");
@@ -117,7 +134,7 @@ export function makeAria2(more: (work: ClientWork) => Promise<readonly string[]>
         "--enable-dht6=false",
         "--bt-enable-lpd=false",
         "--enable-peer-exchange=false",
-        "--bt-require-crypto=false",
+        ...ARIA2_ENCRYPTION[encryption],
         "--bt-max-peers=0",
         "--bt-request-peer-speed-limit=0",
         "--seed-time=1000",
@@ -145,7 +162,7 @@ export const rtorrent: ClientProgram = {
   name: "rtorrent",
   settings: "socket buffers 4 MiB, 500 peers and uploads, no second check at the end",
   needed: NEEDED.rtorrent,
-  start: async ({ torrent, directory, home }) => {
+  start: async ({ torrent, directory, home, encryption = "disabled" }) => {
     const [port] = await freePorts();
     const mark = join(home, "complete");
     const copy = join(home, "copy.torrent");
@@ -159,7 +176,7 @@ export const rtorrent: ClientProgram = {
       "network.bind_address.set=127.0.0.1",
       `network.port_range.set=${port}-${port}`,
       "network.port_random.set=no",
-      "protocol.encryption.set=none",
+      `protocol.encryption.set=${RTORRENT_ENCRYPTION[encryption]}`,
       "protocol.pex.set=no",
       "dht.mode.set=disable",
       "trackers.use_udp.set=no",

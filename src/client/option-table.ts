@@ -24,6 +24,7 @@ import {
 import { RECEIVE_MODES } from "./receive/receive-mode.js";
 import { SEND_MODES } from "./send/block-source.js";
 import { STORAGE_KINDS } from "./storage/storage.js";
+import { ENCRYPTION_POLICIES } from "./stream/encryption-policy.js";
 
 interface Described {
   readonly text: string;
@@ -154,6 +155,13 @@ export const SESSION_OPTIONS = {
     kind: "flag",
     default: false,
     text: "Count this machine's own addresses (127/8 and ::1) as well: behind a tunnel, a proxy or a forwarded port all peers have the same one.",
+  },
+  encryption: {
+    kind: "name",
+    names: ENCRYPTION_POLICIES,
+    type: "EncryptionPolicy",
+    default: "enabled",
+    text: "Message stream encryption: never; where the other side asks for it, or lets nobody in without; or always, with nobody who does not. It hides what is spoken from a glance, and from nobody who wants to know.",
   },
   uploadSlots: {
     kind: "whole",

@@ -12,6 +12,7 @@ import type { PieceOrder } from "./option-table.js";
 import type { ReceiveModeName } from "./receive/receive-mode.js";
 import type { SendModeName } from "./send/block-source.js";
 import type { StorageKind } from "./storage/storage.js";
+import type { EncryptionPolicy } from "./stream/encryption-policy.js";
 
 export type { Costs } from "../base/metrics/costs.js";
 export type { TransferCounters } from "../base/metrics/counters.js";
@@ -19,8 +20,8 @@ export type { TraceRecord } from "../base/metrics/trace.js";
 export type { PeerExtension, PeerExtensionClass } from "./extensions/extension-wire.js";
 export type { MetadataProgress } from "./extensions/metadata-exchange.js";
 export { RECEIVE_MODES, type ReceiveModeName } from "./receive/receive-mode.js";
-
 export { SEND_MODES, type SendModeName } from "./send/block-source.js";
+export { ENCRYPTION_POLICIES, type EncryptionPolicy } from "./stream/encryption-policy.js";
 
 export interface PeerAddress {
   /** Numeric IPv4 or IPv6 address. */
@@ -80,6 +81,11 @@ export interface SessionOptions {
    * same one. Default: false.
    */
   limitLoopback?: boolean;
+  /**
+   * Message stream encryption: never; where the other side asks for it, or lets nobody in without; or always, with nobody who does
+   * not. It hides what is spoken from a glance, and from nobody who wants to know. Default: "enabled".
+   */
+  encryption?: EncryptionPolicy;
   /** Peers of a torrent that we upload to at one time, the optimistic one included. 1 … 10000. Default: 8. */
   uploadSlots?: number;
   /** SO_RCVBUF of each socket; 0 leaves it to the kernel. 0 bytes … 1 GiB. Default: 0 bytes. */
@@ -211,6 +217,8 @@ export interface BlockLease extends Disposable {
 export interface PeerInfo {
   readonly address: PeerAddress;
   readonly incoming: boolean;
+  /** What goes over the connection is encrypted (message stream encryption). */
+  readonly encrypted: boolean;
   readonly client: string;
   readonly state: string;
   readonly receiveMode: ReceiveModeName;

@@ -15,6 +15,9 @@ import { COST_NAMES } from "../base/metrics/costs.js";
 export const READABLE = 1;
 export const WRITABLE = 2;
 
+/** The state of a stream cipher: a permutation of 256 bytes, and two counters. */
+export const RC4_STATE_BYTES = 258;
+
 /** Kinds of jobs for the addon's threads; word 0 of a submitted job. */
 export const JobKind = {
   /**
@@ -145,6 +148,11 @@ export interface NativeEngine {
   readCached(fileFd: number, offset: number, first: number, count: number): number;
   /** memmove between any two addresses. */
   copy(from: number, to: number, length: number): void;
+  /**
+   * Transforms the first `bytes` bytes of plan entries first … first + count − 1 by the stream cipher whose state (RC4_STATE_BYTES) is
+   * given, and goes on with it: in place, or to address `to` where that is ≥ 0. How many bytes there were.
+   */
+  rc4(state: Uint8Array, first: number, count: number, bytes: number, to: number): number;
 
   /** Whether calls and jobs are timed into `costs`. Off at first: looking at a clock costs something too. */
   clockCosts(on: boolean): void;

@@ -24,21 +24,32 @@ export interface ClientKind {
   readonly name: string;
   /** Throws unless it is installed: a test with real clients never passes without them. */
   require(): void;
-  start(role: ClientRole, torrent: string, directory: string): Promise<Client>;
+  start(
+    role: ClientRole,
+    torrent: string,
+    directory: string,
+    encryption?: programs.ClientEncryption,
+  ): Promise<Client>;
 }
 
 const LIBTORRENT_PEER = fileURLToPath(new URL("../../../test/support/libtorrent_peer.py", import.meta.url));
 
+/** How libtorrent is told: policies (0 forced, 1 enabled, 2 disabled) for connections out and in, and levels (1 plaintext, 2 RC4, 3 both). */
+export const LIBTORRENT_ENCRYPTION: Readonly<Record<programs.ClientEncryption, Record<string, number>>> = {
+  disabled: { out_enc_policy: 2, in_enc_policy: 2, allowed_enc_level: 1 },
+  enabled: { out_enc_policy: 1, in_enc_policy: 1, allowed_enc_level: 3 },
+  required: { out_enc_policy: 0, in_enc_policy: 0, allowed_enc_level: 2 },
+};
 /** In a folder of its own, which is gone when it has stopped. */
 function kindOf(client: programs.ClientProgram): ClientKind {
   return {
     name: client.name,
     require: () => requireInstalled(client.needed),
-    start: async (role, torrent, directory) => {
+    start: async (role, torrent, directory, encryption) => {
       const home = await mkdtemp(join(tmpdir(), `${client.name}-`));
       const leave = (): Promise<void> => rm(home, { recursive: true, force: true });
       try {
-        const { program, port } = await client.start({ role, torrent, directory, home });
+        const { program, port } = await client.start({ role, torrent, directory, home, encryption });
         return { port, stop: () => program.stop().finally(leave) };
       } catch (error) {
         await leave();
@@ -67,8 +78,9 @@ function libtorrentAt(listen_interfaces: string, name: string): ClientKind {
   return {
     name,
     require: () => requireInstalled(NEEDED.libtorrentForPython),
-    start: async (role, torrent, directory) => {
-      const program = startLibtorrent(role, torrent, directory, listen_interfaces);
+    start: async (role, torrent, directory, encryption) => {
+      const more = encryption === undefined ? {} : LIBTORRENT_ENCRYPTION[encryption];
+      const program = startLibtorrent(role, torrent, directory, { listen_interfaces, ...more });
       const { port } = await program.line("port");
       return { port: Number(port), stop: () => program.stop() };
     },
@@ -80,10 +92,13 @@ export function startLibtorrent(
   role: ClientRole,
   torrent: string,
   directory: string,
-  listen_interfaces = "127.0.0.1:0",
+  settingsBesides: Readonly<Record<string, string | number>> = {},
+  peers: readonly string[] = [],
 ): Program {
-  const settings = JSON.stringify({ ...programs.LIBTORRENT_SETTINGS, listen_interfaces });
-  return new Program(PYTHON, [LIBTORRENT_PEER, role, torrent, directory, settings], { name: "libtorrent" });
+  const settings = JSON.stringify({ ...programs.LIBTORRENT_SETTINGS, ...settingsBesides });
+  return new Program(PYTHON, [LIBTORRENT_PEER, role, torrent, directory, settings, ...peers], {
+    name: "libtorrent",
+  });
 }
 
 /** A torrent made by libtorrent. `padding`: files aligned with pad files (BEP 47). */

@@ -29,7 +29,7 @@ def create(path, torrent, piece_length, padding):
         file.write(lt.bencode(maker.generate()))
 
 
-def serve(role, torrent, directory, settings):
+def serve(role, torrent, directory, settings, peers):
     session = lt.session(json.loads(settings))
     parameters = lt.add_torrent_params()
     parameters.ti = lt.torrent_info(torrent)
@@ -40,6 +40,9 @@ def serve(role, torrent, directory, settings):
     while session.listen_port() == 0:
         time.sleep(0.02)
     say(port=session.listen_port())
+    for peer in peers:
+        host, port = peer.rsplit(":", 1)
+        handle.connect_peer((host, int(port)))
     told = False
     while True:
         if not told and role == "download" and handle.status().is_seeding:
@@ -51,4 +54,4 @@ def serve(role, torrent, directory, settings):
 if sys.argv[1] == "create":
     create(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5] == "1")
 else:
-    serve(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4])
+    serve(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], sys.argv[5:])

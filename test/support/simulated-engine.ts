@@ -7,6 +7,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { readSync, writeSync } from "node:fs";
 import { MAPPING_ADDRESS_STRIDE } from "../../src/base/limits.js";
+import { transform } from "../../src/client/stream/rc4.js";
 import {
   DIGEST_FINISH,
   DIGEST_START,
@@ -271,6 +272,19 @@ export class SimulatedEngine implements NativeEngine {
 
   copy(from: number, to: number, length: number): void {
     this.#bytesAt(to, length).set(this.#bytesAt(from, length));
+  }
+
+  rc4(state: Uint8Array, first: number, count: number, bytes: number, to: number): number {
+    let done = 0;
+    for (let entry = first; entry < first + count && done < bytes; entry++) {
+      const length = Math.min(bytes - done, this.plan[2 * entry + 1]!);
+      const from = this.#bytesAt(this.plan[2 * entry]!, length);
+      const target = to < 0 ? from : this.#bytesAt(to + done, length);
+      if (target !== from) target.set(from);
+      transform(state, target);
+      done += length;
+    }
+    return done;
   }
 
   /** Memory of its own: no file is behind it, so that only `memory` storage can be had. */

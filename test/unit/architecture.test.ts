@@ -103,8 +103,9 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "client/receive",
     "client/send",
     "client/storage",
+    "client/stream",
   ],
-  "client/option-table": ["client/receive", "client/send", "client/storage"],
+  "client/option-table": ["client/stream", "client/receive", "client/send", "client/storage"],
   "client/check-options": ["client/option-table"],
   "client/torrent": CLIENT.filter((room) => !ABOVE_TORRENTS.has(room)),
   // The one room of the client that knows of trackers.

@@ -45,6 +45,8 @@ export interface PeerTransport extends SendTransport {
   wakeForAny(): void;
   /** Bytes that were written and that the other side has not taken yet; below 0 where nobody knows. */
   unacknowledgedBytes(): number;
+  /** What goes over it is encrypted. */
+  readonly isEncrypted?: boolean;
   /** Ends the connection below; the transport calls nothing any more. */
   close(): void;
 }
@@ -213,6 +215,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   /** Blocks that were asked for and have not come, in order. */
   get expected(): ExpectedBlocks {
     return this.requests.expected;
+  }
+
+  get isEncrypted(): boolean {
+    return this.#transport.isEncrypted === true;
   }
 
   get state(): PeerState {

@@ -20,6 +20,7 @@ import { UnconnectedTransport } from "../stream/unconnected-transport.js";
 import type { Dialer } from "../torrent/engine-room.js";
 import type { StreamParts } from "../torrent/peer-source.js";
 import { ConnectionTable } from "./connection-table.js";
+import type { Encryption } from "./encryption.js";
 import { isOutOfDescriptors, Listener, type ListenerHost } from "./listener.js";
 import type { SessionSettings } from "./settings.js";
 
@@ -36,6 +37,7 @@ export interface ConnectorHost {
   readonly plan: ReceivePlan;
   readonly clock: Clock;
   readonly settings: SessionSettings;
+  readonly encryption: Encryption;
   readonly descriptors: DescriptorBudget;
   readonly directory: SwarmDirectory;
   readonly trace: TraceSink | undefined;
@@ -53,6 +55,7 @@ export interface ConnectorHost {
 export class Connector {
   readonly table: ConnectionTable;
   readonly listeners: Listener[] = [];
+  readonly #encryption: Encryption;
   readonly #host: ConnectorHost;
   /** Torrents that have addresses to connect to, in the order of their turns. */
   readonly #dialers = new Set<Dialer>();
@@ -64,6 +67,7 @@ export class Connector {
   constructor(host: ConnectorHost) {
     const { maxPeers, maxPeersPerAddress, limitLoopback } = host.settings;
     this.#host = host;
+    this.#encryption = host.encryption;
     this.table = new ConnectionTable(
       { max: maxPeers, maxPerAddress: maxPeersPerAddress, limitsLoopback: limitLoopback },
       host.descriptors,
@@ -93,8 +97,14 @@ export class Connector {
     return { host: bound.host, port: bound.port };
   }
 
-  /** Begins a connection. Undefined if there is no descriptor for it now. */
-  connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection | undefined {
+  /** Begins a connection, encrypted or not as far as there is a choice. Undefined if there is no descriptor for it now. */
+  connect(
+    host: string,
+    port: number,
+    swarm: Swarm,
+    settings: PeerSettings,
+    encrypts: boolean,
+  ): PeerConnection | undefined {
     const { engine, binding } = this.#host.reactor;
     const fd = isIP(host) === 0 ? binding.EINVAL : engine.connect(host, port);
     if (isOutOfDescriptors(fd, binding)) {
@@ -102,7 +112,12 @@ export class Connector {
       return undefined;
     }
     if (fd >= 0) this.#setBufferSizes(fd);
-    const transport = fd < 0 ? new UnconnectedTransport() : this.#pump(fd, true);
+    const encrypted = (stream: TcpStream): ByteStream =>
+      this.#encryption.outgoing(stream, swarm.infoHash, encrypts);
+    const transport =
+      fd < 0
+        ? new UnconnectedTransport()
+        : this.#pump(encrypted(new TcpStream(this.#host.reactor, fd)), true);
     const peer = this.#makePeer(host, port, false, transport, settings, swarm);
     if (transport instanceof StreamPump) transport.start(peer);
     else {
@@ -142,6 +157,7 @@ export class Connector {
   /** Time passed; about once a second. */
   tick(nowMs: number, elapsedMs: number): void {
     this.#dialingPaused = false;
+    this.#encryption.tick();
     for (const listener of this.listeners) listener.tick(nowMs);
     this.#checkConnectTimeouts(nowMs);
     for (const peer of this.table.strangers) peer.tick(elapsedMs);
@@ -169,9 +185,8 @@ export class Connector {
       this.#host.reactor.engine.setBufferSizes(fd, receiveBufferBytes, sendBufferBytes);
   }
 
-  #pump(fd: number, connecting: boolean): StreamPump {
+  #pump(stream: ByteStream, connecting: boolean): StreamPump {
     const { reactor, memory } = this.#host;
-    const stream = new TcpStream(reactor, fd);
     return new StreamPump({ turns: reactor, memory, stream, connecting, eagain: reactor.binding.EAGAIN });
   }
 
@@ -245,7 +260,8 @@ export class Connector {
       this.#host.reactor.engine.closeSocket(fd);
       return;
     }
-    const transport = this.#pump(fd, false);
+    const stream = new TcpStream(this.#host.reactor, fd);
+    const transport = this.#pump(this.#encryption.incoming(stream), false);
     transport.start(this.#makePeer(remote.host, remote.port, true, transport, this.#host.incomingSettings()));
   }
 

@@ -47,6 +47,7 @@ import type { Dialer, EngineRoom } from "../torrent/engine-room.js";
 import type { PeerFinder, SearchingTorrent, StreamParts } from "../torrent/peer-source.js";
 import { Torrent, torrentCoreOf } from "../torrent/torrent.js";
 import { Connector } from "./connector.js";
+import { Encryption } from "./encryption.js";
 import { type SessionSettings, settleOptions } from "./settings.js";
 
 const TICK_MS = 1000;
@@ -70,6 +71,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
   readonly #settings: SessionSettings;
   readonly #requestShare = new RequestShare(REQUESTS_NEAR);
   readonly #plan: ReceivePlan;
+  readonly #encryption: Encryption;
   readonly #sources: Record<SendModeName, BlockSource>;
   readonly #torrents = new Map<string, Torrent>();
   readonly #ground: Ground;
@@ -107,6 +109,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
       options.trace === undefined ? undefined : this.#toldLater(options.trace),
       world.ground,
     );
+    this.#encryption = new Encryption(this.#settings.encryption, this.reactor, this.memory, world.ground);
     this.#connector = this.#makeConnector();
     const slotsPerWake = Math.max(1, Math.min(SLOTS_PER_WAKE_MAX, Math.floor(this.pool.slotCount / 16)));
     this.reactor.onTurn({
@@ -202,8 +205,12 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
     }
     const torrent = new Torrent(this, torrentOrLink, options, former?.close());
     this.#torrents.set(key, torrent);
+    this.#encryption.add(torrentOrLink.infoHash);
     torrentCoreOf(torrent).onClosed(() => {
-      if (this.#torrents.get(key) === torrent) this.#torrents.delete(key);
+      if (this.#torrents.get(key) === torrent) {
+        this.#torrents.delete(key);
+        this.#encryption.remove(torrentOrLink.infoHash);
+      }
       this.#keepAlive();
     });
     this.#keepAlive();
@@ -269,8 +276,18 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
     return this.#sources[mode ?? this.#settings.sendMode];
   }
 
-  connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection | undefined {
-    return this.#connector.connect(host, port, swarm, settings);
+  get fallsBack(): boolean {
+    return this.#settings.encryption === "enabled";
+  }
+
+  connect(
+    host: string,
+    port: number,
+    swarm: Swarm,
+    settings: PeerSettings,
+    encrypts: boolean,
+  ): PeerConnection | undefined {
+    return this.#connector.connect(host, port, swarm, settings, encrypts);
   }
 
   connectOver(
@@ -351,6 +368,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
       plan: this.#plan,
       clock: this.clock,
       settings: this.#settings,
+      encryption: this.#encryption,
       descriptors: this.#descriptors,
       directory: this,
       trace: this.#trace,

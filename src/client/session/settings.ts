@@ -49,6 +49,7 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
     sendMode: get("sendMode"),
     poolBytes,
     maxRequests: get("maxRequests"),
+    encryption: get("encryption"),
     maxPeers,
     maxPeersPerTorrent: options.maxPeersPerTorrent ?? Math.ceil((4 * maxPeers) / 5),
     maxPeersPerAddress: get("maxPeersPerAddress"),

@@ -26,6 +26,8 @@ export interface StreamHandler {
 }
 
 export interface ByteStream {
+  /** True if others cannot read what goes over it, or not at first sight. */
+  readonly isEncrypted?: boolean;
   /** Begins to watch for `events` and to tell `handler`. Once. Returns 0 or −errno. */
   open(handler: StreamHandler, events: number): number;
   /** 0 if the connection stands, or −errno: why it could not be made. To be asked at the first event, once. */

@@ -88,6 +88,10 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
     if (result < 0) this.#fail("watch the socket", result);
   }
 
+  get isEncrypted(): boolean {
+    return this.#stream.isEncrypted === true;
+  }
+
   get connecting(): boolean {
     return this.#connecting;
   }

@@ -37,8 +37,16 @@ export interface EngineRoom {
   mayConnectTo(host: string): boolean;
   /** Asks for dialNext() of `dialer`, now or when it is its turn and there is room. */
   dial(dialer: Dialer): void;
-  /** Begins a connection. Failures come later, through swarm.peerClosed. Undefined if there is no descriptor for it now. */
-  connect(host: string, port: number, swarm: Swarm, settings: PeerSettings): PeerConnection | undefined;
+  /** Begins a connection, encrypted or not as far as there is a choice. Failures come later, through swarm.peerClosed. Undefined if there is no descriptor for it now. */
+  connect(
+    host: string,
+    port: number,
+    swarm: Swarm,
+    settings: PeerSettings,
+    encrypts: boolean,
+  ): PeerConnection | undefined;
+  /** True if a connection may be encrypted or not, as the other side likes. */
+  readonly fallsBack: boolean;
   /** The same over a stream that is made from parts of the session. Undefined if there is no room for a connection now. */
   connectOver(
     host: string,

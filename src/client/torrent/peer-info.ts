@@ -9,6 +9,7 @@ export function describePeer(peer: PeerConnection): PeerInfo {
   return {
     address: { host: peer.host, port: peer.port },
     incoming: peer.incoming,
+    encrypted: peer.isEncrypted,
     client:
       peer.clientName !== "" ? peer.clientName : peer.peerId === undefined ? "" : describePeerId(peer.peerId),
     state: peer.state,

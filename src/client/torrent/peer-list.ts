@@ -48,6 +48,9 @@ export interface KnownPeer extends HeapItem, PeerAddress {
   isSeed: boolean;
   /** How to receive from it, if not as the torrent does. */
   receiveMode: ReceiveModeName | undefined;
+  /** Whether to encrypt the next connection, and whether the other way was tried since one came to stand. */
+  encrypts: boolean;
+  triedBothWays: boolean;
 }
 
 export interface PeerListOptions {
@@ -127,6 +130,8 @@ export class PeerList {
       usefulAtMs: -1,
       isSeed: false,
       receiveMode: undefined,
+      encrypts: false,
+      triedBothWays: false,
       heapIndex: -1,
     };
     this.#peers.set(keyOf(host, port), peer);
@@ -169,6 +174,14 @@ export class PeerList {
     this.#becomeDue(peer);
   }
 
+  /** It wants nothing of this kind of connection: it is asked for the other kind at once. False: both were tried. */
+  tryOtherWay(peer: KnownPeer): boolean {
+    peer.encrypts = !peer.encrypts;
+    peer.triedBothWays = !peer.triedBothWays;
+    if (peer.triedBothWays) this.putBack(peer);
+    return peer.triedBothWays;
+  }
+
   /** Not now: in a while, as if nothing had been tried. */
   postpone(peer: KnownPeer, nowMs: number): void {
     assert(peer.state === "connecting", "what next() named is postponed");
@@ -181,6 +194,7 @@ export class PeerList {
     this.#leave(peer);
     peer.state = "connected";
     peer.tried = true;
+    peer.triedBothWays = false;
   }
 
   /** The connection ended, or never came to stand. */

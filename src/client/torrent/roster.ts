@@ -45,6 +45,9 @@ const MISBEHAVIOURS: ReadonlySet<string> = new Set([
   "PEER_REQUEST_FLOOD",
 ]);
 
+/** How a connection ends that stood, and on which nothing was said. */
+const WITHOUT_A_WORD: ReadonlySet<string> = new Set(["PEER_CLOSED", "PEER_SOCKET", "PEER_TIMEOUT"]);
+
 /** The torrent and its session, as far as connections go. */
 export interface RosterHost {
   readonly isOpen: boolean;
@@ -57,7 +60,14 @@ export interface RosterHost {
   /** True if the network of an address that a stranger named has no more connections than it may. */
   mayConnectTo(host: string): boolean;
   /** Begins a connection, whose end is told through peerClosed(), later. Undefined: not now, for want of a descriptor. */
-  connect(host: string, port: number, receiveMode: ReceiveModeName | undefined): PeerConnection | undefined;
+  connect(
+    host: string,
+    port: number,
+    receiveMode: ReceiveModeName | undefined,
+    encrypts: boolean,
+  ): PeerConnection | undefined;
+  /** True if peers may be talked to encrypted or not, as they like. */
+  readonly fallsBack: boolean;
   settingsOf(receiveMode: ReceiveModeName): PeerSettings;
   /** dialNext() has something to do: it is to be called when it is this torrent's turn. */
   wantsToDial(): void;
@@ -138,7 +148,7 @@ export class Roster implements PeerSink {
     if (!this.#mayDial) return false;
     const known = this.#nextWelcome();
     if (known === undefined) return false;
-    const peer = host.connect(known.host, known.port, known.receiveMode);
+    const peer = host.connect(known.host, known.port, known.receiveMode, known.encrypts);
     if (peer === undefined) {
       this.#list.putBack(known);
       return false;
@@ -209,7 +219,14 @@ export class Roster implements PeerSink {
     if (known !== undefined) {
       this.#known.delete(peer);
       if (peer.knowsPieces) known.isSeed = peer.pieces.isFull;
-      this.#addressEnded(known, this.#outcomeOf(peer, record, wasHere, error), wasHere && peer.amInterested);
+      const triesAgain =
+        !wasHere && this.#mayLikeItOtherwise(peer, known, error) && this.#list.tryOtherWay(known);
+      if (!triesAgain)
+        this.#addressEnded(
+          known,
+          this.#outcomeOf(peer, record, wasHere, error),
+          wasHere && peer.amInterested,
+        );
     }
     this.#wantToDial();
   }
@@ -268,6 +285,13 @@ export class Roster implements PeerSink {
 
   #wantToDial(): void {
     if (this.#mayDial && this.#list.hasDue(this.#host.nowMs)) this.#host.wantsToDial();
+  }
+
+  /** We connected, and were let go before a word of the protocol: it may be the encryption, or the want of it. */
+  #mayLikeItOtherwise(peer: PeerConnection, known: KnownPeer, error: PeerError | undefined): boolean {
+    if (!this.#host.fallsBack || !this.#host.isOpen || known.state !== "connecting") return false;
+    if (peer.counters.receivedBytes > 0 || error === undefined || this.#crossed.has(known)) return false;
+    return known.encrypts ? error.code === "PEER_CONNECT_FAILED" : WITHOUT_A_WORD.has(error.code);
   }
 
   #standsFor(peer: PeerConnection, known: KnownPeer): void {

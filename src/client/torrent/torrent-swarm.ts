@@ -402,8 +402,9 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
       },
       peerId: room.peerId,
       mayConnectTo: (address) => room.mayConnectTo(address),
-      connect: (address, port, receiveMode) =>
-        room.connect(address, port, this, room.peerSettings(receiveMode ?? this.#receiveMode)),
+      fallsBack: room.fallsBack,
+      connect: (address, port, receiveMode, encrypts) =>
+        room.connect(address, port, this, room.peerSettings(receiveMode ?? this.#receiveMode), encrypts),
       settingsOf: (receiveMode) => room.peerSettings(receiveMode),
       wantsToDial: () => room.dial(this),
     };

@@ -57,6 +57,7 @@ describe("settleOptions", () => {
       sendMode: "copy",
       poolBytes: 32 * MIB,
       maxRequests: 2000,
+      encryption: "enabled",
       maxPeers: 5000,
       maxPeersPerTorrent: 4000,
       maxPeersPerAddress: 8,

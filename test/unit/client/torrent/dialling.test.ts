@@ -203,7 +203,7 @@ describe("Torrent: whom it dials", TIMEOUT, () => {
         dialled++;
         socket.destroy();
       });
-      const { session, pass } = drivenSession();
+      const { session, pass } = drivenSession({ encryption: "disabled" });
       const address = await session.listen({ host: HOST, port: 0 });
       const torrent = await session.add(shared.metainfo, nowhere());
       const socket = await shakeHands(address, shared.metainfo.infoHash);

@@ -1,0 +1,179 @@
+// Message stream encryption with real clients: each policy of ours with each of theirs, in both directions of the data, bytes compared; and
+// who connects is each side in turn.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as pass } from "node:timers/promises";
+import type { ClientEncryption } from "../../bench/rivals/clients.js";
+import {
+  ENCRYPTION_POLICIES,
+  type EncryptionPolicy,
+  type Metainfo,
+  RECEIVE_MODES,
+  readMetainfo,
+  Session,
+} from "../../src/index.js";
+import {
+  aria2,
+  type Client,
+  type ClientKind,
+  createWithLibtorrent,
+  LIBTORRENT_ENCRYPTION,
+  libtorrent,
+  rtorrent,
+  startLibtorrent,
+  transmission,
+  until,
+} from "../support/clients.js";
+import { difference, temporaryFolder, writeFiles } from "../support/data.js";
+
+const KINDS = [libtorrent, transmission, aria2, rtorrent];
+const HOST = "127.0.0.1";
+const BYTES = 3_000_017;
+const WATCHDOG_MS = 90_000;
+/** Long enough for a connection on this machine to be refused, both ways. */
+const NEVER_MS = 1500;
+
+describe("message stream encryption with real clients", { timeout: 600_000 }, () => {
+  const folder = temporaryFolder(after);
+  const torrent = join(folder, "data.bin.torrent");
+  const clients: Client[] = [];
+  let metainfo: Metainfo;
+  let folders = 0;
+
+  const start = async (
+    kind: ClientKind,
+    role: "seed" | "download",
+    directory: string,
+    encryption: ClientEncryption,
+  ): Promise<number> => {
+    const client = await kind.start(role, torrent, directory, encryption);
+    clients.push(client);
+    return client.port;
+  };
+  const freshFolder = (): string => {
+    const directory = join(folder, `copy-${++folders}`);
+    mkdirSync(directory);
+    return directory;
+  };
+  const isSame = (directory: string): boolean =>
+    difference(join(folder, "data.bin"), join(directory, "data.bin")) === undefined;
+
+  before(async () => {
+    for (const kind of KINDS) kind.require();
+    writeFiles(folder, { "data.bin": BYTES });
+    await createWithLibtorrent(join(folder, "data.bin"), torrent, 65_536, false);
+    metainfo = await readMetainfo(torrent);
+  });
+  after(async () => {
+    await Promise.all(clients.map((client) => client.stop()));
+  });
+
+  /** Downloads from a peer. Resolves to whether it was encrypted; undefined if nobody would talk to us. */
+  async function download(
+    port: number,
+    encryption: EncryptionPolicy,
+    receiveMode: (typeof RECEIVE_MODES)[number] = "adaptive",
+    expectsNothing = false,
+  ): Promise<boolean | undefined> {
+    await using session = new Session({ encryption, receiveMode });
+    const directory = freshFolder();
+    const torrent = await session.add(metainfo, { directory, peers: [{ host: HOST, port }] });
+    let encrypted: boolean | undefined;
+    torrent.on("peerConnected", (peer) => {
+      encrypted = peer.encrypted;
+    });
+    if (expectsNothing) {
+      await Promise.race([torrent.done, pass(NEVER_MS)]);
+      assert.equal(torrent.progress().piecesVerified, 0);
+      return undefined;
+    }
+    await Promise.race([
+      torrent.done,
+      pass(WATCHDOG_MS, undefined, { ref: false }).then(() => assert.fail("not complete")),
+    ]);
+    await torrent.close();
+    assert.ok(isSame(directory));
+    return encrypted;
+  }
+
+  it("downloads from libtorrent by each policy of both, and encrypted in every receive mode", async () => {
+    for (const theirs of ENCRYPTION_POLICIES) {
+      const port = await start(libtorrent, "seed", folder, theirs);
+      for (const ours of ENCRYPTION_POLICIES) {
+        const isOpposite = [ours, theirs].includes("disabled") && [ours, theirs].includes("required");
+        const encrypted = await download(port, ours, "adaptive", isOpposite);
+        if (!isOpposite) assert.equal(encrypted, ours === "required" || theirs === "required");
+      }
+      if (theirs === "required")
+        for (const mode of RECEIVE_MODES) assert.equal(await download(port, "required", mode), true);
+    }
+  });
+
+  // They look at connections every second, or every ten: so all at the same time.
+  it("downloads from the others, whoever insists", async () => {
+    const insists = async (kind: ClientKind): Promise<void> => {
+      const required = await start(kind, "seed", folder, "required");
+      await download(required, "disabled", "adaptive", true);
+      assert.equal(await download(required, "enabled"), true, `${kind.name} insists`);
+      const either = await start(kind, "seed", folder, "enabled");
+      assert.equal(await download(either, "required", "speculative"), true, `we insist at ${kind.name}`);
+      const never = await start(kind, "seed", folder, "disabled");
+      assert.equal(await download(never, "disabled"), false, `nobody wants it, ${kind.name}`);
+    };
+    await Promise.all(KINDS.slice(1).map(insists));
+  });
+
+  for (const [ours, theirs, sendMode] of [
+    ["required", "required", "copy"],
+    ["enabled", "required", "mapped"],
+    ["required", "enabled", "sendfile"],
+  ] as const) {
+    it(`seeds to all of them, ${ours} here and ${theirs} there, send mode ${sendMode}`, async () => {
+      const leechers = await Promise.all(
+        KINDS.map(async (kind) => {
+          const directory = freshFolder();
+          return { kind, directory, port: await start(kind, "download", directory, theirs) };
+        }),
+      );
+      await using session = new Session({ encryption: ours, sendMode });
+      const seeding = await session.add(metainfo, { directory: folder, readOnly: true });
+      for (const { port } of leechers) seeding.addPeer({ host: HOST, port });
+      for (const { directory } of leechers) await until(async () => isSame(directory), WATCHDOG_MS);
+    });
+  }
+
+  it("seeds to a libtorrent that connects to us, by each policy of both", async () => {
+    for (const ours of ENCRYPTION_POLICIES)
+      for (const theirs of ENCRYPTION_POLICIES) {
+        const isOpposite = [ours, theirs].includes("disabled") && [ours, theirs].includes("required");
+        await using session = new Session({ encryption: ours, listen: { host: HOST, port: 0 } });
+        const { port } = await session.listen();
+        const seeding = await session.add(metainfo, { directory: folder, readOnly: true });
+        const directory = freshFolder();
+        let encrypted: boolean | undefined;
+        seeding.on("peerConnected", (peer) => {
+          encrypted = peer.encrypted;
+        });
+        const program = startLibtorrent("download", torrent, directory, LIBTORRENT_ENCRYPTION[theirs], [
+          `${HOST}:${port}`,
+        ]);
+        try {
+          if (isOpposite) {
+            await program.line("port");
+            await pass(NEVER_MS);
+            assert.equal(encrypted, undefined);
+          } else {
+            await program.line("done");
+            assert.ok(isSame(directory));
+            if (ours === "required" || theirs === "required") assert.equal(encrypted, true);
+            if (ours === "disabled" || theirs === "disabled") assert.equal(encrypted, false);
+          }
+        } finally {
+          await program.stop();
+        }
+      }
+  });
+});

@@ -1,0 +1,178 @@
+// Message stream encryption over TCP: the contract of byte streams holds behind every kind of handshake, and handshakes end.
+
+import assert from "node:assert/strict";
+import { randomFillSync } from "node:crypto";
+import { describe, it } from "node:test";
+import type { ByteStream } from "../../../../src/client/stream/byte-stream.js";
+import { EncryptedStream, type EncryptionRoom } from "../../../../src/client/stream/encrypted-stream.js";
+import {
+  CryptoMethod,
+  EncryptionInitiator,
+  EncryptionResponder,
+  requestOf,
+} from "../../../../src/client/stream/encryption-handshake.js";
+import { KEY_BYTES, KeyExchange } from "../../../../src/client/stream/key-exchange.js";
+import { openCipher, transform } from "../../../../src/client/stream/rc4.js";
+import type { Reactor } from "../../../../src/native/reactor.js";
+import { bytesOf } from "../../../support/data.js";
+import { testByteStreams } from "./contract.js";
+import { makeTcpWorld } from "./tcp-world.js";
+
+const INFO_HASH = Uint8Array.from(bytesOf(1, 20));
+const { plaintext, rc4 } = CryptoMethod;
+const fillRandom = (bytes: Uint8Array): void => void randomFillSync(bytes);
+const BUFFER_AT = 1_700_000;
+
+function initiator(methods: number, infoHash = INFO_HASH): EncryptionInitiator {
+  return new EncryptionInitiator({ fillRandom, methods }, infoHash);
+}
+
+function responder(methods: number): EncryptionResponder {
+  const known = new Map([[requestOf(INFO_HASH), INFO_HASH]]);
+  return new EncryptionResponder({ fillRandom, methods }, (request) => known.get(request));
+}
+
+function roomOf(reactor: Reactor): EncryptionRoom {
+  const { engine, binding } = reactor;
+  return {
+    entries: engine.plan,
+    bytes: engine.slab,
+    bufferAddress: BUFFER_AT,
+    bufferBytes: 65_536,
+    eagain: binding.EAGAIN,
+    rc4: (state, first, count, bytes, to) => engine.rc4(state, first, count, bytes, to),
+    atTurnEnd: (hook) => reactor.atTurnEnd(hook),
+  };
+}
+
+for (const [name, methods] of [
+  ["encrypted", rc4],
+  ["in the clear behind the handshake", plaintext],
+] as const) {
+  describe(`byte streams over TCP, ${name}`, () => {
+    testByteStreams(async () => {
+      const { world, reactor } = await makeTcpWorld();
+      const wrap = (inner: ByteStream, outgoing: boolean): EncryptedStream =>
+        new EncryptedStream(inner, roomOf(reactor), {
+          outgoing,
+          takesPlain: false,
+          begin: () => (outgoing ? initiator(methods) : responder(methods)),
+        });
+      return {
+        ...world,
+        pair: async (): Promise<[ByteStream, ByteStream]> => {
+          const [client, server] = await world.pair();
+          return [wrap(client, true), wrap(server, false)];
+        },
+        refused: async () => wrap(await world.refused(), true),
+      };
+    });
+  });
+}
+
+/** Lets two sides of a handshake talk until both are through, `step` bytes at a time at most. */
+function talk(a: EncryptionInitiator, b: EncryptionResponder, step = 1_000_000): void {
+  let [toA, toB] = [Buffer.alloc(0), Buffer.alloc(0)];
+  for (let rounds = 0; rounds < 100_000; rounds++) {
+    toB = Buffer.concat([toB, a.take()]);
+    toA = Buffer.concat([toA, b.take()]);
+    const [forA, forB] = [Math.min(step, a.needed, toA.length), Math.min(step, b.needed, toB.length)];
+    if (forA + forB === 0) break;
+    if (forA > 0) a.receive(toA.subarray(0, forA));
+    if (forB > 0) b.receive(toB.subarray(0, forB));
+    [toA, toB] = [toA.subarray(forA), toB.subarray(forB)];
+  }
+  assert.equal(toA.length + toB.length, 0, "nothing is left over");
+}
+
+describe("the encryption handshake", () => {
+  it("ends with the same ciphers on both sides, however it is cut", () => {
+    for (const step of [1, 7, 96, 1_000_000]) {
+      const [a, b] = [initiator(plaintext | rc4), responder(rc4)];
+      talk(a, b, step);
+      assert.deepEqual(a.link!.sending, b.link!.receiving);
+      assert.deepEqual(a.link!.receiving, b.link!.sending);
+      assert.notDeepEqual(a.link!.sending, a.link!.receiving);
+      assert.equal(b.link!.first.length, 0);
+    }
+  });
+
+  it("selects what both sides take, plaintext if that is left to choose", () => {
+    const selected = (provided: number, accepted: number): boolean | "none" => {
+      const [a, b] = [initiator(provided), responder(accepted)];
+      try {
+        talk(a, b);
+      } catch (error) {
+        assert.equal((error as { code: string }).code, "PEER_ENCRYPTION");
+        return "none";
+      }
+      assert.equal(a.link!.sending === undefined, b.link!.sending === undefined);
+      return a.link!.sending !== undefined;
+    };
+    assert.equal(selected(plaintext | rc4, plaintext | rc4), false);
+    assert.equal(selected(rc4, plaintext | rc4), true);
+    assert.equal(selected(plaintext | rc4, rc4), true);
+    assert.equal(selected(plaintext, rc4), "none");
+    assert.equal(selected(rc4, plaintext), "none");
+  });
+
+  it("is refused for a torrent that is not there", () => {
+    const [a, b] = [initiator(rc4, new Uint8Array(20)), responder(rc4)];
+    assert.throws(() => talk(a, b), { code: "PEER_UNKNOWN_INFO_HASH" });
+  });
+
+  it("has an end: random bytes that never become a handshake are too many at some point", () => {
+    for (const make of [() => initiator(rc4), () => responder(rc4)]) {
+      const handshake = make();
+      let received = 0;
+      assert.throws(() => {
+        for (; received < 10_000; received++) handshake.receive(Uint8Array.of((received * 7) & 255));
+      });
+      assert.ok(received < KEY_BYTES + 512 + 20, `${received} bytes`);
+    }
+  });
+
+  it("refuses public keys that give the secret away", () => {
+    const ours = new KeyExchange();
+    assert.equal(ours.publicKey.length, KEY_BYTES);
+    for (const value of [0, 1]) {
+      const key = new Uint8Array(KEY_BYTES);
+      key[KEY_BYTES - 1] = value;
+      assert.equal(ours.secretWith(key), undefined);
+    }
+    assert.equal(ours.secretWith(new Uint8Array(KEY_BYTES).fill(0xff)), undefined);
+    for (let round = 0; round < 50; round++) {
+      const theirs = new KeyExchange();
+      const secret = ours.secretWith(theirs.publicKey);
+      assert.equal(secret!.length, KEY_BYTES);
+      assert.deepEqual(secret, theirs.secretWith(ours.publicKey));
+    }
+  });
+});
+
+describe("RC4", () => {
+  it("is what RFC 6229 says, and the same in native code, in place and on the way elsewhere", async () => {
+    // The stream of the key 0102030405 from its byte 1024 on.
+    const key = Uint8Array.of(1, 2, 3, 4, 5);
+    const stream = new Uint8Array(16);
+    transform(openCipher(key), stream);
+    assert.equal(Buffer.from(stream).toString("hex"), "30abbcc7c20b01609f23ee2d5f6bb7df");
+    const { world, reactor } = await makeTcpWorld();
+    const { engine } = reactor;
+    const [expected, state, native] = [bytesOf(3, 5000), openCipher(key), openCipher(key)];
+    engine.slab.set(expected, 100);
+    transform(state, expected);
+    engine.plan.set([100, 1, 101, 2000, 2101, 2999]);
+    assert.equal(engine.rc4(native, 0, 3, 5000, 20_000), 5000);
+    assert.deepEqual(Buffer.from(engine.slab.subarray(20_000, 25_000)), Buffer.from(expected));
+    assert.deepEqual(native, state);
+    const [again, nativeAgain] = [openCipher(key), openCipher(key)];
+    assert.equal(engine.rc4(nativeAgain, 0, 3, 4000, -1), 4000);
+    transform(again, new Uint8Array(4000));
+    assert.deepEqual(nativeAgain, again);
+    assert.deepEqual(Buffer.from(engine.slab.subarray(100, 4100)), Buffer.from(expected.subarray(0, 4000)));
+    assert.throws(() => engine.rc4(new Uint8Array(257), 0, 1, 1, -1), TypeError);
+    assert.throws(() => engine.rc4(native, 0, 3, 5000, engine.slab.length - 4999), RangeError);
+    await world.close();
+  });
+});
