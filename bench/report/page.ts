@@ -38,6 +38,7 @@ const VERB_TITLES: Readonly<Record<string, string>> = {
   storage: "Storing",
   seed: "Seeding",
   compare: "Beside the others",
+  wan: "Far peers",
 };
 
 export function reportPage(content: ReportContent, painter: Painter): string {
@@ -266,10 +267,10 @@ function readingSection(): Html {
   return html`<h2>How to read this</h2>
 <ul>
 <li><b>CPU s/GB</b> is user and system time of the measured process alone, per 10<sup>9</sup> bytes of payload. A block has 16 KiB, so 0.1 CPU s/GB is 1.64 µs per block. The load at the other end runs in a process of its own and is not in it.</li>
-<li><b>The limit</b> is the same addon receiving the same stream into one buffer and ignoring it (or, for seeding, a plain loop that sends): nothing that understands the protocol can cost less.</li>
+<li><b>The limit</b> is the same addon receiving the same stream into one buffer and ignoring it (or, for seeding, a plain loop that sends). It does the least that the work needs, and drifts with the machine as everything does: what is close to it may be measured below it.</li>
 <li><b>Kernel</b> is the receiving (or sending) system calls, <b>copying</b> moves payload in user space, <b>hashing</b> is SHA-1, <b>writing</b> is files with the kernel's share, and <b>framing</b> is the rest: TypeScript, V8 and libuv.</li>
 <li><b>Rounds</b> are interleaved: every candidate runs once per round, one after the other, and ratios are taken within a round, because machines drift. Thin strokes in the plots go from the lowest round to the highest.</li>
-<li><b>Clear, a tie, uncertain</b>: a difference counts if all of three or more rounds agree on its direction and it is 3 % or more. Where values tie, the report says which rule picked one.</li>
+<li><b>Clear, a tie, uncertain</b>: a difference counts if all of three or more rounds agree on its direction and it is 3 % or more. Where values tie, the report says which rule picked one. Uncertain is whatever rests on fewer than three rounds, on trials of less than 256 MiB, or on rounds that differ too much; nothing of that is recommended.</li>
 </ul>`;
 }
 

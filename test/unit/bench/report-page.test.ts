@@ -203,6 +203,17 @@ describe("the page of a report", () => {
     assert.doesNotMatch(page, /native code|undefined|NaN/);
   });
 
+  it("claims no more of the limit and of certainty than holds", async (t) => {
+    const folder = temporaryFolder((done) => t.after(done));
+    const { html } = await makeReport([fileOf(folder, "made.json", makeResults(makeTrials(WORKS)))]);
+    assert.doesNotMatch(html, /can cost less/);
+    assert.match(html, /what is close to it may be measured below it/);
+    assert.match(
+      html,
+      /trials of less than 256 MiB, or on rounds that differ too much; nothing of that is recommended/,
+    );
+  });
+
   it("names what was left out and the commands", async (t) => {
     const omissions = [{ verb: "compare" as const, subject: "rtorrent", reason: "apt-get install rtorrent" }];
     const results = makeResults(makeTrials(WORKS), {
