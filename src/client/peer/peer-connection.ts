@@ -152,6 +152,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   /** How many pieces the peer had when none of them was missing here; −1: some were. */
   #uninterestingPieces = -1;
   #allowedFast: Set<number> | undefined;
+  #allowedFastLeft = ALLOWED_FAST_MAX;
   #extensionHandshakesLeft = EXTENSION_HANDSHAKES_PER_TICK;
   /** There once it is open, if the peer speaks the extension protocol. */
   #extensions: PeerExtensions<PeerConnection> | undefined;
@@ -751,7 +752,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
       return;
     }
     this.#allowedFast ??= new Set();
-    if (this.#allowedFast.size < ALLOWED_FAST_MAX) this.#allowedFast.add(piece);
+    // What was refused and is allowed again counts again: or both sides would never end asking and refusing.
+    if (this.#allowedFastLeft === 0 || this.#allowedFast.has(piece)) return;
+    this.#allowedFastLeft--;
+    this.#allowedFast.add(piece);
   }
 
   onReject(piece: number, begin: number, _length: number): void {

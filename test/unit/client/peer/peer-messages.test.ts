@@ -312,6 +312,21 @@ describe("PeerConnection: the Fast extension", () => {
     wired.checkOver("PEER_PIECE_RANGE");
   });
 
+  it("what is refused and allowed again and again is asked for a bounded number of times", () => {
+    const wired = new WiredPeer().open();
+    wired.feed(HAVE_ALL);
+    let asked = 0;
+    for (let round = 0; round < 1000; round++) {
+      wired.feed(message(MessageId.allowedFast, 4));
+      for (const { id, body } of wired.sent()) {
+        if (id !== MessageId.request) continue;
+        asked++;
+        wired.feed(Buffer.concat([Buffer.of(0, 0, 0, 13, MessageId.reject), body]));
+      }
+    }
+    assert.ok(asked > 0 && asked <= 64 * LAYOUT.blocksInPiece(4), `${asked} requests`);
+  });
+
   it("a rejected allowed fast piece is not asked for again while the peer chokes", () => {
     const wired = new WiredPeer().open();
     wired.feed(Buffer.concat([HAVE_ALL, message(MessageId.allowedFast, 4)]));
