@@ -65,8 +65,8 @@ const CHECK_INTERVAL_MS = 500;
 /** What a close waits for requests under way. */
 const CLOSE_GRACE_MS = 2000;
 
-export class HttpServer {
-  readonly counters: HttpCounters = {
+export function emptyHttpCounters(): HttpCounters {
+  return {
     connections: 0,
     requests: 0,
     bytesOut: 0,
@@ -78,6 +78,10 @@ export class HttpServer {
     bodies: 0,
     notHttp: 0,
   };
+}
+
+export class HttpServer {
+  readonly counters = emptyHttpCounters();
   readonly #server: Server;
   readonly #limits: Required<HttpLimits>;
   readonly #clients: ClientAddresses;

@@ -14,7 +14,7 @@ import type { Admission, AdmissionRules } from "./admission.js";
 import { ClientAddresses } from "./client-address.js";
 import { saveDownloads } from "./downloads-file.js";
 import { HttpResponder, type HttpResponderCounters } from "./http-responder.js";
-import { type HttpCounters, type HttpLimits, HttpServer } from "./http-server.js";
+import { emptyHttpCounters, type HttpCounters, type HttpLimits, HttpServer } from "./http-server.js";
 import { Operator } from "./operator.js";
 import type { RedisCounters } from "./redis-log.js";
 import type { SharedCounters } from "./shared-swarms.js";
@@ -283,18 +283,7 @@ function checkKeys(options: TrackerServiceOptions, rules: AdmissionRules): void 
 }
 
 function sum(all: readonly HttpCounters[]): HttpCounters {
-  const total: HttpCounters = {
-    connections: 0,
-    requests: 0,
-    bytesOut: 0,
-    tooManyConnections: 0,
-    tooManyOfAddress: 0,
-    slowRequests: 0,
-    longHeaders: 0,
-    longUrls: 0,
-    bodies: 0,
-    notHttp: 0,
-  };
+  const total = emptyHttpCounters();
   for (const counters of all)
     for (const key of Object.keys(total) as (keyof HttpCounters)[]) total[key] += counters[key];
   return total;
