@@ -5,7 +5,6 @@
 import { binaryBytes, conditions } from "./axes.js";
 import {
   type Cell,
-  type FigureName,
   type Group,
   LIMIT,
   limitOf,
@@ -13,6 +12,7 @@ import {
   measureFigure,
   OURS,
   payloadOf,
+  type RequiredFigure,
   samePayload,
 } from "./cells.js";
 import { MATERIAL } from "./ranking.js";
@@ -23,7 +23,7 @@ export interface Change {
   readonly group: string;
   readonly subject: string;
   readonly where: string;
-  readonly figure: FigureName;
+  readonly figure: RequiredFigure;
   readonly before: Measured;
   readonly after: Measured;
   /** Median after ÷ median before, and the furthest that any two rounds lie from it. */
@@ -103,7 +103,7 @@ function cellsByKey(groups: readonly Group[]): Map<string, Placed> {
   return new Map(groups.flatMap((group) => group.cells.map((cell) => [cell.key, { cell, group }] as const)));
 }
 
-function changeOf(now: Placed, old: Placed, figure: FigureName): Change | undefined {
+function changeOf(now: Placed, old: Placed, figure: RequiredFigure): Change | undefined {
   const after = measureFigure(now.cell, figure);
   const before = measureFigure(old.cell, figure);
   if (after === undefined || before === undefined || before.low <= 0) return undefined;
@@ -127,11 +127,11 @@ function changeOf(now: Placed, old: Placed, figure: FigureName): Change | undefi
   };
 }
 
-function ratioInLimits(now: Placed, old: Placed, figure: FigureName): number | undefined {
+function ratioInLimits(now: Placed, old: Placed, figure: RequiredFigure): number | undefined {
   const inLimits = ({ cell, group }: Placed): number | undefined => {
     const limit = cell.subject === LIMIT ? undefined : limitOf(cell, group);
     const base = limit === undefined ? undefined : measureFigure(limit, figure)?.median;
-    return base === undefined || base === 0 ? undefined : measureFigure(cell, figure)!.median / base;
+    return base === undefined || base === 0 ? undefined : measureFigure(cell, figure).median / base;
   };
   const after = inLimits(now);
   const before = inLimits(old);

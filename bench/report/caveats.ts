@@ -23,7 +23,7 @@ export interface TrialNotes {
 
 export function caveats(groups: readonly Group[]): string[] {
   const cells = groups.flatMap((group) => group.cells);
-  const costs = cells.map((cell) => measureFigure(cell, "cpuSecondsPerGB")!);
+  const costs = cells.map((cell) => measureFigure(cell, "cpuSecondsPerGB"));
   const rounds = costs.map((cost) => cost.rounds);
   const fewest = Math.min(...rounds);
   const most = Math.max(...rounds);

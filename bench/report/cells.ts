@@ -37,6 +37,10 @@ export interface Measured {
 }
 
 export type FigureName = Exclude<keyof LabFigures, "costs">;
+/** What every trial has: its measure is never missing. */
+export type RequiredFigure = {
+  [Name in FigureName]-?: undefined extends LabFigures[Name] ? never : Name;
+}[FigureName];
 
 export { LIMIT, OURS };
 
@@ -91,7 +95,7 @@ export function samePayload(left: number, right: number): boolean {
 }
 
 export function payloadOf(cell: Cell): number {
-  return measureFigure(cell, "payloadBytes")!.median;
+  return measureFigure(cell, "payloadBytes").median;
 }
 
 function addTrial(
@@ -167,6 +171,9 @@ export function measure(cell: Cell, pick: (figures: LabFigures) => number | unde
   };
 }
 
+/** A cell has one round at least, so what every trial has is there; undefined for what no round has. */
+export function measureFigure(cell: Cell, name: RequiredFigure): Measured;
+export function measureFigure(cell: Cell, name: FigureName): Measured | undefined;
 export function measureFigure(cell: Cell, name: FigureName): Measured | undefined {
   return measure(cell, (figures) => figures[name]);
 }
@@ -242,7 +249,7 @@ export function isReference(subject: string): boolean {
 
 /** Of our own trials of the same work as `cell`, the one that costs least; undefined if there is none. */
 export function ownBest(cell: Cell, cells: readonly Cell[]): Cell | undefined {
-  const cost = (own: Cell): number => measureFigure(own, "cpuSecondsPerGB")!.median;
+  const cost = (own: Cell): number => measureFigure(own, "cpuSecondsPerGB").median;
   return cells
     .filter((own) => isOurs(own.subject) && sameWork(cell, own))
     .sort((left, right) => cost(left) - cost(right))[0];

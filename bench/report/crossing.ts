@@ -99,7 +99,7 @@ function withoutRepetitions(points: readonly CrossingPoint[]): CrossingPoint[] {
 }
 
 function pointOf(cell: Cell): CrossingPoint {
-  const cost = measureFigure(cell, "cpuSecondsPerGB")!;
+  const cost = measureFigure(cell, "cpuSecondsPerGB");
   const bytesPerCall = measureFigure(cell, "bytesPerSystemCall")!.median;
   return { cell, bytesPerCall, cost: cost.median, low: cost.low, high: cost.high };
 }
@@ -116,7 +116,7 @@ function levelsOf(
       if (limit !== undefined) limits.add(limit);
     }
   }
-  const costs = [...limits].map((limit) => measureFigure(limit, "cpuSecondsPerGB")!.median);
+  const costs = [...limits].map((limit) => measureFigure(limit, "cpuSecondsPerGB").median);
   return [
     ...series
       .filter(({ points }) => spans(points) < LEVEL_SPAN)

@@ -17,7 +17,6 @@ import {
   type Cell,
   cellName,
   compareCells,
-  type FigureName,
   type Group,
   isOurs,
   isReference,
@@ -28,6 +27,7 @@ import {
   measureFigure,
   OURS,
   ownBest,
+  type RequiredFigure,
   valuesOf,
 } from "./cells.js";
 import { LIMIT_COLOUR, type Look, looksFor, OTHER_COLOUR, OUR_COLOUR } from "./colours.js";
@@ -44,7 +44,7 @@ const BARS_MAX = 10;
 const LIMIT_LOOK: Look = { colour: LIMIT_COLOUR, symbol: "circle" };
 
 interface Shown {
-  readonly figure: FigureName;
+  readonly figure: RequiredFigure;
   readonly title: string;
   readonly unit: string;
   readonly scale: (value: number) => number;
@@ -158,7 +158,7 @@ function linesPlan(
   const levels = limits
     .filter((limit) => limit.axes[axis] === undefined || moving.length === 1)
     .slice(0, 1)
-    .map((limit) => ({ y: shown.scale(measureFigure(limit, shown.figure)!.median), label: "the limit" }));
+    .map((limit) => ({ y: shown.scale(measureFigure(limit, shown.figure).median), label: "the limit" }));
   if (moving.length > 1) {
     series.push({
       name: "the limit",
@@ -254,13 +254,13 @@ function barColour(cell: Cell, group: Group): string {
 }
 
 function speedBar(cell: Cell, name: string, colour: string): Bar {
-  const measured = measureFigure(cell, "bytesPerSecond")!;
+  const measured = measureFigure(cell, "bytesPerSecond");
   const { y, low, high } = scaled(measured, SPEED);
   return { name, label: SPEED.text(measured.median), value: y, low, high, colour };
 }
 
 function costBar(cell: Cell, name: string, colour: string): Bar {
-  const cost = measureFigure(cell, "cpuSecondsPerGB")!;
+  const cost = measureFigure(cell, "cpuSecondsPerGB");
   const value = cost.median;
   const split = COST_NAMES.map(
     (costName) => [costName, measure(cell, ({ costs }) => costs?.[costName])?.median] as const,

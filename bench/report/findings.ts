@@ -93,7 +93,7 @@ function splitFinding(groups: readonly Group[], chosen: Chosen): string {
   const sum = COST_NAMES.reduce((total, name) => total + partOf(name), 0);
   if (sum <= 0) return "";
   const share = (name: keyof CostSplit): string => `${percent(partOf(name) / sum)} %`;
-  const total = measureFigure(cell, "cpuSecondsPerGB")!.median;
+  const total = measureFigure(cell, "cpuSecondsPerGB").median;
   return `Of the ${cpuText(total)} that receiving costs with ${chosen["mode"]}, ${share("kernel")} is the kernel's receive calls, ${share("copying")} copying and ${share("framing")} TypeScript, V8 and libuv.`;
 }
 
@@ -174,7 +174,7 @@ function directFinding(groups: readonly Group[]): string {
   const worst = ranking.findLast(({ tied }) => !tied);
   if (best === undefined || worst === undefined)
     return `Over the run lengths measured, the speed of O_DIRECT does not change beyond noise or ${MATERIAL * 100} %.`;
-  const speed = (cell: Cell): string => speedText(measureFigure(cell, "bytesPerSecond")!.median);
+  const speed = (cell: Cell): string => speedText(measureFigure(cell, "bytesPerSecond").median);
   const name = (cell: Cell): string => cellName(cell, slice.group);
   return `Run length decides how fast O_DIRECT is: ${name(worst.cell)} ${speed(worst.cell)}, ${name(best.cell)} ${speed(best.cell)}.`;
 }
@@ -195,7 +195,7 @@ function compareGroup(group: Group): string[] {
     const best = (figure: "cpuSecondsPerGB" | "bytesPerSecond", direction: 1 | -1): Cell | undefined =>
       [...same].sort(
         (left, right) =>
-          direction * (measureFigure(left, figure)!.median - measureFigure(right, figure)!.median),
+          direction * (measureFigure(left, figure).median - measureFigure(right, figure).median),
       )[0];
     const thrifty = best("cpuSecondsPerGB", 1);
     const fast = best("bytesPerSecond", -1);

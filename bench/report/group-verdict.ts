@@ -56,7 +56,7 @@ function choiceOf({ name, varying }: Group): string | undefined {
 }
 
 function sliceVerdict(cells: readonly Cell[], group: Group, where: string): string {
-  const cost = (cell: Cell): number => measureFigure(cell, "cpuSecondsPerGB")!.median;
+  const cost = (cell: Cell): number => measureFigure(cell, "cpuSecondsPerGB").median;
   const choice = choiceOf(group);
   const leftOut =
     where === "" || choice === undefined

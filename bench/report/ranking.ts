@@ -4,7 +4,7 @@
 import type { Axes } from "../measuring/results.js";
 import type { Comparison } from "../measuring/statistics.js";
 import { type AxisValue, conditions, isNamedFor } from "./axes.js";
-import { type Cell, compareCells, type FigureName, type Group, measureFigure, OURS } from "./cells.js";
+import { type Cell, compareCells, type Group, measureFigure, OURS, type RequiredFigure } from "./cells.js";
 
 /** Cells of our own engine that differ in one axis alone (and in those that depend on it). */
 export interface Slice {
@@ -51,15 +51,14 @@ function sharedAxes(cell: Cell, axis: string, dependent: readonly string[]): Axe
 }
 
 /** Best first. `goal` says whether a small figure is good, or a large one. */
-export function rank(slice: Slice, figure: FigureName, goal: "less" | "more" = "less"): Ranked[] {
+export function rank(slice: Slice, figure: RequiredFigure, goal: "less" | "more" = "less"): Ranked[] {
   const bestPerValue = new Map<AxisValue, Cell>();
   const isBetter = (cell: Cell, than: Cell): boolean => {
-    const left = measureFigure(cell, figure)!.median;
-    const right = measureFigure(than, figure)!.median;
+    const left = measureFigure(cell, figure).median;
+    const right = measureFigure(than, figure).median;
     return goal === "less" ? left < right : left > right;
   };
   for (const cell of slice.cells) {
-    if (measureFigure(cell, figure) === undefined) continue;
     const value = cell.axes[slice.axis]!;
     const best = bestPerValue.get(value);
     if (best === undefined || isBetter(cell, best)) bestPerValue.set(value, cell);

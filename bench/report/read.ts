@@ -57,13 +57,22 @@ export function parseResults(text: string, path: string): LabResults {
     );
   }
   if (value["schema"] !== RESULTS_SCHEMA) refuse(path, `has schema ${value["schema"]}, which never was`);
+  requireResults(value, path);
+  return value;
+}
+
+function requireResults(value: Json, path: string): asserts value is Json & LabResults {
   checkFrame(value, path);
-  const trials = value["trials"] as readonly unknown[];
+  const trials = listAt(value, "trials", path);
   if (trials.length === 0) refuse(path, "holds no trial: the benchmark that wrote it measured nothing");
   trials.forEach((trial, index) => {
     checkTrial(trial, `trials[${index}]`, path);
   });
-  return value as unknown as LabResults;
+}
+
+function listAt(value: Json, name: string, path: string): readonly unknown[] {
+  const list: unknown = value[name];
+  return Array.isArray(list) ? list : refuse(path, `"${name}" should be a list`);
 }
 
 /** Throws UsageError if the files were not made on one machine: their figures do not belong on one page. */
@@ -71,13 +80,14 @@ export function requireOneMachine(
   files: readonly { readonly path: string; readonly results: { readonly machine: Machine } }[],
 ): void {
   const [first, ...others] = files;
+  if (first === undefined) return;
+  const wanted = machineName(first.results.machine);
   for (const other of others) {
-    const wanted = machineName(first!.results.machine);
     const found = machineName(other.results.machine);
     if (found === wanted) continue;
     throw new UsageError(
       "USAGE_STATE",
-      `${other.path} is of another machine (${found}) than ${first!.path} (${wanted}): compare them with --against`,
+      `${other.path} is of another machine (${found}) than ${first.path} (${wanted}): compare them with --against`,
     );
   }
 }
@@ -100,13 +110,11 @@ function checkFrame(value: Json, path: string): void {
   for (const name of ["cpu", "system", "node"]) requireString(machine[name], `machine.${name}`, path);
   for (const name of ["cores", "memoryBytes"]) requireNumber(machine[name], `machine.${name}`, path);
   for (const name of ["version", "startedAt", "endedAt"]) requireString(value[name], name, path);
-  for (const name of ["commands", "trials", "omissions"]) {
-    if (!Array.isArray(value[name])) refuse(path, `"${name}" should be a list`);
-  }
-  (value["commands"] as readonly unknown[]).forEach((command, index) => {
+  listAt(value, "trials", path);
+  listAt(value, "commands", path).forEach((command, index) => {
     requireString(command, `commands[${index}]`, path);
   });
-  (value["omissions"] as readonly unknown[]).forEach((omission, index) => {
+  listAt(value, "omissions", path).forEach((omission, index) => {
     const at = `omissions[${index}]`;
     if (!isObject(omission)) refuse(path, `${at} should be an object`);
     for (const name of ["verb", "subject", "reason"]) requireString(omission[name], `${at}.${name}`, path);

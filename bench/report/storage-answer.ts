@@ -74,7 +74,7 @@ function conditionOf({ axes }: Cell): string {
 }
 
 function costOf(cell: Cell): number {
-  return measureFigure(cell, "cpuSecondsPerGB")!.median;
+  return measureFigure(cell, "cpuSecondsPerGB").median;
 }
 
 function describeFinding({ where, comparison, mappedCost, rivalCost }: Finding): string {

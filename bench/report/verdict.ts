@@ -282,7 +282,7 @@ function reasonOfTaste({ tie: { prefer, because } }: Setting, { value }: Ranked)
 
 /** Whether a median is so near to the cheapest that taste may decide. */
 function isNear({ cell }: Ranked, best: Ranked): boolean {
-  const cost = (of: Cell): number => measureFigure(of, "cpuSecondsPerGB")!.median;
+  const cost = (of: Cell): number => measureFigure(of, "cpuSecondsPerGB").median;
   return cost(cell) <= cost(best.cell) * (1 + TASTE);
 }
 
@@ -295,7 +295,7 @@ function reason(
   because: string,
   few: boolean,
 ): string {
-  const cost = cpuText(measureFigure(taken.cell, "cpuSecondsPerGB")!.median);
+  const cost = cpuText(measureFigure(taken.cell, "cpuSecondsPerGB").median);
   const name = (ranked: Ranked): string => axisTick(axis, ranked.value);
   if (few) {
     const rounds = Math.min(...ranking.map(({ cell }) => cell.rounds.size));
@@ -318,7 +318,7 @@ function reason(
   const doubt =
     hidden.length === 0
       ? ""
-      : ` ${capital(list(hidden.map((one) => `${name(one)} (median ${cpuText(measureFigure(one.cell, "cpuSecondsPerGB")!.median)})`)))} wander${hidden.length === 1 ? "s" : ""} too much between rounds to be told from it: measure more rounds.`;
+      : ` ${capital(list(hidden.map((one) => `${name(one)} (median ${cpuText(measureFigure(one.cell, "cpuSecondsPerGB").median)})`)))} wander${hidden.length === 1 ? "s" : ""} too much between rounds to be told from it: measure more rounds.`;
   if (ties.length === 0)
     return `${hidden.length === 0 ? "Cheapest in every round" : "Cheapest by its median"}: ${cost}.${doubt}${behind}`;
   return `${cost}. ${capital(list(ties))} cost${ties.length === 1 ? "s" : ""} the same within noise or ${MATERIAL * 100} %; taken is ${because}.${doubt}${behind}`;
@@ -331,7 +331,7 @@ function fasterOne(slice: Slice, taken: Ranked): string {
   const fastest = ranking[0];
   if (fastest === undefined || own?.comparison === undefined || own.tied) return "";
   if (own.comparison.ratio > FASTER_AT_LEAST) return "";
-  const speed = (ranked: Ranked): string => speedText(measureFigure(ranked.cell, "bytesPerSecond")!.median);
+  const speed = (ranked: Ranked): string => speedText(measureFigure(ranked.cell, "bytesPerSecond").median);
   const cost = compareCells(fastest.cell, taken.cell, "cpuSecondsPerGB");
   return `Faster, ${costOfSpeed(cost)}, is ${axisTick(slice.axis, fastest.value)}: ${speed(fastest)} against ${speed(own)}.`;
 }
