@@ -94,15 +94,15 @@ export interface SessionOptions {
   sendBufferBytes?: number;
   /** What one contiguous receive takes at most; not more than half of `poolBytes`. 16 KiB … 4 MiB. Default: 256 KiB. */
   contiguousBufferBytes?: number;
-  /** For so long an address may not answer. 1 … 86400000 ms. Default: 10000 ms. */
+  /** How long an address may take to answer. 1 … 86400000 ms. Default: 10000 ms. */
   connectTimeoutMs?: number;
-  /** For so long a handshake may take. 1 … 86400000 ms. Default: 10000 ms. */
+  /** How long a handshake may take. 1 … 86400000 ms. Default: 10000 ms. */
   handshakeTimeoutMs?: number;
-  /** For so long a peer may leave requests unanswered before others get them. 1 … 86400000 ms. Default: 20000 ms. */
+  /** How long a peer may leave requests unanswered before others get them. 1 … 86400000 ms. Default: 20000 ms. */
   requestTimeoutMs?: number;
-  /** For so long a connection may be silent. 1 … 86400000 ms. Default: 150000 ms. */
+  /** How long a connection may be silent. 1 … 86400000 ms. Default: 150000 ms. */
   idleTimeoutMs?: number;
-  /** For so long a peer may take nothing of what waits for it. 1 … 86400000 ms. Default: 30000 ms. */
+  /** How long a peer may take nothing of what waits for it. 1 … 86400000 ms. Default: 30000 ms. */
   sendTimeoutMs?: number;
   /** Who we say we are. 20 bytes. Default: "-SW", the version ("0100-" for 0.1.0) and 12 random bytes. */
   peerId?: Uint8Array;
