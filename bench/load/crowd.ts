@@ -1,6 +1,6 @@
 // A crowd: many connections to one client, each of which misbehaves in a way of its own (misbehaviours.ts), drawn by dice with a seed.
 //
-// Always: who is sent away, or went, comes back as somebody else, after a while or at once, as it is its way; time and loop are
+// Always: whoever is sent away, or went, comes back as somebody else, after a while or at once, as it is its way; time and loop are
 // handed in, so that a crowd is the same over real sockets and in a simulation.
 
 import { HANDSHAKE_BYTES } from "../../src/base/limits.js";
@@ -163,7 +163,7 @@ export class Crowd {
     this.#dueMs = Array.from({ length: options.connections }, () => 0);
   }
 
-  /** Time passed: who is due connects, and who is here does what it does. */
+  /** Time passed: whoever is due connects, and whoever is here does what it does. */
   step(): void {
     const nowMs = this.#options.nowMs();
     const due = this.#dueMs;

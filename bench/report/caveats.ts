@@ -8,7 +8,7 @@ import { percent } from "./words.js";
 
 /** Trials of less than this are mostly warming up. */
 const PAYLOAD_MIN = 256 * 1024 ** 2;
-/** Who has moved so much before is warm. */
+/** Whoever has moved so much before is warm. */
 const WARM_BYTES = 1024 ** 3;
 /** From how much of the machine's processors on other programs disturb a trial. */
 const BUSY_SHARE = 0.1;

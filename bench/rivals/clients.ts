@@ -225,7 +225,7 @@ async function untilReady(program: Program, ask: () => Promise<boolean>): Promis
   }
 }
 
-/** Of a client that touches a file when it is complete. Whether it ends before that is seen to by who waits. */
+/** Of a client that touches a file when it is complete. Its caller watches whether it ends before that. */
 function touches(file: string): () => Promise<void> {
   return () => until(async () => existsSync(file), DOWNLOAD_TIMEOUT_MS, LOOK_PAUSE_MS);
 }

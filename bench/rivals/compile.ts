@@ -1,5 +1,5 @@
 // The C++ programs of this folder, compiled when they are first needed and kept until their source or its flags change. They
-// are sources in the package and no part of its build: who never compares needs neither compiler nor libtorrent.
+// are sources in the package and no part of its build: whoever never compares needs neither compiler nor libtorrent.
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";

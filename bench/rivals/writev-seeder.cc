@@ -280,7 +280,7 @@ void connect_to(int poller, Data const& data, char const* host, int port, int co
   }
 }
 
-/** One command per line, and one line per reading: who gives them waits for the answer. */
+/** One command per line, and one line per reading: whoever gives them waits for the answer. */
 void obey(int poller, Data const& data) {
   char line[256] = {};
   if (read(STDIN_FILENO, line, sizeof line - 1) <= 0) std::exit(0);

@@ -5,7 +5,7 @@
 //           └─ ours ──┬─ connections: three quarters at the most, so that files always have a quarter
 //                     └─ files: a half at the most, so that connections always have as much
 //
-// Always: what is taken is never more than what is ours; who was refused and waits is told when there is room again, in the
+// Always: what is taken is never more than what is ours; whoever was refused and waits is told when there is room again, in the
 // order of asking.
 
 import { assert } from "./assert.js";
@@ -56,7 +56,7 @@ export class DescriptorBudget {
     return this.#used[use];
   }
 
-  /** Who holds more than it needs now gives one back through `giver`, when the other use has none left. One for each use. */
+  /** Whoever holds more than it needs now gives one back through `giver`, when the other use has none left. One for each use. */
   onShortage(use: DescriptorUse, giver: DescriptorGiver): void {
     this.#givers.set(use, giver);
   }
@@ -88,7 +88,7 @@ export class DescriptorBudget {
 
   /** A descriptor that was taken is closed, or could not be opened. Tells those who wait as far as there is room. */
   release(use: DescriptorUse): void {
-    assert(this.#used[use] > 0, "a descriptor is given back by who took it");
+    assert(this.#used[use] > 0, "a descriptor is given back by whoever took it");
     this.#used[use]--;
     // The other use may have been held back by the sum of both.
     if (!this.#tellOne(use)) this.#tellOne(use === "file" ? "connection" : "file");

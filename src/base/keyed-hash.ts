@@ -4,7 +4,7 @@
 // `halfSipHash` (SipHash's authors; c compression and d final rounds, 32 bits of result) spreads keys over a table. `Chaskey` (Mouha
 // et al. 2014, with 12 rounds; a key of 128 bits) vouches for something that we will be shown again.
 //
-// Always: nothing is allocated, and the result depends on nothing but key and words. Words are taken as they come; who wants the
+// Always: nothing is allocated, and the result depends on nothing but key and words. Words are taken as they come; whoever wants the
 // same hash on machines of both byte orders reads them in one order.
 
 function rotate(value: number, bits: number): number {
@@ -61,7 +61,7 @@ export function halfSipHash(
   return (v1 ^ v3) >>> 0;
 }
 
-/** Words of a block. A message is whole blocks here: who has fewer words says in the last one what they are. */
+/** Words of a block. A message is whole blocks here: whoever has fewer words says in the last one what they are. */
 export const CHASKEY_BLOCK_WORDS = 4;
 export const CHASKEY_KEY_WORDS = 4;
 const CHASKEY_ROUNDS = 12;

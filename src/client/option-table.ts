@@ -196,10 +196,7 @@ export const SESSION_OPTIONS = {
   },
   connectTimeoutMs: timeout(10_000, "How long an address may take to answer."),
   handshakeTimeoutMs: timeout(10_000, "How long a handshake may take."),
-  requestTimeoutMs: timeout(
-    20_000,
-    "How long a peer may leave requests unanswered before others get them.",
-  ),
+  requestTimeoutMs: timeout(20_000, "How long a peer may leave requests unanswered before others get them."),
   idleTimeoutMs: timeout(150_000, "How long a connection may be silent."),
   sendTimeoutMs: timeout(30_000, "How long a peer may take nothing of what waits for it."),
   peerId: {
@@ -333,7 +330,7 @@ export const TORRENT_OPTIONS = {
     names: PIECE_ORDERS,
     type: "PieceOrder",
     default: "rarest",
-    text: 'Which pieces come first, among those of one priority: "rarest" is best for the swarm, "sequential" for who reads from the front while it comes.',
+    text: 'Which pieces come first, among those of one priority: "rarest" is best for the swarm, "sequential" for whoever reads from the front while it comes.',
   },
   webSeeds: {
     kind: "flag",

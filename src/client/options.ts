@@ -184,8 +184,8 @@ export interface TorrentOptions {
   /** How much each file is wanted, in their order: 7 first, 0 not at all. Default: 4 for each. */
   priorities?: readonly number[];
   /**
-   * Which pieces come first, among those of one priority: "rarest" is best for the swarm, "sequential" for who reads from the front
-   * while it comes. Default: "rarest".
+   * Which pieces come first, among those of one priority: "rarest" is best for the swarm, "sequential" for whoever reads from the
+   * front while it comes. Default: "rarest".
    */
   order?: PieceOrder;
   /** Fetch blocks from the web servers that the torrent names (BEP 19), beside its peers. Default: true. */

@@ -36,7 +36,7 @@ export interface DhtOptions {
   readonly id?: Uint8Array;
   /** Our address in the world, if it is known: our id is one that belongs to it then (BEP 42), if there is one virtual node. */
   readonly externalAddress?: string;
-  /** Asks, and answers nobody (BEP 43): for who cannot be reached. */
+  /** Asks, and answers nobody (BEP 43): for whoever cannot be reached. */
   readonly readOnly?: boolean;
   /**
    * Takes one node of each subscriber only, as a public network wants. Default: true, unless the first virtual node listens at an
@@ -87,7 +87,7 @@ export interface DhtStats {
 export interface LookupOptions {
   /** Ends the lookup. */
   readonly signal?: AbortSignal;
-  /** Who has all of the torrent already does not ask for others who have (BEP 33). */
+  /** Whoever has all of the torrent already does not ask for others who have (BEP 33). */
   readonly noSeeds?: boolean;
 }
 

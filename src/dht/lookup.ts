@@ -24,7 +24,7 @@ export const LOOKUP_CONTACTS = 8;
 /** Queries under way at once, stalled ones not counted. */
 export const LOOKUP_CONCURRENCY = 10;
 const CANDIDATES_MAX = 96;
-/** Of one node's answer: who sends more sends them in vain. */
+/** Of one node's answer: whoever sends more sends them in vain. */
 const NODES_PER_ANSWER_MAX = 16;
 
 export type LookupMethod =

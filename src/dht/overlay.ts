@@ -19,7 +19,7 @@ import { BUCKET_CONTACTS, RoutingTable } from "./routing-table.js";
 import type { Sender } from "./sender.js";
 import type { NodeHost, VirtualNode } from "./virtual-node.js";
 
-/** Who has not answered for so long is asked whether it is there; a bucket in which nobody has is filled anew. */
+/** Whoever has not answered for so long is asked whether it is there; a bucket in which nobody has is filled anew. */
 const QUESTIONABLE_MS = 15 * 60_000;
 /** Between two looks at the table. */
 const MAINTENANCE_MS = 1000;

@@ -2,7 +2,7 @@
 // /64. Addresses share the cells of a fixed table by a keyed hash, so that memory does not grow with them and nobody can choose
 // with whom they share (a cell has one number: when it would be empty again, as in the generic cell rate algorithm).
 //
-// Always: nobody gets more than their rate; who shares a cell with a busy one may get less.
+// Always: nobody gets more than their rate; whoever shares a cell with a busy one may get less.
 
 import { halfSipHash } from "../base/keyed-hash.js";
 

@@ -1,7 +1,7 @@
 // What a node of the DHT answers (BEP 5, 32, 42, 51): nodes near a key from the shared tables, peers that announced to us, samples of
 // what we have. No sockets and no clocks: time is told.
 //
-// Always: an answer is no longer than SENT_BYTES_MAX. Who announces shows a token that we gave to this address, port and id for this torrent.
+// Always: an answer is no longer than SENT_BYTES_MAX. Whoever announces shows a token that we gave to this address, port and id for this torrent.
 // What announced peers may take of memory is bounded, by address as well. Nothing is allocated for a query.
 
 import {

@@ -365,7 +365,7 @@ function behind(bucket: Bucket): Uint8Array | undefined {
   return undefined;
 }
 
-/** Who never failed comes before who did, and who answers soon before who takes long. */
+/** Those that never failed come before those that did, and those that answer soon before those that take long. */
 function bestReplacement(waiting: readonly Contact[]): Contact | undefined {
   let best: Contact | undefined;
   for (const contact of waiting)

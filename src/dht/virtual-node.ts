@@ -37,7 +37,7 @@ const BATCH_ENTRIES = 64;
 const BATCHES_PER_TURN = 16;
 /** Longer ones are no messages of the DHT: they are cut off, and dropped. */
 export const RECEIVED_BYTES_MAX = 1536;
-/** What we send is no longer: who is sent answers that they did not ask for gets little of them. */
+/** What we send is no longer: whoever is sent answers that they did not ask for gets little of them. */
 export const SENT_BYTES_MAX = 1024;
 const MESSAGE_BYTES_MIN = 15;
 

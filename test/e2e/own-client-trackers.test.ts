@@ -82,7 +82,7 @@ const CASES: readonly (readonly [TrackerKind, TrackerProtocol, string])[] = [
   [ours, "http", "::1"],
   [opentracker, "udp", "127.0.0.1"],
   [opentracker, "http", "127.0.0.1"],
-  // Over UDP it names IPv4 peers only, also to who asks over IPv6.
+  // Over UDP it names IPv4 peers only, also to whoever asks over IPv6.
   [npm, "udp", "127.0.0.1"],
   [npm, "http", "127.0.0.1"],
   [npm, "http", "::1"],
@@ -95,7 +95,7 @@ describe("our client and trackers", { concurrency: 3 }, () => {
       const seeding = await seed(t, place, host);
       assert.deepEqual(await scrape(place), { seeders: 1, leechers: 0 });
       await download(place, host);
-      // Who left has said so; who stays is still there.
+      // Whoever left has said so; whoever stays is still there.
       assert.deepEqual(await scrape(place), { seeders: 1, leechers: 0 });
       await seeding.stop();
       assert.deepEqual(await scrape(place), { seeders: 0, leechers: 0 });

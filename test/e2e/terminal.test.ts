@@ -97,7 +97,7 @@ describe("the terminal", { timeout: 180_000 }, () => {
     }
   });
 
-  it("the summary has time and mean rate, and CPU for who asks", async () => {
+  it("the summary has time and mean rate, and CPU for whoever asks", async () => {
     const port = await freePort();
     const seeder = await seed(port);
     const args = ["download", torrent, "--storage", "memory", "--peer", `127.0.0.1:${port}`];

@@ -108,7 +108,7 @@ function described(fields: object): object {
 }
 
 describe("the client of bittorrent-tracker, over WebSockets", () => {
-  it("offers to who was there, and has its answer", { timeout: 60_000 }, async (t) => {
+  it("offers to whoever was there, and has its answer", { timeout: 60_000 }, async (t) => {
     const service = await TrackerService.start({
       udp: [],
       http: [{ host: "127.0.0.1", port: 0 }],

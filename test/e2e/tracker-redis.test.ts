@@ -187,7 +187,7 @@ describe("trackers that share swarms by Redis", () => {
       one.warnings[1] ?? "",
       /^Redis is back after .*; 0 announces since the start were never told/,
     );
-    // What the first Redis lost with its memory is told again by who announces again.
+    // What the first Redis lost with its memory is told again by whoever announces again.
     const { chunksMissed, dropped, connected } = sharedOf(two.service);
     assert.deepEqual([chunksMissed, dropped, connected], [0, 0, true]);
   });

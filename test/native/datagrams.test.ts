@@ -182,7 +182,7 @@ for (const [name, makePlace] of PLACES) {
       assert.deepEqual(lengths.slice(1), [0, 16]);
     });
 
-    test("nobody at the other end: who is connected is told once, and the socket goes on", async (t) => {
+    test("nobody at the other end: whoever is connected is told once, and the socket goes on", async (t) => {
       const place = makePlace(t);
       const gone = place.datagrams.bind({ host: "127.0.0.1", port: 0 });
       const address = gone.address;

@@ -21,7 +21,7 @@ const ENOSPC = -28;
 /** Virtual time in which a swarm must be done. */
 const SWARM_MS_MAX = 10 * 60_000;
 /**
- * Connections break for so long, however few are left: who is the last one to download loses each of them before a block can come, and
+ * Connections break for so long, however few are left: whoever is the last one to download loses each of them before a block can come, and
  * has to find its way back to the others when that is over.
  */
 const BREAKING_MS = 60_000;

@@ -14,7 +14,7 @@ import { METADATA_PIECE_BYTES } from "../wire/metadata-message.js";
 export const METADATA_REQUEST_MS = 10_000;
 /** A piece that was asked for so long ago may be asked of another peer that has nothing else to do. */
 const SECOND_ASK_MS = 2000;
-/** Who brings all of it alone has so long for the whole, and for each piece besides. */
+/** Whoever brings all of it alone has so long for the whole, and for each piece besides. */
 const ALONE_MS = 20_000;
 const ALONE_MS_PER_PIECE = 250;
 /** Pieces that are asked of one peer at a time: others answer so many without refusing. */

@@ -114,7 +114,7 @@ export class BlockPool {
     this.#waiters.push(waiter);
   }
 
-  /** Waits for any slot, before those that need several: for who has work in memory that a slot sets free. */
+  /** Waits for any slot, before those that need several: for whoever has work in memory that a slot sets free. */
   waitForOne(waiter: SlotWaiter): void {
     this.#waitersForOne.push(waiter);
   }

@@ -1,7 +1,7 @@
 // The memory of one session that long messages are gathered in while they come: bitfields and extended messages, the
 // only ones that do not fit where every connection gathers the heads of messages.
 //
-// Always: all of it together is at most `bytesMax`. Who comes when it is full is served, and the message that has been
+// Always: all of it together is at most `bytesMax`. Whoever comes when it is full is served, and the message that has been
 // on its way longest goes, with its connection: an honest one is there in a moment, one that never ends gets old.
 
 import { assert } from "../../base/assert.js";

@@ -389,7 +389,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   /** Tells the peer whether we want something of it, if that changed. */
   updateInterest(): void {
     if (this.#state !== "open" || this.#swarm === undefined || !this.knowsPieces) return;
-    // What we have is not missed again, unless wantedChanged() is called: who had nothing for us has nothing until it has more.
+    // What we have is not missed again, unless wantedChanged() is called: whoever had nothing for us has nothing until it has more.
     if (!this.amInterested && this.#uninterestingPieces === this.pieces.count) return;
     const interested = this.#swarm.isInteresting(this);
     this.#uninterestingPieces = interested ? -1 : this.pieces.count;
@@ -400,7 +400,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     this.write.empty(interested ? MessageId.interested : MessageId.notInterested);
   }
 
-  /** More of the torrent is wanted, or less: who had nothing for us may have something. */
+  /** More of the torrent is wanted, or less: whoever had nothing for us may have something. */
   wantedChanged(): void {
     this.#uninterestingPieces = -1;
     this.updateInterest();

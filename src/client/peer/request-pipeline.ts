@@ -15,7 +15,7 @@
 // fill sockets and pool: it is bounded by its share of a budget (request-share.ts), or by what it brings in two round trips where
 // that is more. One that answers in bursts is silent between them, so it keeps its queue.
 //
-// Always: who has a share gives it back when it slows down, falls silent (tick), is snubbed or closes.
+// Always: whoever has a share gives it back when it slows down, falls silent (tick), is snubbed or closes.
 
 import { BLOCK_SIZE, MIB, REQUESTS_INITIAL, REQUESTS_MAX, REQUESTS_NEAR } from "../../base/limits.js";
 import { RequestShare } from "./request-share.js";
@@ -130,7 +130,7 @@ export class RequestPipeline {
     if (this.#drainedMs === 0) this.#drainedMs = nowMs;
   }
 
-  /** Time passed: who brings nothing any more needs no share. */
+  /** Time passed: whoever brings nothing any more needs no share. */
   tick(nowMs: number): void {
     if (nowMs - this.#nearStartMs > NEAR_IDLE_MS) this.#setNear(false);
   }

@@ -1,10 +1,10 @@
-// What one peer takes of what we send it while it is unchoked. The choker looks at it: a slot is well used by who takes its blocks.
+// What one peer takes of what we send it while it is unchoked. The choker looks at it: a slot is well used by whoever takes its blocks.
 //
 // Always: what only lies in the system's buffers, because the peer does not read, has not been taken.
 
 import { BLOCK_SIZE } from "../../base/limits.js";
 
-/** Who asks for little at a time, and takes less than so much in one or two ticks, needs no slot. */
+/** Whoever asks for little at a time, and takes less than so much in one or two ticks, needs no slot. */
 const TAKING_BYTES = 4 * BLOCK_SIZE;
 
 export class Uptake {

@@ -130,7 +130,7 @@ export class FileTable {
     return open.fd;
   }
 
-  /** Like acquire(), for who cannot wait. Throws StorageError also if there is no descriptor. */
+  /** Like acquire(), for whoever cannot wait. Throws StorageError also if there is no descriptor. */
   acquireNow(fileIndex: number, forWriting = !this.readOnly): number {
     const fd = this.acquire(fileIndex, forWriting);
     if (fd === NO_DESCRIPTOR) throw this.exhausted(fileIndex);
@@ -139,7 +139,7 @@ export class FileTable {
 
   release(fileIndex: number): void {
     const open = this.#open.get(fileIndex);
-    assert(open !== undefined && open.holders > 0, "a file is let go by who holds it");
+    assert(open !== undefined && open.holders > 0, "a file is let go by whoever holds it");
     if (--open.holders === 0) this.descriptors.becameIdle(open);
   }
 

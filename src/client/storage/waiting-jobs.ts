@@ -1,7 +1,7 @@
 // Jobs on files that cannot be opened yet, because as many are open as may be, or the process has no descriptor left: they wait
 // here, in the order in which they came.
 //
-// Always: who waits is begun, or fails within WAIT_MS_MAX; while one waits, none that came later goes before it.
+// Always: whoever waits is begun, or fails within WAIT_MS_MAX; while one waits, none that came later goes before it.
 
 import { StorageError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";

@@ -22,7 +22,7 @@ const BYTES_PER_WAKE_MAX = 4 * RECEIVE_BUFFER_BYTES;
 const BYTES_PER_TURN = 4 * MIB;
 const BYTES_PER_CALL_MIN = 4 * KIB;
 /**
- * A message costs about as much time as so many bytes of blocks. Who sends a flood of them, of five bytes each, has a turn of the
+ * A message costs about as much time as so many bytes of blocks. Whoever sends a flood of them, of five bytes each, has a turn of the
  * loop that is long for everybody: it is not heard in the next ones, until the others had as much.
  */
 const BYTES_PER_MESSAGE = 256;

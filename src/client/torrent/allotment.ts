@@ -46,7 +46,7 @@ interface Candidate {
 }
 
 /**
- * Who has shown nothing comes last, in the order in which they came: peers that share pieces with liars lose trust, whoever has just
+ * Whoever has shown nothing comes last, in the order in which they came: peers that share pieces with liars lose trust, whoever has just
  * come has none to lose, and liars who come back under other names again and again wait at the end.
  */
 function byTrust(a: Candidate, b: Candidate): number {
@@ -133,7 +133,7 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     piecesAtOnce: number,
   ): number {
     const got = this.#picker.pick(peer.pieces, count, out, peer, allowed, piecesAtOnce);
-    // Who is snubbed has shown that it would only hold places of others.
+    // Whoever is snubbed has shown that it would only hold places of others.
     if (got > 0 || peer.expected.count > 0 || peer.pipeline.snubbed) return got;
     const isProven = peer.counters.blocksReceived > 0;
     return this.#picker.pickAgain(peer.pieces, count, out, peer, allowed, isProven);

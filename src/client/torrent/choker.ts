@@ -3,7 +3,7 @@
 //   downloading   reciprocal slots: to those that send us most. The rest, at least one: optimistic, each for 30 s,
 //                 drawn among the others, newcomers thrice as likely (BEP 3). A slot that is alone is both in turn: of
 //                 90 s, 60 for whoever sends most, 30 for one that has to be tried
-//   seeding       round robin: who was served longest ago comes first; a turn ends with the quota, but not before
+//   seeding       round robin: whoever was served longest ago comes first; a turn ends with the quota, but not before
 //                 20 s, and after 60 s anyway
 //
 // Always: no more than `slots` are chosen, all of them interested; a slot stays empty only if nobody may have it.

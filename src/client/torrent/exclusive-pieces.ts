@@ -200,7 +200,7 @@ export class ExclusivePieces {
   }
 
   /**
-   * Who has shown nothing yet may have one piece at a time kept for it: what waits for liars that come and go waits for nobody else.
+   * Whoever has shown nothing yet may have one piece at a time kept for it: what waits for liars that come and go waits for nobody else.
    * Undefined: it is anybody's.
    */
   #worthiest(able: readonly PeerRecord[]): PeerRecord | undefined {

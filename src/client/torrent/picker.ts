@@ -24,7 +24,7 @@
 //
 // One file, because the six steps share those records, and each keeps all of their counts.
 //
-// Who brings little must not keep others from the rest: a piece that got almost nothing for a window stalls. It does not count as
+// Whoever brings little must not keep others from the rest: a piece that got almost nothing for a window stalls. It does not count as
 // active, and in the end game its blocks may be asked of twice as many peers with each window.
 //
 // Always: a missing piece that is wanted is startable or started, never both; a piece is active while it has requested blocks and does not stall,

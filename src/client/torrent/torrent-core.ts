@@ -346,7 +346,7 @@ export class TorrentCore {
         if (content.isReadOnly) this.room.userCalls.call(this.#done.reject, content.incomplete());
         this.swarm.dialMore();
       }
-      // Who waits for `ready` has heard all that came before it.
+      // Whoever waits for `ready` has heard all that came before it.
       await this.room.userCalls.flushed();
     } catch (error) {
       if (this.#closing.signal.aborted) throw this.#abortError("the torrent was closed");

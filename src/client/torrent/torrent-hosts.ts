@@ -62,7 +62,7 @@ export function contentHostOf(core: TorrentCore, otherwise: TorrentOptions = {})
     fail: (error) => core.fail(error),
     broke: (error) => core.broke(error),
     leaseReleased: () => {
-      // At whatever time: who waits for memory is woken at the end of a turn, and there may be none.
+      // At whatever time: whoever waits for memory is woken at the end of a turn, and there may be none.
       if (room.pool.waiterCount > 0) room.reactor.atTurnEnd(NOTHING);
     },
   };

@@ -5,11 +5,11 @@
 //      ▲                   └───────── its turn is over ─────┐        │
 //      └────────────────────────────────────────────────────┴────────┘ not interested, or too many guests
 //
-// A slot is held by who takes what it asks for. Who is unchoked and does not (asks for nothing, reads nothing, or a block now and
+// A slot is held by whoever takes what it asks for. Whoever is unchoked and does not (asks for nothing, reads nothing, or a block now and
 // then) is a guest: it may go on, but its slot is another's, and when it was choked it waits behind those that did not lapse. Where
 // guests are many, more are invited than there are slots, more with each round in which nobody came.
 //
-// Always: who is not interested is choked by the next round; guests are bounded. What peers say makes no more work than there is time
+// Always: whoever is not interested is choked by the next round; guests are bounded. What peers say makes no more work than there is time
 // for: a round before its time is run for a peer that is choked, became interested and finds a slot free, at the end of the turn for
 // all of them, and while few peers were looked at since the last tick. The others wait for the next tick.
 
@@ -67,7 +67,7 @@ export class UploadRounds {
 
   /**
    * Runs a round if one is due. `soon`: somebody can be served at once, because slots are free. False at every tick, so that
-   * who waits is served.
+   * whoever waits is served.
    */
   run(peers: ReadonlySet<PeerConnection>, seeding: boolean, nowMs: number, soon: boolean): void {
     const isDue = nowMs >= this.#nextRoundMs;
@@ -121,7 +121,7 @@ export class UploadRounds {
     // Between two rounds nobody is choked who holds a slot: only what is free is given away.
     let free = isDue ? this.#slots : this.#slots - takers - invited;
     for (const { id, peer } of waiting) if (chosen.has(id) && free-- > 0) peer.unchoke();
-    // Who was chosen and found nothing free waits like all others.
+    // Whoever was chosen and found nothing free waits like all others.
     const fresh = waiting.filter(({ lapsed, peer }) => !lapsed && peer.amChoking);
     this.#overbook(lapses, fresh.length);
     const isFull = takers >= this.#slots;

@@ -2,7 +2,7 @@
 // one subscriber has.
 //
 // Addresses share cells of a fixed table by a keyed hash, so nobody can choose with whom, and memory does not grow with the number
-// of addresses. Always: nobody gets more than their budget, however many threads share the table; who shares a cell may get less.
+// of addresses. Always: nobody gets more than their budget, however many threads share the table; whoever shares a cell may get less.
 
 import { halfSipHash } from "../../base/keyed-hash.js";
 

@@ -7,7 +7,7 @@
 // All open the same memory (PartedSwarms), each under a number of its own.
 //
 // Always: what a part has changes only under its lock, and a thread has one lock at a time. A part whose holder died in the middle, or
-// threw, is cleared before it is used again: its torrents come back with their next announces. Who cannot have a lock in time answers
+// threw, is cleared before it is used again: its torrents come back with their next announces. Whoever cannot have a lock in time answers
 // nothing, and counts that.
 
 import { assert } from "../../base/assert.js";

@@ -129,7 +129,7 @@ const CLOCK_NUMBERS = 2;
 const HASH_ROUNDS = 1;
 const HASH_FINAL_ROUNDS = 3;
 
-/** Who asks for no peers is told of none. */
+/** Whoever asks for no peers is told of none. */
 const NOBODY: PeerSink = { words: new Uint32Array(0), halves: new Uint16Array(0), at: 0 };
 
 export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {

@@ -34,7 +34,7 @@ export class Swarms {
   #index = -1;
   /** Peers that this swarm's last change pushed out or expired. */
   dropped = 0;
-  /** The tick that it is: who makes room is the oldest as seen from here, whenever a new peer was heard of. */
+  /** The tick that it is: whoever makes room is the oldest as seen from here, whenever a new peer was heard of. */
   now = 0;
 
   constructor(pages: Pages, endpointHalves: number, firstSize: number, peersMax: number, key: Uint32Array) {

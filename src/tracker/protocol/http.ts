@@ -19,7 +19,7 @@ export interface AnnounceQuery {
   event: number;
   /** Below 0: did not say. */
   numWant: number;
-  /** BEP 23; false only for who asks for the old form. */
+  /** BEP 23; false only for whoever asks for the old form. */
   compact: boolean;
 }
 

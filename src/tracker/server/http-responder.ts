@@ -1,6 +1,6 @@
 // What a tracker answers over HTTP (BEP 3, 7, 23, 48): a path, a query and an address in, a body out. No sockets, no clocks.
 //
-// Always: who is refused is told why in a fixed sentence, and has changed nothing. A peer's address is the one it was seen at.
+// Always: whoever is refused is told why in a fixed sentence, and has changed nothing. A peer's address is the one it was seen at.
 
 import { type Announce, EVENT_NONE, type PeerSink, type SwarmStore } from "../peer-store/contract.js";
 import {

@@ -2,7 +2,7 @@
 // What it answers is the handler's.
 //
 // Always: a connection has sent a whole request within `headersTimeoutMs`, or is closed; one that is done with its requests is closed
-// after `idleTimeoutMs`; who does not take its answer, after `stallTimeoutMs`. Requests have no bodies.
+// after `idleTimeoutMs`; whoever does not take its answer, after `stallTimeoutMs`. Requests have no bodies.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
@@ -231,7 +231,7 @@ export class HttpServer {
       status = "408 Request Timeout";
     } else if (code !== "ECONNRESET" && code !== "EPIPE") this.counters.notHttp++;
     if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-    // Who does not close its side has had its answer, all the same.
+    // Whoever does not close its side has had its answer, all the same.
     socket.destroy();
   }
 }

@@ -2,7 +2,7 @@
 // for them. Who carries the notes between trackers (redis-log.ts) takes them from here; no sockets and no clocks but the time that is told.
 //
 // An answer never waits for another machine: each tracker has all swarms in its own memory. What is shared are announces, and they may
-// come late, twice, or not at all: who announces again is known everywhere again.
+// come late, twice, or not at all: whoever announces again is known everywhere again.
 //
 // Always: notes that nobody takes are bounded, the oldest go first, and are counted. What comes from others is checked.
 
@@ -78,7 +78,7 @@ export class SharedSwarms implements SwarmStore, SwarmBrowser {
 
   announce(hash: number, request: Announce, sink: PeerSink): number {
     const store = this.#store;
-    // Who leaves what nobody knows is no news; nor is a peer that the store had no room for, of a torrent that is in nobody's budget.
+    // Whoever leaves what nobody knows is no news; nor is a peer that the store had no room for, of a torrent that is in nobody's budget.
     const isStop = request.event === EVENT_STOPPED;
     const isNews = !isStop || store.scrape(hash, request.hash, request.hashAt);
     const told = store.announce(hash, request, sink);

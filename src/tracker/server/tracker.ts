@@ -17,7 +17,7 @@ export interface TrackerOptions {
   readonly udp: readonly SocketAddress[];
   /** What clients are told to wait between announces, in seconds; shorter than the lifetime of peers. */
   readonly intervalSeconds?: number;
-  /** Peers that are told of to who does not say how many, and to anybody at the most. One datagram bounds them too. */
+  /** Peers that are told of to whoever does not say how many, and to anybody at the most. One datagram bounds them too. */
   readonly peersDefault?: number;
   readonly peersMax?: number;
   /** 4 words; trackers that share it take each other's connection ids. Random by default. */

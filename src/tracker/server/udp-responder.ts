@@ -78,7 +78,7 @@ export interface UdpCounters {
 
 export interface UdpResponderOptions {
   readonly intervalSeconds: number;
-  /** How many peers to tell of who does not say, and who says too many. */
+  /** How many peers are told to whoever names no number, and to whoever names too large a one. */
   readonly peersDefault: number;
   readonly peersMax: number;
   /** Any whole number: where answers begin among the peers follows from it. */

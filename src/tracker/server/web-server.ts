@@ -1,6 +1,6 @@
 // WebSockets of WebTorrent peers, by the package ws: bounds of what each may say and hold, and signs of life.
 //
-// Always: a message has 64 KiB at the most; who says more than a few each second, or nothing that joins a swarm, or does not answer a
+// Always: a message has 64 KiB at the most; whoever says more than a few each second, or nothing that joins a swarm, or does not answer a
 // ping, or does not read what it is told, is closed.
 
 import type { IncomingMessage } from "node:http";
@@ -23,7 +23,7 @@ const MESSAGE_BYTES_MAX = 65_536;
 const MESSAGES_BURST = 300;
 const MESSAGES_PER_SECOND = 20;
 const MALFORMED_MAX = 8;
-/** What is queued for who does not read; twice that ends the connection. */
+/** What is queued for whoever does not read; twice that ends the connection. */
 const UNREAD_BYTES_MAX = 256 * 1024;
 export const PING_INTERVAL_MS = 30_000;
 
@@ -120,7 +120,7 @@ export class WebServer {
     if (socket.bufferedAmount > 2 * UNREAD_BYTES_MAX) socket.terminate();
   }
 
-  /** Who was silent since the last ping, or has joined nothing by now, goes. */
+  /** Whoever was silent since the last ping, or has joined nothing by now, goes. */
   #tick(seconds: number): void {
     for (const connection of this.#connections) {
       connection.allowance = Math.min(MESSAGES_BURST, connection.allowance + seconds * MESSAGES_PER_SECOND);

@@ -1,8 +1,8 @@
-// Signalling between WebTorrent peers: who shares a torrent over WebRTC tells offers and answers through the tracker. Messages in,
+// Signalling between WebTorrent peers: whoever shares a torrent over WebRTC tells offers and answers through the tracker. Messages in,
 // messages out; no sockets and no clocks: time is told.
 //
 // Always: an offer goes to members of the swarm that it names, an answer to the member it names, and nothing goes to anybody else. What
-// is relayed is made anew of the fields that belong there. A swarm has a member; who is gone is in none.
+// is relayed is made anew of the fields that belong there. A swarm has a member; whoever is gone is in none.
 
 import type { SwarmStore } from "../peer-store/contract.js";
 import type { Admission } from "./admission.js";
@@ -22,7 +22,7 @@ export interface WebCounters {
   /** Messages that are none of the protocol, and those of torrents that lists refuse. */
   malformed: number;
   refusedTorrents: number;
-  /** Joins beyond a bound; peer ids that belong to somebody else; answers to who is not there. */
+  /** Joins beyond a bound; peer ids that belong to somebody else; answers to whoever is not there. */
   full: number;
   takenPeerIds: number;
   lostAnswers: number;
@@ -220,7 +220,7 @@ export class WebSwarms {
       fail(peer, "this peer id is somebody else's", hash);
       return false;
     }
-    // Who comes back after its connection was lost, or under another name, is not there twice.
+    // Whoever comes back after its connection was lost, or under another name, is not there twice.
     if (member !== undefined) this.#leave(member.peer, hash, peerId);
     const old = this.#joined.get(peer)?.get(hash);
     if (old !== undefined) this.#leave(peer, hash, old);

@@ -25,7 +25,7 @@ describe("DescriptorBudget", () => {
     }
   });
 
-  it("tells who waits, one for each descriptor that comes back, also when the other use gives it", () => {
+  it("tells whoever waits, one for each descriptor that comes back, also when the other use gives it", () => {
     const budget = new DescriptorBudget(64);
     while (budget.take("file"));
     while (budget.take("connection"));

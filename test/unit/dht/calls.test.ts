@@ -101,7 +101,7 @@ describe("queries under way", () => {
     calls.checkInvariants();
   });
 
-  it("belong to who was asked: nobody else's answer ends them, nor one with another id", () => {
+  it("belong to whoever was asked: nobody else's answer ends them, nor one with another id", () => {
     const { calls, log, ask } = setUp();
     const contact = ask(7, 0);
     assert.ok(!calls.answered(answerOf(contact.compact, 7), false, from(contactAt(8)), 1), "from elsewhere");

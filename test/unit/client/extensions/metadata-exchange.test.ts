@@ -346,7 +346,7 @@ describe("MetadataExchange: serving", () => {
     });
   });
 
-  it("has a price: three times the whole in a minute, and nothing to who does not read", () => {
+  it("has a price: three times the whole in a minute, and nothing to whoever does not read", () => {
     const host = new Host(LENGTH);
     host.info = host.right;
     const peer = new FakePeer();

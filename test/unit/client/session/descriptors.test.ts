@@ -106,7 +106,7 @@ describe("Session: out of descriptors", { timeout: 60_000 }, () => {
       const socket = await knock({ host: HOST, port: fixture.port }, from);
       socket.resume().on("close", () => closed++);
     }
-    // Strangers are a quarter of all at the most: who says its handshake stays.
+    // Strangers are a quarter of all at the most: whoever says its handshake stays.
     const { connections, canOpen, warnings } = await fixture.until(() => closed >= 150 - most);
     assert.ok(connections <= most, `${connections} of ${most}`);
     assert.equal(canOpen, true);

@@ -113,7 +113,7 @@ describe("Liars of several kinds", TIMEOUT, () => {
     assert.ok(banned.length >= 1 && banned.every((port) => ports.has(port)), `${banned.length} banned`);
   });
 
-  it("one that sends the same blocks first, in the end game: who sends them later is not banned for it", async () => {
+  it("one that sends the same blocks first, in the end game: whoever sends them later is not banned for it", async () => {
     const shared = await makeShared(8 * 16_384, 8 * 16_384);
     // Both are asked for the last blocks; the liar is faster.
     const late: PuppetOptions = {

@@ -129,7 +129,7 @@ describe("a session and trackers", () => {
       second.map((each) => each.get("event")),
       ["started", "stopped"],
     );
-    // Who wants no resume data, or writes nothing, keeps no totals either.
+    // Whoever wants no resume data, or writes nothing, keeps no totals either.
     const third = await run({ readOnly: true });
     assert.deepEqual(summary(third[0]!), ["started", "0", "0"]);
   });

@@ -296,7 +296,7 @@ const liar: fc.Arbitrary<Manners> = fc.record({
 });
 
 describe("Allotment: peers that have brought nothing yet", () => {
-  it("share what they are asked for, so that hundreds that never will leave enough for who does", () => {
+  it("share what they are asked for, so that hundreds that never will leave enough for whoever does", () => {
     const totalLength = 8192 * BLOCK_SIZE;
     const layout = new Layout({
       pieceLength: 16 * BLOCK_SIZE,

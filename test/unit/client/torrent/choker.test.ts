@@ -116,7 +116,7 @@ describe("Choker: downloading", () => {
     assert.equal(second.filter((id) => first.includes(id)).length, 0, "then it is the turn of others");
   });
 
-  it("gives the one slot that there is to who sends, or by lot", () => {
+  it("gives the one slot that there is to whoever sends, or by lot", () => {
     const choker = new Choker({ slots: 1, random: makeRandom(1) });
     assert.equal(choker.choose([peer(1), peer(2)], { nowMs: 0, seeding: false }).size, 1);
     assert.deepEqual(

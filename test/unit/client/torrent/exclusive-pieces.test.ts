@@ -48,7 +48,7 @@ describe("pieces that one peer has to itself", () => {
     assert.equal(pieces.mayHave(second, 7), false);
   });
 
-  it("wait for one each of those that have shown nothing, and all for who has: the rest are anybody's", () => {
+  it("wait for one each of those that have shown nothing, and all for whoever has: the rest are anybody's", () => {
     const records = Array.from({ length: 5 }, (_, index) =>
       attribution.record(`10.0.0.${index}`, "10.0.0.1", index),
     );

@@ -470,7 +470,7 @@ describe("Picker: pieces that stall", () => {
       return picker.requesters(0, 0);
     };
     assert.equal(fill(false), REQUESTERS_MAX - 1);
-    assert.equal(ask(true), true, "one place is left for who brings blocks");
+    assert.equal(ask(true), true, "one place is left for whoever brings blocks");
     assert.equal(ask(true), false);
     for (let window = 0; window < 12; window++) {
       picker.windowEnded();

@@ -74,7 +74,7 @@ describe("UploadRounds", () => {
     assert.equal(rounds.isSoon(peer), false, "it is served still");
   });
 
-  it("between two ticks early rounds look at a bounded number of peers; who is left is served at the tick", () => {
+  it("between two ticks early rounds look at a bounded number of peers; whoever is left is served at the tick", () => {
     const rounds = new UploadRounds(1000);
     rounds.run(new Set(), true, 0, false);
     const wired = Array.from({ length: 20 }, interestedPeer);

@@ -108,7 +108,7 @@ describe("peer store", () => {
     }
   });
 
-  it("keeps to the number of torrents: who was not heard of for longest goes", () => {
+  it("keeps to the number of torrents: whoever was not heard of for longest goes", () => {
     const store = makeStore({ torrentsMax: 100, lifetimeMs: 32 * TICK_MS, collectMs: 32 * TICK_MS });
     const peer = { family: 4, number: 1 } as const;
     for (let torrent = 0; torrent < 100; torrent++) {
@@ -191,7 +191,7 @@ describe("peer store", () => {
     assert.equal(store.counters.torrentsOverBudget, 40);
     assert.equal(flood(4, 2, 100), 10);
     assert.equal(flood(6, 50, 200), 10);
-    // Who is over budget may still announce what is known.
+    // Whoever is over budget may still announce what is known.
     const known = announcement(0, { family: 4, number: 5 }, false, EVENT_STARTED, 5);
     known.address[0] = 77;
     assert.equal(announce(store, known, new Sink()), 1);

@@ -148,7 +148,7 @@ describe("bodies", () => {
     assert.deepEqual(other.peers6, new Uint8Array(v6));
   });
 
-  it("of announces are lists for who asks for the old form", () => {
+  it("of announces are lists for whoever asks for the old form", () => {
     const peers = Uint8Array.of(1, 2, 3, 4, 0x1a, 0xe1, 9, 8, 7, 6, 0, 80);
     const old = decode(announceBody({ ...answer, peers, family: 4, compact: false })) as {
       peers: { ip: Uint8Array; port: number }[];

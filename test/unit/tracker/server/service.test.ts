@@ -284,7 +284,7 @@ describe("downloads that are kept", () => {
     for (const peer of [1, 2]) {
       await get(first.port, announcePath(peer));
       await get(first.port, announcePath(peer, "&event=completed"));
-      // Who says it twice has completed once.
+      // Whoever says it twice has completed once.
       await get(first.port, announcePath(peer, "&event=completed"));
     }
     for (const peer of [1, 2]) await get(first.port, announcePath(peer, "&event=stopped"));

@@ -301,7 +301,7 @@ describe("UDP tracker", () => {
     assert.deepEqual([ask(1), ask(74), ask(75), ask(200)], [20, 8 + 74 * 12, 8 + 74 * 12, undefined]);
   });
 
-  it("says no more than it hears to who has no connection id, whatever comes", () => {
+  it("says no more than it hears to whoever has no connection id, whatever comes", () => {
     const place = new Place();
     const client = place.client("10.0.0.2");
     const magic = Uint8Array.of(0, 0, 4, 0x17, 0x27, 0x10, 0x19, 0x80, 0, 0, 0, 0);
