@@ -18,13 +18,15 @@ export const STATISTICS_PAGE = `<!doctype html>
   header { display: flex; align-items: baseline; justify-content: space-between; gap: 16px; flex-wrap: wrap; }
   h1 { font-size: 22px; letter-spacing: -0.01em; }
   h2 { font-size: 13px; font-weight: 600; color: var(--soft); }
-  #state { color: var(--soft); } #state.lost { color: var(--red); font-weight: 600; }
-  .row { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); }
-  .wide { grid-template-columns: repeat(auto-fit, minmax(270px, 1fr)); }
+  #state { color: var(--soft); } #state.lost, .small.lost { color: var(--red); font-weight: 600; }
+  .row { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(200px, calc(50% - 8px)), 1fr)); }
+  .wide { grid-template-columns: repeat(auto-fit, minmax(min(270px, 100%), 1fr)); }
   section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 16px 18px; }
   .big { font-size: 30px; font-weight: 600; letter-spacing: -0.02em; font-variant-numeric: tabular-nums; margin-top: 2px; }
   .small { color: var(--soft); font-size: 13px; min-height: 19px; }
   svg { display: block; width: 100%; height: 90px; margin-top: 10px; }
+  .ends { display: flex; justify-content: space-between; color: var(--soft); font-size: 12px; margin: 2px 0 6px; }
+  @media (max-width: 520px) { body { padding: 20px 14px 32px; } .row { gap: 12px; } section { padding: 13px 14px; } .big { font-size: 24px; } }
   table { width: 100%; border-collapse: collapse; margin-top: 8px; font-variant-numeric: tabular-nums; }
   td { padding: 5px 0; border-top: 1px solid var(--line); } tr:first-child td { border-top: 0; }
   td:last-child { text-align: right; } tr.zero td { color: var(--soft); }
@@ -40,13 +42,14 @@ export const STATISTICS_PAGE = `<!doctype html>
     <section><h2>Processor</h2><div class="big" id="cpu">–</div><div class="small" id="resident"></div></section>
   </div>
   <div class="row wide">
-    <section><h2>Announces a second, UDP</h2><svg id="udp" viewBox="0 0 300 90" preserveAspectRatio="none" role="img" aria-label="announces over UDP, last two minutes"></svg><div class="small" id="udpRate"></div></section>
-    <section><h2>Announces a second, HTTP</h2><svg id="http" viewBox="0 0 300 90" preserveAspectRatio="none" role="img" aria-label="announces over HTTP, last two minutes"></svg><div class="small" id="httpRate"></div></section>
+    <section><h2>Announces a second, UDP</h2><svg id="udp" viewBox="0 0 300 90" preserveAspectRatio="none" role="img" aria-label="announces over UDP, last two minutes"></svg><div class="ends"><span>2 min ago</span><span>now</span></div><div class="small" id="udpRate"></div></section>
+    <section><h2>Announces a second, HTTP</h2><svg id="http" viewBox="0 0 300 90" preserveAspectRatio="none" role="img" aria-label="announces over HTTP, last two minutes"></svg><div class="ends"><span>2 min ago</span><span>now</span></div><div class="small" id="httpRate"></div></section>
   </div>
   <div class="row wide">
     <section><h2>Answered</h2><table id="kinds"></table></section>
     <section><h2>Refused</h2><table id="refused"></table></section>
     <section><h2>Gone</h2><table id="gone"></table></section>
+    <section id="others" hidden><h2>Shared with other trackers</h2><div class="small" id="redis"></div><table id="shared"></table></section>
   </div>
 </main>
 <script>
@@ -75,9 +78,10 @@ function draw(id, colour) {
   const line = points.map(([x, y]) => x.toFixed(1) + " " + y.toFixed(1)).join(" L");
   const make = (attributes) => { const path = document.createElementNS("http://www.w3.org/2000/svg", "path"); for (const [name, value] of Object.entries(attributes)) path.setAttribute(name, value); return path; };
   at(id).replaceChildren(
-    make({ d: "M" + line + " L300 90 L" + points[0][0].toFixed(1) + " 90 Z", fill: colour, opacity: "0.14" }),
+    ...[6, 46, 86].map((y) => make({ d: "M0 " + y + " L300 " + y, fill: "none", stroke: "var(--line)", "stroke-width": "1", "vector-effect": "non-scaling-stroke" })),
+    make({ d: "M" + line + " L300 86 L" + points[0][0].toFixed(1) + " 86 Z", fill: colour, opacity: "0.14" }),
     make({ d: "M" + line, fill: "none", stroke: colour, "stroke-width": "2", "vector-effect": "non-scaling-stroke", "stroke-linejoin": "round" }));
-  at(id + "Rate").textContent = rate(values.at(-1)) + " now, " + rate(Math.max(...values)) + " at the most in two minutes";
+  at(id + "Rate").textContent = rate(values.at(-1)) + " now, " + rate(Math.max(...values)) + " at the most";
 }
 function show(now) {
   const { udp, http, totals, swarms } = now;
@@ -90,9 +94,16 @@ function show(now) {
   at("resident").textContent = bytes(now.residentBytes) + " resident";
   at("state").textContent = "up for " + span(now.uptimeSeconds);
   at("state").className = "";
-  table("kinds", [["announces, UDP", udp.announces], ["announces, HTTP", http.announces], ["scrapes, UDP", udp.scrapes], ["scrapes, HTTP", http.scrapes], ["connects, UDP", udp.connects], ["HTTP connections open", http.openConnections]]);
-  table("refused", [["no valid connection id", udp.invalidIds], ["malformed", udp.malformed + udp.unknown + udp.tooShort + udp.truncated + http.malformed + http.notHttp], ["port 0", udp.portZero], ["not in the lists, or denied", now.admission.refused + http.refusedTorrents], ["without a key", http.refusedKeys], ["too many connections", http.tooManyConnections + http.tooManyOfAddress], ["too slow, or too long", http.slowRequests + http.longHeaders + http.longUrls + http.bodies], ["answers not sent", udp.unsent]]);
+  table("kinds", [["announces, UDP", udp.announces], ["announces, HTTP", http.announces], ["scrapes, UDP", udp.scrapes], ["scrapes, HTTP", http.scrapes], ["connects, UDP", udp.connects], ["HTTP connections open", http.openConnections], ...(now.web === undefined ? [] : [["WebSockets open", now.web.openConnections]])]);
+  table("refused", [["no valid connection id", udp.invalidIds], ["malformed", udp.malformed + udp.unknown + udp.tooShort + udp.truncated + http.malformed + http.notHttp], ["port 0", udp.portZero], ["not in the lists, or denied", now.admission.refused + http.refusedTorrents], ["without a key", http.refusedKeys], ["too many connections", http.tooManyConnections + http.tooManyOfAddress], ["no such path", http.unknownPaths], ["too slow, or too long", http.slowRequests + http.longHeaders + http.longUrls + http.bodies], ["answers not sent", udp.unsent]]);
   table("gone", Object.entries(swarms).map(([name, count]) => [words(name), count]));
+  const { shared } = now;
+  at("others").hidden = shared === undefined;
+  if (shared !== undefined) {
+    at("redis").textContent = shared.connected ? "Redis is there" : "Redis is away: alone until it is back";
+    at("redis").className = shared.connected ? "small" : "small lost";
+    table("shared", [["announces told to others", shared.noted - shared.dropped], ["announces heard of others", shared.adopted], ["never told", shared.dropped], ["chunks missed", shared.chunksMissed], ["made no sense", shared.malformed + shared.chunksMalformed]]);
+  }
   if (before !== undefined && now.uptimeSeconds > before.uptimeSeconds) {
     const seconds = now.uptimeSeconds - before.uptimeSeconds;
     at("rate").textContent = rate((answered - before.udp.responses - before.http.requests) / seconds);
