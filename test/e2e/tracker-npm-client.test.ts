@@ -5,12 +5,8 @@ import { once } from "node:events";
 import { describe, it, type TestContext } from "node:test";
 import { Client } from "bittorrent-tracker";
 import { TrackerService } from "../../src/tracker/index.js";
-
-// The npm client leaves timers behind after destroy() (it means to connect again within minutes): they keep this process no longer.
-for (const name of ["setTimeout", "setInterval"] as const) {
-  const original = globalThis[name] as (...args: unknown[]) => NodeJS.Timeout;
-  Object.assign(globalThis, { [name]: (...args: unknown[]) => original(...args).unref() });
-}
+import "../support/npm-client-timers.js";
+import { WRTC } from "../support/webrtc-stand-in.js";
 
 const HASH_HEX = "123456789abcdef123456789abcdef123456789a";
 
@@ -71,42 +67,6 @@ describe("the client of bittorrent-tracker", () => {
     });
 });
 
-/** As much of WebRTC as telling offers and answers takes: nothing is ever connected. */
-class Rtc {
-  signalingState = "stable";
-  iceConnectionState = "new";
-  iceGatheringState = "new";
-  localDescription: object | null = null;
-  remoteDescription: object | null = null;
-  onicecandidate: ((event: { candidate: null }) => void) | undefined;
-  createDataChannel(): object {
-    return { close: () => undefined };
-  }
-  createOffer(): Promise<object> {
-    return Promise.resolve({ type: "offer", sdp: "an offer" });
-  }
-  createAnswer(): Promise<object> {
-    return Promise.resolve({ type: "answer", sdp: "an answer" });
-  }
-  setLocalDescription(description: object): Promise<void> {
-    this.localDescription = description;
-    setImmediate(() => this.onicecandidate?.({ candidate: null }));
-    return Promise.resolve();
-  }
-  setRemoteDescription(description: object): Promise<void> {
-    this.remoteDescription = description;
-    return Promise.resolve();
-  }
-  getStats(): Promise<unknown[]> {
-    return Promise.resolve([]);
-  }
-  close(): void {}
-}
-
-function described(fields: object): object {
-  return fields;
-}
-
 describe("the client of bittorrent-tracker, over WebSockets", () => {
   it("offers to whoever was there, and has its answer", { timeout: 60_000 }, async (t) => {
     const service = await TrackerService.start({
@@ -122,7 +82,6 @@ describe("the client of bittorrent-tracker, over WebSockets", () => {
       await service.close();
     });
     const url = `ws://127.0.0.1:${service.listening[0]!.port}`;
-    const wrtc = { RTCPeerConnection: Rtc, RTCSessionDescription: described, RTCIceCandidate: described };
     const make = (name: string): Client => {
       const made = new Client({
         infoHash: HASH_HEX,
@@ -130,7 +89,7 @@ describe("the client of bittorrent-tracker, over WebSockets", () => {
         // Clients of one process share a connection to one URL.
         announce: [`${url}/${name}`],
         port: 6001,
-        wrtc,
+        wrtc: WRTC,
       });
       clients.push(made);
       made.on("error", (error) => assert.fail(error as Error));

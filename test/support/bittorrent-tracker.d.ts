@@ -14,6 +14,10 @@ declare module "bittorrent-tracker" {
 
   /** Emits "update" and "scrape" with what the tracker said, "peer" with "host:port" or a connection, "warning" and "error". */
   export class Client extends EventEmitter {
+    static scrape(
+      options: { announce: string[]; infoHash: string | Buffer | (string | Buffer)[] },
+      done: (error: Error | null, results: unknown) => void,
+    ): Client;
     constructor(options: ClientOptions);
     start(options?: Record<string, unknown>): void;
     update(options?: Record<string, unknown>): void;

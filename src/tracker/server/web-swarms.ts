@@ -135,6 +135,8 @@ export class WebSwarms {
     if (offers === undefined) return this.#malformed(peer, "expected offers of type, sdp and offer_id", hash);
     if (fields["event"] === "stopped") {
       if (this.#joined.get(peer)?.get(hash) === peerId) this.#leave(peer, hash, peerId);
+      this.counters.announces++;
+      this.#tell(peer, hash);
       return true;
     }
     if (!this.#join(peer, hash, peerId)) return true;
@@ -146,8 +148,16 @@ export class WebSwarms {
     swarm.seeders += Number(seeder) - Number(member.seeder);
     member.seeder = seeder;
     this.counters.announces++;
-    const complete = swarm.seeders;
-    const incomplete = swarm.members.size - complete;
+    this.#tell(peer, hash);
+    this.#relayOffers(swarm, hash, peerId, offers);
+    return true;
+  }
+
+  /** Who announced is told how many are in the swarm, also when it leaves. */
+  #tell(peer: WebPeer, hash: string): void {
+    const swarm = this.#swarms.get(hash);
+    const complete = swarm?.seeders ?? 0;
+    const incomplete = (swarm?.members.size ?? 0) - complete;
     peer.send(
       JSON.stringify({
         action: "announce",
@@ -157,8 +167,6 @@ export class WebSwarms {
         incomplete,
       }),
     );
-    this.#relayOffers(swarm, hash, peerId, offers);
-    return true;
   }
 
   /** Each offer to another member, from a random one on. */
