@@ -1,11 +1,11 @@
 // npm run profile:receive, profile:seed, profile:verify and profile:tracker: where the processor's time goes.
 //
-//   node scripts/profile.mjs receive|seed|verify|tracker [--seconds 5] [--output profiles] [--no-perf] [--no-callgrind]
+//   node scripts/profile.mjs receive|seed|verify|tracker [SECONDS, or --seconds 5] [--output profiles] [--no-perf] [--no-callgrind]
 //
 // The work runs alone in a process (scripts/profile/work.mjs) under `perf record -e cpu-clock`, which sees JavaScript, the
 // addon and the kernel; where perf may not be used, under `node --cpu-prof`, which sees JavaScript only, and the text says
 // so. It writes a flame graph and a list of the dearest frames, and prints the list. Then callgrind counts the instructions
-// of one block: twice the work less the work once, so that starting Node is not in it.
+// of one block, or of one answer of a tracker: twice the work less the work once, so that starting Node is not in it.
 
 import { spawnSync } from "node:child_process";
 import { randomFillSync } from "node:crypto";
@@ -36,6 +36,7 @@ const DATA_BYTES = 256 * MIB;
 /** Under callgrind everything is fifty times slower. */
 const COUNTED_BYTES = 64 * MIB;
 const BLOCK_BYTES = 16_384;
+const COUNTED_ANSWERS = 192_000;
 /** A seeder is asked for so much per second of profile: more than it can do, and the leecher ends when it has it. */
 const SEED_BYTES_PER_SECOND = 3e9;
 /** Announces, with some scrapes, of a swarm population that is known after a second or two. */
@@ -99,9 +100,10 @@ function readArguments() {
         callgrind: { type: "boolean", default: true },
       },
     });
-    const seconds = Number(parsed.values.seconds);
+    const seconds = Number(parsed.positionals[1] ?? parsed.values.seconds);
+    parsed.values.seconds = String(seconds);
     if (
-      parsed.positionals.length === 1 &&
+      parsed.positionals.length <= 2 &&
       WORKS.includes(parsed.positionals[0]) &&
       seconds > 0 &&
       seconds <= 600
@@ -272,14 +274,12 @@ function doneBy(program) {
 }
 
 async function countInstructions() {
-  if (work === "tracker") {
-    console.log(
-      "Instructions are not counted: under callgrind the load waits for the tracker, and nothing is the same.",
-    );
-    return;
-  }
   if (spawnSync("valgrind", ["--version"]).error !== undefined) {
     console.log("No instructions were counted: valgrind is not installed; Debian's package is valgrind");
+    return;
+  }
+  if (work === "tracker") {
+    await countAnswers();
     return;
   }
   console.log("Counting the instructions of a block with callgrind: a minute or two …");
@@ -291,16 +291,39 @@ async function countInstructions() {
   );
 }
 
+/**
+ * Under callgrind a load would wait for a tracker that is fifty times slower, and batches would not be what they are: so answers are made
+ * from memory to memory, in batches of 64. System calls are not in this count; the flame graph has them.
+ */
+async function countAnswers() {
+  console.log("Counting the instructions of an answer with callgrind: a minute or two …");
+  const countOne = async (/** @type {number} */ answers) => {
+    const counted = join(scratch, `callgrind.${answers}`);
+    await doneBy(start([...callgrind(counted), process.execPath, WORK, "answers", `${answers}`]));
+    return sumOf(counted);
+  };
+  const once = await countOne(COUNTED_ANSWERS);
+  const twice = await countOne(2 * COUNTED_ANSWERS);
+  const each = (twice - once) / COUNTED_ANSWERS;
+  console.log(
+    `${Math.round(each).toLocaleString("en-US")} instructions in user space per announce, from datagram to datagram`,
+  );
+}
+
+/** @param {string} counted */
+function callgrind(counted) {
+  return ["valgrind", "--tool=callgrind", `--callgrind-out-file=${counted}`, "--smc-check=all-non-file"];
+}
+
 /** @param {number} bytes */
 async function countOf(bytes) {
   const counted = join(scratch, `callgrind.${bytes}`);
-  const valgrind = [
-    "valgrind",
-    "--tool=callgrind",
-    `--callgrind-out-file=${counted}`,
-    "--smc-check=all-non-file",
-  ];
-  await run([...valgrind, process.execPath], await makeTorrent(bytes), 0, bytes);
+  await run([...callgrind(counted), process.execPath], await makeTorrent(bytes), 0, bytes);
+  return sumOf(counted);
+}
+
+/** @param {string} counted */
+function sumOf(counted) {
   const match = /^(?:summary|totals): (\d+)/m.exec(readFileSync(counted, "utf8"));
   if (match === null) throw new Error("callgrind wrote no sum");
   return Number(match[1]);

@@ -4,11 +4,12 @@
 //   node scripts/profile/work.mjs seed TORRENT FOLDER                  seeds until its standard input ends
 //   node scripts/profile/work.mjs verify TORRENT FOLDER SECONDS        checks the data again and again
 //   node scripts/profile/work.mjs tracker                              answers announces until its standard input ends
+//   node scripts/profile/work.mjs answers COUNT                        answers so many, from memory to memory: no sockets
 //
 // SECONDS 0 means once. The last line is {"bytes","pid"}: how much of it was done (a tracker: answers), and by whom.
 
 import { checkTorrent, readMetainfo, Session } from "../../dist/src/index.js";
-import { Tracker } from "../../dist/src/tracker/index.js";
+import { PeerStore, Tracker } from "../../dist/src/tracker/index.js";
 
 const [work, torrentFile, place, seconds = "0"] = process.argv.slice(2);
 const endMs = performance.now() + 1000 * Number(seconds);
@@ -65,7 +66,53 @@ async function tracker() {
   return responses;
 }
 
+/** What a tracker does with its datagrams between two system calls: batches of announces of as many peers as a load test has. */
+async function answers() {
+  const { DatagramNetwork } = await import("../../dist/src/native/datagram-network.js");
+  const { ConnectionIds } = await import("../../dist/src/tracker/server/connection-ids.js");
+  const { REQUEST_SLOT_BYTES, RESPONSE_SLOT_BYTES, UdpResponder } = await import(
+    "../../dist/src/tracker/server/udp-responder.js"
+  );
+  const udp = await import("../../dist/src/tracker/protocol/udp.js");
+  const { Population } = await import("../../dist/bench/load/tracker-population.js");
+  const entries = 64;
+  const population = new Population({ torrents: 20_000, peers: 40_000, scrapeTorrentsMax: 1, seed: 7 });
+  const socket = new DatagramNetwork().bind({ host: "10.0.0.1", port: 6969 });
+  const requests = socket.makeBatch(entries, REQUEST_SLOT_BYTES);
+  const responses = socket.makeBatch(entries, RESPONSE_SLOT_BYTES);
+  const store = new PeerStore({ key: Uint32Array.of(1, 2, 3, 4), bytesMax: 2 ** 26 });
+  const ids = new ConnectionIds(Uint32Array.of(1, 2, 3, 4));
+  ids.advance(1e9);
+  const options = { intervalSeconds: 900, peersDefault: 30, peersMax: 30, dice: 1 };
+  const responder = new UdpResponder(4, store, ids, requests, responses, options);
+  requests.addresses.fill(0x0100007f);
+  ids.make(4, requests.addresses, 0);
+  for (let entry = 0; entry < entries; entry++) {
+    const at = entry * REQUEST_SLOT_BYTES;
+    requests.lengths[entry] = udp.ANNOUNCE_REQUEST_BYTES;
+    requests.view.setUint32(at + udp.CONNECTION_ID_AT, ids.high);
+    requests.view.setUint32(at + udp.CONNECTION_ID_AT + 4, ids.low);
+    requests.view.setUint32(at + udp.ACTION_AT, udp.ACTION_ANNOUNCE);
+    requests.view.setUint32(at + udp.NUM_WANT_AT, 30);
+  }
+  const count = Number(torrentFile);
+  let peer = 0;
+  for (let answered = 0; answered < count; answered += entries) {
+    for (let entry = 0; entry < entries; entry++) {
+      const at = entry * REQUEST_SLOT_BYTES;
+      const to = (at + udp.INFO_HASH_AT) >>> 2;
+      const from = population.torrentOf[peer] * 5;
+      for (let word = 0; word < 5; word++) requests.words[to + word] = population.hashes[from + word];
+      requests.view.setUint32(at + udp.LEFT_AT + 4, peer & 3);
+      requests.view.setUint16(at + udp.PORT_AT, population.portOf[peer]);
+      peer = peer + 1 === population.portOf.length ? 0 : peer + 1;
+    }
+    if (responder.respond(entries) !== entries) throw new Error("the tracker did not answer all");
+  }
+  return responder.counters.announces;
+}
+
 /** @type {Record<string, () => Promise<number>>} */
-const WORKS = { receive, seed, verify, tracker };
+const WORKS = { receive, seed, verify, tracker, answers };
 const bytes = await WORKS[work]();
 console.log(JSON.stringify({ bytes, pid: process.pid }));
