@@ -1,8 +1,8 @@
 // Which of a torrent's trackers are asked, when, and what they are told (BEP 3, 12, 21, 31).
 //
 // A tracker belongs to a tier. Within a tier the order is drawn once, and who answers goes to its front. Tiers are asked from the
-// first on; a later one only where all before it failed, have said nothing for PATIENCE_MS, or know nobody but us: a seed alone at a
-// forgotten tracker would else wait there for leechers that are all at the next.
+// first on; a later one only where all before it failed, have said nothing for PATIENCE_MS, or know nobody but us (a seed alone at a
+// forgotten tracker would else wait there for leechers that are all at the next), or while peers are few all the same.
 //
 //   idle ──due──▶ asking ──answer──▶ works: due again after its interval
 //                    └──error──▶ fails: due again after a pause that doubles, or when it said (BEP 31), or never
@@ -87,6 +87,8 @@ export class Announcer {
   #isRunning = false;
   /** `completed` is to be told: this torrent became complete while it ran. */
   #isCompleted = false;
+  /** Peers are few: one tier that works is not enough. */
+  #isHungry = false;
   /** Nothing is due before. */
   #nextMs = Number.POSITIVE_INFINITY;
 
@@ -144,6 +146,19 @@ export class Announcer {
     this.#look();
   }
 
+  /** Peers are few, or they are not: then they are needed as well. */
+  hungry(isHungry: boolean): void {
+    this.#isHungry = isHungry;
+    if (isHungry) this.needsPeers();
+  }
+
+  /** We are reached elsewhere than trackers know: those that took `started` hear it now. */
+  moved(): void {
+    for (const tracker of this.#tiers.flat())
+      if (tracker.tookStarted && tracker.works) tracker.dueMs = this.#host.nowMs();
+    this.#look();
+  }
+
   /** Nobody is asked any more. Those that took `started` are told; resolves when they have heard it, or `signal` is aborted. */
   async stop(signal: AbortSignal): Promise<void> {
     if (!this.#isRunning) return;
@@ -178,16 +193,20 @@ export class Announcer {
       if (tracker.state === "never") continue;
       this.#askIfDue(tracker, now);
       if (tracker.asking === undefined) {
-        if (tracker.works) return tracker.knowsOthers;
+        if (tracker.works) return this.#isEnough(tracker);
         continue;
       }
       const silentMs = now - tracker.askedAtMs;
       if (silentMs >= PATIENCE_MS) continue;
       this.#nextMs = Math.min(this.#nextMs, tracker.askedAtMs + PATIENCE_MS);
       // While it is asked again, what it said before holds.
-      return tracker.works ? tracker.knowsOthers : true;
+      return tracker.works ? this.#isEnough(tracker) : true;
     }
     return false;
+  }
+
+  #isEnough(tracker: Tracker): boolean {
+    return tracker.knowsOthers && !this.#isHungry;
   }
 
   #askIfDue(tracker: Tracker, now: number): void {

@@ -138,6 +138,11 @@ class TorrentPeers implements PeerFinder {
   #webSeeds: WebSeeds | undefined;
   #localPeers: LocalPeers | undefined;
   #asksLocalPeers = false;
+  /** What trackers were told last, of where we are reached. */
+  #toldPorts: string | undefined;
+  /** What could not be loaded costs its peers, and nothing else. */
+  readonly #unavailable = (error: unknown): void =>
+    this.#torrent.warn(`a source of peers is missing: ${String(error)}`);
   #isStarted = false;
   #isOver = false;
   /** What was moved before this run. */
@@ -169,6 +174,7 @@ class TorrentPeers implements PeerFinder {
         ask: async (url, what, signal) => {
           const trackers = await sources.trackers();
           const { infoHash } = torrent;
+          this.#toldPorts = this.#portsText();
           const { peerId } = options;
           return trackers.announce(
             url,
@@ -193,7 +199,7 @@ class TorrentPeers implements PeerFinder {
   start(): void {
     if (this.#isStarted || this.#isOver) return;
     this.#isStarted = true;
-    if (this.#webSeedUrls.length > 0) void this.#startWebSeeds();
+    if (this.#webSeedUrls.length > 0) this.#startWebSeeds().catch(this.#unavailable);
     if (this.#announcer.count === 0) return;
     const { keepsTotalsIn } = this.#torrent;
     if (keepsTotalsIn !== undefined) this.#before = readTotals(keepsTotalsIn, this.#hex);
@@ -214,10 +220,14 @@ class TorrentPeers implements PeerFinder {
     this.#webSeeds?.tick();
     this.#localPeers?.tick();
     if (this.#options.localPeers && !this.#asksLocalPeers && this.#torrent.isPrivate === false)
-      void this.#startLocalPeers();
+      this.#startLocalPeers().catch(this.#unavailable);
     if (now - this.#hungryAtMs >= HUNGER_MS) {
       this.#hungryAtMs = now;
-      if (this.#torrent.wantsBlocks && this.#torrent.peerCount < PEERS_FEW) this.#announcer.needsPeers();
+      this.#announcer.hungry(this.#torrent.wantsBlocks && this.#torrent.peerCount < PEERS_FEW);
+    }
+    if (this.#toldPorts !== undefined && this.#toldPorts !== this.#portsText()) {
+      this.#toldPorts = undefined;
+      this.#announcer.moved();
     }
     this.#announcer.tick();
   }
@@ -255,6 +265,11 @@ class TorrentPeers implements PeerFinder {
     if (isMagnet(source) || !source.private) return [...own, ...trackers.map((url) => [url])];
     this.#torrent.warn("the torrent is private: the trackers that were given beside its own are not asked");
     return own;
+  }
+
+  #portsText(): string {
+    const { v4, v6 } = this.#us().ports;
+    return `${v4} ${v6}`;
   }
 
   #us(): { ports: { v4: number; v6: number }; key: number; ip: string | undefined } {

@@ -22,6 +22,7 @@ const JOINED_MAX = 4;
 const WEB_SEEDS_MAX = 100;
 const RETRY_MS = 5000;
 const RETRY_MS_MAX = 30 * 60_000;
+const REJOIN_MS = 30_000;
 /** Three servers' worth of runs, kept open between two of them. */
 const IDLE_SOCKETS_MAX = 4;
 const PEER_ID_PREFIX = "-WS0000-";
@@ -144,6 +145,8 @@ export class WebSeeds {
     }
     seed.state = "waiting";
     if (blocks !== undefined && blocks > 0) seed.failures = 0;
+    // Whatever it was that there is no room for now, there may be later.
+    if (failure === undefined && error !== undefined) seed.dueMs = this.#http.ground.nowMs() + REJOIN_MS;
     if (failure === undefined) return;
     seed.failures++;
     seed.error = failure.message;

@@ -3,8 +3,8 @@
 //   announce(url) ──name──▶ an IPv4 address ──▶ ┐
 //                      └──▶ an IPv6 address ──▶ ┴─ both at once: peers of both, or the error of both
 //
-// Always: no more than HTTP_MAX announces over HTTP and UDP_MAX over UDP are under way, the others wait in order; every one has a
-// deadline and bounds for its answer; no peer comes out at an address that the tracker could not reach itself (a tracker far away
+// Always: no more than HTTP_MAX announces over HTTP, HTTP_PER_HOST_MAX to one tracker, and UDP_MAX over UDP are under way, the others
+// wait in order, so that a tracker which is dead holds up its own announces and no other's; every one has a deadline and bounds for its answer; no peer comes out at an address that the tracker could not reach itself (a tracker far away
 // names no port of this machine, nor of the network that it stands in), and for the same reason nothing far away redirects us there;
 // a tracker on this machine or in its network is asked for an announce and nothing else.
 
@@ -12,7 +12,7 @@ import { Agent as HttpAgent } from "node:http";
 import { type AgentOptions, Agent as HttpsAgent } from "node:https";
 import { isIP } from "node:net";
 import { TrackerError, type TrackerErrorCode } from "../../base/errors.js";
-import type { Ground } from "../../base/ground.js";
+import type { Ground, Timer } from "../../base/ground.js";
 import { mayNameAddress, scopeOf } from "../../base/network-address.js";
 import type { Datagrams } from "../../native/datagrams.js";
 import { type HttpFailure, HttpGetError, httpGet } from "../../native/http-get.js";
@@ -23,7 +23,11 @@ import { parseTrackerUrl, type TrackerUrl } from "./tracker-url.js";
 import { UdpTrackers } from "./udp-trackers.js";
 
 const HTTP_MAX = 16;
-const UDP_MAX = 256;
+const HTTP_PER_HOST_MAX = 4;
+/** A request is a few hundred bytes that wait; a tracker that is silent holds each of its torrents' for minutes. */
+const UDP_MAX = 4096;
+/** Once one address of a tracker has answered, the other has so long: many machines have an IPv6 that leads nowhere. */
+const SECOND_MS = 3000;
 const HTTP_DEADLINE_MS = 30_000;
 const HTTP_REDIRECTS_MAX = 4;
 /** 1000 peers in the longest form are a tenth of it. */
@@ -58,6 +62,8 @@ export class TrackerClient {
   readonly #http = new HttpAgent({ keepAlive: true, maxFreeSockets: HTTP_MAX, timeout: HTTP_IDLE_MS });
   readonly #https: HttpsAgent;
   readonly #httpGate = new Gate(HTTP_MAX);
+  /** Of each host that is asked over HTTP now. */
+  readonly #hostGates = new Map<string, Gate>();
   readonly #udpGate = new Gate(UDP_MAX);
   /** Of all that is under way. */
   readonly #asking = new Set<AbortController>();
@@ -112,36 +118,53 @@ export class TrackerClient {
   }
 
   /** Asks at one address of each family; what each said, or its error. Rejects if there is no address. */
-  async #atEach<Answer>(
+  #atEach<Answer>(
     url: TrackerUrl,
     signal: AbortSignal | undefined,
     ask: (address: string, until: AbortSignal) => Promise<Answer>,
   ): Promise<(Answer | TrackerError)[]> {
-    const gate = url.protocol === "udp" ? this.#udpGate : this.#httpGate;
-    return this.#until(signal, (until) =>
-      gate.through(until, async () => {
-        const found = await this.#options.names.resolve(url.host);
+    const { names, ground } = this.#options;
+    return this.#until(signal, (until, stop) =>
+      this.#through(url, until, async () => {
+        const found = await names.resolve(url.host);
         if (until.aborted) throw closed();
         const each = [4, 6].map((family) => found.find((address) => isIP(address) === family));
         const addresses = each.filter((address) => address !== undefined);
         if (addresses.length === 0)
           throw new TrackerError("TRACKER_NAME", `the name ${url.host} was not found`);
-        return Promise.all(
-          addresses.map((address) =>
-            ask(address, until).catch((error: unknown) => {
-              if (error instanceof TrackerError) return error;
-              throw error;
-            }),
-          ),
-        );
+        let patience: Timer | undefined;
+        const askOne = async (address: string): Promise<Answer | TrackerError> => {
+          try {
+            const answer = await ask(address, until);
+            if (addresses.length > 1) patience ??= ground.after(SECOND_MS, stop);
+            return answer;
+          } catch (error) {
+            if (error instanceof TrackerError) return error;
+            throw error;
+          }
+        };
+        return Promise.all(addresses.map(askOne)).finally(() => patience?.close());
       }),
     );
+  }
+
+  /** Waits for a place. */
+  async #through<Result>(url: TrackerUrl, until: AbortSignal, run: () => Promise<Result>): Promise<Result> {
+    if (url.protocol === "udp") return this.#udpGate.through(until, run);
+    const { host } = url.url;
+    const gate = this.#hostGates.get(host) ?? new Gate(HTTP_PER_HOST_MAX);
+    this.#hostGates.set(host, gate);
+    try {
+      return await gate.through(until, () => this.#httpGate.through(until, run));
+    } finally {
+      if (gate.isIdle) this.#hostGates.delete(host);
+    }
   }
 
   /** Runs with a signal that is aborted by close() as well. */
   async #until<Result>(
     signal: AbortSignal | undefined,
-    run: (until: AbortSignal) => Promise<Result>,
+    run: (until: AbortSignal, stop: () => void) => Promise<Result>,
   ): Promise<Result> {
     const asking = new AbortController();
     const abort = (): void => asking.abort();
@@ -149,7 +172,7 @@ export class TrackerClient {
     signal?.addEventListener("abort", abort, { once: true });
     this.#asking.add(asking);
     try {
-      return await run(asking.signal);
+      return await run(asking.signal, abort);
     } finally {
       this.#asking.delete(asking);
       signal?.removeEventListener("abort", abort);
@@ -262,11 +285,18 @@ function closed(): TrackerError {
 
 /** Lets so many through at one time, the others in their order. */
 class Gate {
+  readonly #places: number;
   #free: number;
   readonly #waiting = new Set<() => void>();
 
   constructor(places: number) {
+    this.#places = places;
     this.#free = places;
+  }
+
+  /** Nobody is in, or waits. */
+  get isIdle(): boolean {
+    return this.#free === this.#places && this.#waiting.size === 0;
   }
 
   async through<Result>(signal: AbortSignal, run: () => Promise<Result>): Promise<Result> {

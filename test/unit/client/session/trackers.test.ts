@@ -158,6 +158,20 @@ describe("a session and trackers", () => {
     assert.throws(() => new Session({ announcePort: 0 }), /announcePort/);
   });
 
+  it("tells trackers the port when it begins to listen later", TIMEOUT, async (t) => {
+    const tracker = await lonelyTracker(t);
+    const { metainfo } = await torrentWith(t, [`${tracker.origin}/announce`]);
+    const each = session(t);
+    const torrent = await each.add(metainfo, { storage: "memory" });
+    await until(() => torrent.trackers[0]?.state === "works");
+    const { port } = await each.listen({ host: "127.0.0.1", port: 0 });
+    await until(() => tracker.asked.length === 2);
+    assert.deepEqual(
+      tracker.asked.map((path) => fieldsOf(path).get("port")),
+      ["1", String(port)],
+    );
+  });
+
   it(
     "asks no tracker without trackers, those that were added, and only its own if it is private",
     TIMEOUT,

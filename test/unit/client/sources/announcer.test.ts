@@ -168,6 +168,28 @@ describe("the announcer", () => {
     assert.deepEqual(quiet.take(), ["a started", "b started"]);
   });
 
+  it("asks all tiers while peers are few, and the first alone when they are not", async () => {
+    const bench = new Bench([["a"], ["b"]]);
+    await bench.start();
+    assert.deepEqual(bench.take(), ["a started"]);
+    bench.announcer.hungry(true);
+    await settled();
+    assert.deepEqual(bench.take(), ["b started"]);
+    bench.announcer.hungry(false);
+    await bench.pass(31 * MINUTE, MINUTE);
+    assert.deepEqual(bench.take(), ["a none"]);
+  });
+
+  it("tells trackers at once when we are reached elsewhere", async () => {
+    const bench = new Bench([["a"]]);
+    bench.announcer.moved();
+    await bench.start();
+    await bench.pass(MINUTE);
+    bench.announcer.moved();
+    await bench.pass(MINUTE);
+    assert.deepEqual(bench.take(), ["a started", "a none"]);
+  });
+
   it("waits five seconds for one that is silent, and hears it later all the same", async () => {
     const bench = new Bench([["a"], ["b"]]);
     bench.replies = { a: "silence" };

@@ -387,21 +387,65 @@ describe("a hostile tracker", () => {
     },
   );
 
-  it("holds sixteen places at the most, and who waits for one may go", TIMEOUT, async (t) => {
-    const server = await serveHttp(t, () => {});
-    const stops = Array.from({ length: 40 }, () => new AbortController());
-    const all = stops.map(({ signal }, index) =>
-      client.announce(`${server.origin}/announce`, request(7000 + index), signal),
-    );
-    const ended = Promise.allSettled(all);
-    while (server.asked.length < 16) await new Promise((resolve) => setTimeout(resolve, 10));
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    assert.equal(server.asked.length, 16);
-    for (const stop of stops) stop.abort();
-    for (const result of await ended) {
-      assert.ok(result.status === "rejected");
-      fails("TRACKER_CLOSED")(result.reason);
-    }
-    assert.equal(server.asked.length, 16);
+  it(
+    "holds four places at the most, sixteen with others, and who waits for one may go",
+    TIMEOUT,
+    async (t) => {
+      const servers = await Promise.all(Array.from({ length: 5 }, () => serveHttp(t, () => {})));
+      const asked = (): number[] => servers.map((server) => server.asked.length);
+      const stops: AbortController[] = [];
+      const all = servers.flatMap(({ origin }) =>
+        Array.from({ length: 10 }, (_, index) => {
+          const stop = new AbortController();
+          stops.push(stop);
+          return client.announce(`${origin}/announce`, request(7000 + index), stop.signal);
+        }),
+      );
+      const ended = Promise.allSettled(all);
+      while (asked().reduce((sum, count) => sum + count) < 16)
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      assert.deepEqual(asked(), [4, 4, 4, 4, 0]);
+      for (const stop of stops) stop.abort();
+      for (const result of await ended) {
+        assert.ok(result.status === "rejected");
+        fails("TRACKER_CLOSED")(result.reason);
+      }
+      assert.deepEqual(asked(), [4, 4, 4, 4, 0]);
+    },
+  );
+
+  it("whose IPv6 leads nowhere is heard over IPv4 all the same", async () => {
+    const world = new VirtualDatagrams(1);
+    const { network, ground } = world;
+    const socket = network.bind({ host: "203.0.113.1", port: 80 });
+    const batch = socket.makeBatch(1, 2048);
+    const answer = (): void => {
+      if (socket.receive(batch) !== 1) return;
+      const { view } = batch;
+      const transaction = view.getUint32(udp.TRANSACTION_AT);
+      const isConnect = view.getUint32(udp.ACTION_AT) === udp.ACTION_CONNECT;
+      batch.lengths[0] = isConnect
+        ? udp.writeConnectResponse(view, 0, transaction, 1, 1)
+        : udp.writeAnnounceResponse(view, 0, transaction, 60, 1, 1);
+      socket.send(batch, 0, 1);
+    };
+    socket.watch({ datagramsReady: answer }, READABLE);
+    const both: NameResolver = {
+      resolve: () => Promise.resolve(["203.0.113.1", "2001:db8::1"]),
+      close: () => {},
+    };
+    const asking = new TrackerClient({
+      ground,
+      datagrams: network,
+      names: both,
+      hostV4: "203.0.113.9",
+      hostV6: "2001:db8::9",
+    });
+    const { answers, errors } = await world.until(asking.announce("udp://tracker.example:80", request(7001)));
+    assert.deepEqual([answers.length, errors.length], [1, 1]);
+    assert.ok(network.nowMs < 5000, `after ${network.nowMs} ms`);
+    assert.equal(world.timers, 0);
+    asking.close();
   });
 });
