@@ -9,6 +9,7 @@ import { torrentCoreOf } from "../../../../src/client/torrent/torrent.js";
 import { parseMagnet, Session } from "../../../../src/index.js";
 import { temporaryFolder } from "../../../support/data.js";
 import { closeWhole, makeShared, nowhere, type Shared, seed } from "./loopback.js";
+import { shakeHands } from "./raw-peers.js";
 
 const TIMEOUT = { timeout: 90_000 };
 
@@ -91,6 +92,22 @@ describe("A torrent before its metadata", TIMEOUT, () => {
     const [error] = (await failed) as [{ code: string }];
     assert.equal(error.code, "METAINFO_MALFORMED");
     await assert.rejects(torrent.ready, { code: "METAINFO_MALFORMED" });
+    await closeWhole(session);
+  });
+});
+
+describe("Peers of a torrent without metadata", TIMEOUT, () => {
+  it("are few, since each may announce a long bitfield that has to be kept", async () => {
+    const shared = await makeShared(100_000);
+    const session = new Session({ maxPeersPerAddress: 1000 });
+    const address = await session.listen({ host: "127.0.0.1", port: 0 });
+    const torrent = session.addInBackground(linkOf(shared), nowhere());
+    for (let count = 0; count < 64; count++) await shakeHands(address, shared.metainfo.infoHash);
+    const refused = once(session, "peerRefused");
+    await shakeHands(address, shared.metainfo.infoHash);
+    const [, error] = (await refused) as [unknown, { code: string }];
+    assert.equal(error.code, "PEER_TOO_MANY");
+    assert.equal(torrent.peers().length, 64);
     await closeWhole(session);
   });
 });

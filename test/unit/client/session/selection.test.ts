@@ -110,11 +110,19 @@ describe("A part of a torrent", TIMEOUT, () => {
       [undefined, 2],
     ] as const) {
       const session = new Session();
-      const torrent = await session.add(shared.metainfo, {
+      const torrent = session.addInBackground(shared.metainfo, {
         directory,
         peers: [seeder.address],
         ...(select === undefined ? {} : { select }),
       });
+      let checks = 0;
+      torrent.on("checking", () => checks++);
+      await torrent.ready;
+      assert.equal(
+        checks,
+        0,
+        "resume data vouches for files that were made late, too: nothing is hashed again",
+      );
       const warnings: string[] = [];
       torrent.on("warning", (text) => warnings.push(text));
       let pieces = 0;
