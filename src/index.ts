@@ -17,6 +17,7 @@ export type { CreateOptions } from "./client/metainfo/create.js";
 export { describeMetainfo } from "./client/metainfo/describe.js";
 export { type Magnet, parseMagnet } from "./client/metainfo/magnet.js";
 export { parseMetainfo } from "./client/metainfo/parse.js";
+export { torrentFileOf } from "./client/metainfo/torrent-bytes.js";
 export type { Metainfo, MetainfoFile } from "./client/metainfo/types.js";
 export { SESSION_OPTIONS, TORRENT_OPTIONS } from "./client/option-table.js";
 export type * from "./client/options.js";

@@ -2,6 +2,8 @@
 // how far the download is. Several torrents are shown as one.
 
 import type { Session, Torrent } from "../index.js";
+import { describeMetadata } from "./metadata.js";
+import { note, printJson } from "./output.js";
 import { Progress } from "./progress.js";
 
 const LABELS = ["looking for metadata", "checking", "downloading"] as const;
@@ -18,7 +20,13 @@ export class Phases {
     this.#session = session;
     this.#torrents = torrents;
     this.#json = json;
-    for (const torrent of torrents) torrent.on("checking", () => this.update());
+    for (const torrent of torrents) {
+      torrent.on("checking", () => this.update());
+      torrent.on("metadataProgress", (progress) => {
+        if (json) printJson({ event: "metadata", ...progress });
+        else note(describeMetadata(progress));
+      });
+    }
     this.update();
   }
 

@@ -46,6 +46,7 @@ interface Options {
   verify: boolean;
   poolMib?: number;
   maxRequests?: number;
+  saveTorrent?: string;
   seed?: boolean;
   timeout?: number;
   json?: boolean;
@@ -104,6 +105,7 @@ function downloadCommand(): Command {
       `requests outstanding at one peer at most (${maxRequests.min} to ${maxRequests.max}, default ${maxRequests.default})`,
       wholeNumber("--max-requests", maxRequests.min, maxRequests.max),
     )
+    .option("--save-torrent <file>", "of a magnet, write a torrent file when its metadata is there")
     .option("--seed", "go on seeding when the download is complete, until Ctrl-C")
     .option(
       "--timeout <seconds>",

@@ -1,9 +1,19 @@
-// scatterwire info: says what a torrent file holds.
+// scatterwire info: says what a torrent holds: a torrent file, or a magnet link, whose metadata comes from peers.
 
 import { Command } from "commander";
-import { describeMetainfo, readMetainfo } from "../index.js";
-import { formatBytes, printJson, printLine } from "./output.js";
+import { describeMetainfo } from "../index.js";
+import { fetchMetadata } from "./metadata.js";
+import { collect, formatBytes, interruptSignal, printJson, printLine, wholeNumber } from "./output.js";
 import { runVerb } from "./run-verb.js";
+import { loadTorrent } from "./torrent-argument.js";
+import { saveTorrent } from "./torrent-output.js";
+
+interface Options {
+  json?: boolean;
+  peer?: string[];
+  timeout?: number;
+  saveTorrent?: string;
+}
 
 export function run(args: readonly string[]): Promise<number> {
   return runVerb(infoCommand(), args);
@@ -11,14 +21,25 @@ export function run(args: readonly string[]): Promise<number> {
 
 function infoCommand(): Command {
   return new Command("info")
-    .description("say what a torrent file holds")
-    .argument("<torrent>", "the torrent file")
+    .description("say what a torrent holds")
+    .argument("<torrent>", "a torrent file, the address of one on the web, or a magnet link")
     .option("--json", "print one JSON object")
+    .option("--peer <host:port>", "of a magnet, a peer to ask; may be given several times", collect)
+    .option(
+      "--timeout <seconds>",
+      "of a magnet, fail with status 1 when its metadata has not come by then (default: keep trying)",
+      wholeNumber("--timeout", 1, 31_536_000),
+    )
+    .option("--save-torrent <file>", "write a torrent file of it, but over none that is there")
     .action(info);
 }
 
-async function info(torrent: string, options: { json?: boolean }): Promise<void> {
-  const info = describeMetainfo(await readMetainfo(torrent));
+async function info(torrent: string, options: Options): Promise<void> {
+  const signal = interruptSignal();
+  const source = await loadTorrent(torrent, signal);
+  const metainfo = "pieces" in source ? source : await fetchMetadata(source, options, signal);
+  if (options.saveTorrent !== undefined) await saveTorrent(options.saveTorrent, metainfo);
+  const info = describeMetainfo(metainfo);
   if (options.json === true) {
     printJson(info);
     return;

@@ -4,6 +4,7 @@
 import { constants, existsSync, statSync } from "node:fs";
 import { access, link, open, rename, unlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { type Metainfo, torrentFileOf } from "../index.js";
 import { EXIT_FAILED, EXIT_USAGE, ExitError } from "./exit.js";
 
 /** Rejects ExitError if the file cannot be written, or is there already and not to be written over. */
@@ -35,6 +36,12 @@ export async function writeOutput(output: string, bytes: Uint8Array, force: bool
     await unlink(fresh).catch(() => {});
     throw error;
   }
+}
+
+/** A torrent file of a torrent, where none is. Rejects ExitError, or what node:fs throws. */
+export async function saveTorrent(output: string, metainfo: Metainfo): Promise<void> {
+  await checkOutput(output, false);
+  await writeOutput(output, torrentFileOf(metainfo), false);
 }
 
 /** Like a rename that overwrites nothing. */

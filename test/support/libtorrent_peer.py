@@ -1,6 +1,6 @@
 """A libtorrent session for the tests: seeds or downloads one torrent on loopback until it is stopped.
 
-usage: libtorrent_peer.py seed|download TORRENT DIRECTORY SETTINGS
+usage: libtorrent_peer.py seed|download TORRENT|MAGNET DIRECTORY SETTINGS [HOST:PORT ...]
        libtorrent_peer.py create PATH TORRENT PIECE_LENGTH PADDING(0|1)
 SETTINGS is a JSON object of libtorrent's settings by their names (bench/rivals/clients.ts).
 Prints {"port": N} when it accepts connections, and {"done": true} when a download is complete.
@@ -31,8 +31,11 @@ def create(path, torrent, piece_length, padding):
 
 def serve(role, torrent, directory, settings, peers):
     session = lt.session(json.loads(settings))
-    parameters = lt.add_torrent_params()
-    parameters.ti = lt.torrent_info(torrent)
+    if torrent.startswith("magnet:"):
+        parameters = lt.parse_magnet_uri(torrent)
+    else:
+        parameters = lt.add_torrent_params()
+        parameters.ti = lt.torrent_info(torrent)
     parameters.save_path = directory
     if role == "seed":
         parameters.flags |= lt.torrent_flags.seed_mode
