@@ -283,10 +283,16 @@ export class TorrentCore {
     former.hush();
     await former.releaseMemory();
     await former.close(true);
-    const { directory } = this.options;
-    if (directory !== undefined) forgetResumeData(directory, former.metainfo.infoHashHex);
+    // Where nothing may be written, what is on record is left alone and not looked at.
+    const { directory, readOnly = false, resume = true } = this.options;
+    if (directory !== undefined && resume && !readOnly)
+      forgetResumeData(directory, former.metainfo.infoHashHex);
     if (this.isOver) throw this.#abortError("the torrent was closed");
-    const content = new TorrentContent(former.metainfo, contentHostOf(this, LOOKED_AT_AGAIN), former);
+    const content = new TorrentContent(
+      former.metainfo,
+      contentHostOf(this, { ...LOOKED_AT_AGAIN, resume: resume && !readOnly }),
+      former,
+    );
     this.#content = content;
     await this.#open(content);
     this.waiters.look((piece) => content.got.has(piece));

@@ -102,6 +102,24 @@ describe("Torrent: control", TIMEOUT, () => {
     await closeWhole(seeder.session);
   });
 
+  it("checks read-only data without touching what is on record of it", async () => {
+    const shared = await makeShared(300_000);
+    const session = new Session();
+    const torrent = await session.add(shared.metainfo, { directory: shared.folder });
+    await closeWhole(session);
+    const record = join(shared.folder, ".scatterwire", `${shared.metainfo.infoHashHex}.resume`);
+    assert.equal(torrent.state, "closed");
+    assert.ok(existsSync(record));
+    const reader = new Session();
+    const reading = await reader.add(shared.metainfo, { directory: shared.folder, readOnly: true });
+    let checks = 0;
+    reading.on("checking", () => checks++);
+    await reading.recheck();
+    assert.ok(checks > 0 && reading.state === "seeding");
+    assert.ok(existsSync(record));
+    await closeWhole(reader);
+  });
+
   it("closes well in the middle of such a check", async () => {
     const shared = await makeShared(2_000_000);
     const session = new Session();
