@@ -2,6 +2,8 @@
 
 import { Command } from "commander";
 import {
+  ENCRYPTION_POLICIES,
+  type EncryptionPolicy,
   type Magnet,
   type Metainfo,
   type PeerAddress,
@@ -35,6 +37,7 @@ import { tellSources } from "./source-notes.js";
 import { loadTorrent, trackersOf } from "./torrent-argument.js";
 
 interface Options {
+  encryption?: EncryptionPolicy;
   output?: string;
   peer?: string[];
   listen?: string;
@@ -72,6 +75,11 @@ function downloadCommand(): Command {
     .argument("<torrents...>", "torrent files, their addresses on the web, or magnet links")
     .option("-o, --output <dir>", "the folder to download to (not needed for storage memory and null)")
     .option("--peer <host:port>", "a peer to connect to; may be given several times", collect)
+    .option(
+      "--encryption <policy>",
+      `${ENCRYPTION_POLICIES.join(", ")} (default: ${SESSION_OPTIONS.encryption.default}): never, as peers like it, or always`,
+      oneOf("--encryption", ENCRYPTION_POLICIES),
+    )
     .option(
       "--listen <host:port>",
       "accept connections there; port 0 picks one (default: 6881 if trackers are asked)",
@@ -151,6 +159,7 @@ async function download(names: readonly string[], options: Options): Promise<voi
     ...(listen === undefined ? {} : { listen }),
     localPeers: options.localPeers === true,
     ...(options.receiveMode === undefined ? {} : { receiveMode: options.receiveMode }),
+    ...(options.encryption === undefined ? {} : { encryption: options.encryption }),
     ...(options.poolMib === undefined ? {} : { poolBytes: options.poolMib * MIB }),
     ...(options.maxRequests === undefined ? {} : { maxRequests: options.maxRequests }),
   });

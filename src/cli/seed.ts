@@ -1,7 +1,15 @@
 // scatterwire seed: serves a torrent until it is stopped.
 
 import { Command } from "commander";
-import { readMetainfo, SEND_MODES, type SendModeName, Session } from "../index.js";
+import {
+  ENCRYPTION_POLICIES,
+  type EncryptionPolicy,
+  readMetainfo,
+  SEND_MODES,
+  SESSION_OPTIONS,
+  type SendModeName,
+  Session,
+} from "../index.js";
 import { findMissing } from "./missing.js";
 import {
   collect,
@@ -24,6 +32,7 @@ import { tellSources } from "./source-notes.js";
 const LOOK_MS = 500;
 
 interface Options {
+  encryption?: EncryptionPolicy;
   listen: string;
   sendMode?: SendModeName;
   peer?: string[];
@@ -50,6 +59,11 @@ function seedCommand(): Command {
       oneOf("--send-mode", SEND_MODES),
     )
     .option("--peer <host:port>", "a peer to connect to; may be given several times", collect)
+    .option(
+      "--encryption <policy>",
+      `${ENCRYPTION_POLICIES.join(", ")} (default: ${SESSION_OPTIONS.encryption.default}): never, as peers like it, or always`,
+      oneOf("--encryption", ENCRYPTION_POLICIES),
+    )
     .option("--no-trackers", "do not announce to trackers")
     .option(
       "--tracker <url>",
@@ -76,6 +90,7 @@ async function seed(torrent: string, directory: string, options: Options): Promi
     uploadSlots: 64,
     localPeers: options.localPeers === true,
     ...(options.sendMode === undefined ? {} : { sendMode: options.sendMode }),
+    ...(options.encryption === undefined ? {} : { encryption: options.encryption }),
   });
   session.on("warning", (text) => note(`scatterwire: ${text}`));
   const json = options.json === true;

@@ -28,6 +28,7 @@ import {
   until,
 } from "../support/clients.js";
 import { difference, temporaryFolder, writeFiles } from "../support/data.js";
+import { Program } from "../support/program.js";
 
 const KINDS = [libtorrent, transmission, aria2, rtorrent];
 const HOST = "127.0.0.1";
@@ -110,6 +111,18 @@ describe("message stream encryption with real clients", { timeout: 600_000 }, ()
       if (theirs === "required")
         for (const mode of RECEIVE_MODES) assert.equal(await download(port, "required", mode), true);
     }
+  });
+
+  it("is what the command line asks for", async () => {
+    const port = await start(libtorrent, "seed", folder, "required");
+    const run = (encryption: string) =>
+      Program.cli(
+        ...["download", torrent, "-o", freshFolder(), "--peer", `${HOST}:${port}`, "--no-trackers"],
+        ...["--encryption", encryption, "--timeout", encryption === "disabled" ? "2" : "60"],
+      ).result();
+    assert.equal((await run("required")).status, 0);
+    assert.equal((await run("disabled")).status, 1);
+    assert.match((await run("sometimes")).errors, /disabled, enabled, required/);
   });
 
   // They look at connections every second, or every ten: so all at the same time.
