@@ -3,6 +3,7 @@
 
 import { strict as assert } from "node:assert";
 import { createSocket, type Socket } from "node:dgram";
+import { once } from "node:events";
 import { it } from "node:test";
 import * as udp from "../../src/tracker/protocol/udp.js";
 import { Tracker } from "../../src/tracker/server/tracker.js";
@@ -135,4 +136,39 @@ it("a flood of torrents from one address stays within its budget and within memo
   assert.ok(totals.torrents <= 1000, `${totals.torrents} torrents`);
   assert.ok(swarms.torrentsOverBudget > 500, `${swarms.torrentsOverBudget} were over the budget`);
   assert.ok(totals.bytes <= 2 ** 20);
+});
+
+it("what one address was given is worth nothing to another: replayed from there, it brings no byte more than it costs", async (t) => {
+  const tracker = new Tracker({ udp: [{ host: "127.0.0.1", port: 0 }], store: { bytesMax: 2 ** 24 } });
+  t.after(() => tracker.close());
+  const { port } = tracker.udpAddresses[0]!;
+  const socket = createSocket("udp4");
+  t.after(() => socket.close());
+  const client = new Client(socket, port);
+  const id = await client.ask(connectRequest());
+  const announce = announceRequest(id, new Uint8Array(20));
+  await client.ask(announce);
+  const scrape = Buffer.from(announce.subarray(0, 96));
+  scrape.writeUInt32BE(udp.ACTION_SCRAPE, udp.ACTION_AT);
+  // Somebody else, whose address answers would go to.
+  const other = createSocket("udp4");
+  t.after(() => other.close());
+  other.bind(0, "127.0.0.2");
+  await once(other, "listening");
+  const thief = new Client(other, port);
+  const before = tracker.counters().udp;
+  const rounds = 200;
+  for (let round = 0; round < rounds; round++) {
+    for (const bytes of [announce, scrape, connectRequest()]) await thief.send(bytes);
+    if (round % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  // Until all was taken: what comes last is answered last.
+  await thief.ask(connectRequest());
+  const after = tracker.counters().udp;
+  const rose = (name: keyof typeof after): number => after[name] - before[name];
+  assert.equal(rose("announces") + rose("scrapes"), 0);
+  assert.ok(rose("invalidIds") > rounds, `${rose("invalidIds")} were not answered`);
+  assert.equal(rose("bytesOut"), 16 * rose("connects"));
+  assert.ok(rose("bytesOut") < rose("bytesIn") / 5, `${rose("bytesOut")} for ${rose("bytesIn")} bytes`);
+  assert.ok(thief.heard.every(({ length }) => length === 16));
 });

@@ -220,6 +220,25 @@ describe("peer store", () => {
     }
   });
 
+  it("spreads hashes that somebody chose for another key", () => {
+    const random = makeRandom(11);
+    const words = (): Uint32Array => Uint32Array.from({ length: 5 }, () => Math.floor(random() * 2 ** 32));
+    const guessed = makeStore();
+    const store = makeStore({ key: Uint32Array.of(9, 8, 7, 6) });
+    // All of them for one place in 256, by the first bits, which choose a place of the index, and by the last, which choose a part.
+    const chosen: Uint32Array[] = [];
+    while (chosen.length < 500) {
+      const hash = words();
+      if (guessed.hash(hash, 0) >>> 28 === 3 && (guessed.hash(hash, 0) & 15) === 5) chosen.push(hash);
+    }
+    for (const placeOf of [(hash: number) => hash >>> 28, (hash: number) => hash & 15]) {
+      const counts = new Uint32Array(16);
+      for (const hash of chosen) counts[placeOf(store.hash(hash, 0))]!++;
+      // 31 each on the average; 80 is nine deviations away.
+      assert.ok(Math.max(...counts) < 80, `${counts}`);
+    }
+  });
+
   it("refuses options that make no sense", () => {
     for (const options of [
       { bytesMax: 0 },

@@ -218,6 +218,25 @@ describe("strangers at a tracker's HTTP port", () => {
     assert.equal((await get(port, announcePath(1))).status, 200);
   });
 
+  it("by the thousand, and silent, keep nobody out, and are closed", { timeout: 120_000 }, async (t) => {
+    const count = 1500;
+    const limits = { ...short, headersTimeoutMs: 3000, connectionsMax: count + 10 };
+    const { port, service } = await start(t, { httpLimits: limits });
+    const closed: Promise<string>[] = [];
+    // Fewer at a time than wait to be accepted.
+    for (let begun = 0; begun < count; begun += 100) {
+      const sockets = Array.from({ length: 100 }, () => connect(port, "127.0.0.1"));
+      closed.push(...sockets.map(untilClosed));
+      while (service.counters().http.connections < begun + 100)
+        await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    assert.equal((await get(port, announcePath(1))).status, 200);
+    await Promise.all(closed);
+    while (service.counters().http.openConnections > 0)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(service.counters().http.tooManyConnections, 0);
+  });
+
   it("have a bound of requests for one connection, and of what waits unread", {
     timeout: 60_000,
   }, async (t) => {
