@@ -26,7 +26,7 @@ export interface Operated {
   rules(): AdmissionRules;
   replaceRules(rules: AdmissionRules): void;
   counters(): ServiceCounters;
-  killWorker(index: number): Promise<boolean>;
+  killWorker(index: number): boolean;
 }
 
 export const TOKEN_LENGTH_MIN = 16;
@@ -126,14 +126,15 @@ export class Operator {
     return json(200, { entries: changed.size });
   }
 
-  /** Whoever answers this is another thread: it does not wait for that one's end. */
   #restartWorker(method: string, [name = "", what]: string[]): Answer {
     if (method !== "POST" || what !== "restart") return json(405, { error: "POST /api/workers/N/restart" });
     const threads = this.#operated.counters().workers?.threads ?? 0;
     const thread = wholeOf(name, threads);
     if (thread < 1) return json(404, { error: `there are ${threads} worker threads` });
-    this.#operated.killWorker(thread - 1).catch(() => undefined);
-    return json(202, { thread });
+    // Whoever answers this is another thread: it does not wait for that one's end.
+    return this.#operated.killWorker(thread - 1)
+      ? json(202, { thread })
+      : json(409, { error: "it has ended, and another one is about to take its place" });
   }
 
   #torrents(query: string): Answer {

@@ -184,8 +184,8 @@ export class TrackerService {
   }
 
   /** Ends a worker thread in the middle of whatever it does, as a fault of it would; another one takes its place. False: there is none. */
-  killWorker(index: number): Promise<boolean> {
-    return this.#group?.kill(index) ?? Promise.resolve(false);
+  killWorker(index: number): boolean {
+    return this.#group?.kill(index) ?? false;
   }
 
   /** Other lists and keys, from the next request on. Throws UsageError for rules that cannot be kept, and keeps the old ones then. */

@@ -132,11 +132,11 @@ export class WorkerGroup {
   }
 
   /** Ends a thread in the middle of whatever it does; another one takes its place. False: there is none at this time. `index` from 0. */
-  async kill(index: number): Promise<boolean> {
+  kill(index: number): boolean {
     const worker = this.#members[index]?.worker;
-    if (worker === undefined) return false;
-    await worker.terminate();
-    return true;
+    // Its end is heard of as any other's.
+    worker?.terminate().catch(() => undefined);
+    return worker !== undefined;
   }
 
   /** Resolves when all threads have answered what they were at, and ended. */
