@@ -1,5 +1,5 @@
 // Locks in memory that threads share, one for each part of what they guard. Whoever finds one taken looks again for a little while, then
-// sleeps until it is given back, and gives up after a bound.
+// sleeps until it is given back, and gives up after a bound; from then on it does not sleep for that one again until it was free.
 //
 //   lock   │ 0: free, else 1 + the thread that has it │ threads that sleep │ … to the end of a cache line │
 //
@@ -28,16 +28,26 @@ export class SharedLocks {
   abandoned = 0;
   readonly #words: Int32Array;
   readonly #holder: number;
+  /** Locks that were given up, and how many they are. */
+  readonly #givenUp: Uint8Array;
+  #givenUpCount = 0;
 
   /** `thread`: a number from 0, one for each thread. `memory`: lockBytes() of zeros at first. */
   constructor(memory: SharedArrayBuffer, thread: number) {
     this.#words = new Int32Array(memory);
     this.#holder = 1 + thread;
+    this.#givenUp = new Uint8Array(this.#words.length / LOCK_WORDS);
   }
 
   /** False: it is somebody else's, for longer than anybody should have it. */
   take(lock: number): boolean {
-    return Atomics.compareExchange(this.#words, LOCK_WORDS * lock, 0, this.#holder) === 0 || this.#wait(lock);
+    if (Atomics.compareExchange(this.#words, LOCK_WORDS * lock, 0, this.#holder) !== 0 && !this.#wait(lock))
+      return false;
+    if (this.#givenUpCount > 0 && this.#givenUp[lock] === 1) {
+      this.#givenUp[lock] = 0;
+      this.#givenUpCount--;
+    }
+    return true;
   }
 
   give(lock: number): void {
@@ -59,7 +69,8 @@ export class SharedLocks {
     this.contended++;
     for (let look = 0; look < LOOKS; look++)
       if (words[at] === 0 && Atomics.compareExchange(words, at, 0, this.#holder) === 0) return true;
-    for (let sleep = 0; sleep < SLEEPS_MAX; sleep++) {
+    const sleepsMax = this.#givenUp[lock] === 1 ? 0 : SLEEPS_MAX;
+    for (let sleep = 0; sleep < sleepsMax; sleep++) {
       this.sleeps++;
       Atomics.add(words, at + SLEEPERS, 1);
       const held = Atomics.load(words, at);
@@ -69,6 +80,10 @@ export class SharedLocks {
       if (Atomics.compareExchange(words, at, 0, this.#holder) === 0) return true;
     }
     this.abandoned++;
+    if (this.#givenUp[lock] === 0) {
+      this.#givenUp[lock] = 1;
+      this.#givenUpCount++;
+    }
     return false;
   }
 }

@@ -116,6 +116,9 @@ describe("parted swarms", () => {
     assert.equal(scrape(keeper, 7), false);
     assert.equal(announce(keeper, announcement(7, PEER, true, EVENT_STARTED, 0), new Sink()), -1);
     assert.equal(keeper.locks.abandoned, 2);
+    const { sleeps } = keeper.locks;
+    for (let again = 0; again < 100; again++) assert.equal(scrape(keeper, 7), false);
+    assert.equal(keeper.locks.sleeps, sleeps, "nobody sleeps a second time for a lock that was given up");
     assert.equal(keeper.recover(2), 0, "it was another thread");
     assert.equal(keeper.recover(1), 1);
     assert.equal(keeper.recover(1), 0);
