@@ -1,6 +1,9 @@
 // What a session is made of: one slab of memory, one reactor, the connections, and the torrents that share them. What programs see is
 // session.ts.
 //
+// It is somewhat long because the contracts of its torrents and connections (EngineRoom, SwarmDirectory) meet here: each method of
+// them hands on to a part.
+//
 // Always: the pool is the session's whole memory for blocks, whatever torrents and peers there are; close() leaves
 // no socket, no job and no held slot behind. It keeps Node alive only while it has a torrent, a connection or a listener.
 
