@@ -11,6 +11,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
+// Tests talk to this machine only.
+process.env["SCATTERWIRE_DHT"] = "off";
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const FOLDERS = ["unit", "native", "differential", "fuzz", "sim", "e2e"];
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith("-"));

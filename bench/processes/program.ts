@@ -53,7 +53,8 @@ export class Program {
     const [program = command, ...rest] = [...prefix, command, ...args];
     this.child = spawn(program, rest, {
       stdio: ["pipe", "pipe", "pipe"],
-      env: { ...process.env, ...environment },
+      // The lab and the tests talk to this machine only.
+      env: { ...process.env, SCATTERWIRE_DHT: "off", ...environment },
       ...(cwd === undefined ? {} : { cwd }),
     });
     track(this.child);

@@ -2,9 +2,9 @@
 //
 // What goes out: queries with our node's id and the info hash to nodes of the DHT, at most 4 a second to each address. Nothing else is told.
 
-import { readFile, rename, writeFile } from "node:fs/promises";
 import { Command } from "commander";
-import { Dht, type DhtOptions } from "../dht/index.js";
+import type { Dht } from "../dht/index.js";
+import { startDht, stopDht } from "./dht-node.js";
 import {
   collect,
   EXIT_FAILED,
@@ -13,7 +13,6 @@ import {
   ExitError,
   interruptSignal,
   note,
-  parseAddress,
   printJson,
   printLine,
   wholeNumber,
@@ -30,8 +29,6 @@ interface Options {
   json?: boolean;
 }
 
-/** Public nodes to begin with, which others keep up. */
-const BOOTSTRAP = ["dht.libtorrent.org:25401", "router.bittorrent.com:6881", "dht.transmissionbt.com:6881"];
 const WAIT_SECONDS_DEFAULT = 20;
 /** A table that can be asked: as many as an answer has. */
 const CONTACTS_ENOUGH = 8;
@@ -98,7 +95,7 @@ Examples:
 async function lookUp(text: string, options: Options): Promise<void> {
   const infoHash = parseHash(text);
   const signal = interruptSignal();
-  const dht = await start(options);
+  const dht = await startDht(options);
   let count = 0;
   try {
     await enoughNodes(dht, options, signal);
@@ -112,14 +109,14 @@ async function lookUp(text: string, options: Options): Promise<void> {
   } catch (error) {
     throw signal.aborted ? new ExitError(EXIT_INTERRUPTED, "") : error;
   } finally {
-    await stop(dht, options);
+    await stopDht(dht, options.state);
   }
 }
 
 async function announce(text: string, options: Options): Promise<void> {
   const infoHash = parseHash(text);
   const signal = interruptSignal();
-  const dht = await start(options);
+  const dht = await startDht(options);
   try {
     await enoughNodes(dht, options, signal);
     const port = options.port ?? 0;
@@ -130,13 +127,13 @@ async function announce(text: string, options: Options): Promise<void> {
   } catch (error) {
     throw signal.aborted ? new ExitError(EXIT_INTERRUPTED, "") : error;
   } finally {
-    await stop(dht, options);
+    await stopDht(dht, options.state);
   }
 }
 
 async function beNode(options: Options): Promise<void> {
   const signal = interruptSignal();
-  const dht = await start(options);
+  const dht = await startDht(options);
   for (const { host, port } of dht.addresses)
     if (options.json === true) printJson({ event: "listening", protocol: "dht", host, port });
     else note(`receiving at ${host} ${port}`);
@@ -156,52 +153,7 @@ async function beNode(options: Options): Promise<void> {
   });
   clearInterval(timer);
   tell();
-  await stop(dht, options);
-}
-
-async function start(options: Options): Promise<Dht> {
-  const listen = await Promise.all((options.listen ?? []).map((text) => parseAddress(text, "--listen")));
-  const saved = await readState(options.state);
-  const names = options.bootstrap === false ? [] : (options.bootstrap ?? BOOTSTRAP);
-  const bootstrap = [];
-  for (const name of names) {
-    try {
-      bootstrap.push(await parseAddress(name, "--bootstrap"));
-    } catch (error) {
-      // Of the nodes that everybody knows, one that answers is enough.
-      if (options.bootstrap !== undefined) throw error;
-    }
-  }
-  if (bootstrap.length === 0 && options.bootstrap === undefined && saved === undefined)
-    throw new ExitError(
-      EXIT_FAILED,
-      "no node to begin with can be found: name one with --bootstrap HOST:PORT",
-    );
-  const given: DhtOptions = {
-    bootstrap,
-    readOnly: options.readOnly === true,
-    ...(listen.length > 0 ? { listen } : {}),
-    ...(saved === undefined ? {} : { saved }),
-  };
-  return new Dht(given);
-}
-
-async function stop(dht: Dht, { state }: Options): Promise<void> {
-  const saved = dht.save();
-  dht.close();
-  if (state === undefined) return;
-  await writeFile(`${state}.new`, saved);
-  await rename(`${state}.new`, state);
-}
-
-async function readState(file: string | undefined): Promise<Uint8Array | undefined> {
-  if (file === undefined) return undefined;
-  try {
-    return await readFile(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  await stopDht(dht, options.state);
 }
 
 /** Nodes to ask, or an error that says what to do. */

@@ -16,6 +16,7 @@ import {
   type Torrent,
   UsageError,
 } from "../index.js";
+import { startDownloadsDht, usesDhtFor } from "./download-dht.js";
 import { Phases } from "./download-phases.js";
 import { reportAll, reportOne, type Started, startMeasuring } from "./download-report.js";
 import {
@@ -44,6 +45,8 @@ interface Options {
   trackers: boolean;
   tracker?: string[];
   localPeers?: boolean;
+  dht: boolean;
+  dhtNode?: string[];
   receiveMode?: ReceiveModeName;
   storage: StorageKind;
   verify: boolean;
@@ -85,6 +88,11 @@ function downloadCommand(): Command {
       "accept connections there; port 0 picks one (default: 6881 if trackers are asked)",
     )
     .option("--no-trackers", "ask no trackers for peers")
+    .option(
+      "--no-dht",
+      "do not ask the DHT for peers (it is not asked either for private torrents, or beside --peer)",
+    )
+    .option("--dht-node <host:port>", "a node of the DHT to begin with; may be given several times", collect)
     .option(
       "--tracker <url>",
       "a tracker to ask beside the torrents' own; may be given several times",
@@ -144,20 +152,23 @@ async function download(names: readonly string[], options: Options): Promise<voi
   const asksTrackers =
     options.trackers &&
     (options.tracker !== undefined || sources.some((source) => trackersOf(source).length > 0));
+  const usesDht = usesDhtFor(sources, options);
   const namesPeers = sources.some((source) => "peers" in source && source.peers.length > 0);
   const hasWebSeeds = sources.some(({ webSeeds }) => webSeeds.length > 0);
-  const findsSome = asksTrackers || namesPeers || hasWebSeeds || options.localPeers === true;
+  const findsSome = asksTrackers || usesDht || namesPeers || hasWebSeeds || options.localPeers === true;
   if (options.peer === undefined && options.listen === undefined && !findsSome) {
     throw new ExitError(
       EXIT_USAGE,
-      "nobody to download from: no tracker is named; give --tracker URL, --peer HOST:PORT, or --listen HOST:PORT to wait for peers",
+      "nobody to download from: no tracker is named, and the DHT is not asked; give --tracker URL, --peer HOST:PORT, or --listen HOST:PORT to wait for peers",
     );
   }
   const peers = await Promise.all((options.peer ?? []).map((peer) => parseAddress(peer, "--peer")));
   const listen = options.listen === undefined ? undefined : await parseAddress(options.listen, "--listen");
+  const dht = usesDht ? await startDownloadsDht(options) : undefined;
   await using session = new Session({
     ...(listen === undefined ? {} : { listen }),
     localPeers: options.localPeers === true,
+    ...(dht === undefined ? {} : { dht: dht.node }),
     ...(options.receiveMode === undefined ? {} : { receiveMode: options.receiveMode }),
     ...(options.encryption === undefined ? {} : { encryption: options.encryption }),
     ...(options.poolMib === undefined ? {} : { poolBytes: options.poolMib * MIB }),
@@ -165,7 +176,7 @@ async function download(names: readonly string[], options: Options): Promise<voi
   });
   session.on("warning", (text) => note(`scatterwire: ${text}`));
   // Before the torrents: trackers are told the port.
-  await startListening(session, listen, asksTrackers || options.localPeers === true, options);
+  await startListening(session, listen, asksTrackers || usesDht || options.localPeers === true, options);
   const torrents = sources.map((source) => addTorrent(session, source, options));
   // What goes wrong then is told by session.close(), which waits for the same end.
   const stop = (): void => {
@@ -181,12 +192,14 @@ async function download(names: readonly string[], options: Options): Promise<voi
   } catch (error) {
     // Resume data is safe before the program says that it stopped.
     await session.close();
+    await dht?.stop();
     if (signal.aborted && error instanceof UsageError && error.code === "ABORTED") {
       throw new ExitError(EXIT_INTERRUPTED, "stopped; the same command goes on with the download");
     }
     throw error;
   }
   await session.close();
+  await dht?.stop();
   if (signal.aborted) throw new ExitError(EXIT_INTERRUPTED);
   if (failed.length > 0)
     throw new ExitError(

@@ -75,6 +75,9 @@ export function checkOption(name: string, spec: OptionSpec, value: unknown): voi
     case "callback":
       check(typeof value === "function", `${name} is a function`, value);
       break;
+    case "part":
+      check(hasMethods(value, spec.methods), `${name} has the methods ${spec.methods.join(", ")}`, value);
+      break;
     case "signal":
       check(isSignal(value), `${name} is an AbortSignal`, value);
       break;
@@ -128,6 +131,11 @@ function checkWhole(name: string, spec: WholeOption, value: unknown): void {
   const step = multipleOf === 1 ? "" : `, a multiple of ${multipleOf}`;
   const allowed = `${name} is a whole number from ${min} to ${max}${step}`;
   check(fits && Number(value) % multipleOf === 0, allowed, value);
+}
+
+function hasMethods(value: unknown, methods: readonly string[]): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return methods.every((method) => typeof (value as Record<string, unknown>)[method] === "function");
 }
 
 function isArrayOfText(value: unknown): boolean {

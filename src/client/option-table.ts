@@ -75,7 +75,22 @@ export interface WholesOption extends Described {
   readonly max: number;
 }
 
-export type OptionSpec = WholeOption | WholesOption | NameOption | PlainOption | BytesOption | CallbackOption;
+/** Something that has methods. */
+export interface PartOption extends Described {
+  readonly kind: "part";
+  /** Its TypeScript type. */
+  readonly type: string;
+  readonly methods: readonly string[];
+}
+
+export type OptionSpec =
+  | WholeOption
+  | WholesOption
+  | NameOption
+  | PlainOption
+  | BytesOption
+  | CallbackOption
+  | PartOption;
 export type OptionTable = Readonly<Record<string, OptionSpec>>;
 
 const DAY_MS = 86_400_000;
@@ -225,6 +240,12 @@ export const SESSION_OPTIONS = {
   announceIp: {
     kind: "text",
     text: "Numeric address that trackers are told, for a proxy or a tunnel; most trackers take the one that we ask from instead.",
+  },
+  dht: {
+    kind: "part",
+    type: "HashTable",
+    methods: ["lookup", "announce", "addNodes"],
+    text: "A node of the DHT, to find peers of torrents that are not private and to tell it of them: `new Dht()` of `scatterwire/dht`. It stays the program's.",
   },
   clockCosts: {
     kind: "flag",

@@ -44,6 +44,22 @@ export interface Selection {
 /** What a torrent is added from: a parsed torrent file or its bytes, a parsed magnet link or its text. */
 export type TorrentSource = Metainfo | Uint8Array | Magnet | string;
 
+/** A node of the DHT, as a session uses it: `Dht` of `scatterwire/dht` is one. It is the program's, which closes it. */
+export interface HashTable {
+  /** Where it receives; peers are told the first port. */
+  readonly addresses: readonly PeerAddress[];
+  /** Nodes to begin with, or to get better. */
+  addNodes(nodes: readonly PeerAddress[]): void;
+  /** Peers of a torrent; the end when nobody is left to ask. */
+  lookup(infoHash: Uint8Array, options: { readonly signal: AbortSignal }): AsyncIterable<PeerAddress>;
+  /** Tells the nearest nodes that we take connections at `port`, and `peers` of each peer on the way; resolves to how many took it. */
+  announce(
+    infoHash: Uint8Array,
+    options: { readonly port: number; readonly seed: boolean; readonly signal: AbortSignal },
+    peers: (peer: PeerAddress) => void,
+  ): Promise<number>;
+}
+
 // ── written from option-table.ts by `npm run options` ──
 
 export interface SessionOptions {
@@ -120,6 +136,11 @@ export interface SessionOptions {
   announcePort?: number;
   /** Numeric address that trackers are told, for a proxy or a tunnel; most trackers take the one that we ask from instead. */
   announceIp?: string;
+  /**
+   * A node of the DHT, to find peers of torrents that are not private and to tell it of them: `new Dht()` of `scatterwire/dht`. It
+   * stays the program's.
+   */
+  dht?: HashTable;
   /** Time the addon's calls and jobs, for Session.costs(). Costs a little itself. Default: false. */
   clockCosts?: boolean;
   /**

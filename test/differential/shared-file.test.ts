@@ -221,6 +221,8 @@ class SharedFile implements Swarm, SwarmBlocks {
   readonly landsDirectly = true;
   readonly announcementsWaiting = 0;
   readonly isUploadOnly = false;
+  readonly dhtPort = 0;
+  dhtNodeTold(): void {}
   readonly info = undefined;
   readonly extensions = new ExtensionTable<PeerConnection>([]);
   readonly world = new World();

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
+import { readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,7 +14,9 @@ import { fileURLToPath } from "node:url";
 import BittorrentDht from "bittorrent-dht";
 import { NEEDED, PYTHON, requireInstalled } from "../../bench/rivals/installed.js";
 import { Dht } from "../../src/dht/index.js";
+import { createTorrentFile, parseMetainfo, Session } from "../../src/index.js";
 import { until } from "../support/clients.js";
+import { bytesOf, temporaryFolder } from "../support/data.js";
 import { Program } from "../support/program.js";
 
 const LIBTORRENT = fileURLToPath(new URL("../../../test/support/libtorrent_dht.py", import.meta.url));
@@ -117,6 +120,44 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
     t.after(() => aria2.stop().finally(() => rm(home, { recursive: true, force: true })));
     await connected;
   });
+
+  for (const seeder of ["ours", "libtorrent"] as const)
+    it(`completes a magnet link with nothing but its hash, from ${seeder}`, {
+      timeout: TIMEOUT_MS,
+    }, async (t) => {
+      const nodes = await makeNodes(t);
+      const [entrance] = nodes[1]!.addresses;
+      const folder = temporaryFolder(t.after.bind(t));
+      const data = join(folder, "data.bin");
+      writeFileSync(data, bytesOf(77, 3_000_000));
+      const file = await createTorrentFile(data, { pieceLength: 32_768 });
+      const metainfo = parseMetainfo(file);
+      const hex = Buffer.from(metainfo.infoHash).toString("hex");
+      if (seeder === "ours") {
+        const session = new Session({ dht: nodes[2]! });
+        t.after(() => session.close());
+        await session.listen({ host: "127.0.0.1", port: 0 });
+        await session.add(metainfo, { directory: folder, readOnly: true });
+      } else {
+        requireInstalled(NEEDED.libtorrentForPython);
+        const torrent = join(folder, "data.torrent");
+        writeFileSync(torrent, file);
+        const libtorrent = new Program(PYTHON, [LIBTORRENT, `127.0.0.1:${entrance!.port}`]);
+        t.after(() => libtorrent.stop());
+        await libtorrent.line("nodes");
+        libtorrent.say(`seed ${torrent} ${folder}`);
+      }
+      await found(nodes[6]!, metainfo.infoHash);
+      const copy = join(folder, "copy");
+      const download = Program.cli(
+        ...["download", `magnet:?xt=urn:btih:${hex}`, "-o", copy, "--listen", "127.0.0.1:0"],
+        ...["--dht-node", `127.0.0.1:${entrance!.port}`],
+      );
+      t.after(() => download.stop());
+      const { status, errors } = await download.result();
+      assert.equal(status, 0, errors);
+      assert.ok(readFileSync(join(copy, "data.bin")).equals(readFileSync(data)));
+    });
 
   it("goes on after packets that end other programs", { timeout: TIMEOUT_MS }, async (t) => {
     const nodes = await makeNodes(t);

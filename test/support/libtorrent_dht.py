@@ -1,7 +1,7 @@
 """A libtorrent node of the DHT for the tests, on loopback, until its input ends.
 
 usage: libtorrent_dht.py HOST:PORT   (of a node to begin with)
-Reads lines: `announce INFO_HASH` (joins the torrent, which tells the DHT) and `get INFO_HASH`.
+Reads lines: `announce INFO_HASH` (joins the torrent, which tells the DHT), `seed TORRENT DIRECTORY`, and `get INFO_HASH`.
 Prints {"port": N} first, {"peers": [[host, port], ...]} for each answer to a get, {"nodes": N} while the table grows.
 """
 
@@ -24,6 +24,7 @@ def main(bootstrap):
             "enable_lsd": False,
             "enable_upnp": False,
             "enable_natpmp": False,
+            "allow_multiple_connections_per_ip": True,
             "dht_bootstrap_nodes": bootstrap,
             "dht_restrict_routing_ips": False,
             "dht_restrict_search_ips": False,
@@ -41,9 +42,15 @@ def main(bootstrap):
             line = sys.stdin.readline()
             if line == "":
                 return
-            verb, text = line.split()
+            verb, text, *rest = line.split()
             if verb == "get":
                 session.dht_get_peers(lt.sha1_hash(bytes.fromhex(text)))
+            elif verb == "seed":
+                parameters = lt.add_torrent_params()
+                parameters.ti = lt.torrent_info(text)
+                parameters.save_path = rest[0]
+                parameters.flags = lt.torrent_flags.seed_mode
+                session.add_torrent(parameters)
             else:
                 parameters = lt.parse_magnet_uri("magnet:?xt=urn:btih:" + text)
                 parameters.save_path = "/tmp"

@@ -108,6 +108,7 @@ function allowedOf(spec: OptionSpec): string {
       return "true, false, texts";
     case "bytes":
       return `${spec.length} bytes`;
+    case "part":
     case "callback":
       return `\`${spec.type}\``;
     case "address":

@@ -30,7 +30,6 @@ function withoutComments(text: string): string {
 /** Exports that wait for who uses them, and who that will be. What is used goes from this list, too. */
 const AHEAD: Readonly<Record<string, string>> = {
   decodeHolepunch: "uTP",
-  encodePort: "the DHT's port, told to peers",
   readUint64: "the statistics of a tracker",
   readUrlData: "the lists of a tracker, by the path of its URL",
   writeErrorResponse: "the lists of a tracker",

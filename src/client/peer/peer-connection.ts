@@ -772,7 +772,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     this.uploads.cancelled(piece, begin, length);
   }
 
-  onPort(): void {}
+  onPort(port: number): void {
+    this.#swarm?.dhtNodeTold(this.host, port);
+  }
 
   onExtended(extendedId: number, bytes: Uint8Array, at: number, length: number): void {
     if (this.#extensions === undefined) return;
@@ -811,7 +813,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   #sendHandshake(): void {
     const outbox = this.sender.outbox;
     const at = outbox.reserve(HANDSHAKE_BYTES);
-    encodeHandshake(outbox.bytes, at, { infoHash: this.#swarm!.infoHash, peerId: this.#directory.peerId });
+    const { infoHash, dhtPort } = this.#swarm!;
+    encodeHandshake(outbox.bytes, at, { infoHash, peerId: this.#directory.peerId, dht: dhtPort !== 0 });
     outbox.wrote(HANDSHAKE_BYTES);
     this.#transport.scheduleFlush();
   }
@@ -826,6 +829,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
       this.write.bitfield(have.toBytes());
     }
     this.#sayExtensionHandshake();
+    if (this.dht && swarm.dhtPort !== 0) this.write.port(swarm.dhtPort);
     if (this.fast && layout !== undefined && have.count > 0) this.uploads.offerAllowedFast(swarm, layout);
   }
 

@@ -10,6 +10,7 @@ import {
   encodeHave,
   encodeKeepAlive,
   encodePieceIndex,
+  encodePort,
   encodeRequest,
 } from "../wire/encode.js";
 import { MessageId } from "../wire/messages.js";
@@ -63,6 +64,12 @@ export class PeerWriter {
   extended(extendedId: number, payload: Uint8Array): void {
     const at = this.#outbox.reserve(BODY_OVERHEAD_BYTES + payload.length);
     this.wrote(encodeExtended(this.#outbox.bytes, at, extendedId, payload));
+  }
+
+  /** Where our node of the DHT receives (BEP 5). */
+  port(port: number): void {
+    const at = this.#outbox.reserve(BODY_OVERHEAD_BYTES + 2);
+    this.wrote(encodePort(this.#outbox.bytes, at, port));
   }
 
   /** So many bytes were written behind what `reserve` of the outbox gave. */

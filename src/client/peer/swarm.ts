@@ -27,6 +27,8 @@ export interface Swarm {
   readonly have: PieceSet;
   /** Asked for once there is a layout. */
   readonly uploadPlace: UploadPlace;
+  /** Where our node of the DHT receives, which peers may be told (BEP 5); 0: there is none, or the torrent is not the DHT's business. */
+  readonly dhtPort: number;
   /** What we offer beyond the protocol (BEP 10). */
   readonly extensions: ExtensionTable<PeerConnection>;
   /** Pieces that we have, and that those who are here will be told of together. */
@@ -41,6 +43,8 @@ export interface Swarm {
   /** Throws PeerError to refuse: banned, a duplicate, too many. Called when both handshakes are known to fit. */
   admit(peer: PeerConnection): void;
   peerOpened(peer: PeerConnection): void;
+  /** A peer told the port of its node of the DHT (BEP 5). */
+  dhtNodeTold(host: string, port: number): void;
   /** An incoming peer told the port at which it accepts connections (BEP 10 `p`): `peer.listenPort`. */
   peerListens(peer: PeerConnection): void;
   /** The connection ended. Its requests were given back through requestDropped before. */

@@ -28,6 +28,7 @@ import type { Magnet } from "../metainfo/magnet.js";
 import { sourceOf } from "../metainfo/source.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type {
+  HashTable,
   PeerAddress,
   SessionEvents,
   SessionOptions,
@@ -130,6 +131,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
       ports: () => this.#ports,
       trackers: this.#settings.trackers,
       localPeers: this.#settings.localPeers,
+      dht: this.#settings.dht,
       announcePort: this.#settings.announcePort,
       announceIp: this.#settings.announceIp,
     });
@@ -241,6 +243,10 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
 
   get pool(): BlockPool {
     return this.memory.pool;
+  }
+
+  get dht(): HashTable | undefined {
+    return this.#settings.dht;
   }
 
   get uploadSlots(): number {

@@ -5,7 +5,7 @@ import { UsageError } from "../../base/errors.js";
 import { type Ground, SYSTEM_GROUND } from "../../base/ground.js";
 import { checkOption, checkOptions } from "../check-options.js";
 import { SESSION_OPTIONS } from "../option-table.js";
-import type { PeerAddress, SendModeName, SessionOptions } from "../options.js";
+import type { HashTable, PeerAddress, SendModeName, SessionOptions } from "../options.js";
 import type { ReceiveModeChoice } from "../receive/make-mode.js";
 import { makePeerId } from "../wire/handshake.js";
 
@@ -21,6 +21,7 @@ export type SessionSettings = Readonly<Required<Pick<SessionOptions, Exclude<Pla
   readonly listen: PeerAddress | undefined;
   readonly announcePort: number | undefined;
   readonly announceIp: string | undefined;
+  readonly dht: HashTable | undefined;
   readonly receiveMode: ReceiveModeChoice;
   readonly sendMode: SendModeName;
   readonly maxPeersPerTorrent: number;
@@ -45,6 +46,7 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
     localPeers: get("localPeers"),
     announcePort: options.announcePort,
     announceIp: settleAnnounceIp(options.announceIp),
+    dht: options.dht,
     receiveMode: settleReceiveMode(options, get("speculationDepth")),
     sendMode: get("sendMode"),
     poolBytes,

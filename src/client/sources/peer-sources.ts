@@ -11,11 +11,12 @@ import type { TrackerClient } from "../../tracker/client/tracker-client.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import { isMagnet } from "../metainfo/magnet.js";
 import type { Metainfo } from "../metainfo/types.js";
-import type { TrackerStatus, WebSeedStatus } from "../options.js";
+import type { HashTable, TrackerStatus, WebSeedStatus } from "../options.js";
 import { readTotals, writeTotals } from "../storage/totals.js";
 import type { JoiningTorrent, PeerFinder, PeerSource, SearchingTorrent } from "../torrent/peer-source.js";
 import type { WebSeedHttp, WebSeeds } from "../web-seed/web-seeds.js";
 import { Announcer, type Totals } from "./announcer.js";
+import { DhtSearch } from "./dht-search.js";
 import type { LocalPeers } from "./local-peers.js";
 
 export interface PeerSourcesOptions {
@@ -31,6 +32,7 @@ export interface PeerSourcesOptions {
   readonly localPeers: boolean;
   readonly announcePort: number | undefined;
   readonly announceIp: string | undefined;
+  readonly dht: HashTable | undefined;
 }
 
 /** What is announced where nobody can connect to us: most trackers take no 0, and who dials this is refused at once. */
@@ -131,6 +133,7 @@ class TorrentPeers implements PeerFinder {
   readonly #options: PeerSourcesOptions;
   readonly #torrent: SearchingTorrent;
   readonly #announcer: Announcer;
+  readonly #dht: DhtSearch | undefined;
   readonly #key = new Uint32Array(1);
   readonly #source: PeerSource = { origin: "tracker" };
   readonly #hex: string;
@@ -185,6 +188,12 @@ class TorrentPeers implements PeerFinder {
       },
       this.#tiersOf(source),
     );
+    const { dht } = options;
+    if (dht === undefined || (!isMagnet(source) && source.private)) return;
+    this.#dht = new DhtSearch(dht, torrent, {
+      nowMs: () => ground.nowMs(),
+      port: () => options.announcePort ?? options.ports().v4 ?? options.ports().v6,
+    });
   }
 
   get trackers(): TrackerStatus[] {
@@ -200,6 +209,7 @@ class TorrentPeers implements PeerFinder {
     if (this.#isStarted || this.#isOver) return;
     this.#isStarted = true;
     if (this.#webSeedUrls.length > 0) this.#startWebSeeds().catch(this.#unavailable);
+    this.#dht?.tick();
     if (this.#announcer.count === 0) return;
     const { keepsTotalsIn } = this.#torrent;
     if (keepsTotalsIn !== undefined) this.#before = readTotals(keepsTotalsIn, this.#hex);
@@ -211,6 +221,7 @@ class TorrentPeers implements PeerFinder {
   }
 
   announce(): void {
+    this.#dht?.needsPeers();
     this.#announcer.needsPeers();
   }
 
@@ -230,11 +241,13 @@ class TorrentPeers implements PeerFinder {
       this.#announcer.moved();
     }
     this.#announcer.tick();
+    this.#dht?.tick();
   }
 
   stop(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#dht?.stop();
     if (!this.#isStarted) return;
     this.#webSeeds?.stop();
     this.#localPeers?.remove(this.#torrent.infoHash);

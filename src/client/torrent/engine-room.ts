@@ -7,6 +7,7 @@ import type { BlockPool } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import type { Metainfo } from "../metainfo/types.js";
+import type { HashTable } from "../options.js";
 import type { Clock, PeerConnection, PeerSettings } from "../peer/peer-connection.js";
 import type { Swarm } from "../peer/swarm.js";
 import type { BlockSource, SendModeName } from "../send/block-source.js";
@@ -27,6 +28,8 @@ export interface EngineRoom {
   /** The way to listeners and callbacks of the program. */
   readonly userCalls: UserCalls;
   readonly uploadSlots: number;
+  /** The program's node of the DHT. */
+  readonly dht: HashTable | undefined;
   /** Our peer id. */
   readonly peerId: Uint8Array;
   /** Unless a torrent says otherwise. */

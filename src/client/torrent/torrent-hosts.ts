@@ -85,6 +85,9 @@ export function searchingOf(core: TorrentCore): SearchingTorrent {
     get wantsBlocks() {
       return core.state === "downloading" || core.state === "metadata";
     },
+    get isPrivate() {
+      return core.content?.metainfo.private;
+    },
     get peerCount() {
       return core.swarm.here.size;
     },
@@ -93,9 +96,6 @@ export function searchingOf(core: TorrentCore): SearchingTorrent {
       if (opened === undefined) return undefined;
       const { layout, metainfo, got } = opened;
       return { layout, have: got, isSingleFile: metainfo.isSingleFile };
-    },
-    get isPrivate() {
-      return core.opened?.metainfo.private;
     },
     get isPartialSeed() {
       return core.state === "seeding" && core.opened?.got.isFull === false;

@@ -70,6 +70,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   readonly extensions: ExtensionTable<PeerConnection>;
   readonly #host: SwarmHost;
   readonly #room: EngineRoom;
+  #isPrivate: boolean | undefined;
   readonly #metadata: MetadataExchange<PeerConnection>;
   readonly #exchange: PeerExchange<PeerConnection>;
   readonly #uploadOnly = new UploadOnly<PeerConnection>();
@@ -94,6 +95,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     const { random } = room.reactor.ground;
     this.infoHash = host.infoHash;
     this.#host = host;
+    this.#isPrivate = host.isPrivate;
     this.#room = room;
     this.#receiveMode = host.receiveMode;
     this.#readWarnings = new ReadWarnings((text) => host.warn(text));
@@ -192,6 +194,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
 
   /** The metadata is there, and who has none may have it of us. */
   metadataKnown(isPrivate: boolean): void {
+    this.#isPrivate = isPrivate;
     this.#exchange.decide(isPrivate);
     if (isPrivate) this.#roster.forgetOrigin("exchange");
     for (const peer of this.here) peer.repeatExtensionHandshake();
@@ -254,6 +257,14 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
 
   get have(): PieceSet {
     return this.#host.content?.have ?? NO_PIECES;
+  }
+
+  get dhtPort(): number {
+    return this.#isPrivate === false ? (this.#room.dht?.addresses[0]?.port ?? 0) : 0;
+  }
+
+  dhtNodeTold(host: string, port: number): void {
+    if (this.dhtPort !== 0 && port !== 0) this.#room.dht?.addNodes([{ host, port }]);
   }
 
   get isUploadOnly(): boolean {

@@ -100,6 +100,13 @@ export class BookSwarm implements Swarm {
     };
   }
 
+  dhtPort = 0;
+  readonly dhtNodes: string[] = [];
+
+  dhtNodeTold(host: string, port: number): void {
+    this.dhtNodes.push(`${host} ${port}`);
+  }
+
   get isUploadOnly(): boolean {
     return this.have.isFull;
   }

@@ -1,0 +1,79 @@
+// A node of the DHT for the verbs that use one: where it begins, and what it keeps from run to run.
+//
+// Always: nobody is asked of whom the command line does not know, or the saved state; a state that cannot be read is none.
+
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { Dht, type DhtOptions } from "../dht/index.js";
+import type { PeerAddress } from "../index.js";
+import { EXIT_FAILED, ExitError, parseAddress } from "./output.js";
+
+export interface DhtFlags {
+  /** HOST:PORT, one virtual node each. */
+  readonly listen?: readonly string[];
+  /** HOST:PORT; undefined: the nodes that everybody knows; false: none. */
+  readonly bootstrap?: readonly string[] | false;
+  readonly state?: string;
+  readonly readOnly?: boolean;
+}
+
+/** Public nodes to begin with, which others keep up. */
+const BOOTSTRAP = ["dht.libtorrent.org:25401", "router.bittorrent.com:6881", "dht.transmissionbt.com:6881"];
+
+/** Rejects where there is nobody to begin with. */
+export async function startDht(flags: DhtFlags): Promise<Dht> {
+  const listen = await Promise.all((flags.listen ?? []).map((text) => parseAddress(text, "--listen")));
+  const saved = await readState(flags.state);
+  const bootstrap = await entrances(flags.bootstrap);
+  if (bootstrap.length === 0 && flags.bootstrap === undefined && saved === undefined)
+    throw new ExitError(
+      EXIT_FAILED,
+      "no node of the DHT to begin with can be found: name one with --bootstrap HOST:PORT",
+    );
+  const options: DhtOptions = {
+    bootstrap,
+    readOnly: flags.readOnly === true,
+    ...(listen.length > 0 ? { listen } : {}),
+    ...(saved === undefined ? {} : { saved }),
+  };
+  return new Dht(options);
+}
+
+/** Keeps what it knows, and closes it. */
+export async function stopDht(dht: Dht, state: string | undefined): Promise<void> {
+  const saved = dht.save();
+  dht.close();
+  if (state === undefined) return;
+  await mkdir(dirname(state), { recursive: true });
+  await writeFile(`${state}.new`, saved);
+  await rename(`${state}.new`, state);
+}
+
+/** Where downloads keep the nodes that they knew. */
+export function defaultState(): string {
+  return join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "scatterwire", "dht.state");
+}
+
+async function entrances(names: readonly string[] | false | undefined): Promise<PeerAddress[]> {
+  const found: PeerAddress[] = [];
+  for (const name of names === false ? [] : (names ?? BOOTSTRAP)) {
+    try {
+      found.push(await parseAddress(name, "--bootstrap"));
+    } catch (error) {
+      // Of the nodes that everybody knows, one that answers is enough.
+      if (names !== undefined) throw error;
+    }
+  }
+  return found;
+}
+
+async function readState(file: string | undefined): Promise<Uint8Array | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    return await readFile(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
