@@ -16,6 +16,8 @@ import {
 } from "../../src/native/binding.js";
 
 const JOBS = 200;
+/** Engines that a program holds: one that nobody does is collected, with its jobs, whenever V8 looks (see "collected"). */
+const held: NativeEngine[] = [];
 
 function createEngine(): NativeEngine {
   return loadBinding().createEngine({
@@ -51,6 +53,7 @@ function watchSockets(engine: NativeEngine): void {
 
 function makeBusy(callback: () => void = () => {}): NativeEngine {
   const engine = createEngine();
+  held.push(engine);
   engine.onReady(callback);
   watchSockets(engine);
   submitJobs(engine);
@@ -83,6 +86,7 @@ const inMainThread: Record<string, () => unknown> = {
   },
   jobs: () => {
     const engine = createEngine();
+    held.push(engine);
     let told = 0;
     engine.onReady((_, completions) => {
       told += completions;
