@@ -199,9 +199,15 @@ class Get {
         ...this.#options.headers,
       },
     };
+    let request: ClientRequest;
+    try {
+      request = isSecure ? requestHttps(url, options) : requestHttp(url, options);
+    } catch (cause) {
+      // A URL may be one and hold a user's name that Node.js cannot decode; strangers write them.
+      throw new HttpGetError("malformed", `${url.origin} cannot be asked: ${String(cause)}`, { cause });
+    }
+    this.#request = request;
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
-      const request = isSecure ? requestHttps(url, options) : requestHttp(url, options);
-      this.#request = request;
       request.on("response", resolve);
       request.on("error", (error: NodeJS.ErrnoException) => {
         const failure = error.code?.startsWith("HPE_") === true ? "malformed" : "connect";

@@ -176,6 +176,21 @@ describe("web seeds", () => {
     assert.ok(readFileSync(join(target, "data.bin")).equals(DATA));
   });
 
+  it("whose user's name cannot be decoded fail like any other", TIMEOUT, async (t) => {
+    const server = await serveHttp(t, (request, response) => {
+      response.writeHead(302, { location: `http://%ff@${request.headers.host}/` }).end();
+    });
+    const named = server.origin.replace("//", "//%ff@");
+    for (const url of [`${server.origin}/`, `${named}/`]) {
+      const metainfo = await singleFile(t, () => url);
+      const session = new Session();
+      t.after(() => session.close());
+      const torrent = await session.add(metainfo, { storage: "memory" });
+      assert.match((await failure(torrent)).error ?? "", /cannot be asked/);
+      await session.close();
+    }
+  });
+
   it("may serve no ranges if the file is small", TIMEOUT, async (t) => {
     const server = await serveHttp(t, (_request, response) => {
       response.writeHead(200, { "content-length": DATA.length }).end(DATA);
