@@ -159,6 +159,23 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
       assert.ok(readFileSync(join(copy, "data.bin")).equals(readFileSync(data)));
     });
 
+  it("is measured: bench dht, tiny, and what answers cost", { timeout: TIMEOUT_MS }, async (t) => {
+    const small = ["--nodes", "2000", "--torrents", "1000", "--lookups", "20", "--virtual-nodes", "2"];
+    const simulated = Program.cli("bench", "dht", ...small, "--json");
+    const answering = Program.cli("bench", "dht", "--answers", "1", "--json");
+    for (const program of [simulated, answering]) t.after(() => program.stop());
+    const { status, last, errors } = await simulated.result();
+    assert.equal(status, 0, errors);
+    const rows = last["rows"] as { queriesPerLookup: number; peers: number }[];
+    assert.equal(rows.length, 7);
+    for (const { queriesPerLookup, peers } of rows) assert.ok(queriesPerLookup >= 8 && peers >= 20);
+    const answers = await answering.result();
+    assert.equal(answers.status, 0, answers.errors);
+    const { answers: count, bytesPerAnswer } = answers.last as { answers: number; bytesPerAnswer: number };
+    assert.ok(count > 100, `${count} answers`);
+    assert.ok(bytesPerAnswer > 26 * 8 && bytesPerAnswer < 400, "eight nodes and a token");
+  });
+
   it("goes on after packets that end other programs", { timeout: TIMEOUT_MS }, async (t) => {
     const nodes = await makeNodes(t);
     const target = nodes[0]!.addresses[0]!;

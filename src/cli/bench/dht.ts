@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import { type DhtRow, dhtCases, runDhtCase } from "../../../bench/suites/dht.js";
+import { runDhtAnswers } from "../../../bench/suites/dht-answers.js";
 import { note, printJson, printLine, wholeNumber } from "../output.js";
 
 interface Flags {
@@ -12,6 +13,7 @@ interface Flags {
   concurrent: number;
   virtualNodes: number;
   seed: number;
+  answers?: number;
   json?: boolean;
 }
 
@@ -35,6 +37,11 @@ export function dhtCommand(): Command {
       32,
     )
     .option("--seed <n>", "the same numbers give the same run", wholeNumber("--seed", 0, 2 ** 31), 7)
+    .option(
+      "--answers <seconds>",
+      "measure what answering costs a node instead, over sockets of this machine",
+      wholeNumber("--answers", 1, 3600),
+    )
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
@@ -46,6 +53,10 @@ the bytes. Time is simulated: 75 ms one way in the median, two datagrams in a hu
 }
 
 async function run(flags: Flags): Promise<void> {
+  if (flags.answers !== undefined) {
+    await answer(flags.answers, flags.json === true);
+    return;
+  }
   const settings = { ...flags, dead: flags.dead / 100 };
   const rows: DhtRow[] = [];
   const cases = dhtCases(flags.virtualNodes);
@@ -77,4 +88,20 @@ function lineOf(row: DhtRow, first: DhtRow): string {
     row.gini.toFixed(2).padStart(8),
     row.cpuMsPerLookup.toFixed(2).padStart(8),
   ].join(" ");
+}
+
+async function answer(seconds: number, json: boolean): Promise<void> {
+  const row = await runDhtAnswers(seconds);
+  if (json) {
+    printJson(row);
+    return;
+  }
+  printLine(
+    `${row.cpuMicrosecondsPerAnswer.toFixed(2)} µs of CPU for an answer to get_peers of ${row.bytesPerAnswer.toFixed(0)} bytes: ` +
+      `${Math.round(row.answersPerCpuSecond)} a second of one core`,
+  );
+  printLine(
+    `${Math.round(row.answersPerSecond)} a second came in ${row.seconds.toFixed(1)} s; garbage collection ` +
+      `${(100 * row.collectionShare).toFixed(1)} % of the CPU; at most ${Math.round(row.peakRssBytes / 2 ** 20)} MiB`,
+  );
 }
