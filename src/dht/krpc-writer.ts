@@ -29,16 +29,24 @@ const QUERY_END = latin1("1:y1:qe");
 const RESPONSE_IP = latin1("d2:ip");
 const RESPONSE_ID = latin1("1:rd2:id20:");
 const RESPONSE_END = latin1("1:y1:re");
+/** What endResponse writes beside the transaction: the end of a dictionary, its key, and the length of what it is. */
+export const RESPONSE_END_BYTES = 1 + TRANSACTION.length + 3 + VERSION.length + RESPONSE_END.length;
 const ERROR_BEGIN = latin1("d1:eli");
 const ERROR_END = latin1("1:y1:ee");
 
 export class KrpcWriter {
   bytes: Uint8Array = new Uint8Array(0);
   at = 0;
+  #beganAt = 0;
 
   begin(bytes: Uint8Array, at: number): void {
     this.bytes = bytes;
-    this.at = at;
+    this.at = this.#beganAt = at;
+  }
+
+  /** Of the message so far. */
+  get writtenBytes(): number {
+    return this.at - this.#beganAt;
   }
 
   // ── queries; each ends with endQuery ───────────────────────────────────────────────────────────────────────

@@ -20,21 +20,27 @@ import {
   METHOD_PING,
   METHOD_SAMPLE_INFOHASHES,
 } from "./krpc-reader.js";
-import type { KrpcWriter } from "./krpc-writer.js";
+import { type KrpcWriter, RESPONSE_END_BYTES } from "./krpc-writer.js";
 import { ID_BYTES, sameId } from "./node-id.js";
 import { BUCKET_CONTACTS, type RoutingTable } from "./routing-table.js";
 import type { Sender } from "./sender.js";
 import { TOKEN_BYTES, type Tokens } from "./tokens.js";
 
+/** What we send is no longer: whoever is sent answers that they did not ask for gets little of them. */
+export const SENT_BYTES_MAX = 1024;
+
 const ERROR_PROTOCOL = 203;
 const ERROR_UNKNOWN_METHOD = 204;
-/** Of one answer: nodes of both families, a token and what surrounds them leave room for so many. */
+/** Of one answer, and fewer where nodes of both families or a long transaction leave less room. */
 const VALUES_MAX_V4 = 48;
 const VALUES_MAX_V6 = 14;
 const SAMPLES_MAX = 20;
 /** Seconds until somebody may ask for other samples (BEP 51). */
 const SAMPLE_INTERVAL_SECONDS = 300;
 const HASH_WORDS = ID_BYTES / 4;
+/** Keys, and the ends of a list, beside the peers or samples of an answer. */
+const VALUES_FRAME_BYTES = "6:valuesle".length;
+const SAMPLES_FRAME_BYTES = "3:numi4294967295e7:samples400:".length;
 
 /** Hears what is asked for, each time: the offsets are of `query.bytes`. Nothing is kept from it. */
 export interface HashListener {
@@ -119,7 +125,7 @@ export class Responder {
         writer.ascii("8:interval");
         writer.number(SAMPLE_INTERVAL_SECONDS);
         this.#writeNodes(query, sender.family, writer);
-        this.#writeSamples(writer);
+        this.#writeSamples(query, writer);
         break;
       default:
         // Some send what we do not know with a target, and are glad of nodes (libtorrent answers such, too).
@@ -174,9 +180,12 @@ export class Responder {
     const endpointBytes = addressBytesOf(family) + 2;
     this.#readHash(query);
     this.#sink.at = 0;
-    const most = family === 4 ? VALUES_MAX_V4 : VALUES_MAX_V6;
-    const count = peers.copyPeers(this.#hash, 0, family, most, this.#sink);
     const ours = inject?.(query, family);
+    // Each is a text: a length, a colon, the endpoint.
+    const valueBytes = endpointBytes + (family === 4 ? 2 : 3);
+    const room = Math.floor((this.#room(query, writer) - VALUES_FRAME_BYTES) / valueBytes);
+    const most = Math.min(family === 4 ? VALUES_MAX_V4 : VALUES_MAX_V6, room - (ours === undefined ? 0 : 1));
+    const count = peers.copyPeers(this.#hash, 0, family, most, this.#sink);
     if (count === 0 && ours === undefined) return;
     writer.ascii("6:valuesl");
     if (ours !== undefined) writer.text(ours, 0, endpointBytes);
@@ -185,15 +194,21 @@ export class Responder {
     writer.ascii("e");
   }
 
-  #writeSamples(writer: KrpcWriter): void {
+  #writeSamples(query: KrpcReader, writer: KrpcWriter): void {
     const { peers, random } = this.#options;
     const { torrents } = peers.totals();
+    const room = Math.floor((this.#room(query, writer) - SAMPLES_FRAME_BYTES) / ID_BYTES);
     const from = Math.floor(random() * Math.max(1, torrents - SAMPLES_MAX + 1));
-    const count = peers.copyHashes(from, SAMPLES_MAX, this.#samples);
+    const count = peers.copyHashes(from, Math.min(SAMPLES_MAX, room), this.#samples);
     writer.ascii("3:num");
     writer.number(torrents);
     writer.ascii("7:samples");
     writer.text(this.#sampleBytes, 0, count * ID_BYTES);
+  }
+
+  /** Bytes that an answer may still have before its end. */
+  #room(query: KrpcReader, writer: KrpcWriter): number {
+    return SENT_BYTES_MAX - writer.writtenBytes - RESPONSE_END_BYTES - query.transactionBytes;
   }
 
   #keep(query: KrpcReader, sender: Sender): void {

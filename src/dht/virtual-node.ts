@@ -29,6 +29,7 @@ import {
 import { KrpcWriter } from "./krpc-writer.js";
 import { ID_BYTES, sameId } from "./node-id.js";
 import type { RateCells } from "./rate-cells.js";
+import { SENT_BYTES_MAX } from "./responder.js";
 import { bytesOf, Sender } from "./sender.js";
 
 /** Datagrams that one system call brings or takes at the most. */
@@ -37,8 +38,6 @@ const BATCH_ENTRIES = 64;
 const BATCHES_PER_TURN = 16;
 /** Longer ones are no messages of the DHT: they are cut off, and dropped. */
 export const RECEIVED_BYTES_MAX = 1536;
-/** What we send is no longer: whoever is sent answers that they did not ask for gets little of them. */
-export const SENT_BYTES_MAX = 1024;
 const MESSAGE_BYTES_MIN = 15;
 
 export interface NodeCounters {
