@@ -6,7 +6,10 @@
 //   seeding       round robin: whoever was served longest ago comes first; a turn ends with the quota, but not before
 //                 20 s, and after 60 s anyway
 //
-// Always: no more than `slots` are chosen, all of them interested; a slot stays empty only if nobody may have it.
+// Whoever has taken the torrent more often than it needs comes last in either, and has what slots are left, in turn.
+//
+// Always: no more than `slots` are chosen, all of them interested; a slot stays empty only if nobody may have it; nobody is chosen
+// before somebody who has taken the torrent fewer times.
 
 import { assert } from "../../base/assert.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
@@ -24,6 +27,8 @@ export interface ChokerPeer {
   readonly snubbed: boolean;
   /** It had a slot and took nothing: it waits behind all others. */
   readonly lapsed: boolean;
+  /** How often it was sent the torrent, and what is granted beyond that: 0 for whoever takes it once. */
+  readonly timesTaken: number;
   readonly sentSinceUnchokeBytes: number;
 }
 
@@ -70,8 +75,9 @@ export class Choker {
   ): Set<number> {
     const candidates = peers.filter((peer) => peer.interested && !peer.isSeedOrUploadOnly);
     const chosen = now.seeding
-      ? this.#chooseInTurn(candidates, now.nowMs)
+      ? this.#chooseInTurn(candidates, this.#slots, now.nowMs)
       : this.#chooseInReturn(candidates, now.nowMs);
+    if (now.seeding) this.#optimistic.clear();
     const servedAtMs = new Map<number, number>();
     for (const { id } of peers) servedAtMs.set(id, chosen.has(id) ? now.nowMs : this.#lastServedMs(id));
     this.#servedAtMs = servedAtMs;
@@ -94,7 +100,8 @@ export class Choker {
     return this.#servedAtMs.get(id) ?? NEVER;
   }
 
-  #chooseInReturn(candidates: readonly ChokerPeer[], nowMs: number): Set<number> {
+  #chooseInReturn(all: readonly ChokerPeer[], nowMs: number): Set<number> {
+    const candidates = all.filter(({ timesTaken }) => timesTaken === 0);
     const giving = candidates.filter((peer) => !peer.snubbed && peer.downloadRate > 0);
     giving.sort((a, b) => b.downloadRate - a.downloadRate || a.id - b.id);
     const chosen = new Set(giving.slice(0, this.#reciprocalSlots(nowMs)).map(({ id }) => id));
@@ -102,6 +109,8 @@ export class Choker {
     const best = chosen.size === 0 && candidates.length > 1 ? giving[0]?.id : undefined;
     const rest = candidates.filter(({ id }) => !chosen.has(id) && (id !== best || this.#optimistic.has(id)));
     for (const id of this.#chooseOptimistic(rest, this.#slots - chosen.size, nowMs)) chosen.add(id);
+    const last = all.filter(({ timesTaken }) => timesTaken > 0);
+    for (const id of this.#chooseInTurn(last, this.#slots - chosen.size, nowMs)) chosen.add(id);
     return chosen;
   }
 
@@ -146,14 +155,14 @@ export class Choker {
     return index;
   }
 
-  #chooseInTurn(candidates: readonly ChokerPeer[], nowMs: number): Set<number> {
-    this.#optimistic.clear();
+  #chooseInTurn(candidates: readonly ChokerPeer[], slots: number, nowMs: number): Set<number> {
     const queue = candidates.map((peer) => ({
       peer,
       turn: this.#turnOf(peer, nowMs),
       served: this.#lastServedMs(peer.id),
     }));
     queue.sort((a, b) => {
+      if (a.peer.timesTaken !== b.peer.timesTaken) return a.peer.timesTaken - b.peer.timesTaken;
       if (a.turn !== b.turn) return a.turn - b.turn;
       if (a.turn === Turn.waiting && a.peer.lapsed !== b.peer.lapsed) return a.peer.lapsed ? 1 : -1;
       if (a.turn === Turn.waiting && a.served !== b.served) return a.served - b.served;
@@ -161,7 +170,7 @@ export class Choker {
         return b.peer.uploadRate - a.peer.uploadRate;
       return a.peer.id - b.peer.id;
     });
-    return new Set(queue.slice(0, this.#slots).map(({ peer }) => peer.id));
+    return new Set(queue.slice(0, slots).map(({ peer }) => peer.id));
   }
 
   #turnOf(peer: ChokerPeer, nowMs: number): Turn {

@@ -9,12 +9,17 @@
 // then) is a guest: it may go on, but its slot is another's, and when it was choked it waits behind those that did not lapse. Where
 // guests are many, more are invited than there are slots, more with each round in which nobody came.
 //
+// Whoever was sent the whole torrent and a quarter of it comes behind all that were not, behind those that were sent twice as much once
+// more, and so on. What earlier connections of its network were sent counts for it, but for loopback; what those that are here
+// together with it are sent does not, so that several behind one address may each have it once.
+//
 // Always: whoever is not interested is choked by the next round; guests are bounded. What peers say makes no more work than there is time
 // for: a round before its time is run for a peer that is choked, became interested and finds a slot free, at the end of the turn for
 // all of them, and while few peers were looked at since the last tick. The others wait for the next tick.
 
 import { assert } from "../../base/assert.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
+import { isLoopback, networkOf } from "../../base/network-address.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import { Choker, type ChokerPeer } from "./choker.js";
 
@@ -31,6 +36,10 @@ const OVERBOOKED_MAX = 128;
 const OVERBOOKED_GROWTH = 4;
 /** Those that accept late stay for their turn, up to so many times the slots. */
 const HOLDERS_FACTOR = 2;
+/** What is sent to one peer before it comes last, by the length of the torrent: blocks of pieces that failed are sent again. */
+const GRANTED_SHARE = 1.25;
+/** Networks whose earlier connections are remembered. */
+const NETWORKS_MAX = 4096;
 
 const Standing = { waiting: 0, invited: 1, taker: 2, guest: 3 } as const;
 type Standing = (typeof Standing)[keyof typeof Standing];
@@ -53,6 +62,8 @@ export class UploadRounds {
   #overbooked = 0;
   /** Those that had a slot and took nothing; until they do. */
   readonly #lapsed = new Set<PeerConnection>();
+  /** Payload that connections were sent which are over, by network; the one that was here for the longest time before goes first. */
+  readonly #sentBefore = new Map<string, number>();
 
   /** `random`: from 0 to below 1. */
   constructor(slots: number, random: () => number = SYSTEM_GROUND.random) {
@@ -89,10 +100,12 @@ export class UploadRounds {
   checkInvariants(): void {
     this.#choker.checkInvariants();
     assert(this.#overbooked <= OVERBOOKED_MAX, "those invited beyond the slots are bounded");
+    assert(this.#sentBefore.size <= NETWORKS_MAX, "networks that are remembered are bounded");
     for (const peer of this.#lapsed) assert(peer.state !== "closed", "who is gone is forgotten");
   }
 
   peerGone(peer: PeerConnection): void {
+    this.#remember(peer);
     this.#lapsed.delete(peer);
     if (!peer.amChoking) this.#isOpen = true;
   }
@@ -110,12 +123,13 @@ export class UploadRounds {
         lapses++;
         this.#lapsed.add(peer);
       }
-      all.push(describe(peer, standing, this.#lapsed.has(peer)));
+      all.push(describe(peer, standing, this.#lapsed.has(peer), this.#timesTaken(peer)));
     }
     const chosen = this.#choker.choose(all, { nowMs, seeding });
     const waiting = all.filter(
       (each) => each.standing === Standing.waiting && each.interested && !each.isSeedOrUploadOnly,
     );
+    waiting.sort((a, b) => a.timesTaken - b.timesTaken);
     if (isDue) this.#chokeOthers(all, chosen, takers, nowMs);
     this.#chokeGuests(all);
     // Between two rounds nobody is choked who holds a slot: only what is free is given away.
@@ -130,6 +144,27 @@ export class UploadRounds {
     this.#isAwaited = fresh.length > 0;
   }
 
+  #timesTaken(peer: PeerConnection): number {
+    const length = peer.swarm?.layout?.totalLength ?? 0;
+    if (length === 0) return 0;
+    const before = this.#sentBefore.size === 0 ? 0 : (this.#sentBefore.get(networkOf(peer.host)) ?? 0);
+    return Math.floor((before + peer.counters.sentPayloadBytes) / (GRANTED_SHARE * length));
+  }
+
+  #remember(peer: PeerConnection): void {
+    const sent = peer.counters.sentPayloadBytes;
+    if (sent === 0 || isLoopback(peer.host)) return;
+    const network = networkOf(peer.host);
+    const before = this.#sentBefore.get(network) ?? 0;
+    this.#sentBefore.delete(network);
+    this.#sentBefore.set(network, before + sent);
+    if (this.#sentBefore.size <= NETWORKS_MAX) return;
+    for (const oldest of this.#sentBefore.keys()) {
+      this.#sentBefore.delete(oldest);
+      return;
+    }
+  }
+
   #standingOf(peer: PeerConnection, nowMs: number): Standing {
     if (peer.amChoking) return Standing.waiting;
     if (peer.uploads.isTaking) return Standing.taker;
@@ -140,9 +175,9 @@ export class UploadRounds {
   /** Those whose turn is over. Who accepted late, because many were invited, stays if there is room. */
   #chokeOthers(all: readonly Candidate[], chosen: ReadonlySet<number>, takers: number, nowMs: number): void {
     let surplus = takers - HOLDERS_FACTOR * this.#slots;
-    for (const { peer, id, standing, interested, unchokedSinceMs } of all) {
+    for (const { peer, id, standing, interested, timesTaken, unchokedSinceMs } of all) {
       if (standing !== Standing.taker || chosen.has(id)) continue;
-      const isLate = interested && nowMs - unchokedSinceMs! < ROUND_MS;
+      const isLate = interested && timesTaken === 0 && nowMs - unchokedSinceMs! < ROUND_MS;
       if (!isLate || surplus-- > 0) peer.choke();
     }
   }
@@ -168,7 +203,7 @@ export class UploadRounds {
   }
 }
 
-function describe(peer: PeerConnection, standing: Standing, lapsed: boolean): Candidate {
+function describe(peer: PeerConnection, standing: Standing, lapsed: boolean, timesTaken: number): Candidate {
   return {
     peer,
     standing,
@@ -181,6 +216,7 @@ function describe(peer: PeerConnection, standing: Standing, lapsed: boolean): Ca
     unchokedSinceMs: peer.amChoking ? undefined : peer.uploads.uptake.unchokedSinceMs,
     snubbed: peer.pipeline.snubbed,
     lapsed,
+    timesTaken,
     sentSinceUnchokeBytes: peer.uploads.uptake.sentSinceUnchokeBytes,
   };
 }

@@ -232,6 +232,7 @@ export interface Sent {
 
 export interface WiredOptions {
   readonly incoming?: boolean;
+  readonly host?: string;
   /** What the peer's handshake offers. Default: both. */
   readonly fast?: boolean;
   readonly extended?: boolean;
@@ -274,7 +275,7 @@ export class WiredPeer {
       listenPort: 6881,
     };
     const peerOptions: PeerOptions = {
-      host: "127.0.0.9",
+      host: options.host ?? "127.0.0.9",
       port: 4000,
       incoming,
       transport: this.transport,

@@ -23,6 +23,7 @@ function peer(id: number, is: Partial<ChokerPeer> = {}): ChokerPeer {
     unchokedSinceMs: undefined,
     snubbed: false,
     lapsed: false,
+    timesTaken: 0,
     sentSinceUnchokeBytes: 0,
     ...is,
   };
@@ -184,6 +185,19 @@ describe("Choker: downloading", () => {
     assert.ok(Math.abs(newcomers / rounds - 3 / 5) < 0.05, `${newcomers} of ${rounds}`);
   });
 
+  it("has no optimistic slot, nor one in return, for who has taken the torrent several times while another waits", () => {
+    const choker = new Choker({ slots: 2, random: makeRandom(3) });
+    const once = peer(1);
+    const greedy = [peer(2), peer(3, { downloadRate: 5 }), peer(4)];
+    choker.choose(greedy, { nowMs: 0, seeding: false });
+    const later = greedy.map((each) => ({ ...each, timesTaken: 1 }));
+    for (let nowMs = 1000; nowMs < 20 * OPTIMISTIC_MS; nowMs += ROUND_MS) {
+      const chosen = choker.choose([...later, once], { nowMs, seeding: false });
+      assert.ok(chosen.has(1) && chosen.size === 2);
+      assert.deepEqual(choker.optimisticIds, [1]);
+    }
+  });
+
   it("frees the optimistic slot when its holder has earned another", () => {
     const choker = new Choker({ slots: 2, random: () => 0 });
     const first = choker.choose([peer(1), peer(2), peer(3)], { nowMs: 0, seeding: false });
@@ -222,6 +236,14 @@ describe("Choker: seeding", () => {
     turns.length = 0;
     for (let round = 0; round < 12; round++) turns.push(idle.next()[0]!);
     assert.equal(turns.indexOf(2) * ROUND_MS, TURN_MS_MIN);
+  });
+
+  it("ends the turn of who has taken the torrent several times, for whoever has not; nobody else waits: it goes on", () => {
+    const choker = new Choker({ slots: 1 });
+    const greedy = peer(1, { timesTaken: 3, unchokedSinceMs: 0, uploadRate: 1e9 });
+    assert.deepEqual([...choker.choose([greedy], { nowMs: 1000, seeding: true })], [1]);
+    const others = [peer(2, { lapsed: true }), peer(3, { timesTaken: 2 })];
+    assert.deepEqual([...choker.choose([greedy, ...others], { nowMs: 1000, seeding: true })], [2]);
   });
 
   it("lets everybody stay while there are slots for all", () => {
@@ -266,6 +288,7 @@ describe("Choker: always", () => {
         isSeedOrUploadOnly: fc.boolean(),
         snubbed: fc.boolean(),
         lapsed: fc.boolean(),
+        timesTaken: fc.constantFrom(0, 0, 1, 2),
         downloadRate: fc.constantFrom(0, 0, 1, 5, 1e6),
         uploadRate: fc.constantFrom(0, 1, 1e6),
         unchokedSinceMs: fc.option(fc.nat(100_000), { nil: undefined }),
@@ -293,6 +316,10 @@ describe("Choker: always", () => {
           const eligible = all.filter((each) => each.interested && !each.isSeedOrUploadOnly);
           assert.equal(chosen.size, Math.min(slots, eligible.length));
           for (const id of chosen) assert.ok(eligible.some((each) => each.id === id));
+          const [served, others] = [true, false].map((is) =>
+            eligible.filter(({ id }) => chosen.has(id) === is).map(({ timesTaken }) => timesTaken),
+          ) as [number[], number[]];
+          assert.ok(Math.max(...served) <= Math.min(...others), "nobody is before one who has taken less");
         }
       }),
       150,

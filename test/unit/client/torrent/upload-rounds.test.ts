@@ -6,10 +6,11 @@ import { BLOCK_SIZE } from "../../../../src/base/limits.js";
 import type { PeerConnection } from "../../../../src/client/peer/peer-connection.js";
 import { GUESTS_MAX, UploadRounds } from "../../../../src/client/torrent/upload-rounds.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
-import { message, WiredPeer } from "../peer/wired-peer.js";
+import { message, TOTAL_LENGTH, WiredPeer } from "../peer/wired-peer.js";
 
-function interestedPeer(): WiredPeer {
-  const wired = new WiredPeer({ incoming: true, prepare: (swarm) => swarm.have.fill() }).open();
+function interestedPeer(host?: unknown): WiredPeer {
+  const from = typeof host === "string" ? { host } : {};
+  const wired = new WiredPeer({ ...from, incoming: true, prepare: (swarm) => swarm.have.fill() }).open();
   wired.feed(message(MessageId.interested));
   return wired;
 }
@@ -154,6 +155,80 @@ describe("UploadRounds", () => {
     rounds.run(all, true, nowMs + 1, true);
     rounds.run(all, true, nowMs + 1001, true);
     assert.equal(newcomer.peer.amChoking, false);
+  });
+
+  describe("who takes the torrent over and over", () => {
+    /** It was sent the whole torrent, and so many times a quarter. */
+    const took = ({ peer }: WiredPeer, quarters: number): void => {
+      peer.counters.sentPayloadBytes = Math.ceil(TOTAL_LENGTH * (1 + quarters / 4));
+    };
+
+    it("has no slot while those wait that were sent it once, whoever's turn it is", () => {
+      for (const seeding of [true, false]) {
+        const rounds = new UploadRounds(2);
+        const greedy = Array.from({ length: 40 }, interestedPeer);
+        rounds.run(peersOf(greedy), seeding, 0, false);
+        for (const each of greedy) took(each, 1);
+        const holders = greedy.filter(({ peer }) => !peer.amChoking);
+        assert.equal(holders.length, 2);
+        for (const holder of holders) {
+          for (let block = 0; block < 9; block++)
+            holder.feed(message(MessageId.request, 0, (block % 3) * BLOCK_SIZE, BLOCK_SIZE));
+          holder.sent();
+          assert.ok(holder.peer.uploads.isTaking);
+        }
+        const honest = [interestedPeer(), interestedPeer()];
+        for (const each of honest) took(each, 0);
+        rounds.run(peersOf([...greedy, ...honest]), seeding, 10_000, false);
+        assert.equal(served(honest), 2, `seeding: ${seeding}`);
+        assert.equal(served(greedy), 0, `seeding: ${seeding}`);
+      }
+    });
+
+    it("has a slot where nobody else wants it", () => {
+      const rounds = new UploadRounds(2);
+      const greedy = [interestedPeer(), interestedPeer(), interestedPeer()];
+      for (const each of greedy) took(each, 9);
+      rounds.run(peersOf(greedy), true, 0, false);
+      assert.equal(served(greedy), 2);
+    });
+
+    it("is known by its network when it comes again, unless that is this machine", () => {
+      for (const [host, isKnown] of [
+        ["192.0.2.7", true],
+        ["2001:db8::7", true],
+        ["127.0.0.9", false],
+      ] as const) {
+        const rounds = new UploadRounds(1);
+        const before = interestedPeer(host);
+        took(before, 1);
+        before.peer.close();
+        rounds.peerGone(before.peer);
+        const again = interestedPeer(host);
+        const other = interestedPeer("198.51.100.1");
+        rounds.run(peersOf([again, other]), true, 0, false);
+        assert.equal(again.peer.amChoking, isKnown, host);
+        assert.equal(other.peer.amChoking, !isKnown, host);
+      }
+    });
+
+    it("those of one network that are here together may each take it once", () => {
+      const rounds = new UploadRounds(1);
+      const neighbour = interestedPeer("192.0.2.7");
+      took(neighbour, 1);
+      const first = interestedPeer("192.0.2.7");
+      rounds.run(peersOf([neighbour, first, interestedPeer("198.51.100.1")]), true, 0, false);
+      assert.equal(first.peer.amChoking, false);
+    });
+
+    it("networks that are remembered are bounded", () => {
+      const rounds = new UploadRounds(1);
+      for (let index = 0; index < 5000; index++) {
+        const peer = { host: `10.1.${index >> 8}.${index & 255}`, counters: { sentPayloadBytes: 1 } };
+        rounds.peerGone({ ...peer, amChoking: true } as PeerConnection);
+      }
+      rounds.checkInvariants();
+    });
   });
 
   it("connections that are not open are left alone", () => {
