@@ -42,6 +42,7 @@ export class Encryption {
       bufferBytes: memory.bufferBytes,
       eagain: binding.EAGAIN,
       rc4: (state, first, count, bytes, to) => engine.rc4(state, first, count, bytes, to),
+      copy: (from, to, length) => memory.copy(from, to, length),
       atTurnEnd: (hook) => reactor.atTurnEnd(hook),
     };
   }

@@ -32,6 +32,8 @@ export interface EncryptionRoom {
   readonly eagain: number;
   /** As NativeEngine.rc4. */
   rc4(state: Uint8Array, first: number, count: number, bytes: number, to: number): number;
+  /** Moves bytes to a mapped file. */
+  copy(from: number, to: number, length: number): void;
   /** Runs `hook` once at the end of this turn. */
   atTurnEnd(hook: TurnHook): void;
 }
@@ -202,7 +204,7 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
   turnEnded(): void {
     this.#isAsked = false;
     if (this.#phase === "open" && this.#first.length > 0 && (this.#watched & READABLE) !== 0)
-      this.#handler!.socketReady(READABLE);
+      this.#tell(READABLE);
   }
 
   // ── the handshake ────────────────────────────────────────────────────────────────────────────────────────────
@@ -317,19 +319,27 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
     // What waits here is sent before anything else is.
     if (this.#rest.length > 0) told &= ~WRITABLE;
     this.#watchInner();
-    if (told !== 0) this.#handler!.socketReady(told);
+    if (told !== 0) this.#tell(told);
+  }
+
+  /** Who does not read all that waits here is told again, as by a socket: the kernel knows nothing of it. */
+  #tell(events: number): void {
+    this.#handler!.socketReady(events);
+    if (this.#phase === "open" && this.#first.length > 0 && (this.#watched & READABLE) !== 0) this.#ask();
   }
 
   #fillFirst(first: number, count: number): number {
     const { entries, bytes } = this.#room;
     const address = entries[2 * first]!;
     const room = entries[2 * first + 1]!;
-    const took = Math.min(room, this.#first.length);
-    // A plan may begin in a mapping only within a block, and no block comes before the protocol's handshake.
-    assert(address + took <= bytes.length, "the beginning of a stream is received into the slab");
-    bytes.set(this.#first.subarray(0, took), address);
+    const { bufferAddress, bufferBytes } = this.#room;
+    // The beginning may hold a block, whose place may be a mapped file: that is reached through memory that nobody reads.
+    const isMapped = address >= bytes.length;
+    const took = Math.min(room, this.#first.length, isMapped ? bufferBytes : room);
+    bytes.set(this.#first.subarray(0, took), isMapped ? bufferAddress : address);
+    if (isMapped) this.#room.copy(bufferAddress, address, took);
     this.#first = took === this.#first.length ? NOTHING : this.#first.subarray(took);
-    if (took === room) return took;
+    if (took === room || this.#first.length > 0) return took;
     entries[2 * first] = address + took;
     entries[2 * first + 1] = room - took;
     const more = this.#inner.fill(first, count);

@@ -1,18 +1,25 @@
 // Encryption between whole sessions: each policy with each, falling back, and what a stranger may take of it.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { connect } from "node:net";
-import { describe, it } from "node:test";
+import { connect, type Socket } from "node:net";
+import { after, describe, it } from "node:test";
+import { CryptoMethod } from "../../../../src/client/stream/encryption-handshake.js";
+import { KEY_BYTES, KeyExchange } from "../../../../src/client/stream/key-exchange.js";
+import { openCipher, transform } from "../../../../src/client/stream/rc4.js";
+import { encodePieceHeader } from "../../../../src/client/wire/encode.js";
 import {
   ENCRYPTION_POLICIES,
+  type PeerAddress,
   RECEIVE_MODES,
   Session,
   type SessionOptions,
   type Torrent,
 } from "../../../../src/index.js";
-import { bytesOf } from "../../../support/data.js";
+import { bytesOf, temporaryFolder } from "../../../support/data.js";
 import { closeWhole, drivenSession, makeShared, nowhere, seed } from "./loopback.js";
+import { handshake, knock } from "./raw-peers.js";
 
 /** Downloads from a seed. Resolves to whether it was encrypted, for each connection that came to stand. */
 async function meet(seeding: SessionOptions, downloading: SessionOptions): Promise<boolean[]> {
@@ -42,6 +49,36 @@ async function checkBytes(torrent: Torrent, data: Buffer): Promise<void> {
   }
 }
 
+/** Connects through an encryption handshake that brings `first` along, which others do with their first message only. */
+async function knockWith(
+  to: PeerAddress,
+  infoHash: Uint8Array,
+  first: Uint8Array,
+  method: number,
+): Promise<Socket> {
+  const socket = await knock(to);
+  const keys = new KeyExchange();
+  socket.write(keys.publicKey);
+  let theirs = Buffer.alloc(0);
+  while (theirs.length < KEY_BYTES)
+    theirs = Buffer.concat([theirs, (await once(socket, "data"))[0] as Buffer]);
+  const secret = keys.secretWith(theirs.subarray(0, KEY_BYTES));
+  assert.ok(secret !== undefined);
+  const hash = (name: string, ...parts: Uint8Array[]): Buffer =>
+    createHash("sha1")
+      .update(Buffer.concat([Buffer.from(name), ...parts]))
+      .digest();
+  const mask = hash("req3", secret);
+  const request = Buffer.alloc(16 + first.length);
+  request.writeUInt32BE(method, 8);
+  request.writeUInt16BE(first.length, 14);
+  request.set(first, 16);
+  transform(openCipher(hash("keyA", secret, infoHash)), request);
+  const named = hash("req2", infoHash).map((byte, index) => byte ^ (mask[index] ?? 0));
+  socket.resume().write(Buffer.concat([hash("req1", secret), named, request]));
+  return socket;
+}
+
 describe("encryption between sessions", { timeout: 120_000 }, () => {
   for (const theirs of ENCRYPTION_POLICIES)
     for (const ours of ENCRYPTION_POLICIES) {
@@ -60,6 +97,35 @@ describe("encryption between sessions", { timeout: 120_000 }, () => {
       const encryption = "required";
       assert.deepEqual(await meet({ encryption, sendMode: "mapped" }, { encryption, receiveMode }), [true]);
     });
+
+  for (const receiveMode of RECEIVE_MODES)
+    for (const storage of ["mapped", "file"] as const)
+      for (const method of [CryptoMethod.plaintext, CryptoMethod.rc4])
+        it(`bears a block that came with the handshake, ${storage}, ${receiveMode}, method ${method}`, async () => {
+          const shared = await makeShared(8000);
+          const { infoHash } = shared.metainfo;
+          const block = Buffer.alloc(13 + shared.data.length);
+          encodePieceHeader(block, 0, 0, 0, shared.data.length);
+          block.set(shared.data, 13);
+          const messages = [Buffer.from([0, 0, 0, 2, 5, 128]), Buffer.from([0, 0, 0, 1, 1]), block];
+          const first = Buffer.concat([handshake(infoHash), ...messages]);
+          const session = new Session({ receiveMode });
+          const address = await session.listen({ host: "127.0.0.1", port: 0 });
+          const torrent = await session.add(shared.metainfo, { storage, directory: temporaryFolder(after) });
+          const gone = once(torrent, "peerDisconnected");
+          const socket = await knockWith(address, infoHash, first, method);
+          torrent.done.catch(() => {});
+          await Promise.race([torrent.done, gone]);
+          // Read message by message it was asked for before it is read; read at once it was not.
+          assert.equal(torrent.state, receiveMode === "scatter" ? "seeding" : "downloading");
+          if (torrent.state === "seeding") {
+            const lease = await torrent.read(0, 0, shared.data.length);
+            assert.ok(shared.data.equals(lease.bytes));
+            lease.release();
+          }
+          socket.destroy();
+          await closeWhole(session);
+        });
 
   it("lets go of a stranger whose handshake has no end", async () => {
     const shared = await makeShared(100_000);

@@ -41,6 +41,7 @@ function roomOf(reactor: Reactor): EncryptionRoom {
     bufferBytes: 65_536,
     eagain: binding.EAGAIN,
     rc4: (state, first, count, bytes, to) => engine.rc4(state, first, count, bytes, to),
+    copy: (from, to, length) => engine.copy(from, to, length),
     atTurnEnd: (hook) => reactor.atTurnEnd(hook),
   };
 }
