@@ -2,6 +2,7 @@
 //
 // Always: each node is told by the virtual node of ours that it gave the token to; the round ends when all have answered or failed.
 
+import { throwAsUncaught } from "../base/user-calls.js";
 import type { SocketAddress } from "../native/binding.js";
 import type { CallListener } from "./calls.js";
 import type { AnnounceOptions } from "./dht.js";
@@ -38,6 +39,16 @@ export class AnnounceRound implements LookupListener {
     this.#peers = peers;
   }
 
+  readonly #wants = () => this.#tell;
+  /** What the program throws is its own: the round goes on. */
+  readonly #tell = (peer: SocketAddress): void => {
+    try {
+      this.#peers?.(peer);
+    } catch (error) {
+      throwAsUncaught(error);
+    }
+  };
+
   /** Resolves to how many nodes took it. */
   async run(): Promise<number> {
     const { signal, noSeeds } = this.#options;
@@ -57,8 +68,7 @@ export class AnnounceRound implements LookupListener {
   }
 
   heard(_lookup: Lookup, _candidate: Candidate, answer: KrpcReader): void {
-    const tell = this.#peers;
-    if (tell !== undefined) readPeers(answer, () => tell);
+    if (this.#peers !== undefined) readPeers(answer, this.#wants);
   }
 
   converged(lookup: Lookup): void {
@@ -84,7 +94,9 @@ export class AnnounceRound implements LookupListener {
     const { port = 0, seed = false, signal } = this.#options;
     if (signal?.aborted === true) return;
     this.#left = 1;
-    for (const { contact, token, node } of lookup.found()) {
+    // Closed before it was at its end: nobody is told anything any more.
+    const found = lookup.convergedMs < 0 ? [] : lookup.found();
+    for (const { contact, token, node } of found) {
       if (token === undefined || node === undefined) continue;
       const impliedPort = port === 0;
       const told = impliedPort ? node.socket.address.port : port;

@@ -12,6 +12,7 @@ import { type DatagramSocket, type Datagrams, SystemDatagrams } from "../native/
 import { Reactor } from "../native/reactor.js";
 import { PeerStore } from "../tracker/peer-store/peer-store.js";
 import { AnnounceRound } from "./announce-round.js";
+import { checkId, checkOptions, checkWhole } from "./check-options.js";
 import { Contact, type Family } from "./contact.js";
 import type { KrpcReader } from "./krpc-reader.js";
 import { METHOD_GET_PEERS } from "./krpc-reader.js";
@@ -53,7 +54,7 @@ export interface DhtOptions {
   readonly adaptsTimeouts?: boolean;
   readonly usesCache?: boolean;
   readonly staggersIds?: boolean;
-  /** Memory for peers that announce to us, in bytes. Default: 16 MiB. */
+  /** Memory for peers that announce to us, in bytes, 1 MiB or more. Default: 16 MiB. */
   readonly peerBytesMax?: number;
   /** Hears which torrents are asked for. */
   readonly hashes?: HashListener;
@@ -117,12 +118,13 @@ export class Dht {
   readonly #peers: PeerStore;
   readonly #tokens: Tokens;
   readonly #root: Uint8Array;
+  readonly #sockets: DatagramSocket[] = [];
   readonly #startedMs: number;
   readonly #externalVotes = new Map<string, number>();
   readonly #unsent = new Set<VirtualNode>();
   readonly #randomWords: Uint32Array;
   #randomLeft = 0;
-  #timer: Timer;
+  #timer: Timer | undefined;
   #isBusy = false;
   #isClosed = false;
   #flushes = false;
@@ -133,33 +135,32 @@ export class Dht {
     const { ground } = world;
     this.#randomWords = new Uint32Array(256);
     this.#startedMs = ground.nowMs();
-    const saved = options.saved === undefined ? undefined : loadContacts(options.saved);
-    this.#root = checkId(options.id) ?? saved?.id ?? this.#makeId();
-    this.#tokens = new Tokens(this.#words(CHASKEY_KEY_WORDS));
-    const bytesMax = options.peerBytesMax ?? PEER_BYTES_MAX_DEFAULT;
-    this.#peers = new PeerStore({
-      bytesMax,
-      torrentsMax: Math.floor(bytesMax / 64),
-      lifetimeMs: PEER_LIFETIME_MS,
-      newTorrentsPerMinute: NEW_TORRENTS_PER_MINUTE,
-      key: this.#words(4),
-      random: () => ground.random(),
-    });
-    const listen = options.listen ?? [{ host: "0.0.0.0", port: 0 }];
-    const sockets: DatagramSocket[] = [];
     try {
-      for (const { host, port } of listen) sockets.push(world.datagrams.bind({ host, port }));
+      checkOptions(options);
+      const saved = options.saved === undefined ? undefined : loadContacts(options.saved);
+      this.#root = checkId(options.id) ?? saved?.id ?? this.#makeId();
+      this.#tokens = new Tokens(this.#words(CHASKEY_KEY_WORDS));
+      const bytesMax = options.peerBytesMax ?? PEER_BYTES_MAX_DEFAULT;
+      this.#peers = new PeerStore({
+        bytesMax,
+        torrentsMax: Math.floor(bytesMax / 64),
+        lifetimeMs: PEER_LIFETIME_MS,
+        newTorrentsPerMinute: NEW_TORRENTS_PER_MINUTE,
+        key: this.#words(4),
+        random: () => ground.random(),
+      });
+      const listen = options.listen ?? [{ host: "0.0.0.0", port: 0 }];
+      for (const { host, port } of listen) this.#sockets.push(world.datagrams.bind({ host, port }));
+      this.#makeOverlays(this.#sockets, options);
+      this.addNodes([...(options.bootstrap ?? [])]);
+      if (saved !== undefined)
+        for (const overlay of this.#overlays.values())
+          overlay.addEntrances(saved.contacts.filter(({ family }) => family === overlay.family));
+      this.#timer = ground.after(0, () => this.#tick());
     } catch (error) {
-      for (const socket of sockets) socket.close();
-      world.close();
+      this.close();
       throw error;
     }
-    this.#makeOverlays(sockets, options);
-    this.addNodes([...(options.bootstrap ?? [])]);
-    if (saved !== undefined)
-      for (const overlay of this.#overlays.values())
-        overlay.addEntrances(saved.contacts.filter(({ family }) => family === overlay.family));
-    this.#timer = ground.after(0, () => this.#tick());
   }
 
   /** Where each virtual node receives, with the ports that were picked. */
@@ -201,6 +202,7 @@ export class Dht {
       stream.follow((listener) =>
         overlay.lookup(infoHash, METHOD_GET_PEERS, listener, { noSeeds: options.noSeeds === true }),
       );
+    stream.begun();
     return stream;
   }
 
@@ -214,6 +216,7 @@ export class Dht {
     peers?: (peer: SocketAddress) => void,
   ): Promise<number> {
     checkId(infoHash);
+    checkWhole("port", options.port, 0, 65_535);
     const rounds = [...this.#overlays.values()].map((overlay) =>
       new AnnounceRound(overlay, infoHash, options, peers).run(),
     );
@@ -268,8 +271,9 @@ export class Dht {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#timer.close();
+    this.#timer?.close();
     for (const overlay of this.#overlays.values()) overlay.close();
+    for (const socket of this.#sockets) socket.close();
     this.#world.close();
   }
 
@@ -353,10 +357,11 @@ export class Dht {
 
   /** What was written outside a node's own turn is sent when what is running now is over. */
   #flushLater(node: VirtualNode): void {
+    if (this.#isClosed) return;
     this.#unsent.add(node);
     if (!this.#isBusy) {
       this.#isBusy = true;
-      this.#timer.close();
+      this.#timer?.close();
       this.#timer = this.#world.ground.after(BUSY_MS, () => this.#tick());
     }
     if (this.#flushes) return;
@@ -415,15 +420,6 @@ function systemDhtWorld(): DhtWorld {
     soon: queueMicrotask,
     close: () => reactor.close(),
   };
-}
-
-function checkId(id: Uint8Array | undefined): Uint8Array | undefined {
-  if (id !== undefined && id.length !== ID_BYTES)
-    throw new UsageError(
-      "USAGE_OPTION",
-      `an id or info hash of the DHT has ${ID_BYTES} bytes, not ${id.length}`,
-    );
-  return id;
 }
 
 function isOfThisMachine(host: string): boolean {

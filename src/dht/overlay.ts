@@ -77,6 +77,7 @@ export class Overlay implements LookupHost, NodeHost {
   #bootstrapAtMs = 0;
   #bootstrapWaitMs = BOOTSTRAP_MIN_MS;
   #nextBucket = 0;
+  #isClosed = false;
   readonly #running = new Set<Lookup>();
 
   constructor(options: OverlayOptions) {
@@ -162,11 +163,13 @@ export class Overlay implements LookupHost, NodeHost {
       options,
     );
     this.#running.add(lookup);
-    lookup.start();
+    if (this.#isClosed) lookup.stop();
+    else lookup.start();
     return lookup;
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const lookup of [...this.#running]) lookup.stop();
     for (const node of this.#nodes) node.close();
   }

@@ -17,8 +17,10 @@ export class PeerStream implements AsyncIterableIterator<SocketAddress>, LookupL
   readonly #lookups = new Set<Lookup>();
   readonly #known = new Set<number | string>();
   readonly #waiting: SocketAddress[] = [];
-  #reader: { resolve: (result: Result) => void; reject: (error: unknown) => void } | undefined;
-  #following = 0;
+  /** Calls of next() that wait, in order. */
+  readonly #readers: { resolve: (result: Result) => void; reject: (error: unknown) => void }[] = [];
+  /** Lookups that are not complete; and one until begun() says that there will be no more of them. */
+  #following = 1;
   #isOver = false;
   #error: unknown;
   readonly #signal: AbortSignal | undefined;
@@ -38,6 +40,11 @@ export class PeerStream implements AsyncIterableIterator<SocketAddress>, LookupL
     if (!lookup.isComplete) this.#lookups.add(lookup);
   }
 
+  /** All lookups have begun: when they are complete, so is this. */
+  begun(): void {
+    if (--this.#following === 0) this.#end(undefined);
+  }
+
   [Symbol.asyncIterator](): this {
     return this;
   }
@@ -50,9 +57,9 @@ export class PeerStream implements AsyncIterableIterator<SocketAddress>, LookupL
       this.#error = undefined;
       return Promise.reject(error);
     }
-    if (this.#isOver || this.#following === 0) return Promise.resolve({ value: undefined, done: true });
+    if (this.#isOver) return Promise.resolve({ value: undefined, done: true });
     return new Promise((resolve, reject) => {
-      this.#reader = { resolve, reject };
+      this.#readers.push({ resolve, reject });
     });
   }
 
@@ -80,8 +87,8 @@ export class PeerStream implements AsyncIterableIterator<SocketAddress>, LookupL
   }
 
   #push(peer: SocketAddress): void {
-    const reader = this.#reader;
-    this.#reader = undefined;
+    if (this.#isOver) return;
+    const reader = this.#readers.shift();
     if (reader === undefined) this.#waiting.push(peer);
     else reader.resolve({ value: peer, done: false });
   }
@@ -91,10 +98,10 @@ export class PeerStream implements AsyncIterableIterator<SocketAddress>, LookupL
     this.#isOver = true;
     this.#signal?.removeEventListener("abort", this.#onAbort);
     for (const lookup of [...this.#lookups]) lookup.stop();
-    const reader = this.#reader;
-    this.#reader = undefined;
-    if (error === undefined) reader?.resolve({ value: undefined, done: true });
-    else if (reader !== undefined) reader.reject(error);
-    else this.#error = error;
+    // The first that waits hears of the error, or the next that comes: it is told once.
+    const readers = this.#readers.splice(0);
+    if (error !== undefined && readers.length === 0) this.#error = error;
+    else if (error !== undefined) readers.shift()?.reject(error);
+    for (const reader of readers) reader.resolve({ value: undefined, done: true });
   }
 }

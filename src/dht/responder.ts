@@ -4,6 +4,7 @@
 // Always: an answer is no longer than SENT_BYTES_MAX. Whoever announces shows a token that we gave to this address, port and id for this torrent.
 // What announced peers may take of memory is bounded, by address as well. Nothing is allocated for a query.
 
+import { throwAsUncaught } from "../base/user-calls.js";
 import {
   type Announce,
   EVENT_NONE,
@@ -106,7 +107,7 @@ export class Responder {
         this.#writeNodes(query, sender.family, writer);
         break;
       case METHOD_GET_PEERS:
-        this.#options.hashes?.hashSeen(query, sender, false);
+        this.#tellHash(query, sender, false);
         this.#begin(id, sender, writer);
         this.#writeNodes(query, sender.family, writer);
         this.#writeTokenAndPeers(query, sender, writer);
@@ -116,7 +117,7 @@ export class Responder {
           this.#error(ERROR_PROTOCOL, "bad token", query, writer);
           return true;
         }
-        this.#options.hashes?.hashSeen(query, sender, true);
+        this.#tellHash(query, sender, true);
         this.#keep(query, sender);
         this.#begin(id, sender, writer);
         break;
@@ -138,6 +139,24 @@ export class Responder {
     }
     writer.endResponse(query.bytes, query.transactionAt, query.transactionBytes);
     return true;
+  }
+
+  /** What the program throws is its own: the query is answered all the same. */
+  #tellHash(query: KrpcReader, sender: Sender, isAnnounce: boolean): void {
+    try {
+      this.#options.hashes?.hashSeen(query, sender, isAnnounce);
+    } catch (error) {
+      throwAsUncaught(error);
+    }
+  }
+
+  #ours(query: KrpcReader, family: Family): Uint8Array | undefined {
+    try {
+      return this.#options.inject?.(query, family);
+    } catch (error) {
+      throwAsUncaught(error);
+      return undefined;
+    }
   }
 
   #begin(id: Uint8Array, sender: Sender, writer: KrpcWriter): void {
@@ -172,7 +191,7 @@ export class Responder {
   }
 
   #writeTokenAndPeers(query: KrpcReader, sender: Sender, writer: KrpcWriter): void {
-    const { tokens, peers, inject } = this.#options;
+    const { tokens, peers } = this.#options;
     tokens.make(sender, query.bytes, query.idAt, query.targetAt);
     writer.ascii("5:token");
     writer.text(tokens.token, 0, TOKEN_BYTES);
@@ -180,7 +199,7 @@ export class Responder {
     const endpointBytes = addressBytesOf(family) + 2;
     this.#readHash(query);
     this.#sink.at = 0;
-    const ours = inject?.(query, family);
+    const ours = this.#ours(query, family);
     // Each is a text: a length, a colon, the endpoint.
     const valueBytes = endpointBytes + (family === 4 ? 2 : 3);
     const room = Math.floor((this.#room(query, writer) - VALUES_FRAME_BYTES) / valueBytes);

@@ -1,0 +1,165 @@
+// A DHT and the program around it, in virtual time: what the program throws stops nothing, close() ends what is under way and what comes
+// after it, and options that cannot be are refused with nothing left open.
+
+import assert from "node:assert/strict";
+import { describe, it, type TestContext } from "node:test";
+import { DhtNetwork } from "../../bench/load/dht-network.js";
+import { type AnnounceOptions, Dht, type DhtOptions } from "../../src/dht/index.js";
+import type { Lookup, LookupListener } from "../../src/dht/lookup.js";
+import { PeerStream } from "../../src/dht/peer-stream.js";
+import { collectUncaught } from "../support/uncaught.js";
+
+const HASH = new Uint8Array(20).fill(0x3c);
+const NODES = 12;
+
+/** Nodes that know each other; the first has `options`. */
+async function makeNodes(
+  t: TestContext,
+  network: DhtNetwork,
+  options: DhtOptions = {},
+): Promise<[Dht, ...Dht[]]> {
+  const make = (index: number, more: DhtOptions): Dht => {
+    const node = new Dht({ listen: [{ host: `11.${index}.1.1`, port: 6881 }], ...more }, network.world());
+    t.after(() => node.close());
+    return node;
+  };
+  const first = make(0, options);
+  const others = Array.from({ length: NODES - 1 }, (_, index) =>
+    make(index + 1, { bootstrap: first.addresses }),
+  );
+  await network.run(30_000);
+  return [first, ...others];
+}
+
+/** Lets time pass until a promise is settled: at most two minutes. */
+async function settled<Value>(
+  network: DhtNetwork,
+  promise: Promise<Value>,
+): Promise<PromiseSettledResult<Value>> {
+  let result: PromiseSettledResult<Value> | undefined;
+  void Promise.allSettled([promise]).then(([one]) => {
+    result = one;
+  });
+  for (let step = 0; step < 240 && result === undefined; step++) await network.run(500);
+  assert.ok(result !== undefined, "it ends");
+  return result;
+}
+
+async function peersOf(node: Dht): Promise<number> {
+  let count = 0;
+  for await (const _ of node.lookup(HASH)) count++;
+  return count;
+}
+
+describe("a DHT and its program", { timeout: 120_000 }, () => {
+  it("goes on when listeners throw", async (t) => {
+    const network = new DhtNetwork({ seed: 7, loss: 0 });
+    const thrown = new Error("of the program");
+    const fail = (): never => {
+      throw thrown;
+    };
+    const errors = await collectUncaught(async () => {
+      const [first, second, third] = await makeNodes(t, network, {
+        hashes: { hashSeen: fail },
+        inject: fail,
+      });
+      assert.ok(second !== undefined && third !== undefined);
+      assert.deepEqual(await settled(network, second.announce(HASH, { port: 80 })), {
+        status: "fulfilled",
+        value: 8,
+      });
+      assert.deepEqual(await settled(network, third.announce(HASH, { port: 81 }, fail)), {
+        status: "fulfilled",
+        value: 8,
+      });
+      assert.deepEqual(await settled(network, peersOf(first)), { status: "fulfilled", value: 2 });
+    });
+    assert.ok(errors.length > 0 && errors.every((error) => error === thrown));
+  });
+
+  it("ends what is under way when it is closed, and what is asked of it afterwards", async (t) => {
+    const network = new DhtNetwork({ seed: 8, loss: 0 });
+    const [first, second] = await makeNodes(t, network);
+    assert.ok(second !== undefined);
+    const stream = first.lookup(HASH);
+    const ends = [stream.next(), stream.next(), first.announce(HASH, { port: 80 })];
+    await network.run(1);
+    assert.ok(first.stats().lookupsUnderWay >= 2);
+    first.close();
+    ends.push(first.announce(HASH, { port: 80 }), first.lookup(HASH).next());
+    const values = await settled(network, Promise.all(ends));
+    const over = { value: undefined, done: true };
+    assert.deepEqual(values, { status: "fulfilled", value: [over, over, 0, 0, over] });
+    assert.deepEqual([first.stats().lookupsUnderWay, first.stats().queriesUnderWay], [0, 0]);
+    second.close();
+  });
+
+  it("asks the second family when the first knows nobody", async () => {
+    const listeners: LookupListener[] = [];
+    const makeLookup = (isComplete: boolean): Lookup => ({ isComplete, stop: () => {} }) as unknown as Lookup;
+    const stream = new PeerStream(undefined);
+    stream.follow((listener) => {
+      const lookup = makeLookup(true);
+      listener.completed(lookup);
+      return lookup;
+    });
+    const pending = makeLookup(false);
+    stream.follow((listener) => {
+      listeners.push(listener);
+      return pending;
+    });
+    stream.begun();
+    assert.equal(listeners.length, 1, "the second lookup has begun");
+    const ends = [stream.next(), stream.next()];
+    listeners[0]?.completed(pending);
+    assert.deepEqual(
+      (await Promise.all(ends)).map(({ done }) => done),
+      [true, true],
+    );
+  });
+
+  it("refuses options that cannot be, and leaves nothing open", async () => {
+    const listen = [{ host: "11.0.0.1", port: 1 }];
+    const wrong: DhtOptions[] = [
+      { listen: [] },
+      { listen, incomingPerSecond: 0 },
+      { listen, outgoingPerSecond: Number.NaN },
+      { listen, outgoingPerSecond: -1 },
+      { listen, peerBytesMax: 100 },
+      { listen, id: new Uint8Array(19) },
+      { listen, externalAddress: "example.org" },
+      { listen, bootstrap: [{ host: "example.org", port: 1 }] },
+      { listen, bootstrap: [{ host: "11.0.0.2", port: 65_536 }] },
+    ];
+    for (const options of wrong) {
+      const network = new DhtNetwork({ seed: 9 });
+      const opened: string[] = [];
+      const world = network.world();
+      const counted = {
+        ...world,
+        datagrams: {
+          bind: (at: { host: string; port: number }) => {
+            const socket = network.bind(at);
+            const { close } = socket;
+            opened.push("socket");
+            socket.close = () => {
+              opened.length = 0;
+              close.call(socket);
+            };
+            return socket;
+          },
+        },
+        close: () => opened.push("world closed"),
+      };
+      assert.throws(() => new Dht(options, counted), { code: "USAGE_OPTION" });
+      assert.deepEqual(opened, ["world closed"], JSON.stringify(options));
+      await network.run(2000);
+      assert.equal(network.datagrams, 0);
+    }
+    const network = new DhtNetwork({ seed: 9 });
+    const node = new Dht({ listen }, network.world());
+    for (const port of [-1, 1.5, 65_536, Number.NaN] satisfies AnnounceOptions["port"][])
+      await assert.rejects(node.announce(HASH, { port }), { code: "USAGE_OPTION" });
+    node.close();
+  });
+});
