@@ -38,7 +38,7 @@ describe("the bundle", () => {
 
   it("is a few files for whoever imports the package, none of them of the command line", () => {
     const { files, modules } = loadedWith("index.js");
-    assert.ok(files.size <= 8, `${[...files.keys()]}`);
+    assert.ok(files.size <= 16, `${[...files.keys()]}`);
     assert.ok(sum(files) > 100_000, "the engine is in it");
     for (const name of files.keys())
       assert.doesNotMatch(readFileSync(new URL(name, BUNDLE), "utf8"), /class CommanderError/);
@@ -55,7 +55,7 @@ describe("the bundle", () => {
       .join("\n");
     const loaded = [...text.matchAll(/import\("([^"]+)"\)/g)].map(([, path]) => path!);
     assert.deepEqual(loaded.map((path) => path.replace(/^.*\/|-\w+\.js$|\.js$/g, "")).sort(), [
-      ...["bench", "check", "create", "dht", "download", "info", "seed", "tracker"],
+      ...["bench", "check", "create", "dht", "download", "info", "scrape", "seed", "tracker"],
     ]);
   });
 });

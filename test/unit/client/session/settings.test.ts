@@ -53,6 +53,7 @@ describe("settleOptions", () => {
       localPeers: false,
       announcePort: undefined,
       announceIp: undefined,
+      dht: undefined,
       receiveMode: { name: "adaptive", depth: 16, contiguousWhenIdle: false },
       sendMode: "copy",
       poolBytes: 32 * MIB,
