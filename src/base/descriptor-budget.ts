@@ -2,10 +2,13 @@
 // host. Counting only; nothing is opened or closed here.
 //
 //   limit ──┬─ the host's: 32 and a sixteenth, 512 at the most
-//           └─ ours ──┬─ connections: three quarters at the most, so that files always have a quarter
-//                     └─ files: a half at the most, so that connections always have as much
+//           └─ ours, less what is held ──┬─ connections: three quarters at the most, so that files always have a quarter
+//                                        └─ files: a half at the most, so that connections always have as much
 //
-// Always: what is taken is never more than what is ours; whoever was refused and waits is told when there is room again, in the
+// What is held is there for long and cannot be closed meanwhile (locks): it is counted, never refused here, and leaves less to the others.
+//
+// Always: what is taken is never more than what is ours, but for what was taken before more was held, and for a quarter that files
+// have whatever connections were there before; whoever was refused and waits is told when there is room again, in the
 // order of asking.
 
 import { assert } from "./assert.js";
@@ -28,8 +31,12 @@ const OURS_MAX = 1 << 20;
 
 export class DescriptorBudget {
   /** What connections and files may have open together. */
-  readonly total: number;
-  readonly #max: Readonly<Record<DescriptorUse, number>>;
+  get total(): number {
+    return Math.max(OURS_MIN, this.#ours - this.#held);
+  }
+
+  readonly #ours: number;
+  #held = 0;
   readonly #used: Record<DescriptorUse, number> = { connection: 0, file: 0 };
   readonly #waiters: Readonly<Record<DescriptorUse, Set<DescriptorWaiter>>> = {
     connection: new Set(),
@@ -43,13 +50,12 @@ export class DescriptorBudget {
     assert(limit >= 0, "a limit of descriptors is a number of them");
     const bounded = Math.min(limit, OURS_MAX + HOST_MAX);
     const host = Math.min(HOST_MAX, HOST_MIN + Math.floor(bounded / HOST_SHARE));
-    this.total = Math.max(OURS_MIN, bounded - host);
-    this.#max = { connection: Math.floor((3 * this.total) / 4), file: Math.floor(this.total / 2) };
+    this.#ours = bounded - host;
   }
 
-  /** The most that one use may ever have. */
+  /** The most that one use may have as long as no more is held. */
   max(use: DescriptorUse): number {
-    return this.#max[use];
+    return Math.floor(use === "file" ? this.total / 2 : (3 * this.total) / 4);
   }
 
   used(use: DescriptorUse): number {
@@ -69,14 +75,16 @@ export class DescriptorBudget {
   /** True if take() will say yes; the other use may have been asked to give something back for it. */
   makeRoom(use: DescriptorUse): boolean {
     const giver = this.#givers.get(use === "file" ? "connection" : "file");
-    while (!this.hasRoom(use)) if (this.#used[use] >= this.#max[use] || giver?.() !== true) return false;
+    while (!this.hasRoom(use)) if (this.#used[use] >= this.max(use) || giver?.() !== true) return false;
     return true;
   }
 
   /** True if take() would say yes at once. */
   hasRoom(use: DescriptorUse): boolean {
     const used = this.#used;
-    return used[use] < this.#max[use] && used.connection + used.file < this.total;
+    if (used[use] >= this.max(use)) return false;
+    const { total } = this;
+    return used.connection + used.file < total || (use === "file" && used.file < Math.floor(total / 4));
   }
 
   /** Counts one descriptor more, before it is opened. False: there is none; close one of your own, or wait for one. */
@@ -92,6 +100,19 @@ export class DescriptorBudget {
     this.#used[use]--;
     // The other use may have been held back by the sum of both.
     if (!this.#tellOne(use)) this.#tellOne(use === "file" ? "connection" : "file");
+  }
+
+  /** Counts one descriptor more that will stay open for long; files that nobody uses make room for it. */
+  hold(): void {
+    this.#held++;
+    while (this.#used.connection + this.#used.file > this.total && this.askBack("file"));
+  }
+
+  /** What was held is closed. */
+  letGo(): void {
+    assert(this.#held > 0, "what is let go was held");
+    this.#held--;
+    if (!this.#tellOne("file")) this.#tellOne("connection");
   }
 
   /** Calls `waiter` once, when a descriptor for `use` was given back. */

@@ -4,8 +4,10 @@
 // Always: counting is O(1), and so is finding what to close; a file that somebody holds is never closed here; who could
 // not open one because all are held is told when one is let go.
 
+import { constants } from "node:os";
 import { assert } from "../../base/assert.js";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
+import { StorageError } from "../../base/errors.js";
 import { processDescriptors } from "../../native/descriptors.js";
 
 /** Files that are open at one time, over all torrents of this process: opening one anew costs little, and more serve nobody. */
@@ -31,6 +33,17 @@ export class Descriptors {
     this.#budget = budget;
     // A file that nobody reads now is opened again when somebody does; a peer that is refused may not come again.
     budget?.onShortage("file", () => this.closeOne());
+  }
+
+  /** A descriptor that stays open for as long as a torrent is counted from before it is opened. */
+  hold(): void {
+    this.#budget?.hold();
+  }
+
+  /** What was held is closed, or could not be opened. */
+  letGo(): void {
+    this.#budget?.letGo();
+    this.#wake();
   }
 
   /** Files that are open, or about to be. */
@@ -105,4 +118,24 @@ let shared: Descriptors | undefined;
 export function processFiles(): Descriptors {
   shared ??= new Descriptors(OPEN_FILES_MAX, processDescriptors());
   return shared;
+}
+
+const EXHAUSTED_CODES: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE"]);
+const { EMFILE, ENFILE } = constants.errno;
+
+/** True for what node:fs throws, and for a StorageError, when the process or the machine has no descriptor left. */
+export function isExhausted(error: unknown): boolean {
+  if (!(error instanceof StorageError)) return EXHAUSTED_CODES.has((error as NodeJS.ErrnoException).code);
+  return error.errno !== undefined && [EMFILE, ENFILE].includes(Math.abs(error.errno));
+}
+
+/** Opens something for a moment, or something that is held: where no descriptor is left, files that nobody uses are closed for it. */
+export function openMakingRoom(open: () => number): number {
+  for (;;) {
+    try {
+      return open();
+    } catch (error) {
+      if (!isExhausted(error) || !processFiles().closeOne()) throw error;
+    }
+  }
 }

@@ -10,10 +10,11 @@
 // where a piece may lie (for sending, reading, checking and resume data), and of moving bytes when the file is wanted after all.
 
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, type Stats, statSync } from "node:fs";
+import { constants as osConstants } from "node:os";
 import { join, resolve } from "node:path";
 import { assert } from "../../base/assert.js";
 import { StorageError } from "../../base/errors.js";
-import { type Descriptors, type IdleFile, processFiles } from "./descriptors.js";
+import { type Descriptors, type IdleFile, isExhausted, processFiles } from "./descriptors.js";
 import { Folders } from "./folders.js";
 import type { Layout, LayoutFile } from "./layout.js";
 import { storageErrorOf } from "./storage-errors.js";
@@ -24,8 +25,6 @@ export const NO_DESCRIPTOR = -1;
 
 /** Why a file that may be read cannot be written to: then it is opened for reading alone. */
 const READ_ONLY_CODES: ReadonlySet<string> = new Set(["EACCES", "EPERM", "EROFS", "ELOOP", "ETXTBSY"]);
-/** The process, or the machine, has no descriptor left. */
-const EXHAUSTED_CODES: ReadonlySet<string> = new Set(["EMFILE", "ENFILE"]);
 
 class OpenFile implements IdleFile {
   readonly fd: number;
@@ -147,7 +146,7 @@ export class FileTable {
   exhausted(fileIndex: number): StorageError {
     const path = this.pathAt(fileIndex);
     const message = `cannot open ${path}: EMFILE: no file descriptor is left (ulimit -n), and none became free`;
-    return new StorageError("STORAGE_IO", message);
+    return new StorageError("STORAGE_IO", message, { errno: -osConstants.errno.EMFILE });
   }
 
   /** What is on disk, or undefined: nothing there, or not a regular file. Throws StorageError for what prevents looking. */
@@ -205,7 +204,7 @@ export class FileTable {
         try {
           return this.#openRegular(fileIndex, forWriting);
         } catch (error) {
-          if (!EXHAUSTED_CODES.has(codeOf(error))) throw error;
+          if (!isExhausted(error)) throw error;
           // Others than we have taken the rest: what we do not use makes room.
           if (this.descriptors.closeOne()) continue;
           this.descriptors.untake();

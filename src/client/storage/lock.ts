@@ -7,6 +7,7 @@ import { constants as osConstants } from "node:os";
 import { isMainThread } from "node:worker_threads";
 import { StorageError, storageErrorFromErrno } from "../../base/errors.js";
 import { loadBinding } from "../../native/binding.js";
+import { openMakingRoom } from "./descriptors.js";
 import { ownFileIn } from "./own-files.js";
 import { storageErrorOf } from "./storage-errors.js";
 
@@ -124,11 +125,8 @@ export class DownloadLock {
 
 function openLockFile(path: string): number {
   try {
-    return openSync(
-      path,
-      constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-      0o644,
-    );
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    return openMakingRoom(() => openSync(path, flags, 0o644));
   } catch (error) {
     throw storageErrorOf(error, "make the lock file", path);
   }

@@ -3,6 +3,7 @@
 import { closeSync, constants, existsSync, openSync, unlinkSync } from "node:fs";
 import { resolve } from "node:path";
 import { StorageError, storageErrorFromErrno, UsageError } from "../../base/errors.js";
+import type { Ground } from "../../base/ground.js";
 import { BLOCK_SIZE, PAGE_SIZE, WRITE_RUN_BYTES, WRITE_RUN_BYTES_MAX } from "../../base/limits.js";
 import { JobKind } from "../../native/binding.js";
 import type { JobQueue } from "../../native/jobs.js";
@@ -21,6 +22,7 @@ import { makeOwnFolder, ownFileIn } from "./own-files.js";
 import type { Storage, StorageKind } from "./storage.js";
 import { storageErrorOf } from "./storage-errors.js";
 import { Survey } from "./survey.js";
+import { acquireWhenFree, whenFree } from "./waiting-jobs.js";
 
 export interface OpenStorageOptions {
   readonly kind: StorageKind;
@@ -77,7 +79,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
       if (!file.padding && !isFileWanted(index) && !survey.hasLength(index)) files.notMade.add(index);
     });
   checkSpace(files, survey);
-  makeFiles(files, survey);
+  await makeFiles(files, survey, ground);
   if (options.preallocate ?? (kind === "direct" || kind === "mapped")) await preallocate(files, reactor);
   if (kind === "mapped") {
     const bases = mapFiles(files, reactor, options.populate === true);
@@ -135,13 +137,13 @@ function megabytes(bytes: number): string {
 }
 
 /** All files that are wanted exist from the start, empty ones included, with their true lengths, and each is a file of its own. */
-function makeFiles(files: FileTable, survey: Survey): void {
+async function makeFiles(files: FileTable, survey: Survey, ground: Ground): Promise<void> {
   let made = false;
-  files.layout.files.forEach((file, index) => {
-    if (file.padding || survey.hasLength(index) || files.notMade.has(index)) return;
-    survey.note(index, files.create(index));
+  for (const [index, file] of files.layout.files.entries()) {
+    if (file.padding || survey.hasLength(index) || files.notMade.has(index)) continue;
+    survey.note(index, await whenFree(files.descriptors, ground, () => files.create(index)));
     made = true;
-  });
+  }
   // A file system may take two names for one only when the first of them is there.
   if (made) survey.checkDistinct();
 }
@@ -150,7 +152,7 @@ async function preallocate(files: FileTable, reactor: Reactor): Promise<void> {
   for (let index = 0; index < files.layout.files.length; index++) {
     const file = files.layout.files[index]!;
     if (file.padding || file.length === 0 || files.notMade.has(index)) continue;
-    const fd = files.acquireNow(index);
+    const fd = await acquireWhenFree(files, index, true, reactor.ground);
     const result = await new Promise<number>((resolve) => {
       reactor.jobs.begin(JobKind.allocate, { jobDone: (_tag, done) => resolve(done) }, 0, fd, 0, file.length);
       reactor.jobs.end();

@@ -9,6 +9,7 @@
 import { constants, lstatSync, mkdirSync, openSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { StorageError } from "../../base/errors.js";
+import { openMakingRoom } from "./descriptors.js";
 import { storageErrorOf } from "./storage-errors.js";
 
 const OWN_FOLDER = ".scatterwire";
@@ -60,7 +61,7 @@ export function openFresh(path: string): number {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   for (let tries = 1; ; tries++) {
     try {
-      return openSync(path, flags, 0o644);
+      return openMakingRoom(() => openSync(path, flags, 0o644));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST" || tries === FRESH_TRIES_MAX) throw error;
       unlinkSync(path);

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { crc32 } from "node:zlib";
 import { MIB } from "../../base/limits.js";
+import { openMakingRoom } from "./descriptors.js";
 import type { Survey } from "./survey.js";
 
 export const MAGIC = "SWRESUM2";
@@ -77,7 +78,8 @@ export function fileRecord(fileIndex: number, modifiedMs: number, inode: number)
 export function readBounded(path: string): Buffer | undefined {
   let fd = -1;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
+    fd = openMakingRoom(() => openSync(path, flags));
     const status = fstatSync(fd);
     return status.isFile() && status.size <= RESUME_BYTES_MAX ? readFileSync(fd) : undefined;
   } catch {
@@ -102,7 +104,7 @@ export function writeWhole(fd: number, bytes: Uint8Array): void {
 
 /** Makes the renaming itself durable. */
 export function syncFolder(folder: string): void {
-  const fd = openSync(folder, "r");
+  const fd = openMakingRoom(() => openSync(folder, "r"));
   try {
     fsyncSync(fd);
   } finally {

@@ -10,14 +10,18 @@
 // for, by us before a crash or by somebody else at any time: nothing in it is claimed, and what was is hashed again.
 //
 // Always: what is claimed after reading was verified and made durable before, and lies in files that are as they were then; a
-// record that is torn, or of another torrent, claims nothing. At a clean close the file is rewritten as a base with the stamps
+// record that is torn, or of another torrent, claims nothing. The file is open for as long as no other needs the descriptor; while
+// none is to be had, records wait here, in their order, and what a crash takes of them is fetched again. At a clean close the file is rewritten as a base with the stamps
 // of that moment.
 
 import { closeSync, constants, fdatasyncSync, fsyncSync, openSync, renameSync } from "node:fs";
+import { constants as osConstants } from "node:os";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
-import type { StorageError } from "../../base/errors.js";
+import { type StorageError, storageErrorFromErrno } from "../../base/errors.js";
+import { type Ground, SYSTEM_GROUND } from "../../base/ground.js";
 import { PieceSet } from "../../base/piece-set.js";
+import { type IdleFile, isExhausted, openMakingRoom } from "./descriptors.js";
 import type { FileTable } from "./file-table.js";
 import { openFresh, ownFileIn } from "./own-files.js";
 import {
@@ -43,6 +47,7 @@ import {
 import type { Storage } from "./storage.js";
 import { storageErrorOf } from "./storage-errors.js";
 import type { Survey } from "./survey.js";
+import { whenFree } from "./waiting-jobs.js";
 
 export interface ResumeState {
   /** Pieces that are verified and durable, in files that have not changed since. */
@@ -55,13 +60,18 @@ export interface ResumeState {
   readonly checkAll: boolean;
 }
 
-export class ResumeLog {
+export class ResumeLog implements IdleFile {
   readonly #path: string;
   readonly #infoHash: Uint8Array;
   readonly #pieceCount: number;
   readonly #files: FileTable;
   readonly #storage: () => Storage;
+  readonly #ground: Ground;
+  /** Open while it is not needed elsewhere, and idle then but for the time of a write. */
   #fd = -1;
+  #isRecording = false;
+  /** Records that are not written yet. */
+  #waiting: Buffer[] = [];
   /** W records in the file, and how many of them the last S covers. */
   #written = 0;
   #synced = 0;
@@ -79,12 +89,14 @@ export class ResumeLog {
     pieceCount: number;
     files: FileTable;
     storage: () => Storage;
+    ground?: Ground;
   }) {
     this.#path = ownFileIn(options.folder, `${Buffer.from(options.infoHash).toString("hex")}.resume`);
     this.#infoHash = options.infoHash;
     this.#pieceCount = options.pieceCount;
     this.#files = options.files;
     this.#storage = options.storage;
+    this.#ground = options.ground ?? SYSTEM_GROUND;
     this.#have = new PieceSet(options.pieceCount);
     this.#stamps = new Stamps(options.files.layout.files.length);
   }
@@ -105,11 +117,7 @@ export class ResumeLog {
     });
     this.#rewrite(BASE_RUNNING, claimed);
     for (let piece = 0; piece < this.#pieceCount; piece++) if (claimed.has(piece)) this.#have.add(piece);
-    try {
-      this.#fd = openSync(this.#path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW);
-    } catch (error) {
-      throw this.#errorOf(error);
-    }
+    this.#isRecording = true;
     if (found.length > 0) this.#storage().assumeWritten?.();
     for (const piece of found) this.append(piece);
   }
@@ -130,7 +138,12 @@ export class ResumeLog {
     layout.forEachSpan(layout.pieceOffset(piece), layout.pieceLengthOf(piece), (fileIndex) => {
       this.#touched.add(fileIndex);
     });
-    this.#write(plainRecord(RECORD_WRITTEN, piece));
+    this.#waiting.push(plainRecord(RECORD_WRITTEN, piece));
+    try {
+      this.#flush(false);
+    } catch (error) {
+      if (!isExhausted(error)) throw error;
+    }
   }
 
   /** Makes all pieces appended so far durable claims. Calls while one is under way are one more round. Rejects StorageError. */
@@ -144,7 +157,7 @@ export class ResumeLog {
 
   /** Ends recording. Everything was synced and files have their final times: a clean base takes the place of the records. */
   close(): void {
-    if (this.#fd < 0) return;
+    if (!this.#isRecording) return;
     this.abandon();
     this.#stampAll();
     this.#rewrite(BASE_CLEAN, this.#have);
@@ -152,9 +165,18 @@ export class ResumeLog {
 
   /** Ends recording as a crash would: what is claimed stays claimed. */
   abandon(): void {
-    const fd = this.#fd;
+    this.#isRecording = false;
+    this.#waiting = [];
+    if (this.#fd < 0) return;
+    this.#files.descriptors.noLongerIdle(this);
+    this.closeIdle();
+  }
+
+  /** Another file needs the descriptor more. */
+  closeIdle(): void {
+    closeSync(this.#fd);
     this.#fd = -1;
-    if (fd >= 0) closeSync(fd);
+    this.#files.descriptors.give();
   }
 
   async #sync(): Promise<void> {
@@ -163,15 +185,11 @@ export class ResumeLog {
     const touched = [...this.#touched];
     this.#touched.clear();
     await this.#storage().sync();
-    if (this.#fd < 0) return;
+    if (!this.#isRecording) return;
     const stamps = touched.filter((index) => !this.#files.layout.files[index]!.padding);
     const records = stamps.map((fileIndex) => this.#stampAnew(fileIndex));
-    this.#write(Buffer.concat([...records, plainRecord(RECORD_SYNCED, covered)]));
-    try {
-      fdatasyncSync(this.#fd);
-    } catch (error) {
-      throw this.#errorOf(error);
-    }
+    this.#waiting.push(...records, plainRecord(RECORD_SYNCED, covered));
+    await whenFree(this.#files.descriptors, this.#ground, () => this.#flush(true));
     this.#synced = covered;
   }
 
@@ -199,11 +217,39 @@ export class ResumeLog {
     });
   }
 
-  #write(records: Buffer): void {
+  /** Writes what waits; all of it still waits if no descriptor is left. Throws StorageError. */
+  #flush(durably: boolean): void {
+    if (!this.#isRecording) return;
     try {
-      writeWhole(this.#fd, records);
+      this.#open();
+      const records = this.#waiting.length === 1 ? this.#waiting[0]! : Buffer.concat(this.#waiting);
+      this.#waiting = [];
+      try {
+        writeWhole(this.#fd, records);
+        if (durably) fdatasyncSync(this.#fd);
+      } finally {
+        this.#files.descriptors.becameIdle(this);
+      }
     } catch (error) {
       throw this.#errorOf(error);
+    }
+  }
+
+  /** Holds the file open. */
+  #open(): void {
+    const { descriptors } = this.#files;
+    if (this.#fd >= 0) {
+      descriptors.noLongerIdle(this);
+      return;
+    }
+    if (!descriptors.take())
+      throw storageErrorFromErrno(-osConstants.errno.EMFILE, "cannot write resume data to", this.#path);
+    const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW;
+    try {
+      this.#fd = openMakingRoom(() => openSync(this.#path, flags));
+    } catch (error) {
+      descriptors.untake();
+      throw error;
     }
   }
 

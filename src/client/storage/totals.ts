@@ -7,6 +7,7 @@
 
 import { closeSync, constants, openSync, readSync, renameSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
+import { openMakingRoom } from "./descriptors.js";
 import { openFresh, ownFileIn } from "./own-files.js";
 
 export interface KeptTotals {
@@ -23,7 +24,8 @@ const NOTHING: KeptTotals = { uploaded: 0, downloaded: 0 };
 export function readTotals(directory: string, infoHashHex: string): KeptTotals {
   const bytes = Buffer.alloc(LENGTH + 1);
   try {
-    const file = openSync(pathOf(directory, infoHashHex), constants.O_RDONLY | constants.O_NOFOLLOW);
+    const path = pathOf(directory, infoHashHex);
+    const file = openMakingRoom(() => openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW));
     try {
       if (readSync(file, bytes, 0, bytes.length, 0) !== LENGTH) return NOTHING;
     } finally {

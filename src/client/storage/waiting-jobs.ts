@@ -6,6 +6,7 @@
 import { StorageError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
 import type { JobKind } from "../../native/binding.js";
+import { type Descriptors, isExhausted } from "./descriptors.js";
 import { type FileTable, NO_DESCRIPTOR } from "./file-table.js";
 import type { MemoryList } from "./storage.js";
 
@@ -96,20 +97,36 @@ export class WaitingJobs<Call> {
 }
 
 /** Holds a file as soon as there is a descriptor for it. Rejects StorageError. */
-export async function acquireWhenFree(
+export function acquireWhenFree(
   table: FileTable,
   fileIndex: number,
   forWriting: boolean,
   ground: Ground,
 ): Promise<number> {
+  return whenFree(table.descriptors, ground, () => table.acquireNow(fileIndex, forWriting));
+}
+
+/**
+ * Does what opens something, again and again while it throws that no descriptor is left, and one may become free. `signal` ends that.
+ * Rejects with what it throws.
+ */
+export async function whenFree<Result>(
+  descriptors: Descriptors,
+  ground: Ground,
+  attempt: () => Result,
+  signal?: AbortSignal,
+): Promise<Result> {
   const sinceMs = ground.nowMs();
   for (;;) {
-    const fd = table.acquire(fileIndex, forWriting);
-    if (fd !== NO_DESCRIPTOR) return fd;
-    if (ground.nowMs() - sinceMs > WAIT_MS_MAX) throw table.exhausted(fileIndex);
+    try {
+      return attempt();
+    } catch (error) {
+      const isLate = ground.nowMs() - sinceMs > WAIT_MS_MAX;
+      if (!isExhausted(error) || isLate || signal?.aborted === true) throw error;
+    }
     await new Promise<void>((resolve) => {
       const timer = ground.after(RETRY_MS, resolve);
-      table.descriptors.wait(() => {
+      descriptors.wait(() => {
         timer.close();
         resolve();
       });

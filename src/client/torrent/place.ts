@@ -6,6 +6,7 @@ import { PieceSet } from "../../base/piece-set.js";
 import { describeOmissions } from "../metainfo/describe.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { TorrentOptions } from "../options.js";
+import { processFiles } from "../storage/descriptors.js";
 import { FileTable } from "../storage/file-table.js";
 import type { Layout } from "../storage/layout.js";
 import { DownloadLock } from "../storage/lock.js";
@@ -14,6 +15,7 @@ import { makeOwnFolder } from "../storage/own-files.js";
 import { ResumeLog } from "../storage/resume.js";
 import type { Storage, StorageKind } from "../storage/storage.js";
 import { Survey } from "../storage/survey.js";
+import { whenFree } from "../storage/waiting-jobs.js";
 import { checkPieces, isUnreadable } from "./checker.js";
 import type { EngineRoom } from "./engine-room.js";
 import { OldData } from "./old-data.js";
@@ -47,6 +49,7 @@ export async function openPlace(
   const kind = options.storage ?? "file";
   const onDisk = kind !== "null" && kind !== "memory";
   const readOnly = onDisk && options.readOnly === true;
+  const { ground } = room.reactor;
   const closers: (() => Promise<void> | void)[] = [];
   /** Rejects with the first error when all have had their turn. */
   const closeAll = async (): Promise<void> => {
@@ -64,8 +67,7 @@ export async function openPlace(
     if (onDisk && !readOnly && options.directory !== undefined) {
       makeFolder(options.directory);
       makeOwnFolder(options.directory);
-      const lock = DownloadLock.take(options.directory, metainfo.infoHashHex, hooks.warning);
-      if (lock !== undefined) closers.push(() => lock.release());
+      closers.push(await lockWhenFree(options.directory, metainfo, room, hooks));
     }
     if (!readOnly) for (const omission of describeOmissions(metainfo)) hooks.warning(omission);
     const looksBefore = onDisk && options.assumeEmpty !== true;
@@ -84,11 +86,12 @@ export async function openPlace(
           pieceCount: layout.pieceCount,
           files,
           storage: () => storage,
+          ground,
         })
       : undefined;
     if (resume !== undefined && files !== undefined)
       files.onMade = (fileIndex, { mtimeMs, ino }) => resume.fileMade(fileIndex, mtimeMs, ino);
-    resume?.begin(found.claimed, found.hashed);
+    await whenFree(processFiles(), ground, () => resume?.begin(found.claimed, found.hashed), hooks.signal);
     return {
       storage,
       resume,
@@ -116,6 +119,31 @@ export async function openPlace(
     await closeAll().catch(() => {});
     throw error;
   }
+}
+
+/** Takes the lock, and answers what lets go of it. Rejects StorageError. */
+async function lockWhenFree(
+  directory: string,
+  metainfo: Metainfo,
+  room: EngineRoom,
+  hooks: PlaceHooks,
+): Promise<() => void> {
+  const descriptors = processFiles();
+  // Counted before it is had: connections that end while we wait make room for us, and not for others.
+  descriptors.hold();
+  const take = (): DownloadLock | undefined =>
+    DownloadLock.take(directory, metainfo.infoHashHex, hooks.warning);
+  let lock: DownloadLock | undefined;
+  try {
+    lock = await whenFree(descriptors, room.reactor.ground, take, hooks.signal);
+  } finally {
+    if (lock === undefined) descriptors.letGo();
+  }
+  return () => {
+    if (lock === undefined) return;
+    lock.release();
+    descriptors.letGo();
+  };
 }
 
 /** What the parts of opening have in common. */

@@ -62,6 +62,31 @@ describe("DescriptorBudget", () => {
     assert.equal(idle, budget.used("file"), "nothing is closed in vain");
   });
 
+  it("what is held for long is counted, and what it leaves to files is a quarter at least, whatever connections there are", () => {
+    const budget = new DescriptorBudget(256);
+    const { total } = budget;
+    while (budget.take("connection"));
+    let idle = 0;
+    while (budget.take("file")) idle++;
+    budget.onShortage("file", () => {
+      if (idle === 0) return false;
+      idle--;
+      budget.release("file");
+      return true;
+    });
+    for (let held = 0; held < total / 2; held++) budget.hold();
+    assert.equal(idle, 0, "idle files made room");
+    assert.equal(budget.total, total / 2);
+    assert.equal(budget.take("connection"), false);
+    for (let file = 0; file < Math.floor(total / 8); file++) assert.equal(budget.take("file"), true);
+    assert.equal(budget.take("file"), false);
+    let told = 0;
+    budget.wait("file", () => told++);
+    for (let held = 0; held < total / 2; held++) budget.letGo();
+    assert.equal(told, 1);
+    assert.equal(budget.total, total);
+  });
+
   it("never lends more than there is, whatever the order", () => {
     check(
       fc.property(

@@ -16,6 +16,8 @@ import { knock, manyHosts } from "./raw-peers.js";
 
 const FIXTURE = fileURLToPath(new URL("./descriptors-fixture.js", import.meta.url));
 const HOST = "127.0.0.1";
+/** Beside their seeder each has a lock, two ends of a connection, a file at both ends and one of resume data. */
+const DOWNLOADS = 80;
 
 interface Look {
   readonly connections: number;
@@ -112,6 +114,50 @@ describe("Session: out of descriptors", { timeout: 60_000 }, () => {
     assert.equal(canOpen, true);
     assert.deepEqual(warnings, []);
     await fixture.end();
+  });
+
+  it("downloads that are many for the descriptors of their process wait for one another, and none fails", async () => {
+    const shared = await makeShared(100_000);
+    const index = new URL("../../../../src/index.js", import.meta.url).href;
+    const program = `
+      import { mkdirSync, writeFileSync } from "node:fs";
+      import { join } from "node:path";
+      import { createTorrentFile, parseMetainfo, Session } from ${JSON.stringify(index)};
+      const [folder] = process.argv.slice(1);
+      const [from, to] = ["from", "to"].map((name) => join(folder, name));
+      for (const each of [from, to]) mkdirSync(each);
+      const all = [];
+      for (let count = 0; count < ${DOWNLOADS}; count++) {
+        const path = join(from, "file-" + count);
+        writeFileSync(path, Buffer.alloc(100_000, count));
+        all.push(parseMetainfo(await createTorrentFile(path, { pieceLength: 32_768 })));
+      }
+      const [seeder, leecher] = [new Session(), new Session()];
+      const { port } = await seeder.listen({ host: "${HOST}", port: 0 });
+      for (const metainfo of all) await seeder.add(metainfo, { directory: from, readOnly: true });
+      const torrents = all.map((metainfo) => leecher.addInBackground(metainfo, { directory: to }));
+      for (const torrent of torrents) torrent.addPeer({ host: "${HOST}", port });
+      const ends = await Promise.allSettled(torrents.map(({ done }) => done));
+      const failures = ends.flatMap(({ reason }) => (reason === undefined ? [] : [reason.message]));
+      console.log(JSON.stringify({ failed: failures.length, first: failures[0] ?? "" }));
+      await leecher.close();
+      await seeder.close();
+      console.log("closed");`;
+    const child = spawn(
+      "sh",
+      [
+        "-c",
+        `ulimit -n 256; exec "$0" --input-type=module -e "$1" "$2"`,
+        process.execPath,
+        program,
+        shared.folder,
+      ],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    after(() => child.kill());
+    const lines: string[] = [];
+    for await (const line of createInterface({ input: child.stdout! })) lines.push(line);
+    assert.deepEqual(lines, [JSON.stringify({ failed: 0, first: "" }), "closed"]);
   });
 
   it("what has no descriptor to be dialled with is no failed peer", async () => {

@@ -14,6 +14,7 @@ import {
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { PieceSet } from "../../../../src/base/piece-set.js";
+import { Descriptors } from "../../../../src/client/storage/descriptors.js";
 import { FileTable } from "../../../../src/client/storage/file-table.js";
 import { Layout } from "../../../../src/client/storage/layout.js";
 import { NullStorage } from "../../../../src/client/storage/null-storage.js";
@@ -60,7 +61,7 @@ function replace(path: string): void {
   renameSync(`${path}.other`, path);
 }
 
-function setUp(): {
+function setUp(descriptors?: Descriptors): {
   log: ResumeLog;
   storage: SlowStorage;
   file: string;
@@ -77,7 +78,7 @@ function setUp(): {
       folder,
       infoHash,
       pieceCount: PIECES,
-      files: new FileTable(LAYOUT, folder, false),
+      files: new FileTable(LAYOUT, folder, false, 0, descriptors),
       storage: () => storage,
     });
   const file = ownFileIn(folder, `${Buffer.from(INFO_HASH).toString("hex")}.resume`);
@@ -107,6 +108,32 @@ describe("ResumeLog", () => {
     assert.deepEqual(claimedOf(state), [3, 7]);
     assert.deepEqual(state.candidates, [9]);
     assert.equal(state.checkAll, false);
+  });
+
+  it("gives its descriptor to whoever needs it, and records wait in their order while there is none", async () => {
+    const descriptors = new Descriptors(1);
+    const { log, reload } = setUp(descriptors);
+    log.begin(new PieceSet(PIECES), []);
+    log.append(1);
+    assert.equal(descriptors.count, 1);
+    assert.equal(descriptors.take(), true, "it is idle");
+    log.append(3);
+    log.append(7);
+    assert.deepEqual(reload().candidates, [1], "no descriptor is left to say so");
+    let isDurable = false;
+    const checkpoint = log.checkpoint().then(() => {
+      isDurable = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    assert.equal(isDurable, false);
+    descriptors.give();
+    await checkpoint;
+    assert.deepEqual(claimedOf(reload()), [1, 3, 7]);
+    log.append(9);
+    assert.deepEqual(reload().candidates, [9]);
+    log.close();
+    assert.equal(descriptors.count, 0);
+    assert.deepEqual(claimedOf(reload()), [1, 3, 7, 9]);
   });
 
   it("does not claim what was written while the data was being synced", async () => {
