@@ -1,8 +1,8 @@
 // Message stream encryption in a session: which connections go through it, what torrents a stranger may ask for in it, and how much of the
 // loop's time its key exchanges may take.
 //
-// Always: with policy "disabled" a stream is what it was; key exchanges take at most EXCHANGES_PER_TICK of the time between two ticks,
-// whoever asks for them: more are refused.
+// Always: with policy "disabled" a stream is what it was; between two ticks there are at most EXCHANGES_PER_TICK key exchanges for
+// strangers, and as many for connections of our own, which strangers cannot use up: more are refused.
 
 import { PeerError } from "../../base/errors.js";
 import type { Ground } from "../../base/ground.js";
@@ -19,22 +19,25 @@ import {
 } from "../stream/encryption-handshake.js";
 import type { EncryptionPolicy } from "../stream/encryption-policy.js";
 
-/** Each takes most of a millisecond: together a quarter of a processor at the most. */
+/** Each takes most of a millisecond: strangers have a quarter of a processor at the most. */
 const EXCHANGES_PER_TICK = 250;
 
 export class Encryption {
   readonly #policy: EncryptionPolicy;
-  readonly #side: EncryptionSide;
+  readonly #incoming: EncryptionSide;
+  readonly #outgoing: EncryptionSide;
   readonly #room: EncryptionRoom;
   /** Info hashes of the torrents that are here, by what a stranger names them by. */
   readonly #infoHashes = new Map<string, Uint8Array>();
-  #exchangesLeft = EXCHANGES_PER_TICK;
+  readonly #exchangesLeft = { incoming: EXCHANGES_PER_TICK, outgoing: EXCHANGES_PER_TICK };
 
   constructor(policy: EncryptionPolicy, reactor: Reactor, memory: Memory, ground: Ground) {
     this.#policy = policy;
     const { engine, binding } = reactor;
     const methods = policy === "required" ? CryptoMethod.rc4 : CryptoMethod.plaintext | CryptoMethod.rc4;
-    this.#side = { methods, fillRandom: (bytes) => ground.fillRandom(bytes, 0) };
+    const fillRandom = (bytes: Uint8Array): void => ground.fillRandom(bytes, 0);
+    this.#incoming = { methods, fillRandom, spend: () => this.#spend("incoming") };
+    this.#outgoing = { methods, fillRandom, spend: () => this.#spend("outgoing") };
     this.#room = {
       entries: engine.plan,
       bytes: engine.slab,
@@ -57,7 +60,8 @@ export class Encryption {
 
   /** Time passed. */
   tick(): void {
-    this.#exchangesLeft = EXCHANGES_PER_TICK;
+    this.#exchangesLeft.incoming = EXCHANGES_PER_TICK;
+    this.#exchangesLeft.outgoing = EXCHANGES_PER_TICK;
   }
 
   /** `encrypts`: what the torrent would rather do; the policy may leave it no choice. */
@@ -66,10 +70,7 @@ export class Encryption {
     return new EncryptedStream(stream, this.#room, {
       outgoing: true,
       takesPlain: false,
-      begin: () => {
-        this.#spend();
-        return new EncryptionInitiator(this.#side, infoHash);
-      },
+      begin: () => new EncryptionInitiator(this.#outgoing, infoHash),
     });
   }
 
@@ -78,16 +79,13 @@ export class Encryption {
     return new EncryptedStream(stream, this.#room, {
       outgoing: false,
       takesPlain: this.#policy === "enabled",
-      begin: () => {
-        this.#spend();
-        return new EncryptionResponder(this.#side, (request) => this.#infoHashes.get(request));
-      },
+      begin: () => new EncryptionResponder(this.#incoming, (request) => this.#infoHashes.get(request)),
     });
   }
 
-  #spend(): void {
-    if (this.#exchangesLeft <= 0)
+  #spend(kind: "incoming" | "outgoing"): void {
+    if (this.#exchangesLeft[kind] <= 0)
       throw new PeerError("PEER_ENCRYPTION", "more encryption handshakes than there is time for");
-    this.#exchangesLeft--;
+    this.#exchangesLeft[kind]--;
   }
 }

@@ -32,6 +32,8 @@ export interface EncryptionSide {
   readonly fillRandom: (bytes: Uint8Array) => void;
   /** Bits of CryptoMethod: what is provided, or, of the side that was connected to, accepted. */
   readonly methods: number;
+  /** Called before keys are made, which costs most of a millisecond; throws PeerError where there is no time for it. */
+  readonly spend?: () => void;
 }
 
 /** What goes on behind the handshake; without states, in the clear. */
@@ -47,7 +49,7 @@ abstract class EncryptionHandshake {
   needed = KEY_BYTES;
   link: EncryptedLink | undefined;
   protected readonly side: EncryptionSide;
-  protected readonly keys = new KeyExchange();
+  #keys: KeyExchange | undefined;
   #gathered = new Uint8Array(0);
   #saying: Uint8Array[] = [];
   #step: (bytes: Uint8Array) => void;
@@ -61,6 +63,15 @@ abstract class EncryptionHandshake {
   }
 
   protected abstract keyCame(bytes: Uint8Array): void;
+
+  /** Made when they are needed: of who is connected to, not before the other side has shown a whole key. */
+  protected get keys(): KeyExchange {
+    if (this.#keys === undefined) {
+      this.side.spend?.();
+      this.#keys = new KeyExchange();
+    }
+    return this.#keys;
+  }
 
   /** What is to be sent, once. */
   take(): Uint8Array {

@@ -19,7 +19,7 @@ import {
 } from "../../../../src/index.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
 import { closeWhole, drivenSession, makeShared, nowhere, seed } from "./loopback.js";
-import { handshake, knock } from "./raw-peers.js";
+import { handshake, knock, turns } from "./raw-peers.js";
 
 /** Downloads from a seed. Resolves to whether it was encrypted, for each connection that came to stand. */
 async function meet(seeding: SessionOptions, downloading: SessionOptions): Promise<boolean[]> {
@@ -149,6 +149,41 @@ describe("encryption between sessions", { timeout: 120_000 }, () => {
     await once(endless, "close");
     await closeWhole(session);
     dripping.destroy();
+  });
+
+  it("makes no keys for strangers before theirs have come, and has time for its own connections", async () => {
+    const shared = await makeShared(100_000);
+    const { session: seeder, address: seedAddress } = await seed(shared, { encryption: "required" });
+    const { session } = drivenSession({ encryption: "required", limitLoopback: false });
+    const address = await session.listen({ host: "127.0.0.1", port: 0 });
+    const torrent = await session.add(shared.metainfo, nowhere());
+    const flood = async (bytes: Uint8Array): Promise<Socket[]> => {
+      const sockets = await Promise.all(Array.from({ length: 300 }, () => knock(address)));
+      for (const socket of sockets) socket.write(bytes);
+      return sockets;
+    };
+    const dripping = await flood(Uint8Array.of(1));
+    await turns(50);
+    const whole = await knock(address);
+    whole.write(bytesOf(9, KEY_BYTES));
+    const isAnswered = await new Promise<boolean>((resolve) => {
+      whole.once("data", () => resolve(true));
+      whole.once("close", () => resolve(false));
+    });
+    assert.ok(isAnswered, "one whole key is answered");
+    for (const socket of dripping) socket.destroy();
+    const whatIsLeft = await flood(bytesOf(3, KEY_BYTES));
+    await new Promise<void>((resolve) => {
+      for (const socket of whatIsLeft) socket.resume().once("close", () => resolve());
+    });
+    const met = Promise.race([
+      once(torrent, "peerConnected").then(() => true),
+      once(torrent, "peerDisconnected").then(() => false),
+    ]);
+    torrent.addPeer(seedAddress);
+    assert.ok(await met, "a connection of our own");
+    for (const socket of [...whatIsLeft, whole]) socket.destroy();
+    await Promise.all([closeWhole(session), closeWhole(seeder)]);
   });
 
   it("makes so many key exchanges between two ticks, and refuses the rest", async () => {
