@@ -2,12 +2,12 @@
 // two steps: it converges when the nearest that it knows have all answered or failed or stalled, and is complete when nothing is
 // under way any more: answers of those that stalled still count.
 //
-// Always: a node is asked once; candidates are bounded; what answers is nearer than what was asked, or is not asked. Nobody's word about
+// Always: a node is asked once; candidates, queries and time are bounded, whatever nodes tell of others; what answers is nearer than what was asked, or is not asked. Nobody's word about
 // others is believed: a node counts as found when it answered itself.
 
 import { assert } from "../base/assert.js";
 import type { Call, CallListener } from "./calls.js";
-import { Contact, endpointKey, type Family } from "./contact.js";
+import { Contact, endpointKey, type Family, subscriberKey } from "./contact.js";
 import type { KrpcReader } from "./krpc-reader.js";
 import {
   type METHOD_FIND_NODE,
@@ -24,6 +24,11 @@ export const LOOKUP_CONTACTS = 8;
 /** Queries under way at once, stalled ones not counted. */
 export const LOOKUP_CONCURRENCY = 10;
 const CANDIDATES_MAX = 96;
+/** Whoever tells of ever nearer nodes is believed no longer: ten times what a lookup takes. */
+export const LOOKUP_QUERIES_MAX = 512;
+export const LOOKUP_MS_MAX = 120_000;
+/** Endpoints of one subscriber that others told of: a lookup is no means to flood whom they choose, or to be led by one of many ports. */
+export const SUBSCRIBER_CANDIDATES_MAX = 4;
 /** Of one node's answer: whoever sends more sends them in vain. */
 const NODES_PER_ANSWER_MAX = 16;
 
@@ -54,6 +59,8 @@ export interface Candidate {
 export interface LookupHost {
   readonly family: Family;
   readonly nowMs: number;
+  /** One subscriber has few nodes: not so among addresses of this machine. */
+  readonly limitsNetworks: boolean;
   /** Puts nodes near a key into `out` that answered before; how many. */
   near(key: Uint8Array, want: number, out: Contact[]): number;
   /** The virtual node of ours that sends the next query. */
@@ -88,6 +95,8 @@ export class Lookup implements CallListener {
   /** Nearest first. */
   readonly #candidates: Candidate[] = [];
   readonly #known = new Set<number | string>();
+  /** How many endpoints of a subscriber others told of. */
+  readonly #subscribers = new Map<number | string, number>();
   readonly #byContact = new Map<Contact, Candidate>();
   #active = 0;
   #stalled = 0;
@@ -192,13 +201,20 @@ export class Lookup implements CallListener {
     if (this.#isPumping || this.isComplete) return;
     this.#isPumping = true;
     this.#isWaiting = false;
-    while (this.#active < this.#concurrency && !this.#isWaiting) {
+    const isSpent = this.sent >= LOOKUP_QUERIES_MAX || this.#host.nowMs - this.startedMs >= LOOKUP_MS_MAX;
+    while (
+      !isSpent &&
+      this.sent < LOOKUP_QUERIES_MAX &&
+      this.#active < this.#concurrency &&
+      !this.#isWaiting
+    ) {
       const candidate = this.#next(UNTRIED);
       if (candidate === undefined) break;
       this.#ask(candidate);
     }
     this.#isPumping = false;
-    if (this.#active === 0 && this.#next(HELD) !== undefined) this.#isWaiting = true;
+    if (isSpent) this.#isWaiting = false;
+    else if (this.#active === 0 && this.#next(HELD) !== undefined) this.#isWaiting = true;
     if (this.#active > 0 || this.#isWaiting) return;
     if (this.convergedMs < 0) {
       this.convergedMs = this.#host.nowMs;
@@ -277,6 +293,7 @@ export class Lookup implements CallListener {
     const key = endpointKey(contact.compact, ID_BYTES, this.family);
     if (this.#known.has(key) || this.#host.isOurs(contact) || !this.#host.isPossible(contact)) return;
     if (!this.#isNearEnough(contact.compact, 0)) return;
+    if (by !== undefined && this.#host.limitsNetworks && !this.#countSubscriber(contact)) return;
     let at = this.#candidates.length;
     while (
       at > 0 &&
@@ -290,14 +307,28 @@ export class Lookup implements CallListener {
     if (this.#candidates.length > CANDIDATES_MAX) this.#dropLast();
   }
 
-  /** The farthest that is not under way makes room. */
+  #countSubscriber(contact: Contact): boolean {
+    const key = subscriberKey(contact.compact, ID_BYTES, this.family);
+    const count = this.#subscribers.get(key) ?? 0;
+    if (count === SUBSCRIBER_CANDIDATES_MAX) return false;
+    this.#subscribers.set(key, count + 1);
+    return true;
+  }
+
+  /**
+   * Who failed makes room first; then the farthest that is not under way, but for the nearest that answered: who is only named
+   * displaces none of those.
+   */
   #dropLast(): void {
-    for (let at = this.#candidates.length - 1; at >= 0; at--) {
-      const { state, contact } = this.#candidates[at]!;
-      if (state === ASKED || state === STALLED) continue;
-      this.#candidates.splice(at, 1);
-      this.#byContact.delete(contact);
-      return;
-    }
+    const candidates = this.#candidates;
+    let answered = 0;
+    for (const { state } of candidates) if (state === ANSWERED) answered++;
+    let at = candidates.findLastIndex(({ state }) => state === FAILED);
+    if (at < 0)
+      at = candidates.findLastIndex(({ state }) =>
+        state === ANSWERED ? answered > LOOKUP_CONTACTS : state === UNTRIED || state === HELD,
+      );
+    const [dropped] = candidates.splice(at, 1);
+    if (dropped !== undefined) this.#byContact.delete(dropped.contact);
   }
 }

@@ -61,6 +61,7 @@ export class Overlay implements LookupHost, NodeHost {
   readonly adaptsTimeouts: boolean;
   readonly readOnly: boolean;
   readonly wantsBoth: boolean;
+  readonly limitsNetworks: boolean;
   readonly outgoing: RateCells;
   readonly incoming: RateCells;
   nowMs: number;
@@ -88,6 +89,7 @@ export class Overlay implements LookupHost, NodeHost {
     this.adaptsTimeouts = options.adaptsTimeouts;
     this.readOnly = options.readOnly;
     this.wantsBoth = options.wantsBoth;
+    this.limitsNetworks = options.limitsNetworks;
     this.outgoing = options.outgoing;
     this.incoming = options.incoming;
     this.table = new RoutingTable({ family: options.family, limitsNetworks: options.limitsNetworks });
