@@ -90,6 +90,8 @@ export class Calls {
     this.#timeout.sample(nowMs - call.sentMs);
     const isSame = call.anyId || (!isError && sameId(answer.bytes, answer.idAt, call.contact.compact, 0));
     if (isError || !isSame) {
+      // Who has another id by now is not the node that we know.
+      if (!isError) call.contact.failures = Number.POSITIVE_INFINITY;
       this.#fail(call);
       return true;
     }

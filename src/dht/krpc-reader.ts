@@ -244,7 +244,7 @@ export class KrpcReader {
       case KEY_TRANSACTION: {
         const length = this.#text();
         this.transactionAt = this.#textAt;
-        this.transactionBytes = length <= TRANSACTION_BYTES_MAX ? length : 0;
+        this.transactionBytes = length > 0 && length <= TRANSACTION_BYTES_MAX ? length : 0;
         return;
       }
       case KEY_KIND: {
@@ -359,6 +359,7 @@ export class KrpcReader {
     }
     this.#at++;
     this.valuesAt = this.#at;
+    this.valuesCount = 0;
     while (!this.#isEnd()) {
       if (this.#text() < 0) this.#isBroken = true;
       this.valuesCount++;

@@ -108,6 +108,7 @@ describe("queries under way", () => {
     assert.ok(!calls.answered(answerOf(contact.compact, 9), false, from(contact), 1), "never asked");
     assert.ok(calls.answered(answerOf(contactAt(9).compact, 7), false, from(contact), 1), "another id");
     assert.deepEqual(log.lines, ["failed 7"]);
+    assert.equal(contact.failures, Number.POSITIVE_INFINITY, "it is not the node any more that was known");
     assert.ok(!calls.answered(answerOf(contact.compact, 7), false, from(contact), 2), "over is over");
   });
 });

@@ -193,4 +193,12 @@ describe("KRPC", () => {
       3000,
     );
   });
+
+  it("are none with a transaction that is no text, and count the last of two lists of peers only", () => {
+    const id = `2:id20:${"a".repeat(20)}`;
+    assert.equal(read(Buffer.from(`d1:ad${id}e1:q4:ping1:ti5e1:y1:qe`)).kind, KIND_NONE);
+    const twice = read(Buffer.from(`d1:rd${id}6:valuesl6:abcdef6:abcdefe6:valuesl6:uvwxyzee1:t2:aa1:y1:re`));
+    assert.equal(twice.kind, KIND_RESPONSE);
+    assert.equal(twice.valuesCount, 1);
+  });
 });
