@@ -128,8 +128,8 @@ export class ResumeLog implements IdleFile {
   }
 
   /**
-   * The piece is verified and written. A plain write: it survives the death of the process, if not of the machine. Throws
-   * StorageError (a full disk); nothing more is to be appended then, because a torn record ends what can be read.
+   * The piece is verified and written. A plain write: it survives the death of the process, if not of the machine, once there is a
+   * descriptor for it; without one it waits for the next write. Throws StorageError (a full disk); nothing more is to be appended then, because a torn record ends what can be read.
    */
   append(piece: number): void {
     this.#have.add(piece);

@@ -1,7 +1,7 @@
 // When what was verified is made durable, and resume data may claim it: every few seconds, or after so much.
 //
-// Always: a piece is noted before anybody hears of it; a note that cannot be written ends the torrent, since nothing may be
-// noted behind it.
+// Always: a piece is noted before anybody hears of it, if only in memory while the process has no descriptor left; a note that cannot
+// be written for another reason ends the torrent, since nothing may be noted behind it.
 
 import type { Clock } from "../peer/peer-connection.js";
 import type { ResumeLog } from "../storage/resume.js";

@@ -9,8 +9,8 @@
 // then) is a guest: it may go on, but its slot is another's, and when it was choked it waits behind those that did not lapse. Where
 // guests are many, more are invited than there are slots, more with each round in which nobody came.
 //
-// Whoever was sent the whole torrent and a quarter of it comes behind all that were not, behind those that were sent twice as much once
-// more, and so on. What earlier connections of its network were sent counts for it, but for loopback; what those that are here
+// Whoever was sent the whole torrent and a quarter of it comes behind all that were not, and who was sent twice as much behind those
+// again, and so on. What earlier connections of its network were sent counts for it, but for loopback; what those that are here
 // together with it are sent does not, so that several behind one address may each have it once.
 //
 // Always: whoever is not interested is choked by the next round; guests are bounded. What peers say makes no more work than there is time
@@ -62,7 +62,7 @@ export class UploadRounds {
   #overbooked = 0;
   /** Those that had a slot and took nothing; until they do. */
   readonly #lapsed = new Set<PeerConnection>();
-  /** Payload that connections were sent which are over, by network; the one that was here for the longest time before goes first. */
+  /** Payload that connections were sent which are over, by network; the one that nobody left for the longest time goes first. */
   readonly #sentBefore = new Map<string, number>();
 
   /** `random`: from 0 to below 1. */
