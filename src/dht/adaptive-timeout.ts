@@ -12,7 +12,8 @@ const PERCENTILE = 0.9;
 const SAMPLES_PER_UPDATE = 16;
 /** Until there are samples to go by, a stall is late rather than early. */
 const STALL_DEFAULT_MS = 2000;
-const STALL_MIN_MS = 20;
+/** Our own loop may be late by this much: that is nobody's stall. */
+const STALL_MIN_MS = 100;
 
 export class AdaptiveTimeout {
   /** A query is stalled after so long. */

@@ -7,7 +7,7 @@ import type { SocketAddress } from "../native/binding.js";
 import type { CallListener } from "./calls.js";
 import type { AnnounceOptions } from "./dht.js";
 import { type KrpcReader, METHOD_GET_PEERS } from "./krpc-reader.js";
-import type { Candidate, Lookup, LookupListener } from "./lookup.js";
+import { type Candidate, LOOKUP_CONTACTS, type Lookup, type LookupListener } from "./lookup.js";
 import type { Overlay } from "./overlay.js";
 import { readPeers } from "./peers.js";
 
@@ -72,14 +72,15 @@ export class AnnounceRound implements LookupListener {
   }
 
   converged(lookup: Lookup): void {
-    this.#announce(lookup);
+    // With fewer than there should be, those that are only late are waited for.
+    if (lookup.found().length >= LOOKUP_CONTACTS) this.#announce(lookup);
   }
 
   completed(lookup: Lookup): void {
     this.#announce(lookup);
   }
 
-  /** Once: when the nearest are known. Who stalls then is not waited for. */
+  /** Once: when enough are known. */
   #announce(lookup: Lookup): void {
     if (this.#hasAnnounced) return;
     this.#hasAnnounced = true;
