@@ -64,7 +64,7 @@ export class TorrentCore {
   /** Settled when no check that the program asked for is under way. */
   #rechecking: Promise<unknown> = Promise.resolve();
   /** All that was wanted has come, and is being made durable. */
-  #isCompleting = false;
+  #completing: TorrentContent | undefined;
   /** What the program gave as the reason of its AbortSignal. */
   #abortReason: unknown;
   readonly #warnings: KeptWarnings;
@@ -276,8 +276,8 @@ export class TorrentCore {
       throw new UsageError("USAGE_STATE", "the torrent is being checked already");
     this.swarm.closeAll();
     this.#opened = undefined;
+    if (this.#state === "seeding" && former.wanted.isSatisfied) this.#done = makeDeferred();
     this.#enter("checking");
-    if (former.wanted.isSatisfied) this.#done = makeDeferred();
     // Who was of no use any more may be again.
     this.swarm.setSeeding(false);
     former.hush();
@@ -364,9 +364,9 @@ export class TorrentCore {
 
   /** All that is wanted is verified: makes it durable. */
   async #complete(): Promise<void> {
-    if (this.#isCompleting) return;
-    this.#isCompleting = true;
     const content = this.#content!;
+    if (this.#completing === content) return;
+    this.#completing = content;
     try {
       // Meanwhile more may be wanted, and come.
       for (let count = -1; count !== content.got.count; ) {
@@ -375,12 +375,13 @@ export class TorrentCore {
         await content.lent();
       }
     } catch (error) {
-      this.broke(error);
+      if (content === this.#opened || this.isOver) this.broke(error);
       return;
     } finally {
-      this.#isCompleting = false;
+      if (this.#completing === content) this.#completing = undefined;
     }
-    if (this.isOver || !content.wanted.isSatisfied) return;
+    // Data that is looked at again meanwhile is complete when the check says so.
+    if (this.isOver || content !== this.#opened || !content.wanted.isSatisfied) return;
     this.#enter("seeding");
     this.swarm.setSeeding(true);
     this.tell("done");

@@ -102,6 +102,30 @@ describe("Torrent: control", TIMEOUT, () => {
     await closeWhole(seeder.session);
   });
 
+  it("is not done while a check is under way that began as the last piece came", async () => {
+    const shared = await makeShared(2_000_000);
+    const seeder = await seed(shared);
+    const session = new Session();
+    const directory = temporaryFolder(after);
+    const torrent = await session.add(shared.metainfo, { directory, peers: [seeder.address] });
+    const { done } = torrent;
+    const told: string[] = [];
+    torrent.on("done", () => told.push(`done, ${torrent.state}`));
+    torrent.on("ready", () => told.push("ready"));
+    const rechecked = new Promise<void>((resolve, reject) => {
+      torrent.on("piece", () => {
+        if (torrent.progress().bytesMissing > 0 || told.includes("asked")) return;
+        told.push("asked");
+        torrent.recheck().then(resolve, reject);
+      });
+    });
+    await rechecked;
+    await Promise.all([done, torrent.done]);
+    assert.deepEqual(told.slice(told.indexOf("asked")), ["asked", "ready", "done, seeding"]);
+    await closeWhole(session);
+    await closeWhole(seeder.session);
+  });
+
   it("checks read-only data without touching what is on record of it", async () => {
     const shared = await makeShared(300_000);
     const session = new Session();
