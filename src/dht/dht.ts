@@ -152,10 +152,9 @@ export class Dht {
       const listen = options.listen ?? [{ host: "0.0.0.0", port: 0 }];
       for (const { host, port } of listen) this.#sockets.push(world.datagrams.bind({ host, port }));
       this.#makeOverlays(this.#sockets, options);
-      this.addNodes([...(options.bootstrap ?? [])]);
-      if (saved !== undefined)
-        for (const overlay of this.#overlays.values())
-          overlay.addEntrances(saved.contacts.filter(({ family }) => family === overlay.family));
+      const entrances = [...this.#contactsOf(options.bootstrap ?? []), ...(saved?.contacts ?? [])];
+      for (const overlay of this.#overlays.values())
+        overlay.addEntrances(entrances.filter(({ family }) => family === overlay.family));
       this.#timer = ground.after(0, () => this.#tick());
     } catch (error) {
       this.close();
@@ -175,7 +174,11 @@ export class Dht {
 
   /** Tells of nodes to begin with, or to get better: `nodes` of a torrent, a peer's `port` message. Throws UsageError for a name. */
   addNodes(nodes: readonly SocketAddress[]): void {
-    for (const { host, port } of nodes) {
+    for (const contact of this.#contactsOf(nodes)) this.#overlays.get(contact.family)?.addTold([contact]);
+  }
+
+  #contactsOf(nodes: readonly SocketAddress[]): Contact[] {
+    return nodes.map(({ host, port }) => {
       const address = compactAddress(host);
       if (address === undefined || !Number.isInteger(port) || port < 1 || port > 65_535)
         throw new UsageError(
@@ -187,8 +190,8 @@ export class Dht {
       compact[compact.length - 2] = port >> 8;
       compact[compact.length - 1] = port & 0xff;
       const family = address.length === 4 ? 4 : 6;
-      this.#overlays.get(family)?.addEntrances([new Contact(compact, family)]);
-    }
+      return new Contact(compact, family);
+    });
   }
 
   /**

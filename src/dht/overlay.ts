@@ -31,6 +31,8 @@ const STRANGERS_MAX = 32;
 const LINK_DEAD_MS = 60_000;
 /** Below this the table is no table: our own ids are looked up again, and the far ends of the beginning asked. */
 const CONTACTS_FEW = 2 * BUCKET_CONTACTS;
+/** Nodes that somebody told us of later: the last of them. They are no reason to forget those that we were made with. */
+export const TOLD_ENTRANCES_MAX = 64;
 const BOOTSTRAP_MIN_MS = 2000;
 const BOOTSTRAP_MAX_MS = 10 * 60_000;
 
@@ -71,6 +73,7 @@ export class Overlay implements LookupHost, NodeHost {
   #nodes: readonly VirtualNode[] = [];
   #nextNode = 0;
   #entrances: readonly Contact[] = [];
+  readonly #told = new Map<number | string, Contact>();
   readonly #strangers = new Map<number | string, Contact>();
   #lastAnswerMs: number;
   #lastLookMs = Number.NEGATIVE_INFINITY;
@@ -121,6 +124,18 @@ export class Overlay implements LookupHost, NodeHost {
   addEntrances(contacts: readonly Contact[]): void {
     this.#entrances = [...this.#entrances, ...contacts];
     this.#bootstrapAtMs = this.nowMs;
+  }
+
+  /** More of them: of a torrent, or of a peer, who may tell of anybody and of any number. */
+  addTold(contacts: readonly Contact[]): void {
+    for (const contact of contacts) {
+      const key = endpointKey(contact.compact, ID_BYTES, this.family);
+      if (this.#told.has(key) || !this.isPossible(contact)) continue;
+      const [oldest] = this.#told.keys();
+      if (oldest !== undefined && this.#told.size === TOLD_ENTRANCES_MAX) this.#told.delete(oldest);
+      this.#told.set(key, contact);
+      this.#bootstrapAtMs = this.nowMs;
+    }
   }
 
   /** Time goes on: queries stall and fail, the table is looked after. */
@@ -326,7 +341,7 @@ export class Overlay implements LookupHost, NodeHost {
       stalled: () => {},
       failed: () => {},
     };
-    for (const contact of this.#entrances) {
+    for (const contact of [...this.#entrances, ...this.#told.values()]) {
       const node = this.nextNode();
       node.findNode(contact, node.id, listener, true);
     }

@@ -3,9 +3,10 @@
 
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { DhtNetwork } from "../../bench/load/dht-network.js";
+import { addressNumber, DhtNetwork } from "../../bench/load/dht-network.js";
 import { type AnnounceOptions, Dht, type DhtOptions } from "../../src/dht/index.js";
 import type { Lookup, LookupListener } from "../../src/dht/lookup.js";
+import { TOLD_ENTRANCES_MAX } from "../../src/dht/overlay.js";
 import { PeerStream } from "../../src/dht/peer-stream.js";
 import { collectUncaught } from "../support/uncaught.js";
 
@@ -160,6 +161,22 @@ describe("a DHT and its program", { timeout: 120_000 }, () => {
     const node = new Dht({ listen }, network.world());
     for (const port of [-1, 1.5, 65_536, Number.NaN] satisfies AnnounceOptions["port"][])
       await assert.rejects(node.announce(HASH, { port }), { code: "USAGE_OPTION" });
+    node.close();
+  });
+
+  it("remembers few of the nodes that it is told of, and asks nobody who cannot be one", async () => {
+    const network = new DhtNetwork({ seed: 10, loss: 0 });
+    const asked = new Set<number>();
+    network.far = { take: (address) => asked.add(address) };
+    const listen = [{ host: "11.0.0.1", port: 1 }];
+    const node = new Dht({ listen, bootstrap: [{ host: "12.0.0.1", port: 1 }] }, network.world());
+    for (let index = 0; index < 5000; index++)
+      node.addNodes([{ host: `13.${index >> 8}.${index & 0xff}.1`, port: 1 }]);
+    for (const host of ["224.0.0.1", "255.255.255.255", "0.0.0.0"]) node.addNodes([{ host, port: 1 }]);
+    await network.run(60_000);
+    assert.ok(asked.has(addressNumber("12.0.0.1")));
+    assert.equal(asked.size, 1 + TOLD_ENTRANCES_MAX);
+    assert.ok([...asked].every((address) => address >> 24 === 12 || address >> 24 === 13));
     node.close();
   });
 });
