@@ -131,8 +131,9 @@ export class UploadRounds {
     );
     waiting.sort((a, b) => a.timesTaken - b.timesTaken);
     if (isDue) this.#chokeOthers(all, chosen, takers, nowMs);
+    else takers -= chokeGreedy(all, chosen);
     this.#chokeGuests(all);
-    // Between two rounds nobody is choked who holds a slot: only what is free is given away.
+    // Between two rounds nobody else is choked who holds a slot: only what is free is given away.
     let free = isDue ? this.#slots : this.#slots - takers - invited;
     for (const { id, peer } of waiting) if (chosen.has(id) && free-- > 0) peer.unchoke();
     // Whoever was chosen and found nothing free waits like all others.
@@ -201,6 +202,17 @@ export class UploadRounds {
         Math.max(this.#slots, OVERBOOKED_GROWTH * this.#overbooked),
       );
   }
+}
+
+/** Whoever was sent the torrent already makes room at once for those that were sent less. Answers how many did. */
+function chokeGreedy(all: readonly Candidate[], chosen: ReadonlySet<number>): number {
+  let choked = 0;
+  for (const { peer, id, standing, timesTaken } of all) {
+    if (timesTaken === 0 || standing !== Standing.taker || chosen.has(id)) continue;
+    peer.choke();
+    choked++;
+  }
+  return choked;
 }
 
 function describe(peer: PeerConnection, standing: Standing, lapsed: boolean, timesTaken: number): Candidate {

@@ -164,7 +164,11 @@ describe("UploadRounds", () => {
     };
 
     it("has no slot while those wait that were sent it once, whoever's turn it is", () => {
-      for (const seeding of [true, false]) {
+      for (const [seeding, nowMs] of [
+        [true, 10_000],
+        [false, 10_000],
+        [true, 1000],
+      ] as const) {
         const rounds = new UploadRounds(2);
         const greedy = Array.from({ length: 40 }, interestedPeer);
         rounds.run(peersOf(greedy), seeding, 0, false);
@@ -179,9 +183,9 @@ describe("UploadRounds", () => {
         }
         const honest = [interestedPeer(), interestedPeer()];
         for (const each of honest) took(each, 0);
-        rounds.run(peersOf([...greedy, ...honest]), seeding, 10_000, false);
-        assert.equal(served(honest), 2, `seeding: ${seeding}`);
-        assert.equal(served(greedy), 0, `seeding: ${seeding}`);
+        rounds.run(peersOf([...greedy, ...honest]), seeding, nowMs, false);
+        assert.equal(served(honest), 2, `seeding: ${seeding}, at ${nowMs} ms`);
+        assert.equal(served(greedy), 0, `seeding: ${seeding}, at ${nowMs} ms`);
       }
     });
 
