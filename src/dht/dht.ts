@@ -355,6 +355,8 @@ export class Dht {
       if (overlay.callsUnderWay > 0) isBusy = true;
     }
     this.#isBusy = isBusy;
+    // Whoever had something to send just now has made one already.
+    this.#timer?.close();
     this.#timer = this.#world.ground.after(isBusy ? BUSY_MS : IDLE_MS, () => this.#tick());
   }
 

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { addressNumber, DhtNetwork } from "../../bench/load/dht-network.js";
+import type { Timer } from "../../src/base/ground.js";
 import { type AnnounceOptions, Dht, type DhtOptions } from "../../src/dht/index.js";
 import type { Lookup, LookupListener } from "../../src/dht/lookup.js";
 import { TOLD_ENTRANCES_MAX } from "../../src/dht/overlay.js";
@@ -178,5 +179,39 @@ describe("a DHT and its program", { timeout: 120_000 }, () => {
     assert.equal(asked.size, 1 + TOLD_ENTRANCES_MAX);
     assert.ok([...asked].every((address) => address >> 24 === 12 || address >> 24 === 13));
     node.close();
+  });
+
+  it("has one timer, however often it was idle and busy again, and none after close()", async () => {
+    const network = new DhtNetwork({ seed: 12, loss: 0 });
+    const world = network.world();
+    const open = new Set<object>();
+    const after = (ms: number, callback: () => void): Timer => {
+      const timer = network.ground.after(ms, () => {
+        open.delete(kept);
+        callback();
+      });
+      const kept: Timer = {
+        ref: () => kept,
+        unref: () => kept,
+        refresh: () => kept,
+        close: () => {
+          open.delete(kept);
+          timer.close();
+        },
+      };
+      open.add(kept);
+      return kept;
+    };
+    const other = new Dht({ listen: [{ host: "11.0.0.2", port: 1 }] }, network.world());
+    const listen = [{ host: "11.0.0.1", port: 1 }];
+    const ground = { ...network.ground, after };
+    const node = new Dht({ listen, bootstrap: other.addresses }, { ...world, ground });
+    for (let minute = 0; minute < 10; minute++) {
+      await network.run(60_000);
+      assert.equal(open.size, 1);
+    }
+    node.close();
+    assert.equal(open.size, 0);
+    other.close();
   });
 });
