@@ -51,6 +51,8 @@ export interface WirePeer extends ExtensionPeer {
 }
 
 const NAME_BYTES_MAX = 80;
+/** Of a program, on one connection: ids are bytes, and peers take so much of a handshake. */
+const USED_MAX = 100;
 
 export class ExtensionWire {
   readonly #peer: WirePeer;
@@ -102,7 +104,7 @@ export class ExtensionWire {
   /**
    * Adds an extension to this connection, or puts it in the place of the one of its name, the library's own included. It is made at
    * once, mounted at `connection[name]`, and returned; the peer is told of it at the end of the turn. Throws UsageError `USAGE_OPTION`
-   * for a class without a name, or a name that the connection has for something else.
+   * for a class without a name, a name that the connection has for something else, or one more than 100.
    */
   use<Instance extends object>(Extension: PeerExtensionClass<Instance>): Instance {
     const name = this.#checkedName(Extension);
@@ -164,8 +166,11 @@ export class ExtensionWire {
         "USAGE_OPTION",
         `an extension is a class whose prototype has a name of 1 to ${NAME_BYTES_MAX} bytes`,
       );
-    if (name in this && this.#used?.has(name) !== true)
+    if (this.#used?.has(name) === true) return name;
+    if (name in this)
       throw new UsageError("USAGE_OPTION", `a connection has something else at the name ${name}`);
+    if (this.#used?.size === USED_MAX)
+      throw new UsageError("USAGE_OPTION", `a connection has at most ${USED_MAX} extensions of a program`);
     return name;
   }
 

@@ -157,6 +157,10 @@ describe("Connection.use", { timeout: 60_000 }, () => {
       assert.throws(() => connection.extended("sw_twice", ""), /does not have the extension sw_twice/);
       assert.throws(() => connection.extended(256, ""), { code: "USAGE_OPTION" });
       assert.throws(() => connection.extended(1, Buffer.alloc(32 * 1024)), { code: "USAGE_OPTION" });
+      const useMany = (): void => {
+        for (let count = 0; count < 300; count++) connection.use(named(`sw_${count}`));
+      };
+      assert.throws(useMany, { code: "USAGE_OPTION", message: /100 extensions/ });
     });
     connect();
     await refused;
