@@ -5,9 +5,9 @@
 import { throwAsUncaught } from "../base/user-calls.js";
 import type { SocketAddress } from "../native/binding.js";
 import type { CallListener } from "./calls.js";
-import type { AnnounceOptions } from "./dht.js";
 import { type KrpcReader, METHOD_GET_PEERS } from "./krpc-reader.js";
 import { type Candidate, LOOKUP_CONTACTS, type Lookup, type LookupListener } from "./lookup.js";
+import type { AnnounceOptions } from "./options.js";
 import type { Overlay } from "./overlay.js";
 import { readPeers } from "./peers.js";
 

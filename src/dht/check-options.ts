@@ -3,8 +3,8 @@
 // Always: what is wrong is a UsageError, USAGE_OPTION, which names the option and what it may be.
 
 import { UsageError } from "../base/errors.js";
-import type { DhtOptions } from "./dht.js";
 import { ID_BYTES } from "./node-id.js";
+import type { DhtOptions } from "./options.js";
 
 /** What the store of peers needs for one torrent of any size. */
 const PEER_BYTES_MIN = 1024 * 1024;

@@ -4,11 +4,11 @@
 // Always: close() leaves no socket and no timer behind, and ends every lookup. With nothing under way it looks at the clock once a second.
 
 import { UsageError } from "../base/errors.js";
-import { type Ground, SYSTEM_GROUND, type Timer } from "../base/ground.js";
+import { SYSTEM_GROUND, type Timer } from "../base/ground.js";
 import { CHASKEY_KEY_WORDS } from "../base/keyed-hash.js";
 import { addressText, compactAddress } from "../codec/compact-address.js";
 import { loadBinding, type SocketAddress } from "../native/binding.js";
-import { type DatagramSocket, type Datagrams, SystemDatagrams } from "../native/datagrams.js";
+import { type DatagramSocket, SystemDatagrams } from "../native/datagrams.js";
 import { Reactor } from "../native/reactor.js";
 import { PeerStore } from "../tracker/peer-store/peer-store.js";
 import { AnnounceRound } from "./announce-round.js";
@@ -17,87 +17,15 @@ import { Contact, type Family } from "./contact.js";
 import type { KrpcReader } from "./krpc-reader.js";
 import { METHOD_GET_PEERS } from "./krpc-reader.js";
 import { derivedId, ID_BYTES, secureId } from "./node-id.js";
+import type { AnnounceOptions, DhtOptions, DhtStats, DhtWorld, LookupOptions } from "./options.js";
 import { Overlay } from "./overlay.js";
 import { PeerStream } from "./peer-stream.js";
 import { RateCells } from "./rate-cells.js";
-import { type HashListener, Responder } from "./responder.js";
+import { Responder } from "./responder.js";
 import type { RoutingTable } from "./routing-table.js";
 import { loadContacts, saveContacts } from "./saved-contacts.js";
 import { Tokens } from "./tokens.js";
 import { type NodeCounters, RECEIVED_BYTES_MAX, VirtualNode } from "./virtual-node.js";
-
-export interface DhtOptions {
-  /** Where each virtual node receives: numeric addresses, one node each (BEP 45). Default: one at 0.0.0.0, any port. */
-  readonly listen?: readonly SocketAddress[];
-  /** Numeric addresses of nodes to begin with. */
-  readonly bootstrap?: readonly SocketAddress[];
-  /** What save() gave in an earlier run: nodes to begin with, and our id. */
-  readonly saved?: Uint8Array;
-  /** 20 bytes; ids of virtual nodes are derived from it. Default: that of `saved`, else chance. */
-  readonly id?: Uint8Array;
-  /** Our address in the world, if it is known: our id is one that belongs to it then (BEP 42), if there is one virtual node. */
-  readonly externalAddress?: string;
-  /** Asks, and answers nobody (BEP 43): for whoever cannot be reached. */
-  readonly readOnly?: boolean;
-  /**
-   * Takes one node of each subscriber only, as a public network wants. Default: true, unless the first virtual node listens at an
-   * address of this machine, where all nodes are.
-   */
-  readonly limitsNetworks?: boolean;
-  /**
-   * Queries a second that one address (IPv6: /64) may send us, and that it is sent. Default: 10 and 4, and any number where
-   * `limitsNetworks` is false.
-   */
-  readonly incomingPerSecond?: number;
-  readonly outgoingPerSecond?: number;
-  /** Mechanisms that may be left out, to measure what they are worth. All default to true. */
-  readonly adaptsTimeouts?: boolean;
-  readonly usesCache?: boolean;
-  readonly staggersIds?: boolean;
-  /** Memory for peers that announce to us, in bytes, 1 MiB or more. Default: 16 MiB. */
-  readonly peerBytesMax?: number;
-  /** Hears which torrents are asked for. */
-  readonly hashes?: HashListener;
-  /** An endpoint of ours that some lookups shall find, as in packets (passive retrieval). */
-  readonly inject?: (query: KrpcReader, family: Family) => Uint8Array | undefined;
-}
-
-/** What the DHT stands on. The system's by default; a simulation hands in its own. */
-export interface DhtWorld {
-  readonly datagrams: Datagrams;
-  readonly ground: Ground;
-  /** Calls back when what is running now is over, before anything else happens. */
-  readonly soon: (callback: () => void) => void;
-  readonly close: () => void;
-}
-
-export interface DhtStats {
-  /** Nodes in the tables, of both families. */
-  readonly contacts: number;
-  readonly lookups: number;
-  readonly lookupsUnderWay: number;
-  readonly queriesUnderWay: number;
-  /** Torrents that others announced to us, and their peers. */
-  readonly torrentsKept: number;
-  readonly peersKept: number;
-  readonly counters: Readonly<NodeCounters>;
-  /** Our own address, as most of those who told us one see it; undefined before that. */
-  readonly externalAddress: string | undefined;
-}
-
-export interface LookupOptions {
-  /** Ends the lookup. */
-  readonly signal?: AbortSignal;
-  /** Whoever has all of the torrent already does not ask for others who have (BEP 33). */
-  readonly noSeeds?: boolean;
-}
-
-export interface AnnounceOptions extends LookupOptions {
-  /** Where peers reach us; 0: the port that our queries come from (`implied_port`). */
-  readonly port?: number;
-  /** We have all of it (BEP 33). */
-  readonly seed?: boolean;
-}
 
 const SLAB_BYTES = 4096;
 const RECEIVE_BATCH_ENTRIES = 64;

@@ -1,5 +1,6 @@
 // The public API of the DHT (`scatterwire/dht`): re-exports only.
 
-export { type AnnounceOptions, Dht, type DhtOptions, type DhtStats, type LookupOptions } from "./dht.js";
+export { Dht } from "./dht.js";
+export type { AnnounceOptions, DhtOptions, DhtStats, LookupOptions } from "./options.js";
 export type { HashListener } from "./responder.js";
 export type { NodeCounters } from "./virtual-node.js";
