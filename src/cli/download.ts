@@ -16,7 +16,6 @@ import {
   type Torrent,
   UsageError,
 } from "../index.js";
-import { startDownloadsDht, usesDhtFor } from "./download-dht.js";
 import { Phases } from "./download-phases.js";
 import { reportAll, reportOne, type Started, startMeasuring } from "./download-report.js";
 import {
@@ -36,6 +35,7 @@ import { Patience } from "./patience.js";
 import { runVerb } from "./run-verb.js";
 import { tellSources } from "./source-notes.js";
 import { loadTorrent, trackersOf } from "./torrent-argument.js";
+import { openDht, usesDhtFor } from "./torrent-dht.js";
 
 interface Options {
   encryption?: EncryptionPolicy;
@@ -164,7 +164,7 @@ async function download(names: readonly string[], options: Options): Promise<voi
   }
   const peers = await Promise.all((options.peer ?? []).map((peer) => parseAddress(peer, "--peer")));
   const listen = options.listen === undefined ? undefined : await parseAddress(options.listen, "--listen");
-  const dht = usesDht ? await startDownloadsDht(options) : undefined;
+  await using dht = usesDht ? await openDht(options) : undefined;
   await using session = new Session({
     ...(listen === undefined ? {} : { listen }),
     localPeers: options.localPeers === true,
@@ -192,14 +192,12 @@ async function download(names: readonly string[], options: Options): Promise<voi
   } catch (error) {
     // Resume data is safe before the program says that it stopped.
     await session.close();
-    await dht?.stop();
     if (signal.aborted && error instanceof UsageError && error.code === "ABORTED") {
       throw new ExitError(EXIT_INTERRUPTED, "stopped; the same command goes on with the download");
     }
     throw error;
   }
   await session.close();
-  await dht?.stop();
   if (signal.aborted) throw new ExitError(EXIT_INTERRUPTED);
   if (failed.length > 0)
     throw new ExitError(

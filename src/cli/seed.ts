@@ -27,6 +27,7 @@ import {
 import { Progress } from "./progress.js";
 import { runVerb } from "./run-verb.js";
 import { tellSources } from "./source-notes.js";
+import { openDht, usesDhtFor } from "./torrent-dht.js";
 
 /** How often progress is looked at. */
 const LOOK_MS = 500;
@@ -38,6 +39,8 @@ interface Options {
   peer?: string[];
   trackers: boolean;
   tracker?: string[];
+  dht: boolean;
+  dhtNode?: string[];
   localPeers?: boolean;
   check: boolean;
   json?: boolean;
@@ -71,6 +74,11 @@ function seedCommand(): Command {
       collect,
     )
     .option("--local-peers", "tell peers of the same network, and hear of them, by multicast")
+    .option(
+      "--no-dht",
+      "do not tell the DHT that it is here (nor is it told of private torrents, or beside --peer)",
+    )
+    .option("--dht-node <host:port>", "a node of the DHT to begin with; may be given several times", collect)
     .option("--no-check", "trust that the data is complete, and do not hash it first")
     .option("--json", "print JSON lines, the last with totals")
     .addHelpText(
@@ -85,8 +93,10 @@ async function seed(torrent: string, directory: string, options: Options): Promi
   const metainfo = await readMetainfo(torrent);
   const listen = await parseAddress(options.listen, "--listen");
   const peers = await Promise.all((options.peer ?? []).map((peer) => parseAddress(peer, "--peer")));
+  await using dht = usesDhtFor([metainfo], options) ? await openDht(options) : undefined;
   await using session = new Session({
     listen,
+    ...(dht === undefined ? {} : { dht: dht.node }),
     uploadSlots: 64,
     localPeers: options.localPeers === true,
     ...(options.sendMode === undefined ? {} : { sendMode: options.sendMode }),

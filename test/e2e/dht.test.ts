@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 import BittorrentDht from "bittorrent-dht";
 import { NEEDED, PYTHON, requireInstalled } from "../../bench/rivals/installed.js";
 import { Dht } from "../../src/dht/index.js";
-import { createTorrentFile, parseMetainfo, Session } from "../../src/index.js";
+import { createTorrentFile, parseMetainfo } from "../../src/index.js";
 import { until } from "../support/clients.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
 import { Program } from "../support/program.js";
@@ -134,10 +134,14 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
       const metainfo = parseMetainfo(file);
       const hex = Buffer.from(metainfo.infoHash).toString("hex");
       if (seeder === "ours") {
-        const session = new Session({ dht: nodes[2]! });
-        t.after(() => session.close());
-        await session.listen({ host: "127.0.0.1", port: 0 });
-        await session.add(metainfo, { directory: folder, readOnly: true });
+        const torrent = join(folder, "data.torrent");
+        writeFileSync(torrent, file);
+        const seed = Program.cli(
+          ...["seed", torrent, folder, "--listen", "127.0.0.1:0", "--json"],
+          ...["--dht-node", `127.0.0.1:${entrance!.port}`],
+        );
+        t.after(() => seed.stop());
+        await seed.line("port");
       } else {
         requireInstalled(NEEDED.libtorrentForPython);
         const torrent = join(folder, "data.torrent");
@@ -174,6 +178,25 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
     const { answers: count, bytesPerAnswer } = answers.last as { answers: number; bytesPerAnswer: number };
     assert.ok(count > 100, `${count} answers`);
     assert.ok(bytesPerAnswer > 26 * 8 && bytesPerAnswer < 400, "eight nodes and a token");
+  });
+
+  it("does not keep a command alive that fails", { timeout: TIMEOUT_MS }, async (t) => {
+    const [node] = await makeNodes(t);
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+    t.after(() => taken.close());
+    const address = taken.address();
+    assert.ok(address !== null && typeof address === "object");
+    const entrance = `127.0.0.1:${node!.addresses[0]!.port}`;
+    const listen = `127.0.0.1:${address.port}`;
+    const magnet = `magnet:?xt=urn:btih:${"ab".repeat(20)}`;
+    const place = await mkdtemp(join(tmpdir(), "scatterwire-dht-fails-"));
+    t.after(() => rm(place, { recursive: true, force: true }));
+    const download = Program.cli("download", magnet, "-o", place, "--listen", listen, "--dht-node", entrance);
+    t.after(() => download.stop());
+    const { status, errors } = await download.result();
+    assert.equal(status, 1, errors);
+    assert.match(errors, /EADDRINUSE/);
   });
 
   it("goes on after packets that end other programs", { timeout: TIMEOUT_MS }, async (t) => {
