@@ -36,9 +36,13 @@ async function torrentOf(path: string, urls: readonly string[], padding = false)
   return parseMetainfo(bencode.encode({ ...decoded, "url-list": urls }));
 }
 
-async function singleFile(t: TestContext, urlOf: (name: string) => string): Promise<Metainfo> {
+async function singleFile(
+  t: TestContext,
+  urlOf: (name: string) => string,
+  data: Uint8Array = DATA,
+): Promise<Metainfo> {
   const source = folder(t);
-  writeFileSync(join(source, "data.bin"), DATA);
+  writeFileSync(join(source, "data.bin"), data);
   return torrentOf(join(source, "data.bin"), [urlOf("data.bin")]);
 }
 
@@ -100,18 +104,21 @@ async function failing(
 describe("web seeds", () => {
   for (const receiveMode of RECEIVE_MODES)
     it(`bring a file in runs over one connection, received in mode ${receiveMode}`, TIMEOUT, async (t) => {
+      // Less than what is kept before it is asked for: a run that is far from what is asked for is given up beyond that, and its
+      // connection with it.
+      const data = DATA.subarray(0, 2_000_000);
       const ports = new Set<number | undefined>();
       const server = await serveHttp(t, (request, response) => {
         ports.add(request.socket.remotePort);
-        serving({ "/data.bin": DATA })(request, response);
+        serving({ "/data.bin": data })(request, response);
       });
-      const metainfo = await singleFile(t, () => `${server.origin}/data.bin`);
+      const metainfo = await singleFile(t, () => `${server.origin}/data.bin`, data);
       const { target, torrent } = await fetched(t, metainfo, {}, { receiveMode });
-      assert.ok(readFileSync(join(target, "data.bin")).equals(DATA));
-      const pieces = Math.ceil(DATA.length / PIECE);
+      assert.ok(readFileSync(join(target, "data.bin")).equals(data));
+      const pieces = Math.ceil(data.length / PIECE);
       assert.ok(server.asked.length <= pieces / 2, `${server.asked.length} requests for ${pieces} pieces`);
       assert.equal(ports.size, 1);
-      assert.equal(torrent.counters().payloadBytes, DATA.length);
+      assert.equal(torrent.counters().payloadBytes, data.length);
     });
 
   for (const storage of STORAGE_KINDS.filter((kind) => kind !== "null"))
