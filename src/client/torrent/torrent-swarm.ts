@@ -12,6 +12,7 @@ import { assert } from "../../base/assert.js";
 import { PeerError, type StorageError } from "../../base/errors.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import { PieceSet } from "../../base/piece-set.js";
+import { throwAsUncaught } from "../../base/user-calls.js";
 import type { TurnHook } from "../../native/reactor.js";
 import { ExtensionTable } from "../extensions/extension.js";
 import {
@@ -264,7 +265,13 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   }
 
   dhtNodeTold(host: string, port: number): void {
-    if (this.dhtPort !== 0 && port !== 0) this.#room.dht?.addNodes([{ host, port }]);
+    if (this.dhtPort === 0 || port === 0) return;
+    try {
+      this.#room.dht?.addNodes([{ host, port }]);
+    } catch (error) {
+      // It is the program's: what it throws is told to the program, and the peer's next message is read.
+      throwAsUncaught(error);
+    }
   }
 
   get isUploadOnly(): boolean {
