@@ -280,13 +280,19 @@ export class TorrentCore {
     this.#enter("checking");
     // Who was of no use any more may be again.
     this.swarm.setSeeding(false);
-    former.hush();
-    await former.releaseMemory();
-    await former.close(true);
-    // Where nothing may be written, what is on record is left alone and not looked at.
     const { directory, readOnly = false, resume = true } = this.options;
-    if (directory !== undefined && resume && !readOnly)
-      forgetResumeData(directory, former.metainfo.infoHashHex);
+    try {
+      former.hush();
+      await former.releaseMemory();
+      await former.close(true);
+      // Where nothing may be written, what is on record is left alone and not looked at.
+      if (directory !== undefined && resume && !readOnly)
+        forgetResumeData(directory, former.metainfo.infoHashHex);
+    } catch (error) {
+      // Nothing is open any more: it would be checking for ever.
+      this.fail(asError(error));
+      throw error;
+    }
     if (this.isOver) throw this.#abortError("the torrent was closed");
     const content = new TorrentContent(
       former.metainfo,

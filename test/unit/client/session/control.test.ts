@@ -14,6 +14,8 @@ import {
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { after, describe, it } from "node:test";
+import { StorageError } from "../../../../src/base/errors.js";
+import { torrentCoreOf } from "../../../../src/client/torrent/torrent.js";
 import { createTorrentFile, parseMetainfo, Session } from "../../../../src/index.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
 import { closeWhole, makeShared, nowhere, seed } from "./loopback.js";
@@ -99,6 +101,30 @@ describe("Torrent: control", TIMEOUT, () => {
     const kept = await memory.add(shared.metainfo, { storage: "memory" });
     await assert.rejects(kept.recheck(), { code: "USAGE_STATE" });
     await closeWhole(memory);
+    await closeWhole(seeder.session);
+  });
+
+  it("fails when a check again cannot begin, and says why", async () => {
+    const shared = await makeShared(500_000);
+    const seeder = await seed(shared);
+    const session = new Session();
+    const directory = temporaryFolder(after);
+    const torrent = await session.add(shared.metainfo, { directory, peers: [seeder.address] });
+    await torrent.done;
+    const content = torrentCoreOf(torrent).content;
+    assert.ok(content !== undefined);
+    const full = new StorageError("STORAGE_NO_SPACE", "no space left");
+    const close = content.close.bind(content);
+    content.close = async (isWell) => {
+      await close(isWell);
+      throw full;
+    };
+    const failed = once(torrent, "failed");
+    await assert.rejects(torrent.recheck(), full);
+    assert.deepEqual(await failed, [full]);
+    assert.equal(torrent.state, "failed");
+    content.close = close;
+    await closeWhole(session);
     await closeWhole(seeder.session);
   });
 
