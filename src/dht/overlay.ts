@@ -70,6 +70,8 @@ export class Overlay implements LookupHost, NodeHost {
   /** Lookups since the start. */
   lookups = 0;
   readonly #options: OverlayOptions;
+  /** What near() finds in the cache: it is called for each answer. */
+  readonly #cached: Contact[] = [];
   #nodes: readonly VirtualNode[] = [];
   #nextNode = 0;
   #entrances: readonly Contact[] = [];
@@ -203,7 +205,7 @@ export class Overlay implements LookupHost, NodeHost {
   near(key: Uint8Array, want: number, out: Contact[]): number {
     const count = this.table.closest(key, 0, want, out);
     if (!this.#options.usesCache) return count;
-    const cached: Contact[] = [];
+    const cached = this.#cached;
     const found = this.cache.near(key, want, cached);
     for (let index = 0; index < found; index++) out[count + index] = cached[index]!;
     return count + found;

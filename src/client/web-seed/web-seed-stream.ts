@@ -80,6 +80,7 @@ export class WebSeedStream implements ByteStream, TurnHook, WebRunHost {
 
   readonly #had: PieceSet;
   readonly #announced: PieceSet;
+  #isAllAnnounced = false;
   /** Announced, and nothing of it asked for yet. */
   readonly #fresh = new Set<number>();
   #nextPiece = 0;
@@ -265,6 +266,7 @@ export class WebSeedStream implements ByteStream, TurnHook, WebRunHost {
   /** Announces missing pieces, in order, until as much is announced and not asked for as a window holds. */
   #announce(): void {
     const { layout } = this.#options;
+    if (this.#isAllAnnounced) return;
     const count = Math.max(1, Math.floor(this.#windowBytes / layout.pieceLength));
     for (let steps = 0; this.#fresh.size < count && steps < layout.pieceCount; steps++) {
       const piece = this.#nextPiece;
@@ -274,6 +276,8 @@ export class WebSeedStream implements ByteStream, TurnHook, WebRunHost {
       this.#fresh.add(piece);
       this.#sayMessage((target) => encodeHave(target, 0, piece));
     }
+    // All pieces were looked at, and none was left: there will be no more, and each look costs as many steps as there are pieces.
+    this.#isAllAnnounced = this.#fresh.size < count;
   }
 
   // ── what it says ─────────────────────────────────────────────────────────────────────────────────────────────
