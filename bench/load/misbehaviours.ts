@@ -1,6 +1,8 @@
 // Ways in which a peer misbehaves, each small: what it says when it is let in, what it does from time to time, and how it answers a
 // request. A crowd of them (load-crowd.ts) is what a session on the open network may meet all at once.
 //
+// One file, because it is one list, and each entry is a few lines.
+//
 // Always: whatever is done costs the one that does it little. A crowd that is busy would be measured instead of whom it crowds.
 
 import { BLOCK_SIZE, PIECE_HEADER_BYTES } from "../../src/base/limits.js";

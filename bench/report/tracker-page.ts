@@ -1,5 +1,6 @@
 // What was found of trackers, as sections of the report, and as a page of their own: figures and tables of each benchmark, and beside
 // them what others published, marked as that. Tables have the columns, and lines the words, of those whose benchmarks they are.
+// It is long because there are four benchmarks, each with its section; none has more than one screen.
 
 import { median } from "../measuring/statistics.js";
 import {

@@ -2,6 +2,8 @@
 // the tables in the README are written from here (`npm run options`; a test holds them to it), check-options.ts checks what callers
 // give against it, and the command line takes ranges and defaults from it.
 //
+// It is long because it is one table, with a text for each option.
+//
 // Always: a default lies in its range; `text` is whole sentences and says neither range nor default, which are added to it.
 
 import {

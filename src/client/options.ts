@@ -1,5 +1,6 @@
 // Options, events and statistics of the public API. Types only: what options are allowed is in option-table.ts, and what they do
 // in session/, torrent/ and peer/. Imports types from below, and nothing else.
+// It is long because half of it is written from the table, and the rest is what a program is told, with units.
 
 import type { PeerError, TrackerError } from "../base/errors.js";
 import type { TransferCounters } from "../base/metrics/counters.js";

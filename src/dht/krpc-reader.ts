@@ -1,6 +1,8 @@
 // Reads messages of the DHT (KRPC: BEP 5, 32, 33, 42, 43, 51) where they lie: a message is taken apart into offsets and small numbers,
 // in one pass, and nothing is allocated or thrown.
 //
+// One file, because it is one parser over one cursor.
+//
 // Always: offsets of a message that was read point into its bytes, and what stands there is as long as was checked here: an id has
 // 20 bytes, nodes are whole ones. A field of another type or length than it should have counts as absent; bytes that are no
 // bencode, or deeper or of more items than any message is, are no message.

@@ -2,8 +2,8 @@
 // two steps: it converges when the nearest that it knows have all answered or failed or stalled, and is complete when nothing is
 // under way any more: answers of those that stalled still count.
 //
-// Always: a node is asked once; candidates, queries and time are bounded, whatever nodes tell of others; what answers is nearer than what was asked, or is not asked. Nobody's word about
-// others is believed: a node counts as found when it answered itself.
+// Always: a node is asked once; candidates, queries and time are bounded, whatever nodes tell of others. Nobody's word about others is
+// believed: a node counts as found when it answered itself.
 
 import { assert } from "../base/assert.js";
 import type { Call, CallListener } from "./calls.js";

@@ -8,6 +8,8 @@
 // session, from where it is sent; what the stream below does not take of it stays with the connection, and is sent before anything else.
 // Behind a handshake that agreed on plaintext, calls go straight through.
 //
+// One file, because both directions share the state above and the plan, and each call looks at both.
+//
 // Always: no byte behind the handshake is read as part of it; a byte is encrypted once, and the cipher is where the stream is; the plan is
 // as it was when a call returns.
 

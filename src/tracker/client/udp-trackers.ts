@@ -4,6 +4,8 @@
 //                    │        ▲                 │ silence of 15 × 2^n s: sent again, after TRIES in vain: TRACKER_TIMEOUT
 //              connect sent   └── id too old ───┘
 //
+// One file, because requests, connection ids and sockets wait for each other, and end together.
+//
 // Always: an answer counts only if it has the transaction id of a request that is under way, 32 bits that nobody can guess, and comes
 // from the address and port that was asked; all else is dropped and counted. A connection id is used for a minute. A tracker that is
 // asked by many torrents at once is connected to once. Sockets are there from the first request on, and keep Node.js alive only while

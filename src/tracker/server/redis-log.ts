@@ -6,6 +6,8 @@
 // The log is kept as long as peers live, and by all trackers together below a number of bytes: each writes or reads all of it, and so knows
 // where to cut. Its clock is Redis's: ages are by the time in an entry's id.
 //
+// One file, because what is written, what is read and where the log is cut share one connection state.
+//
 // Always: without Redis a tracker goes on alone, says so once, keeps a bounded queue of what it has to tell, and goes on where it was when
 // Redis is back. A chunk that arrives twice is taken once. Nothing that stands in the log can do more than be counted as wrong.
 
