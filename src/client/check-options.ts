@@ -6,6 +6,7 @@ import { UsageError } from "../base/errors.js";
 import {
   type OptionSpec,
   type OptionTable,
+  type PartOption,
   PEER_CONNECT_OPTIONS,
   SESSION_OPTIONS,
   TORRENT_OPTIONS,
@@ -76,7 +77,7 @@ export function checkOption(name: string, spec: OptionSpec, value: unknown): voi
       check(typeof value === "function", `${name} is a function`, value);
       break;
     case "part":
-      check(hasMethods(value, spec.methods), `${name} has the methods ${spec.methods.join(", ")}`, value);
+      checkPart(name, spec, value);
       break;
     case "signal":
       check(isSignal(value), `${name} is an AbortSignal`, value);
@@ -133,9 +134,11 @@ function checkWhole(name: string, spec: WholeOption, value: unknown): void {
   check(fits && Number(value) % multipleOf === 0, allowed, value);
 }
 
-function hasMethods(value: unknown, methods: readonly string[]): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return methods.every((method) => typeof (value as Record<string, unknown>)[method] === "function");
+function checkPart(name: string, { methods, lists }: PartOption, value: unknown): void {
+  const members = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  const isRight = methods.every((method) => typeof members[method] === "function");
+  check(isRight, `${name} has the methods ${methods.join(", ")}`, value);
+  for (const list of lists) check(Array.isArray(members[list]), `${name}.${list} is an array`, members[list]);
 }
 
 function isArrayOfText(value: unknown): boolean {

@@ -77,12 +77,14 @@ export interface WholesOption extends Described {
   readonly max: number;
 }
 
-/** Something that has methods. */
+/** Something that has methods and other members. */
 export interface PartOption extends Described {
   readonly kind: "part";
   /** Its TypeScript type. */
   readonly type: string;
   readonly methods: readonly string[];
+  /** Its members that are arrays. */
+  readonly lists: readonly string[];
 }
 
 export type OptionSpec =
@@ -247,6 +249,7 @@ export const SESSION_OPTIONS = {
     kind: "part",
     type: "HashTable",
     methods: ["lookup", "announce", "addNodes"],
+    lists: ["addresses"],
     text: "A node of the DHT, to find peers of torrents that are not private and to tell it of them: `new Dht()` of `scatterwire/dht`. It stays the program's.",
   },
   clockCosts: {

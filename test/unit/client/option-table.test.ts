@@ -94,6 +94,11 @@ describe("Options that are none", () => {
     [{ clockCosts: 1 }, /clockCosts is true or false, not 1/],
     [{ trace: "x" }, /trace is a function, not "x"/],
     [{ peerId: "x" }, /peerId is a Uint8Array of 20 bytes, not "x"/],
+    [{ dht: {} }, /dht has the methods lookup, announce, addNodes, not an Object/],
+    [
+      { dht: { lookup: () => {}, announce: () => {}, addNodes: () => {} } },
+      /dht.addresses is an array, not undefined/,
+    ],
   ];
   for (const [options, message] of session) {
     it(`are refused by a session: ${JSON.stringify(options)}`, () => {
