@@ -45,8 +45,6 @@ export interface PeerTransport extends SendTransport {
   wakeForAny(): void;
   /** Bytes that were written and that the other side has not taken yet; below 0 where nobody knows. */
   unacknowledgedBytes(): number;
-  /** What goes over it is encrypted. */
-  readonly isEncrypted?: boolean;
   /** Ends the connection below; the transport calls nothing any more. */
   close(): void;
 }

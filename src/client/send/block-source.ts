@@ -8,6 +8,8 @@ export type SendModeName = "copy" | "mapped" | "sendfile";
 export const SEND_MODES: readonly SendModeName[] = ["copy", "mapped", "sendfile"];
 
 export interface BatchOwner {
+  /** True where files can be sent without passing through memory. */
+  readonly takesFiles: boolean;
   /** Blocks that are loaded for it and not sent yet. */
   readonly blocksLoaded: number;
   /** The batch is ready, or could not be read. Called from the loop, never from inside load(). */

@@ -27,6 +27,8 @@ import { Outbox } from "./outbox.js";
 
 /** The socket, as far as sending goes. Results are bytes or −errno. */
 export interface SendTransport {
+  /** What goes over it is encrypted, and so passes through memory: nothing of it is sent by sendfile(). */
+  readonly isEncrypted?: boolean;
   /** Entries of the shared plan, from the first on. */
   writev(count: number, more: boolean): number;
   sendfile(fileFd: number, offset: number, length: number): number;
@@ -130,6 +132,11 @@ export class Sender implements BatchOwner, SlotWaiter {
   /** Blocks that were loaded and not sent yet: where they are copied, as many slots of the pool. */
   get blocksLoaded(): number {
     return this.#blocksLoaded;
+  }
+
+  /** True where files can be sent without passing through memory. */
+  get takesFiles(): boolean {
+    return this.#transport.isEncrypted !== true;
   }
 
   /** True if something waits to be written, and the socket took nothing of it. */

@@ -1,6 +1,6 @@
 // Send mode `sendfile`: the header by writev with MSG_MORE, the payload by sendfile. Two system calls per block and no
-// copy in user space. Blocks that cross a file's edge, and all of them once a file has
-// turned out to be shorter than it was, go the way of `copy`.
+// copy in user space. Blocks that cross a file's edge, those for a connection that
+// encrypts, and all of them once a file has turned out to be shorter than it was, go the way of `copy`.
 
 import type { Storage } from "../storage/storage.js";
 import type { BlockBatch } from "./block-batch.js";
@@ -18,7 +18,8 @@ export class SendfileSource implements BlockSource {
 
   load(batch: BlockBatch, storage: Storage, owner: BatchOwner): boolean {
     // A file that has become shorter sends nothing at its end, and nobody says so before the block has begun.
-    if (storage.sourcesFaulted === true || !storage.locate(batch.offset, batch.bytes))
+    const mayPass = owner.takesFiles && storage.sourcesFaulted !== true;
+    if (!mayPass || !storage.locate(batch.offset, batch.bytes))
       return this.#fallback.load(batch, storage, owner);
     batch.fd = storage.located.fd;
     batch.fileOffset = storage.located.fileOffset;

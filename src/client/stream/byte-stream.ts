@@ -36,7 +36,7 @@ export interface ByteStream {
   fill(first: number, count: number): number;
   /** Sends entries `first` … of the plan; `more`: other bytes follow at once. Bytes or −errno. */
   drain(first: number, count: number, more: boolean): number;
-  /** Sends bytes of a file that never enter user space. Bytes, 0 if the file is shorter, or −errno. */
+  /** Sends bytes of a file that never enter user space. Bytes, 0 if the file is shorter, or −errno. Not while it `isEncrypted`. */
   drainFile(fileFd: number, offset: number, length: number): number;
   /** Changes which events are told; 0 pauses. */
   watch(events: number): void;

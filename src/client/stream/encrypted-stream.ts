@@ -13,7 +13,6 @@
 // Always: no byte behind the handshake is read as part of it; a byte is encrypted once, and the cipher is where the stream is; the plan is
 // as it was when a call returns.
 
-import { readSync } from "node:fs";
 import { constants } from "node:os";
 import { assert } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
@@ -123,9 +122,9 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
   drain(first: number, count: number, more: boolean): number {
     if (this.#phase === "failed") return this.#error;
     if (this.#phase !== "open") return this.#room.eagain;
-    if (this.#sending === undefined) return this.#inner.drain(first, count, more);
     const blocked = this.#drainRest();
     if (blocked < 0) return blocked;
+    if (this.#sending === undefined) return this.#inner.drain(first, count, more);
     const { bufferAddress, bufferBytes } = this.#room;
     const most = Math.min(SEND_BYTES_MAX, bufferBytes);
     const bytes = this.#room.rc4(
@@ -140,24 +139,9 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
 
   drainFile(fileFd: number, offset: number, length: number): number {
     if (this.#phase !== "open") return this.#phase === "failed" ? this.#error : this.#room.eagain;
-    if (this.#sending === undefined) return this.#inner.drainFile(fileFd, offset, length);
+    assert(this.#sending === undefined, "what is encrypted passes through memory");
     const blocked = this.#drainRest();
-    if (blocked < 0) return blocked;
-    const { bytes, bufferAddress, bufferBytes, entries } = this.#room;
-    let got: number;
-    try {
-      got = readSync(fileFd, bytes, bufferAddress, Math.min(length, SEND_BYTES_MAX, bufferBytes), offset);
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).errno ?? -constants.errno.EIO;
-    }
-    if (got === 0) return 0;
-    const [address, room] = [entries[0]!, entries[1]!];
-    entries[0] = bufferAddress;
-    entries[1] = got;
-    this.#room.rc4(this.#sending, 0, 1, got, -1);
-    entries[0] = address;
-    entries[1] = room;
-    return this.#sendBuffer(0, got, false);
+    return blocked < 0 ? blocked : this.#inner.drainFile(fileFd, offset, length);
   }
 
   watch(events: number): void {

@@ -69,6 +69,16 @@ describe("Sender: order", () => {
     assert.equal(bench.read().messages.length, 3);
   });
 
+  it("what is encrypted passes through memory, whatever the mode", () => {
+    const bench = new SenderBench("sendfile");
+    Object.assign(bench.transport, { isEncrypted: true });
+    bench.transport.sendfile = () => assert.fail("a file is sent beside the cipher");
+    bench.queue(...run(0, 0, 3));
+    for (let flushes = 0; !bench.sender.idle && flushes < 5; flushes++) bench.flush();
+    assert.equal(bench.read().messages.length, 3);
+    bench.checkHome();
+  });
+
   it("many small messages leave in several calls, whole", () => {
     const bench = new SenderBench("copy");
     for (let number = 0; number < 20_000; number++) bench.say(number);
@@ -223,7 +233,7 @@ describe("Sender: a peer that takes nothing", () => {
     const source = bench.source;
     const held: number[] = [];
     for (let peer = 0; peer < 20; peer++) {
-      const owner = { blocksLoaded: 0, batchLoaded: () => {} };
+      const owner = { takesFiles: true, blocksLoaded: 0, batchLoaded: () => {} };
       for (;;) {
         const batch = new BlockBatch();
         batch.reset(0, 0, 0);

@@ -13,6 +13,7 @@ import {
 } from "../../../../src/client/stream/encryption-handshake.js";
 import { KEY_BYTES, KeyExchange } from "../../../../src/client/stream/key-exchange.js";
 import { openCipher, transform } from "../../../../src/client/stream/rc4.js";
+import { READABLE } from "../../../../src/native/binding.js";
 import type { Reactor } from "../../../../src/native/reactor.js";
 import { bytesOf } from "../../../support/data.js";
 import { testByteStreams } from "./contract.js";
@@ -148,6 +149,75 @@ describe("the encryption handshake", () => {
       assert.equal(secret!.length, KEY_BYTES);
       assert.deepEqual(secret, theirs.secretWith(ours.publicKey));
     }
+  });
+});
+
+describe("a stream whose handshake ended in plaintext", () => {
+  it("says what is left of the handshake before anything else", async () => {
+    const { world, reactor } = await makeTcpWorld();
+    const [near, far] = await world.pair();
+    // The stream below takes nothing of the answer at first.
+    let isFull = false;
+    const narrow = new Proxy(near, {
+      get: (target, name) => {
+        if (name === "drain" && isFull) return () => reactor.binding.EAGAIN;
+        const member: unknown = Reflect.get(target, name, target);
+        return typeof member === "function" ? member.bind(target) : member;
+      },
+    });
+    const stream = new EncryptedStream(narrow, roomOf(reactor), {
+      outgoing: false,
+      takesPlain: false,
+      begin: () => responder(plaintext),
+    });
+    stream.open({ socketReady: () => {} }, READABLE);
+    far.open({ socketReady: () => {} }, READABLE);
+    const handshake = initiator(plaintext);
+    const { slab, plan } = world;
+    const talkOnce = (): void => {
+      const said = handshake.take();
+      slab.set(said, 0);
+      plan.set([0, said.length]);
+      if (said.length > 0) far.drain(0, 1, false);
+      plan.set([100_000, Math.max(1, handshake.needed)]);
+      const got = far.fill(0, 1);
+      if (got > 0) handshake.receive(Uint8Array.from(slab.subarray(100_000, 100_000 + got)));
+    };
+    await world.until(() => {
+      talkOnce();
+      // Its key has come: what it says next is the end of the handshake.
+      isFull = handshake.needed > 0 && handshake.needed !== KEY_BYTES;
+      return isFull;
+    }, "the keys are exchanged");
+    const text = bytesOf(9, 1000);
+    await world.until(() => {
+      talkOnce();
+      slab.set(text, 0);
+      plan.set([0, text.length]);
+      const asked = stream.drain(0, 1, false);
+      assert.ok(asked < 0, "nothing is sent past what waits");
+      return stream.unacknowledgedBytes() > 0;
+    }, "the answer waits");
+    isFull = false;
+    let sent = 0;
+    await world.until(() => {
+      slab.set(text, 0);
+      plan.set([0, text.length]);
+      if (sent <= 0) sent = stream.drain(0, 1, false);
+      if (handshake.link === undefined) talkOnce();
+      return handshake.link !== undefined && sent === text.length;
+    }, "the handshake is through");
+    let received = Buffer.alloc(0);
+    await world.until(() => {
+      plan.set([100_000, 2000]);
+      const got = far.fill(0, 1);
+      if (got > 0) received = Buffer.concat([received, slab.subarray(100_000, 100_000 + got)]);
+      return received.length >= text.length;
+    }, "the text arrives");
+    assert.ok(received.equals(text));
+    stream.close();
+    far.close();
+    await world.close();
   });
 });
 
