@@ -95,6 +95,9 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   // The DHT: what it is told by others it keeps as the tracker keeps its swarms.
   dht: ["native", "codec", "tracker/peer-store"],
 
+  // Pure parts of the indexer: arithmetic over hashes.
+  "indexer/filter": [],
+
   // Names of the public API, and the types that it shares with the inside.
   "client/options": [
     "client/extensions",
@@ -164,6 +167,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "tracker/index",
     "native/binding",
     "dht",
+    "indexer/filter",
   ],
   "bench/rivals": ["bench/report", "bench/measuring", "bench/load", "bench/processes", "index"],
 };
@@ -173,6 +177,7 @@ const QUIET = [
   "codec",
   "tracker/protocol",
   "tracker/peer-store",
+  "indexer/filter",
   "tracker/client/http-announce",
   "client/wire",
   "client/receive",

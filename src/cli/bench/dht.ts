@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import { type DhtRow, dhtCases, runDhtCase } from "../../../bench/suites/dht.js";
 import { runDhtAnswers } from "../../../bench/suites/dht-answers.js";
+import { type FilterRow, runDhtFilters } from "../../../bench/suites/dht-filters.js";
 import { note, printJson, printLine, wholeNumber } from "../output.js";
 
 interface Flags {
@@ -14,6 +15,9 @@ interface Flags {
   virtualNodes: number;
   seed: number;
   answers?: number;
+  filters?: boolean;
+  exponent: number;
+  minutes: number;
   json?: boolean;
 }
 
@@ -42,6 +46,14 @@ export function dhtCommand(): Command {
       "measure what answering costs a node instead, over sockets of this machine",
       wholeNumber("--answers", 1, 3600),
     )
+    .option("--filters", "compare filters of info hashes instead: which leaves the most lookups for new ones")
+    .option(
+      "--exponent <percent>",
+      "of the torrents' popularity (Zipf), for --filters",
+      wholeNumber("--exponent", 10, 300),
+      100,
+    )
+    .option("--minutes <n>", "of virtual time, for --filters", wholeNumber("--minutes", 1, 1440), 30)
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
@@ -55,6 +67,10 @@ the bytes. Time is simulated: 75 ms one way in the median, two datagrams in a hu
 async function run(flags: Flags): Promise<void> {
   if (flags.answers !== undefined) {
     await answer(flags.answers, flags.json === true);
+    return;
+  }
+  if (flags.filters === true) {
+    compareFilters(flags);
     return;
   }
   const settings = { ...flags, dead: flags.dead / 100 };
@@ -104,4 +120,43 @@ async function answer(seconds: number, json: boolean): Promise<void> {
     `${Math.round(row.answersPerSecond)} a second came in ${row.seconds.toFixed(1)} s; garbage collection ` +
       `${(100 * row.collectionShare).toFixed(1)} % of the CPU; at most ${Math.round(row.peakRssBytes / 2 ** 20)} MiB`,
   );
+}
+
+/** What comes in and what there is time for, each second: the paper's author's own workload in round numbers. */
+const INCOMING_PER_SECOND = 2000;
+const LOOKUPS_PER_SECOND = 300;
+
+function compareFilters({ torrents, exponent, minutes, seed, json }: Flags): void {
+  const settings = {
+    torrents,
+    exponent: exponent / 100,
+    minutes,
+    seed,
+    incomingPerSecond: INCOMING_PER_SECOND,
+    lookupsPerSecond: LOOKUPS_PER_SECOND,
+  };
+  const rows: FilterRow[] = [];
+  if (json !== true) printLine(FILTERS_HEAD);
+  for (const row of runDhtFilters(settings)) {
+    rows.push(row);
+    if (json !== true) printLine(filterLineOf(row, rows[0]!));
+  }
+  if (json === true) printJson({ settings, rows });
+}
+
+const FILTERS_HEAD = [
+  `${"".padEnd(28)}  new hashes  of the  rarer ones   queue    memory   ns a`,
+  `${"".padEnd(28)}      a slot   first      a slot   empty       MiB   hash`,
+].join("\n");
+
+function filterLineOf(row: FilterRow, first: FilterRow): string {
+  return [
+    row.name.padEnd(28),
+    `${(100 * row.distinctShare).toFixed(1)} %`.padStart(12),
+    (row.distinctShare / first.distinctShare).toFixed(2).padStart(7),
+    `${(100 * row.rareShare).toFixed(1)} %`.padStart(11),
+    `${(100 * row.emptyShare).toFixed(1)} %`.padStart(8),
+    (row.bytes / 2 ** 20).toFixed(2).padStart(9),
+    row.nanosecondsPerHash.toFixed(0).padStart(6),
+  ].join("");
 }
