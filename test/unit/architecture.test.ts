@@ -97,6 +97,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
 
   // Pure parts of the indexer: arithmetic over hashes.
   "indexer/filter": [],
+  "indexer/cursors": [],
 
   // Names of the public API, and the types that it shares with the inside.
   "client/options": [
@@ -178,6 +179,7 @@ const QUIET = [
   "tracker/protocol",
   "tracker/peer-store",
   "indexer/filter",
+  "indexer/cursors",
   "tracker/client/http-announce",
   "client/wire",
   "client/receive",
