@@ -1,5 +1,8 @@
 // Builds the addon into build/Release/scatterwire.node with node-gyp: what `npm install` runs, and `npm run build:addon`.
 //
+// With --unless-prebuilt, as `npm install` calls it, nothing is compiled where the package has an addon that loads. That is asked of
+// the package itself, and only of an unpacked one: in a clone the sources count, and not what was made of them before.
+//
 // Node's headers come from the folder that npm was told to use (nodedir), else from beside the running binary if they
 // are of its version, else node-gyp downloads them. With --if-needed nothing is done when no source is newer than the
 // addon. Other options go to node-gyp, for example --debug.
@@ -7,9 +10,11 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
+/** Options of this script; all others are node-gyp's. */
+const OURS = ["--if-needed", "--unless-prebuilt"];
 const nodePrefix = dirname(dirname(realpathSync(process.execPath)));
 
 /** node-gyp's script: the one npm names, else the one that npm carries. */
@@ -51,6 +56,15 @@ function isFresh() {
   return sources.every((file) => statSync(file).mtimeMs < statSync(built).mtimeMs);
 }
 
+/** True if this is an unpacked package, and it loads an addon on this machine without anything being compiled. */
+function hasFittingAddon() {
+  const binding = join(packageRoot, "dist/src/native/binding.js");
+  if (existsSync(join(packageRoot, "tsconfig.json")) || !existsSync(binding)) return false;
+  // In a process of its own: an addon that does not suit this machine may end whoever loads it.
+  const load = `import(${JSON.stringify(pathToFileURL(binding).href)}).then((module) => module.loadBinding())`;
+  return spawnSync(process.execPath, ["-e", load], { stdio: "ignore" }).status === 0;
+}
+
 function hasCompiler() {
   const compiler = process.env.CXX ?? "c++";
   // CXX may carry options or a launcher ("ccache g++"), so the shell takes it apart.
@@ -65,6 +79,7 @@ function fail(message) {
 
 const options = process.argv.slice(2);
 if (options.includes("--if-needed") && isFresh()) process.exit(0);
+if (options.includes("--unless-prebuilt") && hasFittingAddon()) process.exit(0);
 if (!hasCompiler()) {
   fail(
     "no C++ compiler found: install one that knows C++20 and make (Debian: apt install g++ make; macOS: xcode-select --install), or set CXX",
@@ -77,7 +92,7 @@ const headers = configured ?? findNodeHeaders();
 const env = headers ? { ...process.env, npm_package_config_node_gyp_nodedir: headers } : process.env;
 const result = spawnSync(
   command,
-  [...first, "rebuild", "--loglevel=error", ...options.filter((option) => option !== "--if-needed")],
+  [...first, "rebuild", "--loglevel=error", ...options.filter((option) => !OURS.includes(option))],
   {
     cwd: packageRoot,
     env,

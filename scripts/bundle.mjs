@@ -57,7 +57,8 @@ async function bundle() {
   // Chunks first, then who names them, and only then goes what nobody names any more: a program that starts meanwhile finds all.
   const isEntry = (/** @type {string} */ path) => /^(index|main|worker-thread)\.js$/.test(basename(path));
   const files = [...outputFiles].sort((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
-  for (const { path, contents } of files) writeIfChanged(path, contents);
+  for (const { path, contents } of files)
+    writeIfChanged(path, path.endsWith(".map") ? withoutOurSources(contents) : contents);
   const licences = join(to, "LICENSES.txt");
   writeIfChanged(licences, Buffer.from(licencesOf(metafile)));
   const kept = new Set([...files.map(({ path }) => basename(path)), basename(licences)]);
@@ -71,6 +72,19 @@ async function bundle() {
 function writeIfChanged(path, contents) {
   if (existsSync(path) && readFileSync(path).equals(contents)) return;
   writeFileSync(path, contents, { mode: basename(path) === "main.js" ? 0o755 : 0o644 });
+}
+
+/**
+ * A source map without the text of what lies beside the bundle in the package. Other packages lie who knows where: theirs stays.
+ * @param {Uint8Array} map
+ */
+function withoutOurSources(map) {
+  /** @type {{ sources: string[], sourcesContent: (string | null)[] }} */
+  const parsed = JSON.parse(Buffer.from(map).toString());
+  const sourcesContent = parsed.sourcesContent.map((text, index) =>
+    parsed.sources[index]?.includes("node_modules/") ? text : null,
+  );
+  return Buffer.from(JSON.stringify({ ...parsed, sourcesContent }));
 }
 
 /**

@@ -4,12 +4,12 @@
 
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { basename, sep } from "node:path";
 import { markAsUntransferable } from "node:worker_threads";
 import { UsageError } from "../base/errors.js";
 import { HASH_LANES, MAPPING_ADDRESS_STRIDE, PAGE_SIZE, PLAN_ENTRIES_MAX } from "../base/limits.js";
 import { COST_NAMES } from "../base/metrics/costs.js";
+import { findAddon, packageRoot, prebuiltFile } from "./addon-file.js";
 
 /** What a watched socket is waiting for, and what a ready one can do; bits. */
 export const READABLE = 1;
@@ -273,26 +273,38 @@ export interface NativeBinding {
 
 let loaded: NativeBinding | undefined;
 
-/** The addon; loads it at the first call. Throws UsageError `ADDON_MISSING`, which says how to build it. */
+/**
+ * The addon; loads it at the first call. Throws UsageError `ADDON_MISSING`, which says what is missing and how to build it. What needs no
+ * addon (torrent files, connections over streams of the program's own) never calls this.
+ */
 export function loadBinding(): NativeBinding {
   if (loaded !== undefined) return loaded;
-  const root = packageRoot();
-  const path = process.env["SCATTERWIRE_ADDON"] ?? join(root, "build/Release/scatterwire.node");
+  const path = process.env["SCATTERWIRE_ADDON"] ?? findAddon();
+  let reason: unknown;
   try {
-    const binding = createRequire(import.meta.url)(path) as NativeBinding & { readonly constants?: unknown };
-    requireSameConstants(binding.constants);
-    loaded = withFixedMemory(binding);
-    return loaded;
+    if (path !== undefined) {
+      const binding = createRequire(import.meta.url)(path) as NativeBinding & {
+        readonly constants?: unknown;
+      };
+      requireSameConstants(binding.constants);
+      loaded = withFixedMemory(binding);
+      return loaded;
+    }
   } catch (error) {
-    const isUsed = root.includes(`${sep}node_modules${sep}`);
-    const how = isUsed ? "npm rebuild scatterwire" : "npm run build:addon";
-    const what = existsSync(path) ? `cannot be loaded (${(error as Error).message})` : "is not built";
-    throw new UsageError(
-      "ADDON_MISSING",
-      `the native addon ${what}: run \`${how}\` (needs a C++20 compiler, make and python3)`,
-      { cause: error },
-    );
+    reason = error;
   }
+  const what =
+    path !== undefined && existsSync(path)
+      ? `cannot be loaded (${(reason as Error).message})`
+      : `is not built, and the package brings none that fits (${basename(prebuiltFile())})`;
+  const how = packageRoot().includes(`${sep}node_modules${sep}`)
+    ? "npm rebuild scatterwire"
+    : "npm run build:addon";
+  throw new UsageError(
+    "ADDON_MISSING",
+    `the native addon ${what}: run \`${how}\` (needs a C++20 compiler, make and python3)`,
+    { cause: reason },
+  );
 }
 
 /** Throws an error that names the first constant that is another, or missing. */
@@ -305,13 +317,6 @@ function requireSameConstants(found: unknown): void {
         `it was built from other sources: ${name} is ${value ?? "missing"} there, and ${ours} here`,
       );
   }
-}
-
-/** The folder of the package. These modules and the bundle of them lie differently deep in it. */
-function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, "package.json")) && dirname(folder) !== folder) folder = dirname(folder);
-  return folder;
 }
 
 /**

@@ -1,114 +1,103 @@
-// The package as somebody installs it: what `npm pack` takes, with the run-time dependencies beside it that it names and nothing
-// else, in a folder of its own. Only the addon is brought, so that it need not be compiled again.
+// The package as somebody installs it: `npm pack`, `npm install` in an empty folder with scripts off, without optional packages and
+// with no compiler anywhere, and then what the README shows. The addon is the prebuilt one that came in the package.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
-import { bytesOf, temporaryFolder } from "../support/data.js";
-import { Program } from "../support/program.js";
+import { transformSync } from "esbuild";
+import { createTorrent } from "../../src/client/session/torrent-files.js";
+import { Session } from "../../src/index.js";
+import { bytesOf, difference, temporaryFolder } from "../support/data.js";
+import { type InstalledPackage, installPackage, manifestOf, ROOT } from "../support/installed-package.js";
+import type { Program } from "../support/program.js";
 
-const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-
-interface Manifest {
-  readonly version: string;
-  readonly bin: Readonly<Record<string, string>>;
-  readonly dependencies?: Readonly<Record<string, string>>;
-  readonly peerDependencies?: Readonly<Record<string, string>>;
-}
-
-function manifestOf(folder: string): Manifest {
-  return JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Manifest;
-}
-
-describe("the package, installed", { timeout: 120_000 }, () => {
+describe("the package, installed", { timeout: 240_000 }, () => {
   const folder = temporaryFolder(after);
-  const modules = join(folder, "node_modules");
-  const home = join(modules, "scatterwire");
   const manifest = manifestOf(ROOT);
-  const main = (): string => join(home, manifest.bin["scatterwire"]!);
+  let installed: InstalledPackage;
 
-  before(() => {
-    mkdirSync(home, { recursive: true });
-    const packed = execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], {
-      cwd: ROOT,
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
-    execFileSync("tar", ["-xzf", join(folder, filename), "--strip-components=1", "-C", home]);
-    cpSync(join(ROOT, "build/Release/scatterwire.node"), join(home, "build/Release/scatterwire.node"));
-    const link = (names: readonly string[]): void => {
-      for (const name of names) {
-        const target = join(modules, name);
-        if (existsSync(target)) continue;
-        mkdirSync(dirname(target), { recursive: true });
-        symlinkSync(join(ROOT, "node_modules", name), target);
-        link(Object.keys(manifestOf(target).dependencies ?? {}));
-      }
-    };
-    link(Object.keys(manifest.dependencies ?? {}));
+  before(async () => {
+    installed = await installPackage(folder);
+    writeFileSync(join(folder, "data.bin"), bytesOf(5, 3_000_000));
   });
 
-  const run = async (...args: string[]): Promise<Program> => {
-    // Links are not followed to where all other packages are.
-    const program = new Program(process.execPath, ["--preserve-symlinks", main(), ...args], { cwd: folder });
-    await program.ended;
-    return program;
+  const node = (...args: string[]): Promise<Program> => installed.run(process.execPath, ...args);
+  const command = (...args: string[]): Promise<Program> =>
+    installed.run(join(folder, "node_modules/.bin/scatterwire"), ...args);
+  /** Runs a script in the folder and tells what it printed. */
+  const said = async (name: string, code: string): Promise<string> => {
+    writeFileSync(join(folder, name), code);
+    const { child, output, errors } = await node(name);
+    assert.deepEqual([child.exitCode, errors], [0, ""]);
+    return output;
   };
 
-  it("is an engine: it brings nothing to draw or to lay out tables with", () => {
-    assert.deepEqual(Object.keys(manifest.dependencies ?? {}), [
-      ...["bencode", "bitfield", "commander", "node-addon-api", "piece-length"],
+  it("brings what it names and nothing else, and nothing was compiled", () => {
+    const there = readdirSync(join(folder, "node_modules")).filter((name) => !name.startsWith("."));
+    assert.deepEqual(there.sort(), [
+      ...["bencode", "bitfield", "commander", "node-addon-api", "piece-length", "scatterwire", "uint8-util"],
     ]);
+    assert.ok(!existsSync(join(installed.home, "build")));
   });
 
-  it("is imported by its name, and downloads", async () => {
-    const script = join(folder, "use.mjs");
-    writeFileSync(
-      script,
-      `import { createTorrentFile, parseMetainfo, Session } from "scatterwire";
-         const metainfo = parseMetainfo(await createTorrentFile("data.bin"));
-         const seeder = new Session({ listen: { host: "127.0.0.1", port: 0 } });
-         await seeder.add(metainfo, { directory: ".", readOnly: true });
-         const leecher = new Session();
-         const torrent = await leecher.add(metainfo, { storage: "memory" });
-         torrent.addPeer(await seeder.listen());
-         await torrent.done;
-         console.log(torrent.state);
-         await Promise.all([leecher.close(), seeder.close()]);`,
+  it("runs the README's example", async () => {
+    const readme = readFileSync(join(installed.home, "README.md"), "utf8");
+    const example = /## Embedding\n[\s\S]*?```ts\n([\s\S]*?)```/.exec(readme)?.[1];
+    assert.ok(example !== undefined, "the README has a ts block under Embedding");
+    const { code } = transformSync(example, { loader: "ts", format: "esm", target: "node20.19" });
+    writeFileSync(join(folder, "example.mjs"), code);
+    const made = await createTorrent(join(folder, "data.bin"));
+    writeFileSync(join(folder, "data.torrent"), made.bytes);
+    await using seeder = new Session({ listen: { host: "127.0.0.1", port: 0 }, trackers: false });
+    await seeder.add(made.bytes, { directory: folder, readOnly: true });
+    const { port } = await seeder.listen();
+    const { child, errors, output } = await node(
+      ...["example.mjs", "data.torrent", "copy", `127.0.0.1:${port}`],
     );
-    writeFileSync(join(folder, "data.bin"), bytesOf(5, 3_000_000));
-    const program = new Program(process.execPath, ["--preserve-symlinks", script], { cwd: folder });
-    assert.deepEqual([await program.ended, program.output], [0, "seeding\n"], program.errors);
+    assert.equal(child.exitCode, 0, errors);
+    assert.match(output, /done: 184 blocks in \d+ receives/);
+    assert.equal(difference(join(folder, "data.bin"), join(folder, "copy/data.bin")), undefined);
+  });
+
+  it("is imported, and required, by each of its names", async () => {
+    const names = Object.keys(manifest.exports).filter((name) => name !== "./package.json");
+    assert.deepEqual(names, [".", "./tracker", "./dht"]);
+    const uses = `
+      const udp = new tracker.Tracker({ udp: [{ host: "127.0.0.1", port: 0 }] });
+      const node = new dht.Dht({ listen: [{ host: "127.0.0.1", port: 0 }], bootstrap: [] });
+      const session = new main.Session({ dht: node });
+      Promise.all([session.close(), node.close(), udp.close()]).then(() => console.log("all of it"));`;
+    const load = (how: (name: string) => string): string =>
+      [["main", ""] as const, ["tracker", "/tracker"] as const, ["dht", "/dht"] as const]
+        .map(([as, path]) => how(`scatterwire${path}`).replace("AS", as))
+        .join("\n");
+    assert.equal(
+      await said("imports.mjs", load((name) => `import * as AS from "${name}";`) + uses),
+      "all of it\n",
+    );
+    assert.equal(
+      await said("requires.cjs", load((name) => `const AS = require("${name}");`) + uses),
+      "all of it\n",
+    );
   });
 
   it("has a command line that makes, tells and checks", async () => {
-    const created = await run("create", "data.bin", "--force");
+    const created = await command("create", "data.bin", "--force");
     assert.match(created.output, /^data\.bin\.torrent: 1 file, 3\.00 MB/, created.errors);
-    assert.match((await run("info", "data.bin.torrent")).output, /^name +data\.bin$/m);
-    assert.match((await run("check", "data.bin.torrent", ".")).output, /^(\d+) of \1 pieces are good$/m);
-    assert.equal((await run("--version")).output, `${manifest.version}\n`);
+    assert.match((await command("info", "data.bin.torrent")).output, /^name +data\.bin$/m);
+    assert.match((await command("check", "data.bin.torrent", ".")).output, /^(\d+) of \1 pieces are good$/m);
+    assert.equal((await command("--version")).output, `${manifest.version}\n`);
   });
 
   it("measures without the packages that only draw, and says which the report needs", async () => {
-    const loopback = await run("bench", "loopback", "--size", "2M", "--runs", "1", "--modes", "adaptive");
+    const loopback = await command("bench", "loopback", "--size", "2M", "--runs", "1", "--modes", "adaptive");
     assert.match(loopback.output, /CPU s\/GB/, loopback.errors);
-    const measured = await run(
+    const measured = await command(
       ...["bench", "receive", "--size", "1M", "--runs", "1", "--only", "depth:depth=4", "-o", "results.json"],
     );
     assert.equal(measured.child.exitCode, 0, measured.errors);
-    const { child, errors } = await run("bench", "report", "results.json");
+    const { child, errors } = await command("bench", "report", "results.json");
     assert.deepEqual(
       [child.exitCode, errors],
       [
@@ -119,15 +108,19 @@ describe("the package, installed", { timeout: 120_000 }, () => {
   });
 
   it("has the sources that its maps name, and what the README links to", () => {
+    const { home } = installed;
     const maps = readdirSync(join(home, "dist"), { recursive: true, encoding: "utf8" }).filter((name) =>
       name.endsWith(".map"),
     );
     assert.ok(maps.length > 50);
     for (const name of maps) {
       const path = join(home, "dist", name);
-      const map = JSON.parse(readFileSync(path, "utf8")) as { sources: string[]; sourcesContent?: unknown[] };
-      if (map.sourcesContent !== undefined) continue;
-      for (const source of map.sources) {
+      const map = JSON.parse(readFileSync(path, "utf8")) as {
+        sources: string[];
+        sourcesContent?: (string | null)[];
+      };
+      for (const [index, source] of map.sources.entries()) {
+        if (map.sourcesContent?.[index]) continue;
         // What was compiled once and has no source any more is not ours to check: `npm run prepare` begins with an empty dist.
         if (!existsSync(join(dirname(join(ROOT, "dist", name)), source))) continue;
         assert.ok(existsSync(join(dirname(path), source)), `${name} names ${source}`);
@@ -138,5 +131,51 @@ describe("the package, installed", { timeout: 120_000 }, () => {
     assert.ok(named.length > 0);
     for (const [, link, source] of named)
       assert.ok(existsSync(join(home, (link ?? source)!)), `the README names ${link ?? source}`);
+  });
+
+  it("is as large as the README says, and needs the packages that it gives reasons for", () => {
+    const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+    const told = 1e6 * Number(/takes less than (\d+) MB/.exec(readme)?.[1]);
+    const modules = join(folder, "node_modules");
+    const bytes = readdirSync(modules, { recursive: true, encoding: "utf8" })
+      .map((name) => lstatSync(join(modules, name)))
+      .reduce((sum, status) => sum + (status.isFile() ? status.size : 0), 0);
+    assert.ok(bytes < told && bytes > 0.7 * told, `${bytes} bytes are there, the README says ${told}`);
+
+    const rows = readme.matchAll(/^\| `([\w@/-]+)` \| (always|optional|if you install it) \| ([^|]+) \|$/gm);
+    const reasons = [...rows].map(([, name, kind]) => `${name} ${kind}`);
+    const named = (of: object | undefined, kind: string): string[] =>
+      Object.keys(of ?? {}).map((name) => `${name} ${kind}`);
+    assert.deepEqual(
+      reasons.sort(),
+      [
+        ...named(manifest.dependencies, "always"),
+        ...named(manifest.optionalDependencies, "optional"),
+        ...named(manifest.peerDependencies, "if you install it"),
+      ].sort(),
+    );
+  });
+
+  it("compiles only where no prebuilt addon fits, and says what is missing where it cannot", async () => {
+    const fits = await installed.npm("rebuild", "scatterwire", "--foreground-scripts");
+    assert.equal(fits.child.exitCode, 0, fits.errors);
+    assert.ok(!existsSync(join(installed.home, "build")), "nothing was compiled");
+
+    const prebuilds = join(installed.home, "prebuilds");
+    const [prebuilt] = readdirSync(prebuilds);
+    renameSync(prebuilds, join(folder, "prebuilds"));
+    const compiles = await installed.npm("rebuild", "scatterwire", "--foreground-scripts");
+    assert.notEqual(compiles.child.exitCode, 0);
+    assert.match(compiles.errors, /scatterwire: no C\+\+ compiler found: install one that knows C\+\+20/);
+    const used = await said(
+      "without.mjs",
+      `import { parseMagnet, Session } from "scatterwire";
+       console.log(parseMagnet("magnet:?xt=urn:btih:${"ab".repeat(20)}").trackers.length);
+       try { new Session(); } catch (error) { console.log(error.code + ": " + error.message); }`,
+    );
+    assert.equal(
+      used,
+      `0\nADDON_MISSING: the native addon is not built, and the package brings none that fits (${prebuilt}): run \`npm rebuild scatterwire\` (needs a C++20 compiler, make and python3)\n`,
+    );
   });
 });
