@@ -1,5 +1,5 @@
-// Bundles what tsc compiled into dist/bundle: the package's entry (index.js), the command line (main.js) and the script of the
-// tracker's threads (worker-thread.js), which share what they have in common, with each verb in a chunk of its own. Loading some seventy files one by one costs more than reading what
+// Bundles what tsc compiled into dist/bundle: the package's entry (index.js), the command line (main.js) and the scripts of the
+// threads of tracker (worker-thread.js) and index (sqlite-worker.js), which share what they have in common, with each verb in a chunk of its own. Loading some seventy files one by one costs more than reading what
 // is in them: this is what a light start is made of (ARCHITECTURE.md has the figures).
 //
 // The lab is not bundled. Its programs start each other by their places in dist/bench, and `bench` loads them, and the plain
@@ -13,8 +13,8 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const from = join(root, "dist/src");
 const to = join(root, "dist/bundle");
 
-/** The tracker's threads find their script beside whatever starts them. */
-const WORKER = "tracker/server/worker-thread.js";
+/** Threads find their scripts beside whatever starts them. */
+const WORKERS = ["tracker/server/worker-thread.js", "indexer/store/sqlite-worker.js"];
 
 /** The verb `bench` stays where it is: seen from any chunk, which all lie in one folder. */
 /** @type {import("esbuild").Plugin} */
@@ -32,7 +32,7 @@ async function bundle() {
   });
   const { metafile, outputFiles } = await build({
     absWorkingDir: root,
-    entryPoints: ["index.js", "cli/main.js", WORKER].map((name) => join(from, name)),
+    entryPoints: ["index.js", "cli/main.js", ...WORKERS].map((name) => join(from, name)),
     entryNames: "[name]",
     chunkNames: "[name]-[hash]",
     outdir: to,
@@ -47,7 +47,7 @@ async function bundle() {
     },
     sourcemap: true,
     // Optional: they may not be there.
-    external: ["ws", "@redis/client"],
+    external: ["ws", "@redis/client", "pg"],
     plugins: [labStaysOutside],
     metafile: true,
     write: false,
@@ -55,7 +55,8 @@ async function bundle() {
   });
   mkdirSync(to, { recursive: true });
   // Chunks first, then who names them, and only then goes what nobody names any more: a program that starts meanwhile finds all.
-  const isEntry = (/** @type {string} */ path) => /^(index|main|worker-thread)\.js$/.test(basename(path));
+  const isEntry = (/** @type {string} */ path) =>
+    /^(index|main|worker-thread|sqlite-worker)\.js$/.test(basename(path));
   const files = [...outputFiles].sort((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
   for (const { path, contents } of files)
     writeIfChanged(path, path.endsWith(".map") ? withoutOurSources(contents) : contents);

@@ -52,6 +52,7 @@ async function findMissing() {
     [NEEDED.aria2, clients],
     [NEEDED.rtorrent, clients],
     [NEEDED.redis, ["tracker-redis"]],
+    [NEEDED.postgresql, ["index-postgres"]],
     [NEEDED.strace, ["bench", "lab"]],
     [NEEDED.libtorrentLibrary, ["compare", "lab"]],
   ];

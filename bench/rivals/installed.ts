@@ -37,6 +37,12 @@ export const NEEDED = {
     debianPackage: "libtorrent-rasterbar-dev pkg-config",
   },
   redis: { command: "redis-server", probe: ["--version"], debianPackage: "redis-server" },
+  /** Debian links its clients into the path, and the server's own programs not. */
+  postgresql: {
+    command: "/bin/sh",
+    probe: ["-c", "ls /usr/lib/postgresql/*/bin/initdb"],
+    debianPackage: "postgresql",
+  },
   strace: { command: "strace", probe: ["-V"], debianPackage: "strace" },
 } as const satisfies Readonly<Record<string, Needed>>;
 

@@ -1,7 +1,7 @@
 // The error classes of the public API. Four kinds are never mixed: a negative errno (from native code; a number,
 // not an exception), PeerError (costs one peer its connection), StorageError (stops one torrent and loses nothing
 // that was verified) and AssertionError (our bug). MetainfoError and UsageError are what a caller did wrong. A TrackerError costs one
-// announce: it is told, and the tracker is asked again later.
+// announce: it is told, and the tracker is asked again later. A StoreError costs an index one call, which may be made again.
 
 import { getSystemErrorMap } from "node:util";
 
@@ -129,6 +129,23 @@ export class TrackerError extends ScatterwireError {
     super(code, message, details.cause === undefined ? undefined : { cause: details.cause });
     this.retryInSeconds = details.retryInSeconds;
   }
+}
+
+export type StoreErrorCode =
+  /** Another process holds it, or the server has too much to do: the same call may be made again. */
+  | "STORE_BUSY"
+  | "STORE_FULL"
+  | "STORE_UNREACHABLE"
+  | "STORE_TIMEOUT"
+  /** It is a newer version's, or no index at all. */
+  | "STORE_VERSION"
+  | "STORE_CLOSED"
+  | "STORE_FAILED";
+
+/** What an index is kept in did not do what was asked, and has changed nothing. */
+export class StoreError extends ScatterwireError {
+  override readonly name = "StoreError";
+  declare readonly code: StoreErrorCode;
 }
 
 export type UsageErrorCode =

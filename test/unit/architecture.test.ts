@@ -98,6 +98,9 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   // Pure parts of the indexer: arithmetic over hashes.
   "indexer/filter": [],
   "indexer/cursors": [],
+  // The indexer stands above the DHT and the wire between peers; its store knows neither.
+  "indexer/store": [],
+  indexer: ["indexer/store", "indexer/filter", "indexer/cursors", "dht", ...CLIENT],
 
   // Names of the public API, and the types that it shares with the inside.
   "client/options": [
@@ -139,6 +142,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "index",
     "tracker/index",
     "dht",
+    "indexer",
     "bench/suites",
     "bench/measuring",
     "bench/rivals",

@@ -1,0 +1,27 @@
+// The public API of the indexer (`scatterwire/indexer`): re-exports only.
+
+export { openStore } from "./store/open-store.js";
+export {
+  type Claim,
+  type ClaimRequest,
+  type FoundTorrent,
+  type IndexedFile,
+  type IndexedTorrent,
+  type IndexedTorrentDetails,
+  type IndexStore,
+  type Outcome,
+  type Pruned,
+  type Retention,
+  SEARCH_CANDIDATES_MAX,
+  SEARCH_PAGE_MAX,
+  type SearchOrder,
+  type SearchPage,
+  type SearchQuery,
+  type Sighting,
+  STATISTICS_STEP_MS,
+  type StoreOptions,
+  type StoreStats,
+  type StoreStep,
+  type StoreTotals,
+  type WorkDone,
+} from "./store/store.js";

@@ -1,0 +1,570 @@
+// An index in PostgreSQL, for indexers on many machines.
+//
+// The file is long because a call is one transaction, whole and in one place: what locks what, and in which order, is seen at a glance.
+//
+// Always: rows of `hash` are locked in order of the hashes, whoever does it, or not waited for (SKIP LOCKED): so that nobody waits in a
+// circle. Time is the server's, so that leases do not depend on the clocks of many machines. What the server ends for a reason of its own
+// is tried again some times; what cannot be done rejects, has changed nothing, and may be called again.
+
+import { StoreError } from "../../base/errors.js";
+import {
+  isTransient,
+  makePool,
+  type PostgresClient,
+  type PostgresPool,
+  type PostgresResult,
+  storeErrorOf,
+} from "./postgres-client.js";
+import { migrate } from "./postgres-schema.js";
+import { isBehind, makeCursor, type Place, passes, readSearch, type Search } from "./search-page.js";
+import { searchTextOf, tsQuery, tsVector } from "./search-text.js";
+import {
+  COUNTED,
+  type Counts,
+  STATE_CLAIMED,
+  STATE_FETCHED,
+  STATE_REMOVED,
+  STATE_RESTING,
+  STATE_UNUSABLE,
+  STATE_WAITING,
+} from "./states.js";
+import {
+  type Claim,
+  type ClaimRequest,
+  type FoundTorrent,
+  type IndexedFile,
+  type IndexedTorrent,
+  type IndexedTorrentDetails,
+  type IndexStore,
+  type Outcome,
+  type Pruned,
+  type Retention,
+  SEARCH_CANDIDATES_MAX,
+  type SearchPage,
+  type SearchQuery,
+  type Sighting,
+  STATISTICS_STEP_MS,
+  type StoreOptions,
+  type StoreStats,
+  type StoreStep,
+  type WorkDone,
+} from "./store.js";
+
+const WAKE_MAX = 2000;
+const WAKE_MS = 1000;
+const PRUNE_MAX = 500;
+const SEARCH_MS_MAX = 2000;
+const ATTEMPTS_MAX = 5;
+const INDEXER_MS_MAX = 24 * 60 * 60_000;
+const INDEXERS_MAX = 100;
+const COLUMNS = `t.id, t.info_hash, t.name, t.bytes, t.piece_bytes, t.is_private, t.file_count, t.discovered_ms,
+  (SELECT hits FROM hash WHERE hash.info_hash = t.info_hash) AS hits,
+  (SELECT seen_ms FROM hash WHERE hash.info_hash = t.info_hash) AS seen_ms`;
+/** The server's time, unless a test gives another. */
+const NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+interface HashState {
+  readonly state: number;
+  readonly owner: string | null;
+}
+
+export class PostgresStore implements IndexStore {
+  readonly kind = "postgresql";
+  readonly #pool: PostgresPool;
+  /** The time in SQL: an expression, or a number. */
+  readonly #now: () => string;
+  readonly #clock: () => number;
+  #wokenMs = Number.NEGATIVE_INFINITY;
+  #closed: Promise<void> | undefined;
+
+  /** Makes the tables if they are not there. Throws StoreError; UsageError without the package, or where PostgreSQL refuses us. */
+  static async open(url: string, options: StoreOptions = {}): Promise<PostgresStore> {
+    const pool = await makePool(url);
+    try {
+      const client = await pool.connect();
+      try {
+        await migrate(client);
+      } finally {
+        client.release();
+      }
+      return new PostgresStore(pool, options.nowMs);
+    } catch (error) {
+      await pool.end();
+      throw storeErrorOf(error);
+    }
+  }
+
+  private constructor(pool: PostgresPool, nowMs: (() => number) | undefined) {
+    this.#pool = pool;
+    this.#now = nowMs === undefined ? () => NOW : () => `${Math.trunc(nowMs())}::bigint`;
+    this.#clock = nowMs ?? Date.now;
+  }
+
+  async see(sightings: readonly Sighting[]): Promise<number> {
+    // One row twice in one statement is refused; sorted, all who do so lock in one order.
+    const hits = new Map<string, number>();
+    for (const { infoHash, hits: more } of sightings) {
+      const key = hexOf(infoHash);
+      hits.set(key, (hits.get(key) ?? 0) + more);
+    }
+    const keys = [...hits.keys()].sort();
+    return this.#transaction(async (client) => {
+      const { rows } = await client.query(
+        `WITH told AS (
+           INSERT INTO hash (info_hash, state, attempts, hits, first_ms, seen_ms)
+           SELECT decode(key, 'hex'), ${STATE_WAITING}, 0, count, ${this.#now()}, ${this.#now()}
+           FROM unnest($1::text[], $2::int[]) WITH ORDINALITY AS s (key, count, place) ORDER BY place
+           ON CONFLICT (info_hash) DO UPDATE SET hits = hash.hits + excluded.hits, seen_ms = excluded.seen_ms
+           RETURNING xmax)
+         SELECT count(*) AS added FROM told WHERE xmax = 0`,
+        [keys, keys.map((key) => hits.get(key))],
+      );
+      const added = Number(rows[0]?.["added"]);
+      await this.#count(client, "", { hashes: added });
+      return added;
+    });
+  }
+
+  async claim({ owner, from, count, leaseMs }: ClaimRequest): Promise<Claim[]> {
+    return this.#transaction(async (client) => {
+      await this.#wake(client);
+      const { rows } = await client.query(
+        `WITH free AS (
+           SELECT info_hash FROM hash WHERE state = ${STATE_WAITING} AND info_hash >= $1
+           ORDER BY info_hash LIMIT $2 FOR UPDATE SKIP LOCKED)
+         UPDATE hash SET state = ${STATE_CLAIMED}, owner = $3, due_ms = ${this.#now()} + $4
+         FROM free WHERE hash.info_hash = free.info_hash RETURNING hash.info_hash, hash.attempts`,
+        [from, count, owner, leaseMs],
+      );
+      await this.#heard(client, owner);
+      const claims = rows.map(({ info_hash, attempts }) => ({
+        infoHash: info_hash as Uint8Array,
+        attempts: Number(attempts),
+      }));
+      return claims.sort((a, b) => Buffer.compare(a.infoHash, b.infoHash));
+    });
+  }
+
+  async finish(owner: string, outcomes: readonly Outcome[]): Promise<boolean[]> {
+    const keys = outcomes.map((outcome) => hexOf(hashOf(outcome)));
+    return this.#transaction(async (client) => {
+      await this.#lockAll(client, keys);
+      const states = await this.#statesOf(client, keys);
+      // In turn, as if each came alone: of two that found the same torrent the first counts.
+      const counts = outcomes.map((outcome, index) => {
+        const key = keys[index] ?? "";
+        const row = states.get(key);
+        if (row === undefined || !mayFinish(outcome, owner, row)) return false;
+        states.set(key, { state: STATE_FETCHED, owner: null });
+        return true;
+      });
+      const done = outcomes.filter((_, index) => counts[index]);
+      await this.#finishFailed(client, done);
+      await this.#finishFound(client, done);
+      const of = (kind: Outcome["kind"]): number => done.filter((outcome) => outcome.kind === kind).length;
+      await this.#count(client, owner, {
+        fetched: of("fetched"),
+        failed: of("failed"),
+        unusable: of("unusable"),
+      });
+      await this.#heard(client, owner);
+      return counts;
+    });
+  }
+
+  async release(owner: string): Promise<number> {
+    return this.#transaction(async (client) => {
+      const { rowCount } = await client.query(
+        `UPDATE hash SET state = ${STATE_WAITING}, owner = NULL, due_ms = NULL WHERE info_hash IN
+           (SELECT info_hash FROM hash WHERE state = ${STATE_CLAIMED} AND owner = $1 ORDER BY info_hash FOR UPDATE)`,
+        [owner],
+      );
+      return rowCount ?? 0;
+    });
+  }
+
+  async worked({ owner, lookups, queries, fetches }: WorkDone): Promise<void> {
+    await this.#transaction(async (client) => {
+      await this.#count(client, owner, { lookups, queries, fetches });
+      await this.#heard(client, owner);
+    });
+  }
+
+  async remove(infoHashes: readonly Uint8Array[]): Promise<number> {
+    const keys = infoHashes.map(hexOf);
+    return this.#transaction(async (client) => {
+      await this.#lockAll(client, keys);
+      return this.#removeLocked(client, keys);
+    });
+  }
+
+  async prune(retention: Retention): Promise<Pruned> {
+    return this.#transaction(async (client) => {
+      const hashes = await this.#pruneHashes(client, retention);
+      const keys = await this.#torrentsBeyond(client, retention);
+      await this.#lockAll(client, keys);
+      const torrents = await this.#removeLocked(client, keys);
+      return { torrents, hashes, isOver: keys.length < PRUNE_MAX && hashes < PRUNE_MAX };
+    });
+  }
+
+  async get(infoHash: Uint8Array): Promise<IndexedTorrentDetails | undefined> {
+    const { rows } = await this.#query(
+      `SELECT ${COLUMNS}, f.files FROM torrent t JOIN torrent_files f USING (id) WHERE t.info_hash = $1`,
+      [infoHash],
+    );
+    const [row] = rows;
+    if (row === undefined) return undefined;
+    const files = (row["files"] as [string, number][]).map(([path, bytes]): IndexedFile => ({ path, bytes }));
+    return { ...torrentOf(row), files };
+  }
+
+  async search(query: SearchQuery): Promise<SearchPage> {
+    const search = readSearch(query);
+    return this.#transaction(async (client) => {
+      await client.query(`SET LOCAL statement_timeout = ${SEARCH_MS_MAX}`);
+      const text = tsQuery(search.terms);
+      return text !== undefined && search.order !== "newest"
+        ? searchSorted(client, search, text)
+        : searchInOrder(client, search, text);
+    });
+  }
+
+  async stats(): Promise<StoreStats> {
+    const sums = COUNTED.map((name) => `coalesce(sum(${name}), 0) AS ${name}`).join(", ");
+    const { rows } = await this.#query(
+      `SELECT ${sums}, pg_database_size(current_database()) AS bytes FROM worked`,
+    );
+    const of = (name: string): number => Number(rows[0]?.[name]);
+    const { rows: heard } = await this.#query(
+      `SELECT owner, seen_ms FROM indexer WHERE seen_ms >= ${this.#now()} - ${INDEXER_MS_MAX}
+       ORDER BY seen_ms DESC LIMIT ${INDEXERS_MAX}`,
+    );
+    return {
+      hashes: of("hashes"),
+      torrents: of("fetched") - of("removed"),
+      fetched: of("fetched"),
+      failed: of("failed"),
+      unusable: of("unusable"),
+      removed: of("removed"),
+      lookups: of("lookups"),
+      queries: of("queries"),
+      fetches: of("fetches"),
+      storeBytes: of("bytes"),
+      indexers: heard.map(({ owner, seen_ms }) => ({ owner: String(owner), seenMs: Number(seen_ms) })),
+    };
+  }
+
+  async history(sinceMs: number, count: number): Promise<StoreStep[]> {
+    const { rows } = await this.#query(
+      `SELECT at_ms AS "atMs", ${COUNTED.map((name) => `sum(${name}) AS ${name}`).join(", ")}
+       FROM worked WHERE at_ms >= $1 GROUP BY at_ms ORDER BY at_ms LIMIT $2`,
+      [sinceMs, count],
+    );
+    return rows.map((row) => ({ ...row }) as unknown as StoreStep);
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#pool.end();
+    return this.#closed;
+  }
+
+  // ── one call's parts ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Locks rows in order, and makes those that are not there: of hashes that are removed before they were seen, or brought by a peer that
+   * came by itself. In one pass, since two that are in order each are in none together: a row whose update is refused is locked all
+   * the same.
+   */
+  async #lockAll(client: PostgresClient, keys: readonly string[]): Promise<void> {
+    await client.query(
+      `INSERT INTO hash (info_hash, state, attempts, hits, first_ms, seen_ms)
+       SELECT decode(key, 'hex'), ${STATE_WAITING}, 0, 0, ${this.#now()}, ${this.#now()}
+       FROM unnest($1::text[]) WITH ORDINALITY AS s (key, place) ORDER BY place
+       ON CONFLICT (info_hash) DO UPDATE SET hits = hash.hits WHERE false`,
+      [[...new Set(keys)].sort()],
+    );
+  }
+
+  async #statesOf(client: PostgresClient, keys: readonly string[]): Promise<Map<string, HashState>> {
+    const { rows } = await client.query(
+      `SELECT info_hash, state, owner FROM hash WHERE info_hash IN (SELECT decode(key, 'hex') FROM unnest($1::text[]) AS s (key))`,
+      [keys],
+    );
+    return new Map(
+      rows.map(({ info_hash, state, owner }) => [
+        hexOf(info_hash as Uint8Array),
+        { state: Number(state), owner: owner as string | null },
+      ]),
+    );
+  }
+
+  async #finishFailed(client: PostgresClient, done: readonly Outcome[]): Promise<void> {
+    const failed = done.filter((outcome) => outcome.kind === "failed");
+    if (failed.length === 0) return;
+    await client.query(
+      `UPDATE hash SET state = ${STATE_RESTING}, owner = NULL, due_ms = ${this.#now()} + later, attempts = attempts + 1, hits = hits / 2
+       FROM unnest($1::text[], $2::bigint[]) AS s (key, later) WHERE info_hash = decode(key, 'hex')`,
+      [failed.map(({ infoHash }) => hexOf(infoHash)), failed.map(({ retryMs }) => Math.trunc(retryMs))],
+    );
+  }
+
+  async #finishFound(client: PostgresClient, done: readonly Outcome[]): Promise<void> {
+    const found = done.filter((outcome) => outcome.kind !== "failed");
+    if (found.length === 0) return;
+    await client.query(
+      `UPDATE hash SET state = became, owner = NULL, due_ms = NULL
+       FROM unnest($1::text[], $2::smallint[]) AS s (key, became) WHERE info_hash = decode(key, 'hex')`,
+      [
+        found.map((outcome) => hexOf(hashOf(outcome))),
+        found.map(({ kind }) => (kind === "fetched" ? STATE_FETCHED : STATE_UNUSABLE)),
+      ],
+    );
+    const torrents = found.flatMap((outcome) => (outcome.kind === "fetched" ? [outcome.torrent] : []));
+    if (torrents.length > 0) await this.#insert(client, torrents);
+  }
+
+  async #insert(client: PostgresClient, torrents: readonly FoundTorrent[]): Promise<void> {
+    const column = <Value>(of: (torrent: FoundTorrent) => Value): Value[] => torrents.map(of);
+    await client.query(
+      `WITH told AS (
+         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::int[], $7::text[], $8::text[])
+           AS s (key, name, bytes, piece_bytes, is_private, file_count, words, files)),
+       made AS (
+         INSERT INTO torrent (info_hash, name, bytes, piece_bytes, is_private, file_count, discovered_ms, words)
+         SELECT decode(key, 'hex'), name, bytes, piece_bytes, is_private, file_count, ${this.#now()}, words::tsvector FROM told
+         RETURNING id, info_hash)
+       INSERT INTO torrent_files SELECT id, files::jsonb FROM made JOIN told ON decode(key, 'hex') = info_hash`,
+      [
+        column(({ infoHash }) => hexOf(infoHash)),
+        column(({ name }) => name),
+        column(({ bytes }) => bytes),
+        column(({ pieceBytes }) => pieceBytes),
+        column(({ isPrivate }) => isPrivate),
+        column(({ fileCount }) => fileCount),
+        column(({ name, files }) => {
+          const paths = files.map(({ path }) => path);
+          return tsVector(searchTextOf(name, paths));
+        }),
+        column(({ files }) => JSON.stringify(files.map(({ path, bytes }) => [path, bytes]))),
+      ],
+    );
+  }
+
+  async #removeLocked(client: PostgresClient, keys: readonly string[]): Promise<number> {
+    if (keys.length === 0) return 0;
+    const these = "info_hash IN (SELECT decode(key, 'hex') FROM unnest($1::text[]) AS s (key))";
+    await client.query(
+      `UPDATE hash SET state = ${STATE_REMOVED}, owner = NULL, due_ms = NULL WHERE ${these}`,
+      [keys],
+    );
+    const { rowCount } = await client.query(`DELETE FROM torrent WHERE ${these}`, [keys]);
+    await this.#count(client, "", { removed: rowCount ?? 0 });
+    return rowCount ?? 0;
+  }
+
+  /** Leases that ended and failures whose time has come; one indexer does it for all, so that nobody waits. */
+  async #wake(client: PostgresClient): Promise<void> {
+    const nowMs = this.#clock();
+    if (nowMs - this.#wokenMs < WAKE_MS) return;
+    this.#wokenMs = nowMs;
+    await client.query(
+      `UPDATE hash SET state = ${STATE_WAITING}, owner = NULL, due_ms = NULL WHERE info_hash IN
+         (SELECT info_hash FROM hash WHERE state IN (${STATE_CLAIMED}, ${STATE_RESTING}) AND due_ms <= ${this.#now()}
+          ORDER BY due_ms LIMIT ${WAKE_MAX} FOR UPDATE SKIP LOCKED)`,
+    );
+  }
+
+  async #pruneHashes(client: PostgresClient, { hashesMax }: Retention): Promise<number> {
+    if (hashesMax === undefined) return 0;
+    const pending = `state IN (${STATE_WAITING}, ${STATE_RESTING})`;
+    const { rows } = await client.query(`SELECT count(*) AS value FROM hash WHERE ${pending}`);
+    const beyond = Math.min(PRUNE_MAX, Number(rows[0]?.["value"]) - hashesMax);
+    if (beyond <= 0) return 0;
+    const { rowCount } = await client.query(
+      `DELETE FROM hash WHERE info_hash IN
+         (SELECT info_hash FROM hash WHERE ${pending} ORDER BY seen_ms LIMIT $1 FOR UPDATE SKIP LOCKED)`,
+      [beyond],
+    );
+    return rowCount ?? 0;
+  }
+
+  async #torrentsBeyond(client: PostgresClient, retention: Retention): Promise<string[]> {
+    const { torrentsMax, storeBytesMax, ageMsMax } = retention;
+    if (torrentsMax === undefined && storeBytesMax === undefined && ageMsMax === undefined) return [];
+    const { rows: sums } = await client.query(
+      "SELECT coalesce(sum(fetched - removed), 0) AS torrents, pg_database_size(current_database()) AS bytes FROM worked",
+    );
+    const torrents = Number(sums[0]?.["torrents"]);
+    const bytes = Number(sums[0]?.["bytes"]);
+    let beyond = torrentsMax === undefined ? 0 : torrents - torrentsMax;
+    if (storeBytesMax !== undefined && bytes > storeBytesMax)
+      beyond = Math.max(beyond, Math.ceil((torrents * (bytes - storeBytesMax)) / bytes));
+    const { rows } =
+      beyond > 0
+        ? await client.query("SELECT info_hash FROM torrent ORDER BY id LIMIT $1", [
+            Math.min(beyond, PRUNE_MAX),
+          ])
+        : await client.query(
+            `SELECT info_hash FROM torrent WHERE discovered_ms < ${this.#now()} - $1::bigint LIMIT ${PRUNE_MAX}`,
+            [ageMsMax ?? Number.MAX_SAFE_INTEGER],
+          );
+    return rows.map(({ info_hash }) => hexOf(info_hash as Uint8Array));
+  }
+
+  /** Last in a transaction: nobody waits long for a row that all who have this name write. */
+  async #heard(client: PostgresClient, owner: string): Promise<void> {
+    await client.query(
+      `INSERT INTO indexer VALUES ($1, ${this.#now()}) ON CONFLICT (owner) DO UPDATE SET seen_ms = excluded.seen_ms`,
+      [owner],
+    );
+  }
+
+  async #count(client: PostgresClient, owner: string, counts: Counts): Promise<void> {
+    const names = COUNTED.filter((name) => (counts[name] ?? 0) !== 0);
+    if (names.length === 0) return;
+    await client.query(
+      `INSERT INTO worked (at_ms, owner, ${names.join(", ")})
+       VALUES (${this.#now()} / ${STATISTICS_STEP_MS} * ${STATISTICS_STEP_MS}, $1, ${names.map((_, index) => `$${index + 2}`).join(", ")})
+       ON CONFLICT (at_ms, owner) DO UPDATE SET ${names.map((name) => `${name} = worked.${name} + excluded.${name}`).join(", ")}`,
+      [owner, ...names.map((name) => counts[name])],
+    );
+  }
+
+  async #query(sql: string, values?: readonly unknown[]): Promise<PostgresResult> {
+    if (this.#closed !== undefined) throw new StoreError("STORE_CLOSED", "the index is closed");
+    try {
+      return await this.#pool.query(sql, values);
+    } catch (error) {
+      throw storeErrorOf(error);
+    }
+  }
+
+  /** All of it or nothing, tried again where the server ended it for the sake of others. */
+  async #transaction<Value>(work: (client: PostgresClient) => Promise<Value>): Promise<Value> {
+    for (let attempt = 1; ; attempt++) {
+      if (this.#closed !== undefined) throw new StoreError("STORE_CLOSED", "the index is closed");
+      try {
+        return await this.#try(work);
+      } catch (error) {
+        const { code = "" } = error as { code?: string };
+        if (!isTransient(code) || attempt === ATTEMPTS_MAX) throw storeErrorOf(error);
+      }
+    }
+  }
+
+  async #try<Value>(work: (client: PostgresClient) => Promise<Value>): Promise<Value> {
+    const client = await this.#pool.connect();
+    try {
+      await client.query("BEGIN");
+      const value = await work(client);
+      await client.query("COMMIT");
+      client.release();
+      return value;
+    } catch (error) {
+      // What did not even come to its end is not used again.
+      const ended = await client.query("ROLLBACK").catch((failure: Error) => failure);
+      client.release(ended instanceof Error);
+      throw error;
+    }
+  }
+}
+
+// ── searching ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+const FILTERS = "t.bytes BETWEEN $1 AND $2 AND t.discovered_ms BETWEEN $3 AND $4";
+
+function filtersOf({ bytesMin, bytesMax, fromMs, toMs }: Search): number[] {
+  return [bytesMin, bytesMax, fromMs, toMs];
+}
+
+async function searchInOrder(
+  client: PostgresClient,
+  search: Search,
+  text: string | undefined,
+): Promise<SearchPage> {
+  const { order, after, limit } = search;
+  const values: unknown[] = filtersOf(search);
+  const put = (value: unknown): string => `$${values.push(value)}`;
+  const conditions = [FILTERS];
+  if (text !== undefined) conditions.push(`t.words @@ ${put(text)}::tsquery`);
+  if (after !== undefined && order === "newest") conditions.push(`t.id < ${put(after.id)}`);
+  else if (after !== undefined)
+    conditions.push(
+      `(t.bytes, t.id) ${order === "largest" ? "<" : ">"} (${put(after.value)}, ${put(after.id)})`,
+    );
+  const by = { newest: "t.id DESC", largest: "t.bytes DESC, t.id DESC", smallest: "t.bytes, t.id" }[
+    order === "relevance" ? "newest" : order
+  ];
+  const { rows } = await client.query(
+    `SELECT ${COLUMNS} FROM torrent t WHERE ${conditions.join(" AND ")} ORDER BY ${by} LIMIT ${put(limit + 1)}`,
+    values,
+  );
+  const torrents = rows.slice(0, limit).map(torrentOf);
+  const last = rows[limit - 1];
+  const cursor =
+    rows.length > limit && last !== undefined
+      ? makeCursor({ value: order === "newest" ? 0 : Number(last["bytes"]), id: Number(last["id"]) })
+      : undefined;
+  return { torrents, cursor, isWhole: true };
+}
+
+/** The newest matches, put in another order. */
+async function searchSorted(client: PostgresClient, search: Search, text: string): Promise<SearchPage> {
+  const { order, after, limit } = search;
+  const value = order === "relevance" ? "ts_rank(words, $1::tsquery)" : "bytes";
+  const { rows } = await client.query(
+    `SELECT id, bytes, discovered_ms, ${value}::float8 AS value FROM
+       (SELECT * FROM torrent WHERE words @@ $1::tsquery ORDER BY id DESC LIMIT ${SEARCH_CANDIDATES_MAX}) AS newest`,
+    [text],
+  );
+  const places: Place[] = [];
+  for (const row of rows) {
+    const place = { value: Number(row["value"]), id: Number(row["id"]) };
+    const seen = { bytes: Number(row["bytes"]), discoveredMs: Number(row["discovered_ms"]) };
+    if (passes(search, seen) && (after === undefined || isBehind(order, place, after))) places.push(place);
+  }
+  places.sort((a, b) => (isBehind(order, a, b) ? 1 : -1));
+  const page = places.slice(0, limit);
+  const { rows: found } = await client.query(`SELECT ${COLUMNS} FROM torrent t WHERE t.id = ANY ($1)`, [
+    page.map(({ id }) => id),
+  ]);
+  const byId = new Map(found.map((row) => [Number(row["id"]), row]));
+  const last = page.at(-1);
+  return {
+    torrents: page.flatMap(({ id }) => {
+      const row = byId.get(id);
+      return row === undefined ? [] : [torrentOf(row)];
+    }),
+    cursor: places.length > limit && last !== undefined ? makeCursor(last) : undefined,
+    isWhole: true,
+  };
+}
+
+function torrentOf(row: Readonly<Record<string, unknown>>): IndexedTorrent {
+  return {
+    infoHash: hexOf(row["info_hash"] as Uint8Array),
+    name: String(row["name"]),
+    bytes: Number(row["bytes"]),
+    pieceBytes: Number(row["piece_bytes"]),
+    isPrivate: row["is_private"] === true,
+    fileCount: Number(row["file_count"]),
+    discoveredMs: Number(row["discovered_ms"]),
+    seenMs: Number(row["seen_ms"]),
+    hits: Number(row["hits"]),
+  };
+}
+
+function mayFinish(outcome: Outcome, owner: string, row: HashState): boolean {
+  const isOurs = row.state === STATE_CLAIMED && row.owner === owner;
+  if (outcome.kind === "failed") return isOurs;
+  return isOurs || row.state === STATE_WAITING || row.state === STATE_RESTING;
+}
+
+function hashOf(outcome: Outcome): Uint8Array {
+  return outcome.kind === "fetched" ? outcome.torrent.infoHash : outcome.infoHash;
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
+}

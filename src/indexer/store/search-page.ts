@@ -1,0 +1,84 @@
+// What both stores share of searching: the query made whole, cursors, and which of an order's ends a page begins at.
+
+import { UsageError } from "../../base/errors.js";
+import { parseSearch, type SearchTerm } from "./search-text.js";
+import { type IndexedTorrent, SEARCH_PAGE_MAX, type SearchOrder, type SearchQuery } from "./store.js";
+
+const LIMIT_DEFAULT = 50;
+const ORDERS: readonly string[] = ["newest", "largest", "smallest", "relevance"] satisfies SearchOrder[];
+
+/** Where a page went on from: what the order goes by, and the torrent's own number. */
+export interface Place {
+  readonly value: number;
+  readonly id: number;
+}
+
+export interface Search {
+  /** None: all torrents. */
+  readonly terms: readonly SearchTerm[];
+  readonly order: SearchOrder;
+  readonly limit: number;
+  readonly after: Place | undefined;
+  readonly bytesMin: number;
+  readonly bytesMax: number;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** Throws UsageError. */
+export function readSearch(query: SearchQuery): Search {
+  const { text = "", order = "newest", limit = LIMIT_DEFAULT, cursor } = query;
+  if (typeof text !== "string") throw refused("text", "a text", text);
+  if (!ORDERS.includes(order)) throw refused("order", ORDERS.join(", "), order);
+  if (!Number.isInteger(limit) || limit < 1 || limit > SEARCH_PAGE_MAX)
+    throw refused("limit", `a whole number from 1 to ${SEARCH_PAGE_MAX}`, limit);
+  const terms = parseSearch(text);
+  const hasText = terms.some(({ isExcluded }) => !isExcluded);
+  return {
+    terms: hasText ? terms : [],
+    order: order === "relevance" && !hasText ? "newest" : order,
+    limit,
+    after: cursor === undefined ? undefined : readCursor(cursor),
+    bytesMin: number("bytesMin", query.bytesMin, 0),
+    bytesMax: number("bytesMax", query.bytesMax, Number.MAX_SAFE_INTEGER),
+    fromMs: number("discoveredFromMs", query.discoveredFromMs, 0),
+    toMs: number("discoveredToMs", query.discoveredToMs, Number.MAX_SAFE_INTEGER),
+  };
+}
+
+export function makeCursor({ value, id }: Place): string {
+  return `${value},${id}`;
+}
+
+/** True if `a` comes behind `b` in an order. */
+export function isBehind(order: SearchOrder, a: Place, b: Place): boolean {
+  if (a.value !== b.value) return order === "smallest" ? a.value > b.value : a.value < b.value;
+  return order === "smallest" ? a.id > b.id : a.id < b.id;
+}
+
+export function passes(
+  { bytesMin, bytesMax, fromMs, toMs }: Search,
+  { bytes, discoveredMs }: Pick<IndexedTorrent, "bytes" | "discoveredMs">,
+): boolean {
+  return bytes >= bytesMin && bytes <= bytesMax && discoveredMs >= fromMs && discoveredMs <= toMs;
+}
+
+function readCursor(cursor: string): Place {
+  const [, value, id] = /^(-?[0-9.e+-]{1,30}),([0-9]{1,16})$/.exec(cursor) ?? [];
+  if (value === undefined || id === undefined || Number.isNaN(Number(value)))
+    throw refused("cursor", "what the page before said", cursor);
+  return { value: Number(value), id: Number(id) };
+}
+
+function number(name: string, value: number | undefined, otherwise: number): number {
+  if (value === undefined) return otherwise;
+  if (!Number.isFinite(value)) throw refused(name, "a number", value);
+  return Math.min(Math.max(0, Math.trunc(value)), Number.MAX_SAFE_INTEGER);
+}
+
+function refused(name: string, allowed: string, given: unknown): UsageError {
+  return new UsageError(
+    "USAGE_OPTION",
+    `${name} of a search is ${allowed}, not ${String(given).slice(0, 80)}`,
+  );
+}

@@ -1,0 +1,59 @@
+// SQLite as Node.js has it from 22.13 on (`node:sqlite`), or as the package @photostructure/sqlite brings it to older ones: both have the
+// same interface, of which this is what is used.
+
+import { UsageError } from "../../base/errors.js";
+
+export type SqliteValue = null | number | bigint | string | Uint8Array;
+export type SqliteRow = Readonly<Record<string, SqliteValue>>;
+
+export interface SqliteStatement {
+  run(...values: SqliteValue[]): {
+    readonly changes: number | bigint;
+    readonly lastInsertRowid: number | bigint;
+  };
+  get(...values: SqliteValue[]): SqliteRow | undefined;
+  all(...values: SqliteValue[]): SqliteRow[];
+  iterate(...values: SqliteValue[]): IterableIterator<SqliteRow>;
+}
+
+export interface SqliteDatabase {
+  exec(sql: string): void;
+  prepare(sql: string): SqliteStatement;
+  close(): void;
+}
+
+interface SqliteModule {
+  readonly DatabaseSync: new (file: string, options?: { readonly timeout?: number }) => SqliteDatabase;
+}
+
+/** Another process may hold the file for so long: its transactions are batches. */
+const BUSY_MS = 10_000;
+const FIRST_WITH_SQLITE = [22, 13];
+/** Named here, and not in an import, so that neither has to be there. */
+const BUILT_IN: string = "node:sqlite";
+const PACKAGE: string = "@photostructure/sqlite";
+
+/** Throws UsageError where there is no SQLite, or the error of SQLite. */
+export async function openSqlite(file: string): Promise<SqliteDatabase> {
+  const { DatabaseSync } = await loadSqlite();
+  const database = new DatabaseSync(file, { timeout: BUSY_MS });
+  // Of a transaction that was committed nothing is lost when the process dies; when the machine does, the last ones may be.
+  database.exec(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+    PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY`);
+  return database;
+}
+
+async function loadSqlite(): Promise<SqliteModule> {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const [first = 0, second = 0] = FIRST_WITH_SQLITE;
+  const isBuiltIn = major > first || (major === first && minor >= second);
+  try {
+    return (await import(isBuiltIn ? BUILT_IN : PACKAGE)) as SqliteModule;
+  } catch (cause) {
+    throw new UsageError(
+      "USAGE_OPTION",
+      `an index in a file needs SQLite, which Node.js has from 22.13 on: with ${process.version} run \`npm install ${PACKAGE}@1\``,
+      { cause },
+    );
+  }
+}
