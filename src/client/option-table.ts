@@ -252,6 +252,13 @@ export const SESSION_OPTIONS = {
     lists: ["addresses"],
     text: "A node of the DHT, to find peers of torrents that are not private and to tell it of them: `new Dht()` of `scatterwire/dht`. It stays the program's.",
   },
+  metricsRegistry: {
+    kind: "part",
+    type: "MetricsRegistry",
+    methods: ["registerMetric", "removeSingleMetric"],
+    lists: [],
+    text: "A Prometheus registry, prom-client's for one, to show the session's figures in while it is open; they are read when they are scraped, and sessions that share one are summed. It stays the program's.",
+  },
   clockCosts: {
     kind: "flag",
     default: false,

@@ -12,6 +12,7 @@ import type { Metainfo } from "./metainfo/types.js";
 import type { PieceOrder } from "./option-table.js";
 import type { ReceiveModeName } from "./receive/receive-mode.js";
 import type { SendModeName } from "./send/block-source.js";
+import type { ConnectionStats, MetricsRegistry } from "./statistics.js";
 import type { StorageKind } from "./storage/storage.js";
 import type { EncryptionPolicy } from "./stream/encryption-policy.js";
 
@@ -22,6 +23,7 @@ export type { PeerExtension, PeerExtensionClass } from "./extensions/extension-w
 export type { MetadataProgress } from "./extensions/metadata-exchange.js";
 export { RECEIVE_MODES, type ReceiveModeName } from "./receive/receive-mode.js";
 export { SEND_MODES, type SendModeName } from "./send/block-source.js";
+export type { ConnectionStats, MetricsRegistry, SessionStats, TorrentStats } from "./statistics.js";
 export { ENCRYPTION_POLICIES, type EncryptionPolicy } from "./stream/encryption-policy.js";
 
 export interface PeerAddress {
@@ -142,6 +144,11 @@ export interface SessionOptions {
    * stays the program's.
    */
   dht?: HashTable;
+  /**
+   * A Prometheus registry, prom-client's for one, to show the session's figures in while it is open; they are read when they are
+   * scraped, and sessions that share one are summed. It stays the program's.
+   */
+  metricsRegistry?: MetricsRegistry;
   /** Time the addon's calls and jobs, for Session.costs(). Costs a little itself. Default: false. */
   clockCosts?: boolean;
   /**
@@ -284,6 +291,8 @@ export interface Connection {
   readonly isOpen: boolean;
   /** What it is and does now; its counters so far. */
   info(): PeerInfo;
+  /** What it moves now, and has moved since it began; after its end, as it was then. */
+  stats(): ConnectionStats;
   /**
    * Changes how this connection receives, from its next message boundary on, whatever is under way. Throws UsageError
    * `USAGE_OPTION`.
@@ -369,36 +378,6 @@ export interface WebSeedStatus {
   readonly state: "waiting" | "joined" | "never";
   /** Why it failed last. */
   readonly error: string | undefined;
-}
-
-/** What a session does now, all its torrents together. */
-export interface SessionStats {
-  readonly torrents: number;
-  readonly connections: number;
-  /** Bytes per second over the last seconds. */
-  readonly downloadRate: number;
-  readonly uploadRate: number;
-  /** Bytes of blocks since the session began. */
-  readonly downloadedBytes: number;
-  readonly uploadedBytes: number;
-  /** Memory that blocks live in, and what of it is free. */
-  readonly poolBytes: number;
-  readonly poolBytesFree: number;
-}
-
-export interface TorrentStats {
-  /** Bytes per second over the last seconds. */
-  readonly downloadRate: number;
-  readonly uploadRate: number;
-  /** Bytes of blocks since the torrent was added. */
-  readonly downloadedBytes: number;
-  readonly uploadedBytes: number;
-  /** What is missing of what is wanted, and how long it takes if it goes on like this; undefined while nothing comes. */
-  readonly bytesMissing: number;
-  readonly secondsLeft: number | undefined;
-  /** Connections, and those of them to peers that have everything. */
-  readonly peers: number;
-  readonly seeds: number;
 }
 
 /** What of a file is read; both ends as in node:fs, and so `end` is the last byte. */

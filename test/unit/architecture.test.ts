@@ -12,6 +12,7 @@ const LEAVES = ["base"];
 /** What a session is made of. */
 const CLIENT = [
   "client/options",
+  "client/statistics",
   "client/option-table",
   "client/check-options",
   "client/session",
@@ -103,7 +104,9 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   indexer: ["indexer/store", "indexer/filter", "indexer/cursors", "dht", ...CLIENT],
 
   // Names of the public API, and the types that it shares with the inside.
+  "client/statistics": [],
   "client/options": [
+    "client/statistics",
     "client/extensions",
     "client/metainfo",
     "client/option-table",

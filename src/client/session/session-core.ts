@@ -14,6 +14,7 @@ import type { DescriptorBudget } from "../../base/descriptor-budget.js";
 import { UsageError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
 import { BLOCK_SIZE, PAGE_SIZE, REQUESTS_NEAR } from "../../base/limits.js";
+import { costsOf } from "../../base/metrics/costs.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import { makeTraceSink, type TraceRecord, type TraceSink } from "../../base/metrics/trace.js";
 import { KeptWarnings, UserCalls } from "../../base/user-calls.js";
@@ -29,6 +30,7 @@ import { sourceOf } from "../metainfo/source.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type {
   HashTable,
+  MetricsRegistry,
   PeerAddress,
   SessionEvents,
   SessionOptions,
@@ -47,11 +49,14 @@ import { MappedSource } from "../send/mapped-source.js";
 import { SendfileSource } from "../send/sendfile-source.js";
 import { PeerSources } from "../sources/peer-sources.js";
 import type { ByteStream } from "../stream/byte-stream.js";
+import { publishOfSession, publishSession } from "../torrent/channels.js";
 import type { Dialer, EngineRoom } from "../torrent/engine-room.js";
 import type { PeerFinder, SearchingTorrent, StreamParts } from "../torrent/peer-source.js";
 import { Torrent, torrentCoreOf } from "../torrent/torrent.js";
 import { Connector } from "./connector.js";
+import { makeDump, type SessionDump } from "./dump.js";
 import { Encryption } from "./encryption.js";
+import { type MetricsSource, showIn } from "./metrics.js";
 import { type SessionSettings, settleOptions } from "./settings.js";
 
 const TICK_MS = 1000;
@@ -63,7 +68,7 @@ const TRACE_WAITING_MAX = 65_536;
  */
 const SLOTS_PER_WAKE_MAX = 16;
 
-export class SessionCore implements EngineRoom, SwarmDirectory {
+export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   readonly reactor: Reactor;
   readonly memory: Memory;
   readonly clock: Clock;
@@ -89,6 +94,11 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
   readonly #ports: { v4: number | undefined; v6: number | undefined } = { v4: undefined, v6: undefined };
   readonly #tickTimer: Timer;
   #lastTickMs: number;
+  readonly #sinceMs: number;
+  /** Of torrents that are closed. */
+  #piecesFailedEnded = 0;
+  /** Takes the figures from the registry that shows them. */
+  readonly #hideMetrics: () => void;
   #closed: Promise<void> | undefined;
 
   /** Throws UsageError `USAGE_OPTION` for an option out of its range, `ADDON_MISSING` if the addon is not built. */
@@ -136,8 +146,11 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
       announceIp: this.#settings.announceIp,
     });
     this.#lastTickMs = this.clock.nowMs;
+    this.#sinceMs = this.clock.nowMs;
     this.#tickTimer = world.ground.every(TICK_MS, () => this.#tick());
     this.#tickTimer.unref();
+    this.#hideMetrics = this.#showMetrics(options.metricsRegistry);
+    publishSession(this.userCalls, emitter, "open");
   }
 
   // ── what it has ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -160,24 +173,57 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
   }
 
   stats(): SessionStats {
-    const { payloadBytes, sentPayloadBytes } = this.counters();
-    let [downloadRate, uploadRate] = [0, 0];
+    const { payloadBytes, sentPayloadBytes, wastedBytes } = this.counters();
+    let [downloadBytesPerSecond, uploadBytesPerSecond] = [0, 0];
     for (const torrent of this.#torrents.values()) {
       const rates = torrentCoreOf(torrent).swarm.rates();
-      downloadRate += rates.downloadRate;
-      uploadRate += rates.uploadRate;
+      downloadBytesPerSecond += rates.downloadRate;
+      uploadBytesPerSecond += rates.uploadRate;
     }
     const { pool, bytes } = this.memory;
+    const { table } = this.#connector;
     return {
       torrents: this.#torrents.size,
       connections: this.connectionCount,
-      downloadRate,
-      uploadRate,
+      connectionsBegun: table.connecting.size + table.strangers.size,
+      downloadBytesPerSecond,
+      uploadBytesPerSecond,
       downloadedBytes: payloadBytes,
       uploadedBytes: sentPayloadBytes,
+      wastedBytes,
       poolBytes: bytes.length,
       poolBytesFree: pool.freeCount * BLOCK_SIZE,
+      poolWaiters: pool.waiterCount,
+      jobsUnderWay: this.reactor.jobs.inFlight,
     };
+  }
+
+  // ── MetricsSource ────────────────────────────────────────────────────────────────────────────────────────────
+
+  torrentStates(): ReadonlyMap<string, number> {
+    const states = new Map<string, number>();
+    for (const { state } of this.#torrents.values()) states.set(state, (states.get(state) ?? 0) + 1);
+    return states;
+  }
+
+  get piecesFailedTotal(): number {
+    let count = this.#piecesFailedEnded;
+    for (const torrent of this.#torrents.values()) count += torrentCoreOf(torrent).piecesFailed;
+    return count;
+  }
+
+  dump(): SessionDump {
+    return makeDump({
+      nowMs: this.clock.nowMs,
+      sinceMs: this.#sinceMs,
+      stats: this.stats(),
+      counters: this.counters(),
+      costs: costsOf(this.reactor.engine.costs),
+      settings: this.#settings,
+      pool: this.pool,
+      torrents: [...this.#torrents.values()].map(torrentCoreOf),
+      strangers: [...this.#connector.table.strangers],
+    });
   }
 
   counters(): TransferCounters {
@@ -212,6 +258,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
     this.#torrents.set(key, torrent);
     this.#encryption.add(torrentOrLink.infoHash);
     torrentCoreOf(torrent).onClosed(() => {
+      this.#piecesFailedEnded += torrentCoreOf(torrent).piecesFailed;
       if (this.#torrents.get(key) === torrent) {
         this.#torrents.delete(key);
         this.#encryption.remove(torrentOrLink.infoHash);
@@ -339,7 +386,13 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
 
   /** Tells listeners, when the turn is over. */
   #tell<Name extends keyof SessionEvents>(name: Name, ...args: SessionEvents[Name]): void {
+    publishOfSession(this.userCalls, this.#emitter, name, args);
     if (this.#emitter.listenerCount(name) > 0) this.userCalls.tell(this.#emitter, name, args);
+  }
+
+  #warn(text: string): void {
+    publishOfSession(this.userCalls, this.#emitter, "warning", [text]);
+    this.#warnings.tell(text);
   }
 
   /** A trace that is told when the turn is over; records beyond what may wait are left out, and counted in one that says so. */
@@ -356,6 +409,18 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
       }
       this.userCalls.call(trace, record);
     };
+  }
+
+  /** Throws UsageError `USAGE_OPTION`, when nothing is held any more. */
+  #showMetrics(registry: MetricsRegistry | undefined): () => void {
+    if (registry === undefined) return () => {};
+    try {
+      return showIn(registry, this);
+    } catch (error) {
+      this.#tickTimer.close();
+      this.reactor.close();
+      throw error;
+    }
   }
 
   /** The clock keeps Node alive for as long as something is held, and no longer. */
@@ -390,7 +455,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
         if (error !== undefined) this.#tell("peerRefused", { host, port }, error);
       },
       heldChanged: () => this.#keepAlive(),
-      warn: (text) => this.#warnings.tell(text),
+      warn: (text) => this.#warn(text),
     });
   }
 
@@ -407,11 +472,13 @@ export class SessionCore implements EngineRoom, SwarmDirectory {
 
   async #close(): Promise<void> {
     this.#tickTimer.close();
+    this.#hideMetrics();
     this.#connector.closeListeners();
     const closings = await Promise.allSettled([...this.#torrents.values()].map((torrent) => torrent.close()));
     this.#connector.closeAll();
     await this.#finders.close();
     await this.reactor.idle();
+    publishSession(this.userCalls, this.#emitter, "closed");
     // Listeners hear of the end while there is still memory that leases may lie in.
     await this.userCalls.flushed();
     this.memory.closed = true;

@@ -14,6 +14,7 @@ import type {
   TorrentSource,
 } from "../options.js";
 import type { Torrent } from "../torrent/torrent.js";
+import type { SessionDump } from "./dump.js";
 import { SessionCore } from "./session-core.js";
 
 let coreOf: (session: Session) => SessionCore;
@@ -91,6 +92,14 @@ export class Session extends EventEmitter<SessionEvents> {
   /** What all torrents do now, and what was moved since the session began. */
   stats(): SessionStats {
     return this.#core.stats();
+  }
+
+  /**
+   * All that a bug report needs to say of the session as it stands: plain values for JSON.stringify(), of a bounded size. It names
+   * addresses of peers and names of torrents; keys in the addresses of trackers and web seeds, our peer id and folders are left out.
+   */
+  dump(): SessionDump {
+    return this.#core.dump();
   }
 
   /** Sums over all connections of the session, ended ones included. */

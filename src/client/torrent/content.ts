@@ -150,6 +150,11 @@ export class TorrentContent implements SwarmBlocks {
     return this.#place?.storage.counters;
   }
 
+  /** How far the picker is. */
+  get picking(): Pick<Picker, "startedCount" | "blocksMissing" | "inEndGame"> {
+    return this.#picker;
+  }
+
   get uploadPlace(): UploadPlace | undefined {
     return this.#uploadPlace;
   }

@@ -5,13 +5,14 @@
 import type { UserCalls } from "../../base/user-calls.js";
 import { checkReceiveMode } from "../check-options.js";
 import { ExtensionWire } from "../extensions/extension-wire.js";
-import type { Connection, PeerAddress, PeerInfo, ReceiveModeName } from "../options.js";
+import type { Connection, ConnectionStats, PeerAddress, PeerInfo, ReceiveModeName } from "../options.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { ReceiveModeChoice } from "../receive/make-mode.js";
-import { describePeer } from "./peer-info.js";
+import { describePeer, statsOfPeer } from "./peer-info.js";
 
 /** The torrent, as far as its handles go. */
 export interface HandleOwner {
+  readonly nowMs: number;
   receiveModeChoice(mode: ReceiveModeName): ReceiveModeChoice;
   disconnect(peer: PeerConnection): void;
 }
@@ -40,6 +41,10 @@ export class PeerHandle extends ExtensionWire implements Connection {
 
   info(): PeerInfo {
     return describePeer(this.#peer);
+  }
+
+  stats(): ConnectionStats {
+    return statsOfPeer(this.#peer, this.#owner.nowMs);
   }
 
   setReceiveMode(mode: ReceiveModeName): void {

@@ -1,6 +1,6 @@
 // A connection as the public API shows it.
 
-import type { PeerInfo } from "../options.js";
+import type { ConnectionStats, PeerInfo } from "../options.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import { describePeerId } from "../wire/handshake.js";
 
@@ -27,5 +27,27 @@ export function describePeer(peer: PeerConnection): PeerInfo {
     uploadRate: peer.uploadMeter.rate,
     pieces: peer.pieceCountKnown,
     counters: { ...peer.counters },
+  };
+}
+
+export function statsOfPeer(peer: PeerConnection, nowMs: number): ConnectionStats {
+  const { counters, pipeline } = peer;
+  return {
+    secondsConnected: Math.max(0, nowMs - peer.sinceMs) / 1000,
+    downloadBytesPerSecond: peer.downloadMeter.rate,
+    uploadBytesPerSecond: peer.uploadMeter.rate,
+    downloadedBytes: counters.payloadBytes,
+    uploadedBytes: counters.sentPayloadBytes,
+    wastedBytes: counters.wastedBytes,
+    receivedBytes: counters.receivedBytes,
+    sentBytes: counters.sentBytes,
+    receivedBlocks: counters.blocksReceived,
+    sentBlocks: counters.blocksSent,
+    receiveCalls: counters.receiveCalls,
+    sendCalls: counters.sendCalls,
+    requestsOutstanding: peer.expected.count,
+    requestsWanted: pipeline.target,
+    requestsOfPeer: peer.sender.blocksWaiting,
+    pieces: peer.pieceCountKnown,
   };
 }

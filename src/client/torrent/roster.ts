@@ -101,6 +101,11 @@ export class Roster implements PeerSink {
     return this.#here;
   }
 
+  /** Addresses that are known, connections that are being made, and addresses that are banned. */
+  counts(): { known: number; dialled: number; banned: number } {
+    return { known: this.#list.size, dialled: this.#dialled.size, banned: this.#bans.size };
+  }
+
   /** Of a peer that is here. */
   recordOf(peer: PeerConnection): PeerRecord | undefined {
     return this.#records.get(peer);

@@ -27,6 +27,7 @@ import { parseInfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { TorrentEvents, TorrentOptions, TorrentProgress, TorrentState } from "../options.js";
 import { forgetDownload, forgetResumeData, removeFiles } from "../storage/remove-files.js";
+import { publishOfTorrent, publishState } from "./channels.js";
 import { TorrentContent } from "./content.js";
 import type { EngineRoom } from "./engine-room.js";
 import { MAGNET_SOURCE, type PeerFinder } from "./peer-source.js";
@@ -52,6 +53,12 @@ export class TorrentCore {
   readonly #closing = new AbortController();
 
   #state: TorrentState;
+  /** The state that was told last on a channel. */
+  #stateTold: TorrentState | undefined;
+  /** Why it failed. */
+  #failure: Error | undefined;
+  /** Times that a piece failed its check. */
+  piecesFailed = 0;
   #content: TorrentContent | undefined;
   /** The content, once it is open. */
   #opened: TorrentContent | undefined;
@@ -70,9 +77,7 @@ export class TorrentCore {
   readonly #warnings: KeptWarnings;
   readonly #onAbort = () => {
     this.#abortReason = this.options.signal?.reason;
-    this.close().catch((error: unknown) =>
-      this.#warnings.tell(`closing the torrent failed: ${String(error)}`),
-    );
+    this.close().catch((error: unknown) => this.warn(`closing the torrent failed: ${String(error)}`));
   };
   #stopWaitingForAbort: () => void = () => {};
   #onClosed: () => void = () => {};
@@ -96,6 +101,7 @@ export class TorrentCore {
     this.#warnings = new KeptWarnings(emitter, room.userCalls);
     this.swarm = new TorrentSwarm(swarmHostOf(this, isMagnet(source) ? undefined : source.private));
     this.finder = room.findPeers(searchingOf(this), source);
+    this.#tellState();
     if (!isMagnet(source)) this.#begin(source);
     else {
       this.swarm.bring(MAGNET_SOURCE, source.peers);
@@ -112,6 +118,11 @@ export class TorrentCore {
   get state(): TorrentState {
     const isHeld = this.#isPaused && !this.isOver && this.#state !== "checking";
     return isHeld ? "paused" : this.#state;
+  }
+
+  /** Why it failed, if it did. */
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   /** Undefined before the metadata is there. */
@@ -209,7 +220,7 @@ export class TorrentCore {
     if (Buffer.compare(digest, this.infoHash) !== 0) return false;
     try {
       const metainfo = parseInfo(info, this.#magnet);
-      this.#state = "checking";
+      this.#enter("checking");
       this.#begin(metainfo);
       this.tell("metadata", metainfo);
       this.swarm.metadataKnown(metainfo.private);
@@ -244,6 +255,7 @@ export class TorrentCore {
   pause(): void {
     if (this.isOver || this.#isPaused) return;
     this.#isPaused = true;
+    this.#tellState();
     this.swarm.closeAll();
     this.finder.stop();
   }
@@ -251,6 +263,7 @@ export class TorrentCore {
   resume(): void {
     if (this.isOver || !this.#isPaused) return;
     this.#isPaused = false;
+    this.#tellState();
     this.finder = this.room.findPeers(searchingOf(this), this.#content?.metainfo ?? this.#magnet!);
     if (this.#opened === undefined && this.#state !== "metadata") return;
     this.finder.start();
@@ -320,11 +333,14 @@ export class TorrentCore {
   }
 
   warn(text: string): void {
+    publishOfTorrent(this.room.userCalls, this.#emitter, "warning", [text]);
     this.#warnings.tell(text);
   }
 
   /** Tells listeners, when the turn is over. */
   tell<Name extends keyof TorrentEvents>(name: Name, ...args: TorrentEvents[Name]): void {
+    if (name === "pieceFailed") this.piecesFailed++;
+    publishOfTorrent(this.room.userCalls, this.#emitter, name, args);
     if (this.#emitter.listenerCount(name) > 0) this.room.userCalls.tell(this.#emitter, name, args);
   }
 
@@ -333,6 +349,14 @@ export class TorrentCore {
   #enter(state: TorrentState): void {
     this.#state = state;
     if (this.#content !== undefined) this.#content.isDownloading = state === "downloading";
+    this.#tellState();
+  }
+
+  #tellState(): void {
+    const { state } = this;
+    if (state === this.#stateTold) return;
+    publishState(this.room.userCalls, this.#emitter, this.#stateTold, state, this.#failure);
+    this.#stateTold = state;
   }
 
   /** The metadata is there: makes the content, and opens it. */
@@ -398,6 +422,7 @@ export class TorrentCore {
   /** The torrent cannot go on; what was verified and made durable stays so. */
   fail(error: Error): void {
     if (this.isOver) return;
+    this.#failure = error;
     this.#enter("failed");
     this.waiters.over(error);
     this.finder.stop();

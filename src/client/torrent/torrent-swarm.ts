@@ -135,6 +135,11 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     return this.#roster.recordOf(peer);
   }
 
+  /** Addresses that are known, connections that are being made, and addresses that are banned. */
+  addressCounts(): ReturnType<Roster["counts"]> {
+    return this.#roster.counts();
+  }
+
   /** An address that the user names, to be received from so. */
   add(address: PeerAddress, receiveMode: ReceiveModeName | undefined): void {
     this.#roster.add(address, USER_SOURCE, receiveMode);
@@ -372,6 +377,10 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   }
 
   // ── HandleOwner ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  get nowMs(): number {
+    return this.#room.clock.nowMs;
+  }
 
   receiveModeChoice(mode: ReceiveModeName): ReceiveModeChoice {
     return this.#room.peerSettings(mode).receiveMode;

@@ -206,17 +206,21 @@ export class Torrent extends EventEmitter<TorrentEvents> {
 
   /** What it does now, and what it has done since it was added. */
   stats(): TorrentStats {
-    const { downloadRate, uploadRate, peers, bytesMissing } = this.progress();
-    const { payloadBytes, sentPayloadBytes } = this.counters();
+    const { downloadRate, uploadRate, peers, bytesMissing, piecesVerified, pieceCount } = this.progress();
+    const { payloadBytes, sentPayloadBytes, wastedBytes } = this.counters();
     return {
-      downloadRate,
-      uploadRate,
+      downloadBytesPerSecond: downloadRate,
+      uploadBytesPerSecond: uploadRate,
       downloadedBytes: payloadBytes,
       uploadedBytes: sentPayloadBytes,
+      wastedBytes,
       bytesMissing,
       secondsLeft: bytesMissing === 0 ? 0 : downloadRate > 0 ? bytesMissing / downloadRate : undefined,
       peers,
       seeds: this.#core.swarm.seedCount,
+      piecesVerified,
+      pieceCount,
+      piecesFailedTotal: this.#core.piecesFailed,
     };
   }
 

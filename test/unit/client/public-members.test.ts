@@ -17,6 +17,7 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
     "constructor",
     "costs",
     "counters",
+    "dump",
     "get",
     "listen",
     "listenAddress",
@@ -65,6 +66,7 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
     "isOpen",
     "peerExtendedHandshake",
     "setReceiveMode",
+    "stats",
     "use",
   ],
 };
