@@ -1,6 +1,7 @@
-// scatterwire dht: asks the DHT for peers of a torrent, announces one, or is a node of it until it is stopped.
+// scatterwire dht: asks the DHT for peers of a torrent or for torrents, announces one, or is a node of it until it is stopped.
 //
-// What goes out: queries with our node's id and the info hash to nodes of the DHT, at most 4 a second to each address. Nothing else is told.
+// What goes out: queries with our node's id and the info hash to nodes of the DHT, at most 4 a second to each address; for samples one query to a
+// node, and the next when the node says so. Nothing else is told.
 
 import { Command } from "commander";
 import type { Dht } from "../dht/index.js";
@@ -25,6 +26,8 @@ interface Options {
   state?: string;
   readOnly?: boolean;
   port?: number;
+  count?: number;
+  sweeps?: number;
   wait?: number;
   json?: boolean;
 }
@@ -76,6 +79,18 @@ function dhtCommand(): Command {
       .action(announce),
   );
   verb.addCommand(
+    shared("sample")
+      .description("print torrents that nodes have heard of, until Ctrl-C")
+      .option("--count <n>", "end after so many", wholeNumber("--count", 1, 2 ** 31))
+      .option("--sweeps <n>", "end when the key space was gone through", wholeNumber("--sweeps", 1, 1000))
+      .option(
+        "--wait <seconds>",
+        "for the first nodes, at the most (default: 20)",
+        wholeNumber("--wait", 1, 3600),
+      )
+      .action(sample),
+  );
+  verb.addCommand(
     shared("node")
       .description("be a node until Ctrl-C")
       .option("--read-only", "ask, and answer nobody (BEP 43)")
@@ -88,6 +103,7 @@ Queries carry our node's id and the info hash that is asked for; each address ge
 
 Examples:
   scatterwire dht lookup 0123456789abcdef0123456789abcdef01234567
+  scatterwire dht sample --count 1000
   scatterwire dht node --listen 0.0.0.0:6881 --state dht.state`,
   );
 }
@@ -129,6 +145,42 @@ async function announce(text: string, options: Options): Promise<void> {
   } finally {
     await stopDht(dht, options.state);
   }
+}
+
+/** Hashes that were printed, so that each is printed once: the last of them. */
+const PRINTED_MAX = 1_000_000;
+
+async function sample(options: Options): Promise<void> {
+  const signal = interruptSignal();
+  const dht = await startDht(options);
+  const most = options.count ?? Number.POSITIVE_INFINITY;
+  const printed = new Set<string>();
+  let count = 0;
+  try {
+    await enoughNodes(dht, options, signal);
+    const sweeps = options.sweeps === undefined ? {} : { sweeps: options.sweeps };
+    for await (const { infoHashes, node } of dht.sample({ signal, ...sweeps })) {
+      for (const bytes of infoHashes) {
+        const infoHash = Buffer.from(bytes).toString("hex");
+        if (count === most || printed.has(infoHash)) continue;
+        const [oldest] = printed;
+        if (oldest !== undefined && printed.size === PRINTED_MAX) printed.delete(oldest);
+        printed.add(infoHash);
+        count++;
+        if (options.json === true) printJson({ event: "sample", infoHash, host: node.host, port: node.port });
+        else printLine(infoHash);
+      }
+      if (count === most) break;
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    const { asked, told } = dht.stats().sampling;
+    if (options.json === true) printJson({ event: "done", torrents: count, asked, told });
+    else note(`${count} torrents of ${told} nodes; ${asked} were asked`);
+    await stopDht(dht, options.state);
+  }
+  if (signal.aborted) throw new ExitError(EXIT_INTERRUPTED, "");
 }
 
 async function beNode(options: Options): Promise<void> {

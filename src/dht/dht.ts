@@ -12,20 +12,32 @@ import { type DatagramSocket, SystemDatagrams } from "../native/datagrams.js";
 import { Reactor } from "../native/reactor.js";
 import { PeerStore } from "../tracker/peer-store/peer-store.js";
 import { AnnounceRound } from "./announce-round.js";
+import type { CallListener } from "./calls.js";
 import { checkId, checkOptions, checkWhole } from "./check-options.js";
 import { Contact, type Family } from "./contact.js";
 import type { KrpcReader } from "./krpc-reader.js";
 import { METHOD_GET_PEERS } from "./krpc-reader.js";
 import { derivedId, ID_BYTES, secureId } from "./node-id.js";
-import type { AnnounceOptions, DhtOptions, DhtStats, DhtWorld, LookupOptions } from "./options.js";
+import type {
+  AnnounceOptions,
+  DhtOptions,
+  DhtStats,
+  DhtWorld,
+  LookupOptions,
+  SampledNode,
+  SampleOptions,
+  Samples,
+} from "./options.js";
 import { Overlay } from "./overlay.js";
 import { PeerStream } from "./peer-stream.js";
 import { RateCells } from "./rate-cells.js";
 import { Responder } from "./responder.js";
 import type { RoutingTable } from "./routing-table.js";
+import { SampleStream } from "./sample-stream.js";
+import { makeSamplerCounters, type SamplerCounters } from "./sampler.js";
 import { loadContacts, saveContacts } from "./saved-contacts.js";
 import { Tokens } from "./tokens.js";
-import { type NodeCounters, RECEIVED_BYTES_MAX, VirtualNode } from "./virtual-node.js";
+import { makeNodeCounters, type NodeCounters, RECEIVED_BYTES_MAX, VirtualNode } from "./virtual-node.js";
 
 const SLAB_BYTES = 4096;
 const RECEIVE_BATCH_ENTRIES = 64;
@@ -50,6 +62,7 @@ export class Dht {
   readonly #startedMs: number;
   readonly #externalVotes = new Map<string, number>();
   readonly #unsent = new Set<VirtualNode>();
+  readonly #sampling = new Set<SampleStream>();
   readonly #randomWords: Uint32Array;
   #randomLeft = 0;
   #timer: Timer | undefined;
@@ -129,12 +142,59 @@ export class Dht {
   lookup(infoHash: Uint8Array, options: LookupOptions = {}): AsyncIterableIterator<SocketAddress> {
     checkId(infoHash);
     const stream = new PeerStream(options.signal);
-    for (const overlay of this.#overlays.values())
-      stream.follow((listener) =>
-        overlay.lookup(infoHash, METHOD_GET_PEERS, listener, { noSeeds: options.noSeeds === true }),
-      );
-    stream.begun();
+    const noSeeds = options.noSeeds === true;
+    const lookUp = (): void => {
+      for (const overlay of this.#overlays.values())
+        stream.follow((listener) => overlay.lookup(infoHash, METHOD_GET_PEERS, listener, { noSeeds }));
+      stream.begun();
+    };
+    const isAsked =
+      options.sampler !== undefined && this.#askFirst(options.sampler, infoHash, noSeeds, stream, lookUp);
+    if (!isAsked) lookUp();
     return stream;
+  }
+
+  /**
+   * Asks nodes which torrents others have announced to them (BEP 51), going through the key space: each node's answer, as it comes. A node
+   * is asked again no sooner than it says. Hashes may be told by several nodes, and nobody vouches for them.
+   */
+  sample(options: SampleOptions = {}): AsyncIterableIterator<Samples> {
+    checkWhole("sweeps", options.sweeps, 1, Number.MAX_SAFE_INTEGER);
+    const stream = new SampleStream(options.signal, options.sweeps ?? Number.POSITIVE_INFINITY);
+    if (this.#isClosed) stream.close();
+    if (stream.isOver) return stream;
+    for (const overlay of this.#overlays.values()) stream.follow(overlay.sample(stream));
+    this.#sampling.add(stream);
+    return stream;
+  }
+
+  /** One query to a node that is likely to know; `lookUp` is called if it does not. False if it could not be asked. */
+  #askFirst(
+    sampler: SampledNode,
+    infoHash: Uint8Array,
+    noSeeds: boolean,
+    stream: PeerStream,
+    lookUp: () => void,
+  ): boolean {
+    const [contact] = this.#contactsOf([sampler]);
+    checkId(sampler.id);
+    const overlay = contact === undefined ? undefined : this.#overlays.get(contact.family);
+    if (contact === undefined || overlay === undefined || this.#isClosed || !overlay.isPossible(contact))
+      return false;
+    contact.compact.set(sampler.id, 0);
+    overlay.turnBegins();
+    const listener: CallListener = {
+      answered: (_call, answer) => {
+        if (answer.valuesCount === 0) lookUp();
+        else {
+          stream.heard(undefined, undefined, answer);
+          stream.begun();
+        }
+      },
+      stalled: () => {},
+      failed: lookUp,
+    };
+    return overlay.nextNode().getPeers(contact, infoHash, listener, noSeeds);
   }
 
   /**
@@ -158,31 +218,22 @@ export class Dht {
   stats(): DhtStats {
     const totals = this.#peers.totals();
     const stats = { contacts: 0, lookups: 0, lookupsUnderWay: 0, queriesUnderWay: 0 };
-    const counters: NodeCounters = {
-      queriesReceived: 0,
-      answersReceived: 0,
-      malformed: 0,
-      unasked: 0,
-      overRate: 0,
-      queriesSent: 0,
-      answersSent: 0,
-      heldBack: 0,
-      unsent: 0,
-    };
+    const counters = makeNodeCounters();
+    const sampling = makeSamplerCounters();
     for (const overlay of this.#overlays.values()) {
       stats.contacts += overlay.table.count;
       stats.lookups += overlay.lookups;
       stats.lookupsUnderWay += overlay.lookupsUnderWay;
       stats.queriesUnderWay += overlay.callsUnderWay;
-      for (const node of overlay.nodes)
-        for (const key of Object.keys(counters) as (keyof NodeCounters)[])
-          counters[key] += node.counters[key];
+      addCounters(sampling, overlay.sampling);
+      for (const node of overlay.nodes) addCounters(counters, node.counters);
     }
     return {
       ...stats,
       torrentsKept: totals.torrents,
       peersKept: totals.peersV4 + totals.peersV6,
       counters,
+      sampling,
       externalAddress: this.#externalAddress(),
     };
   }
@@ -203,6 +254,7 @@ export class Dht {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer?.close();
+    for (const stream of this.#sampling) stream.close();
     for (const overlay of this.#overlays.values()) overlay.close();
     for (const socket of this.#sockets) socket.close();
     this.#world.close();
@@ -282,6 +334,7 @@ export class Dht {
       overlay.advance();
       if (overlay.callsUnderWay > 0) isBusy = true;
     }
+    for (const stream of this.#sampling) if (stream.isOver) this.#sampling.delete(stream);
     this.#isBusy = isBusy;
     // Whoever had something to send just now has made one already.
     this.#timer?.close();
@@ -353,6 +406,11 @@ function systemDhtWorld(): DhtWorld {
     soon: queueMicrotask,
     close: () => reactor.close(),
   };
+}
+
+function addCounters<Counters extends NodeCounters | SamplerCounters>(to: Counters, from: Counters): void {
+  for (const key of Object.keys(to) as (keyof Counters & string)[])
+    to[key] = ((to[key] as number) + (from[key] as number)) as Counters[typeof key];
 }
 
 function isOfThisMachine(host: string): boolean {

@@ -1,6 +1,15 @@
 // The public API of the DHT (`scatterwire/dht`): re-exports only.
 
 export { Dht } from "./dht.js";
-export type { AnnounceOptions, DhtOptions, DhtStats, LookupOptions } from "./options.js";
+export type {
+  AnnounceOptions,
+  DhtOptions,
+  DhtStats,
+  LookupOptions,
+  SampledNode,
+  SampleOptions,
+  Samples,
+} from "./options.js";
 export type { HashListener } from "./responder.js";
+export type { SamplerCounters } from "./sampler.js";
 export type { NodeCounters } from "./virtual-node.js";

@@ -9,13 +9,7 @@ import { assert } from "../base/assert.js";
 import type { Call, CallListener } from "./calls.js";
 import { Contact, endpointKey, type Family, subscriberKey } from "./contact.js";
 import type { KrpcReader } from "./krpc-reader.js";
-import {
-  type METHOD_FIND_NODE,
-  METHOD_GET_PEERS,
-  METHOD_SAMPLE_INFOHASHES,
-  NODE_BYTES_V4,
-  NODE_BYTES_V6,
-} from "./krpc-reader.js";
+import { type METHOD_FIND_NODE, METHOD_GET_PEERS, NODE_BYTES_V4, NODE_BYTES_V6 } from "./krpc-reader.js";
 import { compareDistance, ID_BYTES } from "./node-id.js";
 import type { VirtualNode } from "./virtual-node.js";
 
@@ -32,10 +26,7 @@ export const SUBSCRIBER_CANDIDATES_MAX = 4;
 /** Of one node's answer: whoever sends more sends them in vain. */
 const NODES_PER_ANSWER_MAX = 16;
 
-export type LookupMethod =
-  | typeof METHOD_FIND_NODE
-  | typeof METHOD_GET_PEERS
-  | typeof METHOD_SAMPLE_INFOHASHES;
+export type LookupMethod = typeof METHOD_FIND_NODE | typeof METHOD_GET_PEERS;
 
 const UNTRIED = 0;
 const ASKED = 1;
@@ -252,7 +243,6 @@ export class Lookup implements CallListener {
 
   #send(node: VirtualNode, contact: Contact): boolean {
     if (this.method === METHOD_GET_PEERS) return node.getPeers(contact, this.target, this, this.#noSeeds);
-    if (this.method === METHOD_SAMPLE_INFOHASHES) return node.sampleInfoHashes(contact, this.target, this);
     return node.findNode(contact, this.target, this);
   }
 

@@ -6,6 +6,7 @@ import type { Datagrams } from "../native/datagrams.js";
 import type { Family } from "./contact.js";
 import type { KrpcReader } from "./krpc-reader.js";
 import type { HashListener } from "./responder.js";
+import type { SamplerCounters } from "./sampler.js";
 import type { NodeCounters } from "./virtual-node.js";
 
 export interface DhtOptions {
@@ -63,6 +64,8 @@ export interface DhtStats {
   readonly torrentsKept: number;
   readonly peersKept: number;
   readonly counters: Readonly<NodeCounters>;
+  /** What came of asking for samples (BEP 51). */
+  readonly sampling: Readonly<SamplerCounters>;
   /** Our own address, as most of those who told us one see it; undefined before that. */
   readonly externalAddress: string | undefined;
 }
@@ -72,6 +75,35 @@ export interface LookupOptions {
   readonly signal?: AbortSignal;
   /** Whoever has all of the torrent already does not ask for others who have (BEP 33). */
   readonly noSeeds?: boolean;
+  /**
+   * The node that told of the torrent: it is asked for peers first, and if it knows any, nobody else is asked. One query instead of a
+   * lookup.
+   */
+  readonly sampler?: SampledNode;
+}
+
+/** A node of the DHT, as packets name it. */
+export interface SampledNode {
+  /** 20 bytes. */
+  readonly id: Uint8Array;
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface SampleOptions {
+  /** Ends the sampling. */
+  readonly signal?: AbortSignal;
+  /** How often the key space is gone through. Default: without end. */
+  readonly sweeps?: number;
+}
+
+/** One node's answer. */
+export interface Samples {
+  readonly node: SampledNode;
+  /** Torrents that somebody has announced to it, 20 bytes each. Nobody vouches for them. */
+  readonly infoHashes: readonly Uint8Array[];
+  /** How many it says it has. */
+  readonly torrents: number;
 }
 
 export interface AnnounceOptions extends LookupOptions {

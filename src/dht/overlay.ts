@@ -16,6 +16,7 @@ import { ID_BYTES, isSecureId, sameId } from "./node-id.js";
 import type { RateCells } from "./rate-cells.js";
 import type { Responder } from "./responder.js";
 import { BUCKET_CONTACTS, RoutingTable } from "./routing-table.js";
+import { makeSamplerCounters, Sampler, type SamplerListener } from "./sampler.js";
 import type { Sender } from "./sender.js";
 import type { NodeHost, VirtualNode } from "./virtual-node.js";
 
@@ -85,6 +86,10 @@ export class Overlay implements LookupHost, NodeHost {
   #nextBucket = 0;
   #isClosed = false;
   readonly #running = new Set<Lookup>();
+  readonly sampling = makeSamplerCounters();
+  readonly #samplers = new Set<Sampler>();
+  /** Whom samplers leave alone, and until when: also those that come later. */
+  readonly #sampledUntilMs = new Map<number | string, number>();
 
   constructor(options: OverlayOptions) {
     this.#options = options;
@@ -146,6 +151,10 @@ export class Overlay implements LookupHost, NodeHost {
     const { nowMs } = this;
     for (const node of this.#nodes) node.advance(nowMs);
     for (const lookup of this.#running) lookup.advance();
+    for (const sampler of this.#samplers) {
+      if (sampler.isStopped) this.#samplers.delete(sampler);
+      else sampler.advance();
+    }
     if (nowMs - this.#lastLookMs < MAINTENANCE_MS || this.#nodes.length === 0) return;
     this.#lastLookMs = nowMs;
     this.#bootstrap();
@@ -187,8 +196,18 @@ export class Overlay implements LookupHost, NodeHost {
     return lookup;
   }
 
+  /** Begins to ask nodes for samples, which goes on until it is stopped. */
+  sample(listener: SamplerListener): Sampler {
+    this.turnBegins();
+    const sampler = new Sampler(this, listener, this.sampling, this.#sampledUntilMs);
+    if (this.#isClosed) sampler.stop();
+    else this.#samplers.add(sampler);
+    return sampler;
+  }
+
   close(): void {
     this.#isClosed = true;
+    for (const sampler of this.#samplers) sampler.stop();
     for (const lookup of [...this.#running]) lookup.stop();
     for (const node of this.#nodes) node.close();
   }
@@ -198,6 +217,7 @@ export class Overlay implements LookupHost, NodeHost {
     this.cache.checkInvariants();
     for (const { calls } of this.#nodes) calls.checkInvariants();
     for (const lookup of this.#running) lookup.checkInvariants();
+    for (const sampler of this.#samplers) sampler.checkInvariants();
   }
 
   // ── what lookups stand on ──────────────────────────────────────────────────────────────────────────────────

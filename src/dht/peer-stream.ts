@@ -69,7 +69,7 @@ export class PeerStream implements AsyncIterableIterator<SocketAddress>, LookupL
     return Promise.resolve({ value: undefined, done: true });
   }
 
-  heard(_lookup: Lookup, _candidate: unknown, answer: KrpcReader): void {
+  heard(_lookup: Lookup | undefined, _candidate: unknown, answer: KrpcReader): void {
     readPeers(answer, (family, at) => {
       if (this.#known.size >= PEERS_MAX) return;
       const key = endpointKey(answer.bytes, at, family);

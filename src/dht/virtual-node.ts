@@ -57,6 +57,20 @@ export interface NodeCounters {
   unsent: number;
 }
 
+export function makeNodeCounters(): NodeCounters {
+  return {
+    queriesReceived: 0,
+    answersReceived: 0,
+    malformed: 0,
+    unasked: 0,
+    overRate: 0,
+    queriesSent: 0,
+    answersSent: 0,
+    heldBack: 0,
+    unsent: 0,
+  };
+}
+
 /** What the virtual nodes of one family share. */
 export interface NodeHost extends CallObserver {
   readonly nowMs: number;
@@ -84,17 +98,7 @@ export class VirtualNode implements DatagramHandler {
   readonly socket: DatagramSocket;
   readonly timeout: AdaptiveTimeout;
   readonly calls: Calls;
-  readonly counters: NodeCounters = {
-    queriesReceived: 0,
-    answersReceived: 0,
-    malformed: 0,
-    unasked: 0,
-    overRate: 0,
-    queriesSent: 0,
-    answersSent: 0,
-    heldBack: 0,
-    unsent: 0,
-  };
+  readonly counters = makeNodeCounters();
   readonly #host: NodeHost;
   readonly #reader = new KrpcReader();
   readonly #writer = new KrpcWriter();
