@@ -82,6 +82,48 @@ describe("the package, installed", { timeout: 240_000 }, () => {
     );
   });
 
+  it("has entries and types that publint and attw accept", async () => {
+    const { tarball } = installed;
+    const tool = (name: string, ...args: string[]): Promise<Program> =>
+      node(join(ROOT, "node_modules/.bin", name), ...args);
+    const publint = await tool("publint", tarball, "--strict");
+    assert.equal(publint.child.exitCode, 0, publint.output);
+    // It is one module for all: CommonJS requires the same file, which Node.js can, though not each compiler knows.
+    const { child, output } = await tool("attw", tarball, "--profile", "esm-only");
+    assert.equal(child.exitCode, 0, output);
+  });
+
+  it("has types that compile by themselves, however modules are found", async () => {
+    writeFileSync(
+      join(folder, "types.mts"),
+      `import { type Metainfo, parseMetainfo, Session, type Torrent } from "scatterwire";
+       import { Dht } from "scatterwire/dht";
+       import { Tracker } from "scatterwire/tracker";
+       export const metainfo: Metainfo = parseMetainfo(new Uint8Array());
+       export const torrent: Promise<Torrent> = new Session({ dht: new Dht() }).add(metainfo);
+       export const close: void = new Tracker({ udp: [] }).close();
+       // @ts-expect-error: there is no such option
+       new Session({ recieveMode: "scatter" });`,
+    );
+    for (const found of ["nodenext", "bundler"]) {
+      const { child, output } = await node(
+        join(ROOT, "node_modules/typescript/bin/tsc"),
+        ...[
+          "--ignoreConfig",
+          "--noEmit",
+          "--strict",
+          "--target",
+          "es2022",
+          "--lib",
+          "es2023,esnext.disposable",
+        ],
+        ...["--module", found === "nodenext" ? found : "esnext", "--moduleResolution", found],
+        ...["--typeRoots", join(ROOT, "node_modules/@types"), "--types", "node", "types.mts"],
+      );
+      assert.equal(child.exitCode, 0, `${found}: ${output}`);
+    }
+  });
+
   it("has a command line that makes, tells and checks", async () => {
     const created = await command("create", "data.bin", "--force");
     assert.match(created.output, /^data\.bin\.torrent: 1 file, 3\.00 MB/, created.errors);
