@@ -70,10 +70,13 @@ Napi::Value digestVariants(Napi::Env env) {
   return names;
 }
 
-Napi::Value lockFileOf(const Napi::CallbackInfo& info) {
+Napi::Value lockByteOf(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   const int fd = arguments.descriptor(0);
-  return arguments.failed() ? Napi::Value() : Napi::Number::New(info.Env(), lockFile(fd));
+  const double offset = arguments.integer(1, 0, kExactMax);
+  const int kind = static_cast<int>(arguments.integer(2, 0, 2));
+  if (arguments.failed()) return {};
+  return Napi::Number::New(info.Env(), lockByte(fd, static_cast<off_t>(offset), static_cast<ByteLock>(kind)));
 }
 
 // Memory without an engine: zeros that take none of the machine's until they are touched.
@@ -127,6 +130,9 @@ Napi::Object constants(Napi::Env env) {
   set("MAPPING_ADDRESS_STRIDE", kStride);
   set("HASH_LANES", kLanesMax);
   set("ADDRESS_WORDS", kAddressWords);
+  set("ByteLock.none", static_cast<int>(ByteLock::none));
+  set("ByteLock.shared", static_cast<int>(ByteLock::shared));
+  set("ByteLock.exclusive", static_cast<int>(ByteLock::exclusive));
   return result;
 }
 
@@ -153,7 +159,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("releasePages", Napi::Function::New(env, adviseMemory<releasePages>, "releasePages"));
   exports.Set("resourceUsage", Napi::Function::New(env, resourceUsage, "resourceUsage"));
   exports.Set("descriptorLimit", Napi::Function::New(env, descriptorLimit, "descriptorLimit"));
-  exports.Set("lockFile", Napi::Function::New(env, lockFileOf, "lockFile"));
+  exports.Set("lockByte", Napi::Function::New(env, lockByteOf, "lockByte"));
   exports.Set("digestVariants", digestVariants(env));
   exports.Set("constants", constants(env));
   exports.Set("O_DIRECT", kDirect);

@@ -2,7 +2,6 @@
 #include "files/file_calls.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -87,12 +86,23 @@ void announceRead(int fd, off_t offset, size_t length) {
 #endif
 }
 
-int lockFile(int fd) {
+int lockByte(int fd, off_t offset, ByteLock kind) {
+#ifdef F_OFD_SETLK
+  struct flock lock = {};
+  lock.l_type = kind == ByteLock::none ? F_UNLCK : kind == ByteLock::shared ? F_RDLCK : F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = offset;
+  lock.l_len = 1;
   int result;
   do {
-    result = flock(fd, LOCK_EX | LOCK_NB);
+    result = fcntl(fd, F_OFD_SETLK, &lock);
   } while (result < 0 && errno == EINTR);
-  return result < 0 ? -errno : 0;
+  if (result == 0) return 0;
+  return errno == EACCES ? -EAGAIN : -errno;
+#else
+  (void)fd, (void)offset, (void)kind;
+  return -ENOTSUP;
+#endif
 }
 
 // The system's own call and no emulation by writing zeros: -EOPNOTSUPP tells the caller that there is none.

@@ -16,8 +16,11 @@ double writeFully(int fd, double offset, iovec* vectors, size_t count);
 double readFully(int fd, double offset, iovec* vectors, size_t count);
 // Lets the system begin to read what is not in the page cache yet.
 void announceRead(int fd, off_t offset, size_t length);
-// Takes an exclusive flock, or -EAGAIN if another open file has it. 0 or a negative errno. It ends with the last descriptor.
-int lockFile(int fd);
+// Whom else a locked byte keeps away: nobody (it is let go), those who want it for themselves, or everybody.
+enum class ByteLock { none, shared, exclusive };
+// Locks one byte of a file for this open file, whatever process and thread uses it, or answers -EAGAIN if another open file is in the way.
+// 0 or a negative errno. It ends with the last descriptor.
+int lockByte(int fd, off_t offset, ByteLock kind);
 double allocateFile(int fd, double offset, double length);
 double syncFile(int fd);
 

@@ -57,6 +57,10 @@ export const DIGEST_FINISH = 2;
 /** Words before the (address, length) pairs of a job: kind, tag, handle, offset, argument, pair count. */
 export const JOB_HEADER_WORDS = 6;
 
+/** Whom else a locked byte of a file keeps away: nobody (it is let go), those who want it for themselves, or everybody. */
+export const ByteLock = { none: 0, shared: 1, exclusive: 2 } as const;
+export type ByteLock = (typeof ByteLock)[keyof typeof ByteLock];
+
 /** Words of 32 bits that the address of one datagram has. IPv4 uses the first, and the others are 0. */
 export const ADDRESS_WORDS = 4;
 
@@ -75,6 +79,7 @@ const SHARED_CONSTANTS: Readonly<Record<string, number>> = {
   MAPPING_ADDRESS_STRIDE,
   HASH_LANES,
   ADDRESS_WORDS,
+  ...Object.fromEntries(Object.entries(ByteLock).map(([name, kind]) => [`ByteLock.${name}`, kind])),
 };
 
 export interface SocketAddress {
@@ -253,8 +258,11 @@ export interface NativeBinding {
   };
   /** Descriptors that this process may have open (the soft limit of RLIMIT_NOFILE), Infinity where there is no limit. */
   descriptorLimit(): number;
-  /** Takes an exclusive flock, which ends with the descriptor: 0, −EAGAIN if another open file has it, or −errno. */
-  lockFile(fd: number): number;
+  /**
+   * Locks the byte at `offset` for this open file, until the end of the descriptor or another call. 0, −EAGAIN if another open file, of
+   * whatever thread or process, is in the way, or −errno.
+   */
+  lockByte(fd: number, offset: number, kind: ByteLock): number;
   /** The ways this machine can compute digests; a number at the end of a name says how many of them at one time. */
   readonly digestVariants: readonly string[];
   /** O_DIRECT of this platform, or 0 where there is none. */

@@ -518,7 +518,7 @@ export function makeSimulatedBinding(machine: Machine): NativeBinding {
       involuntarySwitches: 0,
     }),
     descriptorLimit: () => machine.descriptors.total,
-    lockFile: () => 0,
+    lockByte: () => 0,
     digestVariants: [],
     O_DIRECT: 0,
     EAGAIN,

@@ -201,8 +201,8 @@ const QUIET = [
 const LOUD_MODULES = /^node:(fs|net|http|https|dgram|timers|child_process|worker_threads|cluster|tls)(\/|$)/;
 const LOUD_CALLS = /\b(setTimeout|setInterval|setImmediate)\s*\(/;
 
-/** The only files that load native code: the addon, of which one names the file and the other loads it, and fs-ext for flock. */
-const LOADERS = ["client/storage/lock", "native/addon-file", "native/binding"];
+/** The only files that load native code: of the addon, one names the file and the other loads it. */
+const LOADERS = ["native/addon-file", "native/binding"];
 const LOADS_NATIVE_CODE = /createRequire|process\.dlopen|\.node["'`]|node-gyp-build|require\(["']bindings/;
 
 /** Time, timers and chance come from base/ground. Who else may ask the system, and why; ground.ts says more. */

@@ -1,75 +1,121 @@
-// Never two writers: an exclusive flock on a file of ours beside the download, held until the torrent is closed. The kernel
-// lets go of it when the process ends, however it ends.
+// Never two writers: while a download is open, one byte of a file of ours in its folder is locked for it. The kernel lets go of it when
+// the process ends, however it ends.
+//
+//   DIRECTORY/.scatterwire/lock       byte 0 … 2^48 − 1: one for each info hash       byte 2^48: somebody uses the file
+//
+// A locked byte belongs to an open file (F_OFD_SETLK), and neither to a process nor to a descriptor of another opening: so threads and
+// processes are kept apart alike. A thread opens the file once for all downloads in the folder, since a descriptor for each is what
+// processes run out of, and keeps its own sessions apart by what it notes.
+//
+// Always: whoever uses the file has its last byte shared, and whoever removes the file has that byte alone: nobody locks bytes of a file
+// that is gone, nor is refused for one that is going.
 
-import { closeSync, constants, fstatSync, openSync, statfsSync, statSync, unlinkSync } from "node:fs";
-import { createRequire } from "node:module";
+import { closeSync, constants, fstatSync, openSync, statSync, unlinkSync } from "node:fs";
 import { constants as osConstants } from "node:os";
-import { isMainThread } from "node:worker_threads";
 import { StorageError, storageErrorFromErrno } from "../../base/errors.js";
-import { loadBinding } from "../../native/binding.js";
-import { openMakingRoom } from "./descriptors.js";
+import { ByteLock, loadBinding } from "../../native/binding.js";
+import { openMakingRoom, processFiles } from "./descriptors.js";
 import { ownFileIn } from "./own-files.js";
 import { storageErrorOf } from "./storage-errors.js";
 
-/** What we use of fs-ext, which has no prebuilt binary and is therefore optional. */
-interface FsExt {
-  flockSync(fd: number, operation: "exnb" | "un"): void;
-  statVFS(path: string): { f_bavail: number; f_frsize: number; f_bsize: number };
-}
-
 const { errno: ERRNO } = osConstants;
-/** What file systems and systems without flock answer. */
-const CANNOT_LOCK: readonly number[] = [ERRNO.ENOSYS, ERRNO.EOPNOTSUPP, ERRNO.ENOLCK];
+/** What file systems and systems without such locks answer. */
+const CANNOT_LOCK: readonly number[] = [ERRNO.ENOSYS, ERRNO.EOPNOTSUPP, ERRNO.ENOLCK, ERRNO.EINVAL];
+/** Digits of the info hash that name its byte, of 4 bits each: two downloads of one folder that share one are not met by chance. */
+const DIGITS = 12;
+const IN_USE_AT = 2 ** (4 * DIGITS);
+/** Removing the file takes a few system calls: whoever comes in the middle of them looks again, for a second at the most. */
+const REMOVAL_LOOK_MS = 1;
+const REMOVAL_LOOKS_MAX = 1000;
 
-let loaded: FsExt | undefined | null;
+/** Those of this thread, by path. */
+const openFiles = new Map<string, LockFile>();
 
-/** fs-ext, or undefined where it was not installed. Not in workers: it is no Node-API addon and loads once per process. */
-export function loadFsExt(): FsExt | undefined {
-  if (loaded !== undefined) return loaded ?? undefined;
-  loaded = null;
-  if (isMainThread) {
-    try {
-      loaded = createRequire(import.meta.url)("fs-ext") as FsExt;
-    } catch {
-      // The addon and Node itself do as well.
+/** The file of one folder, open for all downloads of this thread there. */
+class LockFile {
+  readonly #fd: number;
+  readonly #path: string;
+  /** Info hashes by the byte that is locked for them. */
+  readonly #held = new Map<number, Set<string>>();
+
+  private constructor(fd: number, path: string) {
+    this.#fd = fd;
+    this.#path = path;
+  }
+
+  /** The one that lies at `path`, which is made if there is none. Throws StorageError. A negative errno: it cannot be locked. */
+  static at(path: string): LockFile | number {
+    const known = openFiles.get(path);
+    if (known?.isThere === true) return known;
+    const file = LockFile.#open(path);
+    if (typeof file !== "number") openFiles.set(path, file);
+    return file;
+  }
+
+  static #open(path: string): LockFile | number {
+    for (let looks = 0; ; looks++) {
+      const fd = openLockFile(path);
+      const result = loadBinding().lockByte(fd, IN_USE_AT, ByteLock.shared);
+      const file = new LockFile(fd, path);
+      // Its last user may have removed it between our open and our lock: then we hold a lock on nothing.
+      if (result === 0 && file.isThere) {
+        processFiles().hold();
+        return file;
+      }
+      closeSync(fd);
+      const isBeingRemoved = result === 0 || result === -ERRNO.EAGAIN;
+      if (!isBeingRemoved) removeQuietly(path);
+      if (!isBeingRemoved || looks === REMOVAL_LOOKS_MAX) return isBeingRemoved ? -ERRNO.EAGAIN : result;
+      pause(REMOVAL_LOOK_MS);
     }
   }
-  return loaded ?? undefined;
-}
 
-/** Bytes free to us in the file system that `path` lies in, or undefined if that cannot be known. */
-export function freeBytes(path: string): number | undefined {
-  try {
-    const fsExt = loadFsExt();
-    if (fsExt === undefined) {
-      const { bavail, bsize } = statfsSync(path);
-      return bavail * bsize;
-    }
-    const status = fsExt.statVFS(path);
-    return status.f_bavail * (status.f_frsize || status.f_bsize);
-  } catch {
-    return undefined;
+  /** The file that was opened is the one that has its name. */
+  get isThere(): boolean {
+    const there = statSync(this.#path, { throwIfNoEntry: false });
+    const ours = fstatSync(this.#fd);
+    return there?.ino === ours.ino && there.dev === ours.dev;
   }
-}
 
-/** Takes the flock: 0, or −errno. By fs-ext, or by the addon where that cannot be loaded. */
-function lockFile(fd: number): number {
-  const fsExt = loadFsExt();
-  if (fsExt === undefined) return loadBinding().lockFile(fd);
-  try {
-    fsExt.flockSync(fd, "exnb");
-    return 0;
-  } catch (error) {
-    const { errno: number, code } = error as NodeJS.ErrnoException;
-    const known = ERRNO[code as keyof typeof ERRNO];
-    if (known === undefined && typeof number !== "number") throw error;
-    return known === undefined ? -Math.abs(number!) : -known;
+  /** 0, −EAGAIN if somebody has the download open, or −errno. */
+  lock(infoHashHex: string): number {
+    const at = placeOf(infoHashHex);
+    const sharing = this.#held.get(at);
+    if (sharing !== undefined) {
+      if (sharing.has(infoHashHex)) return -ERRNO.EAGAIN;
+      sharing.add(infoHashHex);
+      return 0;
+    }
+    const result = loadBinding().lockByte(this.#fd, at, ByteLock.exclusive);
+    if (result === 0) this.#held.set(at, new Set([infoHashHex]));
+    else this.#closeUnused();
+    return result;
+  }
+
+  unlock(infoHashHex: string): void {
+    const at = placeOf(infoHashHex);
+    const sharing = this.#held.get(at);
+    sharing?.delete(infoHashHex);
+    if (sharing?.size !== 0) return;
+    this.#held.delete(at);
+    loadBinding().lockByte(this.#fd, at, ByteLock.none);
+    this.#closeUnused();
+  }
+
+  /** Whoever is the last to use the file removes it. */
+  #closeUnused(): void {
+    if (this.#held.size > 0) return;
+    if (openFiles.get(this.#path) === this) openFiles.delete(this.#path);
+    const isAlone = loadBinding().lockByte(this.#fd, IN_USE_AT, ByteLock.exclusive) === 0;
+    if (isAlone && this.isThere) removeQuietly(this.#path);
+    closeSync(this.#fd);
+    processFiles().letGo();
   }
 }
 
 export class DownloadLock {
-  readonly #fd: number;
-  readonly #path: string;
+  readonly #file: LockFile;
+  readonly #infoHashHex: string;
 
   /**
    * Locks the download of this info hash in `folder`, where our own folder is made already. Throws StorageError `STORAGE_LOCKED` if
@@ -81,46 +127,35 @@ export class DownloadLock {
     infoHashHex: string,
     onWarning: (text: string) => void,
   ): DownloadLock | undefined {
-    const path = ownFileIn(folder, `${infoHashHex}.lock`);
-    for (;;) {
-      const fd = openLockFile(path);
-      const result = lockFile(fd);
-      if (result < 0) {
-        closeSync(fd);
-        if (result === -ERRNO.EAGAIN) {
-          throw new StorageError(
-            "STORAGE_LOCKED",
-            `another process (or session) is using this torrent in ${folder}`,
-          );
-        }
-        if (!CANNOT_LOCK.includes(-result)) throw storageErrorFromErrno(result, "cannot lock", path);
-        unlinkSync(path);
-        onWarning(
-          `no lock: the file system of ${folder} has none, so nothing keeps a second process off this download`,
-        );
-        return undefined;
-      }
-      // Its last holder may have removed the file between our open and our lock: then we hold a lock on nothing.
-      if (statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino)
-        return new DownloadLock(fd, path);
-      closeSync(fd);
+    const path = ownFileIn(folder, "lock");
+    const file = LockFile.at(path);
+    const result = typeof file === "number" ? file : file.lock(infoHashHex);
+    if (result === 0 && typeof file !== "number") return new DownloadLock(file, infoHashHex);
+    if (result === -ERRNO.EAGAIN) {
+      throw new StorageError(
+        "STORAGE_LOCKED",
+        `another process (or session) is using this torrent in ${folder}`,
+      );
     }
+    if (!CANNOT_LOCK.includes(-result)) throw storageErrorFromErrno(result, "cannot lock", path);
+    onWarning(
+      `no lock: the file system of ${folder} has none, so nothing keeps a second process off this download`,
+    );
+    return undefined;
   }
 
-  private constructor(fd: number, path: string) {
-    this.#fd = fd;
-    this.#path = path;
+  private constructor(file: LockFile, infoHashHex: string) {
+    this.#file = file;
+    this.#infoHashHex = infoHashHex;
   }
 
   release(): void {
-    try {
-      // Removed while it is held: whoever opened it before us finds it locked, and then gone.
-      unlinkSync(this.#path);
-    } catch {
-      // Somebody tidied up already.
-    }
-    closeSync(this.#fd);
+    this.#file.unlock(this.#infoHashHex);
   }
+}
+
+function placeOf(infoHashHex: string): number {
+  return Number.parseInt(infoHashHex.slice(0, DIGITS), 16);
 }
 
 function openLockFile(path: string): number {
@@ -130,4 +165,16 @@ function openLockFile(path: string): number {
   } catch (error) {
     throw storageErrorOf(error, "make the lock file", path);
   }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Somebody tidied up already, or the folder is not ours to write to any more.
+  }
+}
+
+function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }

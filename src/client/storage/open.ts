@@ -1,6 +1,6 @@
 // From a kind of storage to storage that is open: folders and files made, space looked at, mappings mapped.
 
-import { closeSync, constants, existsSync, openSync, unlinkSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, statfsSync, unlinkSync } from "node:fs";
 import { resolve } from "node:path";
 import { StorageError, storageErrorFromErrno, UsageError } from "../../base/errors.js";
 import type { Ground } from "../../base/ground.js";
@@ -14,7 +14,6 @@ import { FileStorage } from "./file-storage.js";
 import { FileTable } from "./file-table.js";
 import { makeFolders } from "./folders.js";
 import type { Layout } from "./layout.js";
-import { freeBytes } from "./lock.js";
 import { MappedStorage } from "./mapped-storage.js";
 import { MemoryStorage } from "./memory-storage.js";
 import { NullStorage } from "./null-storage.js";
@@ -130,6 +129,16 @@ function checkSpace(files: FileTable, survey: Survey): void {
     "STORAGE_NO_SPACE",
     `not enough space in ${files.root}: ${megabytes(needed)} are needed and ${megabytes(free)} are free`,
   );
+}
+
+/** Bytes free to us in the file system that `path` lies in, or undefined if that cannot be known. */
+function freeBytes(path: string): number | undefined {
+  try {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize;
+  } catch {
+    return undefined;
+  }
 }
 
 function megabytes(bytes: number): string {

@@ -1,7 +1,7 @@
-// The files that we keep beside a download (resume data, the lock), and where: in a folder of their own in the download
+// The files that we keep beside a download (resume data, the lock of all of them), and where: in a folder of their own in the download
 // folder, whose name no torrent may write to.
 //
-//   DIRECTORY/.scatterwire/HASH.resume        DIRECTORY/.scatterwire/HASH.lock
+//   DIRECTORY/.scatterwire/HASH.resume        DIRECTORY/.scatterwire/lock
 //
 // Always: no path of a torrent leads into that folder (isOwnName() for the name, identityOf() for its other names: a file
 // system that folds cases, a link); what we write there is a file that we made ourselves, never one that was found there.

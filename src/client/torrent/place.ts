@@ -129,21 +129,16 @@ async function lockWhenFree(
   hooks: PlaceHooks,
 ): Promise<() => void> {
   const descriptors = processFiles();
-  // Counted before it is had: connections that end while we wait make room for us, and not for others.
-  descriptors.hold();
   const take = (): DownloadLock | undefined =>
     DownloadLock.take(directory, metainfo.infoHashHex, hooks.warning);
-  let lock: DownloadLock | undefined;
+  // Counted before it is had: connections that end while we wait make room for us, and not for others.
+  descriptors.hold();
   try {
-    lock = await whenFree(descriptors, room.reactor.ground, take, hooks.signal);
+    const lock = await whenFree(descriptors, room.reactor.ground, take, hooks.signal);
+    return () => lock?.release();
   } finally {
-    if (lock === undefined) descriptors.letGo();
-  }
-  return () => {
-    if (lock === undefined) return;
-    lock.release();
     descriptors.letGo();
-  };
+  }
 }
 
 /** What the parts of opening have in common. */

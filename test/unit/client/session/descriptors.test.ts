@@ -16,8 +16,8 @@ import { knock, manyHosts } from "./raw-peers.js";
 
 const FIXTURE = fileURLToPath(new URL("./descriptors-fixture.js", import.meta.url));
 const HOST = "127.0.0.1";
-/** Beside their seeder each has a lock, two ends of a connection, a file at both ends and one of resume data. */
-const DOWNLOADS = 80;
+/** Beside their seeder each has two ends of a connection, a file at both ends and one of resume data: nearly as many as there may be. */
+const DOWNLOADS = 220;
 
 interface Look {
   readonly connections: number;

@@ -132,7 +132,7 @@ describe("openPlace", { timeout: 60_000 }, () => {
     await places.close();
   });
 
-  it("the lock holds in worker threads too, where fs-ext cannot be loaded", async () => {
+  it("the lock holds in worker threads too", async () => {
     const shared = await makeShared(LENGTH);
     const places = new Places();
     const directory = temporaryFolder(after);
