@@ -39,7 +39,7 @@ export interface WholeOption extends Described {
   readonly min: number;
   readonly max: number;
   readonly multipleOf?: number;
-  readonly unit?: "bytes" | "ms" | "seconds";
+  readonly unit?: "bytes" | "bytes/s" | "ms" | "seconds";
   readonly default?: number;
 }
 
@@ -103,6 +103,19 @@ const SOCKET_BUFFER_MAX = 2 ** 30;
 
 const timeout = <Default extends number>(value: Default, text: string) =>
   ({ kind: "whole", min: 1, max: DAY_MS, unit: "ms", default: value, text }) as const;
+
+const rateLimit = (text: string) =>
+  ({ kind: "whole", min: 0, max: 2 ** 40, unit: "bytes/s", default: 0, text }) as const;
+
+/** Of setRateLimits() of a session, a torrent or a connection. */
+export const RATE_LIMIT_OPTIONS = {
+  maxDownloadBytesPerSecond: rateLimit(
+    "What is received of peers that blocks may come from, headers and other messages of theirs included, at the most; 0: as much as comes. Reading waits, and nothing is dropped.",
+  ),
+  maxUploadBytesPerSecond: rateLimit(
+    "What is sent, at the most; 0: as much as is taken. Messages do not wait, but count: blocks wait for them.",
+  ),
+} as const satisfies OptionTable;
 
 export const SESSION_OPTIONS = {
   listen: {
@@ -182,6 +195,7 @@ export const SESSION_OPTIONS = {
     default: "enabled",
     text: "Message stream encryption: never; where the other side asks for it, or lets nobody in without; or always, with nobody who does not. It hides what is spoken from a glance, and from nobody who wants to know.",
   },
+  ...RATE_LIMIT_OPTIONS,
   uploadSlots: {
     kind: "whole",
     min: 1,
@@ -338,6 +352,7 @@ export const TORRENT_OPTIONS = {
     defaultText: "as the session does",
     text: "Where blocks of this torrent are sent from.",
   },
+  ...RATE_LIMIT_OPTIONS,
   peers: { kind: "addresses", text: "Peers to connect to at once." },
   trackers: {
     kind: "trackers",

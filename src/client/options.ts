@@ -5,6 +5,7 @@
 import type { PeerError, TrackerError } from "../base/errors.js";
 import type { TransferCounters } from "../base/metrics/counters.js";
 import type { TraceRecord } from "../base/metrics/trace.js";
+import type { RateLimitChange } from "../base/rate-limit.js";
 import type { PeerExtensionClass } from "./extensions/extension-wire.js";
 import type { MetadataProgress } from "./extensions/metadata-exchange.js";
 import type { Magnet } from "./metainfo/magnet.js";
@@ -19,6 +20,7 @@ import type { EncryptionPolicy } from "./stream/encryption-policy.js";
 export type { Costs } from "../base/metrics/costs.js";
 export type { TransferCounters } from "../base/metrics/counters.js";
 export type { TraceRecord } from "../base/metrics/trace.js";
+export type { RateLimitChange } from "../base/rate-limit.js";
 export type { PeerExtension, PeerExtensionClass } from "./extensions/extension-wire.js";
 export type { MetadataProgress } from "./extensions/metadata-exchange.js";
 export { RECEIVE_MODES, type ReceiveModeName } from "./receive/receive-mode.js";
@@ -105,6 +107,16 @@ export interface SessionOptions {
    * not. It hides what is spoken from a glance, and from nobody who wants to know. Default: "enabled".
    */
   encryption?: EncryptionPolicy;
+  /**
+   * What is received of peers that blocks may come from, headers and other messages of theirs included, at the most; 0: as much as
+   * comes. Reading waits, and nothing is dropped. 0 … 1024 GiB/s. Default: 0 bytes/s.
+   */
+  maxDownloadBytesPerSecond?: number;
+  /**
+   * What is sent, at the most; 0: as much as is taken. Messages do not wait, but count: blocks wait for them. 0 … 1024 GiB/s.
+   * Default: 0 bytes/s.
+   */
+  maxUploadBytesPerSecond?: number;
   /** Peers of a torrent that we upload to at one time, the optimistic one included. 1 … 10000. Default: 8. */
   uploadSlots?: number;
   /** SO_RCVBUF of each socket; 0 leaves it to the kernel. 0 bytes … 1 GiB. Default: 0 bytes. */
@@ -198,6 +210,16 @@ export interface TorrentOptions {
   receiveMode?: ReceiveModeName;
   /** Where blocks of this torrent are sent from. Default: as the session does. */
   sendMode?: SendModeName;
+  /**
+   * What is received of peers that blocks may come from, headers and other messages of theirs included, at the most; 0: as much as
+   * comes. Reading waits, and nothing is dropped. 0 … 1024 GiB/s. Default: 0 bytes/s.
+   */
+  maxDownloadBytesPerSecond?: number;
+  /**
+   * What is sent, at the most; 0: as much as is taken. Messages do not wait, but count: blocks wait for them. 0 … 1024 GiB/s.
+   * Default: 0 bytes/s.
+   */
+  maxUploadBytesPerSecond?: number;
   /** Peers to connect to at once. */
   peers?: readonly PeerAddress[];
   /**
@@ -298,6 +320,11 @@ export interface Connection {
    * `USAGE_OPTION`.
    */
   setReceiveMode(mode: ReceiveModeName): void;
+  /**
+   * Changes how much may pass over this connection in a second, while bytes flow; what is left out stays as it is. The limits of its
+   * torrent and session hold besides. Throws UsageError `USAGE_OPTION`.
+   */
+  setRateLimits(limits: RateLimitChange): void;
   /** Ends the connection. Its address is not tried again until it is given to addPeer() again. */
   disconnect(): void;
   /**

@@ -9,8 +9,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { PeerError } from "../../src/base/errors.js";
+import { SYSTEM_GROUND } from "../../src/base/ground.js";
 import type { SlotIndex } from "../../src/base/ids.js";
 import { BLOCK_SIZE, HANDSHAKE_BYTES, MAPPING_ADDRESS_STRIDE } from "../../src/base/limits.js";
+import { RateControl, RateLimits } from "../../src/base/rate-limit.js";
 import { ExtensionTable } from "../../src/client/extensions/extension.js";
 import { SlotHolder } from "../../src/client/memory/block-pool.js";
 import { type Clock, PeerConnection, type PeerTransport } from "../../src/client/peer/peer-connection.js";
@@ -102,6 +104,10 @@ class Remote implements PeerTransport {
   scheduleFlush(): void {}
 
   wakeForAny(): void {}
+
+  setThrottle(): void {}
+
+  mayPass(): void {}
 
   unacknowledgedBytes(): number {
     return -1;
@@ -217,6 +223,8 @@ interface Copy {
 
 /** The torrent, as far as these connections need it: torrent.ts without session, assembler and files. */
 class SharedFile implements Swarm, SwarmBlocks {
+  readonly rateControl = new RateControl(SYSTEM_GROUND);
+  readonly rateLimits = new RateLimits();
   readonly blocks = this;
   readonly landsDirectly = true;
   readonly announcementsWaiting = 0;

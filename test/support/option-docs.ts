@@ -133,6 +133,8 @@ function allowedOf(spec: OptionSpec): string {
 /** A number with its unit, bytes in the largest that fits. */
 function amount(value: number, { unit }: WholeOption): string {
   if (unit === undefined) return String(value);
+  if (unit === "bytes/s")
+    return `${amount(value, { kind: "whole", min: 0, max: 0, unit: "bytes", text: "" })}/s`;
   if (unit !== "bytes" || value === 0) return `${value} ${unit}`;
   const fitting = [
     { bytes: 2 ** 30, name: "GiB" },

@@ -73,6 +73,9 @@ export class BlockRequests {
   #lastBlockMs: number;
   /** When the header of the block under way came. */
   #headerMs = 0;
+  /** For how long the peer had been held back by a limit of ours then; and when blocks were counted last. */
+  #heldAtBlockMs = 0;
+  #heldAtCountMs = 0;
   /** The block under way came too late, and its end has not come. */
   #stuck = false;
   /** Where the time over which blocks are counted began, and blocks that came since. */
@@ -193,6 +196,7 @@ export class BlockRequests {
     list.removeAt(index);
     this.#lastBlockMs = nowMs;
     this.#headerMs = nowMs;
+    this.#heldAtBlockMs = this.#peer.heldBackMs;
     this.#stuck = false;
     this.#blocksCounted++;
     this.#refusals?.served(piece);
@@ -252,7 +256,7 @@ export class BlockRequests {
     // A peer is silent when neither the oldest request nor any other brought a block for so long.
     const silentSinceMs = Math.max(this.#lastBlockMs, expected.sentAtMs(0));
     const timeoutMs = this.#underWayMs(nowMs) > 0 ? this.#timeoutMsMax : this.#timeoutMs;
-    if (nowMs - silentSinceMs <= timeoutMs) return this.#dropSurplus(nowMs);
+    if (nowMs - silentSinceMs - this.#heldMs <= timeoutMs) return this.#dropSurplus(nowMs);
     return this.#snub();
   }
 
@@ -266,9 +270,17 @@ export class BlockRequests {
     }
   }
 
-  /** Milliseconds since the header of the block under way, wanted or not; 0 without one. Nothing else can come before its end. */
+  /**
+   * Milliseconds since the header of the block under way, wanted or not, but for those in which we held it back; 0 without one. Nothing
+   * else can come before its end.
+   */
   #underWayMs(nowMs: number): number {
-    return this.#peer.receiver.phase === Phase.payload ? nowMs - this.#headerMs : 0;
+    return this.#peer.receiver.phase === Phase.payload ? nowMs - this.#headerMs - this.#heldMs : 0;
+  }
+
+  /** For how long a limit of ours has held the peer back since its last block began to come. */
+  get #heldMs(): number {
+    return this.#peer.heldBackMs - this.#heldAtBlockMs;
   }
 
   #blockIsLate(nowMs: number): boolean {
@@ -312,7 +324,9 @@ export class BlockRequests {
    * others, and no more is asked of it.
    */
   #dropSurplus(nowMs: number): number {
-    if (nowMs - this.#countedSinceMs <= this.#timeoutMsMax) return 0;
+    const { heldBackMs } = this.#peer;
+    if (nowMs - this.#countedSinceMs - (heldBackMs - this.#heldAtCountMs) <= this.#timeoutMsMax) return 0;
+    this.#heldAtCountMs = heldBackMs;
     const keep = Math.max(1, 2 * this.#blocksCounted);
     const countedSinceMs = this.#countedSinceMs;
     this.#countedSinceMs = nowMs;

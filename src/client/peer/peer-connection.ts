@@ -16,6 +16,7 @@ import { BLOCK_SIZE, HANDSHAKE_BYTES, PIECE_COUNT_MAX, REQUEST_QUEUE_ANNOUNCED }
 import { makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import type { TraceSink } from "../../base/metrics/trace.js";
 import { PieceSet } from "../../base/piece-set.js";
+import type { RateLimitChange, Throttle, ThrottleUser } from "../../base/rate-limit.js";
 import type { Extension } from "../extensions/extension.js";
 import type { WirePeer } from "../extensions/extension-wire.js";
 import { PeerExtensions } from "../extensions/peer-extensions.js";
@@ -33,6 +34,7 @@ import { MessageId } from "../wire/messages.js";
 import { BlockRequests, OUTBOX_BYTES_MAX } from "./block-requests.js";
 import { EarlyAnnouncements } from "./early-announcements.js";
 import { PEER_TRANSITIONS, type PeerState } from "./peer-state.js";
+import { PeerThrottles } from "./peer-throttles.js";
 import { PeerUploads } from "./peer-uploads.js";
 import { PeerWriter } from "./peer-writer.js";
 import { RateMeter } from "./rate-meter.js";
@@ -40,9 +42,11 @@ import type { RequestPipeline } from "./request-pipeline.js";
 import type { RequestShare } from "./request-share.js";
 import type { Swarm, SwarmBlocks, SwarmDirectory } from "./swarm.js";
 
-export interface PeerTransport extends SendTransport {
+export interface PeerTransport extends SendTransport, ThrottleUser {
   /** Nothing came for a while: whatever comes next is to be told at once, however little it is. */
   wakeForAny(): void;
+  /** What is received is limited from now on, or not any more. */
+  setThrottle(throttle: Throttle | undefined): void;
   /** Bytes that were written and that the other side has not taken yet; below 0 where nobody knows. */
   unacknowledgedBytes(): number;
   /** Ends the connection below; the transport calls nothing any more. */
@@ -157,6 +161,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   /** Our extension handshake is to be said again: what it tells has changed. */
   #handshakeDue = false;
   #drainAsked = false;
+  /** There while a limit of its own, of the torrent or of the session holds it back, or did. */
+  #throttles: PeerThrottles | undefined;
   /** What a program wants our extension handshake to tell besides. */
   #handshakeFields: Readonly<Record<string, unknown>> | undefined;
   /** Bytes of messages that may wait for the peer before we stop to hear it. */
@@ -272,6 +278,35 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     if (this.#state === "open") this.fillRequests();
   }
 
+  /** Limits that apply to it have changed. */
+  rateLimitsChanged(): void {
+    const swarm = this.#swarm;
+    if (swarm === undefined || this.#state === "closed") return;
+    if (this.#throttles === undefined && !PeerThrottles.areNeeded(swarm)) return;
+    this.#makeThrottles(swarm).update();
+  }
+
+  /** Gives the connection limits of its own. */
+  setRateLimits(change: RateLimitChange): void {
+    const swarm = this.#swarm;
+    if (swarm !== undefined && this.#state !== "closed") this.#makeThrottles(swarm).setOwn(change);
+  }
+
+  #makeThrottles(swarm: Swarm): PeerThrottles {
+    this.#throttles ??= new PeerThrottles(this, swarm, this.#transport);
+    return this.#throttles;
+  }
+
+  /** For how long bytes of the peer have waited for a limit of ours, in all: it is not to blame for that. */
+  get heldBackMs(): number {
+    return this.#throttles?.receivingHeldMs ?? 0;
+  }
+
+  /** Most of the last second, bytes of the peer waited for a limit of ours. */
+  get isHeldBack(): boolean {
+    return this.#throttles?.isHeldBack === true;
+  }
+
   /** The socket has nothing more for now. */
   drained(): void {
     this.pipeline.drained(this.#clock.nowMs);
@@ -334,6 +369,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     }
     this.pipeline.close();
     this.sender.close();
+    this.#throttles?.close();
     this.#transport.close();
     this.#onClosed?.(error);
     this.#swarm?.peerClosed(this, error);
@@ -360,8 +396,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     const hasSent = this.uploadMeter.sample(this.counters.sentPayloadBytes, elapsedMs);
     if (hasReceived || hasSent) this.lastMovedMs = now;
     if (!this.uploads.tick(now)) return;
+    this.#throttles?.tick(elapsedMs);
     if (now - this.#lastReceivedMs >= SILENT_MS) this.#transport.wakeForAny();
-    if (now - this.#lastReceivedMs > settings.idleTimeoutMs) {
+    if (now - this.#lastReceivedMs > settings.idleTimeoutMs && !this.isHeldBack) {
       this.close(
         new PeerError("PEER_TIMEOUT", `nothing received for ${Math.round(settings.idleTimeoutMs / 1000)} s`),
       );
@@ -559,6 +596,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     }
     swarm.admit(this);
     this.#swarm = swarm;
+    this.rateLimitsChanged();
     if (this.incoming) this.#sendHandshake();
     if (this.extended) this.#extensions = new PeerExtensions(this, swarm.extensions);
     if (swarm.layout === undefined) this.#early = new EarlyAnnouncements();

@@ -79,7 +79,9 @@ export class PeerUploads implements SenderHost {
 
   /** True if the peer takes what we have for it: a slot is well used then. */
   get isTaking(): boolean {
-    return !this.amChoking && this.uptake.isTaking(this.#takenBytes(), this.sender.isBlockWaiting);
+    if (this.amChoking) return false;
+    // What waits for a limit of ours is not for the peer to take.
+    return this.sender.isHeld || this.uptake.isTaking(this.#takenBytes(), this.sender.isBlockWaiting);
   }
 
   #takenBytes(): number {
@@ -96,6 +98,7 @@ export class PeerUploads implements SenderHost {
     this.#cancelStepsLeft = CANCEL_STEPS_PER_TICK;
     if (!this.amChoking) this.uptake.sample(this.#takenBytes());
     const progress = this.#progress;
+    if (this.sender.heldForMs >= STALLED_MS) this.sender.giveBack(nowMs);
     if (!this.sender.blocked) {
       progress.wrote(nowMs);
       return true;

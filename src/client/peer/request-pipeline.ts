@@ -15,6 +15,8 @@
 // fill sockets and pool: it is bounded by its share of a budget (request-share.ts), or by what it brings in two round trips where
 // that is more. One that answers in bursts is silent between them, so it keeps its queue.
 //
+// Where a limit of ours holds a peer back, it is asked for no more than comes: what lies in sockets meanwhile came for nothing sooner.
+//
 // Always: whoever has a share gives it back when it slows down, falls silent (tick), is snubbed or closes.
 
 import { BLOCK_SIZE, MIB, REQUESTS_INITIAL, REQUESTS_MAX, REQUESTS_NEAR } from "../../base/limits.js";
@@ -35,6 +37,8 @@ const NEAR_MS = 250;
 const NEAR_IDLE_MS = 4 * NEAR_MS;
 /** Longer than any. */
 const ROUND_TRIP_MS_UNKNOWN = 2 ** 30;
+/** Where a limit of ours holds the peer back, it is asked for so much at least. */
+const REQUESTS_LIMITED = 2;
 /** reqq of a peer that announces none, to begin with: what clients without BEP 10 are known to queue. */
 export const PEER_REQUESTS_DEFAULT = 250;
 
@@ -51,6 +55,8 @@ export class RequestPipeline {
   #target: number;
   #growing = true;
   #snubbed = false;
+  /** Requests below which the target does not fall, and at which it starts. */
+  #least = REQUESTS_INITIAL;
 
   #windowStartMs: number;
   #windowBytes = 0;
@@ -99,6 +105,15 @@ export class RequestPipeline {
 
   get snubbed(): boolean {
     return this.#snubbed;
+  }
+
+  /** A limit of ours holds it back, or does not any more. */
+  setLimited(isLimited: boolean): void {
+    const least = isLimited ? REQUESTS_LIMITED : REQUESTS_INITIAL;
+    if (least === this.#least) return;
+    const isAtStart = this.#target === this.#least;
+    this.#least = least;
+    this.#setTarget(isAtStart ? least : this.#target);
   }
 
   /**
@@ -168,7 +183,7 @@ export class RequestPipeline {
     this.#growing = true;
     this.#flatWindows = 0;
     this.#bestRate = 0;
-    this.#setTarget(REQUESTS_INITIAL);
+    this.#setTarget(this.#least);
   }
 
   /** A whole queue was served: the peer's may be longer than we took it for. */
@@ -238,6 +253,6 @@ export class RequestPipeline {
 
   #setTarget(requests: number): void {
     const bound = Math.min(this.#ownLimit, this.#peerLimit, this.#refusalLimit);
-    this.#target = Math.max(Math.min(REQUESTS_INITIAL, bound), Math.min(requests, bound));
+    this.#target = Math.max(Math.min(this.#least, bound), Math.min(requests, bound));
   }
 }

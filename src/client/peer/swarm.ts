@@ -4,6 +4,7 @@
 import type { PeerError, StorageError } from "../../base/errors.js";
 import type { SlotIndex } from "../../base/ids.js";
 import type { PieceSet } from "../../base/piece-set.js";
+import type { RateControl, RateLimits } from "../../base/rate-limit.js";
 import type { ExtensionTable } from "../extensions/extension.js";
 import type { NO_SLOT } from "../receive/receive-plan.js";
 import type { UploadPlace } from "../send/sender.js";
@@ -29,6 +30,9 @@ export interface Swarm {
   readonly uploadPlace: UploadPlace;
   /** Where our node of the DHT receives, which peers may be told (BEP 5); 0: there is none, or the torrent is not the DHT's business. */
   readonly dhtPort: number;
+  /** What limits its connections: the session's limits are here, and the torrent's own. */
+  readonly rateControl: RateControl;
+  readonly rateLimits: RateLimits;
   /** What we offer beyond the protocol (BEP 10). */
   readonly extensions: ExtensionTable<PeerConnection>;
   /** Pieces that we have, and that those who are here will be told of together. */

@@ -52,6 +52,21 @@ export class ReceivePlan {
     this.bytes += length;
   }
 
+  /** So many bytes of it are received at the most. Returns the entries to fill; what is planned behind them is as if nothing had come. */
+  cut(bytes: number): number {
+    assert(bytes > 0 && bytes < this.bytes, "a plan is cut to a part of it");
+    let left = bytes;
+    for (let at = 0; at < this.count; at++) {
+      const length = this.#lengths[at]!;
+      if (length >= left) {
+        this.entries[2 * at + 1] = left;
+        return at + 1;
+      }
+      left -= length;
+    }
+    return this.count;
+  }
+
   /** Puts the cursor before the first of `received` bytes. */
   rewind(received: number): void {
     assert(received <= this.bytes, "no more arrives than was planned for");

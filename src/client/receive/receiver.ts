@@ -204,6 +204,16 @@ export class Receiver {
     return this.#plan.bytes;
   }
 
+  /** Cuts the plan just made to so many bytes; returns its entries. */
+  cutPlan(bytes: number): number {
+    return this.#plan.cut(bytes);
+  }
+
+  /** True if a block may come, or is coming, wanted or not. */
+  get mayBringBlocks(): boolean {
+    return this.expected.count > 0 || this.phase === Phase.payload;
+  }
+
   /** True while a change of mode waits for the end of the message under way. */
   get modeChangePending(): boolean {
     return this.#modeNext !== undefined;

@@ -16,6 +16,7 @@ import { assert } from "../../base/assert.js";
 import type { StorageError } from "../../base/errors.js";
 import { BLOCK_SIZE, KIB, MIB, PIECE_HEADER_BYTES } from "../../base/limits.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
+import type { Throttle, ThrottleUser } from "../../base/rate-limit.js";
 import type { SlotWaiter } from "../memory/block-pool.js";
 import { HEADER_CELL_BYTES, type Memory, SEND_SCRATCH_BYTES } from "../memory/memory.js";
 import { ExpectedBlocks } from "../receive/expected-blocks.js";
@@ -72,7 +73,7 @@ assert(
   "outbox bytes and block headers of one call fit the scratch memory",
 );
 
-export class Sender implements BatchOwner, SlotWaiter {
+export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
   readonly outbox = new Outbox();
   readonly #memory: Memory;
   readonly #entries: Float64Array;
@@ -94,6 +95,8 @@ export class Sender implements BatchOwner, SlotWaiter {
   #blocked = false;
   #waitingForMemory = false;
   #closed = false;
+  /** What limits how much is sent; undefined: nothing does. */
+  #throttle: Throttle | undefined;
 
   constructor(options: {
     memory: Memory;
@@ -142,6 +145,26 @@ export class Sender implements BatchOwner, SlotWaiter {
   /** True if something waits to be written, and the socket took nothing of it. */
   get blocked(): boolean {
     return this.#blocked;
+  }
+
+  /** Blocks wait for a limit of ours. */
+  get isHeld(): boolean {
+    return this.#throttle?.isWaiting === true;
+  }
+
+  /** For how long they have. */
+  get heldForMs(): number {
+    return this.#throttle?.waitsForMs ?? 0;
+  }
+
+  /** What is sent is limited from now on, or not any more. */
+  setThrottle(throttle: Throttle | undefined): void {
+    this.#throttle = throttle;
+  }
+
+  /** A limit held blocks back, and does not now. */
+  mayPass(): void {
+    if (!this.#closed) this.#transport.scheduleFlush();
   }
 
   get idle(): boolean {
@@ -322,23 +345,70 @@ export class Sender implements BatchOwner, SlotWaiter {
       }
     }
     if (count === 0) return 0;
+    const throttle = this.#throttle;
+    if (throttle !== undefined) {
+      const planned = count;
+      count = this.#allowed(throttle, count, outboxPlanned ? outboxBytes : 0);
+      if (count === 0) return 0;
+      if (count < planned) more = false;
+    }
     this.#counters.sendCalls++;
     const written = this.#transport.writev(count, more);
+    if (throttle !== undefined) settle(throttle, written);
     if (written > 0) this.#consume(written, outboxBytes);
     return written;
+  }
+
+  /**
+   * Cuts what is about to be sent to what may pass, and returns its entries. Messages do not wait, and are paid for like blocks: where
+   * one waits behind a block that has begun, the block is finished on credit.
+   */
+  #allowed(throttle: Throttle, count: number, outboxBytes: number): number {
+    if (count === 1 && outboxBytes > 0) return count;
+    const head = this.#batches[0]!;
+    let bytes = throttle.ask(head.sent > 0);
+    if (head.sent > 0 && this.outbox.length > 0) bytes = Math.max(bytes, this.#restOf(head));
+    return this.#cut(count, bytes + outboxBytes);
+  }
+
+  /** What is missing of the block that has begun. */
+  #restOf(batch: BlockBatch): number {
+    return PIECE_HEADER_BYTES + batch.lengths[batch.next]! - batch.sent;
+  }
+
+  /** How many of the first `count` entries hold so many bytes, the last of them cut. */
+  #cut(count: number, bytes: number): number {
+    const entries = this.#entries;
+    let left = bytes;
+    for (let entry = 0; entry < count && left > 0; entry++) {
+      const length = entries[2 * entry + 1]!;
+      if (length >= left) {
+        entries[2 * entry + 1] = left;
+        return entry + 1;
+      }
+      left -= length;
+    }
+    return left > 0 ? count : 0;
   }
 
   #sendFromFile(batch: BlockBatch): number {
     const place = this.#place;
     assert(place !== undefined, "blocks are sent of a torrent");
     const payloadSent = batch.sent - PIECE_HEADER_BYTES;
-    const length = batch.lengths[batch.next]! - payloadSent;
+    let length = batch.lengths[batch.next]! - payloadSent;
+    const throttle = this.#throttle;
+    if (throttle !== undefined) {
+      const allowed = throttle.ask(true);
+      if (allowed < length && this.outbox.length === 0) length = allowed;
+      if (length === 0) return 0;
+    }
     // Looked up anew for each call: storage may have closed and reopened the file meanwhile.
     if (!place.storage.locate(batch.offset + (batch.nextBegin - batch.begin) + payloadSent, length))
       return FILE_GONE;
     this.#counters.sendCalls++;
     const { fd, fileOffset } = place.storage.located;
     const written = this.#transport.sendfile(fd, fileOffset, length);
+    if (throttle !== undefined) settle(throttle, written);
     if (written === 0) return FILE_GONE;
     if (written > 0) this.#consume(written, 0);
     return written;
@@ -466,6 +536,12 @@ export class Sender implements BatchOwner, SlotWaiter {
   #releaseBatch(batch: BlockBatch): void {
     for (let index = batch.next; index < batch.count; index++) this.#place!.source.sent(batch, index);
   }
+}
+
+/** So much was sent, or −errno: what may pass and does not is for others. */
+function settle(throttle: Throttle, written: number): void {
+  if (written > 0) throttle.passed(written);
+  else throttle.giveBack();
 }
 
 function ignore(): void {}

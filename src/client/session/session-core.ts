@@ -17,17 +17,19 @@ import { BLOCK_SIZE, PAGE_SIZE, REQUESTS_NEAR } from "../../base/limits.js";
 import { costsOf } from "../../base/metrics/costs.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import { makeTraceSink, type TraceRecord, type TraceSink } from "../../base/metrics/trace.js";
+import { RateControl, type RateLimitChange } from "../../base/rate-limit.js";
 import { KeptWarnings, UserCalls } from "../../base/user-calls.js";
 import { CLIENT_NAME } from "../../base/version.js";
 import { SystemDatagrams } from "../../native/datagrams.js";
 import { Reactor } from "../../native/reactor.js";
 import type { World } from "../../native/world.js";
-import { checkAddress } from "../check-options.js";
+import { checkAddress, checkOptions } from "../check-options.js";
 import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
 import { Memory } from "../memory/memory.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import { sourceOf } from "../metainfo/source.js";
 import type { Metainfo } from "../metainfo/types.js";
+import { RATE_LIMIT_OPTIONS } from "../option-table.js";
 import type {
   HashTable,
   MetricsRegistry,
@@ -87,6 +89,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   readonly #descriptors: DescriptorBudget;
   readonly #connector: Connector;
   readonly #endedCounters = makeCounters();
+  readonly rateControl: RateControl;
   readonly #trace: TraceSink | undefined;
   #listenAddress: PeerAddress | undefined;
   readonly #finders: PeerSources;
@@ -109,6 +112,8 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     this.#descriptors = world.descriptors;
     this.#settings = settleOptions(options, world.ground);
     this.clock = { nowMs: this.#wholeMs() };
+    this.rateControl = new RateControl(world.ground);
+    this.rateControl.change(this.rateControl.limits, this.#settings);
     this.peerId = this.#settings.peerId;
     this.reactor = new Reactor(Math.ceil(this.#settings.poolBytes / PAGE_SIZE) * PAGE_SIZE, world);
     this.memory = new Memory(this.reactor.engine.slab, this.reactor.engine, {
@@ -230,6 +235,12 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     const sum = { ...this.#endedCounters };
     for (const peer of this.#connector.table.all) addCounters(sum, peer.counters);
     return sum;
+  }
+
+  setRateLimits(change: RateLimitChange): void {
+    checkOptions(RATE_LIMIT_OPTIONS, change, "setRateLimits()");
+    this.rateControl.change(this.rateControl.limits, change);
+    for (const peer of this.#connector.table.all) peer.rateLimitsChanged();
   }
 
   listen(address: PeerAddress | undefined = this.#settings.listen): PeerAddress {
@@ -367,6 +378,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   checkInvariants(): void {
     if (this.memory.closed) return;
     this.pool.checkInvariants();
+    this.rateControl.checkInvariants();
     this.#plan.checkInvariants();
     for (const torrent of this.#torrents.values()) torrentCoreOf(torrent).checkInvariants();
     let received = 0;
@@ -477,6 +489,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     const closings = await Promise.allSettled([...this.#torrents.values()].map((torrent) => torrent.close()));
     this.#connector.closeAll();
     await this.#finders.close();
+    this.rateControl.close();
     await this.reactor.idle();
     publishSession(this.userCalls, this.#emitter, "closed");
     // Listeners hear of the end while there is still memory that leases may lie in.

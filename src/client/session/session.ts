@@ -4,6 +4,7 @@
 import { EventEmitter } from "node:events";
 import { type Costs, costsOf } from "../../base/metrics/costs.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
+import type { RateLimitChange } from "../../base/rate-limit.js";
 import { systemWorld, type World } from "../../native/world.js";
 import type {
   PeerAddress,
@@ -87,6 +88,19 @@ export class Session extends EventEmitter<SessionEvents> {
   /** The torrent with this info hash: 20 bytes, or 40 hexadecimal digits. */
   get(infoHash: Uint8Array | string): Torrent | undefined {
     return this.#core.get(infoHash);
+  }
+
+  /**
+   * Changes how much may pass in a second, all connections of the session together, while bytes flow; what is left out stays as it is.
+   * Torrents and connections may have lower limits of their own. Throws UsageError `USAGE_OPTION`.
+   */
+  setRateLimits(limits: RateLimitChange): void {
+    this.#core.setRateLimits(limits);
+  }
+
+  /** The limits in force; 0: none. */
+  get rateLimits(): Required<RateLimitChange> {
+    return this.#core.rateControl.limits.now;
   }
 
   /** What all torrents do now, and what was moved since the session began. */

@@ -56,6 +56,8 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
     maxPeersPerTorrent: options.maxPeersPerTorrent ?? Math.ceil((4 * maxPeers) / 5),
     maxPeersPerAddress: get("maxPeersPerAddress"),
     limitLoopback: get("limitLoopback"),
+    maxDownloadBytesPerSecond: get("maxDownloadBytesPerSecond"),
+    maxUploadBytesPerSecond: get("maxUploadBytesPerSecond"),
     uploadSlots: get("uploadSlots"),
     receiveBufferBytes: get("receiveBufferBytes"),
     contiguousBufferBytes,

@@ -6,6 +6,7 @@
 import { constants } from "node:os";
 import { describeErrno, PeerError } from "../../base/errors.js";
 import { BLOCK_SIZE, KIB, MIB, RECEIVE_BUFFER_BYTES } from "../../base/limits.js";
+import type { Throttle, ThrottleUser } from "../../base/rate-limit.js";
 import { READABLE, WRITABLE } from "../../native/binding.js";
 import type { TurnHook } from "../../native/reactor.js";
 import type { SlotWaiter } from "../memory/block-pool.js";
@@ -46,7 +47,7 @@ export interface Turns {
   atTurnEnd(hook: TurnHook): void;
 }
 
-export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotWaiter {
+export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotWaiter, ThrottleUser {
   readonly #turns: Turns;
   readonly #memory: Memory;
   readonly #stream: ByteStream;
@@ -64,6 +65,8 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   /** Nothing is received until the peer has taken what waits for it. */
   #clogged = false;
   #closed = false;
+  /** What limits how much is received; undefined: nothing does. */
+  #throttle: Throttle | undefined;
 
   /** `connecting`: the stream is not established yet. */
   constructor(options: {
@@ -127,6 +130,17 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
     this.#owedBytes = Math.max(0, cost - uncharged);
   }
 
+  /** Received bytes are limited from now on, or not any more. */
+  setThrottle(throttle: Throttle | undefined): void {
+    this.#throttle = throttle;
+    if (throttle !== undefined && !this.#connecting && !this.#closed) this.#setLowWater(1);
+  }
+
+  /** A limit held it back, and does not now. */
+  mayPass(): void {
+    if (!this.#connecting && !this.#waitingForSlots && !this.#clogged) this.#watch(this.#events | READABLE);
+  }
+
   /** Receives about so many bytes, or as many messages as cost as much. */
   #receiveUpTo(peer: PeerConnection, bytes: number): void {
     const stream = this.#stream;
@@ -137,15 +151,30 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
         this.#watch(this.#events & ~READABLE);
         return;
       }
-      const entries = receiver.plan();
+      // Of those from whom no block can come only messages are read: those are not held up.
+      const throttle = this.#throttle !== undefined && receiver.mayBringBlocks ? this.#throttle : undefined;
+      const allowed = throttle === undefined ? 0 : throttle.ask(false);
+      if (throttle !== undefined && allowed === 0) {
+        this.#watch(this.#events & ~READABLE);
+        return;
+      }
+      let entries = receiver.plan();
       if (entries === 0) {
         this.#waitForSlots();
         return;
       }
-      const planned = receiver.plannedBytes;
+      let planned = receiver.plannedBytes;
+      if (throttle !== undefined && allowed < planned) {
+        entries = receiver.cutPlan(allowed);
+        planned = allowed;
+      }
       const messagesBefore = receiver.messages;
       const received = stream.fill(0, entries);
       counters.receiveCalls++;
+      if (throttle !== undefined) {
+        if (received > 0) throttle.passed(received);
+        if (received < planned) throttle.giveBack();
+      }
       try {
         receiver.commit(received > 0 ? received : 0);
         if (received > 0) peer.received();
@@ -170,7 +199,8 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
         break;
       }
     }
-    const muchToCome = peer.pipeline.isFast && peer.expected.count >= LOW_WATER_BLOCKS;
+    const muchToCome =
+      this.#throttle === undefined && peer.pipeline.isFast && peer.expected.count >= LOW_WATER_BLOCKS;
     if (!this.#closed) this.#setLowWater(muchToCome ? LOW_WATER_BYTES : 1);
   }
 

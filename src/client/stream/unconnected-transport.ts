@@ -17,6 +17,10 @@ export class UnconnectedTransport implements PeerTransport {
 
   wakeForAny(): void {}
 
+  setThrottle(): void {}
+
+  mayPass(): void {}
+
   unacknowledgedBytes(): number {
     return 0;
   }

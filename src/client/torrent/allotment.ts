@@ -21,6 +21,8 @@ export interface AllottedPeer extends PickingPeer {
   /** What it was asked for and has not brought. */
   readonly expected: { readonly count: number };
   readonly pipeline: { readonly snubbed: boolean };
+  /** Bytes of it wait for a limit of ours, most of the time. */
+  readonly isHeldBack: boolean;
   readonly counters: { readonly payloadBytes: number; readonly blocksReceived: number };
 }
 
@@ -167,6 +169,12 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
 
   isHere(record: PeerRecord): boolean {
     return record.connections > 0;
+  }
+
+  isHeldBack(record: PeerRecord): boolean {
+    for (const peer of this.#host.here)
+      if (peer.isHeldBack && this.#host.recordOf(peer) === record) return true;
+    return false;
   }
 
   isReceived(piece: number): boolean {

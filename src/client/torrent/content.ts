@@ -238,9 +238,15 @@ export class TorrentContent implements SwarmBlocks {
   tick(nowMs: number): void {
     if (nowMs - this.#windowStartMs >= this.#windowMs) {
       this.#windowStartMs = nowMs;
-      this.#picker.windowEnded();
+      if (!this.#isHeldBack) this.#picker.windowEnded();
     }
     this.#allotment.tick();
+  }
+
+  /** Blocks wait for a limit of ours: no piece stalls for that. */
+  get #isHeldBack(): boolean {
+    for (const peer of this.#host.peers) if (peer.isHeldBack) return true;
+    return false;
   }
 
   /** After the peers had their tick. */

@@ -1,6 +1,7 @@
 // What a torrent needs of its session: memory, the reactor, the clock, and connections. Session implements it.
 
 import type { TransferCounters } from "../../base/metrics/counters.js";
+import type { RateControl } from "../../base/rate-limit.js";
 import type { UserCalls } from "../../base/user-calls.js";
 import type { Reactor } from "../../native/reactor.js";
 import type { BlockPool } from "../memory/block-pool.js";
@@ -28,6 +29,8 @@ export interface EngineRoom {
   /** The way to listeners and callbacks of the program. */
   readonly userCalls: UserCalls;
   readonly uploadSlots: number;
+  /** The session's rate limits, and who waits for one. */
+  readonly rateControl: RateControl;
   /** The program's node of the DHT. */
   readonly dht: HashTable | undefined;
   /** Our peer id. */

@@ -45,6 +45,8 @@ export interface ExclusiveView {
   /** Connected peers that would bring the piece now, the most trusted first, those that have shown nothing last. */
   candidates(piece: number): PeerRecord[];
   isHere(record: PeerRecord): boolean;
+  /** Its bytes wait for a limit of ours: it is not to blame for the time. */
+  isHeldBack(record: PeerRecord): boolean;
   /** Somebody here had a part in a piece that was right, and would bring what it has. */
   readonly hasProven: boolean;
   /** All blocks of the piece are here, or are being dropped. */
@@ -148,6 +150,11 @@ export class ExclusivePieces {
     let left = most;
     for (const [piece, exclusive] of this.#pieces) {
       if (exclusive.shared || !this.#isDue(exclusive, nowMs, view) || view.isReceived(piece)) continue;
+      if (exclusive.owner !== undefined && view.isHeldBack(exclusive.owner)) {
+        exclusive.lastBlockMs = nowMs;
+        exclusive.ownedSinceMs = nowMs;
+        continue;
+      }
       if (left-- === 0) return;
       if (exclusive.owner === undefined) this.#offer(exclusive, view.candidates(piece), nowMs);
       else this.#letGo(piece, exclusive, exclusive.owner, nowMs, view);

@@ -2,9 +2,11 @@
 //
 // Always: one handle for each connection, which outlives it; after the end its methods do nothing.
 
+import type { RateLimitChange } from "../../base/rate-limit.js";
 import type { UserCalls } from "../../base/user-calls.js";
-import { checkReceiveMode } from "../check-options.js";
+import { checkOptions, checkReceiveMode } from "../check-options.js";
 import { ExtensionWire } from "../extensions/extension-wire.js";
+import { RATE_LIMIT_OPTIONS } from "../option-table.js";
 import type { Connection, ConnectionStats, PeerAddress, PeerInfo, ReceiveModeName } from "../options.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { ReceiveModeChoice } from "../receive/make-mode.js";
@@ -50,6 +52,11 @@ export class PeerHandle extends ExtensionWire implements Connection {
   setReceiveMode(mode: ReceiveModeName): void {
     checkReceiveMode(mode);
     if (this.isOpen) this.#peer.setReceiveMode(this.#owner.receiveModeChoice(mode));
+  }
+
+  setRateLimits(limits: RateLimitChange): void {
+    checkOptions(RATE_LIMIT_OPTIONS, limits, "setRateLimits()");
+    if (this.isOpen) this.#peer.setRateLimits(limits);
   }
 
   disconnect(): void {

@@ -21,6 +21,7 @@ export function swarmHostOf(core: TorrentCore, isPrivate: boolean | undefined): 
     room: core.room,
     receiveMode: core.options.receiveMode,
     isPrivate,
+    rateLimits: core.options,
     get isOpen() {
       return core.isOpen;
     },

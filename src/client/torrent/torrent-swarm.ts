@@ -12,6 +12,7 @@ import { assert } from "../../base/assert.js";
 import { PeerError, type StorageError } from "../../base/errors.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import { PieceSet } from "../../base/piece-set.js";
+import { type RateControl, type RateLimitChange, RateLimits } from "../../base/rate-limit.js";
 import { throwAsUncaught } from "../../base/user-calls.js";
 import type { TurnHook } from "../../native/reactor.js";
 import { ExtensionTable } from "../extensions/extension.js";
@@ -52,6 +53,8 @@ export interface SwarmHost {
   readonly receiveMode: ReceiveModeName | undefined;
   /** Undefined while nobody knows: nobody is told of anybody then. */
   readonly isPrivate: boolean | undefined;
+  /** What its connections may move in a second, at first. */
+  readonly rateLimits: RateLimitChange;
   /** Connections may join. */
   readonly isOpen: boolean;
   /** Failed or closed. */
@@ -79,6 +82,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   readonly #roster: Roster;
   readonly #endedCounters = makeCounters();
   /** Peers that are no addresses: who is told when they leave. */
+  readonly rateLimits = new RateLimits();
   readonly #joined = new Map<PeerConnection, (error: PeerError | undefined) => void>();
   readonly #handles = new WeakMap<PeerConnection, PeerHandle>();
   #receiveMode: ReceiveModeName | undefined;
@@ -99,6 +103,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     this.#isPrivate = host.isPrivate;
     this.#room = room;
     this.#receiveMode = host.receiveMode;
+    this.rateControl.change(this.rateLimits, host.rateLimits);
     this.#readWarnings = new ReadWarnings((text) => host.warn(text));
     this.attribution = new Attribution({ requestTimeoutMs: room.peerSettings(undefined).requestTimeoutMs });
     this.#rounds = new UploadRounds(room.uploadSlots, random);
@@ -173,6 +178,11 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
       uploadRate += peer.uploadMeter.rate;
     }
     return { downloadRate, uploadRate };
+  }
+
+  setRateLimits(change: RateLimitChange): void {
+    this.rateControl.change(this.rateLimits, change);
+    for (const peer of this.here) peer.rateLimitsChanged();
   }
 
   setReceiveMode(mode: ReceiveModeName): void {
@@ -251,6 +261,10 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
 
   metadataArrived(info: Uint8Array): boolean {
     return this.#host.metadataArrived(info);
+  }
+
+  get rateControl(): RateControl {
+    return this.#room.rateControl;
   }
 
   get layout(): Layout | undefined {

@@ -7,10 +7,11 @@ import { EventEmitter } from "node:events";
 import type { Readable } from "node:stream";
 import { UsageError } from "../../base/errors.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
+import type { RateLimitChange } from "../../base/rate-limit.js";
 import { checkOption, checkOptions, checkPeer, checkReceiveMode } from "../check-options.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import type { Metainfo } from "../metainfo/types.js";
-import { REMOVE_OPTIONS, TORRENT_OPTIONS } from "../option-table.js";
+import { RATE_LIMIT_OPTIONS, REMOVE_OPTIONS, TORRENT_OPTIONS } from "../option-table.js";
 import type {
   BlockLease,
   Connection,
@@ -174,6 +175,20 @@ export class Torrent extends EventEmitter<TorrentEvents> {
       content.select({ files, priority });
     }
     this.#core.wantedChanged();
+  }
+
+  /**
+   * Changes how much may pass in a second, all connections of the torrent together, while bytes flow; what is left out stays as it is.
+   * The session's limits hold besides. Throws UsageError `USAGE_OPTION`.
+   */
+  setRateLimits(limits: RateLimitChange): void {
+    checkOptions(RATE_LIMIT_OPTIONS, limits, "setRateLimits()");
+    this.#core.swarm.setRateLimits(limits);
+  }
+
+  /** The torrent's own limits; 0: none. */
+  get rateLimits(): Required<RateLimitChange> {
+    return this.#core.swarm.rateLimits.now;
   }
 
   /** Changes how all connections of this torrent receive, present and future. Throws UsageError `USAGE_OPTION`. */

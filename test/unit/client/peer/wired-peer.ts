@@ -6,10 +6,12 @@
 
 import assert from "node:assert/strict";
 import { PeerError } from "../../../../src/base/errors.js";
+import { type Ground, SYSTEM_GROUND } from "../../../../src/base/ground.js";
 import type { SlotIndex } from "../../../../src/base/ids.js";
 import { BLOCK_SIZE, HANDSHAKE_BYTES, MIB, PLAN_ENTRIES_MAX } from "../../../../src/base/limits.js";
 import type { TraceSink } from "../../../../src/base/metrics/trace.js";
 import { PieceSet } from "../../../../src/base/piece-set.js";
+import { RateControl, RateLimits } from "../../../../src/base/rate-limit.js";
 import { ExtensionTable } from "../../../../src/client/extensions/extension.js";
 import { Memory } from "../../../../src/client/memory/memory.js";
 import {
@@ -65,6 +67,8 @@ export class BookSwarm implements Swarm {
 
   readonly landsDirectly = false;
   readonly infoHash = INFO_HASH;
+  readonly rateControl: RateControl;
+  readonly rateLimits = new RateLimits();
   readonly info = undefined;
   /** Undefined: the metadata is not there yet. */
   layout: Layout | undefined = LAYOUT;
@@ -90,8 +94,9 @@ export class BookSwarm implements Swarm {
   wanted: (piece: number) => boolean = () => true;
   closedWith: PeerError | undefined;
 
-  constructor(memory: Memory) {
+  constructor(memory: Memory, ground: Ground = SYSTEM_GROUND) {
     this.#memory = memory;
+    this.rateControl = new RateControl(ground);
     this.storage = new FakeStorage(DATA, memory);
     this.uploadPlace = {
       storage: this.storage,

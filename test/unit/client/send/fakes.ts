@@ -71,6 +71,10 @@ export class FakeTransport implements PeerTransport {
 
   wakeForAny(): void {}
 
+  setThrottle(): void {}
+
+  mayPass(): void {}
+
   unacknowledgedBytes(): number {
     return this.unacknowledged;
   }

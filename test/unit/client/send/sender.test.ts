@@ -5,10 +5,12 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { BLOCK_SIZE, MIB, PIECE_HEADER_BYTES } from "../../../../src/base/limits.js";
+import { RateLimit, RateQueue, Throttle } from "../../../../src/base/rate-limit.js";
 import { SlotHolder } from "../../../../src/client/memory/block-pool.js";
 import { BATCH_BLOCKS_MAX, BlockBatch } from "../../../../src/client/send/block-batch.js";
 import { SEND_MODES } from "../../../../src/client/send/block-source.js";
 import { check } from "../../../support/property.js";
+import { VirtualGround } from "../../../support/virtual-ground.js";
 import { readError } from "./fakes.js";
 import { type Block, PIECE_LENGTH, run, SenderBench } from "./sender-bench.js";
 
@@ -88,6 +90,65 @@ describe("Sender: order", () => {
     assert.equal(messages.length, 20_001);
     assert.equal(messages[19_999], "have 19999");
   });
+});
+
+describe("Sender: a limit", () => {
+  const RATE = 10_000;
+  const whole = BLOCK_SIZE + PIECE_HEADER_BYTES;
+
+  /** A sender that may send RATE bytes in a second, and what has left in all. */
+  function limited(mode: "copy" | "sendfile"): { bench: SenderBench; ground: VirtualGround; left(): number } {
+    const ground = new VirtualGround();
+    const limit = new RateLimit();
+    limit.set(RATE, 0);
+    const bench = new SenderBench(mode);
+    const throttle = new Throttle(new RateQueue(ground), bench.sender);
+    throttle.setLimits([limit]);
+    bench.sender.setThrottle(throttle);
+    const flush = bench.sender.mayPass.bind(bench.sender);
+    bench.sender.mayPass = () => {
+      flush();
+      bench.flush();
+    };
+    return { bench, ground, left: () => bench.counters.sentBytes };
+  }
+
+  for (const mode of ["copy", "sendfile"] as const)
+    it(`holds blocks back, whatever they are sent from, and asks for no socket meanwhile: ${mode}`, () => {
+      const { bench, ground, left } = limited(mode);
+      bench.queue(...run(0, 0, 8));
+      bench.flush();
+      assert.equal(left(), 0);
+      for (let second = 1; second <= 12; second++) {
+        ground.pass(1000);
+        assert.ok(left() <= second * RATE && left() >= 0.9 * second * RATE, `${left()} in ${second} s`);
+        assert.equal(bench.transport.writableWanted, false);
+      }
+      assert.ok(bench.sender.isHeld);
+      ground.pass(2000);
+      assert.equal(bench.read().messages.length, 8);
+      bench.checkHome();
+    });
+
+  for (const mode of ["copy", "sendfile"] as const)
+    it(`lets messages go at once: a block that has begun is finished for them, and paid for later: ${mode}`, () => {
+      const { bench, ground, left } = limited(mode);
+      bench.queue([0, 0, BLOCK_SIZE], [1, 0, BLOCK_SIZE]);
+      bench.say(1);
+      bench.flush();
+      assert.deepEqual(bench.read().messages, ["have 1"]);
+      ground.pass(500);
+      assert.ok(left() > 9 && left() < whole, "a block has begun");
+      bench.say(2);
+      bench.flush();
+      assert.equal(left(), whole + 18);
+      assert.deepEqual(bench.read().messages, ["have 1", [0, 0, BLOCK_SIZE], "have 2"]);
+      ground.pass(1100);
+      assert.equal(left(), whole + 18, "what went on credit is paid for first");
+      ground.pass(10_000);
+      assert.equal(left(), 2 * whole + 18);
+      bench.checkHome();
+    });
 });
 
 describe("Sender: a socket that takes little", () => {

@@ -38,6 +38,7 @@ class SimulatedPeer implements AllottedPeer {
   readonly manners: Manners;
   readonly allowedFast = undefined;
   readonly pipeline = { snubbed: false };
+  readonly isHeldBack = false;
   readonly counters = { payloadBytes: 0, blocksReceived: 0 };
   peerChoking = false;
   requests: [piece: number, block: number][] = [];

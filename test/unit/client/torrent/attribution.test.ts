@@ -45,6 +45,7 @@ function viewOf(candidates: PeerRecord[]): ExclusiveView & { overs: number[]; he
     candidates: () => candidates.filter((record) => here.has(record) && !record.banned),
     hasProven: false,
     isHere: (record) => here.has(record),
+    isHeldBack: () => false,
     isReceived: () => false,
     startOver: (piece) => overs.push(piece),
   };

@@ -13,6 +13,7 @@ function viewOf(...here: PeerRecord[]): ExclusiveView {
     candidates: () => here,
     hasProven: false,
     isHere: (record) => here.includes(record),
+    isHeldBack: () => false,
     isReceived: () => false,
     startOver: () => {},
   };
