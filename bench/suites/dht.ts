@@ -21,6 +21,8 @@ export interface DhtCase {
   readonly usesCache: boolean;
   /** Torrents in the order of their hashes, by several cursors; else at random. */
   readonly inOrder: boolean;
+  /** Where lookups in order go on at the same time. */
+  readonly cursors: number;
 }
 
 export interface DhtSettings {
@@ -49,7 +51,14 @@ export interface DhtRow {
   readonly cpuMsPerLookup: number;
 }
 
-const WITHOUT = { virtualNodes: 1, staggersIds: true, usesCache: false, inOrder: false } as const;
+const FEW_CURSORS = 32;
+const WITHOUT = {
+  virtualNodes: 1,
+  staggersIds: true,
+  usesCache: false,
+  inOrder: false,
+  cursors: FEW_CURSORS,
+} as const;
 
 /** From nothing to everything, one mechanism after the other. */
 export function dhtCases(virtualNodes: number): DhtCase[] {
@@ -68,8 +77,6 @@ export function dhtCases(virtualNodes: number): DhtCase[] {
 /** Milliseconds of the network's time in which the table fills. */
 const WARM_UP_MS = 180_000;
 const STEP_MS = 100;
-/** Where lookups in order go on at the same time. */
-const CURSORS = 32;
 
 export async function runDhtCase(test: DhtCase, settings: DhtSettings): Promise<DhtRow> {
   const network = new DhtNetwork({ seed: settings.seed });
@@ -181,20 +188,18 @@ class Round implements LookupListener {
     if (this.#begun === lookups) return;
     const index = this.#begun++;
     const target = this.#far.torrent(
-      this.#test.inOrder ? inOrder(index, lookups, torrents) : scattered(index, torrents, seed),
+      this.#test.inOrder ? inOrder(index, this.#test.cursors, torrents) : scattered(index, torrents, seed),
     );
     const lookup = this.#overlay.lookup(target, METHOD_GET_PEERS, this);
     if (!lookup.isComplete) this.#found.set(lookup, new Set());
   }
 }
 
-/** Torrent `index` of cursors that part the key space among them, and go on in order. */
-function inOrder(index: number, lookups: number, torrents: number): number {
-  const cursor = index % CURSORS;
-  const step = Math.floor(index / CURSORS);
-  const perCursor = Math.floor(torrents / CURSORS);
-  // The same torrents would be met in a long run: here a stretch of each cursor's part, next to each other.
-  return cursor * perCursor + (step % Math.max(1, Math.min(perCursor, lookups)));
+/** Torrent `index` of cursors that part the key space among them and go on in order, those far apart after each other. */
+function inOrder(index: number, cursors: number, torrents: number): number {
+  let cursor = 0;
+  for (let bit = 1; bit < cursors; bit *= 2) cursor = 2 * cursor + ((index & bit) === 0 ? 0 : 1);
+  return (Math.floor((cursor * torrents) / cursors) + Math.floor(index / cursors)) % torrents;
 }
 
 function scattered(index: number, torrents: number, seed: number): number {

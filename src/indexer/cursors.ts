@@ -3,26 +3,34 @@
 // cache knows the nodes there. The next lookup is the cursor's that has the fewest under way, in an order in which neighbours are far apart.
 //
 //   cursor 0          cursor 1          cursor 2                    claimed ──queue──▶ under way ──▶ done
-//   |────▶·······    |──────────▶··    |──▶··········  …               ahead at the most, underWayMax at the most
+//   |────▶·······    |──────────▶··    |──▶··········  …               queuedMax of all       underWayMax of each
 //
-// Always: of one 1/64 of the key space `underWayMax` are under way at the most, whatever number of nodes and slots there are; what is under way
-// in two parts that both have more to do differs by one at the most where slots are filled one at a time. Hashes that a cursor has claimed
-// are bounded. A part where nothing waits is left alone for a while.
+// A node is asked about the few dozen keys that it is among the nearest to while a cursor passes it: how often in a minute is how fast that cursor
+// is. So there are many, and one lookup of each at a time: twice the cursors are half the load of the node that gets most.
+//
+// Always: of a cursor's part of the key space `underWayMax` are under way at the most, whatever number of nodes and slots there are; what is under way
+// in two parts that both have more to do differs by one at the most where slots are filled one at a time. Hashes that are claimed are
+// bounded. A part where nothing waits is left alone for a while.
 
 import { assert } from "../base/assert.js";
 
 const HASH_BYTES = 20;
-/** One for each 1/64: a power of two. */
-export const CURSORS = 64;
-const CURSOR_BITS = Math.log2(CURSORS);
-/** Hashes of one claim, as many as of one part can be under way: the paper's author's own. */
+/** The first bits of a hash say whose it is: up to 16 of them. */
+const CURSORS = 256;
+const CURSORS_MAX = 65_536;
+const UNDER_WAY_MAX = 1;
+/** Hashes of one claim: the paper's author's own. */
 const AHEAD = 9;
-const UNDER_WAY_MAX = 9;
+const QUEUED_MAX = 2048;
 const REST_MS = 10_000;
 
 export interface CursorOptions {
+  /** How many: a power of two up to 65,536. */
+  readonly cursors?: number;
   /** Hashes that a cursor claims at once. */
   readonly ahead?: number;
+  /** Hashes that all cursors together have claimed and not begun: another claim is made below that. */
+  readonly queuedMax?: number;
   /** Lookups of one cursor at once. */
   readonly underWayMax?: number;
   /** How long a part is left alone in which nothing waited. */
@@ -48,23 +56,30 @@ interface Cursor {
 }
 
 export class Cursors {
+  readonly #bits: number;
+  readonly #queuedMax: number;
   readonly #ahead: number;
   readonly #underWayMax: number;
   readonly #restMs: number;
   readonly #cursors: readonly Cursor[];
   /** Cursors in the order in which they get their turns: places far apart come after each other. */
-  readonly #order = Array.from({ length: CURSORS }, (_, index) => turned(index));
+  readonly #order: readonly number[];
   #turn = 0;
   #asked = 0;
   #queued = 0;
   #underWay = 0;
 
   constructor(options: CursorOptions = {}) {
+    const count = options.cursors ?? CURSORS;
+    this.#bits = Math.log2(count);
+    assert(Number.isInteger(this.#bits) && count <= CURSORS_MAX, "cursors part the key space by bits");
+    this.#order = Array.from({ length: count }, (_, index) => turned(index, this.#bits));
+    this.#queuedMax = options.queuedMax ?? QUEUED_MAX;
     this.#ahead = options.ahead ?? AHEAD;
     this.#underWayMax = options.underWayMax ?? UNDER_WAY_MAX;
     this.#restMs = options.restMs ?? REST_MS;
-    this.#cursors = Array.from({ length: CURSORS }, (_, index) => ({
-      next: startOf(index),
+    this.#cursors = Array.from({ length: count }, (_, index) => ({
+      next: startOf(index, this.#bits),
       queue: [],
       underWay: 0,
       isAsking: false,
@@ -84,13 +99,16 @@ export class Cursors {
 
   /** A stretch that is to be claimed, for a cursor that has nothing left; claimed() or unclaimed() follows. Undefined: nobody wants any now. */
   wanted(nowMs: number): Stretch | undefined {
-    for (let step = 0; step < CURSORS; step++) {
-      const index = this.#order[(this.#asked + step) % CURSORS]!;
+    if (this.#queued >= this.#queuedMax) return undefined;
+    const count = this.#cursors.length;
+    for (let step = 0; step < count; step++) {
+      const index = this.#order[(this.#asked + step) % count]!;
       const cursor = this.#cursors[index]!;
       if (cursor.isAsking || cursor.queue.length > 0 || cursor.restsUntilMs > nowMs) continue;
-      this.#asked += step + 1;
+      this.#asked = (this.#asked + step + 1) % count;
       cursor.isAsking = true;
-      return { cursor: index, from: cursor.next, to: endOf(index), count: this.#ahead };
+      const to = index + 1 === count ? undefined : startOf(index + 1, this.#bits);
+      return { cursor: index, from: cursor.next, to, count: this.#ahead };
     }
     return undefined;
   }
@@ -102,14 +120,16 @@ export class Cursors {
     cursor.isAsking = false;
     let own = 0;
     for (const hash of hashes) {
-      const index = hash[0]! >> (8 - CURSOR_BITS);
+      const index = partOf(hash, this.#bits);
       this.#cursors[index]!.queue.push(hash);
       this.#queued++;
       if (index === stretch.cursor) own++;
     }
-    const wasWhole = Buffer.compare(stretch.from, startOf(stretch.cursor)) === 0;
-    if (own === stretch.count) cursor.next = behind(hashes[own - 1]!, stretch.cursor);
-    else cursor.next = startOf(stretch.cursor);
+    const start = startOf(stretch.cursor, this.#bits);
+    const wasWhole = Buffer.compare(stretch.from, start) === 0;
+    const last = own === stretch.count ? hashes[own - 1] : undefined;
+    const next = last === undefined ? start : behind(last);
+    cursor.next = partOf(next, this.#bits) === stretch.cursor ? next : start;
     if (own === 0 && wasWhole) cursor.restsUntilMs = nowMs + this.#restMs;
   }
 
@@ -124,8 +144,9 @@ export class Cursors {
   take(): Uint8Array | undefined {
     let best: Cursor | undefined;
     let bestStep = 0;
-    for (let step = 0; step < CURSORS; step++) {
-      const cursor = this.#cursors[this.#order[(this.#turn + step) % CURSORS]!]!;
+    const count = this.#cursors.length;
+    for (let step = 0; step < count; step++) {
+      const cursor = this.#cursors[this.#order[(this.#turn + step) % count]!]!;
       if (cursor.queue.length === 0 || cursor.underWay >= (best?.underWay ?? this.#underWayMax)) continue;
       best = cursor;
       bestStep = step;
@@ -133,7 +154,7 @@ export class Cursors {
     }
     const hash = best?.queue.shift();
     if (best === undefined || hash === undefined) return undefined;
-    this.#turn = (this.#turn + bestStep + 1) % CURSORS;
+    this.#turn = (this.#turn + bestStep + 1) % count;
     best.underWay++;
     this.#queued--;
     this.#underWay++;
@@ -142,7 +163,7 @@ export class Cursors {
 
   /** The lookup of a hash that was taken is over. */
   done(hash: Uint8Array): void {
-    const cursor = this.#cursors[hash[0]! >> (8 - CURSOR_BITS)]!;
+    const cursor = this.#cursors[partOf(hash, this.#bits)]!;
     assert(cursor.underWay > 0, "what is done was taken");
     cursor.underWay--;
     this.#underWay--;
@@ -150,28 +171,31 @@ export class Cursors {
 }
 
 /** The bits of a cursor's number turned round. */
-function turned(index: number): number {
-  let bits = 0;
-  for (let bit = 0; bit < CURSOR_BITS; bit++) bits |= ((index >> bit) & 1) << (CURSOR_BITS - 1 - bit);
-  return bits;
+function turned(index: number, bits: number): number {
+  let result = 0;
+  for (let bit = 0; bit < bits; bit++) result |= ((index >> bit) & 1) << (bits - 1 - bit);
+  return result;
 }
 
-function startOf(cursor: number): Uint8Array {
+/** Whose a hash is. */
+function partOf(hash: Uint8Array, bits: number): number {
+  return ((hash[0]! << 8) | hash[1]!) >> (16 - bits);
+}
+
+function startOf(cursor: number, bits: number): Uint8Array {
   const start = new Uint8Array(HASH_BYTES);
-  start[0] = cursor << (8 - CURSOR_BITS);
+  const first = cursor << (16 - bits);
+  start[0] = first >> 8;
+  start[1] = first & 0xff;
   return start;
 }
 
-function endOf(cursor: number): Uint8Array | undefined {
-  return cursor + 1 === CURSORS ? undefined : startOf(cursor + 1);
-}
-
-/** The key behind a hash; behind the last one of a part, its start. */
-function behind(hash: Uint8Array, cursor: number): Uint8Array {
+/** The key behind a hash. */
+function behind(hash: Uint8Array): Uint8Array {
   const next = hash.slice();
   for (let at = HASH_BYTES - 1; at >= 0; at--) {
     next[at] = (next[at]! + 1) & 0xff;
     if (next[at] !== 0) break;
   }
-  return next[0]! >> (8 - CURSOR_BITS) === cursor ? next : startOf(cursor);
+  return next;
 }
