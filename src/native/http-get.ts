@@ -53,6 +53,8 @@ export interface HttpGetOptions {
   /** Of addresses of this kind only. */
   readonly family?: 4 | 6 | undefined;
   readonly headers?: Readonly<Record<string, string>>;
+  /** This machine's address to connect to `far` from; undefined: the system chooses. */
+  readonly sourceFor?: ((far: string) => string | undefined) | undefined;
   /** Why `url`, whose host is at `address`, is not to be asked; `from` is the address of whoever sent us there. */
   readonly mayAsk?: (url: URL, address: string, from: string | undefined) => string | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -188,9 +190,11 @@ class Get {
       if (how.all === true) answer(null, [{ address, family }]);
       else answer(null, address, family);
     };
+    const source = this.#options.sourceFor?.(address);
     const options = {
       lookup,
       family,
+      ...(source === undefined ? {} : { localAddress: source }),
       agent: agent ?? false,
       maxHeaderSize: HEADER_BYTES_MAX,
       headers: {

@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { createTorrentFile, parseMetainfo } from "../../src/index.js";
+import { createTorrentFile, parseMetainfo, readMetainfo, Session } from "../../src/index.js";
 import { aria2, aria2WithUdp, type ClientKind, libtorrent, transmission, until } from "../support/clients.js";
 import { serveHttp } from "../support/http-server.js";
 import { Program } from "../support/program.js";
@@ -153,6 +153,25 @@ describe("our client and trackers", { concurrency: 3 }, () => {
       await other.stop();
       await download(place, "127.0.0.1", magnet);
     });
+
+  for (const protocol of ["http", "udp"] as const)
+    it(
+      `is found where it listens, and not where the system would send from, over ${protocol}`,
+      TIMEOUT,
+      async (t) => {
+        const place = await makePlace(t, ours, protocol, "127.0.0.1");
+        await seed(t, place, "127.0.0.77");
+        // Nobody listens at port 1: the seed cannot come here, it has to be reached.
+        const output = await mkdtemp(join(place.folder, "copy-"));
+        await using session = new Session({ announcePort: 1 });
+        const torrent = await session.add(await readMetainfo(place.torrent), { directory: output });
+        const from = new Promise<string>((resolve) =>
+          torrent.once("peerConnected", ({ address }) => resolve(address.host)),
+        );
+        await torrent.done;
+        assert.equal(await from, "127.0.0.77");
+      },
+    );
 
   it("downloads from libtorrent, which seeds, with a torrent file from the web", TIMEOUT, async (t) => {
     const place = await makePlace(t, ours, "http", "127.0.0.1");

@@ -8,7 +8,6 @@
 // no socket, no job and no held slot behind. It keeps Node alive only while it has a torrent, a connection or a listener.
 
 import type { EventEmitter } from "node:events";
-import { isIP } from "node:net";
 import { assert } from "../../base/assert.js";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
 import { UsageError } from "../../base/errors.js";
@@ -58,6 +57,7 @@ import { Torrent, torrentCoreOf } from "../torrent/torrent.js";
 import { Connector } from "./connector.js";
 import { makeDump, type SessionDump } from "./dump.js";
 import { Encryption } from "./encryption.js";
+import { ListenAddresses } from "./listen-addresses.js";
 import { type MetricsSource, showIn } from "./metrics.js";
 import { type SessionSettings, settleOptions } from "./settings.js";
 
@@ -91,10 +91,8 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   readonly #endedCounters = makeCounters();
   readonly rateControl: RateControl;
   readonly #trace: TraceSink | undefined;
-  #listenAddress: PeerAddress | undefined;
   readonly #finders: PeerSources;
-  /** Ports of listeners, by the kind of their addresses. */
-  readonly #ports: { v4: number | undefined; v6: number | undefined } = { v4: undefined, v6: undefined };
+  readonly #listenAddresses = new ListenAddresses();
   readonly #tickTimer: Timer;
   #lastTickMs: number;
   readonly #sinceMs: number;
@@ -143,7 +141,8 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
       ground: world.ground,
       peerId: this.peerId,
       datagrams: () => new SystemDatagrams(this.reactor),
-      ports: () => this.#ports,
+      ports: () => this.#listenAddresses.ports,
+      sourceFor: (far) => this.#listenAddresses.sourceFor(far),
       trackers: this.#settings.trackers,
       localPeers: this.#settings.localPeers,
       dht: this.#settings.dht,
@@ -165,7 +164,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   }
 
   get listenAddress(): PeerAddress | undefined {
-    return this.#listenAddress;
+    return this.#listenAddresses.last;
   }
 
   get connectionCount(): number {
@@ -249,8 +248,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
       throw new UsageError("USAGE_OPTION", "no address to listen at was given, here or as the option listen");
     checkAddress("listen()", address, 0);
     const bound = this.#connector.listen(address);
-    this.#listenAddress = bound;
-    this.#ports[isIP(bound.host) === 6 ? "v6" : "v4"] = bound.port;
+    this.#listenAddresses.bound(bound);
     this.#tell("listening", bound);
     this.#keepAlive();
     return bound;
@@ -294,7 +292,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   }
 
   get listenPort(): number {
-    return this.#listenAddress?.port ?? 0;
+    return this.#listenAddresses.last?.port ?? 0;
   }
 
   // ── EngineRoom ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -26,6 +26,8 @@ export interface PeerSourcesOptions {
   readonly datagrams: () => Datagrams;
   /** Where we accept connections, by kind of address; undefined where we do not. */
   readonly ports: () => { readonly v4: number | undefined; readonly v6: number | undefined };
+  /** The address that trackers at `far` are asked from; undefined: the system chooses. */
+  readonly sourceFor: (far: string) => string | undefined;
   /** Unless a torrent says otherwise. */
   readonly trackers: boolean;
   /** Multicast (BEP 14). */
@@ -72,10 +74,11 @@ export class PeerSources {
   }
 
   async #loadTrackers(): Promise<TrackerClient> {
-    const { ground, datagrams } = this.#options;
+    const { ground, datagrams, sourceFor } = this.#options;
     const { TrackerClient } = await import("../../tracker/client/tracker-client.js");
     const { SystemNames } = await import("../../native/names.js");
-    return new TrackerClient({ ground, datagrams: datagrams(), names: new SystemNames(ground) });
+    const names = new SystemNames(ground);
+    return new TrackerClient({ ground, datagrams: datagrams(), names, sourceFor });
   }
 
   /** Web seeds for one torrent. Undefined if the session was closed meanwhile. */

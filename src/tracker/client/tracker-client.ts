@@ -41,9 +41,11 @@ export interface TrackerClientOptions {
   readonly ground: Ground;
   readonly datagrams: Datagrams;
   readonly names: NameResolver;
-  /** Of this machine, to ask from; by default the system chooses. */
-  readonly hostV4?: string;
-  readonly hostV6?: string;
+  /**
+   * This machine's numeric address to ask somebody at `far` from, of the same family: where peers are told to find us. By default, or if
+   * undefined, the system chooses.
+   */
+  readonly sourceFor?: ((far: string) => string | undefined) | undefined;
   /** Of connections over HTTPS. */
   readonly tls?: Pick<AgentOptions, "ca">;
 }
@@ -226,6 +228,7 @@ export class TrackerClient {
         deadlineMs: HTTP_DEADLINE_MS,
         redirectsMax: HTTP_REDIRECTS_MAX,
         family: isIP(address) === 4 ? 4 : 6,
+        sourceFor: this.#options.sourceFor,
         mayAsk,
         signal,
       });

@@ -1,4 +1,5 @@
-// The client's side of UDP trackers (BEP 15): requests of all torrents over one socket for each kind of address.
+// The client's side of UDP trackers (BEP 15): requests of all torrents over one socket for each kind of address that they go to, and each that
+// they are to come from.
 //
 //   request ──▶ waits for a connection id ──▶ sent ──answer──▶ done
 //                    │        ▲                 │ silence of 15 × 2^n s: sent again, after TRIES in vain: TRACKER_TIMEOUT
@@ -59,9 +60,8 @@ const EVENTS: Readonly<Record<AnnounceEvent, number>> = {
 export interface UdpTrackersOptions {
   readonly datagrams: Datagrams;
   readonly ground: Ground;
-  /** Numeric addresses to ask from; by default the system chooses. */
-  readonly hostV4?: string | undefined;
-  readonly hostV6?: string | undefined;
+  /** This machine's numeric address to ask somebody at `far` from, of the same family; by default, or if undefined, the system chooses. */
+  readonly sourceFor?: ((far: string) => string | undefined) | undefined;
 }
 
 /** One tracker at one address. */
@@ -113,7 +113,8 @@ export class UdpTrackers {
   readonly #options: UdpTrackersOptions;
   readonly #requests = new Map<number, Request>();
   readonly #fars = new Map<string, Far>();
-  readonly #lines = new Map<4 | 6, Line>();
+  /** By the address that they are bound to. */
+  readonly #lines = new Map<string, Line>();
   readonly #dice = new Uint32Array(1);
   #isClosed = false;
 
@@ -202,7 +203,7 @@ export class UdpTrackers {
   ): Promise<Answer> {
     if (this.#isClosed || signal?.aborted === true)
       throw new TrackerError("TRACKER_CLOSED", "nobody waits for the answer any more");
-    const line = this.#lineFor(host.includes(":") ? 6 : 4);
+    const line = this.#lineFor(host);
     const far = this.#farAt(host, port);
     let request: Request | undefined;
     let abort = (): void => {};
@@ -356,16 +357,17 @@ export class UdpTrackers {
 
   // ── sockets ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #lineFor(family: 4 | 6): Line {
-    const there = this.#lines.get(family);
+  #lineFor(far: string): Line {
+    const { datagrams, sourceFor } = this.#options;
+    const isV6 = far.includes(":");
+    const host = sourceFor?.(far) ?? (isV6 ? "::" : "0.0.0.0");
+    const there = this.#lines.get(host);
     if (there !== undefined) return there;
-    const { datagrams, hostV4, hostV6 } = this.#options;
-    const host = family === 4 ? (hostV4 ?? "0.0.0.0") : (hostV6 ?? "::");
     let socket: DatagramSocket;
     try {
       socket = datagrams.bind({ host, port: 0 });
     } catch (error) {
-      throw new TrackerError("TRACKER_UNREACHABLE", `no IPv${family} here`, { cause: error });
+      throw new TrackerError("TRACKER_UNREACHABLE", `no IPv${isV6 ? 6 : 4} here`, { cause: error });
     }
     const line: Line = {
       socket,
@@ -374,7 +376,7 @@ export class UdpTrackers {
       handler: { datagramsReady: () => this.#receive(line) },
       users: 0,
     };
-    this.#lines.set(family, line);
+    this.#lines.set(host, line);
     return line;
   }
 

@@ -336,7 +336,8 @@ describe("a hostile tracker", () => {
       };
       socket.watch({ datagramsReady: answer }, READABLE);
       const { network, ground } = world;
-      const asking = new TrackerClient({ ground, datagrams: network, names, hostV4: "203.0.113.9" });
+      const sourceFor = (): string => "203.0.113.9";
+      const asking = new TrackerClient({ ground, datagrams: network, names, sourceFor });
       const { answers } = await world.until(asking.announce(`udp://${host}:80`, request(7001)));
       heard.set(
         host,
@@ -439,8 +440,7 @@ describe("a hostile tracker", () => {
       ground,
       datagrams: network,
       names: both,
-      hostV4: "203.0.113.9",
-      hostV6: "2001:db8::9",
+      sourceFor: (far) => (far.includes(":") ? "2001:db8::9" : "203.0.113.9"),
     });
     const { answers, errors } = await world.until(asking.announce("udp://tracker.example:80", request(7001)));
     assert.deepEqual([answers.length, errors.length], [1, 1]);

@@ -35,8 +35,7 @@ function clientIn(world: VirtualDatagrams, last: number): UdpTrackers {
   return new UdpTrackers({
     datagrams: world.network,
     ground: world.ground,
-    hostV4: `10.0.1.${last}`,
-    hostV6: `fd00::${last}`,
+    sourceFor: (far) => (far.includes(":") ? `fd00::${last}` : `10.0.1.${last}`),
   });
 }
 
