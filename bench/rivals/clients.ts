@@ -20,6 +20,7 @@ const CACHE_MIB = 64;
 
 export interface ClientWork {
   readonly role: Role;
+  /** A torrent file; or, to download, a magnet link. */
   readonly torrent: string;
   /** Where the data is, or goes. */
   readonly directory: string;
@@ -27,7 +28,11 @@ export interface ClientWork {
   readonly home: string;
   /** Whether it encrypts: not at all, as the other side likes, or always. Without it: not by itself. */
   readonly encryption?: ClientEncryption | undefined;
+  /** The loopback address that it listens at, and that its connections and announces come from. Without it: 127.0.0.1. */
+  readonly host?: string | undefined;
 }
+
+const HOST = "127.0.0.1";
 
 export type ClientEncryption = "disabled" | "enabled" | "required";
 
@@ -75,10 +80,10 @@ export const transmission: ClientProgram = {
   name: "transmission",
   settings: `cache ${CACHE_MIB} MiB, no preallocation, 500 peers and upload slots`,
   needed: NEEDED.transmission,
-  start: async ({ role, torrent, directory, home, encryption = "disabled" }) => {
+  start: async ({ role, torrent, directory, home, encryption = "disabled", host = HOST }) => {
     const [port, rpcPort] = await freePorts();
     const settings = {
-      "bind-address-ipv4": "127.0.0.1",
+      "bind-address-ipv4": host,
       "bind-address-ipv6": "::1",
       "cache-size-mb": CACHE_MIB,
       "dht-enabled": false,
@@ -121,7 +126,7 @@ export function makeAria2(more: (work: ClientWork) => Promise<readonly string[]>
     settings: `disk cache ${CACHE_MIB} MiB, no allocation, any number of peers`,
     needed: NEEDED.aria2,
     start: async (work) => {
-      const { role, torrent, directory, home, encryption = "disabled" } = work;
+      const { role, torrent, directory, home, encryption = "disabled", host } = work;
       const [port] = await freePorts();
       const mark = join(home, "complete");
       const hook = join(home, "hook.sh");
@@ -144,6 +149,8 @@ export function makeAria2(more: (work: ClientWork) => Promise<readonly string[]>
         "--auto-save-interval=0",
         `--on-bt-download-complete=${hook}`,
         `--listen-port=${port}`,
+        // It listens at all addresses, whatever it is told.
+        ...(host === undefined ? [] : [`--interface=${host}`]),
         `--dir=${directory}`,
         ...(role === "seed" ? ["--bt-seed-unverified=true", "--allow-overwrite=true"] : []),
         // Of an option that stands twice the last counts.
@@ -162,18 +169,23 @@ export const rtorrent: ClientProgram = {
   name: "rtorrent",
   settings: "socket buffers 4 MiB, 500 peers and uploads, no second check at the end",
   needed: NEEDED.rtorrent,
-  start: async ({ torrent, directory, home, encryption = "disabled" }) => {
+  start: async ({ torrent, directory, home, encryption = "disabled", host = HOST }) => {
     const [port] = await freePorts();
     const mark = join(home, "complete");
     const copy = join(home, "copy.torrent");
     const log = join(home, "log");
     const rc = join(home, "rc");
-    await writeFile(copy, withTracker(await readFile(torrent)));
+    // A file of this form is what it makes of a magnet itself; on the command line its commas would part commands.
+    const isMagnet = torrent.startsWith("magnet:");
+    const made = isMagnet
+      ? `d10:magnet-uri${torrent.length}:${torrent}e`
+      : withTracker(await readFile(torrent));
+    await writeFile(copy, made);
     const commands = [
       "system.daemon.set=true",
       `session.path.set=${home}`,
       `directory.default.set=${directory}`,
-      "network.bind_address.set=127.0.0.1",
+      `network.bind_address.set=${host}`,
       `network.port_range.set=${port}-${port}`,
       "network.port_random.set=no",
       `protocol.encryption.set=${RTORRENT_ENCRYPTION[encryption]}`,

@@ -16,6 +16,8 @@ export { until };
 export interface Client {
   readonly port: number;
   stop(): Promise<void>;
+  /** With SIGKILL. */
+  kill(): Promise<void>;
 }
 
 export type ClientRole = "seed" | "download";
@@ -24,11 +26,13 @@ export interface ClientKind {
   readonly name: string;
   /** Throws unless it is installed: a test with real clients never passes without them. */
   require(): void;
+  /** `torrent`: a file, or a magnet to download. `host`: the loopback address that it has, for its connections and announces as well. */
   start(
     role: ClientRole,
     torrent: string,
     directory: string,
     encryption?: programs.ClientEncryption,
+    host?: string,
   ): Promise<Client>;
 }
 
@@ -45,12 +49,13 @@ function kindOf(client: programs.ClientProgram): ClientKind {
   return {
     name: client.name,
     require: () => requireInstalled(client.needed),
-    start: async (role, torrent, directory, encryption) => {
+    start: async (role, torrent, directory, encryption, host) => {
       const home = await mkdtemp(join(tmpdir(), `${client.name}-`));
       const leave = (): Promise<void> => rm(home, { recursive: true, force: true });
       try {
-        const { program, port } = await client.start({ role, torrent, directory, home, encryption });
-        return { port, stop: () => program.stop().finally(leave) };
+        const { program, port } = await client.start({ role, torrent, directory, home, encryption, host });
+        const stop = (): Promise<void> => program.stop().finally(leave);
+        return { port, stop, kill: () => program.kill().finally(leave) };
       } catch (error) {
         await leave();
         throw error;
@@ -74,15 +79,28 @@ export const aria2WithUdp = kindOf(
 export const libtorrent: ClientKind = libtorrentAt("127.0.0.1:0", "libtorrent");
 export const libtorrentV6: ClientKind = libtorrentAt("[::1]:0", "libtorrent at ::1");
 
-function libtorrentAt(listen_interfaces: string, name: string): ClientKind {
+/** `settings`: by the names of its manual, beside those that all have here. */
+export function libtorrentWith(settings: Readonly<Record<string, string | number>>): ClientKind {
+  return libtorrentAt("127.0.0.1:0", "libtorrent", settings);
+}
+
+function libtorrentAt(
+  listen_interfaces: string,
+  name: string,
+  settings: Readonly<Record<string, string | number>> = {},
+): ClientKind {
   return {
     name,
     require: () => requireInstalled(NEEDED.libtorrentForPython),
-    start: async (role, torrent, directory, encryption) => {
+    start: async (role, torrent, directory, encryption, host) => {
       const more = encryption === undefined ? {} : LIBTORRENT_ENCRYPTION[encryption];
-      const program = startLibtorrent(role, torrent, directory, { listen_interfaces, ...more });
+      const at =
+        host === undefined
+          ? { listen_interfaces }
+          : { listen_interfaces: `${host}:0`, outgoing_interfaces: host };
+      const program = startLibtorrent(role, torrent, directory, { ...settings, ...at, ...more });
       const { port } = await program.line("port");
-      return { port: Number(port), stop: () => program.stop() };
+      return { port: Number(port), stop: () => program.stop(), kill: () => program.kill() };
     },
   };
 }

@@ -1,0 +1,247 @@
+// A swarm of twenty: our own client, libtorrent, transmission, aria2 and rtorrent, which know a magnet with nothing but trackers in it.
+// They start at random moments, half of them insist on encryption, and one in ten is killed; whoever survives has all bytes. What is
+// random follows from a seed, which is printed: SEED=<n> node --test dist/test/e2e/swarm.test.js
+//
+// Always: only trackers bring the first peers: no DHT, no multicast, and peer exchange in ours and libtorrent alone. Each has an address
+// of its own, from which it connects and announces: transmission takes one connection of an address, and who asks a tracker from
+// another address than it listens at is not found. Nothing is asked of when anything happens, but that all have ended before the
+// watchdog.
+//
+// What limits the others here: transmission dials no loopback address, and opentracker has nobody ask again within half an hour: who
+// comes last must be one that dials, and comes when the tracker names all that survive.
+
+import assert from "node:assert/strict";
+import { setMaxListeners } from "node:events";
+import { closeSync, mkdirSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { setTimeout as pass } from "node:timers/promises";
+import bencode from "bencode";
+import { parseMetainfo } from "../../src/index.js";
+import {
+  aria2,
+  type Client,
+  type ClientKind,
+  createWithLibtorrent,
+  libtorrent,
+  libtorrentWith,
+  rtorrent,
+  transmission,
+} from "../support/clients.js";
+import { temporaryFolder, writeFiles } from "../support/data.js";
+import { Program } from "../support/program.js";
+import { makeRandom } from "../support/property.js";
+import { npm, opentracker, ours as ourTracker, type TrackerKind } from "../support/trackers.js";
+
+const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+const WATCHDOG_MS = 240_000;
+const LOOK_PAUSE_MS = 250;
+/** Two pieces of metadata, and more pieces of data than anybody takes from one peer. */
+const BYTES = 14_000_003;
+const PIECE_BYTES = 16_384;
+const SEED_HOST = "127.0.0.9";
+/** The seed needs some seconds for one copy, so that they have to share. */
+const SEED_BYTES_PER_SECOND = 3_000_000;
+const START_MS_MAX = 6000;
+const KILLED = 2;
+const KILL_AFTER_MS_MAX = 3000;
+
+const ourClient: ClientKind = {
+  name: "scatterwire",
+  require: () => {},
+  start: async (_role, torrent, directory, encryption = "enabled", host = "127.0.0.1") => {
+    const program = Program.cli(
+      ...["download", torrent, "-o", directory, "--listen", `${host}:0`],
+      ...["--encryption", encryption, "--seed", "--json"],
+    );
+    const { port } = await program.line("port");
+    return { port: Number(port), stop: () => program.stop("SIGINT"), kill: () => program.kill() };
+  },
+};
+const KINDS = [ourClient, libtorrent, transmission, aria2, rtorrent];
+const EACH = 4;
+
+/** One of the swarm that downloads. */
+class Leecher {
+  readonly name: string;
+  readonly kind: ClientKind;
+  readonly encryption: "enabled" | "required";
+  readonly host: string;
+  readonly directory: string;
+  readonly startMs: number;
+  readonly killAfterMs: number | undefined;
+  /** It starts when all others are known. */
+  readonly isLast: boolean;
+  readonly #expected: Buffer;
+  client: Client | undefined;
+  isKilled = false;
+  /** Bytes that are right from the start on. */
+  rightBytes = 0;
+
+  constructor(
+    index: number,
+    kind: ClientKind,
+    folder: string,
+    expected: Buffer,
+    dice: Pick<Leecher, "startMs" | "killAfterMs" | "encryption" | "isLast">,
+  ) {
+    this.kind = kind;
+    this.name = `${kind.name} ${index}`;
+    this.encryption = dice.encryption;
+    this.isLast = dice.isLast;
+    this.host = `127.0.0.${10 + index}`;
+    this.directory = join(folder, `copy-${index}`);
+    this.startMs = dice.startMs;
+    this.killAfterMs = dice.killAfterMs;
+    this.#expected = expected;
+  }
+
+  /** Rejects when it cannot be started, and when `signal` is aborted before it is. */
+  async run(magnet: string, othersAreKnown: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+    mkdirSync(this.directory);
+    await pass(this.startMs, undefined, { signal });
+    if (this.isLast) while (!(await othersAreKnown())) await pass(LOOK_PAUSE_MS, undefined, { signal });
+    this.client = await this.kind.start("download", magnet, this.directory, this.encryption, this.host);
+    if (this.killAfterMs === undefined) return;
+    await pass(this.killAfterMs, undefined, { signal });
+    this.isKilled = true;
+    await this.client.kill();
+  }
+
+  /** Looks how many bytes are right, from where it looked last: all that was read is read once. */
+  look(): boolean {
+    let file: number;
+    try {
+      file = openSync(join(this.directory, "data.bin"), "r");
+    } catch {
+      return false;
+    }
+    try {
+      const chunk = Buffer.alloc(65_536);
+      for (;;) {
+        const read = readSync(file, chunk, 0, chunk.length, this.rightBytes);
+        const expected = this.#expected.subarray(this.rightBytes, this.rightBytes + read);
+        if (read === 0 || !chunk.subarray(0, read).equals(expected)) break;
+        this.rightBytes += read;
+      }
+    } finally {
+      closeSync(file);
+    }
+    return this.rightBytes === BYTES;
+  }
+
+  describe(): string {
+    const fate = this.isKilled
+      ? "killed"
+      : this.client === undefined
+        ? "not started"
+        : `${this.rightBytes} bytes right`;
+    return `${this.name} at ${this.host}:${this.client?.port}, ${this.encryption}, from ${this.startMs} ms: ${fate}`;
+  }
+}
+
+function shuffled<Item>(items: readonly Item[], random: () => number): Item[] {
+  return items
+    .map((item) => ({ item, rank: random() }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ item }) => item);
+}
+
+/** Nineteen that download: who they are, who insists on encryption, when each starts, and who is killed. */
+function draw(folder: string, expected: Buffer): Leecher[] {
+  const random = makeRandom(SEED);
+  const kinds = KINDS.flatMap((kind) => Array.from({ length: EACH }, () => kind)).slice(1);
+  const order = shuffled(kinds, random);
+  const insists = new Set(shuffled([...order.keys()], random).slice(0, Math.ceil(order.length / 2)));
+  const killed = new Set(shuffled([...order.keys()], random).slice(0, KILLED));
+  const last = order.findIndex((kind, index) => kind !== transmission && !killed.has(index));
+  return order.map((kind, index) => {
+    const startMs = Math.floor(random() * START_MS_MAX);
+    const killAfterMs = Math.floor(random() * KILL_AFTER_MS_MAX);
+    return new Leecher(index, kind, folder, expected, {
+      encryption: insists.has(index) ? "required" : "enabled",
+      startMs,
+      killAfterMs: killed.has(index) ? killAfterMs : undefined,
+      isLast: index === last,
+    });
+  });
+}
+
+/** The addresses that a tracker names, asked over HTTP by one that nobody reaches. */
+async function namedBy(url: string, infoHashHex: string): Promise<Set<string>> {
+  const hash = infoHashHex.replace(/../g, "%$&");
+  const fields = "port=1&uploaded=0&downloaded=0&left=1&numwant=200&compact=1";
+  const response = await fetch(`${url}?info_hash=${hash}&peer_id=-XX0000-nobodylisten&${fields}`);
+  const { peers } = bencode.decode(Buffer.from(await response.arrayBuffer())) as { peers: Uint8Array };
+  const each = Array.from({ length: peers.length / 6 }, (_, index) => Buffer.from(peers).subarray(6 * index));
+  return new Set(each.map((bytes) => `${bytes.subarray(0, 4).join(".")}:${bytes.readUInt16BE(4)}`));
+}
+
+async function complete(t: TestContext, tracker: TrackerKind): Promise<void> {
+  const folder = temporaryFolder((leave) => t.after(leave));
+  for (const kind of KINDS) kind.require();
+  writeFiles(folder, { "data.bin": BYTES });
+  const expected = readFileSync(join(folder, "data.bin"));
+  const torrent = join(folder, "data.torrent");
+  await createWithLibtorrent(join(folder, "data.bin"), torrent, PIECE_BYTES, false);
+  const { infoHashHex } = parseMetainfo(readFileSync(torrent));
+  const url = await tracker.start(t, "http", "127.0.0.1", infoHashHex);
+  const magnet = `magnet:?xt=urn:btih:${infoHashHex}&dn=data.bin&tr=${encodeURIComponent(url)}`;
+
+  // The seed has the torrent, and nobody else: "announce" comes before all keys that libtorrent's torrent has.
+  const announce = Buffer.from(`d8:announce${url.length}:${url}`);
+  writeFileSync(torrent, Buffer.concat([announce, readFileSync(torrent).subarray(1)]));
+  const slow = libtorrentWith({ upload_rate_limit: SEED_BYTES_PER_SECOND });
+  const seed = await slow.start("seed", torrent, folder, "enabled", SEED_HOST);
+
+  const leechers = draw(folder, expected);
+  const othersAreKnown = async (): Promise<boolean> => {
+    const named = await namedBy(url, infoHashHex);
+    const others = leechers.filter((each) => !each.isLast && each.killAfterMs === undefined);
+    return (
+      others.every(({ host, client }) => named.has(`${host}:${client?.port}`)) &&
+      named.has(`${SEED_HOST}:${seed.port}`)
+    );
+  };
+  const failures: Error[] = [];
+  const over = new AbortController();
+  setMaxListeners(0, over.signal);
+  const runs = leechers.map((leecher) =>
+    leecher
+      .run(magnet, othersAreKnown, over.signal)
+      .catch((error: Error) => failures.push(new Error(`${leecher.name}: ${error.message}`))),
+  );
+  // All of them are gone before the folders are.
+  try {
+    await allComplete(leechers, failures);
+  } finally {
+    over.abort();
+    await Promise.all(runs);
+    await Promise.all([seed, ...leechers.map(({ client }) => client)].map((client) => client?.stop()));
+  }
+}
+
+/** Resolves when all that are to survive have all bytes, and the others are killed. */
+async function allComplete(leechers: readonly Leecher[], failures: readonly Error[]): Promise<void> {
+  const begin = performance.now();
+  for (;;) {
+    if (failures[0] !== undefined) throw failures[0];
+    const missing = leechers.filter((leecher) => {
+      if (leecher.killAfterMs !== undefined) return !leecher.isKilled;
+      return !leecher.look();
+    });
+    if (missing.length === 0) break;
+    if (performance.now() - begin > WATCHDOG_MS)
+      assert.fail(
+        `not complete (SEED=${SEED}):\n${leechers.map((leecher) => leecher.describe()).join("\n")}`,
+      );
+    await pass(LOOK_PAUSE_MS);
+  }
+}
+
+describe(`a swarm of twenty, from a magnet with trackers only (SEED=${SEED})`, () => {
+  for (const tracker of [opentracker, npm, ourTracker])
+    it(`completes, announced at ${tracker.name}`, { timeout: WATCHDOG_MS + 60_000 }, (t) =>
+      complete(t, tracker),
+    );
+});
