@@ -3,7 +3,8 @@
 // without.
 //
 // Nodes and anchors (the keys) are sorted in natural order, which is close enough to nearness: neighbours in the one are mostly
-// neighbours in the other. One failure evicts a node; it comes back when it answers. What no anchor needs goes at the cleanup.
+// neighbours in the other. One failure evicts a node; it comes back when it answers. What no anchor needs goes at the cleanup, or with its
+// anchor: where there is no room the key that was looked up longest ago goes, for lookups in order do not come back to it for days.
 //
 // Always: nodes and anchors are bounded, each endpoint is there once, both lists are in order.
 
@@ -28,6 +29,9 @@ export const CACHE_CLEANUP_MS = 10 * 60_000;
 interface Anchor {
   readonly key: Uint8Array;
   untilMs: number;
+  /** In the order in which they were looked up last. */
+  older: Anchor | undefined;
+  newer: Anchor | undefined;
 }
 
 export class LookupCache {
@@ -36,6 +40,8 @@ export class LookupCache {
   readonly #anchorMs: number;
   #contacts: Contact[] = [];
   #anchors: Anchor[] = [];
+  #oldest: Anchor | undefined;
+  #newest: Anchor | undefined;
   readonly #known = new Set<number | string>();
 
   constructor(options: LookupCacheOptions = {}) {
@@ -54,21 +60,33 @@ export class LookupCache {
 
   /** A lookup of `key` begins: nodes near it are of interest for a while. */
   anchor(key: Uint8Array, nowMs: number): void {
-    const at = this.#anchorIndex(key);
-    const next = this.#anchors[at];
-    if (next !== undefined && compareIds(next.key, 0, key, 0) === 0) {
-      next.untilMs = nowMs + this.#anchorMs;
+    const known = this.#anchors[this.#anchorIndex(key)];
+    if (known !== undefined && compareIds(known.key, 0, key, 0) === 0) {
+      known.untilMs = nowMs + this.#anchorMs;
+      this.#unlink(known);
+      this.#link(known);
       return;
     }
-    if (this.#anchors.length >= this.#anchorsMax) return;
-    this.#anchors.splice(at, 0, { key: key.slice(), untilMs: nowMs + this.#anchorMs });
+    if (this.#anchors.length >= this.#anchorsMax) this.#dropOldest();
+    const anchor = {
+      key: key.slice(),
+      untilMs: nowMs + this.#anchorMs,
+      older: undefined,
+      newer: undefined,
+    };
+    this.#anchors.splice(this.#anchorIndex(key), 0, anchor);
+    this.#link(anchor);
   }
 
   /** Somebody answered. Kept if no anchor is near that has enough of nearer ones. */
   answered(contact: Contact): void {
-    if (this.#anchors.length === 0 || this.#contacts.length >= this.#contactsMax) return;
+    if (this.#anchors.length === 0) return;
     const key = endpointKey(contact.compact, ID_BYTES, contact.family);
     if (this.#known.has(key) || !this.#isWanted(contact)) return;
+    if (this.#contacts.length >= this.#contactsMax) {
+      this.#dropOldest();
+      if (this.#contacts.length >= this.#contactsMax || !this.#isWanted(contact)) return;
+    }
     this.#contacts.splice(this.#contactIndex(contact.compact), 0, contact);
     this.#known.add(key);
   }
@@ -92,6 +110,7 @@ export class LookupCache {
 
   /** Drops keys that are of no interest any more, and nodes that no key needs. Some milliseconds for thousands of each. */
   clean(nowMs: number): void {
+    while (this.#oldest !== undefined && this.#oldest.untilMs <= nowMs) this.#unlink(this.#oldest);
     this.#anchors = this.#anchors.filter(({ untilMs }) => untilMs > nowMs);
     const needed = new Set<Contact>();
     const near: Contact[] = [];
@@ -118,9 +137,49 @@ export class LookupCache {
         compareIds(this.#anchors[index - 1]!.key, 0, this.#anchors[index]!.key, 0) < 0,
         "anchors are in order",
       );
+    let linked = 0;
+    for (let anchor = this.#oldest; anchor !== undefined; anchor = anchor.newer) {
+      assert(
+        anchor.newer === undefined || anchor.newer.untilMs >= anchor.untilMs,
+        "anchors are linked by age",
+      );
+      linked++;
+    }
+    assert(linked === this.#anchors.length, "each anchor has an age");
     assert(this.#known.size === this.#contacts.length, "each endpoint is there once");
     assert(this.#contacts.length <= this.#contactsMax, "nodes are bounded");
     assert(this.#anchors.length <= this.#anchorsMax, "anchors are bounded");
+  }
+
+  /** Drops the key that was looked up longest ago, and nodes around it that no other key needs. */
+  #dropOldest(): void {
+    const anchor = this.#oldest;
+    if (anchor === undefined) return;
+    this.#unlink(anchor);
+    this.#anchors.splice(this.#anchorIndex(anchor.key), 1);
+    const at = this.#contactIndex(anchor.key);
+    const last = Math.min(this.#contacts.length, at + CONTACTS_PER_ANCHOR) - 1;
+    for (let index = last; index >= Math.max(0, at - CONTACTS_PER_ANCHOR); index--) {
+      const contact = this.#contacts[index]!;
+      if (this.#anchors.length > 0 && this.#isWanted(contact)) continue;
+      this.#contacts.splice(index, 1);
+      this.#known.delete(endpointKey(contact.compact, ID_BYTES, contact.family));
+    }
+  }
+
+  #link(anchor: Anchor): void {
+    anchor.older = this.#newest;
+    anchor.newer = undefined;
+    if (this.#newest === undefined) this.#oldest = anchor;
+    else this.#newest.newer = anchor;
+    this.#newest = anchor;
+  }
+
+  #unlink(anchor: Anchor): void {
+    if (anchor.older === undefined) this.#oldest = anchor.newer;
+    else anchor.older.newer = anchor.newer;
+    if (anchor.newer === undefined) this.#newest = anchor.older;
+    else anchor.newer.older = anchor.older;
   }
 
   /** True if fewer than enough nodes lie between a contact and the nearest anchor to either side. */

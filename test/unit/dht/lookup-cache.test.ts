@@ -55,4 +55,29 @@ describe(`the lookup cache (SEED=${SEED})`, () => {
     assert.deepEqual([cache.anchorCount, cache.contactCount], [0, 0]);
     cache.checkInvariants();
   });
+
+  for (const [name, bounds] of [
+    ["keys", { anchorsMax: 20, contactsMax: 5000 }],
+    ["nodes", { anchorsMax: 5000, contactsMax: 150 }],
+  ] as const)
+    it(`has room for new ones when there are as many ${name} as may be: those of long ago go`, () => {
+      const random = makeRandom(SEED + 2);
+      const cache = new LookupCache(bounds);
+      const out: Contact[] = [];
+      for (let index = 0; index < 300; index++) {
+        const key = makeContact(random).compact.slice(0, 20);
+        cache.anchor(key, index);
+        const near = Array.from({ length: 12 }, () => {
+          const contact = makeContact(random);
+          contact.compact.set(key.subarray(0, 4), 0);
+          return contact;
+        });
+        for (const contact of near) cache.answered(contact);
+        const count = cache.near(key, 24, out);
+        const kept = new Set(out.slice(0, count));
+        assert.ok(near.filter((contact) => kept.has(contact)).length >= 8, `key ${index} has its nodes`);
+        if (index % 50 === 0) cache.checkInvariants();
+      }
+      cache.checkInvariants();
+    });
 });
