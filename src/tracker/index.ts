@@ -1,6 +1,7 @@
 // The public API of the tracker (`scatterwire/tracker`): re-exports only.
 
 export { TrackerError, type TrackerErrorCode } from "../base/errors.js";
+export type { HttpLimits } from "../native/http-server.js";
 export type {
   AnnounceAnswer,
   AnnounceEvent,
@@ -20,7 +21,6 @@ export { EVENT_COMPLETED, EVENT_NONE, EVENT_STARTED, EVENT_STOPPED } from "./pee
 export { PeerStore, type PeerStoreOptions } from "./peer-store/peer-store.js";
 export type { AdmissionRules } from "./server/admission.js";
 export { parseInfoHashList, parseKeyList, parseTrackerConfig, type TrackerConfig } from "./server/config.js";
-export type { HttpLimits } from "./server/http-server.js";
 export {
   type ListeningAt,
   type ServiceCounters,

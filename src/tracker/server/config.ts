@@ -4,7 +4,7 @@
 
 import { UsageError } from "../../base/errors.js";
 import { nearestWord } from "../../base/nearest-word.js";
-import type { HttpLimits } from "./http-server.js";
+import type { HttpLimits } from "../../native/http-server.js";
 import { WORKERS_MAX } from "./worker-counters.js";
 
 /** All keys are optional; addresses are "HOST:PORT", files are paths. README's chapter on the tracker has an example. */

@@ -8,14 +8,14 @@
 //
 // Always: without the token, whole, /api says nothing and changes nothing. What the page and metrics show names no torrent and no peer.
 
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { UsageError } from "../../base/errors.js";
+import { PROMETHEUS_TYPE } from "../../base/metrics/exposition.js";
 import { addressText } from "../../codec/compact-address.js";
+import { AccessToken } from "../../native/access-token.js";
+import type { HttpServer } from "../../native/http-server.js";
 import type { PeerSink, SwarmBrowser, SwarmStore } from "../peer-store/contract.js";
 import type { AdmissionRules } from "./admission.js";
-import type { HttpServer } from "./http-server.js";
-import { PROMETHEUS_TYPE, prometheusText } from "./prometheus.js";
+import { prometheusText } from "./prometheus.js";
 import type { ServiceCounters } from "./service.js";
 import { STATISTICS_PAGE } from "./statistics-page.js";
 
@@ -29,7 +29,6 @@ export interface Operated {
   killWorker(index: number): boolean;
 }
 
-export const TOKEN_LENGTH_MIN = 16;
 const TORRENTS_PER_ANSWER_MAX = 1000;
 const PEERS_PER_ANSWER_MAX = 200;
 const JSON_TYPE = "application/json";
@@ -42,15 +41,13 @@ interface Answer {
 
 export class Operator {
   readonly #operated: Operated;
-  readonly #tokenDigest: Buffer | undefined;
+  readonly #token: AccessToken | undefined;
   readonly #startedMs = performance.now();
 
   /** Without a token there is no /api. Throws UsageError for one that could be guessed. */
   constructor(operated: Operated, token: string | undefined) {
     this.#operated = operated;
-    if (token !== undefined && token.length < TOKEN_LENGTH_MIN)
-      throw new UsageError("USAGE_OPTION", `a token has ${TOKEN_LENGTH_MIN} characters at least`);
-    this.#tokenDigest = token === undefined ? undefined : digestOf(token);
+    this.#token = token === undefined ? undefined : new AccessToken(token);
   }
 
   handle(server: HttpServer, request: IncomingMessage, response: ServerResponse): void {
@@ -63,7 +60,8 @@ export class Operator {
   #answer({ method = "", url = "", headers }: IncomingMessage): Answer {
     const [path, query = ""] = url.split("?", 2) as [string, string?];
     if (path.startsWith("/api/")) {
-      if (!this.#isAuthorised(headers.authorization)) return json(401, { error: "a token is needed" });
+      if (this.#token?.isBorneBy(headers.authorization) !== true)
+        return json(401, { error: "a token is needed" });
       return this.#api(method, path.slice(5).split("/"), query);
     }
     if (method !== "GET" && method !== "HEAD") return json(405, { error: "GET only" });
@@ -76,13 +74,6 @@ export class Operator {
         body: prometheusText(this.#operated.counters(), this.#uptimeSeconds()),
       };
     return json(404, { error: "there are /, /statistics, /metrics and /api" });
-  }
-
-  /** Digests are compared, in constant time: how much of a guess was right shows nowhere. */
-  #isAuthorised(header: string | undefined): boolean {
-    if (this.#tokenDigest === undefined || header === undefined || !header.startsWith("Bearer "))
-      return false;
-    return timingSafeEqual(digestOf(header.slice(7)), this.#tokenDigest);
   }
 
   #uptimeSeconds(): number {
@@ -191,8 +182,4 @@ function json(status: number, value: unknown): Answer {
 
 function wholeOf(text: string, most: number): number {
   return /^\d{1,10}$/.test(text) && Number(text) <= most ? Number(text) : -1;
-}
-
-function digestOf(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
 }

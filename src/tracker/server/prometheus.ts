@@ -1,17 +1,12 @@
-// The counters of a tracker in Prometheus' text format, version 0.0.4. Counters are plain numbers that the faces count anyway: a library
-// that keeps metrics would hold each a second time, so that text is all that is needed.
+// The counters of a tracker in Prometheus' text format.
 //
-// Always: each name is told once, with its help and its type, before its samples; names and labels are fixed, and nothing in them
-// comes from outside.
+// Always: names and labels are fixed, and nothing in them comes from outside.
 
+import { Exposition, type Labels, snake } from "../../base/metrics/exposition.js";
 import type { ServiceCounters } from "./service.js";
 
-type Labels = Readonly<Record<string, string>>;
-
-export const PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
-
 export function prometheusText(counters: ServiceCounters, uptimeSeconds: number): string {
-  const text = new Exposition();
+  const text = new Exposition("scatterwire_tracker_");
   const { udp, http, web, shared, totals, swarms, admission, workers } = counters;
   text.metric("torrents", "gauge", "Torrents known.", [[{}, totals.torrents]]);
   text.metric("peers", "gauge", "Peers known.", [
@@ -97,21 +92,4 @@ export function prometheusText(counters: ServiceCounters, uptimeSeconds: number)
   text.metric("resident_bytes", "gauge", "Memory of this process.", [[{}, process.memoryUsage.rss()]]);
   text.metric("uptime_seconds", "gauge", "Seconds since the start.", [[{}, uptimeSeconds]]);
   return text.text;
-}
-
-class Exposition {
-  text = "";
-
-  metric(name: string, type: "counter" | "gauge", help: string, samples: readonly [Labels, number][]): void {
-    const full = `scatterwire_tracker_${name}`;
-    this.text += `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n`;
-    for (const [labels, value] of samples) {
-      const pairs = Object.entries(labels).map(([label, text]) => `${label}="${text}"`);
-      this.text += `${full}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${value}\n`;
-    }
-  }
-}
-
-function snake(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

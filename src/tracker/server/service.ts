@@ -10,11 +10,16 @@ import { UsageError } from "../../base/errors.js";
 import { networkOf } from "../../base/network-address.js";
 import { addressText } from "../../codec/compact-address.js";
 import type { SocketAddress } from "../../native/binding.js";
+import { ClientAddresses } from "../../native/client-address.js";
+import {
+  emptyHttpCounters,
+  type HttpCounters,
+  type HttpLimits,
+  HttpServer,
+} from "../../native/http-server.js";
 import type { Admission, AdmissionRules } from "./admission.js";
-import { ClientAddresses } from "./client-address.js";
 import { saveDownloads } from "./downloads-file.js";
 import { HttpResponder, type HttpResponderCounters } from "./http-responder.js";
-import { emptyHttpCounters, type HttpCounters, type HttpLimits, HttpServer } from "./http-server.js";
 import { Operator } from "./operator.js";
 import type { RedisCounters } from "./redis-log.js";
 import type { SharedCounters } from "./shared-swarms.js";

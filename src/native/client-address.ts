@@ -1,10 +1,10 @@
-// Whose address an HTTP request has: the socket's, or what trusted proxies in front of the tracker say they forward for.
+// Whose address an HTTP request has: the socket's, or what trusted proxies in front of a server say they forward for.
 //
 // Always: a header counts only as far as it was written by a trusted proxy. Whoever connects without one cannot speak for others.
 
 import { BlockList, isIP } from "node:net";
-import { UsageError } from "../../base/errors.js";
-import { addressBytes } from "../../base/network-address.js";
+import { UsageError } from "../base/errors.js";
+import { addressBytes } from "../base/network-address.js";
 
 export class ClientAddresses {
   readonly #trusted = new BlockList();

@@ -7,9 +7,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { UsageError } from "../../base/errors.js";
-import { isLoopback, networkOf } from "../../base/network-address.js";
-import type { SocketAddress } from "../../native/binding.js";
+import { UsageError } from "../base/errors.js";
+import { isLoopback, networkOf } from "../base/network-address.js";
+import type { SocketAddress } from "./binding.js";
 import type { ClientAddresses } from "./client-address.js";
 
 export interface HttpLimits {
