@@ -113,7 +113,7 @@ export class Connector {
     }
     if (fd >= 0) this.#setBufferSizes(fd);
     const encrypted = (stream: TcpStream): ByteStream =>
-      this.#encryption.outgoing(stream, swarm.infoHash, encrypts);
+      this.#encryption.outgoing(stream, host, swarm.infoHash, encrypts);
     const transport =
       fd < 0
         ? new UnconnectedTransport()
@@ -157,7 +157,6 @@ export class Connector {
   /** Time passed; about once a second. */
   tick(nowMs: number, elapsedMs: number): void {
     this.#dialingPaused = false;
-    this.#encryption.tick();
     for (const listener of this.listeners) listener.tick(nowMs);
     this.#checkConnectTimeouts(nowMs);
     for (const peer of this.table.strangers) peer.tick(elapsedMs);
@@ -261,7 +260,7 @@ export class Connector {
       return;
     }
     const stream = new TcpStream(this.#host.reactor, fd);
-    const transport = this.#pump(this.#encryption.incoming(stream), false);
+    const transport = this.#pump(this.#encryption.incoming(stream, remote.host), false);
     transport.start(this.#makePeer(remote.host, remote.port, true, transport, this.#host.incomingSettings()));
   }
 

@@ -21,6 +21,7 @@ import { READABLE, WRITABLE } from "../../native/binding.js";
 import type { TurnHook } from "../../native/reactor.js";
 import type { ByteStream, StreamHandler } from "./byte-stream.js";
 import type { EncryptedLink, EncryptionInitiator, EncryptionResponder } from "./encryption-handshake.js";
+import type { ExchangeWaiter } from "./exchange-turns.js";
 
 /** What the stream needs of its session: the memory of the plan, and the cipher over it. */
 export interface EncryptionRoom {
@@ -39,6 +40,13 @@ export interface EncryptionRoom {
   atTurnEnd(hook: TurnHook): void;
 }
 
+/** Where a stream waits for its turn to make keys (exchange-turns.ts). */
+export interface ExchangeQueue {
+  /** Calls waiter.exchange() when it is its turn, never from inside this call. */
+  ask(waiter: ExchangeWaiter): void;
+  forget(waiter: ExchangeWaiter): void;
+}
+
 const PLAIN_BEGINNING = Uint8Array.of(19, ...Buffer.from("BitTorrent protocol", "latin1"));
 /** In one call: what fits the nearest cache with its source. */
 const SEND_BYTES_MAX = 64 * KIB;
@@ -47,10 +55,11 @@ const NOTHING = new Uint8Array(0);
 
 type Phase = "connecting" | "detecting" | "handshake" | "open" | "failed" | "closed";
 
-export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
+export class EncryptedStream implements ByteStream, StreamHandler, TurnHook, ExchangeWaiter {
   readonly #inner: ByteStream;
   readonly #room: EncryptionRoom;
   readonly #begin: () => EncryptionInitiator | EncryptionResponder;
+  readonly #exchanges: ExchangeQueue;
   readonly #isOutgoing: boolean;
   readonly #takesPlain: boolean;
   #phase: Phase;
@@ -66,13 +75,12 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
   /** Encrypted, and not taken by the stream below. */
   #rest: Uint8Array = NOTHING;
   #isAsked = false;
+  /** It waits for its turn to make keys, and reads nothing. */
+  #awaitsExchange = false;
   /** Of an outgoing stream: nobody was told yet that it stands. */
   #isUntold: boolean;
 
-  /**
-   * `begin` makes the handshake when it is time, since it costs some; it throws PeerError where there is none to be had. `takesPlain`: of a
-   * connection that comes in, whether it may do without.
-   */
+  /** `begin` makes the handshake when it is time. `takesPlain`: of a connection that comes in, whether it may do without. */
   constructor(
     inner: ByteStream,
     room: EncryptionRoom,
@@ -80,11 +88,13 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
       outgoing: boolean;
       takesPlain: boolean;
       begin: () => EncryptionInitiator | EncryptionResponder;
+      exchanges: ExchangeQueue;
     },
   ) {
     this.#inner = inner;
     this.#room = room;
     this.#begin = options.begin;
+    this.#exchanges = options.exchanges;
     this.#isOutgoing = options.outgoing;
     this.#isUntold = options.outgoing;
     this.#takesPlain = options.takesPlain;
@@ -163,6 +173,7 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
   close(): void {
     if (this.#phase === "open" && this.#rest.length > 0) this.#drainRest();
     this.#phase = "closed";
+    this.#exchanges.forget(this);
     this.#inner.close();
   }
 
@@ -177,14 +188,20 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
       }
       this.#startHandshake(NOTHING);
     }
-    try {
+    this.#goOn(() => {
       if (this.#phase === "detecting") this.#detect();
-      if (this.#phase === "handshake") this.#shake();
-    } catch (error) {
-      if (!(error instanceof PeerError)) throw error;
-      this.#fail(REFUSED);
-    }
+    });
     if (this.#phase === "open") this.#tellOpen(events);
+  }
+
+  // ── ExchangeWaiter ───────────────────────────────────────────────────────────────────────────────────────────
+
+  exchange(): void {
+    this.#awaitsExchange = false;
+    this.#goOn(() => {
+      if (this.#phase === "handshake") this.#handshake?.exchange();
+    });
+    if (this.#phase === "open") this.#tellOpen(0);
   }
 
   turnEnded(): void {
@@ -194,6 +211,17 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
   }
 
   // ── the handshake ────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Takes `step`, and the handshake as far as it goes then. */
+  #goOn(step: () => void): void {
+    try {
+      step();
+      if (this.#phase === "handshake") this.#shake();
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      this.#fail(REFUSED);
+    }
+  }
 
   /** Who speaks the protocol in the clear says so with its first bytes. */
   #detect(): void {
@@ -223,13 +251,8 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
 
   #startHandshake(begun: Uint8Array): void {
     this.#phase = "handshake";
-    try {
-      this.#handshake = this.#begin();
-      this.#handshake.receive(begun);
-    } catch (error) {
-      if (!(error instanceof PeerError)) throw error;
-      this.#fail(REFUSED);
-    }
+    this.#handshake = this.#begin();
+    if (begun.length > 0) this.#handshake.receive(begun);
   }
 
   #shake(): void {
@@ -245,6 +268,11 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
       if (handshake.link !== undefined) {
         this.#agreed(handshake.link);
         return;
+      }
+      if (handshake.awaitsExchange) {
+        if (!this.#awaitsExchange) this.#exchanges.ask(this);
+        this.#awaitsExchange = true;
+        break;
       }
       const bytes = this.#read(handshake.needed);
       if (bytes === undefined) break;
@@ -281,6 +309,7 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
     this.#phase = "failed";
     this.#error = error;
     this.#handshake = undefined;
+    this.#exchanges.forget(this);
     this.#setInnerWatch(0);
     // A stream in error is both: whoever watches for one of them asks, and is told.
     this.#handler!.socketReady(READABLE | WRITABLE);
@@ -390,7 +419,8 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook {
 
   #watchInner(): void {
     const waits = this.#rest.length > 0 ? WRITABLE : 0;
-    this.#setInnerWatch((this.#phase === "open" ? this.#watched : READABLE) | waits);
+    const listens = this.#awaitsExchange ? 0 : READABLE;
+    this.#setInnerWatch((this.#phase === "open" ? this.#watched : listens) | waits);
   }
 
   #setInnerWatch(events: number): void {

@@ -10,12 +10,13 @@
 // S is the shared secret, SKEY the info hash. Behind it both sides go on by their ciphers, or in the clear, as B selected.
 //
 // Always: it says how many bytes it needs next and is never given more, so that none of what comes behind it is read here; what it waits
-// for has an end (random bytes, padding, first bytes); whatever is wrong ends in PeerError.
+// for has an end (random bytes, padding, first bytes); whatever is wrong ends in PeerError. Keys, which cost most of a millisecond, are
+// made in exchange() and nowhere else, and of who is connected to not before the other side has shown a whole one.
 
 import { createHash } from "node:crypto";
 import { assert } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
-import { KEY_BYTES, KeyExchange } from "./key-exchange.js";
+import { isPublicKey, KEY_BYTES, KeyExchange } from "./key-exchange.js";
 import { openCipher, transform } from "./rc4.js";
 
 /** What comes behind the handshake: bits, of which one is selected. */
@@ -32,8 +33,6 @@ export interface EncryptionSide {
   readonly fillRandom: (bytes: Uint8Array) => void;
   /** Bits of CryptoMethod: what is provided, or, of the side that was connected to, accepted. */
   readonly methods: number;
-  /** Called before keys are made, which costs most of a millisecond; throws PeerError where there is no time for it. */
-  readonly spend?: () => void;
 }
 
 /** What goes on behind the handshake; without states, in the clear. */
@@ -49,7 +48,8 @@ abstract class EncryptionHandshake {
   needed = KEY_BYTES;
   link: EncryptedLink | undefined;
   protected readonly side: EncryptionSide;
-  #keys: KeyExchange | undefined;
+  /** What comes next, and takes keys. */
+  #costly: (() => void) | undefined;
   #gathered = new Uint8Array(0);
   #saying: Uint8Array[] = [];
   #step: (bytes: Uint8Array) => void;
@@ -64,13 +64,17 @@ abstract class EncryptionHandshake {
 
   protected abstract keyCame(bytes: Uint8Array): void;
 
-  /** Made when they are needed: of who is connected to, not before the other side has shown a whole key. */
-  protected get keys(): KeyExchange {
-    if (this.#keys === undefined) {
-      this.side.spend?.();
-      this.#keys = new KeyExchange();
-    }
-    return this.#keys;
+  /** It goes on with exchange(), for which the caller chooses the time. Nothing is received before. */
+  get awaitsExchange(): boolean {
+    return this.#costly !== undefined;
+  }
+
+  /** Makes keys, or the secret of them. Throws PeerError `PEER_ENCRYPTION`. */
+  exchange(): void {
+    const step = this.#costly;
+    assert(step !== undefined, "keys are made when they are needed");
+    this.#costly = undefined;
+    step();
   }
 
   /** What is to be sent, once. */
@@ -80,6 +84,7 @@ abstract class EncryptionHandshake {
 
   /** At most as many bytes as are needed. Throws PeerError `PEER_ENCRYPTION`. */
   receive(bytes: Uint8Array): void {
+    assert(!this.awaitsExchange, "nothing is read before keys are made");
     assert(bytes.length <= this.needed, "no more is read than belongs to the handshake");
     this.#gathered = Buffer.concat([this.#gathered, bytes]);
     this.needed -= bytes.length;
@@ -89,6 +94,10 @@ abstract class EncryptionHandshake {
     this.#gathered = new Uint8Array(0);
     this.#pattern = undefined;
     this.#step(gathered);
+  }
+
+  protected whenExchanged(step: () => void): void {
+    this.#costly = step;
   }
 
   protected say(...parts: Uint8Array[]): void {
@@ -124,9 +133,9 @@ abstract class EncryptionHandshake {
     return bytes;
   }
 
-  protected secret(theirKey: Uint8Array): Uint8Array {
-    const secret = this.keys.secretWith(theirKey);
-    if (secret === undefined) throw broken("a public key that is none");
+  protected secret(ours: KeyExchange, theirKey: Uint8Array): Uint8Array {
+    const secret = ours.secretWith(theirKey);
+    if (secret === undefined) throw notAKey();
     return secret;
   }
 
@@ -148,15 +157,25 @@ abstract class EncryptionHandshake {
 /** The side that connects, which knows what it wants. */
 export class EncryptionInitiator extends EncryptionHandshake {
   readonly #infoHash: Uint8Array;
+  #keys: KeyExchange | undefined;
 
   constructor(side: EncryptionSide, infoHash: Uint8Array) {
     super(side);
     this.#infoHash = infoHash;
-    this.say(this.keys.publicKey, this.padding());
+    this.whenExchanged(() => {
+      this.#keys = new KeyExchange();
+      this.say(this.#keys.publicKey, this.padding());
+    });
   }
 
   protected keyCame(theirKey: Uint8Array): void {
-    const secret = this.secret(theirKey);
+    if (!isPublicKey(theirKey)) throw notAKey();
+    this.whenExchanged(() => this.#exchanged(theirKey));
+  }
+
+  #exchanged(theirKey: Uint8Array): void {
+    assert(this.#keys !== undefined, "who connects shows its key first");
+    const secret = this.secret(this.#keys, theirKey);
     const sending = openCipher(hash("keyA", secret, this.#infoHash));
     const receiving = openCipher(hash("keyB", secret, this.#infoHash));
     // Zeros, which are as good as random ones behind the cipher.
@@ -199,9 +218,13 @@ export class EncryptionResponder extends EncryptionHandshake {
   }
 
   protected keyCame(theirKey: Uint8Array): void {
-    const secret = this.secret(theirKey);
-    this.say(this.keys.publicKey, this.padding());
-    this.find(hash("req1", secret), () => this.#awaitRequest(secret));
+    if (!isPublicKey(theirKey)) throw notAKey();
+    this.whenExchanged(() => {
+      const keys = new KeyExchange();
+      const secret = this.secret(keys, theirKey);
+      this.say(keys.publicKey, this.padding());
+      this.find(hash("req1", secret), () => this.#awaitRequest(secret));
+    });
   }
 
   #awaitRequest(secret: Uint8Array): void {
@@ -274,6 +297,10 @@ function hash(name: string, ...parts: Uint8Array[]): Buffer {
 
 function exclusiveOr(a: Uint8Array, b: Uint8Array): Uint8Array {
   return a.map((byte, index) => byte ^ b[index]!);
+}
+
+function notAKey(): PeerError {
+  return broken("a public key that is none");
 }
 
 function broken(received: string): PeerError {

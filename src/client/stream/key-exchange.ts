@@ -1,7 +1,7 @@
 // The key exchange of message stream encryption: Diffie-Hellman in the group of 768 bits that its specification gives.
 //
 // Always: public keys and secrets have KEY_BYTES, whatever zeros they begin with; what is no public key gives no secret. An exchange costs
-// most of a millisecond: whoever lets strangers ask for it bounds how often.
+// most of a millisecond: exchange-turns.ts bounds how often.
 
 import { createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { assert } from "../../base/assert.js";
@@ -12,6 +12,11 @@ const PRIME = Buffer.from(
     "ef9519b3cd3a431b302b0a6df25f14374fe1356d6d51c245e485b576625e7ec6f44c42e9a63a36210000000000090563",
   "hex",
 );
+const ONE = Buffer.alloc(KEY_BYTES);
+ONE[KEY_BYTES - 1] = 1;
+/** The prime less one: it is odd. */
+const LAST = Buffer.from(PRIME);
+LAST[KEY_BYTES - 1]! -= 1;
 const GENERATOR = 2;
 /** The types of Node.js leave this kind of key out. */
 const generateGroupKeys = generateKeyPairSync as unknown as (
@@ -25,6 +30,11 @@ const GROUP = der(
   Buffer.from("06092a864886f70d010301", "hex"),
   der(SEQUENCE, integer(PRIME), integer(Uint8Array.of(GENERATOR))),
 );
+
+/** False for numbers that would give the secret away, and for what is no number of the group: seen without making keys. */
+export function isPublicKey(bytes: Uint8Array): boolean {
+  return Buffer.compare(bytes, ONE) > 0 && Buffer.compare(bytes, LAST) < 0;
+}
 
 export class KeyExchange {
   readonly publicKey: Uint8Array;

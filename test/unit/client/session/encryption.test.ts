@@ -173,9 +173,6 @@ describe("encryption between sessions", { timeout: 120_000 }, () => {
     assert.ok(isAnswered, "one whole key is answered");
     for (const socket of dripping) socket.destroy();
     const whatIsLeft = await flood(bytesOf(3, KEY_BYTES));
-    await new Promise<void>((resolve) => {
-      for (const socket of whatIsLeft) socket.resume().once("close", () => resolve());
-    });
     const met = Promise.race([
       once(torrent, "peerConnected").then(() => true),
       once(torrent, "peerDisconnected").then(() => false),
@@ -186,32 +183,29 @@ describe("encryption between sessions", { timeout: 120_000 }, () => {
     await Promise.all([closeWhole(session), closeWhole(seeder)]);
   });
 
-  it("makes so many key exchanges between two ticks, and refuses the rest", async () => {
+  it("makes keys with one network after the other, however many come from one", async () => {
     const shared = await makeShared(100_000);
-    const { session, tick } = drivenSession({ limitLoopback: false });
-    const { port } = await session.listen({ host: "127.0.0.1", port: 0 });
+    const { session } = drivenSession({ limitLoopback: false });
+    const address = await session.listen({ host: "127.0.0.1", port: 0 });
     await session.add(shared.metainfo, nowhere());
-    let [answered, refused] = [0, 0];
-    const sockets = Array.from({ length: 300 }, (_, index) => {
-      const socket = connect(port, "127.0.0.1").on("error", () => {});
-      let isAnswered = false;
-      socket.on("data", () => {
-        if (!isAnswered) answered++;
-        isAnswered = true;
-      });
-      socket.on("close", () => {
-        if (!isAnswered) refused++;
-      });
-      socket.write(bytesOf(index + 1, 96));
-      return socket;
+    const [many, one] = await Promise.all([
+      Promise.all(Array.from({ length: 300 }, () => knock(address, "127.0.0.9"))),
+      knock(address, "127.0.0.1"),
+    ]);
+    const answers: Socket[] = [];
+    for (const socket of [...many, one]) socket.once("data", () => answers.push(socket));
+    many.forEach((socket, index) => {
+      socket.write(bytesOf(index + 1, KEY_BYTES));
     });
-    while (answered + refused < sockets.length) await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual([answered, refused], [250, 50]);
-    await tick();
-    const late = connect(port, "127.0.0.1").on("error", () => {});
-    late.write(bytesOf(9, 96));
-    await once(late, "data");
-    for (const socket of [...sockets, late]) socket.destroy();
+    one.write(bytesOf(9, KEY_BYTES));
+    const answered = await Promise.race([
+      once(one, "data").then(() => answers.length),
+      once(one, "close").then(() => "refused"),
+    ]);
+    // They may have been read in several turns of the loop; but nobody waits for a whole crowd.
+    assert.ok(Number(answered) < 150, `after ${answered} of the others`);
+    while (answers.length <= many.length) await turns(5);
+    for (const socket of [...many, one]) socket.destroy();
     await closeWhole(session);
   });
 });

@@ -4,7 +4,11 @@ import assert from "node:assert/strict";
 import { randomFillSync } from "node:crypto";
 import { describe, it } from "node:test";
 import type { ByteStream } from "../../../../src/client/stream/byte-stream.js";
-import { EncryptedStream, type EncryptionRoom } from "../../../../src/client/stream/encrypted-stream.js";
+import {
+  EncryptedStream,
+  type EncryptionRoom,
+  type ExchangeQueue,
+} from "../../../../src/client/stream/encrypted-stream.js";
 import {
   CryptoMethod,
   EncryptionInitiator,
@@ -33,6 +37,9 @@ function responder(methods: number): EncryptionResponder {
   return new EncryptionResponder({ fillRandom, methods }, (request) => known.get(request));
 }
 
+/** Whoever asks has its turn in the next microtask. */
+const AT_ONCE: ExchangeQueue = { ask: (waiter) => queueMicrotask(() => waiter.exchange()), forget: () => {} };
+
 function roomOf(reactor: Reactor): EncryptionRoom {
   const { engine, binding } = reactor;
   return {
@@ -59,6 +66,7 @@ for (const [name, methods] of [
           outgoing,
           takesPlain: false,
           begin: () => (outgoing ? initiator(methods) : responder(methods)),
+          exchanges: AT_ONCE,
         });
       return {
         ...world,
@@ -76,10 +84,11 @@ for (const [name, methods] of [
 function talk(a: EncryptionInitiator, b: EncryptionResponder, step = 1_000_000): void {
   let [toA, toB] = [Buffer.alloc(0), Buffer.alloc(0)];
   for (let rounds = 0; rounds < 100_000; rounds++) {
+    for (const side of [a, b]) if (side.awaitsExchange) side.exchange();
     toB = Buffer.concat([toB, a.take()]);
     toA = Buffer.concat([toA, b.take()]);
     const [forA, forB] = [Math.min(step, a.needed, toA.length), Math.min(step, b.needed, toB.length)];
-    if (forA + forB === 0) break;
+    if (forA + forB === 0 && !a.awaitsExchange && !b.awaitsExchange) break;
     if (forA > 0) a.receive(toA.subarray(0, forA));
     if (forB > 0) b.receive(toB.subarray(0, forB));
     [toA, toB] = [toA.subarray(forA), toB.subarray(forB)];
@@ -128,9 +137,26 @@ describe("the encryption handshake", () => {
       const handshake = make();
       let received = 0;
       assert.throws(() => {
-        for (; received < 10_000; received++) handshake.receive(Uint8Array.of((received * 7) & 255));
+        for (; received < 10_000; received++) {
+          if (handshake.awaitsExchange) handshake.exchange();
+          handshake.receive(Uint8Array.of((received * 7) & 255));
+        }
       });
       assert.ok(received < KEY_BYTES + 512 + 20, `${received} bytes`);
+    }
+  });
+
+  it("makes no keys for a key that is none", () => {
+    for (const [value, byte] of [
+      [0, 0],
+      [0, 1],
+      [255, 255],
+    ] as const) {
+      const key = new Uint8Array(KEY_BYTES).fill(value);
+      key[KEY_BYTES - 1] = byte;
+      const handshake = responder(rc4);
+      assert.throws(() => handshake.receive(key), { code: "PEER_ENCRYPTION" });
+      assert.equal(handshake.awaitsExchange, false);
     }
   });
 
@@ -169,12 +195,14 @@ describe("a stream whose handshake ended in plaintext", () => {
       outgoing: false,
       takesPlain: false,
       begin: () => responder(plaintext),
+      exchanges: AT_ONCE,
     });
     stream.open({ socketReady: () => {} }, READABLE);
     far.open({ socketReady: () => {} }, READABLE);
     const handshake = initiator(plaintext);
     const { slab, plan } = world;
     const talkOnce = (): void => {
+      if (handshake.awaitsExchange) handshake.exchange();
       const said = handshake.take();
       slab.set(said, 0);
       plan.set([0, said.length]);

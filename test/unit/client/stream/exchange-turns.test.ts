@@ -1,0 +1,103 @@
+// Turns of key exchanges, over virtual time: how many there are, and whose.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { SYSTEM_GROUND } from "../../../../src/base/ground.js";
+import {
+  ExchangeTurns,
+  type ExchangeWaiter,
+  PAUSE_MS,
+} from "../../../../src/client/stream/exchange-turns.js";
+import type { TurnHook } from "../../../../src/native/reactor.js";
+
+class Loop {
+  nowMs = 1000;
+  readonly turns: ExchangeTurns;
+  readonly done: string[] = [];
+  /** Timers that wait. */
+  due: { ms: number; callback: () => void }[] = [];
+  #hooks: TurnHook[] = [];
+
+  constructor() {
+    const ground = {
+      ...SYSTEM_GROUND,
+      nowMs: () => this.nowMs,
+      after: (ms: number, callback: () => void) => {
+        const entry = { ms: this.nowMs + ms, callback };
+        this.due.push(entry);
+        const close = (): void => {
+          this.due = this.due.filter((each) => each !== entry);
+        };
+        return { ref: () => {}, unref: () => {}, refresh: () => {}, close };
+      },
+    };
+    this.turns = new ExchangeTurns(ground, (hook) => this.#hooks.push(hook));
+  }
+
+  waiter(name: string): ExchangeWaiter {
+    return { exchange: () => this.done.push(name) };
+  }
+
+  /** The loop turns, and so much time passes. */
+  pass(ms: number): void {
+    for (const endMs = this.nowMs + ms; ; this.nowMs++) {
+      const due = this.due.filter((each) => each.ms <= this.nowMs);
+      this.due = this.due.filter((each) => each.ms > this.nowMs);
+      for (const { callback } of due) callback();
+      for (const hook of this.#hooks.splice(0)) hook.turnEnded();
+      if (this.nowMs >= endMs) return;
+    }
+  }
+}
+
+describe("turns of key exchanges", () => {
+  it("come at once when nobody had one, later than the call, and then with pauses, for each kind", () => {
+    const loop = new Loop();
+    for (let index = 0; index < 1000; index++) {
+      loop.turns.ask("incoming", `${index}`, loop.waiter("stranger"));
+      loop.turns.ask("outgoing", `${index}`, loop.waiter("ours"));
+    }
+    assert.deepEqual(loop.done, []);
+    loop.pass(0);
+    assert.deepEqual(loop.done, ["ours", "stranger"]);
+    loop.pass(1000);
+    const strangers = loop.done.filter((name) => name === "stranger").length;
+    assert.equal(strangers, 1 + 1000 / PAUSE_MS);
+    assert.equal(loop.done.length, 2 * strangers);
+  });
+
+  it("go round the networks, also when one of them comes again and again", () => {
+    const loop = new Loop();
+    const again = (name: string): ExchangeWaiter => ({
+      exchange: () => {
+        loop.done.push(name);
+        loop.turns.ask("incoming", name, again(name));
+      },
+    });
+    for (let index = 0; index < 50; index++) loop.turns.ask("incoming", "crowd", loop.waiter("crowd"));
+    loop.turns.ask("incoming", "storm", again("storm"));
+    loop.turns.ask("incoming", "honest", loop.waiter("honest"));
+    loop.pass(3 * PAUSE_MS);
+    assert.deepEqual(loop.done, ["crowd", "storm", "honest", "crowd"]);
+    loop.pass(3 * PAUSE_MS);
+    assert.deepEqual(loop.done.slice(4), ["storm", "crowd", "storm"]);
+  });
+
+  it("pass by who waits no more, and leave no timer behind", () => {
+    const loop = new Loop();
+    const waiters = ["a", "b", "c"].map((name) => loop.waiter(name));
+    for (const waiter of waiters) loop.turns.ask("incoming", "network", waiter);
+    loop.pass(0);
+    assert.deepEqual(loop.done, ["a"]);
+    loop.turns.forget("incoming", "network", waiters[1]!);
+    assert.equal(loop.due.length, 1);
+    loop.turns.forget("incoming", "network", waiters[2]!);
+    loop.turns.forget("incoming", "network", waiters[2]!);
+    assert.equal(loop.due.length, 0);
+    loop.pass(100);
+    assert.deepEqual(loop.done, ["a"]);
+    loop.turns.ask("incoming", "network", waiters[2]!);
+    loop.pass(0);
+    assert.deepEqual(loop.done, ["a", "c"]);
+  });
+});
