@@ -24,6 +24,8 @@ const ANCHORS_MAX = 8192;
 const ANCHOR_MS = 30 * 60_000;
 /** Nodes that are kept for one anchor; a few more than a lookup ends with. */
 const CONTACTS_PER_ANCHOR = 10;
+/** When dropping one key makes no room, one in so many is dropped. */
+const KEYS_DROPPED_SHARE = 4;
 export const CACHE_CLEANUP_MS = 10 * 60_000;
 
 interface Anchor {
@@ -83,10 +85,7 @@ export class LookupCache {
     if (this.#anchors.length === 0) return;
     const key = endpointKey(contact.compact, ID_BYTES, contact.family);
     if (this.#known.has(key) || !this.#isWanted(contact)) return;
-    if (this.#contacts.length >= this.#contactsMax) {
-      this.#dropOldest();
-      if (this.#contacts.length >= this.#contactsMax || !this.#isWanted(contact)) return;
-    }
+    if (this.#contacts.length >= this.#contactsMax && !this.#makesRoom(contact)) return;
     this.#contacts.splice(this.#contactIndex(contact.compact), 0, contact);
     this.#known.add(key);
   }
@@ -110,8 +109,11 @@ export class LookupCache {
 
   /** Drops keys that are of no interest any more, and nodes that no key needs. Some milliseconds for thousands of each. */
   clean(nowMs: number): void {
-    while (this.#oldest !== undefined && this.#oldest.untilMs <= nowMs) this.#unlink(this.#oldest);
-    this.#anchors = this.#anchors.filter(({ untilMs }) => untilMs > nowMs);
+    while (this.#oldest !== undefined && this.#oldest.untilMs <= nowMs) this.#dropOldest();
+    this.#dropUnneeded();
+  }
+
+  #dropUnneeded(): void {
     const needed = new Set<Contact>();
     const near: Contact[] = [];
     for (const { key } of this.#anchors) {
@@ -149,6 +151,17 @@ export class LookupCache {
     assert(this.#known.size === this.#contacts.length, "each endpoint is there once");
     assert(this.#contacts.length <= this.#contactsMax, "nodes are bounded");
     assert(this.#anchors.length <= this.#anchorsMax, "anchors are bounded");
+  }
+
+  /** True if there is room for a contact now, and it is still wanted. */
+  #makesRoom(contact: Contact): boolean {
+    this.#dropOldest();
+    if (this.#contacts.length >= this.#contactsMax) {
+      // Its nodes are near to other keys, too, if not the nearest. So a part of the keys goes, and all that those left do not need: now and then.
+      for (let count = this.#anchors.length / KEYS_DROPPED_SHARE; count > 0; count--) this.#dropOldest();
+      this.#dropUnneeded();
+    }
+    return this.#anchors.length > 0 && this.#contacts.length < this.#contactsMax && this.#isWanted(contact);
   }
 
   /** Drops the key that was looked up longest ago, and nodes around it that no other key needs. */
