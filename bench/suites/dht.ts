@@ -51,13 +51,15 @@ export interface DhtRow {
   readonly cpuMsPerLookup: number;
 }
 
+/** As many as the indexer has; and few, with which the nodes that cursors pass get more. */
+const CURSORS = 256;
 const FEW_CURSORS = 32;
 const WITHOUT = {
   virtualNodes: 1,
   staggersIds: true,
   usesCache: false,
   inOrder: false,
-  cursors: FEW_CURSORS,
+  cursors: CURSORS,
 } as const;
 
 /** From nothing to everything, one mechanism after the other. */
@@ -71,6 +73,21 @@ export function dhtCases(virtualNodes: number): DhtCase[] {
     { ...several, name: "and the lookup cache", usesCache: true },
     { ...several, name: "and in order, no cache", inOrder: true },
     { ...several, name: "all: in order, with cache", usesCache: true, inOrder: true },
+  ];
+}
+
+/** Nothing, everything, and everything but one mechanism each. */
+export function dhtMatrix(virtualNodes: number): DhtCase[] {
+  const all = { ...WITHOUT, adaptsTimeouts: true, usesCache: true, inOrder: true, virtualNodes };
+  return [
+    { ...WITHOUT, name: "random order, fixed timeouts", adaptsTimeouts: false },
+    { ...all, name: "all" },
+    { ...all, name: "all but adaptive timeouts", adaptsTimeouts: false },
+    { ...all, name: "all but several nodes", virtualNodes: 1 },
+    { ...all, name: "all but staggered ids", staggersIds: false },
+    { ...all, name: "all but the lookup cache", usesCache: false },
+    { ...all, name: "all but order", inOrder: false },
+    { ...all, name: `all but ${CURSORS} cursors: ${FEW_CURSORS}`, cursors: FEW_CURSORS },
   ];
 }
 

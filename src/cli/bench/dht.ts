@@ -1,7 +1,7 @@
 // scatterwire bench dht: what the mechanisms of a DHT indexer are worth, in a simulated network.
 
 import { Command } from "commander";
-import { type DhtRow, dhtCases, runDhtCase } from "../../../bench/suites/dht.js";
+import { type DhtRow, dhtCases, dhtMatrix, runDhtCase } from "../../../bench/suites/dht.js";
 import { runDhtAnswers } from "../../../bench/suites/dht-answers.js";
 import { type FilterRow, runDhtFilters } from "../../../bench/suites/dht-filters.js";
 import { note, printJson, printLine, wholeNumber } from "../output.js";
@@ -16,6 +16,7 @@ interface Flags {
   seed: number;
   answers?: number;
   filters?: boolean;
+  matrix?: boolean;
   exponent: number;
   minutes: number;
   json?: boolean;
@@ -32,7 +33,7 @@ export function dhtCommand(): Command {
       45,
     )
     .option("--torrents <n>", "that have peers", wholeNumber("--torrents", 100, 10_000_000), 2_000_000)
-    .option("--lookups <n>", "of each case", wholeNumber("--lookups", 10, 10_000_000), 2000)
+    .option("--lookups <n>", "of each case", wholeNumber("--lookups", 10, 10_000_000), 20_000)
     .option("--concurrent <n>", "lookups at once", wholeNumber("--concurrent", 1, 10_000), 24)
     .option(
       "--virtual-nodes <n>",
@@ -46,6 +47,7 @@ export function dhtCommand(): Command {
       "measure what answering costs a node instead, over sockets of this machine",
       wholeNumber("--answers", 1, 3600),
     )
+    .option("--matrix", "leave each mechanism out by itself, instead of adding one after the other")
     .option("--filters", "compare filters of info hashes instead: which leaves the most lookups for new ones")
     .option(
       "--exponent <percent>",
@@ -75,7 +77,7 @@ async function run(flags: Flags): Promise<void> {
   }
   const settings = { ...flags, dead: flags.dead / 100 };
   const rows: DhtRow[] = [];
-  const cases = dhtCases(flags.virtualNodes);
+  const cases = flags.matrix === true ? dhtMatrix(flags.virtualNodes) : dhtCases(flags.virtualNodes);
   if (flags.json !== true) printLine(HEAD);
   for (const [index, test] of cases.entries()) {
     if (flags.json === true) note(`${index + 1} of ${cases.length}: ${test.name}`);
