@@ -12,17 +12,18 @@
 
 import { assert } from "../../base/assert.js";
 import { BUDGET_BYTES } from "./address-budget.js";
-import type {
-  Announce,
-  AnnouncesAhead,
-  PeerSink,
-  SwarmBrowser,
-  SwarmCounters,
-  SwarmStore,
-  SwarmTotals,
+import { AheadFindings, LOOK_AHEAD_STEPS } from "./ahead-findings.js";
+import {
+  AHEAD_MAX,
+  type Announce,
+  type AnnouncesAhead,
+  type PeerSink,
+  type SwarmBrowser,
+  type SwarmCounters,
+  type SwarmStore,
+  type SwarmTotals,
 } from "./contract.js";
 import {
-  AheadFindings,
   BYTES_MAX_DEFAULT,
   makeAddressBudget,
   makeSwarmCounters,
@@ -96,6 +97,9 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
   readonly #isKeeper: boolean;
   readonly #budget: ReturnType<typeof makeAddressBudget>;
   readonly #budgetBytes: number;
+  /** Announces that are to come by their parts, and where those of each part end. */
+  readonly #order = new Uint16Array(AHEAD_MAX);
+  readonly #ends = new Uint16Array(PARTS_MAX + 1);
   /** What lookAhead() loaded: means nothing, and is kept so that no compiler leaves the loads out. */
   loaded = 0;
 
@@ -133,27 +137,24 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
     return this.#stores[0]!.hash(words, at);
   }
 
-  /** Without locks: nothing that is found is believed. */
+  /** Without locks: nothing that is found is believed. Announces of one part are looked at together. */
   lookAhead(announces: AnnouncesAhead): void {
     const { count, hashes } = announces;
-    const stores = this.#stores;
+    const ends = this.#ends;
+    const order = this.#order;
     const mask = this.#mask;
-    let loaded = 0;
-    for (let index = 0; index < count; index++)
-      loaded ^= stores[hashes[index]! & mask]!.lookAtIndex(announces, index);
-    for (let index = 0; index < count; index++)
-      loaded ^= stores[hashes[index]! & mask]!.lookAtRecord(announces, index);
-    for (let index = 0; index < count; index++)
-      loaded ^= stores[hashes[index]! & mask]!.lookAtSwarm(announces, index);
-    for (let index = 0; index < count; index++)
-      loaded ^= stores[hashes[index]! & mask]!.lookAtDirectory(announces, index);
-    for (let index = 0; index < count; index++)
-      loaded ^= stores[hashes[index]! & mask]!.lookAtBuckets(announces, index);
-    for (let index = 0; index < count; index++)
-      loaded ^= stores[hashes[index]! & mask]!.lookIntoBuckets(announces, index);
-    for (let index = 0; index < count; index++)
-      loaded ^= stores[hashes[index]! & mask]!.lookAtPeer(announces, index);
-    this.loaded = loaded;
+    ends.fill(0);
+    for (let index = 0; index < count; index++) ends[hashes[index]! & mask]!++;
+    for (let part = 1; part <= mask; part++) ends[part] = ends[part]! + ends[part - 1]!;
+    for (let index = count - 1; index >= 0; index--) order[--ends[hashes[index]! & mask]!] = index;
+    // Where a part's announces ended they begin now; they end where those of the next part begin.
+    ends[mask + 1] = count;
+    for (let step = 0; step < LOOK_AHEAD_STEPS; step++)
+      for (let part = 0; part <= mask; part++) {
+        const from = ends[part]!;
+        const to = ends[part + 1]!;
+        if (from < to) this.loaded ^= this.#stores[part]!.look(step, announces, order, from, to);
+      }
   }
 
   announce(hash: number, request: Announce, sink: PeerSink): number {

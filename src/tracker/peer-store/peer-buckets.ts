@@ -10,6 +10,8 @@
 //
 // One file, because nothing else knows this layout.
 
+import type { AheadFindings } from "./ahead-findings.js";
+import type { AnnouncesAhead } from "./contract.js";
 import type { Pages } from "./pages.js";
 
 /** What buckets may hold; how they grow. */
@@ -56,13 +58,13 @@ export class PeerBuckets {
     this.endpointHalves = endpointHalves;
     this.#firstSize = firstSize;
     this.#scratch = new Uint16Array(endpointHalves);
-    this.#key = key[0]!;
+    this.#key = key[0]! | 0;
     // Odd, and no small number, whatever the key is.
     this.#multiplier = Math.imul(key[1]! | 1, 0x9e3779b1);
   }
 
   /**
-   * 32 bits without sign of the endpoint at `at`: its low byte is the fingerprint, its high bits choose among a large swarm's
+   * 32 bits, signed, of the endpoint at `at`: its low byte is the fingerprint, its high bits choose among a large swarm's
    * buckets. What somebody gains who finds endpoints that collide is a bucket of BUCKET_PEERS_MAX, no more.
    */
   hash(halves: Uint16Array, at: number): number {
@@ -72,7 +74,25 @@ export class PeerBuckets {
       hash ^= hash >>> 15;
     }
     hash = Math.imul(hash, 0x2c1b3c6d);
-    return (hash ^ (hash >>> 13)) >>> 0;
+    return hash ^ (hash >>> 13);
+  }
+
+  /** The same of an endpoint that stands in words (1 of IPv4, 4 of IPv6, from `at`) and a port, as signed 32 bits. */
+  hashOf(words: Uint32Array, at: number, port: number): number {
+    let hash = this.#key;
+    const multiplier = this.#multiplier;
+    const end = at + (this.endpointHalves >>> 1);
+    for (let word = at; word < end; word++) {
+      const both = words[word]!;
+      hash = Math.imul(hash ^ (BYTE_ORDER === 0 ? both & 0xffff : both >>> 16), multiplier);
+      hash ^= hash >>> 15;
+      hash = Math.imul(hash ^ (BYTE_ORDER === 0 ? both >>> 16 : both & 0xffff), multiplier);
+      hash ^= hash >>> 15;
+    }
+    hash = Math.imul(hash ^ port, multiplier);
+    hash ^= hash >>> 15;
+    hash = Math.imul(hash, 0x2c1b3c6d);
+    return hash ^ (hash >>> 13);
   }
 
   hashAt(bucket: number, index: number): number {
@@ -117,46 +137,82 @@ export class PeerBuckets {
     return this.#capacities[(this.#words[bucket]! >>> 16) & 0xff]!;
   }
 
-  /** Loads the fingerprints, and the run that an answer begins with; the number means nothing. */
-  touchFingerprints(bucket: number): number {
+  // Steps of PeerStore.look(), for the announces that entries `from` to before `to` of `order` name. The numbers mean nothing.
+
+  /** Loads the fingerprints of the buckets of endpoints, and the runs that answers begin with. */
+  lookInto(
+    { seeders, wants, dice }: AnnouncesAhead,
+    { own, told }: AheadFindings,
+    order: Uint16Array,
+    from: number,
+    to: number,
+  ): number {
     const words = this.#words;
-    let loaded = words[bucket + 1]!;
-    const end = bucket + ((this.#words[bucket]! & 0xff) >>> 2);
-    for (let at = bucket + LINE_WORDS; at <= end; at += LINE_WORDS) loaded ^= words[at]!;
+    const capacities = this.#capacities;
+    const { endpointHalves } = this;
+    let loaded = 0;
+    for (let next = from; next < to; next++) {
+      const index = order[next]!;
+      const bucket = own[index]!;
+      if (bucket === 0) continue;
+      const last = bucket + ((words[bucket]! & 0xff) >>> 2);
+      // Three lines of fingerprints at the most: what is loaded twice costs less than a branch that is taken wrongly.
+      loaded ^= words[Math.min(bucket + LINE_WORDS, last)]! ^ words[last]!;
+      const answer = told[index]!;
+      const header = words[answer]!;
+      const count = header & 0xff;
+      const low = seeders[index] === 1 ? (header >>> 8) & 0xff : 0;
+      const start = runStart(dice[index]!, low, count);
+      const run = Math.min(wants[index]!, count - start);
+      const first = 2 * (answer + 1) + capacities[(header >>> 16) & 0xff]! + endpointHalves * start;
+      const end = (first + endpointHalves * run) >>> 1;
+      loaded ^= words[end]!;
+      for (let at = first >>> 1; at < end; at += LINE_WORDS) loaded ^= words[at]!;
+    }
     return loaded;
   }
 
-  touchRun(bucket: number, leechersOnly: boolean, want: number, dice: number): number {
-    const header = this.#words[bucket]!;
-    const count = header & 0xff;
-    const low = leechersOnly ? (header >>> 8) & 0xff : 0;
-    if (count === low) return 0;
-    const start = runStart(dice, low, count);
-    const run = Math.min(want, count - start);
-    const from = this.endpointAt(bucket, start) >>> 1;
-    const end = this.endpointAt(bucket, start + run) >>> 1;
-    let loaded = this.#words[end]!;
-    for (let at = from; at < end; at += LINE_WORDS) loaded ^= this.#words[at]!;
+  /**
+   * Sets for each endpoint the first peer that has its fingerprint, −1 if there is none: who it is was not looked at. Loads its endpoint and
+   * state, and where seeders end, with which it changes places when it becomes one or the other.
+   */
+  lookAtPeers({ own, hashes, peers }: AheadFindings, order: Uint16Array, from: number, to: number): number {
+    const words = this.#words;
+    const halves = this.#halves;
+    const bytes = this.#bytes;
+    const capacities = this.#capacities;
+    const { endpointHalves } = this;
+    let loaded = 0;
+    for (let next = from; next < to; next++) {
+      const index = order[next]!;
+      const bucket = own[index]!;
+      if (bucket === 0) continue;
+      const header = words[bucket]!;
+      const peer = this.#candidate(bucket, header & 0xff, hashes[index]! & 0xff);
+      peers[index] = peer;
+      if (peer < 0) continue;
+      const capacity = capacities[(header >>> 16) & 0xff]!;
+      const seeders = Math.min((header >>> 8) & 0xff, (header & 0xff) - 1);
+      const endpoints = 2 * (bucket + 1) + capacity;
+      const states = 4 * (bucket + 1) + capacity;
+      loaded ^= halves[endpoints + endpointHalves * peer]! ^ halves[endpoints + endpointHalves * seeders]!;
+      loaded ^= bytes[states + peer]! ^ bytes[states + seeders]!;
+    }
     return loaded;
   }
 
-  /** The first peer with this fingerprint, or −1: who it is was not looked at. */
-  candidate(bucket: number, fingerprint: number): number {
+  /** The first of `count` peers with this fingerprint, or −1. */
+  #candidate(bucket: number, count: number, fingerprint: number): number {
     const words = this.#words;
     const pattern = Math.imul(fingerprint, 0x01010101);
     const first = bucket + 1;
-    const end = first + (((words[bucket]! & 0xff) + 3) >>> 2);
+    const end = first + ((count + 3) >>> 2);
     for (let at = first; at < end; at++) {
       const difference = words[at]! ^ pattern;
       const found = (difference - 0x01010101) & ~difference & 0x80808080;
       if (found !== 0) return ((at - first) << 2) + (((31 - Math.clz32(found & -found)) >>> 3) ^ BYTE_ORDER);
     }
     return -1;
-  }
-
-  /** Loads the endpoint and the state of a peer; the number means nothing. */
-  touchPeer(bucket: number, index: number): number {
-    return this.#halves[this.endpointAt(bucket, index)]! ^ this.state(bucket, index);
   }
 
   /** Whether peer `index` is there and has this endpoint. */

@@ -16,6 +16,7 @@ import { assert } from "../../base/assert.js";
 import { UsageError } from "../../base/errors.js";
 import { halfSipHash } from "../../base/keyed-hash.js";
 import { AddressBudget } from "./address-budget.js";
+import { AheadFindings, LOOK_AHEAD_STEPS } from "./ahead-findings.js";
 import {
   type AdoptingStore,
   AHEAD_MAX,
@@ -71,17 +72,6 @@ export interface SharedPart {
   readonly budget: AddressBudget | undefined;
 }
 
-/** What lookAhead() found of the announces that come next. */
-export class AheadFindings {
-  /** The bucket of the endpoint, the one the answer begins in, the endpoint's hash. */
-  readonly own = new Int32Array(AHEAD_MAX);
-  readonly told = new Int32Array(AHEAD_MAX);
-  readonly hashes = new Uint32Array(AHEAD_MAX);
-  /** Their records, and where in their buckets their endpoints may be; −1 if not. */
-  readonly records = new Int32Array(AHEAD_MAX);
-  readonly peers = new Int32Array(AHEAD_MAX);
-}
-
 export const BYTES_MAX_DEFAULT = 2 ** 30;
 export const TORRENTS_MAX_DEFAULT = 2 ** 24 - 1;
 export const PEERS_PER_TORRENT_MAX_DEFAULT = 2 ** 26;
@@ -126,6 +116,7 @@ const STATE_WORDS = 9;
 const NOW_MS = 0;
 const STEPS_OWED = 1;
 const CLOCK_NUMBERS = 2;
+const IN_ORDER = Uint16Array.from({ length: AHEAD_MAX }, (_, index) => index);
 const HASH_ROUNDS = 1;
 const HASH_FINAL_ROUNDS = 3;
 
@@ -255,89 +246,53 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
    */
   lookAhead(announces: AnnouncesAhead): void {
     const { count } = announces;
-    let loaded = 0;
-    for (let index = 0; index < count; index++) loaded ^= this.lookAtIndex(announces, index);
-    for (let index = 0; index < count; index++) loaded ^= this.lookAtRecord(announces, index);
-    for (let index = 0; index < count; index++) loaded ^= this.lookAtSwarm(announces, index);
-    for (let index = 0; index < count; index++) loaded ^= this.lookAtDirectory(announces, index);
-    for (let index = 0; index < count; index++) loaded ^= this.lookAtBuckets(announces, index);
-    for (let index = 0; index < count; index++) loaded ^= this.lookIntoBuckets(announces, index);
-    for (let index = 0; index < count; index++) loaded ^= this.lookAtPeer(announces, index);
-    this.loaded = loaded;
+    for (let step = 0; step < LOOK_AHEAD_STEPS; step++)
+      this.loaded ^= this.look(step, announces, IN_ORDER, 0, count);
   }
 
-  // The steps of lookAhead(), each for one announce. What they answer means nothing: it shows that something was loaded. They read
-  // what another thread may be changing, and believe none of it: what they found is looked at again when it is used.
-
-  lookAtIndex(announces: AnnouncesAhead, index: number): number {
-    return this.#index.touch(announces.hashes[index]!);
-  }
-
-  lookAtRecord(announces: AnnouncesAhead, index: number): number {
-    const record = this.#index.candidate(announces.hashes[index]!);
-    this.#found.records[index] = record;
-    return record < 0 ? 0 : this.#records[record * RECORD_WORDS]!;
-  }
-
-  lookAtSwarm(announces: AnnouncesAhead, index: number): number {
-    const records = this.#records;
-    const record = this.#found.records[index]!;
-    const at = record * RECORD_WORDS;
-    const swarmAt = announces.family === 4 ? SWARM_V4_AT : SWARM_V6_AT;
-    const swarm = record < 0 || (records[at + DOWNLOADS_AT]! & INLINE) !== 0 ? 0 : records[at + swarmAt]!;
-    this.#found.own[index] = swarm;
-    return swarm === 0 ? 0 : this.#pages.words[swarm]!;
-  }
-
-  lookAtDirectory(announces: AnnouncesAhead, index: number): number {
-    const { own, told, hashes } = this.#found;
-    const swarm = own[index]!;
-    told[index] = swarm;
-    if (swarm === 0) return 0;
+  /**
+   * One step of lookAhead(), for the announces that entries `from` to before `to` of `order` name. Each is a loop of few instructions
+   * without a branch on what it loads, so that a processor has many of its loads under way. What it answers means nothing: it shows that
+   * something was loaded. Steps read what another thread may be changing, and believe none of it: what they found is looked at again
+   * when it is used.
+   */
+  look(step: number, announces: AnnouncesAhead, order: Uint16Array, from: number, to: number): number {
+    const found = this.#found;
     const swarms = announces.family === 4 ? this.#v4 : this.#v6;
-    this.#setEndpoint(
-      announces.family,
-      announces.addresses,
-      announces.addressAt[index]!,
-      announces.ports[index]!,
-    );
-    const hash = swarms.buckets.hash(this.#endpoint, 0);
-    hashes[index] = hash;
-    const place = swarms.placeOf(swarm, hash);
-    if (place === 0) return 0;
-    // Below 0: not a bucket yet, but the word that names it.
-    own[index] = -place;
-    told[index] = -swarms.answerPlaceOf(swarm, announces.dice[index]!);
-    return this.#pages.words[place]! ^ this.#pages.words[-told[index]!]!;
+    switch (step) {
+      case 0:
+        return this.#index.touch(announces.hashes, order, from, to);
+      case 1:
+        return this.#index.candidates(announces.hashes, order, from, to, found.records, this.#records);
+      case 2:
+        return this.#lookAtSwarms(announces.family, order, from, to);
+      case 3:
+        return swarms.lookAtDirectories(announces, found, order, from, to);
+      case 4:
+        return swarms.lookAtBuckets(found, order, from, to);
+      case 5:
+        return swarms.buckets.lookInto(announces, found, order, from, to);
+      default:
+        return swarms.buckets.lookAtPeers(found, order, from, to);
+    }
   }
 
-  lookAtBuckets(_announces: AnnouncesAhead, index: number): number {
-    const { own, told } = this.#found;
-    if (own[index]! >= 0) return 0;
+  #lookAtSwarms(family: 4 | 6, order: Uint16Array, from: number, to: number): number {
+    const records = this.#records;
     const { words } = this.#pages;
-    own[index] = words[-own[index]!]!;
-    told[index] = words[-told[index]!]!;
-    return words[own[index]!]! ^ words[told[index]!]!;
-  }
-
-  lookIntoBuckets(announces: AnnouncesAhead, index: number): number {
-    const { own, told } = this.#found;
-    if (own[index] === 0) return 0;
-    const { buckets } = announces.family === 4 ? this.#v4 : this.#v6;
-    const { seeders, wants, dice } = announces;
-    return (
-      buckets.touchFingerprints(own[index]!) ^
-      buckets.touchRun(told[index]!, seeders[index] === 1, wants[index]!, dice[index]!)
-    );
-  }
-
-  lookAtPeer(announces: AnnouncesAhead, index: number): number {
-    const { own, hashes, peers } = this.#found;
-    if (own[index] === 0) return 0;
-    const { buckets } = announces.family === 4 ? this.#v4 : this.#v6;
-    const peer = buckets.candidate(own[index]!, hashes[index]! & 0xff);
-    peers[index] = peer;
-    return peer < 0 ? 0 : buckets.touchPeer(own[index]!, peer);
+    const { records: found, own } = this.#found;
+    const swarmAt = family === 4 ? SWARM_V4_AT : SWARM_V6_AT;
+    let loaded = 0;
+    for (let next = from; next < to; next++) {
+      const index = order[next]!;
+      const record = found[index]!;
+      const at = record * RECORD_WORDS;
+      const swarm =
+        record < 0 || (records[at + DOWNLOADS_AT]! & INLINE) !== 0 ? 0 : records[at + swarmAt]! | 0;
+      own[index] = swarm;
+      loaded ^= words[swarm]!;
+    }
+    return loaded;
   }
 
   announce(hash: number, request: Announce, sink: PeerSink): number {

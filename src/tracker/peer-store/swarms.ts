@@ -5,6 +5,8 @@
 //
 // Always: an endpoint is in a swarm once. A swarm that is not 0 has a peer.
 
+import type { AheadFindings } from "./ahead-findings.js";
+import type { AnnouncesAhead } from "./contract.js";
 import type { Pages } from "./pages.js";
 import { BUCKET_PEERS_MAX, PeerBuckets, type PeerSink, TICKS } from "./peer-buckets.js";
 import { LARGE, SwarmDirectory } from "./swarm-directory.js";
@@ -50,16 +52,53 @@ export class Swarms {
     return ((this.#words[swarm]! >>> 16) & 0xff) === LARGE;
   }
 
-  // For lookAhead(): where what put() and answer() will need lies, a step at a time. The numbers are words of the pages.
+  // Steps of PeerStore.look(), for the announces that entries `from` to before `to` of `order` name. The numbers mean nothing.
 
-  /** The word that names the bucket of an endpoint, once the swarm's first word is at hand; 0: the swarm is the bucket. */
-  placeOf(swarm: number, hash: number): number {
-    return this.#isLarge(swarm) ? this.#directory.placeOf(swarm, hash) : 0;
+  /** Hashes endpoints, and loads the words that name their buckets and those where answers begin, once the swarms' first words are at hand. */
+  lookAtDirectories(
+    { addresses, addressAt, ports, dice }: AnnouncesAhead,
+    { own, told, hashes }: AheadFindings,
+    order: Uint16Array,
+    from: number,
+    to: number,
+  ): number {
+    const { buckets } = this;
+    const directory = this.#directory;
+    const words = this.#words;
+    let loaded = 0;
+    for (let next = from; next < to; next++) {
+      const index = order[next]!;
+      const swarm = own[index]!;
+      told[index] = swarm;
+      if (swarm === 0) continue;
+      const hash = buckets.hashOf(addresses, addressAt[index]!, ports[index]!);
+      hashes[index] = hash;
+      if (((words[swarm]! >>> 16) & 0xff) !== LARGE) continue;
+      // Below 0: not a bucket yet, but the word that names it.
+      const ownPlace = directory.placeOf(swarm, hash);
+      const toldPlace = directory.placeOf(swarm, spread(dice[index]!));
+      own[index] = -ownPlace;
+      told[index] = -toldPlace;
+      loaded ^= words[ownPlace]! ^ words[toldPlace]!;
+    }
+    return loaded;
   }
 
-  /** The word that names the bucket where an answer begins; 0 likewise. */
-  answerPlaceOf(swarm: number, dice: number): number {
-    return this.#isLarge(swarm) ? this.#directory.placeOf(swarm, spread(dice)) : 0;
+  /** Loads the first words of the buckets of large swarms. */
+  lookAtBuckets({ own, told }: AheadFindings, order: Uint16Array, from: number, to: number): number {
+    const words = this.#words;
+    let loaded = 0;
+    for (let next = from; next < to; next++) {
+      const index = order[next]!;
+      const place = own[index]!;
+      if (place >= 0) continue;
+      const ownBucket = words[-place]!;
+      const toldBucket = words[-told[index]!]!;
+      own[index] = ownBucket;
+      told[index] = toldBucket;
+      loaded ^= words[ownBucket]! ^ words[toldBucket]!;
+    }
+    return loaded;
   }
 
   /** Sets `seeders` and `peers`. */

@@ -142,29 +142,58 @@ export class TorrentIndex {
     return this.#state[COUNT]!;
   }
 
-  /** Loads what find() will need first; the number means nothing. */
-  touch(hash: number): number {
-    return this.#entries[hash >>> this.#shift]!;
+  /** Loads what find() will need first, of the hashes that entries `from` to before `to` of `order` name; the number means nothing. */
+  touch(hashes: Uint32Array, order: Uint16Array, from: number, to: number): number {
+    const entries = this.#entries;
+    const shift = this.#shift;
+    let loaded = 0;
+    for (let next = from; next < to; next++) loaded ^= entries[hashes[order[next]!]! >>> shift]!;
+    return loaded;
   }
 
   /**
-   * The first record from the home of `hash` that may be the one; −1 if there is none. Loads as find() does, and compares tags only. Ends
-   * even if another thread changes the table meanwhile.
+   * Sets in `records`, for each of these hashes, the first record from its home that may be the one, −1 if there is none, and loads its slot
+   * (of 8 words). Loads as find() does, and compares tags only. Ends even if another thread changes the table meanwhile.
    */
-  candidate(hash: number): number {
-    const entries = this.#tableOf(hash);
-    const shift = entries === this.#entries ? this.#shift : this.#oldShift;
-    const mask = entries.length - 1;
+  candidates(
+    hashes: Uint32Array,
+    order: Uint16Array,
+    from: number,
+    to: number,
+    records: Int32Array,
+    slots: Uint32Array,
+  ): number {
     const tagMask = ~this.#recordMask;
-    const tag = this.#tagOf(hash);
-    let at = hash >>> shift;
-    for (let probes = 0; probes <= mask; probes++) {
-      const entry = entries[at]! | 0;
-      if (entry === 0) return -1;
-      if ((entry & tagMask) === tag) return (entry & this.#recordMask) - 1;
-      at = (at + 1) & mask;
+    const recordMask = this.#recordMask;
+    const recordBits = this.#recordBits;
+    const hasOld = this.#old !== undefined;
+    let entries = this.#entries;
+    let shift = this.#shift;
+    let loaded = 0;
+    for (let next = from; next < to; next++) {
+      const index = order[next]!;
+      const hash = hashes[index]!;
+      if (hasOld) {
+        entries = this.#tableOf(hash);
+        shift = entries === this.#entries ? this.#shift : this.#oldShift;
+      }
+      const mask = entries.length - 1;
+      const tag = hash << recordBits;
+      let place = hash >>> shift;
+      let record = -1;
+      for (let probes = 0; probes <= mask; probes++) {
+        const entry = entries[place]! | 0;
+        if (entry === 0) break;
+        if ((entry & tagMask) === tag) {
+          record = (entry & recordMask) - 1;
+          break;
+        }
+        place = (place + 1) & mask;
+      }
+      records[index] = record;
+      loaded ^= slots[record < 0 ? 0 : record * 8]!;
     }
-    return -1;
+    return loaded;
   }
 
   /** The record with this hash and these 5 words of info hash in `slots` (records of 8 words), or −1. */
