@@ -22,6 +22,14 @@ export type { Metainfo, MetainfoFile } from "./client/metainfo/types.js";
 export { SESSION_OPTIONS, TORRENT_OPTIONS } from "./client/option-table.js";
 export type * from "./client/options.js";
 export { ENCRYPTION_POLICIES, RECEIVE_MODES, SEND_MODES } from "./client/options.js";
+export type {
+  ReplayEvent,
+  ReplayedConnection,
+  ReplayOptions,
+  ReplayResult,
+} from "./client/recording/replay.js";
+export { replayRecording } from "./client/recording/replay-file.js";
+export type { ReplayedBlock } from "./client/recording/replay-swarm.js";
 export type { PeerDump, SessionDump, TorrentDump, TrackerDump } from "./client/session/dump.js";
 export { Session } from "./client/session/session.js";
 export {

@@ -152,6 +152,8 @@ export type UsageErrorCode =
   | "USAGE_OPTION"
   | "USAGE_STATE"
   | "USAGE_MAGNET"
+  /** What is to be replayed is no recording, or is damaged. */
+  | "USAGE_RECORDING"
   | "LISTEN_FAILED"
   | "ADDON_MISSING"
   | "FETCH_FAILED"

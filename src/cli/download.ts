@@ -53,6 +53,7 @@ interface Options {
   poolMib?: number;
   maxRequests?: number;
   saveTorrent?: string;
+  record?: string;
   seed?: boolean;
   timeout?: number;
   json?: boolean;
@@ -122,6 +123,7 @@ function downloadCommand(): Command {
       wholeNumber("--max-requests", maxRequests.min, maxRequests.max),
     )
     .option("--save-torrent <file>", "of a magnet, write a torrent file when its metadata is there")
+    .option("--record <file>", "record what goes over all connections, for scatterwire replay")
     .option("--seed", "go on seeding when the download is complete, until Ctrl-C")
     .option(
       "--timeout <seconds>",
@@ -171,6 +173,7 @@ async function download(names: readonly string[], options: Options): Promise<voi
     ...(dht === undefined ? {} : { dht: dht.node }),
     ...(options.receiveMode === undefined ? {} : { receiveMode: options.receiveMode }),
     ...(options.encryption === undefined ? {} : { encryption: options.encryption }),
+    ...(options.record === undefined ? {} : { record: options.record }),
     ...(options.poolMib === undefined ? {} : { poolBytes: options.poolMib * MIB }),
     ...(options.maxRequests === undefined ? {} : { maxRequests: options.maxRequests }),
   });

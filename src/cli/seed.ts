@@ -43,6 +43,7 @@ interface Options {
   dhtNode?: string[];
   localPeers?: boolean;
   check: boolean;
+  record?: string;
   json?: boolean;
 }
 
@@ -67,6 +68,7 @@ function seedCommand(): Command {
       `${ENCRYPTION_POLICIES.join(", ")} (default: ${SESSION_OPTIONS.encryption.default}): never, as peers like it, or always`,
       oneOf("--encryption", ENCRYPTION_POLICIES),
     )
+    .option("--record <file>", "record what goes over all connections, for scatterwire replay")
     .option("--no-trackers", "do not announce to trackers")
     .option(
       "--tracker <url>",
@@ -101,6 +103,7 @@ async function seed(torrent: string, directory: string, options: Options): Promi
     localPeers: options.localPeers === true,
     ...(options.sendMode === undefined ? {} : { sendMode: options.sendMode }),
     ...(options.encryption === undefined ? {} : { encryption: options.encryption }),
+    ...(options.record === undefined ? {} : { record: options.record }),
   });
   session.on("warning", (text) => note(`scatterwire: ${text}`));
   const json = options.json === true;

@@ -26,6 +26,11 @@ export const VERBS: readonly Verb[] = [
   },
   { name: "seed", summary: "serve a torrent until Ctrl-C", load: () => import("./seed.js") },
   {
+    name: "replay",
+    summary: "feed a recording of connections through a receive mode",
+    load: () => import("./replay.js"),
+  },
+  {
     name: "scrape",
     summary: "ask trackers how many peers a torrent has",
     load: () => import("./scrape.js"),

@@ -8,6 +8,7 @@
 
 import {
   BLOCK_SIZE,
+  MIB,
   PIECE_LENGTH_MADE_MIN,
   PIECE_LENGTH_MAX,
   POOL_BYTES_DEFAULT,
@@ -272,6 +273,18 @@ export const SESSION_OPTIONS = {
     methods: ["registerMetric", "removeSingleMetric"],
     lists: [],
     text: "A Prometheus registry, prom-client's for one, to show the session's figures in while it is open; they are read when they are scraped, and sessions that share one are summed. It stays the program's.",
+  },
+  record: {
+    kind: "text",
+    text: "A file, which is made, to record in what goes over all connections, cut as it came: replayRecording() and `scatterwire replay` feed it through any receive mode. It holds addresses of peers and all their bytes.",
+  },
+  recordBytesMax: {
+    kind: "whole",
+    min: MIB,
+    max: 2 ** 40,
+    unit: "bytes",
+    default: 1024 * MIB,
+    text: "What a recording may have: it ends there, and the session goes on.",
   },
   clockCosts: {
     kind: "flag",

@@ -161,6 +161,13 @@ export interface SessionOptions {
    * scraped, and sessions that share one are summed. It stays the program's.
    */
   metricsRegistry?: MetricsRegistry;
+  /**
+   * A file, which is made, to record in what goes over all connections, cut as it came: replayRecording() and `scatterwire replay`
+   * feed it through any receive mode. It holds addresses of peers and all their bytes.
+   */
+  record?: string;
+  /** What a recording may have: it ends there, and the session goes on. 1 MiB … 1024 GiB. Default: 1 GiB. */
+  recordBytesMax?: number;
   /** Time the addon's calls and jobs, for Session.costs(). Costs a little itself. Default: false. */
   clockCosts?: boolean;
   /**

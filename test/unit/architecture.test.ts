@@ -12,6 +12,7 @@ const LEAVES = ["base"];
 /** What a session is made of. */
 const CLIENT = [
   "client/options",
+  "client/recording",
   "client/statistics",
   "client/option-table",
   "client/check-options",
@@ -105,6 +106,22 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
 
   // Names of the public API, and the types that it shares with the inside.
   "client/statistics": [],
+  // Real connections over streams of its own.
+  "client/recording": [
+    "client/options",
+    "client/check-options",
+    "client/extensions",
+    "client/memory",
+    "client/peer",
+    "client/receive",
+    "client/send",
+    "client/storage",
+    "client/storage/layout",
+    "client/stream",
+    "client/stream/byte-stream",
+    "client/wire",
+    "native",
+  ],
   "client/options": [
     "client/statistics",
     "client/extensions",

@@ -13,6 +13,8 @@ import type { PeerAddress } from "../options.js";
 import { type Clock, PeerConnection, type PeerSettings } from "../peer/peer-connection.js";
 import type { Swarm, SwarmDirectory } from "../peer/swarm.js";
 import type { ReceivePlan } from "../receive/receive-plan.js";
+import type { Recorder } from "../recording/recorder.js";
+import { RecordingStream } from "../recording/recording-stream.js";
 import type { ByteStream } from "../stream/byte-stream.js";
 import { StreamPump } from "../stream/stream-pump.js";
 import { TcpStream } from "../stream/tcp-stream.js";
@@ -41,6 +43,8 @@ export interface ConnectorHost {
   readonly descriptors: DescriptorBudget;
   readonly directory: SwarmDirectory;
   readonly trace: TraceSink | undefined;
+  /** Notes what goes over connections. */
+  readonly recorder: Recorder | undefined;
   /** No connection is begun any more. */
   readonly isClosed: boolean;
   /** How incoming connections are received from, until their torrent is known. */
@@ -59,6 +63,8 @@ export class Connector {
   readonly #host: ConnectorHost;
   /** Torrents that have addresses to connect to, in the order of their turns. */
   readonly #dialers = new Set<Dialer>();
+  /** Connections that are recorded, with their numbers there. */
+  readonly #recordedIds = new Map<PeerConnection, number>();
   #isDialing = false;
   /** There was no descriptor for a connection: none is begun before the next tick. */
   #dialingPaused = false;
@@ -112,13 +118,16 @@ export class Connector {
       return undefined;
     }
     if (fd >= 0) this.#setBufferSizes(fd);
+    const { infoHash } = swarm;
+    const recorded = fd < 0 ? 0 : this.#beginRecording({ host, port, incoming: false }, settings, infoHash);
     const encrypted = (stream: TcpStream): ByteStream =>
       this.#encryption.outgoing(stream, host, swarm.infoHash, encrypts);
     const transport =
       fd < 0
         ? new UnconnectedTransport()
-        : this.#pump(encrypted(new TcpStream(this.#host.reactor, fd)), true);
+        : this.#pump(this.#recorded(encrypted(new TcpStream(this.#host.reactor, fd)), recorded), true);
     const peer = this.#makePeer(host, port, false, transport, settings, swarm);
+    this.#noteRecorded(peer, recorded);
     if (transport instanceof StreamPump) transport.start(peer);
     else {
       // Told later, as every other failure to connect: the caller has not yet noted what it asked for.
@@ -141,9 +150,12 @@ export class Connector {
     const { reactor, memory, plan } = this.#host;
     const eagain = reactor.binding.EAGAIN;
     const atTurnEnd = (hook: TurnHook): void => reactor.atTurnEnd(hook);
-    const stream = make({ memory, plan: plan.entries, atTurnEnd, eagain });
+    const about = { host, port: 0, incoming: false };
+    const recorded = this.#beginRecording(about, settings, swarm.infoHash);
+    const stream = this.#recorded(make({ memory, plan: plan.entries, atTurnEnd, eagain }), recorded);
     const transport = new StreamPump({ turns: reactor, memory, stream, connecting: true, eagain });
     const peer = this.#makePeer(host, 0, false, transport, settings, swarm);
+    this.#noteRecorded(peer, recorded);
     transport.start(peer);
     return peer;
   }
@@ -189,6 +201,31 @@ export class Connector {
     return new StreamPump({ turns: reactor, memory, stream, connecting, eagain: reactor.binding.EAGAIN });
   }
 
+  /** Returns the connection's number in the recording, 0 where there is none. */
+  #beginRecording(
+    about: { readonly host: string; readonly port: number; readonly incoming: boolean },
+    { receiveMode }: PeerSettings,
+    infoHash: Uint8Array | undefined,
+  ): number {
+    const { recorder } = this.#host;
+    if (recorder?.isOpen !== true) return 0;
+    return recorder.opened({
+      ...about,
+      receiveMode: receiveMode.name,
+      ...(infoHash === undefined ? {} : { infoHash: Buffer.from(infoHash).toString("hex") }),
+    });
+  }
+
+  #recorded(stream: ByteStream, id: number): ByteStream {
+    const { recorder, reactor } = this.#host;
+    if (recorder === undefined || id === 0) return stream;
+    return new RecordingStream(stream, recorder, id, reactor.binding.EAGAIN);
+  }
+
+  #noteRecorded(peer: PeerConnection, id: number): void {
+    if (id !== 0) this.#recordedIds.set(peer, id);
+  }
+
   #makePeer(
     host: string,
     port: number,
@@ -221,6 +258,12 @@ export class Connector {
 
   #peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
     this.table.remove(peer);
+    const recorded = this.#recordedIds.get(peer);
+    if (recorded !== undefined) {
+      this.#recordedIds.delete(peer);
+      const why = error === undefined ? {} : { code: error.code, message: error.message };
+      this.#host.recorder?.closed(recorded, why);
+    }
     if (this.table.all.size === 0) this.#host.heldChanged();
     if (peer.swarm === undefined) this.#host.strangerClosed(peer, error);
     this.#dial();
@@ -259,9 +302,13 @@ export class Connector {
       this.#host.reactor.engine.closeSocket(fd);
       return;
     }
-    const stream = new TcpStream(this.#host.reactor, fd);
-    const transport = this.#pump(this.#encryption.incoming(stream, remote.host), false);
-    transport.start(this.#makePeer(remote.host, remote.port, true, transport, this.#host.incomingSettings()));
+    const settings = this.#host.incomingSettings();
+    const recorded = this.#beginRecording({ ...remote, incoming: true }, settings, undefined);
+    const stream = this.#encryption.incoming(new TcpStream(this.#host.reactor, fd), remote.host);
+    const transport = this.#pump(this.#recorded(stream, recorded), false);
+    const peer = this.#makePeer(remote.host, remote.port, true, transport, settings);
+    this.#noteRecorded(peer, recorded);
+    transport.start(peer);
   }
 
   /** The process, or the system, has no descriptor for one more socket: what nobody needs now goes, and the user may do something. */

@@ -44,6 +44,7 @@ import { RequestShare } from "../peer/request-share.js";
 import type { Swarm, SwarmDirectory } from "../peer/swarm.js";
 import type { ReceiveModeName } from "../receive/receive-mode.js";
 import { ReceivePlan } from "../receive/receive-plan.js";
+import { Recorder } from "../recording/recorder.js";
 import type { BlockSource, SendModeName } from "../send/block-source.js";
 import { CopySource } from "../send/copy-source.js";
 import { MappedSource } from "../send/mapped-source.js";
@@ -76,6 +77,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   readonly clock: Clock;
   readonly peerId: Uint8Array;
   readonly userCalls = new UserCalls();
+  readonly recorder: Recorder | undefined;
   /** Who listens to its events. */
   readonly #emitter: EventEmitter<SessionEvents>;
   readonly #warnings: KeptWarnings;
@@ -127,6 +129,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
       world.ground,
     );
     this.#encryption = new Encryption(this.#settings.encryption, this.reactor, this.memory, world.ground);
+    this.recorder = this.#makeRecorder();
     this.#connector = this.#makeConnector();
     const slotsPerWake = Math.max(1, Math.min(SLOTS_PER_WAKE_MAX, Math.floor(this.pool.slotCount / 16)));
     this.reactor.onTurn({
@@ -444,6 +447,23 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     if (this.#closed !== undefined) throw new UsageError("USAGE_STATE", "the session is closed");
   }
 
+  /** Throws UsageError `USAGE_OPTION`, when nothing is held any more. */
+  #makeRecorder(): Recorder | undefined {
+    const { record, recordBytesMax } = this.#settings;
+    if (record === undefined) return undefined;
+    try {
+      return new Recorder(record, recordBytesMax, {
+        memory: this.memory,
+        entries: this.#plan.entries,
+        nowMs: () => this.clock.nowMs,
+        warn: (text) => this.#warn(text),
+      });
+    } catch (error) {
+      this.reactor.close();
+      throw error;
+    }
+  }
+
   #makeConnector(): Connector {
     const isClosed = (): boolean => this.#closed !== undefined;
     return new Connector({
@@ -456,6 +476,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
       descriptors: this.#descriptors,
       directory: this,
       trace: this.#trace,
+      recorder: this.recorder,
       get isClosed() {
         return isClosed();
       },
@@ -488,6 +509,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     this.#connector.closeAll();
     await this.#finders.close();
     this.rateControl.close();
+    await this.recorder?.close();
     await this.reactor.idle();
     publishSession(this.userCalls, this.#emitter, "closed");
     // Listeners hear of the end while there is still memory that leases may lie in.

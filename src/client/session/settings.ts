@@ -22,6 +22,7 @@ export type SessionSettings = Readonly<Required<Pick<SessionOptions, Exclude<Pla
   readonly announcePort: number | undefined;
   readonly announceIp: string | undefined;
   readonly dht: HashTable | undefined;
+  readonly record: string | undefined;
   readonly receiveMode: ReceiveModeChoice;
   readonly sendMode: SendModeName;
   readonly maxPeersPerTorrent: number;
@@ -47,6 +48,8 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
     announcePort: options.announcePort,
     announceIp: settleAnnounceIp(options.announceIp),
     dht: options.dht,
+    record: options.record,
+    recordBytesMax: get("recordBytesMax"),
     receiveMode: settleReceiveMode(options, get("speculationDepth")),
     sendMode: get("sendMode"),
     poolBytes,

@@ -28,6 +28,10 @@ export interface EngineRoom {
   readonly clock: Clock;
   /** The way to listeners and callbacks of the program. */
   readonly userCalls: UserCalls;
+  /** Notes what goes over connections, and of which torrents. */
+  readonly recorder:
+    | { torrent(known: { infoHash: string; pieceLength?: number; totalLength?: number }): void }
+    | undefined;
   readonly uploadSlots: number;
   /** The session's rate limits, and who waits for one. */
   readonly rateControl: RateControl;

@@ -101,6 +101,7 @@ export class TorrentCore {
     this.#warnings = new KeptWarnings(emitter, room.userCalls);
     this.swarm = new TorrentSwarm(swarmHostOf(this, isMagnet(source) ? undefined : source.private));
     this.finder = room.findPeers(searchingOf(this), source);
+    room.recorder?.torrent({ infoHash: this.#infoHashHex });
     this.#tellState();
     if (!isMagnet(source)) this.#begin(source);
     else {
@@ -323,7 +324,7 @@ export class TorrentCore {
     const layout = this.#content?.layout;
     await this.close();
     if (directory === undefined || readOnly === true) return;
-    forgetDownload(directory, Buffer.from(this.infoHash).toString("hex"));
+    forgetDownload(directory, this.#infoHashHex);
     if (data && layout !== undefined) removeFiles(directory, layout);
   }
 
@@ -342,6 +343,10 @@ export class TorrentCore {
     if (name === "pieceFailed") this.piecesFailed++;
     publishOfTorrent(this.room.userCalls, this.#emitter, name, args);
     if (this.#emitter.listenerCount(name) > 0) this.room.userCalls.tell(this.#emitter, name, args);
+  }
+
+  get #infoHashHex(): string {
+    return Buffer.from(this.infoHash).toString("hex");
   }
 
   // ── from state to state ──────────────────────────────────────────────────────────────────────────────────────
@@ -373,6 +378,8 @@ export class TorrentCore {
       if (this.#closing.signal.aborted) throw this.#abortError("the torrent was closed");
       // Without a check it may have failed meanwhile: what is open already is closed with the torrent.
       this.#opened = content;
+      const { pieceLength, totalLength } = content.layout;
+      this.room.recorder?.torrent({ infoHash: this.#infoHashHex, pieceLength, totalLength });
       this.#enter(content.wantsNothing ? "seeding" : "downloading");
       this.tell("ready");
       this.swarm.layoutKnown();
