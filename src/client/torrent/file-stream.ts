@@ -3,13 +3,13 @@
 //   read so far ──▶│ piece that is waited for │ ahead: asked for before all others, in this order │ …
 //
 // Always: no more than `aheadBytes` beyond what was read is urgent; a slot of the pool is held for one block at a time, and for no
-// longer than copying it takes. What is read is wanted from then on, whatever was selected before. A stream that ends, or is
-// destroyed, leaves nothing urgent.
+// longer than copying it takes. What is read is wanted from then on, whatever was selected before. While the data is looked at
+// a stream waits. One that ends, or is destroyed, leaves nothing urgent.
 
 import { Readable } from "node:stream";
 import { UsageError } from "../../base/errors.js";
 import { BLOCK_SIZE, MIB } from "../../base/limits.js";
-import type { ReadStreamOptions } from "../options.js";
+import type { BlockLease, ReadStreamOptions } from "../options.js";
 import type { TorrentContent } from "./content.js";
 
 const AHEAD_BYTES = 4 * MIB;
@@ -19,7 +19,12 @@ const AHEAD_PIECES_MIN = 2;
 export interface StreamHost {
   /** The content; throws UsageError if it is not there, or not any more. */
   content(): TorrentContent;
-  /** Calls `callback` once the piece is verified, or with an error when the torrent is over. Returns what takes that back. */
+  /** The content, unless its data is being looked at: nothing can be read of it then. */
+  readonly opened: TorrentContent | undefined;
+  /**
+   * Calls `callback` once the piece is verified, or the data was looked at, or with an error when the torrent is over. Returns what
+   * takes that back.
+   */
   whenHere(piece: number, callback: (error: Error | undefined) => void): () => void;
   /** Something was made wanted. */
   wantedChanged(): void;
@@ -101,28 +106,40 @@ class FileStream extends Readable {
   }
 
   async #readOn(): Promise<void> {
-    if (this.#at >= this.#end) {
-      this.push(null);
-      return;
+    while (this.#at < this.#end && !this.destroyed) {
+      const content = this.#host.content();
+      const { pieceLength } = content.layout;
+      const piece = Math.floor(this.#at / pieceLength);
+      const isOpen = content === this.#host.opened;
+      if (isOpen) this.#aim(content);
+      if (!isOpen || !content.got.has(piece)) {
+        // What is here may be another content then, and the stream destroyed.
+        await this.#pieceHere(piece);
+        continue;
+      }
+      if (await this.#readBlock(content, piece)) return;
     }
-    const content = this.#host.content();
-    this.#aim(content);
-    const { pieceLength } = content.layout;
-    const piece = Math.floor(this.#at / pieceLength);
-    if (!content.got.has(piece)) {
-      await this.#pieceHere(piece);
-      // The content may have been made anew meanwhile, and the stream destroyed.
-      if (!this.destroyed) await this.#readOn();
-      return;
-    }
-    const begin = this.#at - piece * pieceLength;
+    if (!this.destroyed) this.push(null);
+  }
+
+  /** Reads a block, and passes it on. False if it is to be tried again. */
+  async #readBlock(content: TorrentContent, piece: number): Promise<boolean> {
+    const begin = this.#at - piece * content.layout.pieceLength;
     const length = Math.min(BLOCK_SIZE, content.layout.pieceLengthOf(piece) - begin, this.#end - this.#at);
-    const lease = await content.read(piece, begin, length);
+    let lease: BlockLease;
+    try {
+      lease = await content.read(piece, begin, length);
+    } catch (error) {
+      if (content === this.#host.opened) throw error;
+      // It was closed under the read, to be looked at again.
+      return false;
+    }
     const bytes = Buffer.from(lease.bytes);
     lease.release();
-    if (this.destroyed) return;
+    if (this.destroyed) return true;
     this.#at += length;
     this.push(bytes);
+    return true;
   }
 
   #pieceHere(piece: number): Promise<void> {

@@ -1,6 +1,6 @@
 // Who waits for a piece to be verified.
 //
-// Always: a waiter is called once: when its piece is here, or with an error when the torrent is over.
+// Always: a waiter is called once: when its piece is here, or the data was looked at, or with an error when the torrent is over.
 
 type Waiter = (error: Error | undefined) => void;
 
@@ -28,9 +28,9 @@ export class PieceWaiters {
     for (const waiter of waiting) waiter(undefined);
   }
 
-  /** The data was looked at again: those whose pieces are here are called. */
-  look(has: (piece: number) => boolean): void {
-    for (const piece of [...this.#waiters.keys()]) if (has(piece)) this.here(piece);
+  /** The data was looked at: whoever waits sees whether its piece is there, or asks for it anew. */
+  lookedAt(): void {
+    for (const piece of [...this.#waiters.keys()]) this.here(piece);
   }
 
   over(error: Error): void {

@@ -315,7 +315,6 @@ export class TorrentCore {
     );
     this.#content = content;
     await this.#open(content);
-    this.waiters.look((piece) => content.got.has(piece));
   }
 
   /** Closes the torrent, and deletes what was kept of it; with `data` its files, too. */
@@ -382,6 +381,7 @@ export class TorrentCore {
       this.room.recorder?.torrent({ infoHash: this.#infoHashHex, pieceLength, totalLength });
       this.#enter(content.wantsNothing ? "seeding" : "downloading");
       this.tell("ready");
+      this.waiters.lookedAt();
       this.swarm.layoutKnown();
       if (!this.#isPaused) this.finder.start();
       if (content.wanted.isSatisfied) await this.#complete();

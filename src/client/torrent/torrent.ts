@@ -213,6 +213,9 @@ export class Torrent extends EventEmitter<TorrentEvents> {
     const core = this.#core;
     const host: StreamHost = {
       content: () => core.known("createReadStream()"),
+      get opened() {
+        return core.opened;
+      },
       whenHere: (piece, callback) => core.waiters.add(piece, callback),
       wantedChanged: () => core.wantedChanged(),
     };

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -255,6 +256,48 @@ describe("Torrent.createReadStream()", TIMEOUT, () => {
     brings = false;
     other.destroy();
     await closeWhole(session);
+  });
+
+  it("begins before the data that is there was looked at", async () => {
+    const shared = await makeShared(3_000_000);
+    const session = new Session();
+    const torrent = session.addInBackground(shared.metainfo, { directory: shared.folder });
+    const early = bytesFrom(torrent.createReadStream(0));
+    const [checking] = (await once(torrent, "checking")) as [number];
+    assert.ok(checking > 0);
+    const midst = bytesFrom(torrent.createReadStream(0));
+    for (const read of [early, midst]) assert.ok((await read).equals(shared.data));
+    await closeWhole(session);
+  });
+
+  it("waits while the data is looked at again, whatever it was doing, and goes on with what is there then", async () => {
+    const shared = await makeShared(40 * PIECE);
+    const seeder = await seed(shared);
+    const session = new Session();
+    const directory = temporaryFolder(after);
+    const torrent = await session.add(shared.metainfo, { directory, peers: [seeder.address] });
+    await torrent.done;
+    const file = openSync(join(directory, "data.bin"), "r+");
+    for (let round = 0; round < 3; round++) {
+      // Its first bytes are read, and some others are not what they were.
+      const stream = torrent.createReadStream(0);
+      const slow = torrent.createReadStream(0, { start: 30 * PIECE });
+      await Promise.all([once(stream, "readable"), once(slow, "readable")]);
+      writeSync(file, "changed", (10 + round) * PIECE);
+      const rechecked = torrent.recheck();
+      const during = torrent.createReadStream(0);
+      const reads = [stream, slow, during].map((each) => bytesFrom(each));
+      await rechecked;
+      torrent.addPeer(seeder.address);
+      const [whole, rest, other] = await Promise.all(reads);
+      assert.ok(whole!.equals(shared.data));
+      assert.ok(rest!.equals(shared.data.subarray(30 * PIECE)));
+      assert.ok(other!.equals(shared.data));
+      await torrent.done;
+    }
+    closeSync(file);
+    await closeWhole(session);
+    await closeWhole(seeder.session);
   });
 
   it("ends with an error when the torrent does, and leaves nothing urgent", async () => {
