@@ -25,3 +25,4 @@ export {
   type StoreTotals,
   type WorkDone,
 } from "./store/store.js";
+export { IndexFace, type IndexFaceOptions } from "./web/index-face.js";
