@@ -3,6 +3,9 @@
 // Always: what is wrong is a UsageError, USAGE_OPTION, which names the option and what it may be.
 
 import { UsageError } from "../base/errors.js";
+import { compactAddress } from "../codec/compact-address.js";
+import type { SocketAddress } from "../native/binding.js";
+import { Contact } from "./contact.js";
 import { ID_BYTES } from "./node-id.js";
 import type { DhtOptions } from "./options.js";
 
@@ -22,7 +25,7 @@ export function checkId(id: Uint8Array | undefined): Uint8Array | undefined {
 export function checkOptions(options: DhtOptions): void {
   if (options.listen?.length === 0)
     throw new UsageError("USAGE_OPTION", "listen names an address or more: a node without a socket is none");
-  for (const name of ["incomingPerSecond", "outgoingPerSecond"] as const) {
+  for (const name of ["incomingPerSecond", "outgoingPerSecond", "answersPerSecond"] as const) {
     const rate = options[name];
     // Not a number is not above 0 either.
     if (rate !== undefined && !(rate > 0))
@@ -34,4 +37,21 @@ export function checkOptions(options: DhtOptions): void {
 export function checkWhole(name: string, value: number | undefined, low: number, high: number): void {
   if (value !== undefined && !(Number.isInteger(value) && value >= low && value <= high))
     throw new UsageError("USAGE_OPTION", `${name} is a whole number from ${low} to ${high}, not ${value}`);
+}
+
+/** Nodes that are known by their addresses only. */
+export function contactsOf(nodes: readonly SocketAddress[]): Contact[] {
+  return nodes.map(({ host, port }) => {
+    const address = compactAddress(host);
+    if (address === undefined || !Number.isInteger(port) || port < 1 || port > 65_535)
+      throw new UsageError(
+        "USAGE_OPTION",
+        `a node of the DHT has a numeric address and a port, not ${host} ${port}`,
+      );
+    const compact = new Uint8Array(ID_BYTES + address.length + 2);
+    compact.set(address, ID_BYTES);
+    compact[compact.length - 2] = port >> 8;
+    compact[compact.length - 1] = port & 0xff;
+    return new Contact(compact, address.length === 4 ? 4 : 6);
+  });
 }

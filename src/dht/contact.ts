@@ -72,3 +72,15 @@ function networkKeyV4(bytes: Uint8Array, at: number): number {
 export function networkWords(family: Family): number {
   return family === 4 ? 1 : 2;
 }
+
+/** False for what nobody can be at: no address, multicast, no port; and in public networks the machine itself. */
+export function isPossibleEndpoint({ compact, addressBytes, port }: Contact, isPublic: boolean): boolean {
+  if (port === 0) return false;
+  const first = compact[ID_BYTES]!;
+  if (addressBytes === 4) return first !== 0 && first < 224;
+  // Multicast, and addresses that are IPv4's or nobody's: nothing that another node could be at.
+  if (first === 0xff) return false;
+  let zeros = 0;
+  while (zeros < 15 && compact[ID_BYTES + zeros] === 0) zeros++;
+  return zeros < 10 || (zeros === 15 && compact[ID_BYTES + 15] === 1 && !isPublic);
+}

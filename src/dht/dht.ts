@@ -6,16 +6,16 @@
 import { UsageError } from "../base/errors.js";
 import { SYSTEM_GROUND, type Timer } from "../base/ground.js";
 import { CHASKEY_KEY_WORDS } from "../base/keyed-hash.js";
-import { addressText, compactAddress } from "../codec/compact-address.js";
+import { compactAddress } from "../codec/compact-address.js";
 import { loadBinding, type SocketAddress } from "../native/binding.js";
 import { type DatagramSocket, SystemDatagrams } from "../native/datagrams.js";
 import { Reactor } from "../native/reactor.js";
 import { PeerStore } from "../tracker/peer-store/peer-store.js";
+import { AnnounceBudget } from "./announce-budget.js";
 import { AnnounceRound } from "./announce-round.js";
 import type { CallListener } from "./calls.js";
-import { checkId, checkOptions, checkWhole } from "./check-options.js";
-import { Contact, type Family } from "./contact.js";
-import type { KrpcReader } from "./krpc-reader.js";
+import { checkId, checkOptions, checkWhole, contactsOf } from "./check-options.js";
+import type { Family } from "./contact.js";
 import { METHOD_GET_PEERS } from "./krpc-reader.js";
 import { derivedId, ID_BYTES, secureId } from "./node-id.js";
 import type {
@@ -46,11 +46,11 @@ const PEER_LIFETIME_MS = 45 * 60_000;
 const NEW_TORRENTS_PER_MINUTE = 100;
 const INCOMING_PER_SECOND = 10;
 const OUTGOING_PER_SECOND = 4;
+const ANSWERS_PER_SECOND = 1000;
 const BURST_SECONDS = 5;
 /** How often time is looked at while queries are under way, and while not. */
 const BUSY_MS = 20;
 const IDLE_MS = 1000;
-const ADDRESSES_MAX = 64;
 
 export class Dht {
   readonly #world: DhtWorld;
@@ -60,8 +60,8 @@ export class Dht {
   readonly #root: Uint8Array;
   readonly #sockets: DatagramSocket[] = [];
   readonly #startedMs: number;
-  readonly #externalVotes = new Map<string, number>();
   readonly #unsent = new Set<VirtualNode>();
+  #responder: Responder | undefined;
   readonly #sampling = new Set<SampleStream>();
   readonly #randomWords: Uint32Array;
   #randomLeft = 0;
@@ -93,7 +93,7 @@ export class Dht {
       const listen = options.listen ?? [{ host: "0.0.0.0", port: 0 }];
       for (const { host, port } of listen) this.#sockets.push(world.datagrams.bind({ host, port }));
       this.#makeOverlays(this.#sockets, options);
-      const entrances = [...this.#contactsOf(options.bootstrap ?? []), ...(saved?.contacts ?? [])];
+      const entrances = [...contactsOf(options.bootstrap ?? []), ...(saved?.contacts ?? [])];
       for (const overlay of this.#overlays.values())
         overlay.addEntrances(entrances.filter(({ family }) => family === overlay.family));
       this.#timer = ground.after(0, () => this.#tick());
@@ -115,24 +115,7 @@ export class Dht {
 
   /** Tells of nodes to begin with, or to get better: `nodes` of a torrent, a peer's `port` message. Throws UsageError for a name. */
   addNodes(nodes: readonly SocketAddress[]): void {
-    for (const contact of this.#contactsOf(nodes)) this.#overlays.get(contact.family)?.addTold([contact]);
-  }
-
-  #contactsOf(nodes: readonly SocketAddress[]): Contact[] {
-    return nodes.map(({ host, port }) => {
-      const address = compactAddress(host);
-      if (address === undefined || !Number.isInteger(port) || port < 1 || port > 65_535)
-        throw new UsageError(
-          "USAGE_OPTION",
-          `a node of the DHT has a numeric address and a port, not ${host} ${port}`,
-        );
-      const compact = new Uint8Array(ID_BYTES + address.length + 2);
-      compact.set(address, ID_BYTES);
-      compact[compact.length - 2] = port >> 8;
-      compact[compact.length - 1] = port & 0xff;
-      const family = address.length === 4 ? 4 : 6;
-      return new Contact(compact, family);
-    });
+    for (const contact of contactsOf(nodes)) this.#overlays.get(contact.family)?.addTold([contact]);
   }
 
   /**
@@ -176,7 +159,7 @@ export class Dht {
     stream: PeerStream,
     lookUp: () => void,
   ): boolean {
-    const [contact] = this.#contactsOf([sampler]);
+    const [contact] = contactsOf([sampler]);
     checkId(sampler.id);
     const overlay = contact === undefined ? undefined : this.#overlays.get(contact.family);
     if (contact === undefined || overlay === undefined || this.#isClosed || !overlay.isPossible(contact))
@@ -220,6 +203,7 @@ export class Dht {
     const stats = { contacts: 0, lookups: 0, lookupsUnderWay: 0, queriesUnderWay: 0 };
     const counters = makeNodeCounters();
     const sampling = makeSamplerCounters();
+    const hosts = ([4, 6] as const).map((family) => this.#overlays.get(family)?.externalAddress.host);
     for (const overlay of this.#overlays.values()) {
       stats.contacts += overlay.table.count;
       stats.lookups += overlay.lookups;
@@ -234,7 +218,8 @@ export class Dht {
       peersKept: totals.peersV4 + totals.peersV6,
       counters,
       sampling,
-      externalAddress: this.#externalAddress(),
+      announcesRefused: this.#responder?.announcesRefused ?? 0,
+      externalAddress: hosts.find((host) => host !== undefined),
     };
   }
 
@@ -267,10 +252,15 @@ export class Dht {
       tables,
       peers: this.#peers,
       tokens: this.#tokens,
+      announces: sockets.some((socket) => isLimited(options, socket))
+        ? new AnnounceBudget(this.#words(2))
+        : undefined,
+      clock: () => ground.nowMs(),
       random: () => ground.random(),
       hashes: options.hashes,
       ...(options.inject === undefined ? {} : { inject: options.inject }),
     });
+    this.#responder = responder;
     const root = sockets.length === 1 ? this.#rootFor(options.externalAddress) : this.#root;
     const families = new Set(sockets.map(({ family }) => family));
     for (const socket of sockets) {
@@ -299,7 +289,7 @@ export class Dht {
     responder: Responder,
   ): Overlay {
     const { ground } = this.#world;
-    const limitsNetworks = options.limitsNetworks ?? !isOfThisMachine(socket.address.host);
+    const limitsNetworks = isLimited(options, socket);
     const perSecond = (given: number | undefined, otherwise: number): RateCells => {
       const rate = given ?? (limitsNetworks ? otherwise : Number.POSITIVE_INFINITY);
       return new RateCells(rate, Math.max(1, BURST_SECONDS * rate), this.#words(2));
@@ -313,12 +303,13 @@ export class Dht {
       wantsBoth,
       outgoing: perSecond(options.outgoingPerSecond, OUTGOING_PER_SECOND),
       incoming: perSecond(options.incomingPerSecond, INCOMING_PER_SECOND),
+      answersPerSecond:
+        options.answersPerSecond ?? (limitsNetworks ? ANSWERS_PER_SECOND : Number.POSITIVE_INFINITY),
       received: socket.makeBatch(RECEIVE_BATCH_ENTRIES, RECEIVED_BYTES_MAX),
       clock: () => ground.nowMs(),
       randomWord: () => this.#randomWord(),
       responder,
       flushLater: (node) => this.#flushLater(node),
-      addressTold: (answer) => this.#vote(answer),
     });
     this.#overlays.set(socket.family, overlay);
     return overlay;
@@ -376,25 +367,6 @@ export class Dht {
     this.#world.ground.fillRandom(id, 0);
     return id;
   }
-
-  #vote(answer: KrpcReader): void {
-    const bytes = answer.bytes.subarray(answer.ipAt, answer.ipAt + answer.ipBytes - 2);
-    const text = addressText(bytes);
-    if (text === undefined || (this.#externalVotes.size >= ADDRESSES_MAX && !this.#externalVotes.has(text)))
-      return;
-    this.#externalVotes.set(text, (this.#externalVotes.get(text) ?? 0) + 1);
-  }
-
-  #externalAddress(): string | undefined {
-    let best: string | undefined;
-    let most = 1;
-    for (const [text, votes] of this.#externalVotes)
-      if (votes > most) {
-        best = text;
-        most = votes;
-      }
-    return best;
-  }
 }
 
 function systemDhtWorld(): DhtWorld {
@@ -411,6 +383,10 @@ function systemDhtWorld(): DhtWorld {
 function addCounters<Counters extends NodeCounters | SamplerCounters>(to: Counters, from: Counters): void {
   for (const key of Object.keys(to) as (keyof Counters & string)[])
     to[key] = ((to[key] as number) + (from[key] as number)) as Counters[typeof key];
+}
+
+function isLimited(options: DhtOptions, socket: DatagramSocket): boolean {
+  return options.limitsNetworks ?? !isOfThisMachine(socket.address.host);
 }
 
 function isOfThisMachine(host: string): boolean {

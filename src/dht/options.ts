@@ -33,6 +33,11 @@ export interface DhtOptions {
    */
   readonly incomingPerSecond?: number;
   readonly outgoingPerSecond?: number;
+  /**
+   * Answers a second that all addresses together get of one virtual node: who sends us queries in the names of many others can make us
+   * send them no more. Default: 1,000, and any number where `limitsNetworks` is false.
+   */
+  readonly answersPerSecond?: number;
   /** Mechanisms that may be left out, to measure what they are worth. All default to true. */
   readonly adaptsTimeouts?: boolean;
   readonly usesCache?: boolean;
@@ -66,7 +71,9 @@ export interface DhtStats {
   readonly counters: Readonly<NodeCounters>;
   /** What came of asking for samples (BEP 51). */
   readonly sampling: Readonly<SamplerCounters>;
-  /** Our own address, as most of those who told us one see it; undefined before that. */
+  /** Announces that were refused, for their address had announced the torrent with enough ports. */
+  readonly announcesRefused: number;
+  /** Our own address, IPv4 before IPv6, as most of those see it who told us one, each once; undefined before that. */
   readonly externalAddress: string | undefined;
 }
 

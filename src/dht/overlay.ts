@@ -1,13 +1,23 @@
 // One address family of a DHT: its virtual nodes, the table and the lookup cache that they share, and what keeps the table alive.
 // IPv4 and IPv6 are two overlays that know nothing of each other but nodes that are told on request (BEP 32).
 //
+// One file, because it is one state that lookups, virtual nodes and the table's care share.
+//
 // Always: nobody is in the table or the cache who has not answered us. When nothing at all answers, the link is held to be dead, not
 // the nodes: nobody is dropped until something answers again.
 
 import { assert } from "../base/assert.js";
 import type { DatagramBatch } from "../native/datagrams.js";
 import type { Call, CallListener } from "./calls.js";
-import { addressBytesOf, Contact, endpointKey, type Family, subscriberKey } from "./contact.js";
+import {
+  addressBytesOf,
+  Contact,
+  endpointKey,
+  type Family,
+  isPossibleEndpoint,
+  subscriberKey,
+} from "./contact.js";
+import { ExternalAddress } from "./external-address.js";
 import { type KrpcReader, METHOD_FIND_NODE } from "./krpc-reader.js";
 import type { KrpcWriter } from "./krpc-writer.js";
 import { Lookup, type LookupHost, type LookupListener, type LookupMethod } from "./lookup.js";
@@ -34,8 +44,11 @@ const LINK_DEAD_MS = 60_000;
 const CONTACTS_FEW = 2 * BUCKET_CONTACTS;
 /** Nodes that somebody told us of later: the last of them. They are no reason to forget those that we were made with. */
 export const TOLD_ENTRANCES_MAX = 64;
+/** How long answers may be given faster than they may be in the long run. */
+const ANSWERS_BURST_MS = 5000;
 const BOOTSTRAP_MIN_MS = 2000;
 const BOOTSTRAP_MAX_MS = 10 * 60_000;
+const BOOTSTRAP_EMPTY_MAX_MS = 60_000;
 
 export interface OverlayOptions {
   readonly family: Family;
@@ -47,13 +60,13 @@ export interface OverlayOptions {
   readonly wantsBoth: boolean;
   readonly outgoing: RateCells;
   readonly incoming: RateCells;
+  /** Of each virtual node. */
+  readonly answersPerSecond: number;
   readonly received: DatagramBatch;
   readonly clock: () => number;
   readonly randomWord: () => number;
   readonly responder: Responder;
   readonly flushLater: (node: VirtualNode) => void;
-  /** Our own address as somebody sees it (BEP 42). */
-  readonly addressTold: (answer: KrpcReader, by: Contact) => void;
 }
 
 export class Overlay implements LookupHost, NodeHost {
@@ -67,6 +80,7 @@ export class Overlay implements LookupHost, NodeHost {
   readonly limitsNetworks: boolean;
   readonly outgoing: RateCells;
   readonly incoming: RateCells;
+  readonly externalAddress = new ExternalAddress();
   nowMs: number;
   /** Lookups since the start. */
   lookups = 0;
@@ -79,10 +93,16 @@ export class Overlay implements LookupHost, NodeHost {
   readonly #told = new Map<number | string, Contact>();
   readonly #strangers = new Map<number | string, Contact>();
   #lastAnswerMs: number;
+  /** Somebody did not answer, and nobody has since. */
+  #hasFailed = false;
   #lastLookMs = Number.NEGATIVE_INFINITY;
   #lastCleanMs: number;
   #bootstrapAtMs = 0;
   #bootstrapWaitMs = BOOTSTRAP_MIN_MS;
+  /** Nodes that the table had when it was tried last. */
+  #bootstrapCount = 0;
+  /** When all answers would be paid for that were given (the generic cell rate algorithm, with one cell). */
+  #answersPaidMs = 0;
   #nextBucket = 0;
   #isClosed = false;
   readonly #running = new Set<Lookup>();
@@ -244,21 +264,20 @@ export class Overlay implements LookupHost, NodeHost {
   }
 
   isPossible(contact: Contact): boolean {
-    const { compact, addressBytes } = contact;
-    if (contact.port === 0) return false;
-    const first = compact[ID_BYTES]!;
-    if (addressBytes === 4) return first !== 0 && first < 224;
-    // Multicast, and addresses that are IPv4's or nobody's: nothing that another node could be at.
-    if (first === 0xff) return false;
-    let zeros = 0;
-    while (zeros < 15 && compact[ID_BYTES + zeros] === 0) zeros++;
-    return zeros < 10 || (zeros === 15 && compact[ID_BYTES + 15] === 1 && !this.#options.limitsNetworks);
+    return isPossibleEndpoint(contact, this.limitsNetworks);
   }
 
   // ── what virtual nodes stand on ────────────────────────────────────────────────────────────────────────────
 
   turnBegins(): void {
     this.nowMs = this.#options.clock();
+  }
+
+  takeAnswer(): boolean {
+    const paidMs = Math.max(this.#answersPaidMs, this.nowMs);
+    if (paidMs - this.nowMs > ANSWERS_BURST_MS) return false;
+    this.#answersPaidMs = paidMs + 1000 / (this.#options.answersPerSecond * this.#nodes.length);
+    return true;
   }
 
   randomWord(): number {
@@ -275,17 +294,27 @@ export class Overlay implements LookupHost, NodeHost {
   }
 
   nodeAnswered(call: Call, answer: KrpcReader): void {
+    // The link is back, where it was not only quiet.
+    if (this.#hasFailed && this.nowMs - this.#lastAnswerMs > LINK_DEAD_MS)
+      this.#bootstrapWaitMs = BOOTSTRAP_MIN_MS;
+    this.#hasFailed = false;
     this.#lastAnswerMs = this.nowMs;
-    this.#bootstrapWaitMs = BOOTSTRAP_MIN_MS;
     const contact = call.anyId ? this.#named(call.contact, answer) : call.contact;
     const { compact, addressBytes } = contact;
     contact.isSecure = isSecureId(compact, 0, compact, ID_BYTES, addressBytes);
     this.table.insert(contact);
     if (this.#options.usesCache) this.cache.answered(contact);
-    if (answer.ipAt >= 0) this.#options.addressTold(answer, contact);
+    // On one machine all far ends have one address.
+    const voter = this.limitsNetworks ? subscriberKey : endpointKey;
+    if (answer.ipAt >= 0 && answer.ipBytes === addressBytes + 2)
+      this.externalAddress.vote(
+        voter(compact, ID_BYTES, this.family),
+        answer.bytes.subarray(answer.ipAt, answer.ipAt + addressBytes),
+      );
   }
 
   nodeFailed(call: Call): void {
+    this.#hasFailed = true;
     if (this.nowMs - this.#lastAnswerMs > LINK_DEAD_MS) return;
     call.contact.failures++;
     this.table.failed(call.contact);
@@ -348,8 +377,12 @@ export class Overlay implements LookupHost, NodeHost {
   #bootstrap(): void {
     if (this.table.count >= CONTACTS_FEW || this.nowMs < this.#bootstrapAtMs) return;
     if (this.#running.size > 2 * this.#nodes.length) return;
+    // While it brings somebody it goes on as fast; a network that has no more nodes is left in peace, and one that has none is asked again soon.
+    if (this.table.count > this.#bootstrapCount) this.#bootstrapWaitMs = BOOTSTRAP_MIN_MS;
+    this.#bootstrapCount = this.table.count;
     this.#bootstrapAtMs = this.nowMs + this.#bootstrapWaitMs;
-    this.#bootstrapWaitMs = Math.min(BOOTSTRAP_MAX_MS, 2 * this.#bootstrapWaitMs);
+    const mostMs = this.table.count > 0 ? BOOTSTRAP_MAX_MS : BOOTSTRAP_EMPTY_MAX_MS;
+    this.#bootstrapWaitMs = Math.min(mostMs, 2 * this.#bootstrapWaitMs);
     const lookUpOurs = (): void => {
       for (const { id } of this.#nodes) this.lookup(id, METHOD_FIND_NODE, SILENT);
     };

@@ -9,13 +9,16 @@ import { halfSipHash } from "../base/keyed-hash.js";
 const CELL_BITS = 14;
 
 export class RateCells {
-  readonly #emptyAtMs = new Float64Array(2 ** CELL_BITS);
+  readonly #emptyAtMs: Float64Array;
+  readonly #cellBits: number;
   readonly #key: Uint32Array;
   readonly #intervalMs: number;
   readonly #burstMs: number;
 
   /** `perSecond` Infinity: never refuses. `key`: 2 words that nobody knows. */
-  constructor(perSecond: number, burst: number, key: Uint32Array) {
+  constructor(perSecond: number, burst: number, key: Uint32Array, cellBits = CELL_BITS) {
+    this.#cellBits = cellBits;
+    this.#emptyAtMs = new Float64Array(2 ** cellBits);
     this.#intervalMs = 1000 / perSecond;
     this.#burstMs = (burst - 1) * this.#intervalMs;
     this.#key = key;
@@ -24,7 +27,7 @@ export class RateCells {
   /** Takes one for the address whose words begin at `at`: 1 word of IPv4, or the first 2 of IPv6. False if it must not be now. */
   take(address: Uint32Array, at: number, words: number, nowMs: number): boolean {
     if (this.#intervalMs === 0) return true;
-    const cell = halfSipHash(1, 3, this.#key, address, at, words) >>> (32 - CELL_BITS);
+    const cell = halfSipHash(1, 3, this.#key, address, at, words) >>> (32 - this.#cellBits);
     const emptyAtMs = Math.max(this.#emptyAtMs[cell]!, nowMs);
     if (emptyAtMs - nowMs > this.#burstMs) return false;
     this.#emptyAtMs[cell] = emptyAtMs + this.#intervalMs;

@@ -12,7 +12,8 @@ import {
   type SwarmBrowser,
   type SwarmStore,
 } from "../tracker/peer-store/contract.js";
-import { addressBytesOf, type Contact, type Family } from "./contact.js";
+import type { AnnounceBudget } from "./announce-budget.js";
+import { addressBytesOf, type Contact, type Family, networkWords } from "./contact.js";
 import {
   type KrpcReader,
   METHOD_ANNOUNCE_PEER,
@@ -54,6 +55,9 @@ export interface ResponderOptions {
   /** Who announced to us. */
   readonly peers: SwarmStore & SwarmBrowser;
   readonly tokens: Tokens;
+  /** Announces of one address for one torrent; undefined: any number, where all are of one machine. */
+  readonly announces?: AnnounceBudget | undefined;
+  readonly clock: () => number;
   /** Numbers from 0 to below 1. */
   readonly random: () => number;
   readonly hashes?: HashListener | undefined;
@@ -62,6 +66,8 @@ export interface ResponderOptions {
 }
 
 export class Responder {
+  /** Announces of addresses that had announced the torrent often enough. */
+  announcesRefused = 0;
   readonly #options: ResponderOptions;
   readonly #near: Contact[] = [];
   /** The info hash of the query under way, where words can be read. */
@@ -118,6 +124,12 @@ export class Responder {
           return true;
         }
         this.#tellHash(query, sender, true);
+        this.#readHash(query);
+        if (!this.#mayAnnounce(sender)) {
+          this.announcesRefused++;
+          this.#error(ERROR_PROTOCOL, "too many announces", query, writer);
+          return true;
+        }
         this.#keep(query, sender);
         this.#begin(id, sender, writer);
         break;
@@ -230,9 +242,13 @@ export class Responder {
     return SENT_BYTES_MAX - writer.writtenBytes - RESPONSE_END_BYTES - query.transactionBytes;
   }
 
+  #mayAnnounce({ words, wordAt, family }: Sender): boolean {
+    const { announces, clock } = this.#options;
+    return announces?.take(words, wordAt, networkWords(family), this.#hash, clock()) ?? true;
+  }
+
   #keep(query: KrpcReader, sender: Sender): void {
     const announce = this.#announce;
-    this.#readHash(query);
     const port = query.impliedPort ? sender.port : query.port;
     this.#portBytes[0] = port >> 8;
     this.#portBytes[1] = port & 0xff;

@@ -49,6 +49,8 @@ export interface NodeCounters {
   unasked: number;
   /** Queries of addresses that asked too often: not answered. */
   overRate: number;
+  /** Queries that were not answered since all together had got enough answers. */
+  overBudget: number;
   queriesSent: number;
   answersSent: number;
   /** Queries not sent, for their address had got enough. */
@@ -64,6 +66,7 @@ export function makeNodeCounters(): NodeCounters {
     malformed: 0,
     unasked: 0,
     overRate: 0,
+    overBudget: 0,
     queriesSent: 0,
     answersSent: 0,
     heldBack: 0,
@@ -84,6 +87,8 @@ export interface NodeHost extends CallObserver {
   /** Queries that one address is sent, and that one address may send us. */
   readonly outgoing: RateCells;
   readonly incoming: RateCells;
+  /** Takes one of the answers that all addresses together get; false if there is none left for now. */
+  takeAnswer(): boolean;
   /** 32 bits that nobody can guess. */
   randomWord(): number;
   /** Answers a query: writes into `writer`; false if there is nothing to say. */
@@ -234,6 +239,10 @@ export class VirtualNode implements DatagramHandler {
     if (readOnly) return;
     if (!incoming.take(sender.words, sender.wordAt, networkWords(this.family), nowMs)) {
       this.counters.overRate++;
+      return;
+    }
+    if (!this.#host.takeAnswer()) {
+      this.counters.overBudget++;
       return;
     }
     if (this.#outCount === BATCH_ENTRIES) this.flush();

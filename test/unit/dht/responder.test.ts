@@ -92,6 +92,7 @@ describe("an answer", () => {
             peers: storeOf(peers, torrents),
             tokens: new Tokens(Uint32Array.of(1, 2, 3, 4)),
             random,
+            clock: () => 0,
             ...(injects ? { inject: () => new Uint8Array(18) } : {}),
           });
           const bytes = query(method, transactionBytes, want);
