@@ -47,7 +47,7 @@ async function findMissing() {
   const clients = ["clients", "lab-load", "tracker-clients"];
   /** @type {[import("../bench/rivals/installed.ts").Needed, string[]][]} */
   const needs = [
-    [NEEDED.libtorrentForPython, [...clients, "tracker"]],
+    [NEEDED.libtorrentForPython, [...clients, "over-stream", "tracker"]],
     [NEEDED.transmission, clients],
     [NEEDED.aria2, clients],
     [NEEDED.rtorrent, clients],

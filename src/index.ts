@@ -22,6 +22,9 @@ export type { Metainfo, MetainfoFile } from "./client/metainfo/types.js";
 export { SESSION_OPTIONS, TORRENT_OPTIONS } from "./client/option-table.js";
 export type * from "./client/options.js";
 export { ENCRYPTION_POLICIES, RECEIVE_MODES, SEND_MODES } from "./client/options.js";
+export type { OverStreamOptions } from "./client/over-stream/options.js";
+export { PeerConnection } from "./client/over-stream/peer-connection.js";
+export type { ReadBlock } from "./client/over-stream/program-source.js";
 export type {
   ReplayEvent,
   ReplayedConnection,

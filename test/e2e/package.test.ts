@@ -211,13 +211,27 @@ describe("the package, installed", { timeout: 240_000 }, () => {
     assert.match(compiles.errors, /scatterwire: no C\+\+ compiler found: install one that knows C\+\+20/);
     const used = await said(
       "without.mjs",
-      `import { parseMagnet, Session } from "scatterwire";
+      `import { readFile } from "node:fs/promises";
+       import { connect, createServer } from "node:net";
+       import { parseMagnet, PeerConnection, readMetainfo, Session } from "scatterwire";
        console.log(parseMagnet("magnet:?xt=urn:btih:${"ab".repeat(20)}").trackers.length);
-       try { new Session(); } catch (error) { console.log(error.code + ": " + error.message); }`,
+       try { new Session(); } catch (error) { console.log(error.code + ": " + error.message); }
+       const metainfo = await readMetainfo("data.torrent");
+       const data = await readFile("data.bin");
+       const server = createServer((socket) => {
+         const read = (piece, begin, length) => data.subarray(piece * metainfo.pieceLength + begin).subarray(0, length);
+         PeerConnection.overStream(socket, { metainfo, incoming: true, haveAll: true, read });
+         server.close();
+       });
+       server.listen(0, "127.0.0.1", async () => {
+         const leech = PeerConnection.overStream(connect(server.address()), { metainfo });
+         console.log((await leech.readPiece(1)).length === metainfo.pieceLength);
+         leech.close();
+       });`,
     );
     assert.equal(
       used,
-      `0\nADDON_MISSING: the native addon is not built, and the package brings none that fits (${prebuilt}): run \`npm rebuild scatterwire\` (needs a C++20 compiler, make and python3)\n`,
+      `0\nADDON_MISSING: the native addon is not built, and the package brings none that fits (${prebuilt}): run \`npm rebuild scatterwire\` (needs a C++20 compiler, make and python3)\ntrue\n`,
     );
   });
 });

@@ -33,6 +33,7 @@ const CLIENT = [
   "client/stream/byte-stream",
   "client/sources",
   "client/web-seed",
+  "client/over-stream",
 ];
 
 const ABOVE_TORRENTS: ReadonlySet<string> = new Set([
@@ -40,6 +41,7 @@ const ABOVE_TORRENTS: ReadonlySet<string> = new Set([
   "client/stream",
   "client/sources",
   "client/web-seed",
+  "client/over-stream",
 ]);
 
 /**
@@ -85,7 +87,14 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   ],
   // Policy over a byte stream, and TCP as one; it serves a peer connection.
   "client/stream/byte-stream": [],
-  "client/stream": ["client/stream/byte-stream", "client/peer", "client/memory", "native"],
+  "client/stream/byte-queue": ["client/memory"],
+  "client/stream": [
+    "client/stream/byte-stream",
+    "client/stream/byte-queue",
+    "client/peer",
+    "client/memory",
+    "native",
+  ],
   // The tracker: what it says, what it keeps, and what serves it.
   "tracker/protocol": [],
   "tracker/peer-store": [],
@@ -152,10 +161,28 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "client/wire",
     "client/storage/layout",
     "client/stream/byte-stream",
+    "client/stream/byte-queue",
     "client/torrent",
     "native",
   ],
-  "client/session": CLIENT,
+  // A connection without a session, over a stream of the program's own: nothing of it may load the addon.
+  "client/over-stream": [
+    "client/options",
+    "client/option-table",
+    "client/check-options",
+    "client/extensions",
+    "client/memory",
+    "client/metainfo",
+    "client/peer",
+    "client/receive",
+    "client/send",
+    "client/storage",
+    "client/storage/layout",
+    "client/stream",
+    "client/torrent",
+    "client/wire",
+  ],
+  "client/session": CLIENT.filter((room) => room !== "client/over-stream"),
 
   index: CLIENT.filter((room) => room !== "native"),
   cli: [
@@ -228,6 +255,7 @@ const ASKS_THE_SYSTEM =
 const MAY_ASK_THE_SYSTEM: Readonly<Record<string, string>> = {
   "base/ground": "it is the system's ground",
   "base/user-calls": "a round of the loop, which no virtual time has",
+  "client/stream/rounds": "a round of the loop, for streams of Node's, which virtual time has none of",
   "client/metainfo/create": "the date that is written into a torrent file",
   "client/metainfo/shared-files": "a round of the loop, while folders are gone through",
   "client/storage/open": "the name of a trial file",

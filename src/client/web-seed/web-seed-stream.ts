@@ -20,11 +20,11 @@ import type { HttpGround } from "../../native/http-get.js";
 import type { TurnHook } from "../../native/reactor.js";
 import type { Memory } from "../memory/memory.js";
 import type { Layout } from "../storage/layout.js";
+import { ByteQueue } from "../stream/byte-queue.js";
 import type { ByteStream, StreamHandler } from "../stream/byte-stream.js";
 import { encodeEmpty, encodeHave, encodePieceHeader, encodeRequest } from "../wire/encode.js";
 import { encodeHandshake } from "../wire/handshake.js";
 import { MessageId } from "../wire/messages.js";
-import { ByteQueue } from "./byte-queue.js";
 import type { WebSeedError } from "./web-file.js";
 import { WebRun, type WebRunHost } from "./web-run.js";
 

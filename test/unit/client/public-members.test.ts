@@ -60,6 +60,20 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
     "trackers",
     "webSeeds",
   ],
+  "src/client/over-stream/peer-connection.d.ts PeerConnection": [
+    "address",
+    "announce",
+    "close",
+    "closed",
+    "incoming",
+    "info",
+    "isOpen",
+    "opened",
+    "overStream",
+    "peerHas",
+    "peerPieceCount",
+    "readPiece",
+  ],
   "src/client/options.d.ts Connection": [
     "address",
     "disconnect",
@@ -123,7 +137,7 @@ describe("The public API", () => {
       [],
       "no name is there twice",
     );
-    for (const name of ["PeerConnection", "SessionCore", "TorrentCore", "sessionCoreOf", "torrentCoreOf"])
+    for (const name of ["WireConnection", "SessionCore", "TorrentCore", "sessionCoreOf", "torrentCoreOf"])
       assert.equal(names.includes(name), false, name);
   });
 });

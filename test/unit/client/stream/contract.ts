@@ -10,6 +10,8 @@ import { EAGAIN, READABLE, WRITABLE } from "../../../support/memory-network.js";
 export interface StreamWorld {
   readonly slab: Uint8Array;
   readonly plan: Float64Array;
+  /** Below the streams lie buffers that nobody asks: what is in them counts as taken. */
+  readonly hasBuffersBelow?: boolean;
   /** Both ends of a connection; the first has connected and was not opened, nor asked whether it stands. */
   pair(): Promise<[ByteStream, ByteStream]>;
   /** A stream to where nobody listens. */
@@ -152,7 +154,8 @@ export function testByteStreams(make: () => Promise<StreamWorld>): void {
       for (let took = client.drain(0, 1, false); took > 0; took = client.drain(0, 1, false)) sent += took;
       await world.settle();
       const left = client.unacknowledgedBytes();
-      assert.ok(left > 0 && left <= sent, `${left} of ${sent}`);
+      const leastLeft = world.hasBuffersBelow === true ? 0 : 1;
+      assert.ok(left >= leastLeft && left <= sent, `${left} of ${sent}`);
       let received = 0;
       serverSees.onEvent = () => {
         const got = receive(world, server, [30_000, 13_000]);

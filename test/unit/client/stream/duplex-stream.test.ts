@@ -1,0 +1,163 @@
+// Streams of Node's as byte streams: the contract over a pair in memory, over TCP sockets of Node's, and over TLS.
+
+import assert from "node:assert/strict";
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { connect as connectTcp, createServer as createTcpServer, type Server } from "node:net";
+import { join } from "node:path";
+import { Duplex } from "node:stream";
+import { after, describe, it } from "node:test";
+import { setImmediate as nextRound } from "node:timers/promises";
+import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import { UsageError } from "../../../../src/base/errors.js";
+import { SYSTEM_GROUND } from "../../../../src/base/ground.js";
+import { MIB, PLAN_ENTRIES_MAX } from "../../../../src/base/limits.js";
+import { Memory } from "../../../../src/client/memory/memory.js";
+import { DuplexStream, requireBytes } from "../../../../src/client/stream/duplex-stream.js";
+import { LoopRounds } from "../../../../src/client/stream/rounds.js";
+import { CERTIFICATE, CERTIFICATE_KEY } from "../../../support/certificate.js";
+import { temporaryFolder } from "../../../support/data.js";
+import { duplexPair } from "../../../support/duplex-pair.js";
+import { type StreamWorld, testByteStreams } from "./contract.js";
+
+const DEADLINE_MS = 60_000;
+
+interface Ends {
+  readonly hasBuffersBelow: boolean;
+  pair(): Promise<[Duplex, Duplex]>;
+  refused(): Promise<Duplex>;
+  close(): void;
+}
+
+/** A world of streams that `ends` makes. */
+function makeWorld(folder: string, ends: Ends): StreamWorld {
+  const slab = new Uint8Array(2 * MIB);
+  const plan = new Float64Array(2 * PLAN_ENTRIES_MAX);
+  const ground = SYSTEM_GROUND;
+  const parts = { memory: new Memory(slab), plan, rounds: new LoopRounds(ground), ground };
+  const files: number[] = [];
+  return {
+    slab,
+    plan,
+    hasBuffersBelow: ends.hasBuffersBelow,
+    pair: async () => {
+      const [one, other] = await ends.pair();
+      return [new DuplexStream(one, parts), new DuplexStream(other, parts)];
+    },
+    refused: async () => new DuplexStream(await ends.refused(), parts),
+    file: (bytes) => {
+      const path = join(folder, `file-${files.length}`);
+      writeFileSync(path, bytes);
+      files.push(openSync(path, "r"));
+      return files.at(-1) ?? -1;
+    },
+    until: async (done, what) => {
+      const start = performance.now();
+      while (!done()) {
+        if (performance.now() - start > DEADLINE_MS) throw new Error(`did not happen: ${what}`);
+        await nextRound();
+      }
+    },
+    settle: async () => {
+      for (let rounds = 0; rounds < 20; rounds++) await nextRound();
+    },
+    close: async () => {
+      for (const fd of files) closeSync(fd);
+      ends.close();
+    },
+  };
+}
+
+async function listening(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  return address.port;
+}
+
+/** Sockets over a server of Node's. */
+async function socketEnds(
+  server: Server,
+  event: "connection" | "secureConnection",
+  connect: (port: number) => Duplex,
+): Promise<Ends> {
+  const port = await listening(server);
+  const made: Duplex[] = [];
+  server.on("tlsClientError", () => {});
+  return {
+    hasBuffersBelow: true,
+    pair: async () => {
+      const accepted = new Promise<Duplex>((resolve) => server.once(event, resolve));
+      const client = connect(port);
+      made.push(client);
+      const other = await accepted;
+      made.push(other);
+      return [client, other];
+    },
+    refused: async () => {
+      const gone = createTcpServer();
+      const free = await listening(gone);
+      await new Promise((resolve) => gone.close(resolve));
+      return connect(free);
+    },
+    close: () => {
+      for (const each of made) each.destroy();
+      server.close();
+    },
+  };
+}
+
+describe("streams of Node's: a pair in memory", () => {
+  const folder = temporaryFolder(after);
+  testByteStreams(async () =>
+    makeWorld(folder, {
+      hasBuffersBelow: false,
+      pair: async () => duplexPair(),
+      refused: async () => {
+        const [one, other] = duplexPair();
+        other.on("error", () => {});
+        one.destroy(Object.assign(new Error("nobody listens"), { code: "ECONNREFUSED" }));
+        return one;
+      },
+      close: () => {},
+    }),
+  );
+});
+
+describe("streams of Node's: TCP", () => {
+  const folder = temporaryFolder(after);
+  testByteStreams(async () =>
+    makeWorld(
+      folder,
+      await socketEnds(createTcpServer(), "connection", (port) => connectTcp({ host: "127.0.0.1", port })),
+    ),
+  );
+});
+
+describe("streams of Node's: TLS", () => {
+  const folder = temporaryFolder(after);
+  const certificate = { cert: CERTIFICATE, key: CERTIFICATE_KEY };
+  testByteStreams(async () =>
+    makeWorld(
+      folder,
+      await socketEnds(createTlsServer(certificate), "secureConnection", (port) =>
+        connectTls({ host: "127.0.0.1", port, rejectUnauthorized: false }),
+      ),
+    ),
+  );
+});
+
+describe("what is taken for a stream of bytes", () => {
+  it("is a Duplex without objects or an encoding", () => {
+    const [fine] = duplexPair();
+    requireBytes(fine);
+    const [text] = duplexPair();
+    text.setEncoding("utf8");
+    const objects = new Duplex({ objectMode: true });
+    const nothing: unknown[] = [text, objects, undefined, null, 7, {}];
+    for (const each of nothing)
+      assert.throws(
+        () => requireBytes(each as Duplex),
+        (error) => error instanceof UsageError && error.code === "USAGE_OPTION",
+      );
+  });
+});
