@@ -4,12 +4,11 @@
 // Always: close() leaves no socket and no timer behind, and ends every lookup. With nothing under way it looks at the clock once a second.
 
 import { UsageError } from "../base/errors.js";
-import { SYSTEM_GROUND, type Timer } from "../base/ground.js";
+import type { Timer } from "../base/ground.js";
 import { CHASKEY_KEY_WORDS } from "../base/keyed-hash.js";
 import { compactAddress } from "../codec/compact-address.js";
-import { loadBinding, type SocketAddress } from "../native/binding.js";
-import { type DatagramSocket, SystemDatagrams } from "../native/datagrams.js";
-import { Reactor } from "../native/reactor.js";
+import type { SocketAddress } from "../native/binding.js";
+import type { DatagramSocket } from "../native/datagrams.js";
 import { PeerStore } from "../tracker/peer-store/peer-store.js";
 import { AnnounceBudget } from "./announce-budget.js";
 import { AnnounceRound } from "./announce-round.js";
@@ -38,8 +37,8 @@ import { makeSamplerCounters, type SamplerCounters } from "./sampler.js";
 import { loadContacts, saveContacts } from "./saved-contacts.js";
 import { Tokens } from "./tokens.js";
 import { makeNodeCounters, type NodeCounters, RECEIVED_BYTES_MAX, VirtualNode } from "./virtual-node.js";
+import { systemDhtWorld } from "./world.js";
 
-const SLAB_BYTES = 4096;
 const RECEIVE_BATCH_ENTRIES = 64;
 const PEER_BYTES_MAX_DEFAULT = 16 * 1024 * 1024;
 const PEER_LIFETIME_MS = 45 * 60_000;
@@ -367,17 +366,6 @@ export class Dht {
     this.#world.ground.fillRandom(id, 0);
     return id;
   }
-}
-
-function systemDhtWorld(): DhtWorld {
-  loadBinding();
-  const reactor = new Reactor(SLAB_BYTES);
-  return {
-    datagrams: new SystemDatagrams(reactor),
-    ground: SYSTEM_GROUND,
-    soon: queueMicrotask,
-    close: () => reactor.close(),
-  };
 }
 
 function addCounters<Counters extends NodeCounters | SamplerCounters>(to: Counters, from: Counters): void {

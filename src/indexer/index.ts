@@ -1,5 +1,7 @@
 // The public API of the indexer (`scatterwire/indexer`): re-exports only.
 
+export { Indexer } from "./indexer.js";
+export type { IndexerCounters, IndexerEvents, IndexerOptions, IndexerStats } from "./options.js";
 export { openStore } from "./store/open-store.js";
 export {
   type Claim,

@@ -1,8 +1,8 @@
 // The extension ut_metadata of one torrent (BEP 9): fetches the info dictionary from peers while it is not known, and serves it once
 // it is.
 //
-// Always: nothing is reserved for a length that a peer names, and lengths beyond METADATA_BYTES_MAX are not asked for; all that is held
-// together is at most HELD_BYTES_MAX. A peer that refuses is asked again after a pause, one that sent a wrong dictionary alone is told to the
+// Always: nothing is reserved for a length that a peer names, and lengths beyond `infoBytesMax` are not asked for; all that is held
+// together is at most twice that. A peer that refuses is asked again after a pause, one that sent a wrong dictionary alone is told to the
 // host as a liar. Serving has a price: so many pieces of a connection in a while, and none while it reads nothing.
 
 import { PeerError } from "../../base/errors.js";
@@ -21,8 +21,8 @@ import { MetadataAttempt } from "./metadata-attempt.js";
 export const UT_METADATA = "ut_metadata";
 /** Info dictionaries from peers may be so long: 1.6 million pieces, or some hundred thousand files. */
 export const METADATA_BYTES_MAX = 32 * MIB;
-/** Of all lengths that peers name, together: the least promising one goes first. */
-const HELD_BYTES_MAX = 2 * METADATA_BYTES_MAX;
+/** Times `infoBytesMax`, of all lengths that peers name, together: the least promising one goes first. */
+const HELD_FACTOR = 2;
 /** A peer that refused, or let a deadline pass, is asked again after so long. */
 const PAUSE_MS = 30_000;
 /** Attempts that are kept though nobody who names their length is here. */
@@ -71,12 +71,26 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
   readonly name = UT_METADATA;
   readonly bytesMax = METADATA_MESSAGE_BYTES_MAX;
   readonly #host: MetadataHost<Peer>;
+  readonly #infoBytesMax: number;
   readonly #attempts = new Map<number, MetadataAttempt<Peer>>();
   readonly #sources = new Map<Peer, Source>();
   readonly #served = new WeakMap<Peer, Served>();
 
-  constructor(host: MetadataHost<Peer>) {
+  constructor(host: MetadataHost<Peer>, infoBytesMax = METADATA_BYTES_MAX) {
     this.#host = host;
+    this.#infoBytesMax = infoBytesMax;
+  }
+
+  /** Bytes of pieces that came, of all lengths. */
+  get heldBytes(): number {
+    let bytes = 0;
+    for (const attempt of this.#attempts.values()) bytes += attempt.bytes;
+    return bytes;
+  }
+
+  /** It has named a length that is asked for. */
+  isSource(peer: Peer): boolean {
+    return this.#sources.has(peer);
   }
 
   get progress(): MetadataProgress {
@@ -90,7 +104,7 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
 
   handshakeReceived(peer: Peer, handshake: ExtensionHandshake): void {
     const length = handshake.metadataSize;
-    if (this.#host.info !== undefined || length === undefined || length > METADATA_BYTES_MAX) return;
+    if (this.#host.info !== undefined || length === undefined || length > this.#infoBytesMax) return;
     const known = this.#sources.get(peer);
     if (known?.length === length) return;
     if (known !== undefined) this.#forget(peer);
@@ -208,9 +222,8 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
 
   /** So much is held that an attempt has to go: the one with the fewest peers, but not the one that just went on. */
   #makeRoom(kept: MetadataAttempt<Peer>): void {
-    let held = 0;
-    for (const attempt of this.#attempts.values()) held += attempt.bytes;
-    while (held > HELD_BYTES_MAX) {
+    let held = this.heldBytes;
+    while (held > HELD_FACTOR * this.#infoBytesMax) {
       const [worst] = [...this.#attempts.values()]
         .filter((attempt) => attempt !== kept && attempt.bytes > 0)
         .sort((a, b) => this.#peersOf(a) - this.#peersOf(b));

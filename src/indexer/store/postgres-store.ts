@@ -60,6 +60,8 @@ const INDEXERS_MAX = 100;
 const COLUMNS = `t.id, t.info_hash, t.name, t.bytes, t.piece_bytes, t.is_private, t.file_count, t.discovered_ms,
   (SELECT hits FROM hash WHERE hash.info_hash = t.info_hash) AS hits,
   (SELECT seen_ms FROM hash WHERE hash.info_hash = t.info_hash) AS seen_ms`;
+/** Behind every hash. */
+const BEHIND_ALL = new Uint8Array(21).fill(0xff);
 /** The server's time, unless a test gives another. */
 const NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
@@ -125,18 +127,17 @@ export class PostgresStore implements IndexStore {
     });
   }
 
-  async claim({ owner, from, count, leaseMs }: ClaimRequest): Promise<Claim[]> {
+  async claim({ owner, from, to = BEHIND_ALL, count, leaseMs }: ClaimRequest): Promise<Claim[]> {
     return this.#transaction(async (client) => {
       await this.#wake(client);
       const { rows } = await client.query(
         `WITH free AS (
-           SELECT info_hash FROM hash WHERE state = ${STATE_WAITING} AND info_hash >= $1
+           SELECT info_hash FROM hash WHERE state = ${STATE_WAITING} AND info_hash >= $1 AND info_hash < $5
            ORDER BY info_hash LIMIT $2 FOR UPDATE SKIP LOCKED)
          UPDATE hash SET state = ${STATE_CLAIMED}, owner = $3, due_ms = ${this.#now()} + $4
          FROM free WHERE hash.info_hash = free.info_hash RETURNING hash.info_hash, hash.attempts`,
-        [from, count, owner, leaseMs],
+        [from, count, owner, leaseMs, to],
       );
-      await this.#heard(client, owner);
       const claims = rows.map(({ info_hash, attempts }) => ({
         infoHash: info_hash as Uint8Array,
         attempts: Number(attempts),
@@ -167,7 +168,6 @@ export class PostgresStore implements IndexStore {
         failed: of("failed"),
         unusable: of("unusable"),
       });
-      await this.#heard(client, owner);
       return counts;
     });
   }
@@ -186,7 +186,10 @@ export class PostgresStore implements IndexStore {
   async worked({ owner, lookups, queries, fetches }: WorkDone): Promise<void> {
     await this.#transaction(async (client) => {
       await this.#count(client, owner, { lookups, queries, fetches });
-      await this.#heard(client, owner);
+      await client.query(
+        `INSERT INTO indexer VALUES ($1, ${this.#now()}) ON CONFLICT (owner) DO UPDATE SET seen_ms = excluded.seen_ms`,
+        [owner],
+      );
     });
   }
 
@@ -410,14 +413,6 @@ export class PostgresStore implements IndexStore {
             [ageMsMax ?? Number.MAX_SAFE_INTEGER],
           );
     return rows.map(({ info_hash }) => hexOf(info_hash as Uint8Array));
-  }
-
-  /** Last in a transaction: nobody waits long for a row that all who have this name write. */
-  async #heard(client: PostgresClient, owner: string): Promise<void> {
-    await client.query(
-      `INSERT INTO indexer VALUES ($1, ${this.#now()}) ON CONFLICT (owner) DO UPDATE SET seen_ms = excluded.seen_ms`,
-      [owner],
-    );
   }
 
   async #count(client: PostgresClient, owner: string, counts: Counts): Promise<void> {

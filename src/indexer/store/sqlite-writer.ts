@@ -31,6 +31,8 @@ import {
 const WAKE_MAX = 2000;
 const PRUNE_MAX = 500;
 const NOBODY = "";
+/** Behind every hash. */
+const BEHIND_ALL = new Uint8Array(21).fill(0xff);
 
 export class SqliteWriter {
   readonly #database: SqliteDatabase;
@@ -68,15 +70,14 @@ export class SqliteWriter {
     });
   }
 
-  claim({ owner, from, count, leaseMs }: ClaimRequest): Claim[] {
+  claim({ owner, from, to = BEHIND_ALL, count, leaseMs }: ClaimRequest): Claim[] {
     return this.#transaction(() => {
       const nowMs = this.#nowMs();
-      this.#heard(owner, nowMs);
       this.#wake(nowMs);
       const rows = this.#prepare(
-        `SELECT info_hash, attempts FROM hash INDEXED BY hash_waiting WHERE state = ${STATE_WAITING} AND info_hash >= ?
+        `SELECT info_hash, attempts FROM hash INDEXED BY hash_waiting WHERE state = ${STATE_WAITING} AND info_hash >= ? AND info_hash < ?
          ORDER BY info_hash LIMIT ?`,
-      ).all(from, count);
+      ).all(from, to, count);
       return rows.map(({ info_hash, attempts }) => {
         this.#run(
           `UPDATE hash SET state = ${STATE_CLAIMED}, owner = ?, due_ms = ? WHERE info_hash = ?`,
@@ -92,7 +93,6 @@ export class SqliteWriter {
   finish(owner: string, outcomes: readonly Outcome[]): boolean[] {
     return this.#transaction(() => {
       const nowMs = this.#nowMs();
-      this.#heard(owner, nowMs);
       const counts = { fetched: 0, failed: 0, unusable: 0 };
       const counted = outcomes.map((outcome) => {
         const isDone = this.#finishOne(owner, outcome, nowMs);
@@ -116,7 +116,11 @@ export class SqliteWriter {
 
   worked({ owner, lookups, queries, fetches }: WorkDone): void {
     this.#transaction(() => {
-      this.#heard(owner, this.#nowMs());
+      this.#run(
+        "INSERT INTO indexer VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET seen_ms = excluded.seen_ms",
+        owner,
+        this.#nowMs(),
+      );
       this.#count(owner, { lookups, queries, fetches });
     });
   }
@@ -259,14 +263,6 @@ export class SqliteWriter {
 
   #total(name: string): number {
     return Number(this.#prepare("SELECT value FROM total WHERE name = ?").get(name)?.["value"] ?? 0);
-  }
-
-  #heard(owner: string, nowMs: number): void {
-    this.#run(
-      "INSERT INTO indexer VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET seen_ms = excluded.seen_ms",
-      owner,
-      nowMs,
-    );
   }
 
   #count(owner: string, counts: Counts): void {

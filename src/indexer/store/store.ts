@@ -23,6 +23,8 @@ export interface ClaimRequest {
   readonly owner: string;
   /** 20 bytes: the first hash that waits at or behind it, and those that follow in order. */
   readonly from: Uint8Array;
+  /** And none from this one on; undefined: to the end of the key space. */
+  readonly to?: Uint8Array | undefined;
   /** Hashes at the most. */
   readonly count: number;
   readonly leaseMs: number;
@@ -173,7 +175,7 @@ export interface IndexStore {
   finish(owner: string, outcomes: readonly Outcome[]): Promise<boolean[]>;
   /** Gives back all that `owner` has claimed: it waits at once. How many. */
   release(owner: string): Promise<number>;
-  /** Adds to the statistics. */
+  /** Adds to the statistics, and says that the owner is there. */
   worked(work: WorkDone): Promise<void>;
   /** Takes torrents out of the index for good. How many were in it. Hashes that were never seen are kept out, too. */
   remove(infoHashes: readonly Uint8Array[]): Promise<number>;

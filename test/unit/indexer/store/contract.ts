@@ -83,7 +83,12 @@ export function testStore(name: string, maker: StoreMaker): void {
       return { store: await another(), clock, another };
     }
 
-    async function claimed(store: IndexStore, owner = OURS, count = 100, from = FIRST): Promise<string[]> {
+    async function claimed(
+      store: IndexStore,
+      owner = OURS,
+      count = 100,
+      from: Uint8Array = FIRST,
+    ): Promise<string[]> {
       const claims = await store.claim({ owner, from, count, leaseMs: LEASE_MS });
       return claims.map(({ infoHash }) => hexOf(infoHash));
     }
@@ -112,6 +117,23 @@ export function testStore(name: string, maker: StoreMaker): void {
       assert.deepEqual(await claimed(store, OURS, 100, middle), sorted.slice(40));
       assert.deepEqual(await claimed(other, "theirs"), sorted.slice(20, 40));
       assert.deepEqual(await claimed(other, "theirs"), []);
+    });
+
+    it("claims of a stretch of the key space only", async (t) => {
+      const { store } = await setUp(t);
+      await store.see([1, 2, 3, 255].map((n) => ({ infoHash: hashAt(n), hits: 1 })));
+      const claims = await store.claim({
+        owner: OURS,
+        from: hashAt(2),
+        to: hashAt(3),
+        count: 9,
+        leaseMs: LEASE_MS,
+      });
+      assert.deepEqual(
+        claims.map(({ infoHash }) => hexOf(infoHash)),
+        [hexOf(hashAt(2))],
+      );
+      assert.deepEqual(await claimed(store, OURS, 9, hashAt(3)), [hashAt(3), hashAt(255)].map(hexOf));
     });
 
     it("gives work back when a lease ends, and lets a late owner change nothing", async (t) => {

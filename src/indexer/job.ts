@@ -1,0 +1,110 @@
+// One hash that is worked on: looked up in the DHT, its peers asked for its info dictionary, until that is here, or nobody is left.
+//
+//   begin ──▶ lookups of both families ──converged──▶ slot is free ──complete──▶ no more peers ──▶ fetch ends ──▶ ended
+//
+// Always: it ends once. Answers that are late still count while a fetch goes on or another answer is waited for.
+
+import { mayNameAddress } from "../base/network-address.js";
+import { addressText } from "../codec/compact-address.js";
+import type { KrpcReader } from "../dht/krpc-reader.js";
+import { METHOD_GET_PEERS } from "../dht/krpc-reader.js";
+import type { Candidate, Lookup, LookupListener } from "../dht/lookup.js";
+import { ID_BYTES } from "../dht/node-id.js";
+import type { Overlay } from "../dht/overlay.js";
+import { readPeers } from "../dht/peers.js";
+import type { SocketAddress } from "../native/binding.js";
+import type { MetadataSwarm } from "./fetch/metadata-swarm.js";
+
+export interface JobHost {
+  /** The torrent's fetch, which ends the job by fetchEnded(). */
+  fetch(infoHash: Uint8Array): MetadataSwarm;
+  /** All lookups of the job have converged: others may begin. */
+  converged(job: Job): void;
+  /** It is over. `answers` of nodes came in all. */
+  ended(job: Job, info: Uint8Array | undefined): void;
+}
+
+export class Job implements LookupListener {
+  readonly infoHash: Uint8Array;
+  readonly attempts: number;
+  peers = 0;
+  queries = 0;
+  answers = 0;
+  readonly #host: JobHost;
+  readonly #lookups = new Set<Lookup>();
+  #searching = 0;
+  #unconverged = 0;
+  #fetch: MetadataSwarm | undefined;
+  #isOver = false;
+
+  constructor(host: JobHost, infoHash: Uint8Array, attempts: number) {
+    this.#host = host;
+    this.infoHash = infoHash;
+    this.attempts = attempts;
+  }
+
+  begin(overlays: Iterable<Overlay>): void {
+    // A lookup may be over before the call returns: none of them is the last before all have begun.
+    const all = [...overlays];
+    this.#searching = all.length;
+    this.#unconverged = all.length;
+    for (const overlay of all) {
+      const lookup = overlay.lookup(this.infoHash, METHOD_GET_PEERS, this);
+      if (!lookup.isComplete) this.#lookups.add(lookup);
+    }
+  }
+
+  /** The fetch is over, with what it brought. */
+  fetchEnded(info: Uint8Array | undefined): void {
+    this.#fetch = undefined;
+    if (info !== undefined || this.#searching === 0) this.end(info);
+  }
+
+  /** Ends at once. */
+  end(info: Uint8Array | undefined): void {
+    if (this.#isOver) return;
+    this.#converge();
+    this.#isOver = true;
+    for (const lookup of [...this.#lookups]) lookup.stop();
+    this.#fetch?.end(undefined);
+    this.#host.ended(this, info);
+  }
+
+  // ── LookupListener ───────────────────────────────────────────────────────────────────────────────────────────
+
+  heard(_lookup: Lookup, { contact }: Candidate, answer: KrpcReader): void {
+    if (this.#isOver || answer.valuesCount === 0) return;
+    const told: SocketAddress[] = [];
+    readPeers(answer, () => (peer) => told.push(peer));
+    const from = addressText(contact.compact.slice(ID_BYTES, ID_BYTES + contact.addressBytes)) ?? "";
+    for (const peer of told) {
+      // Nobody far away sends us to this machine, or to its own network.
+      if (!mayNameAddress(from, peer.host) || this.#isOver) continue;
+      this.peers++;
+      this.#fetch ??= this.#host.fetch(this.infoHash);
+      this.#fetch.add(peer);
+    }
+  }
+
+  converged(): void {
+    if (--this.#unconverged === 0 && !this.#isOver) this.#host.converged(this);
+  }
+
+  completed(lookup: Lookup): void {
+    this.#lookups.delete(lookup);
+    this.queries += lookup.sent;
+    this.answers += lookup.answers;
+    // Stopped before it converged: by us, or because the DHT is closed.
+    if (lookup.convergedMs < 0) this.converged();
+    if (--this.#searching > 0 || this.#isOver) return;
+    if (this.#fetch === undefined) this.end(undefined);
+    else this.#fetch.noMore();
+  }
+
+  /** Whatever has not converged counts as if it had. */
+  #converge(): void {
+    if (this.#unconverged <= 0) return;
+    this.#unconverged = 0;
+    this.#host.converged(this);
+  }
+}

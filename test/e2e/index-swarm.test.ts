@@ -1,0 +1,85 @@
+// An index of a whole swarm, over sockets of this machine: a DHT of our nodes, peers that have torrents, and an indexer.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { MetadataSeeder } from "../../bench/load/metadata-seeder.js";
+import { Dht } from "../../src/dht/index.js";
+import { Indexer, openStore } from "../../src/indexer/index.js";
+import { makeDhtNodes, temporaryIndex, until } from "../support/index-network.js";
+
+const LOOPBACK = { host: "127.0.0.1", port: 0 };
+const TORRENTS = 100;
+
+describe("an index of a swarm", { timeout: 240_000 }, () => {
+  it("has every torrent that was announced, with its files, and gives its claims back when it is closed", async (t) => {
+    const nodes = await makeDhtNodes(t, 16);
+    const seeder = await MetadataSeeder.start(LOOPBACK.host);
+    t.after(() => seeder.close());
+    const store = await openStore(temporaryIndex(t));
+    t.after(() => store.close());
+    const hashes = Array.from({ length: TORRENTS }, (_, number) => seeder.add(number));
+    await Promise.all(
+      hashes.map((hash, n) => nodes[n % nodes.length]!.announce(hash, { port: seeder.port })),
+    );
+    const indexer = new Indexer({
+      store,
+      dht: { listen: [LOOPBACK, LOOPBACK], bootstrap: nodes[0]!.addresses },
+    });
+    t.after(() => indexer.close());
+    const told: string[] = [];
+    indexer.on("torrent", ({ infoHash }) => told.push(infoHash));
+    const nobodys = Uint8Array.from({ length: 20 }, () => 0x77);
+    indexer.add([...hashes, nobodys]);
+    await until(async () => (await store.stats()).torrents === TORRENTS, "all torrents are in the index");
+    await until(async () => (await store.stats()).failed === 1, "the hash that nobody has is left alone");
+    await indexer.close();
+    const counters = indexer.stats().counters;
+    assert.deepEqual(told.sort(), hashes.map((hash) => Buffer.from(hash).toString("hex")).sort());
+    assert.equal(counters.stored, TORRENTS);
+    assert.equal(counters.lookupsConverged, counters.lookups);
+    assert.equal(counters.lookupsOver, counters.lookups);
+    assert.equal((await store.search({ text: "torrent number 37" })).torrents.length, 1);
+    const torrent = await store.get(hashes[37]!);
+    assert.deepEqual(
+      torrent?.files.map(({ path }) => path),
+      ["folder/file 0.data", "folder/file 1.data"],
+    );
+    assert.equal(await store.release(indexer.owner), 0, "nothing is claimed any more");
+  });
+
+  it("takes a torrent from a peer that comes by itself, told of us by our own node, and tells nobody of us for others", async (t) => {
+    // So few that a lookup asks all of them, ours included.
+    const nodes = await makeDhtNodes(t, 7);
+    const store = await openStore(temporaryIndex(t));
+    t.after(() => store.close());
+    const indexer = new Indexer({
+      store,
+      listen: LOOPBACK,
+      dht: { listen: [LOOPBACK, LOOPBACK], bootstrap: nodes[0]!.addresses },
+    });
+    t.after(() => indexer.close());
+    const seeder = await MetadataSeeder.start(LOOPBACK.host);
+    t.after(() => seeder.close());
+    const [hash, other] = [seeder.add(7), seeder.add(8)];
+    indexer.add([hash]);
+    await until(
+      async () => (await store.stats()).failed === 1,
+      "nobody has announced it, and it cannot be had",
+    );
+    const asker = new Dht({ listen: [LOOPBACK], bootstrap: nodes[1]!.addresses });
+    t.after(() => asker.close());
+    await until(() => asker.stats().contacts >= 9, "a stranger knows the network");
+    const peersOf = async (infoHash: Uint8Array): Promise<number[]> => {
+      const ports: number[] = [];
+      for await (const { port } of asker.lookup(infoHash)) ports.push(port);
+      return ports;
+    };
+    assert.deepEqual(await peersOf(other), [], "of a torrent that did not fail nobody is told our address");
+    const port = indexer.listenAddress?.port ?? 0;
+    assert.deepEqual(await peersOf(hash), [port], "who looks for it finds us");
+    seeder.connect(port, hash);
+    await until(async () => (await store.get(hash)) !== undefined, "it is in the index");
+    assert.equal(indexer.stats().counters.passive, 1);
+    assert.deepEqual(await peersOf(hash), [], "what was found is not told any more");
+  });
+});
