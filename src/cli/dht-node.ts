@@ -23,6 +23,11 @@ const BOOTSTRAP = ["dht.libtorrent.org:25401", "router.bittorrent.com:6881", "dh
 
 /** Rejects where there is nobody to begin with. */
 export async function startDht(flags: DhtFlags): Promise<Dht> {
+  return new Dht(await dhtOptionsOf(flags));
+}
+
+/** What the flags say. Rejects where there is nobody to begin with. */
+export async function dhtOptionsOf(flags: DhtFlags): Promise<DhtOptions> {
   const listen = await Promise.all((flags.listen ?? []).map((text) => parseAddress(text, "--listen")));
   const saved = await readState(flags.state);
   const bootstrap = await entrances(flags.bootstrap);
@@ -31,20 +36,23 @@ export async function startDht(flags: DhtFlags): Promise<Dht> {
       EXIT_FAILED,
       "no node of the DHT to begin with can be found: name one with --bootstrap HOST:PORT",
     );
-  const options: DhtOptions = {
+  return {
     bootstrap,
     readOnly: flags.readOnly === true,
     ...(listen.length > 0 ? { listen } : {}),
     ...(saved === undefined ? {} : { saved }),
   };
-  return new Dht(options);
 }
 
 /** Keeps what it knows, and closes it. */
 export async function stopDht(dht: Dht, state: string | undefined): Promise<void> {
   const saved = dht.save();
   dht.close();
-  if (state === undefined) return;
+  if (state !== undefined) await keepState(state, saved);
+}
+
+/** Writes what save() of a node gave: whole, or not at all. */
+export async function keepState(state: string, saved: Uint8Array): Promise<void> {
   await mkdir(dirname(state), { recursive: true });
   await writeFile(`${state}.new`, saved);
   await rename(`${state}.new`, state);

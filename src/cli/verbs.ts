@@ -45,6 +45,11 @@ export const VERBS: readonly Verb[] = [
     summary: "ask the distributed hash table for peers, or be a node of it",
     load: () => import("./dht.js"),
   },
+  {
+    name: "index",
+    summary: "find torrents in the DHT, and keep what they hold",
+    load: () => import("./index-verb.js"),
+  },
   { name: "bench", summary: "measure on this machine", load: () => import("./bench.js") },
 ];
 
