@@ -84,6 +84,11 @@ export class MetadataSeeder {
     return hash;
   }
 
+  /** Says that it has a torrent, and sends the dictionary of another. */
+  addLie(infoHash: Uint8Array, number: number): void {
+    this.#numbers.set(Buffer.from(infoHash).toString("latin1"), number);
+  }
+
   /** Connects to somebody who wants a torrent, by itself. */
   connect(port: number, infoHash: Uint8Array): void {
     const socket = connect(port, "127.0.0.1", () => {

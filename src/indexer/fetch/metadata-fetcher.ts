@@ -278,6 +278,7 @@ export class MetadataFetcher implements SwarmRoom, SwarmDirectory {
       descriptors: world.descriptors,
       directory: this,
       trace: undefined,
+      recorder: undefined,
       get isClosed() {
         return isClosed();
       },
