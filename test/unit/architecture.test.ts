@@ -220,6 +220,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "native/binding",
     "dht",
     "indexer/filter",
+    "indexer",
   ],
   "bench/rivals": ["bench/report", "bench/measuring", "bench/load", "bench/processes", "index"],
 };
