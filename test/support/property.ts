@@ -19,6 +19,22 @@ export function check(property: fc.IRawProperty<unknown>, runs: number): void {
   }
 }
 
+/** The same for properties that take their time: each case is `weight` of others, so that RUNS means as much work. */
+export async function checkAsync(
+  property: fc.IAsyncProperty<unknown>,
+  runs: number,
+  weight: number,
+): Promise<void> {
+  const numRuns = RUNS === undefined ? runs : Math.max(1, Math.ceil(RUNS / weight));
+  try {
+    await fc.assert(property, { seed: SEED, numRuns, includeErrorInReport: true });
+  } catch (error) {
+    if (error instanceof Error)
+      error.message += `\n\nAgain: SEED=${SEED} RUNS=${numRuns * weight} node --test <this file>`;
+    throw error;
+  }
+}
+
 /** Numbers from 0 to below 1, the same ones for the same seed (a linear congruential generator, mixed). */
 export function makeRandom(seed: number): () => number {
   let state = seed >>> 0;
