@@ -56,7 +56,6 @@ const TRACKER_LOAD = {
   weightScrape: 1,
   seederProbability: 0.75,
   window: 4096,
-  extraStatistics: false,
 };
 const SAMPLES_PER_SECOND = 997;
 const TOP_FRAMES = 25;

@@ -5,6 +5,7 @@
 // It is the other half of a measurement, so it is light: batches of datagrams, templates of requests, nothing allocated. It ends
 // after its time, or when its standard input does. Always: it sends to the tracker it was given and to nobody else.
 
+import { renameSync, writeFileSync } from "node:fs";
 import { type DatagramBatch, type DatagramSocket, SystemDatagrams } from "../../src/native/datagrams.js";
 import { Reactor } from "../../src/native/reactor.js";
 import {
@@ -34,7 +35,7 @@ import {
   UPLOADED_AT,
   writeConnectRequest,
 } from "../../src/tracker/protocol/udp.js";
-import { percentiles, percentilesOfCounts } from "./percentiles.js";
+import { percentiles } from "./percentiles.js";
 import { Population } from "./tracker-population.js";
 
 export interface TrackerLoadOptions {
@@ -60,7 +61,11 @@ export interface TrackerLoadOptions {
   /** Send while so large a share of all requests was answered; undefined: while `window` at the most are under way. */
   readonly throttle?: number;
   readonly window: number;
-  readonly extraStatistics: boolean;
+  /**
+   * Where to write how many announces of each torrent were answered, now and then and at the end: a Uint32Array, under another name first.
+   * Whoever started several of these adds theirs up.
+   */
+  readonly statisticsFile?: string;
   /** What is there sends everything back as it is; all that comes counts as an error response. */
   readonly echo?: boolean;
 }
@@ -131,7 +136,7 @@ class Sender {
       scrapeTorrentsMax: options.scrapeTorrentsMax,
       seed: 0xa0a0,
     });
-    this.#announced = new Uint32Array(options.extraStatistics ? options.torrents : 0);
+    this.#announced = new Uint32Array(options.statisticsFile === undefined ? 0 : options.torrents);
     const weights = options.weightConnect + options.weightAnnounce + options.weightScrape;
     this.#connectBelow = (options.weightConnect / weights) * 2 ** 32;
     this.#announceBelow = ((options.weightConnect + options.weightAnnounce) / weights) * 2 ** 32;
@@ -181,8 +186,11 @@ class Sender {
     this.#lookMs = nowMs;
   }
 
-  statistics(): Record<string, number> {
-    return percentilesOfCounts(this.#announced);
+  writeStatistics(): void {
+    const { statisticsFile } = this.#options;
+    if (statisticsFile === undefined) return;
+    writeFileSync(`${statisticsFile}.new`, this.#announced);
+    renameSync(`${statisticsFile}.new`, statisticsFile);
   }
 
   #maySend(): boolean {
@@ -309,20 +317,19 @@ async function main(): Promise<void> {
     if (options.durationSeconds > 0 && now - started >= 1000 * options.durationSeconds) break;
     if (now - told >= 1000) {
       told = now;
-      const isStatistic = options.extraStatistics && ++lines % LINES_PER_STATISTIC === 0;
-      const statistics = isStatistic ? { announcesPerTorrent: sender.statistics() } : {};
-      print({ seconds: (now - started) / 1000, ...sender.counts, ...statistics });
+      if (++lines % LINES_PER_STATISTIC === 0) sender.writeStatistics();
+      print({ seconds: (now - started) / 1000, ...sender.counts });
     }
     sender.look(now);
     for (let turn = 0; turn < TURNS_PER_LOOK; turn++) sender.turn();
     await new Promise((resolve) => setImmediate(resolve));
   }
   const { user, system } = process.cpuUsage(cpuAtStart);
+  sender.writeStatistics();
   print({
     seconds: (performance.now() - started) / 1000,
     ...sender.counts,
     cpuSeconds: (user + system) / 1e6,
-    announcesPerTorrent: options.extraStatistics ? sender.statistics() : null,
   });
   reactor.close();
   process.stdin.destroy();

@@ -5,11 +5,15 @@
 // always full and a tenth of the requests is lost by construction, as with aquatic's tester. With a window, no more than so many
 // are under way, and nothing is lost while the tracker keeps up.
 
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { percentilesOfCounts } from "../load/percentiles.js";
 import type { TrackerLoadOptions } from "../load/tracker-load.js";
 import type { TrackerLoadResult } from "../measuring/tracker-results.js";
 import { Program } from "../processes/program.js";
-import { boolean, number, object, optional, tableOf, type ValueOf } from "../processes/shape.js";
+import { boolean, number, object, tableOf, type ValueOf } from "../processes/shape.js";
 
 const LOAD = fileURLToPath(new URL("../load/tracker-load.js", import.meta.url));
 
@@ -33,7 +37,11 @@ export const TRACKER_LOAD_DEFAULTS = {
   window: 4096,
 } as const;
 
-export type TrackerLoad = Omit<TrackerLoadOptions, "worker"> & { readonly summarizeLastSeconds: number };
+export type TrackerLoad = Omit<TrackerLoadOptions, "worker" | "statisticsFile"> & {
+  readonly summarizeLastSeconds: number;
+  /** Percentiles of announces per info hash, of all workers together. */
+  readonly extraStatistics: boolean;
+};
 
 /** What bench/load/tracker-load.ts says when it begins, each second, and at its end. */
 const READY = object({ ready: boolean, torrents: number, peersPerTorrent: tableOf(number) });
@@ -45,13 +53,11 @@ const COUNTED = {
   scrapes: number,
   errors: number,
   peers: number,
-  /** In some of the lines, and at the end. */
-  announcesPerTorrent: optional(tableOf(number)),
 };
 const COUNTS = object(COUNTED);
 const ENDED = object({ ...COUNTED, cpuSeconds: number });
 
-type Counts = Omit<ValueOf<typeof COUNTS>, "announcesPerTorrent">;
+type Counts = ValueOf<typeof COUNTS>;
 
 export interface LoadHooks {
   /** What the processes are started with, such as ["taskset", "-c", "1"]. */
@@ -66,8 +72,16 @@ export interface LoadHooks {
 
 /** Runs until its time is over, or the signal aborts. Rejects when the tracker says nothing. */
 export async function benchTrackerLoad(load: TrackerLoad, hooks: LoadHooks = {}): Promise<TrackerLoadResult> {
+  const folder = load.extraStatistics ? mkdtempSync(join(tmpdir(), "scatterwire-load-")) : undefined;
+  const statisticsFiles: string[] = [];
   const workers = Array.from({ length: load.workers }, (_, worker) => {
-    const options: TrackerLoadOptions = { ...load, worker };
+    const statisticsFile = folder === undefined ? undefined : join(folder, String(worker));
+    if (statisticsFile !== undefined) statisticsFiles.push(statisticsFile);
+    const options: TrackerLoadOptions = {
+      ...load,
+      worker,
+      ...(statisticsFile === undefined ? {} : { statisticsFile }),
+    };
     return Program.node(LOAD, [JSON.stringify(options)], { prefix: hooks.prefix });
   });
   const stopAll = (): void => {
@@ -88,7 +102,7 @@ export async function benchTrackerLoad(load: TrackerLoad, hooks: LoadHooks = {})
         ranSeconds: now.seconds,
         loadCpuSeconds: 0,
         ...popularity,
-        announcesPerInfoHash: percentilesOf(workers[0]),
+        announcesPerInfoHash: percentilesOf(statisticsFiles),
       });
       reported = now;
     };
@@ -107,18 +121,27 @@ export async function benchTrackerLoad(load: TrackerLoad, hooks: LoadHooks = {})
       ranSeconds: end.seconds,
       ...popularity,
       loadCpuSeconds: last.reduce((total, { cpuSeconds }) => total + cpuSeconds, 0),
-      announcesPerInfoHash: last[0]?.announcesPerTorrent,
+      announcesPerInfoHash: percentilesOf(statisticsFiles),
     };
   } finally {
     hooks.signal?.removeEventListener("abort", stopAll);
     stopAll();
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** The percentiles that a process told last. */
-function percentilesOf(worker: Program | undefined): TrackerLoadResult["announcesPerInfoHash"] {
-  const line = worker?.lines.findLast(({ announcesPerTorrent }) => announcesPerTorrent !== undefined);
-  return line === undefined ? undefined : COUNTS(line, "what the load told").announcesPerTorrent;
+/** Of what the processes wrote last, added up: a torrent's peers are spread over them. Undefined before all of them wrote. */
+export function percentilesOf(files: readonly string[]): TrackerLoadResult["announcesPerInfoHash"] {
+  if (files.length === 0 || !files.every((file) => existsSync(file))) return undefined;
+  const [first, ...others] = files.map((file) => {
+    const { buffer, byteOffset, byteLength } = readFileSync(file);
+    return new Uint32Array(buffer.slice(byteOffset, byteOffset + byteLength));
+  });
+  if (first === undefined) return undefined;
+  for (const counts of others)
+    for (let torrent = 0; torrent < first.length; torrent++)
+      first[torrent] = (first[torrent] ?? 0) + (counts[torrent] ?? 0);
+  return percentilesOfCounts(first);
 }
 
 /** What a process has told so far, line by line. */

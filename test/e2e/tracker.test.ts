@@ -53,13 +53,15 @@ describe("tracker", () => {
     const { port } = await tracker.line("port");
     const small = ["--torrents", "1000", "--peers", "2000", "--sockets-per-worker", "2", "--window", "64"];
     const load = Program.cli(
-      ...["bench", "tracker-load", `127.0.0.1:${port}`, "--duration", "1", "--json"],
+      ...["bench", "tracker-load", `127.0.0.1:${port}`, "--duration", "1", "--workers", "2", "--json"],
       ...small,
     );
     const { status, last, errors } = await load.result();
     assert.equal(status, 0, errors);
     const { result } = last["found"] as { result: Record<string, number> };
     assert.ok(result["announcesPerSecond"]! > 0 && result["scrapesPerSecond"]! > 0);
+    const { p10, p100 } = result["announcesPerInfoHash"] as unknown as Record<string, number>;
+    assert.ok(p10! > 0 && p100! >= p10!, "both workers told how often each torrent was answered");
     assert.equal(result["errorsPerSecond"], 0);
     await tracker.stop("SIGINT");
     const { udp, totals } = tracker.lines.at(-1) as Record<"udp" | "totals", Record<string, number>>;

@@ -16,6 +16,7 @@ import {
 import { makeReport } from "../../../bench/report/report.js";
 import { planRuns } from "../../../bench/suites/tracker.js";
 import { coreSets, cpuList, cpuModeDefault, loadSet } from "../../../bench/suites/tracker-cores.js";
+import { percentilesOf } from "../../../bench/suites/tracker-load.js";
 import { benchHead, benchText, failureText, runText } from "../../../bench/suites/tracker-text.js";
 import { temporaryFolder } from "../../support/data.js";
 import { makeRandom } from "../../support/property.js";
@@ -185,6 +186,22 @@ describe("benchmarks of trackers", () => {
       const counts = Uint32Array.from({ length: size }, () => Math.floor(random() ** 4 * 4000));
       assert.deepEqual(percentilesOfCounts(counts), percentiles([...counts].filter((count) => count > 0)));
     }
+  });
+
+  it("add up what several load processes counted, torrent by torrent, once all of them wrote", (t) => {
+    const folder = temporaryFolder((done) => t.after(done));
+    const files = ["0", "1", "2"].map((name) => join(folder, name));
+    const counts = [
+      [1, 0, 40, 7],
+      [2, 0, 0, 7],
+      [3, 0, 2, 0],
+    ];
+    for (const [index, file] of files.entries()) {
+      assert.equal(percentilesOf(files), undefined);
+      writeFileSync(file, Uint32Array.from(counts[index] ?? []));
+    }
+    assert.deepEqual(percentilesOf(files), percentiles([6, 42, 14]));
+    assert.equal(percentilesOf([]), undefined);
   });
 
   it("stand in the report, all four of them, and a file of another shape is refused with the place", async (t) => {
