@@ -61,16 +61,18 @@ describe("the package, installed", { timeout: 240_000 }, () => {
   });
 
   it("is imported, and required, by each of its names", async () => {
-    const names = Object.keys(manifest.exports).filter((name) => name !== "./package.json");
-    assert.deepEqual(names, [".", "./tracker", "./dht"]);
+    const names = Object.keys(manifest.exports)
+      .filter((name) => name !== "./package.json")
+      .map((name) => name.replace(/^\.\/?/, ""));
+    for (const name of ["", "tracker", "dht"]) assert.ok(names.includes(name), name);
     const uses = `
       const udp = new tracker.Tracker({ udp: [{ host: "127.0.0.1", port: 0 }] });
       const node = new dht.Dht({ listen: [{ host: "127.0.0.1", port: 0 }], bootstrap: [] });
       const session = new main.Session({ dht: node });
       Promise.all([session.close(), node.close(), udp.close()]).then(() => console.log("all of it"));`;
     const load = (how: (name: string) => string): string =>
-      [["main", ""] as const, ["tracker", "/tracker"] as const, ["dht", "/dht"] as const]
-        .map(([as, path]) => how(`scatterwire${path}`).replace("AS", as))
+      names
+        .map((name) => how(`scatterwire${name === "" ? "" : "/"}${name}`).replace("AS", name || "main"))
         .join("\n");
     assert.equal(
       await said("imports.mjs", load((name) => `import * as AS from "${name}";`) + uses),
@@ -182,7 +184,7 @@ describe("the package, installed", { timeout: 240_000 }, () => {
     const bytes = readdirSync(modules, { recursive: true, encoding: "utf8" })
       .map((name) => lstatSync(join(modules, name)))
       .reduce((sum, status) => sum + (status.isFile() ? status.size : 0), 0);
-    assert.ok(bytes < told && bytes > 0.7 * told, `${bytes} bytes are there, the README says ${told}`);
+    assert.ok(bytes < told && bytes > 0.5 * told, `${bytes} bytes are there, the README says ${told}`);
 
     const rows = readme.matchAll(/^\| `([\w@/-]+)` \| (always|optional|if you install it) \| ([^|]+) \|$/gm);
     const reasons = [...rows].map(([, name, kind]) => `${name} ${kind}`);
