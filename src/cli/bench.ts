@@ -14,6 +14,7 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   hashing: async () => (await import("./bench/single.js")).hashingCommand(),
   memory: async () => (await import("./bench/single.js")).memoryCommand(),
   guest: async () => (await import("./bench/single.js")).guestCommand(),
+  limits: async () => (await import("./bench/limits.js")).limitsCommand(),
   allocations: async () => (await import("./bench/single.js")).allocationsCommand(),
   start: async () => (await import("./bench/start.js")).startCommand(),
   "peer-store": async () => (await import("./bench/peer-store.js")).peerStoreCommand(),

@@ -108,3 +108,19 @@ describe("bench loopback", { timeout: 120_000 }, () => {
     }
   });
 });
+
+describe("bench limits", { timeout: 120_000 }, () => {
+  it("says what passed beside what was allowed, in both directions, with one peer and sixteen", async () => {
+    const program = Program.cli("bench", "limits", "--rate", "1M", "--seconds", "1", "--json");
+    const { status, last, errors } = await program.result();
+    assert.equal(status, 0, errors);
+    const { trials } = last as unknown as {
+      trials: { direction: string; peers: number; bytesPerSecond: number }[];
+    };
+    assert.deepEqual(
+      trials.map(({ direction, peers }) => `${direction} ${peers}`),
+      ["download 1", "download 16", "upload 1", "upload 16"],
+    );
+    for (const { bytesPerSecond } of trials) assert.ok(bytesPerSecond > 0);
+  });
+});
