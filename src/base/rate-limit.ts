@@ -24,8 +24,9 @@ const SHARE_BYTES_MAX = BLOCK_SIZE + PIECE_HEADER_BYTES;
 /** Between two times that the queue is looked at. */
 const LOOK_MS_MIN = 10;
 const LOOK_MS_MAX = 100;
-/** Where the loop was busy for longer, the rest is lost. */
+/** Where the loop was busy for longer, the rest is lost; what is kept of it is kept for twice as long. */
 const LATE_MS_MAX = 1000;
+const LATE_KEPT = 2;
 
 export class RateLimit {
   /** 0: there is none. */
@@ -33,6 +34,8 @@ export class RateLimit {
   /** Bytes that may pass now; below 0 where some passed on credit. */
   #bytes = 0;
   #filledAtMs = 0;
+  /** For so long the loop was busy of late: what was allowed meanwhile is kept besides. */
+  #lateMs = 0;
   /** Throttles that it holds back, and those of them that a round has not come to. */
   throttles = 0;
   waiting = 0;
@@ -51,7 +54,8 @@ export class RateLimit {
     else this.#bytes = 0;
     this.#bytesPerSecond = bytesPerSecond;
     this.#filledAtMs = nowMs;
-    this.#bytes = Math.min(this.#bytes, this.#bytesMax(0));
+    this.#lateMs = 0;
+    this.#bytes = Math.min(this.#bytes, this.#bytesMax);
   }
 
   /** The least that is worth a call. */
@@ -65,9 +69,10 @@ export class RateLimit {
 
   /** Time passed. `lateMs`: for so long nobody could look. */
   fill(nowMs: number, lateMs: number): void {
-    const filled = this.#bytes + ((nowMs - this.#filledAtMs) * this.#bytesPerSecond) / 1000;
+    const elapsedMs = nowMs - this.#filledAtMs;
     this.#filledAtMs = nowMs;
-    this.#bytes = Math.min(filled, this.#bytesMax(lateMs));
+    this.#lateMs = Math.max(lateMs, this.#lateMs - elapsedMs / LATE_KEPT);
+    this.#bytes = Math.min(this.#bytes + (elapsedMs * this.#bytesPerSecond) / 1000, this.#bytesMax);
   }
 
   take(bytes: number): void {
@@ -83,8 +88,8 @@ export class RateLimit {
     return ((bytes - this.#bytes) * 1000) / this.#bytesPerSecond;
   }
 
-  #bytesMax(lateMs: number): number {
-    return Math.max(2 * this.shareBytes, ((BURST_MS + lateMs) * this.#bytesPerSecond) / 1000);
+  get #bytesMax(): number {
+    return Math.max(2 * this.shareBytes, ((BURST_MS + this.#lateMs) * this.#bytesPerSecond) / 1000);
   }
 }
 
