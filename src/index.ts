@@ -1,5 +1,6 @@
 // The public API: re-exports only. What is not exported here may change without notice.
 
+export { AddressRanges } from "./base/address-ranges.js";
 export {
   MetainfoError,
   type MetainfoErrorCode,

@@ -26,6 +26,7 @@ export type PeerErrorCode =
   | "PEER_SELF"
   | "PEER_DUPLICATE"
   | "PEER_BANNED"
+  | "PEER_REFUSED"
   | "PEER_TOO_MANY"
   | "PEER_MESSAGE_TOO_LONG"
   | "PEER_MESSAGE_MALFORMED"

@@ -3,6 +3,7 @@
 
 import { unreachable } from "../base/assert.js";
 import { UsageError } from "../base/errors.js";
+import { addressBytes } from "../base/network-address.js";
 import {
   type OptionSpec,
   type OptionTable,
@@ -87,10 +88,7 @@ export function checkOption(name: string, spec: OptionSpec, value: unknown): voi
   }
 }
 
-/**
- * Throws UsageError `USAGE_OPTION` unless `value` has a host and a port from `portMin` on. Whether the host is a numeric address
- * shows when it is connected to, as for every peer.
- */
+/** Throws UsageError `USAGE_OPTION` unless `value` has a host and a port from `portMin` on, and a peer's host is a numeric address. */
 export function checkAddress(name: string, value: unknown, portMin: 0 | 1): void {
   const example = `{ host: "127.0.0.1", port: 6881 }`;
   const isObject = typeof value === "object" && value !== null;
@@ -100,6 +98,9 @@ export function checkAddress(name: string, value: unknown, portMin: 0 | 1): void
     `${name} is an address such as ${example}`,
     value,
   );
+  // Names are looked up by nobody here: which of its addresses is meant, and for how long, is the program's to say.
+  const isNumeric = portMin === 0 || addressBytes(host as string) !== undefined;
+  check(isNumeric, `${name} has a numeric address as its host (dns.lookup() finds that of a name)`, host);
   const fits = Number.isInteger(port) && Number(port) >= portMin && Number(port) <= 65_535;
   check(fits, `${name} has a port, a whole number from ${portMin} to 65535`, port);
 }

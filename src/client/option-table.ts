@@ -184,10 +184,29 @@ export const SESSION_OPTIONS = {
     default: 8,
     text: "Connections with one IPv4 address, or one /64 of IPv6, beyond which none is accepted from there, nor made to addresses there that a tracker or a peer named.",
   },
+  maxConnecting: {
+    kind: "whole",
+    min: 1,
+    max: 10_000,
+    default: 256,
+    text: "Connections that are being made at one time, of all torrents; of one torrent half of them. A quarter of all connections that the session may have is a bound as well.",
+  },
   limitLoopback: {
     kind: "flag",
     default: false,
     text: "Count this machine's own addresses (127/8 and ::1) as well: behind a tunnel, a proxy or a forwarded port all peers have the same one.",
+  },
+  ipFilter: {
+    kind: "part",
+    type: "IpFilter",
+    methods: ["has"],
+    lists: [],
+    text: "Addresses that are kept out: not connected to, not let in, whoever named them; `AddressRanges.parse()` reads lists. Session.setIpFilter() changes it. It is about peers, and not about trackers and web seeds.",
+  },
+  admit: {
+    kind: "callback",
+    type: "(peer: ArrivingPeer) => boolean",
+    text: "Asked for each peer when both handshakes are done, before it joins its torrent: whoever is not answered true for is let go, and not dialled again until it is named again. What it throws is an `uncaughtException`, and a no.",
   },
   encryption: {
     kind: "name",
@@ -366,6 +385,13 @@ export const TORRENT_OPTIONS = {
     text: "Where blocks of this torrent are sent from.",
   },
   ...RATE_LIMIT_OPTIONS,
+  maxPeers: {
+    kind: "whole",
+    min: 1,
+    max: PEERS_MAX,
+    defaultText: "the session's `maxPeersPerTorrent`",
+    text: "Connections of this torrent at the most; the session's bounds hold besides.",
+  },
   peers: { kind: "addresses", text: "Peers to connect to at once." },
   trackers: {
     kind: "trackers",

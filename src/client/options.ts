@@ -49,6 +49,24 @@ export interface Selection {
 /** What a torrent is added from: a parsed torrent file or its bytes, a parsed magnet link or its text. */
 export type TorrentSource = Metainfo | Uint8Array | Magnet | string;
 
+/** Addresses that are kept out: `AddressRanges` is one. Asked for each connection. */
+export interface IpFilter {
+  /** True if nobody at this numeric address is to be talked to. */
+  has(host: string): boolean;
+}
+
+/** A peer that would join a torrent, as the option `admit` sees it. */
+export interface ArrivingPeer {
+  /** 20 bytes, and so is `peerId`, which is whatever the peer says. */
+  readonly infoHash: Uint8Array;
+  readonly peerId: Uint8Array;
+  readonly address: PeerAddress;
+  readonly incoming: boolean;
+  readonly encrypted: boolean;
+  /** What its peer id says of its client, if anything. */
+  readonly client: string;
+}
+
 /** A node of the DHT, as a session uses it: `Dht` of `scatterwire/dht` is one. It is the program's, which closes it. */
 export interface HashTable {
   /** Where it receives; peers are told the first port. */
@@ -98,10 +116,25 @@ export interface SessionOptions {
    */
   maxPeersPerAddress?: number;
   /**
+   * Connections that are being made at one time, of all torrents; of one torrent half of them. A quarter of all connections that
+   * the session may have is a bound as well. 1 … 10000. Default: 256.
+   */
+  maxConnecting?: number;
+  /**
    * Count this machine's own addresses (127/8 and ::1) as well: behind a tunnel, a proxy or a forwarded port all peers have the
    * same one. Default: false.
    */
   limitLoopback?: boolean;
+  /**
+   * Addresses that are kept out: not connected to, not let in, whoever named them; `AddressRanges.parse()` reads lists.
+   * Session.setIpFilter() changes it. It is about peers, and not about trackers and web seeds.
+   */
+  ipFilter?: IpFilter;
+  /**
+   * Asked for each peer when both handshakes are done, before it joins its torrent: whoever is not answered true for is let go, and
+   * not dialled again until it is named again. What it throws is an `uncaughtException`, and a no.
+   */
+  admit?: (peer: ArrivingPeer) => boolean;
   /**
    * Message stream encryption: never; where the other side asks for it, or lets nobody in without; or always, with nobody who does
    * not. It hides what is spoken from a glance, and from nobody who wants to know. Default: "enabled".
@@ -227,6 +260,11 @@ export interface TorrentOptions {
    * Default: 0 bytes/s.
    */
   maxUploadBytesPerSecond?: number;
+  /**
+   * Connections of this torrent at the most; the session's bounds hold besides. 1 … 1000000. Default: the session's
+   * `maxPeersPerTorrent`.
+   */
+  maxPeers?: number;
   /** Peers to connect to at once. */
   peers?: readonly PeerAddress[];
   /**
@@ -273,10 +311,14 @@ export interface BlockLease extends Disposable {
 }
 
 export interface PeerInfo {
+  /** Of one that connected to us, the port is the one that it connected from. */
   readonly address: PeerAddress;
   readonly incoming: boolean;
+  /** Port at which it accepts connections: the one that we connected to, or that it told (BEP 10 `p`); undefined while nobody knows. */
+  readonly listenPort: number | undefined;
   /** What goes over the connection is encrypted (message stream encryption). */
   readonly encrypted: boolean;
+  /** What it calls itself (BEP 10 `v`), or what its peer id says; "" where neither does. */
   readonly client: string;
   readonly state: string;
   readonly receiveMode: ReceiveModeName;

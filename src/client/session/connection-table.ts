@@ -17,10 +17,10 @@ export interface ConnectionLimits {
   readonly maxPerAddress: number;
   /** Whether this machine's own addresses are limited, too. */
   readonly limitsLoopback: boolean;
+  /** Attempts under way at one time, where `max` is large. */
+  readonly maxConnecting: number;
 }
 
-/** Attempts under way at one time, where `max` is large. */
-const CONNECTING_MAX = 256;
 const CONNECTING_MIN = 8;
 /** A stranger that was silent for so long makes room for another one, when there are too many. */
 const STRANGER_MS_MIN = 1000;
@@ -49,7 +49,7 @@ export class ConnectionTable {
   /** True if one more may be begun now. */
   get mayConnect(): boolean {
     const quarter = Math.floor(this.max / 4);
-    const connectingMax = Math.min(CONNECTING_MAX, Math.max(CONNECTING_MIN, quarter));
+    const connectingMax = Math.min(this.#limits.maxConnecting, Math.max(CONNECTING_MIN, quarter));
     return this.connecting.size < connectingMax && this.#hasRoom;
   }
 

@@ -23,6 +23,7 @@ import type { Dialer } from "../torrent/engine-room.js";
 import type { StreamParts } from "../torrent/peer-source.js";
 import { ConnectionTable } from "./connection-table.js";
 import type { Encryption } from "./encryption.js";
+import type { Gate } from "./gate.js";
 import { isOutOfDescriptors, Listener, type ListenerHost } from "./listener.js";
 import type { SessionSettings } from "./settings.js";
 
@@ -40,6 +41,8 @@ export interface ConnectorHost {
   readonly clock: Clock;
   readonly settings: SessionSettings;
   readonly encryption: Encryption;
+  /** Whom the program lets in. */
+  readonly gate: Pick<Gate, "reasonAgainst">;
   readonly descriptors: DescriptorBudget;
   readonly directory: SwarmDirectory;
   readonly trace: TraceSink | undefined;
@@ -49,6 +52,8 @@ export interface ConnectorHost {
   readonly isClosed: boolean;
   /** How incoming connections are received from, until their torrent is known. */
   incomingSettings(): PeerSettings;
+  /** Somebody connected who is not let in. */
+  strangerRefused(address: PeerAddress, error: PeerError): void;
   /** A connection that belonged to no torrent ended. */
   strangerClosed(peer: PeerConnection, error: PeerError | undefined): void;
   /** There is something that was not, or nothing any more that was. */
@@ -71,11 +76,11 @@ export class Connector {
   #warnedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(host: ConnectorHost) {
-    const { maxPeers, maxPeersPerAddress, limitLoopback } = host.settings;
+    const { maxPeers, maxPeersPerAddress, maxConnecting, limitLoopback } = host.settings;
     this.#host = host;
     this.#encryption = host.encryption;
     this.table = new ConnectionTable(
-      { max: maxPeers, maxPerAddress: maxPeersPerAddress, limitsLoopback: limitLoopback },
+      { max: maxPeers, maxPerAddress: maxPeersPerAddress, limitsLoopback: limitLoopback, maxConnecting },
       host.descriptors,
     );
   }
@@ -179,6 +184,14 @@ export class Connector {
     if (this.#dialers.size === 0) return;
     if (this.table.all.size >= this.table.max) this.table.makeRoom(nowMs);
     this.#dial();
+  }
+
+  /** Whom the program lets in has changed: whoever is not let in any more goes. */
+  gateChanged(): void {
+    for (const peer of [...this.table.all]) {
+      const reason = this.#host.gate.reasonAgainst(peer.host);
+      if (reason !== undefined) peer.close(new PeerError("PEER_REFUSED", reason));
+    }
   }
 
   closeListeners(): void {
@@ -298,6 +311,12 @@ export class Connector {
   }
 
   #accepted(fd: number, remote: PeerAddress): void {
+    const reason = this.#host.gate.reasonAgainst(remote.host);
+    if (reason !== undefined) {
+      this.#host.reactor.engine.closeSocket(fd);
+      this.#host.strangerRefused(remote, new PeerError("PEER_REFUSED", reason));
+      return;
+    }
     if (!this.table.mayAccept(remote.host, this.#host.clock.nowMs)) {
       this.#host.reactor.engine.closeSocket(fd);
       return;

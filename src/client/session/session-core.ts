@@ -28,9 +28,11 @@ import { Memory } from "../memory/memory.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import { sourceOf } from "../metainfo/source.js";
 import type { Metainfo } from "../metainfo/types.js";
-import { RATE_LIMIT_OPTIONS } from "../option-table.js";
+import { RATE_LIMIT_OPTIONS, SESSION_OPTIONS } from "../option-table.js";
 import type {
+  ArrivingPeer,
   HashTable,
+  IpFilter,
   MetricsRegistry,
   PeerAddress,
   SessionEvents,
@@ -58,6 +60,7 @@ import { Torrent, torrentCoreOf } from "../torrent/torrent.js";
 import { Connector } from "./connector.js";
 import { makeDump, type SessionDump } from "./dump.js";
 import { Encryption } from "./encryption.js";
+import { Gate } from "./gate.js";
 import { ListenAddresses } from "./listen-addresses.js";
 import { type MetricsSource, showIn } from "./metrics.js";
 import { type SessionSettings, settleOptions } from "./settings.js";
@@ -89,6 +92,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   readonly #torrents = new Map<string, Torrent>();
   readonly #ground: Ground;
   readonly #descriptors: DescriptorBudget;
+  readonly #gate: Gate;
   readonly #connector: Connector;
   readonly #endedCounters = makeCounters();
   readonly rateControl: RateControl;
@@ -130,6 +134,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     );
     this.#encryption = new Encryption(this.#settings.encryption, this.reactor, this.memory, world.ground);
     this.recorder = this.#makeRecorder();
+    this.#gate = new Gate(this.#settings.ipFilter, this.#settings.admit);
     this.#connector = this.#makeConnector();
     const slotsPerWake = Math.max(1, Math.min(SLOTS_PER_WAKE_MAX, Math.floor(this.pool.slotCount / 16)));
     this.reactor.onTurn({
@@ -239,6 +244,26 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     return sum;
   }
 
+  setIpFilter(filter: IpFilter | undefined): void {
+    checkOptions({ ipFilter: SESSION_OPTIONS.ipFilter }, { ipFilter: filter }, "setIpFilter()");
+    this.#gate.setFilter(filter);
+    this.#connector.gateChanged();
+  }
+
+  get bans(): string[] {
+    return this.#gate.bans;
+  }
+
+  ban(host: string): void {
+    this.#gate.ban(host);
+    this.#connector.gateChanged();
+  }
+
+  unban(host: string): void {
+    this.#gate.unban(host);
+    for (const torrent of this.#torrents.values()) torrentCoreOf(torrent).swarm.unban(host);
+  }
+
   setRateLimits(change: RateLimitChange): void {
     checkOptions(RATE_LIMIT_OPTIONS, change, "setRateLimits()");
     this.rateControl.change(this.rateControl.limits, change);
@@ -314,6 +339,18 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
 
   get maxPeersPerTorrent(): number {
     return Math.min(this.#settings.maxPeersPerTorrent, this.#connector.table.max);
+  }
+
+  get maxConnectingPerTorrent(): number {
+    return Math.max(1, Math.ceil(this.#settings.maxConnecting / 2));
+  }
+
+  reasonAgainst(host: string): string | undefined {
+    return this.#gate.reasonAgainst(host);
+  }
+
+  admits(peer: () => ArrivingPeer): boolean {
+    return this.#gate.admits(peer);
   }
 
   mayConnectTo(host: string): boolean {
@@ -473,6 +510,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
       clock: this.clock,
       settings: this.#settings,
       encryption: this.#encryption,
+      gate: this.#gate,
       descriptors: this.#descriptors,
       directory: this,
       trace: this.#trace,
@@ -481,6 +519,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
         return isClosed();
       },
       incomingSettings: () => this.peerSettings(undefined),
+      strangerRefused: (address, error) => this.#tell("peerRefused", address, error),
       strangerClosed: ({ host, port, counters }, error) => {
         this.countersEnded(counters);
         if (error !== undefined) this.#tell("peerRefused", { host, port }, error);

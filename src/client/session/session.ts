@@ -7,6 +7,7 @@ import type { TransferCounters } from "../../base/metrics/counters.js";
 import type { RateLimitChange } from "../../base/rate-limit.js";
 import { systemWorld, type World } from "../../native/world.js";
 import type {
+  IpFilter,
   PeerAddress,
   SessionEvents,
   SessionOptions,
@@ -101,6 +102,31 @@ export class Session extends EventEmitter<SessionEvents> {
   /** The limits in force; 0: none. */
   get rateLimits(): Required<RateLimitChange> {
     return this.#core.rateControl.limits.now;
+  }
+
+  /**
+   * Addresses that are kept out from now on; undefined: none. Peers there are let go, others may come. Throws UsageError `USAGE_OPTION`.
+   */
+  setIpFilter(filter: IpFilter | undefined): void {
+    this.#core.setIpFilter(filter);
+  }
+
+  /**
+   * Lets nobody of an address in any more, of IPv6 of its /64, and nobody there be connected to, whatever torrent; who is here is let
+   * go. Throws UsageError `USAGE_OPTION` for what is no numeric address.
+   */
+  ban(host: string): void {
+    this.#core.ban(host);
+  }
+
+  /** Takes back ban(), and what torrents have against peers of the address for wrong pieces. Throws as ban() does. */
+  unban(host: string): void {
+    this.#core.unban(host);
+  }
+
+  /** Addresses that ban() was called with. */
+  get bans(): string[] {
+    return this.#core.bans;
   }
 
   /** What all torrents do now, and what was moved since the session began. */

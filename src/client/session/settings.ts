@@ -5,7 +5,14 @@ import { UsageError } from "../../base/errors.js";
 import { type Ground, SYSTEM_GROUND } from "../../base/ground.js";
 import { checkOption, checkOptions } from "../check-options.js";
 import { SESSION_OPTIONS } from "../option-table.js";
-import type { HashTable, PeerAddress, SendModeName, SessionOptions } from "../options.js";
+import type {
+  ArrivingPeer,
+  HashTable,
+  IpFilter,
+  PeerAddress,
+  SendModeName,
+  SessionOptions,
+} from "../options.js";
 import type { ReceiveModeChoice } from "../receive/make-mode.js";
 import { makePeerId } from "../wire/handshake.js";
 
@@ -23,6 +30,8 @@ export type SessionSettings = Readonly<Required<Pick<SessionOptions, Exclude<Pla
   readonly announceIp: string | undefined;
   readonly dht: HashTable | undefined;
   readonly record: string | undefined;
+  readonly ipFilter: IpFilter | undefined;
+  readonly admit: ((peer: ArrivingPeer) => boolean) | undefined;
   readonly receiveMode: ReceiveModeChoice;
   readonly sendMode: SendModeName;
   readonly maxPeersPerTorrent: number;
@@ -50,6 +59,8 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
     dht: options.dht,
     record: options.record,
     recordBytesMax: get("recordBytesMax"),
+    ipFilter: options.ipFilter,
+    admit: options.admit,
     receiveMode: settleReceiveMode(options, get("speculationDepth")),
     sendMode: get("sendMode"),
     poolBytes,
@@ -58,6 +69,7 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
     maxPeers,
     maxPeersPerTorrent: options.maxPeersPerTorrent ?? Math.ceil((4 * maxPeers) / 5),
     maxPeersPerAddress: get("maxPeersPerAddress"),
+    maxConnecting: get("maxConnecting"),
     limitLoopback: get("limitLoopback"),
     maxDownloadBytesPerSecond: get("maxDownloadBytesPerSecond"),
     maxUploadBytesPerSecond: get("maxUploadBytesPerSecond"),

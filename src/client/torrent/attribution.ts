@@ -12,6 +12,7 @@
 // Always: every block of a piece under way that was received is attributed to a peer, whether or not that peer is still
 // connected. Records that nothing refers to are forgotten when there are RECORDS_MAX of them, the oldest first.
 
+import { networkOf } from "../../base/network-address.js";
 import { ExclusivePieces, type ExclusiveView, LAPSES_MAX } from "./exclusive-pieces.js";
 import { FailedAttempts } from "./failed-attempts.js";
 
@@ -60,6 +61,13 @@ export class Attribution {
 
   constructor(options: AttributionOptions) {
     this.#exclusive = new ExclusivePieces(options.pieceLength ?? 0, options.requestTimeoutMs);
+  }
+
+  /** Peers of an address may bring pieces again. */
+  forgive(host: string): void {
+    const network = networkOf(host);
+    for (const [key, index] of this.#indexByKey)
+      if (key.startsWith(`${network}|`)) this.#records[index]!.banned = false;
   }
 
   /** The metadata is there: before, no piece can be anybody's. */

@@ -40,6 +40,11 @@ export class Bans {
     return bans !== undefined && (bans.wholly || bans.peerIds.has(peerId));
   }
 
+  /** Nobody of this address is banned any more. */
+  lift(host: string): void {
+    this.#networks.delete(networkOf(host));
+  }
+
   /** True if nobody of this address is welcome. */
   isNetworkBanned(host: string, nowMs: number): boolean {
     return this.#networks.size > 0 && this.#find(networkOf(host), nowMs)?.wholly === true;

@@ -8,7 +8,7 @@ import type { BlockPool } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import type { Metainfo } from "../metainfo/types.js";
-import type { HashTable } from "../options.js";
+import type { ArrivingPeer, HashTable } from "../options.js";
 import type { Clock, PeerConnection, PeerSettings } from "../peer/peer-connection.js";
 import type { Swarm } from "../peer/swarm.js";
 import type { BlockSource, SendModeName } from "../send/block-source.js";
@@ -33,6 +33,8 @@ export interface EngineRoom {
     | { torrent(known: { infoHash: string; pieceLength?: number; totalLength?: number }): void }
     | undefined;
   readonly uploadSlots: number;
+  /** Connections that one torrent may be making at one time. */
+  readonly maxConnectingPerTorrent: number;
   /** The session's rate limits, and who waits for one. */
   readonly rateControl: RateControl;
   /** The program's node of the DHT. */
@@ -43,6 +45,10 @@ export interface EngineRoom {
   readonly maxPeersPerTorrent: number;
   peerSettings(receiveMode: string | undefined): PeerSettings;
   blockSource(mode: SendModeName | undefined): BlockSource;
+  /** Why nobody of an address is to be talked to, as the program says; undefined: they may be. */
+  reasonAgainst(host: string): string | undefined;
+  /** Asks the program whether a peer may join. */
+  admits(peer: () => ArrivingPeer): boolean;
   /** True if an address that a stranger named may be connected to: its network has no more connections than it may. */
   mayConnectTo(host: string): boolean;
   /** Asks for dialNext() of `dialer`, now or when it is its turn and there is room. */

@@ -17,6 +17,7 @@
 import { assert } from "../../base/assert.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
 import { Heap, type HeapItem } from "../../base/heap.js";
+import { networkOf } from "../../base/network-address.js";
 import type { PeerAddress, ReceiveModeName } from "../options.js";
 import { canonicalPriority } from "./canonical-priority.js";
 import { PEER_ORIGINS, type PeerOrigin, type PeerOutcome, type PeerSource } from "./peer-source.js";
@@ -209,6 +210,7 @@ export class PeerList {
       peer.failures = Math.min(peer.failures, ATTEMPTS_MAX - 1);
     if (outcome === "seed") peer.isSeed = true;
     if (outcome === "banned" || outcome === "self") this.#isOver(peer, "banned");
+    else if (outcome === "refused") this.#isOver(peer, "given-up");
     else if (peer.failures >= ATTEMPTS_MAX) this.#rest(peer, nowMs);
     else if (peer.isSeed && this.#isSeeding) this.#isOver(peer, "parked");
     else {
@@ -228,6 +230,17 @@ export class PeerList {
   ban(peer: KnownPeer): void {
     this.#leave(peer);
     this.#isOver(peer, "banned");
+  }
+
+  /** Those of a network that were banned may be tried again. Looks at all addresses. */
+  unban(network: string, nowMs: number): void {
+    for (const peer of this.#peers.values()) {
+      if ((peer.state !== "banned" && peer.state !== "given-up") || networkOf(peer.host) !== network)
+        continue;
+      this.#leave(peer);
+      peer.failures = 0;
+      this.#wait(peer, nowMs);
+    }
   }
 
   /** Nothing is remembered of it. */

@@ -39,6 +39,8 @@ export type PeerOutcome =
   | "duplicate"
   /** Both sides have everything. */
   | "seed"
+  /** The program does not want it. */
+  | "refused"
   /** It is ourselves. */
   | "self"
   | "banned";

@@ -8,7 +8,7 @@
 // must not keep it out, nor have us let it go.
 //
 // Always: a peer is here once; a peer has a record as long as it is here; a banned one is neither admitted nor dialled; there are
-// no more than `maxPeers` here, and no more than DIALLED_MAX dialled at one time.
+// no more than `maxPeers` here, and no more than `maxConnecting` dialled at one time.
 
 import { PeerError } from "../../base/errors.js";
 import { networkOf } from "../../base/network-address.js";
@@ -28,8 +28,6 @@ import {
 } from "./peer-source.js";
 import { Turnover } from "./turnover.js";
 
-/** Connections of one torrent that may be under way at one time: half of a session's, so that others have the other half. */
-export const DIALLED_MAX = 128;
 /** A connection that stood so long was no failure, though nothing went over it. */
 const STOOD_MS = 60_000;
 /** Errors by which a peer shows that it does not speak our protocol. */
@@ -57,6 +55,10 @@ export interface RosterHost {
   /** Ours. */
   readonly peerId: Uint8Array;
   readonly maxPeers: number;
+  /** Connections under way at one time. */
+  readonly maxConnecting: number;
+  /** Why nobody of an address is to be talked to, as the program says. */
+  reasonAgainst(host: string): string | undefined;
   /** True if the network of an address that a stranger named has no more connections than it may. */
   mayConnectTo(host: string): boolean;
   /** Begins a connection, whose end is told through peerClosed(), later. Undefined: not now, for want of a descriptor. */
@@ -246,6 +248,27 @@ export class Roster implements PeerSink {
     for (const [peer, its] of [...this.#records]) if (its === record) peer.close(error);
   }
 
+  /** What is held against peers of an address is forgotten, and they are as good as new. */
+  unban(host: string): void {
+    this.#bans.lift(host);
+    this.#attribution.forgive(host);
+    this.#list.unban(networkOf(host), this.#host.nowMs);
+    this.#wantToDial();
+  }
+
+  /** Nothing is remembered of an address; connections to it end. */
+  forget(address: PeerAddress): void {
+    const known = this.#list.find(address.host, address.port);
+    if (known === undefined) return;
+    const peers = [...this.#known].filter(([, its]) => its === known).map(([peer]) => peer);
+    this.#crossed.delete(known);
+    this.#list.forget(known);
+    for (const peer of peers) {
+      this.#known.delete(peer);
+      peer.close();
+    }
+  }
+
   /** Ends a connection whose address is not tried again until somebody names it. */
   disconnect(peer: PeerConnection): void {
     const known = this.#known.get(peer);
@@ -270,7 +293,7 @@ export class Roster implements PeerSink {
   get #mayDial(): boolean {
     return (
       this.#host.isOpen &&
-      this.#dialled.size < DIALLED_MAX &&
+      this.#dialled.size < this.#host.maxConnecting &&
       this.#here.size + this.#dialled.size < this.#host.maxPeers
     );
   }
@@ -280,6 +303,7 @@ export class Roster implements PeerSink {
     const { nowMs } = this.#host;
     for (let known = this.#list.next(nowMs); known !== undefined; known = this.#list.next(nowMs)) {
       if (this.#bans.isNetworkBanned(known.host, nowMs)) this.#list.ban(known);
+      else if (this.#host.reasonAgainst(known.host) !== undefined) this.#list.giveUp(known);
       // Anybody can name thousands of ports of one machine, to have us knock at all of them.
       else if (known.originRank !== USER_RANK && !this.#host.mayConnectTo(known.host))
         this.#list.postpone(known, nowMs);
@@ -325,6 +349,7 @@ export class Roster implements PeerSink {
   ): PeerOutcome {
     if (record?.banned === true || error?.code === "PEER_BANNED") return "banned";
     if (error?.code === "PEER_SELF") return "self";
+    if (error?.code === "PEER_REFUSED") return "refused";
     if (error?.code === "PEER_DUPLICATE") return "duplicate";
     if (error !== undefined && MISBEHAVIOURS.has(error.code)) return "misbehaved";
     // Whichever side was the first to see that there is nothing to do.

@@ -22,6 +22,7 @@ export function swarmHostOf(core: TorrentCore, isPrivate: boolean | undefined): 
     receiveMode: core.options.receiveMode,
     isPrivate,
     rateLimits: core.options,
+    maxPeers: core.options.maxPeers ?? Number.POSITIVE_INFINITY,
     get isOpen() {
       return core.isOpen;
     },

@@ -30,6 +30,7 @@ import type { ReceiveModeChoice } from "../receive/make-mode.js";
 import type { UploadPlace } from "../send/sender.js";
 import type { Layout } from "../storage/layout.js";
 import type { ByteStream } from "../stream/byte-stream.js";
+import { describePeerId } from "../wire/handshake.js";
 import { Attribution, type PeerRecord } from "./attribution.js";
 import type { TorrentContent } from "./content.js";
 import type { Dialer, EngineRoom } from "./engine-room.js";
@@ -55,6 +56,7 @@ export interface SwarmHost {
   readonly isPrivate: boolean | undefined;
   /** What its connections may move in a second, at first. */
   readonly rateLimits: RateLimitChange;
+  readonly maxPeers: number;
   /** Connections may join. */
   readonly isOpen: boolean;
   /** Failed or closed. */
@@ -153,6 +155,16 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   /** Returns how many of them were new. */
   bring(source: PeerSource, addresses: readonly PeerAddress[]): number {
     return this.#roster.bring(source, addresses);
+  }
+
+  /** Nothing is remembered of an address, and a connection to it ends. */
+  forget(address: PeerAddress): void {
+    this.#roster.forget(address);
+  }
+
+  /** What is held against peers of an address is forgotten. */
+  unban(host: string): void {
+    this.#roster.unban(host);
   }
 
   peers(): PeerInfo[] {
@@ -309,10 +321,20 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
 
   admit(peer: PeerConnection): void {
     const { isOpen, content } = this.#host;
+    const { host, port, incoming, isEncrypted, peerId } = peer;
     if (!isOpen) throw new PeerError("PEER_UNKNOWN_INFO_HASH", "the torrent is not open yet");
     // Seeding takes no slot of the pool, and neither does a download without peers.
     if (content?.prepare() === false)
       throw new PeerError("PEER_TOO_MANY", "other downloads have all the memory that there is for it");
+    const isAdmitted = this.#room.admits(() => ({
+      infoHash: this.infoHash.slice(),
+      peerId: peerId!.slice(),
+      address: { host, port },
+      incoming,
+      encrypted: isEncrypted,
+      client: describePeerId(peerId!),
+    }));
+    if (!isAdmitted) throw new PeerError("PEER_REFUSED", "the program does not admit it");
     this.#roster.admit(peer);
   }
 
@@ -438,10 +460,12 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
         return room.clock.nowMs;
       },
       get maxPeers() {
-        const max = room.maxPeersPerTorrent;
+        const max = Math.min(room.maxPeersPerTorrent, host.maxPeers);
         return host.content === undefined ? Math.min(PEERS_BEFORE_METADATA_MAX, max) : max;
       },
       peerId: room.peerId,
+      maxConnecting: room.maxConnectingPerTorrent,
+      reasonAgainst: (address) => room.reasonAgainst(address),
       mayConnectTo: (address) => room.mayConnectTo(address),
       fallsBack: room.fallsBack,
       connect: (address, port, receiveMode, encrypts) =>

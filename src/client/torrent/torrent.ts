@@ -116,6 +116,15 @@ export class Torrent extends EventEmitter<TorrentEvents> {
     if (!this.#core.isOver) this.#core.swarm.add(address, options.receiveMode);
   }
 
+  /**
+   * Forgets an address: it is not connected to, a connection to it ends, and nothing is remembered of it. Whoever names it again, by
+   * addPeer() or otherwise, names a new one.
+   */
+  forgetPeer(address: PeerAddress): void {
+    checkPeer(address, {});
+    this.#core.swarm.forget(address);
+  }
+
   /** Trackers, by tier, those that work first; what each said last. */
   get trackers(): TrackerStatus[] {
     return this.#core.finder.trackers;

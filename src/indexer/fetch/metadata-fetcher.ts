@@ -283,6 +283,8 @@ export class MetadataFetcher implements SwarmRoom, SwarmDirectory {
         return isClosed();
       },
       incomingSettings: () => this.#peerSettings,
+      gate: { reasonAgainst: () => undefined },
+      strangerRefused: () => {},
       strangerClosed: () => {},
       heldChanged: () => {},
       warn: (text) => this.#options.warn(text),

@@ -12,6 +12,8 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
   "src/client/session/session.d.ts Session": [
     "add",
     "addInBackground",
+    "ban",
+    "bans",
     "close",
     "connectionCount",
     "constructor",
@@ -23,9 +25,11 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
     "listenAddress",
     "poolBytes",
     "rateLimits",
+    "setIpFilter",
     "setRateLimits",
     "stats",
     "torrents",
+    "unban",
   ],
   "src/client/torrent/torrent.d.ts Torrent": [
     "addPeer",
@@ -36,6 +40,7 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
     "createReadStream",
     "directory",
     "done",
+    "forgetPeer",
     "have",
     "infoHash",
     "metainfo",
