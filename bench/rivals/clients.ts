@@ -30,6 +30,8 @@ export interface ClientWork {
   readonly encryption?: ClientEncryption | undefined;
   /** The loopback address that it listens at, and that its connections and announces come from. Without it: 127.0.0.1. */
   readonly host?: string | undefined;
+  /** Whether it tells of its peers, and listens to whom they tell of (BEP 11). Without it: no. */
+  readonly peerExchange?: boolean | undefined;
 }
 
 const HOST = "127.0.0.1";
@@ -80,7 +82,8 @@ export const transmission: ClientProgram = {
   name: "transmission",
   settings: `cache ${CACHE_MIB} MiB, no preallocation, 500 peers and upload slots`,
   needed: NEEDED.transmission,
-  start: async ({ role, torrent, directory, home, encryption = "disabled", host = HOST }) => {
+  start: async (work) => {
+    const { role, torrent, directory, home, encryption = "disabled", host = HOST } = work;
     const [port, rpcPort] = await freePorts();
     const settings = {
       "bind-address-ipv4": host,
@@ -93,7 +96,7 @@ export const transmission: ClientProgram = {
       "peer-limit-global": 500,
       "peer-limit-per-torrent": 500,
       "peer-port": port,
-      "pex-enabled": false,
+      "pex-enabled": work.peerExchange === true,
       "port-forwarding-enabled": false,
       preallocation: 0,
       "rename-partial-files": false,
@@ -138,7 +141,7 @@ export function makeAria2(more: (work: ClientWork) => Promise<readonly string[]>
         "--enable-dht=false",
         "--enable-dht6=false",
         "--bt-enable-lpd=false",
-        "--enable-peer-exchange=false",
+        `--enable-peer-exchange=${work.peerExchange === true}`,
         ...ARIA2_ENCRYPTION[encryption],
         "--bt-max-peers=0",
         "--bt-request-peer-speed-limit=0",
@@ -169,7 +172,8 @@ export const rtorrent: ClientProgram = {
   name: "rtorrent",
   settings: "socket buffers 4 MiB, 500 peers and uploads, no second check at the end",
   needed: NEEDED.rtorrent,
-  start: async ({ torrent, directory, home, encryption = "disabled", host = HOST }) => {
+  start: async (work) => {
+    const { torrent, directory, home, encryption = "disabled", host = HOST } = work;
     const [port] = await freePorts();
     const mark = join(home, "complete");
     const copy = join(home, "copy.torrent");
@@ -189,7 +193,7 @@ export const rtorrent: ClientProgram = {
       `network.port_range.set=${port}-${port}`,
       "network.port_random.set=no",
       `protocol.encryption.set=${RTORRENT_ENCRYPTION[encryption]}`,
-      "protocol.pex.set=no",
+      `protocol.pex.set=${work.peerExchange === true ? "yes" : "no"}`,
       "dht.mode.set=disable",
       "trackers.use_udp.set=no",
       "throttle.max_peers.normal.set=500",

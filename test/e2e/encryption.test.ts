@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as pass } from "node:timers/promises";
@@ -15,6 +16,7 @@ import {
   readMetainfo,
   Session,
 } from "../../src/index.js";
+import { TrackerService } from "../../src/tracker/index.js";
 import {
   aria2,
   type Client,
@@ -29,6 +31,7 @@ import {
 } from "../support/clients.js";
 import { difference, temporaryFolder, writeFiles } from "../support/data.js";
 import { Program } from "../support/program.js";
+import { withTracker } from "../support/trackers.js";
 
 const KINDS = [libtorrent, transmission, aria2, rtorrent];
 const HOST = "127.0.0.1";
@@ -50,7 +53,7 @@ describe("message stream encryption with real clients", { timeout: 600_000 }, ()
     directory: string,
     encryption: ClientEncryption,
   ): Promise<number> => {
-    const client = await kind.start(role, torrent, directory, encryption);
+    const client = await kind.start(role, torrent, directory, { encryption });
     clients.push(client);
     return client.port;
   };
@@ -104,7 +107,7 @@ describe("message stream encryption with real clients", { timeout: 600_000 }, ()
     for (const theirs of ENCRYPTION_POLICIES) {
       const port = await start(libtorrent, "seed", folder, theirs);
       for (const ours of ENCRYPTION_POLICIES) {
-        const isOpposite = [ours, theirs].includes("disabled") && [ours, theirs].includes("required");
+        const isOpposite = areOpposite(ours, theirs);
         const encrypted = await download(port, ours, "adaptive", isOpposite);
         if (!isOpposite) assert.equal(encrypted, ours === "required" || theirs === "required");
       }
@@ -126,17 +129,65 @@ describe("message stream encryption with real clients", { timeout: 600_000 }, ()
   });
 
   // They look at connections every second, or every ten: so all at the same time.
-  it("downloads from the others, whoever insists", async () => {
-    const insists = async (kind: ClientKind): Promise<void> => {
-      const required = await start(kind, "seed", folder, "required");
-      await download(required, "disabled", "adaptive", true);
-      assert.equal(await download(required, "enabled"), true, `${kind.name} insists`);
-      const either = await start(kind, "seed", folder, "enabled");
-      assert.equal(await download(either, "required", "speculative"), true, `we insist at ${kind.name}`);
-      const never = await start(kind, "seed", folder, "disabled");
-      assert.equal(await download(never, "disabled"), false, `nobody wants it, ${kind.name}`);
+  it("downloads from the others, by each policy of both", async () => {
+    const each = async (kind: ClientKind, theirs: EncryptionPolicy): Promise<void> => {
+      const port = await start(kind, "seed", folder, theirs);
+      for (const ours of ENCRYPTION_POLICIES) {
+        const what = `${ours} here, ${theirs} at ${kind.name}`;
+        const isHopeless = areOpposite(ours, theirs) && (theirs === "required" || kind === rtorrent);
+        const encrypted = await download(port, ours, "adaptive", isHopeless);
+        if (isHopeless) continue;
+        if (ours === "required" || theirs === "required") assert.equal(encrypted, true, what);
+        if (ours === "disabled") assert.equal(encrypted, false, what);
+      }
     };
-    await Promise.all(KINDS.slice(1).map(insists));
+    const [, ...others] = KINDS;
+    await Promise.all(others.flatMap((kind) => ENCRYPTION_POLICIES.map((theirs) => each(kind, theirs))));
+  });
+
+  // Transmission connects to no loopback address.
+  it("seeds to an aria2 and an rtorrent that connect to us, by each policy of both", async (t) => {
+    const each = async (
+      ours: EncryptionPolicy,
+      theirs: EncryptionPolicy,
+      kind: ClientKind,
+    ): Promise<void> => {
+      // Nobody but us is known there, and nobody to us.
+      const service = await TrackerService.start({
+        udp: [],
+        http: [{ host: HOST, port: 0 }],
+        store: { bytesMax: 2 ** 20 },
+      });
+      t.after(() => service.close());
+      const url = `http://${HOST}:${service.listening[0]?.port}/announce`;
+      const announced = join(folder, `${ours}-${theirs}-${kind.name}.torrent`);
+      await writeFile(announced, withTracker(await readFile(torrent), url));
+      await using session = new Session({ encryption: ours, listen: { host: HOST, port: 0 } });
+      await session.listen();
+      const seeding = await session.add(metainfo, { directory: folder, readOnly: true, trackers: [url] });
+      await until(async () => seeding.trackers[0]?.state === "works", WATCHDOG_MS);
+      const encrypted: boolean[] = [];
+      seeding.on("peerConnected", (peer) => encrypted.push(peer.encrypted));
+      const directory = freshFolder();
+      const client = await kind.start("download", announced, directory, { encryption: theirs });
+      t.after(() => client.stop());
+      const what = `${ours} here, ${theirs} at ${kind.name}`;
+      // aria2 encrypts where it is refused otherwise, whatever it was told.
+      const isHopeless = areOpposite(ours, theirs) && (theirs === "required" || kind === rtorrent);
+      if (isHopeless) {
+        await pass(NEVER_MS);
+        assert.deepEqual(encrypted, [], what);
+        return;
+      }
+      await until(async () => isSame(directory), WATCHDOG_MS);
+      assert.ok(encrypted.length > 0, what);
+      if (ours === "required" || theirs === "required") assert.ok(!encrypted.includes(false), what);
+      if (ours === "disabled") assert.ok(!encrypted.includes(true), what);
+    };
+    for (const ours of ENCRYPTION_POLICIES)
+      await Promise.all(
+        ENCRYPTION_POLICIES.flatMap((theirs) => [aria2, rtorrent].map((kind) => each(ours, theirs, kind))),
+      );
   });
 
   for (const [ours, theirs, sendMode] of [
@@ -161,7 +212,7 @@ describe("message stream encryption with real clients", { timeout: 600_000 }, ()
   it("seeds to a libtorrent that connects to us, by each policy of both", async () => {
     for (const ours of ENCRYPTION_POLICIES)
       for (const theirs of ENCRYPTION_POLICIES) {
-        const isOpposite = [ours, theirs].includes("disabled") && [ours, theirs].includes("required");
+        const isOpposite = areOpposite(ours, theirs);
         await using session = new Session({ encryption: ours, listen: { host: HOST, port: 0 } });
         const { port } = await session.listen();
         const seeding = await session.add(metainfo, { directory: folder, readOnly: true });
@@ -190,3 +241,7 @@ describe("message stream encryption with real clients", { timeout: 600_000 }, ()
       }
   });
 });
+
+function areOpposite(ours: EncryptionPolicy, theirs: EncryptionPolicy): boolean {
+  return [ours, theirs].includes("disabled") && [ours, theirs].includes("required");
+}

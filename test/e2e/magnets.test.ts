@@ -1,5 +1,5 @@
-// Magnets with real clients: metadata and then the data from libtorrent and transmission, with the command line; and libtorrent has the
-// metadata from us. Extensions of the npm registry on our connections, beside a libtorrent.
+// Magnets with real clients: metadata and then the data from libtorrent and transmission, with the command line; and libtorrent,
+// transmission, aria2 and rtorrent have the metadata from us. Extensions of the npm registry on our connections, beside a libtorrent.
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -17,10 +17,11 @@ import {
   type Torrent,
 } from "../../src/index.js";
 import {
+  aria2,
   type Client,
   createWithLibtorrent,
   libtorrent,
-  startLibtorrent,
+  rtorrent,
   transmission,
   until,
 } from "../support/clients.js";
@@ -37,7 +38,7 @@ describe("magnets with real clients", { timeout: 300_000 }, () => {
   let link: string;
 
   before(async () => {
-    for (const kind of [libtorrent, transmission]) kind.require();
+    for (const kind of [libtorrent, transmission, aria2, rtorrent]) kind.require();
     // 36 KB of digests: three pieces of metadata.
     writeFiles(folder, { "data.bin": 30_000_000 });
     await createWithLibtorrent(join(folder, "data.bin"), torrent, 16_384, false);
@@ -84,38 +85,44 @@ describe("magnets with real clients", { timeout: 300_000 }, () => {
     assert.match(gone.errors, /no metadata after 1 s \(nobody had it\); last: cannot connect to 127.0.0.1:9/);
   });
 
-  it("are downloaded by a libtorrent that has the metadata from us", async () => {
-    await using session = new Session({ listen: { host: HOST, port: 0 } });
-    const { port } = await session.listen();
-    await session.add(metainfo, { directory: folder, readOnly: true });
-    const directory = join(folder, "libtorrent-from-us");
-    mkdirSync(directory);
-    const program = startLibtorrent("download", link, directory, {}, [`${HOST}:${port}`]);
-    try {
-      await program.line("done");
-      assert.equal(difference(join(folder, "data.bin"), join(directory, "data.bin")), undefined);
-    } finally {
-      await program.stop();
-    }
-  });
+  for (const kind of [libtorrent, transmission, aria2, rtorrent])
+    it(`are downloaded by ${kind.name}, which has the metadata from us`, async () => {
+      const directory = join(folder, `${kind.name}-from-us`);
+      mkdirSync(directory);
+      // A magnet without trackers is no torrent to rtorrent.
+      const client = await kind.start(
+        "download",
+        `${link}&tr=http%3A%2F%2F127.0.0.1%3A9%2Fannounce`,
+        directory,
+      );
+      clients.push(client);
+      await using session = new Session();
+      const seeding = await session.add(metainfo, { directory: folder, readOnly: true, trackers: false });
+      seeding.addPeer({ host: HOST, port: client.port });
+      await until(
+        async () => difference(join(folder, "data.bin"), join(directory, "data.bin")) === undefined,
+        90_000,
+      );
+    });
 
   const connected = (torrent: Torrent): Promise<Connection> =>
     new Promise((resolve) => torrent.once("peerConnected", (_peer, connection) => resolve(connection)));
 
-  it("the ut_metadata of the npm registry has the metadata from a libtorrent, over our connection", async () => {
-    const client = await libtorrent.start("seed", torrent, folder);
-    clients.push(client);
-    await using session = new Session();
-    const leeching = session.addInBackground(metainfo, {
-      storage: "memory",
-      peers: [{ host: HOST, port: client.port }],
+  for (const kind of [libtorrent, transmission])
+    it(`the ut_metadata of the npm registry has the metadata from ${kind.name}, over our connection`, async () => {
+      const client = await kind.start("seed", torrent, folder);
+      clients.push(client);
+      await using session = new Session();
+      const leeching = session.addInBackground(metainfo, {
+        storage: "memory",
+        peers: [{ host: HOST, port: client.port }],
+      });
+      const connection = await connected(leeching);
+      const extension = connection.use(utMetadata());
+      const arrived = new Promise<Uint8Array>((resolve) => extension.once("metadata", resolve));
+      extension.fetch();
+      assert.deepEqual(parseMetainfo(await arrived).info, metainfo.info);
     });
-    const connection = await connected(leeching);
-    const extension = connection.use(utMetadata());
-    const arrived = new Promise<Uint8Array>((resolve) => extension.once("metadata", resolve));
-    extension.fetch();
-    assert.deepEqual(parseMetainfo(await arrived).info, metainfo.info);
-  });
 
   it("ut_pex and lt_donthave of the npm registry talk to us, and to each other over us", async () => {
     const sessions = [new Session(), new Session(), new Session()];

@@ -31,7 +31,7 @@ import {
 import { temporaryFolder, writeFiles } from "../support/data.js";
 import { Program } from "../support/program.js";
 import { makeRandom } from "../support/property.js";
-import { npm, opentracker, ours as ourTracker, type TrackerKind } from "../support/trackers.js";
+import { npm, opentracker, ours as ourTracker, type TrackerKind, withTracker } from "../support/trackers.js";
 
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const WATCHDOG_MS = 240_000;
@@ -49,7 +49,7 @@ const KILL_AFTER_MS_MAX = 3000;
 const ourClient: ClientKind = {
   name: "scatterwire",
   require: () => {},
-  start: async (_role, torrent, directory, encryption = "enabled", host = "127.0.0.1") => {
+  start: async (_role, torrent, directory, { encryption = "enabled", host = "127.0.0.1" } = {}) => {
     const program = Program.cli(
       ...["download", torrent, "-o", directory, "--listen", `${host}:0`],
       ...["--encryption", encryption, "--seed", "--json"],
@@ -101,7 +101,8 @@ class Leecher {
     mkdirSync(this.directory);
     await pass(this.startMs, undefined, { signal });
     if (this.isLast) while (!(await othersAreKnown())) await pass(LOOK_PAUSE_MS, undefined, { signal });
-    this.client = await this.kind.start("download", magnet, this.directory, this.encryption, this.host);
+    const { encryption, host } = this;
+    this.client = await this.kind.start("download", magnet, this.directory, { encryption, host });
     if (this.killAfterMs === undefined) return;
     await pass(this.killAfterMs, undefined, { signal });
     this.isKilled = true;
@@ -188,11 +189,10 @@ async function complete(t: TestContext, tracker: TrackerKind): Promise<void> {
   const url = await tracker.start(t, "http", "127.0.0.1", infoHashHex);
   const magnet = `magnet:?xt=urn:btih:${infoHashHex}&dn=data.bin&tr=${encodeURIComponent(url)}`;
 
-  // The seed has the torrent, and nobody else: "announce" comes before all keys that libtorrent's torrent has.
-  const announce = Buffer.from(`d8:announce${url.length}:${url}`);
-  writeFileSync(torrent, Buffer.concat([announce, readFileSync(torrent).subarray(1)]));
+  // The seed has the torrent, and nobody else.
+  writeFileSync(torrent, withTracker(readFileSync(torrent), url));
   const slow = libtorrentWith({ upload_rate_limit: SEED_BYTES_PER_SECOND });
-  const seed = await slow.start("seed", torrent, folder, "enabled", SEED_HOST);
+  const seed = await slow.start("seed", torrent, folder, { encryption: "enabled", host: SEED_HOST });
 
   const leechers = draw(folder, expected);
   const othersAreKnown = async (): Promise<boolean> => {

@@ -26,15 +26,12 @@ export interface ClientKind {
   readonly name: string;
   /** Throws unless it is installed: a test with real clients never passes without them. */
   require(): void;
-  /** `torrent`: a file, or a magnet to download. `host`: the loopback address that it has, for its connections and announces as well. */
-  start(
-    role: ClientRole,
-    torrent: string,
-    directory: string,
-    encryption?: programs.ClientEncryption,
-    host?: string,
-  ): Promise<Client>;
+  /** `torrent`: a file, or a magnet to download. */
+  start(role: ClientRole, torrent: string, directory: string, settings?: ClientSettings): Promise<Client>;
 }
+
+/** As the lab describes them. libtorrent exchanges peers whatever is said here. */
+export type ClientSettings = Pick<programs.ClientWork, "encryption" | "host" | "peerExchange">;
 
 const LIBTORRENT_PEER = fileURLToPath(new URL("../../../test/support/libtorrent_peer.py", import.meta.url));
 
@@ -49,11 +46,11 @@ function kindOf(client: programs.ClientProgram): ClientKind {
   return {
     name: client.name,
     require: () => requireInstalled(client.needed),
-    start: async (role, torrent, directory, encryption, host) => {
+    start: async (role, torrent, directory, settings) => {
       const home = await mkdtemp(join(tmpdir(), `${client.name}-`));
       const leave = (): Promise<void> => rm(home, { recursive: true, force: true });
       try {
-        const { program, port } = await client.start({ role, torrent, directory, home, encryption, host });
+        const { program, port } = await client.start({ ...settings, role, torrent, directory, home });
         const stop = (): Promise<void> => program.stop().finally(leave);
         return { port, stop, kill: () => program.kill().finally(leave) };
       } catch (error) {
@@ -92,7 +89,7 @@ function libtorrentAt(
   return {
     name,
     require: () => requireInstalled(NEEDED.libtorrentForPython),
-    start: async (role, torrent, directory, encryption, host) => {
+    start: async (role, torrent, directory, { encryption, host } = {}) => {
       const more = encryption === undefined ? {} : LIBTORRENT_ENCRYPTION[encryption];
       const at =
         host === undefined

@@ -24,6 +24,11 @@ const OPENTRACKER = {
   debianPackage: "opentracker",
 };
 
+/** A torrent of libtorrent's, which has no tracker, with one: "announce" comes before all keys that it has, and is in no info hash. */
+export function withTracker(torrent: Uint8Array, url: string): Buffer {
+  return Buffer.concat([Buffer.from(`d8:announce${url.length}:${url}`), torrent.subarray(1)]);
+}
+
 function announceAt(protocol: TrackerProtocol, host: string, port: number): string {
   return `${protocol}://${host.includes(":") ? `[${host}]` : host}:${port}/announce`;
 }
