@@ -36,6 +36,8 @@ export const NEEDED = {
     probe: ["--exists", "libtorrent-rasterbar"],
     debianPackage: "libtorrent-rasterbar-dev pkg-config",
   },
+  /** It stands where only root looks for programs. */
+  lighttpd: { command: "/usr/sbin/lighttpd", probe: ["-v"], debianPackage: "lighttpd" },
   redis: { command: "redis-server", probe: ["--version"], debianPackage: "redis-server" },
   /** Debian links its clients into the path, and the server's own programs not. */
   postgresql: {

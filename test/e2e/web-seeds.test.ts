@@ -1,5 +1,5 @@
 // The command line downloads from web servers that know nothing of torrents (BEP 19): Python's own, which serves whole files only, and the
-// same with ranges; and from libtorrent beside one.
+// same with ranges; lighttpd, from which libtorrent and aria2 have the same torrent; and from libtorrent beside one.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -9,10 +9,10 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import bencode from "bencode";
-import { PYTHON } from "../../bench/rivals/installed.js";
+import { NEEDED, PYTHON, requireInstalled } from "../../bench/rivals/installed.js";
 import { createTorrentFile } from "../../src/index.js";
-import { libtorrent } from "../support/clients.js";
-import { Program } from "../support/program.js";
+import { aria2, libtorrent, until } from "../support/clients.js";
+import { freePort, Program } from "../support/program.js";
 
 const TIMEOUT = { timeout: 120_000 };
 const SERVER = fileURLToPath(new URL("../../../test/support/range_server.py", import.meta.url));
@@ -28,6 +28,23 @@ async function serve(t: TestContext, folder: string, ...more: string[]): Promise
   t.after(() => program.stop());
   const { port } = await program.line("port");
   return `http://127.0.0.1:${port}/`;
+}
+
+async function serveWithLighttpd(t: TestContext, folder: string): Promise<string> {
+  requireInstalled(NEEDED.lighttpd);
+  const port = await freePort();
+  const configuration = join(folder, "lighttpd.conf");
+  const lines = [`server.document-root = "${folder}"`, `server.port = ${port}`, 'server.bind = "127.0.0.1"'];
+  await writeFile(configuration, `${lines.join("\n")}\n`);
+  const program = new Program(NEEDED.lighttpd.command, ["-D", "-f", configuration]);
+  t.after(() => program.kill());
+  const url = `http://127.0.0.1:${port}/`;
+  await until(async () => {
+    if (program.over) await program.fails();
+    await fetch(url);
+    return true;
+  }, 60_000);
+  return url;
 }
 
 async function writeTorrent(path: string, source: string, urls: readonly string[]): Promise<void> {
@@ -70,6 +87,31 @@ describe("web seeds from the command line", () => {
     const output = join(folder, "copy");
     await download(torrent, output);
     assert.ok((await readFile(join(output, "data.bin"))).equals(data));
+  });
+
+  it("a folder from lighttpd, with libtorrent and aria2 at it as well", TIMEOUT, async (t) => {
+    const folder = await place(t);
+    await mkdir(join(folder, "album", "sub dir"), { recursive: true });
+    const files = { "a.bin": randomBytes(3_000_000), "sub dir/b +%.bin": randomBytes(1_700_001) };
+    for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, "album", name), bytes);
+    const torrent = join(folder, "album.torrent");
+    await writeTorrent(torrent, join(folder, "album"), [await serveWithLighttpd(t, folder)]);
+    const isThere = async (copy: string): Promise<boolean> => {
+      for (const [name, bytes] of Object.entries(files))
+        if (!(await readFile(join(copy, "album", name))).equals(bytes)) return false;
+      return true;
+    };
+    const ours = join(folder, "copy");
+    await download(torrent, ours);
+    assert.ok(await isThere(ours));
+    for (const kind of [libtorrent, aria2]) {
+      kind.require();
+      const theirs = join(folder, kind.name);
+      await mkdir(theirs);
+      const client = await kind.start("download", torrent, theirs);
+      t.after(() => client.stop());
+      await until(() => isThere(theirs), 60_000);
+    }
   });
 
   it("beside libtorrent, and beside one that lies and one that is not there", TIMEOUT, async (t) => {
