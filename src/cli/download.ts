@@ -54,6 +54,7 @@ interface Options {
   maxRequests?: number;
   saveTorrent?: string;
   record?: string;
+  trace?: string;
   seed?: boolean;
   timeout?: number;
   json?: boolean;
@@ -124,6 +125,7 @@ function downloadCommand(): Command {
     )
     .option("--save-torrent <file>", "of a magnet, write a torrent file when its metadata is there")
     .option("--record <file>", "record what goes over all connections, for scatterwire replay")
+    .option("--trace <file>", "write what happens when, for Perfetto (ui.perfetto.dev)")
     .option("--seed", "go on seeding when the download is complete, until Ctrl-C")
     .option(
       "--timeout <seconds>",
@@ -174,6 +176,7 @@ async function download(names: readonly string[], options: Options): Promise<voi
     ...(options.receiveMode === undefined ? {} : { receiveMode: options.receiveMode }),
     ...(options.encryption === undefined ? {} : { encryption: options.encryption }),
     ...(options.record === undefined ? {} : { record: options.record }),
+    ...(options.trace === undefined ? {} : { traceFile: options.trace }),
     ...(options.poolMib === undefined ? {} : { poolBytes: options.poolMib * MIB }),
     ...(options.maxRequests === undefined ? {} : { maxRequests: options.maxRequests }),
   });

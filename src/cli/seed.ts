@@ -44,6 +44,7 @@ interface Options {
   localPeers?: boolean;
   check: boolean;
   record?: string;
+  trace?: string;
   json?: boolean;
 }
 
@@ -69,6 +70,7 @@ function seedCommand(): Command {
       oneOf("--encryption", ENCRYPTION_POLICIES),
     )
     .option("--record <file>", "record what goes over all connections, for scatterwire replay")
+    .option("--trace <file>", "write what happens when, for Perfetto (ui.perfetto.dev)")
     .option("--no-trackers", "do not announce to trackers")
     .option(
       "--tracker <url>",
@@ -104,6 +106,7 @@ async function seed(torrent: string, directory: string, options: Options): Promi
     ...(options.sendMode === undefined ? {} : { sendMode: options.sendMode }),
     ...(options.encryption === undefined ? {} : { encryption: options.encryption }),
     ...(options.record === undefined ? {} : { record: options.record }),
+    ...(options.trace === undefined ? {} : { traceFile: options.trace }),
   });
   session.on("warning", (text) => note(`scatterwire: ${text}`));
   const json = options.json === true;

@@ -305,6 +305,10 @@ export const SESSION_OPTIONS = {
     default: 1024 * MIB,
     text: "What a recording may have: it ends there, and the session goes on.",
   },
+  traceFile: {
+    kind: "text",
+    text: "A file, which is made, to write what happens when to, for Perfetto (ui.perfetto.dev): turns of the loop, what other threads read, write and hash, and for each peer its receives, sends, states and messages. It ends at 256 MiB.",
+  },
   clockCosts: {
     kind: "flag",
     default: false,

@@ -201,6 +201,11 @@ export interface SessionOptions {
   record?: string;
   /** What a recording may have: it ends there, and the session goes on. 1 MiB … 1024 GiB. Default: 1 GiB. */
   recordBytesMax?: number;
+  /**
+   * A file, which is made, to write what happens when to, for Perfetto (ui.perfetto.dev): turns of the loop, what other threads
+   * read, write and hash, and for each peer its receives, sends, states and messages. It ends at 256 MiB.
+   */
+  traceFile?: string;
   /** Time the addon's calls and jobs, for Session.costs(). Costs a little itself. Default: false. */
   clockCosts?: boolean;
   /**

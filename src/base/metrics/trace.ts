@@ -44,3 +44,12 @@ function fileSink(path: string): (record: TraceRecord) => void {
     }
   };
 }
+
+/** One sink for whoever of the two wants to know. */
+export function bothSinks(one: TraceSink | undefined, other: TraceSink | undefined): TraceSink | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return (peer, event, details) => {
+    one(peer, event, details);
+    other(peer, event, details);
+  };
+}

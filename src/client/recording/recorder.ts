@@ -1,12 +1,10 @@
-// Writes what goes over connections to a file, while they go on. Nobody waits for the disk: what is to be written waits in memory, up to
-// WAITING_BYTES_MAX, and one write is under way at a time.
+// Writes what goes over connections to a file, while they go on.
 //
 // Always: whatever goes wrong here (a full disk, a disk that is too slow, the bound that was set) ends the recording, says so once, and
-// nothing else; what was written up to there can be replayed. After its end it keeps nothing.
+// nothing else; what was written up to there can be replayed.
 
-import { close, openSync, writev } from "node:fs";
-import { UsageError } from "../../base/errors.js";
-import { BLOCK_SIZE, MIB } from "../../base/limits.js";
+import { BoundedFile } from "../../base/bounded-file.js";
+import { BLOCK_SIZE } from "../../base/limits.js";
 import type { Memory } from "../memory/memory.js";
 import {
   fileHeader,
@@ -20,10 +18,6 @@ import {
   textRecord,
 } from "./format.js";
 
-const WAITING_BYTES_MAX = 32 * MIB;
-/** Buffers of one call: Linux takes 1024. */
-const BUFFERS_PER_WRITE_MAX = 512;
-
 export interface RecorderHost {
   readonly memory: Memory;
   /** Pairs (address, length) of the call that is recorded. */
@@ -33,39 +27,26 @@ export interface RecorderHost {
 }
 
 export class Recorder {
-  readonly #path: string;
-  readonly #bytesMax: number;
+  readonly #file: BoundedFile;
   readonly #host: RecorderHost;
   readonly #sinceMs: number;
-  #fd: number;
-  #waiting: Buffer[] = [];
-  #waitingBytes = 0;
-  #bytes = 0;
   #connections = 0;
-  #isWriting = false;
-  /** Nothing more is taken in. */
-  #isOver = false;
-  #closers: (() => void)[] = [];
 
   /** Throws UsageError `USAGE_OPTION` if there is such a file already (unless `flags` are others), or none can be made. */
   constructor(path: string, bytesMax: number, host: RecorderHost, flags: "wx" | "w" = "wx") {
-    this.#path = path;
-    this.#bytesMax = bytesMax;
     this.#host = host;
     this.#sinceMs = host.nowMs();
-    try {
-      // What peers say is nobody else's business.
-      this.#fd = openSync(path, flags, 0o600);
-    } catch (cause) {
-      const text = `cannot record to ${path}: ${cause instanceof Error ? cause.message : String(cause)}`;
-      throw new UsageError("USAGE_OPTION", text, { cause });
-    }
-    this.#push(fileHeader());
+    const ends = (why: string, reason: string): Buffer => {
+      host.warn(`the recording ends: ${path} ${why}; what is in it can be replayed`);
+      return this.#finished(reason);
+    };
+    this.#file = new BoundedFile(path, bytesMax, { ends }, flags);
+    this.#file.add(fileHeader());
   }
 
   /** False: it has ended, and nobody needs to tell it anything. */
   get isOpen(): boolean {
-    return !this.#isOver;
+    return this.#file.isOpen;
   }
 
   torrent(torrent: RecordedTorrent): void {
@@ -115,85 +96,21 @@ export class Recorder {
 
   /** Writes what waits, and closes the file. Resolves when that is done, or has failed. Idempotent. */
   close(): Promise<void> {
-    this.#finish("closed");
-    if (this.#fd < 0) return Promise.resolve();
-    return new Promise((resolve) => this.#closers.push(resolve));
+    return this.#file.close(this.#finished("closed"));
   }
 
   get #timeMs(): number {
     return this.#host.nowMs() - this.#sinceMs;
   }
 
+  /** Made only while somebody wants it. */
   #add(make: () => Buffer): void {
-    if (this.#isOver) return;
-    const record = make();
-    if (this.#bytes + record.length > this.#bytesMax) {
-      this.#finish("full");
-      this.#tell(`has ${this.#bytesMax} bytes, which is what it may have`);
-    } else if (this.#waitingBytes + record.length > WAITING_BYTES_MAX) {
-      this.#finish("slow");
-      this.#tell("is written to more slowly than bytes come");
-    } else this.#push(record);
+    if (this.#file.isOpen) this.#file.add(make());
   }
 
   /** Says in the recording that it ends here. */
-  #finish(reason: string): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.#push(textRecord(RecordKind.finished, 0, this.#timeMs, { reason }));
-  }
-
-  #tell(why: string): void {
-    this.#host.warn(`the recording ends: ${this.#path} ${why}; what is in it can be replayed`);
-  }
-
-  #push(record: Buffer): void {
-    this.#waiting.push(record);
-    this.#waitingBytes += record.length;
-    this.#bytes += record.length;
-    this.#write();
-  }
-
-  #write(): void {
-    if (this.#isWriting || this.#fd < 0) return;
-    if (this.#waiting.length === 0) {
-      if (this.#isOver) this.#closeFile();
-      return;
-    }
-    this.#isWriting = true;
-    writev(this.#fd, this.#waiting.slice(0, BUFFERS_PER_WRITE_MAX), (error, written) => {
-      this.#isWriting = false;
-      if (error === null) {
-        this.#wrote(written);
-        this.#write();
-        return;
-      }
-      this.#isOver = true;
-      this.#tell(`cannot be written to (${error.message})`);
-      this.#closeFile();
-    });
-  }
-
-  #wrote(bytes: number): void {
-    this.#waitingBytes -= bytes;
-    let left = bytes;
-    let whole = 0;
-    while (whole < this.#waiting.length && left >= this.#waiting[whole]!.length)
-      left -= this.#waiting[whole++]!.length;
-    this.#waiting.splice(0, whole);
-    // A disk that is nearly full takes a part.
-    const [next] = this.#waiting;
-    if (left > 0 && next !== undefined) this.#waiting[0] = next.subarray(left);
-  }
-
-  #closeFile(): void {
-    const fd = this.#fd;
-    this.#fd = -1;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    close(fd, () => {
-      for (const resolve of this.#closers.splice(0)) resolve();
-    });
+  #finished(reason: string): Buffer {
+    return textRecord(RecordKind.finished, 0, this.#timeMs, { reason });
   }
 
   /** Copies the first `length` bytes that lie in the entries from `first` on behind the header of `record`. */

@@ -30,7 +30,7 @@ import { ReplayStream } from "./replay-stream.js";
 import { type ReplayedBlock, ReplaySwarm, sha1 } from "./replay-swarm.js";
 import { SentReader } from "./sent-reader.js";
 
-const SLAB_BYTES = 16 * MIB;
+const SLAB_BYTES = 4 * MIB;
 const TICK_MS = 1000;
 /** Of a long silence, so many ticks are made: whatever ends by time has ended then. */
 const TICKS_PER_SILENCE_MAX = 600;

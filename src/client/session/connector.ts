@@ -6,6 +6,7 @@
 import { isIP } from "node:net";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
 import { describeErrno, PeerError, UsageError } from "../../base/errors.js";
+import type { Timeline } from "../../base/metrics/timeline.js";
 import type { TraceSink } from "../../base/metrics/trace.js";
 import type { Reactor, TurnHook } from "../../native/reactor.js";
 import type { Memory } from "../memory/memory.js";
@@ -18,6 +19,7 @@ import { RecordingStream } from "../recording/recording-stream.js";
 import type { ByteStream } from "../stream/byte-stream.js";
 import { StreamPump } from "../stream/stream-pump.js";
 import { TcpStream } from "../stream/tcp-stream.js";
+import { TracedStream } from "../stream/traced-stream.js";
 import { UnconnectedTransport } from "../stream/unconnected-transport.js";
 import type { Dialer } from "../torrent/engine-room.js";
 import type { StreamParts } from "../torrent/peer-source.js";
@@ -48,6 +50,8 @@ export interface ConnectorHost {
   readonly trace: TraceSink | undefined;
   /** Notes what goes over connections. */
   readonly recorder: Recorder | undefined;
+  /** Notes when it went. */
+  readonly timeline: Timeline | undefined;
   /** No connection is begun any more. */
   readonly isClosed: boolean;
   /** How incoming connections are received from, until their torrent is known. */
@@ -130,7 +134,10 @@ export class Connector {
     const transport =
       fd < 0
         ? new UnconnectedTransport()
-        : this.#pump(this.#recorded(encrypted(new TcpStream(this.#host.reactor, fd)), recorded), true);
+        : this.#pump(
+            this.#watched(encrypted(new TcpStream(this.#host.reactor, fd)), recorded, { host, port }),
+            true,
+          );
     const peer = this.#makePeer(host, port, false, transport, settings, swarm);
     this.#noteRecorded(peer, recorded);
     if (transport instanceof StreamPump) transport.start(peer);
@@ -157,7 +164,7 @@ export class Connector {
     const atTurnEnd = (hook: TurnHook): void => reactor.atTurnEnd(hook);
     const about = { host, port: 0, incoming: false };
     const recorded = this.#beginRecording(about, settings, swarm.infoHash);
-    const stream = this.#recorded(make({ memory, plan: plan.entries, atTurnEnd, eagain }), recorded);
+    const stream = this.#watched(make({ memory, plan: plan.entries, atTurnEnd, eagain }), recorded, about);
     const transport = new StreamPump({ turns: reactor, memory, stream, connecting: true, eagain });
     const peer = this.#makePeer(host, 0, false, transport, settings, swarm);
     this.#noteRecorded(peer, recorded);
@@ -227,6 +234,15 @@ export class Connector {
       receiveMode: receiveMode.name,
       ...(infoHash === undefined ? {} : { infoHash: Buffer.from(infoHash).toString("hex") }),
     });
+  }
+
+  /** The stream, seen by whoever wants to see what goes over it. */
+  #watched(stream: ByteStream, id: number, { host, port }: PeerAddress): ByteStream {
+    const { timeline } = this.#host;
+    const recorded = this.#recorded(stream, id);
+    return timeline === undefined
+      ? recorded
+      : new TracedStream(recorded, timeline, timeline.track(`${host}:${port}`));
   }
 
   #recorded(stream: ByteStream, id: number): ByteStream {
@@ -324,7 +340,7 @@ export class Connector {
     const settings = this.#host.incomingSettings();
     const recorded = this.#beginRecording({ ...remote, incoming: true }, settings, undefined);
     const stream = this.#encryption.incoming(new TcpStream(this.#host.reactor, fd), remote.host);
-    const transport = this.#pump(this.#recorded(stream, recorded), false);
+    const transport = this.#pump(this.#watched(stream, recorded, remote), false);
     const peer = this.#makePeer(remote.host, remote.port, true, transport, settings);
     this.#noteRecorded(peer, recorded);
     transport.start(peer);

@@ -15,12 +15,14 @@ import type { Ground, Timer } from "../../base/ground.js";
 import { BLOCK_SIZE, PAGE_SIZE, REQUESTS_NEAR } from "../../base/limits.js";
 import { costsOf } from "../../base/metrics/costs.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
-import { makeTraceSink, type TraceRecord, type TraceSink } from "../../base/metrics/trace.js";
+import { Timeline } from "../../base/metrics/timeline.js";
+import { bothSinks, makeTraceSink, type TraceRecord, type TraceSink } from "../../base/metrics/trace.js";
 import { RateControl, type RateLimitChange } from "../../base/rate-limit.js";
 import { KeptWarnings, UserCalls } from "../../base/user-calls.js";
 import { CLIENT_NAME } from "../../base/version.js";
 import { SystemDatagrams } from "../../native/datagrams.js";
-import { Reactor } from "../../native/reactor.js";
+import { Reactor, type TurnObserver } from "../../native/reactor.js";
+import { tracedBinding } from "../../native/traced-engine.js";
 import type { World } from "../../native/world.js";
 import { checkAddress, checkOptions } from "../check-options.js";
 import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
@@ -97,6 +99,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   readonly #endedCounters = makeCounters();
   readonly rateControl: RateControl;
   readonly #trace: TraceSink | undefined;
+  readonly #timeline: Timeline | undefined;
   readonly #finders: PeerSources;
   readonly #listenAddresses = new ListenAddresses();
   readonly #tickTimer: Timer;
@@ -119,7 +122,14 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     this.rateControl = new RateControl(world.ground);
     this.rateControl.change(this.rateControl.limits, this.#settings);
     this.peerId = this.#settings.peerId;
-    this.reactor = new Reactor(Math.ceil(this.#settings.poolBytes / PAGE_SIZE) * PAGE_SIZE, world);
+    const { traceFile } = this.#settings;
+    const timeline =
+      traceFile === undefined ? undefined : new Timeline(traceFile, world.ground, (text) => this.#warn(text));
+    this.#timeline = timeline;
+    this.reactor = new Reactor(
+      Math.ceil(this.#settings.poolBytes / PAGE_SIZE) * PAGE_SIZE,
+      timeline === undefined ? world : { ...world, binding: tracedBinding(world.binding, timeline) },
+    );
     this.memory = new Memory(this.reactor.engine.slab, this.reactor.engine, {
       bufferBytes: this.#settings.contiguousBufferBytes,
       copiesNatively: options.clockCosts === true,
@@ -128,23 +138,22 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     this.#plan = new ReceivePlan(this.reactor.engine.plan);
     const copy = new CopySource(this.memory.pool);
     this.#sources = { copy, mapped: new MappedSource(copy), sendfile: new SendfileSource(copy) };
-    this.#trace = makeTraceSink(
-      options.trace === undefined ? undefined : this.#toldLater(options.trace),
-      world.ground,
-    );
+    const told = options.trace === undefined ? undefined : this.#toldLater(options.trace);
+    this.#trace = bothSinks(makeTraceSink(told, world.ground), timeline?.sink);
     this.#encryption = new Encryption(this.#settings.encryption, this.reactor, this.memory, world.ground);
     this.recorder = this.#makeRecorder();
     this.#gate = new Gate(this.#settings.ipFilter, this.#settings.admit);
     this.#connector = this.#makeConnector();
     const slotsPerWake = Math.max(1, Math.min(SLOTS_PER_WAKE_MAX, Math.floor(this.pool.slotCount / 16)));
-    this.reactor.onTurn({
+    const turns: TurnObserver = {
       turnBegins: () => {
         this.clock.nowMs = this.#wholeMs();
       },
       turnEnds: () => {
         if (this.memory.pool.waiterCount > 0) this.memory.pool.wakeWaiters(slotsPerWake);
       },
-    });
+    };
+    this.reactor.onTurn(timeline === undefined ? turns : this.#tracedTurns(turns, timeline));
     this.#finders = new PeerSources({
       ground: world.ground,
       peerId: this.peerId,
@@ -468,7 +477,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
       return showIn(registry, this);
     } catch (error) {
       this.#tickTimer.close();
-      this.reactor.close();
+      this.#abandon();
       throw error;
     }
   }
@@ -484,6 +493,32 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     if (this.#closed !== undefined) throw new UsageError("USAGE_STATE", "the session is closed");
   }
 
+  #tracedTurns(turns: TurnObserver, timeline: Timeline): TurnObserver {
+    let startMs = 0;
+    return {
+      turnBegins: () => {
+        startMs = timeline.nowMs();
+        turns.turnBegins();
+      },
+      turnEnds: () => {
+        turns.turnEnds();
+        const { pool } = this;
+        timeline.turn(startMs, {
+          ready: this.reactor.readyCount,
+          slotsFree: pool.freeCount,
+          waiters: pool.waiterCount,
+        });
+      },
+    };
+  }
+
+  /** What was opened is closed again: the session cannot be made. */
+  #abandon(): void {
+    void this.#timeline?.close();
+    void this.recorder?.close();
+    this.reactor.close();
+  }
+
   /** Throws UsageError `USAGE_OPTION`, when nothing is held any more. */
   #makeRecorder(): Recorder | undefined {
     const { record, recordBytesMax } = this.#settings;
@@ -496,7 +531,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
         warn: (text) => this.#warn(text),
       });
     } catch (error) {
-      this.reactor.close();
+      this.#abandon();
       throw error;
     }
   }
@@ -515,6 +550,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
       directory: this,
       trace: this.#trace,
       recorder: this.recorder,
+      timeline: this.#timeline,
       get isClosed() {
         return isClosed();
       },
@@ -549,6 +585,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     await this.#finders.close();
     this.rateControl.close();
     await this.recorder?.close();
+    await this.#timeline?.close();
     await this.reactor.idle();
     publishSession(this.userCalls, this.#emitter, "closed");
     // Listeners hear of the end while there is still memory that leases may lie in.

@@ -32,6 +32,7 @@ export type SessionSettings = Readonly<Required<Pick<SessionOptions, Exclude<Pla
   readonly record: string | undefined;
   readonly ipFilter: IpFilter | undefined;
   readonly admit: ((peer: ArrivingPeer) => boolean) | undefined;
+  readonly traceFile: string | undefined;
   readonly receiveMode: ReceiveModeChoice;
   readonly sendMode: SendModeName;
   readonly maxPeersPerTorrent: number;
@@ -58,6 +59,7 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
     announceIp: settleAnnounceIp(options.announceIp),
     dht: options.dht,
     record: options.record,
+    traceFile: options.traceFile,
     recordBytesMax: get("recordBytesMax"),
     ipFilter: options.ipFilter,
     admit: options.admit,

@@ -279,6 +279,7 @@ export class MetadataFetcher implements SwarmRoom, SwarmDirectory {
       directory: this,
       trace: undefined,
       recorder: undefined,
+      timeline: undefined,
       get isClosed() {
         return isClosed();
       },

@@ -59,6 +59,7 @@ describe("settleOptions", () => {
       announceIp: undefined,
       dht: undefined,
       record: undefined,
+      traceFile: undefined,
       recordBytesMax: 1024 * MIB,
       ipFilter: undefined,
       admit: undefined,
