@@ -1,13 +1,16 @@
 // An info dictionary of one length on its way to us, in pieces from one or more peers (BEP 9).
 //
+//   together ──complete and wrong──▶ alone: each of a few peers at a time brings the whole, and answers for it
+//
 // Peers that name different lengths never meet in one attempt, so that who lies about the length keeps nobody else from bringing
 // the right one. A dictionary of which all pieces came from one peer and that has the wrong digest is that peer's lie. Of a mixed one
-// nobody knows whose: from then on one peer at a time brings the whole.
+// nobody knows whose: from then on each brings the whole alone.
 //
 // Always: memory grows with what came, and not with what was promised; a piece is asked of a peer once at a time; what is not answered
-// by its deadline is asked of others.
+// by its deadline is asked of others. Whoever brings the whole alone has its turn for as long as pieces come, while others wait.
 
 import { assert } from "../../base/assert.js";
+import { MIB } from "../../base/limits.js";
 import { METADATA_PIECE_BYTES } from "../wire/metadata-message.js";
 
 /** So long a peer may take to answer. */
@@ -17,6 +20,12 @@ const SECOND_ASK_MS = 2000;
 /** Whoever brings all of it alone has so long for the whole, and for each piece besides. */
 const ALONE_MS = 20_000;
 const ALONE_MS_PER_PIECE = 250;
+/** And for the next piece, while others wait for its turn; twice as long each time that it lost one. */
+const ALONE_PIECE_MS = 3000;
+const ALONE_PIECE_MS_MAX = ALONE_MS;
+/** So many bring all of it at one time, as far as their dictionaries have room. */
+const ALONE_MAX = 4;
+const ALONE_BYTES_MAX = 32 * MIB;
 /** Pieces that are asked of one peer at a time: others answer so many without refusing. */
 const OUTSTANDING_MAX = 2;
 
@@ -26,102 +35,63 @@ interface Ask<Peer> {
   readonly sinceMs: number;
 }
 
-export class MetadataAttempt<Peer extends object> {
-  readonly length: number;
+/** Pieces of one dictionary, from whomever may bring them. */
+class Gathering<Peer extends object> {
+  readonly #length: number;
   readonly #pieces: (Uint8Array | undefined)[];
-  readonly #senders: (Peer | undefined)[];
+  readonly #senders = new Set<Peer>();
   #asks: Ask<Peer>[] = [];
-  #bytes = 0;
-  #count = 0;
-  #isMixed = false;
-  /** Who brings all of it, after pieces of several were wrong together. */
-  #only: Peer | undefined;
-  #onlySinceMs = 0;
+  bytes = 0;
+  count = 0;
 
   constructor(length: number) {
-    this.length = length;
-    const count = Math.ceil(length / METADATA_PIECE_BYTES);
-    this.#pieces = new Array(count).fill(undefined);
-    this.#senders = new Array(count).fill(undefined);
-  }
-
-  get pieceCount(): number {
-    return this.#pieces.length;
-  }
-
-  /** Pieces that are here. */
-  get count(): number {
-    return this.#count;
-  }
-
-  /** Bytes that are held. */
-  get bytes(): number {
-    return this.#bytes;
+    this.#length = length;
+    this.#pieces = new Array(Math.ceil(length / METADATA_PIECE_BYTES)).fill(undefined);
   }
 
   get isComplete(): boolean {
-    return this.#count === this.#pieces.length;
+    return this.count === this.#pieces.length;
   }
 
-  /** The next piece to ask `peer` for, or −1: for now it has enough to do, or another brings it all. It counts as asked from now on. */
+  get senders(): ReadonlySet<Peer> {
+    return this.#senders;
+  }
+
+  /** The next piece to ask `peer` for, which counts as asked then, or −1: it has enough to do for now. */
   ask(peer: Peer, nowMs: number): number {
-    if (this.#isMixed && this.#only === undefined) {
-      this.#only = peer;
-      this.#onlySinceMs = nowMs;
-    }
-    if (this.#only !== undefined && this.#only !== peer) return -1;
     if (this.#asks.filter((ask) => ask.peer === peer).length >= OUTSTANDING_MAX) return -1;
     const piece = this.#choose(peer, nowMs);
     if (piece >= 0) this.#asks.push({ peer, piece, sinceMs: nowMs });
     return piece;
   }
 
-  #choose(peer: Peer, nowMs: number): number {
-    const asked = new Set(this.#asks.map((ask) => ask.piece));
-    for (let piece = 0; piece < this.#pieces.length; piece++)
-      if (this.#pieces[piece] === undefined && !asked.has(piece)) return piece;
-    const late = this.#asks.find((ask) => ask.peer !== peer && nowMs - ask.sinceMs >= SECOND_ASK_MS);
-    return late === undefined || this.#isAsked(peer, late.piece) ? -1 : late.piece;
-  }
-
-  #isAsked(peer: Peer, piece: number): boolean {
+  isAsked(peer: Peer, piece: number): boolean {
     return this.#asks.some((ask) => ask.peer === peer && ask.piece === piece);
   }
 
-  /** The peer's answer came. False: nobody asked it, or it is not so long as the piece is. */
   received(peer: Peer, piece: number, data: Uint8Array): boolean {
-    if (!this.#isAsked(peer, piece) || data.length !== this.#lengthOf(piece)) return false;
+    if (!this.isAsked(peer, piece) || data.length !== this.#lengthOf(piece)) return false;
     this.#asks = this.#asks.filter((ask) => ask.piece !== piece);
     assert(this.#pieces[piece] === undefined, "a piece that is here is not asked for");
     this.#pieces[piece] = data.slice();
-    this.#senders[piece] = peer;
-    this.#bytes += data.length;
-    this.#count++;
+    this.#senders.add(peer);
+    this.bytes += data.length;
+    this.count++;
     return true;
   }
 
-  /** The peer will not answer. False: it was not asked. */
-  refused(peer: Peer, piece: number): boolean {
-    if (!this.#isAsked(peer, piece)) return false;
-    this.#asks = this.#asks.filter((ask) => ask.peer !== peer || ask.piece !== piece);
-    this.#moveOn(peer);
-    return true;
+  /** What was asked of a peer is anybody's; with `piece`, that alone. */
+  giveBack(peer: Peer, piece?: number): void {
+    this.#asks = this.#asks.filter(
+      (ask) => ask.peer !== peer || (piece !== undefined && ask.piece !== piece),
+    );
   }
 
   /** Peers that let a deadline pass: what was asked of them is anybody's. */
-  late(nowMs: number): Set<Peer> {
+  late(nowMs: number): Peer[] {
     const late = this.#asks.filter((ask) => nowMs - ask.sinceMs > METADATA_REQUEST_MS);
     this.#asks = this.#asks.filter((ask) => !late.includes(ask));
-    const peers = new Set(late.map((ask) => ask.peer));
-    const aloneMs = ALONE_MS + ALONE_MS_PER_PIECE * this.pieceCount;
-    if (this.#only !== undefined && nowMs - this.#onlySinceMs > aloneMs) peers.add(this.#only);
-    for (const peer of peers) this.#moveOn(peer);
-    return peers;
-  }
-
-  peerGone(peer: Peer): void {
-    this.#asks = this.#asks.filter((ask) => ask.peer !== peer);
-    this.#moveOn(peer);
+    return late.map((ask) => ask.peer);
   }
 
   /** All pieces, one behind the other. */
@@ -130,31 +100,133 @@ export class MetadataAttempt<Peer extends object> {
     return Buffer.concat(this.#pieces as Uint8Array[]);
   }
 
-  /** It was wrong: starts over. Returns who lied, where that is certain. */
-  wasWrong(): Peer | undefined {
-    const [first] = this.#senders;
-    const isOnes = this.#senders.every((sender) => sender === first);
-    this.#isMixed = true;
-    this.#startOver();
-    return isOnes ? first : undefined;
-  }
-
-  /** One that brings all of it alone does no more: another begins anew, with nothing of what the first brought. */
-  #moveOn(peer: Peer): void {
-    if (this.#only === peer) this.#startOver();
-  }
-
-  #startOver(): void {
-    this.#only = undefined;
-    this.#pieces.fill(undefined);
-    this.#senders.fill(undefined);
-    this.#asks = [];
-    this.#bytes = 0;
-    this.#count = 0;
+  #choose(peer: Peer, nowMs: number): number {
+    const asked = new Set(this.#asks.map((ask) => ask.piece));
+    for (let piece = 0; piece < this.#pieces.length; piece++)
+      if (this.#pieces[piece] === undefined && !asked.has(piece)) return piece;
+    const late = this.#asks.find((ask) => ask.peer !== peer && nowMs - ask.sinceMs >= SECOND_ASK_MS);
+    return late === undefined || this.isAsked(peer, late.piece) ? -1 : late.piece;
   }
 
   #lengthOf(piece: number): number {
-    const begin = piece * METADATA_PIECE_BYTES;
-    return Math.min(METADATA_PIECE_BYTES, this.length - begin);
+    return Math.min(METADATA_PIECE_BYTES, this.#length - piece * METADATA_PIECE_BYTES);
+  }
+}
+
+/** One that brings all of it alone. */
+interface Turn<Peer extends object> {
+  readonly gathering: Gathering<Peer>;
+  readonly sinceMs: number;
+  /** When a piece came last, or it began. */
+  movedMs: number;
+}
+
+export class MetadataAttempt<Peer extends object> {
+  readonly length: number;
+  readonly pieceCount: number;
+  /** Undefined once a dictionary that came together was wrong. */
+  #together: Gathering<Peer> | undefined;
+  readonly #alone = new Map<Peer, Turn<Peer>>();
+  readonly #aloneMax: number;
+  /** Somebody wanted a turn and there was none. */
+  #isAwaited = false;
+  /** How long those that lost a turn may take for a piece the next time. */
+  readonly #patienceMs = new WeakMap<Peer, number>();
+
+  constructor(length: number) {
+    this.length = length;
+    this.pieceCount = Math.ceil(length / METADATA_PIECE_BYTES);
+    this.#together = new Gathering(length);
+    this.#aloneMax = Math.max(1, Math.min(ALONE_MAX, Math.floor(ALONE_BYTES_MAX / length)));
+  }
+
+  /** Pieces that are here, of whatever dictionary has most. */
+  get count(): number {
+    let most = 0;
+    for (const { count } of this.#gatherings()) most = Math.max(most, count);
+    return most;
+  }
+
+  /** Bytes that are held. */
+  get bytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.#gatherings()) sum += bytes;
+    return sum;
+  }
+
+  /** The next piece to ask `peer` for, or −1: for now it has enough to do, or others have their turns. It counts as asked from now on. */
+  ask(peer: Peer, nowMs: number): number {
+    let gathering = this.#gatheringOf(peer);
+    if (gathering === undefined) {
+      if (this.#alone.size >= this.#aloneMax) {
+        this.#isAwaited = true;
+        return -1;
+      }
+      gathering = new Gathering<Peer>(this.length);
+      this.#alone.set(peer, { gathering, sinceMs: nowMs, movedMs: nowMs });
+    }
+    return gathering.ask(peer, nowMs);
+  }
+
+  /** The peer's answer came. False: nobody asked it, or it is not so long as the piece is. */
+  received(peer: Peer, piece: number, data: Uint8Array, nowMs: number): boolean {
+    if (this.#gatheringOf(peer)?.received(peer, piece, data) !== true) return false;
+    const turn = this.#alone.get(peer);
+    if (turn !== undefined) turn.movedMs = nowMs;
+    return true;
+  }
+
+  /** The dictionary that `peer` brings a part of, if all of it is here. */
+  wholeOf(peer: Peer): Uint8Array | undefined {
+    const gathering = this.#gatheringOf(peer);
+    return gathering?.isComplete === true ? gathering.whole() : undefined;
+  }
+
+  /** The peer will not answer. False: it was not asked. */
+  refused(peer: Peer, piece: number): boolean {
+    const gathering = this.#gatheringOf(peer);
+    if (gathering?.isAsked(peer, piece) !== true) return false;
+    gathering.giveBack(peer, piece);
+    this.#alone.delete(peer);
+    return true;
+  }
+
+  /** Peers that let a deadline pass: what was asked of them is anybody's. */
+  late(nowMs: number): Set<Peer> {
+    const late = new Set(this.#together?.late(nowMs));
+    const aloneMs = ALONE_MS + ALONE_MS_PER_PIECE * this.pieceCount;
+    for (const [peer, { gathering, sinceMs, movedMs }] of this.#alone) {
+      const patienceMs = this.#patienceMs.get(peer) ?? ALONE_PIECE_MS;
+      const isSlow = this.#isAwaited && nowMs - movedMs > patienceMs;
+      if (gathering.late(nowMs).length === 0 && !isSlow && nowMs - sinceMs <= aloneMs) continue;
+      this.#patienceMs.set(peer, Math.min(ALONE_PIECE_MS_MAX, 2 * patienceMs));
+      late.add(peer);
+    }
+    // Another begins anew, with nothing of what these brought.
+    for (const peer of late) this.#alone.delete(peer);
+    if (this.#alone.size < this.#aloneMax) this.#isAwaited = false;
+    return late;
+  }
+
+  peerGone(peer: Peer): void {
+    this.#together?.giveBack(peer);
+    this.#alone.delete(peer);
+  }
+
+  /** What `peer` brought a part of was wrong: starts over. Returns who lied, where that is certain. */
+  wasWrong(peer: Peer): Peer | undefined {
+    const senders = this.#gatheringOf(peer)?.senders;
+    this.#alone.delete(peer);
+    this.#together = undefined;
+    return senders?.size === 1 ? peer : undefined;
+  }
+
+  #gatheringOf(peer: Peer): Gathering<Peer> | undefined {
+    return this.#together ?? this.#alone.get(peer)?.gathering;
+  }
+
+  *#gatherings(): Iterable<Gathering<Peer>> {
+    if (this.#together !== undefined) yield this.#together;
+    for (const { gathering } of this.#alone.values()) yield gathering;
   }
 }

@@ -125,6 +125,7 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
 
   peerClosed(peer: Peer): void {
     this.#forget(peer);
+    this.#fillAll();
   }
 
   /** Time passed; about once a second. */
@@ -132,13 +133,24 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
     if (this.#sources.size === 0) return;
     const { nowMs } = this.#host;
     for (const attempt of this.#attempts.values()) for (const peer of attempt.late(nowMs)) this.#pause(peer);
-    for (const peer of this.#sources.keys()) this.#fill(peer);
+    this.#fillAll();
+  }
+
+  /** It has brought nothing and is asked for nothing: it has none, or has failed lately. */
+  isIdle(peer: Peer): boolean {
+    const source = this.#sources.get(peer);
+    return source === undefined || this.#host.nowMs < source.pausedUntilMs;
   }
 
   /** It is known, or nobody wants it any more. */
   close(): void {
     this.#attempts.clear();
     this.#sources.clear();
+  }
+
+  /** Those that wait for longest first: whoever came just now has no turn before them. */
+  #fillAll(): void {
+    for (const each of this.#sources.keys()) this.#fill(each);
   }
 
   // ── fetching ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,34 +182,34 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
         received: `${totalSize}`,
       });
     }
-    if (!attempt.received(peer, piece, data)) return;
-    if (!attempt.isComplete) {
+    if (!attempt.received(peer, piece, data, this.#host.nowMs)) return;
+    const whole = attempt.wholeOf(peer);
+    if (whole === undefined) {
       this.#makeRoom(attempt);
       this.#host.progressed();
       this.#fill(peer);
       return;
     }
-    if (this.#host.metadataArrived(attempt.whole())) {
+    if (this.#host.metadataArrived(whole)) {
       this.close();
       return;
     }
-    const liar = attempt.wasWrong();
-    if (liar === undefined) {
-      for (const each of this.#sources.keys()) this.#fill(each);
-      return;
+    const liar = attempt.wasWrong(peer);
+    if (liar !== undefined) {
+      this.#forget(liar);
+      this.#host.lied(
+        liar,
+        new PeerError("PEER_BAD_METADATA", "sent an info dictionary with another digest than the info hash"),
+      );
     }
-    this.#forget(liar);
-    this.#host.lied(
-      liar,
-      new PeerError("PEER_BAD_METADATA", "sent an info dictionary with another digest than the info hash"),
-    );
+    this.#fillAll();
   }
 
   #refused(peer: Peer, piece: number): void {
     const source = this.#sources.get(peer);
     if (source === undefined || this.#attempts.get(source.length)?.refused(peer, piece) !== true) return;
     this.#pause(peer);
-    for (const each of this.#sources.keys()) this.#fill(each);
+    this.#fillAll();
   }
 
   #pause(peer: Peer): void {

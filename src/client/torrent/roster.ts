@@ -28,6 +28,8 @@ import {
 } from "./peer-source.js";
 import { Turnover } from "./turnover.js";
 
+/** Of the places of a torrent that misses something: for connections that we began. */
+const DIALLED_SHARE = 0.25;
 /** A connection that stood so long was no failure, though nothing went over it. */
 const STOOD_MS = 60_000;
 /** Errors by which a peer shows that it does not speak our protocol. */
@@ -70,6 +72,8 @@ export interface RosterHost {
   ): PeerConnection | undefined;
   /** True if peers may be talked to encrypted or not, as they like. */
   readonly fallsBack: boolean;
+  /** It does nothing for what is missing, where that is not blocks. */
+  isUnhelpful(peer: PeerConnection): boolean;
   settingsOf(receiveMode: ReceiveModeName): PeerSettings;
   /** dialNext() has something to do: it is to be called when it is this torrent's turn. */
   wantsToDial(): void;
@@ -80,8 +84,10 @@ export class Roster implements PeerSink {
   readonly #attribution: Attribution;
   readonly #list: PeerList;
   readonly #bans = new Bans();
-  readonly #turnover = new Turnover();
+  readonly #turnover: Turnover;
   readonly #here = new Set<PeerConnection>();
+  /** How many of these came by themselves. */
+  #incoming = 0;
   /** Those that are here, by the key of their record. */
   readonly #byKey = new Map<string, PeerConnection>();
   /** Connections that we began and that are not here yet. */
@@ -96,6 +102,7 @@ export class Roster implements PeerSink {
     this.#host = host;
     this.#attribution = attribution;
     this.#list = list;
+    this.#turnover = new Turnover((peer) => host.isUnhelpful(peer));
   }
 
   /** Those that were admitted and have not ended. */
@@ -136,6 +143,9 @@ export class Roster implements PeerSink {
 
   /** Time passed, or the torrent has opened. */
   tick(): void {
+    const { isOpen, nowMs } = this.#host;
+    // Whoever comes in asks for a place; an address that we know can only wait for one.
+    if (isOpen && this.#isFull && this.#list.hasDue(nowMs)) this.#turnover.makeRoom(this.#here, nowMs);
     this.#wantToDial();
   }
 
@@ -185,8 +195,8 @@ export class Roster implements PeerSink {
       if (!newcomerStays(peer, other, this.#host.peerId, peerId, nowMs))
         throw new PeerError("PEER_DUPLICATE", "a connection to this peer exists");
       other.close(new PeerError("PEER_DUPLICATE", "another connection to this peer stays"));
-    } else if (this.#here.size >= this.#host.maxPeers && !this.#turnover.makeRoom(this.#here, nowMs)) {
-      throw new PeerError("PEER_TOO_MANY", `the torrent has ${this.#host.maxPeers} peers already`);
+    } else if (!this.#hasPlaceFor(peer) && !this.#turnover.makeRoom(this.#here, nowMs)) {
+      throw new PeerError("PEER_TOO_MANY", `the torrent has ${this.#here.size} peers already`);
     }
     const record = this.#attribution.record(key, peer.host, peer.port);
     record.connections++;
@@ -194,6 +204,7 @@ export class Roster implements PeerSink {
     this.#byKey.set(key, peer);
     this.#dialled.delete(peer);
     this.#here.add(peer);
+    if (peer.incoming) this.#incoming++;
     const known = this.#known.get(peer);
     if (known !== undefined) this.#list.connected(known);
   }
@@ -215,6 +226,7 @@ export class Roster implements PeerSink {
   peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
     const record = this.#records.get(peer);
     const wasHere = this.#here.delete(peer);
+    if (wasHere && peer.incoming) this.#incoming--;
     if (record !== undefined) {
       record.connections--;
       this.#attribution.peerGone(record);
@@ -291,11 +303,19 @@ export class Roster implements PeerSink {
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   get #mayDial(): boolean {
-    return (
-      this.#host.isOpen &&
-      this.#dialled.size < this.#host.maxConnecting &&
-      this.#here.size + this.#dialled.size < this.#host.maxPeers
-    );
+    return this.#host.isOpen && this.#dialled.size < this.#host.maxConnecting && !this.#isFull;
+  }
+
+  get #isFull(): boolean {
+    return this.#here.size + this.#dialled.size >= this.#host.maxPeers;
+  }
+
+  /** Whoever comes by itself leaves a part of the places to those that we look for, as long as anything is missing. */
+  #hasPlaceFor(peer: PeerConnection): boolean {
+    const { isSeeding, maxPeers } = this.#host;
+    const incomingMax = isSeeding ? maxPeers : maxPeers - Math.floor(DIALLED_SHARE * maxPeers);
+    if (peer.incoming && this.#incoming >= incomingMax) return false;
+    return this.#here.size < maxPeers;
   }
 
   /** The next one that may be connected to. Those that may not are not due any more. */

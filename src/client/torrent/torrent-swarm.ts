@@ -470,6 +470,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
       fallsBack: room.fallsBack,
       connect: (address, port, receiveMode, encrypts) =>
         room.connect(address, port, this, room.peerSettings(receiveMode ?? this.#receiveMode), encrypts),
+      isUnhelpful: (peer) => host.info === undefined && this.#metadata.isIdle(peer),
       settingsOf: (receiveMode) => room.peerSettings(receiveMode),
       wantsToDial: () => room.dial(this),
     };

@@ -234,6 +234,27 @@ describe("MetadataExchange: fetching", () => {
     assert.ok(!host.liars.includes(honest));
   });
 
+  it("comes to an end soon where most say nothing, refuse or lie, and only the last is honest", () => {
+    const host = new Host(LENGTH);
+    const kinds = ["silent", "refuses", "lies", "drips"] as const;
+    const peers = Array.from({ length: 40 }, (_, index) => ({ kind: kinds[index % 4]!, peer: host.join() }));
+    const honest = host.join();
+    let seconds = 0;
+    for (; seconds < 100 && host.info === undefined; seconds++) {
+      for (const { kind, peer } of peers) {
+        if (kind === "silent" || peer.isGone || (kind === "drips" && seconds % 5 > 0)) continue;
+        for (const [, piece] of kind === "drips" ? peer.taken().slice(0, 1) : peer.taken()) {
+          if (kind === "refuses") host.say(peer, encodeMetadataMessage(reject, piece));
+          else if (!peer.isGone) host.answer(peer, piece, lieOf(LENGTH));
+        }
+      }
+      host.serve(honest);
+      host.pass(1000);
+    }
+    assert.deepEqual(host.info, host.right);
+    assert.ok(!host.liars.includes(honest));
+  });
+
   it("is not kept from the right length by peers that name others", () => {
     const host = new Host(LENGTH);
     const liars = [1, METADATA_BYTES_MAX, 100_000, LENGTH + 1].map((length) => host.join(length));

@@ -7,7 +7,17 @@ import { before, describe, it } from "node:test";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { type PeerAddress, type PeerError, Session } from "../../../../src/index.js";
 import { closeWhole, makeShared, nowhere, type Shared, seed } from "./loopback.js";
-import { driveClock, drivenSession, knock, manyHosts, shakeHands, turns, until } from "./raw-peers.js";
+import {
+  driveClock,
+  drivenSession,
+  handshake,
+  knock,
+  manyHosts,
+  serve,
+  shakeHands,
+  turns,
+  until,
+} from "./raw-peers.js";
 
 const TIMEOUT = { timeout: 60_000 };
 /** Strangers and idle connections are never let go for being slow: only for others. */
@@ -70,6 +80,41 @@ describe("Session: crowds", TIMEOUT, () => {
     assert.equal(third.bytesRead, 0);
     assert.equal(torrent.peers().length, 2);
     await closeWhole(session);
+  });
+
+  it("a part of the places of a torrent that misses something is for those that it looks for", async () => {
+    const shared = await makeShared(100_000);
+    const seeder = await seed(shared);
+    const session = new Session({ maxPeersPerTorrent: 4 });
+    const address = await session.listen({ host: "127.0.0.1", port: 0 });
+    const torrent = await session.add(shared.metainfo, nowhere());
+    const refused = once(session, "peerRefused");
+    for (const from of manyHosts(4)) await shakeHands(address, shared.metainfo.infoHash, from);
+    const [, error] = (await refused) as [PeerAddress, PeerError];
+    assert.equal(error.code, "PEER_TOO_MANY");
+    assert.equal(torrent.peers().length, 3);
+    torrent.addPeer(seeder.address);
+    await torrent.done;
+    await closeWhole(session);
+    await closeWhole(seeder.session);
+  });
+
+  it("whom it knows gets a place of those that are of no use, also where all were dialled", async () => {
+    const shared = await makeShared(100_000);
+    const seeder = await seed(shared);
+    const { session, pass } = drivenSession({ maxPeersPerTorrent: 2, ...PATIENT });
+    const idle = await serve((socket) => socket.write(handshake(shared.metainfo.infoHash)));
+    const torrent = await session.add(shared.metainfo, nowhere());
+    for (const host of manyHosts(2)) torrent.addPeer({ host, port: idle.port });
+    await until(() => torrent.peers().length === 2);
+    torrent.addPeer(seeder.address);
+    await turns();
+    assert.equal(torrent.peers().length, 2, "nobody goes before he was idle for a while");
+    pass(31_000);
+    pass(1000);
+    await torrent.done;
+    await closeWhole(session);
+    await closeWhole(seeder.session);
   });
 
   it("connections that neither side has a use for make room when all places are taken", async () => {

@@ -4,12 +4,12 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { torrentCoreOf } from "../../../../src/client/torrent/torrent.js";
 import { parseMagnet, Session } from "../../../../src/index.js";
 import { temporaryFolder } from "../../../support/data.js";
 import { closeWhole, makeShared, nowhere, type Shared, seed } from "./loopback.js";
-import { shakeHands } from "./raw-peers.js";
+import { driveClock, drivenSession, shakeHands } from "./raw-peers.js";
 
 const TIMEOUT = { timeout: 90_000 };
 
@@ -97,17 +97,39 @@ describe("A torrent before its metadata", TIMEOUT, () => {
 });
 
 describe("Peers of a torrent without metadata", TIMEOUT, () => {
+  before(driveClock);
+
   it("are few, since each may announce a long bitfield that has to be kept", async () => {
     const shared = await makeShared(100_000);
     const session = new Session({ maxPeersPerAddress: 1000 });
     const address = await session.listen({ host: "127.0.0.1", port: 0 });
     const torrent = session.addInBackground(linkOf(shared), nowhere());
-    for (let count = 0; count < 64; count++) await shakeHands(address, shared.metainfo.infoHash);
+    // The other places are for those that it looks for itself.
+    for (let count = 0; count < 48; count++) await shakeHands(address, shared.metainfo.infoHash);
     const refused = once(session, "peerRefused");
     await shakeHands(address, shared.metainfo.infoHash);
     const [, error] = (await refused) as [unknown, { code: string }];
     assert.equal(error.code, "PEER_TOO_MANY");
-    assert.equal(torrent.peers().length, 64);
+    assert.equal(torrent.peers().length, 48);
+    await closeWhole(session);
+  });
+
+  it("make room for others when they bring none of it", async () => {
+    const shared = await makeShared(100_000);
+    const { session, pass } = drivenSession({ maxPeersPerTorrent: 4, idleTimeoutMs: 3_600_000 });
+    const address = await session.listen({ host: "127.0.0.1", port: 0 });
+    const torrent = session.addInBackground(linkOf(shared), nowhere());
+    for (let count = 0; count < 3; count++) await shakeHands(address, shared.metainfo.infoHash);
+    assert.equal(torrent.peers().length, 3);
+    pass(11_000);
+    const refused: unknown[] = [];
+    session.on("peerRefused", (_, { code }) => refused.push(code));
+    const gone = once(torrent, "peerDisconnected");
+    await shakeHands(address, shared.metainfo.infoHash);
+    const [, error] = (await gone) as [unknown, { code: string }];
+    assert.equal(error.code, "PEER_USELESS");
+    assert.deepEqual(refused, []);
+    assert.equal(torrent.peers().length, 3);
     await closeWhole(session);
   });
 });
