@@ -108,7 +108,7 @@ class Asker implements DatagramHandler {
       for (let byte = 0; byte < ID_BYTES; byte++)
         this.#hash[byte] = Math.imul(this.#transaction, 2 * byte + 3) >>> 24;
       this.#writer.begin(out.bytes, at);
-      this.#writer.getPeers(this.#id, this.#hash, false, false);
+      this.#writer.getPeers(this.#id, this.#hash, false, false, false);
       this.#writer.endQuery(this.#transaction, true);
       out.lengths[index] = this.#writer.at - at;
       address.set([127, 0, 0, 1], 16 * index);

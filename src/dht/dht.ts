@@ -20,6 +20,7 @@ import { derivedId, ID_BYTES, secureId } from "./node-id.js";
 import type {
   AnnounceOptions,
   DhtOptions,
+  DhtScrape,
   DhtStats,
   DhtWorld,
   LookupOptions,
@@ -35,6 +36,8 @@ import type { RoutingTable } from "./routing-table.js";
 import { SampleStream } from "./sample-stream.js";
 import { makeSamplerCounters, type SamplerCounters } from "./sampler.js";
 import { loadContacts, saveContacts } from "./saved-contacts.js";
+import { estimateTogether } from "./scrape-filter.js";
+import { ScrapeRound } from "./scrape-round.js";
 import { Tokens } from "./tokens.js";
 import { makeNodeCounters, type NodeCounters, RECEIVED_BYTES_MAX, VirtualNode } from "./virtual-node.js";
 import { systemDhtWorld } from "./world.js";
@@ -148,6 +151,22 @@ export class Dht {
     for (const overlay of this.#overlays.values()) stream.follow(overlay.sample(stream));
     this.#sampling.add(stream);
     return stream;
+  }
+
+  /**
+   * How many seeds and other peers a torrent has, by the nodes nearest to it (BEP 33): an estimate, and a few thousand at the most. Rejects
+   * with the signal's reason.
+   */
+  async scrape(infoHash: Uint8Array, options: { readonly signal?: AbortSignal } = {}): Promise<DhtScrape> {
+    checkId(infoHash);
+    const overlays = [...this.#overlays.values()];
+    const rounds = overlays.map((overlay) => new ScrapeRound().run(overlay, infoHash, options.signal));
+    const filters = (await Promise.all(rounds)).flat();
+    return {
+      seeds: Math.round(estimateTogether(filters.map(({ seeds }) => seeds))),
+      peers: Math.round(estimateTogether(filters.map(({ peers }) => peers))),
+      nodes: filters.length,
+    };
   }
 
   /** One query to a node that is likely to know; `lookUp` is called if it does not. False if it could not be asked. */

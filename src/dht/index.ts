@@ -4,6 +4,7 @@ export { Dht } from "./dht.js";
 export type {
   AnnounceOptions,
   DhtOptions,
+  DhtScrape,
   DhtStats,
   LookupOptions,
   SampledNode,

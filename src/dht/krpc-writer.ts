@@ -27,7 +27,8 @@ const READ_ONLY = latin1("2:roi1e");
 const TRANSACTION = latin1("1:t");
 const QUERY_END = latin1("1:y1:qe");
 const RESPONSE_IP = latin1("d2:ip");
-const RESPONSE_ID = latin1("1:rd2:id20:");
+const RESPONSE = latin1("1:rd");
+const RESPONSE_ID = latin1("2:id20:");
 const RESPONSE_END = latin1("1:y1:re");
 /** What endResponse writes beside the transaction: the end of a dictionary, its key, and the length of what it is. */
 export const RESPONSE_END_BYTES = 1 + TRANSACTION.length + 3 + VERSION.length + RESPONSE_END.length;
@@ -65,11 +66,19 @@ export class KrpcWriter {
     this.#put(NAMES.findNode);
   }
 
-  getPeers(id: Uint8Array, infoHash: Uint8Array, wantsBoth: boolean, noSeeds: boolean): void {
+  /** `noSeeds`, `scrapes`: BEP 33. */
+  getPeers(
+    id: Uint8Array,
+    infoHash: Uint8Array,
+    wantsBoth: boolean,
+    noSeeds: boolean,
+    scrapes: boolean,
+  ): void {
     this.#query(id);
     this.#put(INFO_HASH);
     this.copy(infoHash, 0, ID_BYTES);
     if (noSeeds) this.ascii("6:noseedi1e");
+    if (scrapes) this.ascii("6:scrapei1e");
     if (wantsBoth) this.#put(WANT_BOTH);
     this.#put(NAMES.getPeers);
   }
@@ -116,7 +125,10 @@ export class KrpcWriter {
 
   // ── answers: beginResponse, fields in the order of their keys, endResponse ─────────────────────────────────
 
-  /** With the asker's own address (BEP 42): `addressBytes` of 4 or 16 at `addressAt`, and 2 of its port at `portAt`. */
+  /**
+   * With the asker's own address (BEP 42): `addressBytes` of 4 or 16 at `addressAt`, and 2 of its port at `portAt`. `filters`: of
+   * seeds and of other peers, whose keys come before that of the id (BEP 33).
+   */
   beginResponse(
     id: Uint8Array,
     address: Uint8Array,
@@ -124,11 +136,19 @@ export class KrpcWriter {
     addressBytes: number,
     port: Uint8Array,
     portAt: number,
+    filters?: { readonly seeds: Uint8Array; readonly peers: Uint8Array },
   ): void {
     this.#put(RESPONSE_IP);
     this.ascii(addressBytes === 4 ? "6:" : "18:");
     this.copy(address, addressAt, addressBytes);
     this.copy(port, portAt, 2);
+    this.#put(RESPONSE);
+    if (filters !== undefined) {
+      this.ascii("4:BFpe");
+      this.text(filters.peers, 0, filters.peers.length);
+      this.ascii("4:BFsd");
+      this.text(filters.seeds, 0, filters.seeds.length);
+    }
     this.#put(RESPONSE_ID);
     this.copy(id, 0, ID_BYTES);
   }

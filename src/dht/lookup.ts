@@ -68,6 +68,13 @@ export interface LookupListener {
   completed(lookup: Lookup): void;
 }
 
+export interface LookupSettings {
+  readonly concurrency?: number;
+  /** BEP 33: seeds are not wanted; filters are. */
+  readonly noSeeds?: boolean;
+  readonly scrapes?: boolean;
+}
+
 export class Lookup implements CallListener {
   readonly target: Uint8Array;
   readonly method: LookupMethod;
@@ -83,6 +90,7 @@ export class Lookup implements CallListener {
   readonly #listener: LookupListener;
   readonly #concurrency: number;
   readonly #noSeeds: boolean;
+  readonly #scrapes: boolean;
   /** Nearest first. */
   readonly #candidates: Candidate[] = [];
   readonly #known = new Set<number | string>();
@@ -101,7 +109,7 @@ export class Lookup implements CallListener {
     target: Uint8Array,
     method: LookupMethod,
     listener: LookupListener,
-    options: { readonly concurrency?: number; readonly noSeeds?: boolean } = {},
+    options: LookupSettings = {},
   ) {
     assert(target.length === ID_BYTES, "a key has 20 bytes");
     this.#host = host;
@@ -111,6 +119,7 @@ export class Lookup implements CallListener {
     this.#listener = listener;
     this.#concurrency = options.concurrency ?? LOOKUP_CONCURRENCY;
     this.#noSeeds = options.noSeeds === true;
+    this.#scrapes = options.scrapes === true;
     this.startedMs = host.nowMs;
   }
 
@@ -242,7 +251,8 @@ export class Lookup implements CallListener {
   }
 
   #send(node: VirtualNode, contact: Contact): boolean {
-    if (this.method === METHOD_GET_PEERS) return node.getPeers(contact, this.target, this, this.#noSeeds);
+    if (this.method === METHOD_GET_PEERS)
+      return node.getPeers(contact, this.target, this, this.#noSeeds, this.#scrapes);
     return node.findNode(contact, this.target, this);
   }
 

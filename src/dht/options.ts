@@ -113,6 +113,15 @@ export interface Samples {
   readonly torrents: number;
 }
 
+/** What the nodes nearest to a torrent say of it (BEP 33): estimates, of addresses. */
+export interface DhtScrape {
+  readonly seeds: number;
+  /** Those that are no seeds. */
+  readonly peers: number;
+  /** How many nodes said something. */
+  readonly nodes: number;
+}
+
 export interface AnnounceOptions extends LookupOptions {
   /** Where peers reach us; 0: the port that our queries come from (`implied_port`). */
   readonly port?: number;

@@ -20,7 +20,13 @@ import {
 import { ExternalAddress } from "./external-address.js";
 import { type KrpcReader, METHOD_FIND_NODE } from "./krpc-reader.js";
 import type { KrpcWriter } from "./krpc-writer.js";
-import { Lookup, type LookupHost, type LookupListener, type LookupMethod } from "./lookup.js";
+import {
+  Lookup,
+  type LookupHost,
+  type LookupListener,
+  type LookupMethod,
+  type LookupSettings,
+} from "./lookup.js";
 import { CACHE_CLEANUP_MS, LookupCache } from "./lookup-cache.js";
 import { ID_BYTES, isSecureId, sameId } from "./node-id.js";
 import type { RateCells } from "./rate-cells.js";
@@ -190,7 +196,7 @@ export class Overlay implements LookupHost, NodeHost {
     target: Uint8Array,
     method: LookupMethod,
     listener: LookupListener,
-    options: { readonly concurrency?: number; readonly noSeeds?: boolean } = {},
+    options: LookupSettings = {},
   ): Lookup {
     this.lookups++;
     this.turnBegins();

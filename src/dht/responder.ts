@@ -1,8 +1,8 @@
-// What a node of the DHT answers (BEP 5, 32, 42, 51): nodes near a key from the shared tables, peers that announced to us, samples of
+// What a node of the DHT answers (BEP 5, 32, 33, 42, 51): nodes near a key from the shared tables, peers that announced to us, samples of
 // what we have. No sockets and no clocks: time is told.
 //
 // Always: an answer is no longer than SENT_BYTES_MAX. Whoever announces shows a token that we gave to this address, port and id for this torrent.
-// What announced peers may take of memory is bounded, by address as well. Nothing is allocated for a query.
+// What announced peers may take of memory is bounded, by address as well. Nothing is allocated for a query, but for announces and scrapes.
 
 import { throwAsUncaught } from "../base/user-calls.js";
 import {
@@ -25,6 +25,7 @@ import {
 import { type KrpcWriter, RESPONSE_END_BYTES } from "./krpc-writer.js";
 import { ID_BYTES, sameId } from "./node-id.js";
 import { BUCKET_CONTACTS, type RoutingTable } from "./routing-table.js";
+import { ScrapeFilters } from "./scrape-filters.js";
 import type { Sender } from "./sender.js";
 import { TOKEN_BYTES, type Tokens } from "./tokens.js";
 
@@ -69,6 +70,7 @@ export class Responder {
   /** Announces of addresses that had announced the torrent often enough. */
   announcesRefused = 0;
   readonly #options: ResponderOptions;
+  readonly #filters = new ScrapeFilters();
   readonly #near: Contact[] = [];
   /** The info hash of the query under way, where words can be read. */
   readonly #hashBytes = new Uint8Array(ID_BYTES);
@@ -114,7 +116,7 @@ export class Responder {
         break;
       case METHOD_GET_PEERS:
         this.#tellHash(query, sender, false);
-        this.#begin(id, sender, writer);
+        this.#begin(id, sender, writer, this.#filtersFor(query));
         this.#writeNodes(query, sender.family, writer);
         this.#writeTokenAndPeers(query, sender, writer);
         break;
@@ -171,9 +173,16 @@ export class Responder {
     }
   }
 
-  #begin(id: Uint8Array, sender: Sender, writer: KrpcWriter): void {
+  #begin(id: Uint8Array, sender: Sender, writer: KrpcWriter, filters?: ScrapeFilters): void {
     const { addresses, addressAt, addressBytes, ports, portAt } = sender;
-    writer.beginResponse(id, addresses, addressAt, addressBytes, ports, portAt);
+    writer.beginResponse(id, addresses, addressAt, addressBytes, ports, portAt, filters);
+  }
+
+  /** Where they are asked for, and there is room for them: not beside nodes of both families. */
+  #filtersFor(query: KrpcReader): ScrapeFilters | undefined {
+    if (!query.isScrape || (query.wantsV4 && query.wantsV6)) return undefined;
+    this.#readHash(query);
+    return this.#filters.copy(this.#hashBytes, this.#options.clock()) ? this.#filters : undefined;
   }
 
   #error(code: number, message: string, query: KrpcReader, writer: KrpcWriter): void {
@@ -261,6 +270,9 @@ export class Responder {
     this.#sink.at = 0;
     const { peers } = this.#options;
     peers.announce(peers.hash(this.#hash, 0), announce, this.#sink);
+    const { addresses, addressAt, addressBytes } = sender;
+    const address = addresses.subarray(addressAt, addressAt + addressBytes);
+    this.#filters.announced(this.#hashBytes, address, query.isSeed, this.#options.clock());
   }
 
   #readHash(query: KrpcReader): void {

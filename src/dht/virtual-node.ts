@@ -142,9 +142,16 @@ export class VirtualNode implements DatagramHandler {
     return this.#ask(to, METHOD_FIND_NODE, listener, anyId);
   }
 
-  getPeers(to: Contact, infoHash: Uint8Array, listener: CallListener, noSeeds: boolean): boolean {
+  getPeers(
+    to: Contact,
+    infoHash: Uint8Array,
+    listener: CallListener,
+    noSeeds: boolean,
+    scrapes = false,
+  ): boolean {
     if (!this.#begin(to)) return false;
-    this.#writer.getPeers(this.id, infoHash, this.#host.wantsBoth, noSeeds);
+    // Filters and nodes of both families do not fit into one answer.
+    this.#writer.getPeers(this.id, infoHash, this.#host.wantsBoth && !scrapes, noSeeds, scrapes);
     return this.#ask(to, METHOD_GET_PEERS, listener, false);
   }
 

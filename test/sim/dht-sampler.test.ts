@@ -1,5 +1,5 @@
 // Asking for samples in virtual time: every torrent that was announced is told, every node is asked once in its interval and no sooner,
-// whoever makes hashes up is believed little, and a torrent's peers come from its sampler for one query.
+// whoever makes hashes up is believed little, and a torrent's peers come from its sampler for one query. Scrapes are near the truth.
 
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
@@ -90,6 +90,24 @@ describe("sampling the DHT", { timeout: 120_000 }, () => {
     })();
     await network.run(40_000);
     assert.deepEqual(peers, ["1004"]);
+  });
+
+  it("knows about how many seeds and peers a torrent has", async (t) => {
+    const network = new DhtNetwork({ seed: 9, loss: 0 });
+    const nodes = await makeNodes(t, network, NODES);
+    for (const [index, node] of nodes.entries())
+      if (index > 0) void node.announce(hashOf(1), { port: 80, seed: index % 3 === 0 });
+    await network.run(60_000);
+    let isOver = false;
+    void nodes[0]!.scrape(hashOf(1)).then(({ seeds, peers, nodes: told }) => {
+      isOver = true;
+      assert.ok(seeds >= 11 && seeds <= 15, `${seeds} of 13 seeds`);
+      assert.ok(peers >= 23 && peers <= 29, `${peers} of 26 peers`);
+      assert.ok(told >= 4 && told <= 8, `${told} nodes`);
+    });
+    await network.run(30_000);
+    assert.ok(isOver);
+    await assert.rejects(nodes[0]!.scrape(hashOf(1), { signal: AbortSignal.abort(new Error("no")) }), /no/);
   });
 
   it("asks each node once in its interval, however long it goes on", async (t) => {

@@ -53,7 +53,7 @@ describe("KRPC", () => {
     const cases: [number, (writer: KrpcWriter) => void][] = [
       [METHOD_PING, (writer) => writer.ping(ID)],
       [METHOD_FIND_NODE, (writer) => writer.findNode(ID, TARGET, true)],
-      [METHOD_GET_PEERS, (writer) => writer.getPeers(ID, TARGET, true, true)],
+      [METHOD_GET_PEERS, (writer) => writer.getPeers(ID, TARGET, true, true, true)],
       [METHOD_ANNOUNCE_PEER, (writer) => writer.announcePeer(ID, TARGET, 6881, true, true, token)],
       [METHOD_SAMPLE_INFOHASHES, (writer) => writer.sampleInfoHashes(ID, TARGET, false)],
     ];

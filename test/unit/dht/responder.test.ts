@@ -58,11 +58,16 @@ function storeOf(peers: number, torrents: number): PeerStore {
   return store;
 }
 
-function query(method: string, transactionBytes: number, want: readonly string[]): Uint8Array {
+function query(
+  method: string,
+  transactionBytes: number,
+  want: readonly string[],
+  scrapes = false,
+): Uint8Array {
   const list = want.length === 0 ? "" : `4:wantl${want.map((name) => `2:${name}`).join("")}e`;
   const key = method === "get_peers" ? "9:info_hash" : "6:target";
   const [id, hash] = [ASKER, HASH].map((bytes) => Buffer.from(bytes).toString("latin1"));
-  const body = `d1:ad2:id20:${id}${key}20:${hash}${list}e1:q${method.length}:${method}`;
+  const body = `d1:ad2:id20:${id}${key}20:${hash}${scrapes ? "6:scrapei1e" : ""}${list}e1:q${method.length}:${method}`;
   return Buffer.from(`${body}1:t${transactionBytes}:${"t".repeat(transactionBytes)}1:y1:qe`, "latin1");
 }
 
@@ -81,22 +86,41 @@ describe("an answer", () => {
           transactionBytes: fc.integer({ min: 1, max: 32 }),
           want: fc.constantFrom([], ["n6"], ["n4", "n6"], ["n6", "n4"]),
           injects: fc.boolean(),
+          scrapes: fc.boolean(),
         }),
-        ({ seed, contacts, peers, torrents, family, method, transactionBytes, want, injects }) => {
+        ({ seed, contacts, peers, torrents, family, method, transactionBytes, want, injects, scrapes }) => {
           const random = makeRandom(seed);
           const tables = new Map(
             [4, 6].map((each) => [each as Family, tableOf(each as Family, contacts, random)]),
           );
+          const tokens = new Tokens(Uint32Array.of(1, 2, 3, 4));
           const responder = new Responder({
             tables,
             peers: storeOf(peers, torrents),
-            tokens: new Tokens(Uint32Array.of(1, 2, 3, 4)),
+            tokens,
             random,
             clock: () => 0,
             ...(injects ? { inject: () => new Uint8Array(18) } : {}),
           });
-          const bytes = query(method, transactionBytes, want);
           const asked = new KrpcReader();
+          // Somebody announces, so that there are filters to answer with.
+          if (scrapes) {
+            const announce = query("get_peers", 2, []);
+            assert.ok(asked.read(announce, 0, announce.length));
+            tokens.make(senderOf(family), asked.bytes, asked.idAt, asked.targetAt);
+            const token = Buffer.from(tokens.token).toString("latin1");
+            const tell = Buffer.from(
+              Buffer.from(announce)
+                .toString("latin1")
+                .replace("e1:q9:get_peers", `4:porti9e5:token8:${token}e1:q13:announce_peer`),
+              "latin1",
+            );
+            assert.ok(asked.read(tell, 0, tell.length));
+            const unread = new KrpcWriter();
+            unread.begin(memory, 0);
+            assert.ok(responder.respond(US, asked, senderOf(family), unread));
+          }
+          const bytes = query(method, transactionBytes, want, scrapes);
           assert.ok(asked.read(bytes, 0, bytes.length));
           const writer = new KrpcWriter();
           writer.begin(memory, 100);
@@ -105,7 +129,10 @@ describe("an answer", () => {
           const answer = new KrpcReader();
           assert.ok(answer.read(memory, 100, writer.at - 100));
           assert.equal(answer.kind, KIND_RESPONSE);
-          if (method === "get_peers") assert.ok(answer.valuesCount >= Math.min(peers, 13));
+          const hasFilters = scrapes && method === "get_peers" && want.length < 2;
+          assert.deepEqual([answer.bloomSeedsAt > 0, answer.bloomPeersAt > 0], [hasFilters, hasFilters]);
+          if (method === "get_peers" && !hasFilters) assert.ok(answer.valuesCount >= Math.min(peers, 13));
+          if (hasFilters) assert.ok(answer.valuesCount >= Math.min(peers, 1), `${answer.valuesCount}`);
           if (method === "sample_infohashes" && torrents >= 19) assert.ok(answer.samplesBytes >= 15 * 20);
         },
       ),
