@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { fillIndex, searchIndex } from "../../../../bench/suites/index-search.js";
-import { openStore } from "../../../../src/indexer/index.js";
-import { temporaryFolder } from "../../../support/data.js";
+import { fillIndex, searchIndex } from "../../../bench/suites/index-search.js";
+import { openStore } from "../../../src/indexer/index.js";
+import { temporaryFolder } from "../../support/data.js";
 
 describe("bench index-search", { timeout: 120_000 }, () => {
   it("fills a store with torrents that differ, and finds them by their words", async (t) => {
