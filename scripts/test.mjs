@@ -47,12 +47,12 @@ async function findMissing() {
   const clients = ["clients", "lab-load", "tracker-clients"];
   /** @type {[import("../bench/rivals/installed.ts").Needed, string[]][]} */
   const needs = [
-    [NEEDED.libtorrentForPython, [...clients, "over-stream", "tracker"]],
+    [NEEDED.libtorrentForPython, [...clients, "index-fleet", "over-stream", "tracker"]],
     [NEEDED.transmission, clients],
     [NEEDED.aria2, clients],
     [NEEDED.rtorrent, clients],
     [NEEDED.redis, ["tracker-redis"]],
-    [NEEDED.postgresql, ["index-postgres"]],
+    [NEEDED.postgresql, ["index-postgres", "index-fleet"]],
     [NEEDED.strace, ["bench", "lab"]],
     [NEEDED.libtorrentLibrary, ["compare", "lab"]],
   ];

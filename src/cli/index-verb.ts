@@ -38,6 +38,7 @@ interface Options {
   keepBytes?: number;
   keepDays?: number;
   keepHashes?: number;
+  lease?: number;
   private?: boolean;
   collect: boolean;
   sample: boolean;
@@ -108,6 +109,11 @@ function indexCommand(): Command {
       "keep so many hashes that wait for their turn",
       wholeNumber("--keep-hashes", 1000, 2 ** 40),
     )
+    .option(
+      "--lease <seconds>",
+      "what this one has claimed is anybody's again after so long, should it die (default: 300)",
+      wholeNumber("--lease", 1, 86_400),
+    )
     .option("--private", "keep torrents that are marked private, too")
     .option("--no-collect", "do not take hashes that others ask our nodes for")
     .option("--no-sample", "do not ask nodes what they keep (BEP 51)")
@@ -153,6 +159,7 @@ async function index(options: Options): Promise<void> {
       ...(options.lookups === undefined ? {} : { lookupsMax: options.lookups }),
       ...(options.rate === undefined ? {} : { lookupsPerSecond: options.rate }),
       ...(options.connections === undefined ? {} : { connectionsMax: options.connections }),
+      ...(options.lease === undefined ? {} : { leaseMs: 1000 * options.lease }),
       ...retentionOf(options),
     });
     indexer.add(added);

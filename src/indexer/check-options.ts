@@ -5,7 +5,8 @@ import type { IndexerOptions } from "./options.js";
 
 /** Throws UsageError `USAGE_OPTION`. */
 export function checkIndexerOptions(options: IndexerOptions): void {
-  const { lookupsMax, lookupsPerSecond, connectionsMax, infoBytesMax, owner } = options;
+  const { lookupsMax, lookupsPerSecond, connectionsMax, infoBytesMax, leaseMs, owner } = options;
+  checkNumber("leaseMs", leaseMs, 1000, 24 * 3_600_000, true);
   checkNumber("lookupsMax", lookupsMax, 1, 10_000, true);
   checkNumber("lookupsPerSecond", lookupsPerSecond, 0.001, Number.POSITIVE_INFINITY, false);
   checkNumber("connectionsMax", connectionsMax, 1, 65_536, true);

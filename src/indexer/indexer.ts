@@ -31,7 +31,7 @@ import { StoreQueue } from "./store-queue.js";
 import { systemIndexerWorld } from "./world.js";
 
 const TURN_MS = 100;
-const LEASE_MS = 5 * 60_000;
+const LEASE_MS_DEFAULT = 5 * 60_000;
 const LOOKUPS_PER_SOCKET = 3;
 const CONNECTIONS_MAX = 200;
 const INFO_BYTES_MAX = 10 * 2 ** 20;
@@ -268,7 +268,7 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
     const { ground } = this.#world.dht;
     const { from, to, count } = stretch;
     const claims = await this.#queue.call((store) =>
-      store.claim({ owner: this.owner, from, to, count, leaseMs: LEASE_MS }),
+      store.claim({ owner: this.owner, from, to, count, leaseMs: this.#options.leaseMs ?? LEASE_MS_DEFAULT }),
     );
     this.#claiming--;
     if (claims === undefined) {

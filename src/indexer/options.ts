@@ -27,6 +27,8 @@ export interface IndexerOptions {
   readonly connectionsMax?: number;
   /** An info dictionary may be so long. Default: 10 MiB. */
   readonly infoBytesMax?: number;
+  /** What is claimed is anybody's again when so long has passed: that of an indexer that died. Default: 5 minutes. */
+  readonly leaseMs?: number;
   /** Takes hashes that others ask our nodes for. Default: true. */
   readonly collects?: boolean;
   /** Asks nodes what they keep (BEP 51), each as often as it says. Default: true. */

@@ -162,7 +162,7 @@ class Thread {
       // It keeps the process alive while somebody waits for it.
       if (this.#waiting.size === 0) worker.unref();
       if (error === undefined) waiting?.resolve(value as never);
-      else waiting?.reject(errorOf(error, this.#task.file));
+      else waiting?.reject(sqliteError(error, this.#task.file));
     });
     // Whatever ends a thread ends the calls that waited for it; the next call starts another one.
     const failed = (why: string): void => {
@@ -179,7 +179,11 @@ class Thread {
   }
 }
 
-function errorOf({ kind, code, message, errcode }: NonNullable<SqliteAnswer["error"]>, file: string): Error {
+/** What SQLite said, as we say it. */
+export function sqliteError(
+  { kind, code, message, errcode }: NonNullable<SqliteAnswer["error"]>,
+  file: string,
+): Error {
   if (kind === "UsageError") return new UsageError(code as UsageErrorCode, message);
   if (kind === "StoreError") return new StoreError(code as StoreError["code"], message);
   // The lower byte is the kind of error, what is above says more.
