@@ -18,12 +18,17 @@ import {
 } from "../index.js";
 import { Phases } from "./download-phases.js";
 import { reportAll, reportOne, type Started, startMeasuring } from "./download-report.js";
+import { checkStreaming, streamedFile, streamOverHttp, streamToOutput } from "./download-stream.js";
+import { selectionOf, selectLate } from "./file-choice.js";
+import type { FileServer } from "./file-server.js";
 import {
+  byteCount,
   collect,
   EXIT_FAILED,
   EXIT_INTERRUPTED,
   EXIT_USAGE,
   ExitError,
+  formatBytes,
   interruptSignal,
   note,
   oneOf,
@@ -53,6 +58,13 @@ interface Options {
   poolMib?: number;
   maxRequests?: number;
   saveTorrent?: string;
+  select?: string[];
+  sequential?: boolean;
+  maxDownload?: number;
+  maxUpload?: number;
+  stream?: string;
+  streamHttp?: string;
+  seedRatio?: number;
   record?: string;
   trace?: string;
   seed?: boolean;
@@ -62,7 +74,7 @@ interface Options {
 }
 
 const MIB = 1024 * 1024;
-const { maxRequests, poolBytes } = SESSION_OPTIONS;
+const { maxDownloadBytesPerSecond, maxRequests, poolBytes } = SESSION_OPTIONS;
 const poolMin = poolBytes.min / MIB;
 const poolMax = poolBytes.max / MIB;
 /** How often progress is looked at. */
@@ -126,6 +138,28 @@ function downloadCommand(): Command {
     .option("--save-torrent <file>", "of a magnet, write a torrent file when its metadata is there")
     .option("--record <file>", "record what goes over all connections, for scatterwire replay")
     .option("--trace <file>", "write what happens when, for Perfetto (ui.perfetto.dev)")
+    .option(
+      "--select <files>",
+      "fetch these only: an index or indices (3, 0-4), a folder, or a pattern such as '*.flac'; may be given several times",
+      collect,
+    )
+    .option("--sequential", "fetch from the front, for whoever reads while it comes")
+    .option(
+      "--max-download <rate>",
+      "bytes received in a second at the most; K, M and G are understood",
+      byteCount("--max-download", 1, maxDownloadBytesPerSecond.max),
+    )
+    .option(
+      "--max-upload <rate>",
+      "bytes sent in a second at the most; K, M and G are understood",
+      byteCount("--max-upload", 1, maxDownloadBytesPerSecond.max),
+    )
+    .option("--stream <file>", "write this file to standard output while it comes, from its beginning")
+    .option(
+      "--stream-http <host:port>",
+      "with --stream: serve it there, for a player to open and to seek in, until Ctrl-C; port 0 picks one",
+    )
+    .option("--seed-ratio <r>", "go on seeding until so many times the download was sent", seedRatio)
     .option("--seed", "go on seeding when the download is complete, until Ctrl-C")
     .option(
       "--timeout <seconds>",
@@ -139,6 +173,9 @@ function downloadCommand(): Command {
       `
 Examples:
   scatterwire download album.torrent -o ./copy
+  scatterwire download album.torrent -o ./copy --select '*.flac' --max-download 2M --max-upload 200K --seed-ratio 1.5
+  scatterwire download film.torrent -o ./copy --stream '*.mkv' | mpv -
+  scatterwire download film.torrent -o ./copy --stream '*.mkv' --stream-http 127.0.0.1:8080
   scatterwire download 'magnet:?xt=urn:btih:…&tr=…' https://example.org/other.torrent -o ./copy
   scatterwire download album.torrent -o ./copy --no-trackers --peer 127.0.0.1:6881 --storage direct --receive-mode speculative
   scatterwire download album.torrent --peer 127.0.0.1:6881 --storage null --no-verify --json`,
@@ -152,6 +189,7 @@ async function download(names: readonly string[], options: Options): Promise<voi
   if (needsFolder && options.output === undefined) {
     throw new ExitError(EXIT_USAGE, `storage "${options.storage}" needs a folder: give -o DIR`);
   }
+  checkStreaming(options, names.length);
   const sources = await Promise.all(names.map((name) => loadTorrent(name, signal)));
   const asksTrackers =
     options.trackers &&
@@ -179,11 +217,14 @@ async function download(names: readonly string[], options: Options): Promise<voi
     ...(options.trace === undefined ? {} : { traceFile: options.trace }),
     ...(options.poolMib === undefined ? {} : { poolBytes: options.poolMib * MIB }),
     ...(options.maxRequests === undefined ? {} : { maxRequests: options.maxRequests }),
+    ...(options.maxDownload === undefined ? {} : { maxDownloadBytesPerSecond: options.maxDownload }),
+    ...(options.maxUpload === undefined ? {} : { maxUploadBytesPerSecond: options.maxUpload }),
   });
   session.on("warning", (text) => note(`scatterwire: ${text}`));
   // Before the torrents: trackers are told the port.
   await startListening(session, listen, asksTrackers || usesDht || options.localPeers === true, options);
   const torrents = sources.map((source) => addTorrent(session, source, options));
+  const serving: FileServer[] = [];
   // What goes wrong then is told by session.close(), which waits for the same end.
   const stop = (): void => {
     for (const torrent of torrents) torrent.close().catch(() => {});
@@ -193,16 +234,18 @@ async function download(names: readonly string[], options: Options): Promise<voi
   let failed: readonly unknown[] = [];
   try {
     const patience = new Patience(torrents, peers, options.timeout);
-    failed = await finish(session, torrents, peers, patience, options);
-    if (options.seed === true) await interrupted(signal);
+    failed = await finish(session, torrents, peers, patience, options, serving);
+    await goOn(session, torrents, signal, options);
   } catch (error) {
     // Resume data is safe before the program says that it stopped.
+    for (const server of serving) await server.close();
     await session.close();
     if (signal.aborted && error instanceof UsageError && error.code === "ABORTED") {
       throw new ExitError(EXIT_INTERRUPTED, "stopped; the same command goes on with the download");
     }
     throw error;
   }
+  for (const server of serving) await server.close();
   await session.close();
   if (signal.aborted) throw new ExitError(EXIT_INTERRUPTED);
   if (failed.length > 0)
@@ -235,11 +278,38 @@ function addTorrent(session: Session, source: Metainfo | Magnet, options: Option
     ...(options.output === undefined ? {} : { directory: options.output }),
     storage: options.storage,
     verify: options.verify,
+    order: options.sequential === true || options.stream !== undefined ? "sequential" : "rarest",
+    ...selectionOf(source, options),
     trackers: options.trackers ? (options.tracker ?? true) : false,
   });
   torrent.on("warning", (text) => note(`scatterwire: ${text}`));
   tellSources(torrent, options.json === true);
   return torrent;
+}
+
+/** After the download: seeds and serves for as long as was asked for. */
+async function goOn(
+  session: Session,
+  torrents: readonly Torrent[],
+  signal: AbortSignal,
+  { seed, seedRatio: times, streamHttp, json }: Options,
+): Promise<void> {
+  if (seed === true || streamHttp !== undefined) {
+    await interrupted(signal);
+    return;
+  }
+  if (times === undefined) return;
+  const due = times * torrents.reduce((sum, torrent) => sum + torrent.progress().bytesWanted, 0);
+  if (json !== true) note(`seeding until ${formatBytes(due)} are sent; Ctrl-C stops`);
+  while (!signal.aborted && session.counters().sentPayloadBytes < due)
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+}
+
+/** For commander: a number above 0, such as 1.5. */
+function seedRatio(text: string): number {
+  const value = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && value > 0) return value;
+  throw new ExitError(EXIT_USAGE, `--seed-ratio takes a number above 0, such as 1.5, not "${text}"`);
 }
 
 /**
@@ -252,6 +322,7 @@ async function finish(
   peers: readonly PeerAddress[],
   patience: Patience,
   options: Options,
+  serving: FileServer[],
 ): Promise<readonly unknown[]> {
   const json = options.json === true;
   const shown = new Phases(session, torrents, json);
@@ -260,13 +331,32 @@ async function finish(
     patience.look(session.counters().payloadBytes);
   }, LOOK_MS);
   let started: Started | undefined;
+  // A magnet has no file of those that were selected: nothing else is wrong with it, and nobody waits for the listener.
+  let refuse: (error: Error) => void = () => {};
+  const refused = new Promise<never>((_, reject) => {
+    refuse = reject;
+  });
+  refused.catch(() => {});
   const one = async (torrent: Torrent): Promise<void> => {
     // A torrent that still looks for its metadata needs peers for that.
-    if (torrent.state === "metadata") for (const peer of peers) torrent.addPeer(peer);
+    if (torrent.state === "metadata") {
+      torrent.once("metadata", () => {
+        try {
+          selectLate(torrent, options);
+        } catch (error) {
+          refuse(error as Error);
+        }
+      });
+      for (const peer of peers) torrent.addPeer(peer);
+    }
     await torrent.ready;
     started ??= startMeasuring();
     for (const peer of peers) torrent.addPeer(peer);
-    await torrent.done;
+    const { stream, streamHttp } = options;
+    const file = stream === undefined ? -1 : streamedFile(torrent, stream);
+    if (file >= 0 && streamHttp !== undefined) serving.push(await streamOverHttp(torrent, file, options));
+    const isOutput = file >= 0 && streamHttp === undefined;
+    await Promise.all([torrent.done, ...(isOutput ? [streamToOutput(torrent, file)] : [])]);
     if (torrents.length > 1) reportOne(torrent, json);
   };
   try {
@@ -277,10 +367,12 @@ async function finish(
         return { error };
       }),
     );
-    const results = await Promise.race([Promise.all(all), patience.lost]);
+    const results = await Promise.race([Promise.all(all), patience.lost, refused]);
     shown.stop();
     const failed = results.filter((result) => result !== undefined);
-    if (failed.length < torrents.length) reportAll(session, torrents, started ?? startMeasuring(), options);
+    const isOutput = options.stream !== undefined && options.streamHttp === undefined;
+    if (failed.length < torrents.length && !isOutput)
+      reportAll(session, torrents, started ?? startMeasuring(), options);
     return failed;
   } finally {
     clearInterval(ticker);

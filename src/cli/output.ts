@@ -135,7 +135,9 @@ export async function parseAddress(text: string, option: string): Promise<PeerAd
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   // Port 0 picks one, which makes sense for listening only.
-  const portMin = ["--listen", "--peers", "--udp", "--http", "--metrics"].includes(option) ? 0 : 1;
+  const portMin = ["--listen", "--peers", "--udp", "--http", "--metrics", "--stream-http"].includes(option)
+    ? 0
+    : 1;
   const isWrong = match?.[1] !== undefined && isIP(match[1]) !== 6;
   if (host === undefined || isWrong || port < portMin || port > 65_535) {
     throw new ExitError(

@@ -1,0 +1,93 @@
+// Which files of a torrent a person means: by index ("3"), by indices ("0-4"), by a pattern of paths ("*.flac", "extras/**"), or by the
+// name of a folder, which is all that is in it.
+//
+//   *  any letters of one name     ?  one letter     **  any letters, across folders
+//
+// A pattern without a slash is held against the name of a file alone as well as against its whole path.
+
+import type { Magnet, Metainfo, Torrent } from "../index.js";
+import { EXIT_USAGE, ExitError } from "./exit.js";
+
+interface ChosenFrom {
+  readonly path: readonly string[];
+  readonly padding: boolean;
+}
+
+/** Indices of the files that any of `choices` means, ascending. Throws ExitError with the status for wrong usage if one means none. */
+export function chooseFiles(
+  files: readonly ChosenFrom[],
+  choices: readonly string[],
+  option: string,
+): number[] {
+  const chosen = new Set<number>();
+  for (const choice of choices) {
+    const found = indicesOf(files, choice);
+    if (found.length === 0)
+      throw new ExitError(
+        EXIT_USAGE,
+        `${option} ${choice}: the torrent has no such file; \`scatterwire info\` lists its ${files.length} files, from index 0 on`,
+      );
+    for (const index of found) chosen.add(index);
+  }
+  return [...chosen].sort((a, b) => a - b);
+}
+
+interface Choices {
+  readonly select?: readonly string[];
+  readonly stream?: string;
+}
+
+/** A file that is streamed is all that is wanted, unless more is. */
+function choicesOf({ select, stream }: Choices): readonly string[] | undefined {
+  return select ?? (stream === undefined ? undefined : [stream]);
+}
+
+/** What is selected of a torrent, whose files are known. */
+export function selectionOf(
+  source: Metainfo | Magnet,
+  options: Choices,
+): { readonly select?: readonly number[] } {
+  const choices = choicesOf(options);
+  if (choices === undefined || !("files" in source)) return {};
+  return {
+    select: chooseFiles(source.files, choices, options.select === undefined ? "--stream" : "--select"),
+  };
+}
+
+/** Of a magnet, once its files are known. */
+export function selectLate(torrent: Torrent, options: Choices): void {
+  const choices = choicesOf(options);
+  const files = torrent.metainfo?.files;
+  if (choices === undefined || files === undefined) return;
+  const chosen = new Set(chooseFiles(files, choices, options.select === undefined ? "--stream" : "--select"));
+  torrent.select({ files: [...files.keys()].filter((index) => !chosen.has(index)), priority: 0 });
+  torrent.select({ files: [...chosen] });
+}
+
+function indicesOf(files: readonly ChosenFrom[], choice: string): number[] {
+  const all = [...files.keys()];
+  const range = /^(\d+)(?:-(\d+))?$/.exec(choice);
+  if (range !== null) {
+    const [first, last] = [Number(range[1]), Number(range[2] ?? range[1])];
+    if (last < files.length) return all.filter((index) => index >= first && index <= last);
+  }
+  const folder = choice.replace(/\/+$/, "");
+  const whole = patternOf(folder);
+  return all.filter((index) => {
+    const { path, padding } = files[index]!;
+    if (padding) return false;
+    // The first of several names is the torrent's own folder, which nobody has to say.
+    for (const text of [path.join("/"), path.slice(1).join("/")])
+      if (whole.test(text) || text.startsWith(`${folder}/`)) return true;
+    return !folder.includes("/") && whole.test(path.at(-1) ?? "");
+  });
+}
+
+function patternOf(text: string): RegExp {
+  const source = text.replace(/\*\*\/?|\*|\?|[.+^${}()|[\]\\]/g, (found) => {
+    if (found.startsWith("**")) return found.endsWith("/") ? "(?:.*/)?" : ".*";
+    if (found === "*") return "[^/]*";
+    return found === "?" ? "[^/]" : `\\${found}`;
+  });
+  return new RegExp(`^${source}$`, "u");
+}

@@ -1,0 +1,115 @@
+// One file of a torrent over HTTP, while it is still coming: what a player opens. It seeks by ranges (RFC 9110), and each answer is a read
+// stream of its own, so that what it wants next is fetched before all else.
+//
+// Always: an answer that nobody reads any more leaves nothing urgent; answers at one time are bounded.
+
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { extname } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { type PeerAddress, type Torrent, UsageError } from "../index.js";
+
+const ANSWERS_MAX = 32;
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  ".aac": "audio/aac",
+  ".avi": "video/x-msvideo",
+  ".flac": "audio/flac",
+  ".m4a": "audio/mp4",
+  ".m4v": "video/mp4",
+  ".mkv": "video/x-matroska",
+  ".mov": "video/quicktime",
+  ".mp3": "audio/mpeg",
+  ".mp4": "video/mp4",
+  ".ogg": "audio/ogg",
+  ".opus": "audio/ogg",
+  ".txt": "text/plain",
+  ".wav": "audio/wav",
+  ".webm": "video/webm",
+};
+
+export interface FileServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Serves the file until it is closed. Rejects UsageError `LISTEN_FAILED`. */
+export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAddress): Promise<FileServer> {
+  const file = torrent.metainfo!.files[fileIndex]!;
+  const name = file.path.at(-1) ?? torrent.name;
+  let answers = 0;
+  const server = createServer((request, response) => {
+    if (answers >= ANSWERS_MAX) {
+      response.writeHead(503).end();
+      return;
+    }
+    answers++;
+    answer(torrent, fileIndex, { name, length: file.length }, request, response)
+      // The player left, or the torrent is over: its next request is told.
+      .catch(() => response.destroy())
+      .finally(() => answers--);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) =>
+      reject(new UsageError("LISTEN_FAILED", `cannot listen at ${at.host}:${at.port}: ${error.message}`)),
+    );
+    server.listen(at.port, at.host, resolve);
+  });
+  const bound = server.address();
+  const port = typeof bound === "object" && bound !== null ? bound.port : at.port;
+  const host = at.host.includes(":") ? `[${at.host}]` : at.host;
+  return {
+    url: `http://${host}:${port}/${encodeURIComponent(name)}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(
+  torrent: Torrent,
+  fileIndex: number,
+  file: { readonly name: string; readonly length: number },
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    response.writeHead(405, { allow: "GET, HEAD" }).end();
+    return;
+  }
+  const range = rangeOf(request.headers.range, file.length);
+  if (range === undefined) {
+    response.writeHead(416, { "content-range": `bytes */${file.length}` }).end();
+    return;
+  }
+  const { start, end } = range;
+  response.writeHead(range.isPart ? 206 : 200, {
+    "accept-ranges": "bytes",
+    "content-length": end - start + 1,
+    "content-type": CONTENT_TYPES[extname(file.name).toLowerCase()] ?? "application/octet-stream",
+    ...(range.isPart ? { "content-range": `bytes ${start}-${end}/${file.length}` } : {}),
+  });
+  if (request.method === "HEAD" || file.length === 0) {
+    response.end();
+    return;
+  }
+  await pipeline(torrent.createReadStream(fileIndex, { start, end }), response);
+}
+
+/** One range, as players ask for; of several, or another unit, all is sent. Undefined: the file has nothing of it. */
+function rangeOf(
+  header: string | undefined,
+  length: number,
+): { readonly start: number; readonly end: number; readonly isPart: boolean } | undefined {
+  const all = { start: 0, end: length - 1, isPart: false };
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? "");
+  if (match === null || (match[1] === "" && match[2] === "")) return all;
+  if (match[1] === "") {
+    const last = Number(match[2]);
+    return last === 0 ? undefined : { start: Math.max(0, length - last), end: length - 1, isPart: true };
+  }
+  const start = Number(match[1]);
+  const end = match[2] === "" ? length - 1 : Math.min(length - 1, Number(match[2]));
+  if (match[2] !== "" && Number(match[2]) < start) return all;
+  return start >= length ? undefined : { start, end, isPart: true };
+}
