@@ -86,6 +86,7 @@ async function answers() {
   const options = { intervalSeconds: 900, peersDefault: 30, peersMax: 30, dice: 1 };
   const responder = new UdpResponder(4, store, ids, requests, responses, options);
   requests.addresses.fill(0x0100007f);
+  requests.ports.fill(6881);
   ids.make(4, requests.addresses, 0);
   for (let entry = 0; entry < entries; entry++) {
     const at = entry * REQUEST_SLOT_BYTES;

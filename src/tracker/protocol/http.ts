@@ -52,9 +52,11 @@ export function readAnnounceQuery(query: string, into: AnnounceQuery): string | 
   into.event = EVENT_NONE;
   into.numWant = -1;
   into.compact = true;
-  for (let at = 0; at < query.length; ) {
+  let equals = query.indexOf("=");
+  for (let at = 0; at < query.length && equals >= 0; ) {
     const end = endOfField(query, at);
-    const equals = query.indexOf("=", at);
+    // Looked for once, however many fields come before the next one.
+    if (equals < at) equals = query.indexOf("=", at);
     if (equals > at && equals < end) {
       const value = equals + 1;
       switch (query.slice(at, equals)) {
@@ -92,10 +94,11 @@ export function readAnnounceQuery(query: string, into: AnnounceQuery): string | 
 /** Reads the hashes of a scrape; undefined, or why it cannot be answered. */
 export function readScrapeQuery(query: string, into: ScrapeQuery): string | undefined {
   into.count = 0;
-  for (let at = 0; at < query.length; ) {
+  let equals = query.indexOf("=");
+  for (let at = 0; at < query.length && equals >= 0; ) {
     const end = endOfField(query, at);
-    const equals = query.indexOf("=", at);
-    if (equals < end && query.slice(at, equals) === "info_hash") {
+    if (equals < at) equals = query.indexOf("=", at);
+    if (equals > at && equals < end && query.slice(at, equals) === "info_hash") {
       if (into.count === SCRAPES_MAX) return "too many torrents at a time";
       if (!decodeHash(query, equals + 1, end, into.hashes, into.count * HASH_WORDS))
         return "info_hash is not 20 bytes";

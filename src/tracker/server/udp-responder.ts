@@ -69,7 +69,7 @@ export interface UdpCounters {
   tooShort: number;
   unknown: number;
   malformed: number;
-  /** Not answered: no valid connection id; port 0. */
+  /** Not answered: no valid connection id; port 0, of the peer that is announced or of whoever sent it. */
   invalidIds: number;
   portZero: number;
   /** Answers that were made and not sent: the socket's queue was full. */
@@ -231,6 +231,11 @@ export class UdpResponder {
     }
     if (length < REQUEST_BYTES_MIN) {
       counters.tooShort++;
+      return KIND_NONE;
+    }
+    // Nobody can be answered there: the system would refuse it, after two calls for it alone.
+    if (this.#requests.ports[entry] === 0) {
+      counters.portZero++;
       return KIND_NONE;
     }
     const action = view.getUint32(at + ACTION_AT);

@@ -49,6 +49,28 @@ describe("queries of announces", () => {
     );
   });
 
+  it("are looked through once, however many fields they have that say nothing", (t) => {
+    const length = 65_536;
+    let looked = 0;
+    const indexOf = String.prototype.indexOf;
+    t.mock.method(String.prototype, "indexOf", function (this: string, text: string, from = 0) {
+      const found = indexOf.call(this, text, from);
+      looked += (found < 0 ? this.length : found + 1) - from;
+      return found;
+    });
+    for (const query of [
+      "&".repeat(length),
+      `${"&".repeat(length)}=`,
+      "a=&".repeat(length / 3),
+      "=".repeat(length),
+    ]) {
+      looked = 0;
+      assert.equal(readAnnounceQuery(query, makeAnnounceQuery()), "info_hash is missing");
+      assert.equal(readScrapeQuery(query, makeScrapeQuery()), "info_hash is missing");
+      assert.ok(looked <= 8 * length, `${looked} characters were looked at`);
+    }
+  });
+
   it("of what has completed are a seeder's, and unknown events are none", () => {
     const query = makeAnnounceQuery();
     readAnnounceQuery(`info_hash=${HASH}&port=1&left=5&event=completed`, query);

@@ -8,6 +8,11 @@ import { type DatagramSocket, READABLE } from "../../../../src/native/datagrams.
 import { PeerStore } from "../../../../src/tracker/peer-store/peer-store.js";
 import * as udp from "../../../../src/tracker/protocol/udp.js";
 import { ConnectionIds, SLOT_MS } from "../../../../src/tracker/server/connection-ids.js";
+import {
+  REQUEST_SLOT_BYTES,
+  RESPONSE_SLOT_BYTES,
+  UdpResponder,
+} from "../../../../src/tracker/server/udp-responder.js";
 import { UdpServer } from "../../../../src/tracker/server/udp-server.js";
 import { check } from "../../../support/property.js";
 
@@ -257,6 +262,22 @@ describe("UDP tracker", () => {
     new Uint8Array(options.buffer).set(whole);
     const length = udp.appendUrlData(options, 0, 98, Buffer.from("/announce?key=1"));
     assert.equal(client.ask(new Uint8Array(options.buffer, 0, length)).length, 1);
+  });
+
+  it("does not answer to port 0, and does not try to", () => {
+    const place = new Place();
+    const { socket } = place.server;
+    const requests = socket.makeBatch(2, REQUEST_SLOT_BYTES);
+    const responses = socket.makeBatch(2, RESPONSE_SLOT_BYTES);
+    const responder = new UdpResponder(4, place.store, place.ids, requests, responses, OPTIONS);
+    for (const entry of [0, 1]) {
+      requests.lengths[entry] = udp.writeConnectRequest(requests.view, entry * REQUEST_SLOT_BYTES, entry);
+      requests.addresses[4 * entry] = 0x0200000a;
+    }
+    requests.ports[1] = 6881;
+    assert.equal(responder.respond(2), 1);
+    assert.equal(responses.ports[0], 6881);
+    assert.equal(responder.counters.portZero, 1);
   });
 
   it("answers a batch as it answers one after the other, in swarms of all sizes", () => {
