@@ -3,9 +3,17 @@
 // What goes out: queries with info hashes to nodes of the DHT, and connections to peers that those name, for info dictionaries and nothing else.
 // The help says how each is bounded.
 
+import { readFile } from "node:fs/promises";
 import { Command } from "commander";
 import type { DhtOptions } from "../dht/index.js";
-import { Indexer, type IndexerStats, type IndexStore, openStore, type Retention } from "../indexer/index.js";
+import {
+  Indexer,
+  type IndexerStats,
+  IndexFace,
+  type IndexStore,
+  openStore,
+  type Retention,
+} from "../indexer/index.js";
 import { dhtOptionsOf, keepState } from "./dht-node.js";
 import { IndexScreen } from "./index-screen.js";
 import {
@@ -40,6 +48,8 @@ interface Options {
   keepHashes?: number;
   lease?: number;
   private?: boolean;
+  http?: string;
+  tokenFile?: string;
   collect: boolean;
   sample: boolean;
   duration?: number;
@@ -114,6 +124,11 @@ function indexCommand(): Command {
       "what this one has claimed is anybody's again after so long, should it die (default: 300)",
       wholeNumber("--lease", 1, 86_400),
     )
+    .option(
+      "--http <host:port>",
+      "a page to search with, JSON, a feed, Torznab and metrics; others than this machine need --token-file",
+    )
+    .option("--token-file <file>", "whoever wants names of torrents over HTTP needs what stands in it")
     .option("--private", "keep torrents that are marked private, too")
     .option("--no-collect", "do not take hashes that others ask our nodes for")
     .option("--no-sample", "do not ask nodes what they keep (BEP 51)")
@@ -135,7 +150,7 @@ Ctrl-C writes what was found and gives back what was claimed, for others that us
 Examples:
   scatterwire index --store index.db --listen 0.0.0.0:6881 --state dht.state
   scatterwire index --store postgres://index@db.example/torrents --listen 192.0.2.1:6881 --listen 192.0.2.2:6881
-  scatterwire index --store index.db --rate 5 --keep-bytes 10G`,
+  scatterwire index --store index.db --rate 5 --keep-bytes 10G --http 127.0.0.1:8080`,
     )
     .action(index);
 }
@@ -146,8 +161,14 @@ async function index(options: Options): Promise<void> {
     throw new ExitError(EXIT_USAGE, "where to keep it? give --store FILE or --store postgres://…");
   const added = (options.add ?? []).map(parseHash);
   const dht = withNodes(await dhtOptionsOf(options), options.nodes);
+  const { tokenFile } = options;
+  if (tokenFile !== undefined && options.http === undefined)
+    throw new ExitError(EXIT_USAGE, "--token-file goes with --http");
+  const token = tokenFile === undefined ? undefined : (await readFile(tokenFile, "utf8")).trim();
+  const listen = options.http === undefined ? undefined : await parseAddress(options.http, "--http");
   const store = await openStore(options.store);
   let indexer: Indexer | undefined;
+  let face: IndexFace | undefined;
   try {
     indexer = new Indexer({
       store,
@@ -162,9 +183,11 @@ async function index(options: Options): Promise<void> {
       ...(options.lease === undefined ? {} : { leaseMs: 1000 * options.lease }),
       ...retentionOf(options),
     });
+    if (listen !== undefined) face = await serve(indexer, store, listen, token, options.json === true);
     indexer.add(added);
     await work(indexer, store, options, signal);
   } finally {
+    await face?.close();
     if (indexer !== undefined) {
       if (options.state !== undefined) await keepState(options.state, indexer.save());
       await indexer.close();
@@ -172,6 +195,27 @@ async function index(options: Options): Promise<void> {
     await store.close();
   }
   if (signal.aborted) throw new ExitError(EXIT_INTERRUPTED, "");
+}
+
+/** Over HTTP; it tells where. */
+async function serve(
+  indexer: Indexer,
+  store: IndexStore,
+  listen: { readonly host: string; readonly port: number },
+  token: string | undefined,
+  isJson: boolean,
+): Promise<IndexFace> {
+  const status = (): Record<string, number> => {
+    const entries = Object.entries(flat(indexer.stats()));
+    return Object.fromEntries(
+      entries.filter((entry): entry is [string, number] => typeof entry[1] === "number"),
+    );
+  };
+  const { face, address } = await IndexFace.start({ store, listen, token, status });
+  const { host, port } = address;
+  if (isJson) printJson({ event: "listening", protocol: "http", host, port });
+  else note(`searching at http://${host.includes(":") ? `[${host}]` : host}:${port}/`);
+  return face;
 }
 
 async function work(
