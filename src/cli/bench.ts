@@ -24,6 +24,7 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   "tracker-repository": async () =>
     (await import("./bench/tracker-repository.js")).trackerRepositoryCommand(),
   dht: async () => (await import("./bench/dht.js")).dhtCommand(),
+  index: async () => (await import("./bench/indexing.js")).indexingCommand(),
   "index-search": async () => (await import("./bench/index-search.js")).indexSearchCommand(),
   report: async () => (await import("./bench/report.js")).reportCommand(),
 };

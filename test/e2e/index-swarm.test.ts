@@ -3,12 +3,20 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MetadataSeeder } from "../../bench/load/metadata-seeder.js";
+import { runIndexing } from "../../bench/suites/indexing.js";
 import { Dht } from "../../src/dht/index.js";
 import { Indexer, openStore } from "../../src/indexer/index.js";
 import { makeDhtNodes, temporaryIndex, until } from "../support/index-network.js";
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
 const TORRENTS = 100;
+
+describe("bench index", { timeout: 240_000 }, () => {
+  it("counts lookups and torrents, in a small network", async () => {
+    const row = await runIndexing({ seconds: 1, nodes: 16, virtualNodes: 4, hashes: 200, sharePercent: 50 });
+    assert.ok(row.lookups > 0 && row.torrents > 0, JSON.stringify(row));
+  });
+});
 
 describe("an index of a swarm", { timeout: 240_000 }, () => {
   it("has every torrent that was announced, with its files, and gives its claims back when it is closed", async (t) => {

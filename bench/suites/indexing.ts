@@ -1,0 +1,137 @@
+// How fast an indexer indexes: real datagrams, connections and transactions, over loopback. The network is another process; this one is the
+// indexer with its store in a temporary file, and its CPU and memory are those of this process.
+
+import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PerformanceObserver } from "node:perf_hooks";
+import { fileURLToPath } from "node:url";
+import { Indexer, openStore } from "../../src/indexer/index.js";
+import { madeHash } from "../load/metadata-seeder.js";
+import { Program } from "../processes/program.js";
+import { number, object, string } from "../processes/shape.js";
+
+const NETWORK = fileURLToPath(new URL("../load/index-network.js", import.meta.url));
+const entrance = object({ host: string, port: number });
+const POLL_MS = 50;
+/** Hashes are told in parts: no more wait in the indexer than it has room for. */
+const TOLD_AT_ONCE = 10_000;
+const TOLD_EACH = 1000;
+
+export interface IndexingOptions {
+  readonly seconds: number;
+  /** Of the network, and of the indexer. */
+  readonly nodes: number;
+  readonly virtualNodes: number;
+  /** Hashes that there are, and the share of them in per cent that somebody has. */
+  readonly hashes: number;
+  readonly sharePercent: number;
+  /** Undefined: a file of SQLite. */
+  readonly store?: string;
+}
+
+export interface IndexingRow {
+  readonly seconds: number;
+  readonly lookups: number;
+  readonly torrents: number;
+  readonly lookupsPer10Minutes: number;
+  readonly torrentsPer10Minutes: number;
+  readonly queriesPerLookup: number;
+  readonly connections: number;
+  readonly cpuSeconds: number;
+  readonly collectionShare: number;
+  readonly peakRssBytes: number;
+  /** No hash was left before the time was over: it would have done more. */
+  readonly ranDry: boolean;
+}
+
+export async function runIndexing(options: IndexingOptions): Promise<IndexingRow> {
+  const torrents = Math.round((options.hashes * options.sharePercent) / 100);
+  const folder = mkdtempSync(join(tmpdir(), "scatterwire-indexing-"));
+  const network = Program.node(NETWORK, ["--nodes", `${options.nodes}`, "--torrents", `${torrents}`]);
+  try {
+    const { host, port } = await network.read(entrance);
+    const store = await openStore(options.store ?? join(folder, "index.db"));
+    const indexer = new Indexer({
+      store,
+      collects: false,
+      samples: false,
+      dht: {
+        listen: Array.from({ length: options.virtualNodes }, (_, at) => ({
+          host: `127.0.2.${at + 1}`,
+          port: 0,
+        })),
+        bootstrap: [{ host, port }],
+      },
+    });
+    try {
+      return await measure(indexer, options, torrents);
+    } finally {
+      await indexer.close();
+      await store.close();
+    }
+  } finally {
+    await network.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function measure(indexer: Indexer, options: IndexingOptions, torrents: number): Promise<IndexingRow> {
+  let collectionMs = 0;
+  const collections = new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) collectionMs += duration;
+  });
+  collections.observe({ entryTypes: ["gc"] });
+  // Those that somebody has lie among those that nobody has: hashes do so by themselves.
+  const hashes = Array.from({ length: options.hashes }, (_, at) =>
+    at < torrents ? madeHash(at) : madeUp(at),
+  );
+  let told = 0;
+  const tell = (): void => {
+    for (; told < hashes.length && indexer.stats().hashesWaiting < TOLD_AT_ONCE; told += TOLD_EACH)
+      indexer.add(hashes.slice(told, told + TOLD_EACH));
+  };
+  const until = async (done: () => boolean): Promise<void> => {
+    while (!done()) {
+      tell();
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  };
+  // It has all hashes, and has begun.
+  await until(() => told >= hashes.length && indexer.stats().hashesWaiting === 0);
+  await until(() => indexer.stats().counters.stored > 0);
+  const before = indexer.stats();
+  const cpuBefore = process.cpuUsage();
+  const collectedBefore = collectionMs;
+  const startMs = performance.now();
+  await until(
+    () =>
+      performance.now() - startMs >= 1000 * options.seconds ||
+      indexer.stats().counters.lookups >= hashes.length,
+  );
+  const after = indexer.stats();
+  const seconds = (performance.now() - startMs) / 1000;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  collections.disconnect();
+  const lookups = after.counters.lookupsConverged - before.counters.lookupsConverged;
+  const stored = after.counters.stored - before.counters.stored;
+  return {
+    seconds,
+    lookups,
+    torrents: stored,
+    lookupsPer10Minutes: (600 * lookups) / seconds,
+    torrentsPer10Minutes: (600 * stored) / seconds,
+    queriesPerLookup:
+      (after.dht.counters.queriesSent - before.dht.counters.queriesSent) / Math.max(1, lookups),
+    connections: after.fetcher.connected - before.fetcher.connected,
+    cpuSeconds: (user + system) / 1e6,
+    collectionShare: (collectionMs - collectedBefore) / ((user + system) / 1000),
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    ranDry: after.counters.lookups >= hashes.length,
+  };
+}
+
+function madeUp(at: number): Uint8Array {
+  return Uint8Array.from(createHash("sha1").update(`nobody's ${at}`).digest());
+}
