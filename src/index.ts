@@ -48,3 +48,4 @@ export {
 } from "./client/session/torrent-files.js";
 export { STORAGE_KINDS, type StorageCounters, type StorageKind } from "./client/storage/storage.js";
 export type { Torrent } from "./client/torrent/torrent.js";
+export type { TorrentFile } from "./client/torrent/torrent-file.js";

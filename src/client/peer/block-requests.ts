@@ -53,6 +53,8 @@ assert(
  * Enough for all that it was asked for, if it is refused once more.
  */
 const MISSED_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2 / 2;
+/** Of what makes way for urgent pieces, so many requests stay: they are under way, and a cancel would come too late. */
+const REQUESTS_KEPT = 2;
 /** Requests that one fill writes, shared by all connections: it is used within one call only. */
 const picked = new Int32Array(2 * PICKS_PER_FILL_MAX);
 
@@ -335,6 +337,20 @@ export class BlockRequests {
     const dropped = this.#cancelFrom(keep, countedSinceMs);
     if (dropped > 0) this.pipeline.refused(keep);
     return dropped;
+  }
+
+  /** Gives back what was asked for of other pieces, but for what is about to come. It is accepted if it comes all the same. */
+  makeWay(urgent: ReadonlySet<number>): void {
+    const { expected } = this;
+    for (let index = expected.count - 1; index >= REQUESTS_KEPT; index--) {
+      const piece = expected.pieceAt(index);
+      if (urgent.has(piece)) continue;
+      this.#writeCancel(index);
+      const begin = expected.beginAt(index);
+      this.#orphan(piece, begin, expected.lengthAt(index));
+      expected.removeAt(index);
+      this.#giveBack(piece, begin);
+    }
   }
 
   /** Cancels and gives back the requests from the `first` on that were sent at `sentMs` or before. */

@@ -442,6 +442,16 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     this.fillRequests();
   }
 
+  /** Some pieces are urgent: where it has one, all else that it was asked for makes way. */
+  makeWay(urgent: ReadonlySet<number>): void {
+    if (this.#state !== "open" || !this.knowsPieces || this.expected.count === 0) return;
+    let hasOne = false;
+    for (const piece of urgent) hasOne ||= this.pieces.has(piece);
+    if (!hasOne) return;
+    this.requests.makeWay(urgent);
+    this.fillRequests();
+  }
+
   /** Requests blocks until the pipeline is full. */
   fillRequests(): void {
     if (!this.amInterested || this.#blocks === undefined) return;

@@ -179,8 +179,24 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
   /** Takes a request back. False if the block is on its way already, or was never asked for. */
   cancelBlock(piece: number, begin: number): boolean {
     const index = this.requested.find(piece, begin);
-    if (index < 0) return false;
+    if (index < 0) return this.#unloadLast(piece, begin);
     this.requested.removeAt(index);
+    return true;
+  }
+
+  /** Takes back the block that would leave last, if it is this one: whoever seeks cancels all that it asked for, the last first. */
+  #unloadLast(piece: number, begin: number): boolean {
+    const batch = this.#batches.at(-1);
+    if (batch === undefined || !batch.ready || batch.piece !== piece) return false;
+    const last = batch.count - 1;
+    const length = batch.lengths[last]!;
+    const hasBegun = last === batch.next && batch.sent > 0;
+    if (hasBegun || batch.begin + batch.bytes - length !== begin) return false;
+    this.#place!.source.sent(batch, last);
+    this.#loadedBytes -= length;
+    this.#blocksLoaded--;
+    if (last > batch.next) batch.cut(last);
+    else this.#spareBatches.push(this.#batches.pop()!);
     return true;
   }
 

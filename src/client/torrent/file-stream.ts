@@ -28,6 +28,8 @@ export interface StreamHost {
   whenHere(piece: number, callback: (error: Error | undefined) => void): () => void;
   /** Something was made wanted. */
   wantedChanged(): void;
+  /** Other pieces are urgent than were: what peers were asked for besides makes way for them. */
+  aimedAnew(): void;
 }
 
 /** Throws UsageError `USAGE_OPTION` for a file or bytes that are not there. */
@@ -66,7 +68,10 @@ class FileStream extends Readable {
   override _construct(callback: (error?: Error | null) => void): void {
     // What is read first is on its way before anybody reads.
     try {
-      if (this.#at < this.#end) this.#aim(this.#host.content());
+      if (this.#at < this.#end) {
+        this.#aim(this.#host.content());
+        this.#host.aimedAnew();
+      }
       callback();
     } catch (error) {
       callback(error as Error);

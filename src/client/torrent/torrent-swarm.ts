@@ -242,6 +242,14 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     }
   }
 
+  /** Urgent pieces are others than they were: peers that have one are asked for it before what they were asked for already. */
+  aimedAnew(): void {
+    const { wanted } = this.#host.content ?? {};
+    if (wanted === undefined) return;
+    const urgent = new Set(wanted.urgent.filter((piece) => wanted.missing.has(piece)));
+    if (urgent.size > 0) for (const peer of this.here) peer.makeWay(urgent);
+  }
+
   wantedChanged(): void {
     for (const peer of this.here) peer.wantedChanged();
   }

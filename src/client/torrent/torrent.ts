@@ -35,6 +35,7 @@ import type { StorageCounters, StorageKind } from "../storage/storage.js";
 import type { EngineRoom } from "./engine-room.js";
 import { openFileStream, type StreamHost } from "./file-stream.js";
 import { TorrentCore } from "./torrent-core.js";
+import { TorrentFile } from "./torrent-file.js";
 
 let coreOf: (torrent: Torrent) => TorrentCore;
 
@@ -227,8 +228,17 @@ export class Torrent extends EventEmitter<TorrentEvents> {
       },
       whenHere: (piece, callback) => core.waiters.add(piece, callback),
       wantedChanged: () => core.wantedChanged(),
+      aimedAnew: () => core.swarm.aimedAnew(),
     };
     return openFileStream(host, fileIndex, options);
+  }
+
+  /** Its files, to read while they come. Throws UsageError `USAGE_STATE` before the metadata. */
+  get files(): TorrentFile[] {
+    const { layout } = this.#core.known("files");
+    const open = (index: number, options: ReadStreamOptions): Readable =>
+      this.createReadStream(index, options);
+    return layout.files.map((file, index) => new TorrentFile(file, index, open));
   }
 
   /** What it does now, and what it has done since it was added. */

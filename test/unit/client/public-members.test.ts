@@ -40,6 +40,7 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
     "createReadStream",
     "directory",
     "done",
+    "files",
     "forgetPeer",
     "have",
     "infoHash",

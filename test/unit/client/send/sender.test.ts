@@ -92,6 +92,36 @@ describe("Sender: order", () => {
   });
 });
 
+describe("Sender: blocks that are cancelled", () => {
+  for (const mode of SEND_MODES)
+    it(`are taken back where they were loaded, the last first, but for one that has begun: ${mode}`, () => {
+      const bench = new SenderBench(mode);
+      bench.queue(...run(0, 0, 3), ...run(1, 0, 2));
+      bench.transport.room = () => 0;
+      bench.flush();
+      assert.equal(bench.sender.blocksLoaded, 5);
+      // Not the last one: it is answered by its block.
+      assert.equal(bench.sender.cancelBlock(1, 0), false);
+      assert.equal(bench.sender.cancelBlock(1, BLOCK_SIZE), true);
+      assert.equal(bench.sender.cancelBlock(1, 0), true);
+      assert.equal(bench.sender.cancelBlock(0, 2 * BLOCK_SIZE), true);
+      bench.sender.checkInvariants();
+      let room = 20;
+      bench.transport.room = () => {
+        const now = room;
+        room = 0;
+        return now;
+      };
+      bench.flush();
+      assert.equal(bench.sender.cancelBlock(0, BLOCK_SIZE), true);
+      assert.equal(bench.sender.cancelBlock(0, 0), false, "it has begun");
+      bench.transport.room = () => MIB;
+      bench.flush();
+      assert.deepEqual(bench.read().messages, [[0, 0, BLOCK_SIZE]]);
+      bench.checkHome();
+    });
+});
+
 describe("Sender: a limit", () => {
   const RATE = 10_000;
   const whole = BLOCK_SIZE + PIECE_HEADER_BYTES;
