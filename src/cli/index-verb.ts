@@ -13,6 +13,7 @@ import {
   type IndexStore,
   openStore,
   type Retention,
+  type StoreStats,
 } from "../indexer/index.js";
 import { dhtOptionsOf, keepState } from "./dht-node.js";
 import { IndexScreen } from "./index-screen.js";
@@ -58,6 +59,7 @@ interface Options {
 
 const STATUS_MS = 10_000;
 const SCREEN_MS = 500;
+const TOTAL_MS = 5000;
 const DAY_MS = 86_400_000;
 const NODES_MAX = 256;
 const GIB = 2 ** 30;
@@ -244,9 +246,15 @@ async function work(
     if (isJson) printJson({ event: "warning", message });
     else note(`scatterwire: ${message}`);
   });
+  let total: StoreStats | undefined;
+  let askedMs = Number.NEGATIVE_INFINITY;
   const tell = async (): Promise<void> => {
     const stats = indexer.stats();
-    const total = await store.stats().catch(() => undefined);
+    // What it counts is counted anew each time: that may take long where there are millions.
+    if (performance.now() - askedMs >= TOTAL_MS) {
+      askedMs = performance.now();
+      total = await store.stats().catch(() => undefined);
+    }
     if (isJson) printJson({ event: "status", torrents: total?.torrents, ...flat(stats) });
     else if (screen !== undefined) screen.draw(stats, total);
     else note(lineOf(stats, total?.torrents));

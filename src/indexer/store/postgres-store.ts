@@ -54,6 +54,12 @@ const WAKE_MAX = 2000;
 const WAKE_MS = 1000;
 const PRUNE_MAX = 500;
 const SEARCH_MS_MAX = 2000;
+/** What rows take beside what they hold: indexes, headers, pages that are not full. */
+const SAMPLED_ROWS = 200;
+const TORRENT_INDEX_BYTES = 250;
+const HASH_BYTES = 220;
+/** A database without a row. */
+const EMPTY_BYTES = 7.5 * 2 ** 20;
 const ATTEMPTS_MAX = 5;
 const INDEXER_MS_MAX = 24 * 60 * 60_000;
 const INDEXERS_MAX = 100;
@@ -395,14 +401,16 @@ export class PostgresStore implements IndexStore {
   async #torrentsBeyond(client: PostgresClient, retention: Retention): Promise<string[]> {
     const { torrentsMax, storeBytesMax, ageMsMax } = retention;
     if (torrentsMax === undefined && storeBytesMax === undefined && ageMsMax === undefined) return [];
-    const { rows: sums } = await client.query(
-      "SELECT coalesce(sum(fetched - removed), 0) AS torrents, pg_database_size(current_database()) AS bytes FROM worked",
-    );
-    const torrents = Number(sums[0]?.["torrents"]);
-    const bytes = Number(sums[0]?.["bytes"]);
-    let beyond = torrentsMax === undefined ? 0 : torrents - torrentsMax;
-    if (storeBytesMax !== undefined && bytes > storeBytesMax)
-      beyond = Math.max(beyond, Math.ceil((torrents * (bytes - storeBytesMax)) / bytes));
+    let beyond = 0;
+    if (torrentsMax !== undefined || storeBytesMax !== undefined) {
+      const { rows } = await client.query(
+        "SELECT coalesce(sum(fetched - removed), 0) AS torrents FROM worked",
+      );
+      const torrents = Number(rows[0]?.["torrents"]);
+      beyond = torrents - (torrentsMax ?? torrents);
+      if (storeBytesMax !== undefined)
+        beyond = Math.max(beyond, await this.#torrentsOver(client, torrents, storeBytesMax));
+    }
     const { rows } =
       beyond > 0
         ? await client.query("SELECT info_hash FROM torrent ORDER BY id LIMIT $1", [
@@ -413,6 +421,24 @@ export class PostgresStore implements IndexStore {
             [ageMsMax ?? Number.MAX_SAFE_INTEGER],
           );
     return rows.map(({ info_hash }) => hexOf(info_hash as Uint8Array));
+  }
+
+  /**
+   * How many torrents too many there are for so many bytes. What was deleted leaves room in the database's files and does not make them
+   * shorter, so that their length says nothing any more: what is there is counted by the length of the last rows.
+   */
+  async #torrentsOver(client: PostgresClient, torrents: number, bytesMax: number): Promise<number> {
+    const { rows } = await client.query(
+      `SELECT pg_database_size(current_database()) AS files,
+         (SELECT count(*) FROM hash) AS hashes,
+         (SELECT avg(pg_column_size(t.*)) FROM (SELECT * FROM torrent ORDER BY id DESC LIMIT ${SAMPLED_ROWS}) AS t) AS torrent,
+         (SELECT avg(pg_column_size(f.*)) FROM (SELECT * FROM torrent_files ORDER BY id DESC LIMIT ${SAMPLED_ROWS}) AS f) AS file`,
+    );
+    const of = (name: string): number => Number(rows[0]?.[name] ?? 0);
+    // The words stand in the row and in their index.
+    const each = 2 * of("torrent") + of("file") + TORRENT_INDEX_BYTES;
+    const bytes = Math.min(of("files"), EMPTY_BYTES + of("hashes") * HASH_BYTES + torrents * each);
+    return Math.ceil((bytes - bytesMax) / each);
   }
 
   async #count(client: PostgresClient, owner: string, counts: Counts): Promise<void> {
