@@ -60,6 +60,7 @@ try {
   );
   const project = await application.convert();
   if (project === undefined) throw new Error("TypeDoc could not read the sources");
+  application.validate(project);
   application.options.setValue("outputs", [{ name: "markdown", path: folder }]);
   await application.generateOutputs(project);
   if (application.logger.hasErrors() || application.logger.hasWarnings())

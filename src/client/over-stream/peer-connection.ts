@@ -13,7 +13,7 @@ import { PieceSet } from "../../base/piece-set.js";
 import { UserCalls } from "../../base/user-calls.js";
 import { CLIENT_NAME } from "../../base/version.js";
 import { checkOptions } from "../check-options.js";
-import { ExtensionWire } from "../extensions/extension-wire.js";
+import { ExtensionWire, type PeerExtensionClass } from "../extensions/extension-wire.js";
 import { Memory } from "../memory/memory.js";
 import type { PeerAddress, PeerInfo } from "../options.js";
 import { type PeerSettings, PeerConnection as WireConnection } from "../peer/peer-connection.js";
@@ -147,6 +147,17 @@ export class PeerConnection extends ExtensionWire {
     if (layout.checkPiece(piece) === undefined)
       throw new UsageError("USAGE_OPTION", `a piece is 0 to ${layout.pieceCount - 1}, not ${piece}`);
     if (have.add(piece)) this.#wire.announcePiece(piece);
+  }
+
+  /**
+   * Adds an extension of the wire (BEP 10), by the contract of WebTorrent's bittorrent-protocol: a class whose prototype has a name,
+   * constructed with the connection, with optional methods onHandshake, onExtendedHandshake and onMessage. It hears the handshakes that came
+   * before. Throws UsageError `USAGE_STATE` before `opened` has resolved, `USAGE_OPTION` for what is no such class.
+   */
+  override use<Instance extends object>(Extension: PeerExtensionClass<Instance>): Instance {
+    if (this.#wire.state === "connecting" || this.#wire.state === "handshaking")
+      throw new UsageError("USAGE_STATE", "an extension is used when `opened` has resolved, and not before");
+    return super.use(Extension);
   }
 
   /** What it is and does now; its counters so far. */

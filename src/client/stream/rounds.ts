@@ -23,6 +23,7 @@ export class LoopRounds implements Rounds, Turns, Clock {
   readonly #run = (): void => this.#turn();
   readonly #end = (): void => {
     this.#endScheduled = false;
+    this.passTime();
     this.#endTurn();
   };
 

@@ -79,6 +79,7 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
     "peerHas",
     "peerPieceCount",
     "readPiece",
+    "use",
   ],
   "src/client/options.d.ts Connection": [
     "address",

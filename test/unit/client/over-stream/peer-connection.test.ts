@@ -241,6 +241,9 @@ describe("PeerConnection.overStream", { timeout: 120_000 }, () => {
     refused(() => PeerConnection.overStream({} as Duplex, { metainfo: METAINFO }), "USAGE_OPTION", /Duplex/);
     const [, leech] = ends();
     refused(() => leech.announce(0), "USAGE_STATE", /option read/);
+    class Early {}
+    Object.assign(Early.prototype, { name: "early" });
+    refused(() => leech.use(Early), "USAGE_STATE", /`opened` has resolved/);
   });
 
   it("refuses a piece that does not exist", async () => {
