@@ -77,4 +77,28 @@ describe("peer store, a step at a time", () => {
     }
     assert.ok(most > 1 && most <= 129, `${most} at most`);
   });
+
+  it("expiry drops some thousand peers of a large swarm at a time, and goes on where it was", () => {
+    const store = new PeerStore({ key: KEY, bytesMax: 2 ** 26 });
+    for (let number = 0; number < 60_000; number++)
+      announce(
+        store,
+        announcement(0, { family: number % 4 === 0 ? 6 : 4, number }, number % 3 === 0, EVENT_STARTED, 0),
+        new Sink(),
+      );
+    let nowMs = 20 * 60_000;
+    let left = 60_000;
+    let most = 0;
+    for (let rounds = 0; left > 0; rounds++) {
+      nowMs += 5;
+      store.advance(nowMs);
+      const { peersV4, peersV6 } = store.totals();
+      most = Math.max(most, left - peersV4 - peersV6);
+      left = peersV4 + peersV6;
+      assert.ok(rounds < 100_000, "it comes to an end");
+    }
+    // WORK_PER_ADVANCE_MAX, and the bucket that goes beyond it.
+    assert.ok(most > 1 && most <= 2048 + 128, `${most} at most`);
+    assert.equal(store.totals().torrents, 0);
+  });
 });
