@@ -103,11 +103,13 @@ describe("clients and the tracker", () => {
     assert.equal(swarm.service.counters().totals.peersV4, 0);
   });
 
-  it("libtorrents find each other over udp at ::1", { timeout: TIMEOUT_MS }, async (t) => {
-    const swarm = await makeSwarm(t, "udp", "::1");
-    await swarm.start(libtorrentV6, "seed");
-    await until(() => Promise.resolve(swarm.service.counters().totals.peersV6 >= 1), 30_000);
-    await swarm.start(libtorrentV6, "download");
-    await swarm.complete();
-  });
+  for (const protocol of ["http", "udp"] as const)
+    it(`libtorrents find each other over ${protocol} at ::1`, { timeout: TIMEOUT_MS }, async (t) => {
+      const swarm = await makeSwarm(t, protocol, "::1");
+      await swarm.start(libtorrentV6, "seed");
+      await until(() => Promise.resolve(swarm.service.counters().totals.peersV6 >= 1), 30_000);
+      await swarm.start(libtorrentV6, "download");
+      await swarm.complete();
+      assert.equal(swarm.service.counters().totals.peersV4, 0);
+    });
 });
