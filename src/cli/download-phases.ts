@@ -3,11 +3,51 @@
 
 import type { Session, Torrent } from "../index.js";
 import { describeMetadata } from "./metadata.js";
-import { note, printJson } from "./output.js";
+import { formatBytes, note, printJson } from "./output.js";
 import { Progress } from "./progress.js";
 
 const LABELS = ["looking for metadata", "checking", "downloading"] as const;
 type Label = (typeof LABELS)[number];
+
+/** Letters of the map of pieces. */
+const MAP_WIDTH = 40;
+const MAP_LETTERS = [" ", ".", ":", "+", "#"] as const;
+
+/** Pieces of a part that are looked at, at the most: torrents may have millions. */
+const MAP_LOOKS = 64;
+
+/** How much there is of each part of a torrent's pieces, in their order: nothing, some, all. Of several torrents there is no map. */
+function pieceMap(torrents: readonly Torrent[]): string {
+  const [first] = torrents;
+  if (first === undefined || torrents.length > 1) return "";
+  const { have } = first;
+  const parts = Math.min(MAP_WIDTH, have.pieceCount);
+  let letters = "";
+  for (let part = 0; part < parts; part++) {
+    const from = Math.floor((part * have.pieceCount) / parts);
+    const to = Math.floor(((part + 1) * have.pieceCount) / parts);
+    const step = Math.max(1, Math.floor((to - from) / MAP_LOOKS));
+    let [looked, got] = [0, 0];
+    for (let piece = from; piece < to; piece += step) {
+      looked++;
+      if (have.has(piece)) got++;
+    }
+    letters += MAP_LETTERS[Math.floor(((MAP_LETTERS.length - 1) * got) / looked)] ?? "";
+  }
+  return ` [${letters}]`;
+}
+
+function countSources(torrents: readonly Torrent[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const torrent of torrents)
+    for (const { source } of torrent.peers()) counts[source] = (counts[source] ?? 0) + 1;
+  return counts;
+}
+
+function describeSources(counts: Readonly<Record<string, number>>): string {
+  const parts = Object.entries(counts).sort(([, a], [, b]) => b - a);
+  return parts.length === 0 ? "nobody yet" : parts.map(([name, count]) => `${name} ${count}`).join(", ");
+}
 
 export class Phases {
   readonly #session: Session;
@@ -48,7 +88,24 @@ export class Phases {
       this.#progress?.update({ bytes: sum(({ checked, bytesTotal }) => checked * bytesTotal) });
     else {
       const movedBytes = this.#session.counters().payloadBytes;
-      this.#progress?.update({ bytes: sum(({ bytesVerified }) => bytesVerified), movedBytes, peers });
+      const bytes = sum(({ bytesVerified }) => bytesVerified);
+      const pieces = { done: sum((each) => each.piecesVerified), total: sum((each) => each.pieceCount) };
+      const uploadRate = sum((each) => each.uploadRate);
+      const sources = countSources(this.#torrents);
+      this.#progress?.update({
+        ...{ bytes, movedBytes, peers },
+        details: [
+          `${pieces.done} of ${pieces.total} pieces${pieceMap(this.#torrents)}`,
+          `sending ${formatBytes(uploadRate)}/s, ${formatBytes(this.#session.counters().sentPayloadBytes)} sent`,
+          `peers of ${describeSources(sources)}`,
+        ],
+        fields: {
+          piecesVerified: pieces.done,
+          pieceCount: pieces.total,
+          uploadBytesPerSecond: Math.round(uploadRate),
+          peersBySource: sources,
+        },
+      });
     }
   }
 

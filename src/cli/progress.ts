@@ -1,7 +1,7 @@
 // How far a verb is, told while it works: a line that is drawn again and again where standard error is a terminal, else a line
 // of text every few seconds, and with --json an event on standard output.
 //
-// Always: the line is shorter than the terminal is wide, and the cursor waits at its beginning. So when a window becomes
+// Always: each line is shorter than the terminal is wide, and the cursor waits at the beginning of the first. So when a window becomes
 // narrower and the terminal folds the line, all of its rows are from the cursor on, and the next drawing clears them. Rate
 // and time left are those of this run: what was there before it does not count.
 
@@ -14,6 +14,10 @@ export interface ProgressSample {
   /** Bytes that came or went in this run, whatever became of them: what the rate is of. Default: `bytes`, less those at the start. */
   readonly movedBytes?: number;
   readonly peers?: number;
+  /** More of it, a line each, for a terminal that has room. */
+  readonly details?: readonly string[];
+  /** More of it, for an event. */
+  readonly fields?: Readonly<Record<string, unknown>>;
 }
 
 export interface ProgressOptions {
@@ -37,6 +41,10 @@ const WIDTH_DEFAULT = 80;
 const BAR_WIDTH_MIN = 10;
 const BAR_WIDTH_MAX = 40;
 const CLEAR_TO_END = "\u001b[J";
+const CLEAR_LINE = "\u001b[K";
+const ROWS_DEFAULT = 24;
+/** On a narrower terminal there is one line. */
+const WIDTH_OF_DETAILS_MIN = 40;
 
 interface Point {
   readonly atMs: number;
@@ -60,6 +68,8 @@ export class Progress {
   readonly #points: Point[] = [];
   #startBytes: number | undefined;
   #figures: ProgressFigures | undefined;
+  #details: readonly string[] = [];
+  #fields: Readonly<Record<string, unknown>> = {};
   #toldMs: number;
   #toldBytes = -1;
   #toldPeers = -1;
@@ -83,6 +93,8 @@ export class Progress {
     this.#startBytes ??= sample.bytes;
     const moved = sample.movedBytes ?? sample.bytes - this.#startBytes;
     const bytesPerSecond = this.#rate(now, moved);
+    this.#details = sample.details ?? [];
+    this.#fields = sample.fields ?? {};
     const { label, total } = this.#options;
     const left = total === undefined ? undefined : total - sample.bytes;
     this.#figures = {
@@ -132,7 +144,7 @@ export class Progress {
     this.#toldMs = now;
     this.#toldBytes = figures.bytes;
     this.#toldPeers = figures.peers ?? 0;
-    if (json) printJson(progressEvent(figures));
+    if (json) printJson({ ...progressEvent(figures), ...this.#fields });
     else if (this.#isDrawn) this.#draw();
     else this.#stream.write(`${progressText(figures)}\n`);
   }
@@ -140,8 +152,17 @@ export class Progress {
   #draw(): void {
     if (this.#figures === undefined || this.#stopped) return;
     const width = this.#stream.columns ?? WIDTH_DEFAULT;
-    this.#stream.write(`${progressLine(this.#figures, width)}${CLEAR_TO_END}\r`);
+    const room = (this.#stream.rows ?? ROWS_DEFAULT) - 2;
+    const details = width < WIDTH_OF_DETAILS_MIN ? [] : this.#details.slice(0, Math.max(0, room));
+    const lines = [progressLine(this.#figures, width), ...details.map((text) => `  ${cut(text, width - 3)}`)];
+    // Each is cleared to its end, and below the last there is nothing; the cursor goes back to the first.
+    const up = lines.length > 1 ? `\u001b[${lines.length - 1}A` : "";
+    this.#stream.write(`${lines.join(`${CLEAR_LINE}\n`)}${CLEAR_TO_END}\r${up}`);
   }
+}
+
+function cut(text: string, width: number): string {
+  return text.length <= width ? text : `${text.slice(0, width - 1)}…`;
 }
 
 /** One line of text where somebody watches, rewritten in place, cut to the terminal's width, and gone at the end. */

@@ -319,6 +319,11 @@ export interface PeerInfo {
   /** Of one that connected to us, the port is the one that it connected from. */
   readonly address: PeerAddress;
   readonly incoming: boolean;
+  /**
+   * What brought its address first: "user", "magnet", "local", "resume", "tracker", "dht" or "exchange"; "incoming" for one that connected
+   * to us, and "web-seed" for what is no peer of the wire.
+   */
+  readonly source: string;
   /** Port at which it accepts connections: the one that we connected to, or that it told (BEP 10 `p`); undefined while nobody knows. */
   readonly listenPort: number | undefined;
   /** What goes over the connection is encrypted (message stream encryption). */

@@ -129,6 +129,13 @@ describe("A download on the command line", { timeout: 180_000 }, () => {
     assert.equal(status, 0, errors);
     const { bytes, bytesPerSecond } = last as unknown as { bytes: number; bytesPerSecond: number };
     assert.equal(bytes, 6 * PIECE);
+    // It takes almost two seconds, and an event comes each second.
+    const told = program.lines.filter((line) => line["doing"] === "downloading");
+    assert.ok(told.length > 0);
+    for (const { pieceCount, piecesVerified, peersBySource, uploadBytesPerSecond } of told) {
+      assert.ok(Number(piecesVerified) <= Number(pieceCount) && uploadBytesPerSecond === 0);
+      assert.ok(["{}", '{"user":1}'].includes(JSON.stringify(peersBySource)), JSON.stringify(peersBySource));
+    }
     assert.ok(bytesPerSecond <= 1.25 * 50 * 1024, `${bytesPerSecond}`);
   });
 

@@ -137,6 +137,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   fast = false;
   extended = false;
   dht = false;
+  /** What brought its address; for the public API. */
+  source: string;
   /** The port at which the peer accepts connections, where known. */
   listenPort = 0;
   isUploadOnly = false;
@@ -181,6 +183,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     this.host = options.host;
     this.port = options.port;
     this.incoming = options.incoming;
+    this.source = options.incoming ? "incoming" : "web-seed";
     this.listenPort = options.incoming ? 0 : options.port;
     this.#transport = options.transport;
     this.#clock = options.clock;

@@ -9,6 +9,7 @@ export function describePeer(peer: PeerConnection): PeerInfo {
   return {
     address: { host: peer.host, port: peer.port },
     incoming: peer.incoming,
+    source: peer.source,
     listenPort: peer.listenPort === 0 ? undefined : peer.listenPort,
     encrypted: peer.isEncrypted,
     client:

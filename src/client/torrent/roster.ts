@@ -170,6 +170,7 @@ export class Roster implements PeerSink {
       this.#list.putBack(known);
       return false;
     }
+    peer.source = PEER_ORIGINS[known.originRank] ?? peer.source;
     this.#dialled.add(peer);
     this.#known.set(peer, known);
     return true;

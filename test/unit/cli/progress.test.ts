@@ -63,6 +63,39 @@ function watch(
   };
 }
 
+describe("the lines below it", () => {
+  const draw = (columns: number, rows?: number): string => {
+    const { stream, progress, at } = watch(columns, 100);
+    if (rows !== undefined) (stream as { rows?: number }).rows = rows;
+    const details = ["3 of 7 pieces", "x".repeat(200), "peers of dht 5, tracker 2"];
+    at(1000);
+    progress.update({ bytes: 50, peers: 1, details });
+    progress.stop();
+    return stream.written;
+  };
+
+  it("are as many as there is room for, none of them wider than the terminal, and gone at the end", () => {
+    const written = draw(60, 30);
+    const drawn = written.slice(0, written.indexOf("\r"));
+    const lines = drawn.split("\n").map((line) => line.replace(CLEAR, "").replace("\u001b[K", ""));
+    assert.equal(lines.length, 4);
+    assert.ok(
+      lines.every(({ length }) => length < 60),
+      lines.join("|"),
+    );
+    assert.match(lines[1]!, /3 of 7 pieces/);
+    assert.match(lines[3]!, /peers of dht 5, tracker 2/);
+    assert.ok(written.includes(`${CLEAR}\r\u001b[3A`), "the cursor waits where the first begins");
+    assert.ok(written.endsWith(CLEAR));
+    assert.equal(draw(60, 4).slice(0, written.indexOf("\r")).split("\n").length, 3);
+  });
+
+  it("are none on a narrow terminal", () => {
+    assert.equal(draw(39).includes("\n"), false);
+    assert.equal(draw(39).includes("pieces"), false);
+  });
+});
+
 describe("the progress line", () => {
   it("has bytes, total, rate, peers and time left at 80 columns", () => {
     for (const part of ["57%", "1.23 of 2.15 GB", "512.3 MB/s", "3 peers", "ETA 0:12"])
