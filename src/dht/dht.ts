@@ -392,10 +392,7 @@ function addCounters<Counters extends NodeCounters | SamplerCounters>(to: Counte
     to[key] = ((to[key] as number) + (from[key] as number)) as Counters[typeof key];
 }
 
-function isLimited(options: DhtOptions, socket: DatagramSocket): boolean {
-  return options.limitsNetworks ?? !isOfThisMachine(socket.address.host);
-}
-
-function isOfThisMachine(host: string): boolean {
-  return host.startsWith("127.") || host === "::1";
+/** Where all nodes are of this machine, they have few addresses. */
+function isLimited({ limitsNetworks }: DhtOptions, { address }: DatagramSocket): boolean {
+  return limitsNetworks ?? !(address.host.startsWith("127.") || address.host === "::1");
 }
