@@ -153,10 +153,7 @@ export class Dht {
     return stream;
   }
 
-  /**
-   * How many seeds and other peers a torrent has, by the nodes nearest to it (BEP 33): an estimate, and a few thousand at the most. Rejects
-   * with the signal's reason.
-   */
+  /** About how many seeds and other peers a torrent has, by the nodes nearest to it (BEP 33). Rejects with the signal's reason. */
   async scrape(infoHash: Uint8Array, options: { readonly signal?: AbortSignal } = {}): Promise<DhtScrape> {
     checkId(infoHash);
     const overlays = [...this.#overlays.values()];
@@ -244,7 +241,9 @@ export class Dht {
   /** Our id and the nodes of the tables, for the `saved` of a later run. */
   save(): Uint8Array {
     const tables = [...this.#overlays.values()].map(({ table }) => table);
-    return saveContacts(this.#root, tables);
+    const [id, another] = this.ids;
+    // One that is alone may have another one by now.
+    return saveContacts(another === undefined && id !== undefined ? id : this.#root, tables);
   }
 
   /** @internal What tests look at. */
@@ -315,6 +314,7 @@ export class Dht {
     const overlay = new Overlay({
       family: socket.family,
       limitsNetworks,
+      securesId: options.id === undefined && limitsNetworks,
       usesCache: options.usesCache !== false,
       adaptsTimeouts: options.adaptsTimeouts !== false,
       readOnly: options.readOnly === true,

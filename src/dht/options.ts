@@ -16,7 +16,10 @@ export interface DhtOptions {
   readonly bootstrap?: readonly SocketAddress[];
   /** What save() gave in an earlier run: nodes to begin with, and our id. */
   readonly saved?: Uint8Array;
-  /** 20 bytes; ids of virtual nodes are derived from it. Default: that of `saved`, else chance. */
+  /**
+   * 20 bytes; ids of virtual nodes are derived from it. Default: that of `saved`, else chance, and where there is one virtual node in a public
+   * network, one that belongs to our address as soon as others have told us that (BEP 42).
+   */
   readonly id?: Uint8Array;
   /** Our address in the world, if it is known: our id is one that belongs to it then (BEP 42), if there is one virtual node. */
   readonly externalAddress?: string;

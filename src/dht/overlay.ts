@@ -7,6 +7,7 @@
 // the nodes: nobody is dropped until something answers again.
 
 import { assert } from "../base/assert.js";
+import { compactAddress } from "../codec/compact-address.js";
 import type { DatagramBatch } from "../native/datagrams.js";
 import type { Call, CallListener } from "./calls.js";
 import {
@@ -28,7 +29,7 @@ import {
   type LookupSettings,
 } from "./lookup.js";
 import { CACHE_CLEANUP_MS, LookupCache } from "./lookup-cache.js";
-import { ID_BYTES, isSecureId, sameId } from "./node-id.js";
+import { ID_BYTES, isSecureId, sameId, secureId } from "./node-id.js";
 import type { RateCells } from "./rate-cells.js";
 import type { Responder } from "./responder.js";
 import { BUCKET_CONTACTS, RoutingTable } from "./routing-table.js";
@@ -59,6 +60,8 @@ const BOOTSTRAP_EMPTY_MAX_MS = 60_000;
 export interface OverlayOptions {
   readonly family: Family;
   readonly limitsNetworks: boolean;
+  /** A node that is alone has an id that belongs to its address, once that is known (BEP 42). Several part the key space instead. */
+  readonly securesId: boolean;
   readonly usesCache: boolean;
   readonly adaptsTimeouts: boolean;
   readonly readOnly: boolean;
@@ -95,6 +98,8 @@ export class Overlay implements LookupHost, NodeHost {
   readonly #cached: Contact[] = [];
   #nodes: readonly VirtualNode[] = [];
   #nextNode = 0;
+  /** By which others may still tell us of ourselves. */
+  #formerId: Uint8Array | undefined;
   #entrances: readonly Contact[] = [];
   readonly #told = new Map<number | string, Contact>();
   readonly #strangers = new Map<number | string, Contact>();
@@ -183,6 +188,7 @@ export class Overlay implements LookupHost, NodeHost {
     }
     if (nowMs - this.#lastLookMs < MAINTENANCE_MS || this.#nodes.length === 0) return;
     this.#lastLookMs = nowMs;
+    this.#secureId();
     this.#bootstrap();
     this.#askQuestionable();
     this.#askStrangers();
@@ -266,7 +272,8 @@ export class Overlay implements LookupHost, NodeHost {
   }
 
   isOurs(contact: Contact): boolean {
-    return this.#nodes.some(({ id }) => sameId(id, 0, contact.compact, 0));
+    const isIt = (id: Uint8Array): boolean => sameId(id, 0, contact.compact, 0);
+    return this.#nodes.some(({ id }) => isIt(id)) || (this.#formerId !== undefined && isIt(this.#formerId));
   }
 
   isPossible(contact: Contact): boolean {
@@ -328,6 +335,22 @@ export class Overlay implements LookupHost, NodeHost {
   }
 
   // ── the table's life ───────────────────────────────────────────────────────────────────────────────────────
+
+  #secureId(): void {
+    const [node] = this.#nodes;
+    const { host } = this.externalAddress;
+    const address = host === undefined ? undefined : compactAddress(host);
+    if (!this.#options.securesId || this.#nodes.length !== 1) return;
+    if (node === undefined || address === undefined || isSecureId(node.id, 0, address, 0, address.length))
+      return;
+    const id = secureId(node.id, address, this.randomWord() & 0xff);
+    this.table.removeLocal(node.id);
+    this.table.addLocal(id);
+    this.#formerId = node.id;
+    node.id = id;
+    // Its neighbours are others from now on.
+    this.lookup(id, METHOD_FIND_NODE, SILENT);
+  }
 
   /** An entrance has told its id. */
   #named(entrance: Contact, answer: KrpcReader): Contact {

@@ -365,14 +365,18 @@ function behind(bucket: Bucket): Uint8Array | undefined {
   return undefined;
 }
 
-/** Those that never failed come before those that did, and those that answer soon before those that take long. */
+/**
+ * Those that never failed come before those that did, those whose id belongs to their address before others (BEP 42), and those that answer
+ * soon before those that take long.
+ */
 function bestReplacement(waiting: readonly Contact[]): Contact | undefined {
   let best: Contact | undefined;
   for (const contact of waiting)
     if (
       best === undefined ||
       contact.failures < best.failures ||
-      (contact.failures === best.failures && contact.roundTripMs < best.roundTripMs)
+      (contact.failures === best.failures &&
+        (contact.isSecure === best.isSecure ? contact.roundTripMs < best.roundTripMs : contact.isSecure))
     )
       best = contact;
   return best;

@@ -98,7 +98,8 @@ export interface NodeHost extends CallObserver {
 }
 
 export class VirtualNode implements DatagramHandler {
-  readonly id: Uint8Array;
+  /** Replaced when our address becomes known, and it belongs to another (BEP 42). */
+  id: Uint8Array;
   readonly family: Family;
   readonly socket: DatagramSocket;
   readonly timeout: AdaptiveTimeout;

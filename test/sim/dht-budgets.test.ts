@@ -8,6 +8,7 @@ import { PORTS_MAX } from "../../src/dht/announce-budget.js";
 import { ExternalAddress } from "../../src/dht/external-address.js";
 import { Dht, type DhtOptions } from "../../src/dht/index.js";
 import { KIND_ERROR, KIND_QUERY, KIND_RESPONSE, KrpcReader } from "../../src/dht/krpc-reader.js";
+import { isSecureId } from "../../src/dht/node-id.js";
 
 const HASH = new Uint8Array(20).fill(0x3c);
 const US = { host: "11.1.1.1", port: 6881 };
@@ -135,8 +136,28 @@ describe("a node of the DHT gives", { timeout: 120_000 }, () => {
     const node = makeNode(t, network);
     for (let index = 2; index < 8; index++)
       makeNode(t, network, { listen: [{ host: `11.${index}.1.1`, port: 1 }], bootstrap: [US] });
+    const [before] = node.ids;
     await network.run(60_000);
     assert.equal(node.stats().externalAddress, US.host);
+    const [id] = node.ids;
+    const address = Uint8Array.of(11, 1, 1, 1);
+    assert.ok(before !== undefined && id !== undefined);
+    assert.ok(!isSecureId(before, 0, address, 0, 4), "chance made one of two million ids");
+    assert.ok(isSecureId(id, 0, address, 0, 4), "and takes an id that belongs to it");
+    assert.ok(node.stats().contacts >= 4);
+    for (const overlay of node.overlays.values()) overlay.checkInvariants();
+    // It keeps that id over a restart; one that is given is kept in any case.
+    node.close();
+    const [again] = makeNode(t, network, { saved: node.save() }).ids;
+    assert.deepEqual(Buffer.from(again ?? []), Buffer.from(id));
+    const own = makeNode(t, network, {
+      listen: [{ host: "11.77.1.1", port: 1 }],
+      id: before,
+      bootstrap: [{ host: "11.3.1.1", port: 1 }],
+    });
+    await network.run(60_000);
+    assert.equal(own.stats().externalAddress, "11.77.1.1");
+    assert.deepEqual(Buffer.from(own.ids[0] ?? []), Buffer.from(before));
   });
 
   it("a small network few questions, and fewer as time goes on", async (t) => {

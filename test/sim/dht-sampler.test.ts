@@ -24,7 +24,10 @@ async function makeNodes(t: TestContext, network: DhtNetwork, count: number): Pr
   for (let index = 0; index < count; index++) {
     const listen = [{ host: addressOf(0x0b000000 + 257 * index), port: 6881 }];
     const bootstrap = nodes[0]?.addresses ?? [];
-    const node = new Dht({ listen, bootstrap, peerBytesMax: 2 ** 20 }, network.world());
+    // Ids that stay, whatever address they are at.
+    const id = new Uint8Array(20);
+    network.ground.fillRandom(id, 0);
+    const node = new Dht({ listen, id, bootstrap, peerBytesMax: 2 ** 20 }, network.world());
     t.after(() => node.close());
     nodes.push(node);
     await network.run(50);
