@@ -223,7 +223,7 @@ export const rtorrent: ClientProgram = {
 };
 
 /** rtorrent loads no torrent without a tracker ("Could not find any trackers"): it is given one that nobody runs. */
-function withTracker(torrent: Buffer): Buffer {
+export function withTracker(torrent: Buffer): Buffer {
   // "announce" comes before all keys that torrents have, so it stands behind the first "d". The info hash stays.
   if (torrent.includes("8:announce")) return torrent;
   const url = "http://127.0.0.1:9/announce";
