@@ -53,6 +53,9 @@ async function findMissing() {
     [NEEDED.rtorrent, clients],
     [NEEDED.redis, ["tracker-redis"]],
     [NEEDED.postgresql, ["index-postgres", "index-fleet"]],
+    [NEEDED.transmission, ["dht-namespace"]],
+    [NEEDED.rtorrent, ["dht-namespace"]],
+    [NEEDED.networkNamespace, ["dht-namespace"]],
     [NEEDED.strace, ["bench", "lab"]],
     [NEEDED.libtorrentLibrary, ["compare", "lab"]],
   ];

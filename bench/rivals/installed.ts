@@ -45,6 +45,12 @@ export const NEEDED = {
     probe: ["-c", "ls /usr/lib/postgresql/*/bin/initdb"],
     debianPackage: "postgresql",
   },
+  /** Not only a program: the machine has to allow a network of one's own. */
+  networkNamespace: {
+    command: "unshare",
+    probe: ["--map-root-user", "--net", "--pid", "--fork", "ip", "link", "set", "lo", "up"],
+    debianPackage: "util-linux iproute2",
+  },
   strace: { command: "strace", probe: ["-V"], debianPackage: "strace" },
 } as const satisfies Readonly<Record<string, Needed>>;
 
