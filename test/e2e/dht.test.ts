@@ -163,6 +163,37 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
       assert.ok(readFileSync(join(copy, "data.bin")).equals(readFileSync(data)));
     });
 
+  it("hears of torrents from ours and from libtorrent, and prints them", {
+    timeout: TIMEOUT_MS,
+  }, async (t) => {
+    requireInstalled(NEEDED.libtorrentForPython);
+    const nodes = await makeNodes(t);
+    const entrance = `127.0.0.1:${nodes[0]!.addresses[0]!.port}`;
+    const libtorrent = new Program(PYTHON, [LIBTORRENT, entrance]);
+    t.after(() => libtorrent.stop());
+    const { port } = await libtorrent.line("port");
+    await libtorrent.line("nodes");
+    const infoHash = randomBytes(20);
+    // libtorrent keeps what is announced to it, once we have heard of it. Whoever has asked it does not do so again for hours: each time another does.
+    const tellers = new Set<number>();
+    let asker = 0;
+    await until(async () => {
+      await nodes[2]!.announce(infoHash, { port: 4242, seed: true });
+      for await (const { node, infoHashes } of nodes[asker++ % NODES]!.sample({ sweeps: 1 }))
+        if (infoHashes.some((hash) => infoHash.equals(hash))) tellers.add(node.port);
+      return tellers.has(Number(port));
+    }, TIMEOUT_MS);
+    const { seeds, peers, nodes: told } = await nodes[4]!.scrape(infoHash);
+    assert.deepEqual([seeds, peers], [1, 0]);
+    assert.ok(told >= 4);
+    const dht = ["--listen", "127.0.0.1:0", "--bootstrap", entrance];
+    const sample = Program.cli("dht", "sample", ...dht, "--count", "1", "--json");
+    t.after(() => sample.stop());
+    assert.equal((await sample.line("infoHash"))["infoHash"], infoHash.toString("hex"));
+    const { status, errors } = await sample.result();
+    assert.equal(status, 0, errors);
+  });
+
   it("is measured: bench dht, tiny, and what answers cost", { timeout: TIMEOUT_MS }, async (t) => {
     const small = ["--nodes", "2000", "--torrents", "1000", "--lookups", "20", "--virtual-nodes", "2"];
     const simulated = Program.cli("bench", "dht", ...small, "--json");
