@@ -19,7 +19,7 @@ import {
   subscriberKey,
 } from "./contact.js";
 import { ExternalAddress } from "./external-address.js";
-import { type KrpcReader, METHOD_FIND_NODE } from "./krpc-reader.js";
+import { type KrpcReader, METHOD_FIND_NODE, METHOD_GET_PEERS } from "./krpc-reader.js";
 import type { KrpcWriter } from "./krpc-writer.js";
 import {
   Lookup,
@@ -53,6 +53,8 @@ const CONTACTS_FEW = 2 * BUCKET_CONTACTS;
 export const TOLD_ENTRANCES_MAX = 64;
 /** How long answers may be given faster than they may be in the long run. */
 const ANSWERS_BURST_MS = 5000;
+/** How long a new id waits for a moment without lookups of peers. */
+const ANNOUNCES_PASS_MS = 5 * 60_000;
 const BOOTSTRAP_MIN_MS = 2000;
 const BOOTSTRAP_MAX_MS = 10 * 60_000;
 const BOOTSTRAP_EMPTY_MAX_MS = 60_000;
@@ -100,6 +102,8 @@ export class Overlay implements LookupHost, NodeHost {
   #nextNode = 0;
   /** By which others may still tell us of ourselves. */
   #formerId: Uint8Array | undefined;
+  /** Since when an address is known that our id does not belong to. */
+  #insecureSinceMs: number | undefined;
   #entrances: readonly Contact[] = [];
   readonly #told = new Map<number | string, Contact>();
   readonly #strangers = new Map<number | string, Contact>();
@@ -343,6 +347,11 @@ export class Overlay implements LookupHost, NodeHost {
     if (!this.#options.securesId || this.#nodes.length !== 1) return;
     if (node === undefined || address === undefined || isSecureId(node.id, 0, address, 0, address.length))
       return;
+    // Tokens may be bound to the id that asked for them: announces under way are let pass, for a while.
+    this.#insecureSinceMs ??= this.nowMs;
+    const isPatient = this.nowMs - this.#insecureSinceMs < ANNOUNCES_PASS_MS;
+    for (const { method } of this.#running) if (isPatient && method === METHOD_GET_PEERS) return;
+    this.#insecureSinceMs = undefined;
     const id = secureId(node.id, address, this.randomWord() & 0xff);
     this.table.removeLocal(node.id);
     this.table.addLocal(id);
