@@ -34,7 +34,6 @@ const AHEAD: Readonly<Record<string, string>> = {
   readUrlData: "the lists of a tracker, by the path of its URL",
   writeErrorResponse: "the lists of a tracker",
   sessionCoreOf: "tests, which look at what a session is made of",
-  Cursors: "the indexer's pipeline",
   processDescriptors: "the session's budget",
 };
 
