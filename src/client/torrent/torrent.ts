@@ -217,7 +217,8 @@ export class Torrent extends EventEmitter<TorrentEvents> {
 
   /**
    * A file as a stream of its bytes, from `start` to `end`, while it is still coming: what is read next is fetched before all else, and
-   * is wanted from then on. To seek is to destroy the stream and make another one. Throws UsageError.
+   * is wanted from then on. While data is looked at (at the start, and in recheck()) it waits. To seek is to destroy the stream and make
+   * another one. Throws UsageError.
    */
   createReadStream(fileIndex: number, options: ReadStreamOptions = {}): Readable {
     const core = this.#core;
