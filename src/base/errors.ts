@@ -16,28 +16,43 @@ export class ScatterwireError extends Error {
   }
 }
 
+/** Why a connection ended: what the peer did wrong, what the network did, or why we had no place for it. */
 export type PeerErrorCode =
+  /** Nobody answered at the address, or the system refused to connect. */
   | "PEER_CONNECT_FAILED"
+  /** The other side ended the connection. */
   | "PEER_CLOSED"
+  /** It was silent, took nothing, or did not answer for too long. */
   | "PEER_TIMEOUT"
+  /** It speaks another protocol (BEP 3). */
   | "PEER_PROTOCOL_NAME"
   | "PEER_UNKNOWN_INFO_HASH"
   | "PEER_INFO_HASH_MISMATCH"
+  /** It is ourselves. */
   | "PEER_SELF"
+  /** Another connection to the same peer is there. */
   | "PEER_DUPLICATE"
   | "PEER_BANNED"
   | "PEER_REFUSED"
+  /** All places are taken. */
   | "PEER_TOO_MANY"
   | "PEER_MESSAGE_TOO_LONG"
   | "PEER_MESSAGE_MALFORMED"
   | "PEER_MESSAGE_UNEXPECTED"
   | "PEER_PIECE_RANGE"
+  /** It sent a block that it was not asked for. */
   | "PEER_UNREQUESTED_BLOCK"
+  /** A piece came with other bytes than its digest is of. */
   | "PEER_BAD_PIECE"
+  /** The info dictionary that it sent has another digest than the info hash (BEP 9). */
   | "PEER_BAD_METADATA"
+  /** The encryption handshake failed, or the policies of both sides do not meet. */
   | "PEER_ENCRYPTION"
+  /** It asks for more than is queued, or does not read the answers. */
   | "PEER_REQUEST_FLOOD"
+  /** Neither side has anything for the other. */
   | "PEER_USELESS"
+  /** The system, or the stream below, said that the connection broke. */
   | "PEER_SOCKET";
 
 /** Ends one connection, and nothing else. `expected` and `received` say what the peer should have sent and did. */
@@ -62,15 +77,22 @@ export class PeerError extends ScatterwireError {
   }
 }
 
+/** Why a torrent was stopped, or could not be opened. `errno` of the error says what the system said. */
 export type StorageErrorCode =
+  /** Another process, or session, has this torrent in this folder. */
   | "STORAGE_LOCKED"
+  /** The disk, or the quota, is full. */
   | "STORAGE_NO_SPACE"
   | "STORAGE_READ_ONLY"
   | "STORAGE_NOT_FOUND"
+  /** A file is shorter than it should be. */
   | "STORAGE_SHORT"
   | "STORAGE_UNREADABLE"
+  /** Two paths of the torrent are one file here, or one leads out of the folder. */
   | "STORAGE_PATH"
+  /** The torrent has padding that is not zeros (BEP 47). */
   | "STORAGE_PADDING"
+  /** Another error of the system. */
   | "STORAGE_IO"
   | "STORAGE_CLOSED";
 
@@ -86,10 +108,14 @@ export class StorageError extends ScatterwireError {
   }
 }
 
+/** What is wrong with a torrent file, or with what one is to be made of. */
 export type MetainfoErrorCode =
+  /** It is not bencoded, or lacks what a torrent needs (BEP 3). */
   | "METAINFO_MALFORMED"
   | "METAINFO_TOO_LARGE"
+  /** It is of a kind that is not read here, such as version 2 alone (BEP 52). */
   | "METAINFO_UNSUPPORTED"
+  /** A path in it, or to it, cannot be used. */
   | "METAINFO_PATH";
 
 /** A torrent file that cannot be used, or a path that cannot become one. */
@@ -98,6 +124,7 @@ export class MetainfoError extends ScatterwireError {
   declare readonly code: MetainfoErrorCode;
 }
 
+/** Why an announce or a scrape came to nothing. */
 export type TrackerErrorCode =
   /** The address is not one that can be asked. */
   | "TRACKER_URL"
@@ -149,15 +176,23 @@ export class StoreError extends ScatterwireError {
   declare readonly code: StoreErrorCode;
 }
 
+/** What the caller did wrong, or what a call ended with that the caller ended. */
 export type UsageErrorCode =
+  /** An argument or an option is none, or out of its range: the message says what is allowed. */
   | "USAGE_OPTION"
+  /** The call makes no sense now: the object is closed, or not that far. */
   | "USAGE_STATE"
+  /** A magnet link that names no torrent of version 1 (BEP 9). */
   | "USAGE_MAGNET"
   /** What is to be replayed is no recording, or is damaged. */
   | "USAGE_RECORDING"
+  /** An address cannot be listened at. */
   | "LISTEN_FAILED"
+  /** The native addon is not there, or cannot be loaded: the message says which was looked for, and how to build it. */
   | "ADDON_MISSING"
+  /** A torrent file could not be fetched from the web. */
   | "FETCH_FAILED"
+  /** An AbortSignal ended it; its reason is the `cause`. */
   | "ABORTED"
   | "TIMEOUT";
 

@@ -109,7 +109,9 @@ export class RateLimits {
 
 /** What a program says of both; what is left out stays as it is, and 0 is no limit. */
 export interface RateLimitChange {
+  /** Bytes per second that come in; 0: any number. */
   readonly maxDownloadBytesPerSecond?: number | undefined;
+  /** Bytes per second that go out; 0: any number. */
   readonly maxUploadBytesPerSecond?: number | undefined;
 }
 

@@ -28,6 +28,7 @@ export { SEND_MODES, type SendModeName } from "./send/block-source.js";
 export type { ConnectionStats, MetricsRegistry, SessionStats, TorrentStats } from "./statistics.js";
 export { ENCRYPTION_POLICIES, type EncryptionPolicy } from "./stream/encryption-policy.js";
 
+/** Where a peer, a tracker or a node is reached. */
 export interface PeerAddress {
   /** Numeric IPv4 or IPv6 address. */
   readonly host: string;
@@ -315,6 +316,7 @@ export interface BlockLease extends Disposable {
   release(): void;
 }
 
+/** A connection as it is now. */
 export interface PeerInfo {
   /** Of one that connected to us, the port is the one that it connected from. */
   readonly address: PeerAddress;
@@ -404,6 +406,10 @@ export interface Connection {
   readonly peerExtendedHandshake: Record<string, unknown>;
 }
 
+/**
+ * Where a torrent is: fetching its metadata (a magnet), checking what is on the disk, held by pause(), fetching, having all that is wanted,
+ * ended by an error, or closed.
+ */
 export type TorrentState =
   | "metadata"
   | "checking"
@@ -413,6 +419,7 @@ export type TorrentState =
   | "failed"
   | "closed";
 
+/** How far a torrent is. Rates are bytes per second over the last seconds. */
 export interface TorrentProgress {
   readonly state: TorrentState;
   /** False with the option `verify: false`: then "verified" pieces are pieces that were received, and nobody is told of them. */

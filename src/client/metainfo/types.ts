@@ -1,8 +1,10 @@
 // What a torrent file says, checked.
 
+/** A file of a torrent (BEP 3, 47). */
 export interface MetainfoFile {
   /** Components below the download folder, the torrent's name first; each is safe to join. */
   readonly path: readonly string[];
+  /** Bytes. */
   readonly length: number;
   /** Byte offset in the torrent. */
   readonly offset: number;
@@ -10,16 +12,20 @@ export interface MetainfoFile {
   readonly padding: boolean;
 }
 
+/** What a torrent file says (BEP 3, 12, 19, 27, 47), checked: its paths are safe, and its numbers fit one another. */
 export interface Metainfo {
   /** SHA-1 of the info dictionary as it stands in the file: 20 bytes. */
   readonly infoHash: Uint8Array;
+  /** The same, as 40 hexadecimal digits. */
   readonly infoHashHex: string;
   /** The info dictionary as it stands in the file, which peers may ask for (BEP 9). */
   readonly info: Uint8Array;
   readonly name: string;
+  /** Bytes of each piece but the last. */
   readonly pieceLength: number;
   /** SHA-1 digests of the pieces, one after the other: 20 × n bytes. A view of `info`. */
   readonly pieces: Uint8Array;
+  /** Bytes of all files, padding included. */
   readonly totalLength: number;
   readonly files: readonly MetainfoFile[];
   readonly isSingleFile: boolean;

@@ -21,6 +21,10 @@ import { SessionCore } from "./session-core.js";
 
 let coreOf: (session: Session) => SessionCore;
 
+/**
+ * What torrents live in: the memory of blocks (one bounded pool), the sockets, the peers, the limits. A program has one, or a few that share
+ * nothing. It keeps Node.js alive as long as it holds torrents or listens, and until close().
+ */
 export class Session extends EventEmitter<SessionEvents> {
   readonly #core: SessionCore;
 

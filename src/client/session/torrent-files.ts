@@ -39,11 +39,14 @@ export interface CheckOptions {
   signal?: AbortSignal;
 }
 
+/** What is there of a torrent, and what of it is right. */
 export interface CheckResult {
   readonly pieceCount: number;
   readonly piecesGood: number;
+  /** Bytes of the good pieces, and of all. */
   readonly bytesGood: number;
   readonly bytesTotal: number;
+  /** All pieces are good. */
   readonly complete: boolean;
   /** Indices of the pieces that are wrong or missing, ascending; those that could not be read are not among them. */
   readonly badPieces: readonly number[];

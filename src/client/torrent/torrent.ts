@@ -39,6 +39,10 @@ import { TorrentFile } from "./torrent-file.js";
 
 let coreOf: (torrent: Torrent) => TorrentCore;
 
+/**
+ * One torrent of a session: made by Session.add(), and over with close(), remove(), or its session. After its end its methods do nothing or
+ * throw UsageError `USAGE_STATE`.
+ */
 export class Torrent extends EventEmitter<TorrentEvents> {
   readonly #core: TorrentCore;
 
