@@ -10,7 +10,7 @@ import { EventEmitter } from "node:events";
 import { hostname } from "node:os";
 import type { Timer } from "../base/ground.js";
 import { throwAsUncaught } from "../base/user-calls.js";
-import { Dht } from "../dht/index.js";
+import { Dht, type SampledNode } from "../dht/index.js";
 import type { SocketAddress } from "../native/binding.js";
 import { checkIndexerOptions } from "./check-options.js";
 import { Cursors, type Stretch } from "./cursors.js";
@@ -50,8 +50,10 @@ const CONTACTS_MIN = 8;
 const CONTACTS_MS = 10_000;
 const RETRY_MS_MIN = 3_600_000;
 const RETRY_MS_MAX = 7 * 24 * 3_600_000;
-/** Nobody answered at all: the link is down, and the hash is not to blame. */
-const LINK_RETRY_MS = 60_000;
+/** Nobody answered at all: the link is down, and the hash is not to blame. Or only a sampler was asked. */
+const SOON_MS = 60_000;
+/** Hashes of which is known which node told of them. */
+const SAMPLERS_MAX = 20_000;
 const PRUNE_MS = 60_000;
 const CLOSE_MS = 10_000;
 
@@ -70,6 +72,7 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
   readonly #jobs = new Map<string, Job>();
   /** Of hashes that are claimed and not begun: how often they were tried. */
   readonly #attempts = new Map<string, number>();
+  readonly #samplers = new Map<string, SampledNode>();
   readonly #counters: IndexerCounters = {
     hashesSeen: 0,
     hashesDropped: 0,
@@ -78,6 +81,7 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
     lookups: 0,
     lookupsConverged: 0,
     lookupsOver: 0,
+    shortcuts: 0,
     hashesWithPeers: 0,
     peers: 0,
     stored: 0,
@@ -217,7 +221,8 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
 
   /** @internal */
   ended(job: Job, info: Uint8Array | undefined): void {
-    const { infoHash, attempts, answers, peers, queries } = job;
+    const { infoHash, attempts, answers, peers, queries, isShort } = job;
+    if (isShort) this.#counters.shortcuts++;
     this.#jobs.delete(keyOf(infoHash));
     const counters = this.#counters;
     counters.lookupsOver++;
@@ -226,7 +231,7 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
     this.#queue.queries += queries;
     if (this.#closed !== undefined && info === undefined) return;
     if (info !== undefined) this.#found(infoHash, info);
-    else this.#failed(infoHash, answers === 0 ? LINK_RETRY_MS : this.#retryMs(attempts));
+    else this.#failed(infoHash, answers === 0 || isShort ? SOON_MS : this.#retryMs(attempts));
   }
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -310,15 +315,24 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
       this.#queue.lookups++;
       const job = new Job(this, infoHash, attempts);
       this.#jobs.set(key, job);
-      job.begin(this.#dht.overlays.values());
+      const sampler = this.#samplers.get(key);
+      if (sampler !== undefined) this.#samplers.delete(key);
+      job.begin(this.#dht.overlays.values(), sampler);
     }
   }
 
   /** What nodes say that they keep (BEP 51), until the DHT is closed. */
   async #sample(): Promise<void> {
     const { ground } = this.#world.dht;
-    for await (const { infoHashes } of this.#dht.sample()) {
-      for (const infoHash of infoHashes) this.#harvest.add(infoHash);
+    for await (const { infoHashes, node } of this.#dht.sample()) {
+      for (const infoHash of infoHashes) {
+        this.#harvest.add(infoHash);
+        this.#samplers.set(keyOf(infoHash), node);
+      }
+      for (const oldest of this.#samplers.keys()) {
+        if (this.#samplers.size <= SAMPLERS_MAX) break;
+        this.#samplers.delete(oldest);
+      }
       while (this.#harvest.isCrowded && this.#closed === undefined)
         await new Promise<void>((resolve) => ground.after(TURN_MS, resolve));
     }

@@ -5,11 +5,12 @@
 // Always: it ends once. Answers that are late still count while a fetch goes on or another answer is waited for.
 
 import { mayNameAddress } from "../base/network-address.js";
-import { addressText } from "../codec/compact-address.js";
+import { contactsOf } from "../dht/check-options.js";
+import type { Contact } from "../dht/contact.js";
+import type { SampledNode } from "../dht/index.js";
 import type { KrpcReader } from "../dht/krpc-reader.js";
 import { METHOD_GET_PEERS } from "../dht/krpc-reader.js";
 import type { Candidate, Lookup, LookupListener } from "../dht/lookup.js";
-import { ID_BYTES } from "../dht/node-id.js";
 import type { Overlay } from "../dht/overlay.js";
 import { readPeers } from "../dht/peers.js";
 import type { SocketAddress } from "../native/binding.js";
@@ -30,6 +31,8 @@ export class Job implements LookupListener {
   peers = 0;
   queries = 0;
   answers = 0;
+  /** Only one node was asked: if its peers have nothing, others may. */
+  isShort = false;
   readonly #host: JobHost;
   readonly #lookups = new Set<Lookup>();
   #searching = 0;
@@ -43,15 +46,10 @@ export class Job implements LookupListener {
     this.attempts = attempts;
   }
 
-  begin(overlays: Iterable<Overlay>): void {
-    // A lookup may be over before the call returns: none of them is the last before all have begun.
+  /** `sampler`: a node that said it knows of the torrent. It is asked first, and if it names peers, nobody else is. */
+  begin(overlays: Iterable<Overlay>, sampler?: SampledNode): void {
     const all = [...overlays];
-    this.#searching = all.length;
-    this.#unconverged = all.length;
-    for (const overlay of all) {
-      const lookup = overlay.lookup(this.infoHash, METHOD_GET_PEERS, this);
-      if (!lookup.isComplete) this.#lookups.add(lookup);
-    }
+    if (sampler === undefined || !this.#askFirst(all, sampler)) this.#lookUp(all);
   }
 
   /** The fetch is over, with what it brought. */
@@ -70,20 +68,60 @@ export class Job implements LookupListener {
     this.#host.ended(this, info);
   }
 
+  #lookUp(all: readonly Overlay[]): void {
+    if (this.#isOver) return;
+    // A lookup may be over before the call returns: none of them is the last before all have begun.
+    this.#searching = all.length;
+    this.#unconverged = all.length;
+    for (const overlay of all) {
+      const lookup = overlay.lookup(this.infoHash, METHOD_GET_PEERS, this);
+      if (!lookup.isComplete) this.#lookups.add(lookup);
+    }
+  }
+
+  /** False: it cannot be asked now. */
+  #askFirst(all: readonly Overlay[], sampler: SampledNode): boolean {
+    const [contact] = contactsOf([sampler]);
+    const overlay = all.find(({ family }) => family === contact?.family);
+    if (contact === undefined || overlay?.isPossible(contact) !== true) return false;
+    contact.compact.set(sampler.id, 0);
+    overlay.turnBegins();
+    const lookUp = (): void => this.#lookUp(all);
+    const isSent = overlay.nextNode().getPeers(
+      contact,
+      this.infoHash,
+      {
+        answered: (_call, answer) => {
+          this.answers++;
+          this.#addPeers(contact, answer);
+          if (this.#fetch === undefined) lookUp();
+          else this.#askedEnough();
+        },
+        stalled: () => {},
+        failed: lookUp,
+      },
+      false,
+    );
+    if (!isSent) return false;
+    this.queries++;
+    this.#searching = 1;
+    this.#unconverged = 1;
+    return true;
+  }
+
+  /** The sampler named peers. */
+  #askedEnough(): void {
+    if (this.#isOver) return;
+    this.isShort = true;
+    this.#searching = 0;
+    this.#converge();
+    this.#fetch?.noMore();
+  }
+
   // ── LookupListener ───────────────────────────────────────────────────────────────────────────────────────────
 
   heard(_lookup: Lookup, { contact }: Candidate, answer: KrpcReader): void {
-    if (this.#isOver || answer.valuesCount === 0) return;
-    const told: SocketAddress[] = [];
-    readPeers(answer, () => (peer) => told.push(peer));
-    const from = addressText(contact.compact.slice(ID_BYTES, ID_BYTES + contact.addressBytes)) ?? "";
-    for (const peer of told) {
-      // Nobody far away sends us to this machine, or to its own network.
-      if (!mayNameAddress(from, peer.host) || this.#isOver) continue;
-      this.peers++;
-      this.#fetch ??= this.#host.fetch(this.infoHash);
-      this.#fetch.add(peer);
-    }
+    this.#addPeers(contact, answer);
   }
 
   converged(): void {
@@ -99,6 +137,19 @@ export class Job implements LookupListener {
     if (--this.#searching > 0 || this.#isOver) return;
     if (this.#fetch === undefined) this.end(undefined);
     else this.#fetch.noMore();
+  }
+
+  #addPeers(by: Contact, answer: KrpcReader): void {
+    if (this.#isOver || answer.valuesCount === 0) return;
+    const told: SocketAddress[] = [];
+    readPeers(answer, () => (peer) => told.push(peer));
+    for (const peer of told) {
+      // Nobody far away sends us to this machine, or to its own network.
+      if (!mayNameAddress(by.host, peer.host) || this.#isOver) continue;
+      this.peers++;
+      this.#fetch ??= this.#host.fetch(this.infoHash);
+      this.#fetch.add(peer);
+    }
   }
 
   /** Whatever has not converged counts as if it had. */

@@ -54,6 +54,8 @@ export interface IndexerCounters {
   lookups: number;
   lookupsConverged: number;
   lookupsOver: number;
+  /** Of those, where the node that told of the hash named its peers, and nobody else was asked. */
+  shortcuts: number;
   /** Hashes of which peers were found, and those peers. */
   hashesWithPeers: number;
   peers: number;

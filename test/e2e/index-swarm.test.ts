@@ -55,6 +55,26 @@ describe("an index of a swarm", { timeout: 240_000 }, () => {
     assert.equal(await store.release(indexer.owner), 0, "nothing is claimed any more");
   });
 
+  it("finds by itself what nodes keep, and asks the node that told of a torrent before all others", async (t) => {
+    const nodes = await makeDhtNodes(t, 8);
+    const seeder = await MetadataSeeder.start(LOOPBACK.host);
+    t.after(() => seeder.close());
+    const store = await openStore(temporaryIndex(t));
+    t.after(() => store.close());
+    const hashes = Array.from({ length: 10 }, (_, number) => seeder.add(number));
+    await Promise.all(
+      hashes.map((hash, n) => nodes[n % nodes.length]!.announce(hash, { port: seeder.port })),
+    );
+    const indexer = new Indexer({
+      store,
+      collects: false,
+      dht: { listen: [LOOPBACK, LOOPBACK], bootstrap: nodes[0]!.addresses },
+    });
+    t.after(() => indexer.close());
+    await until(async () => (await store.stats()).torrents === 10, "all that was announced is in the index");
+    assert.ok(indexer.stats().counters.shortcuts > 0, "a sampler was asked first");
+  });
+
   it("takes a torrent from a peer that comes by itself, told of us by our own node, and tells nobody of us for others", async (t) => {
     // So few that a lookup asks all of them, ours included.
     const nodes = await makeDhtNodes(t, 7);
