@@ -2,6 +2,10 @@
 //
 // `hash` is clustered by the hash itself, without row ids: what is claimed in order lies in order, and there is no second tree of a primary
 // key. Who waits, and who is due, are partial indexes: they have what is under way, and not the millions that are done.
+//
+// Beginnings of three and four letters are indexed too: a search for one cost seven times as much when it had to gather all words that begin
+// so (300,000 torrents: 2.6 ms of CPU, and 0.4 with a file that is 16 % larger). A mapping of the file (mmap_size) saves a third of what searches cost,
+// and is not used: a file that another program cuts short would end the process.
 
 import { StoreError } from "../../base/errors.js";
 import type { SqliteDatabase } from "./sqlite-database.js";
@@ -35,7 +39,7 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX torrent_bytes ON torrent (bytes, id);
    CREATE INDEX torrent_discovered ON torrent (discovered_ms);
    CREATE TABLE torrent_files (id INTEGER PRIMARY KEY, files TEXT NOT NULL);
-   CREATE VIRTUAL TABLE torrent_text USING fts5 (words, content = '', contentless_delete = 1,
+   CREATE VIRTUAL TABLE torrent_text USING fts5 (words, content = '', contentless_delete = 1, prefix = '3 4',
      tokenize = 'unicode61 remove_diacritics 0');
    CREATE TABLE worked (
      at_ms INTEGER NOT NULL,
