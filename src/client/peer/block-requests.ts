@@ -55,6 +55,10 @@ assert(
 const MISSED_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2 / 2;
 /** Of what makes way for urgent pieces, so many requests stay: they are under way, and a cancel would come too late. */
 const REQUESTS_KEPT = 2;
+/** What the peer comes to within so long stays with it: cancelling it would cross it on its way. */
+const PARTING_MS = 500;
+/** Requests that are looked at for somebody who could bring them at once, between two ticks: a fraction of a millisecond of work. */
+const PARTING_STEPS_PER_TICK = 16_384;
 /** Requests that one fill writes, shared by all connections: it is used within one call only. */
 const picked = new Int32Array(2 * PICKS_PER_FILL_MAX);
 
@@ -84,6 +88,7 @@ export class BlockRequests {
   #countedSinceMs: number;
   #blocksCounted = 0;
   #missedStepsLeft = MISSED_STEPS_PER_TICK;
+  #partingStepsLeft = PARTING_STEPS_PER_TICK;
   /** Made when the peer refuses for the first time: most never do. */
   #refusals: Refusals | undefined;
 
@@ -164,6 +169,30 @@ export class BlockRequests {
       if (expected.pieceAt(index) === piece) this.cancel(piece, expected.beginAt(index));
     const { receiver } = this.#peer;
     if (receiver.blockPiece === piece) receiver.skipBlock(piece, receiver.blockBegin);
+  }
+
+  /**
+   * Somebody else could bring the piece at once: cancels and gives back all that was asked of it here, unless the peer comes to it within
+   * PARTING_MS. False if nothing changed.
+   */
+  partWith(piece: number): boolean {
+    const { expected, pipeline } = this;
+    const { nowMs } = this.#clock;
+    // A look at the whole queue, most often in vain.
+    if (this.#partingStepsLeft <= 0 || pipeline.msFor(expected.bytes, nowMs) < PARTING_MS) return false;
+    let first = 0;
+    while (first < expected.count && expected.pieceAt(first) !== piece) first++;
+    this.#partingStepsLeft -= 1 + first;
+    if (first === expected.count || pipeline.msFor(first * BLOCK_SIZE, nowMs) < PARTING_MS) return false;
+    for (let index = expected.count - 1; index >= first; index--) {
+      if (expected.pieceAt(index) !== piece) continue;
+      const begin = expected.beginAt(index);
+      this.#writeCancel(index);
+      this.#orphan(piece, begin, expected.lengthAt(index));
+      expected.removeAt(index);
+      this.#giveBack(piece, begin);
+    }
+    return true;
   }
 
   /** The peer does not have the piece any more: what was asked of it there is given back, and may come all the same. */
@@ -251,6 +280,7 @@ export class BlockRequests {
   checkTimeout(): number {
     const { nowMs } = this.#clock;
     this.#missedStepsLeft = MISSED_STEPS_PER_TICK;
+    this.#partingStepsLeft = PARTING_STEPS_PER_TICK;
     if (this.#peer.counters.blocksReceived > 0) this.#timeoutMs = this.#timeoutMsMax;
     if (this.#blockIsLate(nowMs)) return this.#blockLate();
     const { expected } = this;

@@ -467,6 +467,11 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     return this.requests.has(piece, block * BLOCK_SIZE);
   }
 
+  /** For the picker: gives back what was asked of it of a piece that it will not come to soon. */
+  partWith(piece: number): boolean {
+    return this.requests.partWith(piece);
+  }
+
   /** Another peer brought the block: cancel it here. The swarm has forgotten the request already. */
   cancelRequest(piece: number, begin: number): void {
     this.requests.cancel(piece, begin);

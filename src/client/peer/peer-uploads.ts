@@ -96,7 +96,10 @@ export class PeerUploads implements SenderHost {
   /** Time passed. False: the peer took nothing for too long, and was let go. */
   tick(nowMs: number): boolean {
     this.#cancelStepsLeft = CANCEL_STEPS_PER_TICK;
-    if (!this.amChoking) this.uptake.sample(this.#takenBytes());
+    if (!this.amChoking) {
+      this.uptake.sample(this.#takenBytes());
+      this.sender.pace(this.#peer.uploadMeter.rate);
+    }
     const progress = this.#progress;
     if (this.sender.heldForMs >= STALLED_MS) this.sender.giveBack(nowMs);
     if (!this.sender.blocked) {

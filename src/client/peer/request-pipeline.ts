@@ -107,6 +107,12 @@ export class RequestPipeline {
     return this.#snubbed;
   }
 
+  /** How long the peer takes for so many bytes, as fast as it was of late; for ever if it has brought nothing for a whole window. */
+  msFor(bytes: number, nowMs: number): number {
+    if (this.#rate > 0) return bytes / this.#rate;
+    return nowMs - this.#windowStartMs < WINDOW_MS ? 0 : ROUND_TRIP_MS_UNKNOWN;
+  }
+
   /** A limit of ours holds it back, or does not any more. */
   setLimited(isLimited: boolean): void {
     const least = isLimited ? REQUESTS_LIMITED : REQUESTS_INITIAL;

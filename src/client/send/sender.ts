@@ -59,6 +59,9 @@ const FLUSH_BYTES_MAX = 1 * MIB;
 /** Bytes loaded ahead for one peer; and for one that is choked, and gets what is free only. */
 const LOADED_BYTES_MAX = 1 * MIB;
 const LOADED_BYTES_CHOKED_MAX = 8 * BLOCK_SIZE;
+/** Of one that takes what is loaded slowly: so many seconds of it, and so much at least. What is loaded cannot be cancelled any more. */
+const LOADED_S_SLOW = 0.5;
+const LOADED_BYTES_SLOW_MIN = 8 * BLOCK_SIZE;
 const REQUESTS_LOOKED_AT_MAX = 16;
 const OUTBOX_BYTES_PER_CALL_MAX = 48 * KIB;
 /**
@@ -223,6 +226,17 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
   choked(choked: boolean): void {
     this.#loadedBytesMax = choked ? LOADED_BYTES_CHOKED_MAX : LOADED_BYTES_MAX;
     this.#windowBytes = this.#loadedBytesMax;
+  }
+
+  /**
+   * Time passed, in which the unchoked peer took `bytesPerSecond`: where it left something waiting, no more is loaded ahead for it than it
+   * will take soon.
+   */
+  pace(bytesPerSecond: number): void {
+    if (bytesPerSecond === 0) return;
+    const soon = Math.max(LOADED_BYTES_SLOW_MIN, Math.trunc(LOADED_S_SLOW * bytesPerSecond));
+    this.#loadedBytesMax = this.#loadedBytes === 0 ? LOADED_BYTES_MAX : Math.min(LOADED_BYTES_MAX, soon);
+    this.#windowBytes = Math.min(this.#windowBytes, this.#loadedBytesMax);
   }
 
   #waitForSlots(): void {

@@ -62,6 +62,8 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   readonly #host: AllotmentHost<Peer>;
   /** Those that were to be asked and have not brought a block. */
   readonly #newcomers = new Set<Peer>();
+  /** Of those that took something over from others: how many blocks they have brought when all of it came. */
+  readonly #owedBy = new Map<Peer, number>();
   /** Of the review under way. */
   #ranked: readonly Candidate[] | undefined;
 
@@ -97,6 +99,7 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   /** The connection ended. */
   peerGone(peer: Peer): void {
     this.#newcomers.delete(peer);
+    this.#owedBy.delete(peer);
   }
 
   #countFor(peer: Peer, most: number): number {
@@ -138,7 +141,20 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     // Whoever is snubbed has shown that it would only hold places of others.
     if (got > 0 || peer.expected.count > 0 || peer.pipeline.snubbed) return got;
     const isProven = peer.counters.blocksReceived > 0;
+    if (isProven && allowed === undefined) {
+      const taken = this.#takeOver(peer, count, out, piecesAtOnce);
+      if (taken > 0) return taken;
+    }
     return this.#picker.pickAgain(peer.pieces, count, out, peer, allowed, isProven);
+  }
+
+  /** Whoever takes something over from another takes more when it has brought as many blocks: else it would only keep it from us. */
+  #takeOver(peer: Peer, count: number, out: Int32Array, piecesAtOnce: number): number {
+    const { blocksReceived } = peer.counters;
+    if (blocksReceived < (this.#owedBy.get(peer) ?? 0) || !this.#picker.takeOver(peer.pieces, peer)) return 0;
+    const got = this.#picker.pick(peer.pieces, count, out, peer, undefined, piecesAtOnce);
+    this.#owedBy.set(peer, blocksReceived + Math.max(1, got));
+    return got;
   }
 
   // ── ExclusiveView ────────────────────────────────────────────────────────────────────────────────────────────

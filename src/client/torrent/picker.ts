@@ -6,7 +6,8 @@
 //   3. a new piece, while so few are active that each fast peer may have one to itself
 //   4. a started piece that another peer is working on
 //   5. a new piece: the rarest that the peer has, any of the equally rare; the first four of a download at random
-//   6. end game: a block that others were asked for, once every missing block was, by a peer that waits for nothing
+//   6. what another peer was asked for and will not bring soon, by a peer that waits for nothing: taken over, so that it comes once
+//   7. end game: a block that others were asked for, once every missing block was, by a peer that waits for nothing
 //
 // A fast peer works on several pieces at once, chunk by chunk in turn, so that they can be hashed side by side: it is
 // given idle and new pieces until it has so many (1 after 2 and 3). They are begun apart, so as not to end together.
@@ -22,7 +23,7 @@
 // What is not wanted (wanted.ts) is neither startable nor started, but for pieces that are judged already. Steps 3 and 5 start pieces of
 // the highest priority first.
 //
-// One file, because the six steps share those records, and each keeps all of their counts.
+// One file, because the seven steps share those records, and each keeps all of their counts.
 //
 // Whoever brings little must not keep others from the rest: a piece that got almost nothing for a window stalls. It does not count as
 // active, and in the end game its blocks may be asked of twice as many peers with each window.
@@ -43,6 +44,11 @@ import { Wanted } from "./wanted.js";
 export interface PickingPeer {
   /** True if the block was asked of this peer already: end game must not ask it twice. */
   hasRequested(piece: number, block: number): boolean;
+  /**
+   * Gives back, by requestDropped(), all that was asked of it of a piece which it will not come to soon. False, and nothing changes, where it
+   * was asked for none of the piece, comes to it soon, or was asked this too often of late.
+   */
+  partWith(piece: number): boolean;
 }
 
 export type PickerLayout = Pick<
@@ -217,6 +223,20 @@ export class Picker {
       started.turn = ++this.#turn;
     }
     return got;
+  }
+
+  /**
+   * For a peer that waits for nothing: makes a piece free that it has, and that all of was asked of one who is busy with others and will
+   * not come to it soon, so that pick() finds it. In a swarm around a slow seed that is what everybody asked the seed for, and one has
+   * already: it need not be sent by the seed twice. False if there is none.
+   */
+  takeOver(pieces: PieceSet, peer: PickingPeer): boolean {
+    for (const started of this.#started.values()) {
+      const { owner, piece } = started;
+      if (owner === undefined || owner === peer || started.received > 0) continue;
+      if (pieces.has(piece) && owner.partWith(piece)) return true;
+    }
+    return false;
   }
 
   /** So much time passed that a piece which got almost nothing since the last call stalls. */

@@ -186,6 +186,54 @@ describe("BlockRequests: a queue", () => {
   });
 });
 
+describe("BlockRequests: what somebody else could bring at once", () => {
+  const answerFirst = (wired: WiredPeer): void => {
+    const [key] = wired.swarm.open;
+    const [piece, block] = key!.split("/").map(Number) as [number, number];
+    wired.feed(pieceMessage(piece, block * BLOCK_SIZE, LAYOUT.blockLength(piece, block)));
+  };
+  const piecesAsked = ({ peer: { expected } }: WiredPeer): number[] =>
+    Array.from({ length: expected.count }, (_, index) => expected.pieceAt(index));
+
+  it("is cancelled and given back where the peer comes to it late, and taken if it comes all the same", () => {
+    const wired = unchoked({ maxRequests: 32 });
+    // A block a second: 31 wait for half a minute.
+    for (let round = 0; round < 4; round++) {
+      wired.pass(1000);
+      answerFirst(wired);
+    }
+    const asked = piecesAsked(wired);
+    const first = asked[0]!;
+    const last = asked.at(-1)!;
+    assert.notEqual(first, last);
+    wired.sent();
+    assert.equal(wired.peer.partWith(first), false, "it is next");
+    const ofLast = asked.filter((piece) => piece === last).length;
+    const before = wired.swarm.dropped.length;
+    assert.equal(wired.peer.partWith(last), true);
+    assert.equal(blocksOf(wired.sent(), MessageId.cancel).length, ofLast);
+    assert.equal(wired.swarm.dropped.length, before + ofLast);
+    assert.ok(!piecesAsked(wired).includes(last));
+    assert.equal(wired.peer.partWith(last), false, "once");
+    wired.feed(pieceMessage(last, 0, LAYOUT.blockLength(last, 0)));
+    assert.equal(wired.peer.isOpen, true, "the cancel was late");
+    wired.peer.close();
+    wired.checkOver();
+  });
+
+  it("stays with a peer that brings all it was asked for soon, or was asked just now", () => {
+    const wired = unchoked({ maxRequests: 8 });
+    assert.equal(wired.peer.partWith(piecesAsked(wired).at(-1)!), false, "it was asked just now");
+    for (let round = 0; round < 14; round++) {
+      wired.pass(20);
+      answerFirst(wired);
+    }
+    for (const piece of new Set(piecesAsked(wired))) assert.equal(wired.peer.partWith(piece), false);
+    wired.peer.close();
+    wired.checkOver();
+  });
+});
+
 describe("BlockRequests: refusals", () => {
   function refuseAll(wired: WiredPeer): void {
     const rejects = [...wired.swarm.open].map((key) => {

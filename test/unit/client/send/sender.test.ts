@@ -122,6 +122,37 @@ describe("Sender: blocks that are cancelled", () => {
     });
 });
 
+describe("Sender: one who takes slowly", () => {
+  it("has little loaded ahead, so that what it cancels does not leave, until it takes all that it asks for", () => {
+    const bench = new SenderBench("copy");
+    bench.queue(...run(0, 0, 30));
+    bench.transport.room = () => 0;
+    bench.flush();
+    assert.equal(bench.sender.blocksLoaded, 30);
+    bench.sender.pace(0);
+    bench.sender.pace(10_000);
+    bench.transport.room = () => MIB;
+    while (bench.sender.blocksLoaded > 0) bench.flush();
+    bench.transport.room = () => 0;
+    bench.queue(...run(1, 0, 40));
+    bench.flush();
+    assert.equal(bench.sender.blocksLoaded, 8);
+    assert.equal(bench.sender.cancelBlock(1, 8 * BLOCK_SIZE), true);
+    bench.transport.room = () => MIB;
+    for (let flushes = 0; !bench.sender.idle && flushes < 20; flushes++) bench.flush();
+    bench.sender.pace(10_000);
+    bench.queue(...run(1, 0, 8));
+    while (!bench.sender.idle) bench.flush();
+    bench.transport.room = () => 0;
+    bench.queue(...run(2, 0, 40));
+    bench.flush();
+    assert.ok(bench.sender.blocksLoaded > 8, "it left nothing waiting");
+    bench.transport.room = () => MIB;
+    for (let flushes = 0; !bench.sender.idle && flushes < 20; flushes++) bench.flush();
+    bench.checkHome();
+  });
+});
+
 describe("Sender: a limit", () => {
   const RATE = 10_000;
   const whole = BLOCK_SIZE + PIECE_HEADER_BYTES;

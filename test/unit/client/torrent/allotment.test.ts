@@ -58,6 +58,10 @@ class SimulatedPeer implements AllottedPeer {
   hasRequested(piece: number, block: number): boolean {
     return this.requests.some(([p, b]) => p === piece && b === block);
   }
+
+  partWith(): boolean {
+    return false;
+  }
 }
 
 class SimulatedSwarm {

@@ -46,6 +46,13 @@ class Asked implements PickingPeer {
     return this.requests.some((request) => request[0] === piece && request[1] === block);
   }
 
+  /** Set where it comes to nothing soon. */
+  partsFor: Picker | undefined;
+
+  partWith(piece: number): boolean {
+    return this.partsFor !== undefined && partsWith(this, piece, this.partsFor);
+  }
+
   ask(
     picker: Picker,
     count: number,
@@ -69,6 +76,15 @@ class Asked implements PickingPeer {
   }
 }
 
+/** Gives back what `peer` was asked for of the piece. False if that is nothing. */
+function partsWith(peer: { requests: [number, number][] }, piece: number, picker: Picker): boolean {
+  const given = peer.requests.filter(([asked]) => asked === piece);
+  const kept = peer.requests.filter(([asked]) => asked !== piece);
+  peer.requests.splice(0, peer.requests.length, ...kept);
+  for (const [, block] of given) picker.requestDropped(piece, block);
+  return given.length > 0;
+}
+
 function pickerOf(layout: Layout, options: PickerOptions = {}): Picker {
   return new Picker(layout, { random: makeRandom(1), ...options });
 }
@@ -83,6 +99,39 @@ function pickerPastTheFirst(
   for (let piece = pieceCount - RANDOM_PIECES; piece < pieceCount; piece++) picker.markHave(piece);
   return picker;
 }
+
+describe("Picker: what somebody else could bring at once", () => {
+  it("is taken over from one who does not come to it soon, whole, and only of pieces that the other has", () => {
+    const picker = pickerPastTheFirst(12);
+    const seed = new Asked(allPieces(12));
+    const asked = seed.ask(picker, 32);
+    assert.deepEqual([asked.length, picker.inEndGame], [32, true], "all that is missing");
+    const piece = asked[20]![0];
+    const other = new Asked(piecesOf(12, [piece]));
+    assert.equal(picker.takeOver(other.pieces, other), false, "it comes to all of it soon");
+    seed.partsFor = picker;
+    assert.equal(picker.takeOver(other.pieces, other), true);
+    assert.ok(seed.requests.every(([left]) => left !== piece));
+    assert.deepEqual(
+      other.ask(picker, 16),
+      [0, 1, 2, 3].map((block) => [piece, block]),
+    );
+    assert.equal(picker.takeOver(other.pieces, other), false, "what is its own, or not its to give");
+    picker.checkInvariants();
+  });
+
+  it("stays where it is once something of it came, or where nobody else works on it", () => {
+    const picker = pickerPastTheFirst(12);
+    const seed = new Asked(allPieces(12));
+    seed.partsFor = picker;
+    seed.ask(picker, 4);
+    const [piece] = seed.answer(picker);
+    const other = new Asked(piecesOf(12, [piece]));
+    assert.equal(picker.takeOver(other.pieces, other), false);
+    assert.equal(picker.takeOver(allPieces(12), seed), false, "from itself");
+    picker.checkInvariants();
+  });
+});
 
 describe("Picker: order", () => {
   it("takes the rarest piece first, whole, and its blocks in ascending order", () => {
@@ -268,7 +317,7 @@ describe("Picker: order", () => {
       picker.peerAdded(half);
       picker.peerAdded(allPieces(pieceCount));
       const out = new Int32Array(32);
-      const peer = { hasRequested: () => false };
+      const peer = { hasRequested: () => false, partWith: () => false };
       const before = process.cpuUsage();
       for (let call = 0; call < 200; call++) {
         const got = picker.pick(half, 16, out, peer);
@@ -630,6 +679,8 @@ function play(
         ),
         requests: [],
         hasRequested: (piece, block) => added.requests.some(([p, q]) => p === piece && q === block),
+        // Some peers come to everything soon.
+        partWith: (piece) => b % 2 === 0 && partsWith(added, piece, picker),
       };
       peers.push(added);
       picker.peerAdded(added.pieces);
@@ -657,18 +708,23 @@ function play(
     } else if (what === "leave") {
       peers = peers.filter((each) => each !== peer);
       picker.peerRemoved(peer.pieces);
-      for (const [piece, block] of peer.requests) picker.requestDropped(piece, block);
+      for (const [piece, block] of peer.requests.splice(0)) picker.requestDropped(piece, block);
     } else if (what === "have") {
       if (peer.pieces.add(b % pieceCount)) picker.peerHas(peer.pieces, b % pieceCount);
     } else if (what === "lack") {
       const [piece] = [b % pieceCount];
       if (peer.requests.every(([p]) => p !== piece)) picker.peerLacks(peer.pieces, piece);
     } else if (what === "pick") {
-      const endGame = picker.inEndGame;
+      let endGame = picker.inEndGame;
       const out = new Int32Array(20);
       const allowed = b % 7 === 0 ? { has: (piece: number) => piece % 2 === 0 } : undefined;
       let got = picker.pick(peer.pieces, 1 + (b % 10), out, peer, allowed, 1 + (b % 4));
       assert.ok(got === 0 || !endGame, "nothing is free in the end game");
+      if (got === 0 && b % 3 === 0 && allowed === undefined && picker.takeOver(peer.pieces, peer)) {
+        endGame = picker.inEndGame;
+        got = picker.pick(peer.pieces, 1 + (b % 10), out, peer);
+        endGame &&= got === 0;
+      }
       if (got === 0) got = picker.pickAgain(peer.pieces, 1 + (b % 10), out, peer, allowed);
       for (let at = 0; at < got; at++) {
         const [piece, block] = [out[2 * at]!, out[2 * at + 1]!];

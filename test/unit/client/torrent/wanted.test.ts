@@ -35,7 +35,7 @@ function everything(): PieceSet {
   return pieces;
 }
 
-const peer = () => ({ hasRequested: () => false });
+const peer = () => ({ hasRequested: () => false, partWith: () => false });
 /** All that is picked for a new peer, as piece.block. */
 function picked(picker: Picker, count = 100): string[] {
   const out = new Int32Array(2 * count);
