@@ -5,11 +5,13 @@
 //
 // It prints {"port":N} when peers may connect. When a line with addresses ("127.0.0.1:6881 127.0.0.2:6881") is read from
 // standard input it connects to them. A download prints {"done":true} when every piece has been checked (by `disabled`: has
-// come) and everything that was queued for the disk has been given to the system. It ends when standard input ends.
+// come) and everything that was queued for the disk has been given to the system. It answers an empty line with {"uploaded":N}, bytes of
+// blocks that it has sent, and ends when standard input ends.
 
 #include <libtorrent/add_torrent_params.hpp>
 #include <libtorrent/alert_types.hpp>
 #include <libtorrent/disabled_disk_io.hpp>
+#include <libtorrent/ip_filter.hpp>
 #include <libtorrent/mmap_disk_io.hpp>
 #include <libtorrent/posix_disk_io.hpp>
 #include <libtorrent/session.hpp>
@@ -69,6 +71,10 @@ lt::disk_io_constructor_type back_end(std::string const& name) {
 void follow_input(lt::torrent_handle torrent) {
   std::string line;
   while (std::getline(std::cin, line)) {
+    if (line.empty()) {
+      std::printf("{\"uploaded\":%lld}\n", static_cast<long long>(torrent.status().total_payload_upload));
+      std::fflush(stdout);
+    }
     std::istringstream words(line);
     for (std::string word; words >> word;) {
       auto const colon = word.rfind(':');
@@ -103,7 +109,15 @@ int main(int argc, char** argv) {
   // The disabled disk answers every question for a digest with zeros.
   if (disk == "disabled") session_params.settings.set_bool(lt::settings_pack::disable_hash_checks, true);
   for (int index = 5; index < argc; index++) apply(session_params.settings, argv[index]);
+  bool const is_limited = session_params.settings.get_int(lt::settings_pack::upload_rate_limit) > 0;
   lt::session session(std::move(session_params));
+  if (is_limited) {
+    // Else its limits are not for peers of the same network: here all of them are.
+    lt::ip_filter everybody;
+    everybody.add_rule(lt::make_address("0.0.0.0"), lt::make_address("255.255.255.255"),
+                       1U << static_cast<std::uint32_t>(lt::session::global_peer_class_id));
+    session.set_peer_class_filter(everybody);
+  }
 
   lt::add_torrent_params torrent_params;
   torrent_params.ti = std::make_shared<lt::torrent_info>(std::string(argv[2]));

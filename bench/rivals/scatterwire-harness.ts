@@ -4,7 +4,7 @@
 //
 // OPTIONS is a JSON object {"session": SessionOptions, "torrent": TorrentOptions}. Prints {"port":N} when peers may connect, and
 // {"done":true} when a download is complete. Connects to the addresses of each line of its standard input ("127.0.0.1:6881
-// 127.0.0.2:6881"), and ends when that ends.
+// 127.0.0.2:6881"), answers an empty one with {"uploaded":N}, bytes of blocks that it has sent, and ends when that ends.
 
 import { createInterface } from "node:readline";
 import { readMetainfo, Session, type SessionOptions, type TorrentOptions } from "../../src/index.js";
@@ -29,6 +29,8 @@ async function main(): Promise<void> {
   process.stdout.write(`${JSON.stringify({ port })}\n`);
   createInterface({ input: process.stdin })
     .on("line", (line) => {
+      if (line === "")
+        process.stdout.write(`${JSON.stringify({ uploaded: torrent.counters().sentPayloadBytes })}\n`);
       for (const word of line.split(" ").filter((each) => each !== "")) {
         const colon = word.lastIndexOf(":");
         torrent.addPeer({ host: word.slice(0, colon), port: Number(word.slice(colon + 1)) });

@@ -11,6 +11,7 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   storage: async () => (await import("./bench/storage.js")).storageCommand(),
   compare: async () => (await import("./bench/compare.js")).compareCommand(),
   wan: async () => (await import("./bench/wan.js")).wanCommand(),
+  swarm: async () => (await import("./bench/swarm.js")).swarmCommand(),
   hashing: async () => (await import("./bench/single.js")).hashingCommand(),
   memory: async () => (await import("./bench/single.js")).memoryCommand(),
   guest: async () => (await import("./bench/single.js")).guestCommand(),
