@@ -30,7 +30,13 @@ def create(path, torrent, piece_length, padding):
 
 
 def serve(role, torrent, directory, settings, peers):
-    session = lt.session(json.loads(settings))
+    pack = json.loads(settings)
+    session = lt.session(pack)
+    if "upload_rate_limit" in pack:
+        # Else its limits are not for peers of the same network: here all of them are.
+        everybody = lt.ip_filter()
+        everybody.add_rule("0.0.0.0", "255.255.255.255", 1 << lt.session.global_peer_class_id)
+        session.set_peer_class_filter(everybody)
     if torrent.startswith("magnet:"):
         parameters = lt.parse_magnet_uri(torrent)
     else:
