@@ -9,7 +9,8 @@
 // One file, because what is written, what is read and where the log is cut share one connection state.
 //
 // Always: without Redis a tracker goes on alone, says so once, keeps a bounded queue of what it has to tell, and goes on where it was when
-// Redis is back. A chunk that arrives twice is taken once. Nothing that stands in the log can do more than be counted as wrong.
+// Redis is back. A chunk that arrives twice is taken once. What is malformed in the log is counted, and does no more; what is well formed is
+// believed: whoever may write to the log is a tracker.
 
 import { randomBytes } from "node:crypto";
 import { UsageError } from "../../base/errors.js";
