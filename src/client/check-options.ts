@@ -120,8 +120,12 @@ export function checkPeer(address: unknown, options: unknown): void {
 export function checkTorrentOptions(options: {
   readonly storage?: string;
   readonly directory?: string;
+  readonly lendBlocks?: boolean;
+  readonly onBlock?: unknown;
 }): void {
   checkOptions(TORRENT_OPTIONS, options, "a torrent");
+  if (options.lendBlocks === true && options.onBlock !== undefined)
+    refuse("onBlock and lendBlocks both take the blocks: give one of them");
   const storage = options.storage ?? TORRENT_OPTIONS.storage.default;
   if (options.directory === undefined && storage !== "memory" && storage !== "null")
     refuse(`storage "${storage}" needs a directory; only "memory" and "null" need none`);

@@ -428,6 +428,11 @@ export const TORRENT_OPTIONS = {
     default: true,
     text: "Fetch blocks from the web servers that the torrent names (BEP 19), beside its peers.",
   },
+  lendBlocks: {
+    kind: "flag",
+    default: false,
+    text: "Keep blocks of verified pieces for torrent.blocks(), besides storing them. Somebody has to take them there: `done` waits for it. Not together with `onBlock`.",
+  },
   onBlock: {
     kind: "callback",
     type: "(lease: BlockLease) => void",

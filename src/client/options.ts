@@ -293,6 +293,11 @@ export interface TorrentOptions {
   /** Fetch blocks from the web servers that the torrent names (BEP 19), beside its peers. Default: true. */
   webSeeds?: boolean;
   /**
+   * Keep blocks of verified pieces for torrent.blocks(), besides storing them. Somebody has to take them there: `done` waits for
+   * it. Not together with `onBlock`. Default: false.
+   */
+  lendBlocks?: boolean;
+  /**
    * Lends the blocks of each piece once the piece is verified, in ascending order, besides storing them (storage "null" keeps
    * nothing). A lease holds a slot of the pool until it is released: releasing late is back-pressure on the peers. Blocks that
    * memory had no room for until then are read back from storage; with "null" they wait in ordinary memory, so for pieces that are

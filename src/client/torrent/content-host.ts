@@ -1,6 +1,6 @@
 // What a torrent's content needs of the torrent.
 
-import type { TorrentEvents, TorrentOptions } from "../options.js";
+import type { BlockLease, TorrentEvents, TorrentOptions } from "../options.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { Attribution, PeerRecord } from "./attribution.js";
 import type { EngineRoom } from "./engine-room.js";
@@ -8,6 +8,8 @@ import type { EngineRoom } from "./engine-room.js";
 export interface ContentHost {
   readonly room: EngineRoom;
   readonly options: TorrentOptions;
+  /** Who takes the blocks of verified pieces, if not the option onBlock. */
+  readonly onBlock: ((lease: BlockLease) => void) | undefined;
   readonly attribution: Attribution;
   /** Those that are here. */
   readonly peers: ReadonlySet<PeerConnection>;

@@ -41,6 +41,11 @@ import { PRIORITY_DEFAULT, Wanted, type WantedChanges } from "./wanted.js";
 /** A piece that gets almost nothing for this part of the time that a request has, stalls: 4 s of 20. */
 const STALL_SHARE = 1 / 5;
 
+/** Of a pool of so many slots, those that torrent.blocks() lends at one time. */
+function lentMax(slotCount: number): number {
+  return Math.max(1, Math.floor(slotCount / 4));
+}
+
 export class TorrentContent implements SwarmBlocks {
   readonly metainfo: Metainfo;
   readonly layout: Layout;
@@ -181,7 +186,8 @@ export class TorrentContent implements SwarmBlocks {
     });
     if (signal.aborted) return;
     const { storage } = this.#place;
-    if (options.onBlock !== undefined) this.#lender = this.#makeLender(storage, options.onBlock);
+    const { onBlock = host.onBlock } = options;
+    if (onBlock !== undefined) this.#lender = this.#makeLender(storage, onBlock);
     this.#verdicts.lender = this.#lender;
     this.#assembler = new Assembler({
       layout,
@@ -418,6 +424,8 @@ export class TorrentContent implements SwarmBlocks {
       storage,
       userCalls: this.#room.userCalls,
       onBlock,
+      heldMax:
+        this.#options.onBlock === undefined ? lentMax(this.#memory.pool.slotCount) : Number.POSITIVE_INFINITY,
       caughtUp: () => {
         for (const peer of host.peers) if (peer.state === "open") peer.fillRequests();
       },

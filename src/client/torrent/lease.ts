@@ -7,6 +7,14 @@ import type { SlotIndex } from "../../base/ids.js";
 import type { Memory } from "../memory/memory.js";
 import type { BlockLease } from "../options.js";
 
+/** With SCATTERWIRE_LEASES=1, leases that nobody can release any more are told: their slots are lost until the session is closed. */
+const lost =
+  process.env["SCATTERWIRE_LEASES"] === "1"
+    ? new FinalizationRegistry<string>((what) => {
+        process.emitWarning(`a lease was lost without release(): ${what}`, "ScatterwireWarning");
+      })
+    : undefined;
+
 export class Lease implements BlockLease {
   readonly piece: number;
   readonly begin: number;
@@ -33,6 +41,7 @@ export class Lease implements BlockLease {
     this.begin = begin;
     this.length = length;
     this.#released = released;
+    lost?.register(this, `piece ${piece}, byte ${begin}; ${new Error("it was lent here").stack}`, this);
   }
 
   get bytes(): Uint8Array {
@@ -53,6 +62,7 @@ export class Lease implements BlockLease {
     const slot = this.#slot;
     this.#slot = -1;
     this.#bytes = undefined;
+    lost?.unregister(this);
     this.#memory.pool.release(slot);
     this.#released();
   }

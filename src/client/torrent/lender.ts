@@ -38,6 +38,8 @@ export interface LenderOptions {
   readonly storage: Storage;
   readonly userCalls: UserCalls;
   readonly onBlock: (lease: BlockLease) => void;
+  /** Leases that may be out at one time; more wait until one comes back. */
+  readonly heldMax: number;
   /** Less waits than did when it was behind: more may come. */
   readonly caughtUp: () => void;
   /** A lease came back. */
@@ -55,10 +57,20 @@ export class Lender implements SlotWaiter, StorageOwner {
   };
   readonly #reading: SlotIndex[] = [];
   #blocksWaiting = 0;
+  /** Leases that are out. */
+  #held = 0;
   #waitingForSlots = false;
   #closed = false;
   #drainedWaiters: (() => void)[] = [];
   readonly #call: (lease: BlockLease) => void;
+  readonly #released = (): void => {
+    const wasBehind = this.isBehind;
+    const wasFull = this.#held >= this.#options.heldMax;
+    this.#held--;
+    this.#options.released();
+    if (wasFull) this.#advance();
+    if (wasBehind && !this.isBehind && !this.#closed) this.#options.caughtUp();
+  };
 
   constructor(options: LenderOptions) {
     this.#options = options;
@@ -73,9 +85,10 @@ export class Lender implements SlotWaiter, StorageOwner {
     };
   }
 
-  /** So much waits that no more should come: half a pool, or two pieces. */
+  /** So much waits that no more should come: half a pool, or two pieces; or so many leases are out that none may be lent. */
   get isBehind(): boolean {
-    const { layout, memory } = this.#options;
+    const { layout, memory, heldMax } = this.#options;
+    if (this.#held >= heldMax) return true;
     const piecesMax = 2 * Math.ceil(layout.pieceLength / BLOCK_SIZE);
     return this.#blocksWaiting > Math.max(memory.pool.slotCount / 2, piecesMax);
   }
@@ -95,9 +108,10 @@ export class Lender implements SlotWaiter, StorageOwner {
 
   /** Lends one block that lies in `slot`, which is the user's already. */
   lend(piece: PieceIndex, block: BlockIndex, slot: SlotIndex): void {
-    const { memory, layout, userCalls, released } = this.#options;
+    const { memory, layout, userCalls } = this.#options;
     const length = layout.blockLength(piece, block);
-    userCalls.call(this.#call, new Lease(memory, slot, piece, block * BLOCK_SIZE, length, released));
+    this.#held++;
+    userCalls.call(this.#call, new Lease(memory, slot, piece, block * BLOCK_SIZE, length, this.#released));
   }
 
   /** Resolves when all blocks of the pieces so far were lent, or never will be. */
@@ -139,7 +153,7 @@ export class Lender implements SlotWaiter, StorageOwner {
 
   #advance(): void {
     if (this.#waitingForSlots) return;
-    while (!this.#closed && this.#reading.length === 0) {
+    while (!this.#closed && this.#reading.length === 0 && this.#held < this.#options.heldMax) {
       const head = this.#queue[0];
       if (head === undefined) break;
       if (head.next === head.slots.length) {
@@ -165,12 +179,13 @@ export class Lender implements SlotWaiter, StorageOwner {
 
   /** Reads the next blocks that are not in memory. False: no slot is free, and we are woken when one is. */
   #readBack(head: VerifiedPiece): boolean {
-    const { memory, layout, storage } = this.#options;
+    const { memory, layout, storage, heldMax } = this.#options;
     const list = this.#list;
+    const max = Math.min(READ_BLOCKS_MAX, heldMax - this.#held);
     list.count = 0;
     // Blocks behind it may be what holds the last slots.
     if (memory.pool.freeCount === 0) this.#parkLast();
-    for (let block = head.next; block < head.slots.length && list.count < READ_BLOCKS_MAX; block++) {
+    for (let block = head.next; block < head.slots.length && list.count < max; block++) {
       if (head.slots[block] !== -1) break;
       const slot = memory.pool.acquire(SlotHolder.user);
       if (slot === -1) break;

@@ -27,6 +27,7 @@ import { parseInfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { TorrentEvents, TorrentOptions, TorrentProgress, TorrentState } from "../options.js";
 import { forgetDownload, forgetResumeData, removeFiles } from "../storage/remove-files.js";
+import { BlockFeed } from "./block-feed.js";
 import { publishOfTorrent, publishState } from "./channels.js";
 import { TorrentContent } from "./content.js";
 import type { EngineRoom } from "./engine-room.js";
@@ -43,6 +44,8 @@ export class TorrentCore {
   readonly options: TorrentOptions;
   readonly swarm: TorrentSwarm;
   readonly waiters = new PieceWaiters();
+  /** With the option lendBlocks. */
+  readonly feed: BlockFeed | undefined;
   /** What finds peers; another one after each pause. */
   finder: PeerFinder;
   readonly room: EngineRoom;
@@ -95,6 +98,7 @@ export class TorrentCore {
     this.room = room;
     this.infoHash = source.infoHash;
     this.options = settled(options);
+    this.feed = options.lendBlocks === true ? new BlockFeed() : undefined;
     this.#magnet = isMagnet(source) ? source : undefined;
     this.#state = isMagnet(source) ? "metadata" : "checking";
     this.#filesFree = after.catch(() => {});
@@ -431,6 +435,7 @@ export class TorrentCore {
     if (this.isOver) return;
     this.#failure = error;
     this.#enter("failed");
+    this.feed?.close();
     this.waiters.over(error);
     this.finder.stop();
     this.#content?.hush();
@@ -454,6 +459,7 @@ export class TorrentCore {
   async #close(): Promise<void> {
     const before = this.#state;
     this.#enter("closed");
+    this.feed?.close();
     this.waiters.over(this.#abortError("the torrent was closed"));
     this.finder.stop();
     this.#content?.hush();

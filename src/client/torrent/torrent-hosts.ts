@@ -48,6 +48,7 @@ export function contentHostOf(core: TorrentCore, otherwise: TorrentOptions = {})
   return {
     room,
     options: { ...core.options, ...otherwise },
+    onBlock: core.feed === undefined ? undefined : (lease) => core.feed?.push(lease),
     attribution: swarm.attribution,
     peers: swarm.here,
     selectOnly: core.magnet?.selectOnly,

@@ -246,6 +246,19 @@ export class Torrent extends EventEmitter<TorrentEvents> {
     return layout.files.map((file, index) => new TorrentFile(file, index, open));
   }
 
+  /**
+   * Blocks of verified pieces as they come, each once, in ascending order within a piece, as leases to be released; with the option
+   * `lendBlocks`. It ends when all that is wanted was lent, and throws what ends the torrent before. A quarter of the pool is lent at one
+   * time: whoever keeps that much gets no more until it releases some, and peers are asked for nothing meanwhile. What was there at the
+   * start is not lent: read() reads it. Whoever breaks off may go on with another call. Throws UsageError `USAGE_STATE` without the option,
+   * and while somebody else takes them.
+   */
+  blocks(): AsyncIterableIterator<BlockLease> {
+    const { feed } = this.#core;
+    if (feed === undefined) throw new UsageError("USAGE_STATE", "blocks() needs the option lendBlocks");
+    return feed.take(this.#core);
+  }
+
   /** What it does now, and what it has done since it was added. */
   stats(): TorrentStats {
     const { downloadRate, uploadRate, peers, bytesMissing, piecesVerified, pieceCount } = this.progress();

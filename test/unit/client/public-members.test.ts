@@ -34,6 +34,7 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
   "src/client/torrent/torrent.d.ts Torrent": [
     "addPeer",
     "announce",
+    "blocks",
     "close",
     "connections",
     "counters",
