@@ -122,10 +122,16 @@ export function checkTorrentOptions(options: {
   readonly directory?: string;
   readonly lendBlocks?: boolean;
   readonly onBlock?: unknown;
+  readonly customStorage?: unknown;
 }): void {
   checkOptions(TORRENT_OPTIONS, options, "a torrent");
   if (options.lendBlocks === true && options.onBlock !== undefined)
     refuse("onBlock and lendBlocks both take the blocks: give one of them");
+  if (options.customStorage !== undefined) {
+    if (options.storage !== undefined || options.directory !== undefined)
+      refuse("customStorage keeps the pieces: leave out storage and directory");
+    return;
+  }
   const storage = options.storage ?? TORRENT_OPTIONS.storage.default;
   if (options.directory === undefined && storage !== "memory" && storage !== "null")
     refuse(`storage "${storage}" needs a directory; only "memory" and "null" need none`);

@@ -334,6 +334,13 @@ export const TORRENT_OPTIONS = {
     default: "file",
     text: "Where pieces are kept.",
   },
+  customStorage: {
+    kind: "part",
+    type: "CustomStorage",
+    methods: ["open", "read", "write", "sync", "close"],
+    lists: [],
+    text: "Storage of the program's own, instead of `storage` and `directory`: five methods, of which `scatterwire/testing` has a contract to be run. There is no resume data: what may be there is read and compared at the start, unless `assumeComplete` or `assumeEmpty` says otherwise.",
+  },
   preallocate: {
     kind: "flag",
     defaultText: 'true with "direct" and "mapped"',

@@ -14,6 +14,7 @@ import type { PieceOrder } from "./option-table.js";
 import type { ReceiveModeName } from "./receive/receive-mode.js";
 import type { SendModeName } from "./send/block-source.js";
 import type { ConnectionStats, MetricsRegistry } from "./statistics.js";
+import type { CustomStorage } from "./storage/custom-storage.js";
 import type { StorageKind } from "./storage/storage.js";
 import type { EncryptionPolicy } from "./stream/encryption-policy.js";
 
@@ -26,6 +27,7 @@ export type { MetadataProgress } from "./extensions/metadata-exchange.js";
 export { RECEIVE_MODES, type ReceiveModeName } from "./receive/receive-mode.js";
 export { SEND_MODES, type SendModeName } from "./send/block-source.js";
 export type { ConnectionStats, MetricsRegistry, SessionStats, TorrentStats } from "./statistics.js";
+export type { CustomStorage, StoredTorrent } from "./storage/custom-storage.js";
 export { ENCRYPTION_POLICIES, type EncryptionPolicy } from "./stream/encryption-policy.js";
 
 /** Where a peer, a tracker or a node is reached. */
@@ -224,6 +226,12 @@ export interface TorrentOptions {
   directory?: string;
   /** Where pieces are kept. Default: "file". */
   storage?: StorageKind;
+  /**
+   * Storage of the program's own, instead of `storage` and `directory`: five methods, of which `scatterwire/testing` has a contract
+   * to be run. There is no resume data: what may be there is read and compared at the start, unless `assumeComplete` or
+   * `assumeEmpty` says otherwise.
+   */
+  customStorage?: CustomStorage;
   /**
    * Reserve the space of all files before the first byte. False with "mapped" is for measuring only: a disk that fills up then
    * fails the torrent as a file does that was cut short, with `STORAGE_IO`. Default: true with "direct" and "mapped".

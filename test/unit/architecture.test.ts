@@ -184,6 +184,9 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   ],
   "client/session": CLIENT.filter((room) => room !== "client/over-stream"),
 
+  // What programs run against what they bring.
+  testing: ["client/storage"],
+
   index: CLIENT.filter((room) => room !== "native"),
   cli: [
     "index",

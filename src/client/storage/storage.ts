@@ -8,7 +8,9 @@
 
 import type { StorageError } from "../../base/errors.js";
 
-export type StorageKind = "file" | "direct" | "mapped" | "memory" | "null";
+/** "custom" is storage that the program brings (the option customStorage). */
+export type StorageKind = "file" | "direct" | "mapped" | "memory" | "null" | "custom";
+/** Those that are ours. */
 export const STORAGE_KINDS: readonly StorageKind[] = ["file", "direct", "mapped", "memory", "null"];
 
 /** Whoever reads or writes. `tag` is the owner's number for the call; `error` is undefined when all bytes moved. */

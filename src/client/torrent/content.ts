@@ -131,7 +131,7 @@ export class TorrentContent implements SwarmBlocks {
 
   /** Files that are only read: what is there is seeded, and nothing is asked for. */
   get isReadOnly(): boolean {
-    return this.#options.readOnly === true && this.storageKind !== "memory" && this.storageKind !== "null";
+    return this.#options.readOnly === true && !["memory", "null", "custom"].includes(this.storageKind);
   }
 
   get wantsNothing(): boolean {
@@ -148,7 +148,8 @@ export class TorrentContent implements SwarmBlocks {
   }
 
   get storageKind(): StorageKind {
-    return this.#place?.storage.kind ?? this.#options.storage ?? "file";
+    const asked = this.#options.customStorage === undefined ? this.#options.storage : "custom";
+    return this.#place?.storage.kind ?? asked ?? "file";
   }
 
   get storageCounters(): StorageCounters | undefined {

@@ -6,6 +6,7 @@ import { PieceSet } from "../../base/piece-set.js";
 import { describeOmissions } from "../metainfo/describe.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { TorrentOptions } from "../options.js";
+import { type CustomStorage, ProgramStorage } from "../storage/custom-storage.js";
 import { processFiles } from "../storage/descriptors.js";
 import { FileTable } from "../storage/file-table.js";
 import type { Layout } from "../storage/layout.js";
@@ -46,8 +47,8 @@ export async function openPlace(
   options: TorrentOptions,
   hooks: PlaceHooks,
 ): Promise<Place> {
-  const kind = options.storage ?? "file";
-  const onDisk = kind !== "null" && kind !== "memory";
+  const kind = options.customStorage !== undefined ? "custom" : (options.storage ?? "file");
+  const onDisk = kind !== "null" && kind !== "memory" && kind !== "custom";
   const readOnly = onDisk && options.readOnly === true;
   const { ground } = room.reactor;
   const closers: (() => Promise<void> | void)[] = [];
@@ -73,7 +74,10 @@ export async function openPlace(
     const looksBefore = onDisk && options.assumeEmpty !== true;
     const before = looksBefore ? lookBefore(metainfo, layout, options, hooks) : undefined;
     const work: Work = { room, metainfo, layout, options, hooks };
-    const { opened, found } = await openAndFind(work, { kind, readOnly, before });
+    const { opened, found } =
+      options.customStorage === undefined
+        ? await openAndFind(work, { kind, readOnly, before })
+        : await openCustom(work, options.customStorage);
     closers.push(() => opened.storage.close());
     const { storage, files } = opened;
     // Nobody may find claimed tomorrow what nobody compares with its digest today.
@@ -181,6 +185,32 @@ async function openAndFind(
   } catch (error) {
     if (!isComplete || !(error instanceof StorageError)) throw error;
     return { opened: await openAs(work, "file", true), found };
+  }
+}
+
+/** Nothing is left open if it rejects. */
+async function openCustom(
+  work: Work,
+  program: CustomStorage,
+): Promise<{ opened: OpenedStorage; found: Found }> {
+  const { room, metainfo, layout, options } = work;
+  const { infoHashHex: infoHash, name, pieceLength, totalLength } = metainfo;
+  const files = layout.files.map(({ path, offset, length, padding }) => ({ path, offset, length, padding }));
+  const torrent = { infoHash, name, pieceLength, totalLength, files };
+  const slab = room.memory.bytes;
+  const storage = new ProgramStorage({ program, torrent, slab, ground: room.reactor.ground });
+  const mayHold = await storage.open();
+  try {
+    const looks = mayHold && options.assumeEmpty !== true && options.assumeComplete !== true;
+    const nothing = (): PieceSet => new PieceSet(layout.pieceCount);
+    const before = looks
+      ? { claimed: nothing(), candidates: allPieces(layout), recorded: nothing(), mayBeComplete: false }
+      : undefined;
+    return { opened: { storage, files: undefined }, found: await findPieces(work, storage, before) };
+  } catch (error) {
+    // Why it is no good is what counts, and not what else went wrong then.
+    await storage.close().catch(() => {});
+    throw error;
   }
 }
 
