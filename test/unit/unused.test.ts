@@ -35,6 +35,7 @@ const AHEAD: Readonly<Record<string, string>> = {
   writeErrorResponse: "the lists of a tracker",
   sessionCoreOf: "tests, which look at what a session is made of",
   processDescriptors: "the session's budget",
+  customStorageContract: "programs, which hold their own storage to it",
 };
 
 const EXPORT =
