@@ -42,7 +42,8 @@ export class Gate {
   /** Why nobody of an address is talked to; undefined: they may be. */
   reasonAgainst(host: string): string | undefined {
     if (this.#bans.size > 0 && this.#bans.has(networkOf(host))) return "the program bans it";
-    if (this.#filter === undefined) return undefined;
+    // A web seed is called by its server's name.
+    if (this.#filter === undefined || addressBytes(host) === undefined) return undefined;
     try {
       return this.#filter.has(host) === false ? undefined : "the IP filter keeps it out";
     } catch (error) {

@@ -334,14 +334,17 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     // Seeding takes no slot of the pool, and neither does a download without peers.
     if (content?.prepare() === false)
       throw new PeerError("PEER_TOO_MANY", "other downloads have all the memory that there is for it");
-    const isAdmitted = this.#room.admits(() => ({
-      infoHash: this.infoHash.slice(),
-      peerId: peerId!.slice(),
-      address: { host, port },
-      incoming,
-      encrypted: isEncrypted,
-      client: describePeerId(peerId!),
-    }));
+    const isWebSeed = this.#joined.has(peer);
+    const isAdmitted =
+      isWebSeed ||
+      this.#room.admits(() => ({
+        infoHash: this.infoHash.slice(),
+        peerId: peerId!.slice(),
+        address: { host, port },
+        incoming,
+        encrypted: isEncrypted,
+        client: describePeerId(peerId!),
+      }));
     if (!isAdmitted) throw new PeerError("PEER_REFUSED", "the program does not admit it");
     this.#roster.admit(peer);
   }

@@ -102,6 +102,30 @@ async function failing(
 }
 
 describe("web seeds", () => {
+  it("are no peers: neither the IP filter nor the option admit is asked about them", TIMEOUT, async (t) => {
+    const server = await serveHttp(t, serving({ "/data.bin": DATA }));
+    const metainfo = await singleFile(t, () => `${server.origin}/data.bin`);
+    const asked: string[] = [];
+    const ipFilter = {
+      has: (host: string): boolean => {
+        asked.push(host);
+        return true;
+      },
+    };
+    const session = new Session({
+      ipFilter,
+      admit: ({ address }) => {
+        asked.push(address.host);
+        return false;
+      },
+    });
+    t.after(() => session.close());
+    const torrent = session.addInBackground(metainfo, { directory: folder(t) });
+    torrent.once("piece", () => session.setIpFilter(ipFilter));
+    await torrent.done;
+    assert.deepEqual(asked, []);
+  });
+
   for (const receiveMode of RECEIVE_MODES)
     it(`bring a file in runs over one connection, received in mode ${receiveMode}`, TIMEOUT, async (t) => {
       // Less than what is kept before it is asked for: a run that is far from what is asked for is given up beyond that, and its
