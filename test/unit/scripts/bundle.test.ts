@@ -55,7 +55,19 @@ describe("the bundle", () => {
       .join("\n");
     const loaded = [...text.matchAll(/import\("([^"]+)"\)/g)].map(([, path]) => path!);
     assert.deepEqual(loaded.map((path) => path.replace(/^.*\/|-\w+\.js$|\.js$/g, "")).sort(), [
-      ...["bench", "check", "create", "dht", "download", "index-verb", "info", "replay", "scrape", "seed", "tracker"],
+      ...[
+        "bench",
+        "check",
+        "create",
+        "dht",
+        "download",
+        "index-verb",
+        "info",
+        "replay",
+        "scrape",
+        "seed",
+        "tracker",
+      ],
     ]);
   });
 });
