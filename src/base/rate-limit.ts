@@ -8,6 +8,8 @@
 // A limit fills with time and is drawn from before bytes pass, so no more ever passes than time allowed. Whoever finds it empty waits in the
 // queue of its direction; when the timer wakes them, what there is is shared out among those that wait, at the front of the queue first.
 //
+// One file, because limits, their queue and throttles share one account: what one gives up the others have.
+//
 // Always: what passed is what time allowed since the limit was set, and one block for each connection at the most that had to be
 // finished on credit, which is paid back before anything else passes. After silence no more than BURST_MS of a limit goes at once. A throttle
 // that waits is in the queue once; an allowance that is not used in time goes back. Nothing here runs while nothing is limited.

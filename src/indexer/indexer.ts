@@ -3,6 +3,8 @@
 //
 //   others' queries ──▶ harvest ──▶ store ──claims──▶ cursors ──▶ jobs: lookup, fetch ──▶ outcomes ──▶ store
 //
+// One file, because it is the place where the parts above meet: it hands on, and stops one part when the next is full.
+//
 // Always: every queue is bounded. What cannot be written waits, and while it does no more is begun; it is told once, and tried again. A hash
 // that is being worked on has a lease of ours, which close() gives back.
 

@@ -9,6 +9,8 @@
 // others for longer than the peer can bring them. A late block is given back and still taken when it comes; it is cut off
 // only where memory is short, because it holds a slot.
 //
+// One file, because each of these ways out leaves the same two lists and the same counts.
+//
 // Always: every request that was made of the swarm's picker is answered by blockReceived or given back by requestDropped,
 // once. An orphan was given back already; it is remembered only so that the block is known when it comes.
 

@@ -1,6 +1,8 @@
 // Feeds a recording through connections as they are, in memory and over virtual time: what each peer said comes again, cut as it was cut,
 // and through any receive mode. What we asked for and whom we choked is taken from what we sent then.
 //
+// One file, because it is one pass over the records: each kind has its method, and all share the connections that are open.
+//
 // Always: the same recording gives the same events, in the same order, whatever the machine; nothing of a recording throws anything but
 // UsageError `USAGE_RECORDING`, and none costs more memory than the pool, one record and its connections.
 

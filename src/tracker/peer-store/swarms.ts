@@ -3,6 +3,8 @@
 //
 // What a call found out stands in fields until the next one, so that nothing is allocated.
 //
+// One file, because each operation has a way for a bucket and one for a directory, which have to agree.
+//
 // Always: an endpoint is in a swarm once. A swarm that is not 0 has a peer.
 
 import type { AheadFindings } from "./ahead-findings.js";
