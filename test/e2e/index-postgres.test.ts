@@ -10,11 +10,15 @@ import { PostgresServer } from "../support/postgres.js";
 import { makeRandom } from "../support/property.js";
 import { FIRST, hashOf, testStore, torrentOf } from "../unit/indexer/store/contract.js";
 
-/** SCATTERWIRE_INDEX_SECONDS=3600 is an hour of it. */
-const SECONDS = Number(process.env["SCATTERWIRE_INDEX_SECONDS"] ?? 20);
+/** SCATTERWIRE_INDEX_SECONDS=3600 SCATTERWIRE_INDEX_PAUSE_MS=100 is an hour of it, beside other work. */
+const SECONDS = Number(process.env["SCATTERWIRE_INDEX_SECONDS"] ?? 60);
+const PAUSE_MS = Number(process.env["SCATTERWIRE_INDEX_PAUSE_MS"] ?? 5);
 const WRITERS = 4;
+/** That are in use at once; whenever one is found, another becomes known. */
 const HASHES = 20_000;
 const LEASE_MS = 3000;
+/** Nobody waits longer than the watchdog for one call. */
+const STALL_MS = 60_000;
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 describe("index on PostgreSQL", () => {
@@ -35,72 +39,33 @@ describe("index on PostgreSQL", () => {
   }, async (t) => {
     const place = server.makeDatabase("writers");
     const seed = Math.floor(Math.random() * 2 ** 32);
-    const finished = new Set<string>();
-    /** Live claims by hash: whose, and until when at the least. */
-    const held = new Map<string, { owner: string; untilMs: number }>();
-    const calls = new Array<number>(WRITERS).fill(0);
-    const end = performance.now() + 1000 * SECONDS;
-
-    const note = (claims: readonly Claim[], owner: string, sentMs: number): void => {
-      for (const { infoHash } of claims) {
-        const key = hex(infoHash);
-        const other = held.get(key);
-        // The server gave the lease after we asked for it.
-        const isLive = other !== undefined && other.owner !== owner && performance.now() < other.untilMs;
-        assert.ok(!isLive, `${key} is claimed by ${owner}, and by ${other?.owner} (SEED=${seed})`);
-        held.set(key, { owner, untilMs: sentMs + LEASE_MS });
-      }
-    };
-
-    const write = async (store: IndexStore, writer: number): Promise<void> => {
-      const random = makeRandom(seed + writer);
-      const pick = (): Uint8Array => hashOf(Math.floor(random() ** 2 * HASHES));
-      for (let life = 0; performance.now() < end; life++) {
-        // Now and then one dies with what it has: another name goes on.
-        const owner = `writer ${writer} life ${life}`;
-        for (let round = 0; round < 20 && performance.now() < end; round++) {
-          await store.see(Array.from({ length: 100 }, () => ({ infoHash: pick(), hits: 1 })));
-          const from = Uint8Array.from(FIRST);
-          from[0] = Math.floor(256 * random());
-          const sentMs = performance.now();
-          const claims = await store.claim({ owner, from, count: 20, leaseMs: LEASE_MS });
-          note(claims, owner, sentMs);
-          if (round === 19) break;
-          const outcomes = claims.map(
-            ({ infoHash }): Outcome =>
-              random() < 0.5
-                ? { kind: "fetched", torrent: torrentOf(infoHash, `torrent ${hex(infoHash)}`) }
-                : { kind: "failed", infoHash, retryMs: Math.floor(2000 * random()) },
-          );
-          // In any order: the store sees to it that nobody waits in a circle.
-          outcomes.sort(() => random() - 0.5);
-          const counts = await store.finish(owner, outcomes);
-          for (const [index, outcome] of outcomes.entries()) {
-            const { infoHash } = outcome.kind === "fetched" ? outcome.torrent : outcome;
-            if (held.get(hex(infoHash))?.owner === owner) held.delete(hex(infoHash));
-            if (outcome.kind !== "fetched" || counts[index] !== true) continue;
-            assert.ok(!finished.has(hex(infoHash)), "found once");
-            finished.add(hex(infoHash));
-          }
-          await store.worked({ owner, lookups: claims.length, queries: 0, fetches: 0 });
-          if (round % 7 === 0) await store.prune({ hashesMax: HASHES / 2 });
-          calls[writer]!++;
-        }
-      }
-    };
-
-    const stores = await Promise.all(Array.from({ length: WRITERS }, () => openStore(place)));
-    t.after(() => Promise.all(stores.map((store) => store.close())));
-    await Promise.all(stores.map(write));
-    const [store] = stores;
-    assert.ok(store !== undefined);
-    const { torrents, fetched } = await store.stats();
-    assert.deepEqual([torrents, fetched], [finished.size, finished.size]);
-    assert.ok(
-      calls.every((count) => count > 0),
-      `rounds of each: ${calls}`,
+    const claims = new LiveClaims(seed);
+    const writers = await Promise.all(
+      Array.from(
+        { length: WRITERS },
+        async (_, index) => new Writer(await openStore(place), index, seed, claims),
+      ),
     );
-    t.diagnostic(`rounds of each writer: ${calls.join(", ")}; ${finished.size} torrents`);
+    t.after(() => Promise.all(writers.map(({ store }) => store.close())));
+    const end = performance.now() + 1000 * SECONDS;
+    let told = performance.now();
+    const report = setInterval(() => {
+      if (performance.now() - told < 60_000) return;
+      told = performance.now();
+      t.diagnostic(`${summaryOf(writers, claims)}`);
+    }, 1000);
+    t.after(() => clearInterval(report));
+    await Promise.all(writers.map((writer) => writer.workUntil(end)));
+    const { torrents, fetched } = await writers[0]!.store.stats();
+    assert.deepEqual([torrents, fetched], [claims.found.size, claims.found.size]);
+    for (const { rounds, longestMs } of writers)
+      assert.ok(rounds > 0 && longestMs < STALL_MS, summaryOf(writers, claims));
+    const [row] = server.ask(
+      "writers",
+      "SELECT deadlocks, xact_commit, xact_rollback FROM pg_stat_database WHERE datname = 'writers'",
+    );
+    t.diagnostic(`${summaryOf(writers, claims)}; deadlocks, commits, rollbacks: ${row}`);
+    assert.equal(row?.split("|")[0], "0", "nobody waits in a circle");
   });
 
   it("says when the server is gone, and goes on when it is back", { timeout: 180_000 }, async (t) => {
@@ -122,3 +87,122 @@ describe("index on PostgreSQL", () => {
     assert.equal((await store.claim({ owner: "me", from: FIRST, count: 9, leaseMs: 1000 })).length, 2);
   });
 });
+
+/** Which claims are live, as the writers know: no two of them may be of one hash. */
+class LiveClaims {
+  readonly found = new Set<string>();
+  claimed = 0;
+  /** Of those, claims of a hash that another had and let lie until its lease ended. */
+  inherited = 0;
+  readonly #held = new Map<string, { owner: string; untilMs: number }>();
+  readonly #seed: number;
+
+  constructor(seed: number) {
+    this.#seed = seed;
+  }
+
+  /** `sentMs`: when they were asked for; the server gave the leases after that. */
+  add(claims: readonly Claim[], owner: string, sentMs: number): void {
+    for (const { infoHash } of claims) {
+      const key = hex(infoHash);
+      const other = this.#held.get(key);
+      const isLive = other !== undefined && other.owner !== owner && performance.now() < other.untilMs;
+      assert.ok(!isLive, `${key} is claimed by ${owner}, and by ${other?.owner} (SEED=${this.#seed})`);
+      assert.ok(!this.found.has(key), `${key} was found, and is claimed again (SEED=${this.#seed})`);
+      this.#held.set(key, { owner, untilMs: sentMs + LEASE_MS });
+      this.claimed++;
+      if (other !== undefined) this.inherited++;
+    }
+  }
+
+  /** What is about to be told to the store: a failure may be anybody's from now on, since prune() forgets it before its time, too. */
+  finishing(outcomes: readonly Outcome[], owner: string): void {
+    for (const outcome of outcomes) {
+      const key = hex(hashOfOutcome(outcome));
+      if (outcome.kind === "failed" && this.#held.get(key)?.owner === owner) this.#held.delete(key);
+    }
+  }
+
+  finished(outcomes: readonly Outcome[], counts: readonly boolean[]): void {
+    for (const [index, outcome] of outcomes.entries()) {
+      if (outcome.kind !== "fetched" || counts[index] !== true) continue;
+      const key = hex(outcome.torrent.infoHash);
+      assert.ok(!this.found.has(key), `${key} was found twice (SEED=${this.#seed})`);
+      this.found.add(key);
+      this.#held.delete(key);
+    }
+  }
+}
+
+/** What an indexer does with its store, without the network: it sees, claims, finishes, prunes, and now and then dies with what it has. */
+class Writer {
+  readonly store: IndexStore;
+  rounds = 0;
+  longestMs = 0;
+  readonly #random: () => number;
+  readonly #claims: LiveClaims;
+  readonly #index: number;
+  #life = 0;
+
+  constructor(store: IndexStore, index: number, seed: number, claims: LiveClaims) {
+    this.store = store;
+    this.#index = index;
+    this.#random = makeRandom(seed + index);
+    this.#claims = claims;
+  }
+
+  async workUntil(endMs: number): Promise<void> {
+    for (; performance.now() < endMs; this.#life++) {
+      for (let round = 0; round < 20 && performance.now() < endMs; round++) {
+        await this.#round(round === 19);
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      }
+    }
+  }
+
+  async #round(dies: boolean): Promise<void> {
+    const random = this.#random;
+    // Another name after each death.
+    const owner = `writer ${this.#index} life ${this.#life}`;
+    const pick = (): Uint8Array => hashOf(this.#claims.found.size + Math.floor(random() ** 2 * HASHES));
+    const sightings = Array.from({ length: 100 }, () => ({ infoHash: pick(), hits: 1 }));
+    await this.#call((store) => store.see(sightings));
+    const from = Uint8Array.from(FIRST);
+    from[0] = Math.floor(256 * random());
+    const sentMs = performance.now();
+    const claims = await this.#call((store) => store.claim({ owner, from, count: 20, leaseMs: LEASE_MS }));
+    this.#claims.add(claims, owner, sentMs);
+    if (dies) return;
+    const outcomes = claims.map(
+      ({ infoHash }): Outcome =>
+        random() < 0.5
+          ? { kind: "fetched", torrent: torrentOf(infoHash, `torrent ${hex(infoHash)}`) }
+          : { kind: "failed", infoHash, retryMs: Math.floor(2000 * random()) },
+    );
+    // In any order: the store sees to it that nobody waits in a circle.
+    outcomes.sort(() => random() - 0.5);
+    this.#claims.finishing(outcomes, owner);
+    const counts = await this.#call((store) => store.finish(owner, outcomes));
+    this.#claims.finished(outcomes, counts);
+    await this.#call((store) => store.worked({ owner, lookups: claims.length, queries: 0, fetches: 0 }));
+    if (this.rounds % 7 === 0) await this.#call((store) => store.prune({ hashesMax: HASHES / 2 }));
+    this.rounds++;
+  }
+
+  async #call<Value>(work: (store: IndexStore) => Promise<Value>): Promise<Value> {
+    const startedMs = performance.now();
+    const value = await work(this.store);
+    this.longestMs = Math.max(this.longestMs, performance.now() - startedMs);
+    return value;
+  }
+}
+
+function hashOfOutcome(outcome: Outcome): Uint8Array {
+  return outcome.kind === "fetched" ? outcome.torrent.infoHash : outcome.infoHash;
+}
+
+function summaryOf(writers: readonly Writer[], { claimed, inherited, found }: LiveClaims): string {
+  const rounds = writers.map((writer) => writer.rounds).join(", ");
+  const longestMs = Math.max(...writers.map((writer) => writer.longestMs)).toFixed(0);
+  return `rounds ${rounds}; ${claimed} claims, ${inherited} of what a dead writer had; ${found.size} torrents; longest call ${longestMs} ms`;
+}

@@ -58,6 +58,24 @@ export class PostgresServer {
     return this.urlOf(name);
   }
 
+  /** The rows of an answer, columns parted by "|". */
+  ask(database: string, sql: string): string[] {
+    const [command, ...args] = this.#command(
+      "psql",
+      "-h",
+      this.#folder,
+      "-U",
+      "index",
+      "-At",
+      "-c",
+      sql,
+      database,
+    );
+    const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8", cwd: "/" });
+    if (status !== 0) throw new Error(`psql ended with ${status}: ${stderr}`);
+    return stdout.split("\n").filter((line) => line !== "");
+  }
+
   async startAgain(): Promise<void> {
     const settings = [
       "listen_addresses=",

@@ -208,8 +208,9 @@ export class PostgresStore implements IndexStore {
   }
 
   async prune(retention: Retention): Promise<Pruned> {
+    // Two transactions: what goes by its age is locked in no order, and whoever has such locks waits for no others.
+    const hashes = await this.#transaction((client) => this.#pruneHashes(client, retention));
     return this.#transaction(async (client) => {
-      const hashes = await this.#pruneHashes(client, retention);
       const keys = await this.#torrentsBeyond(client, retention);
       await this.#lockAll(client, keys);
       const torrents = await this.#removeLocked(client, keys);
