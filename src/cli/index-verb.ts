@@ -47,6 +47,7 @@ interface Options {
   keepBytes?: number;
   keepDays?: number;
   keepHashes?: number;
+  keepSettled?: number;
   lease?: number;
   private?: boolean;
   http?: string;
@@ -118,8 +119,13 @@ function indexCommand(): Command {
     .option("--keep-days <n>", "keep torrents for so many days", wholeNumber("--keep-days", 1, 36_500))
     .option(
       "--keep-hashes <n>",
-      "keep so many hashes that wait for their turn",
+      "keep so many hashes that wait for their turn (default: 10 million)",
       wholeNumber("--keep-hashes", 1000, 2 ** 40),
+    )
+    .option(
+      "--keep-settled <n>",
+      "remember so many hashes of which nothing is kept: unusable, or pruned (default: 5 million)",
+      wholeNumber("--keep-settled", 1000, 2 ** 40),
     )
     .option(
       "--lease <seconds>",
@@ -311,12 +317,13 @@ function withNodes(dht: DhtOptions, count: number | undefined): DhtOptions {
 }
 
 function retentionOf(options: Options): { retention?: Retention } {
-  const { keepTorrents, keepBytes, keepDays, keepHashes } = options;
+  const { keepTorrents, keepBytes, keepDays, keepHashes, keepSettled } = options;
   const retention = {
     ...(keepTorrents === undefined ? {} : { torrentsMax: keepTorrents }),
     ...(keepBytes === undefined ? {} : { storeBytesMax: keepBytes }),
     ...(keepDays === undefined ? {} : { ageMsMax: keepDays * DAY_MS }),
     ...(keepHashes === undefined ? {} : { hashesMax: keepHashes }),
+    ...(keepSettled === undefined ? {} : { settledMax: keepSettled }),
   };
   return Object.keys(retention).length === 0 ? {} : { retention };
 }

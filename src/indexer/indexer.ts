@@ -28,7 +28,13 @@ import type {
   IndexerWorld,
 } from "./options.js";
 import { Passive } from "./passive.js";
-import type { IndexStore, Outcome } from "./store/store.js";
+import {
+  HASHES_MAX_DEFAULT,
+  type IndexStore,
+  type Outcome,
+  type Retention,
+  SETTLED_MAX_DEFAULT,
+} from "./store/store.js";
 import { StoreQueue } from "./store-queue.js";
 import { systemIndexerWorld } from "./world.js";
 
@@ -57,6 +63,7 @@ const SOON_MS = 60_000;
 /** Hashes of which is known which node told of them. */
 const SAMPLERS_MAX = 20_000;
 const PRUNE_MS = 60_000;
+const RETENTION_DEFAULT: Retention = { hashesMax: HASHES_MAX_DEFAULT, settledMax: SETTLED_MAX_DEFAULT };
 const CLOSE_MS = 10_000;
 
 export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
@@ -250,7 +257,7 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
     this.#queue.turn(nowMs);
     this.#claim();
     this.#beginLookups();
-    if (this.#options.retention !== undefined && nowMs - this.#prunedMs >= PRUNE_MS) this.#prune(nowMs);
+    if (nowMs - this.#prunedMs >= PRUNE_MS) this.#prune(nowMs);
   }
 
   get #isHeldUp(): boolean {
@@ -387,12 +394,11 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
   }
 
   #prune(nowMs: number): void {
-    const { retention } = this.#options;
-    if (retention === undefined || this.#prunes || this.#closed !== undefined) return;
+    if (this.#prunes || this.#closed !== undefined) return;
     this.#prunes = true;
     this.#prunedMs = nowMs;
     void this.#queue
-      .call((store) => store.prune(retention))
+      .call((store) => store.prune({ ...RETENTION_DEFAULT, ...this.#options.retention }))
       .then((pruned) => {
         this.#prunes = false;
         if (pruned?.isOver === false) this.#prune(nowMs);

@@ -35,6 +35,7 @@ export interface IndexerOptions {
   readonly samples?: boolean;
   /** Keeps torrents whose makers want them to be found by their trackers only (BEP 27). Default: false. */
   readonly keepsPrivate?: boolean;
+  /** What is kept. Default: every torrent, and of hashes HASHES_MAX_DEFAULT that wait and SETTLED_MAX_DEFAULT that are kept out. */
   readonly retention?: Retention;
 }
 

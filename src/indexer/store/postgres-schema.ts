@@ -53,10 +53,13 @@ const MIGRATIONS: readonly string[] = [
      owner text PRIMARY KEY,
      seen_ms bigint NOT NULL
    );`,
+  "CREATE INDEX hash_settled ON hash (seen_ms) WHERE state IN (4, 6);",
 ];
 
 /** Everybody who migrates waits for this lock: "SWix". */
 const LOCK = 0x5357_6978;
+/** And who puts old statistics together, for this one. */
+export const LOCK_STATISTICS = LOCK + 1;
 
 /** Throws StoreError `STORE_VERSION`. Several processes may do so at once. */
 export async function migrate(client: PostgresClient): Promise<void> {

@@ -6,6 +6,7 @@
 // circle. Time is the server's, so that leases do not depend on the clocks of many machines. What the server ends for a reason of its own
 // is tried again some times; what cannot be done rejects, has changed nothing, and may be called again.
 
+import { randomUUID } from "node:crypto";
 import { StoreError } from "../../base/errors.js";
 import {
   isTransient,
@@ -15,13 +16,15 @@ import {
   type PostgresResult,
   storeErrorOf,
 } from "./postgres-client.js";
-import { migrate } from "./postgres-schema.js";
+import { LOCK_STATISTICS, migrate } from "./postgres-schema.js";
+import { RowCount } from "./row-count.js";
 import { isBehind, makeCursor, type Place, passes, readSearch, type Search } from "./search-page.js";
 import { searchTextOf, tsQuery, tsVector } from "./search-text.js";
 import {
   COUNTED,
   type Counts,
   STATE_CLAIMED,
+  STATE_EXPIRED,
   STATE_FETCHED,
   STATE_REMOVED,
   STATE_RESTING,
@@ -32,6 +35,8 @@ import {
   type Claim,
   type ClaimRequest,
   type FoundTorrent,
+  HISTORY_MS_MAX,
+  INDEXER_MS_MAX,
   type IndexedFile,
   type IndexedTorrent,
   type IndexedTorrentDetails,
@@ -61,11 +66,14 @@ const HASH_BYTES = 220;
 /** A database without a row. */
 const EMPTY_BYTES = 7.5 * 2 ** 20;
 const ATTEMPTS_MAX = 5;
-const INDEXER_MS_MAX = 24 * 60 * 60_000;
 const INDEXERS_MAX = 100;
 const COLUMNS = `t.id, t.info_hash, t.name, t.bytes, t.piece_bytes, t.is_private, t.file_count, t.discovered_ms,
   (SELECT hits FROM hash WHERE hash.info_hash = t.info_hash) AS hits,
   (SELECT seen_ms FROM hash WHERE hash.info_hash = t.info_hash) AS seen_ms`;
+const PENDING = `state IN (${STATE_WAITING}, ${STATE_RESTING})`;
+const SETTLED = `state IN (${STATE_UNUSABLE}, ${STATE_EXPIRED})`;
+/** Sums of what is older than the history. */
+const BEFORE_ALL_MS = 0;
 /** Behind every hash. */
 const BEHIND_ALL = new Uint8Array(21).fill(0xff);
 /** The server's time, unless a test gives another. */
@@ -82,6 +90,10 @@ export class PostgresStore implements IndexStore {
   /** The time in SQL: an expression, or a number. */
   readonly #now: () => string;
   readonly #clock: () => number;
+  readonly #pending = new RowCount();
+  readonly #settled = new RowCount();
+  /** Names what is counted here and is no indexer's: a row that all of them count in would have each wait for the others. */
+  readonly #self = `store ${randomUUID()}`;
   #wokenMs = Number.NEGATIVE_INFINITY;
   #closed: Promise<void> | undefined;
 
@@ -128,7 +140,8 @@ export class PostgresStore implements IndexStore {
         [keys, keys.map((key) => hits.get(key))],
       );
       const added = Number(rows[0]?.["added"]);
-      await this.#count(client, "", { hashes: added });
+      await this.#count(client, this.#self, { hashes: added });
+      this.#pending.add(added);
       return added;
     });
   }
@@ -169,6 +182,7 @@ export class PostgresStore implements IndexStore {
       await this.#finishFailed(client, done);
       await this.#finishFound(client, done);
       const of = (kind: Outcome["kind"]): number => done.filter((outcome) => outcome.kind === kind).length;
+      this.#settled.add(of("unusable"));
       await this.#count(client, owner, {
         fetched: of("fetched"),
         failed: of("failed"),
@@ -203,18 +217,27 @@ export class PostgresStore implements IndexStore {
     const keys = infoHashes.map(hexOf);
     return this.#transaction(async (client) => {
       await this.#lockAll(client, keys);
-      return this.#removeLocked(client, keys);
+      return this.#removeLocked(client, keys, STATE_REMOVED);
     });
   }
 
   async prune(retention: Retention): Promise<Pruned> {
-    // Two transactions: what goes by its age is locked in no order, and whoever has such locks waits for no others.
-    const hashes = await this.#transaction((client) => this.#pruneHashes(client, retention));
+    // Transactions of their own: what goes by its age is locked in no order, and whoever has such locks waits for no others.
+    const { hashesMax, settledMax } = retention;
+    const pending = await this.#transaction((client) =>
+      this.#forget(client, PENDING, this.#pending, hashesMax),
+    );
+    const settled = await this.#transaction((client) =>
+      this.#forget(client, SETTLED, this.#settled, settledMax),
+    );
+    await this.#transaction((client) => this.#pruneStatistics(client));
     return this.#transaction(async (client) => {
       const keys = await this.#torrentsBeyond(client, retention);
       await this.#lockAll(client, keys);
-      const torrents = await this.#removeLocked(client, keys);
-      return { torrents, hashes, isOver: keys.length < PRUNE_MAX && hashes < PRUNE_MAX };
+      const torrents = await this.#removeLocked(client, keys, STATE_EXPIRED);
+      this.#settled.add(torrents);
+      const isOver = Math.max(keys.length, pending, settled) < PRUNE_MAX;
+      return { torrents, hashes: pending + settled, isOver };
     });
   }
 
@@ -269,7 +292,7 @@ export class PostgresStore implements IndexStore {
     const { rows } = await this.#query(
       `SELECT at_ms AS "atMs", ${COUNTED.map((name) => `sum(${name}) AS ${name}`).join(", ")}
        FROM worked WHERE at_ms >= $1 GROUP BY at_ms ORDER BY at_ms LIMIT $2`,
-      [sinceMs, count],
+      [Math.max(sinceMs, BEFORE_ALL_MS + 1), count],
     );
     return rows.map((row) => ({ ...row }) as unknown as StoreStep);
   }
@@ -361,15 +384,14 @@ export class PostgresStore implements IndexStore {
     );
   }
 
-  async #removeLocked(client: PostgresClient, keys: readonly string[]): Promise<number> {
+  async #removeLocked(client: PostgresClient, keys: readonly string[], state: number): Promise<number> {
     if (keys.length === 0) return 0;
     const these = "info_hash IN (SELECT decode(key, 'hex') FROM unnest($1::text[]) AS s (key))";
-    await client.query(
-      `UPDATE hash SET state = ${STATE_REMOVED}, owner = NULL, due_ms = NULL WHERE ${these}`,
-      [keys],
-    );
+    await client.query(`UPDATE hash SET state = ${state}, owner = NULL, due_ms = NULL WHERE ${these}`, [
+      keys,
+    ]);
     const { rowCount } = await client.query(`DELETE FROM torrent WHERE ${these}`, [keys]);
-    await this.#count(client, "", { removed: rowCount ?? 0 });
+    await this.#count(client, this.#self, { removed: rowCount ?? 0 });
     return rowCount ?? 0;
   }
 
@@ -385,18 +407,48 @@ export class PostgresStore implements IndexStore {
     );
   }
 
-  async #pruneHashes(client: PostgresClient, { hashesMax }: Retention): Promise<number> {
-    if (hashesMax === undefined) return 0;
-    const pending = `state IN (${STATE_WAITING}, ${STATE_RESTING})`;
-    const { rows } = await client.query(`SELECT count(*) AS value FROM hash WHERE ${pending}`);
-    const beyond = Math.min(PRUNE_MAX, Number(rows[0]?.["value"]) - hashesMax);
-    if (beyond <= 0) return 0;
+  /** Hashes of one kind that are too many, those seen longest ago. */
+  async #forget(
+    client: PostgresClient,
+    kind: string,
+    count: RowCount,
+    max: number | undefined,
+  ): Promise<number> {
+    if (max === undefined) return 0;
+    let known = count.at(this.#clock());
+    if (known === undefined) {
+      const { rows } = await client.query(`SELECT count(*) AS value FROM hash WHERE ${kind}`);
+      known = Number(rows[0]?.["value"]);
+      count.set(known, this.#clock());
+    }
+    if (known <= max) return 0;
     const { rowCount } = await client.query(
       `DELETE FROM hash WHERE info_hash IN
-         (SELECT info_hash FROM hash WHERE ${pending} ORDER BY seen_ms LIMIT $1 FOR UPDATE SKIP LOCKED)`,
-      [beyond],
+         (SELECT info_hash FROM hash WHERE ${kind} ORDER BY seen_ms LIMIT $1 FOR UPDATE SKIP LOCKED)`,
+      [Math.min(PRUNE_MAX, known - max)],
     );
+    count.add(-(rowCount ?? 0));
     return rowCount ?? 0;
+  }
+
+  /** Steps that are over need not say who worked, and those that are too old become one. One does it, and others pass by. */
+  async #pruneStatistics(client: PostgresClient): Promise<void> {
+    const { rows } = await client.query(`SELECT pg_try_advisory_xact_lock(${LOCK_STATISTICS}) AS is_mine`);
+    if (rows[0]?.["is_mine"] !== true) return;
+    const fold = (which: string, atMs: string): Promise<PostgresResult> =>
+      client.query(
+        `WITH old AS (DELETE FROM worked WHERE ${which} RETURNING *)
+         INSERT INTO worked (at_ms, owner, ${COUNTED.join(", ")})
+         SELECT ${atMs}, '', ${COUNTED.map((name) => `sum(${name})`).join(", ")} FROM old GROUP BY 1
+         ON CONFLICT (at_ms, owner) DO UPDATE SET ${COUNTED.map((name) => `${name} = worked.${name} + excluded.${name}`).join(", ")}`,
+      );
+    const step = `${this.#now()} / ${STATISTICS_STEP_MS} * ${STATISTICS_STEP_MS}`;
+    await fold(`owner <> '' AND at_ms < ${step} - ${STATISTICS_STEP_MS}`, "at_ms");
+    await fold(
+      `at_ms > ${BEFORE_ALL_MS} AND at_ms < ${this.#now()} - ${HISTORY_MS_MAX}`,
+      `${BEFORE_ALL_MS}::bigint`,
+    );
+    await client.query(`DELETE FROM indexer WHERE seen_ms < ${this.#now()} - ${INDEXER_MS_MAX}`);
   }
 
   async #torrentsBeyond(client: PostgresClient, retention: Retention): Promise<string[]> {

@@ -7,6 +7,7 @@ import { isBehind, makeCursor, type Place, passes, readSearch, type Search } fro
 import { fts5Query } from "./search-text.js";
 import type { SqliteDatabase, SqliteRow, SqliteStatement, SqliteValue } from "./sqlite-database.js";
 import {
+  INDEXER_MS_MAX,
   type IndexedFile,
   type IndexedTorrent,
   type IndexedTorrentDetails,
@@ -24,8 +25,6 @@ const ROWS_PER_LOOK = 256;
 const COLUMNS = `t.id, t.info_hash, t.name, t.bytes, t.piece_bytes, t.is_private, t.file_count, t.discovered_ms,
   (SELECT hits FROM hash WHERE hash.info_hash = t.info_hash) AS hits,
   (SELECT seen_ms FROM hash WHERE hash.info_hash = t.info_hash) AS seen_ms`;
-/** Of an indexer that has not been heard for so long nothing is told any more. */
-const INDEXER_MS_MAX = 24 * 60 * 60_000;
 const INDEXERS_MAX = 100;
 
 export class SqliteReader {

@@ -14,7 +14,7 @@ import type { SqliteDatabase } from "./sqlite-database.js";
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE hash (
      info_hash BLOB PRIMARY KEY,
-     state INTEGER NOT NULL,        -- 0 waiting, 1 claimed, 2 resting, 3 fetched, 4 unusable, 5 removed
+     state INTEGER NOT NULL,        -- 0 waiting, 1 claimed, 2 resting, 3 fetched, 4 unusable, 5 removed, 6 expired
      hits INTEGER NOT NULL,
      attempts INTEGER NOT NULL,
      first_ms INTEGER NOT NULL,
@@ -56,6 +56,7 @@ const MIGRATIONS: readonly string[] = [
    ) WITHOUT ROWID;
    CREATE TABLE total (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
    CREATE TABLE indexer (owner TEXT PRIMARY KEY, seen_ms INTEGER NOT NULL) WITHOUT ROWID;`,
+  "CREATE INDEX hash_settled ON hash (seen_ms) WHERE state IN (4, 6);",
 ];
 
 /** "SWix": in the file's header, so that tools know what it is. */

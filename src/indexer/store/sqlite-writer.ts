@@ -3,12 +3,14 @@
 //
 // Always: transactions begin as writers, so that two processes wait for each other and never deadlock.
 
+import { RowCount } from "./row-count.js";
 import { searchTextOf } from "./search-text.js";
 import type { SqliteDatabase, SqliteStatement } from "./sqlite-database.js";
 import {
   COUNTED,
   type Counts,
   STATE_CLAIMED,
+  STATE_EXPIRED,
   STATE_FETCHED,
   STATE_REMOVED,
   STATE_RESTING,
@@ -19,6 +21,8 @@ import {
   type Claim,
   type ClaimRequest,
   type FoundTorrent,
+  HISTORY_MS_MAX,
+  INDEXER_MS_MAX,
   type Outcome,
   type Pruned,
   type Retention,
@@ -31,6 +35,8 @@ import {
 const WAKE_MAX = 2000;
 const PRUNE_MAX = 500;
 const NOBODY = "";
+const PENDING = `state IN (${STATE_WAITING}, ${STATE_RESTING})`;
+const SETTLED = `state IN (${STATE_UNUSABLE}, ${STATE_EXPIRED})`;
 /** Behind every hash. */
 const BEHIND_ALL = new Uint8Array(21).fill(0xff);
 
@@ -38,6 +44,8 @@ export class SqliteWriter {
   readonly #database: SqliteDatabase;
   readonly #nowMs: () => number;
   readonly #statements = new Map<string, SqliteStatement>();
+  readonly #pending = new RowCount();
+  readonly #settled = new RowCount();
 
   constructor(database: SqliteDatabase, nowMs: () => number) {
     this.#database = database;
@@ -66,6 +74,7 @@ export class SqliteWriter {
           );
       }
       this.#count(NOBODY, { hashes: added });
+      this.#pending.add(added);
       return added;
     });
   }
@@ -100,6 +109,7 @@ export class SqliteWriter {
         return isDone;
       });
       this.#count(owner, counts);
+      this.#settled.add(counts.unusable);
       this.#add("torrents", counts.fetched);
       return counted;
     });
@@ -150,15 +160,20 @@ export class SqliteWriter {
 
   prune(retention: Retention): Pruned {
     return this.#transaction(() => {
-      const hashes = this.#pruneHashes(retention);
+      const { hashesMax, settledMax } = retention;
+      const pending = this.#forget("hash_seen", PENDING, this.#pending, hashesMax);
+      const settled = this.#forget("hash_settled", SETTLED, this.#settled, settledMax);
       const rows = this.#torrentsBeyond(retention);
       for (const { id, info_hash } of rows) {
         this.#removeTorrent(Number(id));
-        this.#run(`UPDATE hash SET state = ${STATE_REMOVED} WHERE info_hash = ?`, info_hash as Uint8Array);
+        this.#run(`UPDATE hash SET state = ${STATE_EXPIRED} WHERE info_hash = ?`, info_hash as Uint8Array);
       }
+      this.#settled.add(rows.length);
       this.#count(NOBODY, { removed: rows.length });
       this.#add("torrents", -rows.length);
-      return { torrents: rows.length, hashes, isOver: rows.length < PRUNE_MAX && hashes < PRUNE_MAX };
+      this.#pruneStatistics();
+      const isOver = Math.max(rows.length, pending, settled) < PRUNE_MAX;
+      return { torrents: rows.length, hashes: pending + settled, isOver };
     });
   }
 
@@ -231,19 +246,49 @@ export class SqliteWriter {
     );
   }
 
-  #pruneHashes({ hashesMax }: Retention): number {
-    if (hashesMax === undefined) return 0;
-    const pending = `state IN (${STATE_WAITING}, ${STATE_RESTING})`;
-    const row = this.#prepare(
-      `SELECT count(*) AS value FROM hash INDEXED BY hash_seen WHERE ${pending}`,
-    ).get();
-    const beyond = Math.min(PRUNE_MAX, Number(row?.["value"]) - hashesMax);
-    if (beyond <= 0) return 0;
-    return this.#changes(
+  /** Hashes of one kind that are too many, those seen longest ago; `index` has them in that order. */
+  #forget(index: string, kind: string, count: RowCount, max: number | undefined): number {
+    if (max === undefined) return 0;
+    const nowMs = this.#nowMs();
+    let rows = count.at(nowMs);
+    if (rows === undefined) {
+      const row = this.#prepare(`SELECT count(*) AS value FROM hash INDEXED BY ${index} WHERE ${kind}`).get();
+      rows = Number(row?.["value"]);
+      count.set(rows, nowMs);
+    }
+    if (rows <= max) return 0;
+    const forgotten = this.#changes(
       `DELETE FROM hash WHERE info_hash IN
-         (SELECT info_hash FROM hash INDEXED BY hash_seen WHERE ${pending} ORDER BY seen_ms LIMIT ?)`,
-      beyond,
+         (SELECT info_hash FROM hash INDEXED BY ${index} WHERE ${kind} ORDER BY seen_ms LIMIT ?)`,
+      Math.min(PRUNE_MAX, rows - max),
     );
+    count.add(-forgotten);
+    return forgotten;
+  }
+
+  /** Steps that are over need not say who worked, and those that are too old are in the totals. */
+  #pruneStatistics(): void {
+    const nowMs = this.#nowMs();
+    const sums = COUNTED.map((name) => `sum(${name})`).join(", ");
+    const added = COUNTED.map((name) => `${name} = ${name} + excluded.${name}`).join(", ");
+    const over = nowMs - (nowMs % STATISTICS_STEP_MS) - STATISTICS_STEP_MS;
+    const rows = this.#prepare("SELECT 1 FROM worked WHERE at_ms < ? AND owner <> ? LIMIT 1").get(
+      over,
+      NOBODY,
+    );
+    if (rows !== undefined) {
+      this.#run(
+        `INSERT INTO worked (at_ms, owner, ${COUNTED.join(", ")})
+         SELECT at_ms, ?, ${sums} FROM worked WHERE at_ms < ? AND owner <> ? GROUP BY at_ms
+         ON CONFLICT (at_ms, owner) DO UPDATE SET ${added}`,
+        NOBODY,
+        over,
+        NOBODY,
+      );
+      this.#run("DELETE FROM worked WHERE at_ms < ? AND owner <> ?", over, NOBODY);
+    }
+    this.#run("DELETE FROM worked WHERE at_ms < ?", nowMs - HISTORY_MS_MAX);
+    this.#run("DELETE FROM indexer WHERE seen_ms < ?", nowMs - INDEXER_MS_MAX);
   }
 
   #torrentsBeyond({ torrentsMax, storeBytesMax, ageMsMax }: Retention): readonly Record<string, unknown>[] {

@@ -6,7 +6,8 @@
 //      │                  ├──finish──────▶ unusable    right by its hash, and no torrent that can be shown
 //      └── when it is ────┴──finish──────▶ resting     tried again at `retryMs`
 //          due, or the lease ends
-//   any ──remove, prune──▶ removed                     for good: a removed hash never waits again, however often it is seen
+//   any ──remove──▶ removed                            for good: a removed hash never waits again, however often it is seen
+//   fetched ──prune──▶ expired                         the same, until there are too many of them (Retention.settledMax)
 //
 // Always: a hash has one live claim at the most, whoever asks, on however many machines. What a dead indexer had claimed waits again when
 // its lease ends. A torrent is in the index completely or not at all, and only if its hash was not removed. Every answer comes in bounded
@@ -125,10 +126,24 @@ export interface Retention {
   readonly ageMsMax?: number;
   /** Hashes that wait or rest; those seen longest ago are forgotten, and may be seen again. */
   readonly hashesMax?: number;
+  /**
+   * Hashes that are kept out of the index, unusable ones and those of torrents that went by these bounds: those seen longest ago are forgotten, and
+   * may be found again. What remove() took stays.
+   */
+  readonly settledMax?: number;
 }
+
+/** What an indexer keeps at the most where nothing else is said: some 200 bytes each. */
+export const HASHES_MAX_DEFAULT = 10_000_000;
+export const SETTLED_MAX_DEFAULT = 5_000_000;
+/** Statistics go back so far; what is older is in the sums of stats() only. */
+export const HISTORY_MS_MAX = 90 * 24 * 3_600_000;
+/** Of an indexer that has not been heard for so long nothing is told or kept any more. */
+export const INDEXER_MS_MAX = 24 * 3_600_000;
 
 export interface Pruned {
   readonly torrents: number;
+  /** Of both kinds: those that waited, and those that were settled. */
   readonly hashes: number;
   /** There may be more to do: calls are short. */
   readonly isOver: boolean;
@@ -179,6 +194,7 @@ export interface IndexStore {
   worked(work: WorkDone): Promise<void>;
   /** Takes torrents out of the index for good. How many were in it. Hashes that were never seen are kept out, too. */
   remove(infoHashes: readonly Uint8Array[]): Promise<number>;
+  /** Takes away what is beyond these bounds, a little at a time, and whatever of the statistics is too old. */
   prune(retention: Retention): Promise<Pruned>;
   get(infoHash: Uint8Array): Promise<IndexedTorrentDetails | undefined>;
   /** Throws UsageError for a query that is none. */

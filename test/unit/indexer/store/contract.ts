@@ -4,13 +4,14 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it, type TestContext } from "node:test";
 import { StoreError, UsageError } from "../../../../src/base/errors.js";
-import type {
-  FoundTorrent,
-  IndexedTorrent,
-  IndexStore,
-  Outcome,
-  SearchQuery,
-  StoreOptions,
+import {
+  type FoundTorrent,
+  HISTORY_MS_MAX,
+  type IndexedTorrent,
+  type IndexStore,
+  type Outcome,
+  type SearchQuery,
+  type StoreOptions,
 } from "../../../../src/indexer/store/store.js";
 
 export interface StoreMaker {
@@ -303,6 +304,52 @@ export function testStore(name: string, maker: StoreMaker): void {
         hashes: 0,
         isOver: true,
       });
+    });
+
+    it("forgets settled hashes that are too many, those seen longest ago, and never what was removed by hand", async (t) => {
+      const { store, clock } = await setUp(t);
+      const [byHand, again] = [hashAt(100), hashAt(1)];
+      await store.remove([byHand]);
+      for (let n = 1; n <= 6; n++) {
+        await fill(store, [torrentOf(hashAt(n), `t${n}`)]);
+        clock.nowMs += 1000;
+      }
+      await store.see([{ infoHash: hashAt(50), hits: 1 }]);
+      assert.equal((await claimed(store)).length, 1);
+      await store.finish(OURS, [{ kind: "unusable", infoHash: hashAt(50) }]);
+      await store.prune({ torrentsMax: 0 });
+      clock.nowMs += 1000;
+      // Somebody still asks for the first: it stays known.
+      assert.equal(await store.see([{ infoHash: again, hits: 1 }]), 0);
+      const pruned = await store.prune({ torrentsMax: 0, settledMax: 3 });
+      assert.deepEqual(pruned, { torrents: 0, hashes: 4, isOver: true });
+      const all = [byHand, hashAt(50), ...[1, 2, 3, 4, 5, 6].map((n) => hashAt(n))];
+      const isNew = await Promise.all(all.map((infoHash) => store.see([{ infoHash, hits: 1 }])));
+      assert.deepEqual(isNew, [0, 0, 0, 1, 1, 1, 1, 0]);
+      assert.equal((await store.prune({ settledMax: 3 })).hashes, 0);
+    });
+
+    it("keeps sums for good, and of statistics a bounded time", async (t) => {
+      const { store, clock } = await setUp(t);
+      const days = HISTORY_MS_MAX / (24 * HOUR_MS);
+      for (let day = 0; day < days + 10; day++) {
+        for (const indexer of ["one", "two"])
+          await store.worked({ owner: `${indexer} of day ${day}`, lookups: 5, queries: 7, fetches: 1 });
+        clock.nowMs += 24 * HOUR_MS;
+        if (day % 3 === 0) await store.prune({});
+      }
+      await store.prune({});
+      await store.prune({});
+      const steps = await store.history(0, 10_000);
+      // The day that is 90 days ago began before that.
+      assert.equal(steps.length, days - 1);
+      assert.ok(steps.every(({ lookups, queries }) => lookups === 10 && queries === 14));
+      const { lookups, queries, fetches, indexers } = await store.stats();
+      assert.deepEqual(
+        [lookups, queries, fetches],
+        [5, 7, 1].map((each) => 2 * each * (days + 10)),
+      );
+      assert.ok(indexers.length <= 2, "who has not been heard of for a day is not told");
     });
 
     it("prunes until the whole fits", async (t) => {
