@@ -94,8 +94,8 @@ describe("our client and trackers", { concurrency: 3 }, () => {
       const place = await makePlace(t, kind, protocol, host);
       const seeding = await seed(t, place, host);
       assert.deepEqual(await scrape(place), { seeders: 1, leechers: 0 });
-      // Whoever left has said so; whoever stays is still there. A download that ends at once sends `stopped` beside a `completed` that is under
-      // way, over another connection, and a tracker may take them in the other order: then it counts one who left, and the next is looked at.
+      // Whoever left has said so; whoever stays is still there. `stopped` waits a second for the `completed` that is under way; a machine
+      // that is slower than that may take them in the other order, and counts one who left: then the next is looked at.
       let gone = 0;
       for (const isLast of [false, false, false, true]) {
         await download(place, host);

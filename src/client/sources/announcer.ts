@@ -37,6 +37,8 @@ export interface AnnouncerHost {
     what: { readonly event: AnnounceEvent; readonly numWant: number; readonly trackerId: string | undefined },
     signal: AbortSignal,
   ): Promise<Announced>;
+  /** Calls back once, unless it is closed before. */
+  after(ms: number, callback: () => void): { close(): void };
   /** Addresses that a tracker named. */
   bring(peers: readonly PeerAddress[]): void;
   /** A tracker's status has changed: it answered, or failed. */
@@ -45,6 +47,8 @@ export interface AnnouncerHost {
 
 /** A tracker that is silent for so long keeps the next from being asked no longer; it may still answer. */
 const PATIENCE_MS = 5000;
+/** `stopped` waits so long for the announce that is under way: over two connections a tracker may hear it first, and then count us again. */
+const ORDER_MS = 1000;
 const INTERVAL_S = 30 * 60;
 const INTERVAL_MIN_S = 30;
 const INTERVAL_MAX_S = 24 * 60 * 60;
@@ -64,6 +68,8 @@ interface Tracker {
   readonly tier: number;
   state: TrackerStatus["state"];
   asking: AbortController | undefined;
+  /** Settles, and never rejects, when what is asked was answered or failed. */
+  underWay: Promise<unknown> | undefined;
   askedAtMs: number;
   /** When it is to be asked next, and not before which even if peers are needed. */
   dueMs: number;
@@ -166,16 +172,33 @@ export class Announcer {
     const told: Promise<unknown>[] = [];
     for (const tracker of this.#tiers.flat()) {
       // One that has a started under way may take it yet.
-      const mayHaveStarted = tracker.tookStarted || tracker.asking !== undefined;
-      tracker.asking?.abort();
+      const { asking, tookStarted } = tracker;
       tracker.asking = undefined;
-      if (!mayHaveStarted || tracker.state === "never") continue;
-      const { trackerId } = tracker;
-      told.push(
-        this.#host.ask(tracker.url, { event: "stopped", numWant: 0, trackerId }, signal).catch(() => {}),
-      );
+      if (tracker.state === "never" || (!tookStarted && asking === undefined)) asking?.abort();
+      else told.push(this.#tellStopped(tracker, asking, signal));
     }
     await Promise.all(told);
+  }
+
+  async #tellStopped(
+    { url, trackerId, underWay }: Tracker,
+    asking: AbortController | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (asking !== undefined && underWay !== undefined) {
+      await new Promise<void>((resolve) => {
+        const timer = this.#host.after(ORDER_MS, resolve);
+        const over = (): void => {
+          timer.close();
+          resolve();
+        };
+        signal.addEventListener("abort", over, { once: true });
+        void underWay.then(over);
+      });
+      asking.abort();
+      if (signal.aborted) return;
+    }
+    await this.#host.ask(url, { event: "stopped", numWant: 0, trackerId }, signal).catch(() => {});
   }
 
   #look(): void {
@@ -225,7 +248,9 @@ export class Announcer {
     const { trackerId } = tracker;
     let error: TrackerError | undefined;
     try {
-      const announced = await this.#host.ask(tracker.url, { event, numWant, trackerId }, asking.signal);
+      const asked = this.#host.ask(tracker.url, { event, numWant, trackerId }, asking.signal);
+      tracker.underWay = asked.catch(() => {});
+      const announced = await asked;
       if (tracker.asking !== asking) return;
       this.#answered(tracker, event, announced);
     } catch (reason) {
@@ -327,6 +352,7 @@ function makeTracker(url: string, tier: number): Tracker {
     tier,
     state: "idle",
     asking: undefined,
+    underWay: undefined,
     askedAtMs: 0,
     dueMs: Number.NEGATIVE_INFINITY,
     notBeforeMs: Number.NEGATIVE_INFINITY,

@@ -174,6 +174,7 @@ class TorrentPeers implements PeerFinder {
       {
         nowMs: () => ground.nowMs(),
         random: () => ground.random(),
+        after: (ms, callback) => ground.after(ms, callback),
         totals: () => this.#totals(),
         bring: (peers) => torrent.bring(this.#source, peers),
         told: (status, error) => this.#told(status, error),

@@ -19,7 +19,8 @@ interface Asked {
   readonly trackerId: string | undefined;
 }
 
-type Reply = Partial<AnnounceAnswer> | TrackerError | "silence";
+/** A promise: when it answers. */
+type Reply = Partial<AnnounceAnswer> | TrackerError | "silence" | Promise<void>;
 
 const ANSWER: AnnounceAnswer = {
   interval: 1800,
@@ -45,6 +46,8 @@ class Bench {
   readonly told: { status: TrackerStatus; error: TrackerError | undefined }[] = [];
   /** What each tracker says; by default that it works. */
   replies: Record<string, Reply> = {};
+  /** What waits for time to pass, but for what tick() is for. */
+  timers: (() => void)[] = [];
   readonly announcer: Announcer;
 
   constructor(tiers: readonly (readonly string[])[], random: () => number = () => 0) {
@@ -52,6 +55,14 @@ class Bench {
       {
         nowMs: () => this.nowMs,
         random,
+        after: (_ms, callback) => {
+          this.timers.push(callback);
+          return {
+            close: () => {
+              this.timers = this.timers.filter((each) => each !== callback);
+            },
+          };
+        },
         totals: () => ({ uploaded: 1, downloaded: 2, left: this.left, isPartialSeed: this.isPartialSeed }),
         bring: (peers) => this.brought.push(...peers),
         told: (status, error) => this.told.push({ status, error }),
@@ -59,6 +70,7 @@ class Bench {
           this.asked.push({ url, atMs: this.nowMs, event, trackerId });
           const reply = this.replies[url] ?? {};
           if (reply instanceof TrackerError) return Promise.reject(reply);
+          if (reply instanceof Promise) return reply.then(() => ({ answers: [ANSWER], errors: [] }));
           if (reply !== "silence") return Promise.resolve({ answers: [{ ...ANSWER, ...reply }], errors: [] });
           return new Promise((_resolve, reject) => {
             signal.addEventListener("abort", () => reject(new TrackerError("TRACKER_CLOSED", "closed")));
@@ -313,11 +325,36 @@ describe("the announcer", () => {
     await silent.start();
     const stop = new AbortController();
     const stopped = silent.announcer.stop(stop.signal);
-    assert.deepEqual(silent.take(), ["a started", "a stopped"]);
+    // What is under way may be heard later than what is said after it, over another connection.
+    assert.deepEqual(silent.take(), ["a started"]);
+    silent.timers.shift()?.();
+    await settled();
+    assert.deepEqual(silent.take(), ["a stopped"]);
     stop.abort();
     await stopped;
     await silent.pass(5 * MINUTE, MINUTE);
     assert.deepEqual(silent.take(), []);
+  });
+
+  it("tells stopped when the announce before it was answered, and not beside it", async () => {
+    const bench = new Bench([["a"]]);
+    await bench.start();
+    let answer = (): void => {};
+    bench.replies = {
+      a: new Promise<void>((resolve) => {
+        answer = resolve;
+      }),
+    };
+    bench.left = 0;
+    bench.announcer.completed();
+    const stopped = bench.announcer.stop(new AbortController().signal);
+    await settled();
+    assert.deepEqual(bench.take(), ["a started", "a completed"]);
+    bench.replies = {};
+    answer();
+    await stopped;
+    assert.deepEqual(bench.take(), ["a stopped"]);
+    assert.deepEqual(bench.timers, [], "nothing waits any more");
   });
 
   it("asks a hundred trackers of a torrent at the most, each once", () => {
