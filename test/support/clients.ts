@@ -2,6 +2,7 @@
 // port, finds no peers by itself, and takes plaintext. Our side connects to them. How each is started is described once, for the lab
 // as well: bench/rivals/clients.ts.
 
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,6 +19,8 @@ export interface Client {
   stop(): Promise<void>;
   /** With SIGKILL. */
   kill(): Promise<void>;
+  /** Whether it still runs, and the last lines that it said or logged: for who asks why a test failed. */
+  describe(): string;
 }
 
 export type ClientRole = "seed" | "download";
@@ -33,6 +36,8 @@ export interface ClientKind {
 /** As the lab describes them. libtorrent exchanges peers whatever is said here. */
 export type ClientSettings = Pick<programs.ClientWork, "encryption" | "host" | "peerExchange">;
 
+/** So many lines of what a client said are quoted. */
+const LAST_LINES = 8;
 const LIBTORRENT_PEER = fileURLToPath(new URL("../../../test/support/libtorrent_peer.py", import.meta.url));
 
 /** How libtorrent is told: policies (0 forced, 1 enabled, 2 disabled) for connections out and in, and levels (1 plaintext, 2 RC4, 3 both). */
@@ -52,13 +57,45 @@ function kindOf(client: programs.ClientProgram): ClientKind {
       try {
         const { program, port } = await client.start({ ...settings, role, torrent, directory, home });
         const stop = (): Promise<void> => program.stop().finally(leave);
-        return { port, stop, kill: () => program.kill().finally(leave) };
+        const describe = (): string => describeProgram(program, join(home, "log"));
+        return { port, stop, kill: () => program.kill().finally(leave), describe };
       } catch (error) {
         await leave();
         throw error;
       }
     },
   };
+}
+
+/** One that leaves no folder behind. */
+export function clientOf(program: Program, port: number, stopSignal?: NodeJS.Signals): Client {
+  return {
+    port,
+    stop: () => program.stop(stopSignal),
+    kill: () => program.kill(),
+    describe: () => describeProgram(program),
+  };
+}
+
+function describeProgram(program: Program, log?: string): string {
+  const { exitCode, signalCode } = program.child;
+  const fate = program.over ? `ended with ${signalCode ?? exitCode}` : "runs";
+  return [
+    fate,
+    ...[program.output, program.errors, log === undefined ? "" : readLog(log)].map(lastLines),
+  ].join("\n");
+}
+
+function readLog(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function lastLines(text: string): string {
+  return text.trimEnd().split("\n").slice(-LAST_LINES).join("\n");
 }
 
 export const transmission = kindOf(programs.transmission);
@@ -97,7 +134,7 @@ function libtorrentAt(
           : { listen_interfaces: `${host}:0`, outgoing_interfaces: host };
       const program = startLibtorrent(role, torrent, directory, { ...settings, ...at, ...more });
       const { port } = await program.line("port");
-      return { port: Number(port), stop: () => program.stop(), kill: () => program.kill() };
+      return clientOf(program, Number(port));
     },
   };
 }
