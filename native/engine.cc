@@ -218,8 +218,9 @@ Napi::Value Engine::connect(Info info) {
   Call call(this, info);
   const std::string host = call.text(0);
   const int port = static_cast<int>(call.integer(1, 0, 65535));
+  const std::string source = info.Length() > 2 && !info[2].IsUndefined() ? call.text(2) : std::string();
   if (call.failed()) return call.nothing();
-  const int fd = connectSocket(host, port);
+  const int fd = connectSocket(host, port, source);
   if (fd >= 0) call->readiness().adopt(fd);
   return call.answer(fd);
 }

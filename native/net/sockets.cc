@@ -83,6 +83,18 @@ int openSocket(int family) {
   return result < 0 ? closeWith(fd, result) : fd;
 }
 
+int bindOutgoing(int fd, sa_family_t family, const std::string& source) {
+  AnyAddress address;
+  socklen_t length;
+  if (!parseAddress(source, 0, &address, &length)) return -EINVAL;
+  if (address.any.sa_family != family) return -EAFNOSUPPORT;
+#ifdef IP_BIND_ADDRESS_NO_PORT
+  // The port is chosen with the far end known: many connections may share one. Where the kernel knows no such option each takes a port.
+  setOption(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+#endif
+  return bind(fd, &address.any, length) == 0 ? 0 : -errno;
+}
+
 using AddressCall = int (*)(int, sockaddr*, socklen_t*);
 
 int addressOf(int fd, AddressCall call, SocketAddress* address) {
@@ -125,13 +137,14 @@ int acceptSocket(int listener) {
   return fd;
 }
 
-int connectSocket(const std::string& host, int port) {
+int connectSocket(const std::string& host, int port, const std::string& source) {
   AnyAddress address;
   socklen_t length;
   if (!parseAddress(host, port, &address, &length)) return -EINVAL;
   const int fd = openSocket(address.any.sa_family);
   if (fd < 0) return fd;
-  const int result = setNoDelay(fd, true);
+  int result = setNoDelay(fd, true);
+  if (result == 0 && !source.empty()) result = bindOutgoing(fd, address.any.sa_family, source);
   if (result < 0) return closeWith(fd, result);
   if (connect(fd, &address.any, length) == 0) return fd;
   // Interrupted or in progress, it goes on by itself.

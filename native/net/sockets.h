@@ -16,7 +16,9 @@ struct SocketAddress {
 // `host` is a numeric address, an IPv6 one with its zone if it needs one; -EINVAL if it is not.
 int listenSocket(const std::string& host, int port, int backlog);
 int acceptSocket(int listener);
-int connectSocket(const std::string& host, int port);
+// `source`: this machine's address to connect from, of the same kind as `host` (-EAFNOSUPPORT if it is of the other); empty: the system
+// chooses.
+int connectSocket(const std::string& host, int port, const std::string& source);
 // SO_ERROR as 0 or a negative errno.
 int socketError(int fd);
 // 0 or a negative errno; fills `address`.

@@ -28,6 +28,14 @@ export function isLoopback(host: string): boolean {
   return bytes.length === 4 ? bytes[0] === 127 : bytes.every((byte, at) => byte === (at === 15 ? 1 : 0));
 }
 
+/** True for 169.254/16 and fe80::/10, which nobody reaches but whoever is on the same wire. */
+export function isLinkLocal(host: string): boolean {
+  const bytes = addressBytes(host);
+  if (bytes === undefined) return false;
+  const [first = 0, second = 0] = bytes;
+  return bytes.length === 4 ? first === 169 && second === 254 : first === 0xfe && (second & 0xc0) === 0x80;
+}
+
 /** Who can reach an address: this machine, a network of its own (RFC 1918, RFC 6598, link-local, fc00::/7), or everybody. */
 export type AddressScope = "machine" | "site" | "global";
 
@@ -42,11 +50,11 @@ export function scopeOf(host: string): AddressScope | undefined {
     if (first === 0 || first >= 224) return undefined;
     const isShared = first === 100 && (second & 0xc0) === 64;
     const isPrivate = first === 172 ? (second & 0xf0) === 16 : first === 192 && second === 168;
-    return first === 10 || isShared || isPrivate || (first === 169 && second === 254) ? "site" : "global";
+    return first === 10 || isShared || isPrivate || isLinkLocal(host) ? "site" : "global";
   }
   if (bytes.subarray(0, 15).every((byte) => byte === 0)) return bytes[15] === 1 ? "machine" : undefined;
   if (first === 0xff) return undefined;
-  return (first & 0xfe) === 0xfc || (first === 0xfe && (second & 0xc0) === 0x80) ? "site" : "global";
+  return (first & 0xfe) === 0xfc || isLinkLocal(host) ? "site" : "global";
 }
 
 const SCOPES: readonly (AddressScope | undefined)[] = ["machine", "site", "global"];
@@ -58,6 +66,18 @@ const SCOPES: readonly (AddressScope | undefined)[] = ["machine", "site", "globa
 export function mayNameAddress(from: string, to: string): boolean {
   const scope = SCOPES.indexOf(scopeOf(to));
   return scope >= 0 && scope >= SCOPES.indexOf(scopeOf(from));
+}
+
+/**
+ * The numeric address of this machine that somebody at the numeric address `far` is asked from. Undefined: the system chooses. One of the
+ * other kind: we are bound to that kind, and nobody at `far` is asked.
+ */
+export type SourceFor = (far: string) => string | undefined;
+
+/** Why nobody at `far` is to be asked from `source`, in words; undefined if there is nothing against it. */
+export function reasonAgainstSource(source: string | undefined, far: string): string | undefined {
+  if (source === undefined || source.includes(":") === far.includes(":")) return undefined;
+  return `we are bound to ${source}, and it is an IPv${far.includes(":") ? 6 : 4} address`;
 }
 
 /** What limits and bans count by: an IPv4 address, the /64 of an IPv6 one. Equal for addresses of one customer. */

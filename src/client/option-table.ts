@@ -123,6 +123,12 @@ export const SESSION_OPTIONS = {
     kind: "address",
     text: "Address to accept connections at; port 0 picks one. Without it the session only connects out, until listen() is given one.",
   },
+  outgoingAddresses: {
+    kind: "texts",
+    defaultText:
+      "the address that connections are accepted at, where it is one of this machine's and no wildcard; else the system chooses",
+    text: 'Numeric addresses of this machine, one of IPv4 and one of IPv6 at the most, that connections to peers, trackers and web seeds are made from; where one kind is given, the other is not used. "0.0.0.0" and "::" let the system choose.',
+  },
   receiveMode: {
     kind: "name",
     names: RECEIVE_MODES,

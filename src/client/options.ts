@@ -91,6 +91,12 @@ export interface HashTable {
 export interface SessionOptions {
   /** Address to accept connections at; port 0 picks one. Without it the session only connects out, until listen() is given one. */
   listen?: PeerAddress;
+  /**
+   * Numeric addresses of this machine, one of IPv4 and one of IPv6 at the most, that connections to peers, trackers and web seeds
+   * are made from; where one kind is given, the other is not used. "0.0.0.0" and "::" let the system choose. Default: the address
+   * that connections are accepted at, where it is one of this machine's and no wildcard; else the system chooses.
+   */
+  outgoingAddresses?: readonly string[];
   /** How blocks are received, unless a torrent or a connection says otherwise. Default: "adaptive". */
   receiveMode?: ReceiveModeName;
   /**

@@ -110,8 +110,11 @@ export interface NativeEngine {
   listen(host: string, port: number, backlog: number): number;
   /** fd of the next connection (non-blocking, close-on-exec, TCP_NODELAY) or −errno (−EAGAIN: none waits). */
   accept(fd: number): number;
-  /** fd of a connection under way (EINPROGRESS counts as success; writable or an error follows), TCP_NODELAY set; or −errno. */
-  connect(host: string, port: number): number;
+  /**
+   * fd of a connection under way (EINPROGRESS counts as success; writable or an error follows), TCP_NODELAY set; or −errno. `source`: this
+   * machine's address to connect from (−EAFNOSUPPORT: of the other kind, −EADDRNOTAVAIL: none of this machine's).
+   */
+  connect(host: string, port: number, source?: string): number;
   /** SO_ERROR of a socket as 0 or −errno; reading it clears it. */
   socketError(fd: number): number;
   /** Address, or −errno. */

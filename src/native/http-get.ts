@@ -14,6 +14,7 @@ import { type Agent as HttpsAgent, request as requestHttps } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 import { gunzipSync, inflateSync } from "node:zlib";
 import type { Ground } from "../base/ground.js";
+import { reasonAgainstSource, type SourceFor } from "../base/network-address.js";
 import { CLIENT_NAME } from "../base/version.js";
 import type { NameResolver } from "./names.js";
 
@@ -44,6 +45,8 @@ export interface HttpGround {
   /** Connections that are kept for the next request, and bounds for how many there are. Undefined: one each. */
   readonly http?: HttpAgent | undefined;
   readonly https?: HttpsAgent | undefined;
+  /** By default the system chooses. */
+  readonly sourceFor?: SourceFor | undefined;
 }
 
 export interface HttpGetOptions {
@@ -53,8 +56,6 @@ export interface HttpGetOptions {
   /** Of addresses of this kind only. */
   readonly family?: 4 | 6 | undefined;
   readonly headers?: Readonly<Record<string, string>>;
-  /** This machine's address to connect to `far` from; undefined: the system chooses. */
-  readonly sourceFor?: ((far: string) => string | undefined) | undefined;
   /** Why `url`, whose host is at `address`, is not to be asked; `from` is the address of whoever sent us there. */
   readonly mayAsk?: (url: URL, address: string, from: string | undefined) => string | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -174,7 +175,11 @@ class Get {
     const name = url.hostname.replace(/^\[(.*)\]$/, "$1");
     const { family } = this.#options;
     const found = await Promise.race([this.#from.names.resolve(name), this.#over]);
-    const address = found.find((each) => family === undefined || isIP(each) === family);
+    const fitting = found.filter((each) => family === undefined || isIP(each) === family);
+    const { sourceFor } = this.#from;
+    // Of several, one that is reached from where we are bound to.
+    const address =
+      fitting.find((each) => reasonAgainstSource(sourceFor?.(each), each) === undefined) ?? fitting[0];
     if (address !== undefined) return address;
     const kind = family === undefined || found.length === 0 ? "" : ` for IPv${family}`;
     throw new HttpGetError("name", `the name ${name} has no address${kind}`);
@@ -190,7 +195,9 @@ class Get {
       if (how.all === true) answer(null, [{ address, family }]);
       else answer(null, address, family);
     };
-    const source = this.#options.sourceFor?.(address);
+    const source = this.#from.sourceFor?.(address);
+    const reason = reasonAgainstSource(source, address);
+    if (reason !== undefined) throw new HttpGetError("connect", reason);
     const options = {
       lookup,
       family,

@@ -30,6 +30,31 @@ test("a host that is no numeric address is EINVAL", (t) => {
   }
 });
 
+for (const [host, source] of [
+  ["127.0.0.1", "127.0.0.7"],
+  ["::1", "::1"],
+] as const)
+  test(`a connection to ${host} comes from ${source} where that is said`, async (t) => {
+    const engine = new TestEngine(t);
+    const listener = engine.listen(host);
+    const fd = engine.engine.connect(host, engine.port(listener), source);
+    await engine.ready(listener, READABLE);
+    const incoming = engine.engine.accept(listener);
+    assert.equal((engine.engine.remoteAddress(incoming) as SocketAddress).host, source);
+    assert.deepEqual(engine.engine.remoteAddress(incoming), engine.engine.localAddress(fd));
+  });
+
+test("a connection from an address of another kind, of nobody here, or from no address is an errno, and leaves no socket", (t) => {
+  const { engine } = new TestEngine(t);
+  const before = readdirSync("/proc/self/fd").length;
+  assert.equal(engine.connect("127.0.0.1", 1, "::1"), -errno.EAFNOSUPPORT);
+  assert.equal(engine.connect("::1", 1, "127.0.0.1"), -errno.EAFNOSUPPORT);
+  assert.equal(engine.connect("127.0.0.1", 1, "192.0.2.1"), -errno.EADDRNOTAVAIL);
+  assert.equal(engine.connect("127.0.0.1", 1, "localhost"), binding.EINVAL);
+  assert.equal(readdirSync("/proc/self/fd").length, before);
+  assert.throws(() => engine.connect("127.0.0.1", 1, 7 as never), TypeError);
+});
+
 test("accept without a waiting connection is EAGAIN", (t) => {
   const engine = new TestEngine(t);
   assert.equal(engine.engine.accept(engine.listen()), binding.EAGAIN);

@@ -4,10 +4,12 @@
 // after the other, and no connection is begun while there is no room, or no descriptor.
 
 import { isIP } from "node:net";
+import { constants } from "node:os";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
 import { describeErrno, PeerError, UsageError } from "../../base/errors.js";
 import type { Timeline } from "../../base/metrics/timeline.js";
 import type { TraceSink } from "../../base/metrics/trace.js";
+import { reasonAgainstSource, type SourceFor } from "../../base/network-address.js";
 import type { Reactor, TurnHook } from "../../native/reactor.js";
 import type { Memory } from "../memory/memory.js";
 import type { PeerAddress } from "../options.js";
@@ -47,6 +49,8 @@ export interface ConnectorHost {
   readonly gate: Pick<Gate, "reasonAgainst">;
   readonly descriptors: DescriptorBudget;
   readonly directory: SwarmDirectory;
+  /** Where connections are made from. */
+  readonly sourceFor: SourceFor;
   readonly trace: TraceSink | undefined;
   /** Notes what goes over connections. */
   readonly recorder: Recorder | undefined;
@@ -78,6 +82,7 @@ export class Connector {
   /** There was no descriptor for a connection: none is begun before the next tick. */
   #dialingPaused = false;
   #warnedAtMs = Number.NEGATIVE_INFINITY;
+  #noSourceAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(host: ConnectorHost) {
     const { maxPeers, maxPeersPerAddress, maxConnecting, limitLoopback } = host.settings;
@@ -121,7 +126,9 @@ export class Connector {
     encrypts: boolean,
   ): PeerConnection | undefined {
     const { engine, binding } = this.#host.reactor;
-    const fd = isIP(host) === 0 ? binding.EINVAL : engine.connect(host, port);
+    const source = this.#host.sourceFor(host);
+    const refusal = isIP(host) === 0 ? "not a numeric address" : reasonAgainstSource(source, host);
+    const fd = refusal === undefined ? engine.connect(host, port, source) : binding.EINVAL;
     if (isOutOfDescriptors(fd, binding)) {
       this.#outOfDescriptors(fd);
       return undefined;
@@ -143,9 +150,13 @@ export class Connector {
     if (transport instanceof StreamPump) transport.start(peer);
     else {
       // Told later, as every other failure to connect: the caller has not yet noted what it asked for.
-      const reason = isIP(host) === 0 ? "not a numeric address" : describeErrno(fd);
+      const reason = refusal ?? describeErrno(fd);
+      const from = source === undefined || refusal !== undefined ? "" : ` from ${source}`;
+      if (from !== "" && fd === -constants.errno.EADDRNOTAVAIL) this.#noSuchSource(from);
       queueMicrotask(() =>
-        peer.close(new PeerError("PEER_CONNECT_FAILED", `cannot connect to ${host}:${port}: ${reason}`)),
+        peer.close(
+          new PeerError("PEER_CONNECT_FAILED", `cannot connect to ${host}:${port}${from}: ${reason}`),
+        ),
       );
     }
     return peer;
@@ -344,6 +355,15 @@ export class Connector {
     const peer = this.#makePeer(remote.host, remote.port, true, transport, settings);
     this.#noteRecorded(peer, recorded);
     transport.start(peer);
+  }
+
+  /** Not the peers' fault: this machine has no such address, or no longer, or no port is left there. */
+  #noSuchSource(from: string): void {
+    if (this.#host.clock.nowMs - this.#noSourceAtMs < WARNING_MS) return;
+    this.#noSourceAtMs = this.#host.clock.nowMs;
+    this.#host.warn(
+      `no connection can be made${from}: this machine has no such address, or no free port there`,
+    );
   }
 
   /** The process, or the system, has no descriptor for one more socket: what nobody needs now goes, and the user may do something. */

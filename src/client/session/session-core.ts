@@ -101,7 +101,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   readonly #trace: TraceSink | undefined;
   readonly #timeline: Timeline | undefined;
   readonly #finders: PeerSources;
-  readonly #listenAddresses = new ListenAddresses();
+  readonly #listenAddresses: ListenAddresses;
   readonly #tickTimer: Timer;
   #lastTickMs: number;
   readonly #sinceMs: number;
@@ -118,6 +118,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     this.#ground = world.ground;
     this.#descriptors = world.descriptors;
     this.#settings = settleOptions(options, world.ground);
+    this.#listenAddresses = new ListenAddresses(this.#settings.outgoingAddresses);
     this.clock = { nowMs: this.#wholeMs() };
     this.rateControl = new RateControl(world.ground);
     this.rateControl.change(this.rateControl.limits, this.#settings);
@@ -548,6 +549,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
       gate: this.#gate,
       descriptors: this.#descriptors,
       directory: this,
+      sourceFor: (far) => this.#listenAddresses.sourceFor(far),
       trace: this.#trace,
       recorder: this.recorder,
       timeline: this.#timeline,

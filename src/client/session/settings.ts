@@ -26,6 +26,7 @@ type Settled = "receiveMode" | "speculationDepth" | "clockCosts";
 
 export type SessionSettings = Readonly<Required<Pick<SessionOptions, Exclude<Plain, Settled>>>> & {
   readonly listen: PeerAddress | undefined;
+  readonly outgoingAddresses: readonly string[];
   readonly announcePort: number | undefined;
   readonly announceIp: string | undefined;
   readonly dht: HashTable | undefined;
@@ -53,6 +54,7 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
   const maxPeers = get("maxPeers");
   return {
     listen: options.listen,
+    outgoingAddresses: settleOutgoing(options.outgoingAddresses ?? []),
     trackers: get("trackers"),
     localPeers: get("localPeers"),
     announcePort: options.announcePort,
@@ -91,6 +93,17 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
 function settleAnnounceIp(text: string | undefined): string | undefined {
   if (text === undefined || isIP(text) !== 0) return text;
   throw new UsageError("USAGE_OPTION", `announceIp is a numeric address, not "${text}"`);
+}
+
+function settleOutgoing(addresses: readonly string[]): readonly string[] {
+  const refuse = (text: string): never => {
+    throw new UsageError("USAGE_OPTION", `outgoingAddresses are numeric addresses of this machine, ${text}`);
+  };
+  for (const address of addresses) if (isIP(address) === 0) refuse(`not ${JSON.stringify(address)}`);
+  for (const family of [4, 6])
+    if (addresses.filter((address) => isIP(address) === family).length > 1)
+      refuse(`one of IPv4 and one of IPv6 at the most, not ${addresses.join(", ")}`);
+  return [...addresses];
 }
 
 function settleReceiveMode(options: SessionOptions, depth: number): ReceiveModeChoice {

@@ -6,6 +6,7 @@
 
 import { TrackerError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
+import type { SourceFor } from "../../base/network-address.js";
 import type { Datagrams } from "../../native/datagrams.js";
 import type { TrackerClient } from "../../tracker/client/tracker-client.js";
 import type { Magnet } from "../metainfo/magnet.js";
@@ -26,8 +27,8 @@ export interface PeerSourcesOptions {
   readonly datagrams: () => Datagrams;
   /** Where we accept connections, by kind of address; undefined where we do not. */
   readonly ports: () => { readonly v4: number | undefined; readonly v6: number | undefined };
-  /** The address that trackers at `far` are asked from; undefined: the system chooses. */
-  readonly sourceFor: (far: string) => string | undefined;
+  /** Of trackers and web seeds. */
+  readonly sourceFor: SourceFor;
   /** Unless a torrent says otherwise. */
   readonly trackers: boolean;
   /** Multicast (BEP 14). */
@@ -90,10 +91,10 @@ export class PeerSources {
   }
 
   async #loadWebHttp(): Promise<WebSeedHttp> {
-    const { ground } = this.#options;
+    const { ground, sourceFor } = this.#options;
     const { WebSeedHttp } = await import("../web-seed/web-seeds.js");
     const { SystemNames } = await import("../../native/names.js");
-    return new WebSeedHttp(ground, new SystemNames(ground));
+    return new WebSeedHttp(ground, new SystemNames(ground), sourceFor);
   }
 
   /** Undefined if the session was closed meanwhile. */

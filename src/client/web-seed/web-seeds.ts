@@ -11,6 +11,7 @@ import { type AgentOptions, Agent as HttpsAgent } from "node:https";
 import type { PeerError } from "../../base/errors.js";
 import type { Ground } from "../../base/ground.js";
 import { LONG_URL_MAX } from "../../base/limits.js";
+import type { SourceFor } from "../../base/network-address.js";
 import type { HttpGround } from "../../native/http-get.js";
 import type { NameResolver } from "../../native/names.js";
 import type { WebSeedStatus } from "../options.js";
@@ -33,10 +34,17 @@ export class WebSeedHttp implements HttpGround {
   readonly names: NameResolver;
   readonly http = new HttpAgent({ keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX });
   readonly https: HttpsAgent;
+  readonly sourceFor: SourceFor | undefined;
 
-  constructor(ground: Ground, names: NameResolver, tls: Pick<AgentOptions, "ca"> = {}) {
+  constructor(
+    ground: Ground,
+    names: NameResolver,
+    sourceFor?: SourceFor,
+    tls: Pick<AgentOptions, "ca"> = {},
+  ) {
     this.ground = ground;
     this.names = names;
+    this.sourceFor = sourceFor;
     this.https = new HttpsAgent({ keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX, ...tls });
   }
 

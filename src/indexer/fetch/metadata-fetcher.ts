@@ -277,6 +277,7 @@ export class MetadataFetcher implements SwarmRoom, SwarmDirectory {
       encryption: this.#encryption,
       descriptors: world.descriptors,
       directory: this,
+      sourceFor: () => undefined,
       trace: undefined,
       recorder: undefined,
       timeline: undefined,

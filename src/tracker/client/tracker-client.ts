@@ -13,7 +13,7 @@ import { type AgentOptions, Agent as HttpsAgent } from "node:https";
 import { isIP } from "node:net";
 import { TrackerError, type TrackerErrorCode } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
-import { mayNameAddress, scopeOf } from "../../base/network-address.js";
+import { mayNameAddress, type SourceFor, scopeOf } from "../../base/network-address.js";
 import type { Datagrams } from "../../native/datagrams.js";
 import { type HttpFailure, HttpGetError, httpGet } from "../../native/http-get.js";
 import type { NameResolver } from "../../native/names.js";
@@ -41,11 +41,8 @@ export interface TrackerClientOptions {
   readonly ground: Ground;
   readonly datagrams: Datagrams;
   readonly names: NameResolver;
-  /**
-   * This machine's numeric address to ask somebody at `far` from, of the same family: where peers are told to find us. By default, or if
-   * undefined, the system chooses.
-   */
-  readonly sourceFor?: ((far: string) => string | undefined) | undefined;
+  /** Where trackers tell peers to find us. By default the system chooses. */
+  readonly sourceFor?: SourceFor | undefined;
   /** Of connections over HTTPS. */
   readonly tls?: Pick<AgentOptions, "ca">;
 }
@@ -218,17 +215,16 @@ export class TrackerClient {
     address: string,
     signal: AbortSignal,
   ): Promise<{ body: Uint8Array; status: number }> {
-    const { ground, names: all } = this.#options;
+    const { ground, names: all, sourceFor } = this.#options;
     const resolve = (name: string): Promise<readonly string[]> =>
       name === host ? Promise.resolve([address]) : all.resolve(name);
     const names = { resolve, close: () => {} };
     try {
-      return await httpGet({ ground, names, http: this.#http, https: this.#https }, url, {
+      return await httpGet({ ground, names, http: this.#http, https: this.#https, sourceFor }, url, {
         bytesMax: HTTP_ANSWER_BYTES_MAX,
         deadlineMs: HTTP_DEADLINE_MS,
         redirectsMax: HTTP_REDIRECTS_MAX,
         family: isIP(address) === 4 ? 4 : 6,
-        sourceFor: this.#options.sourceFor,
         mayAsk,
         signal,
       });

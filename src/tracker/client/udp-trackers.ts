@@ -14,6 +14,7 @@
 
 import { TrackerError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
+import { reasonAgainstSource, type SourceFor } from "../../base/network-address.js";
 import { addressText, compactAddress } from "../../codec/compact-address.js";
 import {
   ADDRESS_WORDS,
@@ -60,8 +61,8 @@ const EVENTS: Readonly<Record<AnnounceEvent, number>> = {
 export interface UdpTrackersOptions {
   readonly datagrams: Datagrams;
   readonly ground: Ground;
-  /** This machine's numeric address to ask somebody at `far` from, of the same family; by default, or if undefined, the system chooses. */
-  readonly sourceFor?: ((far: string) => string | undefined) | undefined;
+  /** By default the system chooses. */
+  readonly sourceFor?: SourceFor | undefined;
 }
 
 /** One tracker at one address. */
@@ -360,14 +361,18 @@ export class UdpTrackers {
   #lineFor(far: string): Line {
     const { datagrams, sourceFor } = this.#options;
     const isV6 = far.includes(":");
-    const host = sourceFor?.(far) ?? (isV6 ? "::" : "0.0.0.0");
+    const source = sourceFor?.(far);
+    const reason = reasonAgainstSource(source, far);
+    if (reason !== undefined) throw new TrackerError("TRACKER_UNREACHABLE", reason);
+    const host = source ?? (isV6 ? "::" : "0.0.0.0");
     const there = this.#lines.get(host);
     if (there !== undefined) return there;
     let socket: DatagramSocket;
     try {
       socket = datagrams.bind({ host, port: 0 });
     } catch (error) {
-      throw new TrackerError("TRACKER_UNREACHABLE", `no IPv${isV6 ? 6 : 4} here`, { cause: error });
+      const why = source === undefined ? `no IPv${isV6 ? 6 : 4} here` : `it cannot be asked from ${source}`;
+      throw new TrackerError("TRACKER_UNREACHABLE", why, { cause: error });
     }
     const line: Line = {
       socket,

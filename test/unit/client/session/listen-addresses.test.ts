@@ -36,5 +36,21 @@ describe("addresses that a session listens at", () => {
     assert.equal(addresses.sourceFor("127.0.0.9"), "127.0.0.1");
     addresses.bound({ host: "192.168.1.5", port: 6881 });
     assert.equal(addresses.sourceFor("127.0.0.9"), undefined);
+    addresses.bound({ host: "fe80::5%eth0", port: 6881 });
+    assert.equal(addresses.sourceFor("2001:db8::1"), undefined);
+    assert.equal(addresses.sourceFor("fe80::1%eth0"), "fe80::5%eth0");
+  });
+
+  it("give way to what the program says, which holds for every far end", () => {
+    const addresses = new ListenAddresses(["127.0.0.7"]);
+    addresses.bound({ host: "192.168.1.5", port: 6881 });
+    addresses.bound({ host: "::1", port: 6881 });
+    assert.equal(addresses.sourceFor("203.0.113.1"), "127.0.0.7");
+    assert.equal(addresses.sourceFor("::1"), "127.0.0.7", "which nobody there is asked from");
+    const both = new ListenAddresses(["10.0.0.1", "2001:db8::7"]);
+    assert.deepEqual([both.sourceFor("::1"), both.sourceFor("127.0.0.1")], ["2001:db8::7", "10.0.0.1"]);
+    const any = new ListenAddresses(["0.0.0.0"]);
+    any.bound({ host: "192.168.1.5", port: 6881 });
+    assert.deepEqual([any.sourceFor("203.0.113.1"), any.sourceFor("::1")], [undefined, "0.0.0.0"]);
   });
 });

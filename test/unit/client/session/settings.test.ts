@@ -53,6 +53,7 @@ describe("settleOptions", () => {
     assert.equal(Buffer.from(peerId).toString("latin1").slice(0, 8), "-SW0100-");
     assert.deepEqual(settings, {
       listen: undefined,
+      outgoingAddresses: [],
       trackers: true,
       localPeers: false,
       announcePort: undefined,
@@ -95,6 +96,13 @@ describe("settleOptions", () => {
         refused({ [name]: value } as SessionOptions, message);
     });
   }
+
+  it("outgoingAddresses are numeric, one of each kind", () => {
+    assert.ok(settleOptions({ outgoingAddresses: ["10.0.0.1", "fe80::1%eth0"] }));
+    refused({ outgoingAddresses: ["tun0"] }, /^outgoingAddresses are numeric addresses .*, not "tun0"$/);
+    refused({ outgoingAddresses: ["10.0.0.1", "10.0.0.2"] }, /one of IPv4 and one of IPv6 at the most/);
+    refused({ outgoingAddresses: "10.0.0.1" as never }, /^outgoingAddresses is an array of texts/);
+  });
 
   it("half of a small pool is left to blocks", () => {
     assert.ok(settleOptions({ poolBytes: 2 * MIB, contiguousBufferBytes: MIB }));
