@@ -15,7 +15,8 @@ import { BLOCK_SIZE, HANDSHAKE_BYTES, MAPPING_ADDRESS_STRIDE } from "../../src/b
 import { RateControl, RateLimits } from "../../src/base/rate-limit.js";
 import { ExtensionTable } from "../../src/client/extensions/extension.js";
 import { SlotHolder } from "../../src/client/memory/block-pool.js";
-import { type Clock, PeerConnection, type PeerTransport } from "../../src/client/peer/peer-connection.js";
+import { PeerConnection } from "../../src/client/peer/peer-connection.js";
+import type { Clock, PeerTransport } from "../../src/client/peer/peer-options.js";
 import type { Swarm, SwarmBlocks } from "../../src/client/peer/swarm.js";
 import type { ReceiveModeName } from "../../src/client/receive/receive-mode.js";
 import { RECEIVE_MODES } from "../../src/client/receive/receive-mode.js";

@@ -16,6 +16,8 @@ import {
 import { EXTENSION_IDS_BYTES, type Extension, type ExtensionPeer, type ExtensionTable } from "./extension.js";
 
 const HEARD_BYTES_MAX = 4096;
+/** Handshakes that are read between two ticks: a peer may say again what has changed, and each takes long to read. */
+const HANDSHAKES_PER_TICK = 8;
 const NO_IDS: number[] = [];
 
 export class PeerExtensions<Peer extends ExtensionPeer> {
@@ -25,6 +27,12 @@ export class PeerExtensions<Peer extends ExtensionPeer> {
   #theirIds = NO_IDS;
   /** The peer's handshakes, one behind the other: text takes less memory than bytes do. */
   #heard = "";
+  #handshakesLeft = HANDSHAKES_PER_TICK;
+  #drainAsked = false;
+  /** Our handshake is to be said again: what it tells has changed. */
+  isHandshakeDue = false;
+  /** What a program wants our handshake to tell besides. */
+  handshakeFields: Readonly<Record<string, unknown>> | undefined;
 
   constructor(peer: Peer, table: ExtensionTable<Peer>) {
     this.#peer = peer;
@@ -53,6 +61,13 @@ export class PeerExtensions<Peer extends ExtensionPeer> {
     this.#table.all[extendedId - 1]?.messageReceived(this.#peer, bytes, at, length);
   }
 
+  /** The peer's handshake, or undefined where it says more of them between two ticks than are read. Throws PeerError. */
+  readHandshake(bytes: Uint8Array): ExtensionHandshake | undefined {
+    if (this.#handshakesLeft === 0) return undefined;
+    this.#handshakesLeft--;
+    return decodeExtensionHandshake(bytes);
+  }
+
   /** `bytes` are what `handshake` was decoded from. */
   handshakeReceived(handshake: ExtensionHandshake, bytes: Uint8Array): void {
     this.#remember(bytes);
@@ -73,7 +88,20 @@ export class PeerExtensions<Peer extends ExtensionPeer> {
     }
   }
 
+  /** About a second passed. */
+  tick(): void {
+    this.#handshakesLeft = HANDSHAKES_PER_TICK;
+  }
+
+  /** drained() of all extensions is called, once, when the peer has taken what waits for it. */
+  tellWhenDrained(): void {
+    this.#drainAsked = true;
+  }
+
+  /** The peer has taken all that waited for it. */
   drained(): void {
+    if (!this.#drainAsked) return;
+    this.#drainAsked = false;
     for (const extension of this.#table.all) extension.drained?.(this.#peer);
   }
 

@@ -2,9 +2,11 @@
 // made of us. It knows no socket, no timer and no file: a transport hands it bytes and takes its bytes, tick() tells it
 // that time passed, and a Swarm decides for the torrent. So tests drive it with bytes alone.
 //
-// The protocol's state machine is here, whole: one method per message, which is why the file is long: whoever asks what a
-// message does in which state finds all of it in one place. What has a state of its own is apart: the requests
-// that we made (block-requests), those made of us (peer-uploads), the bytes that come (receive/receiver).
+// What each message does is in peer-messages.ts, what we say of ourselves in introduction.ts. What has a state of its own is apart as
+// well: the requests that we made (block-requests), those made of us (peer-uploads), the bytes that come (receive/receiver).
+//
+// It is somewhat long because transport, receiver, torrent and extensions each see a connection by a contract of their own, and each
+// of those is answered here, mostly by handing on.
 //
 // Always: whatever a peer sends ends in a handled message or in close(PeerError); after `closed` nothing is called any
 // more.
@@ -12,93 +14,38 @@
 import { assert } from "../../base/assert.js";
 import { PeerError, StorageError } from "../../base/errors.js";
 import type { SlotIndex } from "../../base/ids.js";
-import { BLOCK_SIZE, HANDSHAKE_BYTES, PIECE_COUNT_MAX, REQUEST_QUEUE_ANNOUNCED } from "../../base/limits.js";
+import { BLOCK_SIZE, HANDSHAKE_BYTES } from "../../base/limits.js";
 import { makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import type { TraceSink } from "../../base/metrics/trace.js";
-import { PieceSet } from "../../base/piece-set.js";
-import type { RateLimitChange, Throttle, ThrottleUser } from "../../base/rate-limit.js";
+import type { PieceSet } from "../../base/piece-set.js";
+import type { RateLimitChange } from "../../base/rate-limit.js";
 import type { Extension } from "../extensions/extension.js";
 import type { WirePeer } from "../extensions/extension-wire.js";
 import { PeerExtensions } from "../extensions/peer-extensions.js";
-import type { Memory } from "../memory/memory.js";
 import type { ExpectedBlocks } from "../receive/expected-blocks.js";
 import { messageTooSlow } from "../receive/long-message.js";
 import { makeReceiveMode, type ReceiveModeChoice } from "../receive/make-mode.js";
-import type { NO_SLOT, ReceivePlan } from "../receive/receive-plan.js";
+import type { NO_SLOT } from "../receive/receive-plan.js";
 import { Receiver, type ReceiverHost } from "../receive/receiver.js";
-import type { Sender, SendTransport } from "../send/sender.js";
-import { dispatchMessage, type MessageHandler } from "../wire/decode.js";
-import { decodeExtensionHandshake, encodeExtensionHandshake } from "../wire/extension.js";
-import { checkHandshakePrefix, decodeHandshake, encodeHandshake } from "../wire/handshake.js";
+import type { Sender } from "../send/sender.js";
+import type { Layout } from "../storage/layout.js";
+import { dispatchMessage } from "../wire/decode.js";
+import { checkHandshakePrefix, decodeHandshake } from "../wire/handshake.js";
 import { MessageId } from "../wire/messages.js";
 import { BlockRequests, OUTBOX_BYTES_MAX } from "./block-requests.js";
-import { EarlyAnnouncements } from "./early-announcements.js";
+import { sayExtensionHandshake, sayHandshake, sayPieces, swarmOf } from "./introduction.js";
+import { PeerMessages } from "./peer-messages.js";
+import type { Clock, PeerOptions, PeerSettings, PeerTransport } from "./peer-options.js";
 import { PEER_TRANSITIONS, type PeerState } from "./peer-state.js";
 import { PeerThrottles } from "./peer-throttles.js";
 import { PeerUploads } from "./peer-uploads.js";
 import { PeerWriter } from "./peer-writer.js";
 import { RateMeter } from "./rate-meter.js";
 import type { RequestPipeline } from "./request-pipeline.js";
-import type { RequestShare } from "./request-share.js";
 import type { Swarm, SwarmBlocks, SwarmDirectory } from "./swarm.js";
 
-export interface PeerTransport extends SendTransport, ThrottleUser {
-  /** Nothing came for a while: whatever comes next is to be told at once, however little it is. */
-  wakeForAny(): void;
-  /** What is received is limited from now on, or not any more. */
-  setThrottle(throttle: Throttle | undefined): void;
-  /** Bytes that were written and that the other side has not taken yet; below 0 where nobody knows. */
-  unacknowledgedBytes(): number;
-  /** Ends the connection below; the transport calls nothing any more. */
-  close(): void;
-}
-
-/**
- * Whole milliseconds, monotonic, read once per turn: reading a clock per block would cost more than its framing, and a
- * fraction would cost memory wherever it is kept, because V8 keeps small integers without.
- */
-export interface Clock {
-  nowMs: number;
-}
-
-export interface PeerSettings {
-  readonly receiveMode: ReceiveModeChoice;
-  readonly maxRequests: number;
-  /** What fast peers share; without it the connection has a share to itself. */
-  readonly requestShare?: RequestShare;
-  readonly handshakeTimeoutMs: number;
-  readonly requestTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-  /** A peer that has taken nothing of what waits for it for so long is let go. */
-  readonly sendTimeoutMs: number;
-  /** The version text of the extension handshake. */
-  readonly clientName: string;
-}
-
-export interface PeerOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly incoming: boolean;
-  readonly transport: PeerTransport;
-  readonly memory: Memory;
-  readonly plan: ReceivePlan;
-  readonly clock: Clock;
-  readonly directory: SwarmDirectory;
-  readonly settings: PeerSettings;
-  /** The torrent of an outgoing connection. */
-  readonly swarm?: Swarm;
-  readonly trace?: TraceSink;
-  /** Both handshakes are done; the connection is over. For whoever keeps the connections. */
-  readonly onOpen?: () => void;
-  readonly onClosed?: (error: PeerError | undefined) => void;
-}
-
-/** Pieces that a peer may name in allowed fast messages and that we remember. */
-const ALLOWED_FAST_MAX = 64;
 /** A peer for which so many times the bytes wait at which we stop to hear it is let go. */
 const OUTBOX_CLOSES_FACTOR = 4;
-/** Extension handshakes that are read between two ticks: a peer may say again what has changed, and each takes long to read. */
-const EXTENSION_HANDSHAKES_PER_TICK = 8;
 /** Pieces that a peer is told of one by one when the metadata came after it did: 36 KB of messages. */
 const LATE_HAVES_MAX = 4096;
 const KEEP_ALIVE_MS = 100_000;
@@ -106,7 +53,7 @@ const KEEP_ALIVE_MS = 100_000;
 const SILENT_MS = 500;
 let connectionsMade = 0;
 
-export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
+export class PeerConnection implements ReceiverHost, WirePeer {
   /** Names the connection among all of this process. */
   readonly id = ++connectionsMade;
   readonly host: string;
@@ -119,6 +66,8 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   readonly sender: Sender;
   readonly write: PeerWriter;
   readonly requests: BlockRequests;
+  /** What it says, and what it has told of its pieces. */
+  readonly messages: PeerMessages;
   readonly downloadMeter = new RateMeter();
   readonly uploadMeter = new RateMeter();
   readonly #transport: PeerTransport;
@@ -147,26 +96,13 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   peerChoking = true;
   peerInterested = false;
 
-  #pieces: PieceSet | undefined;
-  #piecesAnnounced = false;
-  /** What it announces while nobody knows how many pieces there are. */
-  #early: EarlyAnnouncements | undefined;
   /** Of the pieces that the swarm will announce next, those that our bitfield told it. */
   #announcementsKnown = 0;
   /** How many pieces the peer had when none of them was missing here; −1: some were. */
   #uninterestingPieces = -1;
-  #allowedFast: Set<number> | undefined;
-  #allowedFastLeft = ALLOWED_FAST_MAX;
-  #extensionHandshakesLeft = EXTENSION_HANDSHAKES_PER_TICK;
-  /** There once it is open, if the peer speaks the extension protocol. */
   #extensions: PeerExtensions<PeerConnection> | undefined;
-  /** Our extension handshake is to be said again: what it tells has changed. */
-  #handshakeDue = false;
-  #drainAsked = false;
   /** There while a limit of its own, of the torrent or of the session holds it back, or did. */
   #throttles: PeerThrottles | undefined;
-  /** What a program wants our extension handshake to tell besides. */
-  #handshakeFields: Readonly<Record<string, unknown>> | undefined;
   /** Bytes of messages that may wait for the peer before we stop to hear it. */
   #outboxBytesMax = OUTBOX_BYTES_MAX;
 
@@ -199,6 +135,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     this.#onClosed = options.onClosed;
     this.#lastReceivedMs = now;
     this.#lastSentMs = now;
+    this.messages = new PeerMessages(this);
     this.requests = new BlockRequests(this, options.clock, options.settings);
     this.receiver = new Receiver({
       memory: options.memory,
@@ -237,6 +174,11 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     return this.#swarm;
   }
 
+  /** There once it is open, if the peer speaks the extension protocol. */
+  get extensions(): PeerExtensions<PeerConnection> | undefined {
+    return this.#extensions;
+  }
+
   /** Undefined while nobody knows how many pieces there are. */
   get blocks(): SwarmBlocks | undefined {
     return this.#blocks;
@@ -244,18 +186,19 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
 
   /** True once it was open and the torrent had its metadata, also after it closed. */
   get knowsPieces(): boolean {
-    return this.#pieces !== undefined;
+    return this.messages.pieces !== undefined;
   }
 
   /** What the peer has. */
   get pieces(): PieceSet {
-    assert(this.#pieces !== undefined, "pieces are known of open connections, once the layout is");
-    return this.#pieces;
+    const { pieces } = this.messages;
+    assert(pieces !== undefined, "pieces are known of open connections, once the layout is");
+    return pieces;
   }
 
   /** Pieces that the peer announced; 0 before it is open. */
   get pieceCountKnown(): number {
-    return this.#pieces?.count ?? 0;
+    return this.messages.pieces?.count ?? 0;
   }
 
   /** When anything came last. */
@@ -264,7 +207,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   }
 
   get allowedFast(): ReadonlySet<number> | undefined {
-    return this.#allowedFast;
+    return this.messages.allowedFast;
   }
 
   // ── transport ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -272,7 +215,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   /** The outgoing TCP connection stands. */
   connected(): void {
     this.#enter("handshaking");
-    this.#sendHandshake();
+    const swarm = this.#swarm;
+    assert(swarm !== undefined, "an outgoing connection belongs to a torrent");
+    sayHandshake(this, swarm, this.#directory);
   }
 
   /** Bytes arrived and were committed: the clock for idleness, and room for requests. */
@@ -318,13 +263,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   /** Writes what waits. Returns 0 or −errno of a broken socket. */
   flush(eagain: number): number {
     if (this.#state === "closed" || this.#state === "connecting") return 0;
-    if (this.#handshakeDue) this.#sayExtensionHandshake();
+    if (this.#extensions?.isHandshakeDue === true) this.#sayExtensionHandshake();
     const before = this.counters.sentBytes;
     const result = this.sender.flush(eagain);
-    if (this.#drainAsked && this.sender.outbox.length === 0) {
-      this.#drainAsked = false;
-      this.#extensions?.drained();
-    }
+    if (this.sender.outbox.length === 0) this.#extensions?.drained();
     if (this.counters.sentBytes !== before) {
       this.#lastSentMs = this.#clock.nowMs;
       this.uploads.wrote(this.#lastSentMs);
@@ -411,7 +353,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
       this.#lastSentMs = now;
       this.write.keepAlive();
     }
-    this.#extensionHandshakesLeft = EXTENSION_HANDSHAKES_PER_TICK;
+    this.#extensions?.tick();
     if (this.sender.idle) this.sender.outbox.release();
     if (this.#swarm === undefined || !this.knowsPieces) return;
     this.requests.forgetRefusals(this.#swarm);
@@ -438,6 +380,13 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     this.write.empty(interested ? MessageId.interested : MessageId.notInterested);
   }
 
+  /** It has one piece more, which makes nobody less interesting. */
+  hasOneMore(isMissing: boolean): void {
+    if (this.amInterested) return;
+    if (isMissing) this.updateInterest();
+    else if (this.#uninterestingPieces === this.pieces.count - 1) this.#uninterestingPieces++;
+  }
+
   /** More of the torrent is wanted, or less: whoever had nothing for us may have something. */
   wantedChanged(): void {
     this.#uninterestingPieces = -1;
@@ -458,8 +407,14 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   /** Requests blocks until the pipeline is full. */
   fillRequests(): void {
     if (!this.amInterested || this.#blocks === undefined) return;
-    if (this.peerChoking && (this.#allowedFast === undefined || this.#allowedFast.size === 0)) return;
+    if (this.peerChoking && !this.#mayRequestChoked) return;
     this.requests.fill(this.#blocks);
+  }
+
+  /** The peer chokes us, and gives us some pieces all the same. */
+  get #mayRequestChoked(): boolean {
+    const { allowedFast } = this;
+    return allowedFast !== undefined && allowedFast.size > 0;
   }
 
   /** For the picker: true if the block was asked of this peer, or is coming from it. */
@@ -510,9 +465,10 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   }
 
   /** What our extension handshake tells has changed: it is said again at the end of the turn. `fields`: what it is to tell besides. */
-  repeatExtensionHandshake(fields = this.#handshakeFields): void {
-    this.#handshakeFields = fields;
-    this.#handshakeDue = true;
+  repeatExtensionHandshake(fields = this.#extensions?.handshakeFields): void {
+    if (this.#extensions === undefined) return;
+    this.#extensions.handshakeFields = fields;
+    this.#extensions.isHandshakeDue = true;
     this.#transport.scheduleFlush();
   }
 
@@ -538,7 +494,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   }
 
   tellWhenDrained(): void {
-    this.#drainAsked = true;
+    this.#extensions?.tellWhenDrained();
   }
 
   get isOpen(): boolean {
@@ -557,7 +513,7 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
   withdrew(piece: number): void {
     if (!this.hasPiece(piece)) return;
     this.requests.withdrawn(piece);
-    this.#openSwarm("don't have").peerWithdrew(this, piece);
+    this.#swarm?.peerWithdrew(this, piece);
     // With another piece it has as many as before, and is looked at again.
     this.#uninterestingPieces = -1;
     this.updateInterest();
@@ -566,13 +522,13 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
 
   /** BEP 54. */
   doesNotHave(piece: number): void {
-    if (this.knowsPieces) this.#checkPiece(piece, "don't have");
+    if (this.knowsPieces) this.messages.checkPiece(piece, "don't have");
     this.withdrew(piece);
   }
 
   /** It has everything, or wants nothing. */
   get isSeed(): boolean {
-    return this.isUploadOnly || this.#pieces?.isFull === true;
+    return this.isUploadOnly || this.messages.pieces?.isFull === true;
   }
 
   outstandingRequests(): { piece: number; offset: number; length: number }[] {
@@ -592,45 +548,39 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
 
   handshakeReceived(bytes: Uint8Array): void {
     const handshake = decodeHandshake(bytes);
-    if (equalBytes(handshake.peerId, this.#directory.peerId)) {
-      throw new PeerError("PEER_SELF", "connected to ourselves");
-    }
     this.peerId = handshake.peerId;
     this.fast = handshake.fast;
     this.extended = handshake.extended;
     this.dht = handshake.dht;
-    const swarm = this.#swarm ?? this.#directory.findSwarm(handshake.infoHash);
-    if (swarm === undefined) {
-      throw new PeerError(
-        "PEER_UNKNOWN_INFO_HASH",
-        `no torrent ${Buffer.from(handshake.infoHash).toString("hex")} here`,
-      );
-    }
-    if (!equalBytes(handshake.infoHash, swarm.infoHash)) {
-      throw new PeerError("PEER_INFO_HASH_MISMATCH", "the peer answered for another torrent", {
-        expected: Buffer.from(swarm.infoHash).toString("hex"),
-        received: Buffer.from(handshake.infoHash).toString("hex"),
-      });
-    }
+    const swarm = swarmOf(handshake, this.#swarm, this.#directory);
     swarm.admit(this);
     this.#swarm = swarm;
     this.rateLimitsChanged();
-    if (this.incoming) this.#sendHandshake();
+    if (this.incoming) sayHandshake(this, swarm, this.#directory);
     if (this.extended) this.#extensions = new PeerExtensions(this, swarm.extensions);
-    if (swarm.layout === undefined) this.#early = new EarlyAnnouncements();
-    else this.#setPieces(swarm, new PieceSet(swarm.layout.pieceCount));
+    const { layout } = swarm;
+    this.messages.opened(layout?.pieceCount);
+    if (layout !== undefined) this.#startBlocks(swarm, layout);
     this.#enter("open");
     this.#onOpen?.();
     this.#introduce(swarm);
     swarm.peerOpened(this);
   }
 
-  #setPieces(swarm: Swarm, pieces: PieceSet): void {
-    this.#pieces = pieces;
+  #introduce(swarm: Swarm): void {
+    const { have, layout, dhtPort } = swarm;
+    sayPieces(this, swarm);
+    this.#sayExtensionHandshake();
+    if (this.dht && dhtPort !== 0) this.write.port(dhtPort);
+    if (this.fast && layout !== undefined && have.count > 0) this.uploads.offerAllowedFast(swarm, layout);
+  }
+
+  /** The layout is known: blocks may be asked for, of us as well. */
+  #startBlocks(swarm: Swarm, layout: Layout): void {
     this.#blocks = swarm.blocks;
     this.landsDirectly = swarm.blocks?.landsDirectly === true;
     // Our own bitfield may wait whole: two that both do must not stop to hear each other for it.
-    this.#outboxBytesMax += Math.ceil(pieces.pieceCount / 8);
+    this.#outboxBytesMax += Math.ceil(layout.pieceCount / 8);
     this.sender.setPlace(swarm.uploadPlace);
     this.#announcementsKnown = swarm.announcementsWaiting;
   }
@@ -641,26 +591,23 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
    */
   layoutKnown(): void {
     const swarm = this.#swarm;
-    const early = this.#early;
-    if (this.#state !== "open" || swarm?.layout === undefined || early === undefined) return;
-    this.#early = undefined;
-    let pieces: PieceSet;
+    const messages = this.messages;
+    if (this.#state !== "open" || swarm?.layout === undefined || !messages.isEarly) return;
+    const { have, layout } = swarm;
     try {
-      pieces = early.piecesOf(swarm.layout.pieceCount);
-      if (swarm.have.count > LATE_HAVES_MAX)
+      if (have.count > LATE_HAVES_MAX)
         throw new PeerError("PEER_USELESS", "it hears of our many pieces on a new connection");
+      messages.takeEarly(layout.pieceCount);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       this.close(error);
       return;
     }
-    this.#setPieces(swarm, pieces);
-    for (const piece of early.allowedFast) this.onAllowedFast(piece);
+    this.#startBlocks(swarm, layout);
     // A bitfield comes first or not at all (BEP 3): what is told later is told piece by piece.
-    for (let piece = swarm.have.next(0); piece >= 0; piece = swarm.have.next(piece + 1))
-      this.write.have(piece);
-    if (this.fast && swarm.have.count > 0) this.uploads.offerAllowedFast(swarm, swarm.layout);
-    if (this.#piecesAnnounced) this.#announced();
+    for (let piece = have.next(0); piece >= 0; piece = have.next(piece + 1)) this.write.have(piece);
+    if (this.fast && have.count > 0) this.uploads.offerAllowedFast(swarm, layout);
+    messages.announceAll(swarm);
     this.fillRequests();
   }
 
@@ -668,13 +615,12 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
 
   messageReceived(bytes: Uint8Array, at: number, length: number): void {
     if (this.#trace !== undefined) this.#tell("message", { id: bytes[at], length });
-    dispatchMessage(bytes, at, length, this);
+    dispatchMessage(bytes, at, length, this.messages);
   }
 
   messageBytesMax(id: number, extendedId: number): number {
     if (id !== MessageId.bitfield) return this.#extensions?.bytesMax(extendedId) ?? 0;
-    const { layout } = this.#openSwarm("bitfield");
-    return 1 + Math.ceil((layout?.pieceCount ?? PIECE_COUNT_MAX) / 8);
+    return this.messages.bitfieldBytesMax();
   }
 
   messageSkipped(id: number, length: number): void {
@@ -704,153 +650,13 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     address: number,
     slot: SlotIndex | typeof NO_SLOT,
   ): void {
-    this.#blocks!.blockReceived(this, piece, begin / BLOCK_SIZE, address, slot);
+    assert(this.#blocks !== undefined, "blocks are asked for once there is a layout");
+    this.#blocks.blockReceived(this, piece, begin / BLOCK_SIZE, address, slot);
   }
 
   blockDropped(piece: number, begin: number): void {
     this.requests.giveBackUnderWay(piece, begin);
   }
-
-  // ── MessageHandler ───────────────────────────────────────────────────────────────────────────────────────────
-
-  onChoke(): void {
-    if (this.peerChoking) return;
-    this.peerChoking = true;
-    // With BEP 6 the peer rejects or answers each request; without it they are gone.
-    if (!this.fast) this.requests.drop(true);
-  }
-
-  onUnchoke(): void {
-    this.peerChoking = false;
-  }
-
-  onInterested(): void {
-    this.#setPeerInterested(true);
-  }
-
-  onNotInterested(): void {
-    this.#setPeerInterested(false);
-  }
-
-  onHave(piece: number): void {
-    const swarm = this.#openSwarm("have");
-    this.#checkPiece(piece, "have");
-    this.#piecesAnnounced = true;
-    if (this.#early !== undefined) {
-      this.#early.have(piece);
-      return;
-    }
-    if (!this.pieces.add(piece)) return;
-    swarm.peerAnnounced(this, piece);
-    // One piece more makes nobody less interesting.
-    if (this.amInterested) return;
-    if (swarm.isMissing(piece)) this.updateInterest();
-    else if (this.#uninterestingPieces === this.pieces.count - 1) this.#uninterestingPieces++;
-  }
-
-  onBitfield(bytes: Uint8Array, at: number, length: number): void {
-    const swarm = this.#openSwarm("bitfield");
-    if (this.#early !== undefined) {
-      this.#piecesAnnounced = true;
-      this.#early.bitfield(bytes.subarray(at, at + length));
-      return;
-    }
-    const announced = this.#piecesAnnounced ? new PieceSet(this.pieces.pieceCount) : this.pieces;
-    if (!announced.assign(bytes.subarray(at, at + length))) {
-      throw new PeerError("PEER_MESSAGE_MALFORMED", "bitfield of another torrent", {
-        expected: `${Math.ceil(announced.pieceCount / 8)} bytes with clear spare bits`,
-        received: `${length} bytes`,
-      });
-    }
-    if (!this.#piecesAnnounced) {
-      this.#piecesAnnounced = true;
-      this.#announced();
-      return;
-    }
-    // BEP 3 has one bitfield, first; aria2 sends more of them in place of many have messages.
-    let piece = announced.nextBeyond(this.pieces, 0);
-    for (; piece >= 0; piece = announced.nextBeyond(this.pieces, piece + 1)) {
-      this.pieces.add(piece);
-      swarm.peerAnnounced(this, piece);
-    }
-    this.updateInterest();
-  }
-
-  onHaveAll(): void {
-    this.#needFast("have all");
-    this.#announceOnce("have all");
-    if (this.#early !== undefined) {
-      this.#early.haveAll();
-      return;
-    }
-    this.pieces.fill();
-    this.#announced();
-  }
-
-  onHaveNone(): void {
-    this.#needFast("have none");
-    this.#announceOnce("have none");
-    if (this.#early === undefined) this.#announced();
-  }
-
-  onSuggest(piece: number): void {
-    this.#needFast("suggest piece");
-    this.#checkPiece(piece, "suggest piece");
-  }
-
-  onAllowedFast(piece: number): void {
-    this.#needFast("allowed fast");
-    this.#checkPiece(piece, "allowed fast");
-    if (this.#early !== undefined) {
-      this.#early.allowFast(piece);
-      return;
-    }
-    this.#allowedFast ??= new Set();
-    // What was refused and is allowed again counts again: or both sides would never end asking and refusing.
-    if (this.#allowedFastLeft === 0 || this.#allowedFast.has(piece)) return;
-    this.#allowedFastLeft--;
-    this.#allowedFast.add(piece);
-  }
-
-  onReject(piece: number, begin: number, _length: number): void {
-    this.#needFast("reject request");
-    if (this.requests.rejected(piece, begin, this.peerChoking)) this.#allowedFast?.delete(piece);
-  }
-
-  onRequest(piece: number, begin: number, length: number): void {
-    this.uploads.requested(this.#openSwarm("request"), piece, begin, length);
-  }
-
-  onCancel(piece: number, begin: number, length: number): void {
-    this.#openSwarm("cancel");
-    this.uploads.cancelled(piece, begin, length);
-  }
-
-  onPort(port: number): void {
-    this.#swarm?.dhtNodeTold(this.host, port);
-  }
-
-  onExtended(extendedId: number, bytes: Uint8Array, at: number, length: number): void {
-    if (this.#extensions === undefined) return;
-    if (extendedId !== 0) {
-      this.#extensions.messageReceived(extendedId, bytes, at, length);
-      return;
-    }
-    if (this.#extensionHandshakesLeft === 0) return;
-    this.#extensionHandshakesLeft--;
-    const said = bytes.subarray(at, at + length);
-    const handshake = decodeExtensionHandshake(said);
-    if (handshake.reqq !== undefined) this.pipeline.setPeerLimit(handshake.reqq);
-    if (handshake.v !== undefined) this.clientName = handshake.v;
-    if (handshake.p !== undefined && handshake.p > 0 && this.incoming) {
-      this.listenPort = handshake.p;
-      this.#swarm?.peerListens(this);
-    }
-    if (handshake.uploadOnly !== undefined) this.isUploadOnly = handshake.uploadOnly;
-    this.#extensions.handshakeReceived(handshake, said);
-  }
-
-  onUnknown(): void {}
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -864,86 +670,9 @@ export class PeerConnection implements ReceiverHost, MessageHandler, WirePeer {
     this.#trace?.(`${this.host}:${this.port}`, event, details);
   }
 
-  #sendHandshake(): void {
-    const outbox = this.sender.outbox;
-    const at = outbox.reserve(HANDSHAKE_BYTES);
-    const { infoHash, dhtPort } = this.#swarm!;
-    encodeHandshake(outbox.bytes, at, { infoHash, peerId: this.#directory.peerId, dht: dhtPort !== 0 });
-    outbox.wrote(HANDSHAKE_BYTES);
-    this.#transport.scheduleFlush();
-  }
-
-  /** What we have, and who we are. */
-  #introduce(swarm: Swarm): void {
-    const { have, layout } = swarm;
-    const isFull = layout !== undefined && have.isFull;
-    if (this.fast && (isFull || have.count === 0)) {
-      this.write.empty(isFull ? MessageId.haveAll : MessageId.haveNone);
-    } else if (have.count > 0) {
-      this.write.bitfield(have.toBytes());
-    }
-    this.#sayExtensionHandshake();
-    if (this.dht && swarm.dhtPort !== 0) this.write.port(swarm.dhtPort);
-    if (this.fast && layout !== undefined && have.count > 0) this.uploads.offerAllowedFast(swarm, layout);
-  }
-
-  /** What we can, and who we are (BEP 10): when the connection opens, and whenever it has changed. */
   #sayExtensionHandshake(): void {
-    this.#handshakeDue = false;
     if (this.#extensions === undefined || this.#swarm === undefined) return;
-    const handshake = encodeExtensionHandshake({
-      m: this.#extensions.ourIds,
-      v: this.#settings.clientName,
-      reqq: REQUEST_QUEUE_ANNOUNCED,
-      p: this.#directory.listenPort,
-      metadataSize: this.#swarm.info?.length,
-      uploadOnly: this.#swarm.isUploadOnly,
-      yourip: this.host,
-      more: this.#handshakeFields,
-    });
-    this.write.extended(0, handshake);
+    const { listenPort } = this.#directory;
+    sayExtensionHandshake(this, this.#swarm, this.#extensions, listenPort, this.#settings.clientName);
   }
-
-  #openSwarm(what: string): Swarm {
-    if (this.#swarm === undefined || this.#state !== "open") {
-      throw new PeerError("PEER_MESSAGE_UNEXPECTED", `${what} before the handshake`);
-    }
-    return this.#swarm;
-  }
-
-  #needFast(what: string): void {
-    if (this.fast) return;
-    throw new PeerError("PEER_MESSAGE_UNEXPECTED", `${what} without the Fast extension (BEP 6)`);
-  }
-
-  #checkPiece(piece: number, what: string): void {
-    const count = this.#pieces?.pieceCount ?? PIECE_COUNT_MAX;
-    if (piece < count) return;
-    throw new PeerError("PEER_PIECE_RANGE", `${what} of a piece that does not exist`, {
-      expected: `0 to ${count - 1}`,
-      received: `${piece}`,
-    });
-  }
-
-  #announceOnce(what: string): void {
-    if (this.#piecesAnnounced) {
-      throw new PeerError("PEER_MESSAGE_UNEXPECTED", `${what} after the pieces were announced`);
-    }
-    this.#piecesAnnounced = true;
-  }
-
-  #announced(): void {
-    this.#swarm!.peerAnnounced(this, -1);
-    this.updateInterest();
-  }
-
-  #setPeerInterested(interested: boolean): void {
-    if (this.peerInterested === interested) return;
-    this.peerInterested = interested;
-    this.#swarm?.peerInterestChanged(this);
-  }
-}
-
-function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

@@ -7,7 +7,8 @@
 // Always: what is set applies, and nothing else; time that the peer waited for a limit of ours is told from its own.
 
 import { type RateLimitChange, RateLimits, Throttle } from "../../base/rate-limit.js";
-import type { PeerConnection, PeerTransport } from "./peer-connection.js";
+import type { PeerConnection } from "./peer-connection.js";
+import type { PeerTransport } from "./peer-options.js";
 import type { Swarm } from "./swarm.js";
 
 type Direction = "download" | "upload";

@@ -13,7 +13,8 @@ import { ALLOWED_FAST_COUNT, allowedFastSet } from "../wire/allowed-fast.js";
 import { MessageId } from "../wire/messages.js";
 import { AllowedFastUploads } from "./allowed-fast-uploads.js";
 import { OUTBOX_BYTES_MAX } from "./block-requests.js";
-import type { Clock, PeerConnection, PeerOptions, PeerTransport } from "./peer-connection.js";
+import type { PeerConnection } from "./peer-connection.js";
+import type { Clock, PeerOptions, PeerTransport } from "./peer-options.js";
 import type { Swarm } from "./swarm.js";
 import { Uptake } from "./uptake.js";
 

@@ -13,7 +13,8 @@ import { reasonAgainstSource, type SourceFor } from "../../base/network-address.
 import type { Reactor, TurnHook } from "../../native/reactor.js";
 import type { Memory } from "../memory/memory.js";
 import type { PeerAddress } from "../options.js";
-import { type Clock, PeerConnection, type PeerSettings } from "../peer/peer-connection.js";
+import { PeerConnection } from "../peer/peer-connection.js";
+import type { Clock, PeerSettings } from "../peer/peer-options.js";
 import type { Swarm, SwarmDirectory } from "../peer/swarm.js";
 import type { ReceivePlan } from "../receive/receive-plan.js";
 import type { Recorder } from "../recording/recorder.js";

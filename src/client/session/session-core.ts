@@ -43,7 +43,8 @@ import type {
   TorrentOptions,
   TorrentSource,
 } from "../options.js";
-import type { Clock, PeerConnection, PeerSettings } from "../peer/peer-connection.js";
+import type { PeerConnection } from "../peer/peer-connection.js";
+import type { Clock, PeerSettings } from "../peer/peer-options.js";
 import { RequestShare } from "../peer/request-share.js";
 import type { Swarm, SwarmDirectory } from "../peer/swarm.js";
 import type { ReceiveModeName } from "../receive/receive-mode.js";

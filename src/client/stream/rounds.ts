@@ -7,7 +7,7 @@ import type { Ground } from "../../base/ground.js";
 import { throwAsUncaught } from "../../base/user-calls.js";
 import { WorkList } from "../../base/work-list.js";
 import type { TurnHook } from "../../native/reactor.js";
-import type { Clock } from "../peer/peer-connection.js";
+import type { Clock } from "../peer/peer-options.js";
 import type { Rounds } from "./duplex-stream.js";
 import type { Turns } from "./stream-pump.js";
 

@@ -11,7 +11,8 @@ import { READABLE, WRITABLE } from "../../native/binding.js";
 import type { TurnHook } from "../../native/reactor.js";
 import type { SlotWaiter } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
-import type { PeerConnection, PeerTransport } from "../peer/peer-connection.js";
+import type { PeerConnection } from "../peer/peer-connection.js";
+import type { PeerTransport } from "../peer/peer-options.js";
 import type { ByteStream, StreamHandler } from "./byte-stream.js";
 
 /**

@@ -1,6 +1,6 @@
 // The transport of a connection that could not even be begun: no socket, nothing to send to.
 
-import type { PeerTransport } from "../peer/peer-connection.js";
+import type { PeerTransport } from "../peer/peer-options.js";
 
 export class UnconnectedTransport implements PeerTransport {
   writev(): number {

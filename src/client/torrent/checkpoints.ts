@@ -3,7 +3,7 @@
 // Always: a piece is noted before anybody hears of it, if only in memory while the process has no descriptor left; a note that cannot
 // be written for another reason ends the torrent, since nothing may be noted behind it.
 
-import type { Clock } from "../peer/peer-connection.js";
+import type { Clock } from "../peer/peer-options.js";
 import type { ResumeLog } from "../storage/resume.js";
 
 /** Durable checkpoints of resume data, at the latest after so long or so much. */

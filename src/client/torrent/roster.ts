@@ -13,7 +13,8 @@
 import { PeerError } from "../../base/errors.js";
 import { networkOf } from "../../base/network-address.js";
 import type { PeerAddress, ReceiveModeName } from "../options.js";
-import type { PeerConnection, PeerSettings } from "../peer/peer-connection.js";
+import type { PeerConnection } from "../peer/peer-connection.js";
+import type { PeerSettings } from "../peer/peer-options.js";
 import type { Attribution, PeerRecord } from "./attribution.js";
 import { Bans } from "./bans.js";
 import { newcomerStays } from "./duplicates.js";

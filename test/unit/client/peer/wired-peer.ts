@@ -14,12 +14,8 @@ import { PieceSet } from "../../../../src/base/piece-set.js";
 import { RateControl, RateLimits } from "../../../../src/base/rate-limit.js";
 import { ExtensionTable } from "../../../../src/client/extensions/extension.js";
 import { Memory } from "../../../../src/client/memory/memory.js";
-import {
-  type Clock,
-  PeerConnection,
-  type PeerOptions,
-  type PeerSettings,
-} from "../../../../src/client/peer/peer-connection.js";
+import { PeerConnection } from "../../../../src/client/peer/peer-connection.js";
+import type { Clock, PeerOptions, PeerSettings } from "../../../../src/client/peer/peer-options.js";
 import type { PeerState } from "../../../../src/client/peer/peer-state.js";
 import type { Swarm, SwarmBlocks, SwarmDirectory } from "../../../../src/client/peer/swarm.js";
 import { NO_SLOT, ReceivePlan } from "../../../../src/client/receive/receive-plan.js";

@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { StorageError } from "../../../../src/base/errors.js";
 import { MAPPING_ADDRESS_STRIDE } from "../../../../src/base/limits.js";
 import type { Memory } from "../../../../src/client/memory/memory.js";
-import type { PeerTransport } from "../../../../src/client/peer/peer-connection.js";
+import type { PeerTransport } from "../../../../src/client/peer/peer-options.js";
 import {
   type MemoryList,
   makeStorageCounters,

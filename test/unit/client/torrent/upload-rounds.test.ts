@@ -69,9 +69,9 @@ describe("UploadRounds", () => {
     assert.equal(rounds.isSoon(peer), true);
     rounds.run(new Set([peer]), true, 10, true);
     assert.equal(rounds.isSoon(peer), false, "it is served");
-    peer.onNotInterested();
+    peer.messages.onNotInterested();
     assert.equal(rounds.isSoon(peer), false);
-    peer.onInterested();
+    peer.messages.onInterested();
     assert.equal(rounds.isSoon(peer), false, "it is served still");
   });
 
