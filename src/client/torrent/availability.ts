@@ -70,6 +70,23 @@ export class Availability {
     this.#seeds++;
   }
 
+  /** Looks at all pieces whether they stand where they should. For tests. */
+  checkInvariants(): void {
+    let inBuckets = 0;
+    for (const [count, bucket] of this.#buckets.entries()) {
+      inBuckets += bucket.length;
+      for (const [place, piece] of bucket.entries()) {
+        assert(this.#startable.has(piece), "what stands in a bucket is startable");
+        assert(
+          this.#counts[piece] === count && this.#placeInBucket[piece] === place,
+          "a startable piece stands in the bucket of its count",
+        );
+      }
+    }
+    assert(inBuckets === this.#startable.count, "every startable piece stands in a bucket");
+    assert(this.#seeds >= 0, "no more seeds leave than came");
+  }
+
   /** There are no more buckets than the most peers with a part made. For tests. */
   get bucketCount(): number {
     return this.#buckets.length;
@@ -126,10 +143,11 @@ export class Availability {
   }
 
   #leaveBucket(piece: number): void {
-    const bucket = this.#buckets[this.#counts[piece]!]!;
+    const bucket = this.#buckets[this.#counts[piece]!];
+    const place = this.#placeInBucket[piece]!;
+    assert(bucket?.[place] === piece, "a startable piece stands in the bucket of its count");
     const last = bucket.pop()!;
     if (last === piece) return;
-    const place = this.#placeInBucket[piece]!;
     bucket[place] = last;
     this.#placeInBucket[last] = place;
   }

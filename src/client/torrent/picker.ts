@@ -20,10 +20,11 @@
 //            ▲ ◀────── last requestDropped ──┘ ◀──────────── pieceFailed ────┘
 //   piece:  startable (in its bucket of availability) ──▶ started (has a record of its blocks) ──▶ verified
 //
+// Which piece comes next (0 to 5) is chosen in piece-choice.ts, records and the states of blocks are in started-pieces.ts, 7 is in
+// end-game.ts. What is here keeps their counts together.
+//
 // What is not wanted (wanted.ts) is neither startable nor started, but for pieces that are judged already. Steps 3 and 5 start pieces of
 // the highest priority first.
-//
-// One file, because the seven steps share those records, and each keeps all of their counts.
 //
 // Whoever brings little must not keep others from the rest: a piece that got almost nothing for a window stalls. It does not count as
 // active, and in the end game its blocks may be asked of twice as many peers with each window.
@@ -33,11 +34,14 @@
 
 import { assert } from "../../base/assert.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
-import { BLOCK_SIZE, CHUNK_BLOCKS, MIB } from "../../base/limits.js";
+import { BLOCK_SIZE } from "../../base/limits.js";
 import type { PieceSet } from "../../base/piece-set.js";
 import type { Layout } from "../storage/layout.js";
 import { Availability, type PieceFilter } from "./availability.js";
-import { FREE, RECEIVED, REQUESTERS_MAX, StartedPiece } from "./started-piece.js";
+import { takeRequested } from "./end-game.js";
+import { PieceChoice } from "./piece-choice.js";
+import { FREE, RECEIVED, type StartedPiece } from "./started-piece.js";
+import { StartedPieces } from "./started-pieces.js";
 import { Wanted } from "./wanted.js";
 
 /** Who is asked. Its identity says who is working on a piece. */
@@ -69,38 +73,19 @@ export interface PickerOptions {
 
 /** Blocks that one pick takes from others in the end game: few, because most of them are on their way already. */
 export const END_GAME_PICKS_MAX = 8;
-/** Verified pieces from which on the rarest is chosen: before, having anything to give counts more. */
-export const RANDOM_PIECES = 4;
-
 /** What blockReceived() answers for a block that was here already. */
 export const BLOCK_UNWANTED = -1;
-
-/** Pieces longer than this are shared between peers from the start. */
-const SOLO_PIECE_LENGTH_MAX = 4 * MIB;
-/** Active pieces of this many bytes together are not shared: half of a pool of the default size. */
-const SOLO_BYTES = 16 * MIB;
-const ACTIVE_BYTES = 256 * MIB;
-const ACTIVE_PIECES_MIN = 64;
 
 export class Picker {
   /** Verified pieces. */
   readonly have: PieceSet;
   readonly #layout: PickerLayout;
-  readonly #activeMax: number;
-  readonly #soloMax: number;
-  readonly #blocksMax: number;
-
   readonly #wanted: Wanted;
   readonly #missing: PieceSet;
   readonly #availability: Availability;
-  readonly #sequential: boolean;
 
-  /** In the order they were started. */
-  readonly #started = new Map<number, StartedPiece>();
-  /** Started pieces with free blocks. */
-  readonly #open: StartedPiece[] = [];
-  readonly #spare: StartedPiece[] = [];
-  #activeCount = 0;
+  readonly #started: StartedPieces;
+  readonly #choice: PieceChoice;
   #turn = 0;
 
   #blocksMissing: number;
@@ -108,23 +93,15 @@ export class Picker {
   #bytesMissing: number;
 
   constructor(layout: PickerLayout, options: PickerOptions = {}) {
-    const { pieceCount, pieceLength } = layout;
     this.#layout = layout;
-    this.#activeMax =
-      options.activePiecesMax ?? Math.max(ACTIVE_PIECES_MIN, Math.ceil(ACTIVE_BYTES / pieceLength));
-    assert(this.#activeMax >= 1, "at least one piece may be active");
-    this.#soloMax =
-      pieceLength > SOLO_PIECE_LENGTH_MAX
-        ? 0
-        : Math.min(this.#activeMax, Math.floor(SOLO_BYTES / pieceLength));
-    this.#blocksMax = Math.ceil(pieceLength / BLOCK_SIZE);
     this.#wanted = options.wanted ?? new Wanted(layout);
-    this.#sequential = options.sequential === true;
     this.have = this.#wanted.have;
     this.#missing = this.#wanted.missing;
-    this.#availability = new Availability(pieceCount, options.random ?? SYSTEM_GROUND.random);
+    this.#availability = new Availability(layout.pieceCount, options.random ?? SYSTEM_GROUND.random);
+    this.#started = new StartedPieces(Math.ceil(layout.pieceLength / BLOCK_SIZE));
+    this.#choice = new PieceChoice(layout, options, this.#wanted, this.#availability, this.#started);
     let blocks = 0;
-    for (let piece = 0; piece < pieceCount; piece++) {
+    for (let piece = 0; piece < layout.pieceCount; piece++) {
       if (this.#missing.has(piece)) blocks += layout.blocksInPiece(piece);
       else this.#availability.take(piece);
     }
@@ -155,12 +132,12 @@ export class Picker {
 
   /** Pieces with requests outstanding, those that stall not counted. */
   get activeCount(): number {
-    return this.#activeCount;
+    return this.#started.activeCount;
   }
 
   /** Pieces that were started and are not verified. */
   get startedCount(): number {
-    return this.#started.size;
+    return this.#started.count;
   }
 
   // ── what peers have ──────────────────────────────────────────────────────────────────────────────────────────
@@ -211,14 +188,17 @@ export class Picker {
   ): number {
     assert(2 * count <= out.length, "the picked blocks fit");
     let got = 0;
+    const choice = this.#choice;
     while (got < count && this.#blocksFree > 0) {
       const started =
         piecesAtOnce === 1
-          ? this.#choosePiece(pieces, peer, allowed)
-          : this.#chooseInTurn(pieces, peer, allowed, piecesAtOnce);
+          ? choice.choose(pieces, peer, allowed)
+          : choice.chooseInTurn(pieces, peer, allowed, piecesAtOnce);
       if (started === undefined) break;
-      const share = piecesAtOnce === 1 ? count : this.#shareOf(started, peer, piecesAtOnce);
-      got += this.#takeFree(started, Math.min(share, count - got), out, got);
+      const share = piecesAtOnce === 1 ? count : choice.shareOf(started, peer, piecesAtOnce);
+      const taken = this.#started.takeFree(started, Math.min(share, count - got), out, got);
+      this.#blocksFree -= taken;
+      got += taken;
       started.owner = peer;
       started.turn = ++this.#turn;
     }
@@ -231,7 +211,7 @@ export class Picker {
    * already: it need not be sent by the seed twice. False if there is none.
    */
   takeOver(pieces: PieceSet, peer: PickingPeer): boolean {
-    for (const started of this.#started.values()) {
+    for (const started of this.#started.all()) {
       const { owner, piece } = started;
       if (owner === undefined || owner === peer || started.received > 0) continue;
       if (pieces.has(piece) && owner.partWith(piece)) return true;
@@ -241,11 +221,7 @@ export class Picker {
 
   /** So much time passed that a piece which got almost nothing since the last call stalls. */
   windowEnded(): void {
-    for (const started of this.#started.values()) {
-      const wasStalled = started.stalled;
-      started.windowEnded();
-      if (started.stalled !== wasStalled) this.#activeCount += wasStalled ? 1 : -1;
-    }
+    this.#started.windowEnded();
   }
 
   /**
@@ -265,24 +241,19 @@ export class Picker {
     isProven = true,
   ): number {
     if (!this.inEndGame && allowed === undefined) return 0;
-    return this.#takeRequested(pieces, Math.min(count, END_GAME_PICKS_MAX), out, peer, allowed, isProven);
+    const most = Math.min(count, END_GAME_PICKS_MAX);
+    return takeRequested(this.#started, !this.inEndGame, pieces, most, out, peer, allowed, isProven);
   }
 
   /** A peer that was asked for the block will not bring it. Without effect on a block that came meanwhile. */
   requestDropped(piece: number, block: number): void {
     const started = this.#started.get(piece);
     if (started === undefined) return;
-    const requesters = started.states[block]!;
-    if (requesters === FREE || requesters === RECEIVED) return;
-    started.states[block] = requesters - 1;
-    if (requesters > 1) return;
-    started.free++;
+    const state = started.states[block];
+    if (state === FREE || state === RECEIVED || !this.#started.dropped(started, block)) return;
     this.#blocksFree++;
-    if (block < started.firstFree) started.firstFree = block;
-    if (started.openAt < 0) started.openAt = this.#open.push(started) - 1;
-    this.#oneRequestedLess(started);
     if (started.requested === 0 && started.received === 0) {
-      this.#forget(started);
+      this.#started.forget(started);
       this.#availability.putBack(piece);
     }
   }
@@ -329,15 +300,12 @@ export class Picker {
   /** The block is here; who else was asked for it is forgotten. Returns how many were, or BLOCK_UNWANTED: it was here already. */
   blockReceived(piece: number, block: number): number {
     if (!this.#missing.has(piece)) return BLOCK_UNWANTED;
-    const started = this.#started.get(piece) ?? this.#start(piece);
-    const state = started.states[block]!;
-    if (state === RECEIVED) return BLOCK_UNWANTED;
-    started.states[block] = RECEIVED;
-    started.received++;
+    const started = this.#started.get(piece) ?? this.#choice.start(piece);
+    if (started.states[block] === RECEIVED) return BLOCK_UNWANTED;
+    const requesters = this.#started.received(started, block);
     this.#blocksMissing--;
-    if (state === FREE) this.#oneFreeLess(started);
-    else this.#oneRequestedLess(started);
-    return state;
+    if (requesters === FREE) this.#blocksFree--;
+    return requesters;
   }
 
   // ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -356,14 +324,14 @@ export class Picker {
   /** The piece, of which all blocks were received, is right. */
   pieceVerified(piece: number): void {
     const started = this.#takeReceived(piece);
-    this.#forget(started);
+    this.#started.forget(started);
     this.#have(piece);
   }
 
   /** The piece, of which all blocks were received, is wrong: all of them are wanted again. */
   pieceFailed(piece: number): void {
     const started = this.#takeReceived(piece);
-    this.#forget(started);
+    this.#started.forget(started);
     if (!this.#missing.has(piece)) return;
     this.#blocksMissing += started.blockCount;
     this.#blocksFree += started.blockCount;
@@ -380,17 +348,9 @@ export class Picker {
       started !== undefined && !this.isPieceReceived(piece),
       "what is abandoned was begun, and is not judged",
     );
-    if (started.requested > 0) {
-      if (!started.stalled) this.#activeCount--;
-      started.idle();
-    }
     this.#blocksMissing -= started.blockCount - started.received;
     this.#blocksFree -= started.free;
-    this.#close(started);
-    started.states.fill(RECEIVED, 0, started.blockCount);
-    started.free = 0;
-    started.requested = 0;
-    started.received = started.blockCount;
+    this.#started.abandon(started);
   }
 
   /** The piece was found on disk before anything of it was asked for. */
@@ -408,246 +368,38 @@ export class Picker {
 
   /** Counts everything again, piece by piece, and compares. For tests. */
   checkInvariants(): void {
-    let [missing, free, active, open] = [0, 0, 0, 0];
+    this.#started.checkInvariants();
+    this.#availability.checkInvariants();
+    let [missing, free, bytes] = [0, 0, 0];
     for (let piece = 0; piece < this.#layout.pieceCount; piece++) {
       const started = this.#started.get(piece);
       const blockCount = this.#layout.blocksInPiece(piece);
       const isStartable = this.#availability.isStartable(piece);
+      assert(!isStartable || started === undefined, "a started piece is not started again");
       assert(
         this.#missing.has(piece)
           ? isStartable || started !== undefined
           : !isStartable && (started === undefined || started.received === blockCount),
         "a wanted piece is verified, or startable or started",
       );
-      if (this.have.has(piece)) continue;
-      if (started === undefined) {
-        if (!isStartable) continue;
+      if (this.have.has(piece)) {
+        assert(
+          started === undefined && !this.#missing.has(piece),
+          "what is verified is neither missing nor started",
+        );
+        continue;
+      }
+      bytes += this.#layout.pieceLengthOf(piece);
+      if (isStartable) {
         missing += blockCount;
         free += blockCount;
-        continue;
+      } else if (started !== undefined) {
+        missing += blockCount - started.received;
+        free += started.free;
       }
-      assert(!this.#availability.isStartable(piece), "a started piece is not started again");
-      let [received, unasked] = [0, 0];
-      for (let block = 0; block < blockCount; block++) {
-        if (started.states[block] === RECEIVED) received++;
-        if (started.states[block] === FREE) unasked++;
-      }
-      assert(received === started.received && unasked === started.free, "a piece counts its blocks");
-      assert(started.requested === blockCount - received - unasked, "all other blocks are requested");
-      assert(started.openAt >= 0 === unasked > 0, "a piece with free blocks is open");
-      assert(started.requested > 0 || (!started.stalled && started.owner === undefined), "an idle piece");
-      missing += blockCount - received;
-      free += unasked;
-      if (started.requested > 0 && !started.stalled) active++;
-      if (unasked > 0) open++;
     }
     assert(missing === this.#blocksMissing && free === this.#blocksFree, "the picker counts its blocks");
-    assert(active === this.#activeCount && open === this.#open.length, "the picker counts its pieces");
-  }
-
-  // ── choosing ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** A started piece with a free block that the peer may be asked for; starts one if that is better. */
-  #choosePiece(
-    pieces: PieceSet,
-    peer: PickingPeer,
-    allowed: PieceFilter | undefined,
-  ): StartedPiece | undefined {
-    const urgent = this.#urgentPiece(pieces, allowed);
-    if (urgent !== undefined) return urgent;
-    let best: StartedPiece | undefined;
-    let bestRank = 3;
-    for (let index = 0; index < this.#open.length; index++) {
-      const started = this.#open[index]!;
-      const rank = started.owner === peer ? 0 : started.requested === 0 ? 1 : 2;
-      if (rank > bestRank || (rank === bestRank && !this.#isBefore(started, best!))) continue;
-      if (!pieces.has(started.piece)) continue;
-      if (allowed !== undefined && !allowed.has(started.piece)) continue;
-      best = started;
-      bestRank = rank;
-    }
-    if (bestRank < 2) return best;
-    if (best !== undefined && this.#activeCount >= this.#soloMax) return best;
-    return this.#startAnother(pieces, allowed) ?? best;
-  }
-
-  /** For a peer that works on several pieces: another one while it has too few, else the one it was asked for longest ago. */
-  #chooseInTurn(
-    pieces: PieceSet,
-    peer: PickingPeer,
-    allowed: PieceFilter | undefined,
-    piecesAtOnce: number,
-  ): StartedPiece | undefined {
-    const urgent = this.#urgentPiece(pieces, allowed);
-    if (urgent !== undefined) return urgent;
-    let next: StartedPiece | undefined;
-    let idle: StartedPiece | undefined;
-    let own = 0;
-    for (let index = 0; index < this.#open.length; index++) {
-      const started = this.#open[index]!;
-      const isOwn = started.owner === peer;
-      if (!isOwn && started.requested > 0) continue;
-      if (!pieces.has(started.piece) || (allowed !== undefined && !allowed.has(started.piece))) continue;
-      if (!isOwn) {
-        if (idle === undefined || this.#isBefore(started, idle)) idle = started;
-        continue;
-      }
-      own++;
-      if (next === undefined || started.turn < next.turn) next = started;
-    }
-    if (own >= piecesAtOnce) return next;
-    return idle ?? this.#startAnother(pieces, allowed) ?? next ?? this.#choosePiece(pieces, peer, allowed);
-  }
-
-  /** The first piece that somebody waits for and of which the peer may be asked for something, whoever works on it. */
-  #urgentPiece(pieces: PieceSet, allowed: PieceFilter | undefined): StartedPiece | undefined {
-    const { urgent } = this.#wanted;
-    for (let index = 0; index < urgent.length; index++) {
-      const piece = urgent[index]!;
-      if (!this.#missing.has(piece) || !pieces.has(piece) || allowed?.has(piece) === false) continue;
-      const started = this.#started.get(piece);
-      if (started === undefined) return this.#start(piece);
-      if (started.free > 0) return started;
-    }
-    return undefined;
-  }
-
-  /** Starts a piece that the peer has, unless too many are active. */
-  #startAnother(pieces: PieceSet, allowed: PieceFilter | undefined): StartedPiece | undefined {
-    if (this.#activeCount >= this.#activeMax) return undefined;
-    const piece = this.#choose(pieces, allowed, this.#wanted.levels);
-    return piece < 0 ? undefined : this.#start(piece);
-  }
-
-  /** A piece to start, of the highest priority that the peer has; −1 if it has none. */
-  #choose(
-    pieces: PieceSet,
-    allowed: PieceFilter | undefined,
-    levels: readonly PieceSet[] | undefined,
-  ): number {
-    if (levels === undefined) return this.#chooseAmong(pieces, allowed, undefined);
-    for (const level of levels) {
-      if (level.count === 0) continue;
-      const piece = this.#chooseAmong(pieces, allowed, level);
-      if (piece >= 0) return piece;
-    }
-    return -1;
-  }
-
-  #chooseAmong(pieces: PieceSet, allowed: PieceFilter | undefined, among: PieceSet | undefined): number {
-    const availability = this.#availability;
-    if (this.#sequential) return availability.first(pieces, allowed, among);
-    return availability.choose(pieces, allowed, this.have.count < RANDOM_PIECES, among);
-  }
-
-  /**
-   * Blocks to take of a piece whose turn it is. While a peer gets its first pieces, the first share of each is longer than
-   * that of the one before, so that they end apart; later ones begin when another ends.
-   */
-  #shareOf(started: StartedPiece, peer: PickingPeer, piecesAtOnce: number): number {
-    if (started.requested + started.received > 0) return CHUNK_BLOCKS;
-    let own = 0;
-    for (let index = 0; index < this.#open.length; index++) if (this.#open[index]!.owner === peer) own++;
-    return own === piecesAtOnce - 1 ? CHUNK_BLOCKS : CHUNK_BLOCKS * (1 + own);
-  }
-
-  /** Of two started pieces, the one with fewer blocks left to ask for, or else the rarer. */
-  #isBefore(a: StartedPiece, b: StartedPiece): boolean {
-    if (a.free !== b.free) return a.free < b.free;
-    return this.#availability.of(a.piece) < this.#availability.of(b.piece);
-  }
-
-  /** Takes up to `count` free blocks of the piece, in ascending order; writes them behind the first `at` pairs. */
-  #takeFree(started: StartedPiece, count: number, out: Int32Array, at: number): number {
-    const { states, piece } = started;
-    const take = Math.min(count, started.free);
-    if (started.requested === 0) this.#activeCount++;
-    let block = started.firstFree;
-    for (let taken = 0; taken < take; block++) {
-      if (states[block] !== FREE) continue;
-      states[block] = 1;
-      out[2 * (at + taken)] = piece;
-      out[2 * (at + taken) + 1] = block;
-      taken++;
-    }
-    started.firstFree = block;
-    started.free -= take;
-    started.requested += take;
-    this.#blocksFree -= take;
-    if (started.free === 0) this.#close(started);
-    return take;
-  }
-
-  #takeRequested(
-    pieces: PieceSet,
-    count: number,
-    out: Int32Array,
-    peer: PickingPeer,
-    allowed: PieceFilter | undefined,
-    isProven: boolean,
-  ): number {
-    let got = 0;
-    const isEarly = !this.inEndGame;
-    const requestersMax = isEarly ? 1 : isProven ? REQUESTERS_MAX : REQUESTERS_MAX - 1;
-    for (let requesters = 1; requesters < requestersMax && got < count; requesters++) {
-      for (const started of this.#started.values()) {
-        if (got === count) break;
-        if (!isRequestedOf(started, pieces, allowed)) continue;
-        got = takeBetween(started, requesters, requesters, out, got, count, peer);
-      }
-    }
-    if (got > 0) return got;
-    for (const started of this.#started.values()) {
-      if (got === count) break;
-      if (started.stalledWindows === 0 || !isRequestedOf(started, pieces, allowed)) continue;
-      const last = started.requestersMax(isProven) - 1;
-      got = takeBetween(started, requestersMax, last, out, got, count, peer);
-    }
-    return got;
-  }
-
-  // ── records ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #start(piece: number): StartedPiece {
-    this.#availability.take(piece);
-    const started = this.#spare.pop() ?? new StartedPiece(this.#blocksMax);
-    started.begin(piece, this.#layout.blocksInPiece(piece));
-    started.openAt = this.#open.push(started) - 1;
-    this.#started.set(piece, started);
-    return started;
-  }
-
-  /** Gives the record of a piece without requests back. */
-  #forget(started: StartedPiece): void {
-    assert(started.requested === 0, "a piece with requests is not forgotten");
-    this.#close(started);
-    this.#started.delete(started.piece);
-    started.owner = undefined;
-    this.#spare.push(started);
-  }
-
-  /** Takes the piece off the list of those with free blocks. */
-  #close(started: StartedPiece): void {
-    if (started.openAt < 0) return;
-    const last = this.#open.pop()!;
-    if (last !== started) {
-      this.#open[started.openAt] = last;
-      last.openAt = started.openAt;
-    }
-    started.openAt = -1;
-  }
-
-  #oneFreeLess(started: StartedPiece): void {
-    this.#blocksFree--;
-    started.free--;
-    if (started.free === 0) this.#close(started);
-  }
-
-  #oneRequestedLess(started: StartedPiece): void {
-    started.requested--;
-    if (started.requested > 0) return;
-    if (!started.stalled) this.#activeCount--;
-    started.idle();
+    assert(bytes === this.#bytesMissing, "the picker counts its bytes");
   }
 
   #takeReceived(piece: number): StartedPiece {
@@ -663,43 +415,4 @@ export class Picker {
     this.#wanted.verified(piece);
     this.#bytesMissing -= this.#layout.pieceLengthOf(piece);
   }
-}
-
-function isRequestedOf(started: StartedPiece, pieces: PieceSet, allowed: PieceFilter | undefined): boolean {
-  const { piece } = started;
-  return started.requested > 0 && pieces.has(piece) && (allowed === undefined || allowed.has(piece));
-}
-
-/**
- * Takes blocks with `min` … `max` requesters that the peer was not asked for, behind the first `at` pairs and up to `count`; returns
- * how many pairs there are.
- */
-function takeBetween(
-  started: StartedPiece,
-  min: number,
-  max: number,
-  out: Int32Array,
-  at: number,
-  count: number,
-  peer: PickingPeer,
-): number {
-  const { piece, states } = started;
-  let got = at;
-  for (let block = 0; block < started.blockCount && got < count; block++) {
-    const requesters = states[block]!;
-    if (requesters < min || requesters > max || peer.hasRequested(piece, block)) continue;
-    if (wasPicked(out, got, piece, block)) continue;
-    states[block] = requesters + 1;
-    out[2 * got] = piece;
-    out[2 * got + 1] = block;
-    got++;
-  }
-  return got;
-}
-
-function wasPicked(out: Int32Array, count: number, piece: number, block: number): boolean {
-  for (let index = 0; index < count; index++) {
-    if (out[2 * index] === piece && out[2 * index + 1] === block) return true;
-  }
-  return false;
 }

@@ -10,8 +10,8 @@ import {
   Picker,
   type PickerOptions,
   type PickingPeer,
-  RANDOM_PIECES,
 } from "../../../../src/client/torrent/picker.js";
+import { RANDOM_PIECES } from "../../../../src/client/torrent/piece-choice.js";
 import { REQUESTERS_MAX, STALLED_BLOCKS } from "../../../../src/client/torrent/started-piece.js";
 import { check, makeRandom } from "../../../support/property.js";
 
