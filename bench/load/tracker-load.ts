@@ -58,6 +58,8 @@ export interface TrackerLoadOptions {
   readonly weightAnnounce: number;
   readonly weightScrape: number;
   readonly seederProbability: number;
+  /** Each announce names a torrent that nobody has heard of: what a tracker's bounds are for. */
+  readonly freshTorrents?: boolean;
   /** Send while so large a share of all requests was answered; undefined: while `window` at the most are under way. */
   readonly throttle?: number;
   readonly window: number;
@@ -237,7 +239,8 @@ class Sender {
       view.setUint32(at + NUM_WANT_AT, this.#options.peersWanted);
       this.#template[entry] = 1;
     }
-    this.#hash(at + INFO_HASH_AT, this.#population.torrentOf[peer]!);
+    if (this.#options.freshTorrents === true) this.#freshHash(at + INFO_HASH_AT);
+    else this.#hash(at + INFO_HASH_AT, this.#population.torrentOf[peer]!);
     const seeder = this.#population.roll() < this.#seederBelow;
     view.setUint32(at + LEFT_AT + 4, seeder ? 0 : BYTES_OF_PEERS);
     view.setUint32(at + EVENT_AT, seeder ? EVENT_COMPLETED : EVENT_STARTED);
@@ -261,6 +264,11 @@ class Sender {
     const to = at >>> 2;
     const from = torrent * 5;
     for (let word = 0; word < 5; word++) words[to + word] = hashes[from + word]!;
+  }
+
+  #freshHash(at: number): void {
+    const { words } = this.#out;
+    for (let word = at >>> 2; word < (at >>> 2) + 5; word++) words[word] = this.#population.roll();
   }
 
   #receive(index: number): void {

@@ -35,6 +35,7 @@ interface Flags {
   peersWanted: number;
   weights: [number, number, number];
   seeders: number;
+  freshTorrents?: boolean;
   throttle?: number;
   window: number;
   json?: boolean;
@@ -65,6 +66,7 @@ export function trackerLoadCommand(): Command {
     .option("--peers-wanted <n>", "", number("peers-wanted", 0, 1000), DEFAULTS.peersWanted)
     .option("--weights <c/a/s>", "how often connect, announce and scrape are sent", parseWeights, [50, 50, 1])
     .option("--seeders <share>", "announces that have nothing left", parseShare, DEFAULTS.seederProbability)
+    .option("--fresh-torrents", "a flood: each announce names a torrent that nobody has heard of")
     .option(
       "--throttle <share>",
       "send while so many of all requests were answered (aquatic: 0.9)",
@@ -97,6 +99,7 @@ async function run(tracker: string, flags: Flags): Promise<void> {
     weightScrape,
     seederProbability: flags.seeders,
     window: flags.window,
+    ...(flags.freshTorrents === true ? { freshTorrents: true } : {}),
     ...(flags.throttle === undefined ? {} : { throttle: flags.throttle }),
   };
   const quiet = flags.json === true;
