@@ -81,6 +81,8 @@ const BYTES_OF_PEERS = 50;
 const TURNS_PER_LOOK = 256;
 const FIRST_ID_TRIES = 100;
 const LOST_AFTER_MS = 250;
+/** Clients use an id for a minute (BEP 15); a load that never connects by its weights renews its ids all the same. */
+const ID_MS = 45_000;
 const LINES_PER_STATISTIC = 5;
 
 interface Counts {
@@ -114,6 +116,9 @@ class Sender {
   #lost = 0;
   #answeredAtLook = 0;
   #lookMs = 0;
+  #idsMs = 0;
+  /** Of each socket: whether its next batch begins with a connect. */
+  readonly #idDue: Uint8Array;
 
   constructor(options: TrackerLoadOptions, reactor: Reactor) {
     this.#options = options;
@@ -131,6 +136,7 @@ class Sender {
     this.#out.ports.fill(0);
     this.#template = new Uint8Array(BATCH);
     this.#ids = new Uint32Array(2 * socketsPerWorker);
+    this.#idDue = new Uint8Array(socketsPerWorker);
     this.#endpointBytes = ipv6 ? ENDPOINT_BYTES_V6 : ENDPOINT_BYTES_V4;
     this.#population = new Population({
       torrents: options.torrents,
@@ -186,6 +192,9 @@ class Sender {
     if (this.#answered === this.#answeredAtLook) this.#lost = this.counts.requests - this.#answered;
     this.#answeredAtLook = this.#answered;
     this.#lookMs = nowMs;
+    if (nowMs - this.#idsMs < ID_MS) return;
+    if (this.#idsMs > 0) this.#idDue.fill(1);
+    this.#idsMs = nowMs;
   }
 
   writeStatistics(): void {
@@ -208,7 +217,9 @@ class Sender {
     for (let entry = 0; entry < BATCH; entry++) {
       const at = entry * REQUEST_SLOT_BYTES;
       const dice = population.roll();
-      if (dice < this.#connectBelow) {
+      const isDue = entry === 0 && this.#idDue[index] === 1;
+      if (isDue || dice < this.#connectBelow) {
+        this.#idDue[index] = 0;
         lengths[entry] = writeConnectRequest(view, at, index);
         this.#template[entry] = 0;
         continue;
