@@ -293,6 +293,27 @@ describe("trackers that share swarms by Redis", () => {
   });
 
   test(
+    "are heard on, whatever number somebody else gives to an entry in their names",
+    WATCHDOG,
+    async (t) => {
+      const redis = await makeRedis(t);
+      const [one, two] = [await makeTracker(t, redis.url), await makeTracker(t, redis.url)];
+      const peer = await makePeer(t, one.udp);
+      await peer.announce(hashOf(1), 1111);
+      await until(() => two.service.counters().totals.peersV4 === 1);
+      const log = await redis.ask("XRANGE", KEY, "-", "+");
+      const name = /\r\n([0-9a-f]{16})\r\n/.exec(log)?.[1] ?? "";
+      const records = Buffer.alloc(28, 7);
+      records[26] = 4;
+      records[27] = 0;
+      await redis.ask("XADD", KEY, "*", "t", name, "n", "999999999", "a", "0", "4", records);
+      await until(() => two.service.counters().totals.peersV4 === 2);
+      await peer.announce(hashOf(2), 1111);
+      await until(() => two.service.counters().totals.peersV4 === 3);
+    },
+  );
+
+  test(
     "refuse an URL that is none, and a wrong password is said without the password",
     WATCHDOG,
     async (t) => {

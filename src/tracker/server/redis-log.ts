@@ -65,6 +65,8 @@ const ENTRY_BYTES = 128;
 /** The log is measured in so many steps. */
 const MARKS = 64;
 const TRACKERS_MAX = 1024;
+/** A chunk that comes again is one of the last so many: what was on its way when a connection was lost. */
+const NUMBERS_REMEMBERED = 32;
 /** Redis's clock may be set back; by more than this it is another Redis. */
 const CLOCK_BACK_MS = 60_000;
 /** RESP's mark of a bulk string: those are wanted as bytes. */
@@ -83,6 +85,12 @@ interface Item {
   readonly id: string;
   readonly bornMs: number;
   readonly entry: Entry | undefined;
+}
+
+/** The next number of a tracker's chunks; and which of those before it came, the last one in the lowest bit. */
+interface Expected {
+  readonly next: number;
+  readonly came: number;
 }
 
 interface Entry {
@@ -110,8 +118,8 @@ export class RedisLog {
   readonly #makeConnection: () => Connection;
   readonly #tracker = randomBytes(8).toString("hex");
   readonly #run: Promise<void>;
-  /** The next number that each other tracker's chunks should have. */
-  readonly #expected = new Map<string, number>();
+  /** Of each other tracker, the next number that its chunks should have. */
+  readonly #expected = new Map<string, Expected>();
   /** Notes that were sent and not confirmed, in their order, with their numbers. */
   #unconfirmed: { readonly notes: Notes; readonly number: number; readonly sentMs: number }[] = [];
   /** Numbers of notes that were given back: a note keeps its own, so that whoever had it before knows it again. */
@@ -292,14 +300,14 @@ export class RedisLog {
     const { tracker, number, family, records } = entry;
     if (tracker === this.#tracker) return;
     this.#measure(bornMs, ENTRY_BYTES + records.length);
-    const expected = this.#expected.get(tracker);
-    if (expected !== undefined && number < expected) {
+    const known = this.#expected.get(tracker);
+    if (known !== undefined && isRepeated(known, number)) {
       this.counters.chunksRepeated++;
       return;
     }
-    if (expected !== undefined) this.counters.chunksMissed += number - expected;
+    if (known !== undefined) this.counters.chunksMissed += Math.max(0, number - known.next);
     this.#expected.delete(tracker);
-    this.#expected.set(tracker, number + 1);
+    this.#expected.set(tracker, expectedAfter(known, number));
     if (this.#expected.size > TRACKERS_MAX)
       for (const first of this.#expected.keys()) {
         this.#expected.delete(first);
@@ -429,6 +437,22 @@ function readEntry(fields: unknown): Entry | undefined {
     family: family === "4" ? 4 : 6,
     records,
   };
+}
+
+function isRepeated({ next, came }: Expected, number: number): boolean {
+  const back = next - 1 - number;
+  return back >= 0 && back < NUMBERS_REMEMBERED && ((came >>> back) & 1) === 1;
+}
+
+/**
+ * What comes next is told by the last chunk, wherever its number lies: a number that somebody else made up, however large, costs the
+ * tracker in whose name it was said no chunk but one of the same number.
+ */
+function expectedAfter(known: Expected | undefined, number: number): Expected {
+  const back = known === undefined ? -NUMBERS_REMEMBERED : known.next - 1 - number;
+  if (known === undefined || Math.abs(back) >= NUMBERS_REMEMBERED) return { next: number + 1, came: 1 };
+  if (back >= 0) return { next: known.next, came: known.came | (1 << back) };
+  return { next: number + 1, came: (known.came << -back) | 1 };
 }
 
 function withResolvers<Value>(): {
