@@ -28,7 +28,7 @@ function get(port: number, path: string): Promise<string> {
 }
 
 const announce = (port: number, event = ""): Promise<string> =>
-  get(port, `/announce?info_hash=${HASH}&port=6881&left=1&event=${event}`);
+  get(port, `/announce?info_hash=${HASH}&port=6881&left=${event === "completed" ? 0 : 1}&event=${event}`);
 
 describe("scatterwire tracker", () => {
   const folder = mkdtemp(join(tmpdir(), "scatterwire-tracker-running-"));

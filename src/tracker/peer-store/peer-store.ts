@@ -448,7 +448,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     const record = this.#state[COUNT]!;
     const at = record * RECORD_WORDS;
     const records = this.#records;
-    const downloads = request.event === EVENT_COMPLETED ? 1 : 0;
+    const downloads = isDownload(request) ? 1 : 0;
     if (request.family === 6) {
       const endpointHash = this.#v6.buckets.hash(this.#endpoint, 0);
       const swarm = this.#v6.put(0, endpointHash, this.#endpoint, request.seeder, this.#heardTick, -1);
@@ -595,7 +595,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
       this.#removeTorrent(hash, record);
       return 0;
     }
-    if (request.event === EVENT_COMPLETED && (this.#inlineState(at) & SEEDER) === 0) this.#countDownload(at);
+    if (isDownload(request) && (this.#inlineState(at) & SEEDER) === 0) this.#countDownload(at);
     this.#setInlineState(at, request.seeder);
     return this.#reportInline(at, 4);
   }
@@ -678,7 +678,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
         return swarms.answer(swarm, request.seeder, request.want, request.dice, sink);
       }
     }
-    if (request.event === EVENT_COMPLETED && !swarms.wasSeeder) this.#countDownload(at);
+    if (isDownload(request) && !swarms.wasSeeder) this.#countDownload(at);
     this.#report(swarms.seeders, swarms.peers, this.#records[at + DOWNLOADS_AT]!);
     return swarms.answer(swarm, request.seeder, request.want, request.dice, sink);
   }
@@ -767,6 +767,11 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     this.#state[CURSOR_SWARM] = 0;
     this.#state[CURSOR_ENTRY] = 0;
   }
+}
+
+/** Who says that something is left has not completed, whatever else it says: saying so again and again would count each time. */
+function isDownload(request: Announce): boolean {
+  return request.event === EVENT_COMPLETED && request.seeder;
 }
 
 export function makeAddressBudget(

@@ -5,10 +5,14 @@
 
 import { EVENT_COMPLETED, EVENT_NONE, EVENT_STARTED, EVENT_STOPPED } from "./udp.js";
 
+/** Of an info hash, and of a peer id. */
 const HASH_BYTES = 20;
 const HASH_WORDS = 5;
 /** Torrents that one scrape is answered for; as many hashes as this fill a request line of 4 KiB. */
 export const SCRAPES_MAX = 64;
+
+/** Where peer ids are decoded to: nobody looks at them. */
+const PEER_ID = new Uint32Array(HASH_WORDS);
 
 /** What an announce says. An object is filled in again for each. */
 export interface AnnounceQuery {
@@ -64,6 +68,10 @@ export function readAnnounceQuery(query: string, into: AnnounceQuery): string | 
           hashes++;
           if (!decodeHash(query, value, end, into.hash, 0)) return "info_hash is not 20 bytes";
           break;
+        case "peer_id":
+          // It is not kept; whoever has one of another length is no client.
+          if (!decodeHash(query, value, end, PEER_ID, 0)) return "peer_id is not 20 bytes";
+          break;
         case "port":
           port = readWhole(query, value, end);
           break;
@@ -87,7 +95,8 @@ export function readAnnounceQuery(query: string, into: AnnounceQuery): string | 
   if (hashes !== 1) return hashes === 0 ? "info_hash is missing" : "one info_hash at a time";
   if (port <= 0 || port > 65_535) return "port is not from 1 to 65535";
   into.port = port;
-  into.seeder = left === 0 || into.event === EVENT_COMPLETED;
+  // Who says that something is left has not completed, whatever else it says.
+  into.seeder = left === 0 || (left < 0 && into.event === EVENT_COMPLETED);
   return undefined;
 }
 

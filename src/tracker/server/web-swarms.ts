@@ -143,8 +143,10 @@ export class WebSwarms {
     const swarm = this.#swarms.get(hash)!;
     const member = swarm.members.get(peerId)!;
     const completed = fields["event"] === "completed";
-    const seeder = completed || fields["left"] === 0;
-    if (completed && !member.seeder) swarm.downloads++;
+    // Who says that something is left has not completed, whatever else it says.
+    const { left } = fields;
+    const seeder = left === 0 || (completed && typeof left !== "number");
+    if (completed && seeder && !member.seeder) swarm.downloads++;
     swarm.seeders += Number(seeder) - Number(member.seeder);
     member.seeder = seeder;
     this.counters.announces++;

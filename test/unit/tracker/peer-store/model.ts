@@ -151,7 +151,7 @@ export class Model {
       known = { peers: new Map(), downloads: 0 };
       this.torrents.set(torrent, known);
     }
-    if (event === EVENT_COMPLETED && known.peers.get(key)?.seeder !== true) known.downloads++;
+    if (event === EVENT_COMPLETED && seeder && known.peers.get(key)?.seeder !== true) known.downloads++;
     known.peers.set(key, { seeder, tick: this.tick });
     return known;
   }

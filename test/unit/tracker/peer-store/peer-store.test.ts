@@ -46,7 +46,8 @@ describe("peer store", () => {
           const event =
             random() < stopping ? EVENT_STOPPED : [EVENT_NONE, EVENT_STARTED, EVENT_COMPLETED][roll(3)]!;
           const peer = { family: random() < 0.7 ? 4 : 6, number: roll(peers) } as const;
-          const seeder = event === EVENT_COMPLETED || roll(3) === 0;
+          // Some say that they have completed, and that something is left: a download is counted of whoever has it all.
+          const seeder = event === EVENT_COMPLETED ? roll(4) > 0 : roll(3) === 0;
           const want = [0, 1, 30, 200][roll(4)]!;
           model.announce(store, roll(torrents), peer, seeder, event, want, peers < 100);
         }

@@ -28,7 +28,7 @@ function hexOf(words: Uint32Array, at = 0): string {
 describe("queries of announces", () => {
   it("are read, in any order, with what does not concern us passed over", () => {
     const query = makeAnnounceQuery();
-    const text = `left=0&ip=1.2.3.4&peer_id=x&info_hash=${HASH}&uploaded=1&port=6881&numwant=7&event=stopped&compact=0&&=&a`;
+    const text = `left=0&ip=1.2.3.4&peer_id=12345678901234567%ff90&info_hash=${HASH}&uploaded=1&port=6881&numwant=7&event=stopped&compact=0&&=&a`;
     assert.equal(readAnnounceQuery(text, query), undefined);
     assert.equal(hexOf(query.hash), HASH_HEX);
     const { port, seeder, event, numWant, compact } = query;
@@ -71,11 +71,14 @@ describe("queries of announces", () => {
     }
   });
 
-  it("of what has completed are a seeder's, and unknown events are none", () => {
+  it("of what has completed are a seeder's, unless they say that something is left, and unknown events are none", () => {
     const query = makeAnnounceQuery();
-    readAnnounceQuery(`info_hash=${HASH}&port=1&left=5&event=completed`, query);
+    readAnnounceQuery(`info_hash=${HASH}&port=1&event=completed`, query);
     assert.equal(query.event, EVENT_COMPLETED);
     assert.equal(query.seeder, true);
+    readAnnounceQuery(`info_hash=${HASH}&port=1&left=5&event=completed`, query);
+    assert.equal(query.event, EVENT_COMPLETED);
+    assert.equal(query.seeder, false);
     readAnnounceQuery(`info_hash=${HASH}&port=1&left=5&event=paused`, query);
     assert.equal(query.event, EVENT_NONE);
     assert.equal(query.seeder, false);
@@ -89,6 +92,8 @@ describe("queries of announces", () => {
     ["a broken escape", "info_hash=1234567890123456789%1&port=1", /20 bytes/],
     ["an escape that is none", "info_hash=1234567890123456789%g1&port=1", /20 bytes/],
     ["a character that is no byte", "info_hash=1234567890123456789\u0100&port=1", /20 bytes/],
+    ["a short peer id", `info_hash=${HASH}&port=1&peer_id=1234567890123456789`, /peer_id is not 20 bytes/],
+    ["a long peer id", `info_hash=${HASH}&port=1&peer_id=${"%61".repeat(21)}`, /peer_id is not 20 bytes/],
     ["no port", `info_hash=${HASH}`, /port/],
     ["port 0", `info_hash=${HASH}&port=0`, /port/],
     ["port 65536", `info_hash=${HASH}&port=65536`, /port/],

@@ -302,9 +302,9 @@ describe("downloads that are kept", () => {
     };
     for (const peer of [1, 2]) {
       await get(first.port, announcePath(peer));
-      await get(first.port, announcePath(peer, "&event=completed"));
+      await get(first.port, announcePath(peer, "&event=completed&left=0"));
       // Whoever says it twice has completed once.
-      await get(first.port, announcePath(peer, "&event=completed"));
+      await get(first.port, announcePath(peer, "&event=completed&left=0"));
     }
     for (const peer of [1, 2]) await get(first.port, announcePath(peer, "&event=stopped"));
     assert.equal(first.service.counters().totals.torrents, 0);
@@ -313,7 +313,7 @@ describe("downloads that are kept", () => {
     const second = await start(t, { downloadsFile });
     assert.equal(await downloads(second.port), 2);
     await get(second.port, announcePath(3));
-    await get(second.port, announcePath(3, "&event=completed"));
+    await get(second.port, announcePath(3, "&event=completed&left=0"));
     assert.equal(await downloads(second.port), 3);
   });
 

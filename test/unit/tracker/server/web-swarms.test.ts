@@ -95,15 +95,18 @@ describe("signalling", () => {
   it("counts who seeds, completes, stops and goes", () => {
     const swarms = make();
     const [a, b] = [new Peer(), new Peer()];
-    announce(swarms, a, "a");
-    announce(swarms, b, "b");
-    announce(swarms, b, "b", { event: "completed", left: 0 });
-    announce(swarms, b, "b", { event: "completed", left: 0 });
     const counts = (): unknown => {
       const asker = new Peer();
       swarms.receive(asker, JSON.stringify({ action: "scrape", info_hash: [HASH] }));
       return (asker.take()[0]!["files"] as Record<string, unknown>)[HASH];
     };
+    announce(swarms, a, "a");
+    announce(swarms, b, "b");
+    // Whoever has something left has not completed, whatever it says.
+    announce(swarms, b, "b", { event: "completed", left: 1 });
+    assert.deepEqual(counts(), { complete: 0, incomplete: 2, downloaded: 0 });
+    announce(swarms, b, "b", { event: "completed", left: 0 });
+    announce(swarms, b, "b", { event: "completed", left: 0 });
     assert.deepEqual(counts(), { complete: 1, incomplete: 1, downloaded: 1 });
     announce(swarms, b, "b", { event: "stopped" });
     assert.deepEqual(counts(), { complete: 0, incomplete: 1, downloaded: 1 });
