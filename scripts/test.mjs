@@ -53,6 +53,8 @@ async function findMissing() {
     [NEEDED.rtorrent, clients],
     [NEEDED.redis, ["tracker-redis"]],
     [NEEDED.postgresql, ["index-postgres", "index-fleet"]],
+    [NEEDED.libtorrentForPython, ["dht-namespace"]],
+    [NEEDED.aria2, ["dht-namespace"]],
     [NEEDED.transmission, ["dht-namespace"]],
     [NEEDED.rtorrent, ["dht-namespace"]],
     [NEEDED.networkNamespace, ["dht-namespace"]],

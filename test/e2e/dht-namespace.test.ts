@@ -1,5 +1,6 @@
-// Our DHT beside clients that take no nodes at loopback addresses, or are best kept by themselves: in a network of their own, of which every
-// address is one of this machine's.
+// Our DHT and those of libtorrent, transmission, rtorrent, aria2 and bittorrent-dht as one: each finds what ours announced and what another did, and
+// ours what each of them did. They are in a network of their own, of which every address is one of this machine's: some take no nodes
+// at loopback addresses.
 //
 // It takes a machine that gives a network namespace to whoever runs the tests: that is a permission and no package, so where there is none these
 // tests are left out, in CI as well, and say so.
@@ -8,16 +9,18 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { isInstalled, NEEDED, requireInstalled } from "../../bench/rivals/installed.js";
+import { FOUND } from "../support/dht-clients.js";
 import { Program } from "../support/program.js";
 
-const TIMEOUT_MS = 270_000;
+const TIMEOUT_MS = 480_000;
 const IN_NAMESPACE = fileURLToPath(new URL("../support/dht-in-namespace.js", import.meta.url));
 
-/** A network of its own, in which addresses are no loopback ones: transmission takes none of those into its table. */
-function inNamespace(kind: string): Program {
-  const hosts = [2, ...Array.from({ length: 14 }, (_, index) => 10 + index)];
-  const addresses = hosts.map((host) => `ip address add 10.77.0.${host}/24 dev lo`);
-  const script = ["ip link set lo up", ...addresses, 'exec "$0" "$@"'].join(" && ");
+/** A network of its own, in which addresses are no loopback ones. Who binds to none has the first. */
+function inNamespace(): Program {
+  const hosts = [2, 3, 4, 5, ...Array.from({ length: 13 }, (_, index) => 10 + index)];
+  const addresses = [...hosts.map((host) => `10.77.0.${host}/24`), `${FOUND.host}/32`];
+  const commands = addresses.map((address) => `ip address add ${address} dev lo`);
+  const script = ["ip link set lo up", ...commands, 'exec "$0" "$@"'].join(" && ");
   return new Program("unshare", [
     "--map-root-user",
     "--net",
@@ -30,7 +33,6 @@ function inNamespace(kind: string): Program {
     script,
     process.execPath,
     IN_NAMESPACE,
-    kind,
   ]);
 }
 
@@ -38,28 +40,25 @@ const isPossible = isInstalled(NEEDED.networkNamespace);
 if (!isPossible)
   console.error("scatterwire: no network namespace can be had here, so these tests are left out");
 
-describe("the DHT beside others in a network of their own", { timeout: 2 * TIMEOUT_MS }, () => {
-  if (!isPossible) return;
-  it("finds what transmission announced, and is asked by it for a peer", {
-    timeout: TIMEOUT_MS,
-  }, async (t) => {
-    requireInstalled(NEEDED.transmission);
-    const network = inNamespace("transmission");
-    t.after(() => network.stop());
-    const { found } = await network.line("found");
-    assert.match(String(found), /^10\.77\.0\.2:\d+$/);
-    assert.equal((await network.line("connected"))["connected"], "10.77.0.2");
-    const { status, errors } = await network.result();
-    assert.equal(status, 0, errors);
-  });
+/** Who is seen to connect to peers finds those of ours and of bittorrent-dht; who tells what it found is asked for those of everybody. */
+const CONNECTING = ["aria2", "rtorrent", "transmission"];
+const TELLING = ["bittorrent-dht", "libtorrent"];
 
-  it("finds what rtorrent announced", { timeout: TIMEOUT_MS }, async (t) => {
-    requireInstalled(NEEDED.rtorrent);
-    const network = inNamespace("rtorrent");
+describe("the DHT beside others in a network of their own", { timeout: TIMEOUT_MS + 30_000 }, () => {
+  if (!isPossible) return;
+  it("is one with five others: each finds what another announced", { timeout: TIMEOUT_MS }, async (t) => {
+    for (const needed of [NEEDED.libtorrentForPython, NEEDED.transmission, NEEDED.rtorrent, NEEDED.aria2])
+      requireInstalled(needed);
+    const network = inNamespace();
     t.after(() => network.stop());
-    const { found } = await network.line("found");
-    assert.match(String(found), /^10\.77\.0\.2:\d+$/);
     const { status, errors } = await network.result();
-    assert.equal(status, 0, errors);
+    const found = new Set(network.lines.map(({ finder, announcer }) => `${finder} ${announcer}`));
+    assert.equal(status, 0, `${errors}\n${[...found].join("\n")}`);
+    for (const name of [...CONNECTING, ...TELLING]) assert.ok(found.has(`ours ${name}`), name);
+    for (const name of CONNECTING)
+      assert.ok(found.has(`${name} ours`) && found.has(`${name} bittorrent-dht`), name);
+    for (const name of TELLING)
+      for (const announcer of ["ours", ...CONNECTING, ...TELLING])
+        assert.ok(announcer === name || found.has(`${name} ${announcer}`), `${name} ${announcer}`);
   });
 });

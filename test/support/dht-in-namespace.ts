@@ -1,154 +1,143 @@
-// A DHT of our nodes and one other client, in a network namespace of its own: some clients take no nodes at loopback addresses, and there every
-// address may be given to `lo`. test/e2e/dht.test.ts runs this file by `unshare`.
+// One DHT of our nodes and five other programs', in a network namespace of its own: some of them take no nodes at loopback addresses, and there
+// every address may be given to `lo`. test/e2e/dht-namespace.test.ts runs this file by `unshare`.
 //
-// usage: node dht-in-namespace.js transmission|rtorrent
+// usage: node dht-in-namespace.js
 //
-// Prints {"found": [peers]} when our nodes found what the client announced, and {"connected": host} when transmission has connected to the peer
-// that one of our nodes announced.
+// Prints {"finder": name, "announcer": name} for each who found what another had announced, as it happens, and {"done": true} when
+// everybody has found what ours and what others announced, and ours what each of them did.
 
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePorts, withTracker } from "../../bench/rivals/clients.js";
-import { TransmissionRpc } from "../../bench/rivals/transmission-rpc.js";
 import { Dht } from "../../src/dht/index.js";
-import { createTorrentFile, parseMetainfo } from "../../src/index.js";
 import { until } from "./clients.js";
-import { bytesOf } from "./data.js";
-import { Program } from "./program.js";
+import {
+  Arrivals,
+  type DhtClient,
+  FOUND,
+  makeTorrent,
+  startAria2,
+  startBittorrentDht,
+  startLibtorrent,
+  startRtorrent,
+  startTransmission,
+} from "./dht-clients.js";
 
 /** transmission holds a table of eight or fewer to be none. */
 const NODES = 14;
-const TIMEOUT_MS = 240_000;
+const TIMEOUT_MS = 400_000;
 const PAUSE_MS = 500;
-const CLIENT = "10.77.0.2";
+/** How long a client may take to look for a torrent before it is given another one to look for. */
+const LOOK_MS = 40_000;
+/** The address that programs have here which bind to none: it is the first that `lo` was given. */
+const FIRST_HOST = "10.77.0.2";
+const OURS = "ours";
 
-interface Client {
-  readonly program: Program;
-  readonly port: number;
-  /** Begins to download another torrent. */
-  add?(torrent: string): Promise<void>;
+function say(finder: string, announcer: string): void {
+  process.stdout.write(`${JSON.stringify({ finder, announcer })}\n`);
 }
 
-/** Seeds `torrent` from `home`, and knows the nodes. */
-async function startTransmission(torrent: string, home: string, nodes: readonly Dht[]): Promise<Client> {
-  const [port, rpcPort] = await freePorts();
-  const settings = {
-    "bind-address-ipv4": CLIENT,
-    "bind-address-ipv6": "::1",
-    "dht-enabled": true,
-    "lpd-enabled": false,
-    "peer-port": port,
-    "pex-enabled": false,
-    "port-forwarding-enabled": false,
-    "rename-partial-files": false,
-    "rpc-bind-address": "127.0.0.1",
-    "rpc-port": rpcPort,
-    "rpc-whitelist-enabled": false,
-    "utp-enabled": false,
-  };
-  await writeFile(join(home, "settings.json"), JSON.stringify(settings));
-  const lines = nodes.map((node) => `${node.addresses[0]!.host} ${node.addresses[0]!.port}\n`);
-  await writeFile(join(home, "dht.bootstrap"), lines.join(""));
-  const args = ["--foreground", "--config-dir", home, "--log-error"];
-  const program = new Program("transmission-daemon", args, { name: "transmission" });
-  const rpc = new TransmissionRpc(rpcPort);
-  await rpc.add(torrent, home, "seed");
-  const add = async (other: string): Promise<void> => {
-    await rpc.call("torrent-add", { filename: other, "download-dir": home });
-  };
-  return { program, port, add };
+async function lookUp(node: Dht, infoHash: Uint8Array): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { host, port } of node.lookup(infoHash)) found.push(`${host}:${port}`);
+  return found;
 }
 
-async function startRtorrent(torrent: string, home: string, nodes: readonly Dht[]): Promise<Client> {
-  const [port, dhtPort] = await freePorts();
-  const rc = join(home, "rc");
-  const copy = join(home, "copy.torrent");
-  await writeFile(copy, withTracker(await readFile(torrent)));
-  const commands = [
-    "system.daemon.set=true",
-    `session.path.set=${home}`,
-    `directory.default.set=${home}`,
-    `network.bind_address.set=${CLIENT}`,
-    `network.port_range.set=${port}-${port}`,
-    "network.port_random.set=no",
-    "protocol.pex.set=no",
-    "trackers.use_udp.set=no",
-    `dht.port.set=${dhtPort}`,
-    "dht.mode.set=on",
-    `load.start=${copy}`,
-    ...nodes.map(
-      (node) =>
-        `schedule2=node${node.addresses[0]!.port},1,0,"dht.add_node=${node.addresses[0]!.host}:${node.addresses[0]!.port}"`,
-    ),
-  ];
-  await writeFile(rc, `${commands.join("\n")}\n`);
-  const program = new Program("rtorrent", ["-n", "-o", `import=${rc}`]);
-  return { program, port };
-}
-
-async function main(kind: string): Promise<void> {
+async function main(): Promise<void> {
   const home = mkdtempSync(join(tmpdir(), "scatterwire-dht-namespace-"));
+  const folder = (name: string): string => {
+    mkdirSync(join(home, name));
+    return join(home, name);
+  };
   const nodes: Dht[] = [];
-  let client: Client | undefined;
-  const server = createServer();
+  const clients: DhtClient[] = [];
+  const arrivals = new Arrivals();
   try {
+    await arrivals.listen();
     for (let index = 0; index < NODES; index++) {
-      const listen = [{ host: `10.77.0.${10 + index}`, port: 0 }];
-      nodes.push(new Dht({ listen, bootstrap: nodes[0]?.addresses ?? [], limitsNetworks: false }));
+      // The last one is where rtorrent finds peers: announces say where they come from.
+      const host = index === NODES - 1 ? FOUND.host : `10.77.0.${10 + index}`;
+      nodes.push(
+        new Dht({
+          listen: [{ host, port: 0 }],
+          bootstrap: nodes[0]?.addresses ?? [],
+          limitsNetworks: false,
+        }),
+      );
     }
     await until(async () => nodes.every((node) => node.stats().contacts >= NODES / 2), TIMEOUT_MS);
-    const data = join(home, "data.bin");
-    writeFileSync(data, bytesOf(5, 300_000));
-    const file = await createTorrentFile(data, { pieceLength: 32_768 });
-    const torrent = join(home, "data.torrent");
-    writeFileSync(torrent, file);
-    const start = kind === "transmission" ? startTransmission : startRtorrent;
-    client = await start(torrent, home, nodes);
-    let found: string[] = [];
-    await until(
-      async () => {
-        found = [];
-        for await (const { host, port } of nodes[5]!.lookup(parseMetainfo(file).infoHash))
-          found.push(`${host}:${port}`);
-        return found.length > 0;
-      },
-      TIMEOUT_MS,
-      PAUSE_MS,
-    );
-    assert.deepEqual(found, [`${CLIENT}:${client.port}`]);
-    process.stdout.write(`${JSON.stringify({ found })}\n`);
+    const addresses = nodes.flatMap((node) => node.addresses);
+    const entrance = addresses[1]!;
+    const theirs = await startBittorrentDht(entrance);
+    clients.push(theirs);
+    clients.push(await startLibtorrent("10.77.0.5", entrance));
+    clients.push(await startTransmission("10.77.0.3", folder("transmission"), addresses));
+    clients.push(await startRtorrent("10.77.0.4", folder("rtorrent"), addresses));
+    clients.push(await startAria2(FIRST_HOST, folder("aria2"), addresses));
 
-    // rtorrent was not seen to ask for the peers of another torrent within minutes.
-    if (client.add === undefined) return;
-
-    const connected = new Promise<string>((resolve) => {
-      server.once("connection", (socket) => {
-        resolve(socket.remoteAddress ?? "");
-        socket.destroy();
-      });
-    });
-    // Peers get the address that announces come from.
-    await new Promise<void>((resolve) => server.listen(0, "10.77.0.13", resolve));
-    const elsewhere = join(home, "other");
-    mkdirSync(elsewhere);
-    writeFileSync(join(elsewhere, "wanted.bin"), bytesOf(6, 300_000));
-    const wanted = await createTorrentFile(join(elsewhere, "wanted.bin"), { pieceLength: 32_768 });
-    writeFileSync(join(elsewhere, "wanted.torrent"), wanted);
-    const { infoHash } = parseMetainfo(wanted);
-    const taken = await nodes[3]!.announce(infoHash, { port: (server.address() as AddressInfo).port });
-    assert.ok(taken >= NODES / 2, `${taken} nodes took it`);
-    await client.add(join(elsewhere, "wanted.torrent"));
-    process.stdout.write(`${JSON.stringify({ connected: await connected })}\n`);
+    const announcers = new Map([
+      [OURS, async (infoHash: Uint8Array) => void (await nodes[NODES - 1]!.announce(infoHash, FOUND))],
+      [theirs.name, (infoHash: Uint8Array) => theirs.announce(infoHash)],
+    ]);
+    let torrents = 100;
+    /** Whoever connects is given a torrent of its own, so that the only peer is the one that was announced; and another if nothing comes of it. */
+    const connects = async (client: DhtClient, announcer: string): Promise<void> => {
+      const { peerId = "" } = client;
+      const tried: Uint8Array[] = [];
+      const isSeen = (): boolean => tried.some((infoHash) => arrivals.has(peerId, infoHash));
+      for (const untilMs = performance.now() + TIMEOUT_MS; !isSeen(); ) {
+        assert.ok(performance.now() < untilMs, `${client.name} found nothing that ${announcer} announced`);
+        const torrent = await makeTorrent(join(home, "wanted"), torrents++);
+        await announcers.get(announcer)?.(torrent.infoHash);
+        tried.push(torrent.infoHash);
+        await client.look(torrent);
+        await until(async () => isSeen(), LOOK_MS, PAUSE_MS).catch(() => {});
+      }
+      say(client.name, announcer);
+    };
+    const tells = async (client: DhtClient, announced: DhtClient["announced"], by: string): Promise<void> => {
+      const torrent = { path: "", infoHash: announced.infoHash };
+      await until(
+        async () => {
+          await client.look(torrent);
+          return client.found(announced.infoHash).has(announced.endpoint);
+        },
+        TIMEOUT_MS,
+        4 * PAUSE_MS,
+      );
+      say(client.name, by);
+    };
+    const ours = { infoHash: new Uint8Array(20).fill(9), endpoint: `${FOUND.host}:4242` };
+    await nodes[NODES - 1]!.announce(ours.infoHash, { port: 4242 });
+    const rounds: Promise<void>[] = [];
+    for (const client of clients) {
+      rounds.push(
+        until(
+          async () =>
+            (await lookUp(nodes[5]!, client.announced.infoHash)).includes(client.announced.endpoint),
+          TIMEOUT_MS,
+          PAUSE_MS,
+        ).then(() => say(OURS, client.name)),
+      );
+      if (client.peerId !== undefined)
+        rounds.push(...[...announcers.keys()].map((announcer) => connects(client, announcer)));
+      else {
+        rounds.push(tells(client, ours, OURS));
+        for (const other of clients)
+          if (other !== client) rounds.push(tells(client, other.announced, other.name));
+      }
+    }
+    await Promise.all(rounds);
+    process.stdout.write(`${JSON.stringify({ done: true })}\n`);
   } finally {
-    server.close();
+    arrivals.close();
     for (const node of nodes) node.close();
-    await client?.program.stop();
+    await Promise.all(clients.map((client) => client.stop()));
     rmSync(home, { recursive: true, force: true });
   }
 }
 
-await main(process.argv[2] ?? "");
+await main();
+// Whatever of another program still holds us is of no interest any more.
+process.exit();

@@ -1,6 +1,6 @@
-"""A libtorrent node of the DHT for the tests, on loopback, until its input ends.
+"""A libtorrent node of the DHT for the tests, until its input ends.
 
-usage: libtorrent_dht.py HOST:PORT   (of a node to begin with)
+usage: libtorrent_dht.py HOST:PORT [HOST]   (of a node to begin with; where it listens, 127.0.0.1 if nothing is said)
 Reads lines: `announce INFO_HASH` (joins the torrent, which tells the DHT), `seed TORRENT DIRECTORY`, and `get INFO_HASH`.
 Prints {"port": N} first, {"peers": [[host, port], ...]} for each answer to a get, {"nodes": N} while the table grows.
 """
@@ -16,10 +16,10 @@ def say(**fields):
     print(json.dumps(fields), flush=True)
 
 
-def main(bootstrap):
+def main(bootstrap, host="127.0.0.1"):
     session = lt.session(
         {
-            "listen_interfaces": "127.0.0.1:0",
+            "listen_interfaces": f"{host}:0",
             "enable_dht": True,
             "enable_lsd": False,
             "enable_upnp": False,
@@ -66,4 +66,4 @@ def main(bootstrap):
                     say(nodes=nodes)
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])
