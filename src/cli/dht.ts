@@ -1,4 +1,4 @@
-// scatterwire dht: asks the DHT for peers of a torrent or for torrents, announces one, or is a node of it until it is stopped.
+// scatterwire dht: asks the DHT for peers of a torrent, how many it has, or for torrents, announces one, or is a node of it until it is stopped.
 //
 // What goes out: queries with our node's id and the info hash to nodes of the DHT, at most 4 a second to each address; for samples one query to a
 // node, and the next when the node says so. Nothing else is told.
@@ -79,6 +79,17 @@ function dhtCommand(): Command {
       .action(announce),
   );
   verb.addCommand(
+    shared("scrape")
+      .description("estimate how many seeds and other peers the nodes nearest to a torrent know (BEP 33)")
+      .argument("<info hash>", "40 hexadecimal digits")
+      .option(
+        "--wait <seconds>",
+        "for the first nodes, at the most (default: 20)",
+        wholeNumber("--wait", 1, 3600),
+      )
+      .action(scrape),
+  );
+  verb.addCommand(
     shared("sample")
       .description("print torrents that nodes have heard of, until Ctrl-C")
       .option("--count <n>", "end after so many", wholeNumber("--count", 1, 2 ** 31))
@@ -103,6 +114,7 @@ Queries carry our node's id and the info hash that is asked for; each address ge
 
 Examples:
   scatterwire dht lookup 0123456789abcdef0123456789abcdef01234567
+  scatterwire dht scrape 0123456789abcdef0123456789abcdef01234567
   scatterwire dht sample --count 1000
   scatterwire dht node --listen 0.0.0.0:6881 --state dht.state`,
   );
@@ -140,6 +152,24 @@ async function announce(text: string, options: Options): Promise<void> {
     if (options.json === true) printJson({ event: "done", nodes });
     else printLine(`${nodes} nodes took the announce`);
     if (nodes === 0) throw new ExitError(EXIT_FAILED, "no node took the announce");
+  } catch (error) {
+    throw signal.aborted ? new ExitError(EXIT_INTERRUPTED, "") : error;
+  } finally {
+    await stopDht(dht, options.state);
+  }
+}
+
+async function scrape(text: string, options: Options): Promise<void> {
+  const infoHash = parseHash(text);
+  const signal = interruptSignal();
+  const dht = await startDht(options);
+  try {
+    await enoughNodes(dht, options, signal);
+    const { seeds, peers, nodes } = await dht.scrape(infoHash, { signal });
+    if (options.json === true) printJson({ event: "done", seeds, peers, nodes });
+    else if (nodes > 0) printLine(`about ${seeds} seeds and ${peers} other peers, by ${nodes} nodes`);
+    // No node has heard an announce, or none has filters: which of the two nobody can tell.
+    else printLine("no node tells of any");
   } catch (error) {
     throw signal.aborted ? new ExitError(EXIT_INTERRUPTED, "") : error;
   } finally {

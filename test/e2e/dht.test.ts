@@ -187,6 +187,12 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
     assert.deepEqual([seeds, peers], [1, 0]);
     assert.ok(told >= 4);
     const dht = ["--listen", "127.0.0.1:0", "--bootstrap", entrance];
+    const scrape = Program.cli("dht", "scrape", infoHash.toString("hex"), ...dht, "--json");
+    t.after(() => scrape.stop());
+    const { status: scraped, last, errors: wrong } = await scrape.result();
+    assert.equal(scraped, 0, wrong);
+    assert.deepEqual({ ...last, nodes: 0 }, { event: "done", seeds: 1, peers: 0, nodes: 0 });
+    assert.ok(Number(last["nodes"]) >= 4);
     const sample = Program.cli("dht", "sample", ...dht, "--count", "1", "--json");
     t.after(() => sample.stop());
     assert.equal((await sample.line("infoHash"))["infoHash"], infoHash.toString("hex"));
