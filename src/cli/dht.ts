@@ -5,6 +5,7 @@
 
 import { Command } from "commander";
 import type { Dht } from "../dht/index.js";
+import type { PeerAddress } from "../index.js";
 import { startDht, stopDht } from "./dht-node.js";
 import {
   collect,
@@ -26,6 +27,7 @@ interface Options {
   state?: string;
   readOnly?: boolean;
   port?: number;
+  seed?: boolean;
   count?: number;
   sweeps?: number;
   wait?: number;
@@ -71,6 +73,7 @@ function dhtCommand(): Command {
         "where peers reach us (default: the port that queries come from)",
         wholeNumber("--port", 1, 65_535),
       )
+      .option("--seed", "say that it has all of it (BEP 33)")
       .option(
         "--wait <seconds>",
         "for the first nodes, at the most (default: 20)",
@@ -127,10 +130,9 @@ async function lookUp(text: string, options: Options): Promise<void> {
   let count = 0;
   try {
     await enoughNodes(dht, options, signal);
-    for await (const { host, port } of dht.lookup(infoHash, { signal })) {
+    for await (const peer of dht.lookup(infoHash, { signal })) {
       count++;
-      if (options.json === true) printJson({ event: "peer", host, port });
-      else printLine(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
+      printPeer(peer, options);
     }
     if (options.json === true) printJson({ event: "done", peers: count });
     else note(`${count} peers`);
@@ -147,10 +149,16 @@ async function announce(text: string, options: Options): Promise<void> {
   const dht = await startDht(options);
   try {
     await enoughNodes(dht, options, signal);
-    const port = options.port ?? 0;
-    const nodes = await dht.announce(infoHash, { signal, port });
-    if (options.json === true) printJson({ event: "done", nodes });
-    else printLine(`${nodes} nodes took the announce`);
+    const { port = 0, seed = false } = options;
+    const peers = new Set<string>();
+    const nodes = await dht.announce(infoHash, { signal, port, seed }, (peer) => {
+      const text = endpointText(peer);
+      if (peers.has(text)) return;
+      peers.add(text);
+      printPeer(peer, options);
+    });
+    if (options.json === true) printJson({ event: "done", nodes, peers: peers.size });
+    else note(`${nodes} nodes took the announce, and told of ${peers.size} peers`);
     if (nodes === 0) throw new ExitError(EXIT_FAILED, "no node took the announce");
   } catch (error) {
     throw signal.aborted ? new ExitError(EXIT_INTERRUPTED, "") : error;
@@ -236,6 +244,15 @@ async function beNode(options: Options): Promise<void> {
   clearInterval(timer);
   tell();
   await stopDht(dht, options.state);
+}
+
+function printPeer(peer: PeerAddress, options: Options): void {
+  if (options.json === true) printJson({ event: "peer", host: peer.host, port: peer.port });
+  else printLine(endpointText(peer));
+}
+
+function endpointText({ host, port }: PeerAddress): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** Nodes to ask, or an error that says what to do. */
