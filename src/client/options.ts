@@ -528,8 +528,9 @@ export interface TorrentEvents {
   failed: [error: Error];
   warning: [text: string];
   /**
-   * No peer is connected or being connected, and each that is known failed five times in a row or is of no use. While pieces are
-   * missing those that failed are tried again, each after 1 to 8 minutes: this is told again when that fails as well.
+   * No peer is connected or being connected, and each that is known failed five times in a row, is of no use, or may not be connected to
+   * (an IP filter, a ban). While pieces are missing those that failed are tried again, each after 1 to 8 minutes: this is told again when
+   * that fails as well.
    */
   outOfPeers: [];
   /** A tracker answered, or did not: `state`, `error` and `warning` say which. */

@@ -78,6 +78,8 @@ export interface RosterHost {
   settingsOf(receiveMode: ReceiveModeName): PeerSettings;
   /** dialNext() has something to do: it is to be called when it is this torrent's turn. */
   wantsToDial(): void;
+  /** Nobody is left to try, though no connection ended: those that were named may not be connected to. */
+  exhausted(): void;
 }
 
 export class Roster implements PeerSink {
@@ -140,6 +142,8 @@ export class Roster implements PeerSink {
       for (const [peer, its] of this.#known) if (its === known) peer.setReceiveMode(choice);
     }
     this.#wantToDial();
+    // One that is banned is known, and stays what it is.
+    if (known?.state === "banned" && this.#host.isOpen && this.isExhausted) this.#host.exhausted();
   }
 
   /** Time passed, or the torrent has opened. */
@@ -323,7 +327,9 @@ export class Roster implements PeerSink {
   /** The next one that may be connected to. Those that may not are not due any more. */
   #nextWelcome(): KnownPeer | undefined {
     const { nowMs } = this.#host;
-    for (let known = this.#list.next(nowMs); known !== undefined; known = this.#list.next(nowMs)) {
+    let known = this.#list.next(nowMs);
+    const hadOne = known !== undefined;
+    for (; known !== undefined; known = this.#list.next(nowMs)) {
       if (this.#bans.isNetworkBanned(known.host, nowMs)) this.#list.ban(known);
       else if (this.#host.reasonAgainst(known.host) !== undefined) this.#list.giveUp(known);
       // Anybody can name thousands of ports of one machine, to have us knock at all of them.
@@ -331,6 +337,7 @@ export class Roster implements PeerSink {
         this.#list.postpone(known, nowMs);
       else return known;
     }
+    if (hadOne && this.isExhausted) this.#host.exhausted();
     return undefined;
   }
 

@@ -484,6 +484,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
       isUnhelpful: (peer) => host.info === undefined && this.#metadata.isIdle(peer),
       settingsOf: (receiveMode) => room.peerSettings(receiveMode),
       wantsToDial: () => room.dial(this),
+      exhausted: () => host.tell("outOfPeers"),
     };
   }
 

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { describe, it } from "node:test";
 import {
   AddressRanges,
@@ -55,6 +56,28 @@ describe("An IP filter", TIMEOUT, () => {
     torrent.addPeer(two.address);
     await until(() => hosts(torrent).includes("127.0.0.2"));
     for (const each of [session, two.session, three.session]) await each.close();
+  });
+
+  it("that keeps out all who are named leaves no peers, and that is told, as it is of who is banned", async () => {
+    const shared = await makeShared(100_000);
+    const session = new Session({ ipFilter: AddressRanges.parse("127.0.0.0/8") });
+    const peers = [2, 3].map((last) => ({ host: `127.0.0.${last}`, port: 6881 }));
+    const torrent = session.addInBackground(shared.metainfo, nowhere({ peers }));
+    await once(torrent, "outOfPeers");
+    const again = once(torrent, "outOfPeers");
+    torrent.addPeer({ host: "127.0.0.4", port: 6881 });
+    await again;
+    session.setIpFilter(undefined);
+    // Who answers with our own words is taken for ourselves, which is banned: named again, nobody is connected to.
+    const echo = createServer((socket) => socket.pipe(socket).on("error", () => {}));
+    await new Promise<void>((resolve) => echo.listen(0, "127.0.0.1", resolve));
+    for (let times = 0; times < 2; times++) {
+      const out = once(torrent, "outOfPeers");
+      torrent.addPeer({ host: "127.0.0.1", port: (echo.address() as AddressInfo).port });
+      await out;
+    }
+    echo.close();
+    await closeWhole(session);
   });
 
   it("keeps out who connects, before a word is said, and says so", async () => {
