@@ -61,11 +61,11 @@ const SCOPES: readonly (AddressScope | undefined)[] = ["machine", "site", "globa
 
 /**
  * Whether somebody at `from` may send us to `to`: to what it can reach itself, and to nothing narrower. So nobody far away has us knock
- * at ports of this machine, or of the network it stands in.
+ * at ports of this machine, or of the network it stands in. Who has no address (a stream of the program's leads there) is far away.
  */
 export function mayNameAddress(from: string, to: string): boolean {
   const scope = SCOPES.indexOf(scopeOf(to));
-  return scope >= 0 && scope >= SCOPES.indexOf(scopeOf(from));
+  return scope >= 0 && scope >= SCOPES.indexOf(scopeOf(from) ?? "global");
 }
 
 /**

@@ -1,6 +1,7 @@
 // Options that came from a caller who may have no type checker, held against their table: what is wrong is said before anything is
 // opened, with what is allowed, and not by an assertion when the first peer comes.
 
+import type { Duplex } from "node:stream";
 import { unreachable } from "../base/assert.js";
 import { UsageError } from "../base/errors.js";
 import { addressBytes } from "../base/network-address.js";
@@ -114,6 +115,20 @@ export function checkReceiveMode(mode: unknown): void {
 export function checkPeer(address: unknown, options: unknown): void {
   checkAddress("a peer", address, 1);
   checkOptions(PEER_CONNECT_OPTIONS, options, "a peer");
+}
+
+/** Throws UsageError `USAGE_OPTION` for what is not a Duplex of bytes. */
+export function checkStream(duplex: Duplex): void {
+  const isDuplex =
+    typeof duplex === "object" &&
+    duplex !== null &&
+    typeof duplex.read === "function" &&
+    typeof duplex.write === "function" &&
+    typeof duplex.destroy === "function";
+  check(isDuplex, "a stream of bytes is a Duplex of node:stream", duplex);
+  const isOfBytes =
+    !duplex.readableObjectMode && !duplex.writableObjectMode && duplex.readableEncoding === null;
+  check(isOfBytes, "the Duplex brings bytes: no objects, and no text of an encoding", duplex);
 }
 
 /** Throws UsageError `USAGE_OPTION`, also for a kind of storage that needs a folder and has none. */

@@ -118,6 +118,27 @@ describe("connections over streams, with others", { timeout: 300_000 }, () => {
     await Promise.all(seeds.map(({ closed }) => closed));
   });
 
+  it("join torrents of a session: a libtorrent that connects to the program, and one that it connects to", async () => {
+    const directory = join(folder, "from-libtorrent");
+    const client = await libtorrent.start("seed", torrent, folder);
+    await using session = new Session({ trackers: false });
+    const own = await session.add(metainfo, { directory });
+    // A libtorrent that has only just begun to listen lets go of whoever asks for a torrent that it has not opened yet.
+    const again = (): void => own.addPeer(connect({ host: HOST, port: client.port }));
+    own.on("peerDisconnected", () => void (own.state === "downloading" && setTimeout(again, 100)));
+    again();
+    await own.done;
+    await client.stop();
+    const port = await listening(createServer((socket) => session.accept(socket)));
+    const copy = join(folder, "to-libtorrent");
+    mkdirSync(copy);
+    const program = startLibtorrent("download", torrent, copy, {}, [`${HOST}:${port}`]);
+    await program.line("done");
+    await program.stop();
+    for (const each of [directory, copy])
+      assert.equal(difference(join(folder, "data.bin"), join(each, "data.bin")), undefined);
+  });
+
   it("say why they could not be made", async () => {
     const gone = createServer();
     const port = await listening(gone);

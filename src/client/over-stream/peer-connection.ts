@@ -12,7 +12,7 @@ import { KIB, PLAN_ENTRIES_MAX, POOL_BYTES_MIN } from "../../base/limits.js";
 import { PieceSet } from "../../base/piece-set.js";
 import { UserCalls } from "../../base/user-calls.js";
 import { CLIENT_NAME } from "../../base/version.js";
-import { checkOptions } from "../check-options.js";
+import { checkOptions, checkStream } from "../check-options.js";
 import { ExtensionWire, type PeerExtensionClass } from "../extensions/extension-wire.js";
 import { Memory } from "../memory/memory.js";
 import type { PeerAddress, PeerInfo } from "../options.js";
@@ -21,7 +21,7 @@ import type { PeerSettings } from "../peer/peer-options.js";
 import { ReceivePlan } from "../receive/receive-plan.js";
 import { Layout } from "../storage/layout.js";
 import { NullStorage } from "../storage/null-storage.js";
-import { DuplexStream, requireBytes } from "../stream/duplex-stream.js";
+import { DuplexStream } from "../stream/duplex-stream.js";
 import { LoopRounds } from "../stream/rounds.js";
 import { StreamPump } from "../stream/stream-pump.js";
 import { describePeer } from "../torrent/peer-info.js";
@@ -263,7 +263,7 @@ function everySecond(
 
 /** The options with their defaults, and what is made of them. Throws UsageError `USAGE_OPTION`. */
 function checked(duplex: Duplex, options: OverStreamOptions) {
-  requireBytes(duplex);
+  checkStream(duplex);
   checkOptions(OVER_STREAM_OPTIONS, options, "a connection over a stream");
   const { metainfo, read, haveAll = false } = options;
   const infoHash = options.infoHash ?? metainfo?.infoHash;

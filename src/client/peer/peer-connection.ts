@@ -70,6 +70,8 @@ export class PeerConnection implements ReceiverHost, WirePeer {
   readonly messages: PeerMessages;
   readonly downloadMeter = new RateMeter();
   readonly uploadMeter = new RateMeter();
+  /** What it says of its ports is worth something: at its address it can be reached by whoever is told. */
+  readonly isReachable: boolean;
   readonly #transport: PeerTransport;
   readonly #clock: Clock;
   readonly #directory: SwarmDirectory;
@@ -120,7 +122,8 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     this.port = options.port;
     this.incoming = options.incoming;
     this.source = options.incoming ? "incoming" : "web-seed";
-    this.listenPort = options.incoming ? 0 : options.port;
+    this.isReachable = options.overStream !== true;
+    this.listenPort = options.incoming || !this.isReachable ? 0 : options.port;
     this.#transport = options.transport;
     this.#clock = options.clock;
     this.#directory = options.directory;

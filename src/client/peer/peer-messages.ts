@@ -206,8 +206,8 @@ export class PeerMessages implements MessageHandler {
   }
 
   onPort(port: number): void {
-    const { swarm, host } = this.#peer;
-    swarm?.dhtNodeTold(host, port);
+    const { swarm, host, isReachable } = this.#peer;
+    if (isReachable) swarm?.dhtNodeTold(host, port);
   }
 
   onExtended(extendedId: number, bytes: Uint8Array, at: number, length: number): void {
@@ -233,7 +233,7 @@ export class PeerMessages implements MessageHandler {
     const peer = this.#peer;
     if (handshake.reqq !== undefined) peer.pipeline.setPeerLimit(handshake.reqq);
     if (handshake.v !== undefined) peer.clientName = handshake.v;
-    if (handshake.p !== undefined && handshake.p > 0 && peer.incoming) {
+    if (handshake.p !== undefined && handshake.p > 0 && peer.incoming && peer.isReachable) {
       peer.listenPort = handshake.p;
       peer.swarm?.peerListens(peer);
     }

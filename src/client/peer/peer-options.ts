@@ -47,6 +47,8 @@ export interface PeerOptions {
   readonly host: string;
   readonly port: number;
   readonly incoming: boolean;
+  /** It came over a stream of the program's: its address is none to connect to, whatever the peer says of its port. */
+  readonly overStream?: boolean;
   readonly transport: PeerTransport;
   readonly memory: Memory;
   readonly plan: ReceivePlan;

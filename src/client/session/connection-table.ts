@@ -67,6 +67,12 @@ export class ConnectionTable {
     return true;
   }
 
+  /** True if one may be begun over a stream that is there already; others may have been ended for it. */
+  mayTake(nowMs: number): boolean {
+    while (!this.#hasRoom) if (!this.makeRoom(nowMs)) return false;
+    return true;
+  }
+
   /** Ends one that is of no use. False if there is none. */
   makeRoom(nowMs: number): boolean {
     return this.#turnover.makeRoom(this.all, nowMs);

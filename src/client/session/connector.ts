@@ -3,8 +3,9 @@
 // Always: each connection is in the table from its beginning to its end; torrents that have addresses to connect to get their turns one
 // after the other, and no connection is begun while there is no room, or no descriptor.
 
-import { isIP } from "node:net";
+import { isIP, type Socket } from "node:net";
 import { constants } from "node:os";
+import type { Duplex } from "node:stream";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
 import { describeErrno, PeerError, UsageError } from "../../base/errors.js";
 import type { Timeline } from "../../base/metrics/timeline.js";
@@ -20,6 +21,8 @@ import type { ReceivePlan } from "../receive/receive-plan.js";
 import type { Recorder } from "../recording/recorder.js";
 import { RecordingStream } from "../recording/recording-stream.js";
 import type { ByteStream } from "../stream/byte-stream.js";
+import { DuplexStream } from "../stream/duplex-stream.js";
+import { ReactorRounds } from "../stream/rounds.js";
 import { StreamPump } from "../stream/stream-pump.js";
 import { TcpStream } from "../stream/tcp-stream.js";
 import { TracedStream } from "../stream/traced-stream.js";
@@ -79,6 +82,9 @@ export class Connector {
   readonly #dialers = new Set<Dialer>();
   /** Connections that are recorded, with their numbers there. */
   readonly #recordedIds = new Map<PeerConnection, number>();
+  /** For streams of the program's. */
+  readonly #rounds: ReactorRounds;
+  #streams = 0;
   #isDialing = false;
   /** There was no descriptor for a connection: none is begun before the next tick. */
   #dialingPaused = false;
@@ -89,6 +95,7 @@ export class Connector {
     const { maxPeers, maxPeersPerAddress, maxConnecting, limitLoopback } = host.settings;
     this.#host = host;
     this.#encryption = host.encryption;
+    this.#rounds = new ReactorRounds((hook) => host.reactor.atTurnEnd(hook));
     this.table = new ConnectionTable(
       { max: maxPeers, maxPerAddress: maxPeersPerAddress, limitsLoopback: limitLoopback, maxConnecting },
       host.descriptors,
@@ -184,6 +191,75 @@ export class Connector {
     return peer;
   }
 
+  /** Speaks first over a stream of the program's; or destroys it, and tells `refused` why. */
+  connectStream(
+    duplex: Duplex,
+    swarm: Swarm,
+    settings: PeerSettings,
+    refused: (address: PeerAddress, error: PeerError) => void,
+  ): PeerConnection | undefined {
+    const remote = this.#addressOf(duplex);
+    const hasRoom = (): boolean => !this.#host.isClosed && this.table.mayTake(this.#host.clock.nowMs);
+    const error = this.#errorAgainst(remote.host, hasRoom);
+    if (error !== undefined) {
+      letGoOf(duplex);
+      refused(remote, error);
+      return undefined;
+    }
+    const { infoHash } = swarm;
+    const recorded = this.#beginRecording({ ...remote, incoming: false }, settings, infoHash);
+    const stream = this.#encryption.outgoing(this.#streamOver(duplex), remote.host, infoHash, false);
+    const transport = this.#pump(this.#watched(stream, recorded, remote), true);
+    const peer = this.#makePeer(remote.host, remote.port, false, transport, settings, swarm, true);
+    this.#noteRecorded(peer, recorded);
+    transport.start(peer);
+    return peer;
+  }
+
+  /** The other side speaks first, over a stream of the program's. Who is not let in finds it destroyed. */
+  acceptStream(duplex: Duplex): void {
+    const remote = this.#addressOf(duplex);
+    const hasRoom = (): boolean => this.table.mayAccept(remote.host, this.#host.clock.nowMs);
+    const error = this.#errorAgainst(remote.host, hasRoom);
+    if (error !== undefined) {
+      letGoOf(duplex);
+      this.#host.strangerRefused(remote, error);
+      return;
+    }
+    const settings = this.#host.incomingSettings();
+    const recorded = this.#beginRecording({ ...remote, incoming: true }, settings, undefined);
+    const stream = this.#encryption.incoming(this.#streamOver(duplex), remote.host);
+    const transport = this.#pump(this.#watched(stream, recorded, remote), false);
+    const peer = this.#makePeer(remote.host, remote.port, true, transport, settings, undefined, true);
+    this.#noteRecorded(peer, recorded);
+    transport.start(peer);
+  }
+
+  #errorAgainst(host: string, hasRoom: () => boolean): PeerError | undefined {
+    const reason = this.#host.gate.reasonAgainst(host);
+    if (reason !== undefined) return new PeerError("PEER_REFUSED", reason);
+    if (hasRoom()) return undefined;
+    return new PeerError("PEER_TOO_MANY", "the session has no room for another connection");
+  }
+
+  /** Where a stream leads, as far as it says; else a name of its own, so that nobody is taken for another. */
+  #addressOf(duplex: Duplex): PeerAddress {
+    const { remoteAddress, remotePort } = duplex as Partial<Socket>;
+    if (typeof remoteAddress !== "string" || isIP(remoteAddress) === 0)
+      return { host: `stream-${++this.#streams}`, port: 0 };
+    return { host: remoteAddress, port: typeof remotePort === "number" ? remotePort : 0 };
+  }
+
+  #streamOver(duplex: Duplex): DuplexStream {
+    const { memory, plan, reactor } = this.#host;
+    return new DuplexStream(duplex, {
+      memory,
+      plan: plan.entries,
+      rounds: this.#rounds,
+      ground: reactor.ground,
+    });
+  }
+
   /** Asks for dialNext() of `dialer`, now or when it is its turn and there is room. */
   dial(dialer: Dialer): void {
     this.#dialers.add(dialer);
@@ -274,6 +350,7 @@ export class Connector {
     transport: StreamPump | UnconnectedTransport,
     settings: PeerSettings,
     swarm?: Swarm,
+    overStream = false,
   ): PeerConnection {
     const peer = new PeerConnection({
       host,
@@ -285,6 +362,7 @@ export class Connector {
       clock: this.#host.clock,
       directory: this.#host.directory,
       settings,
+      overStream,
       onOpen: () => {
         if (this.table.opened(peer)) this.#dial();
       },
@@ -395,4 +473,10 @@ export class Connector {
       peer.close(new PeerError("PEER_CONNECT_FAILED", reason));
     }
   }
+}
+
+/** It is ours, and so are its errors, but nobody wants to hear them. */
+function letGoOf(duplex: Duplex): void {
+  duplex.on("error", () => {});
+  duplex.destroy();
 }

@@ -8,9 +8,10 @@
 // no socket, no job and no held slot behind. It keeps Node alive only while it has a torrent, a connection or a listener.
 
 import type { EventEmitter } from "node:events";
+import type { Duplex } from "node:stream";
 import { assert } from "../../base/assert.js";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
-import { UsageError } from "../../base/errors.js";
+import { type PeerError, UsageError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
 import { BLOCK_SIZE, PAGE_SIZE, REQUESTS_NEAR } from "../../base/limits.js";
 import { costsOf } from "../../base/metrics/costs.js";
@@ -24,7 +25,7 @@ import { SystemDatagrams } from "../../native/datagrams.js";
 import { Reactor, type TurnObserver } from "../../native/reactor.js";
 import { tracedBinding } from "../../native/traced-engine.js";
 import type { World } from "../../native/world.js";
-import { checkAddress, checkOptions } from "../check-options.js";
+import { checkAddress, checkOptions, checkStream } from "../check-options.js";
 import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
 import { Memory } from "../memory/memory.js";
 import type { Magnet } from "../metainfo/magnet.js";
@@ -293,6 +294,12 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     return bound;
   }
 
+  accept(duplex: Duplex): void {
+    this.#checkOpen();
+    checkStream(duplex);
+    this.#connector.acceptStream(duplex);
+  }
+
   add(source: TorrentSource, options: TorrentOptions): Torrent {
     this.#checkOpen();
     const torrentOrLink = sourceOf(source);
@@ -413,6 +420,15 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     settings: PeerSettings,
   ): PeerConnection | undefined {
     return this.#connector.connectOver(host, make, swarm, settings);
+  }
+
+  connectStream(
+    duplex: Duplex,
+    swarm: Swarm,
+    settings: PeerSettings,
+    refused: (address: PeerAddress, error: PeerError) => void,
+  ): PeerConnection | undefined {
+    return this.#connector.connectStream(duplex, swarm, settings, refused);
   }
 
   findPeers(torrent: SearchingTorrent, source: Metainfo | Magnet): PeerFinder {

@@ -2,6 +2,7 @@
 // of is session-core.ts.
 
 import { EventEmitter } from "node:events";
+import type { Duplex } from "node:stream";
 import { type Costs, costsOf } from "../../base/metrics/costs.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
 import type { RateLimitChange } from "../../base/rate-limit.js";
@@ -66,6 +67,17 @@ export class Session extends EventEmitter<SessionEvents> {
    */
   async listen(address?: PeerAddress): Promise<PeerAddress> {
     return this.#core.listen(address);
+  }
+
+  /**
+   * Takes in a peer that reached the program over a stream of its own (TLS, a WebRTC data channel, uTP), as if it had connected to
+   * `listen`: the peer speaks first, and says which torrent it comes for. The stream is the session's from here on, and is ended with the
+   * connection; who is not let in finds it destroyed, and `peerRefused` says why. Its address is what the stream tells (`remoteAddress`,
+   * `remotePort`), else `stream-1`, `stream-2` and so on. Throws UsageError `USAGE_OPTION` for what is no Duplex of bytes, `USAGE_STATE` when
+   * the session is closed.
+   */
+  accept(duplex: Duplex): void {
+    this.#core.accept(duplex);
   }
 
   /**

@@ -10,7 +10,6 @@
 import { readSync } from "node:fs";
 import { constants } from "node:os";
 import type { Duplex } from "node:stream";
-import { UsageError } from "../../base/errors.js";
 import type { Ground } from "../../base/ground.js";
 import { BLOCK_SIZE, KIB } from "../../base/limits.js";
 import { READABLE, WRITABLE } from "../../native/binding.js";
@@ -39,19 +38,6 @@ export interface DuplexStreamOptions {
   readonly plan: Float64Array;
   readonly rounds: Rounds;
   readonly ground: Pick<Ground, "after">;
-}
-
-/** Throws UsageError `USAGE_OPTION` for what is not a Duplex of bytes. */
-export function requireBytes(duplex: Duplex): void {
-  const isDuplex =
-    typeof duplex === "object" &&
-    duplex !== null &&
-    typeof duplex.read === "function" &&
-    typeof duplex.write === "function" &&
-    typeof duplex.destroy === "function";
-  if (!isDuplex) throw new UsageError("USAGE_OPTION", "a stream of bytes is a Duplex of node:stream");
-  if (duplex.readableObjectMode || duplex.writableObjectMode || duplex.readableEncoding !== null)
-    throw new UsageError("USAGE_OPTION", "the Duplex brings bytes: no objects, and no text of an encoding");
 }
 
 export class DuplexStream implements ByteStream {

@@ -1,5 +1,8 @@
-// The turns of connections that no reactor serves: streams of Node's that became ready are told in the next round of the loop, and what
-// is to be said is said at the end of it. It stands where the reactor stands, and needs no addon.
+// The turns of streams that are not sockets of the addon: what became ready is told in the next round of Node's loop, so that streams that
+// feed one another do not keep the loop for themselves.
+//
+//   LoopRounds      where no reactor serves the connection: it stands where the reactor stands, and needs no addon
+//   ReactorRounds   in a session: one turn of its reactor for all streams that became ready
 //
 // Always: what a hook throws is an `uncaughtException` and stops no other; hooks of the end of a turn may ask for one another.
 
@@ -10,6 +13,27 @@ import type { TurnHook } from "../../native/reactor.js";
 import type { Clock } from "../peer/peer-options.js";
 import type { Rounds } from "./duplex-stream.js";
 import type { Turns } from "./stream-pump.js";
+
+/** Streams of a session: they are told in a turn of its reactor, whose clock is right then, and what they have to say is said with it. */
+export class ReactorRounds implements Rounds, TurnHook {
+  readonly #atTurnEnd: (hook: TurnHook) => void;
+  #waiting: (() => void)[] = [];
+  readonly #ask = (): void => this.#atTurnEnd(this);
+
+  constructor(atTurnEnd: (hook: TurnHook) => void) {
+    this.#atTurnEnd = atTurnEnd;
+  }
+
+  nextRound(hook: () => void): void {
+    if (this.#waiting.push(hook) === 1) setImmediate(this.#ask);
+  }
+
+  turnEnded(): void {
+    const told = this.#waiting;
+    this.#waiting = [];
+    runAll(told);
+  }
+}
 
 export class LoopRounds implements Rounds, Turns, Clock {
   /** Streams are told one by one: each has the whole of a turn's share. */
@@ -53,13 +77,7 @@ export class LoopRounds implements Rounds, Turns, Clock {
     this.#waiting = [];
     this.passTime();
     this.#inTurn = true;
-    for (const hook of told) {
-      try {
-        hook();
-      } catch (error) {
-        throwAsUncaught(error);
-      }
-    }
+    runAll(told);
     this.#endTurn();
   }
 
@@ -76,5 +94,15 @@ export class LoopRounds implements Rounds, Turns, Clock {
     }
     hooks.clear();
     this.#inTurn = false;
+  }
+}
+
+function runAll(hooks: readonly (() => void)[]): void {
+  for (const hook of hooks) {
+    try {
+      hook();
+    } catch (error) {
+      throwAsUncaught(error);
+    }
   }
 }

@@ -1,5 +1,7 @@
 // What a torrent needs of its session: memory, the reactor, the clock, and connections. Session implements it.
 
+import type { Duplex } from "node:stream";
+import type { PeerError } from "../../base/errors.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
 import type { RateControl } from "../../base/rate-limit.js";
 import type { UserCalls } from "../../base/user-calls.js";
@@ -8,7 +10,7 @@ import type { BlockPool } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import type { Metainfo } from "../metainfo/types.js";
-import type { ArrivingPeer, HashTable } from "../options.js";
+import type { ArrivingPeer, HashTable, PeerAddress } from "../options.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { Clock, PeerSettings } from "../peer/peer-options.js";
 import type { Swarm } from "../peer/swarm.js";
@@ -70,6 +72,13 @@ export interface EngineRoom {
     make: (parts: StreamParts) => ByteStream,
     swarm: Swarm,
     settings: PeerSettings,
+  ): PeerConnection | undefined;
+  /** Speaks first over a stream of the program's; or destroys it, and tells `refused` why. */
+  connectStream(
+    duplex: Duplex,
+    swarm: Swarm,
+    settings: PeerSettings,
+    refused: (address: PeerAddress, error: PeerError) => void,
   ): PeerConnection | undefined;
   /** What finds peers for a torrent. */
   findPeers(torrent: SearchingTorrent, source: Metainfo | Magnet): PeerFinder;

@@ -186,6 +186,11 @@ export class Roster implements PeerSink {
     return this.#here.size === 0 && this.#dialled.size === 0 && this.#list.isExhausted;
   }
 
+  /** A connection that was begun over a stream that was there: it ends as those do that we dialled, and is not dialled again. */
+  joins(peer: PeerConnection): void {
+    this.#dialled.add(peer);
+  }
+
   // ── connections ──────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Both handshakes fit: the peer joins. Throws PeerError if it may not. */

@@ -8,6 +8,7 @@
 //
 // Always: it changes no state of the torrent, and knows none but whether it is open, or over.
 
+import type { Duplex } from "node:stream";
 import { assert } from "../../base/assert.js";
 import { PeerError, type StorageError } from "../../base/errors.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
@@ -150,6 +151,17 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   /** An address that the user names, to be received from so. */
   add(address: PeerAddress, receiveMode: ReceiveModeName | undefined): void {
     this.#roster.add(address, USER_SOURCE, receiveMode);
+  }
+
+  /** A peer at the other end of a stream of the program's. Why it cannot join is told as the end of a connection is. */
+  addStream(duplex: Duplex, receiveMode: ReceiveModeName | undefined): void {
+    const settings = this.#room.peerSettings(receiveMode ?? this.#receiveMode);
+    const refused = (address: PeerAddress, error: PeerError): void =>
+      this.#host.tell("peerDisconnected", address, error);
+    const peer = this.#room.connectStream(duplex, this, settings, refused);
+    if (peer === undefined) return;
+    peer.source = USER_SOURCE.origin;
+    this.#roster.joins(peer);
   }
 
   /** Returns how many of them were new. */

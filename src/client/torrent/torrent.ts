@@ -4,14 +4,19 @@
 // Always: no method but those that say so throws, and none of them waits for the network.
 
 import { EventEmitter } from "node:events";
-import type { Readable } from "node:stream";
+import type { Duplex, Readable } from "node:stream";
 import { UsageError } from "../../base/errors.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
 import type { RateLimitChange } from "../../base/rate-limit.js";
-import { checkOption, checkOptions, checkPeer, checkReceiveMode } from "../check-options.js";
+import { checkOption, checkOptions, checkPeer, checkReceiveMode, checkStream } from "../check-options.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import type { Metainfo } from "../metainfo/types.js";
-import { RATE_LIMIT_OPTIONS, REMOVE_OPTIONS, TORRENT_OPTIONS } from "../option-table.js";
+import {
+  PEER_CONNECT_OPTIONS,
+  RATE_LIMIT_OPTIONS,
+  REMOVE_OPTIONS,
+  TORRENT_OPTIONS,
+} from "../option-table.js";
 import type {
   BlockLease,
   Connection,
@@ -113,12 +118,27 @@ export class Torrent extends EventEmitter<TorrentEvents> {
   }
 
   /**
-   * Connects to a peer, now or as soon as the torrent is ready and the session has room. Throws UsageError
-   * `USAGE_OPTION` for a port or an option that is none.
+   * Connects to a peer, now or as soon as the torrent is ready and the session has room; or speaks to one over a stream that the program
+   * has (TLS, a WebRTC data channel, uTP), at which we speak first. Such a stream is the torrent's from here on and is ended with the
+   * connection; it is not made again. Its address is what it tells (`remoteAddress`, `remotePort`), else `stream-1`, `stream-2` and so on; who
+   * cannot join is told by `peerDisconnected`. Throws UsageError `USAGE_OPTION` for a port or an option that is none, and what is no Duplex
+   * of bytes; `USAGE_STATE` for a stream while peers are not welcome (before `ready`, while it is checked or paused, after its end): the stream
+   * is the program's then.
    */
-  addPeer(address: PeerAddress, options: PeerConnectOptions = {}): void {
-    checkPeer(address, options);
-    if (!this.#core.isOver) this.#core.swarm.add(address, options.receiveMode);
+  addPeer(peer: PeerAddress | Duplex, options: PeerConnectOptions = {}): void {
+    if (isStream(peer)) {
+      checkOptions(PEER_CONNECT_OPTIONS, options, "a peer");
+      checkStream(peer);
+      if (!this.#core.isOpen)
+        throw new UsageError(
+          "USAGE_STATE",
+          "a stream joins a torrent that is open to peers: await its `ready`",
+        );
+      this.#core.swarm.addStream(peer, options.receiveMode);
+      return;
+    }
+    checkPeer(peer, options);
+    if (!this.#core.isOver) this.#core.swarm.add(peer, options.receiveMode);
   }
 
   /**
@@ -314,6 +334,11 @@ export class Torrent extends EventEmitter<TorrentEvents> {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** What a program that has no type checker gives is told apart by this, and refused by what is said of each. */
+function isStream(peer: PeerAddress | Duplex): peer is Duplex {
+  return typeof (peer as Partial<Duplex> | undefined)?.pipe === "function";
 }
 
 /** What a torrent is made of. For sessions and tests: it is not exported to programs. */

@@ -96,5 +96,10 @@ describe("network addresses", () => {
       [false, false, true],
     );
     assert.equal(mayNameAddress(machine, "0.0.0.0"), false);
+    // Whose stream tells no address is anywhere.
+    assert.deepEqual(
+      [machine, site, everybody].map((to) => mayNameAddress("stream-1", to)),
+      [false, false, true],
+    );
   });
 });

@@ -10,6 +10,7 @@ const README = readFileSync(new URL("../README.md", DIST), "utf8");
 
 const MEMBERS: Readonly<Record<string, readonly string[]>> = {
   "src/client/session/session.d.ts Session": [
+    "accept",
     "add",
     "addInBackground",
     "ban",

@@ -11,8 +11,9 @@ import { connect as connectTls, createServer as createTlsServer } from "node:tls
 import { UsageError } from "../../../../src/base/errors.js";
 import { SYSTEM_GROUND } from "../../../../src/base/ground.js";
 import { MIB, PLAN_ENTRIES_MAX } from "../../../../src/base/limits.js";
+import { checkStream } from "../../../../src/client/check-options.js";
 import { Memory } from "../../../../src/client/memory/memory.js";
-import { DuplexStream, requireBytes } from "../../../../src/client/stream/duplex-stream.js";
+import { DuplexStream } from "../../../../src/client/stream/duplex-stream.js";
 import { LoopRounds } from "../../../../src/client/stream/rounds.js";
 import { CERTIFICATE, CERTIFICATE_KEY } from "../../../support/certificate.js";
 import { temporaryFolder } from "../../../support/data.js";
@@ -149,14 +150,14 @@ describe("streams of Node's: TLS", () => {
 describe("what is taken for a stream of bytes", () => {
   it("is a Duplex without objects or an encoding", () => {
     const [fine] = duplexPair();
-    requireBytes(fine);
+    checkStream(fine);
     const [text] = duplexPair();
     text.setEncoding("utf8");
     const objects = new Duplex({ objectMode: true });
     const nothing: unknown[] = [text, objects, undefined, null, 7, {}];
     for (const each of nothing)
       assert.throws(
-        () => requireBytes(each as Duplex),
+        () => checkStream(each as Duplex),
         (error) => error instanceof UsageError && error.code === "USAGE_OPTION",
       );
   });
