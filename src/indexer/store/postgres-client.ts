@@ -27,8 +27,21 @@ const CONNECT_MS = 10_000;
 const STATEMENT_MS = 30_000;
 const ANSWER_MS = 40_000;
 
+/** Of connections for searches: room for the rows of many matches, and less time than an indexer's. */
+export const SEARCHING = { statement_timeout: 2000, options: "-c work_mem=32MB" } as const;
+
+/** Of the one that makes the tables, or today's of older ones: that takes minutes where there are millions, and others wait for it. */
+export const MIGRATING = {
+  statement_timeout: 0,
+  query_timeout: 0,
+  idle_in_transaction_session_timeout: 0,
+} as const;
+
 /** Throws UsageError without the package. */
-export async function makePool(url: string): Promise<PostgresPool> {
+export async function makePool(
+  url: string,
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<PostgresPool> {
   const { default: pg } = await import("pg").catch((cause: unknown) => {
     throw new UsageError("USAGE_OPTION", "PostgreSQL needs the package: run `npm install pg`", { cause });
   });
@@ -47,6 +60,7 @@ export async function makePool(url: string): Promise<PostgresPool> {
     application_name: "scatterwire index",
     allowExitOnIdle: true,
     types: types as never,
+    ...more,
   });
   // A connection that nobody uses may end, with its server: the next call makes another one.
   pool.on("error", () => {});

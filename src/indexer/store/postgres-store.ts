@@ -10,16 +10,19 @@ import { randomUUID } from "node:crypto";
 import { StoreError } from "../../base/errors.js";
 import {
   isTransient,
+  MIGRATING,
   makePool,
   type PostgresClient,
   type PostgresPool,
   type PostgresResult,
+  SEARCHING,
   storeErrorOf,
 } from "./postgres-client.js";
 import { LOCK_STATISTICS, migrate } from "./postgres-schema.js";
+import { COLUMNS, STRETCH_BITS, searchPostgres, torrentOf } from "./postgres-search.js";
 import { RowCount } from "./row-count.js";
-import { isBehind, makeCursor, type Place, passes, readSearch, type Search } from "./search-page.js";
-import { searchTextOf, tsQuery, tsVector } from "./search-text.js";
+import { readSearch } from "./search-page.js";
+import { searchTextOf, tsVector } from "./search-text.js";
 import {
   COUNTED,
   type Counts,
@@ -38,13 +41,11 @@ import {
   HISTORY_MS_MAX,
   INDEXER_MS_MAX,
   type IndexedFile,
-  type IndexedTorrent,
   type IndexedTorrentDetails,
   type IndexStore,
   type Outcome,
   type Pruned,
   type Retention,
-  SEARCH_CANDIDATES_MAX,
   type SearchPage,
   type SearchQuery,
   type Sighting,
@@ -58,7 +59,6 @@ import {
 const WAKE_MAX = 2000;
 const WAKE_MS = 1000;
 const PRUNE_MAX = 500;
-const SEARCH_MS_MAX = 2000;
 /** What rows take beside what they hold: indexes, headers, pages that are not full. */
 const SAMPLED_ROWS = 200;
 const TORRENT_INDEX_BYTES = 250;
@@ -67,9 +67,6 @@ const HASH_BYTES = 220;
 const EMPTY_BYTES = 7.5 * 2 ** 20;
 const ATTEMPTS_MAX = 5;
 const INDEXERS_MAX = 100;
-const COLUMNS = `t.id, t.info_hash, t.name, t.bytes, t.piece_bytes, t.is_private, t.file_count, t.discovered_ms,
-  (SELECT hits FROM hash WHERE hash.info_hash = t.info_hash) AS hits,
-  (SELECT seen_ms FROM hash WHERE hash.info_hash = t.info_hash) AS seen_ms`;
 const PENDING = `state IN (${STATE_WAITING}, ${STATE_RESTING})`;
 const SETTLED = `state IN (${STATE_UNUSABLE}, ${STATE_EXPIRED})`;
 /** Sums of what is older than the history. */
@@ -87,6 +84,8 @@ interface HashState {
 export class PostgresStore implements IndexStore {
   readonly kind = "postgresql";
   readonly #pool: PostgresPool;
+  /** Of their own, so that nobody who searches keeps an indexer waiting. */
+  readonly #searches: PostgresPool;
   /** The time in SQL: an expression, or a number. */
   readonly #now: () => string;
   readonly #clock: () => number;
@@ -99,23 +98,13 @@ export class PostgresStore implements IndexStore {
 
   /** Makes the tables if they are not there. Throws StoreError; UsageError without the package, or where PostgreSQL refuses us. */
   static async open(url: string, options: StoreOptions = {}): Promise<PostgresStore> {
-    const pool = await makePool(url);
-    try {
-      const client = await pool.connect();
-      try {
-        await migrate(client);
-      } finally {
-        client.release();
-      }
-      return new PostgresStore(pool, options.nowMs);
-    } catch (error) {
-      await pool.end();
-      throw storeErrorOf(error);
-    }
+    await migrateAt(url);
+    return new PostgresStore(await makePool(url), await makePool(url, SEARCHING), options.nowMs);
   }
 
-  private constructor(pool: PostgresPool, nowMs: (() => number) | undefined) {
+  private constructor(pool: PostgresPool, searches: PostgresPool, nowMs: (() => number) | undefined) {
     this.#pool = pool;
+    this.#searches = searches;
     this.#now = nowMs === undefined ? () => NOW : () => `${Math.trunc(nowMs())}::bigint`;
     this.#clock = nowMs ?? Date.now;
   }
@@ -254,12 +243,9 @@ export class PostgresStore implements IndexStore {
 
   async search(query: SearchQuery): Promise<SearchPage> {
     const search = readSearch(query);
-    return this.#transaction(async (client) => {
-      await client.query(`SET LOCAL statement_timeout = ${SEARCH_MS_MAX}`);
-      const text = tsQuery(search.terms);
-      return text !== undefined && search.order !== "newest"
-        ? searchSorted(client, search, text)
-        : searchInOrder(client, search, text);
+    if (this.#closed !== undefined) throw new StoreError("STORE_CLOSED", "the index is closed");
+    return searchPostgres(this.#searches, search).catch((error: unknown) => {
+      throw storeErrorOf(error);
     });
   }
 
@@ -298,7 +284,7 @@ export class PostgresStore implements IndexStore {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#pool.end();
+    this.#closed ??= Promise.all([this.#pool.end(), this.#searches.end()]).then(() => {});
     return this.#closed;
   }
 
@@ -361,13 +347,15 @@ export class PostgresStore implements IndexStore {
     const column = <Value>(of: (torrent: FoundTorrent) => Value): Value[] => torrents.map(of);
     await client.query(
       `WITH told AS (
-         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::int[], $7::text[], $8::text[])
+         SELECT nextval(pg_get_serial_sequence('torrent', 'id')) AS id, * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::int[], $7::text[], $8::text[])
            AS s (key, name, bytes, piece_bytes, is_private, file_count, words, files)),
        made AS (
-         INSERT INTO torrent (info_hash, name, bytes, piece_bytes, is_private, file_count, discovered_ms, words)
-         SELECT decode(key, 'hex'), name, bytes, piece_bytes, is_private, file_count, ${this.#now()}, words::tsvector FROM told
-         RETURNING id, info_hash)
-       INSERT INTO torrent_files SELECT id, files::jsonb FROM made JOIN told ON decode(key, 'hex') = info_hash`,
+         INSERT INTO torrent (id, info_hash, name, bytes, piece_bytes, is_private, file_count, discovered_ms, words)
+         OVERRIDING SYSTEM VALUE
+         SELECT id, decode(key, 'hex'), name, bytes, piece_bytes, is_private, file_count, ${this.#now()},
+           (words || ' ''#' || (id >> ${STRETCH_BITS}) || '''')::tsvector FROM told
+         RETURNING id)
+       INSERT INTO torrent_files SELECT id, files::jsonb FROM made JOIN told USING (id)`,
       [
         column(({ infoHash }) => hexOf(infoHash)),
         column(({ name }) => name),
@@ -544,89 +532,16 @@ export class PostgresStore implements IndexStore {
   }
 }
 
-// ── searching ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-const FILTERS = "t.bytes BETWEEN $1 AND $2 AND t.discovered_ms BETWEEN $3 AND $4";
-
-function filtersOf({ bytesMin, bytesMax, fromMs, toMs }: Search): number[] {
-  return [bytesMin, bytesMax, fromMs, toMs];
-}
-
-async function searchInOrder(
-  client: PostgresClient,
-  search: Search,
-  text: string | undefined,
-): Promise<SearchPage> {
-  const { order, after, limit } = search;
-  const values: unknown[] = filtersOf(search);
-  const put = (value: unknown): string => `$${values.push(value)}`;
-  const conditions = [FILTERS];
-  if (text !== undefined) conditions.push(`t.words @@ ${put(text)}::tsquery`);
-  if (after !== undefined && order === "newest") conditions.push(`t.id < ${put(after.id)}`);
-  else if (after !== undefined)
-    conditions.push(
-      `(t.bytes, t.id) ${order === "largest" ? "<" : ">"} (${put(after.value)}, ${put(after.id)})`,
-    );
-  const by = { newest: "t.id DESC", largest: "t.bytes DESC, t.id DESC", smallest: "t.bytes, t.id" }[
-    order === "relevance" ? "newest" : order
-  ];
-  const { rows } = await client.query(
-    `SELECT ${COLUMNS} FROM torrent t WHERE ${conditions.join(" AND ")} ORDER BY ${by} LIMIT ${put(limit + 1)}`,
-    values,
-  );
-  const torrents = rows.slice(0, limit).map(torrentOf);
-  const last = rows[limit - 1];
-  const cursor =
-    rows.length > limit && last !== undefined
-      ? makeCursor({ value: order === "newest" ? 0 : Number(last["bytes"]), id: Number(last["id"]) })
-      : undefined;
-  return { torrents, cursor, isWhole: true };
-}
-
-/** The newest matches, put in another order. */
-async function searchSorted(client: PostgresClient, search: Search, text: string): Promise<SearchPage> {
-  const { order, after, limit } = search;
-  const value = order === "relevance" ? "ts_rank(words, $1::tsquery)" : "bytes";
-  const { rows } = await client.query(
-    `SELECT id, bytes, discovered_ms, ${value}::float8 AS value FROM
-       (SELECT * FROM torrent WHERE words @@ $1::tsquery ORDER BY id DESC LIMIT ${SEARCH_CANDIDATES_MAX}) AS newest`,
-    [text],
-  );
-  const places: Place[] = [];
-  for (const row of rows) {
-    const place = { value: Number(row["value"]), id: Number(row["id"]) };
-    const seen = { bytes: Number(row["bytes"]), discoveredMs: Number(row["discovered_ms"]) };
-    if (passes(search, seen) && (after === undefined || isBehind(order, place, after))) places.push(place);
+async function migrateAt(url: string): Promise<void> {
+  const pool = await makePool(url, MIGRATING);
+  try {
+    const client = await pool.connect();
+    await migrate(client).finally(() => client.release());
+  } catch (error) {
+    throw storeErrorOf(error);
+  } finally {
+    await pool.end();
   }
-  places.sort((a, b) => (isBehind(order, a, b) ? 1 : -1));
-  const page = places.slice(0, limit);
-  const { rows: found } = await client.query(`SELECT ${COLUMNS} FROM torrent t WHERE t.id = ANY ($1)`, [
-    page.map(({ id }) => id),
-  ]);
-  const byId = new Map(found.map((row) => [Number(row["id"]), row]));
-  const last = page.at(-1);
-  return {
-    torrents: page.flatMap(({ id }) => {
-      const row = byId.get(id);
-      return row === undefined ? [] : [torrentOf(row)];
-    }),
-    cursor: places.length > limit && last !== undefined ? makeCursor(last) : undefined,
-    isWhole: true,
-  };
-}
-
-function torrentOf(row: Readonly<Record<string, unknown>>): IndexedTorrent {
-  return {
-    infoHash: hexOf(row["info_hash"] as Uint8Array),
-    name: String(row["name"]),
-    bytes: Number(row["bytes"]),
-    pieceBytes: Number(row["piece_bytes"]),
-    isPrivate: row["is_private"] === true,
-    fileCount: Number(row["file_count"]),
-    discoveredMs: Number(row["discovered_ms"]),
-    seenMs: Number(row["seen_ms"]),
-    hits: Number(row["hits"]),
-  };
 }
 
 function mayFinish(outcome: Outcome, owner: string, row: HashState): boolean {

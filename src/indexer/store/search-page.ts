@@ -1,7 +1,7 @@
 // What both stores share of searching: the query made whole, cursors, and which of an order's ends a page begins at.
 
 import { UsageError } from "../../base/errors.js";
-import { parseSearch, type SearchTerm } from "./search-text.js";
+import { parseSearch, type SearchTerm, wordsOf } from "./search-text.js";
 import { type IndexedTorrent, SEARCH_PAGE_MAX, type SearchOrder, type SearchQuery } from "./store.js";
 
 const LIMIT_DEFAULT = 50;
@@ -61,6 +61,40 @@ export function passes(
   { bytes, discoveredMs }: Pick<IndexedTorrent, "bytes" | "discoveredMs">,
 ): boolean {
   return bytes >= bytesMin && bytes <= bytesMax && discoveredMs >= fromMs && discoveredMs <= toMs;
+}
+
+/** The page of an order among all places, and its cursor. */
+export function placesOf(
+  { order, after, limit }: Search,
+  places: readonly Place[],
+): { readonly page: readonly Place[]; readonly cursor: string | undefined } {
+  const behind = after === undefined ? [...places] : places.filter((place) => isBehind(order, place, after));
+  behind.sort((a, b) => (isBehind(order, a, b) ? 1 : -1));
+  const page = behind.slice(0, limit);
+  const last = page.at(-1);
+  return { page, cursor: behind.length > limit && last !== undefined ? makeCursor(last) : undefined };
+}
+
+/**
+ * How well a name fits, from 0 to 2: the share of what is asked for that stands in it (the rest is in paths of files), and the share of its
+ * words that were asked for. It needs nothing but the name, so that it costs the same however many torrents have these words.
+ */
+export function rankOf(name: string, terms: readonly SearchTerm[]): number {
+  const words = wordsOf(name);
+  const known = new Set(words);
+  const asked = new Set<string>();
+  let [wanted, there] = [0, 0];
+  for (const { words: phrase, isPrefix, isExcluded } of terms) {
+    if (isExcluded) continue;
+    wanted++;
+    const last = phrase.at(-1) ?? "";
+    const isThere = phrase.every((word) => known.has(word) || (isPrefix && word === last));
+    const goesOn = isPrefix ? words.filter((word) => word.startsWith(last)) : [];
+    if (isThere && (!isPrefix || goesOn.length > 0)) there++;
+    for (const word of [...phrase, ...goesOn]) asked.add(word);
+  }
+  const share = words.filter((word) => asked.has(word)).length / Math.max(1, words.length);
+  return Math.round(1e6 * (there / Math.max(1, wanted) + share)) / 1e6;
 }
 
 function readCursor(cursor: string): Place {

@@ -15,6 +15,9 @@ const PLACES_MAX = 255;
 const WORDS = /[\p{L}\p{N}]+/gu;
 const ALONE = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/gu;
 const MARKS = /\p{M}+/gu;
+const PLAIN = /^[\0-\x7f]*$/;
+/** Beginnings so short are words of their own in PostgreSQL: there are too many words that have them. */
+const PREFIX_LETTERS = [1, 2];
 
 /** One thing that is asked for: words that stand side by side. */
 export interface SearchTerm {
@@ -24,7 +27,9 @@ export interface SearchTerm {
   readonly isExcluded: boolean;
 }
 
-function wordsOf(text: string): string[] {
+export function wordsOf(text: string): string[] {
+  if (PLAIN.test(text))
+    return (text.toLowerCase().match(WORDS) ?? []).map((word) => word.slice(0, WORD_LENGTH_MAX));
   const plain = text.normalize("NFKD").replace(MARKS, "").toLowerCase();
   return (plain.replace(ALONE, " $& ").match(WORDS) ?? []).map((word) => word.slice(0, WORD_LENGTH_MAX));
 }
@@ -51,7 +56,9 @@ export function parseSearch(text: string): SearchTerm[] {
     .matchAll(/(-?)(?:"([^"]*)"|([^\s"*]+)(\*?))/g)) {
     const words = wordsOf(quoted ?? plain ?? "");
     if (words.length === 0 || terms.length === QUERY_TERMS_MAX) continue;
-    terms.push({ words, isPrefix: star === "*", isExcluded: minus === "-" });
+    // A character that is a word of its own does not go on.
+    const isPrefix = star === "*" && words.at(-1)?.search(ALONE) === -1;
+    terms.push({ words, isPrefix, isExcluded: minus === "-" });
   }
   return terms;
 }
@@ -66,22 +73,55 @@ export function fts5Query(terms: readonly SearchTerm[]): string | undefined {
   return excluded.length === 0 ? all : `${all} NOT (${excluded.join(" OR ")})`;
 }
 
-/** A `tsvector` of the words, as PostgreSQL reads it: its own parser would take some for host names, and part others. */
+/**
+ * A `tsvector` of the words, as PostgreSQL reads it: its own parser would take some for host names, and part others. With "^" before them
+ * the beginnings of words.
+ */
 export function tsVector(text: string): string {
   const places = new Map<string, number[]>();
+  const beginnings = new Set<string>();
   for (const [index, word] of text.split(" ").entries()) {
     if (word === "") continue;
     const known = places.get(word);
     if (known === undefined) places.set(word, [index + 1]);
     else if (known.length < PLACES_MAX) known.push(index + 1);
+    for (const letters of PREFIX_LETTERS) beginnings.add(beginningOf(word, letters));
   }
-  return [...places].map(([word, at]) => `'${word}':${at.join(",")}`).join(" ");
+  const words = [...places].map(([word, at]) => `'${word}':${at.join(",")}`);
+  return [...words, ...[...beginnings].map((each) => `'${each}'`)].join(" ");
 }
 
-/** A `tsquery`, as PostgreSQL reads it. */
-export function tsQuery(terms: readonly SearchTerm[]): string | undefined {
+/** A search of PostgreSQL's: a `tsquery` that its index answers, and one that what the index finds is held to. */
+export interface PostgresText {
+  readonly indexed: string;
+  readonly exact: string | undefined;
+}
+
+/** Undefined: nothing is asked for. */
+export function tsQueryOf(terms: readonly SearchTerm[]): PostgresText | undefined {
   if (!terms.some(({ isExcluded }) => !isExcluded)) return undefined;
-  const phrase = ({ words, isPrefix }: SearchTerm): string =>
-    `(${words.map((word, index) => `'${word}'${isPrefix && index === words.length - 1 ? ":*" : ""}`).join(" <-> ")})`;
-  return terms.map((term) => (term.isExcluded ? `!${phrase(term)}` : phrase(term))).join(" & ");
+  const indexed: string[] = [];
+  const exact: string[] = [];
+  for (const term of terms) {
+    const { words, isPrefix, isExcluded } = term;
+    const not = isExcluded ? "!" : "";
+    const last = words.at(-1) ?? "";
+    const letters = [...last].length;
+    if (!isPrefix || !PREFIX_LETTERS.includes(letters)) indexed.push(`${not}${phraseOf(term)}`);
+    else if (words.length === 1) indexed.push(`${not}'${beginningOf(last, letters)}'`);
+    else {
+      exact.push(`${not}${phraseOf(term)}`);
+      if (isExcluded) continue;
+      indexed.push(...words.slice(0, -1).map((word) => `'${word}'`), `'${beginningOf(last, letters)}'`);
+    }
+  }
+  return { indexed: `(${indexed.join(" & ")})`, exact: exact.length === 0 ? undefined : exact.join(" & ") };
+}
+
+function phraseOf({ words, isPrefix }: SearchTerm): string {
+  return `(${words.map((word, index) => `'${word}'${isPrefix && index === words.length - 1 ? ":*" : ""}`).join(" <-> ")})`;
+}
+
+function beginningOf(word: string, letters: number): string {
+  return `^${[...word.slice(0, 2 * letters)].slice(0, letters).join("")}`;
 }

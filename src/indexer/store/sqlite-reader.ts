@@ -3,7 +3,7 @@
 // Always: rows are taken in the order that they are wanted in, and looked at one by one: a search ends when its page is full or its time
 // is over, and says where it was.
 
-import { isBehind, makeCursor, type Place, passes, readSearch, type Search } from "./search-page.js";
+import { makeCursor, type Place, passes, placesOf, rankOf, readSearch, type Search } from "./search-page.js";
 import { fts5Query } from "./search-text.js";
 import type { SqliteDatabase, SqliteRow, SqliteStatement, SqliteValue } from "./sqlite-database.js";
 import {
@@ -89,26 +89,23 @@ export class SqliteReader {
 
   /** The newest matches, put in another order. */
   #searchSorted(search: Search, text: string): SearchPage {
-    const { order, after, limit } = search;
-    const value = order === "relevance" ? "-bm25(torrent_text)" : "t.bytes";
+    const isRanked = search.order === "relevance";
     const rows = this.#prepare(
-      `SELECT t.id, t.bytes, t.discovered_ms, ${value} AS value FROM torrent_text JOIN torrent t ON t.id = torrent_text.rowid
+      `SELECT t.id, t.bytes, t.discovered_ms${isRanked ? ", t.name" : ""} FROM torrent_text JOIN torrent t ON t.id = torrent_text.rowid
        WHERE torrent_text MATCH ? ORDER BY torrent_text.rowid DESC LIMIT ${SEARCH_CANDIDATES_MAX}`,
     ).all(text);
-    const places: Place[] = [];
-    for (const row of rows) {
-      const place = { value: Number(row["value"]), id: Number(row["id"]) };
+    const places = rows.flatMap((row): Place[] => {
       const seen = { bytes: Number(row["bytes"]), discoveredMs: Number(row["discovered_ms"]) };
-      if (passes(search, seen) && (after === undefined || isBehind(order, place, after))) places.push(place);
-    }
-    places.sort((a, b) => (isBehind(order, a, b) ? 1 : -1));
-    const page = places.slice(0, limit);
+      if (!passes(search, seen)) return [];
+      return [
+        { value: isRanked ? rankOf(String(row["name"]), search.terms) : seen.bytes, id: Number(row["id"]) },
+      ];
+    });
+    const { page, cursor } = placesOf(search, places);
     const torrents = page.flatMap(({ id }) => {
       const row = this.#prepare(`SELECT ${COLUMNS} FROM torrent t WHERE t.id = ?`).get(id);
       return row === undefined ? [] : [torrentOf(row)];
     });
-    const last = page.at(-1);
-    const cursor = places.length > limit && last !== undefined ? makeCursor(last) : undefined;
     return { torrents, cursor, isWhole: true };
   }
 

@@ -406,6 +406,54 @@ export function testStore(name: string, maker: StoreMaker): void {
         await store.search({ text });
     });
 
+    it("finds beginnings of any length, alone, in a phrase and left out, and pages through many", async (t) => {
+      const { store } = await setUp(t);
+      const torrents = Array.from({ length: 300 }, (_, n) =>
+        torrentOf(
+          hashOf(n),
+          `alpha beta${n % 3} ${n % 100 === 7 ? "zebra" : "gnu"} 沙${n % 2 === 0 ? "丘" : "漠"} n${n}`,
+        ),
+      );
+      await fill(store, torrents);
+      const count = async (text: string): Promise<number> => {
+        let cursor: string | undefined;
+        const found = new Set<string>();
+        do {
+          const page = await store.search({ text, limit: 37, ...(cursor === undefined ? {} : { cursor }) });
+          for (const { infoHash } of page.torrents) {
+            assert.ok(!found.has(infoHash), "each once");
+            found.add(infoHash);
+          }
+          cursor = page.cursor;
+        } while (cursor !== undefined);
+        return found.size;
+      };
+      const counts: readonly [string, number][] = [
+        ["a*", 300],
+        ["al*", 300],
+        ["z*", 3],
+        ["ze*", 3],
+        ["zeb*", 3],
+        ["zebr*", 3],
+        ["zebra*", 3],
+        ["zx*", 0],
+        ["z* g*", 0],
+        ["alpha -z*", 297],
+        ["alpha -ze*", 297],
+        ["beta1 z*", 1],
+        ['"beta1 z"', 0],
+        ["alpha.be*", 300],
+        ["beta2.z*", 1],
+        ["beta2.g*", 99],
+        ["alpha -beta2.g*", 201],
+        ["beta.z*", 0],
+        ["沙*", 300],
+        ["丘*", 150],
+        ["n29*", 11],
+      ];
+      for (const [text, wanted] of counts) assert.equal(await count(text), wanted, text);
+    });
+
     it("filters by size and age, orders, and pages through", async (t) => {
       const { store, clock } = await setUp(t);
       const start = clock.nowMs;

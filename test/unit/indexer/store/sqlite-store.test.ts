@@ -42,6 +42,25 @@ describe("a file of SQLite", { timeout: 120_000 }, () => {
     await assert.rejects(openStore("/no/such/folder/index.db"), refusedWith("STORE_UNREACHABLE"));
   });
 
+  it("of an older version becomes today's, with all that is in it", async (t) => {
+    const place = temporaryIndex(t);
+    const database = await openSqlite(place);
+    migrate(database, place, 1);
+    const writer = new SqliteWriter(database, () => 1_700_000_000_000);
+    const outcomes = Array.from({ length: 50 }, (_, n) => ({
+      kind: "fetched" as const,
+      torrent: torrentOf(hashOf(n), `zebra number ${n}`),
+    }));
+    writer.finish("me", outcomes);
+    database.close();
+    const store = await openStore(place);
+    t.after(() => store.close());
+    assert.equal((await store.search({ text: "ze*", limit: 200 })).torrents.length, 50);
+    assert.equal((await store.search({ text: '"number 31"' })).torrents.length, 1);
+    await store.remove([hashOf(31)]);
+    assert.equal((await store.search({ text: '"number 31"' })).torrents.length, 0);
+  });
+
   it("says that the disk is full, has changed nothing, and goes on when there is room", async (t) => {
     const place = temporaryIndex(t);
     const database = await openSqlite(place);
