@@ -8,8 +8,8 @@
 // A piece that failed is read once more, block by block, and so is one that is right after it had failed, if the host wants to know
 // which blocks differ. Where storage keeps nothing, digests are made as blocks come, while somebody is suspected.
 //
-// What waits for its hash and what is read back are parts of their own (ready-pieces, read-back); what is left is the life of a
-// slot, told in one place, because each of its ends must be accounted for.
+// What waits for its hash (ready-pieces), what is read back (read-back), and what is in memory and written (held-blocks) are parts of
+// their own. What is left is the life of a piece, from its first block to its verdict, told in one place.
 //
 // Always: it cannot block itself with an exhausted pool. Every slot it holds is being hashed, being written, or is
 // written under pressure, and none of that needs another slot but reading back, which has its own, taken before the first block may come.
@@ -17,25 +17,25 @@
 
 import { assert } from "../../base/assert.js";
 import { StorageError } from "../../base/errors.js";
-import type { BlockIndex, PieceIndex, SlotIndex } from "../../base/ids.js";
-import { BLOCK_SIZE, CHUNK_BLOCKS, WRITE_RUN_BYTES_MAX } from "../../base/limits.js";
+import type { BlockIndex, PieceIndex } from "../../base/ids.js";
+import { BLOCK_SIZE, CHUNK_BLOCKS } from "../../base/limits.js";
 import { WorkList } from "../../base/work-list.js";
 import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../native/binding.js";
 import type { JobOwner } from "../../native/jobs.js";
 import type { Reactor, TurnHook } from "../../native/reactor.js";
-import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import type { Layout } from "../storage/layout.js";
-import type { MemoryList, Storage, StorageOwner } from "../storage/storage.js";
+import type { Storage, StorageOwner } from "../storage/storage.js";
 import type { AssemblerHost } from "./assembler-contract.js";
 import { BlockDigests, PieceExamination } from "./block-digests.js";
-import { ARRIVED, HELD, PieceAssembly, RunGrid, WRITING, WRITTEN } from "./piece-assembly.js";
-import { READ_BACK_SLOTS, ReadBack } from "./read-back.js";
+import { HeldBlocks, WRITE_TAG_MIN } from "./held-blocks.js";
+import { isPaddingZero, paddingError } from "./padding.js";
+import { ARRIVED, PieceAssembly, WRITING } from "./piece-assembly.js";
+import { ReadBack } from "./read-back.js";
 import { ReadyPieces } from "./ready-pieces.js";
+import { RESERVED_SLOTS, ReservedSlots } from "./reserved-slots.js";
 
 const DIGEST_BYTES = 20;
-/** Bytes between places for finished digests. */
-const DIGEST_AREA_BYTES = 32;
 /** A digest job takes at least so many blocks, unless it reaches the end of the piece, and at most so many. */
 const HASH_BLOCKS_MIN = CHUNK_BLOCKS;
 const HASH_BLOCKS_MAX = 256;
@@ -43,17 +43,10 @@ const HASH_BLOCKS_MAX = 256;
 const EXAMINED_BLOCKS_MAX = 16;
 /** Blocks of a dropped piece that get a digest: those still in memory, up to so many. */
 const DROPPED_DIGESTS_MAX = 256;
-const WRITE_BLOCKS_MAX = WRITE_RUN_BYTES_MAX / BLOCK_SIZE;
-/** Tag of the one read that may be under way; writes have those from 1 on. */
+/** Tag of the one read that may be under way; writes have those from WRITE_TAG_MIN on. */
 const READ_BACK_TAG = 0;
-/** Slots of a download that are never lent: for reading back, and one for finished digests. */
-const RESERVED_SLOTS = 1 + READ_BACK_SLOTS;
 
-interface WriteOperation {
-  assembly: PieceAssembly | undefined;
-  first: number;
-  count: number;
-}
+assert(READ_BACK_TAG < WRITE_TAG_MIN, "a read has a tag that no write has");
 
 export interface AssemblerOptions {
   readonly layout: Layout;
@@ -77,13 +70,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   readonly #verify: boolean;
   readonly #lends: boolean;
   readonly #host: AssemblerHost;
-  readonly #grid: RunGrid;
+  readonly #held: HeldBlocks;
   readonly #blockDigests: BlockDigests;
-  readonly #list: MemoryList = {
-    addresses: new Float64Array(WRITE_BLOCKS_MAX),
-    lengths: new Float64Array(WRITE_BLOCKS_MAX),
-    count: 0,
-  };
 
   readonly #active = new Map<number, PieceAssembly>();
   readonly #records: PieceAssembly[] = [];
@@ -93,22 +81,14 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   #touchedNext = new WorkList<PieceAssembly>();
   /** Those that wait to be hashed together with others. */
   readonly #ready: ReadyPieces;
-  readonly #operations: WriteOperation[] = [{ assembly: undefined, first: 0, count: 0 }];
-  readonly #freeOperations: number[] = [];
-  readonly #slots: SlotIndex[] = [];
-  /** Addresses for finished digests; one is kept for the piece that is read back, which must wait for nobody. */
-  readonly #freeAreas: number[] = [];
-  #readBackArea = -1;
+  /** There from prepare() to rest(), where pieces are verified. */
+  #reserved: ReservedSlots | undefined;
   /** Records that wait for a place for their finished digest. */
   #waitingForArea: PieceAssembly[] = [];
-  /** Undefined where nothing is verified. */
+  /** There as long as those slots are. */
   #readBack: ReadBack | undefined;
 
-  /** Blocks held, those of them that wait to be written, and those being written. The others are parked: they wait for
-   * their hash only. */
-  #held = 0;
-  #waiting = 0;
-  #writing = 0;
+  /** Digest jobs and reads under way; writes are counted with the blocks held. */
   #inFlight = 0;
   #hooked = false;
   #failed = false;
@@ -125,7 +105,14 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#lends = options.lends === true;
     this.#host = options.host;
     this.#blockDigests = new BlockDigests(options.memory, options.reactor.ground);
-    this.#grid = new RunGrid(options.storage.runBytes, options.layout.pieceLength);
+    this.#held = new HeldBlocks({
+      layout: options.layout,
+      storage: options.storage,
+      pool: options.memory.pool,
+      owner: this,
+      verify: options.verify,
+      lends: this.#lends,
+    });
     this.#ready = new ReadyPieces(options.reactor.ground, (assembly) => this.#hashReady(assembly));
   }
 
@@ -135,30 +122,20 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
    */
   addBlock(piece: PieceIndex, block: BlockIndex, address: number): void {
     if (this.#failed || this.#closing) {
-      this.#freeAddress(address);
+      this.#held.freeAddress(address);
       return;
     }
     const assembly = this.#active.get(piece) ?? this.#begin(piece);
     if (this.#layout.hasPadding && !this.#isPaddingZero(piece, block, address)) assembly.paddingWrong = true;
-    assert((assembly.flags[block]! & ARRIVED) === 0, "a block comes once");
-    assembly.addresses[block] = address;
-    assembly.flags[block] = ARRIVED | HELD;
-    assembly.arrived++;
-    this.#held++;
-    this.#waiting++;
-    if (!this.#storage.keepsBlocks) {
+    const held = this.#held;
+    held.add(assembly, block, address);
+    if (this.#storage.keepsBlocks) held.writeIfWhole(assembly, block);
+    else {
       if (assembly.digests !== undefined)
         assembly.digests[block] = this.#blockDigests.of(address, this.#layout.blockLength(piece, block));
-      assembly.written++;
-      assembly.flags[block] = ARRIVED | HELD | WRITTEN;
-      this.#waiting--;
-      if (!this.#verify) this.#free(assembly, block);
-      this.#touch(assembly);
-      return;
+      held.skipWrite(assembly, block);
+      if (!this.#verify) held.free(assembly, block);
     }
-    const run = this.#grid.runOf(piece, block);
-    assembly.runMissing[run] = assembly.runMissing[run]! - 1;
-    if (assembly.runMissing[run] === 0) this.#writeRun(assembly, run);
     this.#touch(assembly);
   }
 
@@ -178,8 +155,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   async close(): Promise<void> {
     this.#closing = true;
     this.#ready.stop();
-    if (this.#inFlight > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
-    for (const assembly of this.#active.values()) this.#freeAll(assembly);
+    if (!this.#isIdle) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+    for (const assembly of this.#active.values()) this.#held.freeAll(assembly);
     this.#active.clear();
     for (const { digest } of this.#records) this.#reactor.engine.closeDigest(digest);
     this.#records.length = 0;
@@ -189,54 +166,44 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   /** Takes the slots that are never lent, before the first block may come. False: downloads have enough of the pool. Idempotent. */
   prepare(): boolean {
     if (!this.#verify || this.#readBack !== undefined) return true;
-    if (!this.#memory.pool.reserve(RESERVED_SLOTS)) return false;
-    this.#readBack = this.#reserveSlots();
+    const { pool } = this.#memory;
+    if (!pool.reserve(RESERVED_SLOTS)) return false;
+    this.#reserved = new ReservedSlots(pool);
+    this.#readBack = new ReadBack({
+      layout: this.#layout,
+      storage: this.#storage,
+      addresses: this.#reserved.readBackAddresses,
+      owner: this,
+      tag: READ_BACK_TAG,
+    });
     return true;
   }
 
   /** No block will come for a while: gives those slots back, unless something is under way. */
   rest(): void {
-    if (this.#active.size === 0 && this.#inFlight === 0) this.#releaseSlots();
+    if (this.#active.size === 0 && this.#isIdle) this.#releaseSlots();
   }
 
   #releaseSlots(): void {
-    if (this.#slots.length === 0) return;
-    for (const slot of this.#slots.splice(0)) this.#memory.pool.release(slot);
-    this.#memory.pool.unreserve(RESERVED_SLOTS);
-    this.#freeAreas.length = 0;
-    this.#readBackArea = -1;
+    this.#reserved?.release();
+    this.#reserved = undefined;
     this.#readBack = undefined;
   }
 
   /** Time passed: memory may have become short by what others hold. */
   tick(): void {
-    if (this.#underPressure && this.#held > 0 && !this.#failed && !this.#closing) this.#relieve();
+    if (this.#underPressure && this.#held.count > 0 && !this.#failed && !this.#closing) this.#relieve();
   }
 
   /** Counts the blocks of all pieces under way again, and compares. For tests, between two turns. */
   checkInvariants(): void {
     if (this.#failed || this.#closing) return;
-    let [held, waiting, writing] = [0, 0, 0];
+    this.#held.checkInvariants(this.#active.values());
     for (const [piece, assembly] of this.#active) {
       assert(assembly.piece === piece, "a piece has its record");
-      let [arrived, written] = [0, 0];
-      for (let block = 0; block < assembly.blockCount; block++) {
-        const flags = assembly.flags[block]!;
-        if ((flags & ARRIVED) !== 0) arrived++;
-        else assert(flags === 0 && block >= assembly.hashedCount, "nothing is done with what has not come");
-        if ((flags & WRITTEN) !== 0) written++;
-        if ((flags & WRITING) !== 0) writing++;
-        if ((flags & HELD) !== 0) held++;
-        if (waitsForWrite(assembly, block)) waiting++;
-      }
-      assert(arrived === assembly.arrived && written === assembly.written, "a piece counts its blocks");
-      assert(
-        assembly.hashedCount + assembly.hashing <= assembly.blockCount,
-        "no more is hashed than there is",
-      );
+      assembly.checkInvariants();
     }
-    assert(held === this.#held, "the assembler counts what it holds");
-    assert(waiting === this.#waiting && writing === this.#writing, "the assembler counts its writes");
+    assert(this.#active.size + this.#spare.length === this.#records.length, "a record is in use or spare");
   }
 
   turnEnded(): void {
@@ -251,7 +218,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
       this.#advance(assembly);
     }
     touched.clear();
-    if (this.#underPressure && this.#held > 0) this.#relieve();
+    if (this.#underPressure && this.#held.count > 0) this.#relieve();
     this.#ready.handOverIfEnough(this.#active.size, this.#underPressure);
   }
 
@@ -260,7 +227,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   /** A digest job is done. */
   jobDone(tag: number, result: number): void {
     this.#inFlight--;
-    const assembly = this.#records[tag]!;
+    const assembly = this.#records[tag];
+    assert(assembly !== undefined && assembly.hashing > 0, "a digest job is that of a piece");
     const count = assembly.hashing;
     const first = assembly.hashedCount;
     assembly.hashing = 0;
@@ -275,7 +243,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
       this.#readBack.ended();
       this.#nextReadBack();
     } else {
-      for (let block = first; block < first + count; block++) this.#freeIfDone(assembly, block);
+      for (let block = first; block < first + count; block++) this.#held.freeIfDone(assembly, block);
     }
     if (assembly.digestArea >= 0) this.#judge(assembly);
     this.#touch(assembly);
@@ -283,32 +251,22 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   }
 
   storageDone(tag: number, error: StorageError | undefined): void {
-    this.#inFlight--;
     if (tag === READ_BACK_TAG) this.#readBackDone(error);
     else this.#writeDone(tag, error);
     this.#noteIdle();
   }
 
   #writeDone(tag: number, error: StorageError | undefined): void {
-    const operation = this.#operations[tag]!;
-    const assembly = operation.assembly!;
-    operation.assembly = undefined;
-    this.#writing -= operation.count;
-    this.#freeOperations.push(tag);
-    assembly.writes--;
-    for (let block = operation.first; block < operation.first + operation.count; block++) {
-      assembly.flags[block] = (assembly.flags[block]! & ~WRITING) | WRITTEN;
-      assembly.written++;
-      if (assembly.bad) this.#free(assembly, block);
-      else this.#freeIfDone(assembly, block);
-    }
+    const assembly = this.#held.written(tag);
     if (error !== undefined) this.#fail(error);
     else this.#touch(assembly);
   }
 
   #readBackDone(error: StorageError | undefined): void {
-    const readBack = this.#readBack!;
-    const assembly = readBack.current!;
+    this.#inFlight--;
+    const readBack = this.#readBack;
+    const assembly = readBack?.current;
+    assert(readBack !== undefined && assembly !== undefined, "what was read back is a piece's");
     if (error === undefined && assembly.examination === undefined) {
       this.#hash(assembly, readBack.blockCount, true);
       return;
@@ -338,11 +296,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     assembly.begin(piece, blockCount);
     if (!this.#storage.keepsBlocks && !this.#host.isQuiet)
       assembly.digests = new Float64Array(blockCount).fill(Number.NaN);
-    assembly.runMissing.fill(0);
-    for (let block = 0; block < blockCount; block++) {
-      const run = this.#grid.runOf(piece, block);
-      assembly.runMissing[run] = assembly.runMissing[run]! + 1;
-    }
+    this.#held.begin(assembly);
     this.#active.set(piece, assembly);
     return assembly;
   }
@@ -350,7 +304,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   #newRecord(): PieceAssembly {
     const digest = this.#reactor.engine.openDigest("sha1");
     const blocksMax = this.#layout.blocksInPiece(0);
-    const record = new PieceAssembly(this.#records.length, digest, blocksMax, this.#grid.runsMax);
+    const record = new PieceAssembly(this.#records.length, digest, blocksMax, this.#held.runsMax);
     this.#records.push(record);
     return record;
   }
@@ -413,8 +367,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   #dropIfIdle(assembly: PieceAssembly): void {
     if (assembly.isBusy || this.#readBack?.current === assembly) return;
     const digests = assembly.digests ?? this.#digestsOfHeld(assembly);
-    this.#freeAll(assembly);
-    this.#storage.forget?.(this.#offsetOf(assembly, 0), assembly.blockCount);
+    this.#held.freeAll(assembly);
+    this.#storage.forget?.(this.#held.offsetOf(assembly, 0), assembly.blockCount);
     this.#host.pieceDropped(this.#forget(assembly), digests);
   }
 
@@ -463,7 +417,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     const first = assembly.hashedCount;
     const isEnd = first + count === assembly.blockCount;
     if (isEnd) {
-      const area = fromReadBack ? this.#readBackArea : this.#freeAreas.pop();
+      const area = fromReadBack ? this.#reserved?.readBackArea : this.#reserved?.takeArea();
       if (area === undefined) {
         this.#waitingForArea.push(assembly);
         return;
@@ -502,20 +456,20 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     // Right, but not as it would be stored: padding is not, and reads as zeros. What is served must be what was verified.
     assembly.bad ||= assembly.paddingWrong;
     assembly.digestArea = -1;
-    if (area !== this.#readBackArea) this.#freeAreas.push(area);
+    this.#reserved?.giveArea(area);
     if (this.#waitingForArea.length > 0)
       for (const waiting of this.#waitingForArea.splice(0)) this.#touch(waiting);
     if (!assembly.bad) return;
     for (let block = 0; block < assembly.blockCount; block++) {
-      if ((assembly.flags[block]! & WRITING) === 0) this.#free(assembly, block);
+      if ((assembly.flags[block]! & WRITING) === 0) this.#held.free(assembly, block);
     }
   }
 
   #finish(assembly: PieceAssembly): void {
     const { bad, examination } = assembly;
     const digests = examination?.isSound === true ? examination.digests : assembly.digests;
-    const slots = this.#lends && !bad ? this.#takeSlots(assembly) : undefined;
-    if (bad) this.#storage.forget?.(this.#offsetOf(assembly, 0), assembly.blockCount);
+    const slots = this.#lends && !bad ? this.#held.takeSlots(assembly) : undefined;
+    if (bad) this.#storage.forget?.(this.#held.offsetOf(assembly, 0), assembly.blockCount);
     // Its digest is right, so every honest peer will send just that: nobody is to blame, and asking again would never end.
     const isUnstorable = bad && assembly.wrongDigest === undefined && assembly.paddingWrong;
     const piece = this.#forget(assembly);
@@ -534,67 +488,10 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     return piece;
   }
 
-  /** The slots of a whole piece, which are not the assembler's any more; −1 where a block lies in no slot. */
-  #takeSlots(assembly: PieceAssembly): Int32Array {
-    const slots = new Int32Array(assembly.blockCount).fill(-1);
-    for (let block = 0; block < assembly.blockCount; block++) {
-      if (!assembly.isHeld(block)) continue;
-      slots[block] = this.#memory.pool.slotAt(assembly.addresses[block]!);
-      assembly.flags[block] = assembly.flags[block]! & ~HELD;
-      this.#held--;
-    }
-    return slots;
-  }
-
   #fail(error: StorageError): void {
     if (this.#failed) return;
     this.#failed = true;
     this.#host.storageFailed(error);
-  }
-
-  // ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** All blocks of a run are there: writes those that are not on their way yet. */
-  #writeRun(assembly: PieceAssembly, run: number): void {
-    const first = this.#grid.firstBlockOf(assembly.piece, run);
-    const end = Math.min(this.#grid.firstBlockOf(assembly.piece, run + 1), assembly.blockCount);
-    this.#writeWaiting(assembly, first, end);
-  }
-
-  /** Writes all blocks of first … end − 1 that wait for it, neighbours together. */
-  #writeWaiting(assembly: PieceAssembly, first: number, end: number): void {
-    let block = first;
-    while (block < end) {
-      if (!waitsForWrite(assembly, block)) {
-        block++;
-        continue;
-      }
-      const start = block;
-      while (block < end && block - start < WRITE_BLOCKS_MAX && waitsForWrite(assembly, block)) block++;
-      this.#write(assembly, start, block - start);
-    }
-  }
-
-  #write(assembly: PieceAssembly, first: number, count: number): void {
-    const list = this.#list;
-    for (let index = 0; index < count; index++) {
-      const block = first + index;
-      list.addresses[index] = assembly.addresses[block]!;
-      list.lengths[index] = this.#layout.blockLength(assembly.piece, block);
-      assembly.flags[block] = assembly.flags[block]! | WRITING;
-    }
-    list.count = count;
-    this.#waiting -= count;
-    this.#writing += count;
-    const tag =
-      this.#freeOperations.pop() ?? this.#operations.push({ assembly: undefined, first: 0, count: 0 }) - 1;
-    const operation = this.#operations[tag]!;
-    operation.assembly = assembly;
-    operation.first = first;
-    operation.count = count;
-    assembly.writes++;
-    this.#inFlight++;
-    this.#storage.write(this.#offsetOf(assembly, first), list, this, tag);
   }
 
   // ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -611,13 +508,13 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
    */
   #relieve(): void {
     const { slotCount } = this.#memory.pool;
-    const parked = this.#held - this.#waiting - this.#writing;
-    const write = this.#waiting > 0 && (this.#writing === 0 || 2 * this.#waiting > slotCount);
-    const release = this.#verify && parked > 0 && (this.#writing === 0 || 4 * parked > slotCount);
+    const held = this.#held;
+    const write = held.waiting > 0 && (held.writing === 0 || 2 * held.waiting > slotCount);
+    const release = this.#verify && held.parked > 0 && (held.writing === 0 || 4 * held.parked > slotCount);
     if (!write && !release) return;
     for (const assembly of this.#active.values()) {
       if (!assembly.isOpen) continue;
-      if (write) this.#writeWaiting(assembly, 0, assembly.blockCount);
+      if (write) held.writeWaiting(assembly, 0, assembly.blockCount);
       if (release) this.#releaseParked(assembly);
     }
   }
@@ -626,87 +523,24 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   #releaseParked(assembly: PieceAssembly): void {
     this.#hashMore(assembly);
     // What is hashed and in storage stays only to be lent, and is read back then.
-    for (let block = 0; this.#lends && block < assembly.hashedCount; block++) this.#park(assembly, block);
+    for (let block = 0; this.#lends && block < assembly.hashedCount; block++)
+      this.#held.park(assembly, block);
     for (let block = assembly.heldUntil(assembly.hashedCount); block < assembly.blockCount; block++)
-      this.#park(assembly, block);
-  }
-
-  /** Lets a block go from memory that storage has; storage that drops blocks keeps a copy for us. */
-  #park(assembly: PieceAssembly, block: number): void {
-    if ((assembly.flags[block]! & (HELD | WRITTEN)) !== (HELD | WRITTEN)) return;
-    if (!this.#storage.keepsBlocks)
-      this.#storage.keep?.(this.#offsetOf(assembly, block), assembly.addresses[block]!);
-    this.#free(assembly, block);
+      this.#held.park(assembly, block);
   }
 
   /** Storage that drops blocks gave them out for good: they will be wanted once more, to be lent. */
   #keepReadBack(assembly: PieceAssembly, first: number, count: number): void {
     for (let index = 0; index < count; index++)
-      this.#storage.keep?.(this.#offsetOf(assembly, first + index), this.#readBack!.addressOf(index));
-  }
-
-  #offsetOf(assembly: PieceAssembly, block: number): number {
-    return this.#layout.pieceOffset(assembly.piece) + block * BLOCK_SIZE;
+      this.#storage.keep?.(this.#held.offsetOf(assembly, first + index), this.#readBack!.addressOf(index));
   }
 
   /** True if what the block has of padding is zeros. A block that has landed in a file has none. */
   #isPaddingZero(piece: number, block: number, address: number): boolean {
     if (this.#memory.pool.slotAt(address) === -1) return true;
-    const { bytes } = this.#memory;
     const offset = this.#layout.pieceOffset(piece) + block * BLOCK_SIZE;
     const length = this.#layout.blockLength(piece, block);
-    let isZero = true;
-    this.#layout.forEachSpan(offset, length, (fileIndex, _fileOffset, spanOffset, spanLength) => {
-      if (!this.#layout.files[fileIndex]!.padding) return;
-      const start = address + spanOffset;
-      for (let at = start; at < start + spanLength; at++) if (bytes[at] !== 0) isZero = false;
-    });
-    return isZero;
-  }
-
-  #freeIfDone(assembly: PieceAssembly, block: number): void {
-    if (this.#lends) return;
-    const written = (assembly.flags[block]! & WRITTEN) !== 0;
-    if (written && (!this.#verify || block < assembly.hashedCount)) this.#free(assembly, block);
-  }
-
-  #free(assembly: PieceAssembly, block: number): void {
-    const flags = assembly.flags[block]!;
-    if ((flags & HELD) === 0) return;
-    if ((flags & (WRITING | WRITTEN)) === 0) this.#waiting--;
-    assembly.flags[block] = flags & ~HELD;
-    this.#held--;
-    this.#freeAddress(assembly.addresses[block]!);
-  }
-
-  #freeAll(assembly: PieceAssembly): void {
-    for (let block = 0; block < assembly.blockCount; block++) this.#free(assembly, block);
-  }
-
-  #freeAddress(address: number): void {
-    const slot = this.#memory.pool.slotAt(address);
-    if (slot !== -1) this.#memory.pool.release(slot);
-  }
-
-  /** Slots that are never lent: for reading back, and one for finished digests. */
-  #reserveSlots(): ReadBack {
-    const { pool } = this.#memory;
-    for (let index = 0; index < RESERVED_SLOTS; index++) {
-      const slot = pool.acquire(SlotHolder.storage);
-      assert(slot !== -1, "what was reserved is free");
-      this.#slots.push(slot);
-    }
-    const base = pool.addressOf(this.#slots[0]!);
-    this.#readBackArea = base;
-    for (let at = DIGEST_AREA_BYTES; at < BLOCK_SIZE; at += DIGEST_AREA_BYTES)
-      this.#freeAreas.push(base + at);
-    return new ReadBack({
-      layout: this.#layout,
-      storage: this.#storage,
-      addresses: this.#slots.slice(1).map((slot) => pool.addressOf(slot)),
-      owner: this,
-      tag: READ_BACK_TAG,
-    });
+    return isPaddingZero(this.#layout, offset, this.#memory.bytes, address, length);
   }
 
   #nextReadBack(): void {
@@ -716,19 +550,13 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     if (!this.#readBack!.next()) this.#inFlight--;
   }
 
+  /** Nothing that was begun is under way. */
+  get #isIdle(): boolean {
+    return this.#inFlight === 0 && this.#held.writesUnderWay === 0;
+  }
+
   #noteIdle(): void {
-    if (this.#inFlight > 0 || this.#idleWaiters.length === 0) return;
+    if (!this.#isIdle || this.#idleWaiters.length === 0) return;
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
-}
-
-function waitsForWrite(assembly: PieceAssembly, block: number): boolean {
-  return (assembly.flags[block]! & (HELD | WRITING | WRITTEN)) === HELD;
-}
-
-function paddingError(piece: PieceIndex): StorageError {
-  return new StorageError(
-    "STORAGE_PADDING",
-    `piece ${piece} of this torrent has padding that is not zeros (BEP 47): it cannot be kept as it is, and would be served wrong; whoever made the torrent has to make it anew`,
-  );
 }

@@ -8,6 +8,7 @@
 //
 // Records are kept for re-use: all arrays are as long as the longest piece needs.
 
+import { assert } from "../../base/assert.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 import type { PieceExamination } from "./block-digests.js";
 
@@ -88,6 +89,21 @@ export class PieceAssembly {
   /** True if what it holds may be written, hashed or let go to make room: it was neither judged nor given up. */
   get isOpen(): boolean {
     return !this.bad && !this.abandoned && this.examination === undefined;
+  }
+
+  /** Counts its blocks again, and compares. For tests. */
+  checkInvariants(): void {
+    let [arrived, written] = [0, 0];
+    for (let block = 0; block < this.blockCount; block++) {
+      const flags = this.flags[block]!;
+      if ((flags & ARRIVED) !== 0) arrived++;
+      else assert(flags === 0 && block >= this.hashedCount, "nothing is done with what has not come");
+      if ((flags & WRITTEN) !== 0) written++;
+      assert((flags & (WRITING | WRITTEN)) !== (WRITING | WRITTEN), "what is written is not being written");
+      assert((flags & WRITING) === 0 || (flags & HELD) !== 0, "what is being written has its memory");
+    }
+    assert(arrived === this.arrived && written === this.written, "a piece counts its blocks");
+    assert(this.hashedCount + this.hashing <= this.blockCount, "no more is hashed than there is");
   }
 
   isHeld(block: number): boolean {
