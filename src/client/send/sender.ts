@@ -3,13 +3,10 @@
 //   requested (by the peer) ─▶ batches (loading ─▶ ready) ─▶ writev ─▶ memory goes home
 //                         small messages ─▶ outbox ──────────┘
 //
-// A peer that takes nothing gives back what is loaded for it but the block it has begun; what is loaded ahead for it
-// starts small again. A choke takes back whatever has not begun.
+// What is asked for and loaded is in loaded-blocks.ts; here is what a call writes of it.
 //
 // Always: bytes leave in whole messages, a block that has begun is finished before anything else; small messages go
 // before blocks that have not begun. One writev takes the outbox and as many ready blocks as fit. Work per flush is bounded.
-//
-// One file, because what is loaded, sent and given back share the counts that checkInvariants() adds up.
 
 import { constants } from "node:os";
 import { assert } from "../../base/assert.js";
@@ -17,13 +14,13 @@ import type { StorageError } from "../../base/errors.js";
 import { BLOCK_SIZE, KIB, MIB, PIECE_HEADER_BYTES } from "../../base/limits.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
 import type { Throttle, ThrottleUser } from "../../base/rate-limit.js";
-import type { SlotWaiter } from "../memory/block-pool.js";
 import { HEADER_CELL_BYTES, type Memory, SEND_SCRATCH_BYTES } from "../memory/memory.js";
-import { ExpectedBlocks } from "../receive/expected-blocks.js";
+import type { ExpectedBlocks } from "../receive/expected-blocks.js";
 import type { Storage } from "../storage/storage.js";
 import { encodePieceHeader } from "../wire/encode.js";
-import { BlockBatch } from "./block-batch.js";
-import type { BatchOwner, BlockSource } from "./block-source.js";
+import type { BlockBatch } from "./block-batch.js";
+import type { BlockSource } from "./block-source.js";
+import { LoadedBlocks } from "./loaded-blocks.js";
 import { Outbox } from "./outbox.js";
 
 /** The socket, as far as sending goes. Results are bytes or −errno. */
@@ -56,12 +53,6 @@ export interface SenderHost {
 
 const BLOCKS_PER_CALL_MAX = 64;
 const FLUSH_BYTES_MAX = 1 * MIB;
-/** Bytes loaded ahead for one peer; and for one that is choked, and gets what is free only. */
-const LOADED_BYTES_MAX = 1 * MIB;
-const LOADED_BYTES_CHOKED_MAX = 8 * BLOCK_SIZE;
-/** Of one that takes what is loaded slowly: so many seconds of it, and so much at least. What is loaded cannot be cancelled any more. */
-const LOADED_S_SLOW = 0.5;
-const LOADED_BYTES_SLOW_MIN = 8 * BLOCK_SIZE;
 const REQUESTS_LOOKED_AT_MAX = 16;
 const OUTBOX_BYTES_PER_CALL_MAX = 48 * KIB;
 /**
@@ -76,8 +67,9 @@ assert(
   "outbox bytes and block headers of one call fit the scratch memory",
 );
 
-export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
+export class Sender implements ThrottleUser {
   readonly outbox = new Outbox();
+  readonly #loaded: LoadedBlocks;
   readonly #memory: Memory;
   readonly #entries: Float64Array;
   readonly #counters: TransferCounters;
@@ -85,18 +77,7 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
   readonly #host: SenderHost;
   #place: UploadPlace | undefined;
 
-  /** Asked for by the peer and not loaded yet. */
-  readonly requested = new ExpectedBlocks();
-  /** Batches in the order they will be sent. */
-  #batches: BlockBatch[] = [];
-  #spareBatches: BlockBatch[] = [];
-  #loadedBytes = 0;
-  #loadedBytesMax = LOADED_BYTES_MAX;
-  /** What may be loaded now: less than the most after the peer has taken nothing for a while. */
-  #windowBytes = LOADED_BYTES_MAX;
-  #blocksLoaded = 0;
   #blocked = false;
-  #waitingForMemory = false;
   #closed = false;
   /** What limits how much is sent; undefined: nothing does. */
   #throttle: Throttle | undefined;
@@ -108,6 +89,7 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
     transport: SendTransport;
     host: SenderHost;
   }) {
+    this.#loaded = new LoadedBlocks(options.memory.pool, options.transport, options.host);
     this.#memory = options.memory;
     this.#entries = options.entries;
     this.#counters = options.counters;
@@ -117,18 +99,22 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
 
   setPlace(place: UploadPlace): void {
     this.#place = place;
+    this.#loaded.setPlace(place);
+  }
+
+  /** What the peer asked for and is not loaded yet. */
+  get requested(): ExpectedBlocks {
+    return this.#loaded.requested;
   }
 
   /** Blocks of the peer that were not sent yet, loaded ones included. */
   get blocksWaiting(): number {
-    let count = this.requested.count;
-    for (const batch of this.#batches) count += batch.count - batch.next;
-    return count;
+    return this.requested.count + this.#loaded.blocksLoaded;
   }
 
   /** True if what the peer waits for next is as much as a block. Looks at few requests, however many there are. */
   get isBlockWaiting(): boolean {
-    let bytes = this.#loadedBytes;
+    let bytes = this.#loaded.bytes;
     const { requested } = this;
     const count = Math.min(requested.count, REQUESTS_LOOKED_AT_MAX);
     for (let index = 0; index < count && bytes < BLOCK_SIZE; index++) bytes += requested.lengthAt(index);
@@ -137,12 +123,7 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
 
   /** Blocks that were loaded and not sent yet: where they are copied, as many slots of the pool. */
   get blocksLoaded(): number {
-    return this.#blocksLoaded;
-  }
-
-  /** True where files can be sent without passing through memory. */
-  get takesFiles(): boolean {
-    return this.#transport.isEncrypted !== true;
+    return this.#loaded.blocksLoaded;
   }
 
   /** True if something waits to be written, and the socket took nothing of it. */
@@ -171,7 +152,7 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
   }
 
   get idle(): boolean {
-    return this.outbox.length === 0 && this.#batches.length === 0 && this.requested.count === 0;
+    return this.outbox.length === 0 && this.#loaded.blocksLoaded === 0 && this.requested.count === 0;
   }
 
   queueBlock(piece: number, begin: number, length: number, nowMs: number): void {
@@ -181,120 +162,47 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
 
   /** Takes a request back. False if the block is on its way already, or was never asked for. */
   cancelBlock(piece: number, begin: number): boolean {
-    const index = this.requested.find(piece, begin);
-    if (index < 0) return this.#unloadLast(piece, begin);
-    this.requested.removeAt(index);
-    return true;
-  }
-
-  /** Takes back the block that would leave last, if it is this one: whoever seeks cancels all that it asked for, the last first. */
-  #unloadLast(piece: number, begin: number): boolean {
-    const batch = this.#batches.at(-1);
-    if (batch === undefined || !batch.ready || batch.piece !== piece) return false;
-    const last = batch.count - 1;
-    const length = batch.lengths[last]!;
-    const hasBegun = last === batch.next && batch.sent > 0;
-    if (hasBegun || batch.begin + batch.bytes - length !== begin) return false;
-    this.#place!.source.sent(batch, last);
-    this.#loadedBytes -= length;
-    this.#blocksLoaded--;
-    if (last > batch.next) batch.cut(last);
-    else this.#spareBatches.push(this.#batches.pop()!);
-    return true;
-  }
-
-  /** Loads what was asked for, as far as the window and the pool allow. */
-  load(): void {
-    const place = this.#place;
-    if (place === undefined || this.#closed) return;
-    while (this.requested.count > 0 && this.#loadedBytes < this.#windowBytes) {
-      const batch = this.#nextBatch(place);
-      if (!place.source.load(batch, place.storage, this)) {
-        this.#spareBatches.push(batch);
-        // Blocks that are on their way bring their slots back and call again; without any, the pool has to.
-        if (this.#batches.length === 0) this.#waitForSlots();
-        return;
-      }
-      for (let index = 0; index < batch.count; index++) this.requested.removeAt(0);
-      this.#loadedBytes += batch.bytes;
-      this.#blocksLoaded += batch.count;
-      this.#batches.push(batch);
-    }
+    return this.#loaded.cancel(piece, begin);
   }
 
   /** The peer is served in turn from now on, or not any more: what is free only is loaded in small. */
   choked(choked: boolean): void {
-    this.#loadedBytesMax = choked ? LOADED_BYTES_CHOKED_MAX : LOADED_BYTES_MAX;
-    this.#windowBytes = this.#loadedBytesMax;
+    this.#loaded.choked(choked);
   }
 
-  /**
-   * Time passed, in which the unchoked peer took `bytesPerSecond`: where it left something waiting, no more is loaded ahead for it than it
-   * will take soon.
-   */
+  /** Time passed, in which the unchoked peer took `bytesPerSecond`. */
   pace(bytesPerSecond: number): void {
-    if (bytesPerSecond === 0) return;
-    const soon = Math.max(LOADED_BYTES_SLOW_MIN, Math.trunc(LOADED_S_SLOW * bytesPerSecond));
-    this.#loadedBytesMax = this.#loadedBytes === 0 ? LOADED_BYTES_MAX : Math.min(LOADED_BYTES_MAX, soon);
-    this.#windowBytes = Math.min(this.#windowBytes, this.#loadedBytesMax);
+    this.#loaded.pace(bytesPerSecond);
   }
 
-  #waitForSlots(): void {
-    if (this.#waitingForMemory) return;
-    this.#waitingForMemory = true;
-    this.#memory.pool.waitForSlots(this);
+  /** Forgets every block that was asked for and has not begun to leave; calls `each` with it. */
+  dropRequested(each?: (piece: number, begin: number, length: number) => void): void {
+    this.#loaded.drop(each);
   }
 
-  slotsAvailable(): void {
-    this.#waitingForMemory = false;
-    this.#transport.scheduleFlush();
+  /** The peer takes nothing: what is loaded goes back behind the block that is next, for others to use the memory. */
+  giveBack(nowMs: number): void {
+    this.#loaded.giveBack(nowMs);
   }
 
-  /** A batch of the oldest requests that follow each other in one piece. Leaves them in `requested`. */
-  #nextBatch(place: UploadPlace): BlockBatch {
-    const requested = this.requested;
-    const piece = requested.pieceAt(0);
-    const begin = requested.beginAt(0);
-    const batch = this.#spareBatches.pop() ?? new BlockBatch();
-    batch.reset(piece, begin, place.offsetOf(piece, begin));
-    const room = Math.ceil((this.#windowBytes - this.#loadedBytes) / BLOCK_SIZE);
-    const blocksMax = Math.min(place.source.batchBlocksMax, requested.count, room);
-    while (batch.count < blocksMax) {
-      const index = batch.count;
-      if (requested.pieceAt(index) !== piece || requested.beginAt(index) !== begin + batch.bytes) break;
-      batch.lengths[index] = requested.lengthAt(index);
-      batch.bytes += batch.lengths[index]!;
-      batch.count++;
-    }
-    return batch;
+  /** Counts again what its parts have counted. For tests, between two turns. */
+  checkInvariants(): void {
+    this.outbox.checkInvariants();
+    if (!this.#closed) this.#loaded.checkInvariants();
+    assert(!this.#closed || this.#loaded.blocksLoaded === 0, "what was loaded has gone home at close");
   }
 
-  batchLoaded(batch: BlockBatch, error: StorageError | undefined): void {
-    if (batch.orphaned) {
-      this.#releaseBatch(batch);
-      return;
-    }
-    if (error !== undefined) {
-      this.#batches.splice(this.#batches.indexOf(batch), 1);
-      this.#loadedBytes -= batch.bytes;
-      this.#blocksLoaded -= batch.count;
-      let begin = batch.begin;
-      for (let index = 0; index < batch.count; index++) {
-        this.#host.blockUnreadable(batch.piece, begin, batch.lengths[index]!, error);
-        begin += batch.lengths[index]!;
-      }
-      this.#releaseBatch(batch);
-    }
-    // Also after an error: batches that were ready before may have waited for this one alone.
-    this.#transport.scheduleFlush();
+  close(): void {
+    this.#closed = true;
+    this.#loaded.close();
   }
 
   /** Writes until nothing waits, the socket is full, or enough was done. Returns 0, or −errno of a broken socket. */
   flush(eagain: number): number {
     let budget = FLUSH_BYTES_MAX;
     while (!this.#closed) {
-      this.load();
-      const head = this.#batches[0];
+      this.#loaded.load();
+      const head = this.#loaded.head;
       const written =
         head?.ready === true && head.fd >= 0 && head.sent >= PIECE_HEADER_BYTES
           ? this.#sendFromFile(head)
@@ -325,9 +233,10 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
     const entries = this.#entries;
     const scratch = this.#memory.sendScratchAddress;
     const bytes = this.#memory.bytes;
-    const head = this.#batches[0];
+    const head = this.#loaded.head;
     let count = 0;
     let blocks = 0;
+    const { batches } = this.#loaded;
     let batchIndex = 0;
     let blockIndex = head?.next ?? 0;
     let begin = head?.nextBegin ?? 0;
@@ -336,7 +245,7 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
     const outboxBytes = Math.min(this.outbox.length, OUTBOX_BYTES_PER_CALL_MAX);
     let outboxPlanned = outboxBytes === 0;
     while (blocks < BLOCKS_PER_CALL_MAX) {
-      const batch = this.#batches[batchIndex];
+      const batch = batches[batchIndex];
       const started = blocks === 0 && batch !== undefined && batch.sent > 0;
       if (!outboxPlanned && !started) {
         this.outbox.copyTo(bytes, scratch, outboxBytes);
@@ -371,7 +280,7 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
       if (++blockIndex === batch.count) {
         batchIndex++;
         blockIndex = 0;
-        begin = this.#batches[batchIndex]?.begin ?? 0;
+        begin = batches[batchIndex]?.begin ?? 0;
       }
     }
     if (count === 0) return 0;
@@ -395,7 +304,8 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
    */
   #allowed(throttle: Throttle, count: number, outboxBytes: number): number {
     if (count === 1 && outboxBytes > 0) return count;
-    const head = this.#batches[0]!;
+    const { head } = this.#loaded;
+    assert(head !== undefined, "what is not a message is a block");
     let bytes = throttle.ask(head.sent > 0);
     if (head.sent > 0 && this.outbox.length > 0) bytes = Math.max(bytes, this.#restOf(head));
     return this.#cut(count, bytes + outboxBytes);
@@ -450,7 +360,7 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
     let left = written;
     let outboxLeft = outboxBytes;
     while (left > 0) {
-      const batch = this.#batches[0];
+      const batch = this.#loaded.head;
       if (outboxLeft > 0 && (batch === undefined || batch.sent === 0)) {
         const count = Math.min(left, outboxLeft);
         this.outbox.consume(count);
@@ -469,102 +379,11 @@ export class Sender implements BatchOwner, SlotWaiter, ThrottleUser {
     const count = Math.min(available, whole - batch.sent);
     batch.sent += count;
     if (batch.sent < whole) return count;
-    const place = this.#place;
-    assert(place !== undefined, "blocks are sent of a torrent");
-    place.source.sent(batch, batch.next);
-    this.#loadedBytes -= length;
-    this.#blocksLoaded--;
+    const begin = this.#loaded.sent(batch);
     this.#counters.blocksSent++;
     this.#counters.sentPayloadBytes += length;
-    const begin = batch.nextBegin;
-    batch.next++;
-    batch.nextBegin += length;
-    batch.sent = 0;
-    if (batch.next === batch.count) {
-      this.#batches.shift();
-      this.#spareBatches.push(batch);
-      if (this.#windowBytes < this.#loadedBytesMax)
-        this.#windowBytes = Math.min(2 * this.#windowBytes, this.#loadedBytesMax);
-    }
     this.#host.blockSent(batch.piece, begin, length);
     return count;
-  }
-
-  /** Forgets every block that was asked for and has not begun to leave; calls `each` with it. */
-  dropRequested(each?: (piece: number, begin: number, length: number) => void): void {
-    const head = this.#batches[0];
-    this.#unload(head !== undefined && head.sent > 0 ? 1 : 0, each ?? ignore);
-    const requested = this.requested;
-    for (let index = 0; each !== undefined && index < requested.count; index++) {
-      each(requested.pieceAt(index), requested.beginAt(index), requested.lengthAt(index));
-    }
-    requested.clear();
-  }
-
-  /** The peer takes nothing: what is loaded goes back behind the block that is next, for others to use the memory. */
-  giveBack(nowMs: number): void {
-    this.#windowBytes = BLOCK_SIZE;
-    // The last comes first, and each goes before those that went back already.
-    this.#unload(1, (piece, begin, length) => this.requested.unshift(piece, begin, length, nowMs));
-  }
-
-  /** Takes back all blocks that are loaded, or being loaded, but the next `kept`. The last ones come first. */
-  #unload(kept: number, each: (piece: number, begin: number, length: number) => void): void {
-    const batches = this.#batches;
-    for (let at = batches.length - 1; at >= 0; at--) {
-      const batch = batches[at]!;
-      const keptHere = at === 0 && batch.ready ? kept : 0;
-      const end = batch.next + keptHere;
-      let begin = batch.begin + batch.bytes;
-      for (let index = batch.count - 1; index >= end; index--) {
-        const length = batch.lengths[index]!;
-        begin -= length;
-        this.#loadedBytes -= length;
-        this.#blocksLoaded--;
-        if (batch.ready) this.#place!.source.sent(batch, index);
-        each(batch.piece, begin, length);
-      }
-      // A read under way still writes into the batch's memory: it goes home when the read ends.
-      if (!batch.ready) batch.orphaned = true;
-      if (keptHere > 0) batch.cut(end);
-      else batches.pop();
-      if (keptHere === 0 && batch.ready) this.#spareBatches.push(batch);
-    }
-  }
-
-  /** Counts what is loaded again, and compares. For tests. */
-  checkInvariants(): void {
-    this.outbox.checkInvariants();
-    this.requested.checkInvariants();
-    if (this.#closed) return;
-    let blocks = 0;
-    let bytes = 0;
-    for (const batch of this.#batches) {
-      assert(batch.next < batch.count && !batch.orphaned, "a batch that waits has blocks to send");
-      assert(
-        batch.sent === 0 || (batch === this.#batches[0] && batch.ready),
-        "one block has begun at the most",
-      );
-      blocks += batch.count - batch.next;
-      for (let index = batch.next; index < batch.count; index++) bytes += batch.lengths[index]!;
-    }
-    assert(blocks === this.#blocksLoaded && bytes === this.#loadedBytes, "the sender counts what is loaded");
-  }
-
-  close(): void {
-    this.#closed = true;
-    if (this.#waitingForMemory) this.#memory.pool.stopWaiting(this);
-    this.requested.clear();
-    for (const batch of this.#batches) {
-      // A read under way still writes into the batch's memory: it goes home when the read ends.
-      if (batch.ready) this.#releaseBatch(batch);
-      else batch.orphaned = true;
-    }
-    this.#batches = [];
-  }
-
-  #releaseBatch(batch: BlockBatch): void {
-    for (let index = batch.next; index < batch.count; index++) this.#place!.source.sent(batch, index);
   }
 }
 
@@ -573,5 +392,3 @@ function settle(throttle: Throttle, written: number): void {
   if (written > 0) throttle.passed(written);
   else throttle.giveBack();
 }
-
-function ignore(): void {}
