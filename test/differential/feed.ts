@@ -1,5 +1,7 @@
 // Feeds a stream to a receiver as a socket would: readv fills the plan's memory in order with what has arrived, and no
 // more. Everything that must hold at each step is checked here; the tests say what is fed, and in which pieces.
+//
+// One file, because each step of the feed checks what all the other steps have counted.
 
 import assert from "node:assert/strict";
 import { PeerError } from "../../src/base/errors.js";

@@ -1,4 +1,6 @@
 // One byte stream, cut anywhere, through all receive modes: the same messages, the same bytes, every byte accounted.
+//
+// One file, because plain cuts, any cuts and interruptions are one experiment with more and more freedom, over the same streams.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

@@ -4,6 +4,8 @@
 //
 // Real connections, real picker; a storage that copies late, as the thread pool does; peers that misbehave within the
 // protocol. SEED=<n> runs one case again.
+//
+// One file, because its one property needs a whole world, which nothing else uses.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

@@ -1,3 +1,5 @@
+// What the engine counts of its own work, while it is asked to.
+
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../src/native/binding.js";

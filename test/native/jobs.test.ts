@@ -1,3 +1,5 @@
+// Work on other threads: files written and read, digests, and how each of them fails.
+
 import { strict as assert } from "node:assert";
 import { createHash, randomBytes } from "node:crypto";
 import { fstatSync, ftruncateSync, readFileSync, writeSync } from "node:fs";

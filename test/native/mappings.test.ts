@@ -1,3 +1,5 @@
+// Files mapped into the engine's number space: what goes through them, what bounds them, and files that are cut short.
+
 import { strict as assert } from "node:assert";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

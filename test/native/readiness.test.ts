@@ -1,3 +1,5 @@
+// Which sockets are told to be ready, and when.
+
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { READABLE, WRITABLE } from "../../src/native/binding.js";

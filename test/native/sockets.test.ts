@@ -1,3 +1,5 @@
+// Sockets: connecting, accepting and closing, and the errno of each thing that goes wrong.
+
 import { strict as assert } from "node:assert";
 import { once } from "node:events";
 import { closeSync, readdirSync, readlinkSync, writeSync } from "node:fs";

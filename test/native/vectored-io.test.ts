@@ -1,3 +1,5 @@
+// One system call over many places in memory: receiving and sending by a plan.
+
 import { strict as assert } from "node:assert";
 import { randomBytes } from "node:crypto";
 import { writeSync } from "node:fs";

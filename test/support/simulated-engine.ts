@@ -3,6 +3,8 @@
 //
 // Always: a job touches the memory that it names when it ends and not before, so that memory which was given away too early shows; jobs
 // end in an order that follows from the seed; a descriptor's number is used again at once, as the system does.
+//
+// One file, because it is one class: the engine has many short methods, and all of them look at the same descriptors and jobs.
 
 import { createHash, type Hash } from "node:crypto";
 import { readSync, writeSync } from "node:fs";

@@ -7,6 +7,8 @@
 //   idle ──due──▶ asking ──answer──▶ works: due again after its interval
 //                    └──error──▶ fails: due again after a pause that doubles, or when it said (BEP 31), or never
 //
+// One file, because what one tracker answers decides whether the next is asked: all rules look at the same states.
+//
 // Always: a tracker has one announce under way at a time; it hears `started` first, `completed` once, and only if this torrent was not
 // complete when it began, and `stopped` if it ever took a `started`; it is not asked before its interval is over, unless there is an
 // event to tell, or peers are needed and its min interval is over. Whatever it answers, there are INTERVAL_MIN_S between two announces.

@@ -9,7 +9,7 @@
 // which blocks differ. Where storage keeps nothing, digests are made as blocks come, while somebody is suspected.
 //
 // What waits for its hash (ready-pieces), what is read back (read-back), and what is in memory and written (held-blocks) are parts of
-// their own. What is left is the life of a piece, from its first block to its verdict, told in one place.
+// their own. One file, because what is left is the life of a piece, from its first block to its verdict, which is read as one story.
 //
 // Always: it cannot block itself with an exhausted pool. Every slot it holds is being hashed, being written, or is
 // written under pressure, and none of that needs another slot but reading back, which has its own, taken before the first block may come.

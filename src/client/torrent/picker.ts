@@ -21,7 +21,7 @@
 //   piece:  startable (in its bucket of availability) ──▶ started (has a record of its blocks) ──▶ verified
 //
 // Which piece comes next (0 to 5) is chosen in piece-choice.ts, records and the states of blocks are in started-pieces.ts, 7 is in
-// end-game.ts. What is here keeps their counts together.
+// end-game.ts. What is here keeps their counts together: it is a little long because it says how all of that fits.
 //
 // What is not wanted (wanted.ts) is neither startable nor started, but for pieces that are judged already. Steps 3 and 5 start pieces of
 // the highest priority first.

@@ -1,3 +1,5 @@
+// What counts as one network, as this machine, and as an address that others may be sent to.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {

@@ -1,3 +1,5 @@
+// Sets of pieces: they hold what ordinary sets would hold, and take only bitfields that fit.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

@@ -1,4 +1,6 @@
 // The verdict follows from the figures: other figures, another verdict; figures that noise covers, none.
+//
+// It is long because each rule of the verdict has figures for which it speaks, and figures for which it must not.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

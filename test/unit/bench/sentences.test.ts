@@ -1,6 +1,6 @@
 // Every sentence that the report, the loopback benchmark and the comparison can say stands here with data for which it is right, and
 // with data for which something else must be said. The last test reads their sources: what can be said, and is not said here, fails.
-// It is as long as what can be said.
+// It is long because much can be said.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

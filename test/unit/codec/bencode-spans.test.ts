@@ -1,3 +1,5 @@
+// Finding values in bencoded bytes without decoding them: where they begin and end, and what is refused.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import bencode from "bencode";

@@ -1,3 +1,5 @@
+// Addresses as the bytes that protocols carry: every usual form, and back.
+
 import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import { describe, it } from "node:test";

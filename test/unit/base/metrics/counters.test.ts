@@ -1,3 +1,5 @@
+// Counters of a transfer begin at 0, and add exactly beyond 32 bits.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { addCounters, makeCounters, type TransferCounters } from "../../../../src/base/metrics/counters.js";

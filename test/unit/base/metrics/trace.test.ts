@@ -1,3 +1,5 @@
+// Traces: off unless asked for, to a function or to a file, and harmless where the file takes no more.
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";

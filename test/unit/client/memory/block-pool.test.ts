@@ -1,3 +1,5 @@
+// The pool of slots: which are lent, to whom, and which mistakes of ours it finds.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

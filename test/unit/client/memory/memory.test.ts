@@ -1,3 +1,5 @@
+// The slab is divided into parts that do not meet, and bytes move inside it.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { AssertionError } from "../../../../src/base/assert.js";

@@ -1,3 +1,5 @@
+// Torrents made of files and folders: what stands in them, and what the disk has.
+
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

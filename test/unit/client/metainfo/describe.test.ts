@@ -1,3 +1,5 @@
+// A torrent file in plain values, as `scatterwire info --json` prints it.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { describeMetainfo } from "../../../../src/client/metainfo/describe.js";

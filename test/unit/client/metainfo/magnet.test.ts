@@ -1,3 +1,5 @@
+// What is read from magnet links, and which texts are none.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

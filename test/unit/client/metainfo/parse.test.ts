@@ -1,3 +1,5 @@
+// Torrent files are read, whoever made them; what cannot be used is refused, with what is wrong.
+
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";

@@ -1,3 +1,5 @@
+// Paths of torrents become paths of files: none leads out of the folder, and none is refused by the system.
+
 import assert from "node:assert/strict";
 import { join, relative } from "node:path";
 import { describe, it } from "node:test";

@@ -1,3 +1,5 @@
+// Rates follow what came, by the time that really passed.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { RateMeter } from "../../../../src/client/peer/rate-meter.js";

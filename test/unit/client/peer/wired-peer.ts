@@ -3,6 +3,8 @@
 //
 // Always: every request that was picked is open until it is answered or dropped, once; blocks that are published have
 // the torrent's bytes. The books fail the test at the moment something else happens.
+//
+// One file, because the two ends and the books are used together, by every test of a connection.
 
 import assert from "node:assert/strict";
 import { PeerError } from "../../../../src/base/errors.js";

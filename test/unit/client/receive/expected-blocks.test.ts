@@ -1,3 +1,5 @@
+// The requests that are outstanding stay in order, whatever comes and goes.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,5 @@
+// The plan of one receive: it is read back in order, and every slot of it goes to a block or home.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

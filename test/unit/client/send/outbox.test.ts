@@ -1,3 +1,5 @@
+// Small messages wait in memory that is there only while there are some, and leave in order.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

@@ -1,4 +1,6 @@
 // Which trackers are asked, when, and what they are told: over a clock that the test moves, with answers that it gives.
+//
+// It is long because each of the rules has its tests, and all of them need the same clock and trackers.
 
 import { strict as assert } from "node:assert";
 import { describe, it } from "node:test";

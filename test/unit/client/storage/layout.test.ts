@@ -1,3 +1,5 @@
+// The arithmetic of torrents: pieces, blocks and files, also beyond 32 bits, and numbers from outside.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,5 @@
+// Byte streams in memory keep the contract of all byte streams, near and far.
+
 import { describe } from "node:test";
 import { MemoryNetwork } from "../../../support/memory-network.js";
 import { type StreamWorld, testByteStreams } from "./contract.js";

@@ -1,3 +1,5 @@
+// Byte streams over TCP keep the contract of all byte streams.
+
 import { describe } from "node:test";
 import { testByteStreams } from "./contract.js";
 import { makeTcpWorld } from "./tcp-world.js";

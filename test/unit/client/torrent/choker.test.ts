@@ -1,3 +1,5 @@
+// Who is served, by what each peer gives and by lot.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,5 @@
+// The allowed fast set (BEP 6): the BEP's examples, and its bounds.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ALLOWED_FAST_COUNT, allowedFastSet } from "../../../../src/client/wire/allowed-fast.js";

@@ -1,3 +1,5 @@
+// Messages are read as they were written; those of a wrong length are refused.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,5 @@
+// Messages are written byte by byte as their BEPs draw them.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { AssertionError } from "../../../../src/base/assert.js";

@@ -1,3 +1,5 @@
+// The extension handshake (BEP 10): what we say in it, and what is read of a peer's.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { PeerError } from "../../../../src/base/errors.js";

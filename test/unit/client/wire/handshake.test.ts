@@ -1,3 +1,5 @@
+// The handshake (BEP 3): its bytes, its reserved bits, and what is refused.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { AssertionError } from "../../../../src/base/assert.js";

@@ -1,3 +1,5 @@
+// Messages of the holepunch extension (BEP 55).
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { decodeHolepunch } from "../../../../src/client/wire/holepunch-message.js";

@@ -1,3 +1,5 @@
+// Ids and lengths of messages are those of their BEPs.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MESSAGE_BODIES, MessageId } from "../../../../src/client/wire/messages.js";

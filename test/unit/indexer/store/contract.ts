@@ -1,4 +1,6 @@
 // What every store of an index must do, whatever keeps it. Each test gets an empty store, and may open more on the same data.
+//
+// One file, because a contract is read as a whole.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";

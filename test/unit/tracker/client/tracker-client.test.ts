@@ -1,4 +1,6 @@
 // The client of trackers over real sockets: HTTP and UDP, IPv4 and IPv6, our tracker and servers that mean no good.
+//
+// It is long because there are many ways to mean no good, and all tests share their servers.
 
 import { strict as assert } from "node:assert";
 import type { IncomingMessage, ServerResponse } from "node:http";
