@@ -193,7 +193,8 @@ async function serviceOptions(options: Options, config: TrackerConfig): Promise<
   if ((config.user === undefined) !== (config.group === undefined))
     throw new ExitError(EXIT_USAGE, "user and group go together: one alone would keep what the other may do");
   const rules = await readRules(config);
-  const { newTorrentsPerMinute, trustedProxies, httpLimits, downloadsFile, metrics, tokenFile } = config;
+  const { newTorrentsPerMinute, evictionsPerMinute, peersPerAddressMax } = config;
+  const { trustedProxies, httpLimits, downloadsFile, metrics, tokenFile } = config;
   const { redis, redisLogMib } = config;
   return {
     udp: await Promise.all((config.udp ?? []).map((text) => parseAddress(text, "--udp"))),
@@ -204,6 +205,8 @@ async function serviceOptions(options: Options, config: TrackerConfig): Promise<
       bytesMax: (config.memoryMib ?? MEMORY_MIB_DEFAULT) * MIB,
       torrentsMax: config.torrentsMax ?? TORRENTS_DEFAULT,
       ...(newTorrentsPerMinute === undefined ? {} : { newTorrentsPerMinute }),
+      ...(evictionsPerMinute === undefined ? {} : { evictionsPerMinute }),
+      ...(peersPerAddressMax === undefined ? {} : { peersPerAddressMax }),
     },
     ...(trustedProxies === undefined ? {} : { trustedProxies }),
     ...(httpLimits === undefined ? {} : { httpLimits }),

@@ -1,5 +1,5 @@
-// How many new torrents an address may bring: so many each minute, and as many at once. IPv6 addresses count by /64, which is what
-// one subscriber has.
+// What an address may do to a store: bring new torrents, push out old ones, add peers to a swarm; so often in each window of time, and as
+// often at once. IPv6 addresses count by /64, which is what one subscriber has.
 //
 // Addresses share cells of a fixed table by a keyed hash, so nobody can choose with whom, and memory does not grow with the number
 // of addresses. Always: nobody gets more than their budget, however many threads share the table; whoever shares a cell may get less.
@@ -7,29 +7,40 @@
 import { halfSipHash } from "../../base/keyed-hash.js";
 
 const CELL_BITS = 16;
-const CELLS = 2 ** CELL_BITS;
-/** A word for each cell, and one for the minute. */
-export const BUDGET_BYTES = 4 * (CELLS + 1);
 const MINUTE_MS = 60_000;
-/** A cell has what is left in its low bits, and the minute it is from above them. */
+/** A cell has what is left in its low bits, and the window it is from above them. */
 const LEFT_BITS = 20;
 const LEFT_MAX = 2 ** LEFT_BITS - 1;
-const MINUTES = 2 ** (32 - LEFT_BITS);
+const WINDOWS = 2 ** (32 - LEFT_BITS);
+
+/** Bytes of a table of so many bits: a word for each cell, and one for the window. */
+export function budgetBytes(cellBits = CELL_BITS): number {
+  return 4 * (2 ** cellBits + 1);
+}
 
 export class AddressBudget {
-  readonly #perMinute: number;
+  readonly #most: number;
   readonly #key: Uint32Array;
   readonly #cells: Uint32Array;
+  readonly #cellBits: number;
+  readonly #windowMs: number;
 
-  /** `perMinute` up to 2^20 − 1. `key`: 2 words that nobody knows. `memory`: BUDGET_BYTES, zeros at first, of those who share a budget. */
+  /**
+   * `most` in a window, up to 2^20 − 1. `key`: 2 words that nobody knows. `memory`: budgetBytes(cellBits), zeros at first, of those who
+   * share a budget.
+   */
   constructor(
-    perMinute: number,
+    most: number,
     key: Uint32Array,
-    memory: ArrayBuffer | SharedArrayBuffer = new ArrayBuffer(BUDGET_BYTES),
+    memory: ArrayBuffer | SharedArrayBuffer = new ArrayBuffer(budgetBytes()),
+    cellBits = CELL_BITS,
+    windowMs = MINUTE_MS,
   ) {
-    this.#perMinute = Math.min(perMinute, LEFT_MAX);
+    this.#most = Math.min(most, LEFT_MAX);
     this.#key = key;
-    this.#cells = new Uint32Array(memory, 0, CELLS + 1);
+    this.#cellBits = cellBits;
+    this.#cells = new Uint32Array(memory, 0, 2 ** cellBits + 1);
+    this.#windowMs = windowMs;
   }
 
   get bytes(): number {
@@ -37,22 +48,39 @@ export class AddressBudget {
   }
 
   advance(nowMs: number): void {
-    // Never 0: a cell that was not used yet is of another minute.
-    this.#cells[CELLS] = 1 + (Math.floor(nowMs / MINUTE_MS) % (MINUTES - 1));
+    // Never 0: a cell that was not used yet is of another window.
+    this.#cells[this.#cells.length - 1] = 1 + (Math.floor(nowMs / this.#windowMs) % (WINDOWS - 1));
   }
 
-  /** Takes one of the budget of the address whose words begin at `at`: 1 word of IPv4, or the first 2 of IPv6. False if none is left. */
+  /**
+   * Takes one of the budget of the address whose words begin at `at`: 1 word of IPv4, or the first 2 of IPv6; with more words, of the
+   * address and what stands behind it. False if none is left.
+   */
   take(address: Uint32Array, at: number, words: number): boolean {
     const cells = this.#cells;
-    const minute = cells[CELLS]!;
-    const cell = halfSipHash(1, 3, this.#key, address, at, words) >>> (32 - CELL_BITS);
+    const window = cells[cells.length - 1]!;
+    const cell = halfSipHash(1, 3, this.#key, address, at, words) >>> (32 - this.#cellBits);
     for (;;) {
       const value = cells[cell]!;
-      const left = value >>> LEFT_BITS === minute ? value & LEFT_MAX : this.#perMinute;
+      const left = value >>> LEFT_BITS === window ? value & LEFT_MAX : this.#most;
       if (left === 0) return false;
-      const less = ((minute << LEFT_BITS) | (left - 1)) >>> 0;
+      const less = ((window << LEFT_BITS) | (left - 1)) >>> 0;
       // Another thread may have taken one meanwhile.
       if (Atomics.compareExchange(cells, cell, value, less) === value) return true;
     }
   }
+}
+
+function wordOf(...bytes: number[]): number {
+  return new Uint32Array(Uint8Array.from(bytes).buffer)[0]!;
+}
+
+const FIRST_BYTE = wordOf(255, 0, 0, 0);
+const LOOPBACK_V4 = wordOf(127, 0, 0, 0);
+const LOOPBACK_V6_END = wordOf(0, 0, 0, 1);
+
+/** Whether this is an address of loopback, as it stands in packets: its owner owns the machine. */
+export function isLoopback(family: 4 | 6, address: Uint32Array, at: number): boolean {
+  if (family === 4) return (address[at]! & FIRST_BYTE) >>> 0 === LOOPBACK_V4;
+  return (address[at]! | address[at + 1]! | address[at + 2]!) === 0 && address[at + 3] === LOOPBACK_V6_END;
 }

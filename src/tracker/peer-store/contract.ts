@@ -67,8 +67,9 @@ export interface SwarmCounters {
   /** Torrents that made room for others, by number or by memory; peers likewise. */
   torrentsEvicted: number;
   peersEvicted: number;
-  /** Torrents that were over somebody's budget, and torrents and peers for which there was no memory. */
+  /** Torrents that were over somebody's budget, and peers; and torrents and peers for which there was no memory. */
   torrentsOverBudget: number;
+  peersOverBudget: number;
   torrentsRefused: number;
   peersRefused: number;
 }

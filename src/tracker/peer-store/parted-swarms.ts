@@ -11,7 +11,7 @@
 // nothing, and counts that.
 
 import { assert } from "../../base/assert.js";
-import { BUDGET_BYTES } from "./address-budget.js";
+import { budgetBytes } from "./address-budget.js";
 import { AheadFindings, LOOK_AHEAD_STEPS } from "./ahead-findings.js";
 import {
   AHEAD_MAX,
@@ -24,8 +24,10 @@ import {
   type SwarmTotals,
 } from "./contract.js";
 import {
+  type AddressBudgets,
+  type BudgetMemory,
   BYTES_MAX_DEFAULT,
-  makeAddressBudget,
+  makeAddressBudgets,
   makeSwarmCounters,
   PeerStore,
   type PeerStoreOptions,
@@ -44,7 +46,7 @@ export interface PartedSwarmsMemory {
   readonly options: Omit<PeerStoreOptions, "reserve" | "release" | "random" | "part">;
   readonly parts: number;
   readonly locks: SharedArrayBuffer;
-  readonly budget: SharedArrayBuffer | undefined;
+  readonly budgets: BudgetMemory;
   /** Of each part, in the order in which its store asks for it. */
   readonly regions: readonly (readonly SharedArrayBuffer[])[];
 }
@@ -67,7 +69,11 @@ export function makePartedSwarms(
     bytesMax: Math.floor(bytesMax / parts),
     torrentsMax: Math.ceil((options.torrentsMax ?? TORRENTS_MAX_DEFAULT) / parts),
   };
-  const budget = options.newTorrentsPerMinute === undefined ? undefined : reserve(BUDGET_BYTES);
+  const budgets = {
+    newTorrentsPerMinute: reserve(budgetBytes()),
+    evictionsPerMinute: reserve(budgetBytes()),
+  };
+  const noBudgets = { newTorrents: undefined, evictions: undefined };
   const regions = Array.from({ length: parts }, () => {
     const taken: SharedArrayBuffer[] = [];
     const take = (bytes: number): SharedArrayBuffer => {
@@ -76,10 +82,10 @@ export function makePartedSwarms(
       return region;
     };
     const part = { parts, reserve: take, counters: makeSwarmCounters(), found: new AheadFindings() };
-    new PeerStore({ ...shared, random: Math.random, part: { ...part, budget: undefined } });
+    new PeerStore({ ...shared, random: Math.random, part: { ...part, budgets: noBudgets } });
     return taken;
   });
-  return { options: shared, parts, locks: new SharedArrayBuffer(lockBytes(parts)), budget, regions };
+  return { options: shared, parts, locks: new SharedArrayBuffer(lockBytes(parts)), budgets, regions };
 }
 
 export class PartedSwarms implements SwarmStore, SwarmBrowser {
@@ -95,7 +101,7 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
   readonly #guarded: readonly SwarmStore[];
   readonly #mask: number;
   readonly #isKeeper: boolean;
-  readonly #budget: ReturnType<typeof makeAddressBudget>;
+  readonly #budgets: AddressBudgets;
   readonly #budgetBytes: number;
   /** Announces that are to come by their parts, and where those of each part end. */
   readonly #order = new Uint16Array(AHEAD_MAX);
@@ -114,8 +120,9 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
     this.#mask = parts - 1;
     this.#isKeeper = thread === 0;
     this.locks = new SharedLocks(memory.locks, thread);
-    this.#budget = memory.budget === undefined ? undefined : makeAddressBudget(options, memory.budget);
-    this.#budgetBytes = memory.budget?.byteLength ?? 0;
+    this.#budgets = makeAddressBudgets(options, memory.budgets);
+    const { newTorrents, evictions } = this.#budgets;
+    this.#budgetBytes = (newTorrents?.bytes ?? 0) + (evictions?.bytes ?? 0);
     const found = new AheadFindings();
     this.#stores = memory.regions.map((regions) => {
       let next = 0;
@@ -127,7 +134,7 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
         );
         return region;
       };
-      const part = { parts, reserve, counters: this.counters, found, budget: this.#budget };
+      const part = { parts, reserve, counters: this.counters, found, budgets: this.#budgets };
       return new PeerStore({ ...options, part, ...(release === undefined ? {} : { release }) });
     });
     this.#guarded = this.#stores.map((store, part) => guard(store, part, parts));
@@ -222,7 +229,8 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
   /** The keeper tells all threads the time, and goes on with expiry, a part after the other; what others say is nothing to it. */
   advance(nowMs: number): void {
     if (!this.#isKeeper) return;
-    this.#budget?.advance(nowMs);
+    this.#budgets.newTorrents?.advance(nowMs);
+    this.#budgets.evictions?.advance(nowMs);
     for (let part = 0; part <= this.#mask; part++) {
       if (!this.#take(part)) continue;
       try {

@@ -15,7 +15,7 @@
 import { assert } from "../../base/assert.js";
 import { UsageError } from "../../base/errors.js";
 import { halfSipHash } from "../../base/keyed-hash.js";
-import { AddressBudget } from "./address-budget.js";
+import { AddressBudget, budgetBytes, isLoopback } from "./address-budget.js";
 import { AheadFindings, LOOK_AHEAD_STEPS } from "./ahead-findings.js";
 import {
   type AdoptingStore,
@@ -45,8 +45,15 @@ export interface PeerStoreOptions {
   readonly lifetimeMs?: number;
   /** How long one round of expiry takes, in milliseconds; that much later than its lifetime a peer may be dropped. */
   readonly collectMs?: number;
-  /** New torrents that one address (IPv6: /64) may bring in a minute; undefined: any number. */
+  /** New torrents that one address (IPv6: /64) may bring in a minute; undefined or 0: any number. */
   readonly newTorrentsPerMinute?: number;
+  /** Torrents that what one address brings may push out in a minute, once there is no room; undefined or 0: any number. */
+  readonly evictionsPerMinute?: number;
+  /**
+   * Peers that one address may add to a torrent in a lifetime, besides the first one of the torrent; an address of loopback any number.
+   * Undefined or 0: any number.
+   */
+  readonly peersPerAddressMax?: number;
   /** 4 words that nobody else knows. */
   readonly key: Uint32Array;
   /** Numbers from 0 to below 1; asked once. */
@@ -69,7 +76,13 @@ export interface SharedPart {
   readonly counters: SwarmCounters;
   readonly found: AheadFindings;
   /** Advanced by whoever advances the swarms. */
-  readonly budget: AddressBudget | undefined;
+  readonly budgets: AddressBudgets;
+}
+
+/** Of all torrents. */
+export interface AddressBudgets {
+  readonly newTorrents: AddressBudget | undefined;
+  readonly evictions: AddressBudget | undefined;
 }
 
 export const BYTES_MAX_DEFAULT = 2 ** 30;
@@ -117,6 +130,7 @@ const NOW_MS = 0;
 const STEPS_OWED = 1;
 const CLOCK_NUMBERS = 2;
 const IN_ORDER = Uint16Array.from({ length: AHEAD_MAX }, (_, index) => index);
+const SHARE_CELL_BITS_MAX = 20;
 const HASH_ROUNDS = 1;
 const HASH_FINAL_ROUNDS = 3;
 
@@ -137,8 +151,13 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   readonly #v6: Swarms;
   readonly #index: TorrentIndex;
   readonly #key: Uint32Array;
-  readonly #budget: AddressBudget | undefined;
-  readonly #ownsBudget: boolean;
+  readonly #budgets: AddressBudgets;
+  readonly #ownsBudgets: boolean;
+  /** Of each torrent: peers that an address may add to it. */
+  readonly #shares: AddressBudget | undefined;
+  /** The announce under way, as its share is counted: address, and hash of the torrent. */
+  readonly #sharer = new Uint32Array(3);
+  #sharerFamily: 4 | 6 = 4;
   readonly #tickMs: number;
   readonly #collectMs: number;
   readonly #workPerAdvanceMax: number;
@@ -184,12 +203,14 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     const pageBytes = Math.min(Math.ceil(this.#bytesMax / PAGE_BYTES + 1) * PAGE_BYTES, REGION_BYTES_MAX);
     this.#pages = new Pages(reserve(pageBytes), sizes, small);
     whole("peersPerTorrentMax", peersMax, 1, 2 ** 31);
-    this.#v4 = new Swarms(this.#pages, 3, 0, peersMax, endpointKey);
-    this.#v6 = new Swarms(this.#pages, 9, swarmBlockWords(3).length, peersMax, endpointKey);
+    const mayAdd = (): boolean => this.#mayAdd();
+    this.#v4 = new Swarms(this.#pages, 3, 0, peersMax, endpointKey, mayAdd);
+    this.#v6 = new Swarms(this.#pages, 9, swarmBlockWords(3).length, peersMax, endpointKey, mayAdd);
     const indexMemory = makeIndexMemory(this.#recordsMax, small, reserve, options.release);
     this.#index = new TorrentIndex(this, this.#recordsMax, indexMemory);
-    this.#ownsBudget = part === undefined;
-    this.#budget = part === undefined ? makeAddressBudget(options) : part.budget;
+    this.#ownsBudgets = part === undefined;
+    this.#budgets = part === undefined ? makeAddressBudgets(options) : part.budgets;
+    this.#shares = makeShares(options, this.#bytesMax, lifetimeMs, small);
     if (this.#state[DICE] === 0) this.#state[DICE] = Math.floor((options.random?.() ?? 0.5) * 2 ** 31) | 1;
   }
 
@@ -228,7 +249,10 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
 
   /** What several share is not counted here. */
   get #budgetBytes(): number {
-    return this.#ownsBudget && this.#budget !== undefined ? this.#budget.bytes : 0;
+    const shares = this.#shares === undefined ? 0 : this.#shares.bytes;
+    if (!this.#ownsBudgets) return shares;
+    const { newTorrents, evictions } = this.#budgets;
+    return shares + (newTorrents?.bytes ?? 0) + (evictions?.bytes ?? 0);
   }
 
   hash(words: Uint32Array, at: number): number {
@@ -297,6 +321,8 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
 
   announce(hash: number, request: Announce, sink: PeerSink): number {
     this.#setEndpoint(request.family, request.address, request.addressAt, request.port);
+    this.#sharerFamily = request.family;
+    this.#sharer[2] = hash;
     const record = this.#recordOf(hash, request);
     if (record < 0) {
       this.#report(0, 0, 0);
@@ -396,7 +422,11 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     this.#clock[NOW_MS] = nowMs;
     this.#state[TICK] = Math.floor(nowMs / this.#tickMs) % TICKS;
     this.#seeTime();
-    if (this.#ownsBudget) this.#budget?.advance(nowMs);
+    if (this.#ownsBudgets) {
+      this.#budgets.newTorrents?.advance(nowMs);
+      this.#budgets.evictions?.advance(nowMs);
+    }
+    this.#shares?.advance(nowMs);
     if (this.#state[COUNT]! === 0) return;
     // A whole round each collectMs: a record is two steps at the most, and each bucket of a large swarm is one.
     const round = STEPS_PER_RECORD * this.#state[COUNT]! + STEPS_PER_PAGE * this.#pages.inUse;
@@ -434,17 +464,31 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     this.downloads = downloads;
   }
 
+  /** Takes one of a budget of the address of the announce under way. Another tracker asked its own. */
+  #take(budget: AddressBudget | undefined): boolean {
+    return (
+      budget === undefined ||
+      this.#isAdopting ||
+      budget.take(this.#endpointWords, 0, this.#sharerFamily === 4 ? 1 : 2)
+    );
+  }
+
+  /** Whether the address of the announce under way may add a peer to its torrent. */
+  #mayAdd(): boolean {
+    const endpoint = this.#endpointWords;
+    const family = this.#sharerFamily;
+    if (this.#shares === undefined || this.#isAdopting || isLoopback(family, endpoint, 0)) return true;
+    this.#sharer[0] = endpoint[0]!;
+    this.#sharer[1] = family === 4 ? 0 : endpoint[1]!;
+    return this.#shares.take(this.#sharer, 0, 3);
+  }
+
   #addTorrent(hash: number, request: Announce): void {
-    const words = request.family === 4 ? 1 : 2;
-    const isCharged = this.#budget !== undefined && !this.#isAdopting;
-    if (isCharged && !this.#budget.take(request.address, request.addressAt, words)) {
+    if (!this.#take(this.#budgets.newTorrents)) {
       this.counters.torrentsOverBudget++;
       return;
     }
-    if (!this.#makeRoom()) {
-      this.counters.torrentsRefused++;
-      return;
-    }
+    if (!this.#makeRoom()) return;
     const record = this.#state[COUNT]!;
     const at = record * RECORD_WORDS;
     const records = this.#records;
@@ -474,7 +518,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     this.#report(request.seeder ? 1 : 0, 1, downloads);
   }
 
-  /** Room for one record more, by number and by memory. */
+  /** Room for one record more, by number and by memory; false, and why not is counted. */
   #makeRoom(): boolean {
     for (let evicted = 0; ; evicted++) {
       const bytes = this.totalBytes + RECORD_BYTES + this.#index.bytesNext - this.#index.bytes;
@@ -482,7 +526,14 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
         this.#boundPages(bytes - this.totalBytes);
         return true;
       }
-      if (this.#state[COUNT]! === 0 || evicted === EVICTIONS_PER_PEER_MAX) return false;
+      if (this.#state[COUNT]! === 0 || evicted === EVICTIONS_PER_PEER_MAX) {
+        this.counters.torrentsRefused++;
+        return false;
+      }
+      if (!this.#take(this.#budgets.evictions)) {
+        this.counters.torrentsOverBudget++;
+        return false;
+      }
       this.#evict();
     }
   }
@@ -660,10 +711,11 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     if (!swarms.known) {
       this.counters.peersEvicted += swarms.dropped;
       if (swarms.has) this.#countPeers(ipv4, 1);
+      else if (swarms.barred) this.counters.peersOverBudget++;
       else {
         this.counters.peersRefused++;
         // Room for the next one, if old torrents have any; this one's record may move by it.
-        if (this.#state[COUNT]! > 1) this.#evict();
+        if (this.#state[COUNT]! > 1 && this.#take(this.#budgets.evictions)) this.#evict();
         const found = this.#index.find(hash, request.hash, request.hashAt, this.#records);
         if (found < 0) {
           this.#report(0, 0, 0);
@@ -678,7 +730,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
         return swarms.answer(swarm, request.seeder, request.want, request.dice, sink);
       }
     }
-    if (isDownload(request) && !swarms.wasSeeder) this.#countDownload(at);
+    if (isDownload(request) && !swarms.wasSeeder && swarms.has) this.#countDownload(at);
     this.#report(swarms.seeders, swarms.peers, this.#records[at + DOWNLOADS_AT]!);
     return swarms.answer(swarm, request.seeder, request.want, request.dice, sink);
   }
@@ -774,13 +826,37 @@ function isDownload(request: Announce): boolean {
   return request.event === EVENT_COMPLETED && request.seeder;
 }
 
-export function makeAddressBudget(
-  options: Pick<PeerStoreOptions, "newTorrentsPerMinute" | "key">,
-  memory?: SharedArrayBuffer,
+type BudgetOptions = Pick<PeerStoreOptions, "newTorrentsPerMinute" | "evictionsPerMinute" | "key">;
+
+/** `memory`: what several share, for each that the options name. */
+export function makeAddressBudgets(options: BudgetOptions, memory?: BudgetMemory): AddressBudgets {
+  const make = (name: "newTorrentsPerMinute" | "evictionsPerMinute"): AddressBudget | undefined => {
+    const perMinute = whole(name, options[name] ?? 0, 0, 2 ** 20 - 1);
+    return perMinute === 0
+      ? undefined
+      : new AddressBudget(perMinute, options.key.slice(0, 2), memory?.[name]);
+  };
+  return { newTorrents: make("newTorrentsPerMinute"), evictions: make("evictionsPerMinute") };
+}
+
+export type BudgetMemory = {
+  readonly [Name in "newTorrentsPerMinute" | "evictionsPerMinute"]: SharedArrayBuffer;
+};
+
+/**
+ * A cell for each KiB of the store at the most: of all peers that come in a lifetime so few share a cell that whoever has one port is never
+ * refused for others.
+ */
+function makeShares(
+  { peersPerAddressMax, key }: PeerStoreOptions,
+  bytesMax: number,
+  lifetimeMs: number,
+  reserve: (bytes: number) => ArrayBuffer | SharedArrayBuffer,
 ): AddressBudget | undefined {
-  if (options.newTorrentsPerMinute === undefined) return undefined;
-  const perMinute = whole("newTorrentsPerMinute", options.newTorrentsPerMinute, 1, 2 ** 20 - 1);
-  return new AddressBudget(perMinute, options.key.slice(0, 2), memory);
+  const most = whole("peersPerAddressMax", peersPerAddressMax ?? 0, 0, 2 ** 20 - 1);
+  if (most === 0) return undefined;
+  const cellBits = Math.min(SHARE_CELL_BITS_MAX, Math.floor(Math.log2(bytesMax)) - 10);
+  return new AddressBudget(most, key.slice(2, 4), reserve(budgetBytes(cellBits)), cellBits, lifetimeMs);
 }
 
 export function makeSwarmCounters(): SwarmCounters {
@@ -790,6 +866,7 @@ export function makeSwarmCounters(): SwarmCounters {
     torrentsEvicted: 0,
     peersEvicted: 0,
     torrentsOverBudget: 0,
+    peersOverBudget: 0,
     torrentsRefused: 0,
     peersRefused: 0,
   };

@@ -33,6 +33,9 @@ export class Swarms {
   /** Whether the last endpoint was known, and as what. */
   known = false;
   wasSeeder = false;
+  /** Whether the last endpoint was not added, for its address has added enough. */
+  barred = false;
+  readonly #mayAdd: () => boolean;
   /** Where the last endpoint is; index −1 if it is not in the swarm. */
   #bucket = 0;
   #index = -1;
@@ -41,7 +44,16 @@ export class Swarms {
   /** The tick that it is: whoever makes room is the oldest as seen from here, whenever a new peer was heard of. */
   now = 0;
 
-  constructor(pages: Pages, endpointHalves: number, firstSize: number, peersMax: number, key: Uint32Array) {
+  /** `mayAdd`: asked before a peer is added to a swarm that has some. */
+  constructor(
+    pages: Pages,
+    endpointHalves: number,
+    firstSize: number,
+    peersMax: number,
+    key: Uint32Array,
+    mayAdd: () => boolean,
+  ) {
+    this.#mayAdd = mayAdd;
     this.#pages = pages;
     this.#words = pages.words;
     this.buckets = new PeerBuckets(pages, endpointHalves, firstSize, key);
@@ -124,7 +136,7 @@ export class Swarms {
 
   /**
    * Adds the endpoint or renews it, as seeder or leecher. The swarm's number; if it was 0 and stays 0, or `has` is false after it, there
-   * was no memory for another peer. `hash`: the endpoint's. `hint`: where in its bucket it may be, or −1.
+   * was no memory for another peer, or it was `barred`. `hash`: the endpoint's. `hint`: where in its bucket it may be, or −1.
    */
   put(
     swarm: number,
@@ -136,6 +148,7 @@ export class Swarms {
   ): number {
     this.known = false;
     this.wasSeeder = false;
+    this.barred = false;
     this.dropped = 0;
     this.#index = -1;
     const { buckets } = this;
@@ -153,6 +166,11 @@ export class Swarms {
     const index =
       hint >= 0 && buckets.isAt(bucket, hint, endpoint) ? hint : buckets.find(bucket, hash & 0xff, endpoint);
     if (index < 0) {
+      if (!this.#mayAdd()) {
+        this.barred = true;
+        this.look(swarm);
+        return swarm;
+      }
       const grown = this.#insert(swarm, bucket, hash, endpoint, seeder, tick);
       this.look(grown);
       return grown;

@@ -19,6 +19,8 @@ export interface TrackerConfig {
   readonly memoryMib?: number;
   readonly torrentsMax?: number;
   readonly newTorrentsPerMinute?: number;
+  readonly evictionsPerMinute?: number;
+  readonly peersPerAddressMax?: number;
   readonly trustedProxies?: readonly string[];
   readonly httpLimits?: HttpLimits;
   readonly allowList?: string;
@@ -74,7 +76,9 @@ const KEYS: Readonly<Record<keyof TrackerConfig, Check>> = {
   peersMax: whole(0, 1000),
   memoryMib: whole(1, 65_536),
   torrentsMax: whole(1, 2 ** 30 - 1),
-  newTorrentsPerMinute: whole(1, 2 ** 20 - 1),
+  newTorrentsPerMinute: whole(0, 2 ** 20 - 1),
+  evictionsPerMinute: whole(0, 2 ** 20 - 1),
+  peersPerAddressMax: whole(0, 2 ** 20 - 1),
   trustedProxies: texts,
   httpLimits: (value, name) => checkKeys(value, name, HTTP_LIMITS),
   allowList: text,

@@ -78,12 +78,14 @@ export class SharedSwarms implements SwarmStore, SwarmBrowser {
 
   announce(hash: number, request: Announce, sink: PeerSink): number {
     const store = this.#store;
-    // Whoever leaves what nobody knows is no news; nor is a peer that the store had no room for, of a torrent that is in nobody's budget.
+    // Whoever leaves what nobody knows is no news; nor is a peer that the store did not keep.
     const isStop = request.event === EVENT_STOPPED;
     const isNews = !isStop || store.scrape(hash, request.hash, request.hashAt);
+    const { peersOverBudget } = store.counters;
     const told = store.announce(hash, request, sink);
     this.#report();
-    if (isStop ? isNews : this.seeders + this.leechers > 0) this.#note(request);
+    const isKept = this.seeders + this.leechers > 0 && store.counters.peersOverBudget === peersOverBudget;
+    if (isStop ? isNews : isKept) this.#note(request);
     return told;
   }
 

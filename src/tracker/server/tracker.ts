@@ -24,7 +24,7 @@ export interface TrackerOptions {
   readonly connectionKey?: Uint32Array;
   /** Minutes that a connection id is valid, at least one less than so many; 2 by default. */
   readonly connectionSlots?: number;
-  /** Bounds of the swarms; see PeerStoreOptions. */
+  /** Bounds of the swarms; see PeerStoreOptions. What one address may do has other defaults here: 60 evictions a minute, 32 peers of a torrent. */
   readonly store?: Omit<PeerStoreOptions, "key" | "random">;
   /** Instead of a store of its own. */
   readonly swarms?: SwarmStore;
@@ -137,11 +137,18 @@ export function bindUdp(
   });
 }
 
+/**
+ * What one address may do to the swarms of a tracker, where nothing else is said: what it brings pushes out a torrent a second at the most,
+ * when memory is full, and it is 32 peers of a torrent: as many as there are behind most shared addresses.
+ */
+export const STORE_DEFAULTS = { evictionsPerMinute: 60, peersPerAddressMax: 32 } as const;
+
 /** Swarms in memory of the addon, with a key of their own. */
 export function makePeerStore(options: TrackerOptions["store"]): PeerStore {
   return new PeerStore({
     reserve: (bytes) => loadBinding().reserveMemory(bytes),
     release: (memory) => loadBinding().releasePages(memory),
+    ...STORE_DEFAULTS,
     ...options,
     key: randomWords(4),
     random: Math.random,

@@ -16,7 +16,7 @@ import {
   makePartGuardMemory,
   type PartGuardMemory,
 } from "./part-guard.js";
-import { randomWords, type TrackerOptions } from "./tracker.js";
+import { randomWords, STORE_DEFAULTS, type TrackerOptions } from "./tracker.js";
 import type { PartCounters } from "./worker-counters.js";
 
 /** Smaller regions are not worth large pages, each of which begins with 2 MiB. */
@@ -37,7 +37,8 @@ export class WorkerSwarms implements KeptDownloads {
     { hasLists, keepsDownloads }: { readonly hasLists: boolean; readonly keepsDownloads: boolean },
   ) {
     const { preferLargePages } = loadBinding();
-    this.memory = makePartedSwarms(workers, { ...options, key: randomWords(4) }, (bytes) => {
+    const bounds = { ...STORE_DEFAULTS, ...options, key: randomWords(4) };
+    this.memory = makePartedSwarms(workers, bounds, (bytes) => {
       const memory = new SharedArrayBuffer(bytes);
       if (bytes >= LARGE_REGION_BYTES) preferLargePages(new Uint8Array(memory));
       return memory;

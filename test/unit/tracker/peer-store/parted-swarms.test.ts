@@ -105,6 +105,28 @@ describe("parted swarms", () => {
     );
   });
 
+  it("shares what an address may push out, and counts its peers of a torrent, whichever thread it asks", () => {
+    const open = (options: object): readonly [PartedSwarms, PartedSwarms] => {
+      const memory = makeMemory(4, options);
+      new PartedSwarms(memory, 0).advance(60_000);
+      return [new PartedSwarms(memory, 1), new PartedSwarms(memory, 2)];
+    };
+    const bring = (views: readonly [PartedSwarms, PartedSwarms], torrent: number, port: number): void => {
+      const request = announcement(torrent, PEER, true, EVENT_STARTED, 0);
+      request.address[0] = 77;
+      request.port = port;
+      announce(views[(port & 1) as 0 | 1], request, new Sink());
+    };
+    const few = open({ torrentsMax: 64, evictionsPerMinute: 20 });
+    for (let torrent = 0; torrent < 400; torrent++) bring(few, torrent, 1 + torrent);
+    assert.equal(few[0].counters.torrentsEvicted + few[1].counters.torrentsEvicted, 20);
+    const many = open({ peersPerAddressMax: 5 });
+    for (let port = 1; port <= 100; port++) bring(many, 0, port);
+    // One with the torrent, and five.
+    assert.equal(many[0].totals().peersV4, 6);
+    assert.equal(many[0].counters.peersOverBudget + many[1].counters.peersOverBudget, 94);
+  });
+
   it("answers nothing while somebody holds a part, and clears what a thread that died had", () => {
     const memory = makeMemory(1);
     const keeper = new PartedSwarms(memory, 0);

@@ -200,6 +200,84 @@ describe("peer store", () => {
     assert.equal(flood(4, 1, 300), 10);
   });
 
+  it("an address pushes out so many torrents a minute once memory is full, by new ones or by peers", () => {
+    const store = makeStore({ torrentsMax: 100, evictionsPerMinute: 7, collectMs: 60_000 });
+    store.advance(1000);
+    const bring = (torrent: number, address: number): void => {
+      const request = announcement(torrent, { family: 4, number: 0 }, true, EVENT_STARTED, 0);
+      request.address[0] = address;
+      announce(store, request, new Sink());
+    };
+    // While there is room nobody is asked.
+    for (let torrent = 0; torrent < 100; torrent++) bring(torrent, 77);
+    assert.deepEqual([store.totals().torrents, store.counters.torrentsEvicted], [100, 0]);
+    for (let torrent = 100; torrent < 150; torrent++) bring(torrent, 78);
+    assert.deepEqual([store.counters.torrentsEvicted, store.counters.torrentsOverBudget], [7, 43]);
+    bring(200, 79);
+    assert.equal(store.counters.torrentsEvicted, 8);
+    store.advance(61_000);
+    bring(300, 78);
+    assert.equal(store.counters.torrentsEvicted, 9);
+
+    // A megabyte of swarms, and peers of one address that fill it: they push out as few.
+    const small = makeStore({ bytesMax: 2 ** 20, evictionsPerMinute: 7, collectMs: 60_000 });
+    small.advance(1000);
+    for (let number = 0; number < 200_000; number++) {
+      const request = announcement(
+        number % 1000,
+        { family: 4, number: number >>> 3 },
+        false,
+        EVENT_STARTED,
+        0,
+      );
+      request.address[0] = 77;
+      request.port = 1 + Math.floor(number / 1000);
+      announce(small, request, new Sink());
+    }
+    assert.ok(small.counters.peersRefused > 0, "memory was full");
+    assert.ok(small.counters.torrentsEvicted <= 7, `${small.counters.torrentsEvicted} were pushed out`);
+  });
+
+  it("an address adds so many peers to a torrent in a lifetime, and the /64 counts for IPv6", () => {
+    const lifetimeMs = 32 * TICK_MS;
+    const store = makeStore({ peersPerAddressMax: 5, lifetimeMs, collectMs: lifetimeMs });
+    store.advance(1000);
+    const add = (torrent: number, family: 4 | 6, address: number, ports: number): number => {
+      const peers = (): number => store.totals().peersV4 + store.totals().peersV6;
+      const before = peers();
+      for (let port = 1; port <= ports; port++) {
+        const request = announcement(torrent, { family, number: 0 }, true, EVENT_STARTED, 5);
+        request.address[family === 4 ? 0 : 1] = address;
+        // The low half of an IPv6 address is its owner's to choose.
+        if (family === 6) request.address[3] = port;
+        request.port = port;
+        announce(store, request, new Sink());
+      }
+      return peers() - before;
+    };
+    // The first peer of a torrent is nobody's share.
+    assert.equal(add(0, 4, 77, 100), 6);
+    assert.equal(store.counters.peersOverBudget, 94);
+    assert.equal(add(0, 4, 78, 3), 3);
+    assert.equal(add(1, 4, 77, 100), 6);
+    assert.equal(add(0, 6, 77, 100), 6);
+    // Whoever is there announces on, however often, and whoever is not added is told of peers all the same.
+    const known = announcement(0, { family: 4, number: 0 }, false, EVENT_STARTED, 5);
+    known.address[0] = 77;
+    known.port = 3;
+    for (let again = 0; again < 20; again++) assert.equal(announce(store, known, new Sink()), 5);
+    known.port = 4000;
+    assert.equal(announce(store, known, new Sink()), 5);
+    assert.equal(store.counters.peersOverBudget, 94 + 94 + 94 + 1);
+    // Of this machine there may be any number: tests of swarms, and benchmarks.
+    const [loopback = 0] = new Uint32Array(Uint8Array.of(127, 0, 0, 9).buffer);
+    assert.equal(add(2, 4, loopback, 100), 100);
+    store.advance(lifetimeMs + 1000);
+    known.port = 5000;
+    assert.ok(announce(store, known, new Sink()) > 0);
+    assert.equal(store.counters.peersOverBudget, 94 + 94 + 94 + 1);
+  });
+
   it("needs 13.5 bytes for an IPv4 peer of a large swarm at most, 27 for an IPv6 one, whatever the key is", () => {
     for (const key of [Uint32Array.of(0, 0, 0, 0), Uint32Array.of(1, 2, 3, 4), KEY]) {
       for (const [family, bytesMost] of [
@@ -246,6 +324,8 @@ describe("peer store", () => {
       { torrentsMax: 0 },
       { torrentsMax: 1.5 },
       { lifetimeMs: Number.NaN },
+      { evictionsPerMinute: -1 },
+      { peersPerAddressMax: 0.5 },
     ])
       assert.throws(() => makeStore(options), /expected a whole number/);
   });

@@ -153,6 +153,18 @@ describe("swarms that trackers share", () => {
     assert.equal(two.totals().torrents, 11);
   });
 
+  it("note no peer of an address that has added enough of them", () => {
+    const one = make(1, { peersPerAddressMax: 3 });
+    one.advance(1000);
+    for (let port = 1; port <= 20; port++) {
+      const request = announcement(0, { family: 4, number: 0 }, true, EVENT_NONE, 0);
+      request.address[0] = 77;
+      request.port = port;
+      one.announce(one.hash(request.hash, 0), request, new Sink());
+    }
+    assert.deepEqual([one.totals().peersV4, one.shared.noted], [4, 4]);
+  });
+
   it("bound what nobody takes: the oldest notes go, and are counted", () => {
     const one = make(1, {}, 100_000);
     let announces = 0;
