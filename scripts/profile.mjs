@@ -103,7 +103,7 @@ function readArguments() {
     parsed.values.seconds = String(seconds);
     if (
       parsed.positionals.length <= 2 &&
-      WORKS.includes(parsed.positionals[0]) &&
+      WORKS.includes(parsed.positionals[0] ?? "") &&
       seconds > 0 &&
       seconds <= 600
     )

@@ -132,7 +132,7 @@ function fitted(name, pixels) {
 function escapeText(text) {
   /** @type {Record<string, string>} */
   const entities = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-  return text.replace(/[&<>"]/g, (character) => entities[character]);
+  return text.replace(/[&<>"]/g, (character) => entities[character] ?? character);
 }
 
 /** Runs in the page: lays the boxes out anew for the frame that was clicked. */

@@ -34,10 +34,13 @@ export function foldPerf(text, root) {
     else if (!/^\s/.test(line)) thread = line.trim();
     else {
       const match = /^\s*[0-9a-f]+\s+(.*) \((.*)\)$/.exec(line);
-      if (match === null) thread ||= line.trim();
-      else if (!SKIPPED.has(match[1]) && !match[1].startsWith("__libc_start")) {
-        frames.push(frameOf(match[1], match[2], root));
+      if (match === null) {
+        thread ||= line.trim();
+        continue;
       }
+      const [, symbol = "", object = ""] = match;
+      if (!SKIPPED.has(symbol) && !symbol.startsWith("__libc_start"))
+        frames.push(frameOf(symbol, object, root));
     }
   }
   finish();
@@ -52,7 +55,7 @@ export function foldPerf(text, root) {
 function frameOf(symbol, object, root) {
   const name = symbol.replace(/\+0x[0-9a-f]+$/, "");
   const js = /^(?:JS|LazyCompile|Function|Eval|Script|RegExp):[*~^+]*(.*)$/.exec(name);
-  if (js !== null) return `j ${shorten(js[1], root)}`;
+  if (js !== null) return `j ${shorten(js[1] ?? "", root)}`;
   if (object.includes("[kernel") || object.includes("[guest.kernel") || object.endsWith(".ko"))
     return `k ${name}`;
   if (object.endsWith("scatterwire.node")) return `a ${bareName(name)}`;

@@ -11,12 +11,12 @@
 import { checkTorrent, readMetainfo, Session } from "../../dist/src/index.js";
 import { PeerStore, Tracker } from "../../dist/src/tracker/index.js";
 
-const [work, torrentFile, place, seconds = "0"] = process.argv.slice(2);
+const [work = "", torrentFile = "", place = "", seconds = "0"] = process.argv.slice(2);
 const endMs = performance.now() + 1000 * Number(seconds);
 
 async function receive() {
   const metainfo = await readMetainfo(torrentFile);
-  const [host, port] = place.split(":");
+  const [host = "", port] = place.split(":");
   const session = new Session({ receiveMode: "speculative", poolBytes: 8 * 1024 * 1024 });
   let bytes = 0;
   do {
@@ -59,7 +59,7 @@ async function verify() {
 
 async function tracker() {
   const served = new Tracker({ udp: [{ host: "127.0.0.1", port: 0 }], peersMax: 30 });
-  console.log(JSON.stringify({ port: served.udpAddresses[0].port }));
+  console.log(JSON.stringify({ port: served.udpAddresses[0]?.port }));
   await new Promise((resolve) => process.stdin.resume().once("end", resolve).once("error", resolve));
   const { responses } = served.counters().udp;
   served.close();
@@ -97,16 +97,17 @@ async function answers() {
     requests.view.setUint32(at + udp.NUM_WANT_AT, 30);
   }
   const count = Number(torrentFile);
+  const { torrentOf, portOf, hashes } = population;
   let peer = 0;
   for (let answered = 0; answered < count; answered += entries) {
     for (let entry = 0; entry < entries; entry++) {
       const at = entry * REQUEST_SLOT_BYTES;
       const to = (at + udp.INFO_HASH_AT) >>> 2;
-      const from = population.torrentOf[peer] * 5;
-      for (let word = 0; word < 5; word++) requests.words[to + word] = population.hashes[from + word];
+      const from = (torrentOf[peer] ?? 0) * 5;
+      for (let word = 0; word < 5; word++) requests.words[to + word] = hashes[from + word] ?? 0;
       requests.view.setUint32(at + udp.LEFT_AT + 4, peer & 3);
-      requests.view.setUint16(at + udp.PORT_AT, population.portOf[peer]);
-      peer = peer + 1 === population.portOf.length ? 0 : peer + 1;
+      requests.view.setUint16(at + udp.PORT_AT, portOf[peer] ?? 0);
+      peer = peer + 1 === portOf.length ? 0 : peer + 1;
     }
     if (responder.respond(entries) !== entries) throw new Error("the tracker did not answer all");
   }
@@ -115,5 +116,7 @@ async function answers() {
 
 /** @type {Record<string, () => Promise<number>>} */
 const WORKS = { receive, seed, verify, tracker, answers };
-const bytes = await WORKS[work]();
+const begin = WORKS[work];
+if (begin === undefined) throw new Error(`one of ${Object.keys(WORKS).join(", ")} is expected`);
+const bytes = await begin();
 console.log(JSON.stringify({ bytes, pid: process.pid }));

@@ -11,6 +11,12 @@ export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new AssertionError(message);
 }
 
+/** `value`, which is there. Throws {@link AssertionError} otherwise; the message is a constant. */
+export function present<Value>(value: Value | undefined | null, message: string): Value {
+  assert(value !== undefined && value !== null, message);
+  return value;
+}
+
 /** For the default branch of a switch over a closed union: the compiler proves it is never reached. */
 export function unreachable(value: never): never {
   throw new AssertionError(`unreachable: ${String(value)}`);

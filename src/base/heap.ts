@@ -3,7 +3,7 @@
 //
 // Always: an item is in at most one heap at one place; the order of an item does not change while it is in the heap.
 
-import { assert } from "./assert.js";
+import { assert, present } from "./assert.js";
 
 export interface HeapItem {
   /** Where in its heap, −1 outside. Kept by the heap. */
@@ -40,7 +40,7 @@ export class Heap<Item extends HeapItem> {
   delete(item: Item): void {
     assert(this.has(item), "an item is taken out of the heap that it is in");
     const index = item.heapIndex;
-    const last = this.#items.pop()!;
+    const last = present(this.#items.pop(), "a heap that an item is in has a last one");
     item.heapIndex = -1;
     if (last === item) return;
     this.#items[index] = last;
@@ -61,8 +61,9 @@ export class Heap<Item extends HeapItem> {
     for (;;) {
       const left = this.#items[2 * item.heapIndex + 1];
       const right = this.#items[2 * item.heapIndex + 2];
-      const below = right !== undefined && this.#isBefore(right, left!) ? right : left;
-      if (below === undefined || !this.#isBefore(below, item)) return;
+      if (left === undefined) return;
+      const below = right !== undefined && this.#isBefore(right, left) ? right : left;
+      if (!this.#isBefore(below, item)) return;
       this.#swap(item, below);
     }
   }

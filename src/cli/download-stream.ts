@@ -1,6 +1,7 @@
 // One file of a download to standard output, or over HTTP, from its first byte on, while the rest comes.
 
 import { pipeline } from "node:stream/promises";
+import { present } from "../base/assert.js";
 import type { Torrent } from "../index.js";
 import { EXIT_FAILED, EXIT_USAGE, ExitError } from "./exit.js";
 import { chooseFiles } from "./file-choice.js";
@@ -35,7 +36,11 @@ function usage(text: string): ExitError {
 
 /** The one file that is meant. Throws ExitError. */
 export function streamedFile(torrent: Torrent, choice: string): number {
-  const found = chooseFiles(torrent.metainfo!.files, [choice], "--stream");
+  const found = chooseFiles(
+    present(torrent.metainfo, "a torrent that streams has its metadata").files,
+    [choice],
+    "--stream",
+  );
   if (found.length !== 1) throw usage(`--stream ${choice}: ${found.length} files are called so`);
   return found[0]!;
 }
@@ -55,13 +60,10 @@ export async function streamToOutput(torrent: Torrent, fileIndex: number): Promi
 export async function streamOverHttp(
   torrent: Torrent,
   fileIndex: number,
+  address: string,
   options: StreamOptions,
 ): Promise<FileServer> {
-  const server = await serveFile(
-    torrent,
-    fileIndex,
-    await parseAddress(options.streamHttp!, "--stream-http"),
-  );
+  const server = await serveFile(torrent, fileIndex, await parseAddress(address, "--stream-http"));
   if (options.json === true) printJson({ event: "streaming", url: server.url });
   else note(`streaming at ${server.url}`);
   return server;

@@ -354,7 +354,8 @@ async function finish(
     for (const peer of peers) torrent.addPeer(peer);
     const { stream, streamHttp } = options;
     const file = stream === undefined ? -1 : streamedFile(torrent, stream);
-    if (file >= 0 && streamHttp !== undefined) serving.push(await streamOverHttp(torrent, file, options));
+    if (file >= 0 && streamHttp !== undefined)
+      serving.push(await streamOverHttp(torrent, file, streamHttp, options));
     const isOutput = file >= 0 && streamHttp === undefined;
     await Promise.all([torrent.done, ...(isOutput ? [streamToOutput(torrent, file)] : [])]);
     if (torrents.length > 1) reportOne(torrent, json);

@@ -6,6 +6,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { extname } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { present } from "../base/assert.js";
 import { type PeerAddress, type Torrent, UsageError } from "../index.js";
 
 const ANSWERS_MAX = 32;
@@ -33,7 +34,7 @@ export interface FileServer {
 
 /** Serves the file until it is closed. Rejects UsageError `LISTEN_FAILED`. */
 export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAddress): Promise<FileServer> {
-  const file = torrent.metainfo!.files[fileIndex]!;
+  const file = present(torrent.metainfo, "a torrent that is served has its metadata").files[fileIndex]!;
   const name = file.path.at(-1) ?? torrent.name;
   let answers = 0;
   const server = createServer((request, response) => {

@@ -5,6 +5,7 @@
 // narrower and the terminal folds the line, all of its rows are from the cursor on, and the next drawing clears them. Rate
 // and time left are those of this run: what was there before it does not count.
 
+import { present } from "../base/assert.js";
 import { formatBytes, formatClock, printJson, setStatusLine } from "./output.js";
 
 /** How far it is now. */
@@ -135,7 +136,7 @@ export class Progress {
 
   #tell(now: number): void {
     const { json } = this.#options;
-    const figures = this.#figures!;
+    const figures = present(this.#figures, "what is told was noted");
     const pauseMs = json ? JSON_MS : this.#isDrawn ? DRAW_MS : TEXT_MS;
     if (now - this.#toldMs < pauseMs) return;
     // What goes on without end tells only what is new, so that a log does not grow while nothing happens.
@@ -267,7 +268,7 @@ function firstFitting(choices: readonly (readonly string[])[], between: string, 
     const line = join(parts, between);
     if (line.length <= room) return line;
   }
-  return join(choices.at(-1)!, between).slice(0, Math.max(0, room));
+  return join(choices.at(-1) ?? [], between).slice(0, Math.max(0, room));
 }
 
 function join(parts: readonly string[], between: string): string {

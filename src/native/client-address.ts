@@ -42,8 +42,8 @@ export class ClientAddresses {
   }
 
   #trust(text: string): void {
-    const [host, prefix, rest] = text.split("/");
-    const version = isIP(host!);
+    const [host = "", prefix, rest] = text.split("/");
+    const version = isIP(host);
     const bits = version === 4 ? 32 : 128;
     const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1;
     if (version === 0 || length < 0 || length > bits || rest !== undefined)
@@ -51,7 +51,7 @@ export class ClientAddresses {
         "USAGE_OPTION",
         `a trusted proxy is an address or a network such as 10.0.0.0/8, not "${text}"`,
       );
-    this.#trusted.addSubnet(host!, length, version === 4 ? "ipv4" : "ipv6");
+    this.#trusted.addSubnet(host, length, version === 4 ? "ipv4" : "ipv6");
   }
 }
 

@@ -5,7 +5,7 @@
 // A datagram is lost, doubled or late as the dice say, never changed. Queues are bounded as a socket's are: what does not fit is
 // dropped, and nobody is told.
 
-import { assert } from "../base/assert.js";
+import { assert, present } from "../base/assert.js";
 import { UsageError } from "../base/errors.js";
 import { addressText, compactAddress } from "../codec/compact-address.js";
 import type { SocketAddress } from "./binding.js";
@@ -150,7 +150,8 @@ export class DatagramNetwork implements Datagrams {
       for (const socket of this.#sockets.get(datagram.fromKey) ?? []) socket.refusedBy(datagram.toKey);
       return;
     }
-    sockets[(datagram.fromPort + datagram.from.at(-1)!) % sockets.length]!.take(datagram);
+    const spread = datagram.fromPort + present(datagram.from.at(-1), "an address has bytes");
+    sockets[spread % sockets.length]?.take(datagram);
   }
 
   #freePort(bytes: Uint8Array): number {
@@ -212,7 +213,7 @@ class MemorySocket implements DatagramSocket {
     this.reusePort = reusePort;
     this.key = keyOf(bytes, port);
     this.family = bytes.length === 4 ? 4 : 6;
-    this.address = { host: addressText(bytes)!, port };
+    this.address = { host: present(addressText(bytes), "an address has 4 or 16 bytes"), port };
   }
 
   makeBatch(entries: number, slotBytes: number): DatagramBatch {
@@ -230,7 +231,7 @@ class MemorySocket implements DatagramSocket {
     }
     const count = Math.min(batch.entries, this.#waiting.length);
     for (let entry = 0; entry < count; entry++) {
-      const { payload, from, fromPort } = this.#waiting.shift()!;
+      const { payload, from, fromPort } = present(this.#waiting.shift(), "so many wait");
       batch.bytes.set(payload.subarray(0, batch.slotBytes), entry * batch.slotBytes);
       batch.lengths[entry] = payload.length;
       const address = bytesOf(batch.addresses, entry * ADDRESS_WORDS, 4 * ADDRESS_WORDS);
@@ -281,7 +282,7 @@ class MemorySocket implements DatagramSocket {
     const waits = this.#waiting.length > 0 || this.#error !== 0;
     const events = this.#events & ((waits ? READABLE : 0) | (this.#hasRoom() ? WRITABLE : 0));
     if (events === 0) return false;
-    this.#handler!.datagramsReady(events);
+    this.#handler?.datagramsReady(events);
     return true;
   }
 
@@ -303,8 +304,8 @@ class MemorySocket implements DatagramSocket {
       return this.#network.post(this, this.#far.bytes, this.#far.port, payload);
     }
     const to = bytesOf(batch.addresses, entry * ADDRESS_WORDS, this.bytes.length).slice();
-    const [high, low] = bytesOf(batch.ports, entry, 2);
-    return this.#network.post(this, to, (high! << 8) | low!, payload);
+    const [high = 0, low = 0] = bytesOf(batch.ports, entry, 2);
+    return this.#network.post(this, to, (high << 8) | low, payload);
   }
 
   /** The queue empties when the clock moves on. */

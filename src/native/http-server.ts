@@ -168,7 +168,7 @@ export class HttpServer {
     this.#sockets.add(socket);
     socket.once("close", () => {
       this.#sockets.delete(socket);
-      const left = this.#perAddress.get(network)! - 1;
+      const left = (this.#perAddress.get(network) ?? 1) - 1;
       if (left === 0) this.#perAddress.delete(network);
       else this.#perAddress.set(network, left);
     });
@@ -180,7 +180,7 @@ export class HttpServer {
       response.shouldKeepAlive = false;
       this.answer(response, status, "text/plain", `${reason}\n`);
     };
-    if (request.url!.length > this.#limits.urlLengthMax) {
+    if (urlOf(request).length > this.#limits.urlLengthMax) {
       this.counters.longUrls++;
       refuse(414, "too long");
       return;
@@ -209,7 +209,7 @@ export class HttpServer {
   #upgraded(request: IncomingMessage, socket: Duplex, head: Buffer, upgrade: UpgradeHandler): void {
     this.counters.requests++;
     const address = this.#addressOf(request);
-    if (address === undefined || request.url!.length > this.#limits.urlLengthMax) socket.destroy();
+    if (address === undefined || urlOf(request).length > this.#limits.urlLengthMax) socket.destroy();
     else upgrade(request, socket, head, address);
   }
 
@@ -234,4 +234,9 @@ export class HttpServer {
     // Whoever does not close its side has had its answer, all the same.
     socket.destroy();
   }
+}
+
+/** What was asked for; Node's types know requests that are answers, too, and have none. */
+export function urlOf(request: IncomingMessage): string {
+  return request.url ?? "";
 }

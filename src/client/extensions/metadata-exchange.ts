@@ -272,8 +272,9 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
   }
 
   #answer(peer: Peer, served: Served, info: Uint8Array): void {
-    while (served.waiting.length > 0 && peer.bytesWaiting < WAITING_BYTES_MAX) {
-      const piece = served.waiting.shift()!;
+    while (peer.bytesWaiting < WAITING_BYTES_MAX) {
+      const piece = served.waiting.shift();
+      if (piece === undefined) return;
       const begin = piece * METADATA_PIECE_BYTES;
       const data = info.subarray(begin, begin + METADATA_PIECE_BYTES);
       const answer = encodeMetadataMessage(MetadataMessageType.data, piece, info.length, data);

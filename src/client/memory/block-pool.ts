@@ -132,9 +132,9 @@ export class BlockPool {
    */
   wakeWaiters(slotsEach: number): void {
     for (let left = this.#waitersForOne.length; left > 0 && this.#freeCount > 0; left--)
-      this.#waitersForOne.shift()!.slotsAvailable();
+      this.#waitersForOne.shift()?.slotsAvailable();
     let budget = Math.floor(this.#freeCount / slotsEach);
-    while (budget-- > 0 && this.#waiters.length > 0) this.#waiters.shift()!.slotsAvailable();
+    while (budget-- > 0 && this.#waiters.length > 0) this.#waiters.shift()?.slotsAvailable();
   }
 
   get waiterCount(): number {

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import pieceLengthFor from "piece-length";
-import { assert } from "../../base/assert.js";
+import { assert, present } from "../../base/assert.js";
 import { MetainfoError, UsageError } from "../../base/errors.js";
 import {
   METAINFO_BYTES_MAX,
@@ -119,7 +119,9 @@ async function makeBytes(root: string, options: CreateOptions, hasher: PieceHash
   await checkUnchanged(entries);
   const dated = { creationDate: Math.floor(Date.now() / 1000), ...options };
   const bytes = encode(root, files, isFolder, pieceLength, pieces, dated);
-  const infoHash = createHash("sha1").update(new Fields(bytes, 0).raw("info")!).digest("hex");
+  const infoHash = createHash("sha1")
+    .update(present(new Fields(bytes, 0).raw("info"), "what was encoded has its info dictionary"))
+    .digest("hex");
   const shape = { totalLength: total, pieceLength, pieceCount };
   return { bytes, description: describe(root, infoHash, shape, dated), fileCount: entries.length };
 }

@@ -38,10 +38,11 @@ export function parseMetainfo(bytes: Uint8Array): Metainfo {
   }
   checkWhole(bytes);
   const outer = new Fields(bytes, 0);
-  if (outer.dictionary("info") === undefined)
+  const found = outer.dictionary("info") === undefined ? undefined : outer.raw("info");
+  if (found === undefined)
     throw malformed(outer.has("info") ? '"info" is not a dictionary' : 'it has no "info"');
   // A copy: the caller may use its bytes for something else, and need not keep what is around the dictionary.
-  const raw = Uint8Array.from(outer.raw("info")!);
+  const raw = Uint8Array.from(found);
   const info = new Fields(raw, 0);
   if (!info.has("pieces") && (info.has("file tree") || info.has("meta version"))) {
     const message = "a torrent of version 2 only (BEP 52) is not supported; a hybrid one is";
@@ -118,7 +119,7 @@ function parseFile(entry: Fields, index: number, name: string, offset: number): 
   if (attributes.includes("p") && !entry.has("path") && !entry.has("path.utf-8"))
     return { path: [name, ".pad", String(length)], length, offset, padding: true };
   const path = [name, ...cleanPath(parsePath(entry, index), index)];
-  const padding = attributes.includes("p") || path.at(-1)!.startsWith(PADDING_NAME_PREFIX);
+  const padding = attributes.includes("p") || path.at(-1)?.startsWith(PADDING_NAME_PREFIX) === true;
   return { path, length, offset, padding };
 }
 

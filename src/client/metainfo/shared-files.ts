@@ -8,6 +8,7 @@ import { isUtf8 } from "node:buffer";
 import { closeSync, constants, openSync, readdirSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { present } from "../../base/assert.js";
 import { MetainfoError, UsageError } from "../../base/errors.js";
 import { PADDING_NAME_PREFIX } from "./parse.js";
 import { PATH_BYTES_MAX } from "./paths.js";
@@ -173,7 +174,7 @@ export async function checkUnchanged(entries: readonly Entry[]): Promise<void> {
   let looked = 0;
   for (const entry of entries) {
     if (looked++ % FILES_PER_TURN === 0) await nextTurn();
-    const path = entry.path!;
+    const path = present(entry.path, "what was hashed lies somewhere");
     const status = attempt(path, () => statSync(path));
     if (status.size !== entry.length || status.mtimeMs !== entry.modifiedMs)
       refuse(path, "changed while it was hashed");

@@ -4,7 +4,7 @@
 // Always: each connection with a socket has a descriptor of the budget, from its beginning to its end; no call looks at all connections
 // but the turnover, once a second at the most.
 
-import { assert } from "../../base/assert.js";
+import { assert, present } from "../../base/assert.js";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
 import { PeerError } from "../../base/errors.js";
 import { isLoopback, networkOf } from "../../base/network-address.js";
@@ -103,7 +103,7 @@ export class ConnectionTable {
     const network = this.#networks.get(peer);
     if (network === undefined) return;
     this.#networks.delete(peer);
-    const count = this.#countByNetwork.get(network)! - 1;
+    const count = present(this.#countByNetwork.get(network), "a connection's network is counted") - 1;
     if (count === 0) this.#countByNetwork.delete(network);
     else this.#countByNetwork.set(network, count);
     this.#budget.release("connection");

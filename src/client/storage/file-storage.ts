@@ -215,8 +215,9 @@ export class FileStorage implements Storage, JobOwner {
   }
 
   jobDone(tag: number, result: number): void {
-    const job = this.#jobs[tag]!;
-    const call = job.call!;
+    const job = this.#jobs[tag];
+    const call = job?.call;
+    assert(job !== undefined && call !== undefined, "a job ends once");
     job.call = undefined;
     this.#freeJobs.push(tag);
     job.table?.release(job.fileIndex);
@@ -366,9 +367,10 @@ export class FileStorage implements Storage, JobOwner {
   #jobEnded(call: Call): void {
     if (--call.jobs > 0) return;
     const { owner, tag, error } = call;
+    assert(owner !== undefined, "a call ends once");
     call.owner = undefined;
     this.#spareCalls.push(call);
-    owner!.storageDone(tag, error);
+    owner.storageDone(tag, error);
     this.#callEnded();
   }
 

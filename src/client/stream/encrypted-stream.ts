@@ -312,7 +312,7 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook, Exc
     this.#exchanges.forget(this);
     this.#setInnerWatch(0);
     // A stream in error is both: whoever watches for one of them asks, and is told.
-    this.#handler!.socketReady(READABLE | WRITABLE);
+    this.#handler?.socketReady(READABLE | WRITABLE);
   }
 
   // ── bytes ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -339,7 +339,7 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook, Exc
 
   /** Who does not read all that waits here is told again, as by a socket: the kernel knows nothing of it. */
   #tell(events: number): void {
-    this.#handler!.socketReady(events);
+    this.#handler?.socketReady(events);
     if (this.#phase === "open" && this.#first.length > 0 && (this.#watched & READABLE) !== 0) this.#ask();
   }
 

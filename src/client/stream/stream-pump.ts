@@ -4,6 +4,7 @@
 // Always: one wake-up receives a bounded amount, so that one fast peer starves nobody. After close() the stream is not used.
 
 import { constants } from "node:os";
+import { assert } from "../../base/assert.js";
 import { describeErrno, PeerError } from "../../base/errors.js";
 import { BLOCK_SIZE, KIB, MIB, RECEIVE_BUFFER_BYTES } from "../../base/limits.js";
 import type { Throttle, ThrottleUser } from "../../base/rate-limit.js";
@@ -101,7 +102,8 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   }
 
   socketReady(events: number): void {
-    const peer = this.#peer!;
+    const peer = this.#peer;
+    assert(peer !== undefined, "what is watched was started");
     if (this.#connecting) {
       const error = this.#stream.established();
       if (error < 0) {
@@ -226,7 +228,8 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   }
 
   #fail(doing: string, errno: number): void {
-    const peer = this.#peer!;
+    const peer = this.#peer;
+    assert(peer !== undefined, "what fails was started");
     peer.close(new PeerError("PEER_SOCKET", `${doing}, ${peer.host}:${peer.port}: ${describeErrno(errno)}`));
   }
 
@@ -265,7 +268,8 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   turnEnded(): void {
     this.#flushScheduled = false;
     if (this.#closed || this.#connecting) return;
-    const peer = this.#peer!;
+    const peer = this.#peer;
+    assert(peer !== undefined, "what is flushed was started");
     const result = peer.flush(this.#eagain);
     if (result === MEMORY_FAULT) peer.memoryFaulted(false);
     else if (result < 0) this.#fail("send", result);

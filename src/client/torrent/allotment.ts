@@ -6,6 +6,7 @@
 // Always: while nobody is suspected, the picker is asked at once; a peer on parole is asked for blocks of others' pieces only when
 // there is nothing that it could have to itself and it waits for nothing.
 
+import { present } from "../../base/assert.js";
 import type { PieceSet } from "../../base/piece-set.js";
 import type { Attribution, PeerRecord } from "./attribution.js";
 import type { PieceFilter } from "./availability.js";
@@ -80,7 +81,7 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     const allowedFast = peer.peerChoking ? peer.allowedFast : undefined;
     const attribution = this.#attribution;
     if (attribution.isQuiet) return this.#pickAllowed(peer, count, out, allowedFast, piecesAtOnce);
-    const record = this.#host.recordOf(peer)!;
+    const record = present(this.#host.recordOf(peer), "who is asked is here");
     const allowed = {
       has: (piece: number) =>
         attribution.mayRequest(record, piece, this.#picker.isStarted(piece)) &&

@@ -281,7 +281,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   #examineMore(assembly: PieceAssembly, readBack: ReadBack): void {
     for (let index = 0; index < readBack.blockCount; index++) {
       const length = this.#layout.blockLength(assembly.piece, assembly.hashedCount++);
-      assembly.examination!.add(readBack.addressOf(index), length);
+      assembly.examination?.add(readBack.addressOf(index), length);
     }
     this.#touch(assembly);
   }
@@ -354,13 +354,13 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     const end = Math.min(assembly.blockCount, assembly.hashedCount + EXAMINED_BLOCKS_MAX);
     while (assembly.hashedCount < end && assembly.isHeld(assembly.hashedCount)) {
       const block = assembly.hashedCount++;
-      examination!.add(assembly.addresses[block]!, this.#layout.blockLength(assembly.piece, block));
+      examination?.add(assembly.addresses[block]!, this.#layout.blockLength(assembly.piece, block));
     }
     if (assembly.hashedCount === assembly.blockCount || assembly.isHeld(assembly.hashedCount)) {
       this.#touch(assembly);
       return;
     }
-    this.#readBack!.add(assembly);
+    this.#reading.add(assembly);
     this.#nextReadBack();
   }
 
@@ -391,7 +391,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     if (first === assembly.blockCount) return;
     if (!assembly.isHeld(first)) {
       if ((assembly.flags[first]! & ARRIVED) === 0) return;
-      this.#readBack!.add(assembly);
+      this.#reading.add(assembly);
       this.#nextReadBack();
       return;
     }
@@ -437,7 +437,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     );
     for (let index = 0; index < count; index++) {
       const block = first + index;
-      const address = fromReadBack ? this.#readBack!.addressOf(index) : assembly.addresses[block]!;
+      const address = fromReadBack ? this.#reading.addressOf(index) : assembly.addresses[block]!;
       jobs.add(address, this.#layout.blockLength(assembly.piece, block));
     }
     jobs.end();
@@ -476,7 +476,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     if (isUnstorable) this.#fail(paddingError(piece));
     else if (bad) this.#host.pieceFailed(piece, digests);
     else this.#host.pieceVerified(piece, digests);
-    if (slots !== undefined) this.#host.pieceToLend!(piece, slots);
+    if (slots !== undefined) this.#host.pieceToLend?.(piece, slots);
   }
 
   /** Gives the record back; its piece may begin again. */
@@ -532,7 +532,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   /** Storage that drops blocks gave them out for good: they will be wanted once more, to be lent. */
   #keepReadBack(assembly: PieceAssembly, first: number, count: number): void {
     for (let index = 0; index < count; index++)
-      this.#storage.keep?.(this.#held.offsetOf(assembly, first + index), this.#readBack!.addressOf(index));
+      this.#storage.keep?.(this.#held.offsetOf(assembly, first + index), this.#reading.addressOf(index));
   }
 
   /** True if what the block has of padding is zeros. A block that has landed in a file has none. */
@@ -543,11 +543,17 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     return isPaddingZero(this.#layout, offset, this.#memory.bytes, address, length);
   }
 
+  /** For pieces that are verified: others are not read back. */
+  get #reading(): ReadBack {
+    assert(this.#readBack !== undefined, "what is verified can be read back");
+    return this.#readBack;
+  }
+
   #nextReadBack(): void {
     if (this.#failed || this.#closing) return;
     // Counted first, in case storage answers at once.
     this.#inFlight++;
-    if (!this.#readBack!.next()) this.#inFlight--;
+    if (!this.#reading.next()) this.#inFlight--;
   }
 
   /** Nothing that was begun is under way. */

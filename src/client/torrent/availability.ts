@@ -146,8 +146,8 @@ export class Availability {
     const bucket = this.#buckets[this.#counts[piece]!];
     const place = this.#placeInBucket[piece]!;
     assert(bucket?.[place] === piece, "a startable piece stands in the bucket of its count");
-    const last = bucket.pop()!;
-    if (last === piece) return;
+    const last = bucket.pop();
+    if (last === piece || last === undefined) return;
     bucket[place] = last;
     this.#placeInBucket[last] = place;
   }

@@ -29,9 +29,9 @@ export class Bans {
     if (bans.peerIds.size < BANS_PER_NETWORK || isLoopback(host)) bans.peerIds.add(peerId);
     if (bans.peerIds.size >= BANS_PER_NETWORK && !isLoopback(host)) bans.wholly = true;
     // Loopback has no last resort, and a bound all the same.
-    if (bans.peerIds.size > NETWORKS_MAX) bans.peerIds.delete([...bans.peerIds][0]!);
+    if (bans.peerIds.size > NETWORKS_MAX) forgetOldest(bans.peerIds);
     this.#networks.set(network, bans);
-    if (this.#networks.size > NETWORKS_MAX) this.#networks.delete(this.#networks.keys().next().value!);
+    if (this.#networks.size > NETWORKS_MAX) forgetOldest(this.#networks);
   }
 
   /** True if this peer is banned, or its whole network. */
@@ -63,4 +63,10 @@ export class Bans {
     this.#networks.set(network, bans);
     return bans;
   }
+}
+
+/** What was put in first goes. */
+function forgetOldest<Key>(keyed: { keys(): Iterator<Key>; delete(key: Key): boolean }): void {
+  const first = keyed.keys().next();
+  if (first.done !== true) keyed.delete(first.value);
 }

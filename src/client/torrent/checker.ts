@@ -217,7 +217,7 @@ class PieceHasherWorker {
       const flags = start | (at === spans.length ? DIGEST_FINISH : 0);
       const result = await this.#digestFilesJob(flags, first, at);
       this.#shared.filesExtra += held - 1;
-      for (let span = first; span < at; span++) storage.letGoFile!(spans[span]!.fileIndex);
+      for (let span = first; span < at; span++) storage.letGoFile?.(spans[span]!.fileIndex);
       if (result < 0) return false;
     }
     return true;

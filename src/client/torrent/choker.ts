@@ -142,7 +142,7 @@ export class Choker {
       }
     }
     // Nobody else wants the slot: it stays where it was.
-    while (this.#optimistic.size < slots && expired.length > 0) this.#optimistic.set(expired.shift()!, nowMs);
+    for (const id of expired) if (this.#optimistic.size < slots) this.#optimistic.set(id, nowMs);
     return this.#optimistic.keys();
   }
 

@@ -9,6 +9,7 @@
 // pieces only (without verification none: then nobody is told of pieces and no resume data claims them); after close() nothing of
 // the pool is kept.
 
+import { assert } from "../../base/assert.js";
 import { StorageError, UsageError } from "../../base/errors.js";
 import type { BlockIndex, PieceIndex, SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, HASH_LANES } from "../../base/limits.js";
@@ -385,14 +386,20 @@ export class TorrentContent implements SwarmBlocks {
       this.#lastPeer = peer;
       this.#lastRecord = this.#host.recordOf(peer);
     }
+    const record = this.#lastRecord;
+    const assembler = this.#assembler;
+    assert(
+      record !== undefined && assembler !== undefined,
+      "blocks come of a peer that is here, while it is open",
+    );
     const blocks = this.layout.blocksInPiece(piece as PieceIndex);
-    attribution.blockReceived(this.#lastRecord!, piece, block, blocks, this.#clock.nowMs);
+    attribution.blockReceived(record, piece, block, blocks, this.#clock.nowMs);
     if (this.#lendsUnverified && slot !== NO_SLOT) {
       this.#lendUnverified(slot, piece as PieceIndex, block as BlockIndex);
       return;
     }
     if (slot !== NO_SLOT) pool.pass(slot, SlotHolder.receiving, SlotHolder.storage);
-    this.#assembler!.addBlock(piece as PieceIndex, block as BlockIndex, address);
+    assembler.addBlock(piece as PieceIndex, block as BlockIndex, address);
   }
 
   /** What is sent cannot be taken from where it lies. */
@@ -468,7 +475,7 @@ export class TorrentContent implements SwarmBlocks {
 
   #lendUnverified(slot: SlotIndex, piece: PieceIndex, block: BlockIndex): void {
     this.#room.pool.pass(slot, SlotHolder.receiving, SlotHolder.user);
-    this.#lender!.lend(piece, block, slot);
+    this.#lender?.lend(piece, block, slot);
     if (this.#picker.isPieceReceived(piece)) this.#verdicts.pieceVerified(piece);
   }
 }

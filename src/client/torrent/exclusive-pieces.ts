@@ -11,6 +11,7 @@
 //
 // Always: an owned piece has blocks of its owner only.
 
+import { present } from "../../base/assert.js";
 import type { PeerRecord } from "./attribution.js";
 
 /** Of a request's time: an owner is silent for so long at the most, and has so much for a piece besides what its length takes. */
@@ -97,7 +98,10 @@ export class ExclusivePieces {
 
   /** True if `record` has the piece, or may. For pieces that are here. */
   mayHave(record: PeerRecord, piece: number): boolean {
-    const { owner, shared, lapsed, offeredTo } = this.#pieces.get(piece)!;
+    const { owner, shared, lapsed, offeredTo } = present(
+      this.#pieces.get(piece),
+      "a piece that is here is known",
+    );
     if (shared || owner !== undefined) return shared || owner === record;
     if (lapsed.has(record)) return false;
     return offeredTo === undefined ? record.lapses < LAPSES_MAX : offeredTo === record;

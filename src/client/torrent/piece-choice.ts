@@ -67,7 +67,8 @@ export class PieceChoice {
     for (let index = 0; index < this.#started.open.length; index++) {
       const started = this.#started.open[index]!;
       const rank = started.owner === peer ? 0 : started.requested === 0 ? 1 : 2;
-      if (rank > bestRank || (rank === bestRank && !this.#isBefore(started, best!))) continue;
+      if (rank > bestRank) continue;
+      if (rank === bestRank && best !== undefined && !this.#isBefore(started, best)) continue;
       if (!pieces.has(started.piece)) continue;
       if (allowed !== undefined && !allowed.has(started.piece)) continue;
       best = started;

@@ -2,6 +2,7 @@
 //
 // Always: resume data notes a piece before anybody hears of it; once the torrent is over nothing follows any more.
 
+import { present } from "../../base/assert.js";
 import type { StorageError } from "../../base/errors.js";
 import type { PieceIndex } from "../../base/ids.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
@@ -51,7 +52,7 @@ export class PieceVerdicts implements AssemblerHost {
   }
 
   pieceToLend(piece: PieceIndex, slots: Int32Array): void {
-    this.lender!.add(piece, slots);
+    present(this.lender, "pieces are lent where they are asked for").add(piece, slots);
   }
 
   pieceFailed(piece: PieceIndex, digests: Float64Array | undefined): void {

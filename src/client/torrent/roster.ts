@@ -10,6 +10,7 @@
 // Always: a peer is here once; a peer has a record as long as it is here; a banned one is neither admitted nor dialled; there are
 // no more than `maxPeers` here, and no more than `maxConnecting` dialled at one time.
 
+import { assert } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
 import { networkOf } from "../../base/network-address.js";
 import type { PeerAddress, ReceiveModeName } from "../options.js";
@@ -196,7 +197,8 @@ export class Roster implements PeerSink {
   /** Both handshakes fit: the peer joins. Throws PeerError if it may not. */
   admit(peer: PeerConnection): void {
     const { nowMs } = this.#host;
-    const peerId = peer.peerId!;
+    const { peerId } = peer;
+    assert(peerId !== undefined, "who is admitted has said its handshake");
     const id = textOf(peerId);
     if (this.#bans.isBanned(peer.host, id, nowMs))
       throw new PeerError("PEER_BANNED", "the peer sent bad pieces before");

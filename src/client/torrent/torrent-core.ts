@@ -17,6 +17,7 @@
 import { createHash } from "node:crypto";
 import type { EventEmitter } from "node:events";
 import { resolve } from "node:path";
+import { assert } from "../../base/assert.js";
 import { makeDeferred } from "../../base/deferred.js";
 import { ScatterwireError, UsageError } from "../../base/errors.js";
 import { KeptWarnings, throwAsUncaught } from "../../base/user-calls.js";
@@ -269,7 +270,9 @@ export class TorrentCore {
     if (this.isOver || !this.#isPaused) return;
     this.#isPaused = false;
     this.#tellState();
-    this.finder = this.room.findPeers(searchingOf(this), this.#content?.metainfo ?? this.#magnet!);
+    const announced = this.#content?.metainfo ?? this.#magnet;
+    assert(announced !== undefined, "a torrent has metadata or a magnet");
+    this.finder = this.room.findPeers(searchingOf(this), announced);
     if (this.#opened === undefined && this.#state !== "metadata") return;
     this.finder.start();
     this.swarm.dialMore();
@@ -405,7 +408,8 @@ export class TorrentCore {
 
   /** All that is wanted is verified: makes it durable. */
   async #complete(): Promise<void> {
-    const content = this.#content!;
+    const content = this.#content;
+    assert(content !== undefined, "what is complete has its metadata");
     if (this.#completing === content) return;
     this.#completing = content;
     try {

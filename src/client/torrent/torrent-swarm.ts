@@ -342,6 +342,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   admit(peer: PeerConnection): void {
     const { isOpen, content } = this.#host;
     const { host, port, incoming, isEncrypted, peerId } = peer;
+    assert(peerId !== undefined, "who is admitted has said its handshake");
     if (!isOpen) throw new PeerError("PEER_UNKNOWN_INFO_HASH", "the torrent is not open yet");
     // Seeding takes no slot of the pool, and neither does a download without peers.
     if (content?.prepare() === false)
@@ -351,11 +352,11 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
       isWebSeed ||
       this.#room.admits(() => ({
         infoHash: this.infoHash.slice(),
-        peerId: peerId!.slice(),
+        peerId: peerId.slice(),
         address: { host, port },
         incoming,
         encrypted: isEncrypted,
-        client: describePeerId(peerId!),
+        client: describePeerId(peerId),
       }));
     if (!isAdmitted) throw new PeerError("PEER_REFUSED", "the program does not admit it");
     this.#roster.admit(peer);

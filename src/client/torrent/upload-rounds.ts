@@ -178,7 +178,7 @@ export class UploadRounds {
     let surplus = takers - HOLDERS_FACTOR * this.#slots;
     for (const { peer, id, standing, interested, timesTaken, unchokedSinceMs } of all) {
       if (standing !== Standing.taker || chosen.has(id)) continue;
-      const isLate = interested && timesTaken === 0 && nowMs - unchokedSinceMs! < ROUND_MS;
+      const isLate = interested && timesTaken === 0 && nowMs - (unchokedSinceMs ?? nowMs) < ROUND_MS;
       if (!isLate || surplus-- > 0) peer.choke();
     }
   }
@@ -189,7 +189,7 @@ export class UploadRounds {
     const rest = guests.filter(({ peer }) => !peer.amChoking);
     const tooMany = rest.length - GUESTS_MAX;
     if (tooMany <= 0) return;
-    rest.sort((a, b) => a.unchokedSinceMs! - b.unchokedSinceMs!);
+    rest.sort((a, b) => (a.unchokedSinceMs ?? 0) - (b.unchokedSinceMs ?? 0));
     for (const { peer } of rest.slice(0, tooMany)) peer.choke();
   }
 

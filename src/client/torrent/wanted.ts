@@ -220,6 +220,6 @@ export class Wanted {
     const { missing } = this;
     this.#levels = Array.from({ length: PRIORITY_MAX }, () => new PieceSet(this.#layout.pieceCount));
     for (let piece = missing.next(0); piece >= 0; piece = missing.next(piece + 1))
-      this.#levelOf(piece)!.add(piece);
+      this.#levelOf(piece)?.add(piece);
   }
 }

@@ -328,7 +328,8 @@ export class TorrentIndex {
   /** Moves a stretch: MOVED_PER_CHANGE places, and on to the next empty one. */
   #move(): void {
     const state = this.#state;
-    const old = this.#old!;
+    const old = this.#old;
+    assert(old !== undefined, "something moves while there is an old table");
     const mask = old.length - 1;
     let moved = state[MOVED]!;
     const end = moved + MOVED_PER_CHANGE;

@@ -220,6 +220,6 @@ export function scrapeEntry(hash: string, seeders: number, downloads: number, le
 
 /** Entries by their hashes: in order, and each once. */
 export function scrapeBody(entries: ReadonlyMap<string, string>, intervalSecondsMin: number): string {
-  const ordered = [...entries.keys()].sort().map((hash) => entries.get(hash)!);
+  const ordered = [...entries].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
   return `d5:filesd${ordered.join("")}e5:flagsd20:min_request_intervali${intervalSecondsMin}eee`;
 }

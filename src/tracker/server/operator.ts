@@ -171,7 +171,7 @@ function peersOf(store: Partial<SwarmBrowser>, hash: Uint32Array, family: 4 | 6)
   const bytes = Buffer.from(words.buffer);
   return Array.from({ length: count }, (_, index) => {
     const at = index * size;
-    const host = addressText(bytes.subarray(at, at + addressBytes))!;
+    const host = addressText(bytes.subarray(at, at + addressBytes)) ?? "";
     return `${family === 6 ? `[${host}]` : host}:${bytes.readUInt16BE(at + addressBytes)}`;
   });
 }

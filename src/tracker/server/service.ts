@@ -16,6 +16,7 @@ import {
   type HttpCounters,
   type HttpLimits,
   HttpServer,
+  urlOf,
 } from "../../native/http-server.js";
 import type { Admission, AdmissionRules } from "./admission.js";
 import { saveDownloads } from "./downloads-file.js";
@@ -205,10 +206,9 @@ export class TrackerService {
   /** Writes counts of downloads; resolves when they are durable. */
   save(): Promise<void> {
     const table = this.#stage.downloads;
-    if (table === undefined) return Promise.resolve();
-    this.#saving = this.#saving
-      .catch(() => undefined)
-      .then(() => saveDownloads(this.#options.downloadsFile!, table));
+    const file = this.#options.downloadsFile;
+    if (table === undefined || file === undefined) return Promise.resolve();
+    this.#saving = this.#saving.catch(() => undefined).then(() => saveDownloads(file, table));
     return this.#saving;
   }
 
@@ -238,9 +238,10 @@ export class TrackerService {
         clients,
         this.#options.httpLimits ?? {},
         (request, response, client) => {
-          const mark = request.url!.indexOf("?");
-          const path = mark < 0 ? request.url! : request.url!.slice(0, mark);
-          const query = mark < 0 ? "" : request.url!.slice(mark + 1);
+          const url = urlOf(request);
+          const mark = url.indexOf("?");
+          const path = mark < 0 ? url : url.slice(0, mark);
+          const query = mark < 0 ? "" : url.slice(mark + 1);
           const body = this.#responder.respond(path, query, client);
           if (body === undefined)
             server.answer(response, 404, "text/plain", "no tracker here: try /announce\n");
@@ -263,8 +264,9 @@ export class TrackerService {
 
   /** Any path, or one that shows a key, as for announces. */
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, client: Uint8Array): void {
-    const key = /^\/(?:announce\/)?([\w-]{1,64})/.exec(request.url!)?.[1] ?? "";
-    if (this.admission.hasKey(key)) this.#web!.accept(request, socket, head, networkOf(addressText(client)!));
+    const key = /^\/(?:announce\/)?([\w-]{1,64})/.exec(urlOf(request))?.[1] ?? "";
+    if (this.admission.hasKey(key))
+      this.#web?.accept(request, socket, head, networkOf(addressText(client) ?? ""));
     else socket.end("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
   }
 

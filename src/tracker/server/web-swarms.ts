@@ -4,6 +4,7 @@
 // Always: an offer goes to members of the swarm that it names, an answer to the member it names, and nothing goes to anybody else. What
 // is relayed is made anew of the fields that belong there. A swarm has a member; whoever is gone is in none.
 
+import { assert } from "../../base/assert.js";
 import type { SwarmStore } from "../peer-store/contract.js";
 import type { Admission } from "./admission.js";
 
@@ -140,8 +141,9 @@ export class WebSwarms {
       return true;
     }
     if (!this.#join(peer, hash, peerId)) return true;
-    const swarm = this.#swarms.get(hash)!;
-    const member = swarm.members.get(peerId)!;
+    const swarm = this.#swarms.get(hash);
+    const member = swarm?.members.get(peerId);
+    assert(swarm !== undefined && member !== undefined, "who joined is in the swarm");
     const completed = fields["event"] === "completed";
     // Who says that something is left has not completed, whatever else it says.
     const { left } = fields;
@@ -181,7 +183,7 @@ export class WebSwarms {
       if (id === peerId) continue;
       const { offer, offer_id } = offers[next++]!;
       const message = { action: "announce", info_hash: hash, peer_id: peerId, offer, offer_id };
-      swarm.members.get(id)!.peer.send(JSON.stringify(message));
+      swarm.members.get(id)?.peer.send(JSON.stringify(message));
       this.counters.offers++;
     }
   }
@@ -256,13 +258,15 @@ export class WebSwarms {
   }
 
   #leave(peer: WebPeer, hash: string, peerId: string): void {
-    const swarm = this.#swarms.get(hash)!;
-    if (swarm.members.get(peerId)!.seeder) swarm.seeders--;
+    const swarm = this.#swarms.get(hash);
+    const member = swarm?.members.get(peerId);
+    const joined = this.#joined.get(peer);
+    assert(swarm !== undefined && member !== undefined && joined !== undefined, "who leaves is in the swarm");
+    if (member.seeder) swarm.seeders--;
     swarm.members.delete(peerId);
-    swarm.ids[swarm.ids.indexOf(peerId)] = swarm.ids.at(-1)!;
-    swarm.ids.pop();
+    const last = swarm.ids.pop();
+    if (last !== undefined && last !== peerId) swarm.ids[swarm.ids.indexOf(peerId)] = last;
     if (swarm.members.size === 0) this.#swarms.delete(hash);
-    const joined = this.#joined.get(peer)!;
     joined.delete(hash);
     if (joined.size === 0) this.#joined.delete(peer);
   }
