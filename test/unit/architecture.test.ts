@@ -7,6 +7,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { complaint, headersIn, LINES_MAX, readHeader } from "../support/headers.js";
 
 /** Imported by anyone; import only each other. */
 const LEAVES = ["base"];
@@ -472,5 +473,27 @@ describe("architecture", () => {
       if (LOUD_CALLS.test(text)) loud.push(`${name} sets a timer`);
     }
     assert.deepEqual(loud, []);
+  });
+
+  it("wants a header of each file, and a reason of each long one", () => {
+    const long = "const a = 1;\n".repeat(LINES_MAX);
+    const of = (text: string): string | undefined => complaint(readHeader("a.ts", text));
+    assert.equal(of("const a = 1;\n"), "a.ts does not say what it is for");
+    assert.equal(of("// Sums.\nconst a = 1;\n"), undefined);
+    assert.equal(of(`// Sums.\n${long}`), "a.ts has 401 lines and does not say why");
+    assert.equal(of(`// Sums.\n//\n// One file,\n// because it is one sum.\n${long}`), undefined);
+    assert.equal(
+      of(`// Sums.\n${long}// It is long because nobody looked.\n`),
+      "a.ts has 402 lines and does not say why",
+    );
+  });
+
+  it("has such headers", () => {
+    const all = ["src", "bench", "test"].flatMap(headersIn);
+    assert.ok(all.length > 500, "the files are found");
+    assert.deepEqual(
+      all.map(complaint).filter((each) => each !== undefined),
+      [],
+    );
   });
 });

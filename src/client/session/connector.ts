@@ -1,5 +1,7 @@
 // The connections of a session: made, accepted, closed when nobody answers, and told when there is no descriptor for one more.
 //
+// One file, because whoever is dialled, accepted or brought by the program takes the same room and the same descriptors.
+//
 // Always: each connection is in the table from its beginning to its end; torrents that have addresses to connect to get their turns one
 // after the other, and no connection is begun while there is no room, or no descriptor.
 

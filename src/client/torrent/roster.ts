@@ -7,6 +7,8 @@
 // A peer is its network address and its peer id together: the id alone is what a stranger says it is, and whoever claims another's
 // must not keep it out, nor have us let it go.
 //
+// One file, because each way in or out changes the same records, and the bounds on them.
+//
 // Always: a peer is here once; a peer has a record as long as it is here; a banned one is neither admitted nor dialled; there are
 // no more than `maxPeers` here, and no more than `maxConnecting` dialled at one time.
 
