@@ -43,6 +43,7 @@ interface Options {
   dhtNode?: string[];
   localPeers?: boolean;
   check: boolean;
+  superSeeding?: boolean;
   record?: string;
   trace?: string;
   json?: boolean;
@@ -83,6 +84,10 @@ function seedCommand(): Command {
       "do not tell the DHT that it is here (nor is it told of private torrents, or beside --peer)",
     )
     .option("--dht-node <host:port>", "a node of the DHT to begin with; may be given several times", collect)
+    .option(
+      "--super-seeding",
+      "for who is the only one to have it: show each peer a few pieces, so that the first copy is sent about once",
+    )
     .option("--no-check", "trust that the data is complete, and do not hash it first")
     .option("--json", "print JSON lines, the last with totals")
     .addHelpText(
@@ -117,6 +122,7 @@ async function seed(torrent: string, directory: string, options: Options): Promi
     directory,
     readOnly: true,
     assumeComplete: !options.check,
+    superSeeding: options.superSeeding === true,
     trackers: options.trackers ? (options.tracker ?? true) : false,
     signal,
   });

@@ -436,6 +436,11 @@ export const TORRENT_OPTIONS = {
     default: "rarest",
     text: 'Which pieces come first, among those of one priority: "rarest" is best for the swarm, "sequential" for whoever reads from the front while it comes.',
   },
+  superSeeding: {
+    kind: "flag",
+    default: false,
+    text: "Show each peer a few pieces only, another one when one of those is seen elsewhere, so that the first copy leaves about once (BEP 16). For the only one who has a torrent, and has all of it when it is added: else it has no effect. It ends by itself when the whole is out.",
+  },
   webSeeds: {
     kind: "flag",
     default: true,

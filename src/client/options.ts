@@ -304,6 +304,12 @@ export interface TorrentOptions {
    * front while it comes. Default: "rarest".
    */
   order?: PieceOrder;
+  /**
+   * Show each peer a few pieces only, another one when one of those is seen elsewhere, so that the first copy leaves about once
+   * (BEP 16). For the only one who has a torrent, and has all of it when it is added: else it has no effect. It ends by itself when
+   * the whole is out. Default: false.
+   */
+  superSeeding?: boolean;
   /** Fetch blocks from the web servers that the torrent names (BEP 19), beside its peers. Default: true. */
   webSeeds?: boolean;
   /**

@@ -40,7 +40,9 @@ export function sayHandshake(peer: PeerConnection, swarm: Swarm, directory: Swar
 
 /** Which pieces we have, as the first message: a bitfield, or what stands for one with the Fast extension. */
 export function sayPieces(peer: PeerConnection, swarm: Swarm): void {
-  const { have, layout } = swarm;
+  const { layout } = swarm;
+  // Who is shown our pieces one by one begins with none.
+  const have = peer.revealed ?? swarm.have;
   const isFull = layout !== undefined && have.isFull;
   if (peer.fast && (isFull || have.count === 0))
     peer.write.empty(isFull ? MessageId.haveAll : MessageId.haveNone);

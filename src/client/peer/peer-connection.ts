@@ -17,7 +17,7 @@ import type { SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, HANDSHAKE_BYTES } from "../../base/limits.js";
 import { makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import type { TraceSink } from "../../base/metrics/trace.js";
-import type { PieceSet } from "../../base/piece-set.js";
+import { PieceSet } from "../../base/piece-set.js";
 import type { RateLimitChange } from "../../base/rate-limit.js";
 import type { Extension } from "../extensions/extension.js";
 import type { WirePeer } from "../extensions/extension-wire.js";
@@ -94,6 +94,8 @@ export class PeerConnection implements ReceiverHost, WirePeer {
   listenPort = 0;
   isUploadOnly = false;
 
+  /** Of our pieces, those that it was told of and may ask for, where these are not all (BEP 16). */
+  revealed: PieceSet | undefined;
   amInterested = false;
   peerChoking = true;
   peerInterested = false;
@@ -447,6 +449,25 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     if (this.#state === "open") this.uploads.unchoke();
   }
 
+  /** Tells of one piece more, where the peer was told of none at first. */
+  reveal(piece: number): void {
+    this.revealed?.add(piece);
+    this.announcePiece(piece);
+  }
+
+  /** Tells of all that we have: nothing is held back any more. A peer that lacks too much of it hears it better on a new connection. */
+  revealAll(have: PieceSet): void {
+    const { revealed } = this;
+    this.revealed = undefined;
+    if (revealed === undefined || this.#state !== "open") return;
+    const untold: number[] = [];
+    for (let piece = have.nextBeyond(revealed, 0); piece >= 0; piece = have.nextBeyond(revealed, piece + 1))
+      if (!this.pieces.has(piece)) untold.push(piece);
+    if (untold.length > LATE_HAVES_MAX)
+      this.close(new PeerError("PEER_USELESS", "it hears of our many pieces on a new connection"));
+    else for (const piece of untold) this.write.have(piece);
+  }
+
   announcePiece(piece: number): void {
     if (this.#state === "open" && !this.pieces.has(piece)) this.write.have(piece);
   }
@@ -575,11 +596,13 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     sayPieces(this, swarm);
     this.#sayExtensionHandshake();
     if (this.dht && dhtPort !== 0) this.write.port(dhtPort);
-    if (this.fast && layout !== undefined && have.count > 0) this.uploads.offerAllowedFast(swarm, layout);
+    if (this.fast && layout !== undefined && have.count > 0 && this.revealed === undefined)
+      this.uploads.offerAllowedFast(swarm, layout);
   }
 
   /** The layout is known: blocks may be asked for, of us as well. */
   #startBlocks(swarm: Swarm, layout: Layout): void {
+    if (swarm.hidesPieces === true) this.revealed = new PieceSet(layout.pieceCount);
     this.#blocks = swarm.blocks;
     this.landsDirectly = swarm.blocks?.landsDirectly === true;
     // Our own bitfield may wait whole: two that both do must not stop to hear each other for it.
@@ -598,7 +621,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     if (this.#state !== "open" || swarm?.layout === undefined || !messages.isEarly) return;
     const { have, layout } = swarm;
     try {
-      if (have.count > LATE_HAVES_MAX)
+      if (have.count > LATE_HAVES_MAX && swarm.hidesPieces !== true)
         throw new PeerError("PEER_USELESS", "it hears of our many pieces on a new connection");
       messages.takeEarly(layout.pieceCount);
     } catch (error) {
@@ -608,8 +631,9 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     }
     this.#startBlocks(swarm, layout);
     // A bitfield comes first or not at all (BEP 3): what is told later is told piece by piece.
-    for (let piece = have.next(0); piece >= 0; piece = have.next(piece + 1)) this.write.have(piece);
-    if (this.fast && have.count > 0) this.uploads.offerAllowedFast(swarm, layout);
+    const told = this.revealed ?? have;
+    for (let piece = told.next(0); piece >= 0; piece = told.next(piece + 1)) this.write.have(piece);
+    if (this.fast && told.count > 0) this.uploads.offerAllowedFast(swarm, layout);
     messages.announceAll(swarm);
     this.fillRequests();
   }

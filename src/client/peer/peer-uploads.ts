@@ -137,7 +137,7 @@ export class PeerUploads implements SenderHost {
     }
     const hasRoom = this.sender.requested.count < REQUEST_QUEUE_ANNOUNCED;
     if (
-      swarm.have.has(piece) &&
+      (this.#peer.revealed ?? swarm.have).has(piece) &&
       hasRoom &&
       (!this.amChoking || this.#takesAllowedFast(swarm, layout, piece, begin, length))
     )
@@ -197,8 +197,9 @@ export class PeerUploads implements SenderHost {
 
   // ── SenderHost ───────────────────────────────────────────────────────────────────────────────────────────────
 
-  blockSent(_piece: number, _begin: number, length: number): void {
+  blockSent(piece: number, _begin: number, length: number): void {
     this.uptake.blockSent(length);
+    if (this.#peer.revealed !== undefined) this.#peer.swarm?.blockSent?.(this.#peer, piece, length);
   }
 
   blockUnreadable(piece: number, begin: number, length: number, error: StorageError): void {

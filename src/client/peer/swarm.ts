@@ -26,6 +26,8 @@ export interface Swarm {
   readonly isUploadOnly: boolean;
   /** Pieces that we have, verified. */
   readonly have: PieceSet;
+  /** Peers are not told of these when they come, but of some later, by PeerConnection.reveal() (BEP 16). */
+  readonly hidesPieces?: boolean;
   /** Asked for once there is a layout. */
   readonly uploadPlace: UploadPlace;
   /** Where our node of the DHT receives, which peers may be told (BEP 5); 0: there is none, or the torrent is not the DHT's business. */
@@ -64,6 +66,8 @@ export interface Swarm {
   isMissing(piece: number): boolean;
   peerInterestChanged(peer: PeerConnection): void;
 
+  /** A block of a piece went to a peer that is told of our pieces one by one. */
+  blockSent?(peer: PeerConnection, piece: number, length: number): void;
   uploadFailed(peer: PeerConnection, error: StorageError): void;
   /** Nothing can be received into the place of a block, or be sent from its mapping. */
   storageFaulted(error: StorageError): void;

@@ -23,6 +23,7 @@ export function swarmHostOf(core: TorrentCore, isPrivate: boolean | undefined): 
     isPrivate,
     rateLimits: core.options,
     maxPeers: core.options.maxPeers ?? Number.POSITIVE_INFINITY,
+    superSeeding: core.options.superSeeding === true,
     get isOpen() {
       return core.isOpen;
     },

@@ -41,6 +41,7 @@ import { PeerList } from "./peer-list.js";
 import { EXCHANGE_SOURCE, type PeerSource, type StreamParts, USER_SOURCE } from "./peer-source.js";
 import { ReadWarnings } from "./read-warnings.js";
 import { Roster, type RosterHost } from "./roster.js";
+import { SuperSeed } from "./super-seed.js";
 import { UploadRounds } from "./upload-rounds.js";
 
 /** Connections before the metadata is there, each of which may keep a bitfield for later: 32 MiB in all. */
@@ -58,6 +59,8 @@ export interface SwarmHost {
   /** What its connections may move in a second, at first. */
   readonly rateLimits: RateLimitChange;
   readonly maxPeers: number;
+  /** The option superSeeding. */
+  readonly superSeeding: boolean;
   /** Connections may join. */
   readonly isOpen: boolean;
   /** Failed or closed. */
@@ -90,6 +93,8 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   readonly #handles = new WeakMap<PeerConnection, PeerHandle>();
   #receiveMode: ReceiveModeName | undefined;
   readonly #readWarnings: ReadWarnings;
+  /** While pieces are shown one by one (BEP 16). */
+  #superSeed: SuperSeed | undefined;
   #roundAsked = false;
   readonly #earlyRound: TurnHook = {
     turnEnded: () => {
@@ -225,6 +230,11 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
         peer.close(new PeerError("PEER_USELESS", "both sides have everything"));
     }
     if (this.#host.content !== undefined) this.#runRounds(false);
+    if (this.#superSeed !== undefined) {
+      const shown = [...this.here].filter((peer) => peer.revealed !== undefined && peer.state === "open");
+      this.#superSeed.tick(shown, this.#room.clock.nowMs);
+      this.#stopHiding();
+    }
   }
 
   /** Time passed, or the torrent has opened: looks whether anybody is to be dialled. */
@@ -242,6 +252,10 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
 
   /** The content is open: what was announced is looked at, and peers hear what we have. */
   layoutKnown(): void {
+    const { content, superSeeding } = this.#host;
+    // Who had to fetch some of it is not the only one who has it.
+    this.#superSeed =
+      superSeeding && content?.have.isFull === true ? this.#makeSuperSeed(content) : undefined;
     for (const peer of this.here) peer.layoutKnown();
   }
 
@@ -250,7 +264,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     this.#roster.setSeeding(isSeeding);
     for (const peer of this.here) {
       peer.updateInterest();
-      this.#uploadOnly.tell(peer, isSeeding);
+      this.#uploadOnly.tell(peer, isSeeding && !this.hidesPieces);
     }
   }
 
@@ -276,6 +290,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   }
 
   checkInvariants(): void {
+    this.#superSeed?.checkInvariants();
     this.#rounds.checkInvariants();
   }
 
@@ -326,7 +341,11 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   }
 
   get isUploadOnly(): boolean {
-    return this.#host.content?.wantsNothing === true;
+    return this.#host.content?.wantsNothing === true && !this.hidesPieces;
+  }
+
+  get hidesPieces(): boolean {
+    return this.#superSeed !== undefined;
   }
 
   get uploadPlace(): UploadPlace {
@@ -373,6 +392,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
     const host = this.#host;
     host.content?.peerGone(peer);
+    this.#superSeed?.peerGone(peer);
     this.#exchange.peerClosed(peer);
     this.#roster.peerClosed(peer, error);
     this.#joined.get(peer)?.(error);
@@ -403,6 +423,9 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
 
   peerAnnounced(peer: PeerConnection, piece: number): void {
     this.#host.content?.peerAnnounced(peer, piece);
+    if (this.#superSeed === undefined || peer.revealed === undefined) return;
+    this.#superSeed.peerAnnounced(peer, piece, this.#room.clock.nowMs);
+    this.#stopHiding();
   }
 
   peerWithdrew(peer: PeerConnection, piece: number): void {
@@ -421,6 +444,11 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     if (this.#roundAsked || this.#host.content === undefined || !this.#rounds.isSoon(peer)) return;
     this.#roundAsked = true;
     this.#room.reactor.atTurnEnd(this.#earlyRound);
+  }
+
+  blockSent(peer: PeerConnection, piece: number, length: number): void {
+    this.#superSeed?.blockSent(peer, piece, length, this.#room.clock.nowMs);
+    this.#stopHiding();
   }
 
   uploadFailed(_peer: PeerConnection, error: StorageError): void {
@@ -463,6 +491,29 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
 
   get #isSatisfied(): boolean {
     return this.#host.content?.wanted.isSatisfied === true;
+  }
+
+  #makeSuperSeed(content: TorrentContent): SuperSeed {
+    const { layout } = content;
+    const { pieceCount, pieceLength } = layout;
+    return new SuperSeed({
+      pieceCount,
+      pieceLength,
+      pieceLengthOf: (piece) => layout.pieceLengthOf(piece),
+      random: this.#room.reactor.ground.random,
+    });
+  }
+
+  /** Once there is nothing to hold back any more, the torrent seeds like any other. */
+  #stopHiding(): void {
+    if (this.#superSeed?.isOver !== true) return;
+    this.#superSeed = undefined;
+    const { have } = this;
+    for (const peer of this.here) {
+      if (peer.state !== "open" || peer.revealed === undefined) continue;
+      peer.revealAll(have);
+      this.#uploadOnly.tell(peer, this.isUploadOnly);
+    }
   }
 
   #runRounds(soon: boolean): void {

@@ -150,6 +150,11 @@ export class Torrent extends EventEmitter<TorrentEvents> {
     this.#core.swarm.forget(address);
   }
 
+  /** True while peers are shown pieces one by one (the option `superSeeding`, BEP 16): until the whole is out. */
+  get isSuperSeeding(): boolean {
+    return this.#core.swarm.hidesPieces;
+  }
+
   /** Trackers, by tier, those that work first; what each said last. */
   get trackers(): TrackerStatus[] {
     return this.#core.finder.trackers;

@@ -46,6 +46,7 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
     "forgetPeer",
     "have",
     "infoHash",
+    "isSuperSeeding",
     "metainfo",
     "name",
     "pause",
