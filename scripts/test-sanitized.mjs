@@ -71,15 +71,19 @@ function findAsan() {
 function runSanitized(tests, leaks) {
   const reports = mkdtempSync(join(tmpdir(), "scatterwire-sanitized-"));
   const log = `log_path=${join(reports, "report")}`;
-  const status = run(process.execPath, ["--test", "--test-reporter=dot", "--test-timeout=300000", ...tests], {
-    SCATTERWIRE_ADDON: addon,
-    LD_PRELOAD: findAsan(),
-    // Where leaks are looked for, finding Node's own must not look like a failed test.
-    // Frames are found without frame pointers only by the slow way; a leak's stack passes through Node's code.
-    ASAN_OPTIONS: `${log}:detect_leaks=${leaks ? 1 : 0}:fast_unwind_on_malloc=${leaks ? 0 : 1}`,
-    LSAN_OPTIONS: `exitcode=0`,
-    UBSAN_OPTIONS: `${log}:print_stacktrace=1:halt_on_error=1`,
-  });
+  const status = run(
+    process.execPath,
+    ["--test", "--test-reporter=dot", "--test-timeout=1200000", ...tests],
+    {
+      SCATTERWIRE_ADDON: addon,
+      LD_PRELOAD: findAsan(),
+      // Where leaks are looked for, finding Node's own must not look like a failed test.
+      // Frames are found without frame pointers only by the slow way; a leak's stack passes through Node's code.
+      ASAN_OPTIONS: `${log}:detect_leaks=${leaks ? 1 : 0}:fast_unwind_on_malloc=${leaks ? 0 : 1}`,
+      LSAN_OPTIONS: `exitcode=0`,
+      UBSAN_OPTIONS: `${log}:print_stacktrace=1:halt_on_error=1`,
+    },
+  );
   const texts = readdirSync(reports).map((name) => readFileSync(join(reports, name), "utf8"));
   rmSync(reports, { recursive: true });
   return { status, texts };
