@@ -73,7 +73,9 @@ const NUMERIC = 1700;
 /** Of the classes and codes of PostgreSQL's manual, appendix A. */
 export function storeErrorOf(error: unknown): Error {
   if (error instanceof ScatterwireError) return error;
-  const { code = "", message } = error as { code?: string; message: string };
+  const { code = "", message, name: kind } = error as { code?: string; message: string; name: string };
+  // A bug of ours is not the server's.
+  if (code === "" && kind !== "Error") return error as Error;
   const make = (name: StoreError["code"], what: string): StoreError =>
     new StoreError(name, `${what}: ${message}`, { cause: error });
   if (code === "53100") return make("STORE_FULL", "the disk of PostgreSQL is full");

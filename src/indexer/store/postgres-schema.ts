@@ -54,10 +54,11 @@ const MIGRATIONS: readonly string[] = [
      seen_ms bigint NOT NULL
    );`,
   "CREATE INDEX hash_settled ON hash (seen_ms) WHERE state IN (4, 6);",
-  // Beside the words of a torrent stand their first letters, and the stretch of ids that it is in (postgres-search.ts).
+  // Beside the words of a torrent stand their first letters, and the stretches of ids that it is in (postgres-search.ts).
   `DROP INDEX torrent_words;
    UPDATE torrent SET words = words || array_to_tsvector(ARRAY(
-     SELECT '^' || left(lexeme, length) FROM unnest(words), generate_series(1, 2) AS length UNION SELECT '#' || (id >> 12)));
+     SELECT '^' || left(lexeme, length) FROM unnest(words), generate_series(1, 2) AS length
+     UNION SELECT '#' || bits || ':' || (id >> bits) FROM unnest(ARRAY[12, 15, 18]) AS bits));
    CREATE INDEX torrent_words ON torrent USING gin (words) WITH (fastupdate = off);`,
 ];
 

@@ -1,11 +1,11 @@
 // How an index in PostgreSQL is searched: the newest first, a stretch of ids after the other, until there is enough.
 //
-//   ids   0 ─────────────────────────────────────────────▶ newest
-//                        rest │ some stretches │ two │         each asked by its own lexeme, beside the words
+//   ids   0 ─────────────────────────────────────────────────────────▶ newest
+//              rest │ two of 2^18 │ two of 2^15 │ two of 2^12 │          each stretch has a lexeme, which is asked for beside the words
 //
-// GIN knows no order: asked for a word that each fifth torrent has, it brings all of them, to be sorted. So each torrent has, among its words, one
-// that says which stretch of STRETCH_IDS ids it is in, and is asked for together with it: GIN passes over what is elsewhere. How many stretches
-// come next is told by how many matches the last ones had. What is so rare that many stretches had too few is asked for without them.
+// GIN knows no order: asked for a word that each fifth torrent has, it brings all of them, to be sorted. So each torrent has, among its words,
+// some that say which stretches of ids it is in, and is asked for together with one: GIN passes over what is elsewhere. How long the next
+// stretch is, is told by how many matches the last ones had. What is so rare that long stretches had too few is asked for without them.
 //
 // Always: rows that are looked at are a small multiple of those that are wanted, and when time runs out the page says how far it came.
 
@@ -14,12 +14,13 @@ import { makeCursor, type Place, passes, placesOf, rankOf, type Search } from ".
 import { type PostgresText, tsQueryOf } from "./search-text.js";
 import { type IndexedTorrent, SEARCH_CANDIDATES_MAX, type SearchPage } from "./store.js";
 
-/** Of an id: the bits that are not its stretch's. What is in the words of rows that exist: never changed. */
-export const STRETCH_BITS = 12;
-const STRETCH_IDS = 2 ** STRETCH_BITS;
-const STRETCHES_FIRST = 2;
-const STRETCHES_MAX = 64;
-/** Nothing was found: so many times as many ids are looked through next. */
+/** Stretches have ids that agree in all but so many bits. What is in the words of rows that exist: never changed. */
+const STRETCH_BITS = [12, 15, 18] as const;
+/** In SQL, for a row's `id`: its lexemes as text. No word has their first character. */
+export const STRETCHES_OF_ID = STRETCH_BITS.map((bits) => `' ''#${bits}:' || (id >> ${bits}) || ''''`).join(
+  " || ",
+);
+/** So many times as many ids are looked through next, at the most. */
 const GROWTH_MAX = 16;
 /** More than the last ones let expect: matches are not spread evenly. */
 const MARGIN = 1.5;
@@ -126,19 +127,19 @@ async function gather(
   const rows: Row[] = [];
   let toId = beforeId ?? 1 + (await newestId(client));
   const firstId = toId;
-  for (let stretches = STRETCHES_FIRST; toId > 0; ) {
+  for (let ids = 1; toId > 0; ) {
     if (rows.length > 0 && performance.now() > endMs) return { rows, fromId: toId };
-    const last = Math.floor((toId - 1) / STRETCH_IDS);
-    const isRest = stretches > STRETCHES_MAX || stretches > last;
-    const first = isRest ? 0 : last + 1 - stretches;
-    const some = isRest ? [] : Array.from({ length: stretches }, (_, at) => `'${stretchOf(first + at)}'`);
-    const query = some.length === 0 ? text.indexed : `(${some.join(" | ")}) & ${text.indexed}`;
-    rows.push(...(await ask(client, search, text, query, columns, toId, wanted - rows.length)));
-    toId = first * STRETCH_IDS;
+    const bits = STRETCH_BITS.find((each) => ids <= 2 ** each);
+    // Two of them: the last one may have begun just now.
+    const last = bits === undefined ? 0 : Math.floor((toId - 1) / 2 ** bits);
+    const stretches =
+      bits === undefined || last === 0 ? undefined : `'#${bits}:${last}' | '#${bits}:${last - 1}'`;
+    rows.push(...(await ask(client, search, text, stretches, columns, toId, wanted - rows.length)));
+    toId = bits === undefined || stretches === undefined ? 0 : (last - 1) * 2 ** bits;
     if (rows.length >= wanted) break;
     const density = rows.length / Math.max(1, firstId - toId);
     const more = density === 0 ? Number.POSITIVE_INFINITY : (MARGIN * (wanted - rows.length)) / density;
-    stretches = Math.ceil(Math.min(more / STRETCH_IDS, GROWTH_MAX * stretches));
+    ids = Math.min(more, GROWTH_MAX * (firstId - toId));
   }
   return { rows, fromId: toId };
 }
@@ -148,30 +149,32 @@ async function ask(
   client: PostgresClient,
   search: Search,
   text: PostgresText,
-  query: string,
+  stretches: string | undefined,
   columns: string,
   toId: number,
   count: number,
 ): Promise<PostgresResult["rows"]> {
-  const exact = text.exact === undefined ? "" : "AND (t.words @@ $8::tsquery) IS TRUE";
-  const { rows } = await client.query(
-    `WITH found AS MATERIALIZED (
-       SELECT t.id FROM torrent t WHERE t.words @@ $5::tsquery AND t.id < $6 AND ${FILTERS} ${exact}),
-     newest AS (SELECT id FROM found ORDER BY id DESC LIMIT $7)
-     SELECT ${columns} FROM newest JOIN torrent t USING (id) ORDER BY t.id DESC`,
-    [...filtersOf(search), query, toId, count, ...(text.exact === undefined ? [] : [text.exact])],
-  );
+  const values: unknown[] = [...filtersOf(search), text.indexed, toId, count];
+  const put = (value: unknown): string => `$${values.push(value)}`;
+  const conditions = ["t.words @@ $5::tsquery", "t.id < $6", FILTERS];
+  // A condition of its own: GIN passes over what one of two conditions lacks, and looks at each row of a part of one.
+  if (stretches !== undefined) conditions.push(`t.words @@ ${put(stretches)}::tsquery`);
+  if (text.exact !== undefined) conditions.push(`(t.words @@ ${put(text.exact)}::tsquery) IS TRUE`);
+  const found = (what: string): string =>
+    `WITH found AS MATERIALIZED (SELECT ${what} FROM torrent t WHERE ${conditions.join(" AND ")})`;
+  // Many rows of few columns are taken as they are found; of a page all columns are looked up.
+  const sql =
+    columns === COLUMNS
+      ? `${found("t.id")}, newest AS (SELECT id FROM found ORDER BY id DESC LIMIT $7)
+         SELECT ${columns} FROM newest JOIN torrent t USING (id) ORDER BY t.id DESC`
+      : `${found(columns)} SELECT * FROM found ORDER BY id DESC LIMIT $7`;
+  const { rows } = await client.query(sql, values);
   return rows;
 }
 
 async function newestId(client: PostgresClient): Promise<number> {
   const { rows } = await client.query("SELECT coalesce(max(id), 0) AS id FROM torrent");
   return Number(rows[0]?.["id"]);
-}
-
-/** The lexeme of a stretch: no word has its first character. */
-function stretchOf(stretch: number): string {
-  return `#${stretch}`;
 }
 
 function filtersOf({ bytesMin, bytesMax, fromMs, toMs }: Search): number[] {

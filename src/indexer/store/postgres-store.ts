@@ -19,7 +19,7 @@ import {
   storeErrorOf,
 } from "./postgres-client.js";
 import { LOCK_STATISTICS, migrate } from "./postgres-schema.js";
-import { COLUMNS, STRETCH_BITS, searchPostgres, torrentOf } from "./postgres-search.js";
+import { COLUMNS, STRETCHES_OF_ID, searchPostgres, torrentOf } from "./postgres-search.js";
 import { RowCount } from "./row-count.js";
 import { readSearch } from "./search-page.js";
 import { searchTextOf, tsVector } from "./search-text.js";
@@ -353,7 +353,7 @@ export class PostgresStore implements IndexStore {
          INSERT INTO torrent (id, info_hash, name, bytes, piece_bytes, is_private, file_count, discovered_ms, words)
          OVERRIDING SYSTEM VALUE
          SELECT id, decode(key, 'hex'), name, bytes, piece_bytes, is_private, file_count, ${this.#now()},
-           (words || ' ''#' || (id >> ${STRETCH_BITS}) || '''')::tsvector FROM told
+           (words || ${STRETCHES_OF_ID})::tsvector FROM told
          RETURNING id)
        INSERT INTO torrent_files SELECT id, files::jsonb FROM made JOIN told USING (id)`,
       [
