@@ -3,6 +3,7 @@
 // Always: each line is shorter than the terminal is wide, and the cursor waits at the beginning of the first: what else is printed stands above.
 
 import type { IndexerStats, StoreStats } from "../indexer/index.js";
+import { cutToColumns } from "./columns.js";
 import { formatBytes, formatDuration, setStatusLine } from "./output.js";
 
 export interface FoundLine {
@@ -86,7 +87,7 @@ export class IndexScreen {
     if (this.#lines.length === 0) return;
     const width = (this.#stream.columns ?? WIDTH_DEFAULT) - 1;
     const rows = Math.max(1, (this.#stream.rows ?? LAST_MAX + this.#lines.length) - 1);
-    const lines = this.#lines.slice(0, rows).map((line) => [...line].slice(0, width).join(""));
+    const lines = this.#lines.slice(0, rows).map((line) => cutToColumns(line, width));
     this.#stream.write(`${lines.join("\n")}\r${lines.length > 1 ? `\u001b[${lines.length - 1}A` : ""}`);
   }
 }

@@ -9,7 +9,7 @@ import type { FoundTorrent } from "./store/store.js";
 const FILES_MAX = 5000;
 const FILES_LENGTH_MAX = 512 * 1024;
 /** Steers a terminal, turns the direction of a line round, or is half of a character. */
-const CONTROL = /[\p{Cc}\p{Cs}\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu;
+const CONTROL = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202a-\u202e\u2066-\u2069]+/gu;
 
 /** Undefined: it is no torrent that can be used, though its digest is right. */
 export function foundTorrentOf(infoHash: Uint8Array, info: Uint8Array): FoundTorrent | undefined {

@@ -77,6 +77,39 @@ describe("an index of a swarm", { timeout: 240_000 }, () => {
     assert.ok(indexer.stats().counters.shortcuts > 0, "a sampler was asked first");
   });
 
+  it("finds by both families at once what is announced in one of them only", async (t) => {
+    const [nodes4, nodes6] = [await makeDhtNodes(t, 8), await makeDhtNodes(t, 8, "::1")];
+    const [seeder4, seeder6] = [await MetadataSeeder.start("127.0.0.1"), await MetadataSeeder.start("::1")];
+    t.after(() => seeder4.close());
+    t.after(() => seeder6.close());
+    const store = await openStore(temporaryIndex(t));
+    t.after(() => store.close());
+    const [hashes4, hashes6] = [
+      [0, 1, 2, 3].map((number) => seeder4.add(number)),
+      [10, 11, 12, 13].map((number) => seeder6.add(number)),
+    ];
+    await Promise.all([
+      ...hashes4.map((hash, n) => nodes4[n]!.announce(hash, { port: seeder4.port })),
+      ...hashes6.map((hash, n) => nodes6[n]!.announce(hash, { port: seeder6.port })),
+    ]);
+    const indexer = new Indexer({
+      store,
+      samples: false,
+      dht: {
+        listen: [LOOPBACK, { host: "::1", port: 0 }],
+        bootstrap: [...nodes4[0]!.addresses, ...nodes6[0]!.addresses],
+      },
+    });
+    t.after(() => indexer.close());
+    indexer.add([...hashes4, ...hashes6]);
+    await until(
+      async () => (await store.stats()).torrents === 8,
+      "torrents of both families are in the index",
+    );
+    for (const hash of hashes6) assert.match((await store.get(hash))?.name ?? "", /^torrent number 1[0-3] /);
+    assert.ok(seeder4.served >= 4 && seeder6.served >= 4);
+  });
+
   it("takes a torrent from a peer that comes by itself, told of us by our own node, and tells nobody of us for others", async (t) => {
     // So few that a lookup asks all of them, ours included.
     const nodes = await makeDhtNodes(t, 7);

@@ -11,14 +11,14 @@ const WATCHDOG_MS = 120_000;
 const POLL_MS = 50;
 
 /** Nodes that know each other, closed after the test. */
-export async function makeDhtNodes(context: TestContext, count: number): Promise<Dht[]> {
+export async function makeDhtNodes(context: TestContext, count: number, host = "127.0.0.1"): Promise<Dht[]> {
   const nodes: Dht[] = [];
   context.after(() => {
     for (const node of nodes) node.close();
   });
   for (let index = 0; index < count; index++) {
     const bootstrap = nodes[0]?.addresses ?? [];
-    nodes.push(new Dht({ listen: [{ host: "127.0.0.1", port: 0 }], bootstrap }));
+    nodes.push(new Dht({ listen: [{ host, port: 0 }], bootstrap }));
   }
   await until(
     () => nodes.every((node) => node.stats().contacts >= Math.min(8, count - 1)),

@@ -21,6 +21,19 @@ const refusedWith =
     error instanceof StoreError && error.code === code;
 
 describe("a file of SQLite", { timeout: 120_000 }, () => {
+  it("is opened by Node's own SQLite where Node has it, and by the package's where not", async (t) => {
+    const database = await openSqlite(temporaryIndex(t));
+    t.after(() => database.close());
+    const { createRequire } = await import("node:module");
+    const require = createRequire(import.meta.url);
+    const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+    const has = major > 22 || (major === 22 && minor >= 13);
+    const name = has ? "node:sqlite" : "@photostructure/sqlite";
+    const { DatabaseSync } = require(name) as { DatabaseSync: new () => object };
+    assert.ok(database instanceof DatabaseSync, name);
+    t.diagnostic(`Node ${process.versions.node}: ${name}`);
+  });
+
   it("is refused when it is no database, another's database, or a newer version's", async (t) => {
     const text = temporaryIndex(t);
     writeFileSync(
