@@ -9,8 +9,9 @@ import { PerformanceObserver } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { Indexer, openStore } from "../../src/indexer/index.js";
 import { madeHash } from "../load/metadata-seeder.js";
+import { median } from "../measuring/statistics.js";
 import { Program } from "../processes/program.js";
-import { number, object, string } from "../processes/shape.js";
+import { boolean, number, object, type Shape, string } from "../processes/shape.js";
 
 const NETWORK = fileURLToPath(new URL("../load/index-network.js", import.meta.url));
 const entrance = object({ host: string, port: number });
@@ -24,12 +25,29 @@ export interface IndexingOptions {
   /** Of the network, and of the indexer. */
   readonly nodes: number;
   readonly virtualNodes: number;
+  /** Of the network's nodes: so many per cent went when the others knew them. */
+  readonly deadPercent: number;
   /** Hashes that there are, and the share of them in per cent that somebody has. */
   readonly hashes: number;
   readonly sharePercent: number;
   /** Undefined: a file of SQLite. */
   readonly store?: string;
 }
+
+const indexingRow: Shape<IndexingRow> = object({
+  seconds: number,
+  lookups: number,
+  torrents: number,
+  lookupsPer10Minutes: number,
+  torrentsPer10Minutes: number,
+  queriesPerLookup: number,
+  unansweredShare: number,
+  connections: number,
+  cpuSeconds: number,
+  collectionShare: number,
+  peakRssBytes: number,
+  ranDry: boolean,
+});
 
 export interface IndexingRow {
   readonly seconds: number;
@@ -40,16 +58,50 @@ export interface IndexingRow {
   readonly queriesPerLookup: number;
   readonly connections: number;
   readonly cpuSeconds: number;
+  /** Queries that were not answered in time, of all. */
+  readonly unansweredShare: number;
+  /** Of the time in which the loop worked: both by the clock, since a machine that has other work stretches both alike. */
   readonly collectionShare: number;
   readonly peakRssBytes: number;
   /** No hash was left before the time was over: it would have done more. */
   readonly ranDry: boolean;
 }
 
+/** Several runs, each in a process of its own: their memory is theirs. */
+export async function runIndexings(runs: number, args: readonly string[]): Promise<IndexingRow[]> {
+  const rows: IndexingRow[] = [];
+  for (let run = 0; run < runs; run++) {
+    const program = Program.cli("bench", "index", "--json", ...args);
+    rows.push(await program.answer(indexingRow));
+  }
+  return rows;
+}
+
+/** Each figure's median. */
+export function medianRow(rows: readonly IndexingRow[]): IndexingRow {
+  const of = (pick: (row: IndexingRow) => number): number => median(rows.map(pick));
+  return {
+    seconds: of((row) => row.seconds),
+    lookups: of((row) => row.lookups),
+    torrents: of((row) => row.torrents),
+    lookupsPer10Minutes: of((row) => row.lookupsPer10Minutes),
+    torrentsPer10Minutes: of((row) => row.torrentsPer10Minutes),
+    queriesPerLookup: of((row) => row.queriesPerLookup),
+    unansweredShare: of((row) => row.unansweredShare),
+    connections: of((row) => row.connections),
+    cpuSeconds: of((row) => row.cpuSeconds),
+    collectionShare: of((row) => row.collectionShare),
+    peakRssBytes: of((row) => row.peakRssBytes),
+    ranDry: rows.some((row) => row.ranDry),
+  };
+}
+
 export async function runIndexing(options: IndexingOptions): Promise<IndexingRow> {
   const torrents = Math.round((options.hashes * options.sharePercent) / 100);
   const folder = mkdtempSync(join(tmpdir(), "scatterwire-indexing-"));
-  const network = Program.node(NETWORK, ["--nodes", `${options.nodes}`, "--torrents", `${torrents}`]);
+  const network = Program.node(NETWORK, [
+    ...["--nodes", `${options.nodes}`, "--dead", `${options.deadPercent}`, "--torrents", `${torrents}`],
+  ]);
   try {
     const { host, port } = await network.read(entrance);
     const store = await openStore(options.store ?? join(folder, "index.db"));
@@ -104,6 +156,7 @@ async function measure(indexer: Indexer, options: IndexingOptions, torrents: num
   const before = indexer.stats();
   const cpuBefore = process.cpuUsage();
   const collectedBefore = collectionMs;
+  const loopBefore = performance.eventLoopUtilization();
   const startMs = performance.now();
   await until(
     () =>
@@ -113,6 +166,8 @@ async function measure(indexer: Indexer, options: IndexingOptions, torrents: num
   const after = indexer.stats();
   const seconds = (performance.now() - startMs) / 1000;
   const { user, system } = process.cpuUsage(cpuBefore);
+  const { active } = performance.eventLoopUtilization(loopBefore);
+  const sent = after.dht.counters.queriesSent - before.dht.counters.queriesSent;
   collections.disconnect();
   const lookups = after.counters.lookupsConverged - before.counters.lookupsConverged;
   const stored = after.counters.stored - before.counters.stored;
@@ -122,11 +177,12 @@ async function measure(indexer: Indexer, options: IndexingOptions, torrents: num
     torrents: stored,
     lookupsPer10Minutes: (600 * lookups) / seconds,
     torrentsPer10Minutes: (600 * stored) / seconds,
-    queriesPerLookup:
-      (after.dht.counters.queriesSent - before.dht.counters.queriesSent) / Math.max(1, lookups),
+    queriesPerLookup: sent / Math.max(1, lookups),
+    unansweredShare:
+      1 - (after.dht.counters.answersReceived - before.dht.counters.answersReceived) / Math.max(1, sent),
     connections: after.fetcher.connected - before.fetcher.connected,
     cpuSeconds: (user + system) / 1e6,
-    collectionShare: (collectionMs - collectedBefore) / ((user + system) / 1000),
+    collectionShare: (collectionMs - collectedBefore) / Math.max(1, active),
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     ranDry: after.counters.lookups >= hashes.length,
   };
