@@ -5,8 +5,9 @@ import { after, before, describe, it } from "node:test";
 import { StoreError } from "../../src/base/errors.js";
 import { openStore } from "../../src/indexer/store/open-store.js";
 import type { Claim, IndexStore, Outcome } from "../../src/indexer/store/store.js";
-import { until } from "../support/index-network.js";
+import { makeDhtNodes, until } from "../support/index-network.js";
 import { PostgresServer } from "../support/postgres.js";
+import { Program } from "../support/program.js";
 import { makeRandom } from "../support/property.js";
 import { FIRST, hashOf, testStore, torrentOf } from "../unit/indexer/store/contract.js";
 
@@ -66,6 +67,48 @@ describe("index on PostgreSQL", () => {
     );
     t.diagnostic(`${summaryOf(writers, claims)}; deadlocks, commits, rollbacks: ${row}`);
     assert.equal(row?.split("|")[0], "0", "nobody waits in a circle");
+  });
+
+  it("has the work of an indexer that was killed when its leases end, and not before", {
+    timeout: 240_000,
+  }, async (t) => {
+    const nodes = await makeDhtNodes(t, 8);
+    const place = server.makeDatabase("killed");
+    const [entrance] = nodes[0]?.addresses ?? [];
+    const hashes = Array.from({ length: 20 }, (_, n) => hex(hashOf(n)));
+    const indexer = Program.cli(
+      ...["index", "--store", place, "--listen", "127.0.0.1:0", "--nodes", "2", "--json", "--lease", "5"],
+      ...["--bootstrap", `127.0.0.1:${entrance?.port}`],
+      ...hashes.flatMap((hash) => ["--add", hash]),
+    );
+    t.after(() => indexer.stop());
+    const claimed = (): [string, number][] =>
+      server
+        .ask("killed", "SELECT encode(info_hash, 'hex'), due_ms FROM hash WHERE state = 1")
+        .map((row): [string, number] => [row.slice(0, 40), Number(row.slice(41))]);
+    await indexer.line("event");
+    await until(() => indexer.over || claimed().length > 0, "it has claimed something");
+    await indexer.kill();
+    const sessions =
+      "SELECT 1 FROM pg_stat_activity WHERE datname = 'killed' AND application_name = 'scatterwire index'";
+    await until(() => server.ask("killed", sessions).length === 0, "the server has seen that it is gone");
+    const left = new Map(claimed());
+    const store = await openStore(place);
+    t.after(() => store.close());
+    assert.ok(left.size > 0, "it died with what it had");
+    const back = new Set<string>();
+    await until(async () => {
+      const claims = await store.claim({ owner: "heir", from: FIRST, count: 100, leaseMs: 600_000 });
+      const nowMs = Number(server.ask("killed", "SELECT extract(epoch FROM clock_timestamp()) * 1000")[0]);
+      for (const key of claims.map(({ infoHash }) => hex(infoHash))) {
+        const due = left.get(key);
+        if (due === undefined) continue;
+        assert.ok(nowMs >= due, `${key} came back ${due - nowMs} ms before its lease ended`);
+        back.add(key);
+      }
+      return back.size === left.size;
+    }, "all of it comes back");
+    t.diagnostic(`${left.size} hashes came back`);
   });
 
   it("says when the server is gone, and goes on when it is back", { timeout: 180_000 }, async (t) => {
