@@ -2,8 +2,6 @@
 
 import { Command } from "commander";
 import {
-  ENCRYPTION_POLICIES,
-  type EncryptionPolicy,
   type Magnet,
   type Metainfo,
   type PeerAddress,
@@ -22,7 +20,6 @@ import { checkStreaming, streamedFile, streamOverHttp, streamToOutput } from "./
 import { selectionOf, selectLate } from "./file-choice.js";
 import type { FileServer } from "./file-server.js";
 import {
-  byteCount,
   collect,
   EXIT_FAILED,
   EXIT_INTERRUPTED,
@@ -38,18 +35,17 @@ import {
 } from "./output.js";
 import { Patience } from "./patience.js";
 import { runVerb } from "./run-verb.js";
+import { addSessionOptions, type SessionFlags, sessionOptions } from "./session-options.js";
 import { tellSources } from "./source-notes.js";
 import { loadTorrent, trackersOf } from "./torrent-argument.js";
 import { openDht, usesDhtFor } from "./torrent-dht.js";
 
-interface Options {
-  encryption?: EncryptionPolicy;
+interface Options extends SessionFlags {
   output?: string;
   peer?: string[];
   listen?: string;
   trackers: boolean;
   tracker?: string[];
-  localPeers?: boolean;
   dht: boolean;
   dhtNode?: string[];
   receiveMode?: ReceiveModeName;
@@ -60,13 +56,9 @@ interface Options {
   saveTorrent?: string;
   select?: string[];
   sequential?: boolean;
-  maxDownload?: number;
-  maxUpload?: number;
   stream?: string;
   streamHttp?: string;
   seedRatio?: number;
-  record?: string;
-  trace?: string;
   seed?: boolean;
   timeout?: number;
   json?: boolean;
@@ -74,7 +66,7 @@ interface Options {
 }
 
 const MIB = 1024 * 1024;
-const { maxDownloadBytesPerSecond, maxRequests, poolBytes } = SESSION_OPTIONS;
+const { maxRequests, poolBytes } = SESSION_OPTIONS;
 const poolMin = poolBytes.min / MIB;
 const poolMax = poolBytes.max / MIB;
 /** How often progress is looked at. */
@@ -87,16 +79,11 @@ export function run(args: readonly string[]): Promise<number> {
 }
 
 function downloadCommand(): Command {
-  return new Command("download")
+  const command = new Command("download")
     .description("fetch torrents from peers; an interrupted download continues where it stopped")
     .argument("<torrents...>", "torrent files, their addresses on the web, or magnet links")
     .option("-o, --output <dir>", "the folder to download to (not needed for storage memory and null)")
     .option("--peer <host:port>", "a peer to connect to; may be given several times", collect)
-    .option(
-      "--encryption <policy>",
-      `${ENCRYPTION_POLICIES.join(", ")} (default: ${SESSION_OPTIONS.encryption.default}): never, as peers like it, or always`,
-      oneOf("--encryption", ENCRYPTION_POLICIES),
-    )
     .option(
       "--listen <host:port>",
       "accept connections there; port 0 picks one (default: 6881 if trackers are asked)",
@@ -112,7 +99,6 @@ function downloadCommand(): Command {
       "a tracker to ask beside the torrents' own; may be given several times",
       collect,
     )
-    .option("--local-peers", "tell peers of the same network, and hear of them, by multicast")
     .option(
       "--receive-mode <mode>",
       `${RECEIVE_MODES.join(", ")} (default: ${SESSION_OPTIONS.receiveMode.default})`,
@@ -136,24 +122,12 @@ function downloadCommand(): Command {
       wholeNumber("--max-requests", maxRequests.min, maxRequests.max),
     )
     .option("--save-torrent <file>", "of a magnet, write a torrent file when its metadata is there")
-    .option("--record <file>", "record what goes over all connections, for scatterwire replay")
-    .option("--trace <file>", "write what happens when, for Perfetto (ui.perfetto.dev)")
     .option(
       "--select <files>",
       "fetch these only: an index or indices (3, 0-4), a folder, or a pattern such as '*.flac'; may be given several times",
       collect,
     )
     .option("--sequential", "fetch from the front, for whoever reads while it comes")
-    .option(
-      "--max-download <rate>",
-      "bytes received in a second at the most; K, M and G are understood",
-      byteCount("--max-download", 1, maxDownloadBytesPerSecond.max),
-    )
-    .option(
-      "--max-upload <rate>",
-      "bytes sent in a second at the most; K, M and G are understood",
-      byteCount("--max-upload", 1, maxDownloadBytesPerSecond.max),
-    )
     .option("--stream <file>", "write this file to standard output while it comes, from its beginning")
     .option(
       "--stream-http <host:port>",
@@ -168,9 +142,10 @@ function downloadCommand(): Command {
     )
     .option("--verbose", "say at the end what the download cost")
     .option("--json", "print JSON lines: progress each second, and last what the download cost")
-    .addHelpText(
-      "after",
-      `
+    .action(download);
+  return addSessionOptions(command, false).addHelpText(
+    "after",
+    `
 Examples:
   scatterwire download album.torrent -o ./copy
   scatterwire download album.torrent -o ./copy --select '*.flac' --max-download 2M --max-upload 200K --seed-ratio 1.5
@@ -179,8 +154,7 @@ Examples:
   scatterwire download 'magnet:?xt=urn:btih:…&tr=…' https://example.org/other.torrent -o ./copy
   scatterwire download album.torrent -o ./copy --no-trackers --peer 127.0.0.1:6881 --storage direct --receive-mode speculative
   scatterwire download album.torrent --peer 127.0.0.1:6881 --storage null --no-verify --json`,
-    )
-    .action(download);
+  );
 }
 
 async function download(names: readonly string[], options: Options): Promise<void> {
@@ -206,19 +180,15 @@ async function download(names: readonly string[], options: Options): Promise<voi
   }
   const peers = await Promise.all((options.peer ?? []).map((peer) => parseAddress(peer, "--peer")));
   const listen = options.listen === undefined ? undefined : await parseAddress(options.listen, "--listen");
+  const fromFlags = await sessionOptions(options);
   await using dht = usesDht ? await openDht(options) : undefined;
   await using session = new Session({
     ...(listen === undefined ? {} : { listen }),
-    localPeers: options.localPeers === true,
+    ...fromFlags,
     ...(dht === undefined ? {} : { dht: dht.node }),
     ...(options.receiveMode === undefined ? {} : { receiveMode: options.receiveMode }),
-    ...(options.encryption === undefined ? {} : { encryption: options.encryption }),
-    ...(options.record === undefined ? {} : { record: options.record }),
-    ...(options.trace === undefined ? {} : { traceFile: options.trace }),
     ...(options.poolMib === undefined ? {} : { poolBytes: options.poolMib * MIB }),
     ...(options.maxRequests === undefined ? {} : { maxRequests: options.maxRequests }),
-    ...(options.maxDownload === undefined ? {} : { maxDownloadBytesPerSecond: options.maxDownload }),
-    ...(options.maxUpload === undefined ? {} : { maxUploadBytesPerSecond: options.maxUpload }),
   });
   session.on("warning", (text) => note(`scatterwire: ${text}`));
   // Before the torrents: trackers are told the port.

@@ -1,15 +1,7 @@
 // scatterwire seed: serves a torrent until it is stopped.
 
 import { Command } from "commander";
-import {
-  ENCRYPTION_POLICIES,
-  type EncryptionPolicy,
-  readMetainfo,
-  SEND_MODES,
-  SESSION_OPTIONS,
-  type SendModeName,
-  Session,
-} from "../index.js";
+import { readMetainfo, SEND_MODES, type SendModeName, Session } from "../index.js";
 import { findMissing } from "./missing.js";
 import {
   collect,
@@ -26,14 +18,14 @@ import {
 } from "./output.js";
 import { Progress } from "./progress.js";
 import { runVerb } from "./run-verb.js";
+import { addSessionOptions, type SessionFlags, sessionOptions } from "./session-options.js";
 import { tellSources } from "./source-notes.js";
 import { openDht, usesDhtFor } from "./torrent-dht.js";
 
 /** How often progress is looked at. */
 const LOOK_MS = 500;
 
-interface Options {
-  encryption?: EncryptionPolicy;
+interface Options extends SessionFlags {
   listen: string;
   sendMode?: SendModeName;
   peer?: string[];
@@ -41,11 +33,8 @@ interface Options {
   tracker?: string[];
   dht: boolean;
   dhtNode?: string[];
-  localPeers?: boolean;
   check: boolean;
   superSeeding?: boolean;
-  record?: string;
-  trace?: string;
   json?: boolean;
 }
 
@@ -54,7 +43,7 @@ export function run(args: readonly string[]): Promise<number> {
 }
 
 function seedCommand(): Command {
-  return new Command("seed")
+  const command = new Command("seed")
     .description("serve a torrent until Ctrl-C")
     .argument("<torrent>", "the torrent file")
     .argument("<dir>", "the folder that the torrent's file or folder lies in")
@@ -65,20 +54,12 @@ function seedCommand(): Command {
       oneOf("--send-mode", SEND_MODES),
     )
     .option("--peer <host:port>", "a peer to connect to; may be given several times", collect)
-    .option(
-      "--encryption <policy>",
-      `${ENCRYPTION_POLICIES.join(", ")} (default: ${SESSION_OPTIONS.encryption.default}): never, as peers like it, or always`,
-      oneOf("--encryption", ENCRYPTION_POLICIES),
-    )
-    .option("--record <file>", "record what goes over all connections, for scatterwire replay")
-    .option("--trace <file>", "write what happens when, for Perfetto (ui.perfetto.dev)")
     .option("--no-trackers", "do not announce to trackers")
     .option(
       "--tracker <url>",
       "a tracker to announce to beside the torrent's own; may be given several times",
       collect,
     )
-    .option("--local-peers", "tell peers of the same network, and hear of them, by multicast")
     .option(
       "--no-dht",
       "do not tell the DHT that it is here (nor is it told of private torrents, or beside --peer)",
@@ -90,11 +71,15 @@ function seedCommand(): Command {
     )
     .option("--no-check", "trust that the data is complete, and do not hash it first")
     .option("--json", "print JSON lines, the last with totals")
-    .addHelpText(
-      "after",
-      "\nExample:\n  scatterwire seed album.torrent . --listen 127.0.0.1:6881 --send-mode mapped",
-    )
     .action(seed);
+  return addSessionOptions(command, true).addHelpText(
+    "after",
+    `
+Examples:
+  scatterwire seed album.torrent .
+  scatterwire seed album.torrent . --max-upload 500K --ip-filter blocked.p2p
+  scatterwire seed album.torrent . --listen 127.0.0.1:6881 --send-mode mapped`,
+  );
 }
 
 async function seed(torrent: string, directory: string, options: Options): Promise<void> {
@@ -102,16 +87,14 @@ async function seed(torrent: string, directory: string, options: Options): Promi
   const metainfo = await readMetainfo(torrent);
   const listen = await parseAddress(options.listen, "--listen");
   const peers = await Promise.all((options.peer ?? []).map((peer) => parseAddress(peer, "--peer")));
+  const fromFlags = await sessionOptions(options);
   await using dht = usesDhtFor([metainfo], options) ? await openDht(options) : undefined;
   await using session = new Session({
     listen,
     ...(dht === undefined ? {} : { dht: dht.node }),
     uploadSlots: 64,
-    localPeers: options.localPeers === true,
+    ...fromFlags,
     ...(options.sendMode === undefined ? {} : { sendMode: options.sendMode }),
-    ...(options.encryption === undefined ? {} : { encryption: options.encryption }),
-    ...(options.record === undefined ? {} : { record: options.record }),
-    ...(options.trace === undefined ? {} : { traceFile: options.trace }),
   });
   session.on("warning", (text) => note(`scatterwire: ${text}`));
   const json = options.json === true;

@@ -7,6 +7,7 @@ export interface DhtFlagsOfVerb {
   readonly dht: boolean;
   readonly dhtNode?: readonly string[];
   readonly listen?: string;
+  readonly outgoing?: readonly string[];
   readonly peer?: readonly string[];
 }
 
@@ -30,10 +31,11 @@ export async function openDht(options: DhtFlagsOfVerb): Promise<OpenDht | undefi
   const { defaultState, startDht, stopDht } = await import("./dht-node.js");
   // Nodes of this machine's own are no nodes to begin with another time.
   const state = options.dhtNode === undefined ? defaultState() : undefined;
-  const host = options.listen?.slice(0, options.listen.lastIndexOf(":")) ?? "0.0.0.0";
+  const listenHost = options.listen?.slice(0, options.listen.lastIndexOf(":")) ?? "0.0.0.0";
+  const hosts = options.outgoing?.map((host) => (host.includes(":") ? `[${host}]` : host)) ?? [listenHost];
   try {
     const node = await startDht({
-      listen: [`${host}:0`],
+      listen: hosts.map((host) => `${host}:0`),
       ...(options.dhtNode === undefined ? {} : { bootstrap: options.dhtNode }),
       ...(state === undefined ? {} : { state }),
     });

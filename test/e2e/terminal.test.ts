@@ -119,6 +119,32 @@ describe("the terminal", { timeout: 180_000 }, () => {
     }
   });
 
+  it("a seed keeps out whom its list names, and a download comes from the address that it is told", async () => {
+    const list = join(folder, "blocked.txt");
+    writeFileSync(list, "127.0.0.7/32\n");
+    const seeder = Program.cli(
+      ...["seed", torrent, folder, "--listen", "127.0.0.1:0", "--json"],
+      ...["--ip-filter", list, "--max-upload", "100M"],
+    );
+    const { port } = await seeder.line("port");
+    const download = (host: string, timeout: string) =>
+      Program.cli(
+        ...["download", torrent, "--storage", "memory", "--peer", `127.0.0.1:${port}`],
+        ...["--outgoing", host, "--timeout", timeout],
+      ).result();
+    try {
+      const refused = await download("127.0.0.7", "1");
+      assert.equal(refused.status, 1, refused.errors);
+      const taken = await download("127.0.0.8", "60");
+      assert.equal(taken.status, 0, taken.errors);
+      const nowhere = await download("192.0.2.1", "1");
+      assert.equal(nowhere.status, 1);
+      assert.match(nowhere.errors, /no connection can be made from 192\.0\.2\.1: this machine has no such/);
+    } finally {
+      await seeder.stop("SIGINT");
+    }
+  });
+
   it("check and seed of a wrong folder say what is not there", async () => {
     const said = async (...args: string[]): Promise<string> => {
       const { status, errors } = await Program.cli(...args).result();
