@@ -65,6 +65,8 @@ export interface LoadHooks {
   /** Every `reportSeconds`, with what was counted since the last time. */
   readonly onReport?: (result: TrackerLoadResult) => void;
   readonly reportSeconds?: number;
+  /** The numbers of the processes. */
+  readonly onStart?: (pids: readonly number[]) => void;
   /** When all of them have a connection id and begin. */
   readonly onReady?: (result: Pick<TrackerLoadResult, "infoHashes" | "peersPerInfoHash">) => void;
   readonly signal?: AbortSignal;
@@ -89,6 +91,7 @@ export async function benchTrackerLoad(load: TrackerLoad, hooks: LoadHooks = {})
     for (const worker of workers) worker.child.stdin.end();
   };
   hooks.signal?.addEventListener("abort", stopAll);
+  hooks.onStart?.(workers.flatMap(({ child }) => child.pid ?? []));
   try {
     const [first] = await Promise.all(workers.map((worker) => worker.read(READY)));
     const popularity = { infoHashes: first?.torrents ?? 0, peersPerInfoHash: first?.peersPerTorrent ?? {} };

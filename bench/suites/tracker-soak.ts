@@ -3,12 +3,16 @@
 //
 // Beside the load a probe announces one torrent over UDP and HTTP, from one request to the next: the longest that it waited is
 // what a client would have noticed. A request without an answer is sent again after a second, as clients do (later).
+//
+// Seconds without an answer are told twice: as they were, and without what a thread of the tracker or of the load waited for a processor
+// that others had (measuring/silence.ts). Only the second is the tracker's.
 
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { probeUdp } from "../load/udp-probe.js";
+import { readWaits, Silence } from "../measuring/silence.js";
 import { Program } from "../processes/program.js";
 import { number, object, string } from "../processes/shape.js";
 import { benchTrackerLoad, TRACKER_LOAD_DEFAULTS } from "./tracker-load.js";
@@ -33,8 +37,11 @@ export interface SoakResult {
   /** What the load was answered. */
   readonly responses: number;
   readonly responsesPerSecond: number;
-  /** Seconds in which the load had no answer at all. */
+  /** Seconds in which the load had no answer at all, whoever had the processor. */
   readonly silentSeconds: number;
+  /** How long there was no answer although there was a processor for it: all seconds, and those of the longest stretch. */
+  readonly silentThoughRunningSeconds: number;
+  readonly silentThoughRunningSecondsMax: number;
   readonly reloads: number;
   readonly reads: number;
   readonly restarts: number;
@@ -56,6 +63,8 @@ const PROBE_PAUSE_MS = 20;
 const MINUTE_MS = 60_000;
 /** How long the tracker may take over what it is asked, on a busy machine. */
 const PATIENCE_MS = 30_000;
+/** A stretch of this is a failure: a client that asks again after a second would have noticed. */
+const SILENT_SECONDS_MAX = 5;
 const LISTENING = object({ protocol: string, port: number });
 const STATISTICS = object({ residentBytes: number });
 const WORKERS = object({ restarts: number, lockTimeouts: number, partsCleared: number });
@@ -73,6 +82,7 @@ class Soak {
   #restartsAsked = 0;
   #responses = 0;
   #silent = 0;
+  #silence: Silence | undefined;
   #reloads = 0;
   #reads = 0;
   #probes = 0;
@@ -89,8 +99,12 @@ class Soak {
   result(): SoakResult {
     const seconds = (performance.now() - this.#startedMs) / 1000;
     const missing = this.#restartsAsked - this.#workers.restarts;
-    const failures =
-      missing > 1 ? [...this.#failures, `${missing} threads were not replaced`] : this.#failures;
+    const { totalMs = 0, longestMs = 0 } = this.#silence ?? {};
+    const failures = [
+      ...this.#failures,
+      ...(missing > 1 ? [`${missing} threads were not replaced`] : []),
+      ...(longestMs > 1000 * SILENT_SECONDS_MAX ? [`silent for ${(longestMs / 1000).toFixed(1)} s`] : []),
+    ];
     const at = (share: number): number =>
       this.#residents[Math.floor(share * (this.#residents.length - 1))] ?? 0;
     return {
@@ -98,6 +112,8 @@ class Soak {
       responses: this.#responses,
       responsesPerSecond: this.#responses / seconds,
       silentSeconds: this.#silent,
+      silentThoughRunningSeconds: totalMs / 1000,
+      silentThoughRunningSecondsMax: longestMs / 1000,
       reloads: this.#reloads,
       reads: this.#reads,
       failures,
@@ -132,13 +148,19 @@ class Soak {
   async #load(): Promise<void> {
     const { durationSeconds, loadWorkers, torrents, peers, signal } = this.#options;
     const load = { ...TRACKER_LOAD_DEFAULTS, host: "127.0.0.1", port: this.#portOf("udp"), torrents, peers };
+    const concerned: number[] = [this.#tracker.child.pid ?? 0];
     await benchTrackerLoad(
       { ...load, workers: loadWorkers, durationSeconds, extraStatistics: false },
       {
         reportSeconds: 1,
+        onStart: (pids) => concerned.push(...pids),
+        onReady: () => {
+          this.#silence = new Silence(performance.now(), readWaits(concerned));
+        },
         onReport: ({ seconds, responsesPerSecond }) => {
           this.#responses += seconds * responsesPerSecond;
           if (seconds > 0 && responsesPerSecond === 0) this.#silent++;
+          this.#silence?.look(responsesPerSecond > 0, performance.now(), readWaits(concerned));
         },
         ...(signal === undefined ? {} : { signal }),
       },
@@ -274,6 +296,7 @@ export function soakText(result: SoakResult): string {
   const { failures, residentBytes } = result;
   return [
     `${result.seconds.toFixed(0)} s: ${Math.round(result.responses).toLocaleString("en-US")} responses (${Math.round(result.responsesPerSecond).toLocaleString("en-US")} a second), ${result.silentSeconds} seconds without any`,
+    `silent though there was a processor for it: ${result.silentThoughRunningSeconds.toFixed(1)} s in all, ${result.silentThoughRunningSecondsMax.toFixed(1)} s at the longest`,
     `lists read again ${result.reloads} times, statistics read ${result.reads} times, threads ended and replaced ${result.restarts} times (${result.partsCleared} of them while they wrote to a part)`,
     `probe: ${result.probes} announces, ${result.probesRepeated} sent again, the longest took ${result.probeMsMax.toFixed(0)} ms`,
     `resident: ${residentBytes.map((bytes) => `${(bytes / MIB).toFixed(0)} MiB`).join(", ")} (at a tenth of the time, in the middle, at the end)`,
