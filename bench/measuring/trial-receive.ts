@@ -37,6 +37,7 @@ export interface ReceiveTrial {
     | "receiveBufferBytes"
     | "contiguousBufferBytes"
     | "clockCosts"
+    | "encryption"
   >;
   readonly storage: StorageKind;
   readonly options: Pick<

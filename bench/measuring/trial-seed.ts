@@ -10,7 +10,7 @@ export interface SeedTrial {
   readonly torrents: readonly { readonly torrent: string; readonly directory: string }[];
   readonly session: Pick<
     SessionOptions,
-    "receiveMode" | "sendMode" | "uploadSlots" | "poolBytes" | "clockCosts"
+    "receiveMode" | "sendMode" | "uploadSlots" | "poolBytes" | "clockCosts" | "encryption"
   >;
 }
 

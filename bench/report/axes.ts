@@ -31,6 +31,7 @@ const WORDS: Readonly<Record<string, AxisWords>> = {
   verify: { title: "hashing", switched: ["hashed", "not hashed"] },
   hashing: { title: "hashing", switched: ["hashed", "not hashed"] },
   sendMode: { title: "send mode" },
+  encryption: { title: "encryption" },
   cached: { title: "data in the page cache", switched: ["cached", "not cached"] },
   queue: { title: "requests in flight", before: "queue" },
   bytes: { title: "payload", before: "payload of" },

@@ -13,6 +13,7 @@ import {
 import type { NetworkPath } from "../measuring/network.js";
 import type { Axes, LabFigures, LabOmission } from "../measuring/results.js";
 import { type LabPlan, LIMIT, OURS, type Scenario } from "../measuring/scenario.js";
+import { encryptionScenarios } from "./encryption.js";
 import { SEED_BASE, seedOnce } from "./seed.js";
 
 const MIB = 1024 * 1024;
@@ -226,7 +227,10 @@ export function planReceive(
       });
     }
   }
-  return { scenarios: [...scenarios, ...requestScenarios(place)], omissions };
+  return {
+    scenarios: [...scenarios, ...requestScenarios(place), ...encryptionScenarios(place, "receive")],
+    omissions,
+  };
 }
 
 /** What a seeder receives is requests only, 17 bytes each: its blocks go the other way, and are what is counted per GB. */

@@ -16,6 +16,7 @@ import type { SeedTrial } from "../measuring/trial-seed.js";
 import { Program } from "../processes/program.js";
 import { LISTENING } from "../processes/seeder.js";
 import { number, object, type ValueOf } from "../processes/shape.js";
+import { encryptionScenarios } from "./encryption.js";
 
 const TRIAL = fileURLToPath(new URL("../measuring/trial-seed.js", import.meta.url));
 const WARM_UP_BYTES = 128 * 1024 * 1024;
@@ -121,7 +122,7 @@ function planSeed(place: BenchPlace, onDisk: string, full: boolean): LabPlan {
       scenarios.push({ ...common, subject: OURS, axes, run: () => seedOnce(place, directory, point) });
     }
   }
-  return { scenarios, omissions };
+  return { scenarios: [...scenarios, ...encryptionScenarios(place, "seed")], omissions };
 }
 
 /** Seeds the place's data, which lies in `directory`, once; the session has seeded something else before. */
