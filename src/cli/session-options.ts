@@ -17,6 +17,7 @@ import { byteCount, collect, EXIT_FAILED, EXIT_USAGE, ExitError, note, oneOf } f
 export interface SessionFlags {
   readonly encryption?: EncryptionPolicy;
   readonly localPeers?: boolean;
+  readonly portMapping?: boolean;
   readonly outgoing?: string[];
   readonly ipFilter?: string;
   readonly maxDownload?: number;
@@ -47,6 +48,10 @@ export function addSessionOptions(command: Command, isSeed: boolean): Command {
       byteCount("--max-upload", 1, rate.max),
     )
     .option("--local-peers", "tell peers of the same network, and hear of them, by multicast")
+    .option(
+      "--port-mapping",
+      "ask the router to forward the port, by PCP, NAT-PMP, or UPnP (if @silentbot1/nat-api is installed)",
+    )
     .option("--record <file>", "record what goes over all connections, for scatterwire replay")
     .option("--trace <file>", "write what happens when, for Perfetto (ui.perfetto.dev)");
   if (isSeed) return command;
@@ -67,6 +72,7 @@ export async function sessionOptions(flags: SessionFlags): Promise<SessionOption
       );
   return {
     localPeers: flags.localPeers === true,
+    ...(flags.portMapping === undefined ? {} : { portMapping: flags.portMapping }),
     ...(flags.encryption === undefined ? {} : { encryption: flags.encryption }),
     ...(flags.outgoing === undefined ? {} : { outgoingAddresses: flags.outgoing }),
     ...(flags.ipFilter === undefined ? {} : { ipFilter: await readFilter(flags.ipFilter) }),

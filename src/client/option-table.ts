@@ -274,6 +274,11 @@ export const SESSION_OPTIONS = {
     default: false,
     text: "Tell peers of the same network which torrents are here, and hear of theirs, by multicast (BEP 14); never of private torrents.",
   },
+  portMapping: {
+    kind: "flag",
+    default: false,
+    text: "Ask the router to forward the port at which connections over IPv4 are accepted, by PCP, NAT-PMP, or UPnP where the package @silentbot1/nat-api is installed, for as long as the session is open. Trackers and the DHT are told the port outside. That there is no such router is a warning.",
+  },
   announcePort: {
     kind: "whole",
     min: 1,

@@ -187,6 +187,12 @@ export interface SessionOptions {
    */
   localPeers?: boolean;
   /**
+   * Ask the router to forward the port at which connections over IPv4 are accepted, by PCP, NAT-PMP, or UPnP where the package
+   * @silentbot1/nat-api is installed, for as long as the session is open. Trackers and the DHT are told the port outside. That
+   * there is no such router is a warning. Default: false.
+   */
+  portMapping?: boolean;
+  /**
    * Port that trackers are told: where a router forwards another one. 1 … 65535. Default: the port at which connections are
    * accepted.
    */

@@ -166,6 +166,9 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
       trackers: this.#settings.trackers,
       localPeers: this.#settings.localPeers,
       dht: this.#settings.dht,
+      portMapping: this.#settings.portMapping,
+      gateway: world.gateway,
+      warn: (text) => this.#warn(text),
       announcePort: this.#settings.announcePort,
       announceIp: this.#settings.announceIp,
     });
@@ -289,6 +292,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     checkAddress("listen()", address, 0);
     const bound = this.#connector.listen(address);
     this.#listenAddresses.bound(bound);
+    this.#finders.listening(bound);
     this.#tell("listening", bound);
     this.#keepAlive();
     return bound;

@@ -57,6 +57,7 @@ export function settleOptions(options: SessionOptions, ground: Ground = SYSTEM_G
     outgoingAddresses: settleOutgoing(options.outgoingAddresses ?? []),
     trackers: get("trackers"),
     localPeers: get("localPeers"),
+    portMapping: get("portMapping"),
     announcePort: options.announcePort,
     announceIp: settleAnnounceIp(options.announceIp),
     dht: options.dht,

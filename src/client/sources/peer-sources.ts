@@ -4,21 +4,24 @@
 // Always: what nobody uses is not there: the client of trackers, and HTTP with it, is loaded for the first torrent that has one. A private torrent asks its
 // trackers and nobody else (BEP 27). Closing waits for trackers to hear `stopped`, and never longer than STOP_MS.
 
+import { isIP } from "node:net";
 import { TrackerError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
-import type { SourceFor } from "../../base/network-address.js";
+import { isLoopback, type SourceFor } from "../../base/network-address.js";
+import { CLIENT_NAME } from "../../base/version.js";
 import type { Datagrams } from "../../native/datagrams.js";
 import type { TrackerClient } from "../../tracker/client/tracker-client.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import { isMagnet } from "../metainfo/magnet.js";
 import type { Metainfo } from "../metainfo/types.js";
-import type { HashTable, TrackerStatus, WebSeedStatus } from "../options.js";
+import type { HashTable, PeerAddress, TrackerStatus, WebSeedStatus } from "../options.js";
 import { readTotals, writeTotals } from "../storage/totals.js";
 import type { JoiningTorrent, PeerFinder, PeerSource, SearchingTorrent } from "../torrent/peer-source.js";
 import type { WebSeedHttp, WebSeeds } from "../web-seed/web-seeds.js";
 import { Announcer, type Totals } from "./announcer.js";
 import { DhtSearch } from "./dht-search.js";
 import type { LocalPeers } from "./local-peers.js";
+import type { PortMapping, UpnpClient } from "./port-mapping.js";
 
 export interface PeerSourcesOptions {
   readonly ground: Ground;
@@ -33,6 +36,10 @@ export interface PeerSourcesOptions {
   readonly trackers: boolean;
   /** Multicast (BEP 14). */
   readonly localPeers: boolean;
+  /** Routers are asked to forward the port. */
+  readonly portMapping: boolean;
+  readonly gateway: (() => { readonly host: string; readonly port: number } | undefined) | undefined;
+  readonly warn: (text: string) => void;
   readonly announcePort: number | undefined;
   readonly announceIp: string | undefined;
   readonly dht: HashTable | undefined;
@@ -55,6 +62,7 @@ export class PeerSources {
   #trackers: Promise<TrackerClient> | undefined;
   #webHttp: Promise<WebSeedHttp> | undefined;
   #localPeers: Promise<LocalPeers> | undefined;
+  #portMapping: PortMapping | undefined;
   #isClosed = false;
 
   constructor(options: PeerSourcesOptions) {
@@ -64,6 +72,30 @@ export class PeerSources {
   /** Peers for one torrent. */
   find(torrent: SearchingTorrent, source: Metainfo | Magnet): PeerFinder {
     return new TorrentPeers(this, this.#options, torrent, source);
+  }
+
+  /** Connections are accepted there. */
+  listening({ host, port }: PeerAddress): void {
+    const { portMapping, gateway } = this.#options;
+    const router = portMapping && isIP(host) === 4 ? gateway?.() : undefined;
+    // What nobody else reaches is not forwarded: whoever listens at 127.0.0.1 means to be alone.
+    if (!portMapping || isIP(host) !== 4 || (isLoopback(host) && !isLoopback(router?.host ?? ""))) return;
+    this.#mapPort(port).catch((error: unknown) =>
+      this.#options.warn(`no port is mapped: ${error instanceof Error ? error.message : String(error)}`),
+    );
+  }
+
+  async #mapPort(port: number): Promise<void> {
+    const { ground, gateway = () => undefined, warn } = this.#options;
+    const { PortMapping } = await import("./port-mapping.js");
+    if (this.#isClosed) return;
+    this.#portMapping ??= new PortMapping({ ground, gateway, warn, loadUpnp });
+    this.#portMapping.map(port);
+  }
+
+  /** The port at which a router forwards to us; undefined: none does. */
+  get portOutside(): number | undefined {
+    return this.#portMapping?.portOutside;
   }
 
   /** Rejects TrackerError `TRACKER_CLOSED` after close(). */
@@ -123,11 +155,24 @@ export class PeerSources {
 
   /** When all torrents have stopped: resolves when their trackers know, or STOP_MS are over. */
   async close(): Promise<void> {
-    await Promise.all(this.#stopping);
     this.#isClosed = true;
+    await Promise.all([...this.#stopping, this.#portMapping?.close()]);
     (await this.#trackers)?.close();
     (await this.#webHttp)?.close();
     (await this.#localPeers)?.close();
+  }
+}
+
+/** Of a package that programs install who want it. Undefined: they have not. */
+async function loadUpnp(): Promise<UpnpClient | undefined> {
+  const name: string = "@silentbot1/nat-api";
+  try {
+    const { default: NatApi } = (await import(name)) as { default: new (options: object) => UpnpClient };
+    // PCP and NAT-PMP are ours, and so is renewing.
+    return new NatApi({ enablePMP: false, enableUPNP: true, autoUpdate: false, description: CLIENT_NAME });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ERR_MODULE_NOT_FOUND") return undefined;
+    throw error;
   }
 }
 
@@ -197,7 +242,7 @@ class TorrentPeers implements PeerFinder {
     if (dht === undefined || (!isMagnet(source) && source.private)) return;
     this.#dht = new DhtSearch(dht, torrent, {
       nowMs: () => ground.nowMs(),
-      port: () => options.announcePort ?? options.ports().v4 ?? options.ports().v6,
+      port: () => options.announcePort ?? sources.portOutside ?? options.ports().v4 ?? options.ports().v6,
     });
   }
 
@@ -294,7 +339,10 @@ class TorrentPeers implements PeerFinder {
     const { announcePort, announceIp, ports } = this.#options;
     const { v4, v6 } = ports();
     return {
-      ports: { v4: announcePort ?? v4 ?? NO_PORT, v6: announcePort ?? v6 ?? NO_PORT },
+      ports: {
+        v4: announcePort ?? this.#sources.portOutside ?? v4 ?? NO_PORT,
+        v6: announcePort ?? v6 ?? NO_PORT,
+      },
       key: this.#key[0] ?? 0,
       ip: announceIp,
     };

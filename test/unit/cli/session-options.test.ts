@@ -24,6 +24,7 @@ describe("the options that download and seed share", () => {
     const words = ["--max-upload", "1M", "--encryption", "required", "--local-peers"];
     const both = { maxUploadBytesPerSecond: 1_048_576, encryption: "required", localPeers: true };
     assert.deepEqual(await optionsOf(true, ...words), both);
+    assert.equal((await optionsOf(true, "--port-mapping")).portMapping, true);
     const more = ["--max-download", "2K", "--outgoing", "127.0.0.7", "--outgoing", "::1"];
     assert.deepEqual(await optionsOf(false, ...words, ...more), {
       ...both,

@@ -56,6 +56,7 @@ describe("settleOptions", () => {
       outgoingAddresses: [],
       trackers: true,
       localPeers: false,
+      portMapping: false,
       announcePort: undefined,
       announceIp: undefined,
       dht: undefined,

@@ -1,0 +1,252 @@
+// A port of the router, forwarded to us, so that peers from outside can connect: asked for by PCP, NAT-PMP or, where the program has installed
+// the package for it, UPnP. It is renewed while the session runs, and given back when it closes.
+//
+//   asking ──PCP──▶ ──NAT-PMP──▶ ──UPnP──▶ failed: said once, and asked again after RETRY_MS
+//      ▲  └───────────┴────────────┴──▶ mapped ──half of its lifetime──┐
+//      └──────────────────────────────────────────────────────────────┘
+//
+// Always: nobody waits for a router but close(), and that for CLOSE_MS at the most; a datagram counts only from the router that was asked. Of
+// UPnP a package sees to the whole; its failures are warnings, and it is loaded when the other two have failed.
+
+import { createSocket, type Socket } from "node:dgram";
+import type { Ground, Timer } from "../../base/ground.js";
+import {
+  decodeAnswer,
+  encodeRequest,
+  type GatewayAnswer,
+  type MappingRequest,
+  NAT_PMP_VERSION,
+  NONCE_BYTES,
+  PCP_VERSION,
+} from "./gateway-messages.js";
+
+/** A router that does UPnP, as the package `@silentbot1/nat-api` has it. */
+export interface UpnpClient {
+  map(what: UpnpPort): Promise<boolean>;
+  destroy(): Promise<unknown>;
+}
+
+export interface UpnpPort {
+  readonly publicPort: number;
+  readonly privatePort: number;
+  readonly protocol: "TCP";
+  readonly ttl: number;
+}
+
+export interface PortMappingOptions {
+  readonly ground: Ground;
+  /** Where the router is asked; undefined: nobody knows of one. */
+  readonly gateway: () => { readonly host: string; readonly port: number } | undefined;
+  /** Undefined where the package is not installed. */
+  readonly loadUpnp: () => Promise<UpnpClient | undefined>;
+  readonly warn: (text: string) => void;
+}
+
+const LIFETIME_S = 7200;
+const LIFETIME_S_MIN = 120;
+/** A request is sent anew after so long, which doubles; and given up with the last. */
+const RESEND_MS = [250, 500, 1000, 2000] as const;
+const UPNP_MS = 15_000;
+const RETRY_MS = 15 * 60_000;
+const CLOSE_MS = 1000;
+
+export class PortMapping {
+  readonly #options: PortMappingOptions;
+  readonly #end = new AbortController();
+  readonly #nonce = new Uint8Array(NONCE_BYTES);
+  #port: number | undefined;
+  #portOutside: number | undefined;
+  /** What brought the mapping: a version, or UPnP's client. */
+  #by: number | UpnpClient | undefined;
+  /** The version of a request that the router may have granted, and we have not heard of it. */
+  #unheard: number | undefined;
+  #timer: Timer | undefined;
+  #asking: Promise<void> = Promise.resolve();
+  #hasWarned = false;
+
+  constructor(options: PortMappingOptions) {
+    this.#options = options;
+    options.ground.fillRandom(this.#nonce, 0);
+  }
+
+  /** The port at which we are reached from outside; undefined: none is mapped. */
+  get portOutside(): number | undefined {
+    return this.#portOutside;
+  }
+
+  /** Asks for `port`; at once, and again for as long as it is open. What was mapped before is given back. */
+  map(port: number): void {
+    if (this.#end.signal.aborted || this.#port === port) return;
+    const before = this.#port;
+    this.#port = port;
+    this.#asking = this.#asking.then(async () => {
+      if (before !== undefined) await this.#giveBack(before);
+      await this.#ask();
+    });
+  }
+
+  /** The mapping is given back. Resolves when the router has heard it, or CLOSE_MS later. */
+  async close(): Promise<void> {
+    if (this.#end.signal.aborted) return;
+    this.#end.abort();
+    this.#timer?.close();
+    const { ground } = this.#options;
+    const port = this.#port;
+    if (port === undefined) return;
+    let timer: Timer | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = ground.after(CLOSE_MS, resolve);
+    });
+    await Promise.race([this.#asking.then(() => this.#giveBack(port)), late]);
+    timer?.close();
+  }
+
+  async #ask(): Promise<void> {
+    const port = this.#port;
+    if (port === undefined || this.#end.signal.aborted) return;
+    let why = "no router is known";
+    if (this.#options.gateway() !== undefined) {
+      const answer = await this.#askGateway(port, this.#portOutside ?? port, LIFETIME_S);
+      if (answer?.kind === "mapped") {
+        this.#mapped(answer.portOutside, answer.lifetimeSeconds);
+        return;
+      }
+      why =
+        answer?.kind === "refused" ? `the router refuses it (${answer.code})` : "the router does not answer";
+    }
+    if (this.#end.signal.aborted || (await this.#askUpnp(port))) return;
+    this.#failed(why);
+  }
+
+  #mapped(portOutside: number, lifetimeSeconds: number): void {
+    this.#portOutside = portOutside;
+    this.#hasWarned = false;
+    const seconds = Math.min(LIFETIME_S, Math.max(LIFETIME_S_MIN, lifetimeSeconds));
+    this.#again((1000 * seconds) / 2);
+  }
+
+  #failed(why: string): void {
+    this.#portOutside = undefined;
+    if (this.#end.signal.aborted) return;
+    if (!this.#hasWarned)
+      this.#options.warn(
+        `port ${this.#port} is not mapped: ${why}, and UPnP has none either; peers from outside may not reach us`,
+      );
+    this.#hasWarned = true;
+    this.#again(RETRY_MS);
+  }
+
+  #again(ms: number): void {
+    this.#timer?.close();
+    if (this.#end.signal.aborted) return;
+    this.#timer = this.#options.ground.after(ms, () => {
+      this.#asking = this.#asking.then(() => this.#ask());
+    });
+    this.#timer.unref();
+  }
+
+  /** PCP, and NAT-PMP where that is not spoken. Undefined: silence. */
+  async #askGateway(
+    port: number,
+    portOutside: number,
+    lifetimeSeconds: number,
+  ): Promise<GatewayAnswer | undefined> {
+    let last: GatewayAnswer | undefined;
+    const isRenewed = typeof this.#by === "number" ? [this.#by] : [PCP_VERSION, NAT_PMP_VERSION];
+    for (const version of isRenewed) {
+      this.#unheard = version;
+      const answer = await this.#exchange(version, port, portOutside, lifetimeSeconds);
+      // One that is silent to all that it was sent has granted nothing; where we stopped listening it may have.
+      if (answer !== undefined || !this.#end.signal.aborted) this.#unheard = undefined;
+      if (answer?.kind === "mapped") {
+        this.#by = version;
+        return answer;
+      }
+      if (answer?.kind === "refused") last = answer;
+      if (this.#end.signal.aborted) break;
+    }
+    // Whatever brought it before: next time all are asked.
+    if (!this.#end.signal.aborted) this.#by = undefined;
+    return last;
+  }
+
+  /** One request, sent until it is answered or given up. Undefined: it was not answered. */
+  #exchange(
+    version: number,
+    port: number,
+    portOutside: number,
+    lifetimeSeconds: number,
+  ): Promise<GatewayAnswer | undefined> {
+    const { ground, gateway } = this.#options;
+    const at = gateway();
+    if (at === undefined) return Promise.resolve(undefined);
+    const socket: Socket = createSocket("udp4");
+    let timer: Timer | undefined;
+    return new Promise<GatewayAnswer | undefined>((resolve) => {
+      let request: MappingRequest | undefined;
+      let sent = 0;
+      const send = (): void => {
+        const pauseMs = RESEND_MS[sent++];
+        if (pauseMs === undefined || request === undefined) {
+          resolve(undefined);
+          return;
+        }
+        socket.send(encodeRequest(version, request), () => {});
+        timer = ground.after(pauseMs, send);
+      };
+      socket.on("message", (message) => {
+        const answer = request === undefined ? undefined : decodeAnswer(version, request, message);
+        if (answer !== undefined) resolve(answer);
+      });
+      // Nobody listens there, or there is no way there.
+      socket.on("error", () => resolve(undefined));
+      // While a mapping is given back the end is no reason to stop.
+      if (lifetimeSeconds > 0)
+        this.#end.signal.addEventListener("abort", () => resolve(undefined), { once: true });
+      socket.on("connect", () => {
+        const from = socket.address().address;
+        request = { port, portOutside, lifetimeSeconds, nonce: this.#nonce, from };
+        send();
+      });
+      // Connected: only what comes from there is heard.
+      socket.connect(at.port, at.host);
+      socket.unref();
+    }).finally(() => {
+      timer?.close();
+      socket.close();
+    });
+  }
+
+  async #askUpnp(port: number): Promise<boolean> {
+    const { ground, loadUpnp, warn } = this.#options;
+    let timer: Timer | undefined;
+    try {
+      const client = typeof this.#by === "object" ? this.#by : await loadUpnp();
+      if (client === undefined) return false;
+      this.#by = client;
+      const late = new Promise<false>((resolve) => {
+        timer = ground.after(UPNP_MS, () => resolve(false));
+        timer.unref();
+        this.#end.signal.addEventListener("abort", () => resolve(false), { once: true });
+      });
+      const what = { publicPort: port, privatePort: port, protocol: "TCP", ttl: LIFETIME_S } as const;
+      if (!(await Promise.race([client.map(what), late]))) return false;
+      this.#mapped(port, LIFETIME_S);
+      return true;
+    } catch (error) {
+      warn(`UPnP: ${error instanceof Error ? error.message : String(error)}`);
+      return false;
+    } finally {
+      timer?.close();
+    }
+  }
+
+  async #giveBack(port: number): Promise<void> {
+    const by = this.#by ?? this.#unheard;
+    this.#portOutside = undefined;
+    this.#by = undefined;
+    if (typeof by === "object") await by.destroy().catch(() => {});
+    // For both protocols a wish for port 0 goes with taking back.
+    else if (by !== undefined) await this.#exchange(by, port, 0, 0);
+  }
+}
