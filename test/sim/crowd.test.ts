@@ -15,7 +15,7 @@ import { sessionCoreOf } from "../../src/client/session/session.js";
 import { GUESTS_MAX } from "../../src/client/torrent/upload-rounds.js";
 import { createTorrentFile, type Metainfo, parseMetainfo, Session, type Torrent } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
-import { type Machine, SimulatedNetwork } from "../support/simulated-network.js";
+import { type Machine, SimulatedNetwork, type Wire } from "../support/simulated-network.js";
 
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 /** A disk that costs nothing, where there is one. */
@@ -42,6 +42,18 @@ const BLOCK_HOLDERS = [
   ["dawdles"],
 ];
 const END_ROUNDS_MAX = 6;
+/** Of a seed beside liars: a download that takes it 8.6 s alone, and those who hold it up, from addresses that are not banned as a whole. */
+const SLOW_WIRE = { ...WIRE, bytesPerMs: 500 };
+const LIARS = 150;
+const LIARS_HOST = "127.0.0.99";
+const LIAR_KINDS = [
+  ["lies"],
+  ["hitsAndRuns"],
+  ["colludes"],
+  ["dawdles"],
+  ["lies", "hitsAndRuns", "colludes", "dawdles", "neverAnswers"],
+];
+const IDLE_SHARE_MIN = 0.5;
 
 describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
   const folder = temporaryFolder(after, existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir());
@@ -60,8 +72,9 @@ describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
     async join(
       host: string,
       options: "seeds" | "downloads",
+      wire: Wire = WIRE,
     ): Promise<{ machine: Machine; torrent: Torrent }> {
-      const machine = this.network.addMachine(host, WIRE);
+      const machine = this.network.addMachine(host, wire);
       const session = new Session({ maxPeersPerAddress: 2 * PEERS }, machine);
       this.#sessions.push(session);
       await this.network.until(session.listen({ host, port: PORT }), END_MS, "a session listens");
@@ -74,20 +87,26 @@ describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
     }
 
     /** A crowd at `target`, until `untilMs`. */
-    async crowd(target: Machine, kinds: readonly string[], untilMs: number): Promise<void> {
+    async crowd(
+      target: Machine,
+      kinds: readonly string[],
+      untilMs: number,
+      { host, connections } = { host: "10.0.0.99", connections: PEERS },
+    ): Promise<void> {
       const { network } = this;
-      const machine = network.addMachine("10.0.0.99", WIRE);
+      const machine = network.addMachine(host, WIRE);
       const crowd = new Crowd({
         loop: new LoadLoop(machine.binding),
         target: { host: target.host, port: PORT },
         metainfo,
-        connections: PEERS,
+        connections,
         seed: SEED,
         kinds,
         nowMs: () => network.nowMs,
       });
       machine.ground.every(STEP_MS, () => crowd.step());
-      await network.run(() => network.nowMs >= untilMs && crowd.made >= PEERS, END_MS, "the crowd has come");
+      const hasCome = (): boolean => network.nowMs >= untilMs && crowd.made >= connections;
+      await network.run(hasCome, END_MS, "the crowd has come");
     }
 
     async close(): Promise<void> {
@@ -129,6 +148,38 @@ describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
     await scene.close();
     return rounds;
   }
+
+  /** Milliseconds that a slow seed takes to complete a download that many others pretend to help with. */
+  async function msBeside(kinds: readonly string[], comesMs: number): Promise<number> {
+    const scene = new Scene();
+    const seed = await scene.join("10.0.0.1", "seeds", SLOW_WIRE);
+    const { machine, torrent } = await scene.join("10.0.0.2", "downloads");
+    await scene.crowd(machine, kinds, comesMs, { host: LIARS_HOST, connections: LIARS });
+    const { network } = scene;
+    const beganMs = network.nowMs;
+    torrent.addPeer({ host: seed.machine.host, port: PORT });
+    await network.until(torrent.done, END_MS, "the last piece");
+    const tookMs = network.nowMs - beganMs;
+    assert.ok(
+      torrent.peers().some(({ address }) => address.host === seed.machine.host),
+      "the seed is here",
+    );
+    await scene.close();
+    return tookMs;
+  }
+
+  for (const kinds of LIAR_KINDS)
+    it(`a seed has half of the speed that it has beside idle ones: ${kinds.join(", ")}`, async (context) => {
+      for (const comesMs of COMES_MS) {
+        const idleMs = await msBeside(["idle"], comesMs);
+        const tookMs = await msBeside(kinds, comesMs);
+        context.diagnostic(`${(idleMs / tookMs).toFixed(2)} of the speed after ${comesMs} ms`);
+        assert.ok(
+          idleMs >= IDLE_SHARE_MIN * tookMs,
+          `${tookMs} ms, ${idleMs} beside idle ones (SEED=${SEED})`,
+        );
+      }
+    });
 
   for (const kinds of SLOT_HOLDERS)
     it(`a leecher has its first slot within ${SLOT_ROUNDS_MAX} choke rounds: ${kinds.join(" and ")}`, async () => {

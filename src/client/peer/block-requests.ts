@@ -198,6 +198,19 @@ export class BlockRequests {
     return true;
   }
 
+  /** Gives back all that was asked of it here, and may come all the same, where it has been silent for so long since. Returns how many. */
+  letGo(silentMs: number): number {
+    const { expected } = this;
+    if (expected.count === 0) return 0;
+    const { nowMs } = this.#clock;
+    const silentSinceMs = Math.max(this.#lastBlockMs, expected.sentAtMs(0));
+    if (nowMs - silentSinceMs - this.#heldMs <= silentMs || this.#underWayMs(nowMs) > 0) return 0;
+    const count = expected.count;
+    for (let index = 0; index < count; index++) this.#writeCancel(index);
+    this.drop(true);
+    return count;
+  }
+
   /** The peer does not have the piece any more: what was asked of it there is given back, and may come all the same. */
   withdrawn(piece: number): void {
     const { expected } = this;

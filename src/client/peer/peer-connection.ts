@@ -432,6 +432,11 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     return this.requests.partWith(piece);
   }
 
+  /** For the allotment: gives back what was asked of it, where it is silent for so long. Returns how many blocks. */
+  letGo(silentMs: number): number {
+    return this.requests.letGo(silentMs);
+  }
+
   /** Another peer brought the block: cancel it here. The swarm has forgotten the request already. */
   cancelRequest(piece: number, begin: number): void {
     this.requests.cancel(piece, begin);

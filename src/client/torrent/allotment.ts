@@ -17,6 +17,8 @@ import type { Picker, PickingPeer } from "./picker.js";
 export interface AllottedPeer extends PickingPeer {
   readonly pieces: PieceSet;
   readonly peerChoking: boolean;
+  /** It came by itself. */
+  readonly incoming: boolean;
   /** Pieces that may be asked for while it chokes us. */
   readonly allowedFast: ReadonlySet<number> | undefined;
   /** What it was asked for and has not brought. */
@@ -24,6 +26,8 @@ export interface AllottedPeer extends PickingPeer {
   readonly pipeline: { readonly snubbed: boolean };
   /** Bytes of it wait for a limit of ours, most of the time. */
   readonly isHeldBack: boolean;
+  /** Gives back, by requestDropped(), all that was asked of it, where it has been silent since for `silentMs`. Returns how many blocks. */
+  letGo(silentMs: number): number;
   readonly counters: { readonly payloadBytes: number; readonly blocksReceived: number };
 }
 
@@ -35,6 +39,8 @@ export interface AllotmentHost<Peer extends AllottedPeer> {
   /** Peers that are here. */
   readonly here: Iterable<Peer>;
   recordOf(peer: Peer): PeerRecord | undefined;
+  /** Has the peer ask for what it may, by pick(). */
+  ask(peer: Peer): void;
   /** Drops all blocks of the piece that were received, and cancels those that were asked for. The picker was told. */
   dropBlocks(piece: number): void;
 }
@@ -42,19 +48,32 @@ export interface AllotmentHost<Peer extends AllottedPeer> {
 /** Peers that are looked at for pieces which one of them does not bring, between two ticks: a few milliseconds of work. */
 const REVIEW_LOOKS_MAX = 65_536;
 
+/** Whoever has brought nothing and says nothing for so long may lose what it was asked for to one that waits for nothing. */
+const SILENT_MS = 500;
+/** The same for one that has brought blocks, of which none was in a right piece. */
+const UNTRIED_SILENT_MS = 1000;
+/** A few milliseconds of work, of which half is kept for those that have brought blocks. */
+const LOOKS_PER_TICK = 65_536;
+/** Whoever is suspected may share pieces of others where none became complete for so long. */
+const STUCK_MS = 5000;
+
 interface Candidate {
   readonly record: PeerRecord;
   readonly pieces: PieceSet;
   readonly brought: number;
+  readonly isDialled: boolean;
 }
 
 /**
- * Whoever has shown nothing comes last, in the order in which they came: peers that share pieces with liars lose trust, whoever has just
- * come has none to lose, and liars who come back under other names again and again wait at the end.
+ * Whoever has shown nothing comes last: among those first who let nothing go, brings blocks, and was sought by us, then in the order in
+ * which they came. Peers that share pieces with liars lose trust, whoever has just come has none to lose, and liars who come back under
+ * other names again and again wait at the end.
  */
 function byTrust(a: Candidate, b: Candidate): number {
   if (a.record.isProven !== b.record.isProven) return a.record.isProven ? -1 : 1;
-  return a.record.isProven ? b.record.trust - a.record.trust || b.brought - a.brought : 0;
+  if (a.record.isProven) return b.record.trust - a.record.trust || b.brought - a.brought;
+  if (a.record.lapses !== b.record.lapses) return a.record.lapses - b.record.lapses;
+  return b.brought - a.brought || Number(b.isDialled) - Number(a.isDialled);
 }
 
 export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
@@ -63,8 +82,23 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   readonly #host: AllotmentHost<Peer>;
   /** Those that were to be asked and have not brought a block. */
   readonly #newcomers = new Set<Peer>();
+  /** Those that have brought a block, and no right piece perhaps: looked at when something is to be taken from them. */
+  readonly #untried = new Set<Peer>();
+  /** Those that have shown something, wait for nothing and found nothing, while somebody is suspected. */
+  readonly #hungry = new Set<Peer>();
+  /** Of those, whom others were asked in the place of, because they said nothing: they take nothing of others. */
+  readonly #passedOver = new Set<Peer>();
   /** Of those that took something over from others: how many blocks they have brought when all of it came. */
   readonly #owedBy = new Map<Peer, number>();
+  /** At peers and pieces of which something might be taken for another, until the next tick. */
+  #looksLeft = LOOKS_PER_TICK;
+  /** Pieces that were verified at the last tick, and when there was one more. */
+  #verified = 0;
+  #verifiedMs = 0;
+  /** Somebody here had a part in a piece that was right, and would bring what it has. */
+  #hasProven = false;
+  /** Pieces become complete though whoever is suspected has no part in those of others. */
+  #getsOn = false;
   /** Of the review under way. */
   #ranked: readonly Candidate[] | undefined;
 
@@ -82,15 +116,25 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     const attribution = this.#attribution;
     if (attribution.isQuiet) return this.#pickAllowed(peer, count, out, allowedFast, piecesAtOnce);
     const record = present(this.#host.recordOf(peer), "who is asked is here");
+    this.#hungry.delete(peer);
+    const isApart = attribution.isApart(record);
+    if (record.isProven) this.#hasProven = true;
+    // Half of what is missing, and the last piece only where nobody has shown anything.
+    const unprovenMax = Math.max(this.#hasProven ? 0 : 1, this.#picker.piecesMissing >> 1);
+    // One piece at a time for whoever has shown nothing.
+    const few = isApart && !record.isProven ? Math.min(count, this.#picker.blocksMax) : count;
     const allowed = {
       has: (piece: number) =>
-        attribution.mayRequest(record, piece, this.#picker.isStarted(piece)) &&
+        attribution.mayRequest(record, piece, this.#picker.isStarted(piece), unprovenMax) &&
         (allowedFast === undefined || allowedFast.has(piece)),
     };
-    const got = this.#pickAllowed(peer, count, out, allowed, record.onParole ? 1 : piecesAtOnce);
+    let got = this.#pickAllowed(peer, few, out, allowed, isApart ? 1 : piecesAtOnce);
+    if (got === 0 && peer.expected.count === 0 && this.#mayReclaim(record) && this.#reclaim(peer))
+      got = this.#picker.pick(peer.pieces, few, out, peer, allowed, 1);
     for (let index = 0; index < got; index++)
       attribution.requested(record, out[2 * index]!, this.#host.nowMs);
-    if (got > 0 || peer.expected.count > 0 || !record.onParole) return got;
+    if (got === 0 && record.isProven && peer.expected.count === 0) this.#hungry.add(peer);
+    if (got > 0 || peer.expected.count > 0 || !isApart || this.#getsOn) return got;
     // Nothing that it may have to itself: better in pieces of others than idle.
     allowed.has = (piece) =>
       attribution.mayShare(record, piece) && (allowedFast === undefined || allowedFast.has(piece));
@@ -100,13 +144,17 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   /** The connection ended. */
   peerGone(peer: Peer): void {
     this.#newcomers.delete(peer);
+    this.#untried.delete(peer);
+    this.#hungry.delete(peer);
+    this.#passedOver.delete(peer);
     this.#owedBy.delete(peer);
   }
 
   #countFor(peer: Peer, most: number): number {
     const newcomers = this.#newcomers;
     if (peer.counters.blocksReceived > 0) {
-      if (newcomers.size > 0) newcomers.delete(peer);
+      if (newcomers.size > 0 && newcomers.delete(peer)) this.#untried.add(peer);
+      if (this.#passedOver.size > 0) this.#passedOver.delete(peer);
       return most;
     }
     newcomers.add(peer);
@@ -114,16 +162,37 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     return Math.min(most, share - peer.expected.count);
   }
 
-  /** Looks after pieces that one peer has to itself and does not bring: some of them. */
-  review(): void {
+  /** A piece failed: looks after pieces that one peer has to itself and does not bring, some of them. */
+  pieceFailed(): void {
     if (!this.#attribution.isQuiet) this.#review(REVIEWED_MIN);
+    this.pieceFree();
+  }
+
+  /** A piece may be begun anew: those that wait for one are asked, and not with the next tick only. */
+  pieceFree(): void {
+    if (this.#hungry.size === 0) return;
+    const hungry = [...this.#hungry];
+    this.#hungry.clear();
+    for (const peer of hungry) this.#host.ask(peer);
   }
 
   /** Time passed: looks after as many of those as there is time for. */
   tick(): void {
+    this.#looksLeft = LOOKS_PER_TICK;
+    this.#lookWhetherItGetsOn();
     if (this.#attribution.isQuiet) return;
-    const peers = this.#rank().length;
+    const ranked = this.#rank();
+    this.#hasProven = ranked[0]?.record.isProven === true;
+    const peers = ranked.length;
     this.#review(Math.max(REVIEWED_MIN, Math.floor(REVIEW_LOOKS_MAX / Math.max(1, peers))));
+  }
+
+  #lookWhetherItGetsOn(): void {
+    const { nowMs } = this.#host;
+    const verified = this.#picker.have.count;
+    if (verified !== this.#verified) this.#verifiedMs = nowMs;
+    this.#verified = verified;
+    this.#getsOn = nowMs - this.#verifiedMs < STUCK_MS;
   }
 
   #review(most: number): void {
@@ -142,11 +211,46 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     // Whoever is snubbed has shown that it would only hold places of others.
     if (got > 0 || peer.expected.count > 0 || peer.pipeline.snubbed) return got;
     const isProven = peer.counters.blocksReceived > 0;
+    const isFresh = !this.#passedOver.has(peer) && this.#looksLeft > LOOKS_PER_TICK / 2;
+    if ((isProven || isFresh) && this.#takeFromSilent(peer, count) > 0) {
+      const taken = this.#picker.pick(peer.pieces, count, out, peer, allowed, piecesAtOnce);
+      if (taken > 0) return taken;
+    }
     if (isProven && allowed === undefined) {
       const taken = this.#takeOver(peer, count, out, piecesAtOnce);
       if (taken > 0) return taken;
     }
     return this.#picker.pickAgain(peer.pieces, count, out, peer, allowed, isProven);
+  }
+
+  /** What was asked of those that have brought nothing, and say nothing, is free again: `most` blocks or a few more. Returns how many. */
+  #takeFromSilent(peer: Peer, most: number): number {
+    let freed = 0;
+    for (const other of this.#newcomers) {
+      if (this.#looksLeft-- <= 0 || freed >= most) break;
+      if (other === peer || other.expected.count === 0) continue;
+      const free = other.letGo(SILENT_MS);
+      if (free > 0) this.#passedOver.add(other);
+      freed += free;
+    }
+    for (const other of this.#untried) {
+      if (this.#looksLeft-- <= 0 || freed >= most) break;
+      if (this.#host.recordOf(other)?.isProven !== false) this.#untried.delete(other);
+      else if (other !== peer) freed += other.letGo(UNTRIED_SILENT_MS);
+    }
+    return freed;
+  }
+
+  /** Whoever has shown something, or had no chance yet. */
+  #mayReclaim(record: PeerRecord): boolean {
+    return record.isProven || (!this.#hasProven && record.lapses === 0 && record.owned === 0);
+  }
+
+  /** A piece that somebody has to itself who has shown nothing, and brings nothing now, starts over. False: there is none. */
+  #reclaim(peer: Peer): boolean {
+    if (this.#looksLeft <= 0) return false;
+    this.#looksLeft -= this.#attribution.exclusiveCount;
+    return this.#attribution.reclaim(peer.pieces, this.#host.nowMs, this);
   }
 
   /** Whoever takes something over from another takes more when it has brought as many blocks: else it would only keep it from us. */
@@ -173,15 +277,16 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     for (const peer of this.#host.here) {
       const record = this.#host.recordOf(peer);
       if (record === undefined || record.banned || peer.peerChoking) continue;
-      found.push({ record, pieces: peer.pieces, brought: peer.counters.payloadBytes });
+      found.push({
+        record,
+        pieces: peer.pieces,
+        brought: peer.counters.payloadBytes,
+        isDialled: !peer.incoming,
+      });
     }
     found.sort(byTrust);
     this.#ranked = found;
     return found;
-  }
-
-  get hasProven(): boolean {
-    return this.#rank()[0]?.record.isProven === true;
   }
 
   isHere(record: PeerRecord): boolean {

@@ -12,7 +12,9 @@
 // Always: every block of a piece under way that was received is attributed to a peer, whether or not that peer is still
 // connected. Records that nothing refers to are forgotten when there are RECORDS_MAX of them, the oldest first.
 
+import { MIB } from "../../base/limits.js";
 import { networkOf } from "../../base/network-address.js";
+import type { PieceSet } from "../../base/piece-set.js";
 import { ExclusivePieces, type ExclusiveView, LAPSES_MAX } from "./exclusive-pieces.js";
 import { FailedAttempts } from "./failed-attempts.js";
 
@@ -32,6 +34,8 @@ export interface PeerRecord {
   isProven: boolean;
   /** Pieces that it had to itself and let go, since it last brought one. */
   lapses: number;
+  /** Pieces that it has to itself now. Kept by ExclusivePieces. */
+  owned: number;
   /** Its place among all records. */
   readonly index: number;
 }
@@ -41,6 +45,10 @@ const NOBODY = -1;
 export const RECORDS_MAX = 4096;
 const TRUST_MAX = 8;
 const TRUST_LOST = 2;
+/** After a piece failed, whoever has shown nothing is kept apart for so long. */
+export const WARY_MS = 60_000;
+/** Longer ones take a slow peer that is honest too long, alone. */
+const APART_PIECE_LENGTH_MAX = 4 * MIB;
 
 export interface AttributionOptions {
   /** Unless it is told later, by setPieceLength(). */
@@ -57,10 +65,16 @@ export class Attribution {
   readonly #exclusive: ExclusivePieces;
   readonly #attempts = new FailedAttempts();
   #onParoleCount = 0;
+  /** A piece failed of late; and when. */
+  #isWary = false;
+  #failedMs = 0;
+  #keepsApart = false;
   #pruneAt = RECORDS_MAX;
 
   constructor(options: AttributionOptions) {
-    this.#exclusive = new ExclusivePieces(options.pieceLength ?? 0, options.requestTimeoutMs);
+    const pieceLength = options.pieceLength ?? 0;
+    this.#exclusive = new ExclusivePieces(pieceLength, options.requestTimeoutMs);
+    this.#keepsApart = pieceLength <= APART_PIECE_LENGTH_MAX;
   }
 
   /** Peers of an address may bring pieces again. */
@@ -73,6 +87,7 @@ export class Attribution {
   /** The metadata is there: before, no piece can be anybody's. */
   setPieceLength(pieceLength: number): void {
     this.#exclusive.setPieceLength(pieceLength);
+    this.#keepsApart = pieceLength <= APART_PIECE_LENGTH_MAX;
   }
 
   record(key: string, host: string, port: number): PeerRecord {
@@ -91,6 +106,7 @@ export class Attribution {
       trust: 0,
       isProven: false,
       lapses: 0,
+      owned: 0,
       index,
     };
     this.#indexByKey.set(key, index);
@@ -103,9 +119,14 @@ export class Attribution {
     return index === undefined ? undefined : this.#records[index];
   }
 
-  /** True while nobody is on parole and no piece belongs to anyone: then anybody may be asked for, and bring, anything. */
+  /** True while no piece failed of late, nobody is on parole and no piece belongs to anyone: then anybody may bring anything. */
   get isQuiet(): boolean {
-    return this.#exclusive.count === 0 && this.#onParoleCount === 0;
+    return !this.#isWary && this.#exclusive.count === 0 && this.#onParoleCount === 0;
+  }
+
+  /** True if `record` is to have whole pieces to itself: it is on parole, or has shown nothing while somebody lies. */
+  isApart(record: PeerRecord): boolean {
+    return record.onParole || (this.#isWary && this.#keepsApart && !record.isProven);
   }
 
   /** True if something is remembered of the piece that its right blocks will settle. */
@@ -143,12 +164,19 @@ export class Attribution {
   }
 
   /**
-   * True if `record` may be asked for blocks of the piece. On parole: of pieces that it has to itself, or that nobody began (then
-   * `isStarted` is false).
+   * True if `record` may be asked for blocks of the piece. Apart: of pieces that it has to itself, or that nobody began (then
+   * `isStarted` is false), of which those who have shown nothing have `unprovenMax` at the most.
    */
-  mayRequest(record: PeerRecord, piece: number, isStarted: boolean): boolean {
+  mayRequest(
+    record: PeerRecord,
+    piece: number,
+    isStarted: boolean,
+    unprovenMax = Number.POSITIVE_INFINITY,
+  ): boolean {
     if (this.#exclusive.has(piece)) return this.#exclusive.mayHave(record, piece);
-    return !record.onParole || (!isStarted && record.lapses < LAPSES_MAX);
+    if (!this.isApart(record)) return true;
+    if (isStarted || record.lapses >= LAPSES_MAX) return false;
+    return record.isProven || (record.owned === 0 && this.#exclusive.unprovenOwned < unprovenMax);
   }
 
   /** The same, when there is nothing else to ask of `record`: it may share pieces that are nobody's alone. */
@@ -158,7 +186,17 @@ export class Attribution {
 
   /** `record` was asked for a block of the piece, as mayRequest() allowed. */
   requested(record: PeerRecord, piece: number, nowMs: number): void {
-    if (record.onParole || this.#exclusive.has(piece)) this.#exclusive.own(record, piece, nowMs);
+    if (this.#exclusive.has(piece) || this.isApart(record)) this.#exclusive.own(record, piece, nowMs);
+  }
+
+  /** Pieces that are somebody's, or that failed. */
+  get exclusiveCount(): number {
+    return this.#exclusive.count;
+  }
+
+  /** For a peer that has `pieces` and waits for nothing: one that somebody has who has shown nothing and is silent starts over. */
+  reclaim(pieces: PieceSet, nowMs: number, view: ExclusiveView): boolean {
+    return this.#exclusive.reclaim(pieces, nowMs, view);
   }
 
   /** The peer is gone. Pieces that it had to itself, and sent nothing of, are anybody's. */
@@ -168,6 +206,7 @@ export class Attribution {
 
   /** Looks after pieces whose owners let them go, `most` of them. About once a second, and when a piece failed. */
   review(nowMs: number, view: ExclusiveView, most?: number): void {
+    if (this.#isWary && nowMs - this.#failedMs > WARY_MS) this.#isWary = false;
     this.#attempts.expire(nowMs);
     this.#exclusive.review(nowMs, view, most);
   }
@@ -211,6 +250,8 @@ export class Attribution {
     const blocks = this.#take(piece);
     const senders = this.#distinct(blocks);
     for (const record of senders) record.piecesFailed++;
+    this.#isWary = true;
+    this.#failedMs = nowMs;
     if (senders.length === 1 && !blocks.includes(NOBODY)) {
       const [record] = senders as [PeerRecord];
       // Of an exclusive piece: it is anybody's again, as nobody who could hide among others is left.
@@ -221,7 +262,10 @@ export class Attribution {
     }
     // Blocks of a peer that was found out may still be in pieces under way: they explain those, and cost nobody else its trust.
     if (!senders.some(({ banned }) => banned)) {
+      // Whoever has shown something is not suspected while there is somebody who has not.
+      const isExplained = senders.some(({ isProven }) => !isProven);
       for (const record of senders) {
+        if (isExplained && record.isProven) continue;
         record.trust = Math.max(-TRUST_MAX, record.trust - TRUST_LOST);
         if (record.trust < 0) this.#setParole(record, true);
       }

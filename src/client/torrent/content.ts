@@ -452,6 +452,9 @@ export class TorrentContent implements SwarmBlocks {
       },
       here: host.peers,
       recordOf: (peer) => host.recordOf(peer),
+      ask: (peer) => {
+        if (peer.state === "open") peer.fillRequests();
+      },
       dropBlocks: (piece) => this.#dropBlocks(piece),
     });
   }

@@ -12,12 +12,15 @@
 // Always: an owned piece has blocks of its owner only.
 
 import { present } from "../../base/assert.js";
+import type { PieceSet } from "../../base/piece-set.js";
 import type { PeerRecord } from "./attribution.js";
 
 /** Of a request's time: an owner is silent for so long at the most, and has so much for a piece besides what its length takes. */
 const STALL_SHARE = 1 / 2;
-/** The same for one that has shown nothing, where another has. */
+/** The same for one that has shown nothing. */
 const STALL_SHARE_UNPROVEN = 1 / 10;
+/** Milliseconds without a first block of a piece, and half of those without another, after which one that waits for nothing may have it. */
+const RECLAIM_MS = 500;
 const LEASE_SHARE = 3;
 /** Bytes per millisecond that a lease allows for. */
 const LEASE_RATE = 64;
@@ -29,6 +32,8 @@ export const REVIEWED_MIN = 16;
 
 interface Exclusive {
   owner: PeerRecord | undefined;
+  /** Its owner had shown nothing when it got it. */
+  isOfUnproven: boolean;
   ownedSinceMs: number;
   /** When a block of it came last, or it was last seen that nobody else could bring it. */
   lastBlockMs: number;
@@ -48,8 +53,6 @@ export interface ExclusiveView {
   isHere(record: PeerRecord): boolean;
   /** Its bytes wait for a limit of ours: it is not to blame for the time. */
   isHeldBack(record: PeerRecord): boolean;
-  /** Somebody here had a part in a piece that was right, and would bring what it has. */
-  readonly hasProven: boolean;
   /** All blocks of the piece are here, or are being dropped. */
   isReceived(piece: number): boolean;
   /** Drops all blocks of the piece, and cancels those that were asked for. */
@@ -60,6 +63,8 @@ export class ExclusivePieces {
   readonly #pieces = new Map<number, Exclusive>();
   /** In a review: who has a piece, or may have one first. */
   #busy: Set<PeerRecord> | undefined;
+  /** Owned by peers that had shown nothing when they got them. */
+  #unprovenOwned = 0;
   #pieceLength: number;
   readonly #requestTimeoutMs: number;
 
@@ -75,6 +80,11 @@ export class ExclusivePieces {
 
   get count(): number {
     return this.#pieces.size;
+  }
+
+  /** Pieces of owners that had shown nothing when they got them. */
+  get unprovenOwned(): number {
+    return this.#unprovenOwned;
   }
 
   has(piece: number): boolean {
@@ -112,6 +122,9 @@ export class ExclusivePieces {
     const exclusive = this.#pieces.get(piece) ?? this.#add(piece, nowMs);
     if (exclusive.shared || exclusive.owner !== undefined) return;
     exclusive.owner = record;
+    record.owned++;
+    exclusive.isOfUnproven = !record.isProven;
+    if (exclusive.isOfUnproven) this.#unprovenOwned++;
     exclusive.ownedSinceMs = nowMs;
     exclusive.lastBlockMs = nowMs;
   }
@@ -132,6 +145,9 @@ export class ExclusivePieces {
 
   /** The piece is right. */
   delete(piece: number): void {
+    const exclusive = this.#pieces.get(piece);
+    if (exclusive === undefined) return;
+    this.#disown(exclusive);
     this.#pieces.delete(piece);
   }
 
@@ -143,9 +159,25 @@ export class ExclusivePieces {
     for (const [piece, exclusive] of this.#pieces) {
       if (exclusive.owner === undefined && exclusive.offeredTo === record) this.#disown(exclusive);
       if (exclusive.owner !== record || hasBlocks(piece)) continue;
+      this.#disown(exclusive);
       if (exclusive.failures === 0) this.#pieces.delete(piece);
-      else this.#disown(exclusive);
     }
+  }
+
+  /** As Attribution.reclaim(). */
+  reclaim(pieces: PieceSet, nowMs: number, view: ExclusiveView): boolean {
+    for (const [piece, exclusive] of this.#pieces) {
+      const { owner, isOfUnproven, lastBlockMs, ownedSinceMs } = exclusive;
+      if (owner === undefined || !isOfUnproven || owner.isProven || !pieces.has(piece)) continue;
+      const silentMs = lastBlockMs > ownedSinceMs ? 2 * RECLAIM_MS : RECLAIM_MS;
+      if (nowMs - lastBlockMs <= silentMs || view.isReceived(piece) || view.isHeldBack(owner)) continue;
+      owner.lapses++;
+      this.#disown(exclusive);
+      if (exclusive.failures === 0) this.#pieces.delete(piece);
+      view.startOver(piece);
+      return true;
+    }
+    return false;
   }
 
   /** Looks after those that do not get on, and deals with `most` of them. */
@@ -171,14 +203,14 @@ export class ExclusivePieces {
     const doublings = Math.min(LEASE_DOUBLINGS_MAX, Math.max(0, exclusive.failures - 1));
     const leaseMs = (LEASE_SHARE * this.#requestTimeoutMs + this.#pieceLength / LEASE_RATE) * 2 ** doublings;
     return (
-      this.#isSilent(exclusive, owner, nowMs, view.hasProven) ||
+      this.#isSilent(exclusive, owner, nowMs) ||
       nowMs - exclusive.ownedSinceMs > leaseMs ||
       !view.isHere(owner)
     );
   }
 
-  #isSilent(exclusive: Exclusive, owner: PeerRecord, nowMs: number, hasProven: boolean): boolean {
-    const share = hasProven && !owner.isProven ? STALL_SHARE_UNPROVEN : STALL_SHARE;
+  #isSilent(exclusive: Exclusive, owner: PeerRecord, nowMs: number): boolean {
+    const share = owner.isProven ? STALL_SHARE : STALL_SHARE_UNPROVEN;
     return nowMs - exclusive.lastBlockMs > share * this.#requestTimeoutMs;
   }
 
@@ -207,7 +239,8 @@ export class ExclusivePieces {
     const willing = able.filter(({ lapses }) => lapses < LAPSES_MAX);
     exclusive.offeredTo =
       exclusive.offeredTo === undefined ? this.#worthiest(willing.length > 0 ? willing : able) : undefined;
-    exclusive.offeredUntilMs = nowMs + STALL_SHARE * this.#requestTimeoutMs;
+    const share = exclusive.offeredTo?.isProven === false ? STALL_SHARE_UNPROVEN : STALL_SHARE;
+    exclusive.offeredUntilMs = nowMs + share * this.#requestTimeoutMs;
   }
 
   /**
@@ -234,6 +267,9 @@ export class ExclusivePieces {
   }
 
   #disown(exclusive: Exclusive): void {
+    if (exclusive.owner !== undefined) exclusive.owner.owned--;
+    if (exclusive.isOfUnproven) this.#unprovenOwned--;
+    exclusive.isOfUnproven = false;
     exclusive.owner = undefined;
     exclusive.offeredTo = undefined;
     exclusive.offeredUntilMs = 0;
@@ -242,6 +278,7 @@ export class ExclusivePieces {
   #add(piece: number, nowMs: number): Exclusive {
     const exclusive: Exclusive = {
       owner: undefined,
+      isOfUnproven: false,
       ownedSinceMs: nowMs,
       lastBlockMs: nowMs,
       lapsed: new Set(),

@@ -120,6 +120,16 @@ export class Picker {
     return this.#bytesMissing;
   }
 
+  /** Blocks of a piece, but for the last one. */
+  get blocksMax(): number {
+    return Math.ceil(this.#layout.pieceLength / BLOCK_SIZE);
+  }
+
+  /** Wanted pieces that are not verified. */
+  get piecesMissing(): number {
+    return this.#missing.count;
+  }
+
   /** True once all wanted pieces are verified. */
   get isComplete(): boolean {
     return this.#missing.count === 0;

@@ -70,13 +70,14 @@ export class PieceVerdicts implements AssemblerHost {
       senders.map(({ host, port }) => ({ host, port })),
     );
     for (const record of banned) host.ban(record, piece);
-    this.#parts.allotment.review();
+    this.#parts.allotment.pieceFailed();
   }
 
   pieceDropped(piece: PieceIndex, digests: Float64Array | undefined): void {
     if (this.#parts.host.isOver) return;
     this.#parts.picker.pieceFailed(piece);
     this.#parts.host.attribution.pieceStartedOver(piece, digests, this.#parts.host.room.clock.nowMs);
+    this.#parts.allotment.pieceFree();
   }
 
   wantsDigests(piece: PieceIndex, bad: boolean): boolean {

@@ -41,6 +41,9 @@ class SimulatedPeer implements AllottedPeer {
   readonly isHeldBack = false;
   readonly counters = { payloadBytes: 0, blocksReceived: 0 };
   peerChoking = false;
+  readonly incoming = false;
+  /** Has those give back that are silent. Set by the swarm. */
+  givesBack: ((peer: SimulatedPeer) => void) | undefined;
   requests: [piece: number, block: number][] = [];
   /** Given up here, and perhaps on their way. */
   orphans: [piece: number, block: number][] = [];
@@ -61,6 +64,12 @@ class SimulatedPeer implements AllottedPeer {
 
   partWith(): boolean {
     return false;
+  }
+
+  letGo(): number {
+    const { length } = this.requests;
+    this.givesBack?.(this);
+    return length - this.requests.length;
   }
 }
 
@@ -98,6 +107,7 @@ class SimulatedSwarm {
         return here();
       },
       recordOf: (peer) => peer.record,
+      ask: (peer) => this.#ask(peer),
       dropBlocks: (piece) => this.#dropBlocks(piece),
     });
     manners.forEach((each, index) => {
@@ -141,7 +151,9 @@ class SimulatedSwarm {
       for (let piece = 0; piece < pieces.pieceCount; piece++) if (this.#random() < share) pieces.add(piece);
       record.connections = 1;
       this.#picker.peerAdded(pieces);
-      this.#here.push(new SimulatedPeer(pieces, record, manners));
+      const peer = new SimulatedPeer(pieces, record, manners);
+      peer.givesBack = (silent) => this.#timeOut(silent);
+      this.#here.push(peer);
     }
   }
 
@@ -251,7 +263,7 @@ class SimulatedSwarm {
     this.#picker.pieceFailed(piece);
     const { banned } = this.#attribution.pieceFailed(piece, known ? digests : undefined, this.nowMs);
     for (const record of banned) this.#banned(record);
-    this.#allotment.review();
+    this.#allotment.pieceFailed();
   }
 
   #takeBad(piece: number): Map<number, PeerRecord> {
@@ -279,6 +291,7 @@ class SimulatedSwarm {
     this.#picker.pieceFailed(piece);
     const known = this.#digestsKnown ? digests : undefined;
     this.#attribution.pieceStartedOver(piece, known, this.nowMs);
+    this.#allotment.pieceFree();
   }
 }
 
@@ -315,6 +328,7 @@ describe("Allotment: peers that have brought nothing yet", () => {
       nowMs: 0,
       here: peers,
       recordOf: (peer) => peer.record,
+      ask: () => {},
       dropBlocks: () => {},
     });
     const everything = new PieceSet(layout.pieceCount);

@@ -1,9 +1,16 @@
 // Who is blamed for a bad piece: who sent all of it, or what turns out to differ; the innocent never.
+//
+// It is long because each way to be blamed, on parole and alone is a case of its own.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { BLOCK_SIZE } from "../../../../src/base/limits.js";
-import { Attribution, type PeerRecord, RECORDS_MAX } from "../../../../src/client/torrent/attribution.js";
+import {
+  Attribution,
+  type PeerRecord,
+  RECORDS_MAX,
+  WARY_MS,
+} from "../../../../src/client/torrent/attribution.js";
 import type { ExclusiveView } from "../../../../src/client/torrent/exclusive-pieces.js";
 
 const BLOCKS = 4;
@@ -43,12 +50,16 @@ function viewOf(candidates: PeerRecord[]): ExclusiveView & { overs: number[]; he
     here,
     overs,
     candidates: () => candidates.filter((record) => here.has(record) && !record.banned),
-    hasProven: false,
     isHere: (record) => here.has(record),
     isHeldBack: () => false,
     isReceived: () => false,
     startOver: (piece) => overs.push(piece),
   };
+}
+
+/** No piece has failed for long. */
+function calm(attribution: Attribution): void {
+  attribution.review(WARY_MS + 1, viewOf([]));
 }
 
 describe("Attribution", () => {
@@ -90,6 +101,8 @@ describe("Attribution", () => {
     assert.deepEqual([senders, banned], [[a], [a]]);
     assert.deepEqual([a.banned, a.onParole, a.piecesFailed], [true, false, 1]);
     assert.deepEqual([b.banned, b.onParole, b.piecesFailed], [false, false, 0]);
+    assert.equal(attribution.isQuiet, false, "there may be more of its kind");
+    calm(attribution);
     assert.equal(attribution.isQuiet, true);
   });
 
@@ -210,6 +223,8 @@ describe("Attribution: on parole", () => {
   function paroled(): { attribution: Attribution; a: PeerRecord; b: PeerRecord; c: PeerRecord } {
     const attribution = make();
     const [a, b, c] = joinAll(attribution);
+    receive(attribution, 9, c);
+    attribution.pieceVerified(9);
     receive(attribution, 0, a, b);
     attribution.pieceFailed(0, digests(0), 0);
     return { attribution, a, b, c };
@@ -227,6 +242,40 @@ describe("Attribution: on parole", () => {
       assert.equal(attribution.mayShare(other, 2), false);
       assert.equal(attribution.mayBring(other, 2), false, "not even a block that it was asked for before");
     }
+  });
+
+  it("whoever has shown nothing gets one piece at a time to itself, and all such peers together have no more than they may", () => {
+    const { attribution, c } = paroled();
+    const [d, e] = [join(attribution, "d"), join(attribution, "e")];
+    assert.deepEqual(
+      [c, d].map((record) => attribution.isApart(record)),
+      [false, true],
+    );
+    assert.equal(attribution.mayRequest(d, 1, true, 1), false, "begun by another");
+    assert.equal(attribution.mayRequest(d, 1, false, 1), true);
+    attribution.requested(d, 1, 0);
+    assert.equal(attribution.mayRequest(d, 1, true, 1), true);
+    assert.equal(attribution.mayRequest(d, 2, false, 9), false, "it has one");
+    assert.equal(attribution.mayRequest(e, 2, false, 1), false, "that is one of them");
+    assert.equal(attribution.mayRequest(e, 2, false, 2), true);
+    assert.equal(attribution.mayRequest(c, 2, false, 1), true);
+    receive(attribution, 1, d);
+    attribution.pieceVerified(1);
+    assert.deepEqual([attribution.isApart(d), d.owned], [false, 0]);
+    assert.equal(attribution.mayRequest(e, 2, false, 1), true);
+    calm(attribution);
+    assert.equal(attribution.isApart(e), false, "no piece has failed for long");
+  });
+
+  it("those who have shown something lose no trust beside one who has not, and who lied is found out all the same", () => {
+    const { attribution, b, c } = paroled();
+    const d = join(attribution, "d");
+    receive(attribution, 3, c, d);
+    assert.deepEqual(attribution.pieceFailed(3, digests(0), 0).banned, []);
+    assert.deepEqual([c.onParole, d.onParole], [false, true]);
+    assert.equal(c.trust, 1);
+    receive(attribution, 3, b);
+    assert.deepEqual(attribution.pieceVerified(3, RIGHT), [c]);
   });
 
   it("one good piece of its own ends it", () => {
@@ -289,6 +338,7 @@ describe("Attribution: pieces that one peer has alone", () => {
 
   it("whoever is silent loses it to another, who starts over", () => {
     const { attribution, a, c } = failed();
+    a.isProven = true;
     const view = viewOf([a, c]);
     attribution.requested(a, 0, 0);
     attribution.blockReceived(a, 0, 0, BLOCKS, 1000);
@@ -361,6 +411,7 @@ describe("Attribution: pieces that one peer has alone", () => {
     attribution.pieceFailed(0, digests(0), 0);
     receive(attribution, 0, b);
     attribution.pieceVerified(0, RIGHT);
+    calm(attribution);
     assert.deepEqual([a.banned, b.onParole, attribution.isQuiet], [true, false, true]);
     const c = join(attribution, "c");
     c.onParole = true;

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { PieceSet } from "../../../../src/base/piece-set.js";
 import { Attribution, type PeerRecord } from "../../../../src/client/torrent/attribution.js";
 import { ExclusivePieces, type ExclusiveView } from "../../../../src/client/torrent/exclusive-pieces.js";
 
@@ -11,7 +12,6 @@ const REQUEST_TIMEOUT_MS = 20_000;
 function viewOf(...here: PeerRecord[]): ExclusiveView {
   return {
     candidates: () => here,
-    hasProven: false,
     isHere: (record) => here.includes(record),
     isHeldBack: () => false,
     isReceived: () => false,
@@ -71,18 +71,50 @@ describe("pieces that one peer has to itself", () => {
     assert.deepEqual(allowed(others), Array(8).fill([3]));
   });
 
-  it("leave one that has shown nothing and is silent soon, where somebody else has", () => {
+  it("leave one that has shown nothing and is silent sooner than one that has", () => {
     const proven = attribution.record("proven", "10.0.1.1", 1);
     proven.isProven = true;
-    for (const hasProven of [false, true]) {
+    for (const [owner, share] of [
+      [first, 1 / 10],
+      [proven, 1 / 2],
+    ] as const) {
       const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
-      pieces.own(first, 7, 1000);
-      const view = { ...viewOf(...(hasProven ? [proven, first] : [first, second])), hasProven };
-      pieces.review(1000 + REQUEST_TIMEOUT_MS / 10, view);
-      assert.equal(pieces.mayHave(first, 7), true, "not yet");
-      pieces.review(1001 + REQUEST_TIMEOUT_MS / 10, view);
-      assert.equal(pieces.mayHave(first, 7), !hasProven);
+      pieces.own(owner, 7, 1000);
+      const view = viewOf(owner, second);
+      pieces.review(1000 + share * REQUEST_TIMEOUT_MS, view);
+      assert.equal(pieces.mayHave(owner, 7), true, "not yet");
+      pieces.review(1001 + share * REQUEST_TIMEOUT_MS, view);
+      assert.equal(pieces.mayHave(owner, 7), false);
     }
+  });
+
+  it("go from whoever has shown nothing, and sent nothing of them, to one that waits for nothing", () => {
+    const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+    const proven = attribution.record("proven", "10.0.1.1", 1);
+    proven.isProven = true;
+    const overs: number[] = [];
+    Object.assign(first, { lapses: 0, owned: 0 });
+    const view = { ...viewOf(proven, first), startOver: (piece: number) => overs.push(piece) };
+    const everything = new PieceSet(10);
+    everything.fill();
+    pieces.own(first, 7, 1000);
+    pieces.own(first, 8, 1000);
+    pieces.blockReceived(8, 1100);
+    pieces.own(proven, 9, 1000);
+    assert.equal(pieces.unprovenOwned, 2);
+    assert.equal(pieces.reclaim(everything, 1400, view), false, "an answer may be on its way");
+    assert.equal(pieces.reclaim(new PieceSet(10), 2000, view), false, "it has none of them");
+    assert.equal(pieces.reclaim(everything, 2000, view), true);
+    assert.equal(
+      pieces.reclaim(everything, 2000, view),
+      false,
+      "the one that has shown something, or brings, keeps its own",
+    );
+    assert.deepEqual(overs, [7]);
+    assert.deepEqual([first.owned, first.lapses, pieces.has(7), pieces.unprovenOwned], [1, 1, false, 1]);
+    assert.equal(pieces.reclaim(everything, 2101, view), true);
+    assert.deepEqual(overs, [7, 8]);
+    assert.equal(pieces.reclaim(everything, 90_000, view), false);
   });
 
   it("are all looked after at once where there is time for it", () => {
