@@ -205,7 +205,7 @@ function changeTable(title: string, changes: readonly Change[], open: boolean): 
   if (changes.length === 0) return undefined;
   const size = ({ ratio }: Change): number => Math.abs(Math.log(ratio));
   const sorted = open ? [...changes].sort((left, right) => size(right) - size(left)) : changes;
-  return html`<details${open ? new Html(" open") : undefined}><summary>${title}: ${changes.length} figures</summary>
+  return html`<details${open ? new Html(" open") : undefined}><summary>${title}: ${counted(changes.length, "figure")}</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="${title}"><table>
 <thead><tr><th scope="col">Work</th><th scope="col">Subject</th><th scope="col">Figure</th><th scope="col" class="number">There</th><th scope="col" class="number">Here</th><th scope="col" class="number">Ratio<span>× (rounds)</span></th><th scope="col" class="number">In limits<span>×</span></th><th scope="col">Beyond noise</th></tr></thead>
 <tbody>${sorted.map(changeRow)}</tbody>
@@ -230,7 +230,7 @@ function machineSection({ files, trackers }: ReportContent): Html {
 <dt>Node.js</dt><dd>${machine.node}</dd>
 ${files.map(
   ({ path, results }) =>
-    html`<dt>${path}</dt><dd>${results.trials.length} trials, ${dateOf(results.startedAt)} to ${dateOf(results.endedAt)}, scatterwire ${results.version}</dd>`,
+    html`<dt>${path}</dt><dd>${counted(results.trials.length, "trial")}, ${dateOf(results.startedAt)} to ${dateOf(results.endedAt)}, scatterwire ${results.version}</dd>`,
 )}
 </dl>
 <pre>${[...files.flatMap(({ results }) => results.commands), ...trackers.map(({ results }) => results.command)].join("\n")}</pre>`;
@@ -272,6 +272,10 @@ function readingSection(): Html {
 <li><b>Rounds</b> are interleaved: every candidate runs once per round, one after the other, and ratios are taken within a round, because machines drift. Thin strokes in the plots go from the lowest round to the highest.</li>
 <li><b>Clear, a tie, uncertain</b>: a difference counts if all of three or more rounds agree on its direction and it is 3 % or more. Where values tie, the report says which rule picked one. Uncertain is whatever rests on fewer than three rounds, on trials of less than 256 MiB, or on rounds that differ too much; nothing of that is recommended.</li>
 </ul>`;
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function dateOf(time: string): string {

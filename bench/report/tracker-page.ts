@@ -76,7 +76,7 @@ export function trackerLead(files: readonly TrackerFile[]): string {
     best.set(subject, Math.min(micros, best.get(subject) ?? micros));
   }
   const costs = [...best].map(([subject, micros]) => `${subject} ${micros.toFixed(1)} µs`);
-  return `An answer takes of a processor: ${list(costs)}`;
+  return `Processor time of an answer: ${list(costs)}`;
 }
 
 function isSamePlace(run: TrackerRun, other: TrackerRun): boolean {
@@ -120,10 +120,15 @@ interface RunGroup {
 function groupsOf(runs: readonly TrackerRun[]): RunGroup[] {
   const groups = new Map<string, TrackerRun[]>();
   for (const run of runs) {
-    const name = `${run.subject}${run.keys === "" ? "" : ` (${run.keys})`}`;
+    const name = nameOf(run.subject, run.keys);
     groups.set(name, [...(groups.get(name) ?? []), run]);
   }
   return [...groups].map(([name, each]) => ({ name, subject: each[0]?.subject ?? "", runs: each }));
+}
+
+/** A tracker, and how it was set where that is told. */
+function nameOf(subject: string, keys: string): string {
+  return keys === "" ? subject : `${subject} (${keys})`;
 }
 
 function middle(runs: readonly TrackerRun[], of: (run: TrackerRun) => number): number {
@@ -162,7 +167,7 @@ function benchSection({ runs, failures, missing }: TrackerBench, painter: Painte
   const rounds = new Set(runs.map(({ round }) => round)).size;
   const left = [
     ...failures.map(
-      ({ subject, keys, reason }) => `${subject} (${keys}) failed: ${reason.split("\n")[0] ?? ""}`,
+      ({ subject, keys, reason }) => `${nameOf(subject, keys)} failed: ${reason.split("\n")[0] ?? ""}`,
     ),
     ...missing.map((name) => `${name} is not installed`),
   ];

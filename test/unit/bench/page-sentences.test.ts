@@ -1,0 +1,215 @@
+// What the page of a report says or leaves out by what was measured: each with files for which it is right, and with files for which
+// it must say something else. What follows from figures alone, in words, is in sentences.test.ts.
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import type { LabResults } from "../../../bench/measuring/results.js";
+import type { TrackerBench, TrackerRun } from "../../../bench/measuring/tracker-results.js";
+import { makeReport } from "../../../bench/report/report.js";
+import { temporaryFolder } from "../../support/data.js";
+import { type Made, makeResults, makeTrials } from "./made-results.js";
+
+const REAL = { storage: "file", verify: true };
+
+function modes(speculative: number, contiguous: number, more: Partial<Made> = {}): Made[] {
+  return [
+    { group: "stored-mode", axes: { ...REAL, mode: "speculative" }, cost: speculative, ...more },
+    { group: "stored-mode", axes: { ...REAL, mode: "contiguous" }, cost: contiguous, ...more },
+  ];
+}
+
+function depths(): Made[] {
+  return [1, 4].map((depth) => ({ group: "depth", axes: { depth }, cost: 0.2 + 0.1 / depth }));
+}
+
+function run(changes: Partial<TrackerRun> = {}): TrackerRun {
+  return {
+    subject: "scatterwire",
+    keys: "",
+    cores: 1,
+    cpus: "0",
+    loadWorkers: 1,
+    loadCpus: "1",
+    weights: "50/50/1",
+    round: 0,
+    responsesPerSecond: 200_000,
+    errorsPerSecond: 0,
+    peersPerAnnounce: 30,
+    cpu: 1,
+    cpuLifetime: 0.9,
+    cpuMicrosPerResponse: 5,
+    peakRssBytes: 50e6,
+    rssBytes: 40e6,
+    redisMicrosPerResponse: undefined,
+    redisPeakRssBytes: undefined,
+    ...changes,
+  };
+}
+
+function trackerFile(found: Partial<TrackerBench>): object {
+  const { machine, version, startedAt, endedAt } = makeResults([]);
+  const command = "scatterwire bench tracker --json";
+  return {
+    ...{ trackers: 1, verb: "tracker", version, startedAt, endedAt, command, machine },
+    found: { runs: [run()], failures: [], missing: [], ...found },
+  };
+}
+
+describe("sentences of the page", () => {
+  let folder = "";
+  let files = 0;
+  const ends: (() => void)[] = [];
+  before(() => {
+    folder = temporaryFolder((done) => ends.push(done));
+  });
+  after(() => {
+    for (const end of ends) end();
+  });
+
+  function written(results: object): string {
+    const path = join(folder, `${files++}.json`);
+    writeFileSync(path, JSON.stringify(results));
+    return path;
+  }
+
+  /** Without tags, each space once. */
+  function plain(html: string): string {
+    return html
+      .replace(/<style>[\s\S]*?<\/style>/g, "")
+      .replace(/<[^>]*>/g, " ")
+      .replace(/&quot;/g, '"')
+      .replace(/\s+/g, " ");
+  }
+
+  async function page(works: readonly Made[], changes: object = {}): Promise<string> {
+    return plain((await makeReport([written(makeResults(makeTrials(works), changes))])).html);
+  }
+
+  async function against(now: readonly Made[], then: readonly Made[]): Promise<string> {
+    const [here, there] = [now, then].map((works) => written(makeResults(makeTrials(works))));
+    return plain((await makeReport([here!], { against: there })).html);
+  }
+
+  async function trackers(found: Partial<TrackerBench>): Promise<string> {
+    return plain((await makeReport([written(trackerFile(found))])).html);
+  }
+
+  it("what was left out is told with its reason; nothing is only where nothing was", async () => {
+    const omissions: LabResults["omissions"] = [
+      {
+        verb: "receive",
+        group: "storage",
+        subject: "direct",
+        axes: { storage: "direct" },
+        reason: "no O_DIRECT",
+      },
+    ];
+    const some = await page(modes(1, 2), { omissions });
+    const none = await page(modes(1, 2));
+    assert.match(some, /Left out, and why .*direct .*no O_DIRECT/);
+    assert.doesNotMatch(some, /Nothing that was asked for/);
+    assert.match(none, /Left out Nothing that was asked for\./);
+    assert.doesNotMatch(none, /Left out, and why/);
+  });
+
+  it("marks a choice clear, a tie or uncertain, as its rounds are", async () => {
+    const clear = await page(modes(0.5, 0.9));
+    const tie = await page(modes(0.5, 0.501));
+    const [speculative, contiguous] = modes(0.5, 0.55) as [Made, Made];
+    const uncertain = await page([
+      { ...speculative, noise: [1, 0.5, 1.4] },
+      { ...contiguous, noise: [1, 1.6, 0.7] },
+    ]);
+    const markOf = (text: string): string | undefined =>
+      /receiveMode: "\w+"\s+(clear|a tie|uncertain)/.exec(text)?.[1];
+    assert.deepEqual([clear, tie, uncertain].map(markOf), ["clear", "a tie", "uncertain"]);
+  });
+
+  it("counts what changed beyond noise apart from what did not, and one figure is one", async () => {
+    const changed = await against(modes(0.5, 0.9), modes(1, 1.8));
+    const same = await against(modes(0.5, 0.9), modes(0.5, 0.9));
+    assert.match(changed, /Changed beyond noise: \d+ figures/);
+    assert.match(changed, /CPU, s\/GB 1\.000 0\.500 0\.50 0\.46 to 0\.55 better/);
+    assert.doesNotMatch(same, /Changed beyond noise:/);
+    assert.match(same, /Not changed, or not beyond noise: \d+ figures/);
+    assert.doesNotMatch(changed + same, /: 1 figures|\b1 trials/);
+    const worse = await against(modes(1, 1.8), modes(0.5, 0.9));
+    assert.match(worse, / worse /);
+    assert.doesNotMatch(worse, / better /);
+  });
+
+  it("says how much was measured on one side only, where something was", async () => {
+    const here = await against([...modes(1, 2), ...depths()], modes(1, 2));
+    const there = await against(modes(1, 2), [...modes(1, 2), ...depths()]);
+    const both = await against(modes(1, 2), modes(1, 2));
+    assert.match(here, /Not compared: \d+ measured only here\./);
+    assert.match(there, /Not compared: \d+ only there\./);
+    assert.doesNotMatch(both, /Not compared/);
+  });
+
+  it("has connections that say nothing, and settings, where compare measured and noted them", async () => {
+    const idle = [0, 1].map((round) => ({
+      ...{ subject: "libtorrent", round },
+      figures: { peers: 5000, residentBytesPerPeer: 4100 + round, cpuShare: 0.003 },
+    }));
+    const with_ = await page(modes(1, 2), { idle, settings: { libtorrent: "2 threads" } });
+    const without = await page(modes(1, 2));
+    assert.match(with_, /Connections that say nothing .*libtorrent 5,?000 /);
+    assert.match(with_, /How each program was set libtorrent 2 threads/);
+    assert.doesNotMatch(without, /Connections that say nothing|How each program was set/);
+  });
+
+  it("of one trial says trial", async () => {
+    const one = await page([{ group: "depth", axes: { depth: 1 }, cost: 1 }], {
+      trials: makeTrials([{ group: "depth", axes: { depth: 1 }, cost: 1 }], 1),
+    });
+    assert.match(one, /\b1 trial,/);
+    assert.match(await page(modes(1, 2)), /\b6 trials,/);
+  });
+
+  it("one round of trackers says little; several have medians", async () => {
+    const one = await trackers({});
+    const three = await trackers({ runs: [0, 1, 2].map((round) => run({ round })) });
+    assert.match(one, /One round: it says little\./);
+    assert.doesNotMatch(one, /Bars are medians/);
+    assert.match(three, /Bars are medians of 3 rounds, and strokes go from the lowest to the highest\./);
+    assert.doesNotMatch(three, /it says little/);
+  });
+
+  it("names trackers that are not installed or failed, and none where all ran", async () => {
+    const left = await trackers({
+      missing: ["aquatic_udp"],
+      failures: [
+        { subject: "opentracker", keys: "", cores: 1, reason: "no port\nmore" },
+        { subject: "scatterwire", keys: "threads: 2", cores: 1, reason: "no core" },
+      ],
+    });
+    assert.match(left, /opentracker failed: no port/);
+    assert.match(left, /scatterwire \(threads: 2\) failed: no core/);
+    assert.match(left, /aquatic_udp is not installed/);
+    assert.doesNotMatch(left, /more\./);
+    assert.doesNotMatch(await trackers({}), /Left out|is not installed|failed/);
+  });
+
+  it("leads with what an answer costs where trackers were measured side by side, and else with nothing of them", async () => {
+    const measured = await trackers({
+      runs: [run(), run({ subject: "opentracker", cpuMicrosPerResponse: 3 })],
+    });
+    assert.match(measured, /Processor time of an answer: scatterwire 5\.0 µs and opentracker 3\.0 µs/);
+    const nothing = await trackers({ runs: [] });
+    assert.match(nothing, /What trackers cost: measured here, and published/);
+    assert.doesNotMatch(nothing, /Processor time of an answer/);
+  });
+
+  it("the cores of a tracker, and its mix of requests", async () => {
+    const one = await trackers({});
+    const two = await trackers({ runs: [run({ cores: 2, weights: "0/100/0" })] });
+    assert.match(one, /One core for the tracker; /);
+    assert.match(two, /2 cores for the tracker; /);
+    assert.doesNotMatch(two, /One core/);
+    assert.match(one, /50 connects/);
+    assert.doesNotMatch(two, /connects/);
+  });
+});
