@@ -10,6 +10,8 @@ export type PieceIndex = Branded<"PieceIndex">;
 export type BlockIndex = Branded<"BlockIndex">;
 /** Index of a slot in the block pool. */
 export type SlotIndex = Branded<"SlotIndex">;
+/** In the place of a slot: there is none. */
+export const NO_SLOT = -1;
 /**
  * A place that native code can read or write: an offset into the slab, or, at and above MAPPING_ADDRESS_STRIDE,
  * an offset into a memory mapping. One number space for both, so that a plan need not say which it means.

@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { PeerError } from "../../src/base/errors.js";
-import type { SlotIndex } from "../../src/base/ids.js";
+import { NO_SLOT, type SlotIndex } from "../../src/base/ids.js";
 import {
   BLOCK_SIZE,
   MAPPING_ADDRESS_STRIDE,
@@ -18,7 +18,7 @@ import { SlotHolder } from "../../src/client/memory/block-pool.js";
 import { Memory } from "../../src/client/memory/memory.js";
 import { ExpectedBlocks } from "../../src/client/receive/expected-blocks.js";
 import type { ReceiveMode } from "../../src/client/receive/receive-mode.js";
-import { NO_SLOT, ReceivePlan } from "../../src/client/receive/receive-plan.js";
+import { ReceivePlan } from "../../src/client/receive/receive-plan.js";
 import { Receiver, type ReceiverHost } from "../../src/client/receive/receiver.js";
 import { dispatchMessage, type MessageHandler } from "../../src/client/wire/decode.js";
 import {

@@ -12,7 +12,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { PeerError } from "../../src/base/errors.js";
 import { SYSTEM_GROUND } from "../../src/base/ground.js";
-import type { SlotIndex } from "../../src/base/ids.js";
+import type { NO_SLOT, SlotIndex } from "../../src/base/ids.js";
 import { BLOCK_SIZE, HANDSHAKE_BYTES, MAPPING_ADDRESS_STRIDE } from "../../src/base/limits.js";
 import { RateControl, RateLimits } from "../../src/base/rate-limit.js";
 import { ExtensionTable } from "../../src/client/extensions/extension.js";
@@ -22,7 +22,6 @@ import type { Clock, PeerTransport } from "../../src/client/peer/peer-options.js
 import type { Swarm, SwarmBlocks } from "../../src/client/peer/swarm.js";
 import type { ReceiveModeName } from "../../src/client/receive/receive-mode.js";
 import { RECEIVE_MODES } from "../../src/client/receive/receive-mode.js";
-import type { NO_SLOT } from "../../src/client/receive/receive-plan.js";
 import type { UploadPlace } from "../../src/client/send/sender.js";
 import { Layout } from "../../src/client/storage/layout.js";
 import { BLOCK_UNWANTED, Picker } from "../../src/client/torrent/picker.js";

@@ -7,7 +7,7 @@
 // the cache; freeCount + held slots = slotCount; all slots are home at close.
 
 import { assert } from "../../base/assert.js";
-import type { SlotIndex } from "../../base/ids.js";
+import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 
 /** Who holds a slot. */
@@ -64,9 +64,9 @@ export class BlockPool {
   }
 
   /** The slot that begins at `address`, or −1 if the address is not the start of a slot. */
-  slotAt(address: number): SlotIndex | -1 {
+  slotAt(address: number): SlotIndex | typeof NO_SLOT {
     const index = (address - this.base) / BLOCK_SIZE;
-    return Number.isInteger(index) && index >= 0 && index < this.slotCount ? (index as SlotIndex) : -1;
+    return Number.isInteger(index) && index >= 0 && index < this.slotCount ? (index as SlotIndex) : NO_SLOT;
   }
 
   holderOf(slot: SlotIndex): SlotHolder {
@@ -74,8 +74,8 @@ export class BlockPool {
   }
 
   /** Takes a free slot, or answers −1. */
-  acquire(holder: SlotHolder): SlotIndex | -1 {
-    if (this.#freeCount === 0) return -1;
+  acquire(holder: SlotHolder): SlotIndex | typeof NO_SLOT {
+    if (this.#freeCount === 0) return NO_SLOT;
     const slot = this.#free[--this.#freeCount] as SlotIndex;
     if (this.#freeCount < this.#lowestFreeCount) this.#lowestFreeCount = this.#freeCount;
     assert(this.#holders[slot] === SlotHolder.free, "a slot on the free list is free");

@@ -5,7 +5,7 @@
 // as the reason. A quarter of the slots is left to receiving.
 
 import { StorageError } from "../../base/errors.js";
-import type { SlotIndex } from "../../base/ids.js";
+import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import type { BlockPool } from "../memory/block-pool.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
@@ -43,7 +43,7 @@ export class ProgramSource implements BlockSource {
     batch.cut(free);
     for (let index = 0; index < batch.count; index++) {
       const slot = pool.acquire(SlotHolder.sending);
-      if (slot === -1) {
+      if (slot === NO_SLOT) {
         batch.cut(index);
         break;
       }
@@ -68,7 +68,7 @@ export class ProgramSource implements BlockSource {
   sent(batch: BlockBatch, index: number): void {
     const slot = batch.slots[index];
     if (slot === undefined || slot < 0) return;
-    batch.slots[index] = -1;
+    batch.slots[index] = NO_SLOT;
     this.#pool.release(slot as SlotIndex);
   }
 

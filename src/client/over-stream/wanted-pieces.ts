@@ -5,12 +5,11 @@
 
 import { createHash } from "node:crypto";
 import { PeerError } from "../../base/errors.js";
-import type { SlotIndex } from "../../base/ids.js";
+import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 import type { Memory } from "../memory/memory.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { SwarmBlocks } from "../peer/swarm.js";
-import { NO_SLOT } from "../receive/receive-plan.js";
 import type { Layout } from "../storage/layout.js";
 
 const DIGEST_BYTES = 20;

@@ -8,8 +8,8 @@ import { PieceSet } from "../../base/piece-set.js";
 
 /** Pieces that are announced one by one: a peer that downloads beside us gets so many in some seconds, or minutes. */
 export const SINGLE_PIECES_MAX = 1024;
-/** As the allowed fast set is long, and some. */
-const ALLOWED_FAST_MAX = 64;
+/** Pieces that a peer may name in allowed fast messages and that we remember: as many as the set is long, and some. */
+export const ALLOWED_FAST_MAX = 64;
 
 export class EarlyAnnouncements {
   readonly allowedFast: number[] = [];

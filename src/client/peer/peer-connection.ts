@@ -13,7 +13,7 @@
 
 import { assert } from "../../base/assert.js";
 import { PeerError, StorageError } from "../../base/errors.js";
-import type { SlotIndex } from "../../base/ids.js";
+import type { NO_SLOT, SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, HANDSHAKE_BYTES } from "../../base/limits.js";
 import { makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import type { TraceSink } from "../../base/metrics/trace.js";
@@ -25,7 +25,6 @@ import { PeerExtensions } from "../extensions/peer-extensions.js";
 import type { ExpectedBlocks } from "../receive/expected-blocks.js";
 import { messageTooSlow } from "../receive/long-message.js";
 import { makeReceiveMode, type ReceiveModeChoice } from "../receive/make-mode.js";
-import type { NO_SLOT } from "../receive/receive-plan.js";
 import { Receiver, type ReceiverHost } from "../receive/receiver.js";
 import type { Sender } from "../send/sender.js";
 import type { Layout } from "../storage/layout.js";

@@ -12,12 +12,9 @@ import { PIECE_COUNT_MAX } from "../../base/limits.js";
 import { PieceSet } from "../../base/piece-set.js";
 import type { MessageHandler } from "../wire/decode.js";
 import type { ExtensionHandshake } from "../wire/extension.js";
-import { EarlyAnnouncements } from "./early-announcements.js";
+import { ALLOWED_FAST_MAX, EarlyAnnouncements } from "./early-announcements.js";
 import type { PeerConnection } from "./peer-connection.js";
 import type { Swarm } from "./swarm.js";
-
-/** Pieces that a peer may name in allowed fast messages and that we remember. */
-const ALLOWED_FAST_MAX = 64;
 
 export class PeerMessages implements MessageHandler {
   readonly #peer: PeerConnection;

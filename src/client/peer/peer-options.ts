@@ -32,7 +32,7 @@ export interface Clock {
 export interface PeerSettings {
   readonly receiveMode: ReceiveModeChoice;
   readonly maxRequests: number;
-  /** What fast peers share; without it the connection has a share to itself. */
+  /** What near peers share; without it the connection has a share to itself. */
   readonly requestShare?: RequestShare;
   readonly handshakeTimeoutMs: number;
   readonly requestTimeoutMs: number;

@@ -26,9 +26,9 @@ const WINDOW_MS = 250;
 const GROWTH_MIN = 1.1;
 const FLAT_WINDOWS_MAX = 3;
 const DELAY_MS_MIN = 3000;
-/** A peer is fast when it brings so many bytes in so many milliseconds: above 50 MB/s hashing begins to cost. */
-const FAST_BYTES = 4 * MIB;
-const FAST_MS = 80;
+/** A peer has a high rate when it brings so many bytes in so many milliseconds: above 50 MB/s hashing begins to cost. */
+const HIGH_RATE_BYTES = 4 * MIB;
+const HIGH_RATE_MS = 80;
 /** A peer is near when it answers within so long, is never silent for long, and brings 4 MB/s or more. */
 const NEAR_ROUND_TRIP_MS = 10;
 const NEAR_SILENCE_MS = 25;
@@ -64,10 +64,10 @@ export class RequestPipeline {
   #rate = 0;
   #bestRate = 0;
   #flatWindows = 0;
-  /** Where the stretch of FAST_BYTES under way began, what came of it, and what the last one said. */
+  /** Where the stretch of HIGH_RATE_BYTES under way began, what came of it, and what the last one said. */
   #stretchStartMs: number;
   #stretchBytes = 0;
-  #fast = false;
+  #isHighRate = false;
   #near = false;
   /** Where the stretch of NEAR_BYTES under way began, and what came of it. */
   #nearStartMs: number;
@@ -99,8 +99,8 @@ export class RequestPipeline {
   }
 
   /** True while blocks come faster than 50 MB/s. */
-  get isFast(): boolean {
-    return this.#fast;
+  get isHighRate(): boolean {
+    return this.#isHighRate;
   }
 
   get snubbed(): boolean {
@@ -166,7 +166,7 @@ export class RequestPipeline {
     this.#windowBytes += length;
     this.#stretchBytes += length;
     if (this.#drainedMs > 0) this.#endSilence(sentAtMs, nowMs);
-    if (this.#stretchBytes >= FAST_BYTES) this.#closeStretch(nowMs);
+    if (this.#stretchBytes >= HIGH_RATE_BYTES) this.#closeStretch(nowMs);
     this.#nearBytes += length;
     if (this.#nearBytes >= NEAR_BYTES) this.#lookNear(nowMs);
     if (this.#refusalLimit < REQUESTS_MAX && ++this.#servedSinceLimit >= this.#refusalLimit)
@@ -184,7 +184,7 @@ export class RequestPipeline {
     // Requests beyond its queue may be what it dropped.
     if (this.#guesses) this.#peerLimit = PEER_REQUESTS_DEFAULT;
     this.#servedSinceGuess = 0;
-    this.#fast = false;
+    this.#isHighRate = false;
     this.#setNear(false);
     this.#growing = true;
     this.#flatWindows = 0;
@@ -218,7 +218,7 @@ export class RequestPipeline {
   }
 
   #closeStretch(nowMs: number): void {
-    this.#fast = nowMs - this.#stretchStartMs <= FAST_MS;
+    this.#isHighRate = nowMs - this.#stretchStartMs <= HIGH_RATE_MS;
     this.#stretchStartMs = nowMs;
     this.#stretchBytes = 0;
   }

@@ -2,11 +2,10 @@
 // wanted, what is had, and who is served. Torrent implements it; tests hand in their own.
 
 import type { PeerError, StorageError } from "../../base/errors.js";
-import type { SlotIndex } from "../../base/ids.js";
+import type { NO_SLOT, SlotIndex } from "../../base/ids.js";
 import type { PieceSet } from "../../base/piece-set.js";
 import type { RateControl, RateLimits } from "../../base/rate-limit.js";
 import type { ExtensionTable } from "../extensions/extension.js";
-import type { NO_SLOT } from "../receive/receive-plan.js";
 import type { UploadPlace } from "../send/sender.js";
 import type { Layout } from "../storage/layout.js";
 import type { PeerConnection } from "./peer-connection.js";

@@ -5,9 +5,10 @@
 //
 // The pause doubles each time guesses fail again right after it, and starts small again once they hold.
 
+import { NO_SLOT } from "../../base/ids.js";
 import { contiguousBytes } from "./contiguous.js";
 import type { PlainModeName, ReceiveMode } from "./receive-mode.js";
-import { NO_SLOT, type ReceivePlan } from "./receive-plan.js";
+import type { ReceivePlan } from "./receive-plan.js";
 import { Phase, type Receiver } from "./receiver.js";
 import { planSpeculation } from "./speculative.js";
 

@@ -1,9 +1,10 @@
 // Receive mode `contiguous`: one large receive into the session's buffer; payload is copied from there to its slots.
 // About one system call per 16 blocks, one copy of every payload byte. What libtorrent did by default from 2011.
 
+import { NO_SLOT } from "../../base/ids.js";
 import { BLOCK_SIZE, PIECE_HEADER_BYTES } from "../../base/limits.js";
 import type { ReceiveMode } from "./receive-mode.js";
-import { NO_SLOT, type ReceivePlan } from "./receive-plan.js";
+import type { ReceivePlan } from "./receive-plan.js";
 import { Phase, type Receiver } from "./receiver.js";
 
 export class ContiguousMode implements ReceiveMode {

@@ -9,11 +9,9 @@
 // interleave. Always: a slot named in `slots` belongs to the plan until a block takes it; the others go home.
 
 import { assert } from "../../base/assert.js";
-import type { SlotIndex } from "../../base/ids.js";
+import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import { PLAN_ENTRIES_MAX } from "../../base/limits.js";
 import type { BlockPool } from "../memory/block-pool.js";
-
-export const NO_SLOT = -1;
 
 export class ReceivePlan {
   /** Pairs (address, length): shared with native code, or ordinary memory in tests. */

@@ -15,7 +15,7 @@
 
 import { assert } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
-import type { SlotIndex } from "../../base/ids.js";
+import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import {
   BLOCK_SIZE,
   HANDSHAKE_BYTES,
@@ -32,7 +32,7 @@ import { EXTENDED_BODY_BYTES_MIN, MESSAGE_BODIES, MessageId } from "../wire/mess
 import type { ExpectedBlocks } from "./expected-blocks.js";
 import { LongMessage } from "./long-message.js";
 import type { ReceiveMode } from "./receive-mode.js";
-import { NO_SLOT, type ReceivePlan } from "./receive-plan.js";
+import type { ReceivePlan } from "./receive-plan.js";
 
 /** What a receiver tells, and asks, its connection. Any method may throw PeerError to end the connection. */
 export interface ReceiverHost {

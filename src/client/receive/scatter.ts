@@ -2,11 +2,12 @@
 // payload, straight into a slot. Two system calls per message with a body, no copy. What libtorrent did before 2011,
 // and with `contiguous_recv_buffers` off.
 
+import { NO_SLOT } from "../../base/ids.js";
 import { BLOCK_SIZE, PIECE_HEADER_BYTES } from "../../base/limits.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import { contiguousBytes } from "./contiguous.js";
 import type { PlainModeName, ReceiveMode } from "./receive-mode.js";
-import { NO_SLOT, type ReceivePlan } from "./receive-plan.js";
+import type { ReceivePlan } from "./receive-plan.js";
 import { Phase, type Receiver, UNBOUND } from "./receiver.js";
 
 const FIRST_BYTES = 5;

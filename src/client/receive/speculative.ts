@@ -8,12 +8,13 @@
 // commit finds the bytes behind it shifted and moves each payload once, in place: the price of `contiguous`.
 
 import { assert } from "../../base/assert.js";
+import { NO_SLOT } from "../../base/ids.js";
 import { PIECE_HEADER_BYTES, SPECULATION_DEPTH_MAX } from "../../base/limits.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import { HEADER_CELL_BYTES } from "../memory/memory.js";
 import { contiguousBytes } from "./contiguous.js";
 import type { PlainModeName, ReceiveMode } from "./receive-mode.js";
-import { NO_SLOT, type ReceivePlan } from "./receive-plan.js";
+import type { ReceivePlan } from "./receive-plan.js";
 import { Phase, type Receiver } from "./receiver.js";
 import { planRemainder } from "./scatter.js";
 

@@ -4,7 +4,7 @@
 
 import { createHash, type Hash } from "node:crypto";
 import { SYSTEM_GROUND } from "../../base/ground.js";
-import type { SlotIndex } from "../../base/ids.js";
+import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, PIECE_COUNT_MAX, PIECE_LENGTH_MAX } from "../../base/limits.js";
 import { PieceSet } from "../../base/piece-set.js";
 import { RateControl, RateLimits } from "../../base/rate-limit.js";
@@ -16,7 +16,6 @@ import type { Memory } from "../memory/memory.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { Clock } from "../peer/peer-options.js";
 import type { Swarm, SwarmBlocks } from "../peer/swarm.js";
-import { NO_SLOT } from "../receive/receive-plan.js";
 import type { BlockBatch } from "../send/block-batch.js";
 import type { BlockSource } from "../send/block-source.js";
 import type { UploadPlace } from "../send/sender.js";

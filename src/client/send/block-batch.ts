@@ -3,6 +3,8 @@
 // Always: a batch is ready before it is sent; slots are −1 where a block is sent from a mapping or by sendfile. Batches
 // are kept for re-use, so that sending allocates nothing.
 
+import { NO_SLOT } from "../../base/ids.js";
+
 /** Blocks that one batch holds at most: 512 KiB. */
 export const BATCH_BLOCKS_MAX = 32;
 
@@ -15,7 +17,7 @@ export class BlockBatch {
   bytes = 0;
   readonly lengths = new Int32Array(BATCH_BLOCKS_MAX);
   readonly addresses = new Float64Array(BATCH_BLOCKS_MAX);
-  readonly slots = new Int32Array(BATCH_BLOCKS_MAX).fill(-1);
+  readonly slots = new Int32Array(BATCH_BLOCKS_MAX).fill(NO_SLOT);
   /** For sendfile: the file, and where in it the first block begins; −1: sent from memory. */
   fd = -1;
   fileOffset = 0;

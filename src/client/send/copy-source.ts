@@ -2,7 +2,7 @@
 // pool, and sent from there. The loop never waits for a disk.
 
 import type { StorageError } from "../../base/errors.js";
-import type { SlotIndex } from "../../base/ids.js";
+import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
 import type { MemoryList, Storage, StorageOwner } from "../storage/storage.js";
 import { BATCH_BLOCKS_MAX, type BlockBatch } from "./block-batch.js";
@@ -76,7 +76,7 @@ export class CopySource implements BlockSource, StorageOwner {
   sent(batch: BlockBatch, index: number): void {
     const slot = batch.slots[index]!;
     if (slot < 0) return;
-    batch.slots[index] = -1;
+    batch.slots[index] = NO_SLOT;
     this.#pool.release(slot as SlotIndex);
   }
 }

@@ -1,7 +1,7 @@
 // Between a byte stream and its PeerConnection: the policy of moving bytes, whatever the stream is. It receives while there is
 // something to receive, sends when the turn ends, pauses when the pool has no slot, and closes.
 //
-// Always: one wake-up receives a bounded amount, so that one fast peer starves nobody. After close() the stream is not used.
+// Always: one wake-up receives a bounded amount, so that one peer of a high rate starves nobody. After close() the stream is not used.
 
 import { constants } from "node:os";
 import { assert } from "../../base/assert.js";
@@ -32,7 +32,7 @@ const BYTES_PER_MESSAGE = 256;
 /** In a turn, so many messages are nobody's burden: a whole batch of requests, however many peers there are. */
 const UNCHARGED_BYTES_MIN = 256 * BYTES_PER_MESSAGE;
 /**
- * A fast peer's bytes are worth a wake-up from half a receive on: a sixth of the CPU is saved. So long as this many blocks
+ * A peer of a high rate's bytes are worth a wake-up from half a receive on: a sixth of the CPU is saved. So long as this many blocks
  * are outstanding, so much is sure to come, unless the peer falls silent: then wakeForAny() undoes it.
  */
 const LOW_WATER_BYTES = RECEIVE_BUFFER_BYTES / 2;
@@ -203,7 +203,7 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
       }
     }
     const muchToCome =
-      this.#throttle === undefined && peer.pipeline.isFast && peer.expected.count >= LOW_WATER_BLOCKS;
+      this.#throttle === undefined && peer.pipeline.isHighRate && peer.expected.count >= LOW_WATER_BLOCKS;
     if (!this.#closed) this.#setLowWater(muchToCome ? LOW_WATER_BYTES : 1);
   }
 

@@ -17,7 +17,7 @@
 
 import { assert } from "../../base/assert.js";
 import { StorageError } from "../../base/errors.js";
-import type { BlockIndex, PieceIndex } from "../../base/ids.js";
+import { type BlockIndex, NO_SLOT, type PieceIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, CHUNK_BLOCKS } from "../../base/limits.js";
 import { WorkList } from "../../base/work-list.js";
 import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../native/binding.js";
@@ -537,7 +537,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
 
   /** True if what the block has of padding is zeros. A block that has landed in a file has none. */
   #isPaddingZero(piece: number, block: number, address: number): boolean {
-    if (this.#memory.pool.slotAt(address) === -1) return true;
+    if (this.#memory.pool.slotAt(address) === NO_SLOT) return true;
     const offset = this.#layout.pieceOffset(piece) + block * BLOCK_SIZE;
     const length = this.#layout.blockLength(piece, block);
     return isPaddingZero(this.#layout, offset, this.#memory.bytes, address, length);

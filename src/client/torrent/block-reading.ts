@@ -1,7 +1,7 @@
 // Verified data for the program: read from storage into the pool, and lent.
 
 import { type StorageError, UsageError } from "../../base/errors.js";
-import type { PieceIndex } from "../../base/ids.js";
+import { NO_SLOT, type PieceIndex } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 import type { PieceSet } from "../../base/piece-set.js";
 import { SlotHolder } from "../memory/block-pool.js";
@@ -44,7 +44,7 @@ export async function lendFrom(
   onReleased: () => void,
 ): Promise<BlockLease> {
   const slot = pool.acquire(SlotHolder.user);
-  if (slot === -1) {
+  if (slot === NO_SLOT) {
     throw new UsageError(
       "USAGE_STATE",
       `no memory is free: all ${pool.slotCount} blocks of the pool are in use; release leases, or give the session more poolBytes`,

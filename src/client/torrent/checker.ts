@@ -9,7 +9,7 @@
 // slots are home when it ends, however it ends.
 
 import { StorageError, UsageError } from "../../base/errors.js";
-import type { SlotIndex } from "../../base/ids.js";
+import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../native/binding.js";
 import type { Reactor } from "../../native/reactor.js";
@@ -83,7 +83,7 @@ export async function hashPieces(options: HashOptions): Promise<void> {
 function acquireSlots(pool: BlockPool, count: number, slots: SlotIndex[]): void {
   while (slots.length < count) {
     const slot = pool.acquire(SlotHolder.storage);
-    if (slot === -1) return;
+    if (slot === NO_SLOT) return;
     slots.push(slot);
   }
 }

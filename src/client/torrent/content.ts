@@ -11,7 +11,7 @@
 
 import { assert } from "../../base/assert.js";
 import { StorageError, UsageError } from "../../base/errors.js";
-import type { BlockIndex, PieceIndex, SlotIndex } from "../../base/ids.js";
+import { type BlockIndex, NO_SLOT, type PieceIndex, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, HASH_LANES } from "../../base/limits.js";
 import { PieceSet } from "../../base/piece-set.js";
 import { SlotHolder } from "../memory/block-pool.js";
@@ -21,7 +21,6 @@ import type { BlockLease, Selection, TorrentOptions } from "../options.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { Clock } from "../peer/peer-options.js";
 import type { SwarmBlocks } from "../peer/swarm.js";
-import { NO_SLOT } from "../receive/receive-plan.js";
 import type { UploadPlace } from "../send/sender.js";
 import { Layout } from "../storage/layout.js";
 import type { Storage, StorageCounters, StorageKind } from "../storage/storage.js";
@@ -67,8 +66,8 @@ export class TorrentContent implements SwarmBlocks {
   readonly #verdicts: PieceVerdicts;
   readonly #verifies: boolean;
   readonly #nothing: PieceSet;
-  /** Those that bring blocks fast. */
-  readonly #fast = new Set<PeerConnection>();
+  /** Those that bring blocks at a high rate. */
+  readonly #highRate = new Set<PeerConnection>();
   /** Who brought the last block, and its record: blocks come many in a row, and looking in a map costs more than framing one. */
   #lastPeer: PeerConnection | undefined;
   #lastRecord: PeerRecord | undefined;
@@ -317,7 +316,7 @@ export class TorrentContent implements SwarmBlocks {
     if (peer.knowsPieces) this.#picker.peerRemoved(peer.pieces);
     this.#lastPeer = undefined;
     this.#allotment.peerGone(peer);
-    this.#fast.delete(peer);
+    this.#highRate.delete(peer);
   }
 
   isInteresting(peer: PeerConnection): boolean {
@@ -333,12 +332,12 @@ export class TorrentContent implements SwarmBlocks {
 
   /** Fast peers work on so many pieces together as can be hashed side by side; where nothing is hashed, on one each. */
   #piecesAtOnce(peer: PeerConnection): number {
-    const { isFast } = peer.pipeline;
-    if (isFast !== this.#fast.has(peer)) {
-      if (isFast) this.#fast.add(peer);
-      else this.#fast.delete(peer);
+    const { isHighRate } = peer.pipeline;
+    if (isHighRate !== this.#highRate.has(peer)) {
+      if (isHighRate) this.#highRate.add(peer);
+      else this.#highRate.delete(peer);
     }
-    return isFast && this.#verifies ? Math.ceil(HASH_LANES / this.#fast.size) : 1;
+    return isHighRate && this.#verifies ? Math.ceil(HASH_LANES / this.#highRate.size) : 1;
   }
 
   requestDropped(piece: number, block: number): void {

@@ -7,7 +7,7 @@
 // memory stays until the write ends. Nothing is allocated per block.
 
 import { assert } from "../../base/assert.js";
-import type { BlockIndex } from "../../base/ids.js";
+import { type BlockIndex, NO_SLOT } from "../../base/ids.js";
 import { BLOCK_SIZE, WRITE_RUN_BYTES_MAX } from "../../base/limits.js";
 import type { BlockPool } from "../memory/block-pool.js";
 import type { Layout } from "../storage/layout.js";
@@ -226,13 +226,13 @@ export class HeldBlocks {
   /** The memory at a block's address goes home, unless it is the place of the block in a file. */
   freeAddress(address: number): void {
     const slot = this.#pool.slotAt(address);
-    if (slot !== -1) this.#pool.release(slot);
+    if (slot !== NO_SLOT) this.#pool.release(slot);
   }
 
   /** The slots of a whole piece, which are not ours any more; −1 where a block lies in no slot. */
   takeSlots(assembly: PieceAssembly): Int32Array {
     assert(assembly.writes === 0, "what is taken is not being written");
-    const slots = new Int32Array(assembly.blockCount).fill(-1);
+    const slots = new Int32Array(assembly.blockCount).fill(NO_SLOT);
     for (let block = 0; block < assembly.blockCount; block++) {
       if (!assembly.isHeld(block)) continue;
       slots[block] = this.#pool.slotAt(assembly.addresses[block]!);

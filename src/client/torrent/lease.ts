@@ -3,7 +3,7 @@
 // Always: what was given back, by its release or with the session, shows no bytes any more.
 
 import { UsageError } from "../../base/errors.js";
-import type { SlotIndex } from "../../base/ids.js";
+import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import type { Memory } from "../memory/memory.js";
 import type { BlockLease } from "../options.js";
 
@@ -22,7 +22,7 @@ export class Lease implements BlockLease {
   readonly #memory: Memory;
   readonly #released: () => void;
   readonly #address: number;
-  #slot: SlotIndex | -1;
+  #slot: SlotIndex | typeof NO_SLOT;
   #bytes: Uint8Array | undefined;
 
   /** `slot` is its user's from now on; `released` is called when it is home again. */
@@ -45,7 +45,7 @@ export class Lease implements BlockLease {
   }
 
   get bytes(): Uint8Array {
-    if (this.#slot === -1) {
+    if (this.#slot === NO_SLOT) {
       throw new UsageError(
         "USAGE_STATE",
         `the lease of piece ${this.piece}, byte ${this.begin}, was released: its memory holds another block by now. Copy what is needed for longer (Buffer.from(lease.bytes)), or release later`,
@@ -58,9 +58,9 @@ export class Lease implements BlockLease {
   }
 
   release(): void {
-    if (this.#slot === -1) return;
+    if (this.#slot === NO_SLOT) return;
     const slot = this.#slot;
-    this.#slot = -1;
+    this.#slot = NO_SLOT;
     this.#bytes = undefined;
     lost?.unregister(this);
     this.#memory.pool.release(slot);

@@ -11,7 +11,7 @@
 // Always: a block that is lent belongs to a piece whose digest was right; a slot given to add() is lent or goes home.
 
 import type { StorageError } from "../../base/errors.js";
-import type { BlockIndex, PieceIndex, SlotIndex } from "../../base/ids.js";
+import { type BlockIndex, NO_SLOT, type PieceIndex, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 import type { UserCalls } from "../../base/user-calls.js";
 import { SlotHolder, type SlotWaiter } from "../memory/block-pool.js";
@@ -97,7 +97,7 @@ export class Lender implements SlotWaiter, StorageOwner {
   add(piece: PieceIndex, slots: Int32Array): void {
     const { pool } = this.#options.memory;
     for (const slot of slots)
-      if (slot !== -1) pool.pass(slot as SlotIndex, SlotHolder.storage, SlotHolder.user);
+      if (slot !== NO_SLOT) pool.pass(slot as SlotIndex, SlotHolder.storage, SlotHolder.user);
     this.#queue.push({ piece, slots, next: 0 });
     this.#blocksWaiting += slots.length;
     this.#stopWaiting();
@@ -161,7 +161,7 @@ export class Lender implements SlotWaiter, StorageOwner {
         continue;
       }
       const slot = head.slots[head.next]!;
-      if (slot !== -1) this.#lendNext(head, slot as SlotIndex);
+      if (slot !== NO_SLOT) this.#lendNext(head, slot as SlotIndex);
       else if (!this.#readBack(head)) return;
     }
     this.#noteDrained();
@@ -170,7 +170,7 @@ export class Lender implements SlotWaiter, StorageOwner {
   #lendNext(head: VerifiedPiece, slot: SlotIndex): void {
     const block = head.next as BlockIndex;
     const wasBehind = this.isBehind;
-    head.slots[block] = -1;
+    head.slots[block] = NO_SLOT;
     head.next++;
     this.#blocksWaiting--;
     if (wasBehind && !this.isBehind) this.#options.caughtUp();
@@ -186,9 +186,9 @@ export class Lender implements SlotWaiter, StorageOwner {
     // Blocks behind it may be what holds the last slots.
     if (memory.pool.freeCount === 0) this.#parkLast();
     for (let block = head.next; block < head.slots.length && list.count < max; block++) {
-      if (head.slots[block] !== -1) break;
+      if (head.slots[block] !== NO_SLOT) break;
       const slot = memory.pool.acquire(SlotHolder.user);
-      if (slot === -1) break;
+      if (slot === NO_SLOT) break;
       this.#reading.push(slot);
       list.addresses[list.count] = memory.pool.addressOf(slot);
       list.lengths[list.count] = layout.blockLength(head.piece, block as BlockIndex);
@@ -210,12 +210,12 @@ export class Lender implements SlotWaiter, StorageOwner {
     for (let at = this.#queue.length - 1; at >= 0 && left > 0; at--) {
       const { piece, slots } = this.#queue[at]!;
       for (let block = slots.length - 1; block >= 0 && left > 0; block--) {
-        const slot = slots[block]! as SlotIndex | -1;
-        if (slot === -1) continue;
+        const slot = slots[block]! as SlotIndex | typeof NO_SLOT;
+        if (slot === NO_SLOT) continue;
         const offset = layout.pieceOffset(piece) + block * BLOCK_SIZE;
         if (!storage.keepsBlocks) storage.keep?.(offset, memory.pool.addressOf(slot));
         memory.pool.release(slot);
-        slots[block] = -1;
+        slots[block] = NO_SLOT;
         left--;
       }
     }
@@ -223,7 +223,7 @@ export class Lender implements SlotWaiter, StorageOwner {
 
   #giveBack(): void {
     for (const { slots } of this.#queue.splice(0))
-      for (const slot of slots) if (slot !== -1) this.#options.memory.pool.release(slot as SlotIndex);
+      for (const slot of slots) if (slot !== NO_SLOT) this.#options.memory.pool.release(slot as SlotIndex);
     this.#blocksWaiting = 0;
   }
 

@@ -3,13 +3,13 @@
 //   0. a piece that somebody waits for (a stream that reads), in the order of need
 //   1. a started piece that this peer is working on     ┐ those with the fewest blocks left to ask for first,
 //   2. a started piece that nobody is working on        ┘ blocks in ascending order
-//   3. a new piece, while so few are active that each fast peer may have one to itself
+//   3. a new piece, while so few are active that each peer of a high rate may have one to itself
 //   4. a started piece that another peer is working on
 //   5. a new piece: the rarest that the peer has, any of the equally rare; the first four of a download at random
 //   6. what another peer was asked for and will not bring soon, by a peer that waits for nothing: taken over, so that it comes once
 //   7. end game: a block that others were asked for, once every missing block was, by a peer that waits for nothing
 //
-// A fast peer works on several pieces at once, chunk by chunk in turn, so that they can be hashed side by side: it is
+// A peer of a high rate works on several pieces at once, chunk by chunk in turn, so that they can be hashed side by side: it is
 // given idle and new pieces until it has so many (1 after 2 and 3). They are begun apart, so as not to end together.
 //
 // Pieces to oneself arrive in order and are attributed to one peer; but each active piece holds blocks of the pool that

@@ -4,7 +4,7 @@
 // Always: the piece that is read back has a place for its digest, whoever else waits for one. All slots go home at once.
 
 import { assert } from "../../base/assert.js";
-import type { SlotIndex } from "../../base/ids.js";
+import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
 import { READ_BACK_SLOTS } from "./read-back.js";
@@ -28,7 +28,7 @@ export class ReservedSlots {
     const addresses: number[] = [];
     for (let index = 0; index < RESERVED_SLOTS; index++) {
       const slot = pool.acquire(SlotHolder.storage);
-      assert(slot !== -1, "what was reserved is free");
+      assert(slot !== NO_SLOT, "what was reserved is free");
       this.#slots.push(slot);
       addresses.push(pool.addressOf(slot));
     }

@@ -28,7 +28,7 @@ export class StartedPiece {
   firstFree = 0;
   /** The peer that was last asked for a block of it, while any is requested. */
   owner: PickingPeer | undefined;
-  /** When it was last picked from: among the pieces of a fast peer, the longest ago is next. */
+  /** When it was last picked from: among the pieces of a peer of a high rate, the longest ago is next. */
   turn = 0;
   /** Its index among the pieces with free blocks, or −1. */
   openAt = -1;

@@ -156,15 +156,15 @@ describe("RequestPipeline", () => {
     pipeline.setPeerLimit(4096);
     const path = new Path(pipeline, { delayMs: 5, blocksPerSecond: 6000 });
     path.run(3000);
-    assert.equal(pipeline.isFast, true);
+    assert.equal(pipeline.isHighRate, true);
     path.blocksPerSecond = 1500;
     path.run(10_000);
-    assert.equal(pipeline.isFast, false);
+    assert.equal(pipeline.isHighRate, false);
     path.blocksPerSecond = 6000;
     path.run(10_000);
-    assert.equal(pipeline.isFast, true);
+    assert.equal(pipeline.isHighRate, true);
     pipeline.snub();
-    assert.equal(pipeline.isFast, false);
+    assert.equal(pipeline.isHighRate, false);
   });
 
   it("asks in batches: a quarter of the target, 64 at the most", () => {

@@ -9,7 +9,7 @@
 import assert from "node:assert/strict";
 import { PeerError } from "../../../../src/base/errors.js";
 import { type Ground, SYSTEM_GROUND } from "../../../../src/base/ground.js";
-import type { SlotIndex } from "../../../../src/base/ids.js";
+import { NO_SLOT, type SlotIndex } from "../../../../src/base/ids.js";
 import { BLOCK_SIZE, HANDSHAKE_BYTES, MIB, PLAN_ENTRIES_MAX } from "../../../../src/base/limits.js";
 import type { TraceSink } from "../../../../src/base/metrics/trace.js";
 import { PieceSet } from "../../../../src/base/piece-set.js";
@@ -20,7 +20,7 @@ import { PeerConnection } from "../../../../src/client/peer/peer-connection.js";
 import type { Clock, PeerOptions, PeerSettings } from "../../../../src/client/peer/peer-options.js";
 import type { PeerState } from "../../../../src/client/peer/peer-state.js";
 import type { Swarm, SwarmBlocks, SwarmDirectory } from "../../../../src/client/peer/swarm.js";
-import { NO_SLOT, ReceivePlan } from "../../../../src/client/receive/receive-plan.js";
+import { ReceivePlan } from "../../../../src/client/receive/receive-plan.js";
 import { CopySource } from "../../../../src/client/send/copy-source.js";
 import type { UploadPlace } from "../../../../src/client/send/sender.js";
 import { Layout } from "../../../../src/client/storage/layout.js";

@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { AssertionError } from "../../../../src/base/assert.js";
-import type { SlotIndex } from "../../../../src/base/ids.js";
+import { NO_SLOT, type SlotIndex } from "../../../../src/base/ids.js";
 import { BLOCK_SIZE, PLAN_ENTRIES_MAX } from "../../../../src/base/limits.js";
 import { BlockPool, SlotHolder } from "../../../../src/client/memory/block-pool.js";
-import { NO_SLOT, ReceivePlan } from "../../../../src/client/receive/receive-plan.js";
+import { ReceivePlan } from "../../../../src/client/receive/receive-plan.js";
 import { check } from "../../../support/property.js";
 
 function makePlan(): { plan: ReceivePlan; pool: BlockPool; slot: () => SlotIndex } {
