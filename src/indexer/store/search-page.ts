@@ -38,7 +38,7 @@ export function readSearch(query: SearchQuery): Search {
     terms: hasText ? terms : [],
     order: order === "relevance" && !hasText ? "newest" : order,
     limit,
-    after: cursor === undefined ? undefined : readCursor(cursor),
+    after: cursor === undefined ? undefined : readCursor(cursor, order),
     bytesMin: number("bytesMin", query.bytesMin, 0),
     bytesMax: number("bytesMax", query.bytesMax, Number.MAX_SAFE_INTEGER),
     fromMs: number("discoveredFromMs", query.discoveredFromMs, 0),
@@ -97,11 +97,14 @@ export function rankOf(name: string, terms: readonly SearchTerm[]): number {
   return Math.round(1e6 * (there / Math.max(1, wanted) + share)) / 1e6;
 }
 
-function readCursor(cursor: string): Place {
-  const [, value, id] = /^(-?[0-9.e+-]{1,30}),([0-9]{1,16})$/.exec(cursor) ?? [];
-  if (value === undefined || id === undefined || Number.isNaN(Number(value)))
-    throw refused("cursor", "what the page before said", cursor);
-  return { value: Number(value), id: Number(id) };
+function readCursor(cursor: string, order: SearchOrder): Place {
+  const [value = Number.NaN, id = Number.NaN] = /^-?[0-9.e+-]{1,30},[0-9]{1,16}$/.test(cursor)
+    ? cursor.split(",").map(Number)
+    : [];
+  // Sizes are whole numbers, and a database has no others to compare them with.
+  const isRight = order === "relevance" ? Number.isFinite(value) : Number.isSafeInteger(value);
+  if (!isRight || !Number.isSafeInteger(id)) throw refused("cursor", "what the page before said", cursor);
+  return { value, id };
 }
 
 function number(name: string, value: number | undefined, otherwise: number): number {

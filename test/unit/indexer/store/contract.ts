@@ -15,6 +15,7 @@ import {
   type SearchQuery,
   type StoreOptions,
 } from "../../../../src/indexer/store/store.js";
+import { makeRandom } from "../../../support/property.js";
 
 export interface StoreMaker {
   /** A place for an index that is empty. */
@@ -454,6 +455,101 @@ export function testStore(name: string, maker: StoreMaker): void {
         ["n29*", 11],
       ];
       for (const [text, wanted] of counts) assert.equal(await count(text), wanted, text);
+    });
+
+    it("bears any question and any cursor: an answer comes, or what is wrong with it is said", async (t) => {
+      const { store } = await setUp(t);
+      const names = ["alpha beta", "沙丘 第二部", "e\u0301 ﷺ ½ ǆ", "x".repeat(255), "a ".repeat(120)];
+      await fill(
+        store,
+        names.map((each, n) => torrentOf(hashOf(n), each)),
+      );
+      const seed = Math.floor(Math.random() * 2 ** 32);
+      const random = makeRandom(seed);
+      const pick = <Value>(values: readonly Value[]): Value => values[Math.floor(random() * values.length)]!;
+      const parts = [
+        "a",
+        "b*",
+        "*",
+        "-",
+        '"',
+        "'",
+        "\\",
+        "\0",
+        "(",
+        ")",
+        "&",
+        "|",
+        "!",
+        "<->",
+        ":",
+        "#12:0",
+        "^a",
+        "沙",
+        "ﷺ",
+        "½",
+      ];
+      const more = [
+        "\ud800",
+        "\u202e",
+        "\u{1f426}",
+        "NOT",
+        "OR",
+        "NEAR(",
+        "words:",
+        "--",
+        ";",
+        "$1",
+        "%s",
+        " ",
+        "\u0301",
+        "\n",
+        "é",
+      ];
+      const cursors = [
+        "0,1",
+        "1.5,3",
+        "-7,2",
+        "1e300,5",
+        "9e15,9999999999999999",
+        "0.000001,0",
+        "2,",
+        ",",
+        "1e400,1",
+        "nan,1",
+        "\0",
+      ];
+      const orders = ["newest", "largest", "smallest", "relevance"] as const;
+      let answered = 0;
+      for (let round = 0; round < 250; round++) {
+        const text = Array.from({ length: Math.floor(12 * random()) }, () =>
+          pick(random() < 0.6 ? parts : more),
+        ).join(random() < 0.5 ? "" : " ");
+        const query = {
+          text: random() < 0.05 ? text.repeat(400) : text,
+          order: pick(orders),
+          limit: 1 + Math.floor(9 * random()),
+          ...(random() < 0.5 ? { cursor: pick(cursors) } : {}),
+        };
+        await store.search(query).then(
+          () => answered++,
+          (error: unknown) =>
+            assert.ok(
+              error instanceof UsageError,
+              `${String(error)} of ${JSON.stringify(query)} (SEED=${seed})`,
+            ),
+        );
+      }
+      assert.ok(answered > 50, `${answered} questions were answered`);
+      for (const text of [
+        "ﷺ".repeat(400),
+        '"'.repeat(400),
+        `"${"a ".repeat(199)}"`,
+        "a* ".repeat(133),
+        "-a ".repeat(133),
+        "é".repeat(400),
+      ])
+        await store.search({ text, order: "relevance" });
     });
 
     it("filters by size and age, orders, and pages through", async (t) => {
