@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { MetadataSeeder } from "../../bench/load/metadata-seeder.js";
 import { StoreError } from "../../src/base/errors.js";
+import { Indexer } from "../../src/indexer/index.js";
 import { openStore } from "../../src/indexer/store/open-store.js";
 import type { Claim, IndexStore, Outcome } from "../../src/indexer/store/store.js";
 import { makeDhtNodes, until } from "../support/index-network.js";
@@ -109,6 +111,44 @@ describe("index on PostgreSQL", () => {
       return back.size === left.size;
     }, "all of it comes back");
     t.diagnostic(`${left.size} hashes came back`);
+  });
+
+  it("loses nothing of an indexer at work when the server goes, and has all when it is back", {
+    timeout: 300_000,
+  }, async (t) => {
+    const other = await PostgresServer.start();
+    t.after(() => other.stop());
+    const nodes = await makeDhtNodes(t, 8);
+    const seeder = await MetadataSeeder.start("127.0.0.1");
+    t.after(() => seeder.close());
+    const hashes = Array.from({ length: 12 }, (_, number) => seeder.add(number));
+    await Promise.all(hashes.map((hash, n) => nodes[n % 8]?.announce(hash, { port: seeder.port })));
+    const store = await openStore(other.makeDatabase("away"));
+    t.after(() => store.close());
+    const here = { host: "127.0.0.1", port: 0 };
+    const bootstrap = nodes[0]?.addresses ?? [];
+    const indexer = new Indexer({
+      store,
+      samples: false,
+      leaseMs: 5000,
+      dht: { listen: [here, here], bootstrap },
+    });
+    t.after(() => indexer.close());
+    const warnings: string[] = [];
+    indexer.on("warning", (text) => warnings.push(text));
+    indexer.add(hashes.slice(0, 6));
+    await until(() => indexer.stats().counters.stored >= 2, "some are stored");
+    await other.kill();
+    indexer.add(hashes);
+    await until(() => indexer.stats().counters.storeFailures >= 2, "it has found that the server is gone");
+    await other.startAgain();
+    await until(async () => (await store.stats().catch(() => undefined))?.torrents === 12, "all are stored");
+    assert.equal((await store.stats()).fetched, 12, "each once");
+    assert.ok(
+      warnings.some((text) => /cannot be reached.*waits/.test(text)),
+      warnings.join("\n"),
+    );
+    await until(() => warnings.some((text) => /works again/.test(text)), "it says that it is well");
   });
 
   it("says when the server is gone, and goes on when it is back", { timeout: 180_000 }, async (t) => {

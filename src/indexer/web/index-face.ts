@@ -111,6 +111,8 @@ export class IndexFace {
     if (response.destroyed) return;
     response.setHeader("Cache-Control", "no-store");
     response.setHeader("X-Content-Type-Options", "nosniff");
+    // No page of somebody else's puts this one under its own buttons.
+    response.setHeader("X-Frame-Options", "DENY");
     if (status === 503) response.setHeader("Retry-After", "1");
     this.#server.answer(response, status, type, Buffer.from(body));
   }

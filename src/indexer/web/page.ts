@@ -38,7 +38,7 @@ export const INDEX_PAGE = `<!doctype html>
   ol { list-style: none; padding: 0; margin-top: 6px; }
   li { border-top: 1px solid var(--line); padding: 10px 0; } li:first-child { border-top: 0; }
   summary { cursor: pointer; list-style: none; } summary::-webkit-details-marker { display: none; }
-  .name { font-weight: 600; overflow-wrap: anywhere; }
+  .name { font-weight: 600; overflow-wrap: anywhere; unicode-bidi: plaintext; text-align: left; }
   .facts { color: var(--soft); font-size: 13px; display: flex; flex-wrap: wrap; gap: 2px 14px; font-variant-numeric: tabular-nums; }
   .inside { margin-top: 8px; padding: 10px 12px; background: var(--page); border-radius: 8px; font-size: 13px; display: grid; gap: 8px; }
   .inside code { overflow-wrap: anywhere; color: var(--soft); }
@@ -182,7 +182,7 @@ function told(now) {
   at("torrents").textContent = whole.format(store.torrents);
   at("store").textContent = bytes(store.storeBytes) + " in " + (store.kind === "sqlite" ? "SQLite" : "PostgreSQL");
   at("hashes").textContent = whole.format(store.hashes);
-  at("removed").textContent = whole.format(store.removed) + " removed for good";
+  at("removed").textContent = whole.format(store.removed) + " removed or pruned";
   const steps = new Map(history.map((step) => [step.atMs, step])), newest = Math.floor(atMs / stepMs) * stepMs;
   // The step under way is not drawn: it would look like a fall.
   const of = (name) => Array.from({ length: STEPS }, (_, index) => steps.get(newest - (STEPS - index) * stepMs)?.[name] ?? 0);

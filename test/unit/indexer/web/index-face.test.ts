@@ -249,6 +249,39 @@ describe("an index over HTTP", TIMEOUT, () => {
     for (const { status } of await Promise.all(first)) assert.equal(status, 200);
   });
 
+  it("answers while many ask for much and read nothing", async (t) => {
+    const many = Array.from({ length: 200 }, (_, n) =>
+      torrent(n + 1, `name ${n} ${"and more of it ".repeat(15)}`, { infoHash: Buffer.alloc(20, n + 1) }),
+    );
+    const { port } = await serve(t, many);
+    const sockets = Array.from({ length: 100 }, () => {
+      const socket = connect(port, "127.0.0.1", () =>
+        socket.write("GET /api/search?limit=200 HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20)),
+      );
+      // Whoever reads nothing may be let go of.
+      socket.on("error", () => {}).pause();
+      return socket;
+    });
+    t.after(() => {
+      for (const socket of sockets) socket.destroy();
+    });
+    const answer = async (): Promise<number> => (await ask(port, "/api/search?q=name")).status;
+    let status = await answer();
+    for (let tries = 0; status === 503 && tries < 500; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      status = await answer();
+    }
+    assert.equal(status, 200);
+  });
+
+  it("is not shown inside other pages, and loads nothing from elsewhere", async (t) => {
+    const { port } = await serve(t, LIBRARY);
+    const response = await fetch(`http://127.0.0.1:${port}/`);
+    assert.equal(response.headers.get("x-frame-options"), "DENY");
+    assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+    assert.match(await response.text(), /Content-Security-Policy" content="default-src 'none'/);
+  });
+
   it("bears who goes while it is asked", async (t) => {
     const { port, store } = await serve(t, LIBRARY);
     const socket = connect(port, "127.0.0.1", () =>
