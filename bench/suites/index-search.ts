@@ -95,6 +95,10 @@ export async function searchIndex(
       () => ({ text: `${rank(0, 200)} ${rank(0, 200)}`, order: "relevance" }),
     ],
     ["two side by side", () => ({ text: `"${rank(0, 100)} ${rank(0, 100)}"` })],
+    [
+      "one or two letters of a word",
+      () => ({ text: `${wordOf(draw()).slice(0, 1 + Math.floor(2 * dice()))}*` }),
+    ],
     ["the beginning of a word", () => ({ text: `${wordOf(draw()).slice(0, 4)}*` })],
     ["a word without another", () => ({ text: `${rank(0, 500)} -${rank(0, 20)}` })],
     ["a word and a size", () => ({ text: rank(0, 1000), bytesMin: GIB, bytesMax: 4 * GIB })],
