@@ -3,14 +3,14 @@
 // What the command line says goes before what the file of --config says. SIGHUP reads lists and keys again: all of them are taken, or,
 // if one is wrong, none.
 
+import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { Command } from "commander";
 import {
   type AdmissionRules,
-  parseInfoHashList,
-  parseKeyList,
+  ListReader,
   parseTrackerConfig,
   type TrackerConfig,
   TrackerService,
@@ -135,8 +135,9 @@ async function serve(options: Options): Promise<void> {
         `${protocol === "metrics" ? "statistics at http" : `tracker at ${protocol}`}://${host.includes(":") ? `[${host}]` : host}:${port}; Ctrl-C stops`,
       );
   }
+  let reloading = Promise.resolve();
   const reload = (): void => {
-    reloadRules(service, config, options.json === true).catch(() => undefined);
+    reloading = reloading.then(() => reloadRules(service, config, options.json === true));
   };
   process.on("SIGHUP", reload);
   const startedMs = performance.now();
@@ -225,21 +226,27 @@ async function serviceOptions(options: Options, config: TrackerConfig): Promise<
 
 /** All lists that the configuration names, as they are now; undefined if it names none. */
 async function readRules(config: TrackerConfig): Promise<AdmissionRules | undefined> {
-  const read = (path: string): Promise<string> => readFile(path, "utf8");
   const { allowList, denyList, keysFile } = config;
   if (allowList === undefined && denyList === undefined && keysFile === undefined) return undefined;
   return {
-    ...(allowList === undefined ? {} : { allow: parseInfoHashList(await read(allowList), allowList) }),
-    ...(denyList === undefined ? {} : { deny: parseInfoHashList(await read(denyList), denyList) }),
-    ...(keysFile === undefined ? {} : { keys: parseKeyList(await read(keysFile), keysFile) }),
+    ...(allowList === undefined ? {} : { allow: await readList("hash", allowList) }),
+    ...(denyList === undefined ? {} : { deny: await readList("hash", denyList) }),
+    ...(keysFile === undefined ? {} : { keys: await readList("key", keysFile) }),
   };
+}
+
+/** Piece by piece: others are answered between two of them. */
+async function readList(kind: "hash" | "key", path: string): Promise<Set<string>> {
+  const reader = new ListReader(kind, path);
+  for await (const text of createReadStream(path, "utf8")) reader.read(String(text));
+  return reader.end();
 }
 
 async function reloadRules(service: TrackerService, config: TrackerConfig, json: boolean): Promise<void> {
   try {
     const rules = await readRules(config);
     if (rules === undefined) return;
-    service.replaceRules(rules);
+    await service.replaceRulesInSteps(rules);
     const sizes = { allow: rules.allow?.size, deny: rules.deny?.size, keys: rules.keys?.size };
     if (json) printJson({ event: "reloaded", ...sizes });
     else note("lists and keys were read again");

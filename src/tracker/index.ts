@@ -20,7 +20,13 @@ export type {
 export { EVENT_COMPLETED, EVENT_NONE, EVENT_STARTED, EVENT_STOPPED } from "./peer-store/contract.js";
 export { PeerStore, type PeerStoreOptions } from "./peer-store/peer-store.js";
 export type { AdmissionRules } from "./server/admission.js";
-export { parseInfoHashList, parseKeyList, parseTrackerConfig, type TrackerConfig } from "./server/config.js";
+export {
+  ListReader,
+  parseInfoHashList,
+  parseKeyList,
+  parseTrackerConfig,
+  type TrackerConfig,
+} from "./server/config.js";
 export {
   type ListeningAt,
   type ServiceCounters,

@@ -127,39 +127,68 @@ function expected(name: string, what: string, value: unknown): UsageError {
   return new UsageError("USAGE_OPTION", `${name}: expected ${what}, not ${JSON.stringify(value)}`);
 }
 
-/** Info hashes of a list: one in each line, in hex; "#" begins a comment. Throws UsageError, which names the line. */
+/** Longer lines are no entries, and no end of them is waited for. */
+const LINE_LENGTH_MAX = 65_536;
+
+/** A list as its file brings it, piece by piece: one entry in a line, "#" begins a comment. Throws UsageError, which names the line. */
+export class ListReader {
+  readonly #entries = new Set<string>();
+  readonly #file: string;
+  readonly #kind: keyof typeof ENTRY_KINDS;
+  #line = 0;
+  #rest = "";
+
+  constructor(kind: keyof typeof ENTRY_KINDS, file: string) {
+    this.#kind = kind;
+    this.#file = file;
+  }
+
+  read(text: string): void {
+    const lines = (this.#rest + text).split("\n");
+    this.#rest = lines.pop() ?? "";
+    for (const line of lines) this.#take(line);
+    if (this.#rest.length > LINE_LENGTH_MAX) throw this.#wrong(this.#line + 1);
+  }
+
+  /** What was read: info hashes are in lower case. */
+  end(): Set<string> {
+    this.#take(this.#rest);
+    return this.#entries;
+  }
+
+  #take(line: string): void {
+    this.#line++;
+    const entry = line.replace(/#.*/, "").trim();
+    if (entry === "") return;
+    const { pattern } = ENTRY_KINDS[this.#kind];
+    // What stands there is not repeated: it may be a secret, or a file that was never meant to be read.
+    if (!pattern.test(entry)) throw this.#wrong(this.#line);
+    this.#entries.add(this.#kind === "hash" ? entry.toLowerCase() : entry);
+  }
+
+  #wrong(line: number): UsageError {
+    return new UsageError(
+      "USAGE_OPTION",
+      `${this.#file}, line ${line}: expected ${ENTRY_KINDS[this.#kind].what}`,
+    );
+  }
+}
+
+const ENTRY_KINDS = {
+  hash: { pattern: /^[0-9a-f]{40}$/i, what: "an info hash of 40 hex digits" },
+  key: { pattern: /^[\w-]{1,64}$/, what: 'a key of up to 64 letters, digits, "-" and "_"' },
+} as const;
+
+/** Info hashes in hex, one in a line; "#" begins a comment. Throws UsageError, which names the line. */
 export function parseInfoHashList(lines: string, file: string): Set<string> {
-  return parseList(lines, file, /^[0-9a-f]{40}$/i, "an info hash of 40 hex digits", (hash) =>
-    hash.toLowerCase(),
-  );
+  const reader = new ListReader("hash", file);
+  reader.read(lines);
+  return reader.end();
 }
 
 /** Keys, likewise: up to 64 letters, digits, "-" and "_". */
 export function parseKeyList(lines: string, file: string): Set<string> {
-  return parseList(
-    lines,
-    file,
-    /^[\w-]{1,64}$/,
-    'a key of up to 64 letters, digits, "-" and "_"',
-    (key) => key,
-  );
-}
-
-function parseList(
-  lines: string,
-  file: string,
-  pattern: RegExp,
-  what: string,
-  normal: (entry: string) => string,
-): Set<string> {
-  const entries = new Set<string>();
-  for (const [index, line] of lines.split("\n").entries()) {
-    const entry = line.replace(/#.*/, "").trim();
-    if (entry === "") continue;
-    // What stands there is not repeated: it may be a secret, or a file that was never meant to be read.
-    if (!pattern.test(entry))
-      throw new UsageError("USAGE_OPTION", `${file}, line ${index + 1}: expected ${what}`);
-    entries.add(normal(entry));
-  }
-  return entries;
+  const reader = new ListReader("key", file);
+  reader.read(lines);
+  return reader.end();
 }

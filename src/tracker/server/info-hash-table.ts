@@ -29,25 +29,28 @@ export class InfoHashTable {
 
   /**
    * `hash`: 32 bits without sign of the 5 words from `at`; see SwarmStore. `shared`: memory of another table, in place of one that
-   * grows.
+   * grows. `entries`: how many there will be, so that it need not grow for them.
    */
-  constructor(hash: ((words: Uint32Array, at: number) => number) | undefined, shared?: SharedArrayBuffer) {
+  constructor(
+    hash: ((words: Uint32Array, at: number) => number) | undefined,
+    shared?: SharedArrayBuffer,
+    entries = 0,
+  ) {
     assert((hash === undefined) === (shared !== undefined), "a table grows, or is in memory that is shared");
     this.#hash = hash;
     this.#header = new Uint32Array(shared ?? new ArrayBuffer(4 * HEADER_WORDS), 0, HEADER_WORDS);
-    if (shared === undefined) this.#header[MASK] = PLACES_MIN - 1;
+    if (shared === undefined) this.#header[MASK] = placesFor(entries) - 1;
     this.#mask = this.#header[MASK]!;
     this.#shift = this.#header[SHIFT]!;
     this.#entries =
       shared === undefined
-        ? new Uint32Array(PLACES_MIN * ENTRY_WORDS)
+        ? new Uint32Array((this.#mask + 1) * ENTRY_WORDS)
         : new Uint32Array(shared, 4 * HEADER_WORDS, (this.#mask + 1) * ENTRY_WORDS);
   }
 
   /** Shared memory for so many entries, of the part of all hashes whose lowest bits are one of `parts` (a power of two). */
   static reserve(entries: number, parts: number): SharedArrayBuffer {
-    let places = PLACES_MIN;
-    while (places < 2 * entries) places *= 2;
+    const places = placesFor(entries);
     const memory = new SharedArrayBuffer(4 * (HEADER_WORDS + places * ENTRY_WORDS));
     new Uint32Array(memory).set([places - 1, Math.log2(parts)]);
     return memory;
@@ -89,6 +92,41 @@ export class InfoHashTable {
     entries[place + VALUE_AT] = value + 1;
   }
 
+  /** Takes an info hash out of a table that grows; false if it was not there. */
+  remove(hash: number, words: Uint32Array, at: number): boolean {
+    const hashOf = this.#hash;
+    assert(hashOf !== undefined, "what threads share is not taken from");
+    const entries = this.#entries;
+    let gap = this.#placeOf(hash, words, at) / ENTRY_WORDS;
+    if (entries[gap * ENTRY_WORDS + VALUE_AT] === 0) return false;
+    const mask = this.#mask;
+    for (let slot = (gap + 1) & mask; ; slot = (slot + 1) & mask) {
+      const place = slot * ENTRY_WORDS;
+      if (entries[place + VALUE_AT] === 0) break;
+      const home = (hashOf(entries, place) >>> this.#shift) & mask;
+      // Its home is behind the gap: it is found where it is.
+      if (((slot - home) & mask) < ((slot - gap) & mask)) continue;
+      entries.copyWithin(gap * ENTRY_WORDS, place, place + ENTRY_WORDS);
+      gap = slot;
+    }
+    entries.fill(0, gap * ENTRY_WORDS, (gap + 1) * ENTRY_WORDS);
+    this.#header[SIZE]!--;
+    return true;
+  }
+
+  /** Copies up to `count` info hashes from the `from`-th on, 5 words each. Their order changes as they come and go. */
+  copyHashes(from: number, count: number): Uint32Array {
+    const words = new Uint32Array(VALUE_AT * Math.max(0, Math.min(count, this.size - from)));
+    const entries = this.#entries;
+    let to = -VALUE_AT * from;
+    for (let place = 0; place < entries.length && to < words.length; place += ENTRY_WORDS) {
+      if (entries[place + VALUE_AT] === 0) continue;
+      if (to >= 0) words.set(entries.subarray(place, place + VALUE_AT), to);
+      to += VALUE_AT;
+    }
+    return words;
+  }
+
   /** All of them: 6 words each, the last one the value. */
   toWords(): Uint32Array {
     const words = new Uint32Array(this.size * ENTRY_WORDS);
@@ -128,4 +166,11 @@ export class InfoHashTable {
       this.#entries.set(old.subarray(from, from + ENTRY_WORDS), place);
     }
   }
+}
+
+/** At most half of the places are in use. */
+function placesFor(entries: number): number {
+  let places = PLACES_MIN;
+  while (places < 2 * entries) places *= 2;
+  return places;
 }

@@ -3,7 +3,7 @@
 //   GET /                      the page            GET /api/torrents?from=N&limit=N   info hashes and counts
 //   GET /statistics            what it shows       GET /api/torrents/HASH             one, with up to 200 peers
 //   GET /metrics               for Prometheus      GET /api/statistics
-//   GET /api/lists/allow|deny, /api/keys           what is listed; PUT and DELETE of …/ENTRY change it until lists are read again
+//   GET /api/lists/allow|deny, /api/keys           what is listed, ?from=N&limit=N; PUT and DELETE of …/ENTRY change it until lists are read again
 //   POST /api/workers/N/restart                    ends worker thread N, from 1 on, and starts another in its place
 //
 // Always: without the token, whole, /api says nothing and changes nothing. What the page and metrics show names no torrent and no peer.
@@ -14,7 +14,7 @@ import { addressText } from "../../codec/compact-address.js";
 import { AccessToken } from "../../native/access-token.js";
 import type { HttpServer } from "../../native/http-server.js";
 import type { PeerSink, SwarmBrowser, SwarmStore } from "../peer-store/contract.js";
-import type { AdmissionRules } from "./admission.js";
+import type { ListName } from "./admission.js";
 import { prometheusText } from "./prometheus.js";
 import type { ServiceCounters } from "./service.js";
 import { STATISTICS_PAGE } from "./statistics-page.js";
@@ -23,13 +23,15 @@ import { STATISTICS_PAGE } from "./statistics-page.js";
 export interface Operated {
   /** The store behind lists: what an operator looks at is all of it. */
   readonly store: SwarmStore & Partial<SwarmBrowser>;
-  rules(): AdmissionRules;
-  replaceRules(rules: AdmissionRules): void;
+  /** See Admission. */
+  entries(name: ListName, from: number, count: number): string[] | undefined;
+  change(name: ListName, entry: string, listed: boolean): number;
   counters(): ServiceCounters;
   killWorker(index: number): boolean;
 }
 
 const TORRENTS_PER_ANSWER_MAX = 1000;
+const ENTRIES_PER_ANSWER_MAX = 10_000;
 const PEERS_PER_ANSWER_MAX = 200;
 const JSON_TYPE = "application/json";
 
@@ -92,8 +94,8 @@ export class Operator {
 
   #api(method: string, [what, ...rest]: string[], query: string): Answer {
     if (what === "lists" && (rest[0] === "allow" || rest[0] === "deny"))
-      return this.#list(method, rest[0], rest[1], /^[0-9a-f]{40}$/);
-    if (what === "keys") return this.#list(method, "keys", rest[0], /^[\w-]{1,64}$/);
+      return this.#list(method, rest[0], rest[1], /^[0-9a-f]{40}$/, query);
+    if (what === "keys") return this.#list(method, "keys", rest[0], /^[\w-]{1,64}$/, query);
     if (what === "workers") return this.#restartWorker(method, rest);
     if (method !== "GET") return json(405, { error: "GET only" });
     if (what === "statistics") return json(200, this.#statistics());
@@ -101,20 +103,23 @@ export class Operator {
     return json(404, { error: "there are statistics, torrents, lists/allow, lists/deny and keys" });
   }
 
-  #list(method: string, name: keyof AdmissionRules, entry: string | undefined, pattern: RegExp): Answer {
-    const rules = this.#operated.rules();
-    const entries = rules[name];
-    if (entries === undefined) return json(409, { error: "this tracker was started without that list" });
-    if (method === "GET" && entry === undefined) return json(200, [...entries]);
+  #list(method: string, name: ListName, entry: string | undefined, pattern: RegExp, query: string): Answer {
+    const operated = this.#operated;
+    if (operated.entries(name, 0, 0) === undefined)
+      return json(409, { error: "this tracker was started without that list" });
+    if (method === "GET" && entry === undefined) {
+      const { from, limit } = stretchOf(query, ENTRIES_PER_ANSWER_MAX, ENTRIES_PER_ANSWER_MAX);
+      if (from < 0 || limit < 0)
+        return json(400, {
+          error: `from and limit are whole numbers, limit up to ${ENTRIES_PER_ANSWER_MAX}`,
+        });
+      return json(200, operated.entries(name, from, limit));
+    }
     if (method !== "PUT" && method !== "DELETE")
       return json(405, { error: "GET the list, PUT or DELETE an entry" });
     if (entry === undefined || !pattern.test(entry))
       return json(400, { error: "that is no entry of this list" });
-    const changed = new Set(entries);
-    if (method === "PUT") changed.add(entry);
-    else changed.delete(entry);
-    this.#operated.replaceRules({ ...rules, [name]: changed });
-    return json(200, { entries: changed.size });
+    return json(200, { entries: operated.change(name, entry, method === "PUT") });
   }
 
   #restartWorker(method: string, [name = "", what]: string[]): Answer {
@@ -130,9 +135,7 @@ export class Operator {
 
   #torrents(query: string): Answer {
     const { store } = this.#operated;
-    const parameters = new URLSearchParams(query);
-    const from = wholeOf(parameters.get("from") ?? "0", 2 ** 31);
-    const limit = wholeOf(parameters.get("limit") ?? "100", TORRENTS_PER_ANSWER_MAX);
+    const { from, limit } = stretchOf(query, 100, TORRENTS_PER_ANSWER_MAX);
     if (from < 0 || limit < 0)
       return json(400, { error: `from and limit are whole numbers, limit up to ${TORRENTS_PER_ANSWER_MAX}` });
     if (store.copyHashes === undefined) return json(501, { error: "this store cannot be looked through" });
@@ -178,6 +181,15 @@ function peersOf(store: Partial<SwarmBrowser>, hash: Uint32Array, family: 4 | 6)
 
 function json(status: number, value: unknown): Answer {
   return { status, type: JSON_TYPE, body: `${JSON.stringify(value)}\n` };
+}
+
+/** Which of many are asked for; −1 where a number is none, or too large. */
+function stretchOf(query: string, usual: number, most: number): { from: number; limit: number } {
+  const parameters = new URLSearchParams(query);
+  return {
+    from: wholeOf(parameters.get("from") ?? "0", 2 ** 31),
+    limit: wholeOf(parameters.get("limit") ?? String(usual), most),
+  };
 }
 
 function wholeOf(text: string, most: number): number {

@@ -18,7 +18,7 @@ import {
   HttpServer,
   urlOf,
 } from "../../native/http-server.js";
-import type { Admission, AdmissionRules } from "./admission.js";
+import type { Admission, AdmissionRules, ListName } from "./admission.js";
 import { saveDownloads } from "./downloads-file.js";
 import { HttpResponder, type HttpResponderCounters } from "./http-responder.js";
 import { Operator } from "./operator.js";
@@ -108,6 +108,7 @@ export class TrackerService {
   #web: WebServer | undefined;
   readonly #options: TrackerServiceOptions;
   #saving: Promise<void> = Promise.resolve();
+  #replacing: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
 
   /** Listens everywhere. Rejects with UsageError for what cannot be, and has given everything back then. */
@@ -136,8 +137,8 @@ export class TrackerService {
     this.#operator = new Operator(
       {
         store: stage.store,
-        rules: () => admission.rules,
-        replaceRules: (rules) => this.replaceRules(rules),
+        entries: (name, from, count) => admission.entries(name, from, count),
+        change: (name, entry, listed) => this.#change(name, entry, listed),
         counters: () => this.counters(),
         killWorker: (index) => this.killWorker(index),
       },
@@ -196,11 +197,35 @@ export class TrackerService {
 
   /** Other lists and keys, from the next request on. Throws UsageError for rules that cannot be kept, and keeps the old ones then. */
   replaceRules(rules: AdmissionRules): void {
+    this.#checkRules(rules);
+    this.admission.replace(rules);
+    this.#group?.replaceLists(this.admission.tables());
+  }
+
+  /**
+   * The same for long lists: they are taken in a step at a time, and whoever asks meanwhile is answered by the old ones. Resolves when the new
+   * ones hold; rejects with UsageError. One after the other, in the order of the calls.
+   */
+  replaceRulesInSteps(rules: AdmissionRules): Promise<void> {
+    const replaced = this.#replacing.then(async () => {
+      this.#checkRules(rules);
+      await this.admission.replaceInSteps(rules);
+      this.#group?.replaceLists(this.admission.tables());
+    });
+    this.#replacing = replaced.catch(() => undefined);
+    return replaced;
+  }
+
+  #checkRules(rules: AdmissionRules): void {
     if (this.#options.rules === undefined)
       throw new UsageError("USAGE_STATE", "a tracker that was started without rules has none later");
     checkKeys(this.#options, rules);
-    this.admission.replace(rules);
-    this.#group?.replaceLists(this.admission.tables());
+  }
+
+  #change(name: ListName, entry: string, listed: boolean): number {
+    const size = this.admission.change(name, entry, listed);
+    if (name !== "keys") this.#group?.replaceLists(this.admission.tables());
+    return size;
   }
 
   /** Writes counts of downloads; resolves when they are durable. */
