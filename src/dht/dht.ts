@@ -279,10 +279,8 @@ export class Dht {
     });
     this.#responder = responder;
     const root = sockets.length === 1 ? this.#rootFor(options.externalAddress) : this.#root;
-    const families = new Set(sockets.map(({ family }) => family));
     for (const socket of sockets) {
-      const overlay =
-        this.#overlays.get(socket.family) ?? this.#makeOverlay(socket, options, families.size > 1, responder);
+      const overlay = this.#overlays.get(socket.family) ?? this.#makeOverlay(socket, options, responder);
       tables.set(socket.family, overlay.table);
       const index = overlay.nodes.length;
       const id = index > 0 && options.staggersIds === false ? this.#makeId() : derivedId(root, index);
@@ -299,12 +297,7 @@ export class Dht {
     return secureId(this.#root, address, this.#randomWord() & 0xff);
   }
 
-  #makeOverlay(
-    socket: DatagramSocket,
-    options: DhtOptions,
-    wantsBoth: boolean,
-    responder: Responder,
-  ): Overlay {
+  #makeOverlay(socket: DatagramSocket, options: DhtOptions, responder: Responder): Overlay {
     const { ground } = this.#world;
     const limitsNetworks = isLimited(options, socket);
     const perSecond = (given: number | undefined, otherwise: number): RateCells => {
@@ -318,7 +311,7 @@ export class Dht {
       usesCache: options.usesCache !== false,
       adaptsTimeouts: options.adaptsTimeouts !== false,
       readOnly: options.readOnly === true,
-      wantsBoth,
+      sibling: () => this.#overlays.get(socket.family === 4 ? 6 : 4),
       outgoing: perSecond(options.outgoingPerSecond, OUTGOING_PER_SECOND),
       incoming: perSecond(options.incomingPerSecond, INCOMING_PER_SECOND),
       answersPerSecond:

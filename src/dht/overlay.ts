@@ -1,5 +1,5 @@
 // One address family of a DHT: its virtual nodes, the table and the lookup cache that they share, and what keeps the table alive.
-// IPv4 and IPv6 are two overlays that know nothing of each other but nodes that are told on request (BEP 32).
+// IPv4 and IPv6 are two overlays, of which one begins with nodes that others name to the other (BEP 32).
 //
 // One file, because it is one state that lookups, virtual nodes and the table's care share.
 //
@@ -67,8 +67,8 @@ export interface OverlayOptions {
   readonly usesCache: boolean;
   readonly adaptsTimeouts: boolean;
   readonly readOnly: boolean;
-  /** The other family has an overlay, too. */
-  readonly wantsBoth: boolean;
+  /** That of the other family, if there is one. */
+  readonly sibling: () => Overlay | undefined;
   readonly outgoing: RateCells;
   readonly incoming: RateCells;
   /** Of each virtual node. */
@@ -87,7 +87,6 @@ export class Overlay implements LookupHost, NodeHost {
   readonly received: DatagramBatch;
   readonly adaptsTimeouts: boolean;
   readonly readOnly: boolean;
-  readonly wantsBoth: boolean;
   readonly limitsNetworks: boolean;
   readonly outgoing: RateCells;
   readonly incoming: RateCells;
@@ -133,7 +132,6 @@ export class Overlay implements LookupHost, NodeHost {
     this.received = options.received;
     this.adaptsTimeouts = options.adaptsTimeouts;
     this.readOnly = options.readOnly;
-    this.wantsBoth = options.wantsBoth;
     this.limitsNetworks = options.limitsNetworks;
     this.outgoing = options.outgoing;
     this.incoming = options.incoming;
@@ -150,6 +148,15 @@ export class Overlay implements LookupHost, NodeHost {
     let count = 0;
     for (const { calls } of this.#nodes) count += calls.count;
     return count;
+  }
+
+  /** Its table is no table yet, and whoever is asked is asked for nodes of this family as well. */
+  get hasFew(): boolean {
+    return !this.#isClosed && this.table.count < CONTACTS_FEW;
+  }
+
+  get wantsBoth(): boolean {
+    return this.#options.sibling()?.hasFew ?? false;
   }
 
   get lookupsUnderWay(): number {
@@ -177,6 +184,18 @@ export class Overlay implements LookupHost, NodeHost {
       if (oldest !== undefined && this.#told.size === TOLD_ENTRANCES_MAX) this.#told.delete(oldest);
       this.#told.set(key, contact);
       this.#bootstrapAtMs = this.nowMs;
+    }
+  }
+
+  /** Nodes of this family that an answer over the other one names, while there are few. Whoever makes them up makes us ask them no sooner. */
+  addNamed(answer: KrpcReader): void {
+    const [at, bytes] =
+      this.family === 4 ? [answer.nodesAt, answer.nodesBytes] : [answer.nodes6At, answer.nodes6Bytes];
+    const nodeBytes = ID_BYTES + addressBytesOf(this.family) + 2;
+    for (let offset = 0; offset < bytes && this.#told.size < TOLD_ENTRANCES_MAX; offset += nodeBytes) {
+      const contact = new Contact(answer.bytes.slice(at + offset, at + offset + nodeBytes), this.family);
+      const key = endpointKey(contact.compact, ID_BYTES, this.family);
+      if (!this.isOurs(contact) && this.isPossible(contact)) this.#told.set(key, contact);
     }
   }
 
@@ -316,6 +335,8 @@ export class Overlay implements LookupHost, NodeHost {
       this.#bootstrapWaitMs = BOOTSTRAP_MIN_MS;
     this.#hasFailed = false;
     this.#lastAnswerMs = this.nowMs;
+    const sibling = this.#options.sibling();
+    if (sibling?.hasFew === true) sibling.addNamed(answer);
     const contact = call.anyId ? this.#named(call.contact, answer) : call.contact;
     const { compact, addressBytes } = contact;
     contact.isSecure = isSecureId(compact, 0, compact, ID_BYTES, addressBytes);
