@@ -44,7 +44,7 @@ const MAINTENANCE_MS = 1000;
 /** Nodes that are asked whether they are there, at one look; strangers likewise. */
 const PINGS_PER_LOOK = 4;
 /** Strangers that asked us something and wait to be asked back. */
-const STRANGERS_MAX = 32;
+export const STRANGERS_MAX = 32;
 /** Without any answer for so long, while queries went out, the link is dead. */
 const LINK_DEAD_MS = 60_000;
 /** Below this the table is no table: our own ids are looked up again, and the far ends of the beginning asked. */

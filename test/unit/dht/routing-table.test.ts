@@ -84,6 +84,27 @@ describe(`the DHT's table (SEED=${SEED})`, () => {
     for (let port = 1; port < 6; port++) assert.ok(free.insert(makeContact(random, [127, 0, 0, 1, 0, port])));
   });
 
+  it("gives a place that is free to whose id belongs to its address, before others", () => {
+    const random = makeRandom(SEED + 5);
+    const table = new RoutingTable({ family: 4 });
+    const contacts = Array.from({ length: BUCKET_CONTACTS + 6 }, () => makeContact(random));
+    for (const [index, contact] of contacts.entries()) {
+      // The secure one takes longest to answer; one that is as secure has failed.
+      contact.isSecure = index === BUCKET_CONTACTS + 2 || index === BUCKET_CONTACTS + 4;
+      contact.failures = index === BUCKET_CONTACTS + 4 ? 1 : 0;
+      contact.roundTripMs = contact.isSecure ? 900 : 100 - index;
+      assert.equal(table.insert(contact), index < BUCKET_CONTACTS);
+    }
+    table.remove(contacts[0]!);
+    assert.ok(table.buckets[0]!.contacts.includes(contacts[BUCKET_CONTACTS + 2]!));
+    table.remove(contacts[1]!);
+    assert.ok(
+      table.buckets[0]!.contacts.includes(contacts[BUCKET_CONTACTS + 5]!),
+      "then to who answers soonest",
+    );
+    table.checkInvariants();
+  });
+
   it("takes whoever changes its id for a stranger", () => {
     const random = makeRandom(SEED + 3);
     const table = new RoutingTable({ family: 4 });
