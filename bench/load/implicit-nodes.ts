@@ -14,7 +14,7 @@ import { commonBits, compareDistance, compareIds, ID_BYTES } from "../../src/dht
 import { addressOf, type DhtNetwork, type FarNodes, type VirtualSocket } from "./dht-network.js";
 
 export interface ImplicitNodesOptions {
-  /** A million by default; up to 2^20. */
+  /** Up to 2^23. */
   readonly count: number;
   /** Share of nodes that never answer. */
   readonly dead: number;
@@ -30,9 +30,9 @@ const PORT = 6881;
 /** Nodes are spread over addresses: no /24 has two, as far as buckets see. */
 const ADDRESS_BASE = 0x02000000;
 const ADDRESS_STEP = 61;
-const RANK_BITS = 20;
+const RANK_BITS = 23;
 const RANK_MASK = 2 ** RANK_BITS - 1;
-/** Odd, with its inverse modulo 2^20: ranks to places and back. */
+/** Odd, with its inverse modulo 2^23: ranks to places and back. */
 const SCATTER = 0x9e375;
 const K = 8;
 /** Nodes that announces reach: the nearest that are alive. */

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { addressNumber, DhtNetwork, type VirtualSocket } from "../../bench/load/dht-network.js";
 import { Dht, type DhtOptions } from "../../src/dht/index.js";
-import { KIND_QUERY, KIND_RESPONSE, KrpcReader } from "../../src/dht/krpc-reader.js";
+import { KIND_ERROR, KIND_QUERY, KIND_RESPONSE, KrpcReader } from "../../src/dht/krpc-reader.js";
 import { STRANGERS_MAX } from "../../src/dht/overlay.js";
 
 const US = { host: "11.1.1.1", port: 6881 };
@@ -193,6 +193,33 @@ describe("a node of the DHT in a hostile network", { timeout: 120_000 }, () => {
     }
     await others.network.run(10);
   }
+
+  it("keeps no peer of who shows no token of its own for the torrent", async (t) => {
+    const others = new Others(t);
+    const about = (address: number, number: number): string =>
+      `${id(address)}9:info_hash20:${text(hashOf(number))}`;
+    const announce = (address: number, number: number, token: string): void =>
+      others.send(
+        address,
+        PORT,
+        `d1:ad${about(address, number)}4:porti7000e5:token${token.length}:${token}e1:q13:announce_peer1:t2:yy1:y1:qe`,
+      );
+    others.send(FIRST, PORT, `d1:ad${about(FIRST, 1)}e1:q9:get_peers1:t2:xx1:y1:qe`);
+    await others.network.run(10);
+    const { message } = others.received.find((each) => each.message.kind === KIND_RESPONSE)!;
+    const token = text(message.bytes.subarray(message.tokenAt, message.tokenAt + message.tokenBytes));
+    others.received.length = 0;
+    announce(FIRST + STEP, 1, token);
+    announce(FIRST, 2, token);
+    announce(FIRST, 1, "aaaaaaaa");
+    announce(FIRST, 1, token.slice(1));
+    await others.network.run(10);
+    assert.equal(others.node.stats().peersKept, 0);
+    assert.equal(others.received.filter((each) => each.message.kind === KIND_ERROR).length, 4);
+    announce(FIRST, 1, token);
+    await others.network.run(10);
+    assert.equal(others.node.stats().peersKept, 1);
+  });
 
   it("keeps few new torrents of one address, and others'", async (t) => {
     const others = new Others(t, { incomingPerSecond: 1e6, answersPerSecond: 1e6 });

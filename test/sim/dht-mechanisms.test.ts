@@ -4,10 +4,23 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { dhtMatrix, runDhtCase } from "../../bench/suites/dht.js";
+import { runDhtWhole } from "../../bench/suites/dht-whole.js";
 
 const SETTINGS = { nodes: 20_000, dead: 0.45, torrents: 40_000, lookups: 1600, concurrent: 12, seed: 11 };
 /** As many for so few lookups as there are in proportion for the indexer's. */
 const CURSORS = 128;
+
+describe("the simulated network of the mechanisms' benchmark", { timeout: 240_000 }, () => {
+  it("answers as one of whole nodes does", async () => {
+    for (const dead of [0, 0.45]) {
+      const settings = { nodes: 160, dead, lookups: 150, concurrent: 8, seed: 5 };
+      const [whole, implicit] = await runDhtWhole(settings);
+      const ratio = whole.queriesPerLookup / implicit.queriesPerLookup;
+      assert.ok(ratio > 0.85 && ratio < 1.2, JSON.stringify([whole, implicit]));
+      assert.ok(Math.abs(whole.silentShare - implicit.silentShare) < 0.1, JSON.stringify([whole, implicit]));
+    }
+  });
+});
 
 describe("mechanisms of the DHT", { timeout: 240_000 }, () => {
   it("save queries and time, lose no peers, and load no node more", async () => {

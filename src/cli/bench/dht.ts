@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { type DhtRow, dhtCases, dhtMatrix, runDhtCase } from "../../../bench/suites/dht.js";
 import { runDhtAnswers } from "../../../bench/suites/dht-answers.js";
 import { type FilterRow, runDhtFilters } from "../../../bench/suites/dht-filters.js";
+import { runDhtWhole } from "../../../bench/suites/dht-whole.js";
 import { note, printJson, printLine, wholeNumber } from "../output.js";
 
 interface Flags {
@@ -19,13 +20,14 @@ interface Flags {
   matrix?: boolean;
   exponent: number;
   minutes: number;
+  whole?: number;
   json?: boolean;
 }
 
 export function dhtCommand(): Command {
   return new Command("dht")
     .description("simulate a large DHT: queries, time and load of lookups, with each mechanism and without")
-    .option("--nodes <n>", "of the network", wholeNumber("--nodes", 1000, 2 ** 20), 1_000_000)
+    .option("--nodes <n>", "of the network", wholeNumber("--nodes", 1000, 2 ** 23), 1_000_000)
     .option(
       "--dead <percent>",
       "nodes that stand in tables and never answer",
@@ -48,6 +50,11 @@ export function dhtCommand(): Command {
       wholeNumber("--answers", 1, 3600),
     )
     .option("--matrix", "leave each mechanism out by itself, instead of adding one after the other")
+    .option(
+      "--whole <n>",
+      "ask a network of so many whole nodes instead, and a simulated one of as many, to see whether they answer alike",
+      wholeNumber("--whole", 20, 5000),
+    )
     .option("--filters", "compare filters of info hashes instead: which leaves the most lookups for new ones")
     .option(
       "--exponent <percent>",
@@ -73,6 +80,10 @@ async function run(flags: Flags): Promise<void> {
   }
   if (flags.filters === true) {
     compareFilters(flags);
+    return;
+  }
+  if (flags.whole !== undefined) {
+    await compareWhole(flags.whole, flags);
     return;
   }
   const settings = { ...flags, dead: flags.dead / 100 };
@@ -122,6 +133,35 @@ async function answer(seconds: number, json: boolean): Promise<void> {
     `${Math.round(row.answersPerSecond)} a second came in ${row.seconds.toFixed(1)} s; garbage collection ` +
       `${(100 * row.collectionShare).toFixed(1)} % of the CPU; at most ${Math.round(row.peakRssBytes / 2 ** 20)} MiB`,
   );
+}
+
+/** Lookups of each network, if nobody says: enough that another seed changes the first decimal. */
+const WHOLE_LOOKUPS_MAX = 500;
+
+async function compareWhole(nodes: number, { dead, lookups, concurrent, seed, json }: Flags): Promise<void> {
+  const settings = {
+    nodes,
+    dead: dead / 100,
+    lookups: Math.min(WHOLE_LOOKUPS_MAX, lookups),
+    concurrent,
+    seed,
+  };
+  const rows = await runDhtWhole(settings);
+  if (json === true) {
+    printJson({ settings, rows });
+    return;
+  }
+  printLine(`${"".padEnd(24)}  queries  not answered  converged`);
+  printLine(`${"".padEnd(24)}  a lookup                       s`);
+  for (const row of rows)
+    printLine(
+      [
+        row.name.padEnd(24),
+        row.queriesPerLookup.toFixed(1).padStart(10),
+        `${(100 * row.silentShare).toFixed(1)} %`.padStart(13),
+        row.convergedSeconds.toFixed(2).padStart(10),
+      ].join(" "),
+    );
 }
 
 /** What comes in and what there is time for, each second: the paper's author's own workload in round numbers. */
