@@ -1,7 +1,7 @@
 // How an index in PostgreSQL is searched: the newest first, a stretch of ids after the other, until there is enough.
 //
 //   ids   0 ─────────────────────────────────────────────────────────▶ newest
-//              rest │ two of 2^18 │ two of 2^15 │ two of 2^12 │          each stretch has a lexeme, which is asked for beside the words
+//           rest │ of 2^18 │ of 2^15 │ one or two of 2^12 │          each stretch has a lexeme, which is asked for beside the words
 //
 // GIN knows no order: asked for a word that each fifth torrent has, it brings all of them, to be sorted. So each torrent has, among its words,
 // some that say which stretches of ids it is in, and is asked for together with one: GIN passes over what is elsewhere. How long the next
@@ -127,15 +127,27 @@ async function gather(
   const rows: Row[] = [];
   let toId = beforeId ?? 1 + (await newestId(client));
   const firstId = toId;
-  for (let ids = 1; toId > 0; ) {
+  for (let ids = wanted; toId > 0; ) {
     if (rows.length > 0 && performance.now() > endMs) return { rows, fromId: toId };
     const bits = STRETCH_BITS.find((each) => ids <= 2 ** each);
-    // Two of them: the last one may have begun just now.
-    const last = bits === undefined ? 0 : Math.floor((toId - 1) / 2 ** bits);
-    const stretches =
-      bits === undefined || last === 0 ? undefined : `'#${bits}:${last}' | '#${bits}:${last - 1}'`;
-    rows.push(...(await ask(client, search, text, stretches, columns, toId, wanted - rows.length)));
-    toId = bits === undefined || stretches === undefined ? 0 : (last - 1) * 2 ** bits;
+    const length = 2 ** (bits ?? 0);
+    const last = Math.floor((toId - 1) / length);
+    // Two of them where the last one has begun just now.
+    const first = toId - last * length >= ids ? last : last - 1;
+    const isRest = bits === undefined || first <= 0;
+    const stretches = first === last ? `'#${bits}:${last}'` : `'#${bits}:${last}' | '#${bits}:${first}'`;
+    rows.push(
+      ...(await ask(
+        client,
+        search,
+        text,
+        isRest ? undefined : stretches,
+        columns,
+        toId,
+        wanted - rows.length,
+      )),
+    );
+    toId = isRest ? 0 : first * length;
     if (rows.length >= wanted) break;
     const density = rows.length / Math.max(1, firstId - toId);
     const more = density === 0 ? Number.POSITIVE_INFINITY : (MARGIN * (wanted - rows.length)) / density;

@@ -115,7 +115,7 @@ export interface SearchPage {
 }
 
 export const SEARCH_PAGE_MAX = 200;
-export const SEARCH_CANDIDATES_MAX = 4096;
+export const SEARCH_CANDIDATES_MAX = 2048;
 
 /** What is kept; what is beyond goes, the longest unseen first. */
 export interface Retention {
