@@ -441,6 +441,13 @@ export const TORRENT_OPTIONS = {
     default: "rarest",
     text: 'Which pieces come first, among those of one priority: "rarest" is best for the swarm, "sequential" for whoever reads from the front while it comes.',
   },
+  pieceStrategy: {
+    kind: "part",
+    type: "PieceStrategy",
+    methods: ["next"],
+    lists: [],
+    text: "The program's own order of pieces: `next(view)` names those to begin next. Where it names none that a peer has, `order` decides: nothing waits for it. What it throws is an `uncaughtException`, and the download goes on.",
+  },
   superSeeding: {
     kind: "flag",
     default: false,

@@ -39,6 +39,32 @@ export interface PeerAddress {
 
 export type { PieceOrder } from "./option-table.js";
 
+/** A torrent, as a strategy sees it. It is good during the call, and as it is then. */
+export interface PieceView {
+  /** Pieces of the torrent: their indices are 0 to one less. */
+  readonly pieceCount: number;
+  /** Bytes of a piece; the last one may be shorter. */
+  readonly pieceLength: number;
+  /** Pieces that are looked at of what next() returns, at the most. */
+  readonly max: number;
+  /** True if the piece is wanted, not verified, and not begun: others are passed over. */
+  isOpen(piece: number): boolean;
+  /** Peers that are here and have it. */
+  availability(piece: number): number;
+  /** 1 to 7, 4 unless something was selected; 0: it is not wanted. */
+  priority(piece: number): number;
+}
+
+/** Chooses the order of pieces. The option `pieceStrategy` of a torrent takes one. */
+export interface PieceStrategy {
+  /**
+   * Indices of pieces to begin next, the first one first: as many as it likes, of which `view.max` count. For peers that have none of them,
+   * and where it names too few, pieces are begun as `order` says. Called when the turn of the loop is over, about once a second and when
+   * few of the pieces are left that it named. It is not waited for, and what it throws is an `uncaughtException`.
+   */
+  next(view: PieceView): Iterable<number>;
+}
+
 /** What of a torrent is wanted, and how much. */
 export interface Selection {
   /** Indices in `metainfo.files`. Their pieces get the highest priority of the files that they lie in. */
@@ -310,6 +336,11 @@ export interface TorrentOptions {
    * front while it comes. Default: "rarest".
    */
   order?: PieceOrder;
+  /**
+   * The program's own order of pieces: `next(view)` names those to begin next. Where it names none that a peer has, `order`
+   * decides: nothing waits for it. What it throws is an `uncaughtException`, and the download goes on.
+   */
+  pieceStrategy?: PieceStrategy;
   /**
    * Show each peer a few pieces only, another one when one of those is seen elsewhere, so that the first copy leaves about once
    * (BEP 16). For the only one who has a torrent, and has all of it when it is added: else it has no effect. It ends by itself when

@@ -195,6 +195,12 @@ describe("the examples", { timeout: 300_000 }, () => {
     same("film.bin", "leased.bin");
   });
 
+  it("an order of one's own", async () => {
+    const output = await run("piece-strategy.mjs", "film.bin.torrent", "ordered", peer);
+    assert.match(output, /^46 pieces, the first ones \d+, \d+, \d+, \d+\n$/);
+    same("film.bin", "ordered/film.bin");
+  });
+
   it("receive modes, measured", async () => {
     const output = await run("receive-modes.mjs", "film.bin.torrent", peer);
     for (const mode of RECEIVE_MODES)

@@ -34,6 +34,7 @@ import type { ContentHost } from "./content-host.js";
 import type { EngineRoom } from "./engine-room.js";
 import { Lender } from "./lender.js";
 import { BLOCK_UNWANTED, Picker } from "./picker.js";
+import { StrategyQueue } from "./piece-strategy.js";
 import { PieceVerdicts } from "./piece-verdicts.js";
 import { openPlace, type Place } from "./place.js";
 import { checkSelection, selectAtFirst } from "./selection.js";
@@ -61,6 +62,8 @@ export class TorrentContent implements SwarmBlocks {
   readonly #attribution: Attribution;
   readonly wanted: Wanted;
   readonly #picker: Picker;
+  /** The program's own order of pieces. */
+  readonly #strategy: StrategyQueue | undefined;
   readonly #allotment: Allotment<PeerConnection>;
   readonly #announcements: Announcements;
   readonly #verdicts: PieceVerdicts;
@@ -102,6 +105,7 @@ export class TorrentContent implements SwarmBlocks {
       wanted: this.wanted,
       sequential: options.order === "sequential",
     });
+    this.#strategy = this.#makeStrategy();
     this.#verifies = options.verify !== false;
     this.#nothing = new PieceSet(this.layout.pieceCount);
     this.#windowMs = STALL_SHARE * room.peerSettings(undefined).requestTimeoutMs;
@@ -210,6 +214,7 @@ export class TorrentContent implements SwarmBlocks {
     const { resume } = this.#place;
     if (resume !== undefined)
       this.#verdicts.checkpoints = new Checkpoints(resume, room.clock, (error) => host.broke(error));
+    this.#strategy?.ask();
     // What was selected while it was checked.
     this.#makeFiles();
   }
@@ -244,6 +249,7 @@ export class TorrentContent implements SwarmBlocks {
   }
 
   tick(nowMs: number): void {
+    if (this.isDownloading) this.#strategy?.ask();
     if (nowMs - this.#windowStartMs >= this.#windowMs) {
       this.#windowStartMs = nowMs;
       if (!this.#isHeldBack) this.#picker.windowEnded();
@@ -439,6 +445,21 @@ export class TorrentContent implements SwarmBlocks {
       },
       released: () => host.leaseReleased(),
       failed: (error) => host.fail(error),
+    });
+  }
+
+  #makeStrategy(): StrategyQueue | undefined {
+    const { pieceStrategy: strategy } = this.#options;
+    if (strategy === undefined) return undefined;
+    const { wanted, layout } = this;
+    const host = this.#host;
+    return this.#picker.setStrategy((availability) => {
+      const { pieceCount, pieceLength } = layout;
+      const { userCalls } = this.#room;
+      const warn = (text: string): void => host.warn(text);
+      return new StrategyQueue({
+        ...{ strategy, pieceCount, pieceLength, wanted, availability, userCalls, warn },
+      });
     });
   }
 

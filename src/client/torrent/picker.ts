@@ -40,6 +40,7 @@ import type { Layout } from "../storage/layout.js";
 import { Availability, type PieceFilter } from "./availability.js";
 import { takeRequested } from "./end-game.js";
 import { PieceChoice } from "./piece-choice.js";
+import type { StrategyQueue } from "./piece-strategy.js";
 import { FREE, RECEIVED, type StartedPiece } from "./started-piece.js";
 import { StartedPieces } from "./started-pieces.js";
 import { Wanted } from "./wanted.js";
@@ -148,6 +149,11 @@ export class Picker {
   /** Pieces that were started and are not verified. */
   get startedCount(): number {
     return this.#started.count;
+  }
+
+  /** The program's own order of pieces. Answers what asks the program. */
+  setStrategy(make: (availability: Availability) => StrategyQueue): StrategyQueue {
+    return this.#choice.setStrategy(make);
   }
 
   // ── what peers have ──────────────────────────────────────────────────────────────────────────────────────────

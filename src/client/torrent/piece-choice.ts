@@ -7,6 +7,7 @@ import { CHUNK_BLOCKS, MIB } from "../../base/limits.js";
 import type { PieceSet } from "../../base/piece-set.js";
 import type { Availability, PieceFilter } from "./availability.js";
 import type { PickerLayout, PickerOptions, PickingPeer } from "./picker.js";
+import type { StrategyQueue } from "./piece-strategy.js";
 import type { StartedPiece } from "./started-piece.js";
 import type { StartedPieces } from "./started-pieces.js";
 import type { Wanted } from "./wanted.js";
@@ -27,6 +28,8 @@ export class PieceChoice {
   readonly #availability: Availability;
   readonly #started: StartedPieces;
   readonly #sequential: boolean;
+  /** The program's own order. */
+  #strategy: StrategyQueue | undefined;
   readonly #activeMax: number;
   readonly #soloMax: number;
 
@@ -50,6 +53,12 @@ export class PieceChoice {
       pieceLength > SOLO_PIECE_LENGTH_MAX
         ? 0
         : Math.min(this.#activeMax, Math.floor(SOLO_BYTES / pieceLength));
+  }
+
+  /** From now on the program says which pieces are begun, where it names any. */
+  setStrategy(make: (availability: Availability) => StrategyQueue): StrategyQueue {
+    this.#strategy = make(this.#availability);
+    return this.#strategy;
   }
 
   /** Starts a piece that is startable. */
@@ -123,7 +132,8 @@ export class PieceChoice {
   /** Starts a piece that the peer has, unless too many are active. */
   #startAnother(pieces: PieceSet, allowed: PieceFilter | undefined): StartedPiece | undefined {
     if (this.#started.activeCount >= this.#activeMax) return undefined;
-    const piece = this.#newPiece(pieces, allowed, this.#wanted.levels);
+    const named = this.#strategy === undefined ? -1 : this.#strategy.choose(pieces, allowed);
+    const piece = named >= 0 ? named : this.#newPiece(pieces, allowed, this.#wanted.levels);
     return piece < 0 ? undefined : this.start(piece);
   }
 
