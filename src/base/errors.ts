@@ -85,6 +85,8 @@ export type StorageErrorCode =
   | "STORAGE_NO_SPACE"
   | "STORAGE_READ_ONLY"
   | "STORAGE_NOT_FOUND"
+  /** Something is there already that would have to make room: a move overwrites nothing. */
+  | "STORAGE_EXISTS"
   /** A file is shorter than it should be. */
   | "STORAGE_SHORT"
   | "STORAGE_UNREADABLE"

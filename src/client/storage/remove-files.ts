@@ -3,7 +3,7 @@
 // Always: nothing is deleted but regular files of the torrent and files of our own, in the download folder and not behind a link that
 // leads out of it; a folder that holds anything else stays.
 
-import { lstatSync, rmdirSync, unlinkSync } from "node:fs";
+import { lstatSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Folders } from "./folders.js";
 import type { Layout } from "./layout.js";
@@ -16,6 +16,8 @@ const RESUME_ENDINGS = ["resume", "resume.new"];
 export function forgetDownload(directory: string, infoHashHex: string): void {
   forgetResumeData(directory, infoHashHex);
   unlink(ownFileIn(directory, `${infoHashHex}.totals`));
+  // What a move that was killed left: further names of what was moved.
+  rmSync(ownFileIn(directory, `${infoHashHex}.moving`), { recursive: true, force: true });
   removeEmpty(ownFolderIn(directory));
 }
 

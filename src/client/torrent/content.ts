@@ -76,6 +76,7 @@ export class TorrentContent implements SwarmBlocks {
   #lastRecord: PeerRecord | undefined;
 
   #place: Place | undefined;
+  #isClosed = false;
   #assembler: Assembler | undefined;
   /** With the option onBlock. */
   #lender: Lender | undefined;
@@ -292,8 +293,10 @@ export class TorrentContent implements SwarmBlocks {
     await this.#lender?.close();
   }
 
-  /** `clean`: all that was written is sound; resume data may say so. */
+  /** `clean`: all that was written is sound; resume data may say so. Once: nothing happens after that. */
   async close(clean: boolean): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     await this.#place?.close(clean);
   }
 

@@ -16,10 +16,11 @@
 
 import { createHash } from "node:crypto";
 import type { EventEmitter } from "node:events";
+import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { assert } from "../../base/assert.js";
 import { makeDeferred } from "../../base/deferred.js";
-import { ScatterwireError, UsageError } from "../../base/errors.js";
+import { ScatterwireError, StorageError, UsageError } from "../../base/errors.js";
 import { KeptWarnings, throwAsUncaught } from "../../base/user-calls.js";
 import { whenAborted } from "../../base/when-aborted.js";
 import { checkTorrentOptions } from "../check-options.js";
@@ -27,6 +28,7 @@ import { isMagnet, type Magnet } from "../metainfo/magnet.js";
 import { parseInfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { TorrentEvents, TorrentOptions, TorrentProgress, TorrentState } from "../options.js";
+import { FileMove } from "../storage/move-files.js";
 import { forgetDownload, forgetResumeData, removeFiles } from "../storage/remove-files.js";
 import { BlockFeed } from "./block-feed.js";
 import { publishOfTorrent, publishState } from "./channels.js";
@@ -42,7 +44,7 @@ const LOOKED_AT_AGAIN: TorrentOptions = { assumeComplete: false, assumeEmpty: fa
 
 export class TorrentCore {
   readonly infoHash: Uint8Array;
-  readonly options: TorrentOptions;
+  #options: TorrentOptions;
   readonly swarm: TorrentSwarm;
   readonly waiters = new PieceWaiters();
   /** With the option lendBlocks. */
@@ -98,7 +100,7 @@ export class TorrentCore {
     this.#emitter = emitter;
     this.room = room;
     this.infoHash = source.infoHash;
-    this.options = settled(options);
+    this.#options = settled(options);
     this.feed = options.lendBlocks === true ? new BlockFeed() : undefined;
     this.#magnet = isMagnet(source) ? source : undefined;
     this.#state = isMagnet(source) ? "metadata" : "checking";
@@ -117,6 +119,11 @@ export class TorrentCore {
     if (options.signal?.aborted === true) this.#onAbort();
     else if (options.signal !== undefined)
       this.#stopWaitingForAbort = whenAborted(options.signal, this.#onAbort);
+  }
+
+  /** As they were given, but for the folder: move() changes it. */
+  get options(): TorrentOptions {
+    return this.#options;
   }
 
   // ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -292,29 +299,12 @@ export class TorrentCore {
         "USAGE_STATE",
         `storage "${former.storageKind}" has nothing that could be checked`,
       );
-    await this.ready;
-    if (this.#opened !== former || this.#state === "checking")
-      throw new UsageError("USAGE_STATE", "the torrent is being checked already");
-    this.swarm.closeAll();
-    this.#opened = undefined;
-    if (this.#state === "seeding" && former.wanted.isSatisfied) this.#done = makeDeferred();
-    this.#enter("checking");
-    // Who was of no use any more may be again.
-    this.swarm.setSeeding(false);
     const { directory, readOnly = false, resume = true } = this.options;
-    try {
-      former.hush();
-      await former.releaseMemory();
-      await former.close(true);
+    await this.#closeToLookAgain(former, () => {
       // Where nothing may be written, what is on record is left alone and not looked at.
       if (directory !== undefined && resume && !readOnly)
         forgetResumeData(directory, former.metainfo.infoHashHex);
-    } catch (error) {
-      // Nothing is open any more: it would be checking for ever.
-      this.fail(asError(error));
-      throw error;
-    }
-    if (this.isOver) throw this.#abortError("the torrent was closed");
+    });
     const content = new TorrentContent(
       former.metainfo,
       contentHostOf(this, { ...LOOKED_AT_AGAIN, resume: resume && !readOnly }),
@@ -322,6 +312,81 @@ export class TorrentCore {
     );
     this.#content = content;
     await this.#open(content);
+  }
+
+  /** Ends connections, and closes what is open. Rejects UsageError, and what goes wrong, which ends the torrent. */
+  async #closeToLookAgain(former: TorrentContent, whenClosed: () => void = () => {}): Promise<void> {
+    await this.ready;
+    if (this.#opened !== former || this.#state === "checking")
+      throw new UsageError("USAGE_STATE", "the torrent is being checked or moved already");
+    this.swarm.closeAll();
+    this.#opened = undefined;
+    if (this.#state === "seeding" && former.wanted.isSatisfied) this.#done = makeDeferred();
+    this.#enter("checking");
+    // Who was of no use any more may be again.
+    this.swarm.setSeeding(false);
+    try {
+      former.hush();
+      await former.releaseMemory();
+      await former.close(true);
+      whenClosed();
+    } catch (error) {
+      // Nothing is open any more: it would be checking for ever.
+      this.fail(asError(error));
+      throw error;
+    }
+    if (this.isOver) throw this.#abortError("the torrent was closed");
+  }
+
+  /** Moves the files, and goes on in another folder. Rejects StorageError, UsageError: then they are where they were, and it goes on there. */
+  move(directory: string): Promise<void> {
+    const move = this.#move(resolve(directory));
+    this.#rechecking = Promise.allSettled([this.#rechecking, move]);
+    return move;
+  }
+
+  async #move(to: string): Promise<void> {
+    const former = this.known("move()");
+    const { directory: from, readOnly = false } = this.options;
+    const isMovable = from !== undefined && !KEEPS_NOTHING.has(former.storageKind) && !readOnly;
+    if (!isMovable || this.options.customStorage !== undefined)
+      throw new UsageError("USAGE_STATE", "what is moved lies in files that may be written to");
+    if (isSameFolder(from, to)) return;
+    await this.#closeToLookAgain(former);
+    const move = new FileMove({
+      ...{ from, to, layout: former.layout, infoHashHex: this.#infoHashHex },
+      signal: this.#closing.signal,
+      onWarning: (text) => this.warn(text),
+    });
+    try {
+      await move.place();
+      const content = this.#contentAgain(former, to);
+      try {
+        await content.open(this.#closing.signal);
+        if (this.#closing.signal.aborted) throw this.#abortError("the torrent was closed");
+        if (content.got.count < former.got.count)
+          throw new StorageError("STORAGE_IO", `what lies in ${to} now is not what was moved there`);
+      } catch (error) {
+        await content.releaseMemory();
+        await content.close(false).catch(() => {});
+        await move.undo();
+        throw error;
+      }
+      await move.finish();
+      await this.#open(content, true);
+    } catch (error) {
+      if (this.isOver) throw this.#abortError("the torrent was closed");
+      // All is where it was.
+      await this.#open(this.#contentAgain(former, from));
+      throw error;
+    }
+  }
+
+  /** Content of the same files, looked at again, in that folder. */
+  #contentAgain(former: TorrentContent, directory: string): TorrentContent {
+    this.#options = { ...this.#options, directory };
+    this.#content = new TorrentContent(former.metainfo, contentHostOf(this, LOOKED_AT_AGAIN), former);
+    return this.#content;
   }
 
   /** Closes the torrent, and deletes what was kept of it; with `data` its files, too. */
@@ -376,11 +441,11 @@ export class TorrentCore {
     this.#open(this.#content).then(this.#ready.resolve, this.#ready.reject);
   }
 
-  async #open(content: TorrentContent): Promise<void> {
+  async #open(content: TorrentContent, isOpened = false): Promise<void> {
     try {
       await this.#filesFree;
       if (this.#closing.signal.aborted) throw this.#abortError("the torrent was closed");
-      await content.open(this.#closing.signal);
+      if (!isOpened) await content.open(this.#closing.signal);
       if (this.#closing.signal.aborted) throw this.#abortError("the torrent was closed");
       // Without a check it may have failed meanwhile: what is open already is closed with the torrent.
       this.#opened = content;
@@ -492,6 +557,17 @@ export class TorrentCore {
 function settled(options: TorrentOptions): TorrentOptions {
   const { directory } = options;
   return directory === undefined ? { ...options } : { ...options, directory: resolve(directory) };
+}
+
+function isSameFolder(a: string, b: string): boolean {
+  if (a === b) return true;
+  try {
+    const [one, other] = [statSync(a), statSync(b)];
+    return one.ino === other.ino && one.dev === other.dev;
+  } catch {
+    // One of them is not there, or is no folder: whoever goes there finds out.
+    return false;
+  }
 }
 
 function asError(error: unknown): Error {

@@ -73,14 +73,14 @@ export function contentHostOf(core: TorrentCore, otherwise: TorrentOptions = {})
 }
 
 export function searchingOf(core: TorrentCore): SearchingTorrent {
-  const { trackers, webSeeds = true, directory, resume, readOnly, storage = "file" } = core.options;
+  const { trackers, webSeeds = true, resume, readOnly, storage = "file" } = core.options;
   const isKept = resume !== false && readOnly !== true && !KEEPS_NOTHING.has(storage);
   return {
     infoHash: core.infoHash,
     trackers,
     webSeeds,
     get keepsTotalsIn() {
-      return isKept && core.opened !== undefined ? directory : undefined;
+      return isKept && core.opened !== undefined ? core.options.directory : undefined;
     },
     get bytesLeft() {
       const { opened } = core;

@@ -323,6 +323,19 @@ export class Torrent extends EventEmitter<TorrentEvents> {
   }
 
   /**
+   * Moves the files, and what is kept beside them, to another download folder, and goes on there: seeding or downloading. Connections end
+   * meanwhile and the state is "checking". Within a file system nothing is copied or hashed; else all is copied, and hashed before the old
+   * files go. Nothing that is there is overwritten. Resolves when peers are welcome again. Rejects StorageError (`STORAGE_EXISTS`,
+   * `STORAGE_NO_SPACE`, `STORAGE_READ_ONLY`, `STORAGE_LOCKED` and others): then all is where it was, and the torrent goes on there; UsageError `USAGE_OPTION`,
+   * `USAGE_STATE` before the metadata, during a check, with `readOnly`, and for storage without files; `ABORTED` when it is closed meanwhile.
+   * Whenever the process is killed, one of the two folders is whole.
+   */
+  async move(directory: string): Promise<void> {
+    checkOption("directory", TORRENT_OPTIONS.directory, directory);
+    await this.#core.move(directory);
+  }
+
+  /**
    * Closes the torrent and deletes its resume data; with `data` its files, and folders that are empty then, too. With `readOnly`
    * nothing is deleted. Rejects StorageError for what cannot be deleted.
    */

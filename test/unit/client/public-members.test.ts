@@ -48,6 +48,7 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
     "infoHash",
     "isSuperSeeding",
     "metainfo",
+    "move",
     "name",
     "pause",
     "peers",
