@@ -11,6 +11,7 @@ if (torrentFile === undefined || directory === undefined || peer === undefined)
 
 // Asked about once a second, and when few of the pieces are left that it named. Nothing waits for it: for a peer that has none of what it
 // names, the engine chooses.
+/** @type {import("scatterwire").PieceStrategy} */
 const pieceStrategy = {
   *next({ pieceCount, isOpen }) {
     for (let near = 0, far = pieceCount - 1; near <= far; near++, far--) {
@@ -23,6 +24,7 @@ const pieceStrategy = {
 const session = new Session();
 try {
   const torrent = await session.add(await readMetainfo(torrentFile), { directory, pieceStrategy });
+  /** @type {number[]} */
   const order = [];
   torrent.on("piece", (piece) => order.push(piece));
   torrent.addPeer(addressOf(peer));
