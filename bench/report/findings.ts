@@ -146,13 +146,13 @@ function mappedFinding(groups: readonly Group[]): string {
   const part = (word: string, texts: readonly string[]): string =>
     texts.length === 0
       ? ""
-      : `${word} in ${texts.length}: ${list(texts.slice(0, 2))}${texts.length > 2 ? ", …" : ""}`;
+      : `${word} under ${total === 1 ? "the one set" : `${texts.length} of ${total} sets`} of conditions that ${total === 1 ? "was" : "were"} measured, ${list(texts.slice(0, 2))}${texts.length > 2 ? ", …" : ""}`;
   const parts = [
     part("cheaper", counts.cheaper),
     part("dearer", counts.dearer),
     part("the same within noise", counts.even),
   ];
-  return `Receiving straight into a mapped file, against the pool and pwritev, under ${total} set${total === 1 ? "" : "s"} of conditions: ${parts.filter((text) => text !== "").join("; ")}.`;
+  return `Receiving straight into a mapped file, against the pool and pwritev: ${parts.filter((text) => text !== "").join("; ")}.`;
 }
 
 /** What is the same wherever it was measured goes without saying. */

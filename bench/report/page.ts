@@ -12,6 +12,7 @@ import { crossingPlan, type Plan, plansOf } from "./figures.js";
 import { Html, html } from "./html.js";
 import { drawLines } from "./lines.js";
 import type { Painter } from "./painter.js";
+import { MATERIAL } from "./ranking.js";
 import type { ResultsFile } from "./read.js";
 import { STYLE } from "./style.js";
 import { type TableCell, tableOf } from "./tables.js";
@@ -191,7 +192,7 @@ function againstSection({ name, changes, sentences, onlyAfter, onlyBefore }: Aga
   ].filter((text) => text !== "");
   return html`<h2>Against ${name}</h2>
 <ul class="findings">${sentences.map((sentence) => html`<li>${sentence}</li>`)}</ul>
-<p class="soft small">Ratios are medians here ÷ medians there; in brackets the furthest that two rounds lie from it. Beyond noise: every round of one lies below every round of the other.${alone.length === 0 ? "" : ` Not compared: ${alone.join(", ")}.`}</p>
+<p class="soft small">Ratios are medians here ÷ medians there; in brackets the furthest that two rounds lie from it. In limits: the ratio once each figure is divided by the limit of its own file, so that a machine that changed does not count. Beyond noise: every round of one lies below every round of the other.${alone.length === 0 ? "" : ` Not compared: ${alone.join(", ")}.`}</p>
 ${changeTable("Changed beyond noise", changes.filter(isChange), true)}
 ${changeTable(
   "Not changed, or not beyond noise",
@@ -215,8 +216,11 @@ function changeTable(title: string, changes: readonly Change[], open: boolean): 
 function changeRow(change: Change): Html {
   const words = FIGURES[change.figure]!;
   const better = words.better === "less" ? change.ratio < 1 : change.ratio > 1;
-  const verdict = !change.sure ? "no" : better ? "better" : "worse";
-  return html`<tr class="${change.sure ? "sure" : "unsure"} ${better ? "less" : "more"}"><th scope="row" class="wrap">${change.verb} ${groupWords(change.group)}${change.where === "" ? "" : `, ${change.where}`}</th><td>${change.subject}</td><td>${words.title}, ${words.unit}</td><td class="number">${words.format(change.before.median)}</td><td class="number">${words.format(change.after.median)}</td><td class="number">${change.ratio.toFixed(2)} <small>${change.low.toFixed(2)} to ${change.high.toFixed(2)}</small></td><td class="number">${change.ratioInLimits?.toFixed(2)}</td><td class="verdict">${verdict}</td></tr>
+  const { sure, ratioInLimits } = change;
+  // What changed by as much as the limit did is the machine's, and no news of ours.
+  const asLimit = ratioInLimits !== undefined && Math.abs(ratioInLimits - 1) < MATERIAL;
+  const verdict = !sure ? "no" : asLimit ? "as the limit" : better ? "better" : "worse";
+  return html`<tr class="${sure && !asLimit ? "sure" : "unsure"} ${better ? "less" : "more"}"><th scope="row" class="wrap">${change.verb} ${groupWords(change.group)}${change.where === "" ? "" : `, ${change.where}`}</th><td>${change.subject}</td><td>${words.title}, ${words.unit}</td><td class="number">${words.format(change.before.median)}</td><td class="number">${words.format(change.after.median)}</td><td class="number">${change.ratio.toFixed(2)} <small>${change.low.toFixed(2)} to ${change.high.toFixed(2)}</small></td><td class="number">${ratioInLimits?.toFixed(2)}</td><td class="verdict">${verdict}</td></tr>
 `;
 }
 

@@ -140,6 +140,22 @@ describe("sentences of the page", () => {
     assert.doesNotMatch(worse, / better /);
   });
 
+  it("does not call better what changed as much as the limit of its machine did", async () => {
+    const limit = (cost: number): Made => ({ group: "mode", subject: "limit", axes: {}, cost });
+    const mode = (cost: number): Made => ({ group: "mode", axes: { mode: "scatter" }, cost });
+    const quicker = await against([limit(0.1), mode(0.2)], [limit(0.2), mode(0.4)]);
+    const better = await against([limit(0.1), mode(0.2)], [limit(0.1), mode(0.4)]);
+    assert.match(
+      quicker,
+      /receive mode scatterwire CPU, s\/GB 0\.400 0\.200 0\.50 [\d.]+ to [\d.]+ 1\.00 as the limit/,
+    );
+    assert.match(
+      better,
+      /receive mode scatterwire CPU, s\/GB 0\.400 0\.200 0\.50 [\d.]+ to [\d.]+ 0\.50 better/,
+    );
+    assert.doesNotMatch(better, /as the limit/);
+  });
+
   it("says how much was measured on one side only, where something was", async () => {
     const here = await against([...modes(1, 2), ...depths()], modes(1, 2));
     const there = await against(modes(1, 2), [...modes(1, 2), ...depths()]);

@@ -279,7 +279,7 @@ describe("bench storage's files", () => {
     const text = verdictOn(works).findings.find((finding) => finding.startsWith("Receiving straight"));
     assert.match(
       text!,
-      /under 2 sets of conditions: cheaper in 1: [^;]*0\.80 ×\); dearer in 1: [^;]*1\.60 ×\)\./,
+      /: cheaper under 1 of 2 sets of conditions that were measured, [^;]*0\.80 ×\); dearer under 1 of 2 [^;]*1\.60 ×\)\./,
     );
   });
 });

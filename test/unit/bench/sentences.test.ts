@@ -872,13 +872,13 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
       /Speculative cannot be told from the limit: the ratio goes from/,
     ],
     [
-      /Receiving straight into a mapped file, against the pool and pwritev, under 1 set of conditions: cheaper in 1: .*\(0\.80 ×\)\./,
+      /Receiving straight into a mapped file, against the pool and pwritev: cheaper under the one set of conditions that was measured, .*\(0\.80 ×\)\./,
       found([way("pool, pwritev", 0.5), way("into the mapping", 0.4)]),
       found([way("pool, pwritev", 0.4), way("into the mapping", 0.5)]),
-      /conditions: dearer in 1: .*\(1\.25 ×\)/,
+      /: dearer under the one set of conditions that was measured, .*\(1\.25 ×\)/,
     ],
     [
-      /under 2 sets of conditions: .*the same within noise in 2: /,
+      /: the same within noise under 2 of 2 sets of conditions that were measured, /,
       found(
         ["memory", "disk"].flatMap((where) => [
           way("pool, pwritev", 0.5, where),
@@ -891,7 +891,7 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
           way("into the mapping", 0.4, where),
         ]),
       ),
-      /cheaper in 2/,
+      /cheaper under 2 of 2/,
     ],
     [
       /against the pool and pwritev.*the group "mapped memory"/,
@@ -902,7 +902,7 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
           way("into the mapping", 0.4, where),
         ]),
       ),
-      /cheaper in 2: memory \(0\.80 ×\) and disk/,
+      /cheaper under 2 of 2 sets of conditions that were measured, memory \(0\.80 ×\) and disk/,
     ],
     [
       /Run length decides how fast O_DIRECT is: runs of 64 KiB 0\.50 GB\/s, runs of 1 MiB 2\.00 GB\/s/,
