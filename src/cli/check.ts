@@ -19,6 +19,7 @@ function checkCommand(): Command {
     .argument("<torrent>", "the torrent file")
     .argument("<dir>", "the folder that the torrent's file or folder lies in")
     .option("--json", "print one JSON object")
+    .addHelpText("after", "\nExample:\n  scatterwire check album.torrent .")
     .action(check);
 }
 

@@ -91,7 +91,7 @@ function downloadCommand(): Command {
     .option("--no-trackers", "ask no trackers for peers")
     .option(
       "--no-dht",
-      "do not ask the DHT for peers (it is not asked either for private torrents, or beside --peer)",
+      "do not ask the DHT for peers (it is asked neither for private torrents, nor where --peer is given)",
     )
     .option("--dht-node <host:port>", "a node of the DHT to begin with; may be given several times", collect)
     .option(

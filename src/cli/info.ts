@@ -31,6 +31,13 @@ function infoCommand(): Command {
       wholeNumber("--timeout", 1, 31_536_000),
     )
     .option("--save-torrent <file>", "write a torrent file of it, but over none that is there")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  scatterwire info album.torrent
+  scatterwire info 'magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567' --timeout 60`,
+    )
     .action(info);
 }
 

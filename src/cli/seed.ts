@@ -62,12 +62,12 @@ function seedCommand(): Command {
     )
     .option(
       "--no-dht",
-      "do not tell the DHT that it is here (nor is it told of private torrents, or beside --peer)",
+      "do not tell the DHT that it is here (it is told neither of private torrents, nor where --peer is given)",
     )
     .option("--dht-node <host:port>", "a node of the DHT to begin with; may be given several times", collect)
     .option(
       "--super-seeding",
-      "for who is the only one to have it: show each peer a few pieces, so that the first copy is sent about once",
+      "where nobody else has it yet: show each peer a few pieces at a time, so that little more than one copy is sent before others have it",
     )
     .option("--no-check", "trust that the data is complete, and do not hash it first")
     .option("--json", "print JSON lines, the last with totals")

@@ -30,7 +30,18 @@ const { maxDownloadBytesPerSecond: rate } = SESSION_OPTIONS;
 
 /** Adds them; `isSeed`: nothing is downloaded. */
 export function addSessionOptions(command: Command, isSeed: boolean): Command {
+  if (!isSeed)
+    command.option(
+      "--max-download <rate>",
+      "bytes received in a second at the most; K, M and G are understood",
+      byteCount("--max-download", 1, rate.max),
+    );
   command
+    .option(
+      "--max-upload <rate>",
+      "bytes sent in a second at the most; K, M and G are understood",
+      byteCount("--max-upload", 1, rate.max),
+    )
     .option(
       "--encryption <policy>",
       `${ENCRYPTION_POLICIES.join(", ")} (default: ${SESSION_OPTIONS.encryption.default}): never, as peers like it, or always`,
@@ -42,11 +53,6 @@ export function addSessionOptions(command: Command, isSeed: boolean): Command {
       collect,
     )
     .option("--ip-filter <file>", "addresses of peers to keep out: lines of .dat, .p2p or CIDR lists")
-    .option(
-      "--max-upload <rate>",
-      "bytes sent in a second at the most; K, M and G are understood",
-      byteCount("--max-upload", 1, rate.max),
-    )
     .option("--local-peers", "tell peers of the same network, and hear of them, by multicast")
     .option(
       "--port-mapping",
@@ -54,12 +60,7 @@ export function addSessionOptions(command: Command, isSeed: boolean): Command {
     )
     .option("--record <file>", "record what goes over all connections, for scatterwire replay")
     .option("--trace <file>", "write what happens when, for Perfetto (ui.perfetto.dev)");
-  if (isSeed) return command;
-  return command.option(
-    "--max-download <rate>",
-    "bytes received in a second at the most; K, M and G are understood",
-    byteCount("--max-download", 1, rate.max),
-  );
+  return command;
 }
 
 /** Rejects with exit status 1 where the filter cannot be read, and 2 for an address that is none. */

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { VERBS } from "../../src/cli/verbs.js";
 import { createTorrentFile, readMetainfo } from "../../src/index.js";
 import { bytesOf, difference, temporaryFolder, writeFiles } from "../support/data.js";
 import { CLI, freePort, Program } from "../support/program.js";
@@ -193,8 +194,12 @@ describe("the terminal", { timeout: 180_000 }, () => {
     const help = Program.cli("--help");
     assert.equal((await help.result()).status, 0);
     assert.match(help.output, /^Usage: scatterwire <verb>/);
-    for (const verb of ["create", "info", "check", "download", "seed", "bench"])
-      assert.ok(help.output.includes(`\n  ${verb} `), verb);
+    for (const { name } of VERBS) {
+      assert.ok(help.output.includes(`\n  ${name} `), name);
+      const own = Program.cli(name, "--help");
+      assert.equal((await own.result()).status, 0);
+      assert.match(own.output, name === "bench" ? /\nCommands:\n/ : /\nExamples?:\n {2}scatterwire /, name);
+    }
     const misspelt = await Program.cli("dowload").result();
     assert.deepEqual(
       [misspelt.status, misspelt.errors],
