@@ -94,8 +94,11 @@ async function received(place: BenchPlace, point: Point): Promise<LabFigures> {
     torrent: place.before.torrent,
     peer: address,
   });
+  const { counters, usage } = await program.ask(READING);
   await program.finish(READING);
-  return figures;
+  // Both downloads, and its start.
+  const seconds = (usage.userCPUTime + usage.systemCPUTime) / 1e6;
+  return { ...figures, loadCpuSecondsPerGB: seconds / (counters.sentPayloadBytes / 1e9) };
 }
 
 async function sent(place: BenchPlace, point: Point): Promise<LabFigures> {

@@ -102,6 +102,21 @@ describe("the lab", { timeout: 240_000 }, () => {
     for (const mode of ["contiguous", "speculative", "adaptive"]) assert.ok(calls(mode) < 0.5);
   });
 
+  it("receive and seed: encrypted beside plaintext, and no byte is copied more for it", async () => {
+    const run = (verb: "receive" | "seed") =>
+      bench(verb, "--size", "16M", "--runs", "1", "--only", "encryption");
+    const [received, sent] = [await run("receive"), await run("seed")];
+    assert.deepEqual([received.trials.length, sent.trials.length], [4, 6]);
+    const copied = (encryption: string, mode: string): number =>
+      figuresOf(received, { encryption, mode }).copiedBytesPerByte!;
+    for (const encryption of ["plaintext", "encrypted"]) {
+      assert.equal(copied(encryption, "contiguous"), 1);
+      assert.ok(copied(encryption, "speculative") < 0.05, `${copied(encryption, "speculative")} copies`);
+      for (const sendMode of ["copy", "mapped", "sendfile"])
+        assert.ok(figuresOf(sent, { encryption, sendMode }).cpuSecondsPerGB > 0);
+    }
+  });
+
   it("receive: splits the costs, and they make the whole", async () => {
     const results = await bench("receive", "--size", "16M", "--runs", "1", "--only", "costs");
     for (const { figures, subject } of results.trials) {
