@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import { isInstalled, NEEDED, requireInstalled } from "../../bench/rivals/installed.js";
 import { Program } from "../support/program.js";
 
-const TIMEOUT_MS = 420_000;
+const TIMEOUT_MS = 620_000;
 const IN_NAMESPACE = fileURLToPath(new URL("../support/tracker-clients-in-namespace.js", import.meta.url));
 // Whatever was started in it ends with it.
 const OWN_NETWORK = ["--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child"];
@@ -56,14 +56,14 @@ describe("clients and the tracker in a network of their own", { timeout: 4 * TIM
           ...["sh", "-c", script, process.execPath, IN_NAMESPACE, protocol, String(family)],
         ]);
         t.after(() => network.stop());
-        const { seeded, scraped: first } = await network.line("seeded");
+        const { seeded, scraped: first } = await network.line("seeded", TIMEOUT_MS);
         // aria2 asks trackers over UDP by IPv4 only.
         const whole = ["libtorrent", "ours", ...(protocol === "udp" && family === 6 ? [] : ["aria2"])];
         assert.deepEqual(seeded, whole);
         // Ours has told that it left, or is about to; who stays is a seeder, or about to say so.
         const { seeders, leechers } = first as { seeders: number; leechers: number };
         assert.ok(seeders >= 1 && seeders + leechers <= 1 + whole.length, JSON.stringify(first));
-        const { found, scraped: second } = await network.line("found");
+        const { found, scraped: second } = await network.line("found", TIMEOUT_MS);
         assert.equal(found, "transmission");
         const counts = second as { seeders: number; leechers: number };
         assert.ok(counts.seeders >= 1 && counts.seeders + counts.leechers === 2, JSON.stringify(second));
