@@ -19,10 +19,10 @@ export const LOOKUP_CONTACTS = 8;
 export const LOOKUP_CONCURRENCY = 10;
 const CANDIDATES_MAX = 96;
 /** Whoever tells of ever nearer nodes is believed no longer: ten times what a lookup takes. */
-export const LOOKUP_QUERIES_MAX = 512;
-export const LOOKUP_MS_MAX = 120_000;
+const LOOKUP_QUERIES_MAX = 512;
+const LOOKUP_MS_MAX = 120_000;
 /** Endpoints of one subscriber that others told of: a lookup is no means to flood whom they choose, or to be led by one of many ports. */
-export const SUBSCRIBER_CANDIDATES_MAX = 4;
+const SUBSCRIBER_CANDIDATES_MAX = 4;
 /** Of one node's answer: whoever sends more sends them in vain. */
 const NODES_PER_ANSWER_MAX = 16;
 

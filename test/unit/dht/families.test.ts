@@ -5,6 +5,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { describe, it, type TestContext } from "node:test";
 import { Dht, type DhtOptions } from "../../../src/dht/index.js";
 import { KIND_QUERY, KIND_RESPONSE, KrpcReader } from "../../../src/dht/krpc-reader.js";
+import { TOLD_ENTRANCES_MAX } from "../../../src/dht/overlay.js";
 import type { SocketAddress } from "../../../src/native/binding.js";
 import { until } from "../../support/clients.js";
 
@@ -98,6 +99,24 @@ describe("nodes of the DHT over IPv6", { timeout: 2 * TIMEOUT_MS }, () => {
     await until(async () => (late.overlays.get(4)?.table.count ?? 0) >= 4, TIMEOUT_MS);
     assert.ok((await late.announce(HASH, { port: 777 })) >= 8);
     assert.deepEqual(await lookUp(nodes[3]!), [`${V6_TEXT} 777`, "127.0.0.1 777"]);
+  });
+
+  it("are remembered up to a bound, where answers over IPv4 name them", async (t) => {
+    const node = makeNode(t, { listen: [V4, V6], bootstrap: [] });
+    const overlay = node.overlays.get(6)!;
+    const answer = new KrpcReader();
+    for (let round = 0; round < 20; round++) {
+      const nodes = Buffer.alloc(30 * 38, round + 1);
+      for (let index = 0; index < 30; index++) nodes.set([0x20, 1, 0xd, 0xb8, round, index], 38 * index + 20);
+      const list = nodes.toString("latin1");
+      const text = `d1:rd2:id20:${"n".repeat(20)}6:nodes6${nodes.length}:${list}e1:t2:xx1:y1:re`;
+      const bytes = Buffer.from(text, "latin1");
+      assert.ok(answer.read(bytes, 0, bytes.length));
+      overlay.addNamed(answer);
+    }
+    await until(async () => overlay.callsUnderWay > 0, TIMEOUT_MS);
+    // All of them at once, and again some seconds later.
+    assert.equal(overlay.callsUnderWay % TOLD_ENTRANCES_MAX, 0, `${overlay.callsUnderWay} are asked`);
   });
 
   it("answer each at its address with its id, where one program has several", async (t) => {
