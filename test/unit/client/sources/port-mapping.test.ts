@@ -73,6 +73,8 @@ describe("a port of the router", TIMEOUT, () => {
     mapping.map(PORT);
     await until(() => mapping.portOutside === OUTSIDE);
     await mapping.close();
+    // On a machine that is very busy closing goes on before the router has heard of it.
+    await until(() => heard.length > 1);
     assert.equal(mapping.portOutside, undefined);
     const [asked, back] = heard;
     assert.deepEqual([heard.length, asked?.length, warnings], [2, 60, []]);
@@ -88,6 +90,7 @@ describe("a port of the router", TIMEOUT, () => {
     mapping.map(PORT);
     await until(() => mapping.portOutside === OUTSIDE);
     await mapping.close();
+    await until(() => heard.length > 2);
     assert.deepEqual(
       heard.slice(1).map((each) => each.toString("hex")),
       ["000200001ae11ae100001c20", "000200001ae1000000000000"],
@@ -146,6 +149,7 @@ describe("a port of the router", TIMEOUT, () => {
     mapping.map(PORT);
     await until(() => mapping.portOutside === PORT);
     await mapping.close();
+    await until(() => destroyed > 0);
     assert.deepEqual(asked, [{ publicPort: PORT, privatePort: PORT, protocol: "TCP", ttl: 7200 }]);
     assert.deepEqual([destroyed, warnings], [1, []]);
   });
@@ -180,7 +184,7 @@ describe("a port of the router", TIMEOUT, () => {
     await until(() => heard.length > 0);
     assert.equal(heard[0]?.readUInt16BE(40), port);
     await session.close();
-    assert.equal(heard.at(-1)?.readUInt32BE(4), 0);
+    await until(() => heard.at(-1)?.readUInt32BE(4) === 0);
   });
 });
 
