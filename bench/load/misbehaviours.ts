@@ -5,7 +5,7 @@
 //
 // Always: whatever is done costs the one that does it little. A crowd that is busy would be measured instead of whom it crowds.
 
-import { BLOCK_SIZE, PIECE_HEADER_BYTES } from "../../src/base/limits.js";
+import { BLOCK_SIZE, KIB, MIB, PIECE_HEADER_BYTES } from "../../src/base/limits.js";
 import { writeUint32 } from "../../src/client/wire/encode.js";
 import { MessageId } from "../../src/client/wire/messages.js";
 
@@ -39,10 +39,12 @@ export interface Misbehaviour {
 }
 
 const KEEP_ALIVE = new Uint8Array(4);
-const MIB = 1024 * 1024;
 const SECOND = 1000;
 const LONG_MS = 60 * SECOND;
 const NOTHING = new Uint8Array(0);
+/** Of a Diffie-Hellman exchange, in the encryption handshake. */
+const KEY_BYTES = 96;
+const DRIP_BYTES = 64;
 
 /** A message with a body of numbers of 32 bits. */
 function message(id: number, ...numbers: readonly number[]): Uint8Array {
@@ -92,12 +94,25 @@ function drip(peer: CrowdPeer): void {
 /** An extension handshake of about `length` bytes, whose one long name means nothing to anybody. */
 function extensionHandshake(length: number): Uint8Array {
   const name = "x".repeat(length);
-  const text = new TextEncoder().encode(`d1:md${length}:${name}i1eee`);
-  const bytes = new Uint8Array(6 + text.length);
-  writeUint32(bytes, 0, 2 + text.length);
+  return extensionMessage(0, new TextEncoder().encode(`d1:md${length}:${name}i1eee`));
+}
+
+/** An extension handshake. */
+function handshakeOf(text: string): Uint8Array {
+  return extensionMessage(0, new TextEncoder().encode(text));
+}
+
+function extensionMessage(id: number, body: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(6 + body.length);
+  writeUint32(bytes, 0, 2 + body.length);
   bytes[4] = MessageId.extended;
-  bytes.set(text, 6);
+  bytes[5] = id;
+  bytes.set(body, 6);
   return bytes;
+}
+
+function randomBytes(peer: CrowdPeer, length: number): Uint8Array {
+  return Uint8Array.from({ length }, () => peer.dice(256));
 }
 
 /** A bitfield in which each piece is there that `has` says. */
@@ -393,7 +408,144 @@ export const MISBEHAVIOURS = {
       return 100 + peer.dice(SECOND);
     },
   },
+  /** A block comes, as slowly as it may without a pause that anybody would notice. */
+  plainDrip: {
+    opened: pretendToSeed,
+    requested: (peer, piece, begin, length) => {
+      if (peer.owed.length === 0) peer.owed = blockStart(piece, begin, length, length);
+    },
+    act: (peer) => {
+      peer.send(peer.owed.subarray(0, DRIP_BYTES));
+      peer.owed = peer.owed.subarray(DRIP_BYTES);
+      return 100;
+    },
+  },
+  /** Brings what is asked for, wrong, of the first piece that it is asked for; refuses the rest, so that nobody is alone to blame. */
+  spoilsOnePiece: {
+    opened: pretendToSeed,
+    requested: (peer, piece, begin, length) => {
+      if (peer.owed.length > 0) peer.send(message(MessageId.reject, piece, begin, length));
+      else peer.send(blockStart(piece, begin, length, length));
+      peer.owed = KEEP_ALIVE;
+    },
+  },
+  /** Chokes in the middle of what it was asked for, and begins again. */
+  chokesWithRequests: {
+    opened: pretendToSeed,
+    requested: (peer) => peer.send(message(MessageId.choke), message(MessageId.unchoke)),
+  },
+  sendsUnasked: {
+    opened: pretendToSeed,
+    act: (peer) => {
+      peer.send(blockStart(peer.dice(peer.pieceCount), 0, BLOCK_SIZE, BLOCK_SIZE));
+      return SECOND;
+    },
+  },
+  refusesUnasked: {
+    act: (peer) => {
+      peer.send(...repeat(500, () => blockRequest(peer, MessageId.reject)));
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  cancelsUnasked: {
+    opened: wish,
+    act: (peer) => {
+      peer.send(...repeat(500, () => blockRequest(peer, MessageId.cancel)));
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  allowsEverything: {
+    opened: (peer) => peer.send(message(MessageId.haveAll)),
+    act: (peer) => {
+      peer.send(...repeat(500, () => message(MessageId.allowedFast, peer.dice(peer.pieceCount))));
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  /** Pieces that there are not, blocks that are too long, or of no length. */
+  asksForNonsense: {
+    opened: wish,
+    act: (peer) => {
+      const lengths = [0, BLOCK_SIZE + 1, MIB, 2 ** 31];
+      peer.send(
+        message(
+          MessageId.request,
+          peer.pieceCount - 1 + peer.dice(2),
+          peer.dice(2 ** 31),
+          lengths[peer.dice(4)] ?? 0,
+        ),
+      );
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  /** Messages of ids that mean nothing, of 1 KiB each. */
+  speaksUnknownly: {
+    act: (peer) => {
+      peer.send(...repeat(50, () => unfinished(30 + peer.dice(200), KIB, KIB - 1)));
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  /** Calls all extensions that there may be, with nonsense. */
+  callsExtensions: {
+    opened: (peer) => peer.send(extensionHandshake(10)),
+    act: (peer) => {
+      peer.send(...repeat(50, () => extensionMessage(1 + peer.dice(8), randomBytes(peer, peer.dice(200)))));
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  /** Asks for the info dictionary, again and again. */
+  asksForMetadata: {
+    opened: (peer) => peer.send(handshakeOf("d1:md11:ut_metadatai3eee")),
+    act: (peer) => {
+      const request = new TextEncoder().encode("d8:msg_typei0e5:piecei0ee");
+      peer.send(...repeat(50, () => extensionMessage(1 + peer.dice(4), request)));
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  /** Names peers that there are not, thousands of them. */
+  namesStrangers: {
+    opened: (peer) => peer.send(handshakeOf("d1:md6:ut_pexi2eee")),
+    act: (peer) => {
+      const compact = randomBytes(peer, 6 * 100);
+      for (let at = 0; at < compact.length; at += 6) compact[at] = 127;
+      const head = new TextEncoder().encode(`d5:added${compact.length}:`);
+      peer.send(extensionMessage(1 + peer.dice(4), Uint8Array.from([...head, ...compact, 101])));
+      return SECOND + peer.dice(SECOND);
+    },
+  },
   saysNothing: { stranger: true },
+  /** The key of an encryption handshake, as far as anybody can see, and no more. */
+  stopsAfterItsKey: {
+    stranger: true,
+    act: (peer) => {
+      peer.send(randomBytes(peer, KEY_BYTES));
+      return 10 * LONG_MS;
+    },
+  },
+  /** The same, and it is gone, and comes back with another. */
+  stormsWithKeys: {
+    stranger: true,
+    act: (peer) => {
+      if (peer.isInABlock) peer.leave();
+      else peer.send(randomBytes(peer, KEY_BYTES));
+      peer.isInABlock = true;
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  dripsItsKey: {
+    stranger: true,
+    act: (peer) => {
+      peer.send(randomBytes(peer, 1));
+      return SECOND;
+    },
+  },
+  /** A key, and padding without an end behind it. */
+  padsWithoutEnd: {
+    stranger: true,
+    act: (peer) => {
+      peer.send(randomBytes(peer, KEY_BYTES));
+      return 200;
+    },
+  },
   dripsItsHandshake: {
     stranger: true,
     act: (peer) => {

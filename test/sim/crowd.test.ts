@@ -40,6 +40,8 @@ const BLOCK_HOLDERS = [
   ["lies"],
   ["colludes", "neverAnswers"],
   ["dawdles"],
+  ["plainDrip", "spoilsOnePiece", "chokesWithRequests"],
+  ["sendsUnasked", "refusesUnasked", "allowsEverything", "speaksUnknownly", "callsExtensions"],
 ];
 const END_ROUNDS_MAX = 6;
 /** Of a seed beside liars: a download that takes it 8.6 s alone, and those who hold it up, from addresses that are not banned as a whole. */
