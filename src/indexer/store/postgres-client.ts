@@ -64,6 +64,8 @@ export async function makePool(
   });
   // A connection that nobody uses may end, with its server: the next call makes another one.
   pool.on("error", () => {});
+  // The pool listens to connections that nobody uses, and nobody to one that is in use between two calls: its next call says that it is gone.
+  pool.on("connect", (client) => client.on("error", () => {}));
   return pool as unknown as PostgresPool;
 }
 
