@@ -56,6 +56,7 @@ class Table {
   }
 }
 
+/** A set of ranges of addresses, as lists of IP filters have them: `.dat`, `.p2p` and CIDR. */
 export class AddressRanges {
   readonly #v4: Uint32Array;
   readonly #v6: Table;

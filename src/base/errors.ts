@@ -7,7 +7,9 @@ import { getSystemErrorMap } from "node:util";
 
 /** Base of all errors that scatterwire raises on purpose. `code` is stable and meant for programs. */
 export class ScatterwireError extends Error {
+  /** The name of the class. */
   override readonly name: string = "ScatterwireError";
+  /** What went wrong, for programs: stable between versions. */
   readonly code: string;
 
   constructor(code: string, message: string, options?: ErrorOptions) {
@@ -57,9 +59,13 @@ export type PeerErrorCode =
 
 /** Ends one connection, and nothing else. `expected` and `received` say what the peer should have sent and did. */
 export class PeerError extends ScatterwireError {
+  /** The name of the class. */
   override readonly name = "PeerError";
+  /** What the peer did, or what became of the connection. */
   declare readonly code: PeerErrorCode;
+  /** What the protocol allows there, as text, where that says more than the message. */
   readonly expected: string | undefined;
+  /** What came instead, as text. */
   readonly received: string | undefined;
 
   constructor(
@@ -100,8 +106,11 @@ export type StorageErrorCode =
 
 /** Stops one torrent; what was verified stays verified. `errno` is the negative errno where a system call failed. */
 export class StorageError extends ScatterwireError {
+  /** The name of the class. */
   override readonly name = "StorageError";
+  /** What of the storage failed. */
   declare readonly code: StorageErrorCode;
+  /** What the system said, below 0; undefined where no call of the system failed. */
   readonly errno: number | undefined;
 
   constructor(code: StorageErrorCode, message: string, details: { errno?: number; cause?: unknown } = {}) {
@@ -122,7 +131,9 @@ export type MetainfoErrorCode =
 
 /** A torrent file that cannot be used, or a path that cannot become one. */
 export class MetainfoError extends ScatterwireError {
+  /** The name of the class. */
   override readonly name = "MetainfoError";
+  /** What is wrong with the torrent file, or the path. */
   declare readonly code: MetainfoErrorCode;
 }
 
@@ -146,7 +157,9 @@ export type TrackerErrorCode =
 
 /** An announce or a scrape that came to nothing. What a tracker wrote is in `message` without what steers a terminal. */
 export class TrackerError extends ScatterwireError {
+  /** The name of the class. */
   override readonly name = "TrackerError";
+  /** Why the tracker has not answered, or what it refused. */
   declare readonly code: TrackerErrorCode;
   /** How long it wants to be left alone (BEP 31), where it said; Infinity for ever. */
   readonly retryInSeconds: number | undefined;
@@ -200,7 +213,9 @@ export type UsageErrorCode =
 
 /** The caller made a mistake: a bad option, a call on a closed object, an address that cannot be bound. */
 export class UsageError extends ScatterwireError {
+  /** The name of the class. */
   override readonly name = "UsageError";
+  /** What the caller did that cannot be done. */
   declare readonly code: UsageErrorCode;
 }
 

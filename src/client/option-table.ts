@@ -63,6 +63,7 @@ export interface BytesOption extends Described {
 }
 
 export const PIECE_ORDERS = ["rarest", "sequential"] as const;
+/** Which pieces are begun first, among those of one priority. */
 export type PieceOrder = (typeof PIECE_ORDERS)[number];
 
 export interface CallbackOption extends Described {
@@ -118,6 +119,7 @@ export const RATE_LIMIT_OPTIONS = {
   ),
 } as const satisfies OptionTable;
 
+/** Options of a session, with their ranges, defaults and texts: for programs that show them to people. */
 export const SESSION_OPTIONS = {
   listen: {
     kind: "address",
@@ -333,6 +335,7 @@ export const SESSION_OPTIONS = {
   },
 } as const satisfies OptionTable;
 
+/** Options of a torrent, as {@link SESSION_OPTIONS}. */
 export const TORRENT_OPTIONS = {
   directory: {
     kind: "folder",

@@ -34,6 +34,7 @@ export { ENCRYPTION_POLICIES, type EncryptionPolicy } from "./stream/encryption-
 export interface PeerAddress {
   /** Numeric IPv4 or IPv6 address. */
   readonly host: string;
+  /** 1 to 65535; to listen at, 0 picks one. */
   readonly port: number;
 }
 
@@ -88,9 +89,13 @@ export interface IpFilter {
 export interface ArrivingPeer {
   /** 20 bytes, and so is `peerId`, which is whatever the peer says. */
   readonly infoHash: Uint8Array;
+  /** 20 bytes: what the peer says that it is. */
   readonly peerId: Uint8Array;
+  /** Where it is; of an incoming one, the port is the one that it connected from. */
   readonly address: PeerAddress;
+  /** True if the peer connected to us. */
   readonly incoming: boolean;
+  /** What goes over the connection is encrypted. */
   readonly encrypted: boolean;
   /** What its peer id says of its client, if anything. */
   readonly client: string;
@@ -114,6 +119,7 @@ export interface HashTable {
 
 // ── written from option-table.ts by `npm run options` ──
 
+/** Options of new Session(). */
 export interface SessionOptions {
   /** Address to accept connections at; port 0 picks one. Without it the session only connects out, until listen() is given one. */
   listen?: PeerAddress;
@@ -256,6 +262,7 @@ export interface SessionOptions {
   trace?: (record: TraceRecord) => void;
 }
 
+/** Options of Session.add(). */
 export interface TorrentOptions {
   /**
    * Folder that the torrent's file or folder lies in; "." is the current one. Needed by all kinds of storage but "memory" and
@@ -370,11 +377,13 @@ export interface TorrentOptions {
 
 /** A block in the pool, lent to the caller. `bytes` is a view of pool memory and invalid after release. */
 export interface BlockLease extends Disposable {
+  /** Index of the piece. */
   readonly piece: number;
   /** Byte offset in the piece. */
   readonly begin: number;
   /** Throws UsageError `USAGE_STATE` after release, and when the session is closed. */
   readonly bytes: Uint8Array;
+  /** Gives the memory back, once; `bytes` throws from then on. */
   release(): void;
 }
 
@@ -382,6 +391,7 @@ export interface BlockLease extends Disposable {
 export interface PeerInfo {
   /** Of one that connected to us, the port is the one that it connected from. */
   readonly address: PeerAddress;
+  /** True if the peer connected to us. */
   readonly incoming: boolean;
   /**
    * What brought its address first: "user", "magnet", "local", "resume", "tracker", "dht" or "exchange"; "incoming" for one that connected
@@ -394,22 +404,35 @@ export interface PeerInfo {
   readonly encrypted: boolean;
   /** What it calls itself (BEP 10 `v`), or what its peer id says; "" where neither does. */
   readonly client: string;
+  /** `connecting`, `handshaking`, `open` or `closed`. */
   readonly state: string;
+  /** The receive mode that was asked for. */
   readonly receiveMode: ReceiveModeName;
   /** The mode in use now, and why ("adaptive" chooses). */
   readonly receiveModeNow: Exclude<ReceiveModeName, "adaptive">;
+  /** Why the mode in use is in use. */
   readonly receiveModeReason: string;
+  /** We give it nothing now (BEP 3). */
   readonly amChoking: boolean;
+  /** It has something that we miss. */
   readonly amInterested: boolean;
+  /** It gives us nothing now. */
   readonly peerChoking: boolean;
+  /** It says that we have something that it misses. */
   readonly peerInterested: boolean;
+  /** It left requests unanswered for too long: others are asked instead. */
   readonly snubbed: boolean;
+  /** Blocks that it was asked for and has not sent. */
   readonly requestsOutstanding: number;
+  /** How many there should be. */
   readonly requestsWanted: number;
   /** Bytes per second over the last seconds. */
   readonly downloadRate: number;
+  /** Bytes per second that are sent to it, over the last seconds. */
   readonly uploadRate: number;
+  /** Pieces that it says it has. */
   readonly pieces: number;
+  /** What went over the connection. */
   readonly counters: Readonly<TransferCounters>;
 }
 
@@ -421,18 +444,23 @@ export interface PeerConnectOptions {
 
 /** A set of pieces, to look at. */
 export interface Pieces {
+  /** How many are in the set. */
   readonly count: number;
   /** Pieces of the torrent. */
   readonly pieceCount: number;
+  /** All pieces of the torrent are in it. */
   readonly isFull: boolean;
+  /** True if the piece is in it. */
   has(piece: number): boolean;
 }
 
 /** One open connection of a torrent. The object outlives the connection: then `isOpen` is false and nothing has an effect. */
 export interface Connection {
+  /** Of one that connected to us, the port is the one that it connected from. */
   readonly address: PeerAddress;
   /** True if the peer connected to us. */
   readonly incoming: boolean;
+  /** False once it is over. */
   readonly isOpen: boolean;
   /** What it is and does now; its counters so far. */
   info(): PeerInfo;
@@ -483,21 +511,29 @@ export type TorrentState =
 
 /** How far a torrent is. Rates are bytes per second over the last seconds. */
 export interface TorrentProgress {
+  /** Where it is; while it is paused, what it will be again. */
   readonly state: TorrentState;
   /** False with the option `verify: false`: then "verified" pieces are pieces that were received, and nobody is told of them. */
   readonly verified: boolean;
+  /** Pieces that are here and have the right digest. */
   readonly piecesVerified: number;
+  /** Pieces of the torrent; 0 before the metadata. */
   readonly pieceCount: number;
   /** Bytes of verified pieces, and of the whole torrent. */
   readonly bytesVerified: number;
+  /** Bytes of the whole torrent. */
   readonly bytesTotal: number;
   /** Bytes of pieces that are wanted, and of those of them that are not verified. */
   readonly bytesWanted: number;
+  /** Bytes of wanted pieces that are not verified. */
   readonly bytesMissing: number;
   /** Fraction 0 … 1 of a check under way; 1 when none is. */
   readonly checked: number;
+  /** Bytes of blocks per second that come. */
   readonly downloadRate: number;
+  /** Bytes of blocks per second that are sent. */
   readonly uploadRate: number;
+  /** Peers that are connected. */
   readonly peers: number;
   /** In state "metadata": how much of it is here. */
   readonly metadata?: MetadataProgress;
@@ -505,6 +541,7 @@ export interface TorrentProgress {
 
 /** One tracker of a torrent, and what it said last. */
 export interface TrackerStatus {
+  /** As the torrent or the program names it. */
   readonly url: string;
   /** Of BEP 12: 0 is the first. */
   readonly tier: number;
@@ -514,7 +551,9 @@ export interface TrackerStatus {
   readonly peers: number;
   /** Of the whole swarm, as it says. */
   readonly seeders: number | undefined;
+  /** Peers of the whole swarm that miss something, as it says. */
   readonly leechers: number | undefined;
+  /** Times that the torrent was downloaded whole, as it says. */
   readonly downloads: number | undefined;
   /** Text that it wants people to read. */
   readonly warning: string | undefined;
@@ -528,6 +567,7 @@ export interface TrackerStatus {
 
 /** One web seed of a torrent (BEP 19). */
 export interface WebSeedStatus {
+  /** As the torrent names it. */
   readonly url: string;
   /** `joined`: it is a peer now, and its connection shows what it brings. `never`: it is not asked again. */
   readonly state: "waiting" | "joined" | "never";
@@ -537,12 +577,15 @@ export interface WebSeedStatus {
 
 /** What of a file is read; both ends as in node:fs, and so `end` is the last byte. */
 export interface ReadStreamOptions {
+  /** Byte offset in the file; 0 by default. */
   readonly start?: number;
+  /** Offset of the last byte; that of the file by default. */
   readonly end?: number;
   /** Bytes that are fetched ahead. Default: 4 MiB, and two pieces at least. */
   readonly aheadBytes?: number;
 }
 
+/** What Torrent.remove() deletes. */
 export interface RemoveOptions {
   /** Delete what was downloaded, too, and folders that are empty then. Default: false. */
   readonly data?: boolean;
@@ -564,11 +607,15 @@ export interface TorrentEvents {
   pieceFailed: [piece: number, peers: PeerAddress[]];
   /** All pieces that are wanted are verified and stored: once for each time that something was missing. */
   done: [];
+  /** Both handshakes are done. */
   peerConnected: [peer: PeerInfo, connection: Connection];
+  /** A connection, or an attempt at one, is over; the error says why, and is undefined where we just ended it. */
   peerDisconnected: [address: PeerAddress, error: PeerError | undefined];
+  /** A peer sent what is wrong, beyond doubt: it is not let in again for six hours. */
   peerBanned: [address: PeerAddress, error: PeerError];
   /** The torrent stopped with a StorageError (or, our bug, an AssertionError); what was verified is safe. */
   failed: [error: Error];
+  /** Something is wrong that the torrent lives with, and what to do about it. */
   warning: [text: string];
   /**
    * No peer is connected or being connected, and each that is known failed five times in a row, is of no use, or may not be connected to
@@ -582,9 +629,11 @@ export interface TorrentEvents {
   webSeed: [status: WebSeedStatus];
 }
 
+/** Events of a Session: name → arguments of its listeners. */
 export interface SessionEvents {
   /** Something is wrong that the session lives with, and what to do about it. */
   warning: [text: string];
+  /** Connections are accepted at this address. */
   listening: [address: PeerAddress];
   /** An incoming connection that ended before it belonged to a torrent. */
   peerRefused: [address: PeerAddress, error: PeerError];

@@ -12,15 +12,23 @@ import { isLoopback, networkOf } from "../base/network-address.js";
 import type { SocketAddress } from "./binding.js";
 import type { ClientAddresses } from "./client-address.js";
 
+/** What bounds a server of HTTP. */
 export interface HttpLimits {
+  /** Connections at one time; others are closed. */
   readonly connectionsMax?: number;
   /** Of one IPv4 address or one /64 of IPv6; proxies of ours and this machine have no such bound. */
   readonly connectionsPerAddressMax?: number;
+  /** Bytes of the head of a request. */
   readonly headerBytesMax?: number;
+  /** Characters of the path and query of a request. */
   readonly urlLengthMax?: number;
+  /** Requests of one connection; then it is closed. */
   readonly requestsPerConnectionMax?: number;
+  /** Milliseconds for the head of a request to come. */
   readonly headersTimeoutMs?: number;
+  /** Milliseconds that a connection may be idle. */
   readonly idleTimeoutMs?: number;
+  /** Milliseconds that an answer may not be taken. */
   readonly stallTimeoutMs?: number;
 }
 

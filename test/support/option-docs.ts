@@ -62,7 +62,8 @@ function interfaceOf(name: string, table: OptionTable): string {
     const type = "type" in spec ? spec.type : TYPES[spec.kind];
     return `${docstring(sentences(spec), "  ")}  ${option}?: ${type};\n`;
   });
-  return `export interface ${name} {\n${members.join("")}}\n`;
+  const whose = name === "SessionOptions" ? "new Session()" : "Session.add()";
+  return `/** Options of ${whose}. */\nexport interface ${name} {\n${members.join("")}}\n`;
 }
 
 /** The text, then the range and the default. */

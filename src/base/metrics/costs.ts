@@ -16,6 +16,7 @@ export interface Costs {
   readonly send: number;
   /** Copying blocks in user space. */
   readonly copy: number;
+  /** Hashing. */
   readonly digest: number;
   /** Writing files, reserving their space and flushing them: what the calls cost the processor, not the waiting. */
   readonly write: number;

@@ -4,23 +4,31 @@
 export interface TransferCounters {
   /** readv calls on the socket, those that would have blocked included. */
   receiveCalls: number;
+  /** Of the receiving calls, those that brought nothing. */
   receiveWouldBlocks: number;
   /** All bytes from the socket, and those that were payload of blocks. */
   receivedBytes: number;
+  /** Bytes of blocks that came. */
   payloadBytes: number;
   /** Payload of blocks nobody wanted (any more). */
   wastedBytes: number;
+  /** Blocks that came whole. */
   blocksReceived: number;
   /** Payload bytes moved in user space between socket and the block's place. */
   bytesCopied: number;
   /** Predicted blocks that bytes arrived for: at the predicted place, and elsewhere. */
   predictionHits: number;
+  /** Predicted places of blocks that bytes reached otherwise. */
   predictionMisses: number;
   /** writev and sendfile calls on the socket, those that would have blocked included. */
   sendCalls: number;
+  /** Of the sending calls, those that took nothing. */
   sendWouldBlocks: number;
+  /** All that was sent, messages included. */
   sentBytes: number;
+  /** Of that, bytes of blocks. */
   sentPayloadBytes: number;
+  /** Blocks that were sent whole. */
   blocksSent: number;
 }
 

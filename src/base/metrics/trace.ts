@@ -7,9 +7,13 @@ import type { Ground } from "../ground.js";
 /** Called by connections. Details are plain values. */
 export type TraceSink = (peer: string, event: string, details: Record<string, unknown>) => void;
 
+/** One thing that happened to a connection; what else it has depends on `event`. */
 export interface TraceRecord {
+  /** Milliseconds of a clock that only goes on; it begins anywhere. */
   readonly timeMs: number;
+  /** `host:port` of the connection; empty for what is about none. */
   readonly peer: string;
+  /** What happened: `state`, `message`, `receive-mode`, `snubbed`, `left out`. */
   readonly event: string;
   readonly [detail: string]: unknown;
 }

@@ -28,6 +28,7 @@ export interface PeerExtension {
 /** A class of extensions. `prototype.name` is what both sides call it, such as "ut_metadata". */
 export interface PeerExtensionClass<Instance extends object = PeerExtension> {
   new (wire: never): Instance;
+  /** Its `name` is that of the extension, by which both sides know it (BEP 10). */
   readonly prototype: object;
 }
 

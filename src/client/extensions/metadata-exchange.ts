@@ -47,9 +47,11 @@ export interface MetadataHost<Peer> {
   progressed(): void;
 }
 
+/** How much of the metadata of a magnet is here (BEP 9). */
 export interface MetadataProgress {
   /** Pieces of 16 KiB of the info dictionary that are here, and how many it has; 0 before a peer names its length. */
   readonly pieces: number;
+  /** Pieces of 16 KiB that it has, as far as a peer has told; else 0. */
   readonly pieceCount: number;
   /** Peers that have it. */
   readonly peers: number;

@@ -45,6 +45,7 @@ export interface PieceHasher {
   ): Promise<Uint8Array>;
 }
 
+/** Options of createTorrent() and createTorrentFile(). */
 export interface CreateOptions {
   /** Bytes per piece, from 16 KiB up; not only powers of two. Default: chosen for the size. */
   pieceLength?: number;
@@ -52,6 +53,7 @@ export interface CreateOptions {
   announce?: readonly string[];
   /** BEP 27: peers come from the trackers only. */
   private?: boolean;
+  /** Text for whoever reads the torrent file. */
   comment?: string;
   /** Name in the torrent; default: that of the file or folder. */
   name?: string;
@@ -61,7 +63,9 @@ export interface CreateOptions {
   creationDate?: number;
   /** Where the caller is going to write the torrent file: refused if it is one of the files, or in one of the folders. */
   output?: string;
+  /** Told how far hashing is. */
   onProgress?: (bytesHashed: number, bytesTotal: number) => void;
+  /** Stops it: it rejects with code ABORTED. */
   signal?: AbortSignal;
 }
 

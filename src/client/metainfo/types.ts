@@ -20,6 +20,7 @@ export interface Metainfo {
   readonly infoHashHex: string;
   /** The info dictionary as it stands in the file, which peers may ask for (BEP 9). */
   readonly info: Uint8Array;
+  /** What the torrent calls itself: its file, or the folder of its files. */
   readonly name: string;
   /** Bytes of each piece but the last. */
   readonly pieceLength: number;
@@ -27,7 +28,9 @@ export interface Metainfo {
   readonly pieces: Uint8Array;
   /** Bytes of all files, padding included. */
   readonly totalLength: number;
+  /** In the order of the torrent, padding included. */
   readonly files: readonly MetainfoFile[];
+  /** The torrent is one file, which lies in no folder of its own. */
   readonly isSingleFile: boolean;
   /** Tiers of tracker addresses (BEP 12). */
   readonly announce: readonly (readonly string[])[];
@@ -41,7 +44,9 @@ export interface Metainfo {
   readonly httpSeeds: readonly string[];
   /** Nodes of the DHT to begin with (BEP 5): names or numeric addresses. */
   readonly nodes: readonly { readonly host: string; readonly port: number }[];
+  /** What whoever made it wrote into it. */
   readonly comment?: string;
+  /** The program that made it. */
   readonly createdBy?: string;
   /** Seconds since 1970. */
   readonly creationDate?: number;

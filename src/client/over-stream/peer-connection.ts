@@ -87,6 +87,7 @@ export class PeerConnection extends ExtensionWire {
     return this.#address();
   }
 
+  /** True if the other side speaks first. */
   get incoming(): boolean {
     return this.#wire.incoming;
   }

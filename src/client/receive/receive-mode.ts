@@ -4,7 +4,9 @@
 import type { ReceivePlan } from "./receive-plan.js";
 import type { Receiver } from "./receiver.js";
 
+/** How blocks are received: where the bytes of a peer land, and whether they are copied from there. */
 export type ReceiveModeName = "contiguous" | "scatter" | "speculative" | "adaptive";
+/** All receive modes. */
 export const RECEIVE_MODES: readonly ReceiveModeName[] = ["contiguous", "scatter", "speculative", "adaptive"];
 
 export type PlainModeName = Exclude<ReceiveModeName, "adaptive">;

@@ -25,8 +25,11 @@ import { recordingError } from "./format.js";
 
 /** A block that came, as a replay tells it. */
 export interface ReplayedBlock {
+  /** Index of its piece. */
   readonly piece: number;
+  /** Byte offset in the piece. */
   readonly begin: number;
+  /** Bytes. */
   readonly length: number;
   /** SHA-1, in hexadecimal digits. */
   readonly digest: string;

@@ -53,32 +53,45 @@ export type ReplayEvent = { readonly timeMs: number; readonly connection: number
 
 /** How one connection went in a replay. */
 export interface ReplayedConnection {
+  /** Its number in the recording. */
   readonly connection: number;
+  /** Where the peer was. */
   readonly host: string;
+  /** Port of the peer; of an incoming one, the port that it connected from. */
   readonly port: number;
+  /** True if the peer had connected. */
   readonly incoming: boolean;
   /** The state at the end of the recording. */
   readonly state: string;
   /** Why it ended here, and in the recording: texts that begin with the code of a PeerError, or are empty. */
   readonly end: string;
+  /** Why it ended in the recording; empty where it had not. */
   readonly recordedEnd: string;
+  /** Messages that came, blocks not counted. */
   readonly messages: number;
+  /** Blocks that came. */
   readonly blocks: number;
+  /** Bytes of those. */
   readonly blockBytes: number;
   /** SHA-1 over the digests of all blocks in the order in which they came, in hexadecimal digits. */
   readonly blocksDigest: string;
   /** Bytes that the peer sent in the recording after it had ended here. */
   readonly unheardBytes: number;
+  /** What was moved, as connection counters are. */
   readonly counters: Readonly<TransferCounters>;
 }
 
+/** How a recording is replayed. */
 export interface ReplayOptions {
   /** Default: the mode that each connection began with. */
   readonly receiveMode?: ReceiveModeName;
+  /** Told of each thing that happens, in order, while it does. */
   readonly onEvent?: (event: ReplayEvent) => void;
 }
 
+/** What became of all connections of a recording. */
 export interface ReplayResult {
+  /** In the order in which they were begun. */
   readonly connections: readonly ReplayedConnection[];
   /** False: the recording ends in the middle, or was never finished. */
   readonly whole: boolean;

@@ -4,7 +4,9 @@ import type { StorageError } from "../../base/errors.js";
 import type { Storage } from "../storage/storage.js";
 import type { BlockBatch } from "./block-batch.js";
 
+/** Where blocks are sent from: read into the pool, a mapping of the file, or left to the kernel. */
 export type SendModeName = "copy" | "mapped" | "sendfile";
+/** All send modes. */
 export const SEND_MODES: readonly SendModeName[] = ["copy", "mapped", "sendfile"];
 
 export interface BatchOwner {

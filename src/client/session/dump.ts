@@ -32,15 +32,23 @@ const KEY_MIN = 4;
 const HIDDEN = "…";
 const COMMON_PARTS: ReadonlySet<string> = new Set(["announce", "scrape", "announce.php", "scrape.php"]);
 
+/** A session, for a bug report: plain values of bounded size, without keys, folders and our peer id. */
 export interface SessionDump {
+  /** Version of this package. */
   readonly scatterwire: string;
+  /** Version of Node.js. */
   readonly node: string;
+  /** System and processor. */
   readonly platform: string;
+  /** Seconds since the session was made. */
   readonly secondsOpen: number;
   /** Options that are numbers, names or flags, as they are in use. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** As Session.stats() tells them. */
   readonly stats: SessionStats;
+  /** As Session.counters() tells them. */
   readonly counters: TransferCounters;
+  /** As Session.costs() tells them. */
   readonly costs: Costs;
   /** Slots of the pool: all, free, the most that were out at one time, and who holds how many. */
   readonly slots: {
@@ -49,40 +57,64 @@ export interface SessionDump {
     readonly peakHeld: number;
     readonly held: Record<string, number>;
   };
+  /** The first 64. */
   readonly torrents: readonly TorrentDump[];
+  /** How many more there are. */
   readonly torrentsLeftOut: number;
   /** Connections that have not said which torrent they come for. */
   readonly strangers: readonly PeerDump[];
+  /** How many more of those there are. */
   readonly strangersLeftOut: number;
 }
 
+/** A torrent in a dump. */
 export interface TorrentDump {
+  /** 40 hexadecimal digits. */
   readonly infoHash: string;
+  /** The name in the torrent file; else what the magnet calls it. */
   readonly name: string;
+  /** As Torrent.progress() tells it. */
   readonly progress: TorrentProgress;
   /** Why it failed. */
   readonly failure: { readonly code: string; readonly message: string } | undefined;
+  /** BEP 27; undefined while nobody knows. */
   readonly private: boolean | undefined;
+  /** Bytes; undefined before the metadata. */
   readonly pieceLength: number | undefined;
+  /** How many there are; undefined before the metadata. */
   readonly files: number | undefined;
+  /** Times that a piece failed its check. */
   readonly piecesFailedTotal: number;
+  /** Pieces that were begun and are not verified. */
   readonly piecesStarted: number | undefined;
+  /** Blocks of wanted pieces that have not come. */
   readonly blocksMissing: number | undefined;
+  /** All that is missing was asked for. */
   readonly inEndGame: boolean | undefined;
+  /** The kind of storage in use. */
   readonly storage: string;
+  /** As Torrent.storageCounters() tells them. */
   readonly storageCounters: StorageCounters | undefined;
+  /** As Torrent.counters() tells them. */
   readonly counters: TransferCounters;
   /** Addresses that are known, being connected to, and banned. */
   readonly addresses: { readonly known: number; readonly dialled: number; readonly banned: number };
+  /** Connections, 128 of a torrent and 512 of all at the most. */
   readonly peers: readonly PeerDump[];
+  /** How many more there are. */
   readonly peersLeftOut: number;
+  /** The first 32, without the keys in their addresses. */
   readonly trackers: readonly TrackerDump[];
+  /** How many more there are. */
   readonly trackersLeftOut: number;
+  /** Web seeds (BEP 19), 32 at the most, without the keys in their addresses. */
   readonly webSeeds: readonly { readonly url: string; readonly state: string; readonly error: string }[];
 }
 
+/** A connection in a dump. */
 export type PeerDump = PeerInfo & { readonly stats: ConnectionStats };
 
+/** A tracker in a dump: its error is text. */
 export type TrackerDump = Omit<TrackerStatus, "error"> & { readonly error: string };
 
 export interface DumpParts {

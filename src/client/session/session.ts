@@ -42,6 +42,7 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#core = new SessionCore(this, options, world);
   }
 
+  /** Those that were added and are not closed, those that failed included; as they are at this moment. */
   get torrents(): ReadonlySet<Torrent> {
     return this.#core.torrents;
   }

@@ -32,6 +32,7 @@ const READ_ERRORS_MAX = 100;
 /** Of a torrent file whose size is not known. */
 const READ_BYTES_MIN = 256 * KIB;
 
+/** Options of checkTorrent(). */
 export interface CheckOptions {
   /** How far it is, from 0 to 1. */
   onProgress?: (fraction: number) => void;
@@ -41,10 +42,13 @@ export interface CheckOptions {
 
 /** What is there of a torrent, and what of it is right. */
 export interface CheckResult {
+  /** Pieces of the torrent. */
   readonly pieceCount: number;
+  /** Pieces that are here and have the right digest. */
   readonly piecesGood: number;
   /** Bytes of the good pieces, and of all. */
   readonly bytesGood: number;
+  /** Bytes of all pieces. */
   readonly bytesTotal: number;
   /** All pieces are good. */
   readonly complete: boolean;
@@ -56,6 +60,7 @@ export interface CheckResult {
   readonly readErrors: readonly string[];
 }
 
+/** Options of fetchMetainfo(). */
 export interface FetchOptions {
   /** Stops it: it rejects with code ABORTED. */
   readonly signal?: AbortSignal;

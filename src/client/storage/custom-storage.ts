@@ -16,8 +16,11 @@ const ANSWER_MS_MAX = 60_000;
 export interface StoredTorrent {
   /** 40 hexadecimal digits. */
   readonly infoHash: string;
+  /** As the torrent file calls it. */
   readonly name: string;
+  /** Bytes of each piece but the last. */
   readonly pieceLength: number;
+  /** Bytes of all files, padding included. */
   readonly totalLength: number;
   /** `padding` (BEP 47): its bytes are zeros that nobody needs to keep. */
   readonly files: readonly {

@@ -26,14 +26,19 @@ export interface MemoryList {
   count: number;
 }
 
+/** What storage has done: each only grows. */
 export interface StorageCounters {
   /** Bytes given to pwritev on descriptors with O_DIRECT, and on ordinary ones. */
   directBytes: number;
+  /** Bytes given to pwritev on ordinary descriptors. */
   bufferedBytes: number;
   /** Bytes that landed in a mapping without a write, and bytes copied into one. */
   landedBytes: number;
+  /** Bytes that were copied into a mapping. */
   copiedBytes: number;
+  /** Calls that wrote. */
   writeCalls: number;
+  /** Calls that read. */
   readCalls: number;
   /** Bytes read back to be hashed. */
   readBackBytes: number;

@@ -9,6 +9,7 @@ import type { ReadStreamOptions } from "../options.js";
 /** What arrayBuffer() and text() hold in memory at the most. */
 const BUFFER_BYTES_MAX = 256 * MIB;
 
+/** One file of a torrent, to be read while it comes, in the shape of a Blob. */
 export class TorrentFile implements AsyncIterable<Uint8Array> {
   /** Its place in `metainfo.files`. */
   readonly index: number;
@@ -30,6 +31,7 @@ export class TorrentFile implements AsyncIterable<Uint8Array> {
     this.#open = open;
   }
 
+  /** Its name without its folders. */
   get name(): string {
     return this.path.at(-1) ?? "";
   }

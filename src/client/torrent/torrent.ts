@@ -76,6 +76,7 @@ export class Torrent extends EventEmitter<TorrentEvents> {
     return this.#core.ready;
   }
 
+  /** Where it is; `progress()` says how far. */
   get state(): TorrentState {
     return this.#core.state;
   }
@@ -170,6 +171,7 @@ export class Torrent extends EventEmitter<TorrentEvents> {
     if (this.#core.isOpen) this.#core.finder.announce();
   }
 
+  /** Peers that are connected now, both handshakes done; as they are at this moment. */
   peers(): PeerInfo[] {
     return this.#core.swarm.peers();
   }
@@ -184,11 +186,13 @@ export class Torrent extends EventEmitter<TorrentEvents> {
     return this.#core.swarm.counters();
   }
 
+  /** What was read and written of its files so far, in calls and bytes; undefined before its storage is open. */
   storageCounters(): StorageCounters | undefined {
     const counters = this.#core.content?.storageCounters;
     return counters === undefined ? undefined : { ...counters };
   }
 
+  /** How far it is, in pieces and bytes, and how fast. */
   progress(): TorrentProgress {
     return this.#core.progress();
   }
