@@ -1,6 +1,7 @@
 // Send mode `copy`: blocks are read into slots of the pool, at once if the page cache has them, else on the thread
 // pool, and sent from there. The loop never waits for a disk.
 
+import { assert } from "../../base/assert.js";
 import type { StorageError } from "../../base/errors.js";
 import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
@@ -45,10 +46,11 @@ export class CopySource implements BlockSource, StorageOwner {
     batch.cut(allowed);
     const memory = this.#memory;
     for (let index = 0; index < batch.count; index++) {
-      const slot = pool.acquire(SlotHolder.sending) as SlotIndex;
+      const slot = pool.acquire(SlotHolder.sending);
+      assert(slot !== NO_SLOT, "a batch takes no more slots than are free");
       batch.slots[index] = slot;
       batch.addresses[index] = pool.addressOf(slot);
-      memory.addresses[index] = batch.addresses[index]!;
+      memory.addresses[index] = pool.addressOf(slot);
       memory.lengths[index] = batch.lengths[index]!;
     }
     memory.count = batch.count;
@@ -64,8 +66,9 @@ export class CopySource implements BlockSource, StorageOwner {
   }
 
   storageDone(tag: number, error: StorageError | undefined): void {
-    const batch = this.#batches[tag]!;
-    const owner = this.#owners[tag]!;
+    const batch = this.#batches[tag];
+    const owner = this.#owners[tag];
+    assert(batch !== undefined && owner !== undefined, "a read ends once");
     this.#batches[tag] = undefined;
     this.#owners[tag] = undefined;
     this.#freeTags.push(tag);

@@ -31,17 +31,20 @@ export class Outbox {
   }
 
   wrote(count: number): void {
+    assert(this.end + count <= this.bytes.length, "what is written was reserved");
     this.end += count;
   }
 
   /** Copies the first `count` bytes that are to be sent. Few go one by one: the view that set() wants would be garbage. */
   copyTo(target: Uint8Array, at: number, count: number): void {
     const { bytes, start } = this;
+    assert(count <= this.length && at + count <= target.length, "what is copied waits, and fits");
     if (count > COPY_ONE_BY_ONE_MAX) target.set(bytes.subarray(start, start + count), at);
     else for (let index = 0; index < count; index++) target[at + index] = bytes[start + index]!;
   }
 
   consume(count: number): void {
+    assert(count <= this.length, "no more leaves than waits");
     this.start += count;
     if (this.start === this.end) {
       this.start = 0;

@@ -304,6 +304,7 @@ export class TorrentContent implements SwarmBlocks {
     this.#picker.checkInvariants();
     this.wanted.checkInvariants();
     this.#assembler?.checkInvariants();
+    this.#lender?.checkInvariants();
   }
 
   // ── peers ────────────────────────────────────────────────────────────────────────────────────────────────────

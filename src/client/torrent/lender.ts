@@ -10,6 +10,7 @@
 //
 // Always: a block that is lent belongs to a piece whose digest was right; a slot given to add() is lent or goes home.
 
+import { assert } from "../../base/assert.js";
 import type { StorageError } from "../../base/errors.js";
 import { type BlockIndex, NO_SLOT, type PieceIndex, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
@@ -66,6 +67,7 @@ export class Lender implements SlotWaiter, StorageOwner {
   readonly #released = (): void => {
     const wasBehind = this.isBehind;
     const wasFull = this.#held >= this.#options.heldMax;
+    assert(this.#held > 0, "a lease comes back once");
     this.#held--;
     this.#options.released();
     if (wasFull) this.#advance();
@@ -128,6 +130,21 @@ export class Lender implements SlotWaiter, StorageOwner {
     return this.drained();
   }
 
+  /** Counts what waits again, and compares. For tests, between two turns. */
+  checkInvariants(): void {
+    let waiting = 0;
+    for (const { slots, next } of this.#queue) {
+      assert(next <= slots.length, "no more is lent of a piece than it has");
+      for (let block = 0; block < next; block++)
+        assert(slots[block] === NO_SLOT, "the slot of a block that was lent is the lease's");
+      waiting += slots.length - next;
+    }
+    assert(waiting === this.#blocksWaiting, "the lender counts what waits");
+    assert(this.#held >= 0, "no more leases come back than went out");
+    assert(this.#reading.length === 0 || this.#reading.length === this.#list.count, "a read has its slots");
+    assert(!this.#closed || this.#queue.length === 0, "a closed lender holds nothing but what is being read");
+  }
+
   #stopWaiting(): void {
     if (this.#waitingForSlots) this.#options.memory.pool.stopWaiting(this);
     this.#waitingForSlots = false;
@@ -147,6 +164,7 @@ export class Lender implements SlotWaiter, StorageOwner {
       this.#noteDrained();
       return;
     }
+    assert(head.next + slots.length <= head.slots.length, "what was read are blocks of the next piece");
     for (const slot of slots) this.#lendNext(head, slot);
     this.#advance();
   }
@@ -169,6 +187,7 @@ export class Lender implements SlotWaiter, StorageOwner {
 
   #lendNext(head: VerifiedPiece, slot: SlotIndex): void {
     const block = head.next as BlockIndex;
+    assert(this.#blocksWaiting > 0, "what is lent waited");
     const wasBehind = this.isBehind;
     head.slots[block] = NO_SLOT;
     head.next++;

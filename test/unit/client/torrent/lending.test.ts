@@ -142,6 +142,7 @@ describe("Blocks that are lent", TIMEOUT, () => {
 
   it("never stand still, whatever the program keeps of a small pool, and in whatever order it gives back", async () => {
     const seed0 = process.env["SEED"] === undefined ? Date.now() & 0xffff : Number(process.env["SEED"]);
+    let checks = 0;
     for (let run = 0; run < 12; run++) {
       const random = makeRandom(seed0 + run);
       const pieceLength = BLOCK_SIZE << Math.floor(8 * random());
@@ -152,20 +153,28 @@ describe("Blocks that are lent", TIMEOUT, () => {
       const directory = temporaryFolder(after);
       const keep = Math.floor(20 * random());
       const held: BlockLease[] = [];
-      let bytes = 0;
+      let [bytes, isDone] = [0, false];
+      const checkBetweenTurns = (): void => {
+        if (isDone) return;
+        checks++;
+        sessionCoreOf(session).checkInvariants();
+      };
       const onBlock = (lease: BlockLease): void => {
         bytes += lease.bytes.length;
         held.push(lease);
+        setImmediate(checkBetweenTurns);
         if (held.length > keep) held.splice(Math.floor(held.length * random()), 1)[0]!.release();
       };
       const peers = seeders.map(({ address }) => address);
       const torrent = await session.add(shared.metainfo, { storage, directory, onBlock, peers });
       await torrent.done;
+      isDone = true;
       assert.equal(bytes, shared.data.length, `SEED=${seed0 + run}`);
       for (const lease of held) lease.release();
       await closeWhole(session);
       for (const seeder of seeders) await closeWhole(seeder.session);
     }
+    assert.ok(checks > 0, "what is counted was counted again");
   });
 
   it("keep a torrent that is added from being checked only until the program gives some back", async () => {
