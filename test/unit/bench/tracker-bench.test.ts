@@ -246,7 +246,7 @@ describe("benchmarks of trackers", () => {
       ),
     ];
     const { html, text } = await makeReport(paths);
-    assert.equal(text, "An answer takes of a processor: scatterwire 2.8 µs and echo 2.8 µs");
+    assert.equal(text, "Processor time of an answer: scatterwire 2.8 µs and echo 2.8 µs");
     for (const words of [
       "351,834",
       "Results for scatterwire",
