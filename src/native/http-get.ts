@@ -185,8 +185,24 @@ class Get {
     throw new HttpGetError("name", `the name ${name} has no address${kind}`);
   }
 
-  #ask(url: URL, address: string): Promise<IncomingMessage> {
-    if (this.#stopped !== undefined) throw this.#stopped;
+  /**
+   * The other side may have ended a connection that was kept, while we ask over it: then it is asked over another one, as RFC 9112, 9.3.1,
+   * has it for what may be asked twice. Each that fails is kept no longer, so that the last one is new.
+   */
+  async #ask(url: URL, address: string): Promise<IncomingMessage> {
+    for (;;) {
+      if (this.#stopped !== undefined) throw this.#stopped;
+      const { request, answered } = this.#send(url, address);
+      try {
+        return await Promise.race([answered, this.#over]);
+      } catch (error) {
+        const isOver = error instanceof HttpGetError && error.failure === "connect";
+        if (!isOver || !request.reusedSocket) throw error;
+      }
+    }
+  }
+
+  #send(url: URL, address: string): { request: ClientRequest; answered: Promise<IncomingMessage> } {
     const isSecure = url.protocol === "https:";
     const agent = isSecure ? this.#from.https : this.#from.http;
     const family = isIP(address);
@@ -230,7 +246,7 @@ class Get {
     });
     // Whichever is first; the other must not be a rejection that nobody handles.
     answered.catch(() => {});
-    return Promise.race([answered, this.#over]);
+    return { request, answered };
   }
 
   async #read(response: IncomingMessage): Promise<Uint8Array> {
