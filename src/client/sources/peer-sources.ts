@@ -64,6 +64,8 @@ export class PeerSources {
   #localPeers: Promise<LocalPeers> | undefined;
   #portMapping: PortMapping | undefined;
   #isClosed = false;
+  /** Closed, and trackers were told whatever they are still told. */
+  #isSilent = false;
 
   constructor(options: PeerSourcesOptions) {
     this.#options = options;
@@ -98,11 +100,11 @@ export class PeerSources {
     return this.#portMapping?.portOutside;
   }
 
-  /** Rejects TrackerError `TRACKER_CLOSED` after close(). */
+  /** Rejects TrackerError `TRACKER_CLOSED` when close() is through: until then torrents that stop say so, one thing after the other. */
   async trackers(): Promise<TrackerClient> {
     this.#trackers ??= this.#loadTrackers();
     const trackers = await this.#trackers;
-    if (this.#isClosed) throw new TrackerError("TRACKER_CLOSED", "the session is closed");
+    if (this.#isSilent) throw new TrackerError("TRACKER_CLOSED", "the session is closed");
     return trackers;
   }
 
@@ -157,6 +159,7 @@ export class PeerSources {
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#stopping, this.#portMapping?.close()]);
+    this.#isSilent = true;
     (await this.#trackers)?.close();
     (await this.#webHttp)?.close();
     (await this.#localPeers)?.close();
