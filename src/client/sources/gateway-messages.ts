@@ -73,7 +73,7 @@ export function encodeRequest(version: number, request: MappingRequest): Uint8Ar
 /** Undefined for what is no answer to this request. */
 export function decodeAnswer(
   version: number,
-  { port, nonce }: MappingRequest,
+  { port, nonce, lifetimeSeconds }: MappingRequest,
   bytes: Uint8Array,
 ): GatewayAnswer | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -88,9 +88,12 @@ export function decodeAnswer(
   if (view.getUint16(isPcp ? PCP.port : 8) !== port) return undefined;
   if (isPcp && !nonce.every((byte, at) => bytes[PCP.nonce + at] === byte)) return undefined;
   if (code !== 0) return { kind: "refused", code };
+  const portOutside = view.getUint16(isPcp ? PCP.portOutside : 10);
+  // Nobody can connect to port 0, which trackers would be told; only where a mapping was taken back it means nothing.
+  if (portOutside === 0 && lifetimeSeconds > 0) return undefined;
   return {
     kind: "mapped",
-    portOutside: view.getUint16(isPcp ? PCP.portOutside : 10),
+    portOutside,
     lifetimeSeconds: view.getUint32(isPcp ? PCP.lifetime : 12),
   };
 }

@@ -182,6 +182,7 @@ export class PortMapping {
     if (at === undefined) return Promise.resolve(undefined);
     const socket: Socket = createSocket("udp4");
     let timer: Timer | undefined;
+    let ended = (): void => {};
     return new Promise<GatewayAnswer | undefined>((resolve) => {
       let request: MappingRequest | undefined;
       let sent = 0;
@@ -201,8 +202,8 @@ export class PortMapping {
       // Nobody listens there, or there is no way there.
       socket.on("error", () => resolve(undefined));
       // While a mapping is given back the end is no reason to stop.
-      if (lifetimeSeconds > 0)
-        this.#end.signal.addEventListener("abort", () => resolve(undefined), { once: true });
+      ended = () => resolve(undefined);
+      if (lifetimeSeconds > 0) this.#end.signal.addEventListener("abort", ended, { once: true });
       socket.on("connect", () => {
         const from = socket.address().address;
         request = { port, portOutside, lifetimeSeconds, nonce: this.#nonce, from };
@@ -212,6 +213,7 @@ export class PortMapping {
       socket.connect(at.port, at.host);
       socket.unref();
     }).finally(() => {
+      this.#end.signal.removeEventListener("abort", ended);
       timer?.close();
       socket.close();
     });
@@ -220,6 +222,7 @@ export class PortMapping {
   async #askUpnp(port: number): Promise<boolean> {
     const { ground, loadUpnp, warn } = this.#options;
     let timer: Timer | undefined;
+    let ended = (): void => {};
     try {
       const client = typeof this.#by === "object" ? this.#by : await loadUpnp();
       if (client === undefined) return false;
@@ -227,7 +230,8 @@ export class PortMapping {
       const late = new Promise<false>((resolve) => {
         timer = ground.after(UPNP_MS, () => resolve(false));
         timer.unref();
-        this.#end.signal.addEventListener("abort", () => resolve(false), { once: true });
+        ended = () => resolve(false);
+        this.#end.signal.addEventListener("abort", ended, { once: true });
       });
       const what = { publicPort: port, privatePort: port, protocol: "TCP", ttl: LIFETIME_S } as const;
       if (!(await Promise.race([client.map(what), late]))) return false;
@@ -237,6 +241,7 @@ export class PortMapping {
       warn(`UPnP: ${error instanceof Error ? error.message : String(error)}`);
       return false;
     } finally {
+      this.#end.signal.removeEventListener("abort", ended);
       timer?.close();
     }
   }

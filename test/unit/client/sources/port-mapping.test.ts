@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { describe, it, type TestContext } from "node:test";
-import { SYSTEM_GROUND } from "../../../../src/base/ground.js";
+import { type Ground, SYSTEM_GROUND } from "../../../../src/base/ground.js";
 import { PortMapping, type UpnpClient, type UpnpPort } from "../../../../src/client/sources/port-mapping.js";
 import { Session } from "../../../../src/index.js";
 import { gatewayIn } from "../../../../src/native/gateway.js";
@@ -21,6 +21,12 @@ const pcp: Router = (request) => {
   answer[1] = 129;
   answer.writeUInt16BE(OUTSIDE, 42);
   return [answer];
+};
+
+/** Waits a millisecond where it should wait for half of a lifetime, which is an hour. */
+const IMPATIENT: Ground = {
+  ...SYSTEM_GROUND,
+  after: (ms, callback) => setTimeout(callback, ms > 60_000 ? 1 : ms),
 };
 
 /** What one that knows NAT-PMP only answers. */
@@ -41,7 +47,12 @@ interface Place {
   readonly socket: Socket;
 }
 
-async function place(t: TestContext, router: Router, upnp?: UpnpClient): Promise<Place> {
+async function place(
+  t: TestContext,
+  router: Router,
+  upnp?: UpnpClient,
+  ground: Ground = SYSTEM_GROUND,
+): Promise<Place> {
   const heard: Buffer[] = [];
   const warnings: string[] = [];
   const socket = createSocket("udp4");
@@ -51,7 +62,7 @@ async function place(t: TestContext, router: Router, upnp?: UpnpClient): Promise
   });
   await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
   const mapping = new PortMapping({
-    ground: SYSTEM_GROUND,
+    ground,
     gateway: () => ({ host: "127.0.0.1", port: socket.address().port }),
     loadUpnp: async () => upnp,
     warn: (text) => warnings.push(text),
@@ -64,7 +75,10 @@ async function place(t: TestContext, router: Router, upnp?: UpnpClient): Promise
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
+  // A test that is given up leaves no loop behind, which would keep the file from ending.
+  for (let turns = 0; !condition() && turns < 5000; turns++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.ok(condition(), "it never happened");
 }
 
 describe("a port of the router", TIMEOUT, () => {
@@ -97,7 +111,41 @@ describe("a port of the router", TIMEOUT, () => {
     );
   });
 
-  it("is not mapped by what is no answer: short, of another port, without our nonce, or no answer at all", async (t) => {
+  for (const [by, router, first] of [
+    ["PCP", pcp, 0],
+    ["NAT-PMP", natPmp, 1],
+  ] as const)
+    it(`is asked of ${by} again and again, for the port that it was given, and leaves nothing behind`, async (t) => {
+      const told: Error[] = [];
+      const tell = (warning: Error): number => told.push(warning);
+      process.on("warning", tell);
+      t.after(() => process.off("warning", tell));
+      const { heard, mapping } = await place(t, router, undefined, IMPATIENT);
+      mapping.map(PORT);
+      await until(() => heard.length > 20);
+      assert.equal(mapping.portOutside, OUTSIDE);
+      const at = by === "PCP" ? 42 : 6;
+      const asked = heard.slice(first).map((each) => each.readUInt16BE(at));
+      assert.deepEqual(new Set(asked.slice(0, 1)), new Set([PORT]));
+      assert.deepEqual(new Set(asked.slice(1)), new Set([OUTSIDE]));
+      assert.deepEqual(told, []);
+    });
+
+  it("is asked of UPnP again and again, and leaves nothing behind", async (t) => {
+    const told: Error[] = [];
+    const tell = (warning: Error): number => told.push(warning);
+    process.on("warning", tell);
+    t.after(() => process.off("warning", tell));
+    let asked = 0;
+    const upnp: UpnpClient = { map: async () => ++asked > 0, destroy: async () => {} };
+    const refuses: Router = (request) => [Buffer.from([request[0]!, 130, 0, 2])];
+    const { mapping } = await place(t, refuses, upnp, IMPATIENT);
+    mapping.map(PORT);
+    await until(() => asked > 20);
+    assert.deepEqual([mapping.portOutside, told], [PORT, []]);
+  });
+
+  it("is not mapped by what is no answer: short, of another port, without our nonce, for no port, or no answer at all", async (t) => {
     let answered = 0;
     const { mapping } = await place(t, (request) => {
       const [good] = pcp(request) as [Buffer];
@@ -110,7 +158,17 @@ describe("a port of the router", TIMEOUT, () => {
       otherNonce[24]! ^= 1;
       question[1] = 1;
       answered++;
-      const bad = [Buffer.alloc(0), Buffer.from([2]), good.subarray(0, 59), otherPort, otherNonce, question];
+      const portNought = Buffer.from(good);
+      portNought.writeUInt16BE(0, 42);
+      const bad = [
+        Buffer.alloc(0),
+        Buffer.from([2]),
+        good.subarray(0, 59),
+        otherPort,
+        otherNonce,
+        question,
+        portNought,
+      ];
       return answered === 1 ? bad : [...bad, good];
     });
     mapping.map(PORT);
