@@ -54,8 +54,8 @@ export class FileMove {
   readonly #folders: string[] = [];
   readonly #staged: string[] = [];
   readonly #locks: (DownloadLock | undefined)[] = [];
-  /** Nobody else uses the torrent in either folder: what we keep in the new one is ours. */
-  #isLocked = false;
+  /** All files are ours in the new folder: so is whatever is kept there of the torrent from now on. */
+  #isNamed = false;
 
   constructor(options: MoveOptions) {
     this.#options = options;
@@ -79,6 +79,7 @@ export class FileMove {
           status,
           copies,
         );
+      this.#isNamed = true;
       // Stamps of resume data name the files themselves: of copies it would claim nothing.
       if (!copies) await this.#keep("resume");
       await this.#keep("totals");
@@ -99,7 +100,7 @@ export class FileMove {
     const removals: (() => Promise<unknown>)[] = [
       ...[...this.#names].reverse().map((path) => () => moveCalls.unlink(path)),
       () => this.#removeStaging(),
-      async () => this.#isLocked && forgetDownload(to, infoHashHex),
+      async () => this.#isNamed && forgetDownload(to, infoHashHex),
       ...this.#folders.reverse().map((path) => () => moveCalls.rmdir(path)),
     ];
     for (const remove of removals)
@@ -130,7 +131,6 @@ export class FileMove {
   #lock(): void {
     const { from, to, infoHashHex, onWarning } = this.#options;
     for (const folder of [from, to]) this.#locks.push(DownloadLock.take(folder, infoHashHex, onWarning));
-    this.#isLocked = true;
   }
 
   #unlock(): void {

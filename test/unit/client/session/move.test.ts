@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { moveCalls } from "../../../../src/client/storage/move-files.js";
+import { ownFileIn } from "../../../../src/client/storage/own-files.js";
 import {
   checkTorrent,
   createTorrentFile,
@@ -223,9 +224,14 @@ describe("A torrent that is moved", TIMEOUT, () => {
     const { metainfo, from, to } = await makeFiles();
     mkdirSync(join(to, "t", "deep"), { recursive: true });
     writeFileSync(join(to, "t", "deep", "c"), "mine");
+    // Of a download of the same torrent that was stopped there.
+    const resume = ownFileIn(to, `${metainfo.infoHashHex}.resume`);
+    mkdirSync(dirname(resume), { recursive: true });
+    writeFileSync(resume, "claims");
     const session = new Session();
     const torrent = await session.add(metainfo, { directory: from });
     await assert.rejects(torrent.move(to), { code: "STORAGE_EXISTS" });
+    assert.equal(readFileSync(resume, "utf8"), "claims");
     assert.equal(readFileSync(join(to, "t", "deep", "c"), "utf8"), "mine");
     assert.deepEqual(readdirSync(join(to, "t")), ["deep"]);
     assert.equal(torrent.state, "seeding");
