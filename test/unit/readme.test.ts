@@ -58,4 +58,16 @@ describe("the README", () => {
   it("shows every verb of the command line", () => {
     for (const { name } of VERBS) assert.match(readme, new RegExp(`^scatterwire ${name} `, "m"));
   });
+
+  it("leads nowhere but to headings that it has", () => {
+    const headings = [...readme.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+      heading!
+        .toLowerCase()
+        .replaceAll(/[^\w -]/g, "")
+        .replaceAll(" ", "-"),
+    );
+    const links = [...readme.matchAll(/\]\(#([^)]+)\)/g)].map(([, link]) => link!);
+    assert.ok(links.length > 5);
+    for (const link of links) assert.ok(headings.includes(link), `#${link}`);
+  });
 });
