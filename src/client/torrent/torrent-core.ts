@@ -317,6 +317,7 @@ export class TorrentCore {
   /** Ends connections, and closes what is open. Rejects UsageError, and what goes wrong, which ends the torrent. */
   async #closeToLookAgain(former: TorrentContent, whenClosed: () => void = () => {}): Promise<void> {
     await this.ready;
+    if (this.isOver) throw this.#overReason;
     if (this.#opened !== former || this.#state === "checking")
       throw new UsageError("USAGE_STATE", "the torrent is being checked or moved already");
     this.swarm.closeAll();
@@ -335,7 +336,7 @@ export class TorrentCore {
       this.fail(asError(error));
       throw error;
     }
-    if (this.isOver) throw this.#abortError("the torrent was closed");
+    if (this.isOver) throw this.#overReason;
   }
 
   /** Moves the files, and goes on in another folder. Rejects StorageError, UsageError: then they are where they were, and it goes on there. */
@@ -370,30 +371,41 @@ export class TorrentCore {
         await content.releaseMemory();
         await content.close(false).catch(() => {});
         await move.undo();
+        this.#setDirectory(from);
         throw error;
       }
       await move.finish();
       await this.#open(content, true);
     } catch (error) {
-      if (this.isOver) throw this.#abortError("the torrent was closed");
+      if (this.isOver) throw this.#overReason;
       // All is where it was.
       await this.#open(this.#contentAgain(former, from));
       throw error;
     }
   }
 
+  /** Why nothing goes on: it failed, or was closed. */
+  get #overReason(): Error {
+    return this.#failure ?? this.#abortError("the torrent was closed");
+  }
+
+  #setDirectory(directory: string): void {
+    this.#options = { ...this.#options, directory };
+  }
+
   /** Content of the same files, looked at again, in that folder. */
   #contentAgain(former: TorrentContent, directory: string): TorrentContent {
-    this.#options = { ...this.#options, directory };
+    this.#setDirectory(directory);
     this.#content = new TorrentContent(former.metainfo, contentHostOf(this, LOOKED_AT_AGAIN), former);
     return this.#content;
   }
 
   /** Closes the torrent, and deletes what was kept of it; with `data` its files, too. */
   async remove(data: boolean): Promise<void> {
-    const { directory, readOnly } = this.options;
     const layout = this.#content?.layout;
     await this.close();
+    // A move that ended with it decided where its files are.
+    const { directory, readOnly } = this.options;
     if (directory === undefined || readOnly === true) return;
     forgetDownload(directory, this.#infoHashHex);
     if (data && layout !== undefined) removeFiles(directory, layout);

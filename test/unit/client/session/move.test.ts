@@ -9,6 +9,7 @@ import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { moveCalls } from "../../../../src/client/storage/move-files.js";
 import { ownFileIn } from "../../../../src/client/storage/own-files.js";
+import { torrentCoreOf } from "../../../../src/client/torrent/torrent.js";
 import {
   checkTorrent,
   createTorrentFile,
@@ -290,6 +291,82 @@ describe("A torrent that is moved", TIMEOUT, () => {
       assert.equal((await again.add(metainfo, { directory })).state, "seeding");
       await closeWhole(again);
     }
+  });
+
+  for (const copies of [false, true])
+    it(`that is removed with its data meanwhile leaves nothing in either folder, ${copies ? "copied" : "by second names"}`, async () => {
+      let wasMoved = false;
+      for (let at = 1; !wasMoved; at += 7) {
+        const { metainfo, from, to } = await makeFiles();
+        const session = new Session();
+        const torrent = await session.add(metainfo, { directory: from });
+        let calls = 0;
+        let removing: Promise<void> | undefined;
+        await withCalls(
+          (name, args) => {
+            if (++calls === at) removing = torrent.remove({ data: true });
+            if (copies && isLinkFrom(from, name, args)) throw failure("EXDEV");
+          },
+          () => torrent.move(to).catch(() => {}),
+        );
+        wasMoved = removing === undefined;
+        await removing;
+        await closeWhole(session);
+        if (wasMoved) continue;
+        assert.deepEqual([...namesIn(from), ...namesIn(to)], [], `removed at call ${at}`);
+      }
+    });
+
+  it("that is removed with its data while the new folder is looked at leaves nothing in either folder", async () => {
+    const { metainfo, from, to } = await makeFiles();
+    const session = new Session();
+    const torrent = await session.add(metainfo, { directory: from });
+    let removing: Promise<void> | undefined;
+    torrent.on("checking", () => {
+      if (torrent.directory === to) removing ??= torrent.remove({ data: true });
+    });
+    await withCalls(
+      (name, args) => {
+        if (isLinkFrom(from, name, args)) throw failure("EXDEV");
+      },
+      () => assert.rejects(torrent.move(to), { code: "ABORTED" }),
+    );
+    assert.ok(removing !== undefined, "copies are hashed");
+    await removing;
+    assert.deepEqual([...namesIn(from), ...namesIn(to)], []);
+    await closeWhole(session);
+  });
+
+  it("that is closed or removed in the same breath is closed, and is where it was", async () => {
+    for (const end of [(torrent: Torrent) => torrent.close(), (torrent: Torrent) => torrent.remove()]) {
+      const { metainfo, from, to } = await makeFiles();
+      const session = new Session();
+      const torrent = await session.add(metainfo, { directory: from });
+      const states: string[] = [];
+      for (const act of [() => torrent.move(to), () => torrent.recheck()]) {
+        const acting = assert.rejects(act(), { code: /^(ABORTED|USAGE_STATE)$/ });
+        await end(torrent);
+        await acting;
+        states.push(torrent.state);
+      }
+      assert.deepEqual(states, ["closed", "closed"]);
+      assert.deepEqual([await isWhole(metainfo, from), existsSync(to)], [true, false]);
+      await closeWhole(session);
+    }
+  });
+
+  it("and cannot go on where it went says why", async () => {
+    const { metainfo, from, to } = await makeFiles();
+    const session = new Session();
+    const torrent = await session.add(metainfo, { directory: from });
+    const reason = failure("EIO");
+    torrentCoreOf(torrent).swarm.layoutKnown = () => {
+      throw reason;
+    };
+    await assert.rejects(torrent.move(to), reason);
+    assert.deepEqual([torrent.state, torrent.directory], ["failed", to]);
+    assert.ok(await isWhole(metainfo, to));
+    await closeWhole(session);
   });
 
   for (const copies of [false, true])
