@@ -28,7 +28,6 @@ import { isMagnet, type Magnet } from "../metainfo/magnet.js";
 import { parseInfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { TorrentEvents, TorrentOptions, TorrentProgress, TorrentState } from "../options.js";
-import { FileMove } from "../storage/move-files.js";
 import { forgetDownload, forgetResumeData, removeFiles } from "../storage/remove-files.js";
 import { BlockFeed } from "./block-feed.js";
 import { publishOfTorrent, publishState } from "./channels.js";
@@ -353,6 +352,8 @@ export class TorrentCore {
     if (!isMovable || this.options.customStorage !== undefined)
       throw new UsageError("USAGE_STATE", "what is moved lies in files that may be written to");
     if (isSameFolder(from, to)) return;
+    // Loaded here: most torrents stay where they are.
+    const { FileMove } = await import("../storage/move-files.js");
     await this.#closeToLookAgain(former);
     const move = new FileMove({
       ...{ from, to, layout: former.layout, infoHashHex: this.#infoHashHex },
