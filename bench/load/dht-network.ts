@@ -1,6 +1,9 @@
 // A network of datagrams in memory, for DHTs by the thousand: the contract of sockets (src/native/datagrams.ts), a clock, timers and dice
 // of its own. The real code runs over it, with real bytes, the same way each time for one seed.
 //
+// An address is a number: below 2^32 that of IPv4, above it IPV6 and a number again, whose /24 is a /48 there and each of which is a /64, so
+// that what limits networks limits both the same way.
+//
 // Always: nothing happens but in run(); what happens at one time happens in the order it was begun. A datagram is lost or late as the model
 // says, never changed.
 
@@ -37,6 +40,10 @@ interface Event {
 }
 
 const QUEUE_MAX = 4096;
+/** Added to the number of an IPv6 address, 2a00:00aa:bbcc:00dd::1 for 0xaabbccdd. */
+export const IPV6 = 2 ** 32;
+const IPV6_PREFIX = 0x2a00;
+const ADDRESS_BYTES = 4 * ADDRESS_WORDS;
 
 export class DhtNetwork implements Datagrams {
   readonly ground: Ground;
@@ -125,9 +132,11 @@ export class DhtNetwork implements Datagrams {
     this.#push({ atMs: this.#nowMs + ms, order: this.#order++, run });
   }
 
-  post(from: VirtualSocket, address: number, port: number, bytes: Uint8Array): void {
+  /** `address`: undefined where nobody is. */
+  post(from: VirtualSocket, address: number | undefined, port: number, bytes: Uint8Array): void {
     this.datagrams++;
     this.bytes += bytes.length;
+    if (address === undefined) return;
     if (this.random() < this.#options.loss) return;
     const copy = bytes.slice();
     this.after(this.delayMs(), () => {
@@ -209,7 +218,7 @@ export class DhtNetwork implements Datagrams {
 }
 
 export class VirtualSocket implements DatagramSocket {
-  readonly family = 4;
+  readonly family: 4 | 6;
   readonly address: SocketAddress;
   readonly numericAddress: number;
   readonly port: number;
@@ -228,6 +237,7 @@ export class VirtualSocket implements DatagramSocket {
 
   constructor(network: DhtNetwork, address: number, port: number) {
     this.#network = network;
+    this.family = address < IPV6 ? 4 : 6;
     this.numericAddress = address;
     this.port = port;
     this.address = { host: addressOf(address), port };
@@ -255,7 +265,7 @@ export class VirtualSocket implements DatagramSocket {
   }
 
   receive(batch: DatagramBatch): number {
-    const addresses = new DataView(batch.addresses.buffer);
+    const addresses = new Uint8Array(batch.addresses.buffer);
     const ports = new DataView(batch.ports.buffer);
     let count = 0;
     for (; count < batch.entries; count++) {
@@ -263,7 +273,7 @@ export class VirtualSocket implements DatagramSocket {
       if (datagram === undefined) break;
       batch.bytes.set(datagram.bytes.subarray(0, batch.slotBytes), count * batch.slotBytes);
       batch.lengths[count] = datagram.bytes.length;
-      addresses.setUint32(16 * count, datagram.address);
+      writeAddress(addresses, ADDRESS_BYTES * count, datagram.address);
       ports.setUint16(2 * count, datagram.port);
     }
     this.counters.received += count;
@@ -271,12 +281,14 @@ export class VirtualSocket implements DatagramSocket {
   }
 
   send(batch: DatagramBatch, first: number, count: number): number {
-    const addresses = new DataView(batch.addresses.buffer);
+    const addresses = new Uint8Array(batch.addresses.buffer);
     const ports = new DataView(batch.ports.buffer);
     for (let index = first; index < first + count; index++) {
       const at = index * batch.slotBytes;
       const bytes = batch.bytes.subarray(at, at + batch.lengths[index]!);
-      this.#network.post(this, addresses.getUint32(16 * index), ports.getUint16(2 * index), bytes);
+      const from = ADDRESS_BYTES * index;
+      const to = addresses.subarray(from, from + (this.family === 4 ? 4 : 16));
+      this.#network.post(this, readAddress(to), ports.getUint16(2 * index), bytes);
     }
     this.counters.sent += count;
     return count;
@@ -294,13 +306,42 @@ export class VirtualSocket implements DatagramSocket {
   }
 }
 
-/** 10.1.2.3 as a number; any text of four numbers. */
+/** 10.1.2.3 as a number, any text of four numbers; or what `addressOf` has written. */
 export function addressNumber(host: string): number {
+  const [, high = 0, middle = 0, low = 0] = host.split(":").map((group) => Number.parseInt(group, 16));
+  if (host.includes(":")) return IPV6 + high * 2 ** 24 + middle * 256 + low;
   return host.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
 }
 
 export function addressOf(address: number): string {
-  return [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join(".");
+  if (address < IPV6) return [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join(".");
+  const groups = [IPV6_PREFIX, address >>> 24, (address >>> 8) & 0xffff, address & 0xff, 0, 0, 0, 1];
+  return groups.map((group) => group.toString(16)).join(":");
+}
+
+/** The 4 or 16 bytes of an address, in network order. */
+export function writeAddress(bytes: Uint8Array, at: number, address: number): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at);
+  if (address < IPV6) {
+    view.setUint32(0, address);
+    return;
+  }
+  const number = address - IPV6;
+  view.setUint16(0, IPV6_PREFIX);
+  view.setUint32(2, number >>> 8);
+  view.setUint16(6, number & 0xff);
+  view.setUint32(8, 0);
+  view.setUint32(12, 1);
+}
+
+/** The number of 4 or 16 bytes; undefined for IPv6 addresses that none stands for. */
+function readAddress(bytes: Uint8Array): number | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (bytes.length === 4) return view.getUint32(0);
+  if (bytes.length !== 16 || view.getUint16(0) !== IPV6_PREFIX || bytes[2] !== 0 || bytes[6] !== 0)
+    return undefined;
+  if (view.getUint32(8) !== 0 || view.getUint32(12) !== 1) return undefined;
+  return IPV6 + view.getUint32(2) * 256 + view.getUint16(6);
 }
 
 function isBefore(a: Event, b: Event): boolean {
