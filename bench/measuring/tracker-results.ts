@@ -13,7 +13,7 @@ import {
   tableOf,
   type ValueOf,
 } from "../processes/shape.js";
-import { describeMachine } from "./workplace.js";
+import { aboutRun, RUN_ABOUT } from "./run-about.js";
 
 export const TRACKER_VERBS = ["tracker", "tracker-load", "tracker-repository", "peer-store"] as const;
 export type TrackerVerb = (typeof TRACKER_VERBS)[number];
@@ -92,15 +92,7 @@ export const peerStoreRun = object({
 export type PeerStoreBenchmark = ValueOf<typeof peerStoreRun>["benchmarks"][number];
 export type MemoryRow = ValueOf<typeof peerStoreRun>["memory"][number];
 
-const frame = object({
-  trackers: number,
-  verb: oneOf(TRACKER_VERBS),
-  version: string,
-  startedAt: string,
-  endedAt: string,
-  command: string,
-  machine: object({ cpu: string, cores: number, memoryBytes: number, system: string, node: string }),
-});
+const frame = object({ trackers: number, verb: oneOf(TRACKER_VERBS), ...RUN_ABOUT });
 type Frame = ValueOf<typeof frame>;
 
 export type TrackerResults =
@@ -111,16 +103,7 @@ export type TrackerResults =
 
 /** What was found, in its frame. `startedAt`: when the verb began. */
 export function framed<Found>(verb: TrackerVerb, version: string, startedAt: Date, found: Found): object {
-  return {
-    trackers: TRACKER_RESULTS_SCHEMA,
-    verb,
-    version,
-    startedAt: startedAt.toISOString(),
-    endedAt: new Date().toISOString(),
-    command: `scatterwire ${process.argv.slice(2).join(" ")}`,
-    machine: describeMachine(),
-    found,
-  };
+  return { trackers: TRACKER_RESULTS_SCHEMA, verb, ...aboutRun(version, startedAt), found };
 }
 
 /** Whether a file is one of these, before it is read. */

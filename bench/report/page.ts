@@ -15,6 +15,7 @@ import type { Painter } from "./painter.js";
 import { MATERIAL } from "./ranking.js";
 import type { ResultsFile } from "./read.js";
 import { STYLE } from "./style.js";
+import { type SwarmFile, swarmSections } from "./swarm-section.js";
 import { type TableCell, tableOf } from "./tables.js";
 import { type TrackerFile, trackerSections } from "./tracker-page.js";
 import type { Choice, Verdict } from "./verdict.js";
@@ -23,6 +24,7 @@ import { capital, FIGURES, groupWords, significant } from "./words.js";
 export interface ReportContent {
   readonly files: readonly ResultsFile[];
   readonly trackers: readonly TrackerFile[];
+  readonly swarms: readonly SwarmFile[];
   readonly groups: readonly Group[];
   readonly verdict: Verdict;
   readonly crossing: CrossingData | undefined;
@@ -60,6 +62,7 @@ ${head(files, verdict)}
 ${against === undefined ? undefined : againstSection(against)}
 ${findingsSection(verdict)}
 ${verbs.map((verb) => verbSection(verb, content, painter))}
+${swarmSections(content.swarms, painter)}
 ${trackerSections(content.trackers, painter)}
 <h2 id="tables">Tables</h2>
 <p class="soft">The figures of all plots, and more. Large: the median of the rounds; small: half the distance between the lowest and the highest round, or, for a ratio, both extremes of the rounds.</p>
@@ -224,7 +227,7 @@ function changeRow(change: Change): Html {
 `;
 }
 
-function machineSection({ files, trackers }: ReportContent): Html {
+function machineSection({ files, trackers, swarms }: ReportContent): Html {
   const { machine } = files[0]!.results;
   return html`<h2>The machine, and the commands</h2>
 <dl class="facts">
@@ -237,7 +240,7 @@ ${files.map(
     html`<dt>${path}</dt><dd>${counted(results.trials.length, "trial")}, ${dateOf(results.startedAt)} to ${dateOf(results.endedAt)}, scatterwire ${results.version}</dd>`,
 )}
 </dl>
-<pre>${[...files.flatMap(({ results }) => results.commands), ...trackers.map(({ results }) => results.command)].join("\n")}</pre>`;
+<pre>${[...files.flatMap(({ results }) => results.commands), ...[...swarms, ...trackers].map(({ results }) => results.command)].join("\n")}</pre>`;
 }
 
 function extrasSections(files: readonly ResultsFile[]): Html[] {

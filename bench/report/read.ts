@@ -5,8 +5,10 @@ import { readFile } from "node:fs/promises";
 import { UsageError } from "../../src/index.js";
 import { wrongFigure } from "../measuring/answers.js";
 import { type LabResults, RESULTS_SCHEMA } from "../measuring/results.js";
+import { isSwarmResults, readSwarmResults } from "../measuring/swarm-results.js";
 import { isTrackerResults, readTrackerResults } from "../measuring/tracker-results.js";
 import type { Machine } from "../measuring/workplace.js";
+import type { SwarmFile } from "./swarm-section.js";
 import type { TrackerFile } from "./tracker-page.js";
 
 export interface ResultsFile {
@@ -15,28 +17,35 @@ export interface ResultsFile {
 }
 
 const HOW_TO_MAKE_ONE =
-  '"scatterwire bench receive", "seed" and "compare" write such files, and with --json those that measure trackers';
+  '"scatterwire bench receive", "seed" and "compare" write such files, and with --json "swarm" and those that measure trackers';
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Files of the lab's verbs, and of those that measure trackers, apart. Rejects as readResults() does. */
-export async function readAnyResults(
-  paths: readonly string[],
-): Promise<{ files: ResultsFile[]; trackers: TrackerFile[] }> {
+export interface AnyResults {
+  /** Of the lab's verbs. */
+  readonly files: readonly ResultsFile[];
+  readonly trackers: readonly TrackerFile[];
+  readonly swarms: readonly SwarmFile[];
+}
+
+/** Files of the lab's verbs, and of those that print what they find, apart. Rejects as readResults() does. */
+export async function readAnyResults(paths: readonly string[]): Promise<AnyResults> {
   const files: ResultsFile[] = [];
   const trackers: TrackerFile[] = [];
+  const swarms: SwarmFile[] = [];
   for (const path of paths) {
     const text = await readFile(path, "utf8");
     const value = parseJson(text, path);
-    if (!isTrackerResults(value)) files.push({ path, results: parseResults(text, path) });
-    else
-      try {
-        trackers.push({ path, results: readTrackerResults(value) });
-      } catch (error) {
-        refuse(path, (error as Error).message);
-      }
+    try {
+      if (isTrackerResults(value)) trackers.push({ path, results: readTrackerResults(value) });
+      else if (isSwarmResults(value)) swarms.push({ path, results: readSwarmResults(value) });
+      else files.push({ path, results: parseResults(text, path) });
+    } catch (error) {
+      if (error instanceof UsageError) throw error;
+      refuse(path, (error as Error).message);
+    }
   }
-  return { files, trackers };
+  return { files, trackers, swarms };
 }
 
 /** Rejects UsageError, or the system's error if the file cannot be read. */

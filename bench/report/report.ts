@@ -1,22 +1,33 @@
 // scatterwire bench report: files of results in, a page, a text and a summary out. Everything is computed from the trials when
 // the report is made, so an old file gets the newest reading.
 
+import { present } from "../../src/base/assert.js";
 import { type Against, compareFiles } from "./against.js";
 import { busyTrials } from "./caveats.js";
 import { type Group, groupsOf, repeatedTrials } from "./cells.js";
 import { crossingData } from "./crossing.js";
 import { reportPage } from "./page.js";
-import { loadPainter } from "./painter.js";
-import { machineName, type ResultsFile, readAnyResults, readResults, requireOneMachine } from "./read.js";
-import type { TableOptions } from "./run-tables.js";
-import { reportText } from "./terminal.js";
-import { trackerLead, trackerPage } from "./tracker-page.js";
+import { loadPainter, type Painter } from "./painter.js";
+import {
+  type AnyResults,
+  machineName,
+  type ResultsFile,
+  readAnyResults,
+  readResults,
+  requireOneMachine,
+} from "./read.js";
+import { type TableOptions, widthOf } from "./run-tables.js";
+import { sectionsPage } from "./section-parts.js";
+import { swarmLead, swarmSections } from "./swarm-section.js";
+import { reportText, swarmText } from "./terminal.js";
+import { trackerLead, trackerSections } from "./tracker-page.js";
 import { judge, type Verdict } from "./verdict.js";
+import { wrap } from "./words.js";
 
 export interface Report {
   readonly html: string;
   readonly text: string;
-  /** Undefined where there are results of trackers only. */
+  /** Undefined where there are results of trackers and swarms only. */
   readonly verdict: Verdict | undefined;
   readonly against: Against | undefined;
   readonly groups: readonly Group[];
@@ -27,13 +38,11 @@ export async function makeReport(
   paths: readonly string[],
   options: { against?: string | undefined } & TableOptions = {},
 ): Promise<Report> {
-  const { files, trackers } = await readAnyResults(paths);
-  requireOneMachine([...files, ...trackers]);
+  const found = await readAnyResults(paths);
+  const { files, trackers, swarms } = found;
+  requireOneMachine([...files, ...trackers, ...swarms]);
   const painter = await loadPainter();
-  if (files.length === 0) {
-    const html = trackerPage(trackers, painter);
-    return { html, text: trackerLead(trackers), verdict: undefined, against: undefined, groups: [] };
-  }
+  if (files.length === 0) return withoutTrials(found, painter, options);
   const groups = groupsOf(files);
   const before = options.against === undefined ? undefined : await readResults(options.against);
   const verdict = judge(groups, {
@@ -42,9 +51,29 @@ export async function makeReport(
   });
   const against = before === undefined ? undefined : compareWith(before, groups, files);
   const crossing = crossingData(groups);
-  const html = reportPage({ files, trackers, groups, verdict, crossing, against }, painter);
-  const text = reportText(verdict, groups, against, options);
+  const html = reportPage({ files, trackers, swarms, groups, verdict, crossing, against }, painter);
+  const text = [reportText(verdict, groups, against, options), ...swarmText(swarms, widthOf(options))].join(
+    "\n",
+  );
   return { html, text, verdict, against, groups };
+}
+
+/** A page of what was found of trackers and swarms. */
+function withoutTrials({ trackers, swarms }: AnyResults, painter: Painter, options: TableOptions): Report {
+  const others = [...trackers, ...swarms];
+  const lead = trackers.length > 0 ? trackerLead(trackers) : swarmLead(swarms);
+  const html = sectionsPage({
+    subject: trackers.length > 0 ? "trackers" : "swarms",
+    about: present(others[0], "a report is of one file at least").results,
+    lead,
+    sections: [...trackerSections(trackers, painter), ...swarmSections(swarms, painter)],
+    commands: others.map(({ results }) => results.command),
+  });
+  const text = [
+    trackers.length > 0 ? lead : wrap(lead, widthOf(options)),
+    ...swarmText(swarms, widthOf(options)),
+  ].join("\n");
+  return { html, text, verdict: undefined, against: undefined, groups: [] };
 }
 
 function compareWith(

@@ -4,6 +4,7 @@
 import type { Against } from "./against.js";
 import type { Group } from "./cells.js";
 import { groupTables, type TableOptions, widthOf } from "./run-tables.js";
+import { type SwarmFile, swarmSentences } from "./swarm-section.js";
 import type { Verdict } from "./verdict.js";
 import { capital, wrap } from "./words.js";
 
@@ -31,4 +32,11 @@ export function reportText(
   }
   lines.push("", ...verdict.caveats.map((text) => wrap(text, width)));
   return lines.join("\n");
+}
+
+/** What is said of swarms, in lines. */
+export function swarmText(swarms: readonly SwarmFile[], width: number): string[] {
+  return swarms
+    .flatMap(({ results }) => swarmSentences(results.found))
+    .map((text) => wrap(text, width, "  ", "- "));
 }

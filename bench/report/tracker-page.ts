@@ -1,4 +1,4 @@
-// What was found of trackers, as sections of the report, and as a page of their own: figures and tables of each benchmark, and beside
+// What was found of trackers, as sections of the report: figures and tables of each benchmark, and beside
 // them what others published, marked as that. Tables have the columns, and lines the words, of those whose benchmarks they are.
 // It is long because there are four benchmarks, each with its section; none has more than one screen.
 
@@ -18,10 +18,17 @@ import type {
   TrackerRun,
 } from "../measuring/tracker-results.js";
 import { peerStoreTables, repositoryText, rustDuration } from "../measuring/tracker-words.js";
-import { type Bar, drawBars } from "./bars.js";
+import type { Bar } from "./bars.js";
 import { Html, html } from "./html.js";
 import type { Painter } from "./painter.js";
-import { STYLE } from "./style.js";
+import {
+  barsFigure,
+  type Column,
+  LIMIT_COLOUR,
+  OTHER_COLOUR,
+  OUR_COLOUR,
+  sectionTable,
+} from "./section-parts.js";
 import { capital, list } from "./words.js";
 
 export interface TrackerFile {
@@ -29,41 +36,7 @@ export interface TrackerFile {
   readonly results: TrackerResults;
 }
 
-const WIDTHS = { wide: 468, middle: 600, narrow: 330 } as const;
 const MIB = 2 ** 20;
-const OUR_COLOUR = "var(--accent)";
-const LIMIT_COLOUR = "var(--limit)";
-const OTHER_COLOUR = "var(--other)";
-
-export function trackerPage(files: readonly TrackerFile[], painter: Painter): string {
-  const [first] = files;
-  if (first === undefined) return "";
-  const { machine, startedAt, version } = first.results;
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>scatterwire bench, trackers: ${machine.cpu}</title>
-<style>${new Html(STYLE)}</style>
-</head>
-<body>
-<header>
-<p class="eyebrow"><b>scatterwire bench</b> · trackers · ${machine.cpu}, ${machine.cores} cores · ${machine.system} · Node ${machine.node} · ${startedAt.slice(0, 16).replace("T", " ")} UTC</p>
-<h1>${trackerLead(files)}</h1>
-</header>
-<main>
-${trackerSections(files, painter)}
-<h2>The commands</h2>
-<pre>${files.map(({ results }) => results.command).join("\n")}</pre>
-</main>
-<footer class="soft small">scatterwire ${version} · this file loads nothing from anywhere and may be passed on as it is</footer>
-</body>
-</html>
-`;
-  return page.text;
-}
 
 /** One sentence: what an answer to the first mix of requests takes of a processor, of each tracker as it is set best. */
 export function trackerLead(files: readonly TrackerFile[]): string {
@@ -215,40 +188,7 @@ function figure(
       strong: isOurs,
     };
   });
-  const options = { title, description: `${title}: ${where}`, unit, bars };
-  return html`<figure class="half">
-<h3>${title}</h3>
-<figcaption><p>${where}.</p></figcaption>
-${Object.entries(WIDTHS).map(
-  ([size, width]) =>
-    html`<div class="drawing ${size}">${new Html(drawBars(painter, options, width).svg)}</div>`,
-)}
-</figure>`;
-}
-
-interface Column {
-  readonly title: string;
-  readonly unit?: string;
-  readonly numeric?: boolean;
-}
-
-function table(
-  label: string,
-  columns: readonly Column[],
-  rows: readonly (readonly (string | Html)[])[],
-): Html {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of ${label}"><table>
-<thead><tr>${columns.map(({ title, unit, numeric }) => html`<th scope="col" class="${numeric === true ? "number" : "name"}">${title}<span>${unit}</span></th>`)}</tr></thead>
-<tbody>${rows.map(
-    (cells) =>
-      html`<tr>${cells.map((cell, column) =>
-        column === 0
-          ? html`<th scope="row" class="name">${cell}</th>`
-          : html`<td class="${columns[column]?.numeric === true ? "number" : "name"}">${cell}</td>`,
-      )}</tr>
-`,
-  )}</tbody>
-</table></div>`;
+  return barsFigure(painter, { title, where, unit, bars });
 }
 
 const RUN_COLUMNS: readonly Column[] = [
@@ -294,7 +234,7 @@ function groupTables(runs: readonly TrackerRun[]): Html[] {
       ...(withRedis ? [(run.redisMicrosPerResponse ?? 0).toFixed(3), mib(run.redisPeakRssBytes ?? 0)] : []),
     ]);
     return html`<h3>Results for ${subject}</h3>
-${table(subject, columns, rows)}`;
+${sectionTable(subject, columns, rows)}`;
   });
 }
 
@@ -350,7 +290,7 @@ function bestTable(label: string, best: readonly Best[]): Html {
     { title: "Requests", unit: "connect/announce/scrape" },
     ...subjects.map((subject) => ({ title: subject, unit: "responses/s", numeric: true })),
   ];
-  return table(label, columns, rows);
+  return sectionTable(label, columns, rows);
 }
 
 function publishedTable({ title, source, machine, runs }: PublishedRuns): Html {
@@ -386,11 +326,11 @@ function repositorySection(results: readonly RepositoryResult[]): Html {
     ]);
   return html`<h2>Torrent repositories</h2>
 <p class="soft">Torrust's four scenarios: a peer is put into a swarm, and the swarm is counted; 10,000 tasks where it is "in parallel", which on one thread are asynchronous functions. The adjusted average is of samples within a tenth of the average; 0ns: fewer than two.</p>
-${table("repositories", columns, rowsOf(results))}
+${sectionTable("repositories", columns, rowsOf(results))}
 <details><summary>As Torrust prints it</summary><pre>${repositoryText(results)}</pre></details>
 <h3>Published, not measured here: Torrust, March 2024</h3>
 <p class="soft small">AMD Ryzen 9 7950X, 4 threads, in parallel in earnest.</p>
-${table("published repositories", columns, rowsOf(PUBLISHED_REPOSITORIES))}`;
+${sectionTable("published repositories", columns, rowsOf(PUBLISHED_REPOSITORIES))}`;
 }
 
 function peerStoreSection(benchmarks: readonly PeerStoreBenchmark[], memory: readonly MemoryRow[]): Html {
@@ -402,7 +342,7 @@ function peerStoreSection(benchmarks: readonly PeerStoreBenchmark[], memory: rea
       { title: "Delta", numeric: true },
     ];
     return html`<details${title === "time" ? new Html(" open") : undefined}><summary>${capital(title)}: ${rows.length} benchmarks</summary>
-${table(
+${sectionTable(
   title,
   columns,
   rows.map(({ name, before, after, delta }) => [name, before, after, delta]),
@@ -460,7 +400,7 @@ function memoryTable(
     ];
   });
   return html`<h3>${title}</h3>
-${table(title, columns, cells)}`;
+${sectionTable(title, columns, cells)}`;
 }
 
 function whole(value: number): string {

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { UsageError } from "../../src/index.js";
 import type { OnStep } from "../measuring/answer.js";
 import { median } from "../measuring/statistics.js";
+import { copySecondsOf, type SwarmFound, type SwarmKind, type SwarmRun } from "../measuring/swarm-results.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
 import { Program } from "../processes/program.js";
 import { withDeadline } from "../processes/running.js";
@@ -17,9 +18,6 @@ import { boolean, number, object } from "../processes/shape.js";
 import { TextTable } from "../report/text-table.js";
 import { LIBTORRENT_SETTINGS } from "./clients.js";
 import { harness } from "./compile.js";
-
-export const SWARM_KINDS = ["scatterwire", "libtorrent", "mixed"] as const;
-export type SwarmKind = (typeof SWARM_KINDS)[number];
 
 export interface SwarmOptions {
   readonly size: number;
@@ -32,23 +30,6 @@ export interface SwarmOptions {
   readonly onStep: OnStep;
 }
 
-interface SwarmRun {
-  /** From the first connection until the last leecher was complete. */
-  readonly seconds: number;
-  /** Payload that the seed sent, by the length of the torrent. */
-  readonly seedCopies: number;
-}
-
-export interface SwarmResult {
-  readonly benchmark: "swarm";
-  readonly size: number;
-  readonly rate: number;
-  readonly leechers: number;
-  /** What one copy takes. */
-  readonly copySeconds: number;
-  readonly runs: Readonly<Partial<Record<SwarmKind, readonly SwarmRun[]>>>;
-}
-
 const HARNESS = fileURLToPath(new URL("./scatterwire-harness.js", import.meta.url));
 const PORT = object({ port: number });
 const DONE = object({ done: boolean });
@@ -57,7 +38,7 @@ const UPLOADED = object({ uploaded: number });
 const DEADLINE_COPIES = 20;
 const DEADLINE_MS = 60_000;
 
-export async function benchSwarm(options: SwarmOptions): Promise<SwarmResult> {
+export async function benchSwarm(options: SwarmOptions): Promise<SwarmFound> {
   const { size, rate, leechers, runs, kinds, signal, onStep } = options;
   const found: Partial<Record<SwarmKind, SwarmRun[]>> = {};
   await withFolder(await folderFor((leechers + 1) * size, "memory"), signal, async (folder) => {
@@ -80,7 +61,8 @@ export async function benchSwarm(options: SwarmOptions): Promise<SwarmResult> {
       }
     }
   });
-  return { benchmark: "swarm", size, rate, leechers, copySeconds: size / rate, runs: found };
+  const { scatterwire, libtorrent, mixed } = found;
+  return { size, rate, leechers, runs: { scatterwire, libtorrent, mixed } };
 }
 
 interface Work {
@@ -149,14 +131,16 @@ async function startLibtorrent(
   return new Program(program, [role, torrent, directory, "posix", ...assignments], { name: "libtorrent" });
 }
 
-export function swarmText(result: SwarmResult): string {
-  const { size, rate, leechers, copySeconds, runs } = result;
+export function swarmText(found: SwarmFound): string {
+  const { size, rate, leechers, runs } = found;
+  const copySeconds = copySecondsOf(found);
   const table = new TextTable({
     head: ["leechers", "last complete, s", "× one copy", "copies sent by the seed"],
     colAligns: ["left", "right", "right", "right"],
     compact: true,
   });
   for (const [kind, each] of Object.entries(runs)) {
+    if (each === undefined) continue;
     const seconds = median(each.map((run) => run.seconds));
     table.push([
       kind === "mixed" ? `${leechers}, every other libtorrent` : `${leechers} ${kind}`,
@@ -165,7 +149,7 @@ export function swarmText(result: SwarmResult): string {
       median(each.map((run) => run.seedCopies)).toFixed(2),
     ]);
   }
-  const rounds = Math.max(...Object.values(runs).map((each) => each.length));
+  const rounds = Math.max(...Object.values(runs).map((each) => each?.length ?? 0));
   const how = `One seed (libtorrent's for its own leechers, ours for the others) sends ${(rate / 1e6).toFixed(1)} MB/s: one copy of ${(size / 1e6).toFixed(0)} MB takes ${copySeconds.toFixed(1)} s. Medians of ${rounds} interleaved round${rounds === 1 ? "" : "s"}.`;
   return `${table.toString()}\n${how}`;
 }

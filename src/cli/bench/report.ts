@@ -17,7 +17,7 @@ export function reportCommand(): Command {
     .description("make one HTML file of results: a verdict for this machine, plots, tables")
     .argument(
       "<results...>",
-      "files that bench receive, storage, seed and compare wrote, and what tracker, tracker-load, tracker-repository and peer-store print with --json; all of one machine",
+      "files that bench receive, storage, seed and compare wrote, and what swarm, tracker, tracker-load, tracker-repository and peer-store print with --json; all of one machine",
     )
     .option("-o, --output <file>", "where the page goes", "report.html")
     .option("--against <file>", "other results: says what got cheaper or dearer since")

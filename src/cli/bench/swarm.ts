@@ -1,7 +1,9 @@
 // scatterwire bench swarm: leechers around one slow seed.
 
 import { Command, Option } from "commander";
-import { benchSwarm, SWARM_KINDS, type SwarmKind, swarmText } from "../../../bench/rivals/swarm.js";
+import { framedSwarm, SWARM_KINDS, type SwarmKind } from "../../../bench/measuring/swarm-results.js";
+import { benchSwarm, swarmText } from "../../../bench/rivals/swarm.js";
+import { VERSION } from "../../base/version.js";
 import { interruptSignal, printJson, printLine, wholeNumber } from "../output.js";
 import { parseSize } from "./arguments.js";
 import { LabProgress } from "./lab-progress.js";
@@ -34,7 +36,7 @@ export function swarmCommand(): Command {
     .addOption(
       new Option("--kinds <list...>", "swarms to compare").choices(SWARM_KINDS).default([...SWARM_KINDS]),
     )
-    .option("--json", "print one JSON object")
+    .option("--json", "print one JSON object, which `bench report` reads")
     .addHelpText(
       "after",
       `
@@ -43,7 +45,8 @@ against when it is first needed, so a C++ compiler and libtorrent-rasterbar-dev 
 
 Examples:
   scatterwire bench swarm
-  scatterwire bench swarm --kinds scatterwire --size 64M --rate 5M --runs 1`,
+  scatterwire bench swarm --kinds scatterwire --size 64M --rate 5M --runs 1
+  scatterwire bench swarm --json > swarm.json && scatterwire bench report swarm.json`,
     )
     .action(swarm);
 }
@@ -51,11 +54,12 @@ Examples:
 async function swarm(flags: SwarmFlags): Promise<void> {
   const progress = new LabProgress(flags.json !== true);
   const { size = SIZE_DEFAULT, rate = RATE_DEFAULT, leechers, runs, kinds } = flags;
-  const result = await benchSwarm({
+  const startedAt = new Date();
+  const found = await benchSwarm({
     ...{ size, rate, leechers, runs, kinds },
     signal: interruptSignal(),
     onStep: (step) => progress.step(step),
   }).finally(() => progress.stop());
-  if (flags.json === true) printJson(result);
-  else printLine(swarmText(result));
+  if (flags.json === true) printJson(framedSwarm(VERSION, startedAt, found));
+  else printLine(swarmText(found));
 }
