@@ -150,7 +150,7 @@ function mappedFinding(groups: readonly Group[]): string {
   const parts = [
     part("cheaper", counts.cheaper),
     part("dearer", counts.dearer),
-    part("the same within noise", counts.even),
+    part(`no difference beyond noise or ${MATERIAL * 100} %`, counts.even),
   ];
   return `Receiving straight into a mapped file, against the pool and pwritev: ${parts.filter((text) => text !== "").join("; ")}.`;
 }
@@ -173,7 +173,7 @@ function directFinding(groups: readonly Group[]): string {
   const best = ranking[0];
   const worst = ranking.findLast(({ tied }) => !tied);
   if (best === undefined || worst === undefined)
-    return `Over the run lengths measured, the speed of O_DIRECT does not change beyond noise or ${MATERIAL * 100} %.`;
+    return `Among the run lengths measured, no difference in the speed of O_DIRECT is beyond noise and ${MATERIAL * 100} %.`;
   const speed = (cell: Cell): string => speedText(measureFigure(cell, "bytesPerSecond").median);
   const name = (cell: Cell): string => cellName(cell, slice.group);
   return `Run length decides how fast O_DIRECT is: ${name(worst.cell)} ${speed(worst.cell)}, ${name(best.cell)} ${speed(best.cell)}.`;
@@ -204,10 +204,17 @@ function compareGroup(group: Group): string[] {
     const speed = compareCells(own, fast, "bytesPerSecond");
     if (cost === undefined || speed === undefined) continue;
     const where = conditions(own.axes, Object.keys(group.constant));
-    const unsure = (sure: boolean): string => (sure ? "" : ", which is within noise");
     texts.push(
-      `${capital(groupWords(group.name))}${where === "" ? "" : `, ${where}`}: ${own.subject} takes ${cost.ratio.toFixed(2)} × the CPU of the thriftiest other, ${thrifty.subject}${unsure(cost.sure)}, at ${speed.ratio.toFixed(2)} × the speed of the fastest, ${fast.subject}${unsure(speed.sure)}.`,
+      `${capital(groupWords(group.name))}${where === "" ? "" : `, ${where}`}: ${own.subject} takes ${cost.ratio.toFixed(2)} × the CPU of ${thrifty.subject}, the cheapest of the others, at ${speed.ratio.toFixed(2)} × the speed of ${fast.subject}, the fastest of them.${doubtOf(cost.sure, speed.sure, own.rounds.size)}`,
     );
   }
   return texts;
+}
+
+/** Says which of the two ratios is no more than a hint. */
+function doubtOf(costIsSure: boolean, speedIsSure: boolean, rounds: number): string {
+  if (costIsSure && speedIsSure) return "";
+  const by = rounds === 1 ? "the one round" : `the ${rounds} rounds`;
+  if (!costIsSure && !speedIsSure) return ` Neither ratio can be told from noise by ${by} measured.`;
+  return ` The ratio of ${costIsSure ? "speed" : "CPU"} cannot be told from noise by ${by} measured.`;
 }

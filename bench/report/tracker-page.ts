@@ -394,9 +394,9 @@ function memoryTable(
     return [
       whole(count),
       whole(row.bytes),
-      (row.bytes / count).toFixed(1),
+      tenths(row.bytes / count),
       whole(row.residentBytes),
-      theirs === undefined ? "" : (theirs / count).toFixed(1),
+      theirs === undefined ? "" : tenths(theirs / count),
     ];
   });
   return html`<h3>${title}</h3>
@@ -405,6 +405,10 @@ ${sectionTable(title, columns, cells)}`;
 
 function whole(value: number): string {
   return Math.round(value).toLocaleString("en-US");
+}
+
+function tenths(value: number): string {
+  return value.toLocaleString("en-US", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 }
 
 function mib(bytes: number): string {

@@ -321,7 +321,7 @@ function reason(
       : ` ${capital(list(hidden.map((one) => `${name(one)} (median ${cpuText(measureFigure(one.cell, "cpuSecondsPerGB").median)})`)))} wander${hidden.length === 1 ? "s" : ""} too much between rounds to be told from it: measure more rounds.`;
   if (ties.length === 0)
     return `${hidden.length === 0 ? "Cheapest in every round" : "Cheapest by its median"}: ${cost}.${doubt}${behind}`;
-  return `${cost}. ${capital(list(ties))} cost${ties.length === 1 ? "s" : ""} the same within noise or ${MATERIAL * 100} %; taken is ${because}.${doubt}${behind}`;
+  return `${cost}. ${capital(list(ties))} cost${ties.length === 1 ? "s" : ""} the same within noise or ${MATERIAL * 100} %; the choice falls on ${because}.${doubt}${behind}`;
 }
 
 /** Cheap is not always fast: says so where it surely is not, and what the speed costs. */

@@ -307,7 +307,7 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
       /Contiguous costs 2\.00 × as much, and the dearest, scatter, 2\.50 × as much/,
     ],
     [
-      /Speculative costs the same within noise or 3 %; taken is the one that suits every kind of traffic/,
+      /Speculative costs the same within noise or 3 %; the choice falls on the one that suits every kind of traffic/,
       why(
         over("mode", [
           ["speculative", 0.1],
@@ -320,10 +320,10 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
           ["contiguous", 0.101],
         ]),
       ),
-      /Contiguous costs the same within noise or 3 %; taken is the one with the cheapest median/,
+      /Contiguous costs the same within noise or 3 %; the choice falls on the one with the cheapest median/,
     ],
     [
-      /taken is the smallest, since it holds the least memory/,
+      /the choice falls on the smallest, since it holds the least memory/,
       why(
         over("poolBytes", [
           [2 * MIB, 0.101],
@@ -335,7 +335,7 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
     ],
     // 0 is no size: the kernel takes what it needs, which is more than the smallest.
     [
-      /taken is the kernel's own, which fits itself to each connection/,
+      /the choice falls on the kernel's own, which fits itself to each connection/,
       why(
         over("receiveBufferBytes", [
           [0, 0.101],
@@ -348,16 +348,16 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
           [MIB, 0.1],
         ]),
       ),
-      /taken is the one with the cheapest median/,
+      /the choice falls on the one with the cheapest median/,
     ],
     [
-      /taken is the simplest/,
+      /the choice falls on the simplest/,
       why([kind("file", 0.101, 1), kind("direct", 0.1, 1)]),
       why([kind("file", 0.101, 1), kind("direct", 0.1, 3)]),
-      /taken is the faster one/,
+      /the choice falls on the faster one/,
     ],
     [
-      /taken is the one that makes the fewest system calls/,
+      /the choice falls on the one that makes the fewest system calls/,
       why(
         over(
           "sendMode",
@@ -378,7 +378,7 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
           {},
         ).map((work) => ({ ...work, verb: "seed" })),
       ),
-      /taken is the one with the cheapest median/,
+      /the choice falls on the one with the cheapest median/,
     ],
     [
       /Faster, at 50 % more CPU, is file: 3\.00 GB\/s against 1\.00 GB\/s/,
@@ -400,7 +400,7 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
           ["scatter", 0.101, { bytesPerSecond: 1e9 }],
         ]),
       ),
-      /^0\.100 CPU s\/GB\. Scatter costs the same within noise or 3 %; taken is the one that suits every kind of traffic\.$/,
+      /^0\.100 CPU s\/GB\. Scatter costs the same within noise or 3 %; the choice falls on the one that suits every kind of traffic\.$/,
     ],
     [
       /Faster, at a CPU that the rounds do not agree about, is contiguous/,
@@ -878,7 +878,7 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
       /: dearer under the one set of conditions that was measured, .*\(1\.25 ×\)/,
     ],
     [
-      /: the same within noise under 2 of 2 sets of conditions that were measured, /,
+      /: no difference beyond noise or 3 % under 2 of 2 sets of conditions that were measured, /,
       found(
         ["memory", "disk"].flatMap((where) => [
           way("pool, pwritev", 0.5, where),
@@ -908,7 +908,7 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
       /Run length decides how fast O_DIRECT is: runs of 64 KiB 0\.50 GB\/s, runs of 1 MiB 2\.00 GB\/s/,
       found([runs(65_536, 0.5), runs(MIB, 2)]),
       found([runs(65_536, 1), runs(MIB, 1.01)]),
-      /Over the run lengths measured, the speed of O_DIRECT does not change beyond noise or 3 %/,
+      /Among the run lengths measured, no difference in the speed of O_DIRECT is beyond noise and 3 %/,
     ],
     // Runs of ordinary writes say nothing of O_DIRECT.
     [
@@ -918,20 +918,32 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
       /^$/,
     ],
     [
-      /^Seed: scatterwire \(mapped\) takes 0\.20 × the CPU of the thriftiest other, libtorrent \(posix\), at 2\.00 × the speed of the fastest, aria2\.$/,
+      /^Seed: scatterwire \(mapped\) takes 0\.20 × the CPU of libtorrent \(posix\), the cheapest of the others, at 2\.00 × the speed of aria2, the fastest of them\.$/,
       found([
         client("scatterwire (mapped)", 0.2, { bytesPerSecond: 4e9 }),
         client("libtorrent (posix)", 1),
         client("aria2", 2, { bytesPerSecond: 2e9 }),
       ]),
       found([client("scatterwire (mapped)", 3), client("aria2", 1, { bytesPerSecond: 2e9 })]),
-      /takes 3\.00 × the CPU of the thriftiest other, aria2, at 0\.50 × the speed/,
+      /takes 3\.00 × the CPU of aria2, the cheapest of the others, at 0\.50 × the speed/,
     ],
     [
-      /the thriftiest other, aria2, which is within noise, at .* aria2, which is within noise\.$/,
+      /the fastest of them\. Neither ratio can be told from noise by the 2 rounds measured\.$/,
       found([client("scatterwire (mapped)", 0.2), client("aria2", 1)], 2),
       found([client("scatterwire (mapped)", 0.2, { bytesPerSecond: 2e9 }), client("aria2", 1)]),
-      /the thriftiest other, aria2, at 2\.00 × the speed of the fastest, aria2\.$/,
+      /the cheapest of the others, at 2\.00 × the speed of aria2, the fastest of them\.$/,
+    ],
+    [
+      /the fastest of them\. Neither ratio can be told from noise by the one round measured\.$/,
+      found([client("scatterwire (mapped)", 0.2, { bytesPerSecond: 5e9 }), client("aria2", 1)], 1),
+      found([client("scatterwire (mapped)", 0.2), client("aria2", 1)]),
+      /the fastest of them\. The ratio of speed cannot be told from noise by the \d+ rounds measured\.$/,
+    ],
+    [
+      /the fastest of them\. The ratio of CPU cannot be told from noise by the \d+ rounds measured\.$/,
+      found([client("scatterwire (mapped)", 1, { bytesPerSecond: 2e9 }), client("aria2", 1)]),
+      found([client("scatterwire (mapped)", 0.2, { bytesPerSecond: 2e9 }), client("aria2", 1)]),
+      /the fastest of them\.$/,
     ],
   ],
   "one file against another": [
