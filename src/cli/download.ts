@@ -124,7 +124,7 @@ function downloadCommand(): Command {
     .option("--save-torrent <file>", "of a magnet, write a torrent file when its metadata is there")
     .option(
       "--select <files>",
-      "fetch these only: an index or indices (3, 0-4), a folder, or a pattern such as '*.flac'; may be given several times",
+      "fetch these only: an index or indices (3, 0-4, 1,5-7), a folder, or a pattern such as '*.flac'; may be given several times",
       collect,
     )
     .option("--sequential", "fetch from the front, for whoever reads while it comes")

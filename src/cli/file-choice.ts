@@ -1,4 +1,4 @@
-// Which files of a torrent a person means: by index ("3"), by indices ("0-4"), by a pattern of paths ("*.flac", "extras/**"), or by the
+// Which files of a torrent a person means: by index ("3"), by indices ("0-4", "1,5-7"), by a pattern of paths ("*.flac", "extras/**"), or by the
 // name of a folder, which is all that is in it.
 //
 //   *  any letters of one name     ?  one letter     **  any letters, across folders
@@ -66,28 +66,63 @@ export function selectLate(torrent: Torrent, options: Choices): void {
 
 function indicesOf(files: readonly ChosenFrom[], choice: string): number[] {
   const all = [...files.keys()];
-  const range = /^(\d+)(?:-(\d+))?$/.exec(choice);
-  if (range !== null) {
-    const [first, last] = [Number(range[1]), Number(range[2] ?? range[1])];
-    if (last < files.length) return all.filter((index) => index >= first && index <= last);
+  const ranges = choice.split(",").map((part) => /^(\d+)(?:-(\d+))?$/.exec(part));
+  // Names of files may look like that, too.
+  if (ranges.every((range) => range !== null)) {
+    const bounds = ranges.map((range) => [Number(range[1]), Number(range[2] ?? range[1])] as const);
+    if (bounds.every(([first, last]) => first <= last && last < files.length))
+      return all.filter((index) => bounds.some(([first, last]) => index >= first && index <= last));
   }
   const folder = choice.replace(/\/+$/, "");
-  const whole = patternOf(folder);
+  const pattern = patternOf(folder);
   return all.filter((index) => {
     const { path, padding } = files[index]!;
     if (padding) return false;
     // The first of several names is the torrent's own folder, which nobody has to say.
-    for (const text of [path.join("/"), path.slice(1).join("/")])
-      if (whole.test(text) || text.startsWith(`${folder}/`)) return true;
-    return !folder.includes("/") && whole.test(path.at(-1) ?? "");
+    for (const from of path.length > 1 ? [0, 1] : [0]) {
+      const text = path.slice(from).join("/");
+      if (isMatch(pattern, text) || text.startsWith(`${folder}/`)) return true;
+    }
+    return !folder.includes("/") && isMatch(pattern, path.at(-1) ?? "");
   });
 }
 
-function patternOf(text: string): RegExp {
-  const source = text.replace(/\*\*\/?|\*|\?|[.+^${}()|[\]\\]/g, (found) => {
-    if (found.startsWith("**")) return found.endsWith("/") ? "(?:.*/)?" : ".*";
-    if (found === "*") return "[^/]*";
-    return found === "?" ? "[^/]" : `\\${found}`;
+type Token =
+  | { readonly kind: "letter"; readonly letter: string }
+  /** One letter; any letters of a name; any letters; any folders, with the slash behind them. */
+  | { readonly kind: "?" | "*" | "**" | "**/" };
+
+function patternOf(text: string): Token[] {
+  return (text.match(/\*\*+\/?|[\s\S]/gu) ?? []).map((part): Token => {
+    if (part.startsWith("**")) return { kind: part.endsWith("/") ? "**/" : "**" };
+    return part === "?" || part === "*" ? { kind: part } : { kind: "letter", letter: part };
   });
-  return new RegExp(`^${source}$`, "u");
+}
+
+/** All ways at once, a letter after the other: names come from the torrent, and none of them may take long. */
+function isMatch(pattern: readonly Token[], text: string): boolean {
+  let places = new Set<number>();
+  const enter = (into: Set<number>, place: number): void => {
+    into.add(place);
+    // What may be nothing is left as it is entered.
+    if (pattern[place]?.kind.startsWith("*") === true) enter(into, place + 1);
+  };
+  enter(places, 0);
+  for (const letter of text) {
+    const next = new Set<number>();
+    for (const place of places) {
+      const token = pattern[place];
+      if (token === undefined) continue;
+      if (token.kind === "letter") {
+        if (token.letter === letter) enter(next, place + 1);
+      } else if (token.kind === "?") {
+        if (letter !== "/") enter(next, place + 1);
+      } else if (token.kind === "**/") {
+        next.add(place);
+        if (letter === "/") enter(next, place + 1);
+      } else if (token.kind === "**" || letter !== "/") enter(next, place);
+    }
+    places = next;
+  }
+  return places.has(pattern.length);
 }
