@@ -4,24 +4,31 @@
 import type { Session, Torrent } from "../index.js";
 import { describeMetadata } from "./metadata.js";
 import { formatBytes, note, printJson } from "./output.js";
-import { Progress } from "./progress.js";
+import { DETAIL_MARGIN, Progress, WIDTH_DEFAULT } from "./progress.js";
 
 const LABELS = ["looking for metadata", "checking", "downloading"] as const;
 type Label = (typeof LABELS)[number];
 
-/** Letters of the map of pieces. */
+/** Letters of the map of pieces; with fewer it says nothing. */
 const MAP_WIDTH = 40;
+const MAP_WIDTH_MIN = 10;
 const MAP_LETTERS = [" ", ".", ":", "+", "#"] as const;
 
 /** Pieces of a part that are looked at, at the most: torrents may have millions. */
 const MAP_LOOKS = 64;
 
-/** How much there is of each part of a torrent's pieces, in their order: nothing, some, all. Of several torrents there is no map. */
-function pieceMap(torrents: readonly Torrent[]): string {
+/** How many pieces there are, and where there is room how much of each part of them, in their order: nothing, some, all. */
+function describePieces(torrents: readonly Torrent[], done: number, total: number, columns: number): string {
+  const text = `${done} of ${total} pieces`;
+  const room = Math.min(MAP_WIDTH, columns - DETAIL_MARGIN - text.length - " []".length);
+  // Of several torrents there is no map.
   const [first] = torrents;
-  if (first === undefined || torrents.length > 1) return "";
-  const { have } = first;
-  const parts = Math.min(MAP_WIDTH, have.pieceCount);
+  if (first === undefined || torrents.length > 1 || room < MAP_WIDTH_MIN) return text;
+  return `${text} [${pieceMap(first, room)}]`;
+}
+
+function pieceMap({ have }: Torrent, width: number): string {
+  const parts = Math.min(width, have.pieceCount);
   let letters = "";
   for (let part = 0; part < parts; part++) {
     const from = Math.floor((part * have.pieceCount) / parts);
@@ -34,7 +41,7 @@ function pieceMap(torrents: readonly Torrent[]): string {
     }
     letters += MAP_LETTERS[Math.floor(((MAP_LETTERS.length - 1) * got) / looked)] ?? "";
   }
-  return ` [${letters}]`;
+  return letters;
 }
 
 function countSources(torrents: readonly Torrent[]): Record<string, number> {
@@ -75,7 +82,9 @@ export class Phases {
     const all = this.#torrents.map((torrent) => torrent.progress());
     const sum = (of: (progress: (typeof all)[number]) => number): number =>
       all.reduce((total, progress) => total + of(progress), 0);
-    const total = sum(({ bytesTotal }) => bytesTotal);
+    // What is not selected is looked at, and not fetched.
+    const total =
+      label === "checking" ? sum(({ bytesTotal }) => bytesTotal) : sum(({ bytesWanted }) => bytesWanted);
     if (label !== this.#label) {
       this.#progress?.stop();
       const end = label === "looking for metadata" ? {} : { total };
@@ -88,14 +97,14 @@ export class Phases {
       this.#progress?.update({ bytes: sum(({ checked, bytesTotal }) => checked * bytesTotal) });
     else {
       const movedBytes = this.#session.counters().payloadBytes;
-      const bytes = sum(({ bytesVerified }) => bytesVerified);
+      const bytes = sum(({ bytesWanted, bytesMissing }) => bytesWanted - bytesMissing);
       const pieces = { done: sum((each) => each.piecesVerified), total: sum((each) => each.pieceCount) };
       const uploadRate = sum((each) => each.uploadRate);
       const sources = countSources(this.#torrents);
       this.#progress?.update({
         ...{ bytes, movedBytes, peers },
         details: [
-          `${pieces.done} of ${pieces.total} pieces${pieceMap(this.#torrents)}`,
+          describePieces(this.#torrents, pieces.done, pieces.total, process.stderr.columns ?? WIDTH_DEFAULT),
           `sending ${formatBytes(uploadRate)}/s, ${formatBytes(this.#session.counters().sentPayloadBytes)} sent`,
           `peers of ${describeSources(sources)}`,
         ],

@@ -51,6 +51,7 @@ export function reportAll(
     verified: options.verify,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     peers: sum(torrents, (torrent) => torrent.progress().peers),
+    selectedBytes: sum(torrents, (torrent) => torrent.progress().bytesWanted),
     totalBytes: sum(torrents, (torrent) => torrent.progress().bytesTotal),
     wastedBytes: counters.wastedBytes,
     receiveCalls: counters.receiveCalls,
@@ -76,10 +77,17 @@ export function reportAll(
 /** What came, in which time, and how fast on the average. */
 function summary(torrent: Torrent, bytes: number, seconds: number): string {
   const { name } = torrent;
-  const totalLength = torrent.progress().bytesTotal;
-  if (bytes === 0) return `${name}: ${formatBytes(totalLength)}, all of it was there already`;
-  const before = bytes < totalLength ? ` (${formatBytes(totalLength)} in all)` : "";
+  const { bytesWanted } = torrent.progress();
+  if (bytes === 0) return `${name}: ${sizeOf(torrent)}, all of it was there already`;
+  const before = bytes < bytesWanted ? ` (${sizeOf(torrent)} in all)` : "";
   return `${name}: ${amount(bytes, seconds)}${before}`;
+}
+
+/** What is wanted of it, and of how much. */
+function sizeOf(torrent: Torrent): string {
+  const { bytesWanted, bytesTotal } = torrent.progress();
+  const selected = formatBytes(bytesWanted);
+  return bytesWanted === bytesTotal ? selected : `${selected} selected of ${formatBytes(bytesTotal)}`;
 }
 
 function amount(bytes: number, seconds: number): string {
@@ -89,12 +97,12 @@ function amount(bytes: number, seconds: number): string {
 
 /** One of several is complete. */
 export function reportOne(torrent: Torrent, json: boolean): void {
-  const { bytesTotal: totalBytes } = torrent.progress();
+  const { bytesTotal: totalBytes, bytesWanted: selectedBytes } = torrent.progress();
   const { name } = torrent;
   const infoHash = Buffer.from(torrent.infoHash).toString("hex");
   const bytes = torrent.counters().payloadBytes;
-  if (json) printJson({ event: "complete", name, infoHash, bytes, totalBytes });
-  else printLine(`${name}: ${formatBytes(totalBytes)}, complete`);
+  if (json) printJson({ event: "complete", name, infoHash, bytes, selectedBytes, totalBytes });
+  else printLine(`${name}: ${sizeOf(torrent)}, complete`);
 }
 
 function sum(torrents: readonly Torrent[], of: (torrent: Torrent) => number): number {

@@ -64,7 +64,9 @@ async function info(torrent: string, options: Options): Promise<void> {
   for (const url of info.httpSeeds) printLine(`web seed      ${url} (of BEP 17: not used)`);
   for (const path of info.links) printLine(`left out      ${path} (a symbolic link)`);
   printLine("files");
-  for (const file of info.files) {
-    if (!file.padding) printLine(`  ${String(file.length).padStart(14)}  ${file.path}`);
+  // With the index that --select takes: padding, which is not told, has one as well.
+  for (const [index, file] of info.files.entries()) {
+    if (!file.padding)
+      printLine(`  ${String(index).padStart(6)}  ${String(file.length).padStart(14)}  ${file.path}`);
   }
 }

@@ -38,12 +38,14 @@ const TEXT_MS = 5000;
 const RATE_WINDOW_MS = 10_000;
 /** From less than this no rate is told. */
 const RATE_MS_MIN = 100;
-const WIDTH_DEFAULT = 80;
+export const WIDTH_DEFAULT = 80;
 const BAR_WIDTH_MIN = 10;
 const BAR_WIDTH_MAX = 40;
 const CLEAR_TO_END = "\u001b[J";
 const CLEAR_LINE = "\u001b[K";
 const ROWS_DEFAULT = 24;
+/** Columns that a detail does not have: those before it, and the last. */
+export const DETAIL_MARGIN = 3;
 /** On a narrower terminal there is one line. */
 const WIDTH_OF_DETAILS_MIN = 40;
 
@@ -155,7 +157,10 @@ export class Progress {
     const width = this.#stream.columns ?? WIDTH_DEFAULT;
     const room = (this.#stream.rows ?? ROWS_DEFAULT) - 2;
     const details = width < WIDTH_OF_DETAILS_MIN ? [] : this.#details.slice(0, Math.max(0, room));
-    const lines = [progressLine(this.#figures, width), ...details.map((text) => `  ${cut(text, width - 3)}`)];
+    const lines = [
+      progressLine(this.#figures, width),
+      ...details.map((text) => `  ${cut(text, width - DETAIL_MARGIN)}`),
+    ];
     // Each is cleared to its end, and below the last there is nothing; the cursor goes back to the first.
     const up = lines.length > 1 ? `\u001b[${lines.length - 1}A` : "";
     this.#stream.write(`${lines.join(`${CLEAR_LINE}\n`)}${CLEAR_TO_END}\r${up}`);

@@ -2,7 +2,7 @@
 // read while it comes, from standard output or over HTTP.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { createTorrentFile, parseMetainfo } from "../../src/index.js";
@@ -74,15 +74,32 @@ describe("A download on the command line", { timeout: 180_000 }, () => {
       });
 
   it("takes indices as info lists them", async () => {
-    const { metainfo, output } = {
-      metainfo: parseMetainfo(readFileSync(torrent)),
-      output: join(folder, "by-index"),
-    };
-    const index = metainfo.files.findIndex(({ path }) => path.at(-1) === "film.mp4");
-    const program = Program.cli("download", torrent, "-o", output, ...peer, "--select", `${index}-${index}`);
+    const output = join(folder, "by-index");
+    const info = Program.cli("info", torrent);
+    await info.result();
+    // Padding, which is not listed, has indices as well.
+    const index = /^ +(\d+) +\d+ {2}album\/film\.mp4$/m.exec(info.output)?.[1];
+    const program = Program.cli("download", torrent, "-o", output, ...peer, "--select", `${index}`);
     const { status, errors } = await program.result();
     assert.equal(status, 0, errors);
     assert.deepEqual(has(output), ["film.mp4"]);
+  });
+
+  it("tells how far it is of what is selected, and says what that was", async () => {
+    const output = join(folder, "of-selected");
+    const args = ["download", torrent, "-o", output, ...peer, "--select", "a.bin"];
+    const first = Program.cli(...args, "--max-download", "50K", "--json");
+    const { status, last, errors } = await first.result();
+    assert.equal(status, 0, errors);
+    const told = first.lines.filter((line) => line["doing"] === "downloading");
+    assert.ok(told.length > 0);
+    for (const { bytes, totalBytes } of told)
+      assert.ok(Number(bytes) <= 6 * PIECE && totalBytes === 6 * PIECE, `${bytes} of ${totalBytes}`);
+    assert.equal(last["selectedBytes"], 6 * PIECE);
+    assert.ok(Number(last["totalBytes"]) > 6 * PIECE);
+    const again = Program.cli(...args);
+    await again.result();
+    assert.match(again.output, /^album: 98\.3 kB selected of [\d.]+ kB, all of it was there already\n$/);
   });
 
   for (const named of ["file", "magnet"] as const)
