@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { PeerError } from "../../src/base/errors.js";
-import { NO_SLOT, type SlotIndex } from "../../src/base/ids.js";
+import { NO_SLOT, type PieceIndex, type SlotIndex } from "../../src/base/ids.js";
 import {
   BLOCK_SIZE,
   MAPPING_ADDRESS_STRIDE,
@@ -304,7 +304,7 @@ export class Player implements ReceiverHost, MessageHandler {
     const { outstanding } = this.#requests;
     while (this.expected.count < outstanding.length) {
       const block = outstanding[this.expected.count]!;
-      this.expected.push(block.piece, block.begin, block.length, 0);
+      this.expected.push(block.piece as PieceIndex, block.begin, block.length, 0);
     }
   }
 

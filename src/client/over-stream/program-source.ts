@@ -5,7 +5,7 @@
 // as the reason. A quarter of the slots is left to receiving.
 
 import { StorageError } from "../../base/errors.js";
-import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
+import { NO_SLOT } from "../../base/ids.js";
 import type { BlockPool } from "../memory/block-pool.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
@@ -67,9 +67,9 @@ export class ProgramSource implements BlockSource {
 
   sent(batch: BlockBatch, index: number): void {
     const slot = batch.slots[index];
-    if (slot === undefined || slot < 0) return;
+    if (slot === undefined || slot === NO_SLOT) return;
     batch.slots[index] = NO_SLOT;
-    this.#pool.release(slot as SlotIndex);
+    this.#pool.release(slot);
   }
 
   async #readInto(batch: BlockBatch): Promise<void> {

@@ -16,6 +16,7 @@
 
 import { assert } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
+import type { PieceIndex } from "../../base/ids.js";
 import {
   BLOCK_SIZE,
   KIB,
@@ -25,6 +26,7 @@ import {
 } from "../../base/limits.js";
 import { ExpectedBlocks } from "../receive/expected-blocks.js";
 import { Phase } from "../receive/receiver.js";
+import { blockAt } from "../storage/layout.js";
 import { encodeRequest } from "../wire/encode.js";
 import { MessageId } from "../wire/messages.js";
 import type { PeerConnection } from "./peer-connection.js";
@@ -32,7 +34,7 @@ import type { Clock } from "./peer-options.js";
 import { Refusals } from "./refusals.js";
 import { RequestPipeline } from "./request-pipeline.js";
 import type { RequestShare } from "./request-share.js";
-import type { Swarm, SwarmBlocks } from "./swarm.js";
+import { pickedBlock, pickedPiece, type Swarm, type SwarmBlocks } from "./swarm.js";
 
 const PICKS_PER_FILL_MAX = 512;
 /** Where memory is short, a block under way has this part of the time that it has otherwise: 2 s of 20, or 8 KiB/s. */
@@ -132,8 +134,8 @@ export class BlockRequests {
     let at = outbox.reserve(count * REQUEST_MESSAGE_BYTES);
     const { bytes } = outbox;
     for (let index = 0; index < count; index++) {
-      const piece = picked[2 * index]!;
-      const block = picked[2 * index + 1]!;
+      const piece = pickedPiece(picked, index);
+      const block = pickedBlock(picked, index);
       const begin = block * BLOCK_SIZE;
       const length = layout.blockLength(piece, block);
       expected.push(piece, begin, length, nowMs);
@@ -160,8 +162,9 @@ export class BlockRequests {
       return;
     }
     const length = this.expected.lengthAt(index);
+    const asked = this.expected.pieceAt(index);
     this.expected.removeAt(index);
-    this.#orphan(piece, begin, length);
+    this.#orphan(asked, begin, length);
     this.#peer.write.request(MessageId.cancel, piece, begin, length);
   }
 
@@ -188,12 +191,13 @@ export class BlockRequests {
     this.#partingStepsLeft -= 1 + first;
     if (first === expected.count || pipeline.msFor(first * BLOCK_SIZE, nowMs) < PARTING_MS) return false;
     for (let index = expected.count - 1; index >= first; index--) {
-      if (expected.pieceAt(index) !== piece) continue;
+      const asked = expected.pieceAt(index);
+      if (asked !== piece) continue;
       const begin = expected.beginAt(index);
       this.#writeCancel(index);
-      this.#orphan(piece, begin, expected.lengthAt(index));
+      this.#orphan(asked, begin, expected.lengthAt(index));
       expected.removeAt(index);
-      this.#giveBack(piece, begin);
+      this.#giveBack(asked, begin);
     }
     return true;
   }
@@ -215,11 +219,12 @@ export class BlockRequests {
   withdrawn(piece: number): void {
     const { expected } = this;
     for (let index = expected.count - 1; index >= 0; index--) {
-      if (expected.pieceAt(index) !== piece) continue;
+      const asked = expected.pieceAt(index);
+      if (asked !== piece) continue;
       const begin = expected.beginAt(index);
-      this.#orphan(piece, begin, expected.lengthAt(index));
+      this.#orphan(asked, begin, expected.lengthAt(index));
       expected.removeAt(index);
-      this.#giveBack(piece, begin);
+      this.#giveBack(asked, begin);
     }
   }
 
@@ -239,6 +244,8 @@ export class BlockRequests {
     }
     const isOrphan = list !== this.expected;
     const { nowMs } = this.#clock;
+    const asked = list.pieceAt(index);
+    const block = blockAt(begin);
     if (!isOrphan) this.pipeline.blockReceived(length, list.sentAtMs(index), nowMs);
     list.removeAt(index);
     this.#lastBlockMs = nowMs;
@@ -247,15 +254,14 @@ export class BlockRequests {
     this.#stuck = false;
     this.#blocksCounted++;
     this.#refusals?.served(piece);
-    const block = begin / BLOCK_SIZE;
-    const wanted = blocks.wantsBlock(this.#peer, piece, block);
-    if (!isOrphan && !wanted) blocks.requestDropped(piece, block);
+    const wanted = blocks.wantsBlock(this.#peer, asked, block);
+    if (!isOrphan && !wanted) blocks.requestDropped(asked, block);
     this.#underWayIsOrphan = isOrphan;
     return wanted;
   }
 
   /** The block under way will not be complete. */
-  giveBackUnderWay(piece: number, begin: number): void {
+  giveBackUnderWay(piece: PieceIndex, begin: number): void {
     if (!this.#underWayIsOrphan) this.#giveBack(piece, begin);
   }
 
@@ -274,8 +280,9 @@ export class BlockRequests {
       this.#missedStepsLeft -= 1 + this.#orphans.count + this.expected.count;
       return false;
     }
+    const asked = this.expected.pieceAt(index);
     this.expected.removeAt(index);
-    this.#giveBack(piece, begin);
+    this.#giveBack(asked, begin);
     if (!choking) this.#refused(piece);
     return true;
   }
@@ -425,12 +432,12 @@ export class BlockRequests {
     if (isWithdrawn && peer.pieces.has(piece)) peer.swarm?.peerWithdrew(peer, piece);
   }
 
-  #orphan(piece: number, begin: number, length: number): void {
+  #orphan(piece: PieceIndex, begin: number, length: number): void {
     if (this.#orphans.count >= REQUEST_QUEUE_ANNOUNCED) this.#orphans.removeAt(0);
     this.#orphans.push(piece, begin, length, this.#clock.nowMs);
   }
 
-  #giveBack(piece: number, begin: number): void {
-    this.#peer.blocks?.requestDropped(piece, begin / BLOCK_SIZE);
+  #giveBack(piece: PieceIndex, begin: number): void {
+    this.#peer.blocks?.requestDropped(piece, blockAt(begin));
   }
 }

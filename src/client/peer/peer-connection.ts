@@ -13,7 +13,7 @@
 
 import { assert } from "../../base/assert.js";
 import { PeerError, StorageError } from "../../base/errors.js";
-import type { NO_SLOT, SlotIndex } from "../../base/ids.js";
+import type { NO_SLOT, PieceIndex, SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, HANDSHAKE_BYTES } from "../../base/limits.js";
 import { makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import type { TraceSink } from "../../base/metrics/trace.js";
@@ -27,7 +27,7 @@ import { messageTooSlow } from "../receive/long-message.js";
 import { makeReceiveMode, type ReceiveModeChoice } from "../receive/make-mode.js";
 import { Receiver, type ReceiverHost } from "../receive/receiver.js";
 import type { Sender } from "../send/sender.js";
-import type { Layout } from "../storage/layout.js";
+import { blockAt, type Layout } from "../storage/layout.js";
 import { dispatchMessage } from "../wire/decode.js";
 import { checkHandshakePrefix, decodeHandshake } from "../wire/handshake.js";
 import { MessageId } from "../wire/messages.js";
@@ -666,7 +666,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     return this.requests.blockStarted(this.#blocks, piece, begin, length);
   }
 
-  landingAddress(piece: number, begin: number, length: number): number {
+  landingAddress(piece: PieceIndex, begin: number, length: number): number {
     // A block that was given back may be coming from another peer at the same time: not to the same place.
     const { requests } = this;
     if (this.#blocks === undefined || (requests.underWayIsOrphan && requests.isUnderWay(piece, begin)))
@@ -675,17 +675,17 @@ export class PeerConnection implements ReceiverHost, WirePeer {
   }
 
   blockReceived(
-    piece: number,
+    piece: PieceIndex,
     begin: number,
     _length: number,
     address: number,
     slot: SlotIndex | typeof NO_SLOT,
   ): void {
     assert(this.#blocks !== undefined, "blocks are asked for once there is a layout");
-    this.#blocks.blockReceived(this, piece, begin / BLOCK_SIZE, address, slot);
+    this.#blocks.blockReceived(this, piece, blockAt(begin), address, slot);
   }
 
-  blockDropped(piece: number, begin: number): void {
+  blockDropped(piece: PieceIndex, begin: number): void {
     this.requests.giveBackUnderWay(piece, begin);
   }
 

@@ -2,7 +2,7 @@
 // wanted, what is had, and who is served. Torrent implements it; tests hand in their own.
 
 import type { PeerError, StorageError } from "../../base/errors.js";
-import type { NO_SLOT, SlotIndex } from "../../base/ids.js";
+import type { BlockIndex, NO_SLOT, PieceIndex, SlotIndex } from "../../base/ids.js";
 import type { PieceSet } from "../../base/piece-set.js";
 import type { RateControl, RateLimits } from "../../base/rate-limit.js";
 import type { ExtensionTable } from "../extensions/extension.js";
@@ -80,19 +80,29 @@ export interface SwarmBlocks {
   readonly landsDirectly: boolean;
   /** Writes up to `count` pairs (piece, block) to request from the peer into `out`; returns how many. */
   pick(peer: PeerConnection, count: number, out: Int32Array): number;
-  requestDropped(piece: number, block: number): void;
+  requestDropped(piece: PieceIndex, block: BlockIndex): void;
   /** True if the block is missing and may come of this peer. */
-  wantsBlock(peer: PeerConnection, piece: number, block: number): boolean;
+  wantsBlock(peer: PeerConnection, piece: PieceIndex, block: BlockIndex): boolean;
   /** Where the block may be received to directly, or −1. */
-  landingAddress(piece: number, begin: number, length: number): number;
+  landingAddress(piece: PieceIndex, begin: number, length: number): number;
   /** The block lies at `address`; the torrent owns `slot` now. */
   blockReceived(
     peer: PeerConnection,
-    piece: number,
-    block: number,
+    piece: PieceIndex,
+    block: BlockIndex,
     address: number,
     slot: SlotIndex | typeof NO_SLOT,
   ): void;
+}
+
+/** The piece of pair `index` that pick() wrote. */
+export function pickedPiece(out: Int32Array, index: number): PieceIndex {
+  return out[2 * index] as PieceIndex;
+}
+
+/** The block of pair `index` that pick() wrote. */
+export function pickedBlock(out: Int32Array, index: number): BlockIndex {
+  return out[2 * index + 1] as BlockIndex;
 }
 
 /** Finds the torrent for a handshake that comes in. */

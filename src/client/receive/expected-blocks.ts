@@ -6,6 +6,7 @@
 // Always: index 0 is the oldest. Nothing is allocated until the first request, and then only when the ring grows.
 
 import { assert } from "../../base/assert.js";
+import type { Indices, PieceIndex } from "../../base/ids.js";
 
 const CAPACITY_INITIAL = 64;
 /** Shared by all that are empty: a typed array takes 200 bytes even without elements, and idle peers have many. */
@@ -13,7 +14,7 @@ const NO_INTEGERS = new Int32Array(0);
 const NO_TIMES: number[] = [];
 
 export class ExpectedBlocks {
-  #pieces = NO_INTEGERS;
+  #pieces = NO_INTEGERS as Indices<PieceIndex>;
   #begins = NO_INTEGERS;
   #lengths = NO_INTEGERS;
   /** A plain array, because whole numbers of one stay small integers, and so does what is computed from them. */
@@ -32,7 +33,7 @@ export class ExpectedBlocks {
     return this.#bytes;
   }
 
-  pieceAt(index: number): number {
+  pieceAt(index: number): PieceIndex {
     return this.#pieces[(this.#head + index) & this.#mask]!;
   }
 
@@ -48,7 +49,7 @@ export class ExpectedBlocks {
     return this.#sentAtMs[(this.#head + index) & this.#mask]!;
   }
 
-  push(piece: number, begin: number, length: number, sentAtMs: number): void {
+  push(piece: PieceIndex, begin: number, length: number, sentAtMs: number): void {
     if (this.#count === this.#pieces.length) this.#grow();
     const at = (this.#head + this.#count) & this.#mask;
     this.#pieces[at] = piece;
@@ -60,7 +61,7 @@ export class ExpectedBlocks {
   }
 
   /** Puts a block before the oldest. */
-  unshift(piece: number, begin: number, length: number, sentAtMs: number): void {
+  unshift(piece: PieceIndex, begin: number, length: number, sentAtMs: number): void {
     if (this.#count === this.#pieces.length) this.#grow();
     this.#head = (this.#head - 1) & this.#mask;
     const at = this.#head;
@@ -114,7 +115,7 @@ export class ExpectedBlocks {
 
   #grow(): void {
     const capacity = Math.max(CAPACITY_INITIAL, 2 * this.#pieces.length);
-    const pieces = new Int32Array(capacity);
+    const pieces = new Int32Array(capacity) as Indices<PieceIndex>;
     const begins = new Int32Array(capacity);
     const lengths = new Int32Array(capacity);
     const sentAtMs = new Array<number>(capacity).fill(0);

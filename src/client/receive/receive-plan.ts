@@ -9,7 +9,7 @@
 // interleave. Always: a slot named in `slots` belongs to the plan until a block takes it; the others go home.
 
 import { assert } from "../../base/assert.js";
-import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
+import { NO_SLOT, type SlotIndex, type Slots } from "../../base/ids.js";
 import { PLAN_ENTRIES_MAX } from "../../base/limits.js";
 import type { BlockPool } from "../memory/block-pool.js";
 
@@ -22,7 +22,7 @@ export class ReceivePlan {
    */
   readonly #addresses = new Array<number>(PLAN_ENTRIES_MAX).fill(0);
   readonly #lengths = new Int32Array(PLAN_ENTRIES_MAX);
-  readonly #slots = new Int32Array(PLAN_ENTRIES_MAX).fill(NO_SLOT);
+  readonly #slots = new Int32Array(PLAN_ENTRIES_MAX).fill(NO_SLOT) as Slots;
   /** 1 for entries that hold the payload of a block whose header has not come yet. */
   readonly #predicted = new Uint8Array(PLAN_ENTRIES_MAX);
   count = 0;
@@ -110,7 +110,7 @@ export class ReceivePlan {
     const room = this.#lengths[this.segment]! - this.within;
     if (room > length && this.left > length) return NO_SLOT;
     this.#slots[this.segment] = NO_SLOT;
-    return slot as SlotIndex;
+    return slot;
   }
 
   /** True if an entry behind the one of the cursor begins at `address`: its bytes are still to be read. */
@@ -146,7 +146,7 @@ export class ReceivePlan {
       const slot = this.#slots[at]!;
       if (slot !== NO_SLOT) {
         this.#slots[at] = NO_SLOT;
-        pool.release(slot as SlotIndex);
+        pool.release(slot);
       }
     }
     this.count = 0;

@@ -15,7 +15,7 @@
 
 import { assert } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
-import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
+import { NO_SLOT, type PieceIndex, type SlotIndex } from "../../base/ids.js";
 import {
   BLOCK_SIZE,
   HANDSHAKE_BYTES,
@@ -59,17 +59,17 @@ export interface ReceiverHost {
   /** False: landingAddress() is −1 for all blocks, and not worth a call. */
   readonly landsDirectly: boolean;
   /** Where the payload may land directly (a mapped file), or −1: in a slot of the pool. */
-  landingAddress(piece: number, begin: number, length: number): number;
+  landingAddress(piece: PieceIndex, begin: number, length: number): number;
   /** The block lies at `address`; the host now owns `slot` (NO_SLOT if it landed directly). */
   blockReceived(
-    piece: number,
+    piece: PieceIndex,
     begin: number,
     length: number,
     address: number,
     slot: SlotIndex | typeof NO_SLOT,
   ): void;
   /** No memory was left for a block that was wanted; its payload is skipped. */
-  blockDropped(piece: number, begin: number, length: number): void;
+  blockDropped(piece: PieceIndex, begin: number, length: number): void;
 }
 
 export const Phase = { handshake: 0, header: 1, message: 2, payload: 3 } as const;
@@ -105,7 +105,7 @@ export class Receiver {
   #long: LongMessage | undefined;
 
   /** The block under way. */
-  blockPiece = 0;
+  blockPiece = 0 as PieceIndex;
   blockBegin = 0;
   blockLength = 0;
   blockFilled = 0;
@@ -511,7 +511,8 @@ export class Receiver {
     assert(this.#blockSlot === NO_SLOT, "the block before has given its slot away");
     const wanted = this.#host.blockStarted(piece, begin, length);
     this.phase = Phase.payload;
-    this.blockPiece = piece;
+    // The host knows the block as one that we asked for, or has thrown.
+    this.blockPiece = piece as PieceIndex;
     this.blockBegin = begin;
     this.blockLength = length;
     this.blockFilled = 0;

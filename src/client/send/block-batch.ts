@@ -3,13 +3,13 @@
 // Always: a batch is ready before it is sent; slots are −1 where a block is sent from a mapping or by sendfile. Batches
 // are kept for re-use, so that sending allocates nothing.
 
-import { NO_SLOT } from "../../base/ids.js";
+import { NO_SLOT, type PieceIndex, type Slots } from "../../base/ids.js";
 
 /** Blocks that one batch holds at most: 512 KiB. */
 export const BATCH_BLOCKS_MAX = 32;
 
 export class BlockBatch {
-  piece = 0;
+  piece = 0 as PieceIndex;
   /** Byte offset in the piece of the first block, and in the torrent. */
   begin = 0;
   offset = 0;
@@ -17,7 +17,7 @@ export class BlockBatch {
   bytes = 0;
   readonly lengths = new Int32Array(BATCH_BLOCKS_MAX);
   readonly addresses = new Float64Array(BATCH_BLOCKS_MAX);
-  readonly slots = new Int32Array(BATCH_BLOCKS_MAX).fill(NO_SLOT);
+  readonly slots = new Int32Array(BATCH_BLOCKS_MAX).fill(NO_SLOT) as Slots;
   /** For sendfile: the file, and where in it the first block begins; −1: sent from memory. */
   fd = -1;
   fileOffset = 0;
@@ -30,7 +30,7 @@ export class BlockBatch {
   /** Byte offset in the piece of the block `next`. */
   nextBegin = 0;
 
-  reset(piece: number, begin: number, offset: number): void {
+  reset(piece: PieceIndex, begin: number, offset: number): void {
     this.piece = piece;
     this.begin = begin;
     this.offset = offset;

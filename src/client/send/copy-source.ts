@@ -3,7 +3,7 @@
 
 import { assert } from "../../base/assert.js";
 import type { StorageError } from "../../base/errors.js";
-import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
+import { NO_SLOT } from "../../base/ids.js";
 import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
 import type { MemoryList, Storage, StorageOwner } from "../storage/storage.js";
 import { BATCH_BLOCKS_MAX, type BlockBatch } from "./block-batch.js";
@@ -78,8 +78,8 @@ export class CopySource implements BlockSource, StorageOwner {
 
   sent(batch: BlockBatch, index: number): void {
     const slot = batch.slots[index]!;
-    if (slot < 0) return;
+    if (slot === NO_SLOT) return;
     batch.slots[index] = NO_SLOT;
-    this.#pool.release(slot as SlotIndex);
+    this.#pool.release(slot);
   }
 }

@@ -11,6 +11,7 @@
 
 import { assert } from "../../base/assert.js";
 import type { StorageError } from "../../base/errors.js";
+import type { PieceIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, MIB } from "../../base/limits.js";
 import type { BlockPool, SlotWaiter } from "../memory/block-pool.js";
 import { ExpectedBlocks } from "../receive/expected-blocks.js";
@@ -221,7 +222,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
   }
 
   /** Forgets every block that was asked for and has not begun to leave; calls `each` with it. */
-  drop(each?: (piece: number, begin: number, length: number) => void): void {
+  drop(each?: (piece: PieceIndex, begin: number, length: number) => void): void {
     const { head, requested } = this;
     this.#unload(head !== undefined && head.sent > 0 ? 1 : 0, each ?? ignore);
     for (let index = 0; each !== undefined && index < requested.count; index++) {
@@ -238,7 +239,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
   }
 
   /** Takes back all blocks that are loaded, or being loaded, but the next `kept`. The last ones come first. */
-  #unload(kept: number, each: (piece: number, begin: number, length: number) => void): void {
+  #unload(kept: number, each: (piece: PieceIndex, begin: number, length: number) => void): void {
     const batches = this.#batches;
     for (let at = batches.length - 1; at >= 0; at--) {
       const batch = batches[at]!;

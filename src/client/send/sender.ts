@@ -11,6 +11,7 @@
 import { constants } from "node:os";
 import { assert } from "../../base/assert.js";
 import type { StorageError } from "../../base/errors.js";
+import type { PieceIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, KIB, MIB, PIECE_HEADER_BYTES } from "../../base/limits.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
 import type { Throttle, ThrottleUser } from "../../base/rate-limit.js";
@@ -155,7 +156,7 @@ export class Sender implements ThrottleUser {
     return this.outbox.length === 0 && this.#loaded.blocksLoaded === 0 && this.requested.count === 0;
   }
 
-  queueBlock(piece: number, begin: number, length: number, nowMs: number): void {
+  queueBlock(piece: PieceIndex, begin: number, length: number, nowMs: number): void {
     this.requested.push(piece, begin, length, nowMs);
     this.#transport.scheduleFlush();
   }

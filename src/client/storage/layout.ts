@@ -26,6 +26,11 @@ export interface LayoutFile {
 /** Called for each file that a stretch of bytes lies in, in order. `spanOffset`: bytes before it in the stretch. */
 export type SpanVisitor = (fileIndex: number, fileOffset: number, spanOffset: number, length: number) => void;
 
+/** Which block of its piece begins at `begin`, which was proven to be the beginning of one. */
+export function blockAt(begin: number): BlockIndex {
+  return (begin / BLOCK_SIZE) as BlockIndex;
+}
+
 export class Layout {
   readonly pieceLength: number;
   readonly totalLength: number;
@@ -76,7 +81,7 @@ export class Layout {
   }
 
   /** True if the piece exists and has `length` > 0 bytes at `begin`. */
-  isValidRequest(piece: number, begin: number, length: number): boolean {
+  isValidRequest(piece: number, begin: number, length: number): piece is PieceIndex {
     if (!Number.isInteger(begin) || begin < 0 || !Number.isInteger(length) || length <= 0) return false;
     return this.checkPiece(piece) !== undefined && begin + length <= this.pieceLengthOf(piece);
   }

@@ -1,7 +1,7 @@
 // The seam between a torrent and the assembler of its pieces (torrent/assembler.ts).
 
 import type { StorageError } from "../../base/errors.js";
-import type { PieceIndex } from "../../base/ids.js";
+import type { PieceIndex, Slots } from "../../base/ids.js";
 
 export interface AssemblerHost {
   /**
@@ -21,6 +21,6 @@ export interface AssemblerHost {
    * Needed with the option `lends`; after pieceVerified: the slots that its blocks still lie in, or −1 for one whose bytes are in storage
    * alone. The slots are the host's from now on.
    */
-  pieceToLend?(piece: PieceIndex, slots: Int32Array): void;
+  pieceToLend?(piece: PieceIndex, slots: Slots): void;
   storageFailed(error: StorageError): void;
 }

@@ -17,7 +17,7 @@
 
 import { assert } from "../../base/assert.js";
 import { StorageError } from "../../base/errors.js";
-import { type BlockIndex, NO_SLOT, type PieceIndex } from "../../base/ids.js";
+import { type BlockIndex, NO_PIECE, NO_SLOT, type PieceIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, CHUNK_BLOCKS } from "../../base/limits.js";
 import { WorkList } from "../../base/work-list.js";
 import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../native/binding.js";
@@ -320,7 +320,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   }
 
   #advance(assembly: PieceAssembly): void {
-    if (assembly.piece < 0) return;
+    if (assembly.piece === NO_PIECE) return;
     if (assembly.abandoned) this.#dropIfIdle(assembly);
     else if (assembly.examination !== undefined) {
       if (assembly.hashedCount === assembly.blockCount) this.#finish(assembly);
@@ -335,13 +335,14 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
 
   /** Right or wrong, and nothing of it is under way: finished, unless its blocks are to be looked at one by one. */
   #judged(assembly: PieceAssembly): void {
-    const { blockCount } = assembly;
+    const { blockCount, piece } = assembly;
+    assert(piece !== NO_PIECE, "what is judged is a piece under way");
     const canRead = this.#verify && this.#storage.keepsBlocks && assembly.written === blockCount;
-    if (!canRead || !this.#host.wantsDigests(assembly.piece as PieceIndex, assembly.bad)) {
+    if (!canRead || !this.#host.wantsDigests(piece, assembly.bad)) {
       this.#finish(assembly);
       return;
     }
-    const at = assembly.piece * DIGEST_BYTES;
+    const at = piece * DIGEST_BYTES;
     const judged = assembly.wrongDigest ?? this.#digests.subarray(at, at + DIGEST_BYTES);
     assembly.examination = new PieceExamination(this.#blockDigests, blockCount, judged);
     assembly.hashedCount = 0;
@@ -481,8 +482,9 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
 
   /** Gives the record back; its piece may begin again. */
   #forget(assembly: PieceAssembly): PieceIndex {
-    const piece = assembly.piece as PieceIndex;
-    assembly.piece = -1;
+    const { piece } = assembly;
+    assert(piece !== NO_PIECE, "a record is given back once");
+    assembly.piece = NO_PIECE;
     this.#active.delete(piece);
     this.#spare.push(assembly);
     return piece;

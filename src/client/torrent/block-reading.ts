@@ -1,7 +1,7 @@
 // Verified data for the program: read from storage into the pool, and lent.
 
 import { type StorageError, UsageError } from "../../base/errors.js";
-import { NO_SLOT, type PieceIndex } from "../../base/ids.js";
+import { NO_SLOT } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 import type { PieceSet } from "../../base/piece-set.js";
 import { SlotHolder } from "../memory/block-pool.js";
@@ -22,10 +22,13 @@ export function checkReading(
   const refuse = (text: string): never => {
     throw new UsageError("USAGE_OPTION", text);
   };
-  const { pieceCount } = layout;
-  if (!Number.isInteger(piece) || piece < 0 || piece >= pieceCount)
-    refuse(`a piece is a whole number from 0 to ${pieceCount - 1}, not ${piece}`);
-  const pieceLength = layout.pieceLengthOf(piece as PieceIndex);
+  const proven = layout.checkPiece(piece);
+  if (proven === undefined)
+    throw new UsageError(
+      "USAGE_OPTION",
+      `a piece is a whole number from 0 to ${layout.pieceCount - 1}, not ${piece}`,
+    );
+  const pieceLength = layout.pieceLengthOf(proven);
   if (!Number.isInteger(length) || length < 1 || length > BLOCK_SIZE)
     refuse(`read() takes 1 to ${BLOCK_SIZE} bytes (one block) at a time, not ${length}`);
   if (!Number.isInteger(begin) || begin < 0 || begin + length > pieceLength)

@@ -9,7 +9,7 @@
 // pieces only (without verification none: then nobody is told of pieces and no resume data claims them); after close() nothing of
 // the pool is kept.
 
-import { assert } from "../../base/assert.js";
+import { assert, present } from "../../base/assert.js";
 import { StorageError, UsageError } from "../../base/errors.js";
 import { type BlockIndex, NO_SLOT, type PieceIndex, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, HASH_LANES } from "../../base/limits.js";
@@ -22,7 +22,7 @@ import type { PeerConnection } from "../peer/peer-connection.js";
 import type { Clock } from "../peer/peer-options.js";
 import type { SwarmBlocks } from "../peer/swarm.js";
 import type { UploadPlace } from "../send/sender.js";
-import { Layout } from "../storage/layout.js";
+import { blockAt, Layout } from "../storage/layout.js";
 import type { Storage, StorageCounters, StorageKind } from "../storage/storage.js";
 import { Allotment } from "./allotment.js";
 import { Announcements } from "./announcements.js";
@@ -186,7 +186,7 @@ export class TorrentContent implements SwarmBlocks {
         this.#checked = fraction;
         host.tell("checking", fraction);
       },
-      pieceGood: (piece) => this.#picker.markHave(piece as PieceIndex),
+      pieceGood: (piece) => this.#picker.markHave(piece),
       isFileWanted: (fileIndex) => this.wanted.isFileWanted(fileIndex),
       warning: (text) => host.warn(text),
       signal,
@@ -350,13 +350,13 @@ export class TorrentContent implements SwarmBlocks {
     return isHighRate && this.#verifies ? Math.ceil(HASH_LANES / this.#highRate.size) : 1;
   }
 
-  requestDropped(piece: number, block: number): void {
-    this.#picker.requestDropped(piece as PieceIndex, block as BlockIndex);
+  requestDropped(piece: PieceIndex, block: BlockIndex): void {
+    this.#picker.requestDropped(piece, block);
   }
 
-  wantsBlock(peer: PeerConnection, piece: number, block: number): boolean {
+  wantsBlock(peer: PeerConnection, piece: PieceIndex, block: BlockIndex): boolean {
     if (!this.isDownloading || !(this.#attribution.isQuiet || this.#mayBring(peer, piece))) return false;
-    return this.#picker.wantsBlock(piece as PieceIndex, block as BlockIndex);
+    return this.#picker.wantsBlock(piece, block);
   }
 
   /** False for a piece that another peer has to itself: a block that was given up long ago may still come. */
@@ -365,27 +365,25 @@ export class TorrentContent implements SwarmBlocks {
     return record !== undefined && this.#attribution.mayBring(record, piece);
   }
 
-  landingAddress(piece: number, begin: number, length: number): number {
+  landingAddress(piece: PieceIndex, begin: number, length: number): number {
     const storage = this.#place?.storage;
     if (storage === undefined || !this.landsDirectly) return -1;
     // Two peers may be asked for one block at the end: only one of them may write to its place.
-    if (this.#picker.requesters(piece as PieceIndex, (begin / BLOCK_SIZE) as BlockIndex) !== 1) return -1;
+    if (this.#picker.requesters(piece, blockAt(begin)) !== 1) return -1;
     return storage.landingAddress(piece * this.layout.pieceLength + begin, length);
   }
 
   blockReceived(
     peer: PeerConnection,
-    piece: number,
-    block: number,
+    piece: PieceIndex,
+    block: BlockIndex,
     address: number,
     slot: SlotIndex | typeof NO_SLOT,
   ): void {
     const attribution = this.#attribution;
     const { pool } = this.#memory;
     const isWelcome = this.isDownloading && (attribution.isQuiet || this.#mayBring(peer, piece));
-    const requesters = isWelcome
-      ? this.#picker.blockReceived(piece as PieceIndex, block as BlockIndex)
-      : BLOCK_UNWANTED;
+    const requesters = isWelcome ? this.#picker.blockReceived(piece, block) : BLOCK_UNWANTED;
     if (requesters === BLOCK_UNWANTED) {
       if (slot !== NO_SLOT) pool.release(slot);
       return;
@@ -401,14 +399,14 @@ export class TorrentContent implements SwarmBlocks {
       record !== undefined && assembler !== undefined,
       "blocks come of a peer that is here, while it is open",
     );
-    const blocks = this.layout.blocksInPiece(piece as PieceIndex);
+    const blocks = this.layout.blocksInPiece(piece);
     attribution.blockReceived(record, piece, block, blocks, this.#clock.nowMs);
     if (this.#lendsUnverified && slot !== NO_SLOT) {
-      this.#lendUnverified(slot, piece as PieceIndex, block as BlockIndex);
+      this.#lendUnverified(slot, piece, block);
       return;
     }
     if (slot !== NO_SLOT) pool.pass(slot, SlotHolder.receiving, SlotHolder.storage);
-    assembler.addBlock(piece as PieceIndex, block as BlockIndex, address);
+    assembler.addBlock(piece, block, address);
   }
 
   /** What is sent cannot be taken from where it lies. */
@@ -484,10 +482,11 @@ export class TorrentContent implements SwarmBlocks {
   }
 
   /** The picker has abandoned the piece: nothing of it is to come, and what came goes. */
-  #dropBlocks(piece: number): void {
+  #dropBlocks(index: number): void {
+    const piece = present(this.layout.checkPiece(index), "what was begun is a piece");
     for (const peer of this.#host.peers) peer.requests.cancelPiece(piece);
-    if (this.#assembler === undefined) this.#verdicts.pieceDropped(piece as PieceIndex, undefined);
-    else this.#assembler.dropPiece(piece as PieceIndex);
+    if (this.#assembler === undefined) this.#verdicts.pieceDropped(piece, undefined);
+    else this.#assembler.dropPiece(piece);
   }
 
   /** The block is here: whoever was asked for it needs not send it, the sender included if it was asked again meanwhile. */

@@ -7,7 +7,7 @@
 // memory stays until the write ends. Nothing is allocated per block.
 
 import { assert } from "../../base/assert.js";
-import { type BlockIndex, NO_SLOT } from "../../base/ids.js";
+import { type BlockIndex, NO_SLOT, type Slots } from "../../base/ids.js";
 import { BLOCK_SIZE, WRITE_RUN_BYTES_MAX } from "../../base/limits.js";
 import type { BlockPool } from "../memory/block-pool.js";
 import type { Layout } from "../storage/layout.js";
@@ -230,9 +230,9 @@ export class HeldBlocks {
   }
 
   /** The slots of a whole piece, which are not ours any more; −1 where a block lies in no slot. */
-  takeSlots(assembly: PieceAssembly): Int32Array {
+  takeSlots(assembly: PieceAssembly): Slots {
     assert(assembly.writes === 0, "what is taken is not being written");
-    const slots = new Int32Array(assembly.blockCount).fill(NO_SLOT);
+    const slots = new Int32Array(assembly.blockCount).fill(NO_SLOT) as Slots;
     for (let block = 0; block < assembly.blockCount; block++) {
       if (!assembly.isHeld(block)) continue;
       slots[block] = this.#pool.slotAt(assembly.addresses[block]!);

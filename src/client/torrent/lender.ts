@@ -12,7 +12,7 @@
 
 import { assert } from "../../base/assert.js";
 import type { StorageError } from "../../base/errors.js";
-import { type BlockIndex, NO_SLOT, type PieceIndex, type SlotIndex } from "../../base/ids.js";
+import { type BlockIndex, NO_SLOT, type PieceIndex, type SlotIndex, type Slots } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 import type { UserCalls } from "../../base/user-calls.js";
 import { SlotHolder, type SlotWaiter } from "../memory/block-pool.js";
@@ -28,7 +28,7 @@ const READ_BLOCKS_MAX = 16;
 interface VerifiedPiece {
   readonly piece: PieceIndex;
   /** Per block: its slot, which is the user's already, or −1: it has to be read back. */
-  readonly slots: Int32Array;
+  readonly slots: Slots;
   /** The next block to lend. */
   next: number;
 }
@@ -96,10 +96,9 @@ export class Lender implements SlotWaiter, StorageOwner {
   }
 
   /** A piece is verified. `slots`: those of its blocks that are still in memory, or −1; they pass from storage to us. */
-  add(piece: PieceIndex, slots: Int32Array): void {
+  add(piece: PieceIndex, slots: Slots): void {
     const { pool } = this.#options.memory;
-    for (const slot of slots)
-      if (slot !== NO_SLOT) pool.pass(slot as SlotIndex, SlotHolder.storage, SlotHolder.user);
+    for (const slot of slots) if (slot !== NO_SLOT) pool.pass(slot, SlotHolder.storage, SlotHolder.user);
     this.#queue.push({ piece, slots, next: 0 });
     this.#blocksWaiting += slots.length;
     this.#stopWaiting();
@@ -179,7 +178,7 @@ export class Lender implements SlotWaiter, StorageOwner {
         continue;
       }
       const slot = head.slots[head.next]!;
-      if (slot !== NO_SLOT) this.#lendNext(head, slot as SlotIndex);
+      if (slot !== NO_SLOT) this.#lendNext(head, slot);
       else if (!this.#readBack(head)) return;
     }
     this.#noteDrained();
@@ -210,7 +209,7 @@ export class Lender implements SlotWaiter, StorageOwner {
       if (slot === NO_SLOT) break;
       this.#reading.push(slot);
       list.addresses[list.count] = memory.pool.addressOf(slot);
-      list.lengths[list.count] = layout.blockLength(head.piece, block as BlockIndex);
+      list.lengths[list.count] = layout.blockLength(head.piece, block);
       list.count++;
     }
     if (list.count === 0) {
@@ -229,7 +228,7 @@ export class Lender implements SlotWaiter, StorageOwner {
     for (let at = this.#queue.length - 1; at >= 0 && left > 0; at--) {
       const { piece, slots } = this.#queue[at]!;
       for (let block = slots.length - 1; block >= 0 && left > 0; block--) {
-        const slot = slots[block]! as SlotIndex | typeof NO_SLOT;
+        const slot = slots[block]!;
         if (slot === NO_SLOT) continue;
         const offset = layout.pieceOffset(piece) + block * BLOCK_SIZE;
         if (!storage.keepsBlocks) storage.keep?.(offset, memory.pool.addressOf(slot));
@@ -242,7 +241,7 @@ export class Lender implements SlotWaiter, StorageOwner {
 
   #giveBack(): void {
     for (const { slots } of this.#queue.splice(0))
-      for (const slot of slots) if (slot !== NO_SLOT) this.#options.memory.pool.release(slot as SlotIndex);
+      for (const slot of slots) if (slot !== NO_SLOT) this.#options.memory.pool.release(slot);
     this.#blocksWaiting = 0;
   }
 

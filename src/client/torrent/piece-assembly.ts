@@ -9,6 +9,7 @@
 // Records are kept for re-use: all arrays are as long as the longest piece needs.
 
 import { assert } from "../../base/assert.js";
+import { NO_PIECE, type PieceIndex } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 import type { PieceExamination } from "./block-digests.js";
 
@@ -27,7 +28,7 @@ export class PieceAssembly {
   /** Blocks that have not arrived, per write run. */
   readonly runMissing: Int32Array;
 
-  piece = -1;
+  piece: PieceIndex | typeof NO_PIECE = NO_PIECE;
   blockCount = 0;
   arrived = 0;
   written = 0;
@@ -61,7 +62,7 @@ export class PieceAssembly {
     this.runMissing = new Int32Array(runsMax);
   }
 
-  begin(piece: number, blockCount: number): void {
+  begin(piece: PieceIndex, blockCount: number): void {
     this.piece = piece;
     this.blockCount = blockCount;
     this.arrived = 0;

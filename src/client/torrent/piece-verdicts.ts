@@ -4,7 +4,7 @@
 
 import { present } from "../../base/assert.js";
 import type { StorageError } from "../../base/errors.js";
-import type { PieceIndex } from "../../base/ids.js";
+import type { PieceIndex, Slots } from "../../base/ids.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { Layout } from "../storage/layout.js";
 import type { Allotment } from "./allotment.js";
@@ -51,7 +51,7 @@ export class PieceVerdicts implements AssemblerHost {
     else this.checkpoints?.claimed();
   }
 
-  pieceToLend(piece: PieceIndex, slots: Int32Array): void {
+  pieceToLend(piece: PieceIndex, slots: Slots): void {
     present(this.lender, "pieces are lent where they are asked for").add(piece, slots);
   }
 

@@ -1,7 +1,9 @@
 // The place of one torrent's data, made ready: storage opened, the lock taken, resume data read, and what it does not
 // vouch for checked. Closing goes the same way back.
 
+import { present } from "../../base/assert.js";
 import { StorageError, UsageError } from "../../base/errors.js";
+import type { PieceIndex } from "../../base/ids.js";
 import { PieceSet } from "../../base/piece-set.js";
 import { describeOmissions } from "../metainfo/describe.js";
 import type { Metainfo } from "../metainfo/types.js";
@@ -32,7 +34,7 @@ export interface Place {
 export interface PlaceHooks {
   /** The check goes on: fraction 0 … 1. */
   checking(fraction: number): void;
-  pieceGood(piece: number): void;
+  pieceGood(piece: PieceIndex): void;
   /** False: the file gets no place on disk until a piece of it is written. */
   isFileWanted(fileIndex: number): boolean;
   warning(text: string): void;
@@ -316,7 +318,8 @@ async function findPieces(work: Work, storage: Storage, before: Before | undefin
   const { room, metainfo, layout, options, hooks } = work;
   const claimed = before?.claimed ?? new PieceSet(layout.pieceCount);
   if (options.assumeComplete === true) claimed.fill();
-  for (let piece = 0; piece < layout.pieceCount; piece++) if (claimed.has(piece)) hooks.pieceGood(piece);
+  for (let index = claimed.next(0); index >= 0; index = claimed.next(index + 1))
+    hooks.pieceGood(present(layout.checkPiece(index), "a set of pieces is as long as the layout"));
   const hashed: number[] = [];
   const pieces = before?.candidates ?? [];
   if (before === undefined || claimed.isFull || pieces.length === 0) return { claimed, hashed };
@@ -335,7 +338,7 @@ async function findPieces(work: Work, storage: Storage, before: Before | undefin
       if (error !== undefined && isUnreadable(error)) throw unreadable(error);
       if (good) {
         hashed.push(piece);
-        hooks.pieceGood(piece);
+        hooks.pieceGood(present(layout.checkPiece(piece), "what was checked is a piece"));
       } else if (before.recorded.has(piece)) damaged.push(piece);
       hooks.checking(++looked / pieces.length);
     },

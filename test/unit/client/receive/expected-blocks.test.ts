@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { AssertionError } from "../../../../src/base/assert.js";
+import type { PieceIndex } from "../../../../src/base/ids.js";
 import { ExpectedBlocks } from "../../../../src/client/receive/expected-blocks.js";
 import { check } from "../../../support/property.js";
 
@@ -61,7 +62,7 @@ describe("ExpectedBlocks", () => {
               };
               made++;
               model.push(request);
-              blocks.push(request.piece, request.begin, request.length, request.sentAtMs);
+              blocks.push(request.piece as PieceIndex, request.begin, request.length, request.sentAtMs);
             }
           } else if (what === "answer") {
             for (let left = Math.min(count, model.length); left > 0; left--) {

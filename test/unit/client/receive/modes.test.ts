@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { AssertionError } from "../../../../src/base/assert.js";
-import type { SlotIndex } from "../../../../src/base/ids.js";
+import type { PieceIndex, SlotIndex } from "../../../../src/base/ids.js";
 import {
   BLOCK_SIZE,
   MAPPING_ADDRESS_STRIDE,
@@ -105,7 +105,7 @@ function bench(mode: ReceiveMode, lands = false): Bench {
 }
 
 function expectBlocks(expected: ExpectedBlocks, count: number, first = 0, length = BLOCK_SIZE): void {
-  for (let piece = first; piece < first + count; piece++) expected.push(piece, 0, length, 0);
+  for (let piece = first; piece < first + count; piece++) expected.push(piece as PieceIndex, 0, length, 0);
 }
 
 function blockMessage(piece: number, length = BLOCK_SIZE): Uint8Array {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { PieceIndex } from "../../../../src/base/ids.js";
 import { BLOCK_SIZE, MIB } from "../../../../src/base/limits.js";
 import { SlotHolder } from "../../../../src/client/memory/block-pool.js";
 import { BATCH_BLOCKS_MAX, BlockBatch } from "../../../../src/client/send/block-batch.js";
@@ -171,7 +172,7 @@ describe("Sender: a peer that takes nothing", () => {
       const owner = { takesFiles: true, blocksLoaded: 0, batchLoaded: () => {} };
       for (;;) {
         const batch = new BlockBatch();
-        batch.reset(0, 0, 0);
+        batch.reset(0 as PieceIndex, 0, 0);
         batch.count = 8;
         batch.bytes = 8 * BLOCK_SIZE;
         batch.lengths.fill(BLOCK_SIZE);

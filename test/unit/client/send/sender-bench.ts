@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import type { StorageError } from "../../../../src/base/errors.js";
+import type { PieceIndex } from "../../../../src/base/ids.js";
 import { BLOCK_SIZE, MIB, PLAN_ENTRIES_MAX } from "../../../../src/base/limits.js";
 import { makeCounters } from "../../../../src/base/metrics/counters.js";
 import { Memory } from "../../../../src/client/memory/memory.js";
@@ -57,7 +58,8 @@ export class SenderBench implements SenderHost {
   }
 
   queue(...blocks: readonly Block[]): void {
-    for (const block of blocks) this.sender.queueBlock(...block, 0);
+    for (const [piece, begin, length] of blocks)
+      this.sender.queueBlock(piece as PieceIndex, begin, length, 0);
   }
 
   /** A small message that can be told from others by its number. */
