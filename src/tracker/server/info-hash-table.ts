@@ -4,8 +4,12 @@
 //
 //   │ places − 1 │ bits of a hash that are left out │ entries │ 0 │ info hash 5, value + 1 │ …
 //
-// Always: at most half of the places are in use, so that a search ends. Hashes are the store's, keyed, so that nobody can aim at one
-// place. An entry is there once its last word is written, wherever a thread that writes it ends.
+// One that grows does it without a pause: old and new stand side by side while each new entry moves a stretch of the old ones. A stretch
+// ends at a free place, so that no search is torn: whoever's home was moved is in the new table, everybody else in the old one.
+//
+// Always: at most half of the places are in use (a little more of the old ones while they are moved), so that a search ends. Hashes are
+// the store's, keyed, so that nobody can aim at one place. An entry is there once its last word is written, wherever a thread that writes
+// it ends.
 
 import { assert } from "../../base/assert.js";
 
@@ -13,6 +17,8 @@ import { assert } from "../../base/assert.js";
 const ENTRY_WORDS = 6;
 const VALUE_AT = 5;
 const PLACES_MIN = 16;
+/** Places of the old table that a new entry moves, at least, while there is an old one. */
+const MOVED_PER_ENTRY = 32;
 export const VALUE_MAX = 0xfffffffe;
 
 const MASK = 0;
@@ -26,6 +32,10 @@ export class InfoHashTable {
   #entries: Uint32Array;
   #mask: number;
   readonly #shift: number;
+  /** What is moved, the first place of it that was, and how many after it. */
+  #old: Uint32Array | undefined;
+  #oldStart = 0;
+  #moved = 0;
 
   /**
    * `hash`: 32 bits without sign of the 5 words from `at`; see SwarmStore. `shared`: memory of another table, in place of one that
@@ -62,6 +72,7 @@ export class InfoHashTable {
 
   /** A copy of it in shared memory. */
   share(): SharedArrayBuffer {
+    while (this.#old !== undefined) this.#move(this.#old);
     const memory = new SharedArrayBuffer(4 * (HEADER_WORDS + this.#entries.length));
     const words = new Uint32Array(memory);
     words.set(this.#header);
@@ -75,18 +86,20 @@ export class InfoHashTable {
 
   /** The value of an info hash, −1 if it has none. `hash` is its hash. */
   get(hash: number, words: Uint32Array, at: number): number {
-    return this.#entries[this.#placeOf(hash, words, at) + VALUE_AT]! - 1;
+    const entries = this.#tableOf(hash);
+    return entries[this.#placeIn(entries, hash, words, at) + VALUE_AT]! - 1;
   }
 
   set(hash: number, words: Uint32Array, at: number, value: number): void {
     assert(value >= 0 && value <= VALUE_MAX, "a value is 32 bits without sign, less one");
-    const place = this.#placeOf(hash, words, at);
-    const entries = this.#entries;
+    const entries = this.#tableOf(hash);
+    const place = this.#placeIn(entries, hash, words, at);
     if (entries[place + VALUE_AT] === 0) {
       for (let word = 0; word < VALUE_AT; word++) entries[place + word] = words[at + word]!;
       entries[place + VALUE_AT] = value + 1;
       this.#header[SIZE]!++;
-      if (2 * this.size > this.#mask) this.#grow();
+      if (this.#old !== undefined) this.#move(this.#old);
+      else if (2 * this.size > this.#mask) this.#grow();
       return;
     }
     entries[place + VALUE_AT] = value + 1;
@@ -96,10 +109,10 @@ export class InfoHashTable {
   remove(hash: number, words: Uint32Array, at: number): boolean {
     const hashOf = this.#hash;
     assert(hashOf !== undefined, "what threads share is not taken from");
-    const entries = this.#entries;
-    let gap = this.#placeOf(hash, words, at) / ENTRY_WORDS;
+    const entries = this.#tableOf(hash);
+    let gap = this.#placeIn(entries, hash, words, at) / ENTRY_WORDS;
     if (entries[gap * ENTRY_WORDS + VALUE_AT] === 0) return false;
-    const mask = this.#mask;
+    const mask = entries.length / ENTRY_WORDS - 1;
     for (let slot = (gap + 1) & mask; ; slot = (slot + 1) & mask) {
       const place = slot * ENTRY_WORDS;
       if (entries[place + VALUE_AT] === 0) break;
@@ -117,12 +130,13 @@ export class InfoHashTable {
   /** Copies up to `count` info hashes from the `from`-th on, 5 words each. Their order changes as they come and go. */
   copyHashes(from: number, count: number): Uint32Array {
     const words = new Uint32Array(VALUE_AT * Math.max(0, Math.min(count, this.size - from)));
-    const entries = this.#entries;
     let to = -VALUE_AT * from;
-    for (let place = 0; place < entries.length && to < words.length; place += ENTRY_WORDS) {
-      if (entries[place + VALUE_AT] === 0) continue;
-      if (to >= 0) words.set(entries.subarray(place, place + VALUE_AT), to);
-      to += VALUE_AT;
+    for (const entries of this.#tables()) {
+      for (let place = 0; place < entries.length && to < words.length; place += ENTRY_WORDS) {
+        if (entries[place + VALUE_AT] === 0) continue;
+        if (to >= 0) for (let word = 0; word < VALUE_AT; word++) words[to + word] = entries[place + word]!;
+        to += VALUE_AT;
+      }
     }
     return words;
   }
@@ -130,20 +144,33 @@ export class InfoHashTable {
   /** All of them: 6 words each, the last one the value. */
   toWords(): Uint32Array {
     const words = new Uint32Array(this.size * ENTRY_WORDS);
-    const entries = this.#entries;
     let to = 0;
-    for (let from = 0; from < entries.length; from += ENTRY_WORDS) {
-      if (entries[from + VALUE_AT] === 0) continue;
-      words.set(entries.subarray(from, from + ENTRY_WORDS), to);
-      words[to + VALUE_AT]!--;
-      to += ENTRY_WORDS;
+    for (const entries of this.#tables()) {
+      for (let from = 0; from < entries.length; from += ENTRY_WORDS) {
+        if (entries[from + VALUE_AT] === 0) continue;
+        for (let word = 0; word < ENTRY_WORDS; word++) words[to + word] = entries[from + word]!;
+        words[to + VALUE_AT]!--;
+        to += ENTRY_WORDS;
+      }
     }
     return words;
   }
 
-  #placeOf(hash: number, words: Uint32Array, at: number): number {
-    const entries = this.#entries;
-    for (let slot = (hash >>> this.#shift) & this.#mask; ; slot = (slot + 1) & this.#mask) {
+  #tables(): Uint32Array[] {
+    return this.#old === undefined ? [this.#entries] : [this.#entries, this.#old];
+  }
+
+  #tableOf(hash: number): Uint32Array {
+    const old = this.#old;
+    if (old === undefined) return this.#entries;
+    const mask = old.length / ENTRY_WORDS - 1;
+    return (((hash >>> this.#shift) - this.#oldStart) & mask) < this.#moved ? this.#entries : old;
+  }
+
+  /** Where in a table an info hash is, or would be. */
+  #placeIn(entries: Uint32Array, hash: number, words: Uint32Array, at: number): number {
+    const mask = entries === this.#entries ? this.#mask : this.#mask >>> 1;
+    for (let slot = (hash >>> this.#shift) & mask; ; slot = (slot + 1) & mask) {
       const place = slot * ENTRY_WORDS;
       if (entries[place + VALUE_AT] === 0) return place;
       let word = 0;
@@ -153,17 +180,42 @@ export class InfoHashTable {
   }
 
   #grow(): void {
-    const hash = this.#hash;
     // Who fills a table of fixed size knows how much it was reserved for.
-    if (hash === undefined) return;
+    if (this.#hash === undefined) return;
     const old = this.#entries;
+    let start = 0;
+    while (old[start * ENTRY_WORDS + VALUE_AT] !== 0) start++;
+    this.#old = old;
+    this.#oldStart = start;
+    this.#moved = 0;
     this.#mask = 2 * this.#mask + 1;
     this.#header[MASK] = this.#mask;
     this.#entries = new Uint32Array((this.#mask + 1) * ENTRY_WORDS);
-    for (let from = 0; from < old.length; from += ENTRY_WORDS) {
-      if (old[from + VALUE_AT] === 0) continue;
-      const place = this.#placeOf(hash(old, from), old, from);
-      this.#entries.set(old.subarray(from, from + ENTRY_WORDS), place);
+    this.#move(old);
+  }
+
+  /** Moves a stretch: MOVED_PER_ENTRY places, and on to the next one that is free. */
+  #move(old: Uint32Array): void {
+    const hash = this.#hash;
+    assert(hash !== undefined, "what has a fixed size is not moved");
+    const places = old.length / ENTRY_WORDS;
+    const end = this.#moved + MOVED_PER_ENTRY;
+    for (let moved = this.#moved; ; moved++) {
+      const from = ((this.#oldStart + moved) & (places - 1)) * ENTRY_WORDS;
+      if (old[from + VALUE_AT] === 0) {
+        // All round, and past what was put at its beginning meanwhile.
+        if (moved >= places) {
+          this.#old = undefined;
+          return;
+        }
+        if (moved < end) continue;
+        this.#moved = moved;
+        return;
+      }
+      const entries = this.#entries;
+      const to = this.#placeIn(entries, hash(old, from), old, from);
+      for (let word = 0; word < ENTRY_WORDS; word++) entries[to + word] = old[from + word]!;
+      old[from + VALUE_AT] = 0;
     }
   }
 }
