@@ -4,6 +4,7 @@
 //
 // Always: what is compared runs in turn, and each ratio is of figures of one round.
 
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readMetainfo, UsageError } from "../../src/index.js";
 import { startLoadSeeder } from "../load/load.js";
@@ -22,14 +23,15 @@ export interface StartOptions {
   readonly onStep: OnStep;
 }
 
-const SUBJECTS = ["node", "help", "import", "loop", "download"] as const;
+const SUBJECTS = ["node", "help", "import", "loop", "first", "download"] as const;
 type Subject = (typeof SUBJECTS)[number];
 const SUBJECT_TEXTS: Readonly<Record<Subject, string>> = {
   node: "Node.js alone",
   help: "scatterwire --help",
   import: "importing the package",
   loop: "a C loop that receives",
-  download: "a download",
+  first: "a download that compiles all of its code",
+  download: "a download, as from the second start on",
 };
 
 export interface StartResult {
@@ -39,6 +41,9 @@ export interface StartResult {
   readonly cpuSeconds: Readonly<Record<Subject, readonly number[]>>;
   readonly helpToNode: number;
   readonly importSeconds: number;
+  /** Where no compiled code is kept. */
+  readonly firstToLoop: number;
+  /** With what another start has compiled. */
   readonly downloadToLoop: number;
 }
 
@@ -60,6 +65,9 @@ export async function benchStart(options: StartOptions): Promise<StartResult> {
     const main = `${BUNDLE}main.js`;
     const node = process.execPath;
     const download = ["download", torrent, "--peer", address, "--storage", "null", "--no-verify"];
+    download.push("--receive-mode", "speculative");
+    const kept = join(folder, "code");
+    const keeping = (place: string): string[] => ["env", `SCATTERWIRE_CODE_CACHE=${place}`];
     const commands: Record<Subject, { command: readonly string[]; times: number }> = {
       node: { command: [node, "-e", "0"], times: STARTS },
       help: { command: [node, main, "--help"], times: STARTS },
@@ -68,8 +76,10 @@ export async function benchStart(options: StartOptions): Promise<StartResult> {
         command: [loop, infoHashHex, address.split(":").at(-1)!, `${options.size}`, `${pieceLength}`],
         times: 1,
       },
-      download: { command: [node, main, ...download, "--receive-mode", "speculative"], times: 1 },
+      first: { command: [...keeping("off"), node, main, ...download], times: 1 },
+      download: { command: [...keeping(kept), node, main, ...download], times: 1 },
     };
+    await cpuSecondsOf(commands.download.command, 1);
     const cpuSeconds = await measure(commands, options);
     await seeder.stop();
     return {
@@ -78,6 +88,7 @@ export async function benchStart(options: StartOptions): Promise<StartResult> {
       cpuSeconds,
       helpToNode: medianRatio(cpuSeconds.help, cpuSeconds.node),
       importSeconds: median(cpuSeconds.import.map((value, run) => value - cpuSeconds.node[run]!)),
+      firstToLoop: medianRatio(cpuSeconds.first, cpuSeconds.loop),
       downloadToLoop: medianRatio(cpuSeconds.download, cpuSeconds.loop),
     };
   });
@@ -87,7 +98,14 @@ async function measure(
   commands: Readonly<Record<Subject, { command: readonly string[]; times: number }>>,
   { runs, signal, onStep }: StartOptions,
 ): Promise<Record<Subject, number[]>> {
-  const figures: Record<Subject, number[]> = { node: [], help: [], import: [], loop: [], download: [] };
+  const figures: Record<Subject, number[]> = {
+    node: [],
+    help: [],
+    import: [],
+    loop: [],
+    first: [],
+    download: [],
+  };
   for (let run = 0; run < runs; run++) {
     for (const subject of SUBJECTS) {
       if (signal.aborted) throw new UsageError("ABORTED", "the benchmark was stopped");
@@ -111,7 +129,7 @@ async function cpuSecondsOf(command: readonly string[], times: number): Promise<
 }
 
 export function startText(result: StartResult): string {
-  const { cpuSeconds, size, helpToNode, importSeconds, downloadToLoop } = result;
+  const { cpuSeconds, size, helpToNode, importSeconds, firstToLoop, downloadToLoop } = result;
   const gigabytes = size / 1e9;
   const table = new TextTable({
     head: ["a process that", "CPU s", "CPU s/GB", "", "to reach"],
@@ -140,6 +158,13 @@ export function startText(result: StartResult): string {
     [`receives ${first} in a C loop`, seconds("loop"), perGB("loop"), "", ""],
     [
       `downloads ${first}, speculative`,
+      seconds("first"),
+      perGB("first"),
+      `${firstToLoop.toFixed(2)} × the loop`,
+      "",
+    ],
+    [
+      "the same, from the second start on",
       seconds("download"),
       perGB("download"),
       `${downloadToLoop.toFixed(2)} × the loop`,

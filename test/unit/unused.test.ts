@@ -35,6 +35,8 @@ const AHEAD: Readonly<Record<string, string>> = {
   writeErrorResponse: "the lists of a tracker",
   sessionCoreOf: "tests, which look at what a session is made of",
   processDescriptors: "the session's budget",
+  codeCacheFolder: "the bundle, which puts it before the verbs (scripts/bundle.mjs)",
+  runCompiled: "the bundle, too",
   customStorageContract: "programs, which hold their own storage to it",
 };
 
