@@ -16,7 +16,7 @@ const UNDESCRIBED: Readonly<Record<string, number>> = {
   "src/testing": 1,
   "src/dht": 30,
   "src/indexer": 85,
-  "src/tracker": 104,
+  "src/tracker": 0,
 };
 
 it("what is public has words of its own, but for so many members of other wings", async () => {

@@ -7,7 +7,9 @@ import { Reactor } from "../../native/reactor.js";
 import type { ScrapeEntry } from "./announce.js";
 import { TrackerClient } from "./tracker-client.js";
 
+/** What one tracker said of the torrents that it was asked for. */
 export interface ScrapeResult {
+  /** As it was given. */
   readonly url: string;
   /** Of the torrents that the tracker said something of. */
   readonly entries: readonly ScrapeEntry[];

@@ -7,19 +7,26 @@ export type { PeerSink };
 
 export const AHEAD_MAX = 1024;
 
+/** Events of an announce, by their numbers in BEP 15: an announce between two others. */
 export const EVENT_NONE = 0;
+/** The download is complete. Counted as one if nothing is left, and its peer was a leecher or not known. */
 export const EVENT_COMPLETED = 1;
+/** The first announce of a peer; a swarm makes no difference between it and EVENT_NONE. */
 export const EVENT_STARTED = 2;
+/** The peer leaves; it is told of nobody. */
 export const EVENT_STOPPED = 3;
 
 /** One announce. An object is filled in again for each: its fields are read during the call only. */
 export interface Announce {
   /** 5 words from `hashAt`: the info hash, as it stands in memory. */
   hash: Uint32Array;
+  /** Where in `hash` it begins. */
   hashAt: number;
+  /** Of the peer's address: IPv4 and IPv6 peers of a torrent are told of their own only. */
   family: 4 | 6;
   /** The peer's address as it stands in packets: 1 word of IPv4 or 4 of IPv6, from `addressAt`. */
   address: Uint32Array;
+  /** Where in `address` it begins. */
   addressAt: number;
   /** 16 bits as they stand in packets (network byte order, whatever the machine's). Not 0. */
   port: number;
@@ -50,34 +57,47 @@ export interface AnnouncesAhead {
   readonly ports: Uint16Array;
 }
 
+/** How much is in a store now. */
 export interface SwarmTotals {
+  /** Torrents with a peer of either family. */
   torrents: number;
+  /** Peers with an IPv4 address, each once in each of its torrents. */
   peersV4: number;
+  /** The same of IPv6. */
   peersV6: number;
-  /** Memory in use, to the byte; and the most that ever was, which the process still has. */
+  /** Memory in use, to the byte. */
   bytes: number;
+  /** The most that was ever in use, which the process still has. */
   bytesTouched: number;
 }
 
 /** What happened since the start, besides announces that were as expected. */
 export interface SwarmCounters {
-  /** Torrents and peers that were not heard of for their lifetime. */
+  /** Torrents, and peers, that were not heard of for their lifetime. */
   torrentsExpired: number;
+  /** See `torrentsExpired`. */
   peersExpired: number;
-  /** Torrents that made room for others, by number or by memory; peers likewise. */
+  /** Torrents that made room for others, by number or by memory. */
   torrentsEvicted: number;
+  /** Those of evicted torrents, and the oldest ones of swarms that were full. */
   peersEvicted: number;
-  /** Torrents that were over somebody's budget, and peers; and torrents and peers for which there was no memory. */
+  /** Torrents that were not added, as an address had brought, or pushed out, as many as it may in a minute. */
   torrentsOverBudget: number;
+  /** Peers that were not added, as their address had added enough to the torrent; they were told of others. */
   peersOverBudget: number;
+  /** Torrents for which there was no room, however old the others. */
   torrentsRefused: number;
+  /** Peers for whom there was no memory. */
   peersRefused: number;
 }
 
+/** The swarms of all torrents, as the faces of a tracker ask for them: PeerStore is one. */
 export interface SwarmStore {
   /** Of the torrent of the last announce or scrape; an announce counts the family that was announced, the announcer included. */
   readonly seeders: number;
+  /** See `seeders`. */
   readonly leechers: number;
+  /** Downloads that were completed since the torrent came. */
   readonly downloads: number;
   /** The store's own hash of an info hash (5 words from `at`), 32 bits without sign: what the other calls want to be given. */
   hash(words: Uint32Array, at: number): number;
@@ -95,7 +115,9 @@ export interface SwarmStore {
   scrape(hash: number, words: Uint32Array, at: number): boolean;
   /** Tells the time; expiry goes on from here, a little at each call. To be called a hundred times a second. */
   advance(nowMs: number): void;
+  /** How much there is now. Cold: it makes an object. */
   totals(): SwarmTotals;
+  /** What happened since the start. Live: they go on counting. */
   readonly counters: Readonly<SwarmCounters>;
 }
 

@@ -20,7 +20,9 @@ export const BUCKET_PEERS_MAX = 128;
 
 /** Where peers of an answer go: halves of 16 bits, and words, of the same memory, at a half that is a word's first. */
 export interface PeerSink {
+  /** Where peers are written, as words of 32 bits. */
   readonly words: Uint32Array;
+  /** The same memory as `words`, as halves of 16 bits. */
   readonly halves: Uint16Array;
   /** The half where the next endpoint goes; whoever answers moves it on. */
   at: number;

@@ -10,8 +10,11 @@ import { InfoHashTable } from "./info-hash-table.js";
 
 /** Info hashes in lower-case hex, and keys; undefined: no such rule. */
 export interface AdmissionRules {
+  /** Torrents that are tracked; all others are refused. */
   readonly allow?: ReadonlySet<string>;
+  /** Torrents that are not, even if they are allowed. */
   readonly deny?: ReadonlySet<string>;
+  /** Of which an announce or scrape over HTTP has to show one in its path: /KEY/announce. */
   readonly keys?: ReadonlySet<string>;
 }
 

@@ -9,28 +9,51 @@ import { WORKERS_MAX } from "./worker-counters.js";
 
 /** All keys are optional; addresses are "HOST:PORT", files are paths. README's chapter on the tracker has an example. */
 export interface TrackerConfig {
+  /** Where to receive datagrams. Port 0 picks one. */
   readonly udp?: readonly string[];
+  /** Where to listen for HTTP. */
   readonly http?: readonly string[];
+  /** WebTorrent signalling at the addresses of `http`; needs the package ws. */
   readonly webSockets?: boolean;
+  /** An operator's address: page, statistics, metrics for Prometheus, REST. */
   readonly metrics?: string;
+  /** Threads that answer UDP, 1 to 64; 1 without it. */
   readonly workers?: number;
+  /** What clients wait between announces, 30 to 3600; 900 without it. */
   readonly intervalSeconds?: number;
+  /** Peers in an answer, 0 to 1000; 200 without it. One datagram bounds them too. */
   readonly peersMax?: number;
+  /** Memory of all swarms, in MiB; 1024 without it. */
   readonly memoryMib?: number;
+  /** Torrents at the most; 16,777,215 without it. */
   readonly torrentsMax?: number;
+  /** Torrents that one address (IPv6: /64) may bring in a minute. 0, and without it: any number. */
   readonly newTorrentsPerMinute?: number;
+  /** Torrents that what one address brings may push out in a minute, once memory is full; 60 without it, 0: any number. */
   readonly evictionsPerMinute?: number;
+  /** Peers that one address may add to a torrent in a lifetime of 16 minutes; 32 without it, 0: any number. */
   readonly peersPerAddressMax?: number;
+  /** Addresses and networks whose x-forwarded-for counts. */
   readonly trustedProxies?: readonly string[];
+  /** What a client of HTTP may hold, and for how long. */
   readonly httpLimits?: HttpLimits;
+  /** A file of info hashes in hex, one in a line: these only. */
   readonly allowList?: string;
+  /** The same: all but these. */
   readonly denyList?: string;
+  /** A file of keys, of which one has to stand in the path of an announce. Not beside `udp`. */
   readonly keysFile?: string;
+  /** A file with the token that opens REST, of 16 characters at least; no REST without it. */
   readonly tokenFile?: string;
+  /** A file that counts of downloads are kept in, over restarts. */
   readonly downloadsFile?: string;
+  /** A Redis or Valkey by which trackers share their swarms: redis://, rediss:// or unix:PATH. */
   readonly redis?: string;
+  /** Announces that Redis keeps for trackers that start or come back, in MiB; 256 without it. */
   readonly redisLogMib?: number;
+  /** Whom to become when all sockets are bound. */
   readonly user?: string;
+  /** Likewise; without other groups. */
   readonly group?: string;
 }
 
@@ -143,6 +166,7 @@ export class ListReader {
     this.#file = file;
   }
 
+  /** Takes in the next piece, cut wherever it is. Throws UsageError for a line that is no entry. */
   read(text: string): void {
     const lines = (this.#rest + text).split("\n");
     this.#rest = lines.pop() ?? "";

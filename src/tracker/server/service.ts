@@ -39,6 +39,7 @@ import { WebSwarms } from "./web-swarms.js";
 import { addCounters, makeWorkerCounters, type PartCounters } from "./worker-counters.js";
 import { WorkerGroup } from "./worker-group.js";
 
+/** What a tracker with all its faces is made of; what is left out is not there. */
 export interface TrackerServiceOptions extends TrackerOptions {
   /**
    * Threads that answer UDP, each with a socket of its own for every address; HTTP stays with this one. Undefined or 1: this thread answers
@@ -47,6 +48,7 @@ export interface TrackerServiceOptions extends TrackerOptions {
   readonly workers?: number;
   /** Where to listen for HTTP: numeric addresses; port 0 picks one. */
   readonly http?: readonly SocketAddress[];
+  /** What a client of HTTP or WebSockets may hold, and for how long. */
   readonly httpLimits?: HttpLimits;
   /** Addresses and networks of proxies whose x-forwarded-for counts. */
   readonly trustedProxies?: readonly string[];
@@ -71,12 +73,15 @@ export interface TrackerServiceOptions extends TrackerOptions {
   readonly onWarning?: (message: string) => void;
 }
 
+/** All counters of a tracker since its start, worker threads included: what `--json` prints and `/statistics` tells. */
 export interface ServiceCounters extends TrackerCounters {
+  /** HTTP requests that were answered, and what was refused, by why; connections that are open now. */
   readonly http: HttpCounters & HttpResponderCounters & { openConnections: number };
   /** Undefined without WebSockets. */
   readonly web: WebServerCounters | undefined;
   /** Undefined without Redis. */
   readonly shared: (SharedCounters & RedisCounters) | undefined;
+  /** Announces and scrapes of torrents that lists do not let in; downloads that were not kept, as there was no room. */
   readonly admission: { readonly refused: number; readonly unkeptDownloads: number };
   /** Undefined without worker threads. */
   readonly workers: (Omit<PartCounters, "refused" | "unkept"> & WorkersCounters) | undefined;
@@ -88,15 +93,19 @@ export interface WorkersCounters {
   readonly restarts: number;
 }
 
+/** One socket: its address, with the port that was picked. */
 export interface ListeningAt extends SocketAddress {
+  /** "metrics" is the operator's address. */
   readonly protocol: "udp" | "http" | "metrics";
 }
 
 const SAVE_INTERVAL_MS = 5 * 60_000;
 
+/** A tracker that runs: UDP, HTTP, WebSockets and an operator's page over the same swarms, until close(). start() makes one. */
 export class TrackerService {
   /** Where it can be reached, with the ports that were picked. */
   readonly listening: ListeningAt[] = [];
+  /** The lists and keys that hold now. */
   readonly admission: Admission;
   readonly #stage: Stage;
   readonly #group: WorkerGroup | undefined;
@@ -166,6 +175,7 @@ export class TrackerService {
     });
   }
 
+  /** What happened since the start, as of now. Cold: it makes objects. */
   counters(): ServiceCounters {
     const http = { ...this.#responder.counters, ...sum(this.#servers.map(({ counters }) => counters)) };
     const openConnections = this.#servers.reduce((total, server) => total + server.openConnections, 0);

@@ -12,13 +12,15 @@ import { CONNECTION_KEY_WORDS, ConnectionIds } from "./connection-ids.js";
 import { makeUdpCounters, type UdpCounters } from "./udp-responder.js";
 import { UdpServer } from "./udp-server.js";
 
+/** A tracker of UDP on this thread: its sockets, what it tells clients, and its swarms. */
 export interface TrackerOptions {
   /** Where to receive: numeric addresses; port 0 picks one. None for a tracker that has other faces only. */
   readonly udp: readonly SocketAddress[];
   /** What clients are told to wait between announces, in seconds; shorter than the lifetime of peers. */
   readonly intervalSeconds?: number;
-  /** Peers that are told of to whoever does not say how many, and to anybody at the most. One datagram bounds them too. */
+  /** Peers that are told of to whoever does not say how many; 50 by default. One datagram bounds them too. */
   readonly peersDefault?: number;
+  /** Peers in an answer at the most; 200 by default. */
   readonly peersMax?: number;
   /** 4 words; trackers that share it take each other's connection ids. Random by default. */
   readonly connectionKey?: Uint32Array;
@@ -36,9 +38,13 @@ export interface TrackerOptions {
   readonly descriptors?: readonly number[];
 }
 
+/** What happened since the start, and how much there is. */
 export interface TrackerCounters {
+  /** Datagrams: what was answered, and what was not, by why. */
   readonly udp: UdpCounters;
+  /** Torrents and peers that went, and those that were not let in. */
   readonly swarms: SwarmCounters;
+  /** Torrents, peers and memory now. */
   readonly totals: SwarmTotals;
 }
 
@@ -51,7 +57,9 @@ const ADVANCE_MS = 5;
 /** The reactor's slab is not used here; it has to have a page. */
 export const SLAB_BYTES = 4096;
 
+/** A UDP tracker (BEP 15, 41) on the loop of this thread. TrackerService has the other faces besides. */
 export class Tracker {
+  /** The swarms that it answers from. */
   readonly swarms: SwarmStore;
   readonly #ids: ConnectionIds;
   readonly #reactor: Reactor;

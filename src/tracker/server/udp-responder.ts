@@ -57,20 +57,31 @@ assert(
   "a slot has room for a scrape",
 );
 
+/** Datagrams of a UDP tracker since its start. */
 export interface UdpCounters {
+  /** Answered, by their kind. */
   connects: number;
+  /** See `connects`. */
   announces: number;
+  /** See `connects`. */
   scrapes: number;
+  /** Answers that were made, of all kinds. */
   responses: number;
+  /** Of all datagrams that came, without headers. */
   bytesIn: number;
+  /** Of all answers that were made, without headers. */
   bytesOut: number;
-  /** Not answered: longer than a slot, shorter than any request, an unknown action, an impossible field or length. */
+  /** Not answered: longer than 1600 bytes. */
   truncated: number;
+  /** Not answered: shorter than any request, or than one of its kind. */
   tooShort: number;
+  /** Not answered: an action that BEP 15 does not have. */
   unknown: number;
+  /** Not answered: an impossible field, or options that lead out of the datagram. */
   malformed: number;
-  /** Not answered: no valid connection id; port 0, of the peer that is announced or of whoever sent it. */
+  /** Not answered: no valid connection id. */
   invalidIds: number;
+  /** Not answered: port 0, of the peer that is announced or of whoever sent it. */
   portZero: number;
   /** Answers that were made and not sent: the socket's queue was full. */
   unsent: number;
