@@ -17,6 +17,7 @@ import { throwAsUncaught } from "../base/user-calls.js";
 import { WorkList } from "../base/work-list.js";
 import type { NativeBinding, NativeEngine } from "./binding.js";
 import { JobQueue } from "./jobs.js";
+import { TurnLoad } from "./turn-load.js";
 import { systemWorld, type World } from "./world.js";
 
 export interface SocketHandler {
@@ -41,12 +42,13 @@ export class Reactor {
   readonly ground: Ground;
   readonly engine: NativeEngine;
   readonly jobs: JobQueue;
+  /** How full this turn is. */
+  readonly load = new TurnLoad();
   #handlers: (SocketHandler | undefined)[] = [];
   readonly #hooks = new WorkList<TurnHook>();
   #observer: TurnObserver | undefined;
   #idleWaiters: (() => void)[] = [];
   #inTurn = false;
-  #readyCount = 0;
   #turnScheduled = false;
   #closed = false;
   readonly #runScheduledTurn = () => {
@@ -85,11 +87,6 @@ export class Reactor {
   closeSocket(fd: number): void {
     this.#handlers[fd] = undefined;
     this.engine.closeSocket(fd);
-  }
-
-  /** Sockets that are ready in this turn. */
-  get readyCount(): number {
-    return this.#readyCount;
   }
 
   onTurn(observer: TurnObserver): void {
@@ -139,7 +136,7 @@ export class Reactor {
 
   #turn(readyCount: number, completionCount: number): void {
     this.#inTurn = true;
-    this.#readyCount = readyCount;
+    this.load.begin(readyCount);
     this.#observer?.turnBegins();
     try {
       // Completions first: they bring slots home, which the sockets need.
@@ -155,6 +152,7 @@ export class Reactor {
           throwAsUncaught(error);
         }
       }
+      this.load.end();
       this.#runHooks();
       if (this.#closed) return;
       this.#observer?.turnEnds();

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import type { ByteStream, StreamHandler } from "../../src/client/stream/byte-stream.js";
 import type { Turns } from "../../src/client/stream/stream-pump.js";
 import type { TurnHook } from "../../src/native/reactor.js";
+import { TurnLoad } from "../../src/native/turn-load.js";
 
 export const READABLE = 1;
 export const WRITABLE = 2;
@@ -38,7 +39,7 @@ export class MemoryNetwork implements Turns {
   readonly windowBytes: number;
   readonly files = new Map<number, Uint8Array>();
   nowMs = 0;
-  readyCount = 0;
+  readonly load = new TurnLoad();
   readonly #streams = new Set<MemoryStream>();
   #hooks: TurnHook[] = [];
   #inCall = false;
@@ -71,8 +72,9 @@ export class MemoryNetwork implements Turns {
   /** One turn: everybody who is ready is told, then the hooks run. True if anything happened. */
   turn(): boolean {
     const ready = [...this.#streams].filter((stream) => stream.readyEvents() !== 0);
-    this.readyCount = ready.length;
+    this.load.begin(ready.length);
     for (const stream of ready) stream.tell();
+    this.load.end();
     const happened = ready.length > 0 || this.#hooks.length > 0;
     for (let index = 0; index < this.#hooks.length; index++) this.#hooks[index]!.turnEnded();
     this.#hooks = [];

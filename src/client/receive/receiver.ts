@@ -214,6 +214,11 @@ export class Receiver {
     return this.expected.count > 0 || this.phase === Phase.payload;
   }
 
+  /** A block is coming, wanted or not. */
+  get isInBlock(): boolean {
+    return this.phase === Phase.payload;
+  }
+
   /** True while a change of mode waits for the end of the message under way. */
   get modeChangePending(): boolean {
     return this.#modeNext !== undefined;

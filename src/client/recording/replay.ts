@@ -12,6 +12,7 @@ import { MIB, PLAN_ENTRIES_MAX } from "../../base/limits.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
 import { READABLE, WRITABLE } from "../../native/binding.js";
 import type { TurnHook } from "../../native/reactor.js";
+import { TurnLoad } from "../../native/turn-load.js";
 import { checkReceiveMode } from "../check-options.js";
 import { Memory } from "../memory/memory.js";
 import type { ReceiveModeName } from "../options.js";
@@ -281,7 +282,7 @@ class ReplayConnection {
     this.id = id;
     this.#options = options;
     this.#stream = new ReplayStream(memory, plan.entries, EAGAIN);
-    const turns = { readyCount: 1, atTurnEnd: (hook: TurnHook) => options.atTurnEnd(hook) };
+    const turns = { load: new TurnLoad(), atTurnEnd: (hook: TurnHook) => options.atTurnEnd(hook) };
     const pump = new StreamPump({
       turns,
       memory,

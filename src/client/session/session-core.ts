@@ -526,7 +526,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
         turns.turnEnds();
         const { pool } = this;
         timeline.turn(startMs, {
-          ready: this.reactor.readyCount,
+          ready: this.reactor.load.readyCount,
           slotsFree: pool.freeCount,
           waiters: pool.waiterCount,
         });

@@ -10,6 +10,7 @@ import type { Ground } from "../../base/ground.js";
 import { throwAsUncaught } from "../../base/user-calls.js";
 import { WorkList } from "../../base/work-list.js";
 import type { TurnHook } from "../../native/reactor.js";
+import { TurnLoad } from "../../native/turn-load.js";
 import type { Clock } from "../peer/peer-options.js";
 import type { Rounds } from "./duplex-stream.js";
 import type { Turns } from "./stream-pump.js";
@@ -37,7 +38,7 @@ export class ReactorRounds implements Rounds, TurnHook {
 
 export class LoopRounds implements Rounds, Turns, Clock {
   /** Streams are told one by one: each has the whole of a turn's share. */
-  readonly readyCount = 1;
+  readonly load = new TurnLoad();
   nowMs: number;
   readonly #ground: Pick<Ground, "nowMs">;
   #waiting: (() => void)[] = [];
@@ -77,6 +78,7 @@ export class LoopRounds implements Rounds, Turns, Clock {
     this.#waiting = [];
     this.passTime();
     this.#inTurn = true;
+    this.load.begin(1);
     runAll(told);
     this.#endTurn();
   }

@@ -6,10 +6,11 @@
 import { constants } from "node:os";
 import { assert } from "../../base/assert.js";
 import { describeErrno, PeerError } from "../../base/errors.js";
-import { BLOCK_SIZE, KIB, MIB, RECEIVE_BUFFER_BYTES } from "../../base/limits.js";
+import { BLOCK_SIZE, KIB, RECEIVE_BUFFER_BYTES } from "../../base/limits.js";
 import type { Throttle, ThrottleUser } from "../../base/rate-limit.js";
 import { READABLE, WRITABLE } from "../../native/binding.js";
 import type { TurnHook } from "../../native/reactor.js";
+import { BYTES_PER_MESSAGE, type TurnLoad } from "../../native/turn-load.js";
 import type { SlotWaiter } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
@@ -17,20 +18,15 @@ import type { PeerTransport } from "../peer/peer-options.js";
 import type { ByteStream, StreamHandler } from "./byte-stream.js";
 
 /**
- * What one peer may bring before it is another's turn, in bytes, of which a receiving call counts as a few KiB at least. In bytes,
- * because "scatter" takes two calls for each block: bounded by calls, it would pay for a turn of the loop every other block.
+ * What a receiving call counts at least. Shares are in bytes, because "scatter" takes two calls for each block: bounded by calls, it would
+ * pay for a turn of the loop every other block.
  */
-const BYTES_PER_WAKE_MAX = 4 * RECEIVE_BUFFER_BYTES;
-/** What all peers together may bring in a turn: more would fill the pool with one long stretch of each piece after the other. */
-const BYTES_PER_TURN = 4 * MIB;
 const BYTES_PER_CALL_MIN = 4 * KIB;
 /**
- * A message costs about as much time as so many bytes of blocks. Whoever sends a flood of them, of five bytes each, has a turn of the
- * loop that is long for everybody: it is not heard in the next ones, until the others had as much.
+ * Read at a time of one that does not bring blocks. A flood of them, of five bytes each, is known only once they are handled: a
+ * whole buffer of those, from many peers at once, would be a turn of seconds.
  */
-const BYTES_PER_MESSAGE = 256;
-/** In a turn, so many messages are nobody's burden: a whole batch of requests, however many peers there are. */
-const UNCHARGED_BYTES_MIN = 256 * BYTES_PER_MESSAGE;
+const TALK_BYTES_PER_CALL = 4 * KIB;
 /**
  * A peer of a high rate's bytes are worth a wake-up from half a receive on: a sixth of the CPU is saved. So long as this many blocks
  * are outstanding, so much is sure to come, unless the peer falls silent: then wakeForAny() undoes it.
@@ -43,8 +39,8 @@ const MEMORY_FAULT = -constants.errno.EFAULT;
 
 /** What the pump needs of the loop; the reactor is one. */
 export interface Turns {
-  /** Streams that are ready in this turn. */
-  readonly readyCount: number;
+  /** How full this turn is, and so what each may bring in it. */
+  readonly load: TurnLoad;
   /** Runs `hook` once at the end of this turn. */
   atTurnEnd(hook: TurnHook): void;
 }
@@ -64,6 +60,10 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   #waitingForSlots = false;
   /** What the messages of earlier turns cost beyond a turn's share: it is worked off before more is heard. */
   #owedBytes = 0;
+  /** Its last receive brought no blocks, or less than its messages cost: it is read a little at a time. */
+  #isTalkative = true;
+  /** It used up its share when it was last heard, and may have more. */
+  #hasMore = false;
   /** Nothing is received until the peer has taken what waits for it. */
   #clogged = false;
   #closed = false;
@@ -121,15 +121,20 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   }
 
   #receive(peer: PeerConnection): void {
-    const share = Math.min(BYTES_PER_WAKE_MAX, Math.trunc(BYTES_PER_TURN / this.#turns.readyCount));
-    const uncharged = Math.max(share, UNCHARGED_BYTES_MIN);
+    const { load } = this.#turns;
+    const uncharged = load.unchargedBytes;
     if (this.#owedBytes >= uncharged) {
       this.#owedBytes -= uncharged;
       return;
     }
-    const before = peer.receiver.messages;
-    this.#receiveUpTo(peer, share);
-    const cost = this.#owedBytes + BYTES_PER_MESSAGE * (peer.receiver.messages - before);
+    // The loop tells of it again: those that were heard owe for it then.
+    if (this.#isTalkative && load.isTalkedOut) return;
+    const { messages } = peer.receiver;
+    const share = this.#isTalkative ? Math.min(load.bytesShare, uncharged) : load.bytesShare;
+    const bytes = this.#receiveUpTo(peer, load.isFull ? 1 : share);
+    const heard = peer.receiver.messages - messages;
+    load.heard(bytes, heard, this.#hasMore);
+    const cost = this.#owedBytes + BYTES_PER_MESSAGE * heard;
     this.#owedBytes = Math.max(0, cost - uncharged);
   }
 
@@ -144,34 +149,40 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
     if (!this.#connecting && !this.#waitingForSlots && !this.#clogged) this.#watch(this.#events | READABLE);
   }
 
-  /** Receives about so many bytes, or as many messages as cost as much. */
-  #receiveUpTo(peer: PeerConnection, bytes: number): void {
+  /** Receives about so many bytes, or as many messages as cost as much. Returns the bytes. */
+  #receiveUpTo(peer: PeerConnection, most: number): number {
     const stream = this.#stream;
     const { receiver, counters } = peer;
-    for (let left = bytes; left > 0 && !this.#closed; ) {
+    this.#hasMore = false;
+    let bytes = 0;
+    let left = most;
+    while (left > 0 && !this.#closed) {
       if (peer.isClogged) {
         this.#clogged = true;
         this.#watch(this.#events & ~READABLE);
-        return;
+        return bytes;
       }
       // Of those from whom no block can come only messages are read: those are not held up.
       const throttle = this.#throttle !== undefined && receiver.mayBringBlocks ? this.#throttle : undefined;
       const allowed = throttle === undefined ? 0 : throttle.ask(false);
       if (throttle !== undefined && allowed === 0) {
         this.#watch(this.#events & ~READABLE);
-        return;
+        return bytes;
       }
       let entries = receiver.plan();
       if (entries === 0) {
         this.#waitForSlots();
-        return;
+        return bytes;
       }
       let planned = receiver.plannedBytes;
-      if (throttle !== undefined && allowed < planned) {
-        entries = receiver.cutPlan(allowed);
-        planned = allowed;
+      const talk = this.#isTalkative ? TALK_BYTES_PER_CALL : planned;
+      const cut = throttle !== undefined && allowed < talk ? allowed : talk;
+      if (cut < planned) {
+        entries = receiver.cutPlan(cut);
+        planned = cut;
       }
       const messagesBefore = receiver.messages;
+      const blocksBefore = counters.blocksReceived;
       const received = stream.fill(0, entries);
       counters.receiveCalls++;
       if (throttle !== undefined) {
@@ -185,17 +196,21 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
         // Anything but a peer's fault is our bug, and must not be taken for one.
         if (!(error instanceof PeerError)) throw error;
         peer.close(error);
-        return;
+        return bytes;
       }
       if (received <= 0) {
         if (received === this.#eagain) {
           counters.receiveWouldBlocks++;
           peer.drained();
         } else this.#ended(peer, received);
-        return;
+        return bytes;
       }
+      bytes += received;
       left -= received > BYTES_PER_CALL_MIN ? received : BYTES_PER_CALL_MIN;
-      left -= BYTES_PER_MESSAGE * (receiver.messages - messagesBefore);
+      const cost = BYTES_PER_MESSAGE * (receiver.messages - messagesBefore);
+      left -= cost;
+      const isBlocks = receiver.isInBlock || counters.blocksReceived !== blocksBefore;
+      this.#isTalkative = cost > received || !isBlocks;
       // Less came than was asked for: the socket is empty, and the loop will tell when it is not.
       if (received < planned) {
         peer.drained();
@@ -205,6 +220,8 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
     const muchToCome =
       this.#throttle === undefined && peer.pipeline.isHighRate && peer.expected.count >= LOW_WATER_BLOCKS;
     if (!this.#closed) this.#setLowWater(muchToCome ? LOW_WATER_BYTES : 1);
+    this.#hasMore = left <= 0;
+    return bytes;
   }
 
   #setLowWater(bytes: number): void {
