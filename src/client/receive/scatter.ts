@@ -2,6 +2,7 @@
 // payload, straight into a slot. Two system calls per message with a body, no copy. What libtorrent did before 2011,
 // and with `contiguous_recv_buffers` off.
 
+import { assert } from "../../base/assert.js";
 import { NO_SLOT } from "../../base/ids.js";
 import { BLOCK_SIZE, PIECE_HEADER_BYTES } from "../../base/limits.js";
 import { SlotHolder } from "../memory/block-pool.js";
@@ -75,6 +76,7 @@ export function planRemainder(receiver: Receiver, plan: ReceivePlan): boolean {
   } else if (receiver.phase === Phase.message) {
     plan.add(memory.bufferAddress, Math.min(missing, memory.bufferBytes), NO_SLOT, false);
   } else if (receiver.phase === Phase.payload) {
+    assert(missing > 0, "a payload that is whole is not under way");
     if (!receiver.blockWanted) {
       plan.add(memory.sinkAddress, Math.min(missing, BLOCK_SIZE), NO_SLOT, false);
     } else if (receiver.blockAddress !== UNBOUND) {
@@ -88,6 +90,8 @@ export function planRemainder(receiver: Receiver, plan: ReceivePlan): boolean {
 
 /** The header is known and no byte of the payload came: plans its place without binding it. */
 function planFirstPayload(receiver: Receiver, plan: ReceivePlan): boolean {
+  assert(receiver.blockFilled === 0, "a payload without a place has no byte yet");
+  assert(receiver.blockLength <= BLOCK_SIZE, "a block that we asked for fits a slot");
   const landing = receiver.landingAddressOfCurrent();
   if (landing >= 0) {
     plan.add(landing, receiver.blockLength, NO_SLOT, false);

@@ -15,7 +15,7 @@ import type { PieceIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, MIB } from "../../base/limits.js";
 import type { BlockPool, SlotWaiter } from "../memory/block-pool.js";
 import { ExpectedBlocks } from "../receive/expected-blocks.js";
-import { BlockBatch } from "./block-batch.js";
+import { BATCH_BLOCKS_MAX, BlockBatch } from "./block-batch.js";
 import type { BatchOwner } from "./block-source.js";
 import type { SenderHost, SendTransport, UploadPlace } from "./sender.js";
 
@@ -115,6 +115,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
       batch.bytes += length;
       batch.count++;
     }
+    assert(batch.count >= 1 && batch.count <= BATCH_BLOCKS_MAX, "a batch has room for what it holds");
     return batch;
   }
 
@@ -177,6 +178,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
   sent(batch: BlockBatch): number {
     const place = this.#place;
     assert(place !== undefined && batch === this.#batches[0], "blocks are sent of a torrent, in order");
+    assert(batch.ready && batch.next < batch.count, "what is out was loaded");
     const length = batch.lengths[batch.next]!;
     const begin = batch.nextBegin;
     place.source.sent(batch, batch.next);
@@ -185,6 +187,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
     batch.next++;
     batch.nextBegin += length;
     batch.sent = 0;
+    assert(this.#bytes >= 0 && this.#count >= 0, "no more leaves than was loaded");
     if (batch.next < batch.count) return begin;
     this.#batches.shift();
     this.#spare.push(batch);
@@ -212,6 +215,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
     this.#place?.source.sent(batch, last);
     this.#bytes -= length;
     this.#count--;
+    assert(this.#bytes >= 0 && this.#count >= 0, "no more is taken back than was loaded");
     if (last > batch.next) {
       batch.cut(last);
       return true;
@@ -259,6 +263,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
       else batches.pop();
       if (keptHere === 0 && batch.ready) this.#spare.push(batch);
     }
+    assert(this.#bytes >= 0 && this.#count >= 0, "no more goes back than was loaded");
   }
 
   close(): void {

@@ -292,6 +292,7 @@ export class Sender implements ThrottleUser {
       if (count === 0) return 0;
       if (count < planned) more = false;
     }
+    assert(2 * count <= entries.length, "one call writes what the entries hold");
     this.#counters.sendCalls++;
     const written = this.#transport.writev(count, more);
     if (throttle !== undefined) settle(throttle, written);
@@ -314,7 +315,9 @@ export class Sender implements ThrottleUser {
 
   /** What is missing of the block that has begun. */
   #restOf(batch: BlockBatch): number {
-    return PIECE_HEADER_BYTES + batch.lengths[batch.next]! - batch.sent;
+    const rest = PIECE_HEADER_BYTES + batch.lengths[batch.next]! - batch.sent;
+    assert(rest > 0, "a block that is out is not the next any more");
+    return rest;
   }
 
   /** How many of the first `count` entries hold so many bytes, the last of them cut. */
@@ -337,6 +340,7 @@ export class Sender implements ThrottleUser {
     assert(place !== undefined, "blocks are sent of a torrent");
     const payloadSent = batch.sent - PIECE_HEADER_BYTES;
     let length = batch.lengths[batch.next]! - payloadSent;
+    assert(payloadSent >= 0 && length > 0, "a file's bytes follow their header, and some are left");
     const throttle = this.#throttle;
     if (throttle !== undefined) {
       const allowed = throttle.ask(true);
@@ -378,6 +382,7 @@ export class Sender implements ThrottleUser {
     const length = batch.lengths[batch.next]!;
     const whole = PIECE_HEADER_BYTES + length;
     const count = Math.min(available, whole - batch.sent);
+    assert(count > 0, "a block that is not out takes bytes");
     batch.sent += count;
     if (batch.sent < whole) return count;
     const begin = this.#loaded.sent(batch);

@@ -12,6 +12,7 @@
 // Always: every block of a piece under way that was received is attributed to a peer, whether or not that peer is still
 // connected. Records that nothing refers to are forgotten when there are RECORDS_MAX of them, the oldest first.
 
+import { assert } from "../../base/assert.js";
 import { MIB } from "../../base/limits.js";
 import { networkOf } from "../../base/network-address.js";
 import type { PieceSet } from "../../base/piece-set.js";
@@ -112,6 +113,24 @@ export class Attribution {
     this.#indexByKey.set(key, index);
     this.#records[index] = record;
     return record;
+  }
+
+  /** Counts again what it keeps of peers. For tests. */
+  checkInvariants(): void {
+    const records = this.#records.filter((record) => record !== undefined);
+    assert(records.length === this.#indexByKey.size, "each record has its key");
+    assert(
+      records.length + this.#freeIndices.length === this.#records.length,
+      "an index is a record's, or free",
+    );
+    for (const record of records)
+      assert(this.#indexByKey.get(record.key) === record.index, "a record is found by its key");
+    const onParole = records.filter((record) => record.onParole).length;
+    assert(onParole === this.#onParoleCount, "peers on parole are counted");
+    for (const senders of this.#senders.values())
+      for (const index of senders)
+        assert(index === NOBODY || this.#records[index] !== undefined, "who sent a block is known");
+    this.#exclusive.checkInvariants(records);
   }
 
   find(key: string): PeerRecord | undefined {

@@ -305,6 +305,7 @@ export class TorrentContent implements SwarmBlocks {
     this.wanted.checkInvariants();
     this.#assembler?.checkInvariants();
     this.#lender?.checkInvariants();
+    this.#attribution.checkInvariants();
   }
 
   // ── peers ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@
 //
 // Always: an owned piece has blocks of its owner only.
 
-import { present } from "../../base/assert.js";
+import { assert, present } from "../../base/assert.js";
 import type { PieceSet } from "../../base/piece-set.js";
 import type { PeerRecord } from "./attribution.js";
 
@@ -98,6 +98,29 @@ export class ExclusivePieces {
       if (offeredTo !== undefined) yield offeredTo;
       yield* lapsed;
     }
+  }
+
+  /** Counts again who owns what. `known`: all records, for those that own nothing as well. For tests. */
+  checkInvariants(known: Iterable<PeerRecord | undefined>): void {
+    const owned = new Map<PeerRecord, number>();
+    let unprovenOwned = 0;
+    for (const { owner, shared, isOfUnproven, failures, lapsed } of this.#pieces.values()) {
+      assert(owner === undefined || !shared, "what is shared is nobody's");
+      assert(owner !== undefined || !isOfUnproven, "what is nobody's is of nobody who has shown nothing");
+      assert(
+        owner !== undefined || shared || failures > 0 || lapsed.size > 0,
+        "what is as before is forgotten",
+      );
+      if (owner !== undefined) owned.set(owner, (owned.get(owner) ?? 0) + 1);
+      if (isOfUnproven) unprovenOwned++;
+    }
+    assert(unprovenOwned === this.#unprovenOwned, "pieces of peers that had shown nothing are counted");
+    for (const record of known) {
+      if (record === undefined) continue;
+      assert(record.owned === (owned.get(record) ?? 0), "a peer counts the pieces that it has to itself");
+      owned.delete(record);
+    }
+    assert(owned.size === 0, "whoever owns a piece is known");
   }
 
   /** True if blocks of the piece may come of `record`. */
@@ -269,6 +292,7 @@ export class ExclusivePieces {
   #disown(exclusive: Exclusive): void {
     if (exclusive.owner !== undefined) exclusive.owner.owned--;
     if (exclusive.isOfUnproven) this.#unprovenOwned--;
+    assert(this.#unprovenOwned >= 0, "a piece has one owner, and is let go once");
     exclusive.isOfUnproven = false;
     exclusive.owner = undefined;
     exclusive.offeredTo = undefined;

@@ -133,6 +133,7 @@ class SimulatedSwarm {
       const peer = this.#here[Math.floor(this.#random() * this.#here.length)];
       if (peer !== undefined) this.#turn(peer, isCalm);
       this.#picker.checkInvariants();
+      this.#attribution.checkInvariants();
     }
     for (const [record, { honest }] of this.#mannersOf)
       assert.ok(!honest || !record.banned, `${record.key} is honest and banned`);
