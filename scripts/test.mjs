@@ -7,12 +7,17 @@
 // other: they measure time-outs, and machines are small.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 // Tests talk to this machine only.
 process.env["SCATTERWIRE_DHT"] = "off";
+// The command line keeps compiled code from one test to the next as it does for a user, but not in the user's own folder.
+const codeCache = mkdtempSync(join(tmpdir(), "scatterwire-code-"));
+process.env["SCATTERWIRE_CODE_CACHE"] = codeCache;
+process.on("exit", () => rmSync(codeCache, { recursive: true, force: true }));
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const FOLDERS = ["unit", "native", "differential", "fuzz", "sim", "e2e"];
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith("-"));
