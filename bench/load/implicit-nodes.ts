@@ -3,15 +3,18 @@
 //
 // The model. A node's table has eight nodes of each distance, as Kademlia has, picked among all by a hash of node, bucket and place: the same
 // ones each time. A part of the nodes is dead: it stands in tables and never answers. A torrent's peers are known, each with some
-// chance, to those of the nodes nearest to it that are alive.
+// chance, to those of the nodes nearest to it that are alive. With sessions each node is there for so long and then away, again and again, with
+// one id and address, so that the same part is away at any time; whoever came lately knows fewer peers, who announce each half an hour.
 //
-// Always: what a node answers depends on the seed, its id and the question only. Query counts of each node are kept, to see what load
+// Always: what a node answers depends on the seed, its id, the question, and with sessions the time. Query counts of each node are kept, to see what load
 // it gets.
 
 import { KIND_QUERY, KrpcReader, METHOD_FIND_NODE, METHOD_GET_PEERS } from "../../src/dht/krpc-reader.js";
 import { KrpcWriter } from "../../src/dht/krpc-writer.js";
 import { commonBits, compareDistance, compareIds, ID_BYTES } from "../../src/dht/node-id.js";
 import { addressOf, type DhtNetwork, type FarNodes, type VirtualSocket } from "./dht-network.js";
+import { type Hostile, HostileNodes, NAMED } from "./hostile-nodes.js";
+import { mix } from "./mix.js";
 
 export interface ImplicitNodesOptions {
   /** Up to 2^23. */
@@ -23,6 +26,14 @@ export interface ImplicitNodesOptions {
   readonly torrents: number;
   readonly peersMax: number;
   readonly exponent: number;
+  /** Median of the time that a node is there, before it goes and comes back; 0 or undefined: those that are dead stay so. */
+  readonly sessionMinutes?: number;
+  readonly hostile?: Hostile | undefined;
+}
+
+/** Where nodes are named in an answer. */
+export interface ImplicitAnswer {
+  node(ids: Uint8Array, idAt: number, address: number, port: number): void;
 }
 
 const NODE_BYTES = 26;
@@ -39,12 +50,14 @@ const K = 8;
 const HOLDERS = 8;
 /** Chance that one of them has a peer: announces are lost, nodes come and go. */
 const HOLD_CHANCE = 0.8;
+const ANNOUNCE_MS = 30 * 60_000;
 const VALUES_MAX = 50;
 const ANSWER_BYTES_MAX = 1400;
 const TOKEN = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
 
-export class ImplicitNodes implements FarNodes {
+export class ImplicitNodes implements FarNodes, ImplicitAnswer {
   readonly count: number;
+  readonly hostile: HostileNodes | undefined;
   /** Queries that each node got, by rank. */
   readonly queries: Uint32Array;
   readonly #network: DhtNetwork;
@@ -65,6 +78,7 @@ export class ImplicitNodes implements FarNodes {
     this.queries = new Uint32Array(options.count);
     this.#ids = sortedIds(options.count, options.seed);
     this.#torrentIds = sortedIds(options.torrents, options.seed ^ 0x5bd1e995);
+    this.hostile = options.hostile && new HostileNodes(options.hostile, options.seed);
     this.#inverse = inverseOf(SCATTER);
     for (let rank = 0; rank < options.torrents; rank++)
       // Popularity has nothing to do with where a torrent stands among others.
@@ -90,39 +104,63 @@ export class ImplicitNodes implements FarNodes {
     const found: { host: string; port: number }[] = [];
     for (let step = 0; found.length < count; step++) {
       const rank = mix(step, this.#options.seed, 7) % this.count;
-      if (!this.#isDead(rank)) found.push({ host: addressOf(this.#addressOf(rank)), port: PORT });
+      if (!this.isDead(rank)) found.push({ host: addressOf(this.#addressOf(rank)), port: PORT });
     }
     return found;
   }
 
   take(address: number, port: number, from: VirtualSocket, bytes: Uint8Array): void {
-    const rank = this.#rankAt(address);
-    if (rank === undefined || port !== PORT) return;
-    this.queries[rank] = this.queries[rank]! + 1;
     const reader = this.#reader;
-    if (this.#isDead(rank) || !reader.read(bytes, 0, bytes.length) || reader.kind !== KIND_QUERY) return;
-    const answer = this.#respond(rank, reader, from);
+    const rank = this.#rankAt(address);
+    if (rank === undefined || port !== PORT) {
+      const id = this.hostile?.take(address, port, this.#network.ground.nowMs());
+      if (id === undefined || !reader.read(bytes, 0, bytes.length) || reader.kind !== KIND_QUERY) return;
+      this.#network.sendFrom(address, port, from, this.#respond(undefined, id, reader, from));
+      return;
+    }
+    this.queries[rank] = this.queries[rank]! + 1;
+    if (this.isDead(rank) || !reader.read(bytes, 0, bytes.length) || reader.kind !== KIND_QUERY) return;
+    const answer = this.#respond(rank, this.#idOf(rank), reader, from);
     this.#network.sendFrom(address, port, from, answer);
   }
 
-  #respond(rank: number, query: KrpcReader, from: VirtualSocket): Uint8Array {
+  /** Whether an address is one of the attacker's: of a node in tables, or of one that only it names. */
+  isHostileAt(address: number): boolean {
+    const rank = this.#rankAt(address);
+    return (
+      this.hostile !== undefined &&
+      (rank === undefined ? this.hostile.isMadeUp(address) : this.hostile.has(rank))
+    );
+  }
+
+  /** Without a rank it is a node that only an attacker names. */
+  #respond(rank: number | undefined, id: Uint8Array, query: KrpcReader, from: VirtualSocket): Uint8Array {
     const writer = this.#writer;
     const asker = new Uint8Array(6);
     new DataView(asker.buffer).setUint32(0, from.numericAddress);
     new DataView(asker.buffer).setUint16(4, from.port);
     writer.begin(this.#answer, 0);
-    writer.beginResponse(this.#idOf(rank), asker, 0, 4, asker, 4);
+    writer.beginResponse(id, asker, 0, 4, asker, 4);
     const { method } = query;
+    const isHostile = rank === undefined || this.hostile?.has(rank) === true;
     if (method === METHOD_FIND_NODE || method === METHOD_GET_PEERS) {
-      const count = this.#nearest(rank, query.bytes, query.targetAt);
       writer.ascii("5:nodes");
-      writer.length(NODE_BYTES * count);
-      for (let index = 0; index < count; index++) this.#writeNode(this.#ranks[index]!);
+      if (isHostile) {
+        writer.length(NODE_BYTES * NAMED);
+        this.hostile?.name(rank ?? -1 - id[19]!, query.bytes, query.targetAt, this);
+      } else {
+        const count = this.#nearest(rank, query.bytes, query.targetAt);
+        writer.length(NODE_BYTES * count);
+        for (let index = 0; index < count; index++) {
+          const other = this.#ranks[index]!;
+          this.node(this.#ids, ID_BYTES * other, this.#addressOf(other), PORT);
+        }
+      }
     }
     if (method === METHOD_GET_PEERS) {
       writer.ascii("5:token");
       writer.text(TOKEN, 0, TOKEN.length);
-      this.#writePeers(rank, query);
+      if (!isHostile) this.#writePeers(rank, query);
     }
     writer.endResponse(query.bytes, query.transactionAt, query.transactionBytes);
     return this.#answer.slice(0, writer.at);
@@ -151,13 +189,12 @@ export class ImplicitNodes implements FarNodes {
     if (rank !== self && !this.#ranks.includes(rank)) this.#ranks.push(rank);
   }
 
-  #writeNode(rank: number): void {
+  node(ids: Uint8Array, idAt: number, address: number, port: number): void {
     const writer = this.#writer;
-    writer.copy(this.#ids, ID_BYTES * rank, ID_BYTES);
-    const address = this.#addressOf(rank);
+    writer.copy(ids, idAt, ID_BYTES);
     for (let shift = 24; shift >= 0; shift -= 8) writer.bytes[writer.at++] = address >>> shift;
-    writer.bytes[writer.at++] = PORT >> 8;
-    writer.bytes[writer.at++] = PORT & 0xff;
+    writer.bytes[writer.at++] = port >> 8;
+    writer.bytes[writer.at++] = port & 0xff;
   }
 
   #writePeers(rank: number, query: KrpcReader): void {
@@ -166,9 +203,12 @@ export class ImplicitNodes implements FarNodes {
     const writer = this.#writer;
     const number = mix(query.bytes[query.targetAt + 2]!, query.bytes[query.targetAt + 5]!, 11);
     writer.ascii("6:valuesl");
+    const thereMs = this.#thereMs(rank);
     let told = 0;
     for (let peer = 0; peer < peers && told < VALUES_MAX; peer++) {
       if (mix(rank, number, 1000 + peer) / 2 ** 32 > HOLD_CHANCE) continue;
+      if (thereMs < ANNOUNCE_MS && (mix(rank, number, 5000 + peer) / 2 ** 32) * ANNOUNCE_MS > thereMs)
+        continue;
       writer.ascii("6:");
       const address = 0x50000000 + (peer & 0xffff);
       for (let shift = 24; shift >= 0; shift -= 8) writer.bytes[writer.at++] = address >>> shift;
@@ -188,7 +228,7 @@ export class ImplicitNodes implements FarNodes {
     let nearer = 0;
     for (let other = low; other < high; other++)
       if (
-        !this.#isDead(other) &&
+        !this.isDead(other) &&
         compareDistance(key, keyAt, this.#ids, ID_BYTES * other, this.#ids, ID_BYTES * rank) < 0
       )
         nearer++;
@@ -213,8 +253,24 @@ export class ImplicitNodes implements FarNodes {
     return this.#ids.subarray(ID_BYTES * rank, ID_BYTES * (rank + 1));
   }
 
-  #isDead(rank: number): boolean {
-    return mix(rank, this.#options.seed, 5) / 2 ** 32 < this.#options.dead;
+  /** Whether a node does not answer now. */
+  isDead(rank: number): boolean {
+    return this.#thereMs(rank) < 0;
+  }
+
+  /** How long a node has been there; below 0 if it is not. */
+  #thereMs(rank: number): number {
+    const { dead, seed, sessionMinutes = 0 } = this.#options;
+    const chance = mix(rank, seed, 5) / 2 ** 32;
+    if (sessionMinutes === 0) return chance < dead ? -1 : Number.POSITIVE_INFINITY;
+    // An exponential distribution with that median; each node's sessions are of one length.
+    const sessionMs = Math.max(
+      60_000,
+      -60_000 * sessionMinutes * Math.log2(1 - mix(rank, seed, 6) / 2 ** 32),
+    );
+    const cycleMs = sessionMs / (1 - dead);
+    const inCycleMs = (this.#network.ground.nowMs() + chance * cycleMs) % cycleMs;
+    return inCycleMs < sessionMs ? inCycleMs : -1;
   }
 
   #addressOf(rank: number): number {
@@ -261,18 +317,6 @@ function sortedIds(count: number, seed: number): Uint8Array {
     for (let at = 6; at < ID_BYTES; at++) ids[ID_BYTES * index + at] = mix(index, seed, 20 + at) & 0xff;
   }
   return ids;
-}
-
-/** 32 bits without sign that look like chance (murmur's final mix over three words). */
-function mix(a: number, b: number, c: number): number {
-  let hash =
-    Math.imul(a ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(b ^ (b >>> 15), 0xc2b2ae35) ^ Math.imul(c, 0x27d4eb2f);
-  hash ^= hash >>> 16;
-  hash = Math.imul(hash, 0x85ebca6b);
-  hash ^= hash >>> 13;
-  hash = Math.imul(hash, 0xc2b2ae35);
-  hash ^= hash >>> 16;
-  return hash >>> 0;
 }
 
 function inverseOf(odd: number): number {

@@ -10,8 +10,11 @@ import type { Lookup, LookupListener } from "../../src/dht/lookup.js";
 import type { Overlay } from "../../src/dht/overlay.js";
 import { readPeers } from "../../src/dht/peers.js";
 import type { SocketAddress } from "../../src/native/binding.js";
-import { addressOf, DhtNetwork } from "../load/dht-network.js";
+import { addressNumber, addressOf, DhtNetwork } from "../load/dht-network.js";
+import { HOSTILE_KINDS, type Hostile } from "../load/hostile-nodes.js";
 import { ImplicitNodes } from "../load/implicit-nodes.js";
+
+export { HOSTILE_KINDS, type Hostile } from "../load/hostile-nodes.js";
 
 export interface DhtCase {
   readonly name: string;
@@ -32,6 +35,13 @@ export interface DhtSettings {
   readonly lookups: number;
   readonly concurrent: number;
   readonly seed: number;
+  /** Of the torrents' popularity (Zipf); 1 if not given. */
+  readonly exponent?: number;
+  /** Share of datagrams that are lost; 0.02 if not given. */
+  readonly loss?: number;
+  /** Median time for which a node is there; not given: those that are there stay. */
+  readonly sessionMinutes?: number;
+  readonly hostile?: Hostile | undefined;
 }
 
 export interface DhtRow {
@@ -47,6 +57,12 @@ export interface DhtRow {
   readonly queriesMostPerThousand: number;
   readonly gini: number;
   readonly contacts: number;
+  /** Of the nodes that lookups end with, those that are an attacker's; and of the lookups, those that end with nobody else. */
+  readonly hostileShare: number;
+  readonly eclipsedShare: number;
+  /** Queries a lookup to endpoints that were only named, and the most that the one victim of reflectors got in a second. */
+  readonly toNamedPerLookup: number;
+  readonly victimMostPerSecond: number;
   /** Processor time of our side and of the simulation together, per lookup. */
   readonly cpuMsPerLookup: number;
 }
@@ -54,6 +70,7 @@ export interface DhtRow {
 /** As many as the indexer has; and few, with which the nodes that cursors pass get more. */
 const CURSORS = 256;
 const FEW_CURSORS = 32;
+const HOSTILE_PERCENT = 10;
 const WITHOUT = {
   virtualNodes: 1,
   staggersIds: true,
@@ -91,19 +108,51 @@ export function dhtMatrix(virtualNodes: number): DhtCase[] {
   ];
 }
 
+/** What a network may be like besides, each alone, and then at the same time. */
+export interface Condition {
+  readonly name: string;
+  readonly settings: Pick<DhtSettings, "loss" | "sessionMinutes" | "hostile">;
+}
+
+export const CONDITIONS: readonly Condition[] = [
+  { name: "as in the other tables", settings: {} },
+  { name: "10 % of datagrams lost", settings: { loss: 0.1 } },
+  { name: "nodes there for 200 minutes", settings: { sessionMinutes: 200 } },
+  { name: "nodes there for 20 minutes", settings: { sessionMinutes: 20 } },
+  ...HOSTILE_KINDS.map((kind) => ({
+    name: `${HOSTILE_PERCENT} % ${kind}`,
+    settings: { hostile: { kind, share: HOSTILE_PERCENT / 100 } },
+  })),
+  {
+    name: "lost, 20 minutes and sybils",
+    settings: { loss: 0.1, sessionMinutes: 20, hostile: { kind: "sybils", share: HOSTILE_PERCENT / 100 } },
+  },
+];
+
+/** All mechanisms under each condition. */
+export async function* runDhtConditions(virtualNodes: number, settings: DhtSettings): AsyncGenerator<DhtRow> {
+  const [, all] = dhtMatrix(virtualNodes);
+  if (all === undefined) return;
+  for (const condition of CONDITIONS)
+    yield await runDhtCase({ ...all, name: condition.name }, { ...settings, ...condition.settings });
+}
+
 /** Milliseconds of the network's time in which the table fills. */
 const WARM_UP_MS = 180_000;
 const STEP_MS = 100;
 
 export async function runDhtCase(test: DhtCase, settings: DhtSettings): Promise<DhtRow> {
-  const network = new DhtNetwork({ seed: settings.seed });
+  const { loss = 0.02, exponent = 1, sessionMinutes = 0, hostile } = settings;
+  const network = new DhtNetwork({ seed: settings.seed, loss });
   const far = new ImplicitNodes(network, {
     count: settings.nodes,
     dead: settings.dead,
     seed: settings.seed,
     torrents: settings.torrents,
     peersMax: 2000,
-    exponent: 1,
+    exponent,
+    sessionMinutes,
+    hostile,
   });
   const listen: SocketAddress[] = [];
   for (let index = 0; index < test.virtualNodes; index++)
@@ -126,6 +175,7 @@ export async function runDhtCase(test: DhtCase, settings: DhtSettings): Promise<
   const overlay = dht.overlays.get(4)!;
   const contacts = overlay.table.count;
   far.queries.fill(0);
+  const toNamedBefore = far.hostile?.toNamed ?? 0;
   const begunMs = network.ground.nowMs();
   const cpu = process.cpuUsage();
   const round = new Round(overlay, far, test, settings);
@@ -134,7 +184,11 @@ export async function runDhtCase(test: DhtCase, settings: DhtSettings): Promise<
   const minutes = (network.ground.nowMs() - begunMs) / 60_000;
   const row = round.row(test.name, contacts, minutes, (spent.user + spent.system) / 1000);
   dht.close();
-  return row;
+  return {
+    ...row,
+    toNamedPerLookup: ((far.hostile?.toNamed ?? 0) - toNamedBefore) / settings.lookups,
+    victimMostPerSecond: far.hostile?.victimMostPerSecond ?? 0,
+  };
 }
 
 class Round implements LookupListener {
@@ -148,6 +202,9 @@ class Round implements LookupListener {
   #begun = 0;
   #sent = 0;
   #peers = 0;
+  #ends = 0;
+  #hostileEnds = 0;
+  #eclipsed = 0;
 
   constructor(overlay: Overlay, far: ImplicitNodes, test: DhtCase, settings: DhtSettings) {
     this.#overlay = overlay;
@@ -181,9 +238,19 @@ class Round implements LookupListener {
     this.#sent += lookup.sent;
     this.#peers += this.#found.get(lookup)?.size ?? 0;
     this.#found.delete(lookup);
+    const ends = lookup.found();
+    const hostile = ends.filter(({ contact }) => this.#far.isHostileAt(addressNumber(contact.host))).length;
+    this.#ends += ends.length;
+    this.#hostileEnds += hostile;
+    if (hostile > 0 && hostile === ends.length) this.#eclipsed++;
   }
 
-  row(name: string, contacts: number, minutes: number, cpuMs: number): DhtRow {
+  row(
+    name: string,
+    contacts: number,
+    minutes: number,
+    cpuMs: number,
+  ): Omit<DhtRow, "toNamedPerLookup" | "victimMostPerSecond"> {
     const { lookups } = this.#settings;
     const queries = this.#far.queries.filter((count) => count > 0).sort();
     return {
@@ -195,6 +262,8 @@ class Round implements LookupListener {
       queriesMostPerMinute: (queries.at(-1) ?? 0) / minutes,
       queriesMostPerThousand: (1000 * (queries.at(-1) ?? 0)) / lookups,
       gini: giniOf(queries),
+      hostileShare: this.#hostileEnds / Math.max(1, this.#ends),
+      eclipsedShare: this.#eclipsed / lookups,
       contacts,
       cpuMsPerLookup: cpuMs / lookups,
     };

@@ -1,7 +1,16 @@
 // scatterwire bench dht: what the mechanisms of a DHT indexer are worth, in a simulated network.
 
-import { Command } from "commander";
-import { type DhtRow, dhtCases, dhtMatrix, runDhtCase } from "../../../bench/suites/dht.js";
+import { Command, InvalidArgumentError } from "commander";
+import {
+  type DhtRow,
+  type DhtSettings,
+  dhtCases,
+  dhtMatrix,
+  HOSTILE_KINDS,
+  type Hostile,
+  runDhtCase,
+  runDhtConditions,
+} from "../../../bench/suites/dht.js";
 import { runDhtAnswers } from "../../../bench/suites/dht-answers.js";
 import { type FilterRow, runDhtFilters } from "../../../bench/suites/dht-filters.js";
 import { runDhtWhole } from "../../../bench/suites/dht-whole.js";
@@ -21,6 +30,10 @@ interface Flags {
   exponent: number;
   minutes: number;
   whole?: number;
+  conditions?: boolean;
+  loss: number;
+  session: number;
+  hostile?: Hostile;
   json?: boolean;
 }
 
@@ -49,6 +62,19 @@ export function dhtCommand(): Command {
       "measure what answering costs a node instead, over sockets of this machine",
       wholeNumber("--answers", 1, 3600),
     )
+    .option("--loss <percent>", "of datagrams", wholeNumber("--loss", 0, 50), 2)
+    .option(
+      "--session <minutes>",
+      "median of the time for which a node is there before it goes and comes back; 0: those that are dead stay so",
+      wholeNumber("--session", 0, 100_000),
+      0,
+    )
+    .option(
+      "--hostile <kind:percent>",
+      "liars (name nodes that are nowhere), reflectors (name one victim) or sybils (name each other), of the nodes that answer",
+      hostileOf,
+    )
+    .option("--conditions", "all mechanisms under loss, churn, liars, reflectors and sybils instead")
     .option("--matrix", "leave each mechanism out by itself, instead of adding one after the other")
     .option(
       "--whole <n>",
@@ -58,7 +84,7 @@ export function dhtCommand(): Command {
     .option("--filters", "compare filters of info hashes instead: which leaves the most lookups for new ones")
     .option(
       "--exponent <percent>",
-      "of the torrents' popularity (Zipf), for --filters",
+      "of the torrents' popularity (Zipf)",
       wholeNumber("--exponent", 10, 300),
       100,
     )
@@ -68,7 +94,7 @@ export function dhtCommand(): Command {
       "after",
       `
 The network answers as a million nodes would, as arithmetic over one list of ids; the node that asks is the real one, and so are
-the bytes. Time is simulated: 75 ms one way in the median, two datagrams in a hundred are lost.`,
+the bytes. Time is simulated: 75 ms one way in the median. One seed gives the same figures each time, but for CPU.`,
     )
     .action(run);
 }
@@ -86,7 +112,22 @@ async function run(flags: Flags): Promise<void> {
     await compareWhole(flags.whole, flags);
     return;
   }
-  const settings = { ...flags, dead: flags.dead / 100 };
+  const settings: DhtSettings = {
+    nodes: flags.nodes,
+    dead: flags.dead / 100,
+    torrents: flags.torrents,
+    lookups: flags.lookups,
+    concurrent: flags.concurrent,
+    seed: flags.seed,
+    exponent: flags.exponent / 100,
+    loss: flags.loss / 100,
+    sessionMinutes: flags.session,
+    hostile: flags.hostile,
+  };
+  if (flags.conditions === true) {
+    await compareConditions(flags, settings);
+    return;
+  }
   const rows: DhtRow[] = [];
   const cases = flags.matrix === true ? dhtMatrix(flags.virtualNodes) : dhtCases(flags.virtualNodes);
   if (flags.json !== true) printLine(HEAD);
@@ -117,6 +158,43 @@ function lineOf(row: DhtRow, first: DhtRow): string {
     row.gini.toFixed(2).padStart(8),
     row.cpuMsPerLookup.toFixed(2).padStart(8),
   ].join(" ");
+}
+
+const CONDITIONS_HEAD = [
+  `${"".padEnd(32)}  queries  converged   peers  theirs  nobody  to named  most of a`,
+  `${"".padEnd(32)}  a lookup         s   found           else  a lookup  victim /s`,
+].join("\n");
+
+async function compareConditions({ virtualNodes, json }: Flags, settings: DhtSettings): Promise<void> {
+  const rows: DhtRow[] = [];
+  if (json !== true) printLine(CONDITIONS_HEAD);
+  for await (const row of runDhtConditions(virtualNodes, settings)) {
+    rows.push(row);
+    if (json !== true) printLine(conditionLineOf(row));
+  }
+  if (json === true) printJson({ settings, rows });
+}
+
+function conditionLineOf(row: DhtRow): string {
+  return [
+    row.name.padEnd(32),
+    row.queriesPerLookup.toFixed(1).padStart(9),
+    row.convergedSeconds.toFixed(2).padStart(10),
+    String(row.peers).padStart(7),
+    `${(100 * row.hostileShare).toFixed(1)} %`.padStart(7),
+    `${(100 * row.eclipsedShare).toFixed(1)} %`.padStart(7),
+    row.toNamedPerLookup.toFixed(1).padStart(9),
+    String(row.victimMostPerSecond).padStart(10),
+  ].join(" ");
+}
+
+/** "sybils:10". Throws what commander prints. */
+function hostileOf(text: string): Hostile {
+  const [, name, percent] = /^([a-z]+):(\d{1,2})$/.exec(text) ?? [];
+  const kind = HOSTILE_KINDS.find((each) => each === name);
+  if (kind === undefined || percent === undefined)
+    throw new InvalidArgumentError(`${HOSTILE_KINDS.join(", ")}, a colon and per cent: sybils:10`);
+  return { kind, share: Number(percent) / 100 };
 }
 
 async function answer(seconds: number, json: boolean): Promise<void> {

@@ -1,0 +1,115 @@
+// What some nodes of a simulated DHT do to whoever asks them. Liars name nodes that are nowhere, reflectors name a victim at many ports, and
+// sybils name each other: one attacker's addresses, each with an id next to whatever is looked for, and with nobody's peers. Careful ones
+// pick ids that lie no nearer than the nearest of a large network may by chance, and so do reflectors.
+//
+// Always: what is named lies nearer to the target than any honest node does, which is the worst that can be told. The same question
+// gets the same answer, and an endpoint has one id.
+
+import type { ImplicitAnswer } from "./implicit-nodes.js";
+import { mix } from "./mix.js";
+
+export const HOSTILE_KINDS = ["liars", "reflectors", "sybils", "careful-sybils"] as const;
+export type HostileKind = (typeof HOSTILE_KINDS)[number];
+
+export interface Hostile {
+  readonly kind: HostileKind;
+  /** Of the nodes that stand in tables and answer. */
+  readonly share: number;
+}
+
+const ID_BYTES = 20;
+/** Nodes of an answer. */
+export const NAMED = 8;
+/** Bytes that a made-up id shares with the target: among ten million nodes the nearest shares 24 bits. */
+const NEAR_BYTES = 5;
+const CAREFUL_NEAR_BYTES = 3;
+const FIRST_PORT = 1024;
+const PORTS = 2 ** 16 - FIRST_PORT;
+/** Behind all honest nodes, and before where their peers are. */
+const NOWHERE = 0x30000000;
+const NOWHERE_ADDRESSES = 2 ** 26;
+/** One address: 64.0.0.1. */
+const VICTIM = 0x40000001;
+/** 64 networks of 64 addresses. */
+const SYBIL_BASE = 0x48000000;
+const SYBIL_NETWORKS = 64;
+const SYBIL_ADDRESSES = 4096;
+const SECOND_MS = 1000;
+
+export class HostileNodes {
+  /** Datagrams to those who were only named: all of them, and the most that the victim got in one second. */
+  toNamed = 0;
+  victimMostPerSecond = 0;
+  readonly #hostile: Hostile;
+  readonly #seed: number;
+  /** Ids of sybils' endpoints, as they were named. */
+  readonly #ids = new Map<number, Uint8Array>();
+  readonly #id = new Uint8Array(ID_BYTES);
+  #second = -1;
+  #inSecond = 0;
+
+  constructor(hostile: Hostile, seed: number) {
+    this.#hostile = hostile;
+    this.#seed = seed;
+  }
+
+  /** Whether the node of that rank is the attacker's. */
+  has(rank: number): boolean {
+    return mix(rank, this.#seed, 9) / 2 ** 32 < this.#hostile.share;
+  }
+
+  /** Whether somebody at that address is: an address that only the attacker names. */
+  isMadeUp(address: number): boolean {
+    return address >= SYBIL_BASE && address < SYBIL_BASE + 256 * SYBIL_NETWORKS;
+  }
+
+  /** A datagram to nobody's node: the id that it is answered with, or undefined. */
+  take(address: number, port: number, nowMs: number): Uint8Array | undefined {
+    if (address === VICTIM) this.#countVictim(nowMs);
+    if (address === VICTIM || (address >= NOWHERE && address < NOWHERE + NOWHERE_ADDRESSES)) this.toNamed++;
+    return this.#ids.get(address * 0x10000 + port);
+  }
+
+  /** Names eight nodes near a target. `who`: a number of whoever names them. */
+  name(who: number, target: Uint8Array, targetAt: number, answer: ImplicitAnswer): void {
+    const about = mix(target[targetAt + 2]! * 256 + target[targetAt + 3]!, target[targetAt + 4]!, 12);
+    const { kind } = this.#hostile;
+    const nearBytes = kind === "careful-sybils" || kind === "reflectors" ? CAREFUL_NEAR_BYTES : NEAR_BYTES;
+    for (let index = 0; index < NAMED; index++) {
+      const chance = mix(who, about, 100 + index);
+      this.#id.set(target.subarray(targetAt, targetAt + ID_BYTES));
+      for (let at = nearBytes; at < ID_BYTES; at++) this.#id[at] = mix(chance, this.#seed, 20 + at) & 0xff;
+      this.#tell(chance, about, answer);
+    }
+  }
+
+  #tell(chance: number, about: number, answer: ImplicitAnswer): void {
+    switch (this.#hostile.kind) {
+      case "liars":
+        answer.node(this.#id, 0, NOWHERE + (chance % NOWHERE_ADDRESSES), FIRST_PORT);
+        return;
+      case "reflectors":
+        answer.node(this.#id, 0, VICTIM, FIRST_PORT + (chance % PORTS));
+        return;
+      case "sybils":
+      case "careful-sybils": {
+        const number = chance % SYBIL_ADDRESSES;
+        const address =
+          SYBIL_BASE + 256 * (number % SYBIL_NETWORKS) + 1 + Math.floor(number / SYBIL_NETWORKS);
+        // A port for each thing that is looked for, so that the id that it is named with stays its own.
+        const port = FIRST_PORT + (about % PORTS);
+        const key = address * 0x10000 + port;
+        const known = this.#ids.get(key);
+        if (known === undefined) this.#ids.set(key, this.#id.slice());
+        answer.node(known ?? this.#id, 0, address, port);
+      }
+    }
+  }
+
+  #countVictim(nowMs: number): void {
+    const second = Math.floor(nowMs / SECOND_MS);
+    if (second !== this.#second) this.#inSecond = 0;
+    this.#second = second;
+    this.victimMostPerSecond = Math.max(this.victimMostPerSecond, ++this.#inSecond);
+  }
+}
