@@ -24,6 +24,8 @@ export class Contact {
   failures = 0;
   /** BEP 42: its id is one that its address may have. */
   isSecure = false;
+  /** Its id is nearer to a torrent's hash that was looked up than chance has it: whoever has it may have picked it for that. */
+  isPicked = false;
 
   constructor(compact: Uint8Array, family: Family) {
     this.compact = compact;

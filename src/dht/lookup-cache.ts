@@ -80,9 +80,9 @@ export class LookupCache {
     this.#link(anchor);
   }
 
-  /** Somebody answered. Kept if no anchor is near that has enough of nearer ones. */
+  /** Somebody answered. Kept if no anchor is near that has enough of nearer ones; never who may have picked its id for an anchor. */
   answered(contact: Contact): void {
-    if (this.#anchors.length === 0) return;
+    if (this.#anchors.length === 0 || contact.isPicked) return;
     const key = endpointKey(contact.compact, ID_BYTES, contact.family);
     if (this.#known.has(key) || !this.#isWanted(contact)) return;
     if (this.#contacts.length >= this.#contactsMax && !this.#makesRoom(contact)) return;

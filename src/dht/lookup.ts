@@ -3,14 +3,15 @@
 // under way any more: answers of those that stalled still count.
 //
 // Always: a node is asked once; candidates, queries and time are bounded, whatever nodes tell of others. Nobody's word about others is
-// believed: a node counts as found when it answered itself.
+// believed: a node counts as found when it answered itself. And ids that are nearer to a torrent's hash than chance puts any node, which
+// whoever wants to be asked can pick, are few, and displace nobody: the lookup ends with as many others.
 
 import { assert } from "../base/assert.js";
 import type { Call, CallListener } from "./calls.js";
 import { Contact, endpointKey, type Family, subscriberKey } from "./contact.js";
 import type { KrpcReader } from "./krpc-reader.js";
 import { type METHOD_FIND_NODE, METHOD_GET_PEERS, NODE_BYTES_V4, NODE_BYTES_V6 } from "./krpc-reader.js";
-import { compareDistance, ID_BYTES } from "./node-id.js";
+import { commonBits, compareDistance, ID_BYTES } from "./node-id.js";
 import type { VirtualNode } from "./virtual-node.js";
 
 /** Nodes that a lookup ends with, and announces to. */
@@ -23,6 +24,12 @@ const LOOKUP_QUERIES_MAX = 512;
 const LOOKUP_MS_MAX = 120_000;
 /** Endpoints of one subscriber that others told of: a lookup is no means to flood whom they choose, or to be led by one of many ports. */
 const SUBSCRIBER_CANDIDATES_MAX = 4;
+/** Of a hundred million nodes the nearest to a key shares 27 bits with it by chance, and with one key in forty 32 or more. */
+const CHANCE_BITS = 32;
+/** Nodes nearer than that which a lookup asks. */
+const PICKED_MAX = 8;
+/** A lookup that nobody else is left for waits so long for addresses that have got enough and were only named. */
+const HELD_MS_MAX = 1000;
 /** Of one node's answer: whoever sends more sends them in vain. */
 const NODES_PER_ANSWER_MAX = 16;
 
@@ -103,6 +110,9 @@ export class Lookup implements CallListener {
   #isPumping = false;
   /** There is somebody to ask, and no room for a query: advance() goes on. */
   #isWaiting = false;
+  /** Since when all that are left are HELD; −1: they are not. */
+  #heldSinceMs = -1;
+  #picked = 0;
 
   constructor(
     host: LookupHost,
@@ -147,9 +157,10 @@ export class Lookup implements CallListener {
     this.#listener.completed(this);
   }
 
-  /** The nearest that answered, nearest first. */
+  /** The nearest that answered, nearest first, and before them those that are too near. */
   found(): Candidate[] {
-    return this.#candidates.filter(({ state }) => state === ANSWERED).slice(0, LOOKUP_CONTACTS);
+    const answered = this.#candidates.filter(({ state }) => state === ANSWERED);
+    return answered.slice(0, LOOKUP_CONTACTS + answered.filter(({ contact }) => contact.isPicked).length);
   }
 
   answered(call: Call, answer: KrpcReader): void {
@@ -214,7 +225,8 @@ export class Lookup implements CallListener {
     }
     this.#isPumping = false;
     if (isSpent) this.#isWaiting = false;
-    else if (this.#active === 0 && this.#next(HELD) !== undefined) this.#isWaiting = true;
+    else if (this.#active === 0) this.#waitForHeld();
+    if (this.#active > 0) this.#heldSinceMs = -1;
     if (this.#active > 0 || this.#isWaiting) return;
     if (this.convergedMs < 0) {
       this.convergedMs = this.#host.nowMs;
@@ -223,12 +235,23 @@ export class Lookup implements CallListener {
     if (this.#stalled === 0) this.stop();
   }
 
+  /** Those that were only named are not waited for long: whoever names one address to everybody would keep all lookups. */
+  #waitForHeld(): void {
+    if (this.#isWaiting || this.#next(HELD) === undefined) return;
+    if (this.#heldSinceMs < 0) this.#heldSinceMs = this.#host.nowMs;
+    if (this.#host.limitsNetworks && this.#host.nowMs - this.#heldSinceMs >= HELD_MS_MAX)
+      for (const candidate of this.#candidates)
+        if (candidate.state === HELD && candidate.by !== undefined) candidate.state = FAILED;
+    this.#isWaiting = this.#next(HELD) !== undefined;
+  }
+
   /** The nearest in a state, unless enough that are nearer have answered. */
   #next(state: typeof UNTRIED | typeof HELD): Candidate | undefined {
     let answered = 0;
     for (const candidate of this.#candidates) {
       if (candidate.state === state) return candidate;
-      if (candidate.state === ANSWERED && ++answered === LOOKUP_CONTACTS) return undefined;
+      if (candidate.state !== ANSWERED || candidate.contact.isPicked) continue;
+      if (++answered === LOOKUP_CONTACTS) return undefined;
     }
     return undefined;
   }
@@ -241,7 +264,7 @@ export class Lookup implements CallListener {
       return;
     }
     if (!this.#send(node, contact)) {
-      candidate.state = HELD;
+      candidate.state = contact.isPicked ? FAILED : HELD;
       return;
     }
     candidate.node = node;
@@ -293,14 +316,25 @@ export class Lookup implements CallListener {
     const key = endpointKey(contact.compact, ID_BYTES, this.family);
     if (this.#known.has(key) || this.#host.isOurs(contact) || !this.#host.isPossible(contact)) return;
     if (!this.#isNearEnough(contact.compact, 0)) return;
+    // Nodes are looked for by their own ids, too; hashes of torrents are nobody's id.
+    if (this.method === METHOD_GET_PEERS && commonBits(this.target, 0, contact.compact, 0) >= CHANCE_BITS)
+      contact.isPicked = true;
+    if (contact.isPicked && this.#picked === PICKED_MAX) return;
     if (by !== undefined && this.#host.limitsNetworks && !this.#countSubscriber(contact)) return;
+    if (contact.isPicked) this.#picked++;
     let at = this.#candidates.length;
     while (
       at > 0 &&
       compareDistance(this.target, 0, contact.compact, 0, this.#candidates[at - 1]!.contact.compact, 0) < 0
     )
       at--;
-    const candidate: Candidate = { contact, state: UNTRIED, by, token: undefined, node: undefined };
+    const candidate: Candidate = {
+      contact,
+      state: UNTRIED,
+      by,
+      token: undefined,
+      node: undefined,
+    };
     this.#known.add(key);
     this.#byContact.set(contact, candidate);
     this.#candidates.splice(at, 0, candidate);
@@ -322,7 +356,7 @@ export class Lookup implements CallListener {
   #dropLast(): void {
     const candidates = this.#candidates;
     let answered = 0;
-    for (const { state } of candidates) if (state === ANSWERED) answered++;
+    for (const { state, contact } of candidates) if (state === ANSWERED && !contact.isPicked) answered++;
     let at = candidates.findLastIndex(({ state }) => state === FAILED);
     if (at < 0)
       at = candidates.findLastIndex(({ state }) =>

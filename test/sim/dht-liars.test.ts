@@ -33,11 +33,11 @@ function nodeAt(id: Uint8Array, address: number, port: number): Buffer {
   return node;
 }
 
-/** The `count`-th id of those that come ever nearer to the hash. */
+/** The `count`-th id of those that come ever nearer to the hash; none so near that no chance has it. */
 function nearId(count: number): Uint8Array {
   const id = HASH.slice();
   const distance = 0x7fffffff - count;
-  for (let at = 0; at < 4; at++) id[4 + at] = id[4 + at]! ^ (distance >>> (24 - 8 * at));
+  for (let at = 0; at < 4; at++) id[3 + at] = id[3 + at]! ^ (distance >>> (24 - 8 * at));
   return id;
 }
 

@@ -41,6 +41,19 @@ describe(`the lookup cache (SEED=${SEED})`, () => {
     cache.checkInvariants();
   });
 
+  it("keeps nobody who may have picked its id for the key", () => {
+    const random = makeRandom(SEED + 7);
+    const cache = new LookupCache();
+    const contact = makeContact(random);
+    cache.anchor(contact.compact.slice(0, 20), 0);
+    contact.isPicked = true;
+    cache.answered(contact);
+    assert.equal(cache.contactCount, 0);
+    contact.isPicked = false;
+    cache.answered(contact);
+    assert.equal(cache.contactCount, 1);
+  });
+
   it("keeps nothing without keys, and nothing of keys that are over", () => {
     const random = makeRandom(SEED + 1);
     const cache = new LookupCache({ anchorMs: 1000, anchorsMax: 3, contactsMax: 50 });
