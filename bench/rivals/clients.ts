@@ -78,38 +78,52 @@ export const LIBTORRENT_SETTINGS: Readonly<Record<string, string | number | bool
   in_enc_policy: 2,
 };
 
+/**
+ * A transmission that finds no peers by itself, speaks TCP only, and is told what to do on a port of this machine; `settings` by the names of
+ * its manual say what it does besides. `home` is its own. It may not listen yet.
+ */
+export async function startTransmission(
+  home: string,
+  settings: Readonly<Record<string, string | number | boolean>>,
+): Promise<{ readonly program: Program; readonly port: number; readonly rpc: TransmissionRpc }> {
+  const [port, rpcPort] = await freePorts();
+  const all = {
+    "dht-enabled": false,
+    "lpd-enabled": false,
+    "peer-port": port,
+    "pex-enabled": false,
+    "port-forwarding-enabled": false,
+    "rename-partial-files": false,
+    "rpc-bind-address": "127.0.0.1",
+    "rpc-port": rpcPort,
+    "rpc-whitelist-enabled": false,
+    "utp-enabled": false,
+    ...settings,
+  };
+  await writeFile(join(home, "settings.json"), JSON.stringify(all));
+  const args = ["--foreground", "--config-dir", home, "--log-error"];
+  const program = new Program("transmission-daemon", args, { name: "transmission" });
+  return { program, port, rpc: new TransmissionRpc(rpcPort) };
+}
+
 export const transmission: ClientProgram = {
   name: "transmission",
   settings: `cache ${CACHE_MIB} MiB, no preallocation, 500 peers and upload slots`,
   needed: NEEDED.transmission,
   start: async (work) => {
     const { role, torrent, directory, home, encryption = "disabled", host = HOST } = work;
-    const [port, rpcPort] = await freePorts();
-    const settings = {
+    const { program, port, rpc } = await startTransmission(home, {
       "bind-address-ipv4": host,
       "bind-address-ipv6": "::1",
       "cache-size-mb": CACHE_MIB,
-      "dht-enabled": false,
       "download-dir": directory,
       encryption: TRANSMISSION_ENCRYPTION[encryption],
-      "lpd-enabled": false,
       "peer-limit-global": 500,
       "peer-limit-per-torrent": 500,
-      "peer-port": port,
       "pex-enabled": work.peerExchange === true,
-      "port-forwarding-enabled": false,
       preallocation: 0,
-      "rename-partial-files": false,
-      "rpc-bind-address": "127.0.0.1",
-      "rpc-port": rpcPort,
-      "rpc-whitelist-enabled": false,
       "upload-slots-per-torrent": 500,
-      "utp-enabled": false,
-    };
-    await writeFile(join(home, "settings.json"), JSON.stringify(settings));
-    const args = ["--foreground", "--config-dir", home, "--log-error"];
-    const program = new Program("transmission-daemon", args, { name: "transmission" });
-    const rpc = new TransmissionRpc(rpcPort);
+    });
     let added = false;
     await untilReady(program, async () => {
       if (!added) await rpc.add(torrent, directory, role);

@@ -4,9 +4,8 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { MetadataSeeder } from "../../bench/load/metadata-seeder.js";
 import { openStore } from "../../src/indexer/index.js";
-import { makeDhtNodes, temporaryIndex, until } from "../support/index-network.js";
+import { makeIndexable, temporaryIndex, until } from "../support/index-network.js";
 import { Program } from "../support/program.js";
 
 const TORRENTS = 12;
@@ -21,21 +20,13 @@ interface Said {
 
 describe("scatterwire index", { timeout: 240_000 }, () => {
   it("indexes what is announced, is searched over HTTP with its token, and ends well", async (t) => {
-    const nodes = await makeDhtNodes(t, 8);
-    const seeder = await MetadataSeeder.start("127.0.0.1");
-    t.after(() => seeder.close());
-    const hashes = Array.from({ length: TORRENTS }, (_, number) => seeder.add(number));
-    await Promise.all(
-      hashes.map((hash, at) => nodes[at % nodes.length]?.announce(hash, { port: seeder.port })),
-    );
+    const { infoHashes, options } = await makeIndexable(t, TORRENTS);
     const place = temporaryIndex(t);
     const tokenFile = join(dirname(place), "token");
     writeFileSync(tokenFile, `${TOKEN}\n`, { mode: 0o600 });
-    const [entrance] = nodes[0]?.addresses ?? [];
     const program = Program.cli(
-      ...["index", "--store", place, "--listen", "127.0.0.1:0", "--nodes", "2", "--json"],
-      ...["--bootstrap", `127.0.0.1:${entrance?.port}`, "--http", "127.0.0.1:0", "--token-file", tokenFile],
-      ...hashes.flatMap((hash) => ["--add", Buffer.from(hash).toString("hex")]),
+      ...["index", "--store", place, "--json", "--http", "127.0.0.1:0", "--token-file", tokenFile],
+      ...options,
     );
     t.after(() => program.stop());
     const http = (): Said | undefined =>
@@ -49,10 +40,7 @@ describe("scatterwire index", { timeout: 240_000 }, () => {
       return ((await answer.json()) as { torrents: { name: string; infoHash: string }[] }).torrents;
     };
     await until(async () => (await found()).length === TORRENTS, "all torrents are found");
-    assert.deepEqual(
-      (await found()).map(({ infoHash }) => infoHash).sort(),
-      hashes.map((hash) => Buffer.from(hash).toString("hex")).sort(),
-    );
+    assert.deepEqual((await found()).map(({ infoHash }) => infoHash).sort(), [...infoHashes].sort());
     const statistics = (await (await fetch(`${origin}/statistics`)).json()) as {
       store: { torrents: number };
       status: Record<string, number>;

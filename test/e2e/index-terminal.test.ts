@@ -3,9 +3,8 @@
 
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { MetadataSeeder } from "../../bench/load/metadata-seeder.js";
 import { openSqlite } from "../../src/indexer/store/sqlite-database.js";
-import { makeDhtNodes, temporaryIndex, until } from "../support/index-network.js";
+import { makeIndexable, temporaryIndex, until } from "../support/index-network.js";
 import { CLI, Program } from "../support/program.js";
 
 const TORRENTS = 6;
@@ -14,20 +13,9 @@ const CTRL_C = "\u0003";
 const SEQUENCES = new RegExp(`${String.fromCharCode(0x1b)}\\[[0-9;?]*[A-Za-z]`, "g");
 
 async function indexAt(t: TestContext, columns: number): Promise<void> {
-  const nodes = await makeDhtNodes(t, 8);
-  const seeder = await MetadataSeeder.start("127.0.0.1");
-  t.after(() => seeder.close());
-  const hashes = Array.from({ length: TORRENTS }, (_, number) => seeder.add(number));
-  await Promise.all(
-    hashes.map((hash, at) => nodes[at % nodes.length]?.announce(hash, { port: seeder.port })),
-  );
+  const { options } = await makeIndexable(t, TORRENTS);
   const place = temporaryIndex(t);
-  const [entrance] = nodes[0]?.addresses ?? [];
-  const command = [
-    ...[process.execPath, CLI, "index", "--store", place, "--listen", "127.0.0.1:0", "--nodes", "2"],
-    ...["--bootstrap", `127.0.0.1:${entrance?.port}`],
-    ...hashes.flatMap((hash) => ["--add", Buffer.from(hash).toString("hex")]),
-  ];
+  const command = [process.execPath, CLI, "index", "--store", place, ...options];
   const terminal = new Program(
     "script",
     [

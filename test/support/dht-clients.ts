@@ -7,9 +7,9 @@ import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import BittorrentDht from "bittorrent-dht";
-import { freePorts, withTracker } from "../../bench/rivals/clients.js";
+import { freePorts, startTransmission as startDaemon, withTracker } from "../../bench/rivals/clients.js";
 import { PYTHON } from "../../bench/rivals/installed.js";
-import { TransmissionRpc, until } from "../../bench/rivals/transmission-rpc.js";
+import { until } from "../../bench/rivals/transmission-rpc.js";
 import { createTorrentFile, parseMetainfo } from "../../src/index.js";
 import type { SocketAddress } from "../../src/native/binding.js";
 import { bytesOf } from "./data.js";
@@ -100,28 +100,14 @@ export async function startTransmission(
   home: string,
   nodes: readonly SocketAddress[],
 ): Promise<DhtClient> {
-  const [port, rpcPort] = await freePorts();
   const { path, infoHash } = await makeTorrent(home, 1);
-  const settings = {
+  await writeFile(join(home, "dht.bootstrap"), nodes.map((node) => `${node.host} ${node.port}\n`).join(""));
+  const { program, port, rpc } = await startDaemon(home, {
     "bind-address-ipv4": host,
     "bind-address-ipv6": "::1",
     "dht-enabled": true,
     encryption: 0,
-    "lpd-enabled": false,
-    "peer-port": port,
-    "pex-enabled": false,
-    "port-forwarding-enabled": false,
-    "rename-partial-files": false,
-    "rpc-bind-address": "127.0.0.1",
-    "rpc-port": rpcPort,
-    "rpc-whitelist-enabled": false,
-    "utp-enabled": false,
-  };
-  await writeFile(join(home, "settings.json"), JSON.stringify(settings));
-  await writeFile(join(home, "dht.bootstrap"), nodes.map((node) => `${node.host} ${node.port}\n`).join(""));
-  const args = ["--foreground", "--config-dir", home, "--log-error"];
-  const program = new Program("transmission-daemon", args, { name: "transmission" });
-  const rpc = new TransmissionRpc(rpcPort);
+  });
   await rpc.add(path, home, "seed");
   return {
     name: "transmission",

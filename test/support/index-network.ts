@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { MetadataSeeder } from "../../bench/load/metadata-seeder.js";
 import { Dht } from "../../src/dht/index.js";
 
 const WATCHDOG_MS = 120_000;
@@ -25,6 +26,27 @@ export async function makeDhtNodes(context: TestContext, count: number, host = "
     "nodes know each other",
   );
   return nodes;
+}
+
+/** A DHT in which `count` torrents are announced by one peer, who serves their metadata; and how an indexer is told of both. */
+export async function makeIndexable(
+  context: TestContext,
+  count: number,
+): Promise<{ readonly infoHashes: readonly string[]; readonly options: readonly string[] }> {
+  const nodes = await makeDhtNodes(context, 8);
+  const seeder = await MetadataSeeder.start("127.0.0.1");
+  context.after(() => seeder.close());
+  const hashes = Array.from({ length: count }, (_, number) => seeder.add(number));
+  await Promise.all(
+    hashes.map((hash, at) => nodes[at % nodes.length]?.announce(hash, { port: seeder.port })),
+  );
+  const infoHashes = hashes.map((hash) => Buffer.from(hash).toString("hex"));
+  const [entrance] = nodes[0]?.addresses ?? [];
+  const options = [
+    ...["--listen", "127.0.0.1:0", "--nodes", "2", "--bootstrap", `127.0.0.1:${entrance?.port}`],
+    ...infoHashes.flatMap((hash) => ["--add", hash]),
+  ];
+  return { infoHashes, options };
 }
 
 /** A file that an index is made in, deleted after the test. */

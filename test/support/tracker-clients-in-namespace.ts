@@ -10,8 +10,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePorts, makeAria2 } from "../../bench/rivals/clients.js";
-import { TransmissionRpc } from "../../bench/rivals/transmission-rpc.js";
+import { freePorts, makeAria2, startTransmission as startDaemon } from "../../bench/rivals/clients.js";
 import { createTorrentFile } from "../../src/index.js";
 import { TrackerService } from "../../src/tracker/index.js";
 import { startLibtorrent, until } from "./clients.js";
@@ -64,29 +63,16 @@ async function makePlace(home: string, protocol: Protocol, family: 4 | 6): Promi
 
 async function startTransmission(place: Place, role: "seed" | "download"): Promise<string> {
   const { home, torrent, host, family } = place;
-  const [port, rpcPort] = await freePorts();
   const directory = role === "seed" ? home : folderFor(place, "transmission");
-  const settings = {
-    // Over IPv6 it announces from an address of the system's choice, if it is not told one of IPv4.
-    ...(family === 4 ? { "bind-address-ipv4": host(2) } : { "bind-address-ipv6": host(2) }),
-    "dht-enabled": false,
-    "download-dir": directory,
-    "lpd-enabled": false,
-    "peer-port": port,
-    "pex-enabled": false,
-    "port-forwarding-enabled": false,
-    "rename-partial-files": false,
-    "rpc-bind-address": "127.0.0.1",
-    "rpc-port": rpcPort,
-    "rpc-whitelist-enabled": false,
-    "utp-enabled": false,
-  };
   const config = join(home, "transmission-home");
   mkdirSync(config);
-  await writeFile(join(config, "settings.json"), JSON.stringify(settings));
-  const program = new Program("transmission-daemon", ["--foreground", "--config-dir", config, "--log-error"]);
+  const { program, rpc } = await startDaemon(config, {
+    // Over IPv6 it announces from an address of the system's choice, if it is not told one of IPv4.
+    ...(family === 4 ? { "bind-address-ipv4": host(2) } : { "bind-address-ipv6": host(2) }),
+    "download-dir": directory,
+  });
   stops.push(() => program.stop());
-  await new TransmissionRpc(rpcPort).add(torrent, directory, role);
+  await rpc.add(torrent, directory, role);
   return join(directory, "data.bin");
 }
 
