@@ -6,6 +6,9 @@ import { get } from "node:http";
 import { describe, type TestContext, test } from "node:test";
 import bencode from "bencode";
 import { type ServiceCounters, TrackerService, type TrackerServiceOptions } from "../../src/tracker/index.js";
+import { PeerStore } from "../../src/tracker/peer-store/peer-store.js";
+import { RedisLog } from "../../src/tracker/server/redis-log.js";
+import { SharedSwarms } from "../../src/tracker/server/shared-swarms.js";
 import { Program } from "../support/program.js";
 import { RedisServer } from "../support/redis.js";
 import { type AnnounceAnswer, UdpPeer } from "../support/udp-peer.js";
@@ -159,6 +162,39 @@ describe("trackers that share swarms by Redis", () => {
     const next = await makeTracker(t, redis.url);
     assert.equal(next.service.counters().totals.peersV4, 2);
     assert.deepEqual(other.warnings, []);
+  });
+
+  test("take in eight chunks of others in a turn of the loop, however many wait", WATCHDOG, async (t) => {
+    const redis = await makeRedis(t);
+    const one = await makeTracker(t, redis.url);
+    const peer = await makePeer(t, one.udp, "127.0.0.2");
+    const chunks = 40;
+    for (let number = 1; number <= chunks; number++) {
+      await peer.announce(hashOf(number), 1111);
+      await until(() => sharedOf(one.service).chunksConfirmed === number);
+    }
+    const store = new PeerStore({ key: Uint32Array.of(1, 2, 3, 4), bytesMax: 2 ** 24 });
+    const swarms = new SharedSwarms(store);
+    const turns: number[] = [0];
+    const adopt = swarms.adopt.bind(swarms);
+    swarms.adopt = (...chunk) => {
+      turns[turns.length - 1]!++;
+      adopt(...chunk);
+    };
+    const turn = (): void => {
+      if (turns.at(-1) !== 0) turns.push(0);
+      next = setImmediate(turn);
+    };
+    let next = setImmediate(turn);
+    t.after(() => clearImmediate(next));
+    const log = await RedisLog.start({ url: redis.url, swarms, lifetimeMs: 3_600_000, onWarning: () => {} });
+    t.after(() => log.close());
+    await until(() => log.counters.chunksReceived === chunks);
+    assert.equal(
+      turns.reduce((sum, each) => sum + each, 0),
+      chunks,
+    );
+    assert.equal(Math.max(...turns), 8);
   });
 
   test("go on alone without Redis, say so once, and catch up when it is back", WATCHDOG, async (t) => {

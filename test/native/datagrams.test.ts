@@ -331,3 +331,22 @@ test("a socket that two loops share stays bound, and keeps what waits in it, unt
   server.close();
   assert.throws(() => sharing.share(descriptor), { code: "LISTEN_FAILED" });
 });
+
+test("what waits at a socket is bounded by receiveBufferBytes, and what comes beyond is dropped by the system", async (t) => {
+  const place = systemPlace(false)(t);
+  const bytes = 16_384;
+  const server = place.datagrams.bind({ host: "127.0.0.1", port: 0, receiveBufferBytes: bytes });
+  const client = place.datagrams.bind({ host: "127.0.0.1", port: 0 });
+  const out = client.makeBatch(1, 1024);
+  write(out, 0, "x".repeat(1024), server);
+  for (let sent = 0; sent < 1000; sent++) client.send(out, 0, 1);
+  const batch = server.makeBatch(64, 1024);
+  let received = 0;
+  // Linux doubles what it is asked for, for what it needs itself.
+  await place.until(() => {
+    const count = server.receive(batch);
+    received += count;
+    return count === 0 && received > 0;
+  });
+  assert.ok(received * 1024 <= 2 * bytes, `${received} datagrams of 1 KiB waited`);
+});

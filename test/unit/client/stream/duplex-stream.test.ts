@@ -18,6 +18,7 @@ import { LoopRounds } from "../../../../src/client/stream/rounds.js";
 import { CERTIFICATE, CERTIFICATE_KEY } from "../../../support/certificate.js";
 import { temporaryFolder } from "../../../support/data.js";
 import { duplexPair } from "../../../support/duplex-pair.js";
+import { VirtualGround } from "../../../support/virtual-ground.js";
 import { type StreamWorld, testByteStreams } from "./contract.js";
 
 const DEADLINE_MS = 60_000;
@@ -160,5 +161,31 @@ describe("what is taken for a stream of bytes", () => {
         () => checkStream(each as Duplex),
         (error) => error instanceof UsageError && error.code === "USAGE_OPTION",
       );
+  });
+});
+
+describe("streams of Node's: one that is closed and does not take what was written to it", () => {
+  it("is destroyed after 30 s, and not before", () => {
+    const ground = new VirtualGround();
+    const parts = {
+      memory: new Memory(new Uint8Array(2 * MIB)),
+      plan: new Float64Array(2 * PLAN_ENTRIES_MAX),
+      rounds: new LoopRounds(ground),
+      ground,
+    };
+    const taking: (() => void)[] = [];
+    const duplex = new Duplex({
+      read: () => {},
+      write: (_chunk, _encoding, taken) => void taking.push(taken),
+    });
+    const stream = new DuplexStream(duplex, parts);
+    assert.equal(stream.open({ socketReady: () => {} }, 0), 0);
+    duplex.write("something");
+    stream.close();
+    ground.pass(29_999);
+    assert.equal(duplex.destroyed, false);
+    ground.pass(1);
+    assert.equal(duplex.destroyed, true);
+    assert.equal(taking.length, 1);
   });
 });

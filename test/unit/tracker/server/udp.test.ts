@@ -4,7 +4,7 @@ import { strict as assert } from "node:assert";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { DatagramNetwork } from "../../../../src/native/datagram-network.js";
-import { type DatagramSocket, READABLE } from "../../../../src/native/datagrams.js";
+import { type DatagramBatch, type DatagramSocket, READABLE } from "../../../../src/native/datagrams.js";
 import { PeerStore } from "../../../../src/tracker/peer-store/peer-store.js";
 import * as udp from "../../../../src/tracker/protocol/udp.js";
 import { ConnectionIds, SLOT_MS } from "../../../../src/tracker/server/connection-ids.js";
@@ -373,5 +373,28 @@ describe("UDP tracker", () => {
       3000,
     );
     assert.ok(place.server.counters.announces > 100);
+  });
+});
+
+describe("a UDP tracker whose socket is never empty", () => {
+  it("reads 32 batches in a turn of the loop, and leaves the rest to the next", () => {
+    let calls = 0;
+    const real = new DatagramNetwork().bind({ host: "10.0.0.1", port: 6969 });
+    const socket: DatagramSocket = Object.assign(Object.create(real) as DatagramSocket, {
+      address: real.address,
+      family: real.family,
+      makeBatch: (entries: number, slotBytes: number) => real.makeBatch(entries, slotBytes),
+      watch: () => {},
+      receive: (batch: DatagramBatch) => {
+        batch.lengths[0] = 0;
+        if (++calls > 1000) throw new Error("a turn without an end");
+        return 1;
+      },
+    });
+    const server = new UdpServer(socket, new PeerStore({ key: KEY }), new ConnectionIds(KEY), OPTIONS);
+    for (let turns = 1; turns <= 3; turns++) {
+      server.datagramsReady();
+      assert.equal(calls, 32 * turns);
+    }
   });
 });

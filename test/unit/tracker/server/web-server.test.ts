@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { WebSocket } from "ws";
 import { TrackerService } from "../../../../src/tracker/index.js";
@@ -98,6 +98,43 @@ describe("a tracker over WebSockets", () => {
     const socket = await open(t, port);
     socket.send(announceText("a"));
     assert.equal((await next(socket))["incomplete"], 1);
+  });
+});
+
+describe("WebSockets of whoever reads nothing", () => {
+  it("keep 256 KiB and a message: what comes then is dropped and counted", async (t) => {
+    const store = new PeerStore({ key: Uint32Array.of(1, 2, 3, 4), bytesMax: 2 ** 20 });
+    const web = await WebServer.make(new WebSwarms(store, new Admission(store, {})), 600_000);
+    const server = createServer();
+    const sockets: Socket[] = [];
+    server.on("upgrade", (request, socket, head) => {
+      sockets.push(socket as Socket);
+      web.accept(request, socket, head, "loopback");
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    t.after(() => {
+      web.close();
+      server.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    const deaf = await open(t, port);
+    deaf.send(announceText("d"));
+    await next(deaf);
+    deaf.pause();
+    const sdp = "x".repeat(16_000);
+    // As many as an allowance lasts for, from one after the other, until what the system holds is full.
+    for (let round = 0; round < 200 && web.counters.unread < 10; round++) {
+      const teller = await open(t, port);
+      for (let sent = 0; sent < 250; sent++)
+        teller.send(announceText("t", { offers: [{ offer: { type: "offer", sdp }, offer_id: `${sent}` }] }));
+      // It is closed when all before that was heard.
+      teller.resume();
+      teller.close();
+      await once(teller, "close");
+    }
+    assert.ok(web.counters.unread >= 10, "what was not read was dropped");
+    assert.ok((sockets[0]?.writableLength ?? 0) <= 256 * 1024 + 65_536, "and not kept");
   });
 });
 
