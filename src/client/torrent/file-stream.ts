@@ -19,6 +19,8 @@ const AHEAD_PIECES_MIN = 2;
 export interface StreamHost {
   /** The content; throws UsageError if it is not there, or not any more. */
   content(): TorrentContent;
+  /** Why the torrent is over, once it is. */
+  readonly over: Error | undefined;
   /** The content, unless its data is being looked at: nothing can be read of it then. */
   readonly opened: TorrentContent | undefined;
   /**
@@ -69,7 +71,7 @@ class FileStream extends Readable {
     // What is read first is on its way before anybody reads.
     try {
       if (this.#at < this.#end) {
-        this.#aim(this.#host.content());
+        this.#aim(this.#content());
         this.#host.aimedAnew();
       }
       callback();
@@ -92,6 +94,13 @@ class FileStream extends Readable {
     callback(error);
   }
 
+  /** Throws what ended the torrent. */
+  #content(): TorrentContent {
+    const { over } = this.#host;
+    if (over !== undefined) throw over;
+    return this.#host.content();
+  }
+
   /** Says what is needed: the pieces from here on, as far as is fetched ahead. */
   #aim(content: TorrentContent): void {
     const { pieceLength } = content.layout;
@@ -112,7 +121,7 @@ class FileStream extends Readable {
 
   async #readOn(): Promise<void> {
     while (this.#at < this.#end && !this.destroyed) {
-      const content = this.#host.content();
+      const content = this.#content();
       const { pieceLength } = content.layout;
       const piece = Math.floor(this.#at / pieceLength);
       const isOpen = content === this.#host.opened;
@@ -135,7 +144,7 @@ class FileStream extends Readable {
     try {
       lease = await content.read(piece, begin, length);
     } catch (error) {
-      if (content === this.#host.opened) throw error;
+      if (content === this.#host.opened) throw this.#host.over ?? error;
       // It was closed under the read, to be looked at again.
       return false;
     }

@@ -164,6 +164,11 @@ export class TorrentCore {
     return this.#state === "failed" || this.#state === "closed";
   }
 
+  /** Why nothing goes on, once it is over: what it failed of, or that it was closed. */
+  get overReason(): Error {
+    return this.#failure ?? this.#abortError("the torrent was closed");
+  }
+
   /** What the magnet says, for a torrent that began as one. */
   get magnet(): Magnet | undefined {
     return this.#magnet;
@@ -316,7 +321,7 @@ export class TorrentCore {
   /** Ends connections, and closes what is open. Rejects UsageError, and what goes wrong, which ends the torrent. */
   async #closeToLookAgain(former: TorrentContent, whenClosed: () => void = () => {}): Promise<void> {
     await this.ready;
-    if (this.isOver) throw this.#overReason;
+    if (this.isOver) throw this.overReason;
     if (this.#opened !== former || this.#state === "checking")
       throw new UsageError("USAGE_STATE", "the torrent is being checked or moved already");
     this.swarm.closeAll();
@@ -335,7 +340,7 @@ export class TorrentCore {
       this.fail(asError(error));
       throw error;
     }
-    if (this.isOver) throw this.#overReason;
+    if (this.isOver) throw this.overReason;
   }
 
   /** Moves the files, and goes on in another folder. Rejects StorageError, UsageError: then they are where they were, and it goes on there. */
@@ -378,16 +383,11 @@ export class TorrentCore {
       await move.finish();
       await this.#open(content, true);
     } catch (error) {
-      if (this.isOver) throw this.#overReason;
+      if (this.isOver) throw this.overReason;
       // All is where it was.
       await this.#open(this.#contentAgain(former, from));
       throw error;
     }
-  }
-
-  /** Why nothing goes on: it failed, or was closed. */
-  get #overReason(): Error {
-    return this.#failure ?? this.#abortError("the torrent was closed");
   }
 
   #setDirectory(directory: string): void {

@@ -257,6 +257,9 @@ export class Torrent extends EventEmitter<TorrentEvents> {
     const core = this.#core;
     const host: StreamHost = {
       content: () => core.known("createReadStream()"),
+      get over() {
+        return core.isOver ? core.overReason : undefined;
+      },
       get opened() {
         return core.opened;
       },

@@ -258,6 +258,24 @@ describe("Torrent.createReadStream()", TIMEOUT, () => {
     await closeWhole(session);
   });
 
+  it("ends with what ended the torrent, whenever that is", async () => {
+    const shared = await makeShared(1_000_000);
+    const failure = new StorageError("STORAGE_IO", "made by a test");
+    for (const end of ["closed", "failed"] as const) {
+      const { session, torrent } = await seed(shared);
+      const reading = torrent.createReadStream(0);
+      await once(reading, "readable");
+      const waiting = torrent.createReadStream(0, { start: 500_000 });
+      const rest = [bytesFrom(reading), bytesFrom(waiting)];
+      if (end === "closed") void torrent.close();
+      else torrentCoreOf(torrent).fail(failure);
+      const expected = end === "closed" ? { code: "ABORTED" } : failure;
+      await Promise.all(rest.map((each) => assert.rejects(each, expected)));
+      assert.throws(() => torrent.createReadStream(0), { code: "USAGE_STATE" });
+      await closeWhole(session);
+    }
+  });
+
   it("begins before the data that is there was looked at", async () => {
     const shared = await makeShared(3_000_000);
     const session = new Session();
