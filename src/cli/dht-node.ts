@@ -14,6 +14,8 @@ export interface DhtFlags {
   readonly listen?: readonly string[];
   /** HOST:PORT; undefined: the nodes that everybody knows; false: none. */
   readonly bootstrap?: readonly string[] | false;
+  /** What `bootstrap` is called on the command line: --bootstrap, unless it is something else. */
+  readonly bootstrapFlag?: string;
   readonly state?: string;
   readonly readOnly?: boolean;
 }
@@ -30,11 +32,12 @@ export async function startDht(flags: DhtFlags): Promise<Dht> {
 export async function dhtOptionsOf(flags: DhtFlags): Promise<DhtOptions> {
   const listen = await Promise.all((flags.listen ?? []).map((text) => parseAddress(text, "--listen")));
   const saved = await readState(flags.state);
-  const bootstrap = await entrances(flags.bootstrap);
+  const { bootstrapFlag = "--bootstrap" } = flags;
+  const bootstrap = await entrances(flags.bootstrap, bootstrapFlag);
   if (bootstrap.length === 0 && flags.bootstrap === undefined && saved === undefined)
     throw new ExitError(
       EXIT_FAILED,
-      "no node of the DHT to begin with can be found: name one with --bootstrap HOST:PORT",
+      `no node of the DHT to begin with can be found: name one with ${bootstrapFlag} HOST:PORT`,
     );
   return {
     bootstrap,
@@ -63,11 +66,11 @@ export function defaultState(): string {
   return join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "scatterwire", "dht.state");
 }
 
-async function entrances(names: readonly string[] | false | undefined): Promise<PeerAddress[]> {
+async function entrances(names: readonly string[] | false | undefined, flag: string): Promise<PeerAddress[]> {
   const found: PeerAddress[] = [];
   for (const name of names === false ? [] : (names ?? BOOTSTRAP)) {
     try {
-      found.push(await parseAddress(name, "--bootstrap"));
+      found.push(await parseAddress(name, flag));
     } catch (error) {
       // Of the nodes that everybody knows, one that answers is enough.
       if (names !== undefined) throw error;

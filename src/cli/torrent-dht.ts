@@ -36,6 +36,7 @@ export async function openDht(options: DhtFlagsOfVerb): Promise<OpenDht | undefi
   try {
     const node = await startDht({
       listen: hosts.map((host) => `${host}:0`),
+      bootstrapFlag: "--dht-node",
       ...(options.dhtNode === undefined ? {} : { bootstrap: options.dhtNode }),
       ...(state === undefined ? {} : { state }),
     });
