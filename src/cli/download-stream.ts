@@ -1,12 +1,11 @@
 // One file of a download to standard output, or over HTTP, from its first byte on, while the rest comes.
 
-import { pipeline } from "node:stream/promises";
 import { present } from "../base/assert.js";
 import type { Torrent } from "../index.js";
 import { EXIT_FAILED, EXIT_USAGE, ExitError } from "./exit.js";
 import { chooseFiles } from "./file-choice.js";
 import { type FileServer, serveFile } from "./file-server.js";
-import { note, parseAddress, printJson } from "./output.js";
+import { note, parseAddress, printJson, writeBytes } from "./output.js";
 
 export interface StreamOptions {
   readonly stream?: string;
@@ -45,15 +44,19 @@ export function streamedFile(torrent: Torrent, choice: string): number {
   return found[0]!;
 }
 
-/** Resolves when all of the file was written. Rejects ExitError when nobody reads any more. */
+/** Resolves when all of the file was written. Rejects ExitError when nobody reads any more, or it cannot be written. */
 export async function streamToOutput(torrent: Torrent, fileIndex: number): Promise<void> {
-  try {
-    await pipeline(torrent.createReadStream(fileIndex), process.stdout);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
-    // The player has seen enough.
-    const text = "nobody reads the stream any more; the same command goes on with the download";
-    throw new ExitError(EXIT_FAILED, text);
+  const stream = torrent.createReadStream(fileIndex);
+  for await (const bytes of stream) {
+    try {
+      await writeBytes(bytes as Uint8Array);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      // EPIPE: the player has seen enough.
+      const what =
+        code === "EPIPE" ? "nobody reads the stream any more" : `cannot write to standard output: ${message}`;
+      throw new ExitError(EXIT_FAILED, `${what}; the same command goes on with the download`);
+    }
   }
 }
 

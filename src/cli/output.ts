@@ -42,11 +42,32 @@ function printable(text: string): string {
   return text.replace(/[^\P{Cc}\n]/gu, "\ufffd");
 }
 
-/** Whoever read our output has gone (`scatterwire info x | head`): that is no failure, and nothing is left to say. */
-export function endQuietlyOnClosedPipe(): void {
+/** Somebody waits for what is written to standard output, and says what became of it. */
+let isOutputAwaited = false;
+
+/**
+ * Whoever read our output has gone (`scatterwire info x | head`): that is no failure, and nothing is left to say. What else is wrong with
+ * standard output (a full disk) is one.
+ */
+export function watchOutput(): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    process.exit(process.exitCode);
+    if (isOutputAwaited) return;
+    if (error.code === "EPIPE") process.exit(process.exitCode);
+    note(`scatterwire: cannot write to standard output: ${error.message}`);
+    process.exit(EXIT_FAILED);
+  });
+}
+
+/** What was written, and nobody took, would keep a process that has nothing else to do. */
+export function hasUnreadOutput(): boolean {
+  return isOutputAwaited && process.stdout.writableLength > 0;
+}
+
+/** Writes bytes to standard output. Resolves when they were taken, rejects with what the system says. */
+export function writeBytes(bytes: Uint8Array): Promise<void> {
+  isOutputAwaited = true;
+  return new Promise((resolve, reject) => {
+    process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
   });
 }
 

@@ -1,19 +1,21 @@
 // Parses the command line of one verb and does what it says; whatever goes wrong becomes one line and an exit status.
 
 import { Command, CommanderError } from "commander";
-import { EXIT_USAGE, endQuietlyOnClosedPipe, reportFailure } from "./output.js";
+import { EXIT_USAGE, hasUnreadOutput, reportFailure, watchOutput } from "./output.js";
 
 /** `args`: all behind `scatterwire`, the verb first. Resolves to the exit status; never rejects. */
 export async function runVerb(verb: Command, args: readonly string[]): Promise<number> {
   const program = new Command("scatterwire").addCommand(verb);
   exitInsteadOfThrowing(program);
-  endQuietlyOnClosedPipe();
+  watchOutput();
   try {
     await program.parseAsync(args, { from: "user" });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-    return reportFailure(error);
+    const status = reportFailure(error);
+    if (hasUnreadOutput()) process.exit(status);
+    return status;
   }
 }
 

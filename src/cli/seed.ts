@@ -111,7 +111,7 @@ async function seed(torrent: string, directory: string, options: Options): Promi
   });
   tellSources(seed, json);
   seed.on("checking", (fraction) => checking.update({ bytes: fraction * metainfo.totalLength }));
-  for (const each of [session, seed]) each.on("warning", (text) => note(`scatterwire: ${text}`));
+  seed.on("warning", (text) => note(`scatterwire: ${text}`));
   await seed.ready.finally(() => checking.stop());
   const { piecesVerified, pieceCount } = seed.progress();
   const { text, all } = findMissing(metainfo, directory);

@@ -2,17 +2,20 @@
 // read while it comes, from standard output or over HTTP.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { createTorrentFile, parseMetainfo } from "../../src/index.js";
 import { bytesOf, difference, temporaryFolder } from "../support/data.js";
-import { freePort, Program } from "../support/program.js";
+import { CLI, freePort, Program } from "../support/program.js";
 
 const PIECE = 16_384;
 const FILES: Readonly<Record<string, Buffer>> = {
   "a.bin": bytesOf(1, 6 * PIECE),
-  "film.mp4": bytesOf(2, 20 * PIECE + 5),
+  // More than a pipe and its buffers hold.
+  "film.mp4": bytesOf(2, 200 * PIECE + 5),
   "extras/one.txt": Buffer.from(bytesOf(3, 100_000).toString("hex")),
   "extras/deep/two.bin": bytesOf(4, 3 * PIECE),
 };
@@ -180,6 +183,64 @@ describe("A download on the command line", { timeout: 180_000 }, () => {
       assert.equal(program.output, FILES["extras/one.txt"]!.toString());
       assert.deepEqual(has(output), ["extras/one.txt"]);
     });
+
+  /** A download that streams to whatever `stdout` is. */
+  const streaming = (
+    name: string,
+    stdout: "pipe" | number,
+    ...more: string[]
+  ): { child: ChildProcess; ended: Promise<{ status: number | null; errors: string }> } => {
+    const args = ["download", torrent, "-o", join(folder, name), ...peer, "--stream", "film.mp4", ...more];
+    const child = spawn(process.execPath, [CLI, ...args], { stdio: ["ignore", stdout, "pipe"] });
+    let errors = "";
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      errors += text;
+    });
+    return { child, ended: once(child, "close").then(([status]) => ({ status, errors })) };
+  };
+
+  for (const isRead of [true, false])
+    it(`ends with 130 on Ctrl-C while a file is streamed, ${isRead ? "and read" : "and nobody reads it"}`, async () => {
+      const slow = isRead ? ["--max-download", "50K"] : [];
+      const { child, ended } = streaming(`stopped-${isRead}`, "pipe", ...slow);
+      assert.ok(child.stdout !== null);
+      const output = child.stdout;
+      await new Promise<void>((resolve) => output.once("readable", () => resolve()));
+      if (isRead) output.resume();
+      const gone = once(child, "exit");
+      child.kill("SIGINT");
+      // A pipe that nobody reads is open for as long as we hold it.
+      if (!isRead) {
+        await gone;
+        output.destroy();
+      }
+      const { status, errors } = await ended;
+      assert.equal(status, 130, errors);
+      // A slow machine has told how far it is.
+      assert.match(
+        errors,
+        /^(downloading: .*\n)*scatterwire: stopped; the same command goes on with the download\n$/,
+      );
+    });
+
+  it("says that nobody reads the stream any more, or that it cannot be written", async () => {
+    const left = streaming("left", "pipe", "--max-download", "50K");
+    left.child.stdout?.once("data", () => left.child.stdout?.destroy());
+    const gone = await left.ended;
+    assert.equal(gone.status, 1, gone.errors);
+    assert.match(
+      gone.errors,
+      /^(downloading: .*\n)*scatterwire: nobody reads the stream any more; the same command/,
+    );
+    const full = openSync("/dev/full", "w");
+    const refused = await streaming("refused-by-disk", full).ended;
+    closeSync(full);
+    assert.equal(refused.status, 1, refused.errors);
+    assert.match(
+      refused.errors,
+      /scatterwire: cannot write to standard output: ENOSPC: .*; the same command/,
+    );
+  });
 
   it("serves a file over HTTP with ranges, for a player to seek in, until Ctrl-C", async () => {
     const args = ["--stream", "film.mp4", "--stream-http", "127.0.0.1:0", "--json"];
