@@ -1,5 +1,5 @@
 // All that a session stands on: the addon, the ground (time, timers, chance), and the descriptors of the process. The system's by default;
-// test/support/simulated-world.ts has one in which whole sessions run over virtual time.
+// test/support/simulated-network.ts has one in which whole sessions run over virtual time.
 
 import type { DescriptorBudget } from "../base/descriptor-budget.js";
 import { type Ground, SYSTEM_GROUND } from "../base/ground.js";

@@ -1,5 +1,5 @@
 // Pieces that have a stretch to hash and wait for others, because digests cost a quarter each when many are computed side by
-// side (native/digest_queue.h).
+// side (native/digest/digest_queue.h).
 //
 //   add ─▶ ready ─┬─ as many as there are lanes, or all that are under way ─┬▶ handed over, all of them
 //                 └─ memory is short, or a few ms passed ───────────────────┘
