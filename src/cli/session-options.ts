@@ -44,7 +44,7 @@ export function addSessionOptions(command: Command, isSeed: boolean): Command {
     )
     .option(
       "--encryption <policy>",
-      `${ENCRYPTION_POLICIES.join(", ")} (default: ${SESSION_OPTIONS.encryption.default}): never, as peers like it, or always`,
+      `${ENCRYPTION_POLICIES.join(", ")} (default: ${SESSION_OPTIONS.encryption.default}): never, when a peer wants it, or always`,
       oneOf("--encryption", ENCRYPTION_POLICIES),
     )
     .option(

@@ -59,7 +59,7 @@ export function overview(): string {
   const verbs = VERBS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join("\n");
   return `Usage: scatterwire <verb> [options]
 
-A BitTorrent peer wire engine: downloads, seeds, and measures what receiving costs.
+A BitTorrent engine: downloads, seeds, finds peers, and measures what all of it costs.
 
 Verbs:
 ${verbs}
@@ -71,7 +71,7 @@ Options:
 Examples:
   scatterwire create ./album
   scatterwire seed album.torrent . --listen 127.0.0.1:6881
-  scatterwire download album.torrent -o ./copy
+  scatterwire download 'magnet:?xt=urn:btih:…' -o ./copy
   scatterwire bench loopback
 
 Exit status: 0 done; 1 failed; 2 wrong usage; 3 data that is there cannot be read; 130 stopped by Ctrl-C, with resume data safe.

@@ -60,6 +60,12 @@ function helpOf(words: readonly string[]): string {
     });
     assert.equal(status, 0, `scatterwire ${key} --help: ${stderr}`);
     help = stdout;
+    assert.doesNotMatch(
+      help,
+      /^ +--[\w-]+(?: <[^>]*>)?\s+\(default/m,
+      `${key}: an option has no explanation`,
+    );
+    assert.doesNotMatch(help, /default:\s+[[{]/, `${key}: a default is told as it would be typed`);
     helps.set(key, help);
   }
   return help;

@@ -34,7 +34,9 @@ export function swarmCommand(): Command {
     .option("--leechers <n>", "programs that download", wholeNumber("--leechers", 1, 64), 8)
     .option("--runs <n>", "rounds", wholeNumber("--runs", 1, 100), 3)
     .addOption(
-      new Option("--kinds <list...>", "swarms to compare").choices(SWARM_KINDS).default([...SWARM_KINDS]),
+      new Option("--kinds <list...>", "swarms to compare")
+        .choices(SWARM_KINDS)
+        .default([...SWARM_KINDS], "all"),
     )
     .option("--json", "print one JSON object, which `bench report` reads")
     .addHelpText(

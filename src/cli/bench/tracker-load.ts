@@ -1,6 +1,6 @@
 // scatterwire bench tracker-load: load for a UDP tracker, with the knobs of aquatic's load tester.
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { framed } from "../../../bench/measuring/tracker-results.js";
 import {
   benchTrackerLoad,
@@ -49,7 +49,12 @@ export function trackerLoadCommand(): Command {
     .description("load for a UDP tracker: simulated peers connect, announce and scrape")
     .argument("<tracker>", "HOST:PORT of the tracker")
     .option("--workers <n>", "processes that send", number("workers", 1, 64), DEFAULTS.workers)
-    .option("--duration <s>", "0: until Ctrl-C", number("duration", 0, 1_000_000), DEFAULTS.durationSeconds)
+    .option(
+      "--duration <s>",
+      "seconds of load; 0: until Ctrl-C",
+      number("duration", 0, 1_000_000),
+      DEFAULTS.durationSeconds,
+    )
     .option(
       "--summarize-last <s>",
       "only these in the summary; 0: all",
@@ -58,21 +63,55 @@ export function trackerLoadCommand(): Command {
     )
     .option("--no-extra-statistics", "no percentiles of responses per info hash")
     .option("--no-multiple-client-ipv4s", "all workers send from 127.0.0.1, not from 127.0.0.1, .2, …")
-    .option("--sockets-per-worker <n>", "", number("sockets-per-worker", 1, 256), DEFAULTS.socketsPerWorker)
-    .option("--recv-buffer <bytes>", "SO_RCVBUF", number("recv-buffer", 0, MANY), DEFAULTS.receiveBufferBytes)
-    .option("--torrents <n>", "", number("torrents", 1, MANY), DEFAULTS.torrents)
-    .option("--peers <n>", "", number("peers", 1, MANY), DEFAULTS.peers)
-    .option("--scrape-max-torrents <n>", "", number("scrape-max-torrents", 1, 15), DEFAULTS.scrapeTorrentsMax)
-    .option("--peers-wanted <n>", "", number("peers-wanted", 0, 1000), DEFAULTS.peersWanted)
-    .option("--weights <c/a/s>", "how often connect, announce and scrape are sent", parseWeights, [50, 50, 1])
-    .option("--seeders <share>", "announces that have nothing left", parseShare, DEFAULTS.seederProbability)
+    .option(
+      "--sockets-per-worker <n>",
+      "sockets of each process",
+      number("sockets-per-worker", 1, 256),
+      DEFAULTS.socketsPerWorker,
+    )
+    .option(
+      "--recv-buffer <bytes>",
+      "SO_RCVBUF of each socket",
+      number("recv-buffer", 0, MANY),
+      DEFAULTS.receiveBufferBytes,
+    )
+    .option("--torrents <n>", "torrents that are announced", number("torrents", 1, MANY), DEFAULTS.torrents)
+    .option("--peers <n>", "peers that the load pretends to be", number("peers", 1, MANY), DEFAULTS.peers)
+    .option(
+      "--scrape-max-torrents <n>",
+      "torrents of a scrape at the most",
+      number("scrape-max-torrents", 1, 15),
+      DEFAULTS.scrapeTorrentsMax,
+    )
+    .option(
+      "--peers-wanted <n>",
+      "peers that an announce asks for",
+      number("peers-wanted", 0, 1000),
+      DEFAULTS.peersWanted,
+    )
+    .addOption(
+      new Option("--weights <c/a/s>", "how often connect, announce and scrape are sent")
+        .argParser(parseWeights)
+        .default([50, 50, 1], "50/50/1"),
+    )
+    .option(
+      "--seeders <share>",
+      "share of announces that have nothing left to download",
+      parseShare,
+      DEFAULTS.seederProbability,
+    )
     .option("--fresh-torrents", "a flood: each announce names a torrent that nobody has heard of")
     .option(
       "--throttle <share>",
       "send while so many of all requests were answered (aquatic: 0.9)",
       parseShare,
     )
-    .option("--window <n>", "without it: requests under way", number("window", 1, MANY), DEFAULTS.window)
+    .option(
+      "--window <n>",
+      "requests under way, where --throttle is not given",
+      number("window", 1, MANY),
+      DEFAULTS.window,
+    )
     .option("--json", "print one JSON object, which `bench report` reads")
     .action(run);
 }

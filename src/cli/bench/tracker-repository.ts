@@ -17,9 +17,19 @@ interface Flags {
 export function trackerRepositoryCommand(): Command {
   return new Command("tracker-repository")
     .description("put a peer into a swarm and count: Torrust's four scenarios")
-    .option("--samples <n>", "of add_one_torrent", wholeNumber("--samples", 2, 1_000_000), SAMPLES_DEFAULT)
-    .option("--sleep <ns>", "what each parallel task waits, busily", wholeNumber("--sleep", 0, 1_000_000), 0)
-    .option("--no-compare", "only our own store")
+    .option(
+      "--samples <n>",
+      "runs of the scenario add_one_torrent",
+      wholeNumber("--samples", 2, 1_000_000),
+      SAMPLES_DEFAULT,
+    )
+    .option(
+      "--sleep <ns>",
+      "nanoseconds that each parallel task spins",
+      wholeNumber("--sleep", 0, 1_000_000),
+      0,
+    )
+    .option("--no-compare", "measure our own store only")
     .option("--json", "print one JSON object, which `bench report` reads")
     .action(run);
 }

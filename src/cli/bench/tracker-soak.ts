@@ -22,14 +22,14 @@ export function trackerSoakCommand(): Command {
   const option = (name: string, low: number, high: number) => wholeNumber(`--${name}`, low, high);
   return new Command("tracker-soak")
     .description("a tracker under full load, with lists reloaded, statistics read and threads ended")
-    .option("--duration <s>", "", option("duration", 1, 1_000_000), 600)
+    .option("--duration <s>", "seconds of load", option("duration", 1, 1_000_000), 600)
     .option("--workers <n>", "threads of the tracker", option("workers", 1, 64), 2)
     .option("--load-workers <n>", "processes of load", option("load-workers", 1, 64), 1)
-    .option("--torrents <n>", "", option("torrents", 1, MANY), 1_000_000)
-    .option("--peers <n>", "", option("peers", 1, MANY), 2_000_000)
-    .option("--reload <s>", "between two times that lists are read again", option("reload", 1, 3600), 2)
-    .option("--read <s>", "between two times that statistics are read", option("read", 1, 3600), 1)
-    .option("--restart <s>", "between two times that a thread is ended", option("restart", 1, 3600), 3)
+    .option("--torrents <n>", "torrents that are announced", option("torrents", 1, MANY), 1_000_000)
+    .option("--peers <n>", "peers that the load pretends to be", option("peers", 1, MANY), 2_000_000)
+    .option("--reload <s>", "seconds between two readings of the lists", option("reload", 1, 3600), 2)
+    .option("--read <s>", "seconds between two readings of the statistics", option("read", 1, 3600), 1)
+    .option("--restart <s>", "seconds between two threads that are ended", option("restart", 1, 3600), 3)
     .option("--json", "print one JSON object")
     .action(run);
 }

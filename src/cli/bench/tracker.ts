@@ -1,7 +1,7 @@
 // scatterwire bench tracker: UDP trackers side by side, as aquatic's bencher compares them.
 
 import { cpus } from "node:os";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { framed } from "../../../bench/measuring/tracker-results.js";
 import { benchTracker, planRuns, type TrackerBenchOptions } from "../../../bench/suites/tracker.js";
 import {
@@ -59,7 +59,11 @@ export function trackerCommand(): Command {
     .description(
       "UDP trackers side by side: ours, with and without Redis, an echo as the limit, opentracker, the npm package",
     )
-    .option("--only <list>", `of ${TRACKER_SUBJECTS.join(",")}`, parseSubjects, [...TRACKER_SUBJECTS])
+    .addOption(
+      new Option("--only <list>", `trackers to measure, separated by commas: ${TRACKER_SUBJECTS.join(", ")}`)
+        .argParser(parseSubjects)
+        .default([...TRACKER_SUBJECTS], "all"),
+    )
     .option(
       "--cpu-mode <mode>",
       `how processors become cores: ${CPU_MODES.join(", ")}`,
@@ -68,34 +72,51 @@ export function trackerCommand(): Command {
     )
     .option(
       "--min-cores <n>",
-      "of the tracker: 1, 2, 4, 6, 8, 12 and 16 are tried",
+      "fewest cores of the tracker; 1, 2, 4, 6, 8, 12 and 16 are tried",
       number("min-cores", 1, 16),
       1,
     )
-    .option("--max-cores <n>", "as far as a core is left for the load", number("max-cores", 1, 16), 16)
+    .option(
+      "--max-cores <n>",
+      "most cores of the tracker; at least one is left for the load",
+      number("max-cores", 1, 16),
+      16,
+    )
     .option(
       "--min-priority <p>",
-      `settings of trackers and load that matter so much: ${PRIORITIES.join(", ")}`,
+      `settings of trackers and load of at least this priority: ${PRIORITIES.join(", ")}`,
       oneOf("--min-priority", PRIORITIES),
       "medium",
     )
     .option("--cpus <list>", "processors of the tracker, in place of sets of cores; as taskset takes them")
-    .option("--load-cpus <list>", "processors of the load, likewise")
+    .option("--load-cpus <list>", "processors of the load, in the same form")
     .option(
       "--load-workers <n>",
       "processes of load (default: 8 and 12, or as many as there are cores left)",
       number("load-workers", 1, 64),
     )
     .option("--runs <n>", "rounds, interleaved", number("runs", 1, 100), 3)
-    .option("--duration <s>", "of a run", number("duration", 1, 100_000), 20)
-    .option("--summarize-last <s>", "of it, what counts; 0: all", number("summarize-last", 0, 100_000), 10)
-    .option("--weights <list>", "connect/announce/scrape, separated by commas", parseList, [
-      [0, 100, 1],
-      [50, 50, 1],
-    ])
-    .option("--torrents <n>", "", number("torrents", 1, MANY), 1_000_000)
-    .option("--peers <n>", "", number("peers", 1, MANY), 2_000_000)
-    .option("--throttle <share>", "as in tracker-load; 0.9 is what aquatic does", parseShare)
+    .option("--duration <s>", "seconds of a run", number("duration", 1, 100_000), 20)
+    .option(
+      "--summarize-last <s>",
+      "seconds at its end that count; 0: all of it",
+      number("summarize-last", 0, 100_000),
+      10,
+    )
+    .addOption(
+      new Option("--weights <list>", "how often connect/announce/scrape are sent, separated by commas")
+        .argParser(parseList)
+        .default(
+          [
+            [0, 100, 1],
+            [50, 50, 1],
+          ],
+          "0/100/1,50/50/1",
+        ),
+    )
+    .option("--torrents <n>", "torrents that the load announces", number("torrents", 1, MANY), 1_000_000)
+    .option("--peers <n>", "peers that the load pretends to be", number("peers", 1, MANY), 2_000_000)
+    .option("--throttle <share>", "as in bench tracker-load; aquatic has 0.9", parseShare)
     .option("--json", "print one JSON object, which `bench report` reads")
     .action(run);
 }
