@@ -14,7 +14,7 @@ import { CLI, Program } from "../support/program.js";
 const MIB = 1024 * 1024;
 const BLOCKS = (16 * MIB) / 16384;
 
-describe("bench loopback", { timeout: 120_000 }, () => {
+describe("bench loopback", { timeout: 600_000 }, () => {
   it("measures all modes and tells them apart by their counters", async () => {
     const program = Program.cli("bench", "loopback", "--size", "16M", "--runs", "1", "--no-verify", "--json");
     const { status, last, errors } = await program.result();
@@ -109,7 +109,7 @@ describe("bench loopback", { timeout: 120_000 }, () => {
   });
 });
 
-describe("bench limits", { timeout: 120_000 }, () => {
+describe("bench limits", { timeout: 600_000 }, () => {
   it("says what passed beside what was allowed, in both directions, with one peer and sixteen", async () => {
     const program = Program.cli("bench", "limits", "--rate", "1M", "--seconds", "1", "--json");
     const { status, last, errors } = await program.result();

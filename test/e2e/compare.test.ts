@@ -15,7 +15,7 @@ import { CLI, Program } from "../support/program.js";
 
 const SIZE = 8 * 1024 * 1024;
 
-describe("bench compare", { timeout: 240_000 }, () => {
+describe("bench compare", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
 
   it("measures us and libtorrent at the same work", async () => {

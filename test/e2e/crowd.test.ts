@@ -35,7 +35,7 @@ const BUSY = ["stormsWithKeys", "padsWithoutEnd", "dripsItsKey", "stopsAfterItsK
 const KINDS = Object.keys(MISBEHAVIOURS).filter((kind) => !LIARS.includes(kind) && !BUSY.includes(kind));
 const SEED = process.env["SEED"] ?? "1";
 
-describe("a crowd", { timeout: 240_000 }, () => {
+describe("a crowd", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
   const data = join(folder, "data.bin");
   const torrent = join(folder, "data.torrent");

@@ -20,7 +20,7 @@ const FILES: Readonly<Record<string, Buffer>> = {
   "extras/deep/two.bin": bytesOf(4, 3 * PIECE),
 };
 
-describe("A download on the command line", { timeout: 180_000 }, () => {
+describe("A download on the command line", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
   const torrent = join(folder, "album.torrent");
   let magnet = "";

@@ -12,7 +12,7 @@ import { Program } from "../support/program.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
-describe("the README's embedding example", { timeout: 120_000 }, () => {
+describe("the README's embedding example", { timeout: 600_000 }, () => {
   it("compiles, and downloads a torrent", async () => {
     const folder = temporaryFolder(after);
     const readme = readFileSync(join(ROOT, "README.md"), "utf8");

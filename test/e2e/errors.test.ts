@@ -9,7 +9,7 @@ import { createTorrentFile } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
 import { freePort, Program } from "../support/program.js";
 
-describe("errors of the command line", { timeout: 120_000 }, () => {
+describe("errors of the command line", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
   const torrent = join(folder, "data.torrent");
 

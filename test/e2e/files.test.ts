@@ -30,7 +30,7 @@ async function ends(program: Program, status: number, pattern?: RegExp): Promise
   if (pattern !== undefined) assert.match(result.errors, pattern);
 }
 
-describe("few descriptors", { timeout: 120_000 }, () => {
+describe("few descriptors", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
   const FILES = 700;
   const torrent = join(folder, "many.torrent");
@@ -66,7 +66,7 @@ describe("few descriptors", { timeout: 120_000 }, () => {
   });
 });
 
-describe("odd files on the command line", { timeout: 120_000 }, () => {
+describe("odd files on the command line", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
   const torrent = join(folder, "data.torrent");
 

@@ -18,7 +18,7 @@ interface Said {
   readonly port?: unknown;
 }
 
-describe("scatterwire index", { timeout: 240_000 }, () => {
+describe("scatterwire index", { timeout: 600_000 }, () => {
   it("indexes what is announced, is searched over HTTP with its token, and ends well", async (t) => {
     const { infoHashes, options } = await makeIndexable(t, TORRENTS);
     const place = temporaryIndex(t);

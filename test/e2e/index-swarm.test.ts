@@ -11,7 +11,7 @@ import { makeDhtNodes, temporaryIndex, until } from "../support/index-network.js
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
 const TORRENTS = 100;
 
-describe("bench index", { timeout: 240_000 }, () => {
+describe("bench index", { timeout: 600_000 }, () => {
   it("counts lookups and torrents, in a small network", async () => {
     // It begins to count when the first torrents are stored, and what is stored is written every two seconds: how many more come in so
     // short a time is the machine's affair. There are more hashes than are looked up until then.
@@ -27,7 +27,7 @@ describe("bench index", { timeout: 240_000 }, () => {
   });
 });
 
-describe("an index of a swarm", { timeout: 240_000 }, () => {
+describe("an index of a swarm", { timeout: 600_000 }, () => {
   it("has every torrent that was announced, with its files, and gives its claims back when it is closed", async (t) => {
     const nodes = await makeDhtNodes(t, 16);
     const seeder = await MetadataSeeder.start(LOOPBACK.host);

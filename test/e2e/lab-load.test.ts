@@ -18,7 +18,7 @@ const MIB = 1024 * 1024;
 const BYTES = 6 * MIB + 12_345;
 const BLOCKS = Math.ceil(BYTES / 16_384);
 
-describe("load generators", { timeout: 240_000 }, () => {
+describe("load generators", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
   const data = join(folder, "data.bin");
   const torrent = join(folder, "data.torrent");

@@ -51,7 +51,7 @@ function checkSound({ figures, subject }: LabTrial): void {
   assert.ok(figures.loadCpuSecondsPerGB! > 0, "the sender's CPU is there, apart");
 }
 
-describe("the lab", { timeout: 240_000 }, () => {
+describe("the lab", { timeout: 900_000 }, () => {
   it("receive: tells modes apart by exact counters", async () => {
     const only = ["--only", "mode", "--only", "peers:peers=16", "--only", "traffic:traffic=haves"];
     const results = await bench("receive", "--size", "16M", "--runs", "1", ...only);
@@ -256,7 +256,7 @@ describe("the lab", { timeout: 240_000 }, () => {
   });
 });
 
-describe("the lab's counters", { timeout: 120_000 }, () => {
+describe("the lab's counters", { timeout: 600_000 }, () => {
   it("are those of strace -c, for each mode and for the limit", async () => {
     requireInstalled(NEEDED.strace);
     const folder = temporaryFolder(after);

@@ -12,7 +12,7 @@ import { bytesOf, difference, temporaryFolder } from "../support/data.js";
 import { type InstalledPackage, installPackage, manifestOf, ROOT } from "../support/installed-package.js";
 import type { Program } from "../support/program.js";
 
-describe("the package, installed", { timeout: 240_000 }, () => {
+describe("the package, installed", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
   const manifest = manifestOf(ROOT);
   let installed: InstalledPackage;

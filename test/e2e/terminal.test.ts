@@ -12,7 +12,7 @@ import { CLI, freePort, Program } from "../support/program.js";
 
 const MIB = 1024 * 1024;
 
-describe("the terminal", { timeout: 180_000 }, () => {
+describe("the terminal", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
   const torrent = join(folder, "data.torrent");
   const album = join(folder, "album.torrent");
