@@ -2,7 +2,7 @@
 //
 // Always: nobody is asked of whom the command line does not know, or the saved state; a state that cannot be read is none.
 
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { Dht, type DhtOptions } from "../dht/index.js";
@@ -54,11 +54,17 @@ export async function stopDht(dht: Dht, state: string | undefined): Promise<void
   if (state !== undefined) await keepState(state, saved);
 }
 
-/** Writes what save() of a node gave: whole, or not at all. */
+/** Writes what save() of a node gave: whole, or not at all. Rejects ExitError, which names the file. */
 export async function keepState(state: string, saved: Uint8Array): Promise<void> {
-  await mkdir(dirname(state), { recursive: true });
-  await writeFile(`${state}.new`, saved);
-  await rename(`${state}.new`, state);
+  const fresh = `${state}.new`;
+  try {
+    await mkdir(dirname(state), { recursive: true });
+    await writeFile(fresh, saved);
+    await rename(fresh, state);
+  } catch (error) {
+    await unlink(fresh).catch(() => {});
+    throw new ExitError(EXIT_FAILED, `cannot write ${state}: ${(error as Error).message}`);
+  }
 }
 
 /** Where downloads keep the nodes that they knew. */

@@ -21,8 +21,17 @@ export async function checkOutput(output: string, force: boolean): Promise<void>
   });
 }
 
-/** Rejects ExitError, or what node:fs throws. */
+/** Rejects ExitError, which names the file. */
 export async function writeOutput(output: string, bytes: Uint8Array, force: boolean): Promise<void> {
+  try {
+    await write(output, bytes, force);
+  } catch (error) {
+    if (error instanceof ExitError) throw error;
+    throw new ExitError(EXIT_FAILED, `cannot write ${output}: ${(error as Error).message}`);
+  }
+}
+
+async function write(output: string, bytes: Uint8Array, force: boolean): Promise<void> {
   // What is no file, such as /dev/stdout, is written to and not replaced.
   if (force && statSync(output, { throwIfNoEntry: false })?.isFile() === false)
     return writeFile(output, bytes);
@@ -38,7 +47,7 @@ export async function writeOutput(output: string, bytes: Uint8Array, force: bool
   }
 }
 
-/** A torrent file of a torrent, where none is. Rejects ExitError, or what node:fs throws. */
+/** A torrent file of a torrent, where none is. Rejects ExitError. */
 export async function saveTorrent(output: string, metainfo: Metainfo): Promise<void> {
   await checkOutput(output, false);
   await writeOutput(output, torrentFileOf(metainfo), false);

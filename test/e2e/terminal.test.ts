@@ -2,7 +2,7 @@
 // do no harm, and a download that goes on when its peer comes back.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { VERBS } from "../../src/cli/verbs.js";
@@ -188,6 +188,46 @@ describe("the terminal", { timeout: 600_000 }, () => {
     assert.equal(wrong.status, 2);
     assert.match(wrong.errors, /--piece-length takes a number of bytes such as/);
     assert.equal(existsSync(made), false);
+  });
+
+  it("names the file that cannot be written, once, and leaves nothing of it", async () => {
+    // Files of this many bytes: as a disk that is full.
+    const limited = (bytes: number, ...args: string[]): Program =>
+      new Program(process.execPath, [CLI, ...args], { prefix: ["prlimit", `--fsize=${bytes}`], cwd: folder });
+    const failed = async (expected: RegExp, ...args: string[]): Promise<void> => {
+      const { status, errors } = await limited(20, ...args).result();
+      assert.equal(status, 1, errors);
+      assert.match(errors, expected);
+    };
+    await failed(/^scatterwire: cannot write few\.torrent: EFBIG/m, "create", "album", "-o", "few.torrent");
+    await failed(
+      /^scatterwire: cannot write saved\.torrent: EFBIG/m,
+      ...["info", album, "--save-torrent", "saved.torrent"],
+    );
+    const dht = limited(
+      20,
+      "dht",
+      "node",
+      "--listen",
+      "127.0.0.1:0",
+      "--no-bootstrap",
+      "--state",
+      "few.state",
+    );
+    await dht.said(/receiving at/, 60_000);
+    await dht.stop("SIGINT");
+    assert.match(dht.errors, /^scatterwire: cannot write few\.state: EFBIG/m);
+    const seeder = limited(
+      20,
+      ...["seed", album, folder, "--listen", "127.0.0.1:0", "--record", "few.record"],
+    );
+    await seeder.said(/the recording ends/, 60_000);
+    await seeder.stop("SIGINT");
+    assert.equal(seeder.errors.match(/the recording ends/g)?.length, 1, seeder.errors);
+    assert.deepEqual(
+      readdirSync(folder).filter((name) => /few|saved/.test(name)),
+      ["few.record"],
+    );
   });
 
   it("help and verbs", async () => {
