@@ -204,8 +204,12 @@ function compareGroup(group: Group): string[] {
     const speed = compareCells(own, fast, "bytesPerSecond");
     if (cost === undefined || speed === undefined) continue;
     const where = conditions(own.axes, Object.keys(group.constant));
+    const beside =
+      thrifty === fast
+        ? `of ${thrifty.subject}, both the cheapest and the fastest of the others, at ${speed.ratio.toFixed(2)} × its speed`
+        : `of ${thrifty.subject}, the cheapest of the others, at ${speed.ratio.toFixed(2)} × the speed of ${fast.subject}, the fastest of them`;
     texts.push(
-      `${capital(groupWords(group.name))}${where === "" ? "" : `, ${where}`}: ${own.subject} takes ${cost.ratio.toFixed(2)} × the CPU of ${thrifty.subject}, the cheapest of the others, at ${speed.ratio.toFixed(2)} × the speed of ${fast.subject}, the fastest of them.${doubtOf(cost.sure, speed.sure, own.rounds.size)}`,
+      `${capital(groupWords(group.name))}${where === "" ? "" : `, ${where}`}: ${own.subject} takes ${cost.ratio.toFixed(2)} × the CPU ${beside}.${doubtOf(cost.sure, speed.sure, own.rounds.size)}`,
     );
   }
   return texts;

@@ -175,7 +175,7 @@ function draw(id, values, colour) {
     ...[6, 46, 86].map((y) => path({ d: "M0 " + y + " L300 " + y, fill: "none", stroke: "var(--line)", "stroke-width": "1", "vector-effect": "non-scaling-stroke" })),
     path({ d: "M" + points + " L300 86 L0 86 Z", fill: colour, opacity: "0.14" }),
     path({ d: "M" + points, fill: "none", stroke: colour, "stroke-width": "2", "vector-effect": "non-scaling-stroke", "stroke-linejoin": "round" }));
-  at(id + "Said").textContent = whole.format(values.at(-1)) + " in the last, " + whole.format(Math.max(...values)) + " at the most, " + whole.format(values.reduce((sum, value) => sum + value, 0)) + " in all";
+  at(id + "Said").textContent = whole.format(values.at(-1)) + " in the last ten minutes, at most " + whole.format(Math.max(...values)) + ", " + whole.format(values.reduce((sum, value) => sum + value, 0)) + " in all";
 }
 function told(now) {
   const { store, history, stepMs, atMs } = now;

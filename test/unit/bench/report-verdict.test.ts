@@ -237,7 +237,9 @@ describe("the verdict of a report", () => {
       { verb: "compare", group: "seed", subject: "aria2", cost: 1 },
     ]);
     assert.ok(
-      findings.some((text) => text.includes("takes 3.00 × the CPU of aria2, the cheapest of the others")),
+      findings.some((text) =>
+        text.includes("takes 3.00 × the CPU of aria2, both the cheapest and the fastest of the others"),
+      ),
     );
   });
 });
