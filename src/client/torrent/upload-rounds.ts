@@ -7,7 +7,8 @@
 //
 // A slot is held by whoever takes what it asks for. Whoever is unchoked and does not (asks for nothing, reads nothing, or a block now and
 // then) is a guest: it may go on, but its slot is another's, and when it was choked it waits behind those that did not lapse. Where
-// guests are many, more are invited than there are slots, more with each round in which nobody came.
+// guests are many, more are invited than there are slots, more with each round in which nobody came, until twice as many take as there
+// are slots.
 //
 // Whoever was sent the whole torrent and a quarter of it comes behind all that were not, and who was sent twice as much behind those
 // again, and so on. What earlier connections of its network were sent counts for it, but for loopback; what those that are here
@@ -139,9 +140,11 @@ export class UploadRounds {
     // Whoever was chosen and found nothing free waits like all others.
     const fresh = waiting.filter(({ lapsed, peer }) => !lapsed && peer.amChoking);
     this.#overbook(lapses, fresh.length);
-    const isFull = takers >= this.#slots;
-    if (!isFull) for (const { peer } of fresh.slice(0, this.#overbooked)) peer.unchoke();
-    this.#isOpen = !isFull;
+    // Of those that are invited beyond the slots most take nothing: they are asked also while slots are taken, or whoever behaves would
+    // wait until the turns of those that hold them are over.
+    if (takers < HOLDERS_FACTOR * this.#slots)
+      for (const { peer } of fresh.slice(0, this.#overbooked)) peer.unchoke();
+    this.#isOpen = takers < this.#slots;
     this.#isAwaited = fresh.length > 0;
   }
 

@@ -126,6 +126,38 @@ describe("UploadRounds", () => {
     }
   });
 
+  it("where many took nothing, others are invited though all slots are taken, until twice as many take", () => {
+    const slots = 2;
+    const rounds = new UploadRounds(slots);
+    const idle = (count: number): WiredPeer[] => Array.from({ length: count }, interestedPeer);
+    // Others were here before those that behave, and come between them.
+    const [before, first, between, late] = [idle(6), idle(slots), idle(18), idle(slots)];
+    const last = idle(200);
+    const wired = [...before, ...first, ...between, ...late, ...last];
+    const taking = [...first, ...late];
+    const tick = (nowMs: number): void => {
+      for (const each of taking) {
+        if (each.peer.amChoking) continue;
+        for (let block = 0; block < 4; block++)
+          each.feed(message(MessageId.request, Math.floor(block / 3), (block % 3) * BLOCK_SIZE, BLOCK_SIZE));
+        each.sent();
+      }
+      rounds.run(peersOf(wired), true, nowMs, false);
+    };
+    let nowMs = 0;
+    for (; served(first) < slots; nowMs += 1000) tick(nowMs);
+    assert.equal(served(late), 0);
+    for (; served(late) < slots; nowMs += 1000) {
+      tick(nowMs);
+      assert.ok(nowMs < 10_000, "all slots are taken, and it is before the next whole round");
+      assert.equal(served(first), slots);
+    }
+    tick(nowMs);
+    const invited = served(last);
+    for (nowMs += 1000; nowMs < 10_000; nowMs += 1000) tick(nowMs);
+    assert.equal(served(last), invited, "nobody else while twice as many take as there are slots");
+  });
+
   it("who asks for single bytes keeps no slot, however many it asks for and takes", () => {
     const rounds = new UploadRounds(1);
     const [bytewise, other] = [interestedPeer(), interestedPeer()];
