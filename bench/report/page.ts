@@ -7,6 +7,7 @@ import { binaryBytes, conditions } from "./axes.js";
 import { drawBars } from "./bars.js";
 import type { Group } from "./cells.js";
 import type { CrossingData } from "./crossing.js";
+import { type DhtFile, dhtSections } from "./dht-section.js";
 import { extrasOf } from "./extras.js";
 import { crossingPlan, type Plan, plansOf } from "./figures.js";
 import { Html, html } from "./html.js";
@@ -25,6 +26,7 @@ export interface ReportContent {
   readonly files: readonly ResultsFile[];
   readonly trackers: readonly TrackerFile[];
   readonly swarms: readonly SwarmFile[];
+  readonly dhts: readonly DhtFile[];
   readonly groups: readonly Group[];
   readonly verdict: Verdict;
   readonly crossing: CrossingData | undefined;
@@ -63,6 +65,7 @@ ${against === undefined ? undefined : againstSection(against)}
 ${findingsSection(verdict)}
 ${verbs.map((verb) => verbSection(verb, content, painter))}
 ${swarmSections(content.swarms, painter)}
+${dhtSections(content.dhts, painter)}
 ${trackerSections(content.trackers, painter)}
 <h2 id="tables">Tables</h2>
 <p class="soft">The figures of all plots, and more. Large: the median of the rounds; small: half the distance between the lowest and the highest round, or, for a ratio, both extremes of the rounds.</p>
@@ -227,7 +230,7 @@ function changeRow(change: Change): Html {
 `;
 }
 
-function machineSection({ files, trackers, swarms }: ReportContent): Html {
+function machineSection({ files, trackers, swarms, dhts }: ReportContent): Html {
   const { machine } = files[0]!.results;
   return html`<h2>The machine, and the commands</h2>
 <dl class="facts">
@@ -240,7 +243,7 @@ ${files.map(
     html`<dt>${path}</dt><dd>${counted(results.trials.length, "trial")}, ${dateOf(results.startedAt)} to ${dateOf(results.endedAt)}, scatterwire ${results.version}</dd>`,
 )}
 </dl>
-<pre>${[...files.flatMap(({ results }) => results.commands), ...[...swarms, ...trackers].map(({ results }) => results.command)].join("\n")}</pre>`;
+<pre>${[...files.flatMap(({ results }) => results.commands), ...[...swarms, ...dhts, ...trackers].map(({ results }) => results.command)].join("\n")}</pre>`;
 }
 
 function extrasSections(files: readonly ResultsFile[]): Html[] {

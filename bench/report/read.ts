@@ -4,10 +4,12 @@
 import { readFile } from "node:fs/promises";
 import { UsageError } from "../../src/index.js";
 import { wrongFigure } from "../measuring/answers.js";
+import { isDhtResults, readDhtResults } from "../measuring/dht-results.js";
 import { type LabResults, RESULTS_SCHEMA } from "../measuring/results.js";
 import { isSwarmResults, readSwarmResults } from "../measuring/swarm-results.js";
 import { isTrackerResults, readTrackerResults } from "../measuring/tracker-results.js";
 import type { Machine } from "../measuring/workplace.js";
+import type { DhtFile } from "./dht-section.js";
 import type { SwarmFile } from "./swarm-section.js";
 import type { TrackerFile } from "./tracker-page.js";
 
@@ -17,7 +19,7 @@ export interface ResultsFile {
 }
 
 const HOW_TO_MAKE_ONE =
-  '"scatterwire bench receive", "seed" and "compare" write such files, and with --json "swarm" and those that measure trackers';
+  '"scatterwire bench receive", "seed" and "compare" write such files, and with --json "swarm", "dht" and those that measure trackers';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -26,6 +28,7 @@ export interface AnyResults {
   readonly files: readonly ResultsFile[];
   readonly trackers: readonly TrackerFile[];
   readonly swarms: readonly SwarmFile[];
+  readonly dhts: readonly DhtFile[];
 }
 
 /** Files of the lab's verbs, and of those that print what they find, apart. Rejects as readResults() does. */
@@ -33,19 +36,21 @@ export async function readAnyResults(paths: readonly string[]): Promise<AnyResul
   const files: ResultsFile[] = [];
   const trackers: TrackerFile[] = [];
   const swarms: SwarmFile[] = [];
+  const dhts: DhtFile[] = [];
   for (const path of paths) {
     const text = await readFile(path, "utf8");
     const value = parseJson(text, path);
     try {
       if (isTrackerResults(value)) trackers.push({ path, results: readTrackerResults(value) });
       else if (isSwarmResults(value)) swarms.push({ path, results: readSwarmResults(value) });
+      else if (isDhtResults(value)) dhts.push({ path, results: readDhtResults(value) });
       else files.push({ path, results: parseResults(text, path) });
     } catch (error) {
       if (error instanceof UsageError) throw error;
       refuse(path, (error as Error).message);
     }
   }
-  return { files, trackers, swarms };
+  return { files, trackers, swarms, dhts };
 }
 
 /** Rejects UsageError, or the system's error if the file cannot be read. */

@@ -6,6 +6,7 @@ import { type Against, compareFiles } from "./against.js";
 import { busyTrials } from "./caveats.js";
 import { type Group, groupsOf, repeatedTrials } from "./cells.js";
 import { crossingData } from "./crossing.js";
+import { dhtLead, dhtSections } from "./dht-section.js";
 import { reportPage } from "./page.js";
 import { loadPainter, type Painter } from "./painter.js";
 import {
@@ -27,7 +28,7 @@ import { wrap } from "./words.js";
 export interface Report {
   readonly html: string;
   readonly text: string;
-  /** Undefined where there are results of trackers and swarms only. */
+  /** Undefined where there are results of trackers, swarms and the DHT only. */
   readonly verdict: Verdict | undefined;
   readonly against: Against | undefined;
   readonly groups: readonly Group[];
@@ -39,8 +40,8 @@ export async function makeReport(
   options: { against?: string | undefined } & TableOptions = {},
 ): Promise<Report> {
   const found = await readAnyResults(paths);
-  const { files, trackers, swarms } = found;
-  requireOneMachine([...files, ...trackers, ...swarms]);
+  const { files, trackers, swarms, dhts } = found;
+  requireOneMachine([...files, ...trackers, ...swarms, ...dhts]);
   const painter = await loadPainter();
   if (files.length === 0) return withoutTrials(found, painter, options);
   const groups = groupsOf(files);
@@ -51,22 +52,35 @@ export async function makeReport(
   });
   const against = before === undefined ? undefined : compareWith(before, groups, files);
   const crossing = crossingData(groups);
-  const html = reportPage({ files, trackers, swarms, groups, verdict, crossing, against }, painter);
+  const html = reportPage({ files, trackers, swarms, dhts, groups, verdict, crossing, against }, painter);
   const text = [reportText(verdict, groups, against, options), ...swarmText(swarms, widthOf(options))].join(
     "\n",
   );
   return { html, text, verdict, against, groups };
 }
 
-/** A page of what was found of trackers and swarms. */
-function withoutTrials({ trackers, swarms }: AnyResults, painter: Painter, options: TableOptions): Report {
-  const others = [...trackers, ...swarms];
-  const lead = trackers.length > 0 ? trackerLead(trackers) : swarmLead(swarms);
+/** A page of what was found of trackers, swarms and lookups in the DHT. */
+function withoutTrials(
+  { trackers, swarms, dhts }: AnyResults,
+  painter: Painter,
+  options: TableOptions,
+): Report {
+  const others = [...trackers, ...swarms, ...dhts];
+  const [subject, lead] =
+    trackers.length > 0
+      ? ["trackers", trackerLead(trackers)]
+      : swarms.length > 0
+        ? ["swarms", swarmLead(swarms)]
+        : ["the DHT", dhtLead(dhts)];
   const html = sectionsPage({
-    subject: trackers.length > 0 ? "trackers" : "swarms",
+    subject,
     about: present(others[0], "a report is of one file at least").results,
     lead,
-    sections: [...trackerSections(trackers, painter), ...swarmSections(swarms, painter)],
+    sections: [
+      ...trackerSections(trackers, painter),
+      ...swarmSections(swarms, painter),
+      ...dhtSections(dhts, painter),
+    ],
     commands: others.map(({ results }) => results.command),
   });
   const text = [

@@ -224,7 +224,7 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
     for (const program of [simulated, answering]) t.after(() => program.stop());
     const { status, last, errors } = await simulated.result();
     assert.equal(status, 0, errors);
-    const rows = last["rows"] as { queriesPerLookup: number; peers: number }[];
+    const { rows } = last["found"] as { rows: { queriesPerLookup: number; peers: number }[] };
     assert.equal(rows.length, 7);
     for (const { queriesPerLookup, peers } of rows) assert.ok(queriesPerLookup >= 8 && peers >= 20);
     const answers = await answering.result();

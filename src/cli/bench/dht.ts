@@ -1,6 +1,7 @@
 // scatterwire bench dht: what the mechanisms of a DHT indexer are worth, in a simulated network.
 
 import { Command, InvalidArgumentError } from "commander";
+import { framedDht, PAPER_FIGURES } from "../../../bench/measuring/dht-results.js";
 import {
   type DhtRow,
   type DhtSettings,
@@ -14,6 +15,7 @@ import {
 import { runDhtAnswers } from "../../../bench/suites/dht-answers.js";
 import { type FilterRow, runDhtFilters } from "../../../bench/suites/dht-filters.js";
 import { runDhtWhole } from "../../../bench/suites/dht-whole.js";
+import { VERSION } from "../../base/version.js";
 import { note, printJson, printLine, wholeNumber } from "../output.js";
 
 interface Flags {
@@ -89,7 +91,7 @@ export function dhtCommand(): Command {
       100,
     )
     .option("--minutes <n>", "of virtual time, for --filters", wholeNumber("--minutes", 1, 1440), 30)
-    .option("--json", "print one JSON object")
+    .option("--json", "print one JSON object, which `bench report` reads where it is of lookups")
     .addHelpText(
       "after",
       `
@@ -128,6 +130,7 @@ async function run(flags: Flags): Promise<void> {
     await compareConditions(flags, settings);
     return;
   }
+  const startedAt = new Date();
   const rows: DhtRow[] = [];
   const cases = flags.matrix === true ? dhtMatrix(flags.virtualNodes) : dhtCases(flags.virtualNodes);
   if (flags.json !== true) printLine(HEAD);
@@ -137,7 +140,20 @@ async function run(flags: Flags): Promise<void> {
     rows.push(row);
     if (flags.json !== true) printLine(lineOf(row, rows[0]!));
   }
-  if (flags.json === true) printJson({ settings, rows });
+  tell(rows, settings, startedAt, flags.json === true);
+}
+
+/** As JSON, for the report; else what the paper has of the same, behind the table. */
+function tell(rows: readonly DhtRow[], settings: DhtSettings, startedAt: Date, isJson: boolean): void {
+  const { nodes, dead, lookups, seed } = settings;
+  const found = { nodes, dead, lookups, seed, rows };
+  if (isJson) {
+    printJson(framedDht(VERSION, startedAt, found));
+    return;
+  }
+  printLine(`\n${"".padEnd(38)}  ${"the paper (Grunthal 2010)".padEnd(40)}  ours`);
+  for (const { what, paper, ours } of PAPER_FIGURES)
+    printLine(`${what.padEnd(38)}  ${paper.padEnd(40)}  ${ours(found) ?? "not here"}`);
 }
 
 const HEAD = [
@@ -166,13 +182,14 @@ const CONDITIONS_HEAD = [
 ].join("\n");
 
 async function compareConditions({ virtualNodes, json }: Flags, settings: DhtSettings): Promise<void> {
+  const startedAt = new Date();
   const rows: DhtRow[] = [];
   if (json !== true) printLine(CONDITIONS_HEAD);
   for await (const row of runDhtConditions(virtualNodes, settings)) {
     rows.push(row);
     if (json !== true) printLine(conditionLineOf(row));
   }
-  if (json === true) printJson({ settings, rows });
+  if (json === true) tell(rows, settings, startedAt, true);
 }
 
 function conditionLineOf(row: DhtRow): string {

@@ -1,0 +1,123 @@
+// What was found of lookups in a simulated DHT, as a section of the report: what each case takes in queries and in time, how uneven its load
+// is, what an attacker gets of it, and the paper's figures beside ours.
+
+import { type DhtFigures, type DhtFound, type DhtResults, PAPER_FIGURES } from "../measuring/dht-results.js";
+import type { Bar } from "./bars.js";
+import { type Html, html } from "./html.js";
+import type { Painter } from "./painter.js";
+import { barsFigure, OTHER_COLOUR, OUR_COLOUR, sectionTable } from "./section-parts.js";
+
+export interface DhtFile {
+  readonly path: string;
+  readonly results: DhtResults;
+}
+
+interface Plot {
+  readonly title: string;
+  readonly unit: string;
+  readonly digits: number;
+  readonly of: (row: DhtFigures) => number;
+}
+
+const PLOTS: readonly Plot[] = [
+  { title: "Queries", unit: "a lookup", digits: 1, of: (row) => row.queriesPerLookup },
+  { title: "Until the nearest have answered", unit: "s", digits: 2, of: (row) => row.convergedSeconds },
+  { title: "Peers found", unit: "peers", digits: 0, of: (row) => row.peers },
+  {
+    title: "Most queries that one node gets",
+    unit: "a minute",
+    digits: 0,
+    of: (row) => row.queriesMostPerMinute,
+  },
+];
+const HOSTILE_PLOT: Plot = {
+  title: "Lookups that end with an attacker's nodes only",
+  unit: "%",
+  digits: 1,
+  of: (row) => 100 * row.eclipsedShare,
+};
+
+/** One sentence: what the mechanisms save, or how many rows there are. */
+export function dhtLead(files: readonly DhtFile[]): string {
+  for (const { results } of files) {
+    const { rows } = results.found;
+    const [first] = rows;
+    const all = rows.find(({ name }) => /^all(:|$)/.test(name));
+    if (first === undefined || all === undefined) continue;
+    const share = (all.queriesPerLookup / first.queriesPerLookup).toFixed(2);
+    return `A lookup takes ${all.queriesPerLookup.toFixed(1)} queries with all mechanisms, ${share} × those of "${first.name}"`;
+  }
+  return "Lookups in a simulated DHT";
+}
+
+export function dhtSections(files: readonly DhtFile[], painter: Painter): Html[] {
+  return files.flatMap(({ results: { found } }) =>
+    found.rows.length === 0 ? [] : [plotsOf(found, painter), tableOf(found), paperTable(found)],
+  );
+}
+
+function plotsOf(found: DhtFound, painter: Painter): Html {
+  const { nodes, dead, lookups, rows } = found;
+  const plots = rows.some(({ hostileShare }) => hostileShare > 0) ? [...PLOTS, HOSTILE_PLOT] : PLOTS;
+  const where = `${lookups.toLocaleString("en")} lookups each`;
+  const figures = plots.map(({ title, unit, digits, of }) => {
+    const bars = rows.map((row): Bar => {
+      const value = of(row);
+      const isAll = /^all(:|$)/.test(row.name);
+      return {
+        ...{ name: row.name, label: value.toFixed(digits), value, low: value, high: value },
+        colour: isAll ? OUR_COLOUR : OTHER_COLOUR,
+        strong: isAll,
+      };
+    });
+    return barsFigure(painter, { title, where, unit, bars });
+  });
+  return html`<h2>Lookups in a simulated DHT</h2>
+<p class="soft">The real node over a network of ${nodes.toLocaleString("en")} that is arithmetic, ${(100 * dead).toFixed(0)} % of which never answer. Time is the simulation's, and one seed gives the same figures each time.</p>
+<div class="plots">${figures}</div>`;
+}
+
+function tableOf({ rows }: DhtFound): Html {
+  const columns = [
+    { title: "Case" },
+    { title: "Queries", unit: "a lookup", numeric: true },
+    { title: "Converged", unit: "s, median", numeric: true },
+    { title: "Complete", unit: "s, median", numeric: true },
+    { title: "Peers", unit: "found", numeric: true },
+    { title: "Most of a node", unit: "a minute", numeric: true },
+    { title: "Uneven", unit: "Gini", numeric: true },
+    { title: "An attacker's", unit: "of the nodes that lookups end with", numeric: true },
+    { title: "Nobody else's", unit: "of lookups", numeric: true },
+    { title: "To those only named", unit: "queries a lookup", numeric: true },
+    { title: "Most of a victim", unit: "a second", numeric: true },
+  ];
+  return sectionTable(
+    "lookups in a simulated DHT",
+    columns,
+    rows.map((row) => [
+      row.name,
+      row.queriesPerLookup.toFixed(1),
+      row.convergedSeconds.toFixed(2),
+      row.completedSeconds.toFixed(2),
+      row.peers.toLocaleString("en"),
+      row.queriesMostPerMinute.toFixed(0),
+      row.gini.toFixed(2),
+      `${(100 * row.hostileShare).toFixed(1)} %`,
+      `${(100 * row.eclipsedShare).toFixed(1)} %`,
+      row.toNamedPerLookup.toFixed(1),
+      String(row.victimMostPerSecond),
+    ]),
+  );
+}
+
+function paperTable(found: DhtFound): Html {
+  const columns = [
+    { title: "Figure" },
+    { title: "The paper", unit: "measured in the real network" },
+    { title: "Ours", unit: "simulated" },
+  ];
+  const rows = PAPER_FIGURES.map(({ what, paper, ours }) => [what, paper, ours(found) ?? "not in this file"]);
+  return html`<h3>The paper's figures beside ours</h3>
+<p class="soft small">A. Grunthal, Efficient Indexing of the BitTorrent Distributed Hash Table, 2010: 4 to 6 million nodes, most of which answer no stranger. No ratio between these says who is better: docs/dht.md has the network in which ours takes as many.</p>
+${sectionTable("the paper's figures", columns, rows)}`;
+}
