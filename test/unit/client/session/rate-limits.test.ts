@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { RateLimit, RateQueue, Throttle } from "../../../../src/base/rate-limit.js";
 import { RECEIVE_MODES, SEND_MODES, Session } from "../../../../src/index.js";
 import { closeWhole, makeShared, nowhere, type Shared, seed } from "./loopback.js";
 
@@ -62,6 +63,51 @@ describe("A limited download over sockets", TIMEOUT, () => {
     await torrent.done;
     await closeWhole(session);
     await closeWhole(seeder.session);
+  });
+
+  it("asks nothing of a limit where none is set, and nothing more once it is lifted", async () => {
+    const shared = await makeShared(4_000_000);
+    let calls = 0;
+    const real = new Map<string, unknown>();
+    for (const type of [Throttle, RateLimit, RateQueue])
+      for (const name of Object.getOwnPropertyNames(type.prototype)) {
+        const descriptor = Object.getOwnPropertyDescriptor(type.prototype, name);
+        // Connections that had a limit end theirs, once.
+        const isPart = !["constructor", "close", "giveBack"].includes(name);
+        if (!isPart || typeof descriptor?.value !== "function") continue;
+        const method = descriptor.value as (...args: unknown[]) => unknown;
+        real.set(name, method);
+        Object.defineProperty(type.prototype, name, {
+          ...descriptor,
+          value(this: unknown, ...args: unknown[]): unknown {
+            calls++;
+            return method.apply(this, args);
+          },
+        });
+      }
+    assert.ok(real.has("ask") && real.has("passed"));
+    /** Calls that a download and its seeder make, by block; where limits are lifted, from then on. */
+    const callsPerBlock = async (limited: boolean, lifted: boolean): Promise<number> => {
+      const seeder = await seed(shared, limited ? { maxUploadBytesPerSecond: 1e9 } : {});
+      const session = new Session(limited ? { maxDownloadBytesPerSecond: 1e9 } : {});
+      const torrent = await session.add(shared.metainfo, nowhere({ peers: [seeder.address] }));
+      let before = { calls, blocks: 0 };
+      if (lifted) {
+        await new Promise((resolve) => torrent.once("piece", resolve));
+        session.setRateLimits({ maxDownloadBytesPerSecond: 0 });
+        seeder.session.setRateLimits({ maxUploadBytesPerSecond: 0 });
+        before = { calls, blocks: session.counters().blocksReceived };
+      }
+      await torrent.done;
+      const perBlock =
+        (calls - before.calls) / Math.max(1, session.counters().blocksReceived - before.blocks);
+      await closeWhole(session);
+      await closeWhole(seeder.session);
+      return perBlock;
+    };
+    assert.equal(await callsPerBlock(false, false), 0);
+    assert.ok((await callsPerBlock(true, false)) > 0, "the count counts");
+    assert.equal(await callsPerBlock(true, true), 0);
   });
 
   for (const wrong of [-1, 1.5, Number.NaN, "fast"])
