@@ -19,6 +19,7 @@
 #include "files/file_calls.h"
 #include "files/file_jobs.h"
 #include "memory/mappings.h"
+#include "memory/prefetch.h"
 #include "memory/slab.h"
 #include "net/datagrams.h"
 #include "net/vectored_io.h"
@@ -107,6 +108,25 @@ Napi::Value adviseMemory(const Napi::CallbackInfo& info) {
   return Napi::Value();
 }
 
+// A call with a Uint32Array, an Int32Array of pairs and how many of them.
+Napi::Value prefetch(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  void* words = nullptr;
+  void* runs = nullptr;
+  size_t length = 0;
+  size_t numbers = 0;
+  napi_typedarray_type type = napi_int8_array;
+  if (info[0].IsTypedArray()) napi_get_typedarray_info(info.Env(), info[0], &type, &length, &words, nullptr, nullptr);
+  if (type != napi_uint32_array) arguments.wrongType(0, "a Uint32Array");
+  type = napi_int8_array;
+  if (info[1].IsTypedArray()) napi_get_typedarray_info(info.Env(), info[1], &type, &numbers, &runs, nullptr, nullptr);
+  if (type != napi_int32_array) arguments.wrongType(1, "an Int32Array");
+  const double count = arguments.integer(2, 0, static_cast<double>(numbers / 2));
+  if (arguments.failed()) return Napi::Value();
+  prefetchRuns(static_cast<uint32_t*>(words), length, static_cast<int32_t*>(runs), static_cast<size_t>(count));
+  return Napi::Value();
+}
+
 // What both sides count on, by the names that TypeScript has for it: binding.ts compares them when it loads this addon.
 Napi::Object constants(Napi::Env env) {
   Napi::Object result = Napi::Object::New(env);
@@ -157,6 +177,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("reserveMemory", Napi::Function::New(env, reserveMemory, "reserveMemory"));
   exports.Set("preferLargePages", Napi::Function::New(env, adviseMemory<preferLargePages>, "preferLargePages"));
   exports.Set("releasePages", Napi::Function::New(env, adviseMemory<releasePages>, "releasePages"));
+  exports.Set("prefetch", Napi::Function::New(env, prefetch, "prefetch"));
   exports.Set("resourceUsage", Napi::Function::New(env, resourceUsage, "resourceUsage"));
   exports.Set("descriptorLimit", Napi::Function::New(env, descriptorLimit, "descriptorLimit"));
   exports.Set("lockByte", Napi::Function::New(env, lockByteOf, "lockByte"));

@@ -250,6 +250,11 @@ export interface NativeBinding {
   preferLargePages(memory: Uint8Array): void;
   /** Gives whole pages of memory that holds zeros only back to the machine, until they are touched again. */
   releasePages(memory: Uint8Array): void;
+  /**
+   * Asks the processor to bring runs of words near, and does not wait for it: `runs` has `count` pairs of a place in `words` and a number of
+   * words, of which 512 count. A run that is not in `words` is passed over. One call costs as much as some ten lines.
+   */
+  prefetch(words: Uint32Array, runs: Int32Array, count: number): void;
   /** user and system CPU time of this process (getrusage) in microseconds, page faults, context switches. */
   resourceUsage(): {
     userMicros: number;

@@ -77,6 +77,30 @@ test("a plan without room is a RangeError, not the end of the stream", async (t)
   assert.throws(() => engine.readv(outgoing, [0, 0], [5, 0]), RangeError);
 });
 
+test("memory that is fetched ahead stays as it is, and runs that are not in it are passed over", () => {
+  for (const words of [1, undefined, new Uint8Array(4), new ArrayBuffer(4)])
+    assert.throws(() => binding.prefetch(words as never, new Int32Array(2), 1), TypeError);
+  for (const runs of [1, undefined, new Uint32Array(4), new ArrayBuffer(4)])
+    assert.throws(() => binding.prefetch(new Uint32Array(2), runs as never, 1), TypeError);
+  for (const count of [-1, 2, 0.5, Number.NaN, 2 ** 40])
+    assert.throws(
+      () => binding.prefetch(new Uint32Array(2), new Int32Array(3), count),
+      RangeError,
+      `${count}`,
+    );
+  const [low, high] = [-(2 ** 31), 2 ** 31 - 1];
+  for (const memory of [new ArrayBuffer(0), new ArrayBuffer(4000), new SharedArrayBuffer(4000)]) {
+    const words = new Uint32Array(memory).fill(7);
+    const places = [0, 1, 999, 1000, -1, low, high];
+    const runs = Int32Array.from(
+      places.flatMap((place) => [1, 0, -1, low, high].flatMap((size) => [place, size])),
+    );
+    binding.prefetch(words, runs, runs.length / 2);
+    binding.prefetch(words.subarray(990), runs, runs.length / 2);
+    assert.ok(words.every((word) => word === 7));
+  }
+});
+
 test("memory is reserved as much as there may be, and no more", () => {
   for (const bytes of STRANGE.filter((value) => value !== 2 ** 31))
     assert.throws(() => binding.reserveMemory(bytes), RangeError, `${bytes}`);

@@ -511,6 +511,7 @@ export function makeSimulatedBinding(machine: Machine): NativeBinding {
     reserveMemory: (bytes) => new ArrayBuffer(bytes),
     preferLargePages: () => {},
     releasePages: () => {},
+    prefetch: () => {},
     resourceUsage: () => ({
       userMicros: 0,
       systemMicros: 0,

@@ -74,6 +74,7 @@ export function makePartedSwarms(
     evictionsPerMinute: reserve(budgetBytes()),
   };
   const noBudgets = { newTorrents: undefined, evictions: undefined };
+  const found = new AheadFindings();
   const regions = Array.from({ length: parts }, () => {
     const taken: SharedArrayBuffer[] = [];
     const take = (bytes: number): SharedArrayBuffer => {
@@ -81,7 +82,7 @@ export function makePartedSwarms(
       taken.push(region);
       return region;
     };
-    const part = { parts, reserve: take, counters: makeSwarmCounters(), found: new AheadFindings() };
+    const part = { parts, reserve: take, counters: makeSwarmCounters(), found };
     new PeerStore({ ...shared, random: Math.random, part: { ...part, budgets: noBudgets } });
     return taken;
   });
@@ -106,8 +107,6 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
   /** Announces that are to come by their parts, and where those of each part end. */
   readonly #order = new Uint16Array(AHEAD_MAX);
   readonly #ends = new Uint16Array(PARTS_MAX + 1);
-  /** What lookAhead() loaded: means nothing, and is kept so that no compiler leaves the loads out. */
-  loaded = 0;
 
   /** `thread`: 0 is the keeper. */
   constructor(
@@ -123,6 +122,7 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
     this.#budgets = makeAddressBudgets(options, memory.budgets);
     const { newTorrents, evictions } = this.#budgets;
     this.#budgetBytes = (newTorrents?.bytes ?? 0) + (evictions?.bytes ?? 0);
+    // Lines are loaded here: of a batch a part has few announces, and a call for them would cost more than it saves.
     const found = new AheadFindings();
     this.#stores = memory.regions.map((regions) => {
       let next = 0;
@@ -160,7 +160,7 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
       for (let part = 0; part <= mask; part++) {
         const from = ends[part]!;
         const to = ends[part + 1]!;
-        if (from < to) this.loaded ^= this.#stores[part]!.look(step, announces, order, from, to);
+        if (from < to) this.#stores[part]!.look(step, announces, order, from, to);
       }
   }
 

@@ -28,8 +28,6 @@ export interface PeerSink {
   at: number;
 }
 
-/** Words of a line of the cache. */
-const LINE_WORDS = 16;
 const SEEDER = 0x80;
 /** Which byte of a word comes first in memory depends on the machine: byte i of those of a word is i ^ this from the low end. */
 const BYTE_ORDER = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1 ? 0 : 3;
@@ -139,52 +137,90 @@ export class PeerBuckets {
     return this.#capacities[(this.#words[bucket]! >>> 16) & 0xff]!;
   }
 
-  // Steps of PeerStore.look(), for the announces that entries `from` to before `to` of `order` name. The numbers mean nothing.
+  // Steps of PeerStore.look(), for the announces that entries `from` to before `to` of `order` name.
 
-  /** Loads the fingerprints of the buckets of endpoints, and the runs that answers begin with. */
+  /** Fetches the fingerprints of the buckets of endpoints, and the runs that answers begin with. */
   lookInto(
     { seeders, wants, dice }: AnnouncesAhead,
-    { own, told }: AheadFindings,
+    found: AheadFindings,
     order: Uint16Array,
     from: number,
     to: number,
-  ): number {
+  ): void {
+    const { own, told, missing, runs } = found;
     const words = this.#words;
     const capacities = this.#capacities;
     const { endpointHalves } = this;
-    let loaded = 0;
+    let end = 0;
     for (let next = from; next < to; next++) {
       const index = order[next]!;
       const bucket = own[index]!;
       if (bucket === 0) continue;
-      const last = bucket + ((words[bucket]! & 0xff) >>> 2);
-      // Three lines of fingerprints at the most: what is loaded twice costs less than a branch that is taken wrongly.
-      loaded ^= words[Math.min(bucket + LINE_WORDS, last)]! ^ words[last]!;
+      runs[end++] = bucket;
+      runs[end++] = 2 + ((words[bucket]! & 0xff) >>> 2);
       const answer = told[index]!;
       const header = words[answer]!;
       const count = header & 0xff;
       const low = seeders[index] === 1 ? (header >>> 8) & 0xff : 0;
+      const want = wants[index]!;
       const start = runStart(dice[index]!, low, count);
-      const run = Math.min(wants[index]!, count - start);
-      const first = 2 * (answer + 1) + capacities[(header >>> 16) & 0xff]! + endpointHalves * start;
-      const end = (first + endpointHalves * run) >>> 1;
-      loaded ^= words[end]!;
-      for (let at = first >>> 1; at < end; at += LINE_WORDS) loaded ^= words[at]!;
+      const run = Math.min(want, count - start);
+      const base = 2 * (answer + 1) + capacities[(header >>> 16) & 0xff]!;
+      runs[end++] = (base + endpointHalves * start) >>> 1;
+      runs[end++] = ((endpointHalves * run) >>> 1) + 1;
+      // What is missing at the end of the run is copied from where it may begin, and then from the next bucket.
+      const again = Math.min(want - run, start - low);
+      missing[index] = want - run - again;
+      if (again <= 0) continue;
+      runs[end++] = (base + endpointHalves * low) >>> 1;
+      runs[end++] = ((endpointHalves * again) >>> 1) + 1;
     }
-    return loaded;
+    found.fetch(words, end);
+  }
+
+  /** Fetches the runs that answers go on with in the next bucket. */
+  lookIntoNext(
+    { seeders, dice }: AnnouncesAhead,
+    found: AheadFindings,
+    order: Uint16Array,
+    from: number,
+    to: number,
+  ): void {
+    const { next: buckets, missing, runs } = found;
+    const words = this.#words;
+    const capacities = this.#capacities;
+    const { endpointHalves } = this;
+    let end = 0;
+    for (let next = from; next < to; next++) {
+      const index = order[next]!;
+      const bucket = buckets[index]!;
+      if (bucket === 0) continue;
+      const header = words[bucket]!;
+      const count = header & 0xff;
+      const low = seeders[index] === 1 ? (header >>> 8) & 0xff : 0;
+      const start = runStart(dice[index]!, low, count);
+      const run = Math.min(missing[index]!, count - start);
+      const base = 2 * (bucket + 1) + capacities[(header >>> 16) & 0xff]!;
+      runs[end++] = (base + endpointHalves * start) >>> 1;
+      runs[end++] = ((endpointHalves * run) >>> 1) + 1;
+      const again = Math.min(missing[index]! - run, start - low);
+      if (again <= 0) continue;
+      runs[end++] = (base + endpointHalves * low) >>> 1;
+      runs[end++] = ((endpointHalves * again) >>> 1) + 1;
+    }
+    found.fetch(words, end);
   }
 
   /**
-   * Sets for each endpoint the first peer that has its fingerprint, −1 if there is none: who it is was not looked at. Loads its endpoint and
+   * Sets for each endpoint the first peer that has its fingerprint, −1 if there is none: who it is was not looked at. Fetches its endpoint and
    * state, and where seeders end, with which it changes places when it becomes one or the other.
    */
-  lookAtPeers({ own, hashes, peers }: AheadFindings, order: Uint16Array, from: number, to: number): number {
+  lookAtPeers(found: AheadFindings, order: Uint16Array, from: number, to: number): void {
+    const { own, hashes, peers, runs } = found;
     const words = this.#words;
-    const halves = this.#halves;
-    const bytes = this.#bytes;
     const capacities = this.#capacities;
     const { endpointHalves } = this;
-    let loaded = 0;
+    let end = 0;
     for (let next = from; next < to; next++) {
       const index = order[next]!;
       const bucket = own[index]!;
@@ -197,10 +233,16 @@ export class PeerBuckets {
       const seeders = Math.min((header >>> 8) & 0xff, (header & 0xff) - 1);
       const endpoints = 2 * (bucket + 1) + capacity;
       const states = 4 * (bucket + 1) + capacity;
-      loaded ^= halves[endpoints + endpointHalves * peer]! ^ halves[endpoints + endpointHalves * seeders]!;
-      loaded ^= bytes[states + peer]! ^ bytes[states + seeders]!;
+      runs[end++] = (endpoints + endpointHalves * peer) >>> 1;
+      runs[end++] = 1;
+      runs[end++] = (endpoints + endpointHalves * seeders) >>> 1;
+      runs[end++] = 1;
+      runs[end++] = (states + peer) >>> 2;
+      runs[end++] = 1;
+      runs[end++] = (states + seeders) >>> 2;
+      runs[end++] = 1;
     }
-    return loaded;
+    found.fetch(words, end);
   }
 
   /** The first of `count` peers with this fingerprint, or −1. */

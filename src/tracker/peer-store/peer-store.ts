@@ -16,7 +16,7 @@ import { assert } from "../../base/assert.js";
 import { UsageError } from "../../base/errors.js";
 import { halfSipHash } from "../../base/keyed-hash.js";
 import { AddressBudget, budgetBytes, isLoopback } from "./address-budget.js";
-import { AheadFindings, LOOK_AHEAD_STEPS } from "./ahead-findings.js";
+import { AheadFindings, LOOK_AHEAD_STEPS, type Prefetch } from "./ahead-findings.js";
 import {
   type AdoptingStore,
   AHEAD_MAX,
@@ -64,6 +64,8 @@ export interface PeerStoreOptions {
   readonly reserve?: (bytes: number) => ArrayBuffer | SharedArrayBuffer;
   /** Gives memory of `reserve` back that holds zeros only, and is zeros when it is touched again; without it, it stays this process's. */
   readonly release?: (memory: Uint8Array) => void;
+  /** Brings memory near before it is needed, for whoever has better means than loading it. It pays for batches of some dozens. */
+  readonly prefetch?: Prefetch;
   /** This store is a part of swarms that threads share (parted-swarms.ts). */
   readonly part?: SharedPart;
 }
@@ -179,8 +181,6 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   readonly #endpoint = new Uint16Array(this.#endpointWords.buffer);
   /** An endpoint that moves from its record to a swarm. */
   readonly #moved = new Uint16Array(3);
-  /** What lookAhead() loaded: means nothing, and is kept so that no compiler leaves the loads out. */
-  loaded = 0;
   readonly #found: AheadFindings;
   /** The tick that is written for a peer: the time's, or an earlier one while another tracker's announce is taken in. */
   #heardTick = 0;
@@ -200,7 +200,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     this.#state = new Int32Array(small(4 * STATE_WORDS), 0, STATE_WORDS);
     this.#clock = new Float64Array(small(8 * CLOCK_NUMBERS), 0, CLOCK_NUMBERS);
     this.counters = part?.counters ?? makeSwarmCounters();
-    this.#found = part?.found ?? new AheadFindings();
+    this.#found = part?.found ?? new AheadFindings(options.prefetch);
     const recordBytes = Math.min(torrentsMax * RECORD_BYTES, this.#bytesMax, REGION_BYTES_MAX);
     const records = reserve(recordBytes);
     this.#records = new Uint32Array(records, 0, Math.floor(recordBytes / RECORD_BYTES) * RECORD_WORDS);
@@ -276,48 +276,57 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   }
 
   /**
-   * A processor waits for many loads at once, if they do not depend on each other. So what all announces need is loaded together, a
+   * A processor waits for many lines at once, if they do not depend on each other. So what all announces need is fetched together, a
    * step at a time: entries of the index, records, swarms, the buckets of the large ones, then what is in the buckets.
    */
   lookAhead(announces: AnnouncesAhead): void {
     const { count } = announces;
-    for (let step = 0; step < LOOK_AHEAD_STEPS; step++)
-      this.loaded ^= this.look(step, announces, IN_ORDER, 0, count);
+    for (let step = 0; step < LOOK_AHEAD_STEPS; step++) this.look(step, announces, IN_ORDER, 0, count);
   }
 
   /**
    * One step of lookAhead(), for the announces that entries `from` to before `to` of `order` name. Each is a loop of few instructions
-   * without a branch on what it loads, so that a processor has many of its loads under way. What it answers means nothing: it shows that
-   * something was loaded. Steps read what another thread may be changing, and believe none of it: what they found is looked at again
-   * when it is used.
+   * that names what the next one reads. Steps read what another thread may be changing, and believe none of it: what they found is looked
+   * at again when it is used.
    */
-  look(step: number, announces: AnnouncesAhead, order: Uint16Array, from: number, to: number): number {
+  look(step: number, announces: AnnouncesAhead, order: Uint16Array, from: number, to: number): void {
     const found = this.#found;
     const swarms = announces.family === 4 ? this.#v4 : this.#v6;
     switch (step) {
       case 0:
-        return this.#index.touch(announces.hashes, order, from, to);
+        this.#index.touch(announces.hashes, found, order, from, to);
+        break;
       case 1:
-        return this.#index.candidates(announces.hashes, order, from, to, found.records, this.#records);
+        this.#index.candidates(announces.hashes, found, order, from, to, this.#records);
+        break;
       case 2:
-        return this.#lookAtSwarms(announces.family, order, from, to);
+        this.#lookAtSwarms(announces.family, order, from, to);
+        break;
       case 3:
-        return swarms.lookAtDirectories(announces, found, order, from, to);
+        swarms.lookAtDirectories(announces, found, order, from, to);
+        break;
       case 4:
-        return swarms.lookAtBuckets(found, order, from, to);
+        swarms.lookAtBuckets(found, order, from, to);
+        break;
       case 5:
-        return swarms.buckets.lookInto(announces, found, order, from, to);
+        swarms.buckets.lookInto(announces, found, order, from, to);
+        break;
+      case 6:
+        swarms.lookAtNext(announces, found, order, from, to);
+        break;
+      case 7:
+        swarms.buckets.lookIntoNext(announces, found, order, from, to);
+        break;
       default:
-        return swarms.buckets.lookAtPeers(found, order, from, to);
+        swarms.buckets.lookAtPeers(found, order, from, to);
     }
   }
 
-  #lookAtSwarms(family: 4 | 6, order: Uint16Array, from: number, to: number): number {
+  #lookAtSwarms(family: 4 | 6, order: Uint16Array, from: number, to: number): void {
     const records = this.#records;
-    const { words } = this.#pages;
-    const { records: found, own } = this.#found;
+    const { records: found, own, runs } = this.#found;
     const swarmAt = family === 4 ? SWARM_V4_AT : SWARM_V6_AT;
-    let loaded = 0;
+    let end = 0;
     for (let next = from; next < to; next++) {
       const index = order[next]!;
       const record = found[index]!;
@@ -325,9 +334,11 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
       const swarm =
         record < 0 || (records[at + DOWNLOADS_AT]! & INLINE) !== 0 ? 0 : records[at + swarmAt]! | 0;
       own[index] = swarm;
-      loaded ^= words[swarm]!;
+      if (swarm === 0) continue;
+      runs[end++] = swarm;
+      runs[end++] = 1;
     }
-    return loaded;
+    this.#found.fetch(this.#pages.words, end);
   }
 
   announce(hash: number, request: Announce, sink: PeerSink): number {

@@ -66,24 +66,26 @@ export class Swarms {
     return ((this.#words[swarm]! >>> 16) & 0xff) === LARGE;
   }
 
-  // Steps of PeerStore.look(), for the announces that entries `from` to before `to` of `order` name. The numbers mean nothing.
+  // Steps of PeerStore.look(), for the announces that entries `from` to before `to` of `order` name.
 
-  /** Hashes endpoints, and loads the words that name their buckets and those where answers begin, once the swarms' first words are at hand. */
+  /** Hashes endpoints, and fetches the words that name their buckets and those where answers begin, once the swarms' first words are at hand. */
   lookAtDirectories(
     { addresses, addressAt, ports, dice }: AnnouncesAhead,
-    { own, told, hashes }: AheadFindings,
+    found: AheadFindings,
     order: Uint16Array,
     from: number,
     to: number,
-  ): number {
+  ): void {
+    const { own, told, hashes, swarms, runs } = found;
     const { buckets } = this;
     const directory = this.#directory;
     const words = this.#words;
-    let loaded = 0;
+    let end = 0;
     for (let next = from; next < to; next++) {
       const index = order[next]!;
       const swarm = own[index]!;
       told[index] = swarm;
+      swarms[index] = swarm;
       if (swarm === 0) continue;
       const hash = buckets.hashOf(addresses, addressAt[index]!, ports[index]!);
       hashes[index] = hash;
@@ -93,15 +95,19 @@ export class Swarms {
       const toldPlace = directory.placeOf(swarm, spread(dice[index]!));
       own[index] = -ownPlace;
       told[index] = -toldPlace;
-      loaded ^= words[ownPlace]! ^ words[toldPlace]!;
+      runs[end++] = ownPlace;
+      runs[end++] = 1;
+      runs[end++] = toldPlace;
+      runs[end++] = 1;
     }
-    return loaded;
+    found.fetch(words, end);
   }
 
-  /** Loads the first words of the buckets of large swarms. */
-  lookAtBuckets({ own, told }: AheadFindings, order: Uint16Array, from: number, to: number): number {
+  /** Fetches the first words of the buckets of large swarms. */
+  lookAtBuckets(found: AheadFindings, order: Uint16Array, from: number, to: number): void {
+    const { own, told, runs } = found;
     const words = this.#words;
-    let loaded = 0;
+    let end = 0;
     for (let next = from; next < to; next++) {
       const index = order[next]!;
       const place = own[index]!;
@@ -110,9 +116,41 @@ export class Swarms {
       const toldBucket = words[-told[index]!]!;
       own[index] = ownBucket;
       told[index] = toldBucket;
-      loaded ^= words[ownBucket]! ^ words[toldBucket]!;
+      runs[end++] = ownBucket;
+      runs[end++] = 1;
+      runs[end++] = toldBucket;
+      runs[end++] = 1;
     }
-    return loaded;
+    found.fetch(words, end);
+  }
+
+  /** Fetches the first words of the buckets that answers go on in, where the ones they begin in have too few. */
+  lookAtNext(
+    { dice }: AnnouncesAhead,
+    found: AheadFindings,
+    order: Uint16Array,
+    from: number,
+    to: number,
+  ): void {
+    const { own, told, missing, swarms, next: buckets, runs } = found;
+    const directory = this.#directory;
+    const words = this.#words;
+    let end = 0;
+    for (let next = from; next < to; next++) {
+      const index = order[next]!;
+      buckets[index] = 0;
+      if (own[index] === 0 || missing[index]! <= 0) continue;
+      const swarm = swarms[index]!;
+      if (((words[swarm]! >>> 16) & 0xff) !== LARGE) continue;
+      const depth = directory.depth(swarm);
+      const entry = directory.entryOf(swarm, spread(dice[index]!));
+      const span = 1 << (depth - this.buckets.depth(told[index]!));
+      const bucket = directory.bucketAt(swarm, ((entry & ~(span - 1)) + span) & ((1 << depth) - 1)) | 0;
+      buckets[index] = bucket;
+      runs[end++] = bucket;
+      runs[end++] = 1;
+    }
+    found.fetch(words, end);
   }
 
   /** Sets `seeders` and `peers`. */

@@ -14,6 +14,7 @@
 // more of the old one while it is moved).
 
 import { assert } from "../../base/assert.js";
+import type { AheadFindings } from "./ahead-findings.js";
 
 const INDEX_BITS_MIN = 10;
 const INDEX_ENTRIES_MIN = 2 ** INDEX_BITS_MIN;
@@ -142,34 +143,39 @@ export class TorrentIndex {
     return this.#state[COUNT]!;
   }
 
-  /** Loads what find() will need first, of the hashes that entries `from` to before `to` of `order` name; the number means nothing. */
-  touch(hashes: Uint32Array, order: Uint16Array, from: number, to: number): number {
+  /** Fetches what find() will need first, of the hashes that entries `from` to before `to` of `order` name. */
+  touch(hashes: Uint32Array, found: AheadFindings, order: Uint16Array, from: number, to: number): void {
     const entries = this.#entries;
     const shift = this.#shift;
-    let loaded = 0;
-    for (let next = from; next < to; next++) loaded ^= entries[hashes[order[next]!]! >>> shift]!;
-    return loaded;
+    const { runs } = found;
+    let end = 0;
+    for (let next = from; next < to; next++) {
+      runs[end++] = hashes[order[next]!]! >>> shift;
+      runs[end++] = 1;
+    }
+    found.fetch(entries, end);
   }
 
   /**
-   * Sets in `records`, for each of these hashes, the first record from its home that may be the one, −1 if there is none, and loads its slot
-   * (of 8 words). Loads as find() does, and compares tags only. Ends even if another thread changes the table meanwhile.
+   * Sets the record of each of these hashes: the first one from its home that may be the one, −1 if there is none; and fetches its slot (of
+   * 8 words). Loads as find() does, and compares tags only. Ends even if another thread changes the table meanwhile.
    */
   candidates(
     hashes: Uint32Array,
+    found: AheadFindings,
     order: Uint16Array,
     from: number,
     to: number,
-    records: Int32Array,
     slots: Uint32Array,
-  ): number {
+  ): void {
+    const { records, runs } = found;
     const tagMask = ~this.#recordMask;
     const recordMask = this.#recordMask;
     const recordBits = this.#recordBits;
     const hasOld = this.#old !== undefined;
     let entries = this.#entries;
     let shift = this.#shift;
-    let loaded = 0;
+    let end = 0;
     for (let next = from; next < to; next++) {
       const index = order[next]!;
       const hash = hashes[index]!;
@@ -191,9 +197,11 @@ export class TorrentIndex {
         place = (place + 1) & mask;
       }
       records[index] = record;
-      loaded ^= slots[record < 0 ? 0 : record * 8]!;
+      if (record < 0) continue;
+      runs[end++] = record * 8;
+      runs[end++] = 1;
     }
-    return loaded;
+    found.fetch(slots, end);
   }
 
   /** The record with this hash and these 5 words of info hash in `slots` (records of 8 words), or −1. */

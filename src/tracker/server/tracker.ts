@@ -156,6 +156,7 @@ export function makePeerStore(options: TrackerOptions["store"]): PeerStore {
   return new PeerStore({
     reserve: (bytes) => loadBinding().reserveMemory(bytes),
     release: (memory) => loadBinding().releasePages(memory),
+    prefetch: loadBinding().prefetch,
     ...STORE_DEFAULTS,
     ...options,
     key: randomWords(4),

@@ -3,6 +3,7 @@
 import { strict as assert } from "node:assert";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { LINE_WORDS } from "../../../../src/tracker/peer-store/ahead-findings.js";
 import {
   type Announce,
   EVENT_COMPLETED,
@@ -39,6 +40,22 @@ function answer(store: SwarmStore, request: Announce): unknown[] {
   return [count, store.seeders, store.leechers, store.downloads, ...sink.halves.subarray(0, sink.at)];
 }
 
+const ENDPOINT_HALVES = 3;
+
+/** All that may be an endpoint of IPv4 in the lines that runs of words name: three halves, from any half on. */
+function endpointsIn(words: Uint32Array, runs: readonly number[]): Set<string> {
+  const halves = new Uint16Array(words.buffer, words.byteOffset, 2 * words.length);
+  const found = new Set<string>();
+  for (let run = 0; run < runs.length; run += 2) {
+    const place = runs[run] ?? 0;
+    const first = 2 * LINE_WORDS * Math.floor(place / LINE_WORDS);
+    const end = 2 * LINE_WORDS * Math.ceil((place + (runs[run + 1] ?? 0)) / LINE_WORDS);
+    for (let half = first; half + ENDPOINT_HALVES <= end; half++)
+      found.add(halves.subarray(half, half + ENDPOINT_HALVES).join());
+  }
+  return found;
+}
+
 const MAKERS: readonly (readonly [name: string, make: () => SwarmStore])[] = [
   ["one store", () => new PeerStore({ key: KEY, bytesMax: 2 ** 22 })],
   [
@@ -48,6 +65,56 @@ const MAKERS: readonly (readonly [name: string, make: () => SwarmStore])[] = [
 ];
 
 describe("looking ahead", () => {
+  for (const [peers, buckets] of [
+    [60, "one bucket, from its end to its beginning"],
+    [3000, "a bucket and the next one"],
+  ] as const)
+    it(`fetches all that answers are made of: of ${peers} peers, ${buckets}`, () => {
+      let pages: Uint32Array | undefined;
+      const fetched: number[] = [];
+      const store = new PeerStore({
+        key: KEY,
+        bytesMax: 2 ** 22,
+        prefetch: (words, runs, count) => {
+          const named = [...runs.subarray(0, 2 * count)];
+          for (let run = 0; run < named.length; run += 2) {
+            const [place = -1, size = -1] = [named[run], named[run + 1]];
+            assert.ok(place >= 0 && size > 0 && place + size <= words.length, `${size} words at ${place}`);
+          }
+          // The pages of swarms are what later steps read.
+          if (words !== pages) fetched.length = 0;
+          pages = words;
+          fetched.push(...named);
+        },
+      });
+      const announce = (number: number, seeder: boolean): Announce =>
+        announcement(1, { family: 4, number }, seeder, EVENT_NONE, 30);
+      for (let number = 0; number < peers; number++) answer(store, announce(number, number % 2 === 0));
+      let told = 0;
+      for (let number = 0; number < 200; number++) {
+        // Seeders are told of leechers: who asks is not among them, and no run begins elsewhere for leaving it out.
+        const request = {
+          ...announce((2 * number) % peers, true),
+          dice: Math.imul(number + 1, 0x9e3779b1) >>> 1,
+        };
+        fetched.length = 0;
+        pages = undefined;
+        ahead(store, [request], 4);
+        assert.ok(pages !== undefined);
+        const near = endpointsIn(pages, fetched);
+        const [count, , , , ...halves] = answer(store, { ...request, ahead: 0 });
+        assert.equal(count, Math.min(30, halves.length / ENDPOINT_HALVES));
+        for (let at = 0; at < halves.length; at += ENDPOINT_HALVES) {
+          assert.ok(
+            near.has(halves.slice(at, at + ENDPOINT_HALVES).join()),
+            `announce ${number}, half ${at}`,
+          );
+          told++;
+        }
+      }
+      assert.ok(told > 200 * 20, `${told} peers were told`);
+    });
+
   for (const [name, make] of MAKERS)
     it(`${name}: an announce that was told of before is answered as any other`, () => {
       const property = fc.property(fc.nat(), (seed) => {
