@@ -23,8 +23,9 @@ const REQUESTS = 512;
 /** How many requests one write carries. */
 const REQUESTS_PER_WRITE = 64;
 const RECEIVES_PER_WAKE_MAX = 4;
-/** As the engine does it: while much is to come, a wake-up is worth half a receive. */
-const LOW_WATER_BYTES = RECEIVE_BUFFER_BYTES / 2;
+/** As the engine does it: while much is to come, a wake-up is worth half a receive, or two. */
+const LOW_WATER_BYTES_MIN = RECEIVE_BUFFER_BYTES / 2;
+const LOW_WATER_BYTES_MAX = 2 * RECEIVE_BUFFER_BYTES;
 const HAVE_BYTES = 9;
 const BUFFER_AT = 0;
 const OUTGOING_AT = RECEIVE_BUFFER_BYTES;
@@ -109,7 +110,8 @@ class LimitConnection {
       if (received < RECEIVE_BUFFER_BYTES) break;
     }
     const toComeBytes = this.#expectedBytes() - this.#receivedBytes;
-    this.#setLowWater(toComeBytes >= 4 * LOW_WATER_BYTES ? LOW_WATER_BYTES : 1);
+    const lowWaterBytes = toComeBytes >= 2 * LOW_WATER_BYTES_MAX ? LOW_WATER_BYTES_MAX : LOW_WATER_BYTES_MIN;
+    this.#setLowWater(toComeBytes >= 4 * LOW_WATER_BYTES_MIN ? lowWaterBytes : 1);
   }
 
   #setLowWater(bytes: number): void {

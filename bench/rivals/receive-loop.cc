@@ -23,8 +23,8 @@ constexpr uint32_t kHeader = 13;
 constexpr int kRequestsPerWrite = 64;
 constexpr uint64_t kOutstanding = 512ull * kBlock;
 constexpr int kReceiveBytes = 256 * 1024;
-/** As the engine does it: while much is to come, a wake-up is worth half a receive. */
-constexpr int kLowWater = kReceiveBytes / 2;
+/** As the engine does it: while much is to come, a wake-up is worth two receives. */
+constexpr int kLowWater = 2 * kReceiveBytes;
 constexpr int kReceivesPerWake = 4;
 
 [[noreturn]] void fail(const char* what) {

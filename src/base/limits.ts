@@ -27,7 +27,8 @@ export const RECEIVE_BUFFER_BYTES_MIN = 16 * KIB;
 export const RECEIVE_BUFFER_BYTES_MAX = 4 * MIB;
 /** Blocks that one speculative receive may predict at the most. */
 export const SPECULATION_DEPTH_MAX = 64;
-export const SPECULATION_DEPTH_DEFAULT = 16;
+/** As many predictions as there are bytes in a contiguous receive, where no more is known to come. */
+export const BLOCKS_AT_ONCE = RECEIVE_BUFFER_BYTES / BLOCK_SIZE;
 
 /** length prefix (4) + id (1) + piece (4) + begin (4): what stands before the payload of a piece message (BEP 3). */
 export const PIECE_HEADER_BYTES = 13;

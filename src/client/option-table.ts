@@ -19,7 +19,6 @@ import {
   RECEIVE_BUFFER_BYTES_MIN,
   REQUESTS_DEFAULT,
   REQUESTS_MAX,
-  SPECULATION_DEPTH_DEFAULT,
   SPECULATION_DEPTH_MAX,
   WRITE_RUN_BYTES,
   WRITE_RUN_BYTES_MAX,
@@ -146,8 +145,8 @@ export const SESSION_OPTIONS = {
     kind: "whole",
     min: 1,
     max: SPECULATION_DEPTH_MAX,
-    default: SPECULATION_DEPTH_DEFAULT,
-    text: "Blocks that one speculative receive predicts at most.",
+    default: SPECULATION_DEPTH_MAX,
+    text: "Blocks that one speculative receive predicts at most; 16 or fewer where it is not sure that more will come.",
   },
   sendMode: {
     kind: "name",

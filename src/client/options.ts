@@ -136,7 +136,10 @@ export interface SessionOptions {
    * "contiguous" for the others. Not together with `receiveMode`.
    */
   contiguousRecvBuffers?: boolean;
-  /** Blocks that one speculative receive predicts at most. 1 … 64. Default: 16. */
+  /**
+   * Blocks that one speculative receive predicts at most; 16 or fewer where it is not sure that more will come. 1 … 64. Default:
+   * 64.
+   */
   speculationDepth?: number;
   /** Where blocks are sent from. Default: "copy". */
   sendMode?: SendModeName;

@@ -18,6 +18,7 @@ import { PeerError } from "../../base/errors.js";
 import { NO_SLOT, type PieceIndex, type SlotIndex } from "../../base/ids.js";
 import {
   BLOCK_SIZE,
+  BLOCKS_AT_ONCE,
   HANDSHAKE_BYTES,
   MAPPING_ADDRESS_STRIDE,
   MESSAGE_BYTES_MAX,
@@ -100,6 +101,8 @@ export class Receiver {
   headNeeded: number;
   /** Messages that were taken apart, but for blocks: each costs time, however short it is. */
   messages = 0;
+  /** Blocks that the next receive is worth planning for: as many as are likely to have come. */
+  blocksAtOnce = BLOCKS_AT_ONCE;
 
   /** A longer message under way. */
   #long: LongMessage | undefined;

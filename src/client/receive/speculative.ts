@@ -47,7 +47,7 @@ export class SpeculativeMode implements ReceiveMode {
   committed(): void {}
 }
 
-/** Plans what is missing of the message under way and `depth` predicted blocks behind it. */
+/** Plans what is missing of the message under way and `depth` predicted blocks behind it, or fewer where fewer are likely to have come. */
 export function planSpeculation(receiver: Receiver, plan: ReceivePlan, depth: number): void {
   if (receiver.phase !== Phase.header) {
     if (!planRemainder(receiver, plan)) return;
@@ -65,6 +65,7 @@ export function planSpeculation(receiver: Receiver, plan: ReceivePlan, depth: nu
   const spare = pool.freeCount > SLOTS_SPARE ? SLOTS_SPARE : 0;
   const slots = pool.freeCount - spare;
   let count = expected.count < depth ? expected.count : depth;
+  if (count > receiver.blocksAtOnce) count = receiver.blocksAtOnce;
   if (count > slots) count = slots;
 
   // A header that was cut: its missing bytes come first. A small message that was cut has no block behind its

@@ -6,7 +6,7 @@
 import { constants } from "node:os";
 import { assert } from "../../base/assert.js";
 import { describeErrno, PeerError } from "../../base/errors.js";
-import { BLOCK_SIZE, KIB, RECEIVE_BUFFER_BYTES } from "../../base/limits.js";
+import { BLOCK_SIZE, KIB } from "../../base/limits.js";
 import type { Throttle, ThrottleUser } from "../../base/rate-limit.js";
 import { READABLE, WRITABLE } from "../../native/binding.js";
 import type { TurnHook } from "../../native/reactor.js";
@@ -16,6 +16,7 @@ import type { Memory } from "../memory/memory.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { PeerTransport } from "../peer/peer-options.js";
 import type { ByteStream, StreamHandler } from "./byte-stream.js";
+import { blocksAtOnce, lowWaterFor } from "./low-water.js";
 
 /**
  * What a receiving call counts at least. Shares are in bytes, because "scatter" takes two calls for each block: bounded by calls, it would
@@ -27,12 +28,6 @@ const BYTES_PER_CALL_MIN = 4 * KIB;
  * whole buffer of those, from many peers at once, would be a turn of seconds.
  */
 const TALK_BYTES_PER_CALL = 4 * KIB;
-/**
- * A peer of a high rate's bytes are worth a wake-up from half a receive on: a sixth of the CPU is saved. So long as this many blocks
- * are outstanding, so much is sure to come, unless the peer falls silent: then wakeForAny() undoes it.
- */
-const LOW_WATER_BYTES = RECEIVE_BUFFER_BYTES / 2;
-const LOW_WATER_BLOCKS = (4 * LOW_WATER_BYTES) / BLOCK_SIZE;
 
 /** −EFAULT: the memory that was named is a mapping of a file that has become shorter, or a file that was sent from. No fault of the peer's. */
 const MEMORY_FAULT = -constants.errno.EFAULT;
@@ -169,6 +164,7 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
         this.#watch(this.#events & ~READABLE);
         return bytes;
       }
+      receiver.blocksAtOnce = blocksAtOnce(this.#lowWaterBytes, left);
       let entries = receiver.plan();
       if (entries === 0) {
         this.#waitForSlots();
@@ -217,9 +213,10 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
         break;
       }
     }
-    const muchToCome =
-      this.#throttle === undefined && peer.pipeline.isHighRate && peer.expected.count >= LOW_WATER_BLOCKS;
-    if (!this.#closed) this.#setLowWater(muchToCome ? LOW_WATER_BYTES : 1);
+    if (!this.#closed) {
+      const isMore = this.#throttle === undefined && peer.pipeline.isHighRate;
+      this.#setLowWater(isMore ? lowWaterFor(this.#lowWaterBytes, peer.expected.count * BLOCK_SIZE) : 1);
+    }
     this.#hasMore = left <= 0;
     return bytes;
   }

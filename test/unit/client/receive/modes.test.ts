@@ -200,6 +200,16 @@ describe("SpeculativeMode", () => {
     assert.equal(memory.pool.freeCount, memory.pool.slotCount, "what nothing came to lie in goes home");
   });
 
+  it("plans 16 blocks, and its depth where so many are likely to have come", () => {
+    const { planned, expected, receiver } = bench(new SpeculativeMode(20));
+    expectBlocks(expected, 24);
+    assert.equal(planned().length, 2 * 16);
+    receiver.blocksAtOnce = 64;
+    assert.equal(planned().length, 2 * 20);
+    receiver.blocksAtOnce = 16;
+    assert.equal(planned().length, 2 * 16);
+  });
+
   it("plans the rest of a block and of a header first", () => {
     const { planned, expected, receive } = bench(new SpeculativeMode(2));
     expectBlocks(expected, 5);

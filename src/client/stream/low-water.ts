@@ -1,0 +1,30 @@
+// From how many waiting bytes on a peer of a high rate is worth a wake-up: from half a receive on, which saves a sixth of the CPU, and
+// where more is outstanding from twice, and from four times as many on. A turn of the loop costs the same whatever it brings, and most
+// while its code is not compiled yet.
+//
+// Always: so much is sure to come, unless the peer falls silent, since twice as many bytes are outstanding at least.
+
+import { BLOCK_SIZE, BLOCKS_AT_ONCE, RECEIVE_BUFFER_BYTES } from "../../base/limits.js";
+
+const LOW_WATER_BYTES_MIN = RECEIVE_BUFFER_BYTES / 2;
+const LOW_WATER_BYTES_MAX = 4 * LOW_WATER_BYTES_MIN;
+/** A mark is set where so many times as many bytes are outstanding, and stays while half as many are: each change is a system call. */
+const SET_FROM = 4;
+const KEPT_FROM = 2;
+
+/** The mark, in bytes, where it is `now` and so many bytes are outstanding. 1: the first byte is worth it. */
+export function lowWaterFor(now: number, outstandingBytes: number): number {
+  if (now > 1 && outstandingBytes >= KEPT_FROM * now && outstandingBytes < 2 * SET_FROM * now) return now;
+  let bytes = LOW_WATER_BYTES_MAX;
+  while (bytes >= LOW_WATER_BYTES_MIN && outstandingBytes < SET_FROM * bytes) bytes /= 2;
+  return bytes >= LOW_WATER_BYTES_MIN ? bytes : 1;
+}
+
+/**
+ * How many blocks one receive may well find where a socket waits for so many bytes: more come while those are received. Beyond what
+ * any receive takes it takes no more than the peer's share of the turn.
+ */
+export function blocksAtOnce(lowWaterBytes: number, shareBytes: number): number {
+  const bytes = Math.min(2 * lowWaterBytes, shareBytes);
+  return Math.max(BLOCKS_AT_ONCE, Math.floor(bytes / BLOCK_SIZE));
+}

@@ -1,0 +1,53 @@
+// When a peer is worth a wake-up: never for what may not come, and with few changes.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { KIB, MIB, SPECULATION_DEPTH_MAX } from "../../../../src/base/limits.js";
+import { blocksAtOnce, lowWaterFor } from "../../../../src/client/stream/low-water.js";
+
+describe("lowWaterFor", () => {
+  it("is a quarter of what is outstanding, from 128 to 512 KiB, or the first byte", () => {
+    const marks: readonly [number, number][] = [
+      ...([
+        [0, 1],
+        [511 * KIB, 1],
+        [512 * KIB, 128 * KIB],
+        [MIB - 1, 128 * KIB],
+      ] as const),
+      ...([
+        [MIB, 256 * KIB],
+        [2 * MIB - 1, 256 * KIB],
+        [2 * MIB, 512 * KIB],
+        [32 * MIB, 512 * KIB],
+      ] as const),
+    ].map(([outstanding, mark]) => [outstanding, mark]);
+    for (const [outstanding, mark] of marks)
+      assert.equal(lowWaterFor(1, outstanding), mark, `${outstanding}`);
+  });
+
+  it("stays while twice as much is outstanding, so that requests that come in batches change nothing", () => {
+    assert.equal(lowWaterFor(512 * KIB, MIB), 512 * KIB);
+    assert.equal(lowWaterFor(512 * KIB, MIB - 1), 128 * KIB);
+    assert.equal(lowWaterFor(128 * KIB, 256 * KIB), 128 * KIB);
+    assert.equal(lowWaterFor(128 * KIB, 256 * KIB - 1), 1);
+    assert.equal(lowWaterFor(128 * KIB, MIB), 256 * KIB, "and grows where there is more");
+  });
+
+  it("never waits for more than half of what is outstanding, whatever it was", () => {
+    for (const now of [1, 128 * KIB, 256 * KIB, 512 * KIB])
+      for (let outstanding = 0; outstanding < 6 * MIB; outstanding += 16 * KIB) {
+        const mark = lowWaterFor(now, outstanding);
+        assert.ok(mark === 1 || 2 * mark <= outstanding, `${now}, ${outstanding}: ${mark}`);
+      }
+  });
+
+  it("goes with receives that find twice as much at the most, within the peer's share of the turn", () => {
+    const most = [1, 128, 256, 512].map((kib) => blocksAtOnce(kib * KIB, MIB));
+    assert.deepEqual(most, [16, 16, 32, SPECULATION_DEPTH_MAX]);
+    const shares = [1, 256 * KIB, 300 * KIB, 512 * KIB, MIB, 4 * MIB];
+    assert.deepEqual(
+      shares.map((share) => blocksAtOnce(512 * KIB, share)),
+      [16, 16, 18, 32, 64, SPECULATION_DEPTH_MAX],
+    );
+  });
+});
