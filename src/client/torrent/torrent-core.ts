@@ -357,15 +357,15 @@ export class TorrentCore {
     if (!isMovable || this.options.customStorage !== undefined)
       throw new UsageError("USAGE_STATE", "what is moved lies in files that may be written to");
     if (isSameFolder(from, to)) return;
-    // Loaded here: most torrents stay where they are.
-    const { FileMove } = await import("../storage/move-files.js");
     await this.#closeToLookAgain(former);
-    const move = new FileMove({
-      ...{ from, to, layout: former.layout, infoHashHex: this.#infoHashHex },
-      signal: this.#closing.signal,
-      onWarning: (text) => this.warn(text),
-    });
     try {
+      // Loaded here, where nothing passes it by: most torrents stay where they are.
+      const { FileMove } = await import("../storage/move-files.js");
+      const move = new FileMove({
+        ...{ from, to, layout: former.layout, infoHashHex: this.#infoHashHex },
+        signal: this.#closing.signal,
+        onWarning: (text) => this.warn(text),
+      });
       await move.place();
       const content = this.#contentAgain(former, to);
       try {
