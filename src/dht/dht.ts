@@ -54,6 +54,7 @@ const BURST_SECONDS = 5;
 const BUSY_MS = 20;
 const IDLE_MS = 1000;
 
+/** A node of the DHT (BEP 5), or several with one table: lookups, announces, samples, scrapes, and answers to others until `close()`. */
 export class Dht {
   readonly #world: DhtWorld;
   readonly #overlays = new Map<Family, Overlay>();
@@ -213,6 +214,7 @@ export class Dht {
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
+  /** What is there now, and what was counted since the node was made; new objects each time. */
   stats(): DhtStats {
     const totals = this.#peers.totals();
     const stats = { contacts: 0, lookups: 0, lookupsUnderWay: 0, queriesUnderWay: 0 };

@@ -9,6 +9,7 @@ import type { HashListener } from "./responder.js";
 import type { SamplerCounters } from "./sampler.js";
 import type { NodeCounters } from "./virtual-node.js";
 
+/** How a node is made; with none of them it receives at any port of IPv4, and knows nobody. */
 export interface DhtOptions {
   /** Where each virtual node receives: numeric addresses, one node each (BEP 45). Default: one at 0.0.0.0, any port. */
   readonly listen?: readonly SocketAddress[];
@@ -31,19 +32,22 @@ export interface DhtOptions {
    */
   readonly limitsNetworks?: boolean;
   /**
-   * Queries a second that one address (IPv6: /64) may send us, and that it is sent. Default: 10 and 4, and any number where
-   * `limitsNetworks` is false.
+   * Queries a second that one address (IPv6: /64) may send us: more are not answered. Default: 10, and any number where `limitsNetworks` is
+   * false.
    */
   readonly incomingPerSecond?: number;
+  /** Queries a second that one address is sent, whoever named it. Default: 4, and any number where `limitsNetworks` is false. */
   readonly outgoingPerSecond?: number;
   /**
    * Answers a second that all addresses together get of one virtual node: who sends us queries in the names of many others can make us
    * send them no more. Default: 1,000, and any number where `limitsNetworks` is false.
    */
   readonly answersPerSecond?: number;
-  /** Mechanisms that may be left out, to measure what they are worth. All default to true. */
+  /** A query frees its slot after the 90th percentile of the last answers' times; false, to measure what that is worth: after 10 s. Default: true. */
   readonly adaptsTimeouts?: boolean;
+  /** Lookups begin with nodes near keys that were looked up of late; false, to measure what that is worth. Default: true. */
   readonly usesCache?: boolean;
+  /** Ids of virtual nodes are spread evenly; false, to measure what that is worth: by chance. Default: true. */
   readonly staggersIds?: boolean;
   /** Memory for peers that announce to us, in bytes, 1 MiB or more. Default: 16 MiB. */
   readonly peerBytesMax?: number;
@@ -62,15 +66,21 @@ export interface DhtWorld {
   readonly close: () => void;
 }
 
+/** Numbers of a node and of its virtual nodes together. */
 export interface DhtStats {
   /** Nodes in the tables, of both families. */
   readonly contacts: number;
+  /** Lookups that were begun, those of the table's own care included. */
   readonly lookups: number;
+  /** Lookups that are not complete: what has converged may still wait for late answers. */
   readonly lookupsUnderWay: number;
+  /** Queries that neither were answered nor failed, which takes 10 s. */
   readonly queriesUnderWay: number;
-  /** Torrents that others announced to us, and their peers. */
+  /** Torrents that others announced to us. */
   readonly torrentsKept: number;
+  /** Peers of those torrents, of both families. */
   readonly peersKept: number;
+  /** Messages of all virtual nodes since the beginning. */
   readonly counters: Readonly<NodeCounters>;
   /** What came of asking for samples (BEP 51). */
   readonly sampling: Readonly<SamplerCounters>;
@@ -80,6 +90,7 @@ export interface DhtStats {
   readonly externalAddress: string | undefined;
 }
 
+/** Of a lookup of peers. */
 export interface LookupOptions {
   /** Ends the lookup. */
   readonly signal?: AbortSignal;
@@ -96,10 +107,13 @@ export interface LookupOptions {
 export interface SampledNode {
   /** 20 bytes. */
   readonly id: Uint8Array;
+  /** Its address, in numbers. */
   readonly host: string;
+  /** Its UDP port, 1 to 65,535. */
   readonly port: number;
 }
 
+/** Of asking nodes what they keep (BEP 51). */
 export interface SampleOptions {
   /** Ends the sampling. */
   readonly signal?: AbortSignal;
@@ -109,6 +123,7 @@ export interface SampleOptions {
 
 /** One node's answer. */
 export interface Samples {
+  /** Who answered: to be given to `lookup()` as `sampler`. */
   readonly node: SampledNode;
   /** Torrents that somebody has announced to it, 20 bytes each. Nobody vouches for them. */
   readonly infoHashes: readonly Uint8Array[];
@@ -118,6 +133,7 @@ export interface Samples {
 
 /** What the nodes nearest to a torrent say of it (BEP 33): estimates, of addresses. */
 export interface DhtScrape {
+  /** Addresses that have all of it. */
   readonly seeds: number;
   /** Those that are no seeds. */
   readonly peers: number;
@@ -125,6 +141,7 @@ export interface DhtScrape {
   readonly nodes: number;
 }
 
+/** Of an announce: `port` and `seed`, and what a lookup takes. */
 export interface AnnounceOptions extends LookupOptions {
   /** Where peers reach us; 0: the port that our queries come from (`implied_port`). */
   readonly port?: number;

@@ -37,15 +37,21 @@ const FORGOTTEN_MAX = 512;
 /** Where nobody is known, and where all are to be left alone, it is looked again. */
 const IDLE_MS = 1000;
 
+/** What came of asking for samples (BEP 51). */
 export interface SamplerCounters {
   /** Nodes that were asked; that told samples; that answered without, and that did not answer. */
   asked: number;
+  /** Answers with hashes. */
   told: number;
+  /** Answers without hashes. */
   without: number;
+  /** Nodes that did not answer within 10 s. */
   silent: number;
   /** Hashes that were told; and those that were left out, as too many or too far from the node. */
   samples: number;
+  /** Hashes beyond the 48 of an answer that count. */
   samplesTooMany: number;
+  /** Hashes that lie far from the node that told them, beyond the two of an answer that count. */
   samplesTooFar: number;
   /** Times that a node was met, and left alone since it was asked of late. */
   leftAlone: number;

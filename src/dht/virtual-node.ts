@@ -40,8 +40,11 @@ const BATCHES_PER_TURN = 16;
 export const RECEIVED_BYTES_MAX = 1536;
 const MESSAGE_BYTES_MIN = 15;
 
+/** Messages of a virtual node since it was made. */
 export interface NodeCounters {
+  /** Whole queries of others, answered or not. */
   queriesReceived: number;
+  /** Answers to queries of ours, errors and late ones included. */
   answersReceived: number;
   /** Datagrams that were no message. */
   malformed: number;
@@ -51,7 +54,9 @@ export interface NodeCounters {
   overRate: number;
   /** Queries that were not answered since all together had got enough answers. */
   overBudget: number;
+  /** Queries of ours that were handed to the socket. */
   queriesSent: number;
+  /** Answers and errors to queries of others. */
   answersSent: number;
   /** Queries not sent, for their address had got enough. */
   heldBack: number;

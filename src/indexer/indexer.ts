@@ -66,6 +66,7 @@ const PRUNE_MS = 60_000;
 const RETENTION_DEFAULT: Retention = { hashesMax: HASHES_MAX_DEFAULT, settledMax: SETTLED_MAX_DEFAULT };
 const CLOSE_MS = 10_000;
 
+/** Finds out which torrents there are: collects hashes, looks up who has them, fetches their info dictionaries, and keeps them in a store. */
 export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
   /** Names this indexer in the store. */
   readonly owner: string;
@@ -193,6 +194,7 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
     for (const infoHash of infoHashes) this.#harvest.add(infoHash);
   }
 
+  /** What is under way, and what was counted since the indexer was made; new objects each time. */
   stats(): IndexerStats {
     const { count, connections, counters } = this.#fetcher;
     return {

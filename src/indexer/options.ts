@@ -7,6 +7,7 @@ import type { World } from "../native/world.js";
 import type { FetcherCounters } from "./fetch/metadata-fetcher.js";
 import type { IndexedTorrent, IndexStore, Retention } from "./store/store.js";
 
+/** How an indexer is made: `store` has to be given. */
 export interface IndexerOptions {
   /** It stays the program's, which closes it after the indexer. */
   readonly store: IndexStore;
@@ -45,25 +46,35 @@ export interface IndexerWorld {
   readonly peers: World;
 }
 
+/** What an indexer did since it was made; of all indexers of a store `IndexStore.stats()` tells. */
 export interface IndexerCounters {
-  /** Hashes that others named, each time; those that there was no room for; those that were new to the store. */
+  /** Hashes that others named, each time. */
   hashesSeen: number;
+  /** Hashes that there was no room for, of those. */
   hashesDropped: number;
+  /** Hashes that were new to the store. */
   hashesNew: number;
-  /** Hashes that were claimed, and lookups that were begun, converged and complete. */
+  /** Hashes that were claimed. */
   claimed: number;
+  /** Lookups that were begun. */
   lookups: number;
+  /** Lookups whose nearest nodes have all answered, failed or stalled: their slots went to others. */
   lookupsConverged: number;
+  /** Lookups that nothing is waited for any more. */
   lookupsOver: number;
   /** Of those, where the node that told of the hash named its peers, and nobody else was asked. */
   shortcuts: number;
-  /** Hashes of which peers were found, and those peers. */
+  /** Hashes of which peers were found. */
   hashesWithPeers: number;
+  /** Addresses of peers that those lookups found. */
   peers: number;
-  /** Torrents that were stored; what had the right digest and is no torrent; failures; what another had finished before. */
+  /** Torrents that were stored. */
   stored: number;
+  /** Dictionaries with the right digest that are no torrent that can be shown. */
   unusable: number;
+  /** Hashes that nobody was found for, or whose dictionary nobody gave: they are tried again. */
   failed: number;
+  /** Outcomes that did not count, since another indexer had finished the hash, or it was removed. */
   lost: number;
   /** Torrents that a peer brought that came by itself. */
   passive: number;
@@ -71,18 +82,27 @@ export interface IndexerCounters {
   storeFailures: number;
 }
 
+/** Numbers of one indexer. */
 export interface IndexerStats {
+  /** What was done since it was made. */
   readonly counters: Readonly<IndexerCounters>;
+  /** What came of connections to peers. */
   readonly fetcher: Readonly<FetcherCounters>;
+  /** Those of its nodes of the DHT. */
   readonly dht: DhtStats;
+  /** Lookups that have not converged. */
   readonly lookupsUnderWay: number;
+  /** Torrents whose dictionaries are being fetched. */
   readonly fetchesUnderWay: number;
+  /** Connections to peers that are open or being opened. */
   readonly connections: number;
-  /** Hashes that wait to be written to the store, and outcomes. */
+  /** Hashes that wait to be written to the store. */
   readonly hashesWaiting: number;
+  /** Outcomes that wait to be written to the store. */
   readonly outcomesWaiting: number;
 }
 
+/** What an indexer emits, with what listeners get. */
 export interface IndexerEvents {
   /** A torrent is in the store. */
   torrent: [torrent: Pick<IndexedTorrent, "infoHash" | "name" | "bytes" | "fileCount">];

@@ -35,7 +35,9 @@ import { feedOf, magnetOf, torznabCapabilities, torznabError } from "./feeds.js"
 import { INDEX_PAGE } from "./page.js";
 import { readSearchRequest } from "./search-request.js";
 
+/** How it is opened: `store` and `listen` have to be given. */
 export interface IndexFaceOptions {
+  /** It stays the program's, which closes it after the face. */
   readonly store: IndexStore;
   /** Port 0: one that is free. */
   readonly listen: SocketAddress;
@@ -45,6 +47,7 @@ export interface IndexFaceOptions {
   readonly status?: (() => Readonly<Record<string, number>>) | undefined;
   /** Addresses and networks of proxies whose `x-forwarded-for` counts. */
   readonly trustedProxies?: readonly string[];
+  /** Connections, bytes and times of requests; those of the tracker by default. */
   readonly limits?: HttpLimits;
 }
 
@@ -70,6 +73,7 @@ interface Statistics {
   readonly history: readonly StoreStep[];
 }
 
+/** An index over HTTP: a page, JSON, a feed, Torznab, and metrics. */
 export class IndexFace {
   readonly #store: IndexStore;
   readonly #token: AccessToken | undefined;
