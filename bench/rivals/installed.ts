@@ -51,6 +51,12 @@ export const NEEDED = {
     probe: ["--map-root-user", "--net", "--pid", "--fork", "ip", "link", "set", "lo", "up"],
     debianPackage: "util-linux iproute2",
   },
+  /** A router; it stands where only root looks for programs. */
+  miniupnpd: {
+    command: "/usr/sbin/miniupnpd",
+    probe: ["--version"],
+    debianPackage: "miniupnpd-nftables nftables",
+  },
   strace: { command: "strace", probe: ["-V"], debianPackage: "strace" },
 } as const satisfies Readonly<Record<string, Needed>>;
 

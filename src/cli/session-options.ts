@@ -54,10 +54,7 @@ export function addSessionOptions(command: Command, isSeed: boolean): Command {
     )
     .option("--ip-filter <file>", "addresses of peers to keep out: lines of .dat, .p2p or CIDR lists")
     .option("--local-peers", "tell peers of the same network, and hear of them, by multicast")
-    .option(
-      "--port-mapping",
-      "ask the router to forward the port, by PCP, NAT-PMP, or UPnP (if @silentbot1/nat-api is installed)",
-    )
+    .option("--port-mapping", "ask the router to forward the port, by PCP, NAT-PMP or UPnP")
     .option("--record <file>", "record what goes over all connections, for scatterwire replay")
     .option("--trace <file>", "write what happens when, for Perfetto (ui.perfetto.dev)");
   return command;

@@ -222,9 +222,9 @@ export interface SessionOptions {
    */
   localPeers?: boolean;
   /**
-   * Ask the router to forward the port at which connections over IPv4 are accepted, by PCP, NAT-PMP, or UPnP where the package
-   * @silentbot1/nat-api is installed, for as long as the session is open. Trackers and the DHT are told the port outside. That
-   * there is no such router is a warning. Default: false.
+   * Ask the router to forward the port at which connections over IPv4 are accepted, by PCP, NAT-PMP or UPnP, and by PCP to let
+   * those over IPv6 through, for as long as the session is open. Trackers, the DHT and peers outside are told the port outside.
+   * That there is no such router is a warning. Default: false.
    */
   portMapping?: boolean;
   /**

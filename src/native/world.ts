@@ -5,14 +5,14 @@ import type { DescriptorBudget } from "../base/descriptor-budget.js";
 import { type Ground, SYSTEM_GROUND } from "../base/ground.js";
 import { loadBinding, type NativeBinding } from "./binding.js";
 import { processDescriptors } from "./descriptors.js";
-import { systemGateway } from "./gateway.js";
+import { type Gateway, systemGateway } from "./gateway.js";
 
 export interface World {
   readonly binding: NativeBinding;
   readonly ground: Ground;
   readonly descriptors: DescriptorBudget;
-  /** Where the router is asked to forward a port; by default nobody knows of one. */
-  readonly gateway?: () => { readonly host: string; readonly port: number } | undefined;
+  /** Where the router of a kind of addresses is asked to let peers in; by default nobody knows of one. */
+  readonly gateway?: (family: 4 | 6) => Gateway | undefined;
 }
 
 /** Throws UsageError `ADDON_MISSING` if the addon is not built. */

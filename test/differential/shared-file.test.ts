@@ -65,7 +65,7 @@ class Remote implements PeerTransport {
       memory: file.world.memory,
       plan: file.world.plan,
       clock,
-      directory: { findSwarm: () => file, peerId: new Uint8Array(20).fill(1), listenPort: 0 },
+      directory: { findSwarm: () => file, peerId: new Uint8Array(20).fill(1), listenPortFor: () => 0 },
       settings: {
         receiveMode: { name: mode, depth: 1 + Math.floor(random() * 8), contiguousWhenIdle: false },
         maxRequests: 1 + Math.floor(random() * 24),

@@ -211,7 +211,7 @@ function makeParts(duplex: Duplex, options: OverStreamOptions): Parts {
     directory: {
       findSwarm: (asked) => (Buffer.compare(asked, infoHash) === 0 ? swarm : undefined),
       peerId: given.peerId,
-      listenPort: 0,
+      listenPortFor: () => 0,
     },
     settings: given.settings,
     onOpen: () => {

@@ -703,7 +703,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
 
   #sayExtensionHandshake(): void {
     if (this.#extensions === undefined || this.#swarm === undefined) return;
-    const { listenPort } = this.#directory;
+    const listenPort = this.#directory.listenPortFor(this.host);
     sayExtensionHandshake(this, this.#swarm, this.#extensions, listenPort, this.#settings.clientName);
   }
 }

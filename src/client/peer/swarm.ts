@@ -109,6 +109,6 @@ export function pickedBlock(out: Int32Array, index: number): BlockIndex {
 export interface SwarmDirectory {
   findSwarm(infoHash: Uint8Array): Swarm | undefined;
   readonly peerId: Uint8Array;
-  /** The port that we accept connections at, 0 for none: told in the extension handshake (BEP 10 `p`). */
-  readonly listenPort: number;
+  /** The port at which a peer at `host` reaches us, 0 for none: told in the extension handshake (BEP 10 `p`). */
+  listenPortFor(host: string): number;
 }

@@ -300,7 +300,7 @@ class ReplayConnection {
       memory,
       plan,
       clock,
-      directory: { findSwarm: (hash) => options.findSwarm(hash), peerId: NOBODY, listenPort: 0 },
+      directory: { findSwarm: (hash) => options.findSwarm(hash), peerId: NOBODY, listenPortFor: () => 0 },
       settings: {
         receiveMode: { name: options.receiveMode, depth: 16, contiguousWhenIdle: false },
         maxRequests: 2000,

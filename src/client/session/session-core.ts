@@ -8,6 +8,7 @@
 // no socket, no job and no held slot behind. It keeps Node alive only while it has a torrent, a connection or a listener.
 
 import type { EventEmitter } from "node:events";
+import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { assert } from "../../base/assert.js";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
@@ -18,6 +19,7 @@ import { costsOf } from "../../base/metrics/costs.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import { Timeline } from "../../base/metrics/timeline.js";
 import { bothSinks, makeTraceSink, type TraceRecord, type TraceSink } from "../../base/metrics/trace.js";
+import { scopeOf } from "../../base/network-address.js";
 import { RateControl, type RateLimitChange } from "../../base/rate-limit.js";
 import { KeptWarnings, UserCalls } from "../../base/user-calls.js";
 import { CLIENT_NAME } from "../../base/version.js";
@@ -341,8 +343,14 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     return core?.isOpen === true ? core.swarm : undefined;
   }
 
-  get listenPort(): number {
-    return this.#listenAddresses.last?.port ?? 0;
+  listenPortFor(host: string): number {
+    const family = isIP(host);
+    // Who came over a stream of the program's has an address that says nothing of how we are reached.
+    if (family === 0) return this.#listenAddresses.last?.port ?? 0;
+    const inside = this.#listenAddresses.ports[family === 6 ? "v6" : "v4"];
+    // A router forwards what comes from outside: whoever is on this side of it reaches us as we are.
+    if (inside === undefined || scopeOf(host) !== "global") return inside ?? 0;
+    return this.#finders.portOutside(family === 6 ? 6 : 4) ?? inside;
   }
 
   // ── EngineRoom ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -36,7 +36,7 @@ export interface MappingRequest {
   readonly portOutside: number;
   readonly lifetimeSeconds: number;
   readonly nonce: Uint8Array;
-  /** Numeric IPv4 address that the request comes from. */
+  /** Numeric address that the request comes from; NAT-PMP knows IPv4 only. */
   readonly from: string;
 }
 
@@ -61,12 +61,14 @@ export function encodeRequest(version: number, request: MappingRequest): Uint8Ar
   }
   bytes[1] = OPCODE_MAP;
   view.setUint32(PCP.lifetime, request.lifetimeSeconds);
-  bytes.set(mapped(addressBytes(request.from) ?? new Uint8Array(4)), PCP.address);
+  const from = addressBytes(request.from) ?? new Uint8Array(4);
+  bytes.set(asV6(from), PCP.address);
   bytes.set(request.nonce, PCP.nonce);
   bytes[PCP.protocol] = PROTOCOL_TCP;
   view.setUint16(PCP.port, request.port);
   view.setUint16(PCP.portOutside, request.portOutside);
-  bytes.set(mapped(new Uint8Array(4)), PCP.addressOutside);
+  // No address, of the kind that the mapping is for: the router chooses.
+  bytes.set(asV6(new Uint8Array(from.length)), PCP.addressOutside);
   return bytes;
 }
 
@@ -98,10 +100,11 @@ export function decodeAnswer(
   };
 }
 
-/** An IPv4 address as one of IPv6. */
-function mapped(v4: Uint8Array): Uint8Array {
+/** An IPv4 address as one of IPv6, and one of IPv6 as it is. */
+function asV6(address: Uint8Array): Uint8Array {
+  if (address.length === 16) return address;
   const bytes = new Uint8Array(16);
   bytes.fill(0xff, 10, 12);
-  bytes.set(v4, 12);
+  bytes.set(address, 12);
   return bytes;
 }

@@ -4,12 +4,11 @@
 // Always: what nobody uses is not there: the client of trackers, and HTTP with it, is loaded for the first torrent that has one. A private torrent asks its
 // trackers and nobody else (BEP 27). Closing waits for trackers to hear `stopped`, and never longer than STOP_MS.
 
-import { isIP } from "node:net";
 import { TrackerError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
-import { isLoopback, type SourceFor } from "../../base/network-address.js";
-import { CLIENT_NAME } from "../../base/version.js";
+import type { SourceFor } from "../../base/network-address.js";
 import type { Datagrams } from "../../native/datagrams.js";
+import type { Gateway } from "../../native/gateway.js";
 import type { TrackerClient } from "../../tracker/client/tracker-client.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import { isMagnet } from "../metainfo/magnet.js";
@@ -21,7 +20,7 @@ import type { WebSeedHttp, WebSeeds } from "../web-seed/web-seeds.js";
 import { Announcer, type Totals } from "./announcer.js";
 import { DhtSearch } from "./dht-search.js";
 import type { LocalPeers } from "./local-peers.js";
-import type { PortMapping, UpnpClient } from "./port-mapping.js";
+import { PortMappings } from "./port-mappings.js";
 
 export interface PeerSourcesOptions {
   readonly ground: Ground;
@@ -38,7 +37,7 @@ export interface PeerSourcesOptions {
   readonly localPeers: boolean;
   /** Routers are asked to forward the port. */
   readonly portMapping: boolean;
-  readonly gateway: (() => { readonly host: string; readonly port: number } | undefined) | undefined;
+  readonly gateway: ((family: 4 | 6) => Gateway | undefined) | undefined;
   readonly warn: (text: string) => void;
   readonly announcePort: number | undefined;
   readonly announceIp: string | undefined;
@@ -62,7 +61,7 @@ export class PeerSources {
   #trackers: Promise<TrackerClient> | undefined;
   #webHttp: Promise<WebSeedHttp> | undefined;
   #localPeers: Promise<LocalPeers> | undefined;
-  #portMapping: PortMapping | undefined;
+  #portMappings: PortMappings | undefined;
   #isClosed = false;
   /** Closed, and trackers were told whatever they are still told. */
   #isSilent = false;
@@ -77,27 +76,18 @@ export class PeerSources {
   }
 
   /** Connections are accepted there. */
-  listening({ host, port }: PeerAddress): void {
-    const { portMapping, gateway } = this.#options;
-    const router = portMapping && isIP(host) === 4 ? gateway?.() : undefined;
-    // What nobody else reaches is not forwarded: whoever listens at 127.0.0.1 means to be alone.
-    if (!portMapping || isIP(host) !== 4 || (isLoopback(host) && !isLoopback(router?.host ?? ""))) return;
-    this.#mapPort(port).catch((error: unknown) =>
-      this.#options.warn(`no port is mapped: ${error instanceof Error ? error.message : String(error)}`),
-    );
+  listening(address: PeerAddress): void {
+    const { ground, portMapping, gateway = () => undefined, warn } = this.#options;
+    if (!portMapping || this.#isClosed) return;
+    this.#portMappings ??= new PortMappings({ ground, gateway, warn });
+    this.#portMappings.listening(address);
   }
 
-  async #mapPort(port: number): Promise<void> {
-    const { ground, gateway = () => undefined, warn } = this.#options;
-    const { PortMapping } = await import("./port-mapping.js");
-    if (this.#isClosed) return;
-    this.#portMapping ??= new PortMapping({ ground, gateway, warn, loadUpnp });
-    this.#portMapping.map(port);
-  }
-
-  /** The port at which a router forwards to us; undefined: none does. */
-  get portOutside(): number | undefined {
-    return this.#portMapping?.portOutside;
+  /** The port at which others far away reach us over a kind of address; undefined: none. */
+  portOutside(family: 4 | 6): number | undefined {
+    const { announcePort, ports } = this.#options;
+    const { v4, v6 } = ports();
+    return announcePort ?? this.#portMappings?.portOutside(family) ?? (family === 4 ? v4 : v6);
   }
 
   /** Rejects TrackerError `TRACKER_CLOSED` when close() is through: until then torrents that stop say so, one thing after the other. */
@@ -158,24 +148,11 @@ export class PeerSources {
   /** When all torrents have stopped: resolves when their trackers know, or STOP_MS are over. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all([...this.#stopping, this.#portMapping?.close()]);
+    await Promise.all([...this.#stopping, this.#portMappings?.close()]);
     this.#isSilent = true;
     (await this.#trackers)?.close();
     (await this.#webHttp)?.close();
     (await this.#localPeers)?.close();
-  }
-}
-
-/** Of a package that programs install who want it. Undefined: they have not. */
-async function loadUpnp(): Promise<UpnpClient | undefined> {
-  const name: string = "@silentbot1/nat-api";
-  try {
-    const { default: NatApi } = (await import(name)) as { default: new (options: object) => UpnpClient };
-    // PCP and NAT-PMP are ours, and so is renewing.
-    return new NatApi({ enablePMP: false, enableUPNP: true, autoUpdate: false, description: CLIENT_NAME });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ERR_MODULE_NOT_FOUND") return undefined;
-    throw error;
   }
 }
 
@@ -245,7 +222,7 @@ class TorrentPeers implements PeerFinder {
     if (dht === undefined || (!isMagnet(source) && source.private)) return;
     this.#dht = new DhtSearch(dht, torrent, {
       nowMs: () => ground.nowMs(),
-      port: () => options.announcePort ?? sources.portOutside ?? options.ports().v4 ?? options.ports().v6,
+      port: () => sources.portOutside(4) ?? sources.portOutside(6),
     });
   }
 
@@ -339,15 +316,11 @@ class TorrentPeers implements PeerFinder {
   }
 
   #us(): { ports: { v4: number; v6: number }; key: number; ip: string | undefined } {
-    const { announcePort, announceIp, ports } = this.#options;
-    const { v4, v6 } = ports();
+    const sources = this.#sources;
     return {
-      ports: {
-        v4: announcePort ?? this.#sources.portOutside ?? v4 ?? NO_PORT,
-        v6: announcePort ?? v6 ?? NO_PORT,
-      },
+      ports: { v4: sources.portOutside(4) ?? NO_PORT, v6: sources.portOutside(6) ?? NO_PORT },
       key: this.#key[0] ?? 0,
-      ip: announceIp,
+      ip: this.#options.announceIp,
     };
   }
 

@@ -1,12 +1,14 @@
-// A port of the router, forwarded to us, so that peers from outside can connect: asked for by PCP, NAT-PMP or, where the program has installed
-// the package for it, UPnP. It is renewed while the session runs, and given back when it closes.
+// A port of the router, forwarded to us, so that peers from outside can connect: asked for by PCP, NAT-PMP or UPnP. It is
+// renewed while the session runs, and given back when it closes.
 //
 //   asking ──PCP──▶ ──NAT-PMP──▶ ──UPnP──▶ failed: said once, and asked again after RETRY_MS
 //      ▲  └───────────┴────────────┴──▶ mapped ──half of its lifetime──┐
 //      └──────────────────────────────────────────────────────────────┘
 //
-// Always: nobody waits for a router but close(), and that for CLOSE_MS at the most; a datagram counts only from the router that was asked. Of
-// UPnP a package sees to the whole; its failures are warnings, and it is loaded when the other two have failed.
+// Of an IPv6 address nothing is forwarded: what is asked for is that the router lets peers through to it, and PCP alone can say that.
+//
+// Always: nobody waits for a router but close(), and that for CLOSE_MS at the most; a datagram counts only from the router that was asked.
+// What speaks UPnP (upnp-gateway.ts) is loaded when the other two have failed.
 
 import { createSocket, type Socket } from "node:dgram";
 import type { Ground, Timer } from "../../base/ground.js";
@@ -19,26 +21,22 @@ import {
   NONCE_BYTES,
   PCP_VERSION,
 } from "./gateway-messages.js";
+import type { UpnpAnswer } from "./upnp-gateway.js";
 
-/** A router that does UPnP, as the package `@silentbot1/nat-api` has it. */
+/** A router that does UPnP (upnp-gateway.ts). */
 export interface UpnpClient {
-  map(what: UpnpPort): Promise<boolean>;
-  destroy(): Promise<unknown>;
-}
-
-export interface UpnpPort {
-  readonly publicPort: number;
-  readonly privatePort: number;
-  readonly protocol: "TCP";
-  readonly ttl: number;
+  map(port: number, portOutside: number, lifetimeSeconds: number): Promise<UpnpAnswer | undefined>;
+  unmap(portOutside: number): Promise<void>;
 }
 
 export interface PortMappingOptions {
   readonly ground: Ground;
   /** Where the router is asked; undefined: nobody knows of one. */
   readonly gateway: () => { readonly host: string; readonly port: number } | undefined;
-  /** Undefined where the package is not installed. */
-  readonly loadUpnp: () => Promise<UpnpClient | undefined>;
+  /** Numeric IPv6 address that the router is to let peers through to; undefined: a port of IPv4 is forwarded. */
+  readonly address?: string;
+  /** Loaded when the other two have failed. */
+  readonly loadUpnp: () => Promise<UpnpClient>;
   readonly warn: (text: string) => void;
 }
 
@@ -47,6 +45,10 @@ const LIFETIME_S_MIN = 120;
 /** A request is sent anew after so long, which doubles; and given up with the last. */
 const RESEND_MS = [250, 500, 1000, 2000] as const;
 const UPNP_MS = 15_000;
+/** Somebody else may have the port of the router that we ask UPnP for; then it is another one, of those that nobody keeps for itself. */
+const UPNP_PORTS = 3;
+const PORT_MIN = 49_152;
+const PORTS = 65_536 - PORT_MIN;
 const RETRY_MS = 15 * 60_000;
 const CLOSE_MS = 1000;
 
@@ -56,8 +58,11 @@ export class PortMapping {
   readonly #nonce = new Uint8Array(NONCE_BYTES);
   #port: number | undefined;
   #portOutside: number | undefined;
-  /** What brought the mapping: a version, or UPnP's client. */
-  #by: number | UpnpClient | undefined;
+  /** What brought the mapping: a version, or UPnP. */
+  #by: number | "UPnP" | undefined;
+  #upnp: UpnpClient | undefined;
+  /** The port outside that UPnP was asked for last, and may have given. */
+  #upnpOutside: number | undefined;
   /** The version of a request that the router may have granted, and we have not heard of it. */
   #unheard: number | undefined;
   #timer: Timer | undefined;
@@ -104,6 +109,7 @@ export class PortMapping {
   async #ask(): Promise<void> {
     const port = this.#port;
     if (port === undefined || this.#end.signal.aborted) return;
+    if (this.#by === "UPnP" && (await this.#askUpnp(port))) return;
     let why = "no router is known";
     if (this.#options.gateway() !== undefined) {
       const answer = await this.#askGateway(port, this.#portOutside ?? port, LIFETIME_S);
@@ -114,7 +120,8 @@ export class PortMapping {
       why =
         answer?.kind === "refused" ? `the router refuses it (${answer.code})` : "the router does not answer";
     }
-    if (this.#end.signal.aborted || (await this.#askUpnp(port))) return;
+    if (this.#end.signal.aborted) return;
+    if (this.#options.address === undefined && (await this.#askUpnp(port))) return;
     this.#failed(why);
   }
 
@@ -128,10 +135,10 @@ export class PortMapping {
   #failed(why: string): void {
     this.#portOutside = undefined;
     if (this.#end.signal.aborted) return;
-    if (!this.#hasWarned)
-      this.#options.warn(
-        `port ${this.#port} is not mapped: ${why}, and UPnP has none either; peers from outside may not reach us`,
-      );
+    const { address, warn } = this.#options;
+    const what = `port ${this.#port} ${address === undefined ? "" : `of ${address} `}is not mapped: ${why}`;
+    const also = address === undefined ? ", and UPnP has none either" : "";
+    if (!this.#hasWarned) warn(`${what}${also}; peers from outside may not reach us`);
     this.#hasWarned = true;
     this.#again(RETRY_MS);
   }
@@ -152,8 +159,8 @@ export class PortMapping {
     lifetimeSeconds: number,
   ): Promise<GatewayAnswer | undefined> {
     let last: GatewayAnswer | undefined;
-    const isRenewed = typeof this.#by === "number" ? [this.#by] : [PCP_VERSION, NAT_PMP_VERSION];
-    for (const version of isRenewed) {
+    const all = this.#options.address === undefined ? [PCP_VERSION, NAT_PMP_VERSION] : [PCP_VERSION];
+    for (const version of typeof this.#by === "number" ? [this.#by] : all) {
       this.#unheard = version;
       const answer = await this.#exchange(version, port, portOutside, lifetimeSeconds);
       // One that is silent to all that it was sent has granted nothing; where we stopped listening it may have.
@@ -177,10 +184,10 @@ export class PortMapping {
     portOutside: number,
     lifetimeSeconds: number,
   ): Promise<GatewayAnswer | undefined> {
-    const { ground, gateway } = this.#options;
+    const { ground, gateway, address } = this.#options;
     const at = gateway();
     if (at === undefined) return Promise.resolve(undefined);
-    const socket: Socket = createSocket("udp4");
+    const socket: Socket = createSocket(address === undefined ? "udp4" : "udp6");
     let timer: Timer | undefined;
     let ended = (): void => {};
     return new Promise<GatewayAnswer | undefined>((resolve) => {
@@ -209,8 +216,9 @@ export class PortMapping {
         request = { port, portOutside, lifetimeSeconds, nonce: this.#nonce, from };
         send();
       });
-      // Connected: only what comes from there is heard.
-      socket.connect(at.port, at.host);
+      // Connected: only what comes from there is heard. A router is asked for an address of IPv6 from that address.
+      if (address === undefined) socket.connect(at.port, at.host);
+      else socket.bind({ address, port: 0 }, () => socket.connect(at.port, at.host));
       socket.unref();
     }).finally(() => {
       this.#end.signal.removeEventListener("abort", ended);
@@ -220,38 +228,55 @@ export class PortMapping {
   }
 
   async #askUpnp(port: number): Promise<boolean> {
-    const { ground, loadUpnp, warn } = this.#options;
+    const { ground, loadUpnp } = this.#options;
     let timer: Timer | undefined;
     let ended = (): void => {};
     try {
-      const client = typeof this.#by === "object" ? this.#by : await loadUpnp();
-      if (client === undefined) return false;
-      this.#by = client;
-      const late = new Promise<false>((resolve) => {
-        timer = ground.after(UPNP_MS, () => resolve(false));
+      this.#upnp ??= await loadUpnp();
+      this.#by = "UPnP";
+      const late = new Promise<undefined>((resolve) => {
+        timer = ground.after(UPNP_MS, () => resolve(undefined));
         timer.unref();
-        ended = () => resolve(false);
+        ended = () => resolve(undefined);
         this.#end.signal.addEventListener("abort", ended, { once: true });
       });
-      const what = { publicPort: port, privatePort: port, protocol: "TCP", ttl: LIFETIME_S } as const;
-      if (!(await Promise.race([client.map(what), late]))) return false;
-      this.#mapped(port, LIFETIME_S);
+      const outside = await Promise.race([this.#mapByUpnp(this.#upnp, port), late]);
+      if (outside === undefined) {
+        if (!this.#end.signal.aborted) this.#by = undefined;
+        return false;
+      }
+      this.#mapped(outside, LIFETIME_S);
       return true;
-    } catch (error) {
-      warn(`UPnP: ${error instanceof Error ? error.message : String(error)}`);
-      return false;
     } finally {
       this.#end.signal.removeEventListener("abort", ended);
       timer?.close();
     }
   }
 
+  /** The port outside. Undefined: there is no such router, or it gives none. */
+  async #mapByUpnp(client: UpnpClient, port: number): Promise<number | undefined> {
+    const { ground } = this.#options;
+    let portOutside = this.#portOutside ?? port;
+    for (let tries = 0; tries < UPNP_PORTS && !this.#end.signal.aborted; tries++) {
+      this.#upnpOutside = portOutside;
+      const answer = await client.map(port, portOutside, LIFETIME_S);
+      if (answer?.kind === "mapped" && this.#end.signal.aborted) await client.unmap(portOutside);
+      else if (answer?.kind === "mapped") return portOutside;
+      this.#upnpOutside = undefined;
+      if (answer?.kind !== "taken") return undefined;
+      portOutside = PORT_MIN + Math.trunc(ground.random() * PORTS);
+    }
+    return undefined;
+  }
+
   async #giveBack(port: number): Promise<void> {
     const by = this.#by ?? this.#unheard;
     this.#portOutside = undefined;
     this.#by = undefined;
-    if (typeof by === "object") await by.destroy().catch(() => {});
     // For both protocols a wish for port 0 goes with taking back.
-    else if (by !== undefined) await this.#exchange(by, port, 0, 0);
+    if (typeof by === "number") await this.#exchange(by, port, 0, 0);
+    const upnpOutside = this.#upnpOutside;
+    this.#upnpOutside = undefined;
+    if (upnpOutside !== undefined) await this.#upnp?.unmap(upnpOutside);
   }
 }

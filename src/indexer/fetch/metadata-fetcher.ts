@@ -214,7 +214,7 @@ export class MetadataFetcher implements SwarmRoom, SwarmDirectory {
     return this.#settings.peerId;
   }
 
-  get listenPort(): number {
+  listenPortFor(): number {
     return this.#listenPort;
   }
 

@@ -275,7 +275,7 @@ export class WiredPeer {
       findSwarm: (infoHash) =>
         options.findsSwarm !== false && Buffer.compare(infoHash, INFO_HASH) === 0 ? this.swarm : undefined,
       peerId: OUR_ID,
-      listenPort: 6881,
+      listenPortFor: () => 6881,
     };
     const peerOptions: PeerOptions = {
       host: options.host ?? "127.0.0.9",

@@ -4,9 +4,11 @@ import assert from "node:assert/strict";
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { describe, it, type TestContext } from "node:test";
 import { type Ground, SYSTEM_GROUND } from "../../../../src/base/ground.js";
-import { PortMapping, type UpnpClient, type UpnpPort } from "../../../../src/client/sources/port-mapping.js";
+import { sessionCoreOf } from "../../../../src/client/session/session.js";
+import { PortMapping, type UpnpClient } from "../../../../src/client/sources/port-mapping.js";
+import { PortMappings } from "../../../../src/client/sources/port-mappings.js";
 import { Session } from "../../../../src/index.js";
-import { gatewayIn } from "../../../../src/native/gateway.js";
+import { gatewayIn, gatewayV6In } from "../../../../src/native/gateway.js";
 import { systemWorld } from "../../../../src/native/world.js";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -23,10 +25,13 @@ const pcp: Router = (request) => {
   return [answer];
 };
 
-/** Waits a millisecond where it should wait for half of a lifetime, which is an hour. */
+/** Nothing is sent anew while a machine that is very busy has not answered yet. */
+const PATIENT: Ground = { ...SYSTEM_GROUND, after: (ms, callback) => setTimeout(callback, 20 * ms) };
+
+/** Besides waits a millisecond where it should wait for half of a lifetime, which is an hour. */
 const IMPATIENT: Ground = {
   ...SYSTEM_GROUND,
-  after: (ms, callback) => setTimeout(callback, ms > 60_000 ? 1 : ms),
+  after: (ms, callback) => setTimeout(callback, ms > 60_000 ? 1 : 20 * ms),
 };
 
 /** What one that knows NAT-PMP only answers. */
@@ -40,11 +45,15 @@ const natPmp: Router = (request) => {
   return [answer];
 };
 
+const REFUSES: Router = (request) => [Buffer.from([request[0]!, 130, 0, 2])];
+
 interface Place {
   readonly heard: Buffer[];
   readonly warnings: string[];
   readonly mapping: PortMapping;
   readonly socket: Socket;
+  /** How often UPnP's client was made. */
+  readonly loads: () => number;
 }
 
 async function place(
@@ -55,6 +64,7 @@ async function place(
 ): Promise<Place> {
   const heard: Buffer[] = [];
   const warnings: string[] = [];
+  let loads = 0;
   const socket = createSocket("udp4");
   socket.on("message", (message: Buffer, from: RemoteInfo) => {
     heard.push(message);
@@ -64,14 +74,17 @@ async function place(
   const mapping = new PortMapping({
     ground,
     gateway: () => ({ host: "127.0.0.1", port: socket.address().port }),
-    loadUpnp: async () => upnp,
+    loadUpnp: async () => {
+      loads++;
+      return upnp ?? { map: async () => undefined, unmap: async () => {} };
+    },
     warn: (text) => warnings.push(text),
   });
   t.after(async () => {
     await mapping.close();
     socket.close();
   });
-  return { heard, warnings, mapping, socket };
+  return { heard, warnings, mapping, socket, loads: () => loads };
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -83,7 +96,7 @@ async function until(condition: () => boolean): Promise<void> {
 
 describe("a port of the router", TIMEOUT, () => {
   it("is mapped by PCP, and given back with the same nonce", async (t) => {
-    const { heard, mapping, warnings } = await place(t, pcp);
+    const { heard, mapping, warnings } = await place(t, pcp, undefined, PATIENT);
     mapping.map(PORT);
     await until(() => mapping.portOutside === OUTSIDE);
     await mapping.close();
@@ -100,7 +113,7 @@ describe("a port of the router", TIMEOUT, () => {
   });
 
   it("is mapped by NAT-PMP where PCP is not spoken, and given back", async (t) => {
-    const { heard, mapping } = await place(t, natPmp);
+    const { heard, mapping } = await place(t, natPmp, undefined, PATIENT);
     mapping.map(PORT);
     await until(() => mapping.portOutside === OUTSIDE);
     await mapping.close();
@@ -131,18 +144,54 @@ describe("a port of the router", TIMEOUT, () => {
       assert.deepEqual(told, []);
     });
 
-  it("is asked of UPnP again and again, and leaves nothing behind", async (t) => {
+  it("is asked of UPnP again and again, for what it was given, and leaves nothing behind", async (t) => {
     const told: Error[] = [];
     const tell = (warning: Error): number => told.push(warning);
     process.on("warning", tell);
     t.after(() => process.off("warning", tell));
     let asked = 0;
-    const upnp: UpnpClient = { map: async () => ++asked > 0, destroy: async () => {} };
-    const refuses: Router = (request) => [Buffer.from([request[0]!, 130, 0, 2])];
-    const { mapping } = await place(t, refuses, upnp, IMPATIENT);
+    const upnp: UpnpClient = {
+      map: async () => (++asked > 0 ? { kind: "mapped" } : undefined),
+      unmap: async () => {},
+    };
+    const { heard, mapping, loads } = await place(t, REFUSES, upnp, IMPATIENT);
     mapping.map(PORT);
     await until(() => asked > 20);
-    assert.deepEqual([mapping.portOutside, told], [PORT, []]);
+    assert.deepEqual([mapping.portOutside, told, loads()], [PORT, [], 1]);
+    // What brought it is asked for more time, and nobody else.
+    assert.equal(heard.length, 2);
+  });
+
+  it("that somebody else has of UPnP's router is another one there", async (t) => {
+    const asked: number[] = [];
+    const given: number[] = [];
+    const upnp: UpnpClient = {
+      map: async (port, portOutside) => {
+        assert.equal(port, PORT);
+        return asked.push(portOutside) > 2 ? { kind: "mapped" } : { kind: "taken", code: 718 };
+      },
+      unmap: async (portOutside) => void given.push(portOutside),
+    };
+    const { mapping, warnings } = await place(t, REFUSES, upnp);
+    mapping.map(PORT);
+    await until(() => mapping.portOutside !== undefined);
+    assert.deepEqual([asked.length, asked[0], mapping.portOutside, warnings], [3, PORT, asked[2], []]);
+    assert.ok(asked.slice(1).every((each) => each >= 49_152 && each < 65_536));
+    await mapping.close();
+    await until(() => given.length > 0);
+    assert.deepEqual(given, [asked[2]]);
+  });
+
+  it("of UPnP's router that has none for us is asked for three times, and no more", async (t) => {
+    let asked = 0;
+    const upnp: UpnpClient = {
+      map: async () => (++asked > 0 ? { kind: "taken", code: 718 } : undefined),
+      unmap: async () => {},
+    };
+    const { mapping, warnings } = await place(t, REFUSES, upnp);
+    mapping.map(PORT);
+    await until(() => warnings.length > 0);
+    assert.equal(asked, 3);
   });
 
   it("is not mapped by what is no answer: short, of another port, without our nonce, for no port, or no answer at all", async (t) => {
@@ -196,53 +245,114 @@ describe("a port of the router", TIMEOUT, () => {
     assert.deepEqual([mapping.portOutside, warnings], [undefined, []]);
   });
 
-  it("is asked of UPnP last, and whoever is there is let go at the end", async (t) => {
-    const asked: UpnpPort[] = [];
-    let destroyed = 0;
+  it("is asked of UPnP last, and given back at the end", async (t) => {
+    const asked: number[][] = [];
+    const given: number[] = [];
     const upnp: UpnpClient = {
-      map: async (what) => asked.push(what) > 0,
-      destroy: async () => ++destroyed,
+      map: async (...what) => (asked.push(what) > 0 ? { kind: "mapped" } : undefined),
+      unmap: async (portOutside) => void given.push(portOutside),
     };
-    const { mapping, warnings } = await place(t, (request) => [Buffer.from([request[0]!, 130, 0, 2])], upnp);
+    const { mapping, warnings } = await place(t, REFUSES, upnp);
     mapping.map(PORT);
     await until(() => mapping.portOutside === PORT);
     await mapping.close();
-    await until(() => destroyed > 0);
-    assert.deepEqual(asked, [{ publicPort: PORT, privatePort: PORT, protocol: "TCP", ttl: 7200 }]);
-    assert.deepEqual([destroyed, warnings], [1, []]);
+    await until(() => given.length > 0);
+    assert.deepEqual([asked, given, warnings], [[[PORT, PORT, 7200]], [PORT], []]);
   });
 
-  it("of UPnP that throws, or never says, is a warning, and the end waits no longer than it must", async (t) => {
-    const router: Router = (request) => [Buffer.from([request[0]!, 130, 0, 2])];
-    const throws = await place(t, router, {
-      map: () => Promise.reject(new Error("no gateway")),
-      destroy: async () => {},
-    });
-    throws.mapping.map(PORT);
-    await until(() => throws.warnings.length === 2);
-    assert.equal(throws.warnings[0], "UPnP: no gateway");
-    let isAsked = false;
-    const silent = await place(t, router, {
-      map: () => {
-        isAsked = true;
-        return new Promise(() => {});
-      },
-      destroy: () => new Promise(() => {}),
-    });
-    silent.mapping.map(PORT);
-    await until(() => isAsked);
-    await silent.mapping.close();
+  it("that UPnP gives after the end is given back, and the end waits no longer than it must", async (t) => {
+    const given: number[] = [];
+    let answer: (() => void) | undefined;
+    const upnp: UpnpClient = {
+      map: () =>
+        new Promise((resolve) => {
+          answer = () => resolve({ kind: "mapped" });
+        }),
+      unmap: async (portOutside) => void given.push(portOutside),
+    };
+    const { mapping } = await place(t, REFUSES, upnp);
+    mapping.map(PORT);
+    await until(() => answer !== undefined);
+    await mapping.close();
+    given.length = 0;
+    answer?.();
+    await until(() => given.length > 0);
+    assert.deepEqual([given, mapping.portOutside], [[PORT], undefined]);
   });
 
   it("of a session is asked for where it listens, and given back when it closes", async (t) => {
     const { heard, socket } = await place(t, pcp);
     const gateway = () => ({ host: "127.0.0.1", port: socket.address().port });
     const session = new Session({ portMapping: true }, { ...systemWorld(), gateway });
+    t.after(() => session.close());
     const { port } = await session.listen({ host: "127.0.0.1", port: 0 });
     await until(() => heard.length > 0);
     assert.equal(heard[0]?.readUInt16BE(40), port);
+    // Who is far away comes through the router, and who is near does not.
+    const core = sessionCoreOf(session);
+    await until(() => core.listenPortFor("11.0.0.1") === OUTSIDE);
+    const near = ["127.0.0.1", "192.168.7.7", "fe80::1", "2001:db8::1"].map((host) =>
+      core.listenPortFor(host),
+    );
+    assert.deepEqual(near, [port, port, 0, 0]);
     await session.close();
     await until(() => heard.at(-1)?.readUInt32BE(4) === 0);
+  });
+});
+
+describe("addresses of IPv6", TIMEOUT, () => {
+  const startRouter = async (t: TestContext): Promise<{ port: number; heard: Buffer[] }> => {
+    const heard: Buffer[] = [];
+    const socket = createSocket("udp6");
+    t.after(() => socket.close());
+    socket.on("message", (message: Buffer, from: RemoteInfo) => {
+      heard.push(message);
+      for (const answer of pcp(message)) socket.send(answer, from.port, from.address);
+    });
+    await new Promise<void>((resolve) => socket.bind(0, "::1", resolve));
+    return { port: socket.address().port, heard };
+  };
+
+  it("are let through by PCP, asked for from each of them, and given back", async (t) => {
+    const { port, heard } = await startRouter(t);
+    const warnings: string[] = [];
+    const mappings = new PortMappings({
+      ground: SYSTEM_GROUND,
+      gateway: (family) => (family === 6 ? { host: "::1", port, ours: ["::1"] } : undefined),
+      warn: (text) => warnings.push(text),
+    });
+    t.after(() => mappings.close());
+    assert.equal(mappings.portOutside(6), undefined);
+    mappings.listening({ host: "::", port: PORT });
+    await until(() => mappings.portOutside(6) === OUTSIDE);
+    const [asked] = heard;
+    assert.equal(asked?.subarray(0, 8).toString("hex"), "0201000000001c20");
+    assert.equal(asked?.subarray(8, 24).toString("hex"), `${"0".repeat(31)}1`);
+    assert.equal(asked?.subarray(44, 60).toString("hex"), "0".repeat(32));
+    await mappings.close();
+    await until(() => heard.at(-1)?.readUInt32BE(4) === 0);
+    assert.deepEqual([mappings.portOutside(4), warnings], [undefined, []]);
+  });
+
+  it("are not asked for where nobody has a router, nor one of this machine or of its network alone", async (t) => {
+    const { port, heard } = await startRouter(t);
+    for (const [host, gateway] of [
+      ["::", undefined],
+      ["::", { host: "::1", port, ours: [] }],
+      ["fe80::1", { host: "::1", port, ours: ["::1"] }],
+      ["fd00::1", { host: "::1", port, ours: ["::1"] }],
+      ["::1", { host: "2001:db8::1", port, ours: ["2001:db8::2"] }],
+    ] as const) {
+      const mappings = new PortMappings({
+        ground: SYSTEM_GROUND,
+        gateway: () => gateway,
+        warn: (text) => assert.fail(text),
+      });
+      mappings.listening({ host, port: PORT });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await mappings.close();
+    }
+    assert.equal(heard.length, 0);
   });
 });
 
@@ -253,5 +363,26 @@ describe("the table of routes", () => {
     assert.equal(gatewayIn(`${head}eth0\t00000000\t0101A8C0\t0003\n${local}`), "192.168.1.1");
     assert.equal(gatewayIn(head + local), undefined);
     assert.equal(gatewayIn("nothing of the kind"), undefined);
+  });
+
+  it("of IPv6 names the router of the first way to all else, and the addresses at which everybody reaches us", () => {
+    const none = "0".repeat(32);
+    const way = `${none} 00 ${none} 00 fe80000000000000021122fffe334455 00000400 00000000 00000000 00000003     eth0`;
+    const lost = `${none} 00 ${none} 00 ${none} ffffffff 00000001 00000000 00200200       lo`;
+    const addresses = [
+      "20010db8000000000000000000000002 02 40 00 80     eth0",
+      "20010db8000000000000000000000003 02 40 00 01     eth0",
+      "20010db8000000000000000000000004 02 40 00 20     eth0",
+      "20010db8000000000000000000000005 02 40 00 48     eth0",
+      "20010db8000000000000000000000006 03 40 00 80    wlan0",
+      "fd000000000000000000000000000001 02 40 00 80     eth0",
+      "fe800000000000000000000000000001 02 40 20 80     eth0",
+      "nothing of the kind",
+    ].join("\n");
+    const host = "fe80:0000:0000:0000:0211:22ff:fe33:4455%eth0";
+    const ours = ["2001:0db8:0000:0000:0000:0000:0000:0002", "2001:0db8:0000:0000:0000:0000:0000:0003"];
+    assert.deepEqual(gatewayV6In(`${lost}\n${way}\n`, addresses), { host, port: 5351, ours });
+    assert.equal(gatewayV6In(lost, addresses), undefined);
+    assert.equal(gatewayV6In(`${none} 00\nnothing of the kind`, addresses), undefined);
   });
 });

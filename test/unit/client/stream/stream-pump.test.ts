@@ -49,7 +49,7 @@ function join(network: MemoryNetwork, memory: Memory): World {
     memory,
     plan: new ReceivePlan(network.plan),
     clock: network,
-    directory: { findSwarm: () => swarm, peerId: OUR_ID, listenPort: 0 },
+    directory: { findSwarm: () => swarm, peerId: OUR_ID, listenPortFor: () => 0 },
     settings: SETTINGS,
   });
   pump.start(peer);
