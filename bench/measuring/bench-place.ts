@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type LoadResult, type SeederOptions, startLoadSeeder } from "../load/load.js";
 import { runFigures } from "./answers.js";
+import { firstOf } from "./ends.js";
 import { PerfStat, perfMayCount } from "./perf.js";
 import type { LabFigures } from "./results.js";
 import type { ReceiveTrial } from "./trial-receive.js";
@@ -50,7 +51,7 @@ export async function withPlace<Result>(
       const warmData = await makeData(warm, Math.min(size, WARM_UP_BYTES), signal);
       const warmTorrent = await makeTorrent(warmData, { pieceLength: PIECE_LENGTH, signal });
       const seeder = await startLoadSeeder({ torrent: warmTorrent, file: warmData, peers: 1 });
-      const before = { torrent: warmTorrent, peer: seeder.addresses[0]! };
+      const before = { torrent: warmTorrent, peer: firstOf(seeder.addresses) };
       // The seeder ends with the folder, as every process of a benchmark does.
       return work({ torrent, data, target, size, before });
     }),

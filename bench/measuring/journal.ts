@@ -6,6 +6,7 @@
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { UsageError } from "../../src/index.js";
+import { firstOf } from "./ends.js";
 import type { LabOmission, LabTrial } from "./results.js";
 
 const JOURNAL_SCHEMA = 1;
@@ -67,7 +68,7 @@ export class Journal {
       this.#write(path, head);
       return;
     }
-    const { schema, startedAt, ...before } = JSON.parse(lines[0]!) as JournalHead & {
+    const { schema, startedAt, ...before } = JSON.parse(firstOf(lines)) as JournalHead & {
       schema: number;
       startedAt: string;
     };

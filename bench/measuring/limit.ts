@@ -230,7 +230,7 @@ class LimitReceiver {
     });
     this.#engine.onReady((count) => {
       const { ready } = this.#engine;
-      for (let index = 0; index < count; index++) this.#connections[ready[2 * index]!]?.ready();
+      for (let index = 0; index < count; index++) this.#connections[ready[2 * index] ?? -1]?.ready();
     });
   }
 

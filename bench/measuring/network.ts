@@ -5,6 +5,7 @@
 // Always: the namespace is gone when the work is over, and with it both devices.
 
 import { spawnSync } from "node:child_process";
+import { firstOf } from "./ends.js";
 
 const MTU_BYTES = 1500;
 const DELAY_MS = 2;
@@ -73,7 +74,7 @@ function setUp(names: { name: string; near: string; far: string; third: number }
 
 /** What went wrong, in words; undefined: nothing. */
 function run(...command: string[]): string | undefined {
-  const { status, stderr, error } = spawnSync(command[0]!, command.slice(1), { encoding: "utf8" });
+  const { status, stderr, error } = spawnSync(firstOf(command), command.slice(1), { encoding: "utf8" });
   if (error !== undefined) return error.message;
   return status === 0 ? undefined : `${command.join(" ")}: ${stderr.trim()}`;
 }

@@ -4,6 +4,8 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync, readFileSync, readSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { present } from "../../src/base/assert.js";
+import { entryOf, firstOf } from "./ends.js";
 import type { LabFigures } from "./results.js";
 
 const EVENTS = ["cycles", "instructions", "LLC-load-misses"] as const;
@@ -28,7 +30,7 @@ function counts(text: string, events: readonly string[]): Map<string, number> {
   for (const line of text.split("\n")) {
     const [count, , name] = line.split(",");
     const event = events.find((each) => name === each || name?.startsWith(`${each}:`));
-    if (event !== undefined && /^[\d.]+$/.test(count!)) found.set(event, Number(count));
+    if (event !== undefined && /^[\d.]+$/.test(count ?? "")) found.set(event, Number(count));
   }
   return found;
 }
@@ -65,7 +67,8 @@ export class PerfStat {
 
   figures(payloadBytes: number): Partial<LabFigures> {
     const found = this.read();
-    const perBlock = (event: string): number => found.get(event)! / Math.ceil(payloadBytes / BLOCK_BYTES);
+    const perBlock = (event: string): number =>
+      present(found.get(event), "each event was counted") / Math.ceil(payloadBytes / BLOCK_BYTES);
     if (found.size < EVENTS.length) return {};
     return {
       cyclesPerBlock: perBlock("cycles"),
@@ -88,7 +91,7 @@ export class PerfControl {
   /** Undefined where nobody counts. */
   static fromEnvironment(): PerfControl | undefined {
     const fifos = process.env[FIFOS_VARIABLE]?.split(",");
-    return fifos === undefined ? undefined : new PerfControl(fifos[0]!, fifos[1]!);
+    return fifos === undefined ? undefined : new PerfControl(firstOf(fifos), entryOf(fifos, 1));
   }
 
   enable(): void {

@@ -1,15 +1,18 @@
 // Medians, and ratios pair by pair: machines drift, so a figure is compared with the one measured beside it.
 
+import { entryOf } from "./ends.js";
 export function median(values: readonly number[]): number {
   if (values.length === 0) return Number.NaN;
   const sorted = [...values].sort((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  return sorted.length % 2 === 1
+    ? entryOf(sorted, middle)
+    : (entryOf(sorted, middle - 1) + entryOf(sorted, middle)) / 2;
 }
 
 /** Median of value[i] / base[i]. */
 export function medianRatio(values: readonly number[], bases: readonly number[]): number {
-  return median(values.map((value, index) => value / bases[index]!));
+  return median(values.map((value, index) => value / entryOf(bases, index)));
 }
 
 export interface Comparison {
@@ -28,7 +31,7 @@ const ROUNDS_FOR_CERTAINTY = 3;
 
 /** Compares figures round by round: what differs by less than it wanders from round to round does not differ. */
 export function compare(values: readonly number[], bases: readonly number[]): Comparison {
-  const ratios = values.map((value, index) => value / bases[index]!);
+  const ratios = values.map((value, index) => value / entryOf(bases, index));
   const low = Math.min(...ratios);
   const high = Math.max(...ratios);
   const few = ratios.length < ROUNDS_FOR_CERTAINTY;

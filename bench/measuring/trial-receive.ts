@@ -7,6 +7,7 @@
 
 import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { present } from "../../src/base/assert.js";
 import {
   type BlockLease,
   type Costs,
@@ -19,6 +20,7 @@ import {
   type TorrentOptions,
   type TransferCounters,
 } from "../../src/index.js";
+import { entryOf } from "./ends.js";
 import { Meter } from "./meter.js";
 import { PerfControl } from "./perf.js";
 import type { CostSplit, LabFigures } from "./results.js";
@@ -53,7 +55,7 @@ export interface ReceiveTrial {
 }
 
 async function main(): Promise<void> {
-  const trial = JSON.parse(process.argv[2]!) as ReceiveTrial;
+  const trial = JSON.parse(entryOf(process.argv, 2)) as ReceiveTrial;
   const metainfo = await readMetainfo(trial.torrent);
   const perf = PerfControl.fromEnvironment();
   await using session = new Session(trial.session);
@@ -75,7 +77,8 @@ async function main(): Promise<void> {
     meter = new Meter();
   }
   await download(torrent, trial.peers.map(addressOf));
-  if (trial.sync === true) await flush(join(trial.options.directory!, metainfo.name));
+  if (trial.sync === true)
+    await flush(join(present(trial.options.directory, "what is flushed lies in a folder"), metainfo.name));
   const figures = receiveFigures(session, torrent, meter, { counted, costs });
   perf?.disable();
   const told = { ...figures, ...first };
@@ -87,14 +90,15 @@ async function warmUp(
   session: Session,
   { before, options }: ReceiveTrial,
 ): Promise<Pick<LabFigures, "firstCpuSecondsPerGB" | "bytesBefore">> {
-  const metainfo = await readMetainfo(before!.torrent);
+  const work = present(before, "there is a download before this one");
+  const metainfo = await readMetainfo(work.torrent);
   const verify = options.verify ?? true;
   const meter = new Meter();
-  const times = before!.times ?? 1;
+  const times = work.times ?? 1;
   let first = 0;
   for (let time = 0; time < times; time++) {
     const torrent = await session.add(metainfo, { storage: "null", verify, resume: false });
-    await download(torrent, [addressOf(before!.peer)]);
+    await download(torrent, [addressOf(work.peer)]);
     await torrent.close();
     if (time === 0) first = meter.figures(metainfo.totalLength).cpuSecondsPerGB;
   }
@@ -133,7 +137,7 @@ function difference<Numbers extends { readonly [Name in keyof Numbers]: number }
 ): Numbers {
   const pairs = Object.entries<number>(after).map(([name, value]) => [
     name,
-    value - before[name as keyof Numbers]!,
+    value - before[name as keyof Numbers],
   ]);
   return Object.fromEntries(pairs) as Numbers;
 }

@@ -4,6 +4,7 @@
 
 import { readMetainfo, Session, type SessionOptions, type TransferCounters } from "../../src/index.js";
 import { printLine, whenTold } from "../load/load-loop.js";
+import { entryOf } from "./ends.js";
 
 export interface SeedTrial {
   /** Torrents of files that are there, whole and right, with the folders that they lie in. */
@@ -26,7 +27,7 @@ export interface SeedReading {
 }
 
 async function main(): Promise<void> {
-  const trial = JSON.parse(process.argv[2]!) as SeedTrial;
+  const trial = JSON.parse(entryOf(process.argv, 2)) as SeedTrial;
   const session = new Session({ ...trial.session, listen: { host: "127.0.0.1", port: 0 } });
   for (const { torrent, directory } of trial.torrents) {
     const metainfo = await readMetainfo(torrent);

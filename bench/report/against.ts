@@ -2,6 +2,7 @@
 // be paired; a difference counts only if the slowest round of one is faster than the fastest round of the other. The
 // limit shows what changed about the machine itself: where both files have it, the ratio is given in limits, too.
 
+import { entryOf } from "../measuring/ends.js";
 import { binaryBytes, conditions } from "./axes.js";
 import {
   type Cell,
@@ -165,7 +166,7 @@ function describe(changes: readonly Change[], shared: number, name: string): str
   const limits = cpu.filter(({ subject }) => subject === LIMIT).filter(isChange);
   if (limits.length > 0) {
     const ratios = limits.map(({ ratio }) => ratio).sort((a, b) => a - b);
-    const middle = ratios[Math.floor(ratios.length / 2)]!;
+    const middle = entryOf(ratios, Math.floor(ratios.length / 2));
     sentences.push(
       `The limit itself costs ${howMuchMore(middle)}${middle > 0.5 && middle < 2 ? " than before" : ""}: the machine or its system changed, so read the ratios in limits.`,
     );

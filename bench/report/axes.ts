@@ -1,6 +1,7 @@
 // How axes and their values are called where a person reads them. An axis that is not known here keeps its own name; its
 // values are told by their type, so that a benchmark may bring new axes without asking the report.
 
+import { namedIn } from "../measuring/ends.js";
 import type { Axes } from "../measuring/results.js";
 
 export type AxisValue = string | number | boolean;
@@ -49,7 +50,7 @@ const WORDS: Readonly<Record<string, AxisWords>> = {
 
 /** "speculation depth" for depth; an unknown name is taken apart: "runLengthBytes" becomes "run length". */
 export function axisTitle(axis: string): string {
-  const known = Object.hasOwn(WORDS, axis) ? WORDS[axis]!.title : undefined;
+  const known = Object.hasOwn(WORDS, axis) ? namedIn(WORDS, axis).title : undefined;
   return known ?? bareWords(axis);
 }
 
@@ -75,7 +76,7 @@ export function isByteAxis(axis: string): boolean {
 
 /** The value alone, as an axis of a plot has it beneath its ticks: "8 MiB", "16", "hashed". */
 export function axisTick(axis: string, value: AxisValue): string {
-  const known: AxisWords | undefined = Object.hasOwn(WORDS, axis) ? WORDS[axis]! : undefined;
+  const known: AxisWords | undefined = Object.hasOwn(WORDS, axis) ? namedIn(WORDS, axis) : undefined;
   if (value === 0 && known?.zero !== undefined) return known.zero;
   if (typeof value === "number") return isByteAxis(axis) ? binaryBytes(value) : value.toLocaleString("en-US");
   if (typeof value === "string") return value;
@@ -85,7 +86,7 @@ export function axisTick(axis: string, value: AxisValue): string {
 /** The value as it stands in a list of conditions: "pool 8 MiB", "4 peers", "depth 16", "speculative". */
 export function axisPhrase(axis: string, value: AxisValue): string {
   const tick = axisTick(axis, value);
-  const words: AxisWords | undefined = Object.hasOwn(WORDS, axis) ? WORDS[axis]! : undefined;
+  const words: AxisWords | undefined = Object.hasOwn(WORDS, axis) ? namedIn(WORDS, axis) : undefined;
   if (words?.after !== undefined) return `${tick} ${words.after[value === 1 ? 0 : 1]}`;
   if (value === 0 && words?.zero !== undefined) return `${words.title} of ${tick}`;
   if (words?.before !== undefined) return `${words.before} ${tick}`;

@@ -1,6 +1,7 @@
 // Bars lying on their side, each with its name above it and its figure behind it, so that names may be long on any width.
 // A bar is one colour, or the costs that it consists of. The thin line at its end goes from the lowest to the highest round.
 
+import { entryOf } from "../measuring/ends.js";
 import { COST_NAMES, type CostSplit } from "../measuring/results.js";
 import type { Drawing, Markish, Painter } from "./painter.js";
 
@@ -96,7 +97,7 @@ function segmentMarks({ plot }: Painter, rows: readonly Row[], pixelsPerUnit: nu
     ({ cost, from, to, row }) =>
       (to - from) * pixelsPerUnit > cost.length * CHARACTER_PIXELS + 6 &&
       // The stroke of the rounds would go through it.
-      !isCovered(rows[row]!, (from + to) / 2, (cost.length * CHARACTER_PIXELS) / 2 / pixelsPerUnit),
+      !isCovered(entryOf(rows, row), (from + to) / 2, (cost.length * CHARACTER_PIXELS) / 2 / pixelsPerUnit),
   );
   return [
     plot.rect(segments, {

@@ -1,6 +1,7 @@
 // What to keep in mind before believing figures: how many rounds there were, how far they wander, whether so few bytes moved
 // that starting up is most of what was measured, and whether the machine was busy with something else.
 
+import { entryOf } from "../measuring/ends.js";
 import type { LabResults } from "../measuring/results.js";
 import { binaryBytes } from "./axes.js";
 import { type Cell, type Group, isOurs, measureFigure, payloadOf } from "./cells.js";
@@ -37,7 +38,7 @@ export function caveats(groups: readonly Group[]): string[] {
     .map((cost) => (cost.high - cost.low) / 2 / cost.median)
     .sort((left, right) => left - right);
   if (wander.length > 0) {
-    const typical = wander[Math.floor(wander.length / 2)]!;
+    const typical = entryOf(wander, Math.floor(wander.length / 2));
     const wild = wander.filter((value) => value > 0.15).length;
     const loud =
       wild === 0

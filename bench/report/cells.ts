@@ -1,6 +1,7 @@
 // Trials put together: a cell is all rounds of the same work, and a group is the cells that answer one question. A round of
 // a cell can be set beside the same round of another cell, because the two ran one after the other.
 
+import { firstOf, namedIn } from "../measuring/ends.js";
 import type { Axes, LabFigures, LabTrial, LabVerb } from "../measuring/results.js";
 import { keyOf, LIMIT, OURS } from "../measuring/scenario.js";
 import { type Comparison, compare, median } from "../measuring/statistics.js";
@@ -128,7 +129,7 @@ function addTrial(
 }
 
 function makeGroup(cells: readonly Cell[]): Group {
-  const { verb, group } = cells[0]!;
+  const { verb, group } = firstOf(cells);
   const own = cells.filter((cell) => cell.subject === OURS);
   const considered = own.length > 0 ? own : cells;
   const names = [...new Set(considered.flatMap((cell) => Object.keys(cell.axes)))];
@@ -219,7 +220,7 @@ export function cellName(cell: Cell, group: Group, leftOut: readonly string[] = 
   const parts = group.varying
     .filter((axis) => !leftOut.includes(axis) && cell.axes[axis] !== undefined)
     .filter((axis) => !(axis === "depth" && !isSpeculative(cell.axes["mode"])))
-    .map((axis) => axisName(axis, cell.axes[axis]!));
+    .map((axis) => axisName(axis, namedIn(cell.axes, axis)));
   const others = new Set(group.cells.map((other) => other.subject).filter((subject) => subject !== LIMIT));
   const subject = cell.subject === LIMIT ? "the limit" : cell.subject;
   const named = several && (cell.subject !== OURS || others.size > 1 || parts.length === 0);

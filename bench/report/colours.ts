@@ -2,6 +2,8 @@
 // one for dark. The hues are those of Okabe and Ito, which people with any common colour blindness can tell apart; shapes and
 // labels say the same again.
 
+import { entryOf, firstOf, namedIn } from "../measuring/ends.js";
+
 const KNOWN: Readonly<Record<string, number>> = {
   contiguous: 1,
   scatter: 2,
@@ -39,18 +41,18 @@ export function looksFor(names: readonly string[]): Map<string, Look> {
   const looks = new Map<string, Look>();
   const free = [...NOT_OF_MODES];
   const take = (name: string, index: number): void => {
-    looks.set(name, { colour: `var(--series-${index})`, symbol: SYMBOLS[index - 1]! });
+    looks.set(name, { colour: `var(--series-${index})`, symbol: entryOf(SYMBOLS, index - 1) });
     free.splice(free.indexOf(index), 1);
   };
   for (const name of names) {
     const word = Object.keys(KNOWN).find((known) => name === known || name.startsWith(`${known},`));
-    if (word !== undefined && free.includes(KNOWN[word]!)) take(name, KNOWN[word]!);
+    if (word !== undefined && free.includes(namedIn(KNOWN, word))) take(name, namedIn(KNOWN, word));
   }
   for (const name of names) {
     if (looks.has(name)) continue;
     // More series than looks: the last one is shared, and the labels tell them apart.
-    if (free.length > 0) take(name, free[0]!);
-    else looks.set(name, { colour: `var(--series-${COUNT})`, symbol: SYMBOLS[COUNT - 1]! });
+    if (free.length > 0) take(name, firstOf(free));
+    else looks.set(name, { colour: `var(--series-${COUNT})`, symbol: entryOf(SYMBOLS, COUNT - 1) });
   }
   return looks;
 }

@@ -4,6 +4,7 @@
 //
 // A line is drawn through the medians; whether lines cross is decided round by round.
 
+import { entryOf, firstOf, lastOf, there } from "../measuring/ends.js";
 import type { LabFigures } from "../measuring/results.js";
 import { median } from "../measuring/statistics.js";
 import { binaryBytes, conditions } from "./axes.js";
@@ -66,7 +67,7 @@ export function crossingData(groups: readonly Group[]): CrossingData | undefined
   return {
     series,
     levels: levelsOf(series, cells, receiving),
-    where: conditions(cells[0]!.axes, FREE_AXES),
+    where: conditions(firstOf(cells).axes, FREE_AXES),
     sentences: verdicts.map(({ sentence }) => sentence),
     crossings: verdicts.flatMap(({ at }) => (at === undefined ? [] : [at])),
   };
@@ -100,7 +101,7 @@ function withoutRepetitions(points: readonly CrossingPoint[]): CrossingPoint[] {
 
 function pointOf(cell: Cell): CrossingPoint {
   const cost = measureFigure(cell, "cpuSecondsPerGB");
-  const bytesPerCall = measureFigure(cell, "bytesPerSystemCall")!.median;
+  const bytesPerCall = there(measureFigure(cell, "bytesPerSystemCall")).median;
   return { cell, bytesPerCall, cost: cost.median, low: cost.low, high: cost.high };
 }
 
@@ -145,10 +146,10 @@ type Line = readonly (readonly [bytesPerCall: number, cost: number])[];
 function compareLines(copying: CrossingSeries, other: CrossingSeries): LineVerdict {
   const level = spans(other.points) < LEVEL_SPAN;
   const name = other.mode;
-  const from = Math.max(copying.points[0]!.bytesPerCall, level ? 0 : other.points[0]!.bytesPerCall);
+  const from = Math.max(firstOf(copying.points).bytesPerCall, level ? 0 : firstOf(other.points).bytesPerCall);
   const to = Math.min(
-    copying.points.at(-1)!.bytesPerCall,
-    level ? Infinity : other.points.at(-1)!.bytesPerCall,
+    lastOf(copying.points).bytesPerCall,
+    level ? Infinity : lastOf(other.points).bytesPerCall,
   );
   if (from >= to) return { sentence: `No bytes per call were measured for both contiguous and ${name}.` };
   const rounds = sharedRounds([...copying.points, ...other.points]);
@@ -163,8 +164,8 @@ function compareLines(copying: CrossingSeries, other: CrossingSeries): LineVerdi
   const always = found.every(({ at }) => at.length === 0);
   const sameSign = new Set(found.map(({ startsAbove }) => startsAbove)).size === 1;
   if (always && sameSign) {
-    const dearer = found[0]!.startsAbove ? "contiguous" : name;
-    const cheaper = found[0]!.startsAbove ? name : "contiguous";
+    const dearer = firstOf(found).startsAbove ? "contiguous" : name;
+    const cheaper = firstOf(found).startsAbove ? name : "contiguous";
     const sure =
       rounds.length >= 3
         ? "in every round"
@@ -184,9 +185,9 @@ function compareLines(copying: CrossingSeries, other: CrossingSeries): LineVerdi
       sentence: `Contiguous and ${name} cross ${times} times ${range}: neither is the cheaper throughout.`,
     };
   if (agree) {
-    const places = found.map(({ at }) => at[0]!);
+    const places = found.map(({ at }) => firstOf(at));
     const bytesPerCall = median(places);
-    const cheaper = found[0]!.startsAbove ? "contiguous" : name;
+    const cheaper = firstOf(found).startsAbove ? "contiguous" : name;
     const cost = costAt(
       copying.points.map((point) => [point.bytesPerCall, point.cost] as const),
       bytesPerCall,
@@ -200,11 +201,11 @@ function compareLines(copying: CrossingSeries, other: CrossingSeries): LineVerdi
 }
 
 function spans(points: readonly CrossingPoint[]): number {
-  return points.at(-1)!.bytesPerCall / points[0]!.bytesPerCall;
+  return lastOf(points).bytesPerCall / firstOf(points).bytesPerCall;
 }
 
 function sharedRounds(points: readonly CrossingPoint[]): string[] {
-  return [...points[0]!.cell.rounds.keys()].filter((round) =>
+  return [...firstOf(points).cell.rounds.keys()].filter((round) =>
     points.every((point) => point.cell.rounds.has(round)),
   );
 }
@@ -217,15 +218,15 @@ function lineOf(points: readonly CrossingPoint[], round: string): Line {
 
 /** The line's height at `x`, straight between points over the logarithm of x; level beyond its ends. */
 function costAt(line: Line, x: number): number {
-  if (x <= line[0]![0]) return line[0]![1];
+  if (x <= firstOf(line)[0]) return firstOf(line)[1];
   for (let index = 1; index < line.length; index++) {
-    const [right, end] = line[index]!;
-    const [left, start] = line[index - 1]!;
+    const [right, end] = entryOf(line, index);
+    const [left, start] = entryOf(line, index - 1);
     if (x > right || right === left) continue;
     const part = Math.log(x / left) / Math.log(right / left);
     return start + part * (end - start);
   }
-  return line.at(-1)![1];
+  return lastOf(line)[1];
 }
 
 function crossingsBetween(
@@ -241,8 +242,8 @@ function crossingsBetween(
   const places = [...new Set([from, ...inside, to])].sort((left, right) => left - right);
   const at: number[] = [];
   for (let index = 1; index < places.length; index++) {
-    const left = places[index - 1]!;
-    const right = places[index]!;
+    const left = entryOf(places, index - 1);
+    const right = entryOf(places, index);
     const before = difference(left);
     const after = difference(right);
     if (before > 0 === after > 0) continue;

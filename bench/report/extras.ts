@@ -1,6 +1,7 @@
 // What bench compare adds to its file beyond trials: how each program was set, and what connections cost that say nothing.
 // Both are for reading only, so what has not the expected shape is left out instead of refused.
 
+import { firstOf } from "../measuring/ends.js";
 import { median } from "../measuring/statistics.js";
 import type { ResultsFile } from "./read.js";
 
@@ -50,8 +51,8 @@ export function extrasOf(files: readonly ResultsFile[]): Extras {
 function idleRow(trials: readonly IdleTrial[]): IdleRow {
   const bytes = trials.map(({ figures }) => figures.residentBytesPerPeer);
   return {
-    subject: trials[0]!.subject,
-    peers: trials[0]!.figures.peers,
+    subject: firstOf(trials).subject,
+    peers: firstOf(trials).figures.peers,
     rounds: trials.length,
     bytesPerPeer: median(bytes),
     bytesLow: Math.min(...bytes),

@@ -2,6 +2,8 @@
 // number; any other as bars, split into their costs where the trials have them. What would be too much for one plot is
 // drawn as several, one per value of an axis. Nothing here knows a group by name, so that new ones need nothing new.
 
+import { present } from "../../src/base/assert.js";
+import { entryOf, firstOf, lastOf, namedIn } from "../measuring/ends.js";
 import { COST_NAMES } from "../measuring/results.js";
 import {
   type AxisValue,
@@ -148,7 +150,7 @@ function linesPlan(
   const looks = looksFor([...named.keys()]);
   const series: LineSeries[] = [...named].map(([name, members]) => ({
     name,
-    look: looks.get(name)!,
+    look: present(looks.get(name), "each line has its look"),
     points: pointsOf(members, axis, shown),
   }));
   const limits = [
@@ -182,7 +184,7 @@ function linesPlan(
       levels,
       ticks,
       tickFormat: (value) => axisTick(axis, value),
-      logarithmic: isByteAxis(axis) || ticks.at(-1)! / ticks[0]! >= 8,
+      logarithmic: isByteAxis(axis) || lastOf(ticks) / firstOf(ticks) >= 8,
     },
   };
 }
@@ -205,8 +207,8 @@ function scaled({ median, low, high }: Measured, { scale }: Shown): { y: number;
 
 function describeSeries(series: readonly LineSeries[], axis: string, { unit }: Shown): string {
   const ends = series.map(({ name, points }) => {
-    const first = points[0]!;
-    const last = points.at(-1)!;
+    const first = firstOf(points);
+    const last = lastOf(points);
     return `${name}: ${first.y.toFixed(3)} at ${axisTick(axis, first.x)} to ${last.y.toFixed(3)} at ${axisTick(axis, last.x)}`;
   });
   return `In ${unit}. ${ends.join("; ")}.`;
@@ -242,7 +244,7 @@ function barPlans(group: Group, shown: Shown = CPU): Plan[] {
 /** Each plot of costs with one of speeds beside it. */
 function withSpeed(group: Group): Plan[] {
   const speeds = barPlans(group, SPEED);
-  return barPlans(group).flatMap((plan, index) => [plan, speeds[index]!]);
+  return barPlans(group).flatMap((plan, index) => [plan, entryOf(speeds, index)]);
 }
 
 /** A mode has the colour that its lines have; what differs in something else is ours, and all the same. */
@@ -323,7 +325,7 @@ function compareBars(
       const rest = group.varying.filter(
         (axis) => !fixed.includes(axisPhrase(axis, cell.axes[axis] as AxisValue)),
       );
-      const detail = ours ? rest.map((axis) => axisPhrase(axis, cell.axes[axis]!)) : [];
+      const detail = ours ? rest.map((axis) => axisPhrase(axis, namedIn(cell.axes, axis))) : [];
       return [
         {
           name: [cell.subject === LIMIT ? "the limit" : cell.subject, ...detail].join(", "),
@@ -350,7 +352,7 @@ export function crossingPlan(data: CrossingData): Plan {
   const looks = looksFor(data.series.map(({ mode }) => mode));
   const series: LineSeries[] = data.series.map(({ mode, points }) => ({
     name: mode,
-    look: looks.get(mode)!,
+    look: present(looks.get(mode), "each mode has its look"),
     points: points.map(({ bytesPerCall, cost, low, high }) => ({
       x: bytesPerCall,
       y: cost,
@@ -375,7 +377,7 @@ export function crossingPlan(data: CrossingData): Plan {
       levels: data.levels.map(({ name, cost }) => ({
         y: cost,
         label: name === LIMIT ? "the limit" : "",
-        ...(looks.has(name) ? { colour: looks.get(name)!.colour } : {}),
+        ...colourOf(looks.get(name)),
       })),
       ticks,
       tickFormat: binaryBytes,
@@ -387,4 +389,8 @@ export function crossingPlan(data: CrossingData): Plan {
       })),
     },
   };
+}
+
+function colourOf(look: { readonly colour: string } | undefined): { colour?: string } {
+  return look === undefined ? {} : { colour: look.colour };
 }

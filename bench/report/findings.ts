@@ -1,6 +1,7 @@
 // Answers to the questions that the lab was built for, each a sentence or two with its figures. A question that the trials
 // do not touch is left out.
 
+import { there } from "../measuring/ends.js";
 import { COST_NAMES, type CostSplit } from "../measuring/results.js";
 import { type AxisValue, conditions } from "./axes.js";
 import {
@@ -58,7 +59,7 @@ function copyFinding(groups: readonly Group[], chosen: Chosen): string {
   const slice = leadingSlice(slices, chosen);
   if (slice === undefined) return "";
   const ranking = rank(slice, "cpuSecondsPerGB");
-  const copying = ranking.find(({ value }) => value === "contiguous")!;
+  const copying = there(ranking.find(({ value }) => value === "contiguous"));
   const other = ranking.find(({ value }) => value === "speculative" || value === "scatter");
   const comparison =
     other === undefined ? undefined : compareCells(copying.cell, other.cell, "cpuSecondsPerGB");
@@ -88,7 +89,7 @@ function splitFinding(groups: readonly Group[], chosen: Chosen): string {
         [...rounds.values()].every(({ costs }) => costs !== undefined),
     );
   if (cell === undefined || chosen["mode"] === undefined) return "";
-  const partOf = (name: keyof CostSplit): number => measure(cell, ({ costs }) => costs?.[name])!.median;
+  const partOf = (name: keyof CostSplit): number => there(measure(cell, ({ costs }) => costs?.[name])).median;
   // Medians of parts do not add up to the median of the whole: shares are of what they add up to.
   const sum = COST_NAMES.reduce((total, name) => total + partOf(name), 0);
   if (sum <= 0) return "";
@@ -99,10 +100,11 @@ function splitFinding(groups: readonly Group[], chosen: Chosen): string {
 
 function limitFinding(groups: readonly Group[], chosen: Chosen): string {
   const found = chosenCell(groups, chosen);
-  const limit = found === undefined ? undefined : limitOf(found.cell, found.group);
-  const comparison = limit === undefined ? undefined : compareCells(found!.cell, limit, "cpuSecondsPerGB");
+  if (found === undefined) return "";
+  const limit = limitOf(found.cell, found.group);
+  const comparison = limit === undefined ? undefined : compareCells(found.cell, limit, "cpuSecondsPerGB");
   if (comparison === undefined) return "";
-  const mode = capital(String(found!.cell.axes["mode"]));
+  const mode = capital(String(found.cell.axes["mode"]));
   if (!comparison.sure) return `${mode} cannot be told from the limit: ${comparison.why}.`;
   return `${mode} costs ${ratioText(comparison)} the limit, which receives the same stream into one buffer and ignores it.`;
 }

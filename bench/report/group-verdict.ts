@@ -1,6 +1,7 @@
 // What one group of trials says, in plain words, for the terminal: under each condition what is cheapest, what cannot be told
 // from it, and what is dearer by how much. Every percentage is of the one that the sentence names first.
 
+import { namedIn } from "../measuring/ends.js";
 import { axisName, conditions, isNamedFor } from "./axes.js";
 import {
   type Cell,
@@ -38,7 +39,7 @@ function slicesOf(group: Group): Map<string, Cell[]> {
     if (isReference(cell.subject)) continue;
     const where = given
       .filter((axis) => cell.axes[axis] !== undefined)
-      .map((axis) => axisName(axis, cell.axes[axis]!))
+      .map((axis) => axisName(axis, namedIn(cell.axes, axis)))
       .join(", ");
     slices.set(where, [...(slices.get(where) ?? []), cell]);
   }

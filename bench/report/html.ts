@@ -1,6 +1,7 @@
 // HTML as text that cannot be broken by what stands in it: the tag escapes every value, and only what was made by it goes in
 // as it is.
 
+import { namedIn } from "../measuring/ends.js";
 import { keepTogether } from "./words.js";
 
 export class Html {
@@ -35,5 +36,5 @@ const ENTITIES: Readonly<Record<string, string>> = {
 };
 
 export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character]!);
+  return text.replace(/[&<>"']/g, (character) => namedIn(ENTITIES, character));
 }

@@ -1,6 +1,7 @@
 // Lines over a number: each named at its end rather than in a legend, each point with a stroke from its lowest to its highest
 // round. Costs begin at nothing: a difference looks as large as it is.
 
+import { entryOf, lastOf } from "../measuring/ends.js";
 import type { Look } from "./colours.js";
 import type { Drawing, Markish, Painter } from "./painter.js";
 
@@ -151,7 +152,7 @@ function endLabels(
   const pixelOf = (y: number): number =>
     MARGIN.top + (1 - y / highest) * (height - MARGIN.top - MARGIN.bottom);
   const labels = [
-    ...series.map(({ name, look, points }) => ({ name, colour: look.colour, y: points.at(-1)!.y })),
+    ...series.map(({ name, look, points }) => ({ name, colour: look.colour, y: lastOf(points).y })),
     ...levels
       .filter(({ label }) => label !== "")
       .map(({ label, y }) => ({ name: label, colour: "var(--limit)", y })),
@@ -167,7 +168,7 @@ function endLabels(
       frameAnchor: "right",
       textAnchor: "start",
       dx: 9,
-      dy: places[index]! - pixelOf(y),
+      dy: entryOf(places, index) - pixelOf(y),
       fill: colour,
       fontWeight: 600,
     }),
@@ -178,12 +179,12 @@ function endLabels(
 function moveApart(places: readonly number[], bottom: number): number[] {
   const moved = [...places];
   for (let index = 1; index < moved.length; index++) {
-    moved[index] = Math.max(moved[index]!, moved[index - 1]! + LABEL_PIXELS);
+    moved[index] = Math.max(entryOf(moved, index), entryOf(moved, index - 1) + LABEL_PIXELS);
   }
   let floor = bottom;
   for (let index = moved.length - 1; index >= 0; index--) {
-    moved[index] = Math.min(moved[index]!, floor);
-    floor = moved[index]! - LABEL_PIXELS;
+    moved[index] = Math.min(entryOf(moved, index), floor);
+    floor = entryOf(moved, index) - LABEL_PIXELS;
   }
   return moved;
 }

@@ -1,6 +1,7 @@
 // The report as one HTML file that loads nothing: the verdict, the plots, the tables, and all that is needed to measure it
 // again. It works without scripts; the widths of the plots are chosen by the style sheet.
 
+import { entryOf, firstOf, namedIn } from "../measuring/ends.js";
 import { COST_NAMES } from "../measuring/results.js";
 import { type Against, type Change, isChange } from "./against.js";
 import { binaryBytes, conditions } from "./axes.js";
@@ -55,7 +56,7 @@ export function reportPage(content: ReportContent, painter: Painter): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>scatterwire bench: ${files[0]!.results.machine.cpu}</title>
+<title>scatterwire bench: ${firstOf(files).results.machine.cpu}</title>
 <style>${new Html(STYLE)}</style>
 </head>
 <body>
@@ -75,7 +76,7 @@ ${extrasSections(files)}
 ${omissionSection(files)}
 ${readingSection()}
 </main>
-<footer class="soft small">scatterwire ${files[0]!.results.version} · this file loads nothing from anywhere and may be passed on as it is</footer>
+<footer class="soft small">scatterwire ${firstOf(files).results.version} · this file loads nothing from anywhere and may be passed on as it is</footer>
 </body>
 </html>
 `;
@@ -83,7 +84,7 @@ ${readingSection()}
 }
 
 function head(files: readonly ResultsFile[], verdict: Verdict): Html {
-  const { machine, startedAt } = files[0]!.results;
+  const { machine, startedAt } = firstOf(files).results;
   return html`<header>
 <p class="eyebrow"><b>scatterwire bench</b> · ${machine.cpu}, ${machine.cores} cores · ${machine.system} · Node ${machine.node} · ${dateOf(startedAt)}</p>
 <h1>${verdict.lead}</h1>
@@ -115,7 +116,7 @@ function verbSection(verb: string, { groups, crossing }: ReportContent, painter:
   places.sort((left, right) => Number(hasCosts(right.group)) - Number(hasCosts(left.group)));
   for (const { group, index } of places) {
     const plans = plansOf(group);
-    const alone = plans.length === 1 && (verb === "receive" || plans[0]!.kind === "bars");
+    const alone = plans.length === 1 && (verb === "receive" || firstOf(plans).kind === "bars");
     for (const plan of plans) figures.push(figure(painter, plan, group, `table-${index}`, alone));
   }
   if (verb === "receive" && crossing !== undefined) {
@@ -160,7 +161,7 @@ function costKey(plan: Plan): Html {
 function drawings(painter: Painter, plan: Plan, full: boolean): Html[] {
   const widths = full ? FULL_WIDTHS : HALF_WIDTHS;
   return SIZES.map((size, index) => {
-    const width = widths[index]!;
+    const width = entryOf(widths, index);
     const { svg } =
       plan.kind === "bars" ? drawBars(painter, plan.options, width) : drawLines(painter, plan.options, width);
     return html`<div class="drawing ${size}">${new Html(svg)}</div>`;
@@ -177,7 +178,7 @@ ${constant === "" ? undefined : html`<p class="soft small">${capital(constant)}.
 <thead><tr>${columns.map(({ title: name, unit, numeric }) => html`<th scope="col" class="${numeric ? "number" : "name"}">${capital(name)}<span>${unit}</span></th>`)}</tr></thead>
 <tbody>${rows.map(
     ({ cells, strong }) =>
-      html`<tr class="${strong ? "strong" : "plain"}">${cells.map((cell, column) => tableCell(cell, columns[column]!.numeric, column === 0))}</tr>
+      html`<tr class="${strong ? "strong" : "plain"}">${cells.map((cell, column) => tableCell(cell, entryOf(columns, column).numeric, column === 0))}</tr>
 `,
   )}</tbody>
 </table></div>`;
@@ -220,7 +221,7 @@ function changeTable(title: string, changes: readonly Change[], open: boolean): 
 }
 
 function changeRow(change: Change): Html {
-  const words = FIGURES[change.figure]!;
+  const words = namedIn(FIGURES, change.figure);
   const better = words.better === "less" ? change.ratio < 1 : change.ratio > 1;
   const { sure, ratioInLimits } = change;
   // What changed by as much as the limit did is the machine's, and no news of ours.
@@ -231,7 +232,7 @@ function changeRow(change: Change): Html {
 }
 
 function machineSection({ files, trackers, swarms, dhts }: ReportContent): Html {
-  const { machine } = files[0]!.results;
+  const { machine } = firstOf(files).results;
   return html`<h2>The machine, and the commands</h2>
 <dl class="facts">
 <dt>Processor</dt><dd>${machine.cpu}, ${machine.cores} cores</dd>

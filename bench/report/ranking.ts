@@ -1,6 +1,8 @@
 // Which value of a setting is best, and how sure that is. Only cells that differ in nothing but the setting are held against
 // each other, and only a difference that every round shows, and that is worth speaking of, counts as one.
 
+import { present } from "../../src/base/assert.js";
+import { firstOf, namedIn } from "../measuring/ends.js";
 import type { Axes } from "../measuring/results.js";
 import type { Comparison } from "../measuring/statistics.js";
 import { type AxisValue, conditions, isNamedFor } from "./axes.js";
@@ -40,7 +42,7 @@ export function slicesOf(group: Group, axis: string, dependent: readonly string[
     else others.push(cell);
   }
   return [...slices.values()]
-    .map((cells) => ({ group, axis, cells, shared: sharedAxes(cells[0]!, axis, dependent) }))
+    .map((cells) => ({ group, axis, cells, shared: sharedAxes(firstOf(cells), axis, dependent) }))
     .filter(({ cells }) => new Set(cells.map((cell) => cell.axes[axis])).size > 1);
 }
 
@@ -59,7 +61,7 @@ export function rank(slice: Slice, figure: RequiredFigure, goal: "less" | "more"
     return goal === "less" ? left < right : left > right;
   };
   for (const cell of slice.cells) {
-    const value = cell.axes[slice.axis]!;
+    const value = namedIn(cell.axes, slice.axis);
     const best = bestPerValue.get(value);
     if (best === undefined || isBetter(cell, best)) bestPerValue.set(value, cell);
   }
@@ -67,7 +69,7 @@ export function rank(slice: Slice, figure: RequiredFigure, goal: "less" | "more"
   const best = sorted[0]?.[1];
   return sorted.map(([value, cell]) => {
     if (cell === best) return { value, cell, comparison: undefined, tied: true };
-    const comparison = compareCells(cell, best!, figure);
+    const comparison = compareCells(cell, present(best, "a cell that is ranked has a best"), figure);
     const tied = comparison === undefined || !comparison.sure || Math.abs(comparison.ratio - 1) < MATERIAL;
     return { value, cell, comparison, tied };
   });

@@ -74,7 +74,7 @@ export function labTables(results: LabResults, options: TableOptions = {}): stri
   const width = widthOf(options);
   const parts: string[] = [`${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${machine.node}`];
   parts.push("", ...groupTables(groups, options));
-  const say = (text: string): string => wrap(text, width, /^ */.exec(text)![0]);
+  const say = (text: string): string => wrap(text, width, /^ */.exec(text)?.[0] ?? "");
   if (omissions.length > 0) parts.push("", "Not measured:");
   for (const { subject, group, axes, reason } of omissions) {
     const what = [group, subject, axes === undefined ? "" : conditions(axes)].filter((text) => text);

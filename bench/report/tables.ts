@@ -1,6 +1,7 @@
 // A group as a table: one row per cell, the axes that vary, and every figure that was measured, with its spread; the same
 // numbers as in the plots, and more. Text only: page.ts and terminal.ts each set it their way.
 
+import { namedIn } from "../measuring/ends.js";
 import { COST_NAMES } from "../measuring/results.js";
 import type { Comparison } from "../measuring/statistics.js";
 import { axisTick, axisTitle } from "./axes.js";
@@ -118,7 +119,7 @@ function ratioColumns(group: Group, figure: FigureName): Source[] {
           text: comparison.ratio.toFixed(2),
           aside: `${comparison.low.toFixed(2)} to ${comparison.high.toFixed(2)}`,
         };
-  const title = FIGURES[figure]!.title;
+  const title = namedIn(FIGURES, figure).title;
   const shared = { numeric: true, main: true };
   if (group.cells.some(({ subject }) => subject === LIMIT)) {
     columns.push({

@@ -4,6 +4,7 @@
 // Always: a setting is recommended for a use only from trials of that use. Settings of downloads come from downloads that were
 // hashed and stored, as everybody's are; what receiving alone costs is a finding, and never advice.
 
+import { firstOf, namedIn } from "../measuring/ends.js";
 import type { Axes } from "../measuring/results.js";
 import type { Comparison } from "../measuring/statistics.js";
 import { type AxisValue, axisTick, axisTitle, compareValues, conditions } from "./axes.js";
@@ -220,7 +221,7 @@ function choose(setting: Setting, groups: readonly Group[], chosen: Axes): Choic
   const ranking = rank(slice, "cpuSecondsPerGB");
   const few = Math.min(...slice.cells.map((cell) => cell.rounds.size)) < ROUNDS_FOR_CERTAINTY;
   const ties = ranking.filter(({ tied }) => tied);
-  const near = ties.filter((one) => isNear(one, ranking[0]!));
+  const near = ties.filter((one) => isNear(one, firstOf(ranking)));
   const fastest = fastestTies(setting, slice, near);
   const taken = few ? ranking[0] : takeFromTies(setting, fastest);
   if (taken === undefined) return undefined;
@@ -256,7 +257,7 @@ function mergedByVerb(groups: readonly Group[]): Group[] {
 }
 
 function isCandidate(setting: Setting, cell: Cell): boolean {
-  if (setting.never?.includes(cell.axes[setting.axis]!) === true) return false;
+  if (setting.never?.includes(namedIn(cell.axes, setting.axis)) === true) return false;
   return setting.only?.(cell) ?? true;
 }
 

@@ -8,6 +8,7 @@
 import { createServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { readMetainfo } from "../../src/index.js";
+import { entryOf } from "../measuring/ends.js";
 
 /** What is used of the package, which comes without types. */
 interface Wire extends Duplex {
@@ -26,7 +27,7 @@ const QUEUE = 256;
 /** Requests go out in one write when so many may go. */
 const REFILL_PART = 4;
 
-const torrent = process.argv[2]!;
+const torrent = entryOf(process.argv, 2);
 const metainfo = await readMetainfo(torrent);
 const packageName: string = "bittorrent-protocol";
 const { default: Protocol } = (await import(packageName)) as { default: new (type: string) => Wire };

@@ -4,6 +4,7 @@
 import { writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { present as provided } from "../../src/base/assert.js";
 import { readMetainfo } from "../../src/index.js";
 import type { LabOmission, LabResults } from "../measuring/results.js";
 import { type OnProgress, runLab } from "../measuring/run.js";
@@ -249,7 +250,7 @@ function scenariosOf(
 ): Scenario[] {
   const work: Work = group === "download-disk" ? "download-stored" : group === RUNNING ? "download" : group;
   const where = group === "download-disk" ? "disk" : "memory";
-  const scratch = where === "disk" ? disk! : bench.scratch;
+  const scratch = where === "disk" ? provided(disk, "a row of the disk has one") : bench.scratch;
   return (options.peers ?? PEERS_DEFAULT[group]).flatMap((peers) => {
     const axes = {
       ...{ peers, bytes: bench.size, where: where === "disk" ? "disk" : "memory file system" },

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { readMetainfo, UsageError } from "../../src/index.js";
 import { startLoadSeeder } from "../load/load.js";
 import type { OnStep } from "../measuring/answer.js";
+import { entryOf } from "../measuring/ends.js";
 import { median, medianRatio } from "../measuring/statistics.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
 import { Program } from "../processes/program.js";
@@ -73,7 +74,7 @@ export async function benchStart(options: StartOptions): Promise<StartResult> {
       help: { command: [node, main, "--help"], times: STARTS },
       import: { command: [node, `${BUNDLE}index.js`], times: STARTS },
       loop: {
-        command: [loop, infoHashHex, address.split(":").at(-1)!, `${options.size}`, `${pieceLength}`],
+        command: [loop, infoHashHex, address.split(":").at(-1) ?? "", `${options.size}`, `${pieceLength}`],
         times: 1,
       },
       first: { command: [...keeping("off"), node, main, ...download], times: 1 },
@@ -87,7 +88,7 @@ export async function benchStart(options: StartOptions): Promise<StartResult> {
       size: options.size,
       cpuSeconds,
       helpToNode: medianRatio(cpuSeconds.help, cpuSeconds.node),
-      importSeconds: median(cpuSeconds.import.map((value, run) => value - cpuSeconds.node[run]!)),
+      importSeconds: median(cpuSeconds.import.map((value, run) => value - entryOf(cpuSeconds.node, run))),
       firstToLoop: medianRatio(cpuSeconds.first, cpuSeconds.loop),
       downloadToLoop: medianRatio(cpuSeconds.download, cpuSeconds.loop),
     };

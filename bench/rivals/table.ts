@@ -1,6 +1,7 @@
 // The comparison as text: a table of medians per row with ratios to us, the targets beside what was reached, what was left out,
 // and a verdict in plain words.
 
+import { firstOf } from "../measuring/ends.js";
 import type { LabTrial } from "../measuring/results.js";
 import { compare, median } from "../measuring/statistics.js";
 import { conditions } from "../report/axes.js";
@@ -112,7 +113,7 @@ function idleTable({ idle }: CompareResults, width: number): string[] {
       own.length,
     ]);
   }
-  return [`${idle[0]!.figures.peers} idle peers\n${table.toString()}`];
+  return [`${firstOf(idle).figures.peers} idle peers\n${table.toString()}`];
 }
 
 function reachedTable(rows: readonly Reached[], width: number): string {

@@ -2,6 +2,8 @@
 // met or missed. Where libtorrent has several disks, each figure is compared with the one that is better in it, in that
 // round, which is harder than any one of them.
 
+import { present } from "../../src/base/assert.js";
+import { firstOf } from "../measuring/ends.js";
 import type { LabFigures, LabTrial } from "../measuring/results.js";
 import { LIMIT } from "../measuring/scenario.js";
 import { compare, median } from "../measuring/statistics.js";
@@ -134,7 +136,9 @@ function reachedIn(row: readonly LabTrial[], target: Target, peers: number): Rea
   if (values.length === 0) return undefined;
   const { ratio, low, high } = compare(values, bases);
   const isMet = (value: number): boolean =>
-    target.least !== undefined ? value >= target.least : value <= target.most!;
+    target.least !== undefined
+      ? value >= target.least
+      : value <= present(target.most, "a target has a bound");
   const scale = target.against === undefined ? MB : 1;
   return {
     goal: goalOf(target, peers),
@@ -155,7 +159,7 @@ function goalOf(target: Target, peers: number): string {
     target.figure
   ];
   const sign = target.least === undefined ? "≤" : "≥";
-  const bound = target.least ?? target.most!;
+  const bound = target.least ?? present(target.most, "a target has a bound");
   const side = target.against === undefined ? `${bound / MB} MB` : `${bound} × ${target.against}`;
   return `${rowName({ group: target.group, peers })}: ${what} ${sign} ${side}`;
 }
@@ -163,7 +167,7 @@ function goalOf(target: Target, peers: number): string {
 function reachedIdle(results: CompareResults): Reached[] {
   const own = results.idle.filter(({ subject }) => subject.startsWith("scatterwire"));
   if (own.length === 0) return [];
-  const { peers } = own[0]!.figures;
+  const { peers } = firstOf(own).figures;
   const row = (
     values: number[],
     most: number,

@@ -5,6 +5,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { present } from "../../src/base/assert.js";
 import { readMetainfo } from "../../src/index.js";
 import { startLoadSeeder } from "../load/load.js";
 import type { Axes, LabFigures, LabOmission } from "../measuring/results.js";
@@ -63,7 +64,7 @@ async function plan(
 ): Promise<{ scenarios: Scenario[]; omissions: LabOmission[] }> {
   const omissions: LabOmission[] = [];
   const ours = subjectCalled(OUR_DOWNLOAD);
-  const theirs = await present(subjectCalled(LIBTORRENT), omissions);
+  const theirs = await ifInstalled(subjectCalled(LIBTORRENT), omissions);
   const downloaders: [string, Subject][] = [
     [OURS, ours],
     ...(theirs === undefined ? [] : [[LIBTORRENT, theirs] as [string, Subject]]),
@@ -87,10 +88,13 @@ async function plan(
 }
 
 function subjectCalled(name: string): Subject {
-  return SUBJECTS.find((subject) => subject.name === name)!;
+  return present(
+    SUBJECTS.find((subject) => subject.name === name),
+    "the subject is one of these",
+  );
 }
 
-async function present(subject: Subject, omissions: LabOmission[]): Promise<Subject | undefined> {
+async function ifInstalled(subject: Subject, omissions: LabOmission[]): Promise<Subject | undefined> {
   try {
     await subject.require();
     return subject;
