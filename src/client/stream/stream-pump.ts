@@ -203,10 +203,12 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
       }
       bytes += received;
       left -= received > BYTES_PER_CALL_MIN ? received : BYTES_PER_CALL_MIN;
-      const cost = BYTES_PER_MESSAGE * (receiver.messages - messagesBefore);
+      const heard = receiver.messages - messagesBefore;
+      const cost = BYTES_PER_MESSAGE * heard;
       left -= cost;
       const isBlocks = receiver.isInBlock || counters.blocksReceived !== blocksBefore;
-      this.#isTalkative = cost > received || !isBlocks;
+      // A part of a header tells nothing: "scatter" receives it by itself, before the rest and the block.
+      if (isBlocks || heard > 0) this.#isTalkative = !isBlocks || (heard > 1 && cost > received);
       // Less came than was asked for: the socket is empty, and the loop will tell when it is not.
       if (received < planned) {
         peer.drained();
