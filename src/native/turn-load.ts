@@ -20,9 +20,13 @@ const MESSAGES_PER_TURN = BYTES_PER_TURN / BYTES_PER_MESSAGE;
 const UNCHARGED_BYTES_MIN = 256 * BYTES_PER_MESSAGE;
 /** Sockets that may come to use up their share in a turn, beside those that did in the one before. */
 const MORE_HEAVY = 3;
+/** For how many turns, about, one in which many sockets are ready tells how many there are. */
+const TURNS_REMEMBERED = 64;
 
 export class TurnLoad {
   readyCount = 1;
+  /** The most sockets that were ready in a turn lately: it rises at once and falls slowly. */
+  readyLately = 1;
   /** Bytes that a socket may bring in this turn, of which a call is finished. */
   bytesShare = BYTES_PER_WAKE_MAX;
   /** Of what the messages of a socket cost (in bytes), what it is not charged for in this turn. */
@@ -39,6 +43,7 @@ export class TurnLoad {
     const isBusy = 2 * this.#messages >= MESSAGES_PER_TURN;
     const equalBytes = shareOf(readyCount);
     this.readyCount = readyCount;
+    this.readyLately = Math.max(readyCount, this.readyLately * (1 - 1 / TURNS_REMEMBERED));
     this.bytesShare = shareOf(heavy);
     this.unchargedBytes = isBusy ? equalBytes : Math.max(equalBytes, UNCHARGED_BYTES_MIN);
     this.#heavy = 0;

@@ -217,7 +217,9 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
     }
     if (!this.#closed) {
       const isMore = this.#throttle === undefined && peer.pipeline.isHighRate;
-      this.#setLowWater(isMore ? lowWaterFor(this.#lowWaterBytes, peer.expected.count * BLOCK_SIZE) : 1);
+      const outstanding = peer.expected.count * BLOCK_SIZE;
+      const { readyLately } = this.#turns.load;
+      this.#setLowWater(isMore ? lowWaterFor(this.#lowWaterBytes, outstanding, readyLately) : 1);
     }
     this.#hasMore = left <= 0;
     return bytes;

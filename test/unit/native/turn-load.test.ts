@@ -58,6 +58,15 @@ describe("TurnLoad", () => {
     assert.equal(load.unchargedBytes, 64 * KIB, "after a turn with room");
   });
 
+  it("remembers for some turns how many were ready", () => {
+    const load = new TurnLoad();
+    turnOf(load, 8, 8);
+    turnOf(load, 1, 1);
+    assert.ok(load.readyLately > 7 && load.readyLately < 8);
+    for (let turns = 0; turns < 500; turns++) turnOf(load, 1, 1);
+    assert.equal(load.readyLately, 1);
+  });
+
   it("keeps what it knows in a turn of nobody", () => {
     const load = new TurnLoad();
     turnOf(load, 64, 64);

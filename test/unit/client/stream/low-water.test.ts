@@ -22,21 +22,28 @@ describe("lowWaterFor", () => {
       ] as const),
     ].map(([outstanding, mark]) => [outstanding, mark]);
     for (const [outstanding, mark] of marks)
-      assert.equal(lowWaterFor(1, outstanding), mark, `${outstanding}`);
+      assert.equal(lowWaterFor(1, outstanding, 1), mark, `${outstanding}`);
   });
 
   it("stays while twice as much is outstanding, so that requests that come in batches change nothing", () => {
-    assert.equal(lowWaterFor(512 * KIB, MIB), 512 * KIB);
-    assert.equal(lowWaterFor(512 * KIB, MIB - 1), 128 * KIB);
-    assert.equal(lowWaterFor(128 * KIB, 256 * KIB), 128 * KIB);
-    assert.equal(lowWaterFor(128 * KIB, 256 * KIB - 1), 1);
-    assert.equal(lowWaterFor(128 * KIB, MIB), 256 * KIB, "and grows where there is more");
+    assert.equal(lowWaterFor(512 * KIB, MIB, 1), 512 * KIB);
+    assert.equal(lowWaterFor(512 * KIB, MIB - 1, 1), 128 * KIB);
+    assert.equal(lowWaterFor(128 * KIB, 256 * KIB, 1), 128 * KIB);
+    assert.equal(lowWaterFor(128 * KIB, 256 * KIB - 1, 1), 1);
+    assert.equal(lowWaterFor(128 * KIB, MIB, 1), 256 * KIB, "and grows where there is more");
+  });
+
+  it("is less where several sockets are ready in a turn, together no more than one may have", () => {
+    const marks = [1, 1.5, 2, 3, 4, 8, 100].map((ready) => lowWaterFor(1, 32 * MIB, ready) / KIB);
+    assert.deepEqual(marks, [512, 256, 256, 128, 128, 128, 128]);
+    assert.equal(lowWaterFor(512 * KIB, 32 * MIB, 8), 128 * KIB, "also when it was more");
+    assert.equal(lowWaterFor(128 * KIB, 512 * KIB, 8), 128 * KIB);
   });
 
   it("never waits for more than half of what is outstanding, whatever it was", () => {
     for (const now of [1, 128 * KIB, 256 * KIB, 512 * KIB])
       for (let outstanding = 0; outstanding < 6 * MIB; outstanding += 16 * KIB) {
-        const mark = lowWaterFor(now, outstanding);
+        const mark = lowWaterFor(now, outstanding, 1);
         assert.ok(mark === 1 || 2 * mark <= outstanding, `${now}, ${outstanding}: ${mark}`);
       }
   });
