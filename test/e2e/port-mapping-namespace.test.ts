@@ -102,13 +102,13 @@ const isPossible = isInstalled({
   command: "unshare",
   probe: [
     ...OWN_NETWORK,
-    ...["sh", "-c", "ip link add wan type veth peer name lan && nft add table inet filter"],
+    ...["sh", "-c", 'ip link add wan type veth peer name lan && printf %s "$0" | nft -f -', RULES],
   ],
   debianPackage: "util-linux iproute2 nftables",
 });
 if (!isPossible)
   console.error(
-    "scatterwire: no network namespace with nftables can be had here, so these tests are left out",
+    "scatterwire: no network namespace in which nftables translates addresses can be had here, so these tests are left out",
   );
 
 describe("a session behind a real router", { timeout: TIMEOUT_MS + 30_000 }, () => {
