@@ -102,7 +102,7 @@ describe("A download on the command line", { timeout: 600_000 }, () => {
     assert.ok(Number(last["totalBytes"]) > 6 * PIECE);
     const again = Program.cli(...args);
     await again.result();
-    assert.match(again.output, /^album: 98\.3 kB selected of [\d.]+ kB, all of it was there already\n$/);
+    assert.match(again.output, /^album: 98\.3 kB selected of [\d.]+ [kM]B, all of it was there already\n$/);
   });
 
   for (const named of ["file", "magnet"] as const)
