@@ -109,10 +109,18 @@ export interface HashTable {
   addNodes(nodes: readonly PeerAddress[]): void;
   /** Peers of a torrent; the end when nobody is left to ask. */
   lookup(infoHash: Uint8Array, options: { readonly signal: AbortSignal }): AsyncIterable<PeerAddress>;
-  /** Tells the nearest nodes that we take connections at `port`, and `peers` of each peer on the way; resolves to how many took it. */
+  /**
+   * Tells the nearest nodes that we take connections at `port`, and `peers` of each peer on the way; resolves to how many took it. `ports` says more:
+   * where others far away reach us over each kind of address, and none where nobody is to be told of it.
+   */
   announce(
     infoHash: Uint8Array,
-    options: { readonly port: number; readonly seed: boolean; readonly signal: AbortSignal },
+    options: {
+      readonly port: number;
+      readonly ports: { readonly v4: number | undefined; readonly v6: number | undefined };
+      readonly seed: boolean;
+      readonly signal: AbortSignal;
+    },
     peers: (peer: PeerAddress) => void,
   ): Promise<number>;
 }

@@ -14,6 +14,7 @@ import { readPeers } from "./peers.js";
 export class AnnounceRound implements LookupListener {
   readonly #overlay: Overlay;
   readonly #infoHash: Uint8Array;
+  readonly #port: number | undefined;
   readonly #options: AnnounceOptions;
   readonly #peers: ((peer: SocketAddress) => void) | undefined;
   #taken = 0;
@@ -27,14 +28,17 @@ export class AnnounceRound implements LookupListener {
     this.#lookup?.stop();
   };
 
+  /** `port`: where peers reach us over this overlay's kind of address; 0: where its queries come from; undefined: nobody is told. */
   constructor(
     overlay: Overlay,
     infoHash: Uint8Array,
+    port: number | undefined,
     options: AnnounceOptions,
     peers: ((peer: SocketAddress) => void) | undefined,
   ) {
     this.#overlay = overlay;
     this.#infoHash = infoHash;
+    this.#port = port;
     this.#options = options;
     this.#peers = peers;
   }
@@ -92,11 +96,12 @@ export class AnnounceRound implements LookupListener {
       stalled: () => {},
       failed: () => this.#ended(),
     };
-    const { port = 0, seed = false, signal } = this.#options;
+    const { seed = false, signal } = this.#options;
     if (signal?.aborted === true) return;
     this.#left = 1;
+    const port = this.#port ?? 0;
     // Closed before it was at its end: nobody is told anything any more.
-    const found = lookup.convergedMs < 0 ? [] : lookup.found();
+    const found = lookup.convergedMs < 0 || this.#port === undefined ? [] : lookup.found();
     for (const { contact, token, node } of found) {
       if (token === undefined || node === undefined) continue;
       const impliedPort = port === 0;

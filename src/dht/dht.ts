@@ -206,10 +206,14 @@ export class Dht {
     peers?: (peer: SocketAddress) => void,
   ): Promise<number> {
     checkId(infoHash);
-    checkWhole("port", options.port, 0, 65_535);
-    const rounds = [...this.#overlays.values()].map((overlay) =>
-      new AnnounceRound(overlay, infoHash, options, peers).run(),
-    );
+    const { port = 0, ports = { v4: port, v6: port } } = options;
+    checkWhole("port", port, 0, 65_535);
+    checkWhole("ports.v4", ports.v4, 0, 65_535);
+    checkWhole("ports.v6", ports.v6, 0, 65_535);
+    const rounds = [...this.#overlays.values()].map((overlay) => {
+      const told = overlay.family === 4 ? ports.v4 : ports.v6;
+      return new AnnounceRound(overlay, infoHash, told, options, peers).run();
+    });
     const counts = await Promise.all(rounds);
     return counts.reduce((sum, count) => sum + count, 0);
   }

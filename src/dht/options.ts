@@ -141,10 +141,15 @@ export interface DhtScrape {
   readonly nodes: number;
 }
 
-/** Of an announce: `port` and `seed`, and what a lookup takes. */
+/** Of an announce: `port` or `ports`, `seed`, and what a lookup takes. */
 export interface AnnounceOptions extends LookupOptions {
   /** Where peers reach us; 0: the port that our queries come from (`implied_port`). */
   readonly port?: number;
+  /**
+   * Where peers reach us over each kind of address, where that is not `port` for both: one that is left out is looked up over, and nobody there
+   * is told anything.
+   */
+  readonly ports?: { readonly v4?: number | undefined; readonly v6?: number | undefined };
   /** We have all of it (BEP 33). */
   readonly seed?: boolean;
 }

@@ -9,8 +9,8 @@ import type { PeerSource, SearchingTorrent } from "../torrent/peer-source.js";
 
 export interface DhtSearchHost {
   nowMs(): number;
-  /** At which we accept connections; undefined if we do not. */
-  port(): number | undefined;
+  /** At which others far away reach us over each kind of address; undefined where they do not. */
+  ports(): { readonly v4: number | undefined; readonly v6: number | undefined };
 }
 
 /** Nodes keep an announce for half an hour or longer. */
@@ -75,9 +75,10 @@ export class DhtSearch {
     const bring = (peer: PeerAddress): void => {
       if (!signal.aborted) this.#torrent.bring(this.#source, [peer]);
     };
-    const port = this.#host.port();
+    const ports = this.#host.ports();
+    const port = ports.v4 ?? ports.v6;
     if (port !== undefined)
-      return await this.#dht.announce(infoHash, { port, seed: !wantsBlocks, signal }, bring);
+      return await this.#dht.announce(infoHash, { port, ports, seed: !wantsBlocks, signal }, bring);
     let count = 0;
     for await (const peer of this.#dht.lookup(infoHash, { signal })) {
       bring(peer);

@@ -222,7 +222,7 @@ class TorrentPeers implements PeerFinder {
     if (dht === undefined || (!isMagnet(source) && source.private)) return;
     this.#dht = new DhtSearch(dht, torrent, {
       nowMs: () => ground.nowMs(),
-      port: () => sources.portOutside(4) ?? sources.portOutside(6),
+      ports: () => ({ v4: sources.portOutside(4), v6: sources.portOutside(6) }),
     });
   }
 

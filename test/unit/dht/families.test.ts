@@ -30,9 +30,9 @@ async function makeNodes(t: TestContext, count: number, listen: readonly SocketA
   return nodes;
 }
 
-async function lookUp(node: Dht): Promise<string[]> {
+async function lookUp(node: Dht, hash: Uint8Array = HASH): Promise<string[]> {
   const found: string[] = [];
-  for await (const { host, port } of node.lookup(HASH)) found.push(`${host} ${port}`);
+  for await (const { host, port } of node.lookup(hash)) found.push(`${host} ${port}`);
   return found.sort();
 }
 
@@ -99,6 +99,20 @@ describe("nodes of the DHT over IPv6", { timeout: 2 * TIMEOUT_MS }, () => {
     await until(async () => (late.overlays.get(4)?.table.count ?? 0) >= 4, TIMEOUT_MS);
     assert.ok((await late.announce(HASH, { port: 777 })) >= 8);
     assert.deepEqual(await lookUp(nodes[3]!), [`${V6_TEXT} 777`, "127.0.0.1 777"]);
+  });
+
+  it("are told the port of their kind of address, and nothing where there is none", async (t) => {
+    const nodes = await makeNodes(t, 6, [V4, V6]);
+    const told = async (ports: { v4?: number; v6?: number }, hash: Uint8Array): Promise<string[]> => {
+      assert.ok((await nodes[1]!.announce(hash, { port: 1, ports })) >= 4);
+      return lookUp(nodes[4]!, hash);
+    };
+    const hashes = [1, 2, 3].map((byte) => new Uint8Array(20).fill(byte));
+    const [both, onlyV4, onlyV6] = hashes as [Uint8Array, Uint8Array, Uint8Array];
+    assert.deepEqual(await told({ v4: 777, v6: 888 }, both), [`${V6_TEXT} 888`, "127.0.0.1 777"]);
+    assert.deepEqual(await told({ v4: 777 }, onlyV4), ["127.0.0.1 777"]);
+    assert.deepEqual(await told({ v6: 888 }, onlyV6), [`${V6_TEXT} 888`]);
+    await assert.rejects(nodes[1]!.announce(HASH, { ports: { v6: 65_536 } }), { code: "USAGE_OPTION" });
   });
 
   it("are remembered up to a bound, where answers over IPv4 name them", async (t) => {

@@ -20,6 +20,7 @@ class FakeTable implements HashTable {
   readonly addresses: readonly PeerAddress[];
   readonly told: PeerAddress[] = [];
   readonly asked: string[] = [];
+  readonly ports: object[] = [];
   readonly #throws: boolean;
 
   constructor(port: number, throws = false) {
@@ -39,8 +40,9 @@ class FakeTable implements HashTable {
     })();
   }
 
-  announce(): Promise<number> {
+  announce(_hash: Uint8Array, { port, ports }: Parameters<HashTable["announce"]>[1]): Promise<number> {
     this.asked.push("announce");
+    this.ports.push({ port, ...ports });
     return Promise.resolve(8);
   }
 }
@@ -62,6 +64,21 @@ describe("a session with a node of the DHT", TIMEOUT, () => {
     assert.deepEqual(downloading.told, [{ host: "127.0.0.1", port: 1111 }]);
     assert.deepEqual(seeding.told, [{ host: "127.0.0.1", port: 2222 }]);
     assert.deepEqual([seeding.asked, downloading.asked], [["announce"], ["lookup"]]);
+  });
+
+  it("tells it the port of each kind of address that it listens at, and none of the other", async () => {
+    for (const host of ["127.0.0.1", "::1"]) {
+      const shared = await makeShared(100_000);
+      const table = new FakeTable(1111);
+      const session = new Session({ dht: table });
+      const { port } = await session.listen({ host, port: 0 });
+      const torrent = await session.add(shared.metainfo, nowhere());
+      while (table.ports.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+      assert.equal(torrent.state, "downloading");
+      const [v4, v6] = host.includes(":") ? [undefined, port] : [port, undefined];
+      assert.deepEqual(table.ports, [{ port, v4, v6 }]);
+      await closeWhole(session);
+    }
   });
 
   it("goes on when the node throws, and the program hears of it", async () => {

@@ -14,6 +14,7 @@ class FakeTable implements HashTable {
   readonly addresses = [{ host: "127.0.0.1", port: 1 }];
   readonly asked: string[] = [];
   signal: AbortSignal | undefined;
+  ports: object | undefined;
   answers = 8;
   /** Ends what is under way. */
   finish: () => void = () => {};
@@ -28,10 +29,11 @@ class FakeTable implements HashTable {
 
   announce(
     _hash: Uint8Array,
-    options: { port: number; seed: boolean; signal: AbortSignal },
+    options: Parameters<HashTable["announce"]>[1],
     peers: (peer: PeerAddress) => void,
   ): Promise<number> {
     this.asked.push(`announce ${options.port}${options.seed ? " seed" : ""}`);
+    this.ports = options.ports;
     this.signal = options.signal;
     peers(PEER);
     return new Promise((resolve, reject) => {
@@ -41,7 +43,10 @@ class FakeTable implements HashTable {
   }
 }
 
-function setUp(port: number | undefined): {
+function setUp(
+  v4: number | undefined,
+  v6?: number,
+): {
   table: FakeTable;
   torrent: {
     wantsBlocks: boolean;
@@ -65,7 +70,7 @@ function setUp(port: number | undefined): {
   };
   const search = new DhtSearch(table, torrent as unknown as SearchingTorrent, {
     nowMs: () => nowMs,
-    port: () => port,
+    ports: () => ({ v4, v6 }),
   });
   const pass = async (ms: number): Promise<void> => {
     nowMs += ms;
@@ -114,6 +119,18 @@ describe("a torrent's search in the DHT", () => {
     await pass(0);
     assert.deepEqual(table.asked, ["lookup"]);
     assert.deepEqual(torrent.brought, [PEER]);
+  });
+
+  it("announces the port of each kind of address, and none of one over which nobody reaches us", async () => {
+    for (const [v4, v6, port] of [
+      [40_001, 6881, 40_001],
+      [undefined, 6881, 6881],
+      [6881, undefined, 6881],
+    ] as const) {
+      const { table, pass } = setUp(v4, v6);
+      await pass(0);
+      assert.deepEqual([table.asked, table.ports], [[`announce ${port}`], { v4, v6 }]);
+    }
   });
 
   it("ends when the metadata says that the torrent is private, and when it is stopped", async () => {
