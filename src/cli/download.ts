@@ -35,7 +35,7 @@ import {
 } from "./output.js";
 import { Patience } from "./patience.js";
 import { runVerb } from "./run-verb.js";
-import { addSessionOptions, type SessionFlags, sessionOptions } from "./session-options.js";
+import { addSessionOptions, type SessionFlags, sessionOptions, tellSession } from "./session-options.js";
 import { tellSources } from "./source-notes.js";
 import { loadTorrent, trackersOf } from "./torrent-argument.js";
 import { openDht, usesDhtFor } from "./torrent-dht.js";
@@ -190,7 +190,7 @@ async function download(names: readonly string[], options: Options): Promise<voi
     ...(options.poolMib === undefined ? {} : { poolBytes: options.poolMib * MIB }),
     ...(options.maxRequests === undefined ? {} : { maxRequests: options.maxRequests }),
   });
-  session.on("warning", (text) => note(`scatterwire: ${text}`));
+  tellSession(session, options.json === true);
   // Before the torrents: trackers are told the port.
   await startListening(session, listen, asksTrackers || usesDht || options.localPeers === true, options);
   const torrents = sources.map((source) => addTorrent(session, source, options));

@@ -18,7 +18,7 @@ import {
 } from "./output.js";
 import { Progress } from "./progress.js";
 import { runVerb } from "./run-verb.js";
-import { addSessionOptions, type SessionFlags, sessionOptions } from "./session-options.js";
+import { addSessionOptions, type SessionFlags, sessionOptions, tellSession } from "./session-options.js";
 import { tellSources } from "./source-notes.js";
 import { openDht, usesDhtFor } from "./torrent-dht.js";
 
@@ -96,8 +96,8 @@ async function seed(torrent: string, directory: string, options: Options): Promi
     ...fromFlags,
     ...(options.sendMode === undefined ? {} : { sendMode: options.sendMode }),
   });
-  session.on("warning", (text) => note(`scatterwire: ${text}`));
   const json = options.json === true;
+  tellSession(session, json);
   // Before the torrent: trackers are told the port.
   const address = await session.listen();
   const checking = new Progress({ label: "checking", total: metainfo.totalLength, json });

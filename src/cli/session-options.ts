@@ -10,9 +10,10 @@ import {
   ENCRYPTION_POLICIES,
   type EncryptionPolicy,
   SESSION_OPTIONS,
+  type Session,
   type SessionOptions,
 } from "../index.js";
-import { byteCount, collect, EXIT_FAILED, EXIT_USAGE, ExitError, note, oneOf } from "./output.js";
+import { byteCount, collect, EXIT_FAILED, EXIT_USAGE, ExitError, note, oneOf, printJson } from "./output.js";
 
 export interface SessionFlags {
   readonly encryption?: EncryptionPolicy;
@@ -58,6 +59,21 @@ export function addSessionOptions(command: Command, isSeed: boolean): Command {
     .option("--record <file>", "record what goes over all connections, for scatterwire replay")
     .option("--trace <file>", "write what happens when, for Perfetto (ui.perfetto.dev)");
   return command;
+}
+
+/** What the session says of itself: warnings, and once each port that a router lets peers through to. */
+export function tellSession(session: Session, json: boolean): void {
+  session.on("warning", (text) => note(`scatterwire: ${text}`));
+  const said = new Set<string>();
+  session.on("portMapped", (mapping) => {
+    const { family, port, portOutside, protocol } = mapping;
+    if (json) printJson({ event: "portMapped", ...mapping, host: mapping.host ?? null });
+    // Of IPv6 each of our addresses has a mapping, and they change.
+    const where = family === 4 ? `at port ${portOutside} of the router` : `over IPv6 at port ${portOutside}`;
+    const line = `port ${port} is mapped by ${protocol}: peers outside reach it ${where}`;
+    if (!json && !said.has(line)) note(line);
+    said.add(line);
+  });
 }
 
 /** Rejects with exit status 1 where the filter cannot be read, and 2 for an address that is none. */

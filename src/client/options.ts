@@ -101,6 +101,20 @@ export interface ArrivingPeer {
   readonly client: string;
 }
 
+/** A port at which others far away reach a session, because a router lets them through to it. */
+export interface MappedPort {
+  /** 4: a port of IPv4 that the router forwards; 6: one of IPv6 that it lets peers through to. */
+  readonly family: 4 | 6;
+  /** Our address of IPv6 that it is a port of; undefined for IPv4, where the address outside is the router's. */
+  readonly host: string | undefined;
+  /** Where connections are accepted on this machine. */
+  readonly port: number;
+  /** Where others far away connect to. */
+  readonly portOutside: number;
+  /** What the router was asked by. */
+  readonly protocol: "PCP" | "NAT-PMP" | "UPnP";
+}
+
 /** A node of the DHT, as a session uses it: `Dht` of `scatterwire/dht` is one. It is the program's, which closes it. */
 export interface HashTable {
   /** Where it receives; peers are told the first port. */
@@ -646,6 +660,8 @@ export interface SessionEvents {
   warning: [text: string];
   /** Connections are accepted at this address. */
   listening: [address: PeerAddress];
+  /** A router lets peers through to us: told when it is so, and again when it is another port. That it ended is a warning. */
+  portMapped: [mapping: MappedPort];
   /** An incoming connection that ended before it belonged to a torrent. */
   peerRefused: [address: PeerAddress, error: PeerError];
 }

@@ -26,6 +26,8 @@ export interface SessionStats {
   readonly poolBytesFree: number;
   /** Connections and others that go on when memory is free: while there are some, the pool is what limits. */
   readonly poolWaiters: number;
+  /** Ports that a router lets peers through to: Session.mappedPorts says which. */
+  readonly portsMapped: number;
   /** Reads, writes and digests that other threads were given and have not finished. */
   readonly jobsUnderWay: number;
 }

@@ -9,6 +9,7 @@ import { VERSION } from "../../base/version.js";
 import type { BlockPool } from "../memory/block-pool.js";
 import type {
   ConnectionStats,
+  MappedPort,
   PeerInfo,
   SessionStats,
   TorrentProgress,
@@ -44,6 +45,8 @@ export interface SessionDump {
   readonly secondsOpen: number;
   /** Options that are numbers, names or flags, as they are in use. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** Ports that routers let peers through to, as Session.mappedPorts tells them, without our addresses. */
+  readonly mappedPorts: readonly Omit<MappedPort, "host">[];
   /** As Session.stats() tells them. */
   readonly stats: SessionStats;
   /** As Session.counters() tells them. */
@@ -124,6 +127,7 @@ export interface DumpParts {
   readonly counters: TransferCounters;
   readonly costs: Costs;
   readonly settings: SessionSettings;
+  readonly mappedPorts: readonly MappedPort[];
   readonly pool: BlockPool;
   readonly torrents: readonly TorrentCore[];
   readonly strangers: readonly PeerConnection[];
@@ -148,6 +152,7 @@ export function makeDump(parts: DumpParts): SessionDump {
     platform: `${process.platform} ${process.arch}`,
     secondsOpen: (nowMs - parts.sinceMs) / 1000,
     settings: plainSettings(parts.settings),
+    mappedPorts: parts.mappedPorts.map(({ host: _ours, ...said }) => said),
     stats: parts.stats,
     counters: parts.counters,
     costs: parts.costs,

@@ -68,6 +68,7 @@ const METRICS: Readonly<Record<string, Description>> = {
   pool_bytes: gauge("Memory that blocks live in.", "poolBytes"),
   pool_free_bytes: gauge("What of it is free.", "poolBytesFree"),
   pool_waiters: gauge("Connections and others that wait for memory.", "poolWaiters"),
+  ports_mapped: gauge("Ports that a router lets peers through to.", "portsMapped"),
   jobs: gauge("Reads, writes and digests that other threads have.", "jobsUnderWay"),
 };
 const PREFIX = "scatterwire_";
@@ -168,6 +169,7 @@ function zero(): Sums {
     poolBytes: 0,
     poolBytesFree: 0,
     poolWaiters: 0,
+    portsMapped: 0,
     jobsUnderWay: 0,
   };
   return { stats, states: new Map(), piecesFailedTotal: 0 };

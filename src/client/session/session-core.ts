@@ -38,6 +38,7 @@ import type {
   ArrivingPeer,
   HashTable,
   IpFilter,
+  MappedPort,
   MetricsRegistry,
   PeerAddress,
   SessionEvents,
@@ -171,6 +172,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
       portMapping: this.#settings.portMapping,
       gateway: world.gateway,
       warn: (text) => this.#warn(text),
+      portMapped: (mapping) => this.#tell("portMapped", mapping),
       announcePort: this.#settings.announcePort,
       announceIp: this.#settings.announceIp,
     });
@@ -190,6 +192,10 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
 
   get listenAddress(): PeerAddress | undefined {
     return this.#listenAddresses.last;
+  }
+
+  get mappedPorts(): MappedPort[] {
+    return this.#finders.mappedPorts;
   }
 
   get connectionCount(): number {
@@ -223,6 +229,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
       poolBytes: bytes.length,
       poolBytesFree: pool.freeCount * BLOCK_SIZE,
       poolWaiters: pool.waiterCount,
+      portsMapped: this.mappedPorts.length,
       jobsUnderWay: this.reactor.jobs.inFlight,
     };
   }
@@ -249,6 +256,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
       counters: this.counters(),
       costs: costsOf(this.reactor.engine.costs),
       settings: this.#settings,
+      mappedPorts: this.mappedPorts,
       pool: this.pool,
       torrents: [...this.#torrents.values()].map(torrentCoreOf),
       strangers: [...this.#connector.table.strangers],

@@ -9,6 +9,7 @@ import type { RateLimitChange } from "../../base/rate-limit.js";
 import { systemWorld, type World } from "../../native/world.js";
 import type {
   IpFilter,
+  MappedPort,
   PeerAddress,
   SessionEvents,
   SessionOptions,
@@ -55,6 +56,14 @@ export class Session extends EventEmitter<SessionEvents> {
   /** Where connections are accepted, or undefined. */
   get listenAddress(): PeerAddress | undefined {
     return this.#core.listenAddress;
+  }
+
+  /**
+   * Where others far away reach us, because a router lets them through (the option `portMapping`): one of IPv4, and one of each of our addresses of
+   * IPv6, four at the most. Empty before a router has said so, which the event `portMapped` tells, and when all were given back.
+   */
+  get mappedPorts(): MappedPort[] {
+    return this.#core.mappedPorts;
   }
 
   /** Connections that are open or being made. */

@@ -13,7 +13,7 @@ import type { TrackerClient } from "../../tracker/client/tracker-client.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import { isMagnet } from "../metainfo/magnet.js";
 import type { Metainfo } from "../metainfo/types.js";
-import type { HashTable, PeerAddress, TrackerStatus, WebSeedStatus } from "../options.js";
+import type { HashTable, MappedPort, PeerAddress, TrackerStatus, WebSeedStatus } from "../options.js";
 import { readTotals, writeTotals } from "../storage/totals.js";
 import type { JoiningTorrent, PeerFinder, PeerSource, SearchingTorrent } from "../torrent/peer-source.js";
 import type { WebSeedHttp, WebSeeds } from "../web-seed/web-seeds.js";
@@ -39,6 +39,7 @@ export interface PeerSourcesOptions {
   readonly portMapping: boolean;
   readonly gateway: ((family: 4 | 6) => Gateway | undefined) | undefined;
   readonly warn: (text: string) => void;
+  readonly portMapped: (mapping: MappedPort) => void;
   readonly announcePort: number | undefined;
   readonly announceIp: string | undefined;
   readonly dht: HashTable | undefined;
@@ -77,10 +78,15 @@ export class PeerSources {
 
   /** Connections are accepted there. */
   listening(address: PeerAddress): void {
-    const { ground, portMapping, gateway = () => undefined, warn } = this.#options;
+    const { ground, portMapping, gateway = () => undefined, warn, portMapped: mapped } = this.#options;
     if (!portMapping || this.#isClosed) return;
-    this.#portMappings ??= new PortMappings({ ground, gateway, warn });
+    this.#portMappings ??= new PortMappings({ ground, gateway, warn, mapped });
     this.#portMappings.listening(address);
+  }
+
+  /** Ports that routers let peers through to. */
+  get mappedPorts(): MappedPort[] {
+    return this.#portMappings?.all ?? [];
   }
 
   /** The port at which others far away reach us over a kind of address; undefined: none. */

@@ -12,6 +12,7 @@
 
 import { createSocket, type Socket } from "node:dgram";
 import type { Ground, Timer } from "../../base/ground.js";
+import type { MappedPort } from "../options.js";
 import {
   decodeAnswer,
   encodeRequest,
@@ -38,6 +39,8 @@ export interface PortMappingOptions {
   /** Loaded when the other two have failed. */
   readonly loadUpnp: () => Promise<UpnpClient>;
   readonly warn: (text: string) => void;
+  /** There is a mapping, or another one than before. */
+  readonly mapped?: (mapping: MappedPort) => void;
 }
 
 const LIFETIME_S = 7200;
@@ -57,7 +60,7 @@ export class PortMapping {
   readonly #end = new AbortController();
   readonly #nonce = new Uint8Array(NONCE_BYTES);
   #port: number | undefined;
-  #portOutside: number | undefined;
+  #mapping: MappedPort | undefined;
   /** What brought the mapping: a version, or UPnP. */
   #by: number | "UPnP" | undefined;
   #upnp: UpnpClient | undefined;
@@ -74,9 +77,14 @@ export class PortMapping {
     options.ground.fillRandom(this.#nonce, 0);
   }
 
+  /** What is mapped, if anything is. */
+  get mapping(): MappedPort | undefined {
+    return this.#mapping;
+  }
+
   /** The port at which we are reached from outside; undefined: none is mapped. */
   get portOutside(): number | undefined {
-    return this.#portOutside;
+    return this.#mapping?.portOutside;
   }
 
   /** Asks for `port`; at once, and again for as long as it is open. What was mapped before is given back. */
@@ -112,9 +120,9 @@ export class PortMapping {
     if (this.#by === "UPnP" && (await this.#askUpnp(port))) return;
     let why = "no router is known";
     if (this.#options.gateway() !== undefined) {
-      const answer = await this.#askGateway(port, this.#portOutside ?? port, LIFETIME_S);
+      const answer = await this.#askGateway(port, this.portOutside ?? port, LIFETIME_S);
       if (answer?.kind === "mapped") {
-        this.#mapped(answer.portOutside, answer.lifetimeSeconds);
+        this.#mapped(port, answer.portOutside, answer.lifetimeSeconds);
         return;
       }
       why =
@@ -125,15 +133,21 @@ export class PortMapping {
     this.#failed(why);
   }
 
-  #mapped(portOutside: number, lifetimeSeconds: number): void {
-    this.#portOutside = portOutside;
+  #mapped(port: number, portOutside: number, lifetimeSeconds: number): void {
+    const { address: host, mapped } = this.#options;
+    const family = host === undefined ? 4 : 6;
+    const before = this.#mapping;
+    const protocol = this.#by === "UPnP" ? "UPnP" : this.#by === PCP_VERSION ? "PCP" : "NAT-PMP";
+    this.#mapping = { family, host, port, portOutside, protocol };
     this.#hasWarned = false;
+    const isOther = before?.port !== port || before.portOutside !== portOutside;
+    if (isOther && !this.#end.signal.aborted) mapped?.(this.#mapping);
     const seconds = Math.min(LIFETIME_S, Math.max(LIFETIME_S_MIN, lifetimeSeconds));
     this.#again((1000 * seconds) / 2);
   }
 
   #failed(why: string): void {
-    this.#portOutside = undefined;
+    this.#mapping = undefined;
     if (this.#end.signal.aborted) return;
     const { address, warn } = this.#options;
     const what = `port ${this.#port} ${address === undefined ? "" : `of ${address} `}is not mapped: ${why}`;
@@ -245,7 +259,7 @@ export class PortMapping {
         if (!this.#end.signal.aborted) this.#by = undefined;
         return false;
       }
-      this.#mapped(outside, LIFETIME_S);
+      this.#mapped(port, outside, LIFETIME_S);
       return true;
     } finally {
       this.#end.signal.removeEventListener("abort", ended);
@@ -256,7 +270,7 @@ export class PortMapping {
   /** The port outside. Undefined: there is no such router, or it gives none. */
   async #mapByUpnp(client: UpnpClient, port: number): Promise<number | undefined> {
     const { ground } = this.#options;
-    let portOutside = this.#portOutside ?? port;
+    let portOutside = this.portOutside ?? port;
     for (let tries = 0; tries < UPNP_PORTS && !this.#end.signal.aborted; tries++) {
       this.#upnpOutside = portOutside;
       const answer = await client.map(port, portOutside, LIFETIME_S);
@@ -271,7 +285,7 @@ export class PortMapping {
 
   async #giveBack(port: number): Promise<void> {
     const by = this.#by ?? this.#unheard;
-    this.#portOutside = undefined;
+    this.#mapping = undefined;
     this.#by = undefined;
     // For both protocols a wish for port 0 goes with taking back.
     if (typeof by === "number") await this.#exchange(by, port, 0, 0);

@@ -7,7 +7,7 @@ import { isIP } from "node:net";
 import type { Ground, Timer } from "../../base/ground.js";
 import { isLoopback, scopeOf } from "../../base/network-address.js";
 import type { Gateway } from "../../native/gateway.js";
-import type { PeerAddress } from "../options.js";
+import type { MappedPort, PeerAddress } from "../options.js";
 import type { PortMapping } from "./port-mapping.js";
 import type { UpnpGateway } from "./upnp-gateway.js";
 
@@ -15,6 +15,8 @@ export interface PortMappingsOptions {
   readonly ground: Ground;
   readonly gateway: (family: 4 | 6) => Gateway | undefined;
   readonly warn: (text: string) => void;
+  /** A router lets peers through to us, or to another port than before. */
+  readonly mapped: (mapping: MappedPort) => void;
 }
 
 /** Of a machine with more addresses of IPv6, the first ones. */
@@ -40,6 +42,11 @@ export class PortMappings {
     return undefined;
   }
 
+  /** All that there are. */
+  get all(): MappedPort[] {
+    return [this.#v4, ...this.#v6.values()].flatMap((each) => each?.mapping ?? []);
+  }
+
   /** Connections are accepted there. */
   listening({ host, port }: PeerAddress): void {
     const { warn } = this.#options;
@@ -57,7 +64,7 @@ export class PortMappings {
   }
 
   async #forward(host: string, port: number): Promise<void> {
-    const { ground, warn } = this.#options;
+    const { ground, warn, mapped } = this.#options;
     const gateway = (): Gateway | undefined => this.#options.gateway(4);
     if (isLoopback(host) && !isLoopback(gateway()?.host ?? "")) return;
     const { PortMapping } = await import("./port-mapping.js");
@@ -66,12 +73,12 @@ export class PortMappings {
       const { UpnpGateway } = await import("./upnp-gateway.js");
       return new UpnpGateway({ ground, host: () => gateway()?.host });
     };
-    this.#v4 ??= new PortMapping({ ground, gateway, warn, loadUpnp });
+    this.#v4 ??= new PortMapping({ ground, gateway, warn, mapped, loadUpnp });
     this.#v4.map(port);
   }
 
   async #letThrough(host: string, port: number): Promise<void> {
-    const { ground, warn } = this.#options;
+    const { ground, warn, mapped } = this.#options;
     const { PortMapping } = await import("./port-mapping.js");
     if (this.#isClosed) return;
     const addresses = this.#addressesAt(host);
@@ -89,6 +96,7 @@ export class PortMappings {
           ground,
           gateway: () => this.#options.gateway(6),
           address,
+          mapped,
           warn: isFirst ? warn : () => {},
           loadUpnp: () => Promise.reject(new Error("UPnP forwards ports of IPv4 only")),
         });

@@ -24,6 +24,7 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
     "get",
     "listen",
     "listenAddress",
+    "mappedPorts",
     "poolBytes",
     "rateLimits",
     "setIpFilter",

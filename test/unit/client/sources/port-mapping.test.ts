@@ -1,4 +1,6 @@
 // Ports that a router forwards, asked of routers that a test answers for, on loopback: PCP, NAT-PMP, and a package for UPnP that is none.
+//
+// It is long because all that is said of mappings is said of the same routers: the port of IPv4, addresses of IPv6, and what a session tells.
 
 import assert from "node:assert/strict";
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
@@ -7,7 +9,7 @@ import { type Ground, SYSTEM_GROUND } from "../../../../src/base/ground.js";
 import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { PortMapping, type UpnpClient } from "../../../../src/client/sources/port-mapping.js";
 import { PortMappings } from "../../../../src/client/sources/port-mappings.js";
-import { Session } from "../../../../src/index.js";
+import { type MappedPort, Session } from "../../../../src/index.js";
 import { gatewayIn, gatewayV6In } from "../../../../src/native/gateway.js";
 import { systemWorld } from "../../../../src/native/world.js";
 
@@ -32,6 +34,12 @@ const PATIENT: Ground = { ...SYSTEM_GROUND, after: (ms, callback) => setTimeout(
 const IMPATIENT: Ground = {
   ...SYSTEM_GROUND,
   after: (ms, callback) => setTimeout(callback, ms > 60_000 ? 1 : 20 * ms),
+};
+
+/** Renews twenty times a second, and has time for all else. */
+const RENEWING: Ground = {
+  ...SYSTEM_GROUND,
+  after: (ms, callback) => setTimeout(callback, ms > 60_000 ? 50 : 20 * ms),
 };
 
 /** What one that knows NAT-PMP only answers. */
@@ -298,6 +306,54 @@ describe("a port of the router", TIMEOUT, () => {
     await session.close();
     await until(() => heard.at(-1)?.readUInt32BE(4) === 0);
   });
+
+  it("is told to a program: what is mapped, once for each port outside, and no more when it was given back", async (t) => {
+    let outside = OUTSIDE;
+    const { heard, socket } = await place(t, (request) => {
+      const [answer] = pcp(request);
+      answer?.writeUInt16BE(outside, 42);
+      return answer === undefined ? [] : [answer];
+    });
+    const gateway = () => ({ host: "127.0.0.1", port: socket.address().port });
+    const world = { ...systemWorld(), ground: RENEWING, gateway };
+    const session = new Session({ portMapping: true }, world);
+    t.after(() => session.close());
+    const told: MappedPort[] = [];
+    session.on("portMapped", (mapping) => told.push(mapping));
+    assert.deepEqual([session.mappedPorts, session.stats().portsMapped], [[], 0]);
+    const { port } = await session.listen({ host: "127.0.0.1", port: 0 });
+    const first = { family: 4, host: undefined, port, portOutside: OUTSIDE, protocol: "PCP" } as const;
+    await until(() => told.length === 1);
+    assert.deepEqual(told, [first]);
+    assert.deepEqual(session.mappedPorts, [first]);
+    assert.equal(session.stats().portsMapped, 1);
+    const { host: _, ...shown } = first;
+    assert.deepEqual(session.dump().mappedPorts, [shown]);
+    // Renewed a few times it is the same; then the router has another one for us.
+    const renewals = heard.length + 3;
+    await until(() => heard.length >= renewals);
+    assert.equal(told.length, 1);
+    outside = OUTSIDE + 1;
+    const second = { ...first, portOutside: OUTSIDE + 1 };
+    await until(() => told.length === 2);
+    assert.deepEqual(told, [first, second]);
+    assert.deepEqual(session.mappedPorts, [second]);
+    await session.close();
+    assert.deepEqual([session.mappedPorts, session.stats().portsMapped], [[], 0]);
+  });
+
+  it("says by what it was asked for", async (t) => {
+    const upnp: UpnpClient = { map: async () => ({ kind: "mapped" }), unmap: async () => {} };
+    for (const [router, client, protocol] of [
+      [pcp, undefined, "PCP"],
+      [natPmp, undefined, "NAT-PMP"],
+      [REFUSES, upnp, "UPnP"],
+    ] as const) {
+      const { mapping } = await place(t, router, client, PATIENT);
+      mapping.map(PORT);
+      await until(() => mapping.mapping?.protocol === protocol);
+    }
+  });
 });
 
 describe("addresses of IPv6", TIMEOUT, () => {
@@ -316,15 +372,20 @@ describe("addresses of IPv6", TIMEOUT, () => {
   it("are let through by PCP, asked for from each of them, and given back", async (t) => {
     const { port, heard } = await startRouter(t);
     const warnings: string[] = [];
+    const told: MappedPort[] = [];
     const mappings = new PortMappings({
       ground: SYSTEM_GROUND,
       gateway: (family) => (family === 6 ? { host: "::1", port, ours: ["::1"] } : undefined),
       warn: (text) => warnings.push(text),
+      mapped: (mapping) => told.push(mapping),
     });
     t.after(() => mappings.close());
     assert.equal(mappings.portOutside(6), undefined);
     mappings.listening({ host: "::", port: PORT });
     await until(() => mappings.portOutside(6) === OUTSIDE);
+    const ports = { port: PORT, portOutside: OUTSIDE };
+    const mapping = { family: 6, host: "::1", ...ports, protocol: "PCP" } as const;
+    assert.deepEqual([told, mappings.all], [[mapping], [mapping]]);
     const [asked] = heard;
     assert.equal(asked?.subarray(0, 8).toString("hex"), "0201000000001c20");
     assert.equal(asked?.subarray(8, 24).toString("hex"), `${"0".repeat(31)}1`);
@@ -347,6 +408,7 @@ describe("addresses of IPv6", TIMEOUT, () => {
         ground: SYSTEM_GROUND,
         gateway: () => gateway,
         warn: (text) => assert.fail(text),
+        mapped: () => assert.fail("nobody was asked"),
       });
       mappings.listening({ host, port: PORT });
       await new Promise((resolve) => setTimeout(resolve, 50));
