@@ -162,6 +162,13 @@ export class PeerSources {
   }
 }
 
+/** What trackers are told of where we are reached. */
+interface Us {
+  readonly ports: { readonly v4: number; readonly v6: number };
+  readonly key: number;
+  readonly ip: string | undefined;
+}
+
 /** The sources of one torrent. */
 class TorrentPeers implements PeerFinder {
   readonly #sources: PeerSources;
@@ -183,6 +190,8 @@ class TorrentPeers implements PeerFinder {
     this.#torrent.warn(`a source of peers is missing: ${String(error)}`);
   #isStarted = false;
   #isOver = false;
+  /** Some trackers know their peers by address and port: who stops is who was there, though a router's port was given back meanwhile. */
+  #usAtEnd: Us | undefined;
   /** What was moved before this run. */
   #before = { uploaded: 0, downloaded: 0 };
   #savedAtMs = Number.NEGATIVE_INFINITY;
@@ -217,7 +226,7 @@ class TorrentPeers implements PeerFinder {
           const { peerId } = options;
           return trackers.announce(
             url,
-            { ...what, ...this.#totals(), ...this.#us(), infoHash, peerId },
+            { ...what, ...this.#totals(), ...(this.#usAtEnd ?? this.#us()), infoHash, peerId },
             signal,
           );
         },
@@ -288,6 +297,7 @@ class TorrentPeers implements PeerFinder {
     this.#webSeeds?.stop();
     this.#localPeers?.remove(this.#torrent.infoHash);
     this.#save();
+    this.#usAtEnd = this.#us();
     this.#sources.stopping((signal) => this.#announcer.stop(signal));
   }
 
@@ -321,7 +331,7 @@ class TorrentPeers implements PeerFinder {
     return `${v4} ${v6}`;
   }
 
-  #us(): { ports: { v4: number; v6: number }; key: number; ip: string | undefined } {
+  #us(): Us {
     const sources = this.#sources;
     return {
       ports: { v4: sources.portOutside(4) ?? NO_PORT, v6: sources.portOutside(6) ?? NO_PORT },
