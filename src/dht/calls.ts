@@ -2,7 +2,8 @@
 // can guess; it stalls (its slot may go to another one, while a late answer still counts) and fails by time.
 //
 // Always: each query ends exactly once, answered or failed; what is under way is bounded. Queries fail in the order they were sent in,
-// and a bound that moves makes no difference to that: one queue is enough for all.
+// and a bound that moves makes no difference to that: one list is enough for all. Nothing is kept of a query that is over, for behind it
+// stands a whole lookup.
 
 import { assert } from "../base/assert.js";
 import { type AdaptiveTimeout, FAILURE_MS } from "./adaptive-timeout.js";
@@ -23,10 +24,21 @@ export interface CallListener {
   failed(call: Call): void;
 }
 
+/** Why a query failed: by time; by an error that came; by an answer of somebody with another id; for the socket was closed. */
+export const FAILED_SILENT = 0;
+export const FAILED_ERROR = 1;
+export const FAILED_OTHER_ID = 2;
+export const FAILED_CLOSED = 3;
+export type CallFailure =
+  | typeof FAILED_SILENT
+  | typeof FAILED_ERROR
+  | typeof FAILED_OTHER_ID
+  | typeof FAILED_CLOSED;
+
 /** Hears of each query's end before its listener does. */
 export interface CallObserver {
   nodeAnswered(call: Call, answer: KrpcReader): void;
-  nodeFailed(call: Call): void;
+  nodeFailed(call: Call, why: CallFailure): void;
 }
 
 export interface Call {
@@ -42,15 +54,20 @@ export interface Call {
   isOver: boolean;
 }
 
+/** With its neighbours among those that are under way, in the order they were sent in. */
+interface LinkedCall extends Call {
+  older: LinkedCall | undefined;
+  newer: LinkedCall | undefined;
+}
+
 export class Calls {
   readonly #timeout: AdaptiveTimeout;
   readonly #observer: CallObserver;
-  readonly #pending = new Map<number, Call>();
-  /** In the order they were sent in; those that are over stay until they are first. */
-  #queue: Call[] = [];
-  #first = 0;
-  /** Where those begin that are not stalled yet. */
-  #firstFresh = 0;
+  readonly #pending = new Map<number, LinkedCall>();
+  #oldest: LinkedCall | undefined;
+  #newest: LinkedCall | undefined;
+  /** The oldest that is not stalled yet. */
+  #oldestFresh: LinkedCall | undefined;
 
   constructor(timeout: AdaptiveTimeout, observer: CallObserver) {
     this.#timeout = timeout;
@@ -69,10 +86,32 @@ export class Calls {
     return this.#pending.has(transaction);
   }
 
-  add(call: Call): void {
-    assert(!this.#pending.has(call.transaction) && !this.isFull, "a query has a number of its own");
-    this.#pending.set(call.transaction, call);
-    this.#queue.push(call);
+  add(
+    contact: Contact,
+    method: number,
+    transaction: number,
+    sentMs: number,
+    anyId: boolean,
+    listener: CallListener,
+  ): void {
+    assert(!this.#pending.has(transaction) && !this.isFull, "a query has a number of its own");
+    const call: LinkedCall = {
+      contact,
+      method,
+      transaction,
+      sentMs,
+      anyId,
+      listener,
+      isStalled: false,
+      isOver: false,
+      older: this.#newest,
+      newer: undefined,
+    };
+    this.#pending.set(transaction, call);
+    if (this.#newest === undefined) this.#oldest = call;
+    else this.#newest.newer = call;
+    this.#newest = call;
+    this.#oldestFresh ??= call;
   }
 
   /** Ends the query that `answer` is for; false if there is none, or it went to another endpoint. An error is an answer, and fails it. */
@@ -92,7 +131,7 @@ export class Calls {
     if (isError || !isSame) {
       // Who has another id by now is not the node that we know.
       if (!isError) call.contact.failures = Number.POSITIVE_INFINITY;
-      this.#fail(call);
+      this.#fail(call, isError ? FAILED_ERROR : FAILED_OTHER_ID);
       return true;
     }
     this.#end(call);
@@ -107,60 +146,55 @@ export class Calls {
 
   /** Stalls and fails what is due. */
   advance(nowMs: number): void {
-    const queue = this.#queue;
-    while (this.#firstFresh < queue.length) {
-      const call = queue[this.#firstFresh]!;
-      if (!call.isOver) {
-        if (nowMs - call.sentMs < this.#timeout.stallMs) break;
-        call.isStalled = true;
-        call.listener.stalled(call);
-      }
-      this.#firstFresh++;
+    // Whoever hears of it may end others, or send more: what is next is looked up anew each time.
+    for (let call = this.#oldestFresh; call !== undefined; call = this.#oldestFresh) {
+      if (nowMs - call.sentMs < this.#timeout.stallMs) break;
+      this.#oldestFresh = call.newer;
+      call.isStalled = true;
+      call.listener.stalled(call);
     }
-    while (this.#first < this.#firstFresh) {
-      const call = queue[this.#first]!;
-      if (!call.isOver) {
-        if (nowMs - call.sentMs < FAILURE_MS) break;
-        this.#fail(call);
-      }
-      this.#first++;
+    for (let call = this.#oldest; call?.isStalled === true; call = this.#oldest) {
+      if (nowMs - call.sentMs < FAILURE_MS) break;
+      this.#fail(call, FAILED_SILENT);
     }
-    this.#compact();
   }
 
   /** Fails everything: the socket closes. */
   close(): void {
-    for (const call of [...this.#pending.values()]) this.#fail(call);
-    this.#queue = [];
-    this.#first = this.#firstFresh = 0;
+    for (const call of [...this.#pending.values()]) if (!call.isOver) this.#fail(call, FAILED_CLOSED);
   }
 
   checkInvariants(): void {
     let open = 0;
-    for (const call of this.#queue.slice(this.#first)) if (!call.isOver) open++;
-    assert(open === this.#pending.size, "what is under way waits in the queue");
-    assert(
-      this.#first <= this.#firstFresh && this.#firstFresh <= this.#queue.length,
-      "fresh ones are behind",
-    );
+    let isFresh = false;
+    for (let call = this.#oldest; call !== undefined; call = call.newer) {
+      open++;
+      if (call === this.#oldestFresh) isFresh = true;
+      assert(!call.isOver && call.isStalled !== isFresh, "stalled ones come before fresh ones");
+      assert(this.#pending.get(call.transaction) === call, "what is listed is under way");
+      assert((call.newer?.older ?? call) === call, "neighbours know each other");
+    }
+    assert(open === this.#pending.size, "what is under way is listed");
+    assert(isFresh === (this.#oldestFresh !== undefined), "the oldest fresh one is listed");
   }
 
-  #fail(call: Call): void {
+  #fail(call: LinkedCall, why: CallFailure): void {
     this.#end(call);
-    this.#observer.nodeFailed(call);
+    this.#observer.nodeFailed(call, why);
     call.listener.failed(call);
   }
 
-  #end(call: Call): void {
+  #end(call: LinkedCall): void {
     assert(!call.isOver, "a query ends once");
     call.isOver = true;
     this.#pending.delete(call.transaction);
-  }
-
-  #compact(): void {
-    if (this.#first < CALLS_MAX) return;
-    this.#queue = this.#queue.slice(this.#first);
-    this.#firstFresh -= this.#first;
-    this.#first = 0;
+    const { older, newer } = call;
+    if (older === undefined) this.#oldest = newer;
+    else older.newer = newer;
+    if (newer === undefined) this.#newest = older;
+    else newer.older = older;
+    if (this.#oldestFresh === call) this.#oldestFresh = newer;
+    // What is over leads to none of the others, which would live as long as it does.
+    call.older = call.newer = undefined;
   }
 }

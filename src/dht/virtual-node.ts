@@ -297,16 +297,7 @@ export class VirtualNode implements DatagramHandler {
     while (this.calls.isTaken(transaction)) transaction = host.randomWord();
     this.#writer.endQuery(transaction, host.readOnly);
     this.counters.queriesSent++;
-    this.calls.add({
-      contact,
-      method,
-      transaction,
-      sentMs: host.nowMs,
-      anyId,
-      listener,
-      isStalled: false,
-      isOver: false,
-    });
+    this.calls.add(contact, method, transaction, host.nowMs, anyId, listener);
     this.#end(this.#outCount * SENT_BYTES_MAX);
     return true;
   }

@@ -2,8 +2,16 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { AdaptiveTimeout, FAILURE_MS } from "../../../src/dht/adaptive-timeout.js";
-import { type Call, type CallListener, Calls } from "../../../src/dht/calls.js";
+import {
+  type Call,
+  type CallFailure,
+  type CallListener,
+  Calls,
+  FAILED_OTHER_ID,
+} from "../../../src/dht/calls.js";
 import { Contact } from "../../../src/dht/contact.js";
 import { KrpcReader, METHOD_PING } from "../../../src/dht/krpc-reader.js";
 import { KrpcWriter } from "../../../src/dht/krpc-writer.js";
@@ -58,27 +66,20 @@ class Log implements CallListener {
 function setUp(): {
   calls: Calls;
   log: Log;
+  whys: CallFailure[];
   timeout: AdaptiveTimeout;
   ask: (n: number, at: number) => Contact;
 } {
   const timeout = new AdaptiveTimeout();
   const log = new Log();
-  const calls = new Calls(timeout, { nodeAnswered: () => {}, nodeFailed: () => {} });
+  const whys: CallFailure[] = [];
+  const calls = new Calls(timeout, { nodeAnswered: () => {}, nodeFailed: (_call, why) => whys.push(why) });
   const ask = (transaction: number, sentMs: number): Contact => {
     const contact = contactAt(transaction);
-    calls.add({
-      contact,
-      method: METHOD_PING,
-      transaction,
-      sentMs,
-      anyId: false,
-      listener: log,
-      isStalled: false,
-      isOver: false,
-    });
+    calls.add(contact, METHOD_PING, transaction, sentMs, false, log);
     return contact;
   };
-  return { calls, log, timeout, ask };
+  return { calls, log, whys, timeout, ask };
 }
 
 describe("queries under way", () => {
@@ -102,14 +103,44 @@ describe("queries under way", () => {
   });
 
   it("belong to whoever was asked: nobody else's answer ends them, nor one with another id", () => {
-    const { calls, log, ask } = setUp();
+    const { calls, log, whys, ask } = setUp();
     const contact = ask(7, 0);
     assert.ok(!calls.answered(answerOf(contact.compact, 7), false, from(contactAt(8)), 1), "from elsewhere");
     assert.ok(!calls.answered(answerOf(contact.compact, 9), false, from(contact), 1), "never asked");
     assert.ok(calls.answered(answerOf(contactAt(9).compact, 7), false, from(contact), 1), "another id");
     assert.deepEqual(log.lines, ["failed 7"]);
+    assert.deepEqual(whys, [FAILED_OTHER_ID]);
     assert.equal(contact.failures, Number.POSITIVE_INFINITY, "it is not the node any more that was known");
     assert.ok(!calls.answered(answerOf(contact.compact, 7), false, from(contact), 2), "over is over");
+  });
+
+  it("are let go when they are over, whatever is under way before and behind them", async () => {
+    const { calls, timeout, ask } = setUp();
+    for (let sample = 1; sample <= 256; sample++) timeout.sample(100);
+    const asked: WeakRef<Contact>[] = [];
+    // The first is never answered, and neither is the last: those between them are over.
+    ask(1, 0);
+    for (const transaction of [2, 3, 4, 5]) asked.push(new WeakRef(ask(transaction, transaction)));
+    ask(6, 6);
+    calls.advance(104);
+    for (const [index, contact] of asked.entries()) {
+      const { compact } = contactAt(2 + index);
+      assert.ok(calls.answered(answerOf(compact, 2 + index), false, from(contactAt(2 + index)), 120));
+      assert.ok(contact.deref() !== undefined);
+    }
+    calls.checkInvariants();
+    assert.equal(calls.count, 2);
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    for (let round = 0; round < 3; round++) {
+      // What was looked at through a weak reference stays until the loop has gone round.
+      await new Promise((resolve) => setImmediate(resolve));
+      collect();
+    }
+    assert.deepEqual(
+      asked.map((contact) => contact.deref()),
+      [undefined, undefined, undefined, undefined],
+    );
   });
 });
 
