@@ -141,7 +141,12 @@ export async function* runDhtConditions(virtualNodes: number, settings: DhtSetti
 const WARM_UP_MS = 180_000;
 const STEP_MS = 100;
 
-export async function runDhtCase(test: DhtCase, settings: DhtSettings): Promise<DhtRow> {
+/** `look`: at the node itself, before it is closed. */
+export async function runDhtCase(
+  test: DhtCase,
+  settings: DhtSettings,
+  look: (dht: Dht) => void = () => {},
+): Promise<DhtRow> {
   const { loss = 0.02, exponent = 1, sessionMinutes = 0, hostile } = settings;
   const network = new DhtNetwork({ seed: settings.seed, loss });
   const far = new ImplicitNodes(network, {
@@ -183,6 +188,7 @@ export async function runDhtCase(test: DhtCase, settings: DhtSettings): Promise<
   const spent = process.cpuUsage(cpu);
   const minutes = (network.ground.nowMs() - begunMs) / 60_000;
   const row = round.row(test.name, contacts, minutes, (spent.user + spent.system) / 1000);
+  look(dht);
   dht.close();
   return {
     ...row,

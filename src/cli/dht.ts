@@ -228,8 +228,9 @@ async function beNode(options: Options): Promise<void> {
     if (options.json === true) printJson({ event: "listening", protocol: "dht", host, port });
     else note(`receiving at ${host} ${port}`);
   const tell = (): void => {
-    const { contacts, torrentsKept, peersKept, counters } = dht.stats();
-    if (options.json === true) printJson({ event: "status", contacts, torrentsKept, peersKept, ...counters });
+    const { contacts, torrentsKept, peersKept, announcesRefused, counters, bounds } = dht.stats();
+    const kept = { contacts, torrentsKept, peersKept, announcesRefused };
+    if (options.json === true) printJson({ event: "status", ...kept, ...counters, ...bounds });
     else
       note(
         `${contacts} nodes, ${torrentsKept} torrents and ${peersKept} peers kept; ` +

@@ -5,8 +5,9 @@
 import { throwAsUncaught } from "../base/user-calls.js";
 import type { SocketAddress } from "../native/binding.js";
 import type { CallListener } from "./calls.js";
+import { type Candidate, LOOKUP_CONTACTS } from "./candidates.js";
 import { type KrpcReader, METHOD_GET_PEERS } from "./krpc-reader.js";
-import { type Candidate, LOOKUP_CONTACTS, type Lookup, type LookupListener } from "./lookup.js";
+import type { Lookup, LookupListener } from "./lookup.js";
 import type { AnnounceOptions } from "./options.js";
 import type { Overlay } from "./overlay.js";
 import { readPeers } from "./peers.js";
@@ -64,6 +65,7 @@ export class AnnounceRound implements LookupListener {
         signal?.addEventListener("abort", this.#onAbort, { once: true });
         this.#lookup = this.#overlay.lookup(this.#infoHash, METHOD_GET_PEERS, this, {
           noSeeds: noSeeds === true,
+          keepsTokens: true,
         });
       });
     } finally {

@@ -52,6 +52,12 @@ export function endpointKey(bytes: Uint8Array, at: number, family: Family): numb
   return Buffer.from(bytes.buffer, bytes.byteOffset + at, 18).toString("latin1");
 }
 
+/** What tells addresses apart, whatever their ports. */
+export function addressKey(bytes: Uint8Array, at: number, family: Family): number | string {
+  if (family === 4) return networkKeyV4(bytes, at);
+  return Buffer.from(bytes.buffer, bytes.byteOffset + at, 16).toString("latin1");
+}
+
 /** What one subscriber has: an IPv4 address, the /64 of an IPv6 one. */
 export function subscriberKey(bytes: Uint8Array, at: number, family: Family): number | string {
   if (family === 4) return networkKeyV4(bytes, at);

@@ -15,6 +15,7 @@ import { AnnounceRound } from "./announce-round.js";
 import type { CallListener } from "./calls.js";
 import { checkId, checkOptions, checkWhole, contactsOf } from "./check-options.js";
 import type { Family } from "./contact.js";
+import { statsOf } from "./dht-stats.js";
 import { METHOD_GET_PEERS } from "./krpc-reader.js";
 import { derivedId, ID_BYTES, secureId } from "./node-id.js";
 import type {
@@ -34,12 +35,11 @@ import { RateCells } from "./rate-cells.js";
 import { Responder } from "./responder.js";
 import type { RoutingTable } from "./routing-table.js";
 import { SampleStream } from "./sample-stream.js";
-import { makeSamplerCounters, type SamplerCounters } from "./sampler.js";
 import { loadContacts, saveContacts } from "./saved-contacts.js";
 import { estimateTogether } from "./scrape-filter.js";
 import { ScrapeRound } from "./scrape-round.js";
 import { Tokens } from "./tokens.js";
-import { makeNodeCounters, type NodeCounters, RECEIVED_BYTES_MAX, VirtualNode } from "./virtual-node.js";
+import { RECEIVED_BYTES_MAX, VirtualNode } from "./virtual-node.js";
 import { systemDhtWorld } from "./world.js";
 
 const RECEIVE_BATCH_ENTRIES = 64;
@@ -220,28 +220,7 @@ export class Dht {
 
   /** What is there now, and what was counted since the node was made; new objects each time. */
   stats(): DhtStats {
-    const totals = this.#peers.totals();
-    const stats = { contacts: 0, lookups: 0, lookupsUnderWay: 0, queriesUnderWay: 0 };
-    const counters = makeNodeCounters();
-    const sampling = makeSamplerCounters();
-    const hosts = ([4, 6] as const).map((family) => this.#overlays.get(family)?.externalAddress.host);
-    for (const overlay of this.#overlays.values()) {
-      stats.contacts += overlay.table.count;
-      stats.lookups += overlay.lookups;
-      stats.lookupsUnderWay += overlay.lookupsUnderWay;
-      stats.queriesUnderWay += overlay.callsUnderWay;
-      addCounters(sampling, overlay.sampling);
-      for (const node of overlay.nodes) addCounters(counters, node.counters);
-    }
-    return {
-      ...stats,
-      torrentsKept: totals.torrents,
-      peersKept: totals.peersV4 + totals.peersV6,
-      counters,
-      sampling,
-      announcesRefused: this.#responder?.announcesRefused ?? 0,
-      externalAddress: hosts.find((host) => host !== undefined),
-    };
+    return statsOf(this.#overlays, this.#responder, this.#peers);
   }
 
   /** Our id and the nodes of the tables, for the `saved` of a later run. */
@@ -384,11 +363,6 @@ export class Dht {
     this.#world.ground.fillRandom(id, 0);
     return id;
   }
-}
-
-function addCounters<Counters extends NodeCounters | SamplerCounters>(to: Counters, from: Counters): void {
-  for (const key of Object.keys(to) as (keyof Counters & string)[])
-    to[key] = ((to[key] as number) + (from[key] as number)) as Counters[typeof key];
 }
 
 /** Where all nodes are of this machine, they have few addresses. */

@@ -1,43 +1,72 @@
 // Our own address as others see it (BEP 42: each answer says where its query came from). Anybody may say anything: so each far end has one voice,
 // the last that it gave, and an address counts when enough say the same.
 //
-// Always: voters are bounded; those that were heard of longest ago make room.
+// Always: voters are bounded; those that were heard of longest ago make room. Who says the same again costs a look, and nothing is allocated.
 
 import { addressText } from "../codec/compact-address.js";
+import { type BoundCounters, makeBoundCounters } from "./bound-counters.js";
+import { addressKey, type Family } from "./contact.js";
 
 const VOTERS_MAX = 64;
 /** One may be wrong, and a second one may be the same in disguise. */
 const VOTES_MIN = 3;
 
+interface Claim {
+  readonly host: string;
+  votes: number;
+}
+
 export class ExternalAddress {
   /** What each far end said last, by its address or /64. */
-  readonly #voters = new Map<number | string, string>();
-  readonly #votes = new Map<string, number>();
+  readonly #voters = new Map<number | string, Claim>();
+  /** By address. */
+  readonly #claims = new Map<number | string, Claim>();
+  readonly #bounds: BoundCounters;
+  #most: Claim | undefined;
 
-  /** `voter` says that we are at `address`, 4 or 16 bytes. */
-  vote(voter: number | string, address: Uint8Array): void {
-    const text = addressText(address);
-    if (text === undefined || this.#voters.get(voter) === text) return;
+  constructor(bounds: BoundCounters = makeBoundCounters()) {
+    this.#bounds = bounds;
+  }
+
+  /** `voter` says that we are at the address, 4 or 16 bytes by its family, that stands at `at`. */
+  vote(voter: number | string, bytes: Uint8Array, at: number, family: Family): void {
+    const key = addressKey(bytes, at, family);
+    const claim = this.#claims.get(key) ?? { host: textOf(bytes, at, family), votes: 0 };
+    if (this.#most !== undefined && claim !== this.#most) this.#bounds.addressesDisputed++;
+    if (this.#voters.get(voter) === claim) return;
     this.#takeBack(voter);
     const [oldest] = this.#voters.keys();
     if (oldest !== undefined && this.#voters.size === VOTERS_MAX) this.#takeBack(oldest);
-    this.#voters.set(voter, text);
-    this.#votes.set(text, (this.#votes.get(text) ?? 0) + 1);
+    this.#voters.set(voter, claim);
+    this.#claims.set(key, claim);
+    claim.votes++;
+    this.#forgetEmpty();
+    this.#most = this.#majority();
   }
 
   /** What more than half of them say; undefined before that. */
   get host(): string | undefined {
-    for (const [text, votes] of this.#votes)
-      if (votes >= VOTES_MIN && 2 * votes > this.#voters.size) return text;
+    return this.#most?.host;
+  }
+
+  #majority(): Claim | undefined {
+    for (const claim of this.#claims.values())
+      if (claim.votes >= VOTES_MIN && 2 * claim.votes > this.#voters.size) return claim;
     return undefined;
   }
 
   #takeBack(voter: number | string): void {
-    const text = this.#voters.get(voter);
-    if (text === undefined) return;
+    const claim = this.#voters.get(voter);
+    if (claim === undefined) return;
     this.#voters.delete(voter);
-    const votes = (this.#votes.get(text) ?? 0) - 1;
-    if (votes > 0) this.#votes.set(text, votes);
-    else this.#votes.delete(text);
+    claim.votes--;
   }
+
+  #forgetEmpty(): void {
+    for (const [key, { votes }] of this.#claims) if (votes === 0) this.#claims.delete(key);
+  }
+}
+
+function textOf(bytes: Uint8Array, at: number, family: Family): string {
+  return addressText(bytes.subarray(at, at + (family === 4 ? 4 : 16))) ?? "";
 }

@@ -1,5 +1,6 @@
 // The public API of the DHT (`scatterwire/dht`): re-exports only.
 
+export type { BoundCounters } from "./bound-counters.js";
 export { Dht } from "./dht.js";
 export type {
   AnnounceOptions,

@@ -2,70 +2,46 @@
 // two steps: it converges when the nearest that it knows have all answered or failed or stalled, and is complete when nothing is
 // under way any more: answers of those that stalled still count.
 //
-// Always: a node is asked once; candidates, queries and time are bounded, whatever nodes tell of others. Nobody's word about others is
-// believed: a node counts as found when it answered itself. And ids that are nearer to a torrent's hash than chance puts any node, which
-// whoever wants to be asked can pick, are few, and displace nobody: the lookup ends with as many others.
+// Always: a node is asked once; queries and time are bounded, whatever nodes tell of others. Nobody's word about others is believed: a node
+// counts as found when it answered itself. Of ids that are nearer to a torrent's hash than chance puts any node the lookup ends with as many
+// more (candidates.ts).
 
-import { assert } from "../base/assert.js";
 import type { Call, CallListener } from "./calls.js";
-import { Contact, endpointKey, type Family, subscriberKey } from "./contact.js";
-import type { KrpcReader } from "./krpc-reader.js";
-import { type METHOD_FIND_NODE, METHOD_GET_PEERS, NODE_BYTES_V4, NODE_BYTES_V6 } from "./krpc-reader.js";
-import { commonBits, compareDistance, ID_BYTES } from "./node-id.js";
+import {
+  ANSWERED,
+  ASKED,
+  type Candidate,
+  type CandidateHost,
+  Candidates,
+  FAILED,
+  HELD,
+  LOOKUP_CONTACTS,
+  STALLED,
+  UNTRIED,
+} from "./candidates.js";
+import type { Contact, Family } from "./contact.js";
+import { type KrpcReader, type METHOD_FIND_NODE, METHOD_GET_PEERS } from "./krpc-reader.js";
 import type { VirtualNode } from "./virtual-node.js";
 
-/** Nodes that a lookup ends with, and announces to. */
-export const LOOKUP_CONTACTS = 8;
 /** Queries under way at once, stalled ones not counted. */
 export const LOOKUP_CONCURRENCY = 10;
-const CANDIDATES_MAX = 96;
 /** Whoever tells of ever nearer nodes is believed no longer: ten times what a lookup takes. */
 const LOOKUP_QUERIES_MAX = 512;
 const LOOKUP_MS_MAX = 120_000;
-/** Endpoints of one subscriber that others told of: a lookup is no means to flood whom they choose, or to be led by one of many ports. */
-const SUBSCRIBER_CANDIDATES_MAX = 4;
-/** Of a hundred million nodes the nearest to a key shares 27 bits with it by chance, and with one key in forty 32 or more. */
-const CHANCE_BITS = 32;
-/** Nodes nearer than that which a lookup asks. */
-const PICKED_MAX = 8;
 /** A lookup that nobody else is left for waits so long for addresses that have got enough and were only named. */
 const HELD_MS_MAX = 1000;
-/** Of one node's answer: whoever sends more sends them in vain. */
-const NODES_PER_ANSWER_MAX = 16;
+/** What is looked through in one go, and not kept: for all lookups. */
+const near: Contact[] = [];
 
 export type LookupMethod = typeof METHOD_FIND_NODE | typeof METHOD_GET_PEERS;
 
-const UNTRIED = 0;
-const ASKED = 1;
-const STALLED = 2;
-const ANSWERED = 3;
-const FAILED = 4;
-/** Its address has got enough queries for now: asked later, if nobody else will do. */
-const HELD = 5;
-
-export interface Candidate {
-  readonly contact: Contact;
-  state: number;
-  /** From whom it was heard of; undefined: from the table or the cache, so that it has answered before. */
-  readonly by: Contact | undefined;
-  /** Its token, and the virtual node of ours that it is for. */
-  token: Uint8Array | undefined;
-  node: VirtualNode | undefined;
-}
-
 /** What a lookup stands on: the virtual nodes of one family. */
-export interface LookupHost {
-  readonly family: Family;
+export interface LookupHost extends CandidateHost {
   readonly nowMs: number;
-  /** One subscriber has few nodes: not so among addresses of this machine. */
-  readonly limitsNetworks: boolean;
   /** Puts nodes near a key into `out` that answered before; how many. */
   near(key: Uint8Array, want: number, out: Contact[]): number;
   /** The virtual node of ours that sends the next query. */
   nextNode(): VirtualNode;
-  isOurs(contact: Contact): boolean;
-  /** False for addresses that nobody may be sent to: none, multicast, a port that is none. */
-  isPossible(contact: Contact): boolean;
 }
 
 export interface LookupListener {
@@ -80,6 +56,8 @@ export interface LookupSettings {
   /** BEP 33: seeds are not wanted; filters are. */
   readonly noSeeds?: boolean;
   readonly scrapes?: boolean;
+  /** Tokens are wanted: something will be announced. */
+  readonly keepsTokens?: boolean;
 }
 
 export class Lookup implements CallListener {
@@ -98,21 +76,17 @@ export class Lookup implements CallListener {
   readonly #concurrency: number;
   readonly #noSeeds: boolean;
   readonly #scrapes: boolean;
-  /** Nearest first. */
-  readonly #candidates: Candidate[] = [];
-  readonly #known = new Set<number | string>();
-  /** How many endpoints of a subscriber others told of. */
-  readonly #subscribers = new Map<number | string, number>();
-  readonly #byContact = new Map<Contact, Candidate>();
+  readonly #keepsTokens: boolean;
+  readonly #candidates: Candidates;
   #active = 0;
   #stalled = 0;
-  #near: Contact[] = [];
   #isPumping = false;
   /** There is somebody to ask, and no room for a query: advance() goes on. */
   #isWaiting = false;
   /** Since when all that are left are HELD; −1: they are not. */
   #heldSinceMs = -1;
-  #picked = 0;
+  /** It has taken all queries or all the time that it may. */
+  #isCut = false;
 
   constructor(
     host: LookupHost,
@@ -121,7 +95,6 @@ export class Lookup implements CallListener {
     listener: LookupListener,
     options: LookupSettings = {},
   ) {
-    assert(target.length === ID_BYTES, "a key has 20 bytes");
     this.#host = host;
     this.family = host.family;
     this.target = target;
@@ -130,6 +103,8 @@ export class Lookup implements CallListener {
     this.#concurrency = options.concurrency ?? LOOKUP_CONCURRENCY;
     this.#noSeeds = options.noSeeds === true;
     this.#scrapes = options.scrapes === true;
+    this.#keepsTokens = options.keepsTokens === true;
+    this.#candidates = new Candidates(host, target, method === METHOD_GET_PEERS);
     this.startedMs = host.nowMs;
   }
 
@@ -146,7 +121,7 @@ export class Lookup implements CallListener {
   /** Goes on if there was no room for queries, or their addresses had got enough. */
   advance(): void {
     if (!this.#isWaiting || this.isComplete) return;
-    for (const candidate of this.#candidates) if (candidate.state === HELD) candidate.state = UNTRIED;
+    this.#candidates.retryHeld();
     this.#pump();
   }
 
@@ -159,24 +134,24 @@ export class Lookup implements CallListener {
 
   /** The nearest that answered, nearest first, and before them those that are too near. */
   found(): Candidate[] {
-    const answered = this.#candidates.filter(({ state }) => state === ANSWERED);
-    return answered.slice(0, LOOKUP_CONTACTS + answered.filter(({ contact }) => contact.isPicked).length);
+    return this.#candidates.found();
   }
 
   answered(call: Call, answer: KrpcReader): void {
     this.answers++;
     const candidate = this.#end(call, ANSWERED);
     if (this.isComplete || candidate === undefined) return;
-    if (answer.tokenAt >= 0)
+    if (this.#keepsTokens && answer.tokenAt >= 0)
       candidate.token = answer.bytes.slice(answer.tokenAt, answer.tokenAt + answer.tokenBytes);
-    this.#addNodes(answer, call.contact);
+    this.#candidates.dropFarther();
+    this.#candidates.addNodes(answer, call.contact);
     this.#addNear();
     this.#listener.heard(this, candidate, answer);
     this.#pump();
   }
 
   stalled(call: Call): void {
-    const candidate = this.#byContact.get(call.contact);
+    const candidate = this.#candidates.of(call.contact);
     if (candidate?.state !== ASKED) return;
     candidate.state = STALLED;
     this.#active--;
@@ -191,19 +166,7 @@ export class Lookup implements CallListener {
   }
 
   checkInvariants(): void {
-    let active = 0;
-    let stalled = 0;
-    for (const [index, { contact, state }] of this.#candidates.entries()) {
-      const next = this.#candidates[index + 1]?.contact.compact;
-      assert(
-        next === undefined || compareDistance(this.target, 0, contact.compact, 0, next, 0) <= 0,
-        "candidates are in order",
-      );
-      if (state === ASKED) active++;
-      if (state === STALLED) stalled++;
-    }
-    assert(active === this.#active && stalled === this.#stalled, "what is under way is counted");
-    assert(this.#candidates.length <= CANDIDATES_MAX, "candidates are bounded");
+    this.#candidates.checkInvariants(this.#active, this.#stalled);
   }
 
   /** Sends what may be sent; ends what is at its end. */
@@ -219,12 +182,12 @@ export class Lookup implements CallListener {
       this.#active < this.#concurrency &&
       !this.#isWaiting
     ) {
-      const candidate = this.#next(UNTRIED);
+      const candidate = this.#candidates.next(UNTRIED);
       if (candidate === undefined) break;
       this.#ask(candidate);
     }
     this.#isPumping = false;
-    if (isSpent) this.#isWaiting = false;
+    if (isSpent) this.#endEarly();
     else if (this.#active === 0) this.#waitForHeld();
     if (this.#active > 0) this.#heldSinceMs = -1;
     if (this.#active > 0 || this.#isWaiting) return;
@@ -235,25 +198,21 @@ export class Lookup implements CallListener {
     if (this.#stalled === 0) this.stop();
   }
 
-  /** Those that were only named are not waited for long: whoever names one address to everybody would keep all lookups. */
-  #waitForHeld(): void {
-    if (this.#isWaiting || this.#next(HELD) === undefined) return;
-    if (this.#heldSinceMs < 0) this.#heldSinceMs = this.#host.nowMs;
-    if (this.#host.limitsNetworks && this.#host.nowMs - this.#heldSinceMs >= HELD_MS_MAX)
-      for (const candidate of this.#candidates)
-        if (candidate.state === HELD && candidate.by !== undefined) candidate.state = FAILED;
-    this.#isWaiting = this.#next(HELD) !== undefined;
+  /** Whoever is asked already may still answer. */
+  #endEarly(): void {
+    this.#isWaiting = false;
+    if (this.#isCut) return;
+    this.#isCut = true;
+    this.#host.bounds.lookupsCut++;
   }
 
-  /** The nearest in a state, unless enough that are nearer have answered. */
-  #next(state: typeof UNTRIED | typeof HELD): Candidate | undefined {
-    let answered = 0;
-    for (const candidate of this.#candidates) {
-      if (candidate.state === state) return candidate;
-      if (candidate.state !== ANSWERED || candidate.contact.isPicked) continue;
-      if (++answered === LOOKUP_CONTACTS) return undefined;
-    }
-    return undefined;
+  /** Those that were only named are not waited for long: whoever names one address to everybody would keep all lookups. */
+  #waitForHeld(): void {
+    if (this.#isWaiting || this.#candidates.next(HELD) === undefined) return;
+    if (this.#heldSinceMs < 0) this.#heldSinceMs = this.#host.nowMs;
+    if (this.#host.limitsNetworks && this.#host.nowMs - this.#heldSinceMs >= HELD_MS_MAX)
+      this.#candidates.giveUpHeld();
+    this.#isWaiting = this.#candidates.next(HELD) !== undefined;
   }
 
   #ask(candidate: Candidate): void {
@@ -280,7 +239,7 @@ export class Lookup implements CallListener {
   }
 
   #end(call: Call, state: number): Candidate | undefined {
-    const candidate = this.#byContact.get(call.contact);
+    const candidate = this.#candidates.of(call.contact);
     if (candidate === undefined) return undefined;
     if (candidate.state === ASKED) this.#active--;
     else if (candidate.state === STALLED) this.#stalled--;
@@ -289,80 +248,7 @@ export class Lookup implements CallListener {
   }
 
   #addNear(): void {
-    const count = this.#host.near(this.target, 2 * LOOKUP_CONTACTS, this.#near);
-    for (let index = 0; index < count; index++) this.#add(this.#near[index]!, undefined);
-  }
-
-  #addNodes(answer: KrpcReader, by: Contact): void {
-    const nodesAt = this.family === 4 ? answer.nodesAt : answer.nodes6At;
-    if (nodesAt < 0) return;
-    const nodeBytes = this.family === 4 ? NODE_BYTES_V4 : NODE_BYTES_V6;
-    const nodesBytes = this.family === 4 ? answer.nodesBytes : answer.nodes6Bytes;
-    const count = Math.min(NODES_PER_ANSWER_MAX, nodesBytes / nodeBytes);
-    for (let index = 0; index < count; index++) {
-      const at = nodesAt + index * nodeBytes;
-      if (this.#known.has(endpointKey(answer.bytes, at + ID_BYTES, this.family))) continue;
-      if (!this.#isNearEnough(answer.bytes, at)) continue;
-      this.#add(new Contact(answer.bytes.slice(at, at + nodeBytes), this.family), by);
-    }
-  }
-
-  #isNearEnough(id: Uint8Array, at: number): boolean {
-    const last = this.#candidates[CANDIDATES_MAX - 1];
-    return last === undefined || compareDistance(this.target, 0, id, at, last.contact.compact, 0) < 0;
-  }
-
-  #add(contact: Contact, by: Contact | undefined): void {
-    const key = endpointKey(contact.compact, ID_BYTES, this.family);
-    if (this.#known.has(key) || this.#host.isOurs(contact) || !this.#host.isPossible(contact)) return;
-    if (!this.#isNearEnough(contact.compact, 0)) return;
-    // Nodes are looked for by their own ids, too; hashes of torrents are nobody's id.
-    if (this.method === METHOD_GET_PEERS && commonBits(this.target, 0, contact.compact, 0) >= CHANCE_BITS)
-      contact.isPicked = true;
-    if (contact.isPicked && this.#picked === PICKED_MAX) return;
-    if (by !== undefined && this.#host.limitsNetworks && !this.#countSubscriber(contact)) return;
-    if (contact.isPicked) this.#picked++;
-    let at = this.#candidates.length;
-    while (
-      at > 0 &&
-      compareDistance(this.target, 0, contact.compact, 0, this.#candidates[at - 1]!.contact.compact, 0) < 0
-    )
-      at--;
-    const candidate: Candidate = {
-      contact,
-      state: UNTRIED,
-      by,
-      token: undefined,
-      node: undefined,
-    };
-    this.#known.add(key);
-    this.#byContact.set(contact, candidate);
-    this.#candidates.splice(at, 0, candidate);
-    if (this.#candidates.length > CANDIDATES_MAX) this.#dropLast();
-  }
-
-  #countSubscriber(contact: Contact): boolean {
-    const key = subscriberKey(contact.compact, ID_BYTES, this.family);
-    const count = this.#subscribers.get(key) ?? 0;
-    if (count === SUBSCRIBER_CANDIDATES_MAX) return false;
-    this.#subscribers.set(key, count + 1);
-    return true;
-  }
-
-  /**
-   * Who failed makes room first; then the farthest that is not under way, but for the nearest that answered: who is only named
-   * displaces none of those.
-   */
-  #dropLast(): void {
-    const candidates = this.#candidates;
-    let answered = 0;
-    for (const { state, contact } of candidates) if (state === ANSWERED && !contact.isPicked) answered++;
-    let at = candidates.findLastIndex(({ state }) => state === FAILED);
-    if (at < 0)
-      at = candidates.findLastIndex(({ state }) =>
-        state === ANSWERED ? answered > LOOKUP_CONTACTS : state === UNTRIED || state === HELD,
-      );
-    const [dropped] = candidates.splice(at, 1);
-    if (dropped !== undefined) this.#byContact.delete(dropped.contact);
+    const count = this.#host.near(this.target, 2 * LOOKUP_CONTACTS, near);
+    for (let index = 0; index < count; index++) this.#candidates.add(near[index]!, undefined);
   }
 }

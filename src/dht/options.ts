@@ -3,6 +3,7 @@
 import type { Ground } from "../base/ground.js";
 import type { SocketAddress } from "../native/binding.js";
 import type { Datagrams } from "../native/datagrams.js";
+import type { BoundCounters } from "./bound-counters.js";
 import type { Family } from "./contact.js";
 import type { KrpcReader } from "./krpc-reader.js";
 import type { HashListener } from "./responder.js";
@@ -82,6 +83,8 @@ export interface DhtStats {
   readonly peersKept: number;
   /** Messages of all virtual nodes since the beginning. */
   readonly counters: Readonly<NodeCounters>;
+  /** How often bounds against others held. */
+  readonly bounds: Readonly<BoundCounters>;
   /** What came of asking for samples (BEP 51). */
   readonly sampling: Readonly<SamplerCounters>;
   /** Announces that were refused, for their address had announced the torrent with enough ports. */

@@ -9,7 +9,15 @@
 import { assert } from "../base/assert.js";
 import { compactAddress } from "../codec/compact-address.js";
 import type { DatagramBatch } from "../native/datagrams.js";
-import type { Call, CallListener } from "./calls.js";
+import { makeBoundCounters } from "./bound-counters.js";
+import {
+  type Call,
+  type CallFailure,
+  type CallListener,
+  FAILED_CLOSED,
+  FAILED_OTHER_ID,
+  FAILED_SILENT,
+} from "./calls.js";
 import {
   addressBytesOf,
   Contact,
@@ -90,7 +98,8 @@ export class Overlay implements LookupHost, NodeHost {
   readonly limitsNetworks: boolean;
   readonly outgoing: RateCells;
   readonly incoming: RateCells;
-  readonly externalAddress = new ExternalAddress();
+  readonly bounds = makeBoundCounters();
+  readonly externalAddress = new ExternalAddress(this.bounds);
   nowMs: number;
   /** Lookups since the start. */
   lookups = 0;
@@ -135,7 +144,11 @@ export class Overlay implements LookupHost, NodeHost {
     this.limitsNetworks = options.limitsNetworks;
     this.outgoing = options.outgoing;
     this.incoming = options.incoming;
-    this.table = new RoutingTable({ family: options.family, limitsNetworks: options.limitsNetworks });
+    this.table = new RoutingTable({
+      family: options.family,
+      limitsNetworks: options.limitsNetworks,
+      bounds: this.bounds,
+    });
     this.cache = new LookupCache();
   }
 
@@ -181,7 +194,10 @@ export class Overlay implements LookupHost, NodeHost {
       const key = endpointKey(contact.compact, ID_BYTES, this.family);
       if (this.#told.has(key) || !this.isPossible(contact)) continue;
       const [oldest] = this.#told.keys();
-      if (oldest !== undefined && this.#told.size === TOLD_ENTRANCES_MAX) this.#told.delete(oldest);
+      if (oldest !== undefined && this.#told.size === TOLD_ENTRANCES_MAX) {
+        this.#told.delete(oldest);
+        this.bounds.entrancesForgotten++;
+      }
       this.#told.set(key, contact);
       this.#bootstrapAtMs = this.nowMs;
     }
@@ -192,7 +208,11 @@ export class Overlay implements LookupHost, NodeHost {
     const [at, bytes] =
       this.family === 4 ? [answer.nodesAt, answer.nodesBytes] : [answer.nodes6At, answer.nodes6Bytes];
     const nodeBytes = ID_BYTES + addressBytesOf(this.family) + 2;
-    for (let offset = 0; offset < bytes && this.#told.size < TOLD_ENTRANCES_MAX; offset += nodeBytes) {
+    for (let offset = 0; offset < bytes; offset += nodeBytes) {
+      if (this.#told.size === TOLD_ENTRANCES_MAX) {
+        this.bounds.entrancesForgotten += (bytes - offset) / nodeBytes;
+        return;
+      }
       const contact = new Contact(answer.bytes.slice(at + offset, at + offset + nodeBytes), this.family);
       const key = endpointKey(contact.compact, ID_BYTES, this.family);
       if (!this.isOurs(contact) && this.isPossible(contact)) this.#told.set(key, contact);
@@ -330,11 +350,7 @@ export class Overlay implements LookupHost, NodeHost {
   }
 
   nodeAnswered(call: Call, answer: KrpcReader): void {
-    // The link is back, where it was not only quiet.
-    if (this.#hasFailed && this.nowMs - this.#lastAnswerMs > LINK_DEAD_MS)
-      this.#bootstrapWaitMs = BOOTSTRAP_MIN_MS;
-    this.#hasFailed = false;
-    this.#lastAnswerMs = this.nowMs;
+    this.#linkWorks();
     const sibling = this.#options.sibling();
     if (sibling?.hasFew === true) sibling.addNamed(answer);
     const contact = call.anyId ? this.#named(call.contact, answer) : call.contact;
@@ -347,19 +363,42 @@ export class Overlay implements LookupHost, NodeHost {
     if (answer.ipAt >= 0 && answer.ipBytes === addressBytes + 2)
       this.externalAddress.vote(
         voter(compact, ID_BYTES, this.family),
-        answer.bytes.subarray(answer.ipAt, answer.ipAt + addressBytes),
+        answer.bytes,
+        answer.ipAt,
+        this.family,
       );
   }
 
-  nodeFailed(call: Call): void {
-    this.#hasFailed = true;
-    if (this.nowMs - this.#lastAnswerMs > LINK_DEAD_MS) return;
+  nodeFailed(call: Call, why: CallFailure): void {
+    // That we go is nobody's failure: whoever is known now is saved for the next time.
+    if (why === FAILED_CLOSED) return;
+    if (why === FAILED_OTHER_ID) this.bounds.idsChanged++;
+    if (why !== FAILED_SILENT) this.#linkWorks();
+    else if (this.#isExcused()) return;
     call.contact.failures++;
     this.table.failed(call.contact);
     if (this.#options.usesCache) this.cache.failed(call.contact);
   }
 
   // ── the table's life ───────────────────────────────────────────────────────────────────────────────────────
+
+  /** Somebody answered, if only with an error, or with another id. */
+  #linkWorks(): void {
+    // The link is back, where it was not only quiet.
+    if (this.#hasFailed && this.nowMs - this.#lastAnswerMs > LINK_DEAD_MS)
+      this.#bootstrapWaitMs = BOOTSTRAP_MIN_MS;
+    this.#hasFailed = false;
+    this.#lastAnswerMs = this.nowMs;
+  }
+
+  /** Somebody did not answer, and if nobody at all does, that is not held against them. */
+  #isExcused(): boolean {
+    this.#hasFailed = true;
+    this.bounds.unanswered++;
+    if (this.nowMs - this.#lastAnswerMs <= LINK_DEAD_MS) return false;
+    this.bounds.excused++;
+    return true;
+  }
 
   #secureId(): void {
     const [node] = this.#nodes;
@@ -394,7 +433,10 @@ export class Overlay implements LookupHost, NodeHost {
 
   /** Somebody asks us whom the table does not know: asked back, if there is a place for it. */
   #seen(query: KrpcReader, sender: Sender): void {
-    if (this.#strangers.size >= STRANGERS_MAX) return;
+    if (this.#strangers.size >= STRANGERS_MAX) {
+      this.bounds.strangersLeftOut++;
+      return;
+    }
     const { table } = this;
     const bucket = table.buckets[table.indexOf(query.bytes, query.idAt)]!;
     if (bucket.contacts.length === BUCKET_CONTACTS && bucket.replacements.length > 0) return;

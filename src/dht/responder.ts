@@ -69,6 +69,8 @@ export interface ResponderOptions {
 export class Responder {
   /** Announces of addresses that had announced the torrent often enough. */
   announcesRefused = 0;
+  /** Announces with tokens that are not theirs. */
+  tokensRefused = 0;
   readonly #options: ResponderOptions;
   readonly #filters = new ScrapeFilters();
   readonly #near: Contact[] = [];
@@ -104,6 +106,11 @@ export class Responder {
     this.#options = options;
   }
 
+  /** Torrents whose filters made room for others'. */
+  get filtersReplaced(): number {
+    return this.#filters.replaced;
+  }
+
   /** Writes the answer of the virtual node `id` to a query; false if there is none. */
   respond(id: Uint8Array, query: KrpcReader, sender: Sender, writer: KrpcWriter): boolean {
     switch (query.method) {
@@ -122,6 +129,7 @@ export class Responder {
         break;
       case METHOD_ANNOUNCE_PEER:
         if (!this.#options.tokens.isValid(sender, query)) {
+          this.tokensRefused++;
           this.#error(ERROR_PROTOCOL, "bad token", query, writer);
           return true;
         }

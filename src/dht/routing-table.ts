@@ -7,8 +7,10 @@
 // /64) has one place at the most, one network two in a bucket, unless the table was made for addresses of this machine.
 
 import { assert } from "../base/assert.js";
+import { type BoundCounters, makeBoundCounters } from "./bound-counters.js";
 import { type Contact, endpointKey, type Family, networkKey, subscriberKey } from "./contact.js";
 import { commonBits, compareDistance, compareIds, ID_BITS, ID_BYTES, idBit, sameId } from "./node-id.js";
+import { bestReplacement, isQuickerOnly } from "./replacements.js";
 
 export const BUCKET_CONTACTS = 8;
 const REPLACEMENTS_MAX = 8;
@@ -32,6 +34,8 @@ export interface RoutingTableOptions {
   readonly family: Family;
   /** False where all nodes have few addresses: on one machine. */
   readonly limitsNetworks?: boolean;
+  /** Counts who got no place, and why. */
+  readonly bounds?: BoundCounters;
 }
 
 export class RoutingTable {
@@ -40,6 +44,7 @@ export class RoutingTable {
   #locals: readonly Uint8Array[] = [];
   #count = 0;
   readonly #limitsNetworks: boolean;
+  readonly #bounds: BoundCounters;
   /** Contacts and replacements, by endpoint and by subscriber. */
   readonly #byEndpoint = new Map<number | string, Contact>();
   readonly #bySubscriber = new Map<number | string, Contact>();
@@ -47,6 +52,7 @@ export class RoutingTable {
   constructor(options: RoutingTableOptions) {
     this.family = options.family;
     this.#limitsNetworks = options.limitsNetworks !== false;
+    this.#bounds = options.bounds ?? makeBoundCounters();
   }
 
   /** Contacts in buckets, those that wait not counted. */
@@ -86,16 +92,21 @@ export class RoutingTable {
     if (known !== undefined) {
       if (sameId(known.compact, 0, contact.compact, 0)) return this.#isPlaced(known);
       // A node has one id. Whoever changes it loses its place, and gets one as a stranger does.
+      this.#bounds.idsChanged++;
       this.remove(known);
     }
     if (this.#locals.some((local) => sameId(local, 0, contact.compact, 0))) return false;
-    if (this.#limitsNetworks && this.#bySubscriber.has(this.#subscriberOf(contact))) return false;
+    if (this.#limitsNetworks && this.#bySubscriber.has(this.#subscriberOf(contact))) return this.#isFull();
     for (;;) {
       const at = this.indexOf(contact.compact, 0);
       const bucket = this.#buckets[at]!;
       // The id is somebody else's already: who came first keeps it until it fails.
-      if (bucket.contacts.some((other) => sameId(other.compact, 0, contact.compact, 0))) return false;
-      if (this.#limitsNetworks && this.#networkCount(bucket, contact) >= NETWORK_CONTACTS_MAX) return false;
+      if (bucket.contacts.some((other) => sameId(other.compact, 0, contact.compact, 0))) {
+        this.#bounds.idsTaken++;
+        return false;
+      }
+      if (this.#limitsNetworks && this.#networkCount(bucket, contact) >= NETWORK_CONTACTS_MAX)
+        return this.#isFull();
       if (bucket.contacts.length < BUCKET_CONTACTS) {
         this.#replace(at, { ...bucket, contacts: [...bucket.contacts, contact] });
         this.#count++;
@@ -133,6 +144,8 @@ export class RoutingTable {
     if (!bucket.contacts.includes(contact)) return;
     const contacts = bucket.contacts.filter((other) => other !== contact);
     const next = bestReplacement(bucket.replacements);
+    if (next?.isSecure === true && bucket.replacements.some((other) => isQuickerOnly(other, next)))
+      this.#bounds.insecurePassedOver++;
     const replacements = bucket.replacements.filter((other) => other !== next);
     if (next !== undefined) contacts.push(next);
     else this.#count--;
@@ -239,6 +252,12 @@ export class RoutingTable {
       if (count < want) count++;
     }
     return count;
+  }
+
+  /** Of an address, or in a network, there are enough: there is no place. */
+  #isFull(): false {
+    this.#bounds.networkFull++;
+    return false;
   }
 
   #isPlaced(contact: Contact): boolean {
@@ -363,21 +382,4 @@ function behind(bucket: Bucket): Uint8Array | undefined {
     if ((next[bit >> 3]! & mask) !== 0) return next;
   }
   return undefined;
-}
-
-/**
- * Those that never failed come before those that did, those whose id belongs to their address before others (BEP 42), and those that answer
- * soon before those that take long.
- */
-function bestReplacement(waiting: readonly Contact[]): Contact | undefined {
-  let best: Contact | undefined;
-  for (const contact of waiting)
-    if (
-      best === undefined ||
-      contact.failures < best.failures ||
-      (contact.failures === best.failures &&
-        (contact.isSecure === best.isSecure ? contact.roundTripMs < best.roundTripMs : contact.isSecure))
-    )
-      best = contact;
-  return best;
 }

@@ -7,6 +7,7 @@
 
 import { assert } from "../base/assert.js";
 import type { Call, CallListener } from "./calls.js";
+import { NODES_PER_ANSWER_MAX } from "./candidates.js";
 import { Contact, endpointKey, type Family, subscriberKey } from "./contact.js";
 import { type KrpcReader, NODE_BYTES_V4, NODE_BYTES_V6 } from "./krpc-reader.js";
 import type { LookupHost } from "./lookup.js";
@@ -28,7 +29,6 @@ export const SAMPLES_PER_ANSWER_MAX = 48;
 const FAR_BITS = 8;
 /** Of those that lie farther still: some announce where nobody looks. */
 export const FAR_SAMPLES_MAX = 2;
-const NODES_PER_ANSWER_MAX = 16;
 /** Under way at once, and of those that take long. */
 const CONCURRENCY = 8;
 const STALLED_MAX = 256;

@@ -24,6 +24,8 @@ export class ScrapeFilters {
   /** What was copied last: of other peers, then of seeds, as an answer has them. */
   readonly peers = new Uint8Array(BLOOM_BYTES);
   readonly seeds = new Uint8Array(BLOOM_BYTES);
+  /** Torrents that made room for others. */
+  replaced = 0;
   readonly #slots = new Map<string, Slot>();
   #memory = new Uint8Array(0);
 
@@ -63,6 +65,7 @@ export class ScrapeFilters {
         break;
       }
       this.#memory.fill(0, SLOT_BYTES * index, SLOT_BYTES * (index + 1));
+      this.replaced++;
     } else if (SLOT_BYTES * (index + 1) > this.#memory.length) {
       const grown = new Uint8Array(Math.max(16 * SLOT_BYTES, 2 * this.#memory.length));
       grown.set(this.#memory);

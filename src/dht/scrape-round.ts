@@ -2,9 +2,10 @@
 //
 // Always: filters of the nearest that answered count, and no others; they say some thousand at the most.
 
+import type { Candidate } from "./candidates.js";
 import type { KrpcReader } from "./krpc-reader.js";
 import { BLOOM_BYTES, METHOD_GET_PEERS } from "./krpc-reader.js";
-import type { Candidate, Lookup, LookupListener } from "./lookup.js";
+import type { Lookup, LookupListener } from "./lookup.js";
 import type { Overlay } from "./overlay.js";
 
 export interface Filters {

@@ -5,12 +5,13 @@
 // Always: it ends once. Answers that are late still count while a fetch goes on or another answer is waited for.
 
 import { mayNameAddress } from "../base/network-address.js";
+import type { Candidate } from "../dht/candidates.js";
 import { contactsOf } from "../dht/check-options.js";
 import type { Contact } from "../dht/contact.js";
 import type { SampledNode } from "../dht/index.js";
 import type { KrpcReader } from "../dht/krpc-reader.js";
 import { METHOD_GET_PEERS } from "../dht/krpc-reader.js";
-import type { Candidate, Lookup, LookupListener } from "../dht/lookup.js";
+import type { Lookup, LookupListener } from "../dht/lookup.js";
 import type { Overlay } from "../dht/overlay.js";
 import { readPeers } from "../dht/peers.js";
 import type { SocketAddress } from "../native/binding.js";

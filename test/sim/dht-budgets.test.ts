@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { addressNumber, DhtNetwork, type VirtualSocket } from "../../bench/load/dht-network.js";
 import { PORTS_MAX } from "../../src/dht/announce-budget.js";
+import { makeBoundCounters } from "../../src/dht/bound-counters.js";
 import { ExternalAddress } from "../../src/dht/external-address.js";
 import { Dht, type DhtOptions } from "../../src/dht/index.js";
 import { KIND_ERROR, KIND_QUERY, KIND_RESPONSE, KrpcReader } from "../../src/dht/krpc-reader.js";
@@ -115,19 +116,23 @@ describe("a node of the DHT gives", { timeout: 120_000 }, () => {
   it("each far end one voice about our address", () => {
     const ours = Uint8Array.of(82, 1, 2, 3);
     const wrong = Uint8Array.of(66, 6, 6, 6);
-    const address = new ExternalAddress();
-    for (let count = 0; count < 1000; count++) address.vote(1, wrong);
-    address.vote(2, ours);
-    address.vote(3, ours);
+    const bounds = makeBoundCounters();
+    const address = new ExternalAddress(bounds);
+    const vote = (voter: number, said: Uint8Array): void => address.vote(voter, said, 0, 4);
+    for (let count = 0; count < 1000; count++) vote(1, wrong);
+    vote(2, ours);
+    vote(3, ours);
     assert.equal(address.host, undefined, "two are few");
-    address.vote(4, ours);
+    assert.equal(bounds.addressesDisputed, 0, "nobody is known to be wrong yet");
+    vote(4, ours);
     assert.equal(address.host, "82.1.2.3");
-    for (let voter = 10; voter < 20; voter++) address.vote(voter, wrong);
+    for (let count = 0; count < 5; count++) vote(1, wrong);
+    assert.equal(bounds.addressesDisputed, 5, "one voice, and each time that it is raised");
+    for (let voter = 10; voter < 20; voter++) vote(voter, wrong);
     assert.equal(address.host, "66.6.6.6", "most far ends, whatever they say");
-    for (let voter = 10; voter < 20; voter++) address.vote(voter, ours);
+    for (let voter = 10; voter < 20; voter++) vote(voter, ours);
     assert.equal(address.host, "82.1.2.3", "their last word counts");
-    for (let voter = 100; voter < 10_000; voter++)
-      address.vote(voter, Uint8Array.of(1, voter >> 8, voter, 9));
+    for (let voter = 100; voter < 10_000; voter++) vote(voter, Uint8Array.of(1, voter >> 8, voter, 9));
     assert.equal(address.host, undefined, "and nobody's that was heard of long ago");
   });
 

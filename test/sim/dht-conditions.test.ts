@@ -7,6 +7,7 @@ import { DhtNetwork } from "../../bench/load/dht-network.js";
 import type { HostileKind } from "../../bench/load/hostile-nodes.js";
 import { ImplicitNodes } from "../../bench/load/implicit-nodes.js";
 import { type DhtRow, type DhtSettings, dhtMatrix, runDhtCase } from "../../bench/suites/dht.js";
+import type { BoundCounters } from "../../src/dht/index.js";
 
 const SETTINGS: DhtSettings = {
   nodes: 20_000,
@@ -17,13 +18,18 @@ const SETTINGS: DhtSettings = {
   seed: 11,
 };
 
-async function run(more: Partial<DhtSettings>): Promise<DhtRow> {
+async function run(more: Partial<DhtSettings>): Promise<DhtRow & { readonly bounds: BoundCounters }> {
   const [, all] = dhtMatrix(16);
   assert.ok(all !== undefined);
-  return runDhtCase({ ...all, cursors: 64 }, { ...SETTINGS, ...more });
+  let bounds: BoundCounters | undefined;
+  const row = await runDhtCase({ ...all, cursors: 64 }, { ...SETTINGS, ...more }, (dht) => {
+    bounds = dht.stats().bounds;
+  });
+  assert.ok(bounds !== undefined);
+  return { ...row, bounds };
 }
 
-function among(kind: HostileKind): Promise<DhtRow> {
+function among(kind: HostileKind): ReturnType<typeof run> {
   return run({ hostile: { kind, share: 0.1 } });
 }
 
@@ -59,6 +65,9 @@ describe("lookups in bad company", { timeout: 240_000 }, () => {
       [row.hostileShare, row.eclipsedShare, row.toNamedPerLookup, row.victimMostPerSecond],
       [0, 0, 0, 0],
     );
+    const { namesTooMany, namesTooNear, heldGivenUp, lookupsCut, idsChanged } = row.bounds;
+    assert.deepEqual([namesTooMany, namesTooNear, heldGivenUp, lookupsCut, idsChanged], [0, 0, 0, 0, 0]);
+    assert.ok(row.bounds.unanswered > 0 && row.bounds.excused === 0, "45 % are not there");
   });
 
   it("end soon though reflectors name one victim to all of them, and spare it", async () => {
@@ -69,6 +78,7 @@ describe("lookups in bad company", { timeout: 240_000 }, () => {
     assert.ok(row.peers >= 0.98 * quiet.peers, what);
     // 20 at once, and 4 a second.
     assert.ok(row.victimMostPerSecond > 0 && row.victimMostPerSecond <= 24, what);
+    assert.ok(row.bounds.heldGivenUp > 0 && row.bounds.networkFull > 0, what);
   });
 
   it("find the peers among liars, who cost some queries", async () => {
@@ -85,6 +95,7 @@ describe("lookups in bad company", { timeout: 240_000 }, () => {
     const what = JSON.stringify([quiet, row]);
     assert.ok(row.peers >= 0.9 * quiet.peers, what);
     assert.ok(row.hostileShare > 0 && row.eclipsedShare < 0.1, what);
+    assert.ok(row.bounds.namesTooNear > 0, what);
   });
 
   it("are in the hands of sybils whose ids chance could have made", async () => {

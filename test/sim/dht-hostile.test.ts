@@ -142,6 +142,7 @@ describe("a node of the DHT in a hostile network", { timeout: 120_000 }, () => {
     await others.network.run(4000);
     const asked = others.received.filter(({ message }) => message.kind === KIND_QUERY).length;
     assert.ok(asked > 0 && asked <= STRANGERS_MAX, `${asked} were asked back`);
+    assert.equal(others.node.stats().bounds.strangersLeftOut, 3000 - asked);
   });
 
   it("knows those who answered, and nobody who was only named", async (t) => {
@@ -166,6 +167,9 @@ describe("a node of the DHT in a hostile network", { timeout: 120_000 }, () => {
     ]);
     assert.ok(named > 100 && known.length === 8, `${known.length} known of ${named} named`);
     assert.ok(known.every(({ host }) => host.startsWith("13.")));
+    const { bounds, counters, queriesUnderWay } = others.node.stats();
+    assert.ok(bounds.unanswered > 50, "nobody who was only named is there");
+    assert.equal(counters.queriesSent, counters.answersReceived + bounds.unanswered + queriesUnderWay);
   });
 
   /** Announces torrents `from` to `to`, each in the name of the address that is given for it. */
@@ -216,6 +220,7 @@ describe("a node of the DHT in a hostile network", { timeout: 120_000 }, () => {
     await others.network.run(10);
     assert.equal(others.node.stats().peersKept, 0);
     assert.equal(others.received.filter((each) => each.message.kind === KIND_ERROR).length, 4);
+    assert.equal(others.node.stats().bounds.tokensRefused, 4);
     announce(FIRST, 1, token);
     await others.network.run(10);
     assert.equal(others.node.stats().peersKept, 1);
@@ -226,6 +231,7 @@ describe("a node of the DHT in a hostile network", { timeout: 120_000 }, () => {
     for (let number = 0; number < 1000; number += 20)
       await announceAll(others, number, number + 20, () => FIRST);
     assert.equal(others.node.stats().torrentsKept, 100);
+    assert.equal(others.node.stats().bounds.torrentsRefused, 900);
     await announceAll(others, 5000, 5010, () => FIRST + STEP);
     assert.equal(others.node.stats().torrentsKept, 110);
   });
@@ -235,7 +241,9 @@ describe("a node of the DHT in a hostile network", { timeout: 120_000 }, () => {
     const others = new Others(t, { peerBytesMax: bytesMax, answersPerSecond: 1e6 });
     for (let number = 0; number < 20_000; number += 50)
       await announceAll(others, number, number + 50, (each) => FIRST + STEP * each);
-    const { torrentsKept, peersKept, counters } = others.node.stats();
+    const { torrentsKept, peersKept, counters, bounds } = others.node.stats();
+    assert.equal(torrentsKept + bounds.torrentsEvicted + bounds.torrentsRefused, 20_000);
+    assert.ok(bounds.torrentsEvicted > 0);
     assert.ok(counters.queriesReceived === 40_000 && counters.overBudget === 0);
     assert.ok(torrentsKept > 1000 && torrentsKept <= bytesMax / 64, `${torrentsKept} torrents`);
     assert.ok(peersKept >= torrentsKept && peersKept <= bytesMax / 6);
@@ -259,6 +267,8 @@ describe("a node of the DHT in a hostile network", { timeout: 120_000 }, () => {
       await others.network.run(30_000);
     }
     assert.equal(others.node.stats().contacts, contacts);
+    const { excused, unanswered } = others.node.stats().bounds;
+    assert.ok(excused > 100 && excused <= unanswered, `${excused} of ${unanswered}`);
     isUp = true;
     await others.network.run(60_000);
     assert.equal(others.node.stats().contacts, contacts);

@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
 import { addressNumber, DhtNetwork, type VirtualSocket } from "../../bench/load/dht-network.js";
-import { Dht } from "../../src/dht/index.js";
+import { makeBoundCounters } from "../../src/dht/bound-counters.js";
+import { type BoundCounters, Dht } from "../../src/dht/index.js";
 import { KIND_QUERY, KrpcReader } from "../../src/dht/krpc-reader.js";
 import { sameId } from "../../src/dht/node-id.js";
 import { check } from "../support/property.js";
@@ -13,6 +14,10 @@ import { check } from "../support/property.js";
 /** What the documentation promises: told here again, so that a bound that grows is seen. */
 const QUERIES_MAX = 512;
 const OF_SUBSCRIBER_MAX = 4;
+const NAMES_MAX = 16;
+const PICKED_MAX = 8;
+/** Nodes in the longest answers. */
+const BABBLED = 40;
 /** 120 s, and what is under way then. */
 const TIME_MS_MAX = 130_500;
 const HASH = new Uint8Array(20).fill(0x3c);
@@ -44,6 +49,8 @@ function nearId(count: number): Uint8Array {
 /** Answers as whoever was told of: with the id that is looked for at that endpoint. */
 class Liars {
   readonly queries = new Map<number, number>();
+  /** Of the node, when its lookup was over. */
+  bounds: Readonly<BoundCounters> = makeBoundCounters();
   readonly #ids = new Map<number, Uint8Array>();
   readonly #liar: (address: number) => Liar;
   readonly #network: DhtNetwork;
@@ -111,6 +118,7 @@ async function lookUp(
   assert.ok(isOver, `a lookup ends: ${lookup.sent} queries`);
   assert.ok(lookup.sent <= QUERIES_MAX);
   assert.ok(lookup.completedMs - lookup.startedMs <= TIME_MS_MAX);
+  liars.bounds = node.stats().bounds;
   node.close();
   return liars;
 }
@@ -128,6 +136,33 @@ const NEARER: Liar = {
     ),
 };
 
+/** The same at once, with far more nodes than a lookup looks at. */
+const BABBLING: Liar = {
+  answers: true,
+  nodes: (count) =>
+    Buffer.concat(
+      Array.from({ length: BABBLED }, (_, at) => {
+        const number = BABBLED * count + at;
+        return nodeAt(nearId(number), 0x0e000000 + 257 * (number % 50_000), 7000);
+      }),
+    ),
+};
+
+/** Each answer tells of nodes that share all but the last two bytes with the hash. */
+const PICKED: Liar = {
+  answers: true,
+  nodes: (count) =>
+    Buffer.concat(
+      Array.from({ length: 8 }, (_, at) => {
+        const number = 8 * count + at + 1;
+        const id = HASH.slice();
+        id[18] = id[18]! ^ (number >> 8);
+        id[19] = id[19]! ^ number;
+        return nodeAt(id, 0x0f000000 + 257 * number, 7000);
+      }),
+    ),
+};
+
 const BLAMING: Liar = {
   answers: true,
   nodes: (count) =>
@@ -138,23 +173,39 @@ const BLAMING: Liar = {
 
 describe("a lookup among liars", { timeout: 120_000 }, () => {
   it("ends, when everybody it asks tells it of somebody nearer", async (t) => {
-    const { queries } = await lookUp(t, () => NEARER);
+    const { queries, bounds } = await lookUp(t, () => NEARER);
     assert.ok(queries.size > 100, "they were believed for long");
+    assert.equal(bounds.lookupsCut, 1);
   });
 
   it("ends in time, when everybody it asks takes as long as may be", async (t) => {
-    const { queries } = await lookUp(t, () => NEARER, 4500);
+    const { queries, bounds } = await lookUp(t, () => NEARER, 4500);
     assert.ok(queries.size > 50, "they were believed for long");
+    assert.ok(bounds.lookupsCut > 0);
+  });
+
+  it("looks at few of the nodes that an answer names", async (t) => {
+    const { bounds } = await lookUp(t, () => BABBLING);
+    // Each answer has four times as many as are looked at.
+    assert.ok(bounds.namesTooMany > 0 && bounds.namesTooMany % (BABBLED - NAMES_MAX) === 0);
+  });
+
+  it("asks few of those that lie nearer to a hash than chance puts any", async (t) => {
+    const { queries, bounds } = await lookUp(t, () => PICKED);
+    const asked = [...queries.keys()].filter((address) => address >>> 24 === 0x0f).length;
+    assert.equal(asked, PICKED_MAX);
+    assert.ok(bounds.namesTooNear > 0);
   });
 
   for (const answers of [true, false])
     it(`sends few queries to an address that others tell it of at all ports, which ${answers ? "answers" : "is silent"}`, async (t) => {
       const victim = answers ? BLAMING : SILENT;
-      const { queries } = await lookUp(t, (address) => (address === VICTIM ? victim : BLAMING));
+      const { queries, bounds } = await lookUp(t, (address) => (address === VICTIM ? victim : BLAMING));
       const count = queries.get(VICTIM) ?? 0;
       // Whoever answers is a node that may be known from other lookups besides.
       const most = (answers ? 4 : 1) * OF_SUBSCRIBER_MAX;
       assert.ok(count > 0 && count <= most, `${count} queries`);
+      assert.ok(bounds.networkFull > 0);
     });
 
   it("ends in any company", { timeout: 110_000 }, async () => {

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { makeBoundCounters } from "../../../src/dht/bound-counters.js";
 import { Contact } from "../../../src/dht/contact.js";
 import { compareDistance, derivedId } from "../../../src/dht/node-id.js";
 import { BUCKET_CONTACTS, RoutingTable } from "../../../src/dht/routing-table.js";
@@ -66,7 +67,8 @@ describe(`the DHT's table (SEED=${SEED})`, () => {
 
   it("gives one subscriber one place, one network two in a bucket, and an id to whoever had it first", () => {
     const random = makeRandom(SEED + 2);
-    const table = new RoutingTable({ family: 4 });
+    const bounds = makeBoundCounters();
+    const table = new RoutingTable({ family: 4, bounds });
     table.addLocal(makeContact(random).compact.slice(0, 20));
     assert.ok(table.insert(makeContact(random, [5, 6, 7, 8, 1, 1])));
     assert.ok(!table.insert(makeContact(random, [5, 6, 7, 8, 1, 2])), "the same address");
@@ -79,6 +81,7 @@ describe(`the DHT's table (SEED=${SEED})`, () => {
     const liar = new Contact(same, 4);
     liar.answeredMs = 0;
     assert.ok(!table.insert(liar), "somebody else's id");
+    assert.deepEqual([bounds.networkFull, bounds.idsTaken, bounds.idsChanged], [2, 1, 0]);
     table.checkInvariants();
     const free = new RoutingTable({ family: 4, limitsNetworks: false });
     for (let port = 1; port < 6; port++) assert.ok(free.insert(makeContact(random, [127, 0, 0, 1, 0, port])));
@@ -86,7 +89,8 @@ describe(`the DHT's table (SEED=${SEED})`, () => {
 
   it("gives a place that is free to whose id belongs to its address, before others", () => {
     const random = makeRandom(SEED + 5);
-    const table = new RoutingTable({ family: 4 });
+    const bounds = makeBoundCounters();
+    const table = new RoutingTable({ family: 4, bounds });
     const contacts = Array.from({ length: BUCKET_CONTACTS + 6 }, () => makeContact(random));
     for (const [index, contact] of contacts.entries()) {
       // The secure one takes longest to answer; one that is as secure has failed.
@@ -97,22 +101,26 @@ describe(`the DHT's table (SEED=${SEED})`, () => {
     }
     table.remove(contacts[0]!);
     assert.ok(table.buckets[0]!.contacts.includes(contacts[BUCKET_CONTACTS + 2]!));
+    assert.equal(bounds.insecurePassedOver, 1);
     table.remove(contacts[1]!);
     assert.ok(
       table.buckets[0]!.contacts.includes(contacts[BUCKET_CONTACTS + 5]!),
       "then to who answers soonest",
     );
+    assert.equal(bounds.insecurePassedOver, 1);
     table.checkInvariants();
   });
 
   it("takes whoever changes its id for a stranger", () => {
     const random = makeRandom(SEED + 3);
-    const table = new RoutingTable({ family: 4 });
+    const bounds = makeBoundCounters();
+    const table = new RoutingTable({ family: 4, bounds });
     const first = makeContact(random, [1, 2, 3, 4, 5, 6]);
     const second = makeContact(random, [1, 2, 3, 4, 5, 6]);
     assert.ok(table.insert(first));
     assert.ok(table.insert(second));
     assert.equal(table.find(second.compact, 20), second);
+    assert.equal(bounds.idsChanged, 1);
     assert.equal(table.count, 1);
     table.checkInvariants();
   });

@@ -77,6 +77,7 @@ describe("the filters of a node", () => {
       if (torrent % 1000 === 0) filters.announced(hashOf(0), v4(1), true, 0);
     }
     assert.equal(filters.bytes, 1024 * SCRAPE_TORRENTS_MAX);
+    assert.equal(filters.replaced, SCRAPE_TORRENTS_MAX);
     assert.ok(filters.copy(hashOf(0), 0), "it was announced again and again");
     assert.ok(!filters.copy(hashOf(1), 0));
     assert.ok(filters.copy(hashOf(2 * SCRAPE_TORRENTS_MAX - 1), 0));
