@@ -1,11 +1,14 @@
 // The DHT as a program uses it (BEP 5, 32): one or more virtual nodes, each with a socket, an id, and a share in the tables; lookups of
 // peers, announces, and what others announce to us.
 //
-// Always: close() leaves no socket and no timer behind, and ends every lookup. With nothing under way it looks at the clock once a second.
+// Always: close() leaves no socket and no timer behind, and ends every lookup. With nothing under way it looks at the clock once a second. Listeners
+// of events are called when the turn is over that they are told of, each by itself.
 
+import { EventEmitter } from "node:events";
 import { UsageError } from "../base/errors.js";
 import type { Timer } from "../base/ground.js";
 import { CHASKEY_KEY_WORDS } from "../base/keyed-hash.js";
+import { UserCalls } from "../base/user-calls.js";
 import { compactAddress } from "../codec/compact-address.js";
 import type { SocketAddress } from "../native/binding.js";
 import type { DatagramSocket } from "../native/datagrams.js";
@@ -20,6 +23,7 @@ import { METHOD_GET_PEERS } from "./krpc-reader.js";
 import { derivedId, ID_BYTES, secureId } from "./node-id.js";
 import type {
   AnnounceOptions,
+  DhtEvents,
   DhtOptions,
   DhtScrape,
   DhtStats,
@@ -55,8 +59,9 @@ const BUSY_MS = 20;
 const IDLE_MS = 1000;
 
 /** A node of the DHT (BEP 5), or several with one table: lookups, announces, samples, scrapes, and answers to others until `close()`. */
-export class Dht {
+export class Dht extends EventEmitter<DhtEvents> {
   readonly #world: DhtWorld;
+  readonly #userCalls = new UserCalls();
   readonly #overlays = new Map<Family, Overlay>();
   readonly #peers: PeerStore;
   readonly #tokens: Tokens;
@@ -72,9 +77,11 @@ export class Dht {
   #isBusy = false;
   #isClosed = false;
   #flushes = false;
+  #isReady = false;
 
   /** Throws UsageError: LISTEN_FAILED, USAGE_OPTION, ADDON_MISSING. */
   constructor(options: DhtOptions = {}, world: DhtWorld = systemDhtWorld()) {
+    super();
     this.#world = world;
     const { ground } = world;
     this.#randomWords = new Uint32Array(256);
@@ -260,6 +267,8 @@ export class Dht {
       clock: () => ground.nowMs(),
       random: () => ground.random(),
       hashes: options.hashes,
+      wantsAnnounces: () => this.listenerCount("announce") > 0,
+      announced: (infoHash, peer) => this.#tell("announce", infoHash, peer),
       ...(options.inject === undefined ? {} : { inject: options.inject }),
     });
     this.#responder = responder;
@@ -306,6 +315,8 @@ export class Dht {
       randomWord: () => this.#randomWord(),
       responder,
       flushLater: (node) => this.#flushLater(node),
+      addressKnown: (host) => this.#tell("externalAddress", host),
+      linkChanged: (isBack) => this.#tell(isBack ? "linkBack" : "linkLost", socket.family),
     });
     this.#overlays.set(socket.family, overlay);
     return overlay;
@@ -320,12 +331,20 @@ export class Dht {
     for (const overlay of this.#overlays.values()) {
       overlay.advance();
       if (overlay.callsUnderWay > 0) isBusy = true;
+      if (overlay.isReady && !this.#isReady) {
+        this.#isReady = true;
+        this.#tell("ready");
+      }
     }
     for (const stream of this.#sampling) if (stream.isOver) this.#sampling.delete(stream);
     this.#isBusy = isBusy;
     // Whoever had something to send just now has made one already.
     this.#timer?.close();
     this.#timer = this.#world.ground.after(isBusy ? BUSY_MS : IDLE_MS, () => this.#tick());
+  }
+
+  #tell<Name extends keyof DhtEvents>(name: Name, ...args: DhtEvents[Name]): void {
+    if (this.listenerCount(name) > 0) this.#userCalls.tell(this, name, args);
   }
 
   /** What was written outside a node's own turn is sent when what is running now is over. */

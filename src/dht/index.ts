@@ -4,6 +4,7 @@ export type { BoundCounters } from "./bound-counters.js";
 export { Dht } from "./dht.js";
 export type {
   AnnounceOptions,
+  DhtEvents,
   DhtOptions,
   DhtScrape,
   DhtStats,

@@ -58,6 +58,27 @@ export interface DhtOptions {
   readonly inject?: (query: KrpcReader, family: Family) => Uint8Array | undefined;
 }
 
+/**
+ * What a node emits, with what listeners get. There is no `error`: what goes wrong out there is counted, and tried again. Listeners are called when
+ * the turn is over that they are told of, so that they may do anything, `close()` included; what one throws is an uncaught exception, and
+ * harms nobody else.
+ */
+export interface DhtEvents {
+  /** Somebody has answered, and the first lookup of our own id has found who is nearest: lookups have where to begin. Once. */
+  ready: [];
+  /**
+   * Queries of this family went out, and nothing has answered for a minute: the link is held to be dead, and nobody is dropped for it. Of a node
+   * that never knew anybody, too.
+   */
+  linkLost: [family: 4 | 6];
+  /** Something answers again. */
+  linkBack: [family: 4 | 6];
+  /** Our address, as most of those see it who told us one; and again when they tell another. */
+  externalAddress: [host: string];
+  /** Somebody announced a torrent to us with a token of ours: its hash (20 bytes), and where the peer takes connections. */
+  announce: [infoHash: Uint8Array, peer: SocketAddress];
+}
+
 /** What the DHT stands on. The system's by default; a simulation hands in its own. */
 export interface DhtWorld {
   readonly datagrams: Datagrams;

@@ -86,6 +86,10 @@ export interface OverlayOptions {
   readonly randomWord: () => number;
   readonly responder: Responder;
   readonly flushLater: (node: VirtualNode) => void;
+  /** Our address in the world is known, or has changed. */
+  readonly addressKnown: (host: string) => void;
+  /** Nothing answers any more, or something does again. */
+  readonly linkChanged: (isBack: boolean) => void;
 }
 
 export class Overlay implements LookupHost, NodeHost {
@@ -118,6 +122,10 @@ export class Overlay implements LookupHost, NodeHost {
   #lastAnswerMs: number;
   /** Somebody did not answer, and nobody has since. */
   #hasFailed = false;
+  #isLinkLost = false;
+  /** A lookup of an id of ours has found who is nearest. */
+  #hasNeighbours = false;
+  #toldHost: string | undefined;
   #lastLookMs = Number.NEGATIVE_INFINITY;
   #lastCleanMs: number;
   #bootstrapAtMs = 0;
@@ -129,6 +137,13 @@ export class Overlay implements LookupHost, NodeHost {
   #nextBucket = 0;
   #isClosed = false;
   readonly #running = new Set<Lookup>();
+  readonly #ownLookup: LookupListener = {
+    heard: () => {},
+    converged: ({ answers }) => {
+      if (answers > 0) this.#hasNeighbours = true;
+    },
+    completed: () => {},
+  };
   readonly sampling = makeSamplerCounters();
   readonly #samplers = new Set<Sampler>();
   /** Whom samplers leave alone, and until when: also those that come later. */
@@ -166,6 +181,11 @@ export class Overlay implements LookupHost, NodeHost {
   /** Its table is no table yet, and whoever is asked is asked for nodes of this family as well. */
   get hasFew(): boolean {
     return !this.#isClosed && this.table.count < CONTACTS_FEW;
+  }
+
+  /** It is known who is near: lookups have where to begin. */
+  get isReady(): boolean {
+    return this.#hasNeighbours && this.table.count > 0;
   }
 
   get wantsBoth(): boolean {
@@ -231,6 +251,7 @@ export class Overlay implements LookupHost, NodeHost {
     }
     if (nowMs - this.#lastLookMs < MAINTENANCE_MS || this.#nodes.length === 0) return;
     this.#lastLookMs = nowMs;
+    this.#tellAddress();
     this.#secureId();
     this.#bootstrap();
     this.#askQuestionable();
@@ -389,6 +410,7 @@ export class Overlay implements LookupHost, NodeHost {
       this.#bootstrapWaitMs = BOOTSTRAP_MIN_MS;
     this.#hasFailed = false;
     this.#lastAnswerMs = this.nowMs;
+    if (this.#isLinkLost) this.#linkChanged(true);
   }
 
   /** Somebody did not answer, and if nobody at all does, that is not held against them. */
@@ -397,7 +419,20 @@ export class Overlay implements LookupHost, NodeHost {
     this.bounds.unanswered++;
     if (this.nowMs - this.#lastAnswerMs <= LINK_DEAD_MS) return false;
     this.bounds.excused++;
+    if (!this.#isLinkLost) this.#linkChanged(false);
     return true;
+  }
+
+  #linkChanged(isBack: boolean): void {
+    this.#isLinkLost = !isBack;
+    this.#options.linkChanged(isBack);
+  }
+
+  #tellAddress(): void {
+    const { host } = this.externalAddress;
+    if (host === undefined || host === this.#toldHost) return;
+    this.#toldHost = host;
+    this.#options.addressKnown(host);
   }
 
   #secureId(): void {
@@ -485,7 +520,7 @@ export class Overlay implements LookupHost, NodeHost {
     const mostMs = this.table.count > 0 ? BOOTSTRAP_MAX_MS : BOOTSTRAP_EMPTY_MAX_MS;
     this.#bootstrapWaitMs = Math.min(mostMs, 2 * this.#bootstrapWaitMs);
     const lookUpOurs = (): void => {
-      for (const { id } of this.#nodes) this.lookup(id, METHOD_FIND_NODE, SILENT);
+      for (const { id } of this.#nodes) this.lookup(id, METHOD_FIND_NODE, this.#ownLookup);
     };
     if (this.table.count > 0) lookUpOurs();
     let waits = true;

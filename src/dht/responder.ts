@@ -5,6 +5,8 @@
 // What announced peers may take of memory is bounded, by address as well. Nothing is allocated for a query, but for announces and scrapes.
 
 import { throwAsUncaught } from "../base/user-calls.js";
+import { addressText } from "../codec/compact-address.js";
+import type { SocketAddress } from "../native/binding.js";
 import {
   type Announce,
   EVENT_NONE,
@@ -62,6 +64,9 @@ export interface ResponderOptions {
   /** Numbers from 0 to below 1. */
   readonly random: () => number;
   readonly hashes?: HashListener | undefined;
+  /** Somebody wants to hear of announces, and hears of those that are taken. */
+  readonly wantsAnnounces?: () => boolean;
+  readonly announced?: (infoHash: Uint8Array, peer: SocketAddress) => void;
   /** An endpoint of ours that is put among the peers of these torrents (passive retrieval), or undefined. */
   readonly inject?: (query: KrpcReader, family: Family) => Uint8Array | undefined;
 }
@@ -141,6 +146,7 @@ export class Responder {
           return true;
         }
         this.#keep(query, sender);
+        this.#tellAnnounce(query, sender);
         this.#begin(id, sender, writer);
         break;
       case METHOD_SAMPLE_INFOHASHES:
@@ -170,6 +176,12 @@ export class Responder {
     } catch (error) {
       throwAsUncaught(error);
     }
+  }
+
+  #tellAnnounce(query: KrpcReader, { addresses, addressAt, addressBytes, port }: Sender): void {
+    if (this.#options.wantsAnnounces?.() !== true) return;
+    const host = addressText(addresses.subarray(addressAt, addressAt + addressBytes)) ?? "";
+    this.#options.announced?.(this.#hashBytes.slice(), { host, port: query.impliedPort ? port : query.port });
   }
 
   #ours(query: KrpcReader, family: Family): Uint8Array | undefined {

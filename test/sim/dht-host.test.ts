@@ -13,12 +13,15 @@ import { collectUncaught } from "../support/uncaught.js";
 
 const HASH = new Uint8Array(20).fill(0x3c);
 const NODES = 12;
+/** Each is among the nearest to anything. */
+const FEW = 4;
 
 /** Nodes that know each other; the first has `options`. */
 async function makeNodes(
   t: TestContext,
   network: DhtNetwork,
   options: DhtOptions = {},
+  count = NODES,
 ): Promise<[Dht, ...Dht[]]> {
   const make = (index: number, more: DhtOptions): Dht => {
     const node = new Dht({ listen: [{ host: `11.${index}.1.1`, port: 6881 }], ...more }, network.world());
@@ -26,7 +29,7 @@ async function makeNodes(
     return node;
   };
   const first = make(0, options);
-  const others = Array.from({ length: NODES - 1 }, (_, index) =>
+  const others = Array.from({ length: count - 1 }, (_, index) =>
     make(index + 1, { bootstrap: first.addresses }),
   );
   await network.run(30_000);
@@ -79,6 +82,79 @@ describe("a DHT and its program", { timeout: 120_000 }, () => {
     assert.ok(errors.length > 0 && errors.every((error) => error === thrown));
   });
 
+  it("tells when it is ready, where it is, when its link is lost and back, and who announces", async (t) => {
+    const network = new DhtNetwork({ seed: 13, loss: 0 });
+    const told: string[] = [];
+    const first = new Dht({ listen: [{ host: "11.0.1.1", port: 6881 }] }, network.world());
+    t.after(() => first.close());
+    first.on("ready", () => told.push(`ready ${first.stats().contacts > 0}`));
+    first.on("externalAddress", (host) => told.push(`at ${host}`));
+    first.on("linkLost", (family) => told.push(`lost ${family}`));
+    first.on("linkBack", (family) => told.push(`back ${family}`));
+    first.on("announce", (infoHash, { host, port }) =>
+      told.push(`announce ${Buffer.from(infoHash).toString("hex", 0, 2)} ${host} ${port}`),
+    );
+    const join = (index: number): Dht => {
+      const listen = [{ host: `11.${index}.1.1`, port: 6881 }];
+      const node = new Dht({ listen, bootstrap: first.addresses }, network.world());
+      t.after(() => node.close());
+      return node;
+    };
+    await network.run(60_000);
+    assert.deepEqual(told, [], "who is alone is not ready");
+    const others = [1, 2, 3, 4, 5, 6].map(join);
+    await network.run(60_000);
+    assert.deepEqual(told.splice(0).sort(), ["at 11.0.1.1", "ready true"]);
+    await settled(network, others[0]!.announce(HASH, { port: 80 }));
+    await settled(network, others[1]!.announce(HASH));
+    assert.deepEqual(told.splice(0), ["announce 3c3c 11.1.1.1 80", "announce 3c3c 11.2.1.1 6881"]);
+    for (const other of others) other.close();
+    for (let round = 0; round < 4; round++) {
+      await settled(network, peersOf(first));
+      await network.run(30_000);
+    }
+    assert.deepEqual(told.splice(0), ["lost 4"], "once, however many queries fail");
+    // Somebody else is there by now, which says as much of the link.
+    join(1);
+    await settled(network, peersOf(first));
+    await network.run(60_000);
+    assert.deepEqual(told, ["back 4"]);
+  });
+
+  it("lets listeners of events throw, and close it", async (t) => {
+    const network = new DhtNetwork({ seed: 14, loss: 0 });
+    const thrown = new Error("of the program");
+    const errors = await collectUncaught(async () => {
+      const [first, second] = await makeNodes(t, network, {}, FEW);
+      const heard: string[] = [];
+      first.on("announce", () => {
+        throw thrown;
+      });
+      first.on("announce", () => {
+        heard.push("the next listener");
+        first.close();
+      });
+      const announced = await settled(network, second!.announce(HASH, { port: 80 }));
+      assert.deepEqual(heard, ["the next listener"]);
+      assert.equal(announced.status, "fulfilled");
+      assert.deepEqual(await settled(network, first.announce(HASH)), { status: "fulfilled", value: 0 });
+    });
+    assert.deepEqual(errors, [thrown]);
+  });
+
+  it("makes nothing for events that nobody listens to", async (t) => {
+    const network = new DhtNetwork({ seed: 15, loss: 0 });
+    const [first, second] = await makeNodes(t, network, {}, FEW);
+    let told = 0;
+    first.emit = () => ++told > 0;
+    first.rawListeners = () => {
+      told++;
+      return [];
+    };
+    await settled(network, second!.announce(HASH, { port: 80 }));
+    assert.ok(first.stats().torrentsKept === 1 && told === 0);
+  });
+
   it("ends what is under way when it is closed, and what is asked of it afterwards", async (t) => {
     const network = new DhtNetwork({ seed: 8, loss: 0 });
     const [first, second] = await makeNodes(t, network);
@@ -94,6 +170,21 @@ describe("a DHT and its program", { timeout: 120_000 }, () => {
     assert.deepEqual(values, { status: "fulfilled", value: [over, over, 0, 0, over] });
     assert.deepEqual([first.stats().lookupsUnderWay, first.stats().queriesUnderWay], [0, 0]);
     second.close();
+  });
+
+  it("keeps whom it knows when it is closed with queries under way", async (t) => {
+    const network = new DhtNetwork({ seed: 16, loss: 0 });
+    const [first] = await makeNodes(t, network);
+    const { contacts } = first.stats();
+    // One failure more would be one too many.
+    for (const { contacts: known } of first.overlays.get(4)!.table.buckets)
+      for (const contact of known) contact.failures = 3;
+    void first.lookup(HASH).next();
+    await network.run(1);
+    assert.ok(first.stats().queriesUnderWay >= 8);
+    first.close();
+    assert.equal(first.stats().contacts, contacts);
+    assert.ok(contacts >= 8);
   });
 
   it("asks the second family when the first knows nobody", async () => {
@@ -177,6 +268,7 @@ describe("a DHT and its program", { timeout: 120_000 }, () => {
     await network.run(60_000);
     assert.ok(asked.has(addressNumber("12.0.0.1")));
     assert.equal(asked.size, 1 + TOLD_ENTRANCES_MAX);
+    assert.equal(node.stats().bounds.entrancesForgotten, 5000 - TOLD_ENTRANCES_MAX);
     assert.ok([...asked].every((address) => address >> 24 === 12 || address >> 24 === 13));
     node.close();
   });
