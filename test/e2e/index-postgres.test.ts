@@ -71,6 +71,19 @@ describe("index on PostgreSQL", () => {
     assert.equal(row?.split("|")[0], "0", "nobody waits in a circle");
   });
 
+  it("lets a hash fail more often than it can count", async (t) => {
+    const place = server.makeDatabase("failures");
+    const store = await openStore(place);
+    t.after(() => store.close());
+    await store.see([{ infoHash: hashOf(1), hits: 1 }]);
+    server.ask("failures", "UPDATE hash SET attempts = 32767");
+    const [claim] = await store.claim({ owner: "one", from: FIRST, count: 1, leaseMs: LEASE_MS });
+    assert.equal(claim?.attempts, 32_767);
+    assert.deepEqual(await store.finish("one", [{ kind: "failed", infoHash: hashOf(1), retryMs: 1 }]), [
+      true,
+    ]);
+  });
+
   it("has the work of an indexer that was killed when its leases end, and not before", {
     timeout: 240_000,
   }, async (t) => {

@@ -66,6 +66,9 @@ const HASH_BYTES = 220;
 /** A database without a row. */
 const EMPTY_BYTES = 7.5 * 2 ** 20;
 const ATTEMPTS_MAX = 5;
+/** Where its columns end: a sum beyond would be refused, again and again, and with it all that is written at the same time. */
+const HITS_MAX = 2 ** 31 - 1;
+const ATTEMPTS_KEPT_MAX = 2 ** 15 - 1;
 const INDEXERS_MAX = 100;
 const PENDING = `state IN (${STATE_WAITING}, ${STATE_RESTING})`;
 const SETTLED = `state IN (${STATE_UNUSABLE}, ${STATE_EXPIRED})`;
@@ -123,10 +126,10 @@ export class PostgresStore implements IndexStore {
            INSERT INTO hash (info_hash, state, attempts, hits, first_ms, seen_ms)
            SELECT decode(key, 'hex'), ${STATE_WAITING}, 0, count, ${this.#now()}, ${this.#now()}
            FROM unnest($1::text[], $2::int[]) WITH ORDINALITY AS s (key, count, place) ORDER BY place
-           ON CONFLICT (info_hash) DO UPDATE SET hits = hash.hits + excluded.hits, seen_ms = excluded.seen_ms
+           ON CONFLICT (info_hash) DO UPDATE SET hits = least(hash.hits::bigint + excluded.hits, ${HITS_MAX}), seen_ms = excluded.seen_ms
            RETURNING xmax)
          SELECT count(*) AS added FROM told WHERE xmax = 0`,
-        [keys, keys.map((key) => hits.get(key))],
+        [keys, keys.map((key) => Math.min(hits.get(key) ?? 0, HITS_MAX))],
       );
       const added = Number(rows[0]?.["added"]);
       await this.#count(client, this.#self, { hashes: added });
@@ -322,7 +325,7 @@ export class PostgresStore implements IndexStore {
     const failed = done.filter((outcome) => outcome.kind === "failed");
     if (failed.length === 0) return;
     await client.query(
-      `UPDATE hash SET state = ${STATE_RESTING}, owner = NULL, due_ms = ${this.#now()} + later, attempts = attempts + 1, hits = hits / 2
+      `UPDATE hash SET state = ${STATE_RESTING}, owner = NULL, due_ms = ${this.#now()} + later, attempts = least(attempts + 1, ${ATTEMPTS_KEPT_MAX}), hits = hits / 2
        FROM unnest($1::text[], $2::bigint[]) AS s (key, later) WHERE info_hash = decode(key, 'hex')`,
       [failed.map(({ infoHash }) => hexOf(infoHash)), failed.map(({ retryMs }) => Math.trunc(retryMs))],
     );

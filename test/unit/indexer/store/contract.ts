@@ -220,6 +220,23 @@ export function testStore(name: string, maker: StoreMaker): void {
       assert.deepEqual(await claimed(store), [], "what was found is not looked for again");
     });
 
+    it("counts no farther than it can, and takes what is told with it all the same", async (t) => {
+      const { store } = await setUp(t);
+      const [loud, quiet] = [hashAt(1), hashAt(2)];
+      const most = 2 ** 31 - 1;
+      for (const hits of [most, most, 2 * most])
+        await store.see([
+          { infoHash: loud, hits },
+          { infoHash: quiet, hits: 1 },
+        ]);
+      await store.finish(
+        OURS,
+        [loud, quiet].map((infoHash, n) => fetched(torrentOf(infoHash, `t${n}`))),
+      );
+      assert.ok(((await store.get(loud))?.hits ?? 0) >= most);
+      assert.equal((await store.get(quiet))?.hits, 3);
+    });
+
     it("takes what a peer brought by itself, unless another works on it", async (t) => {
       const { store, another } = await setUp(t);
       const [fresh, resting, taken] = [hashAt(1), hashAt(2), hashAt(3)];
