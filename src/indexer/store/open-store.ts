@@ -1,6 +1,11 @@
 // Opens the store that a URL or a file name says. What it needs is loaded then, and not before.
 
+import { resolve } from "node:path";
+import { UsageError } from "../../base/errors.js";
 import type { IndexStore, StoreOptions } from "./store.js";
+
+/** What SQLite takes for no file: each of the store's threads would have an index of its own. */
+const NO_FILES: readonly string[] = ["", ":memory:"];
 
 /** postgres://… or postgresql://…; anything else is a file of SQLite, made if it is not there. Throws StoreError, UsageError. */
 export async function openStore(place: string, options: StoreOptions = {}): Promise<IndexStore> {
@@ -8,6 +13,9 @@ export async function openStore(place: string, options: StoreOptions = {}): Prom
     const { PostgresStore } = await import("./postgres-store.js");
     return PostgresStore.open(place, options);
   }
+  if (NO_FILES.includes(place))
+    throw new UsageError("USAGE_OPTION", `an index is kept in a file, or at postgres://…, not in "${place}"`);
   const { SqliteStore } = await import("./sqlite-store.js");
-  return SqliteStore.open(place, options);
+  // As a whole path it is a file's, whatever SQLite may read into a name (file:…).
+  return SqliteStore.open(resolve(place), options);
 }

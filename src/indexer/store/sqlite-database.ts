@@ -33,13 +33,26 @@ const FIRST_WITH_SQLITE = [22, 13];
 const BUILT_IN: string = "node:sqlite";
 const PACKAGE: string = "@photostructure/sqlite";
 
-/** Throws UsageError where there is no SQLite, or the error of SQLite. */
-export async function openSqlite(file: string): Promise<SqliteDatabase> {
+/**
+ * Throws UsageError where there is no SQLite, the error of SQLite, or what `check` throws: it looks at a file before anything of it is changed,
+ * which the kind of its journal is.
+ */
+export async function openSqlite(
+  file: string,
+  check: (database: SqliteDatabase) => void = () => {},
+): Promise<SqliteDatabase> {
   const { DatabaseSync } = await loadSqlite();
   const database = new DatabaseSync(file, { timeout: BUSY_MS });
-  // Of a transaction that was committed nothing is lost when the process dies; when the machine does, the last ones may be.
-  database.exec(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
-    PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY`);
+  try {
+    database.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
+    check(database);
+    // Of a transaction that was committed nothing is lost when the process dies; when the machine does, the last ones may be.
+    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+      PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY`);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
   return database;
 }
 

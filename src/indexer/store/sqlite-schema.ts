@@ -80,19 +80,26 @@ function indexBeginnings(database: SqliteDatabase): void {
   }
 }
 
+/** Changes nothing. Throws StoreError `STORE_VERSION` for what is no index, or one that a newer scatterwire made. */
+export function checkVersion(database: SqliteDatabase, file: string): number {
+  const version = pragma(database, "user_version");
+  const isEmpty = count(database, "SELECT count(*) AS value FROM sqlite_schema") === 0;
+  if (!isEmpty && pragma(database, "application_id") !== APPLICATION_ID)
+    throw new StoreError("STORE_VERSION", `${file} is a database of something else`);
+  if (version > MIGRATIONS.length)
+    throw new StoreError(
+      "STORE_VERSION",
+      `${file} is an index of version ${version}; this one knows ${MIGRATIONS.length}`,
+    );
+  return version;
+}
+
 /** `wanted`: not beyond that one, in a test. Throws StoreError `STORE_VERSION`. Several processes may do so at once. */
 export function migrate(database: SqliteDatabase, file: string, wanted = MIGRATIONS.length): void {
   database.exec("BEGIN IMMEDIATE");
   try {
-    const version = pragma(database, "user_version");
-    const isEmpty = count(database, "SELECT count(*) AS value FROM sqlite_schema") === 0;
-    if (!isEmpty && pragma(database, "application_id") !== APPLICATION_ID)
-      throw new StoreError("STORE_VERSION", `${file} is a database of something else`);
-    if (version > MIGRATIONS.length)
-      throw new StoreError(
-        "STORE_VERSION",
-        `${file} is an index of version ${version}; this one knows ${MIGRATIONS.length}`,
-      );
+    // Another process may have made it today's meanwhile.
+    const version = checkVersion(database, file);
     for (const step of MIGRATIONS.slice(version, wanted))
       if (typeof step === "string") database.exec(step);
       else step(database);

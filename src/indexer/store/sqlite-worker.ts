@@ -7,7 +7,7 @@ import { assert } from "../../base/assert.js";
 import { ScatterwireError } from "../../base/errors.js";
 import { openSqlite, type SqliteDatabase } from "./sqlite-database.js";
 import { SqliteReader } from "./sqlite-reader.js";
-import { migrate } from "./sqlite-schema.js";
+import { checkVersion, migrate } from "./sqlite-schema.js";
 import { SqliteWriter } from "./sqlite-writer.js";
 
 export interface SqliteTask {
@@ -42,7 +42,7 @@ let database: SqliteDatabase | undefined;
 let methods: Readonly<Record<string, (...args: never[]) => unknown>> = {};
 
 async function open(): Promise<void> {
-  const opened = await openSqlite(file);
+  const opened = await openSqlite(file, (database) => checkVersion(database, file));
   try {
     if (kind === "writer") migrate(opened, file);
   } catch (error) {

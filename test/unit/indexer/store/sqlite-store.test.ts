@@ -2,9 +2,10 @@
 // holds, and a disk that is full.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { describe, it } from "node:test";
-import { StoreError } from "../../../../src/base/errors.js";
+import { StoreError, UsageError } from "../../../../src/base/errors.js";
 import { openStore } from "../../../../src/indexer/store/open-store.js";
 import { openSqlite } from "../../../../src/indexer/store/sqlite-database.js";
 import { migrate } from "../../../../src/indexer/store/sqlite-schema.js";
@@ -45,7 +46,13 @@ describe("a file of SQLite", { timeout: 120_000 }, () => {
     const database = await openSqlite(foreign);
     database.exec("CREATE TABLE customers (name TEXT)");
     database.close();
+    const before = readFileSync(foreign);
+    // Somebody else's file stays as it is, also where its header has another kind of journal.
+    before[18] = before[19] = 1;
+    writeFileSync(foreign, before);
     await assert.rejects(openStore(foreign), refusedWith("STORE_VERSION"));
+    assert.deepEqual(readFileSync(foreign), before);
+    assert.deepEqual(readdirSync(dirname(foreign)), [basename(foreign)]);
     const newer = temporaryIndex(t);
     await (await openStore(newer)).close();
     const changed = await openSqlite(newer);
@@ -53,6 +60,11 @@ describe("a file of SQLite", { timeout: 120_000 }, () => {
     changed.close();
     await assert.rejects(openStore(newer), refusedWith("STORE_VERSION"));
     await assert.rejects(openStore("/no/such/folder/index.db"), refusedWith("STORE_UNREACHABLE"));
+    for (const none of ["", ":memory:"])
+      await assert.rejects(
+        openStore(none),
+        (error: Error) => error instanceof UsageError && /in a file/.test(error.message),
+      );
   });
 
   it("of an older version becomes today's, with all that is in it", async (t) => {
