@@ -83,6 +83,7 @@ export class IndexFace {
   #underWay = 0;
   #statistics: Promise<Statistics> | undefined;
   #statisticsMs = Number.NEGATIVE_INFINITY;
+  #isLookingUp = false;
 
   private constructor({ store, token, status, trustedProxies = [], limits = {} }: IndexFaceOptions) {
     this.#store = store;
@@ -226,12 +227,16 @@ export class IndexFace {
   /** Looked up once a second at the most, and by one at a time. */
   #lookUp(): Promise<Statistics> {
     const nowMs = performance.now();
-    if (this.#statistics !== undefined && nowMs - this.#statisticsMs < STATISTICS_MS) return this.#statistics;
+    const isFresh = this.#isLookingUp || nowMs - this.#statisticsMs < STATISTICS_MS;
+    if (this.#statistics !== undefined && isFresh) return this.#statistics;
     this.#statisticsMs = nowMs;
+    this.#isLookingUp = true;
     const sinceMs = Date.now() - HISTORY_STEPS * STATISTICS_STEP_MS;
-    const asked = Promise.all([this.#store.stats(), this.#store.history(sinceMs, HISTORY_STEPS + 1)]).then(
-      ([totals, history]) => ({ atMs: Date.now(), totals, history }),
-    );
+    const asked = Promise.all([this.#store.stats(), this.#store.history(sinceMs, HISTORY_STEPS + 1)])
+      .then(([totals, history]) => ({ atMs: Date.now(), totals, history }))
+      .finally(() => {
+        this.#isLookingUp = false;
+      });
     this.#statistics = asked;
     return asked;
   }

@@ -249,6 +249,40 @@ describe("an index over HTTP", TIMEOUT, () => {
     for (const { status } of await Promise.all(first)) assert.equal(status, 200);
   });
 
+  it("asks a store that takes long for its numbers once, however often it is asked meanwhile", async (t) => {
+    const { store } = await serve(t, LIBRARY);
+    let asked = 0;
+    let go = (): void => {};
+    const slow: IndexStore = Object.create(store, {
+      stats: {
+        value: async () => {
+          asked++;
+          await new Promise<void>((resolve) => {
+            go = resolve;
+          });
+          return store.stats();
+        },
+      },
+      history: { value: (sinceMs: number, count: number) => store.history(sinceMs, count) },
+    });
+    const { face, address } = await IndexFace.start({ store: slow, listen: { host: "127.0.0.1", port: 0 } });
+    t.after(() => face.close());
+    const answers = [ask(address.port, "/statistics")];
+    while (asked === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    // What was looked up is looked up again a second later.
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    answers.push(ask(address.port, "/metrics"), ask(address.port, "/statistics"));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.equal(asked, 1);
+    go();
+    for (const { status } of await Promise.all(answers)) assert.equal(status, 200);
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    const again = ask(address.port, "/statistics");
+    while (asked < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    go();
+    assert.equal((await again).status, 200);
+  });
+
   it("answers while many ask for much and read nothing", async (t) => {
     const many = Array.from({ length: 200 }, (_, n) =>
       torrent(n + 1, `name ${n} ${"and more of it ".repeat(15)}`, { infoHash: Buffer.alloc(20, n + 1) }),
