@@ -196,11 +196,10 @@ async function index(options: Options): Promise<void> {
     await work(indexer, store, options, signal);
   } finally {
     await face?.close();
-    if (indexer !== undefined) {
-      if (options.state !== undefined) await keepState(options.state, indexer.save());
-      await indexer.close();
-    }
+    // Whether or not the state can be written, what is claimed is given back.
+    await indexer?.close();
     await store.close();
+    if (indexer !== undefined && options.state !== undefined) await keepState(options.state, indexer.save());
   }
   if (signal.aborted) throw new ExitError(EXIT_INTERRUPTED, "");
 }
@@ -294,12 +293,31 @@ function lineOf(stats: IndexerStats, torrents: number | undefined): string {
 }
 
 function flat({ counters, fetcher, dht, ...rest }: IndexerStats): Record<string, unknown> {
-  return { ...rest, ...counters, ...fetcher, contacts: dht.contacts, queriesSent: dht.counters.queriesSent };
+  const { contacts, announcesRefused } = dht;
+  return {
+    ...rest,
+    ...counters,
+    ...fetcher,
+    contacts,
+    queriesSent: dht.counters.queriesSent,
+    ...prefixed("dht", { ...dht.counters, ...dht.bounds, announcesRefused }),
+    ...prefixed("dhtSampling", dht.sampling),
+  };
 }
 
-/** A URL may have a password. */
+function prefixed(prefix: string, counters: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(counters).map(([name, value]) => [
+      `${prefix}${name.slice(0, 1).toUpperCase()}${name.slice(1)}`,
+      value,
+    ]),
+  );
+}
+
+/** A URL may have a password, with any characters in it, or as a parameter. */
 function nameOf(place = ""): string {
-  return place.replace(/^(postgres(?:ql)?:\/\/[^:@/]*):[^@/]*@/, "$1:…@");
+  if (!/^postgres(ql)?:/.test(place)) return place;
+  return place.replace(/^(\w+:\/\/[^:@/?]*):.*@/, "$1:…@").replace(/([?&]password=)[^&]*/gi, "$1…");
 }
 
 /** Several virtual nodes at one address. */

@@ -1,5 +1,6 @@
 // The public API of the indexer (`scatterwire/indexer`): re-exports only.
 
+export type { FetcherCounters } from "./fetch/fetcher-counters.js";
 export { Indexer } from "./indexer.js";
 export type { IndexerCounters, IndexerEvents, IndexerOptions, IndexerStats } from "./options.js";
 export { openStore } from "./store/open-store.js";

@@ -6,12 +6,13 @@
 // One file, because it is the place where the parts above meet: it hands on, and stops one part when the next is full.
 //
 // Always: every queue is bounded. What cannot be written waits, and while it does no more is begun; it is told once, and tried again. A hash
-// that is being worked on has a lease of ours, which close() gives back.
+// that is being worked on has a lease of ours, which close() gives back. Listeners are called when the turn is over that they are told of.
 
 import { EventEmitter } from "node:events";
 import { hostname } from "node:os";
 import type { Timer } from "../base/ground.js";
-import { throwAsUncaught } from "../base/user-calls.js";
+import { scopeOf } from "../base/network-address.js";
+import { KeptWarnings, UserCalls } from "../base/user-calls.js";
 import { Dht, type SampledNode } from "../dht/index.js";
 import type { SocketAddress } from "../native/binding.js";
 import { checkIndexerOptions } from "./check-options.js";
@@ -65,11 +66,15 @@ const SAMPLERS_MAX = 20_000;
 const PRUNE_MS = 60_000;
 const RETENTION_DEFAULT: Retention = { hashesMax: HASHES_MAX_DEFAULT, settledMax: SETTLED_MAX_DEFAULT };
 const CLOSE_MS = 10_000;
+/** Listened at, they stand for all addresses of the machine. */
+const ANYWHERE: readonly string[] = ["0.0.0.0", "::"];
 
 /** Finds out which torrents there are: collects hashes, looks up who has them, fetches their info dictionaries, and keeps them in a store. */
 export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
   /** Names this indexer in the store. */
   readonly owner: string;
+  readonly #userCalls = new UserCalls();
+  readonly #warnings = new KeptWarnings(this, this.#userCalls);
   readonly #world: IndexerWorld;
   readonly #store: IndexStore;
   readonly #options: IndexerOptions;
@@ -96,12 +101,16 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
     peers: 0,
     stored: 0,
     unusable: 0,
+    privateLeftOut: 0,
     failed: 0,
     lost: 0,
     passive: 0,
+    addressesTold: 0,
     storeFailures: 0,
   };
   readonly #lookupsMax: number;
+  /** All of the network is on this machine. */
+  readonly #isLocal: boolean;
   readonly #timer: Timer;
   #slotsUsed = 0;
   #claiming = 0;
@@ -135,12 +144,13 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
     this.#lookupsMax = options.lookupsMax ?? LOOKUPS_PER_SOCKET * listen.length;
     const cursors = 2 ** Math.ceil(Math.log2(Math.min(CURSORS_MAX, CURSORS_PER_LOOKUP * this.#lookupsMax)));
     this.#cursors = new Cursors({ cursors, restMs: REST_MS * Math.max(1, cursors / REST_CURSORS) });
+    this.#isLocal =
+      options.dht?.limitsNetworks === undefined ? isOfThisMachine(listen) : !options.dht.limitsNetworks;
     this.#fetcher = new MetadataFetcher(
       {
         connectionsMax: options.connectionsMax ?? CONNECTIONS_MAX,
         infoBytesMax: options.infoBytesMax ?? INFO_BYTES_MAX,
-        isLocal:
-          options.dht?.limitsNetworks === undefined ? isOfThisMachine(listen) : !options.dht.limitsNetworks,
+        isLocal: this.#isLocal,
         wants: (infoHash) => this.#passive.has(infoHash, 0),
         ended: (infoHash, info) => this.#fetched(infoHash, info),
         warn: (text) => this.#warn(text),
@@ -198,7 +208,12 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
   stats(): IndexerStats {
     const { count, connections, counters } = this.#fetcher;
     return {
-      counters: { ...this.#counters, hashesSeen: this.#harvest.seen, hashesDropped: this.#harvest.dropped },
+      counters: {
+        ...this.#counters,
+        hashesSeen: this.#harvest.seen,
+        hashesDropped: this.#harvest.dropped,
+        addressesTold: this.#passive.injected,
+      },
       fetcher: { ...counters },
       dht: this.#dht.stats(),
       lookupsUnderWay: this.#jobs.size,
@@ -253,13 +268,29 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
     const earned = ((nowMs - this.#turnMs) * lookupsPerSecond) / 1000;
     this.#tokens = Math.min(Math.max(1, lookupsPerSecond), this.#tokens + earned);
     this.#turnMs = nowMs;
-    const { contacts, externalAddress } = this.#dht.stats();
+    let contacts = 0;
+    for (const { table } of this.#dht.overlays.values()) contacts += table.count;
     this.#isConnected = contacts >= CONTACTS_MIN || (contacts > 0 && nowMs - this.#startedMs >= CONTACTS_MS);
-    this.#passive.endpointIs(externalAddress, this.#listenAddress);
+    this.#tellPassive();
     this.#queue.turn(nowMs);
     this.#claim();
     this.#beginLookups();
     if (nowMs - this.#prunedMs >= PRUNE_MS) this.#prune(nowMs);
+  }
+
+  /** Where peers reach us: at an address of ours that is a public one; else at the one that the DHT sees us at. */
+  #tellPassive(): void {
+    if (this.#listenAddress === undefined) return;
+    const { host, port } = this.#listenAddress;
+    const family = familyOf(host);
+    const ours = ANYWHERE.includes(host) ? this.#dht.addresses.map((address) => address.host) : [host];
+    const reached = ours.find((each) => familyOf(each) === family && this.#isReachable(each));
+    this.#passive.endpointIs(reached ?? this.#dht.overlays.get(family)?.externalAddress.host, port);
+  }
+
+  #isReachable(host: string): boolean {
+    const scope = scopeOf(host);
+    return scope === "global" || (scope === "machine" && this.#isLocal);
   }
 
   get #isHeldUp(): boolean {
@@ -361,8 +392,9 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
 
   #found(infoHash: Uint8Array, info: Uint8Array): void {
     const torrent = foundTorrentOf(infoHash, info);
-    if (torrent === undefined || (torrent.isPrivate && this.#options.keepsPrivate !== true))
-      this.#queue.add({ kind: "unusable", infoHash });
+    const isLeftOut = torrent?.isPrivate === true && this.#options.keepsPrivate !== true;
+    if (isLeftOut) this.#counters.privateLeftOut++;
+    if (torrent === undefined || isLeftOut) this.#queue.add({ kind: "unusable", infoHash });
     else this.#queue.add({ kind: "fetched", torrent });
     if (this.#passive.forget(infoHash)) this.#fetcher.expect(infoHash, false);
   }
@@ -391,7 +423,9 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
     else {
       counters.stored++;
       const { infoHash, name, bytes, fileCount } = outcome.torrent;
-      this.#tell("torrent", { infoHash: Buffer.from(infoHash).toString("hex"), name, bytes, fileCount });
+      if (this.listenerCount("torrent") === 0) return;
+      const hex = Buffer.from(infoHash).toString("hex");
+      this.#userCalls.tell(this, "torrent", [{ infoHash: hex, name, bytes, fileCount }]);
     }
   }
 
@@ -423,17 +457,12 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
   }
 
   #warn(text: string): void {
-    this.#tell("warning", text);
+    this.#warnings.tell(text);
   }
+}
 
-  /** What a listener throws is its program's. */
-  #tell<Name extends keyof IndexerEvents>(name: Name, ...args: IndexerEvents[Name]): void {
-    try {
-      this.emit(name, ...(args as never));
-    } catch (error) {
-      throwAsUncaught(error);
-    }
-  }
+function familyOf(host: string): 4 | 6 {
+  return host.includes(":") ? 6 : 4;
 }
 
 function isOfThisMachine([first]: readonly SocketAddress[]): boolean {

@@ -4,7 +4,7 @@ import type { DhtOptions, DhtStats } from "../dht/index.js";
 import type { DhtWorld } from "../dht/options.js";
 import type { SocketAddress } from "../native/binding.js";
 import type { World } from "../native/world.js";
-import type { FetcherCounters } from "./fetch/metadata-fetcher.js";
+import type { FetcherCounters } from "./fetch/fetcher-counters.js";
 import type { IndexedTorrent, IndexStore, Retention } from "./store/store.js";
 
 /** How an indexer is made: `store` has to be given. */
@@ -70,14 +70,18 @@ export interface IndexerCounters {
   peers: number;
   /** Torrents that were stored. */
   stored: number;
-  /** Dictionaries with the right digest that are no torrent that can be shown. */
+  /** Dictionaries with the right digest that are no torrent that can be shown, or are left out. */
   unusable: number;
+  /** Of torrents that are marked private, without `keepsPrivate`. */
+  privateLeftOut: number;
   /** Hashes that nobody was found for, or whose dictionary nobody gave: they are tried again. */
   failed: number;
   /** Outcomes that did not count, since another indexer had finished the hash, or it was removed. */
   lost: number;
   /** Torrents that a peer brought that came by itself. */
   passive: number;
+  /** Times that our address was told to who asked for a torrent that could not be had. */
+  addressesTold: number;
   /** Calls of the store that failed. */
   storeFailures: number;
 }
@@ -102,10 +106,13 @@ export interface IndexerStats {
   readonly outcomesWaiting: number;
 }
 
-/** What an indexer emits, with what listeners get. */
+/**
+ * What an indexer emits, with what listeners get. They are called when the turn is over that they are told of; what one throws is an uncaught
+ * exception, and harms nobody else.
+ */
 export interface IndexerEvents {
   /** A torrent is in the store. */
   torrent: [torrent: Pick<IndexedTorrent, "infoHash" | "name" | "bytes" | "fileCount">];
-  /** Something is wrong and is tried again. */
+  /** Something is wrong and is tried again. What was told before anybody listened is told to the first who does. */
   warning: [message: string];
 }

@@ -7,7 +7,6 @@ import type { Ground } from "../base/ground.js";
 import { compactAddress } from "../codec/compact-address.js";
 import type { Family } from "../dht/contact.js";
 import type { KrpcReader } from "../dht/krpc-reader.js";
-import type { SocketAddress } from "../native/binding.js";
 import { LruFilter } from "./filter/lru-filter.js";
 
 const HASHES_MAX = 4096;
@@ -52,12 +51,12 @@ export class Passive {
     return this.#order.delete(Buffer.from(infoHash).toString("latin1"));
   }
 
-  /** Our address as others see it, and where we listen. */
-  endpointIs(host: string | undefined, listen: SocketAddress | undefined): void {
-    if (host === this.#host || listen === undefined) return;
+  /** Where others reach us; undefined: nobody knows. */
+  endpointIs(host: string | undefined, port: number): void {
+    if (host === this.#host) return;
     this.#host = host;
     const address = host === undefined ? undefined : compactAddress(host);
-    this.#endpoint = address && Uint8Array.of(...address, listen.port >> 8, listen.port & 0xff);
+    this.#endpoint = address && Uint8Array.of(...address, port >> 8, port & 0xff);
   }
 
   /** For the DHT: our endpoint, where it is to stand among the peers of an answer. */

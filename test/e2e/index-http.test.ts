@@ -47,6 +47,15 @@ describe("scatterwire index", { timeout: 600_000 }, () => {
     };
     assert.equal(statistics.store.torrents, TORRENTS);
     assert.equal(statistics.status["stored"], TORRENTS);
+    const metrics = await (await fetch(`${origin}/metrics`)).text();
+    for (const name of [
+      "dht_malformed",
+      "dht_over_rate",
+      "dht_unanswered",
+      "dht_sampling_samples_too_far",
+      "lied",
+    ])
+      assert.match(metrics, new RegExp(`^scatterwire_index_status\\{name="${name}"\\} \\d+$`, "m"));
     assert.match(await (await fetch(`${origin}/`)).text(), /<title>Index of torrents<\/title>/);
     await program.stop("SIGINT");
     assert.equal((await program.result()).status, 130);

@@ -23,6 +23,7 @@ import { RateCells } from "../../dht/rate-cells.js";
 import type { SocketAddress } from "../../native/binding.js";
 import { Reactor } from "../../native/reactor.js";
 import type { World } from "../../native/world.js";
+import { makeFetcherCounters } from "./fetcher-counters.js";
 import { MetadataSwarm, type SwarmRoom } from "./metadata-swarm.js";
 
 const SLAB_BYTES = 2 * 2 ** 20;
@@ -50,18 +51,8 @@ export interface FetcherOptions {
   readonly warn: (text: string) => void;
 }
 
-export interface FetcherCounters {
-  /** Connections that were begun, that came by themselves, and addresses that were not connected to. */
-  connected: number;
-  accepted: number;
-  refused: number;
-  /** Dictionaries that came, and their bytes. */
-  fetched: number;
-  infoBytes: number;
-}
-
 export class MetadataFetcher implements SwarmRoom, SwarmDirectory {
-  readonly counters: FetcherCounters = { connected: 0, accepted: 0, refused: 0, fetched: 0, infoBytes: 0 };
+  readonly counters = makeFetcherCounters();
   /** Nothing is limited but by connections and lengths. */
   readonly rateControl: RateControl;
   readonly #options: FetcherOptions;
@@ -264,7 +255,9 @@ export class MetadataFetcher implements SwarmRoom, SwarmDirectory {
       held += heldBytes;
       if (heldBytes > (largest?.heldBytes ?? 0)) largest = swarm;
     }
-    if (held > HELD_BYTES_MAX) largest?.end(undefined);
+    if (held <= HELD_BYTES_MAX || largest === undefined) return;
+    this.counters.crowdedOut++;
+    largest.end(undefined);
   }
 
   #makeConnector(world: World): Connector {

@@ -10,13 +10,14 @@ import { PeerError } from "../../base/errors.js";
 import { PieceSet } from "../../base/piece-set.js";
 import { type RateControl, RateLimits } from "../../base/rate-limit.js";
 import { ExtensionTable } from "../../client/extensions/extension.js";
-import { MetadataExchange } from "../../client/extensions/metadata-exchange.js";
+import { MetadataExchange, type MetadataHost } from "../../client/extensions/metadata-exchange.js";
 import type { PeerConnection } from "../../client/peer/peer-connection.js";
 import type { Swarm } from "../../client/peer/swarm.js";
 import type { UploadPlace } from "../../client/send/sender.js";
 import type { Dialer } from "../../client/torrent/engine-room.js";
 import type { ExtensionHandshake } from "../../client/wire/extension.js";
 import type { SocketAddress } from "../../native/binding.js";
+import type { FetcherCounters } from "./fetcher-counters.js";
 
 /** Addresses that are kept of one torrent, tried or not: what a lookup finds of a large swarm is far more than anybody needs. */
 const ADDRESSES_MAX = 64;
@@ -31,6 +32,7 @@ export interface SwarmRoom {
   readonly nowMs: number;
   readonly infoBytesMax: number;
   readonly rateControl: RateControl;
+  readonly counters: FetcherCounters;
   /** Begins a connection; undefined: there is no room for it now; "refused": this address is not connected to. */
   connect(
     address: SocketAddress,
@@ -85,10 +87,14 @@ export class MetadataSwarm implements Swarm, Dialer {
         },
         info: undefined,
         metadataArrived: (info) => this.metadataArrived(info),
-        lied: (peer, error) => peer.close(error),
+        lied: (peer, error) => {
+          room.counters.lied++;
+          peer.close(error);
+        },
         progressed: () => this.#progressed(),
       },
       room.infoBytesMax,
+      room.counters,
     );
     this.extensions = new ExtensionTable<PeerConnection>([this.#exchange]);
   }
@@ -105,7 +111,11 @@ export class MetadataSwarm implements Swarm, Dialer {
   /** An address that somebody told of. */
   add(address: SocketAddress): void {
     const key = `${address.host} ${address.port}`;
-    if (this.#isOver || this.#known.size >= ADDRESSES_MAX || this.#known.has(key)) return;
+    if (this.#isOver || this.#known.has(key)) return;
+    if (this.#known.size >= ADDRESSES_MAX) {
+      this.#room.counters.addressesTooMany++;
+      return;
+    }
     this.#known.add(key);
     this.#waiting.push({ ...address, encrypts: false });
     this.#room.dial(this);
@@ -120,6 +130,7 @@ export class MetadataSwarm implements Swarm, Dialer {
   tick(elapsedMs: number): void {
     const { nowMs } = this.#room;
     if (nowMs - this.startedMs > FETCH_MS) {
+      this.#room.counters.expired++;
       this.end(undefined);
       return;
     }
@@ -127,8 +138,9 @@ export class MetadataSwarm implements Swarm, Dialer {
     for (const peer of [...this.#here]) {
       peer.tick(elapsedMs);
       const broughtMs = this.#broughtMs.get(peer);
-      if (broughtMs !== undefined && nowMs - broughtMs > PEER_MS)
-        peer.close(new PeerError("PEER_TIMEOUT", "it brings no metadata"));
+      if (broughtMs === undefined || nowMs - broughtMs <= PEER_MS) continue;
+      this.#room.counters.silent++;
+      peer.close(new PeerError("PEER_TIMEOUT", "it brings no metadata"));
     }
   }
 
@@ -235,9 +247,18 @@ export class MetadataSwarm implements Swarm, Dialer {
 
 /** Whoever has it not, or one of another length than may be, is of no use. */
 class WantedMetadata extends MetadataExchange<PeerConnection> {
+  readonly #counters: FetcherCounters;
+
+  constructor(host: MetadataHost<PeerConnection>, infoBytesMax: number, counters: FetcherCounters) {
+    super(host, infoBytesMax);
+    this.#counters = counters;
+  }
+
   override handshakeReceived(peer: PeerConnection, handshake: ExtensionHandshake): void {
     super.handshakeReceived(peer, handshake);
-    if (!this.isSource(peer)) peer.close(new PeerError("PEER_USELESS", "it has no metadata that is wanted"));
+    if (this.isSource(peer)) return;
+    this.#counters.useless++;
+    peer.close(new PeerError("PEER_USELESS", "it has no metadata that is wanted"));
   }
 }
 

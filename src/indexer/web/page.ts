@@ -196,7 +196,8 @@ function told(now) {
   at("indexers").textContent = whole.format(alive);
   at("resident").textContent = bytes(now.residentBytes) + " resident here";
   table("totals", [["torrents found", store.fetched], ["lookups", store.lookups], ["queries to other nodes", store.queries], ["metadata asked for", store.fetches], ["failed, and tried again later", store.failed], ["right by their hash, and no torrent", store.unusable]]);
-  const status = Object.entries(now.status);
+  // What others tried, and did not get, is many numbers: those that are none are left to the metrics.
+  const status = Object.entries(now.status).filter(([name, number]) => number !== 0 || !name.startsWith("dht"));
   at("work").hidden = status.length === 0;
   table("status", status.map(([name, number]) => [words(name), number]));
   at("state").textContent = "up for " + span(now.uptimeSeconds);

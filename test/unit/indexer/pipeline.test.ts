@@ -145,7 +145,7 @@ describe("passive retrieval", () => {
     const passive = new Passive(new VirtualDatagrams(1).ground);
     passive.add(hashOf(1));
     assert.equal(passive.inject(queryFor(hashOf(1)), 4), undefined, "nobody has told us our address yet");
-    passive.endpointIs("192.0.2.9", { host: "0.0.0.0", port: 0x1234 });
+    passive.endpointIs("192.0.2.9", 0x1234);
     assert.deepEqual(passive.inject(queryFor(hashOf(1)), 4), Uint8Array.of(192, 0, 2, 9, 0x12, 0x34));
     assert.equal(passive.inject(queryFor(hashOf(1)), 6), undefined);
     assert.equal(passive.inject(queryFor(hashOf(2)), 4), undefined);

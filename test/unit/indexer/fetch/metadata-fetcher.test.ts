@@ -8,10 +8,19 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { MetadataSeeder, madeHash, madeInfo } from "../../../../bench/load/metadata-seeder.js";
+import { decodeExtensionHandshake, encodeExtensionHandshake } from "../../../../src/client/wire/extension.js";
+import { encodeHandshake } from "../../../../src/client/wire/handshake.js";
+import {
+  decodeMetadataMessage,
+  encodeMetadataMessage,
+  METADATA_PIECE_BYTES,
+  MetadataMessageType,
+} from "../../../../src/client/wire/metadata-message.js";
 import { createTorrentFile, parseMetainfo, Session } from "../../../../src/index.js";
 import { type FetcherOptions, MetadataFetcher } from "../../../../src/indexer/fetch/metadata-fetcher.js";
-import { systemWorld } from "../../../../src/native/world.js";
+import { systemWorld, type World } from "../../../../src/native/world.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
+import { until } from "../../../support/index-network.js";
 
 const HOST = "127.0.0.1";
 
@@ -21,7 +30,16 @@ interface SetUp {
   ended(infoHash: Uint8Array): Promise<Uint8Array | undefined>;
 }
 
-function setUp(context: TestContext, options: Partial<FetcherOptions> = {}): SetUp {
+/** A clock that a test puts forward. */
+function makeClock(): { readonly world: World; aheadMs: number } {
+  const world = systemWorld();
+  const clock = { aheadMs: 0, world };
+  const ground = { ...world.ground, nowMs: () => world.ground.nowMs() + clock.aheadMs };
+  clock.world = { ...world, ground };
+  return clock;
+}
+
+function setUp(context: TestContext, options: Partial<FetcherOptions> = {}, world = systemWorld()): SetUp {
   const waiting = new Map<string, (info: Uint8Array | undefined) => void>();
   const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
   const fetcher = new MetadataFetcher(
@@ -34,7 +52,7 @@ function setUp(context: TestContext, options: Partial<FetcherOptions> = {}): Set
       warn: (text) => assert.fail(text),
       ...options,
     },
-    systemWorld(),
+    world,
   );
   context.after(() => fetcher.close());
   return { fetcher, ended: (infoHash) => new Promise((resolve) => waiting.set(hex(infoHash), resolve)) };
@@ -56,6 +74,56 @@ async function listen(context: TestContext, accept: (socket: Socket) => void): P
   const address = server.address();
   assert.ok(typeof address === "object" && address !== null);
   return address.port;
+}
+
+/** A peer that has a dictionary of so many bytes, and does with requests for its pieces what a test says. */
+function answerTo(
+  socket: Socket,
+  infoHash: Uint8Array,
+  metadataSize: number,
+  asked: (piece: number, send: (data: Uint8Array) => void) => void = () => {},
+): void {
+  const framed = (id: number, payload: Uint8Array): Buffer => {
+    const head = Buffer.from([0, 0, 0, 0, 20, id]);
+    head.writeUInt32BE(2 + payload.length);
+    return Buffer.concat([head, payload]);
+  };
+  let received = Buffer.alloc(0);
+  let theirId = 0;
+  let isGreeted = false;
+  socket.on("data", (chunk) => {
+    received = Buffer.concat([received, chunk]);
+    if (!isGreeted && received.length >= 68) {
+      isGreeted = true;
+      received = received.subarray(68);
+      const handshake = Buffer.alloc(68);
+      encodeHandshake(handshake, 0, { infoHash, peerId: Buffer.alloc(20, 7) });
+      const told = {
+        v: "",
+        p: 0,
+        reqq: 250,
+        uploadOnly: false,
+        yourip: "",
+        m: { ut_metadata: 1 },
+        metadataSize,
+      };
+      socket.write(Buffer.concat([handshake, framed(0, encodeExtensionHandshake(told))]));
+    }
+    while (isGreeted && received.length >= 4 && received.length >= 4 + received.readUInt32BE()) {
+      const message = received.subarray(4, 4 + received.readUInt32BE());
+      received = received.subarray(4 + message.length);
+      if (message[0] !== 20) continue;
+      if (message[1] === 0) theirId = decodeExtensionHandshake(message.subarray(2)).m.get("ut_metadata") ?? 0;
+      else {
+        const { piece } = decodeMetadataMessage(message.subarray(2)) ?? { piece: 0 };
+        asked(piece, (data) =>
+          socket.write(
+            framed(theirId, encodeMetadataMessage(MetadataMessageType.data, piece, metadataSize, data)),
+          ),
+        );
+      }
+    }
+  });
 }
 
 async function startSeeder(context: TestContext): Promise<MetadataSeeder> {
@@ -99,6 +167,68 @@ describe("the fetcher of metadata", { timeout: 120_000 }, () => {
     for (const port of [liar.port, closes, babbles, gone, seeder.port]) swarm.add({ host: HOST, port });
     swarm.noMore();
     assert.deepEqual(Buffer.from((await end) ?? []), madeInfo(41));
+    assert.ok(fetcher.counters.lied <= 1, "the honest one may be sooner");
+  });
+
+  it("counts who lies of the whole, brings nothing, has nothing that may be asked for, and is one too many", async (t) => {
+    const clock = makeClock();
+    const { fetcher, ended } = setUp(t, { infoBytesMax: 2000 }, clock.world);
+    const liar = await startSeeder(t);
+    const [wrong, mute, long, nobodys] = [madeHash(41), madeHash(43), madeHash(44), madeHash(45)];
+    liar.addLie(wrong, 42);
+    const end = ended(wrong);
+    const lying = fetcher.fetch(wrong);
+    lying.add({ host: HOST, port: liar.port });
+    lying.noMore();
+    assert.equal(await end, undefined);
+    assert.equal(fetcher.counters.lied, 1);
+
+    const tooLong = await listen(t, (socket) => answerTo(socket, long, 2001));
+    const ends = ended(long);
+    fetcher.fetch(long).add({ host: HOST, port: tooLong });
+    fetcher.fetch(long).noMore();
+    assert.equal(await ends, undefined);
+    assert.equal(fetcher.counters.useless, 1);
+
+    // It names a length, is asked, and never answers.
+    let asked = 0;
+    const silent = await listen(t, (socket) => answerTo(socket, mute, 1000, () => asked++));
+    const over = ended(mute);
+    fetcher.fetch(mute).add({ host: HOST, port: silent });
+    fetcher.fetch(mute).noMore();
+    await until(() => asked > 0, "it is asked");
+    clock.aheadMs += 13_000;
+    assert.equal(await over, undefined);
+    assert.equal(fetcher.counters.silent, 1);
+
+    const late = ended(nobodys);
+    const waiting = fetcher.fetch(nobodys);
+    for (let port = 200; port < 270; port++) waiting.add({ host: "127.9.9.9", port });
+    assert.equal(fetcher.counters.addressesTooMany, 6);
+    clock.aheadMs += 61_000;
+    assert.equal(await late, undefined);
+    assert.equal(fetcher.counters.expired, 1);
+  });
+
+  it("holds a bounded part of all dictionaries: the largest goes", async (t) => {
+    const lengths = 9 * 2 ** 20;
+    const { fetcher, ended } = setUp(t, { infoBytesMax: 10 * 2 ** 20 });
+    const hashes = Array.from({ length: 6 }, (_, number) => madeHash(number));
+    const over: Promise<unknown>[] = [];
+    for (const hash of hashes) {
+      // All but the last piece comes.
+      const port = await listen(t, (socket) =>
+        answerTo(socket, hash, lengths, (piece, send) => {
+          if ((piece + 1) * METADATA_PIECE_BYTES < lengths) send(Buffer.alloc(METADATA_PIECE_BYTES));
+        }),
+      );
+      over.push(ended(hash));
+      fetcher.fetch(hash).add({ host: HOST, port });
+    }
+    // 54 MiB are more than 48.
+    await Promise.race(over);
+    assert.equal(fetcher.counters.crowdedOut, 1);
+    assert.equal(fetcher.count, 5);
   });
 
   it("ends when nobody is left, and when a dictionary is longer than it may be", async (t) => {
