@@ -54,7 +54,7 @@ export function madeHash(number: number): Uint8Array {
 export class MetadataSeeder {
   connections = 0;
   served = 0;
-  readonly #numbers = new Map<string, number>();
+  readonly #infos = new Map<string, () => Buffer>();
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
   readonly #peerId = Buffer.alloc(20, "-XX0000-metadataseed");
@@ -80,18 +80,25 @@ export class MetadataSeeder {
   /** Has the torrent of this number from now on. Its hash. */
   add(number: number): Uint8Array {
     const hash = madeHash(number);
-    this.#numbers.set(Buffer.from(hash).toString("latin1"), number);
+    this.#infos.set(Buffer.from(hash).toString("latin1"), () => madeInfo(number));
     return hash;
+  }
+
+  /** Has a torrent with these bytes, whatever they are. Its hash. */
+  addInfo(info: Buffer): Uint8Array {
+    const hash = createHash("sha1").update(info).digest();
+    this.#infos.set(hash.toString("latin1"), () => info);
+    return Uint8Array.from(hash);
   }
 
   /** Says that it has a torrent, and sends the dictionary of another. */
   addLie(infoHash: Uint8Array, number: number): void {
-    this.#numbers.set(Buffer.from(infoHash).toString("latin1"), number);
+    this.#infos.set(Buffer.from(infoHash).toString("latin1"), () => madeInfo(number));
   }
 
   /** Connects to somebody who wants a torrent, by itself. */
-  connect(port: number, infoHash: Uint8Array): void {
-    const socket = connect(port, "127.0.0.1", () => {
+  connect(port: number, infoHash: Uint8Array, host = "127.0.0.1"): void {
+    const socket = connect(port, host, () => {
       const handshake = Buffer.alloc(HANDSHAKE_BYTES);
       encodeHandshake(handshake, 0, { infoHash, peerId: this.#peerId });
       socket.write(handshake);
@@ -144,9 +151,8 @@ export class MetadataSeeder {
   /** The info dictionary that the other side asks for. Throws for one that is not here. */
   #greet(socket: Socket, bytes: Buffer, isOurs: boolean): Buffer {
     const { infoHash } = decodeHandshake(bytes);
-    const number = this.#numbers.get(Buffer.from(infoHash).toString("latin1"));
-    if (number === undefined) throw new Error("not here");
-    const info = madeInfo(number);
+    const info = this.#infos.get(Buffer.from(infoHash).toString("latin1"))?.();
+    if (info === undefined) throw new Error("not here");
     const answer = Buffer.alloc(HANDSHAKE_BYTES);
     encodeHandshake(answer, 0, { infoHash, peerId: this.#peerId });
     const extensions = encodeExtensionHandshake({

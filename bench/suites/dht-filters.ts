@@ -143,19 +143,20 @@ function runSubject({ name, filter, blue }: Subject, settings: FilterSettings): 
 const hash = new Uint8Array(HASH_BYTES);
 const hashView = new DataView(hash.buffer);
 
-function hashOf(rank: number): Uint8Array {
+/** Of a torrent, by how popular it is; filled in again for the next. */
+export function hashOf(rank: number): Uint8Array {
   for (let word = 0; word < 5; word++)
     hashView.setUint32(4 * word, Math.imul(rank + 1, 0x9e3779b1 + 2 * word));
   return hash;
 }
 
 /** Ranks as a Zipf law has them, by the inverse of its continuous form: what is popular is asked for again and again. */
-class Popularity {
+export class Popularity {
   readonly #torrents: number;
   readonly #exponent: number;
   #state: number;
 
-  constructor({ torrents, exponent, seed }: FilterSettings) {
+  constructor({ torrents, exponent, seed }: Pick<FilterSettings, "torrents" | "exponent" | "seed">) {
     this.#torrents = torrents;
     this.#exponent = exponent;
     this.#state = seed >>> 0;

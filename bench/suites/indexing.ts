@@ -188,6 +188,7 @@ async function measure(indexer: Indexer, options: IndexingOptions, torrents: num
   };
 }
 
-function madeUp(at: number): Uint8Array {
+/** The hash of a torrent that there is not. */
+export function madeUp(at: number): Uint8Array {
   return Uint8Array.from(createHash("sha1").update(`nobody's ${at}`).digest());
 }

@@ -2,6 +2,12 @@
 
 import { Command } from "commander";
 import { type IndexingRow, medianRow, runIndexing, runIndexings } from "../../../bench/suites/indexing.js";
+import {
+  type CollectingRow,
+  type RetrievalRow,
+  runCollecting,
+  runRetrieval,
+} from "../../../bench/suites/passive.js";
 import { EXIT_USAGE, ExitError, note, printJson, printLine, wholeNumber } from "../output.js";
 
 interface Flags {
@@ -13,6 +19,7 @@ interface Flags {
   dead: number;
   runs: number;
   store?: string;
+  passive?: boolean;
   json?: boolean;
 }
 
@@ -37,6 +44,7 @@ export function indexingCommand(): Command {
     .option("--hashes <n>", "that there are", wholeNumber("--hashes", 100, 10_000_000), 20_000)
     .option("--share <percent>", "of hashes that somebody has", wholeNumber("--share", 0, 100), 20)
     .option("--store <place>", "an empty database of PostgreSQL, instead of a file of SQLite")
+    .option("--passive", "measure passive collecting and passive retrieval instead, each on and off")
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
@@ -44,13 +52,18 @@ export function indexingCommand(): Command {
 The paper's indexer looked up 4,600 hashes in ten minutes and had 870 torrents of them, on four cores. Here nobody is far away: what is
 measured is what the work costs, and what dead nodes do to it.
 
-Example:
-  scatterwire bench index --seconds 60 --runs 3`,
+Examples:
+  scatterwire bench index --seconds 60 --runs 3
+  scatterwire bench index --passive`,
     )
     .action(run);
 }
 
-async function run({ share, dead, runs, json, store, ...flags }: Flags): Promise<void> {
+async function run({ share, dead, runs, json, store, passive, ...flags }: Flags): Promise<void> {
+  if (passive === true) {
+    await measurePassive(json === true);
+    return;
+  }
   if (json !== true)
     note(
       `an indexer of ${flags.virtualNodes} virtual nodes, in a network of ${flags.nodes}, ${dead} % of them dead`,
@@ -88,6 +101,68 @@ async function run({ share, dead, runs, json, store, ...flags }: Flags): Promise
   }
   if (runs > 1) printLine(`medians of ${runs} runs`);
   print(row);
+}
+
+/** Of others, as many as find each other in a minute; of ours, as few as hear something each second. */
+const COLLECTING = { nodes: 200, virtualNodes: 8, torrents: 20_000, minutes: 5, seed: 7 };
+const RETRIEVAL = { nodes: 64, virtualNodes: 8, open: 200, hidden: 200, nobodys: 600 };
+
+async function measurePassive(isJson: boolean): Promise<void> {
+  const collecting = await runCollecting(COLLECTING);
+  if (!isJson) {
+    printLine(
+      `${COLLECTING.virtualNodes} nodes of ours among ${COLLECTING.nodes}, ${COLLECTING.minutes} minutes of virtual time`,
+    );
+    printLine(COLLECTING_HEAD);
+    for (const row of collecting) printLine(collectingLineOf(row));
+  }
+  const retrieval = await runRetrieval(RETRIEVAL);
+  if (isJson) {
+    printJson({
+      collecting: { settings: COLLECTING, rows: collecting },
+      retrieval: { settings: RETRIEVAL, rows: retrieval },
+    });
+    return;
+  }
+  const { open, hidden, nobodys } = RETRIEVAL;
+  printLine(
+    `\n${open} torrents of peers that can be connected to, ${hidden} of peers behind routers, ${nobodys} of nobody`,
+  );
+  printLine(RETRIEVAL_HEAD);
+  for (const row of retrieval) printLine(retrievalLineOf(row));
+}
+
+const COLLECTING_HEAD = [
+  `${"".padEnd(16)}  queries with   counted  distinct  sent by us       in all`,
+  `${"".padEnd(16)}  hashes heard              hashes   datagrams    datagrams`,
+].join("\n");
+
+function collectingLineOf(row: CollectingRow): string {
+  return [
+    (row.collects ? "collecting" : "not collecting").padEnd(16),
+    String(row.queriesHeard).padStart(13),
+    String(row.mentions).padStart(9),
+    String(row.hashes).padStart(9),
+    String(row.sent).padStart(11),
+    String(row.datagrams).padStart(12),
+  ].join(" ");
+}
+
+const RETRIEVAL_HEAD = [
+  `${"".padEnd(16)}   lookups  torrents   by those  our address     queries  connections`,
+  `${"".padEnd(16)}                       who came         told        sent        begun`,
+].join("\n");
+
+function retrievalLineOf(row: RetrievalRow): string {
+  return [
+    (row.retrieves ? "retrieving" : "not retrieving").padEnd(16),
+    String(row.lookups).padStart(9),
+    String(row.torrents).padStart(9),
+    String(row.passive).padStart(10),
+    String(row.addressesTold).padStart(12),
+    String(row.queriesSent).padStart(11),
+    String(row.connections).padStart(12),
+  ].join(" ");
 }
 
 function print(row: IndexingRow): void {
