@@ -100,20 +100,19 @@ export class Phases {
       const bytes = sum(({ bytesWanted, bytesMissing }) => bytesWanted - bytesMissing);
       const pieces = { done: sum((each) => each.piecesVerified), total: sum((each) => each.pieceCount) };
       const uploadRate = sum((each) => each.uploadRate);
-      const sources = countSources(this.#torrents);
       this.#progress?.update({
         ...{ bytes, movedBytes, peers },
-        details: [
+        details: () => [
           describePieces(this.#torrents, pieces.done, pieces.total, process.stderr.columns ?? WIDTH_DEFAULT),
           `sending ${formatBytes(uploadRate)}/s, ${formatBytes(this.#session.counters().sentPayloadBytes)} sent`,
-          `peers of ${describeSources(sources)}`,
+          `peers of ${describeSources(countSources(this.#torrents))}`,
         ],
-        fields: {
+        fields: () => ({
           piecesVerified: pieces.done,
           pieceCount: pieces.total,
           uploadBytesPerSecond: Math.round(uploadRate),
-          peersBySource: sources,
-        },
+          peersBySource: countSources(this.#torrents),
+        }),
       });
     }
   }

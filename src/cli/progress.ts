@@ -15,10 +15,10 @@ export interface ProgressSample {
   /** Bytes that came or went in this run, whatever became of them: what the rate is of. Default: `bytes`, less those at the start. */
   readonly movedBytes?: number;
   readonly peers?: number;
-  /** More of it, a line each, for a terminal that has room. */
-  readonly details?: readonly string[];
-  /** More of it, for an event. */
-  readonly fields?: Readonly<Record<string, unknown>>;
+  /** Asked for more of it, a line each, where a terminal has room: most samples are told nobody. */
+  readonly details?: () => readonly string[];
+  /** Asked for more of it for an event. */
+  readonly fields?: () => Readonly<Record<string, unknown>>;
 }
 
 export interface ProgressOptions {
@@ -71,8 +71,8 @@ export class Progress {
   readonly #points: Point[] = [];
   #startBytes: number | undefined;
   #figures: ProgressFigures | undefined;
-  #details: readonly string[] = [];
-  #fields: Readonly<Record<string, unknown>> = {};
+  #details: () => readonly string[] = () => [];
+  #fields: () => Readonly<Record<string, unknown>> = () => ({});
   #toldMs: number;
   #toldBytes = -1;
   #toldPeers = -1;
@@ -96,8 +96,8 @@ export class Progress {
     this.#startBytes ??= sample.bytes;
     const moved = sample.movedBytes ?? sample.bytes - this.#startBytes;
     const bytesPerSecond = this.#rate(now, moved);
-    this.#details = sample.details ?? [];
-    this.#fields = sample.fields ?? {};
+    if (sample.details !== undefined) this.#details = sample.details;
+    if (sample.fields !== undefined) this.#fields = sample.fields;
     const { label, total } = this.#options;
     const left = total === undefined ? undefined : total - sample.bytes;
     this.#figures = {
@@ -147,7 +147,7 @@ export class Progress {
     this.#toldMs = now;
     this.#toldBytes = figures.bytes;
     this.#toldPeers = figures.peers ?? 0;
-    if (json) printJson({ ...progressEvent(figures), ...this.#fields });
+    if (json) printJson({ ...progressEvent(figures), ...this.#fields() });
     else if (this.#isDrawn) this.#draw();
     else this.#stream.write(`${progressText(figures)}\n`);
   }
@@ -156,7 +156,7 @@ export class Progress {
     if (this.#figures === undefined || this.#stopped) return;
     const width = this.#stream.columns ?? WIDTH_DEFAULT;
     const room = (this.#stream.rows ?? ROWS_DEFAULT) - 2;
-    const details = width < WIDTH_OF_DETAILS_MIN ? [] : this.#details.slice(0, Math.max(0, room));
+    const details = width < WIDTH_OF_DETAILS_MIN ? [] : this.#details().slice(0, Math.max(0, room));
     const lines = [
       progressLine(this.#figures, width),
       ...details.map((text) => `  ${cut(text, width - DETAIL_MARGIN)}`),

@@ -69,7 +69,7 @@ describe("the lines below it", () => {
     if (rows !== undefined) (stream as { rows?: number }).rows = rows;
     const details = ["3 of 7 pieces", "x".repeat(200), "peers of dht 5, tracker 2"];
     at(1000);
-    progress.update({ bytes: 50, peers: 1, details });
+    progress.update({ bytes: 50, peers: 1, details: () => details });
     progress.stop();
     return stream.written;
   };
@@ -88,6 +88,23 @@ describe("the lines below it", () => {
     assert.ok(written.includes(`${CLEAR}\r\u001b[3A`), "the cursor waits where the first begins");
     assert.ok(written.endsWith(CLEAR));
     assert.equal(draw(60, 4).slice(0, written.indexOf("\r")).split("\n").length, 3);
+  });
+
+  it("are put together where they are shown, and not for each sample", () => {
+    const { progress, at } = watch(60, 100);
+    let asked = 0;
+    const details = (): string[] => [`asked ${++asked} times`];
+    for (let ms = 0; ms < 1000; ms += 10) {
+      at(ms);
+      progress.update({ bytes: ms / 10, peers: 1, details });
+    }
+    progress.stop();
+    assert.equal(asked, 4, "drawn each 200 ms");
+    const log = watch(undefined, 100);
+    log.at(10_000);
+    log.progress.update({ bytes: 50, peers: 1, details });
+    log.progress.stop();
+    assert.equal(asked, 4, "a log has none");
   });
 
   it("are none on a narrow terminal", () => {
