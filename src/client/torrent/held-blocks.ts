@@ -96,9 +96,11 @@ export class HeldBlocks {
   begin(assembly: PieceAssembly): void {
     const { piece, blockCount, runMissing } = assembly;
     runMissing.fill(0);
-    for (let block = 0; block < blockCount; block++) {
-      const run = this.#grid.runOf(piece, block);
-      runMissing[run] = runMissing[run]! + 1;
+    let first = 0;
+    for (let run = 0; first < blockCount; run++) {
+      const end = Math.min(this.#grid.firstBlockOf(piece, run + 1), blockCount);
+      runMissing[run] = end - first;
+      first = end;
     }
   }
 
