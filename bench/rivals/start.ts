@@ -52,6 +52,8 @@ export interface StartResult {
 const TARGETS = { helpToNode: 1.5, importSeconds: 0.03, downloadToLoop: 1.6 };
 /** Short programs run so often in a round: a processor's clock is no finer than that. */
 const STARTS = 10;
+/** What a machine's own setup has Node.js read at each start (certificates: 0.04 CPU s here) is nobody's cost of starting. */
+const ENVIRONMENT = { NODE_EXTRA_CA_CERTS: undefined, NODE_OPTIONS: undefined };
 const BUNDLE = fileURLToPath(new URL("../../bundle/", import.meta.url));
 
 export async function benchStart(options: StartOptions): Promise<StartResult> {
@@ -123,7 +125,8 @@ async function measure(
 /** CPU seconds of one process that runs `command`, all of its threads, the mean of so many runs: as bash's `time` tells them. */
 async function cpuSecondsOf(command: readonly string[], times: number): Promise<number> {
   const script = `TIMEFORMAT="cpu %3U %3S"; time (for ((i = 0; i < ${times}; i++)); do "$@" >/dev/null || exit 1; done)`;
-  const { status, errors } = await new Program("bash", ["-c", script, "bash", ...command]).result();
+  const args = ["-c", script, "bash", ...command];
+  const { status, errors } = await new Program("bash", args, { environment: ENVIRONMENT }).result();
   const match = /^cpu ([\d.]+) ([\d.]+)$/m.exec(errors);
   if (status !== 0 || match === null) throw new Error(`${command.join(" ")}: ${errors.trim()}`);
   return (Number(match[1]) + Number(match[2])) / times;
