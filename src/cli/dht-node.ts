@@ -90,7 +90,8 @@ async function readState(file: string | undefined): Promise<Uint8Array | undefin
   try {
     return await readFile(file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    throw new ExitError(EXIT_FAILED, `cannot read ${file}: ${message}`);
   }
 }

@@ -174,9 +174,9 @@ export async function parseAddress(text: string, option: string): Promise<PeerAd
   }
 }
 
-/** For commander: an option that may be given several times. */
-export function collect(value: string, all: readonly string[] = []): string[] {
-  return [...all, value];
+/** For commander: an option that may be given several times; behind its own --no-… it begins anew. */
+export function collect(value: string, all: readonly string[] | false = []): string[] {
+  return all === false ? [value] : [...all, value];
 }
 
 /** For commander: a whole number from `min` to `max`. */

@@ -253,6 +253,34 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
     assert.match(errors, /EADDRINUSE/);
   });
 
+  it("begins with nodes that are named behind --no-bootstrap, and says which state cannot be read", {
+    timeout: TIMEOUT_MS,
+  }, async (t) => {
+    const [node] = await makeNodes(t);
+    const place = await mkdtemp(join(tmpdir(), "scatterwire-dht-state-"));
+    t.after(() => rm(place, { recursive: true, force: true }));
+    const hash = "ab".repeat(20);
+    const shared = ["--no-bootstrap", "--bootstrap", `127.0.0.1:${node!.addresses[0]!.port}`];
+    const lookup = Program.cli("dht", "lookup", hash, "--listen", "127.0.0.1:0", ...shared);
+    t.after(() => lookup.stop());
+    const found = await lookup.result();
+    assert.equal(found.status, 0, found.errors);
+    const refused = Program.cli(
+      "dht",
+      "lookup",
+      hash,
+      "--listen",
+      "127.0.0.1:0",
+      "--state",
+      place,
+      ...shared,
+    );
+    t.after(() => refused.stop());
+    const { status, errors } = await refused.result();
+    assert.equal(status, 1, errors);
+    assert.ok(errors.includes(`cannot read ${place}: `), errors);
+  });
+
   it("goes on after packets that end other programs", { timeout: TIMEOUT_MS }, async (t) => {
     const nodes = await makeNodes(t);
     const target = nodes[0]!.addresses[0]!;

@@ -134,6 +134,7 @@ describe("values", () => {
     const first = collect("a");
     const second = collect("b", first);
     assert.deepEqual([first, second], [["a"], ["a", "b"]]);
+    assert.deepEqual(collect("a", false), ["a"], "behind --no-…, which gave false");
   });
 });
 
