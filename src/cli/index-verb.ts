@@ -49,6 +49,7 @@ interface Options {
   keepHashes?: number;
   keepSettled?: number;
   lease?: number;
+  retry?: number;
   private?: boolean;
   http?: string;
   tokenFile?: string;
@@ -133,6 +134,11 @@ function indexCommand(): Command {
       wholeNumber("--lease", 1, 86_400),
     )
     .option(
+      "--retry <seconds>",
+      "look a hash up again that nobody had after so long, then after twice as long, and so on (default: 3600)",
+      wholeNumber("--retry", 1, 604_800),
+    )
+    .option(
       "--http <host:port>",
       "a page to search with, JSON, a feed, Torznab and metrics; others than this machine need --token-file",
     )
@@ -189,6 +195,7 @@ async function index(options: Options): Promise<void> {
       ...(options.rate === undefined ? {} : { lookupsPerSecond: options.rate }),
       ...(options.connections === undefined ? {} : { connectionsMax: options.connections }),
       ...(options.lease === undefined ? {} : { leaseMs: 1000 * options.lease }),
+      ...(options.retry === undefined ? {} : { retryMs: 1000 * options.retry }),
       ...retentionOf(options),
     });
     if (listen !== undefined) face = await serve(indexer, store, listen, token, options.json === true);

@@ -3,10 +3,14 @@
 import { UsageError } from "../base/errors.js";
 import type { IndexerOptions } from "./options.js";
 
+/** However often a hash has failed, it is tried again after so long. */
+export const RETRY_MS_MAX = 7 * 24 * 3_600_000;
+
 /** Throws UsageError `USAGE_OPTION`. */
 export function checkIndexerOptions(options: IndexerOptions): void {
-  const { lookupsMax, lookupsPerSecond, connectionsMax, infoBytesMax, leaseMs, owner } = options;
+  const { lookupsMax, lookupsPerSecond, connectionsMax, infoBytesMax, leaseMs, retryMs, owner } = options;
   checkNumber("leaseMs", leaseMs, 1000, 24 * 3_600_000, true);
+  checkNumber("retryMs", retryMs, 1000, RETRY_MS_MAX, true);
   checkNumber("lookupsMax", lookupsMax, 1, 10_000, true);
   checkNumber("lookupsPerSecond", lookupsPerSecond, 0.001, Number.POSITIVE_INFINITY, false);
   checkNumber("connectionsMax", connectionsMax, 1, 65_536, true);

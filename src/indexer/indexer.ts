@@ -15,7 +15,7 @@ import { scopeOf } from "../base/network-address.js";
 import { KeptWarnings, UserCalls } from "../base/user-calls.js";
 import { Dht, type SampledNode } from "../dht/index.js";
 import type { SocketAddress } from "../native/binding.js";
-import { checkIndexerOptions } from "./check-options.js";
+import { checkIndexerOptions, RETRY_MS_MAX } from "./check-options.js";
 import { Cursors, type Stretch } from "./cursors.js";
 import { MetadataFetcher } from "./fetch/metadata-fetcher.js";
 import { foundTorrentOf } from "./found-torrent.js";
@@ -57,8 +57,7 @@ const REST_CURSORS = 64;
 /** Nodes that are known before lookups begin; in a network that has fewer, when so long has passed. */
 const CONTACTS_MIN = 8;
 const CONTACTS_MS = 10_000;
-const RETRY_MS_MIN = 3_600_000;
-const RETRY_MS_MAX = 7 * 24 * 3_600_000;
+const RETRY_MS_DEFAULT = 3_600_000;
 /** Nobody answered at all: the link is down, and the hash is not to blame. Or only a sampler was asked. */
 const SOON_MS = 60_000;
 /** Hashes of which is known which node told of them. */
@@ -409,7 +408,8 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
   /** Ever longer, and not all at once. */
   #retryMs(attempts: number): number {
     const spread = 0.9 + 0.2 * this.#world.dht.ground.random();
-    return Math.trunc(Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(attempts, 16)) * spread);
+    const { retryMs = RETRY_MS_DEFAULT } = this.#options;
+    return Math.trunc(Math.min(RETRY_MS_MAX, retryMs * 2 ** Math.min(attempts, 16)) * spread);
   }
 
   #stored(outcome: Outcome, counts: boolean): void {

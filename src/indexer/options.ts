@@ -30,6 +30,11 @@ export interface IndexerOptions {
   readonly infoBytesMax?: number;
   /** What is claimed is anybody's again when so long has passed: that of an indexer that died. Default: 5 minutes. */
   readonly leaseMs?: number;
+  /**
+   * A hash that nobody had, or whose peers gave nothing, rests for so long before it is looked up again; twice as long after each further failure, up
+   * to a week. Default: an hour.
+   */
+  readonly retryMs?: number;
   /** Takes hashes that others ask our nodes for. Default: true. */
   readonly collects?: boolean;
   /** Asks nodes what they keep (BEP 51), each as often as it says. Default: true. */

@@ -219,6 +219,7 @@ describe("options of an indexer", () => {
       { lookupsPerSecond: -1 },
       { connectionsMax: 1.5 },
       { infoBytesMax: 2 ** 30 },
+      { retryMs: 10 },
       { owner: "" },
       { store: {} as IndexStore },
       { retention: { torrentsMax: -1 } },
