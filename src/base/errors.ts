@@ -219,15 +219,23 @@ export class UsageError extends ScatterwireError {
   declare readonly code: UsageErrorCode;
 }
 
+/** Node.js makes a new map with each call, and peers that fail by the thousand each name an errno. */
+let systemErrors: ReadonlyMap<number, readonly [string, string]> | undefined;
+
+function systemError(errno: number): readonly [string, string] | undefined {
+  systemErrors ??= getSystemErrorMap();
+  return systemErrors.get(errno);
+}
+
 /** "ENOSPC: no space left on device" for −28. Cold path only: it builds strings. */
 export function describeErrno(errno: number): string {
-  const entry = getSystemErrorMap().get(errno);
+  const entry = systemError(errno);
   return entry === undefined ? `errno ${-errno}` : `${entry[0]}: ${entry[1]}`;
 }
 
 /** "ENOSPC" for −28; "E28" where the platform has no name. */
 export function errnoName(errno: number): string {
-  return getSystemErrorMap().get(errno)?.[0] ?? `E${-errno}`;
+  return systemError(errno)?.[0] ?? `E${-errno}`;
 }
 
 /** The StorageError that a failed system call on `path` amounts to. */

@@ -57,7 +57,11 @@ const LOOKS_PER_TICK = 65_536;
 /** Whoever is suspected may share pieces of others where none became complete for so long. */
 const STUCK_MS = 5000;
 
-interface Candidate {
+/** With each tick so many that wait for nothing are asked before all others, while somebody is suspected. */
+const ASKED_FIRST_MAX = 32;
+
+interface Candidate<Peer> {
+  readonly peer: Peer;
   readonly record: PeerRecord;
   readonly pieces: PieceSet;
   readonly brought: number;
@@ -69,7 +73,7 @@ interface Candidate {
  * which they came. Peers that share pieces with liars lose trust, whoever has just come has none to lose, and liars who come back under
  * other names again and again wait at the end.
  */
-function byTrust(a: Candidate, b: Candidate): number {
+function byTrust<Peer>(a: Candidate<Peer>, b: Candidate<Peer>): number {
   if (a.record.isProven !== b.record.isProven) return a.record.isProven ? -1 : 1;
   if (a.record.isProven) return b.record.trust - a.record.trust || b.brought - a.brought;
   if (a.record.lapses !== b.record.lapses) return a.record.lapses - b.record.lapses;
@@ -100,7 +104,7 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   /** Pieces become complete though whoever is suspected has no part in those of others. */
   #getsOn = false;
   /** Of the review under way. */
-  #ranked: readonly Candidate[] | undefined;
+  #ranked: readonly Candidate<Peer>[] | undefined;
 
   constructor(picker: Picker, attribution: Attribution, host: AllotmentHost<Peer>) {
     this.#picker = picker;
@@ -185,6 +189,21 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     this.#hasProven = ranked[0]?.record.isProven === true;
     const peers = ranked.length;
     this.#review(Math.max(REVIEWED_MIN, Math.floor(REVIEW_LOOKS_MAX / Math.max(1, peers))));
+    this.#askFirst(ranked);
+  }
+
+  /**
+   * Whoever is trusted most finds first what has become free. In the order in which they came, one that came behind hundreds of liars
+   * would find nothing for seconds, as each of those takes what the one before it has lost.
+   */
+  #askFirst(ranked: readonly Candidate<Peer>[]): void {
+    let asked = 0;
+    for (const { peer } of ranked) {
+      if (asked === ASKED_FIRST_MAX) return;
+      if (peer.expected.count > 0) continue;
+      asked++;
+      this.#host.ask(peer);
+    }
   }
 
   #lookWhetherItGetsOn(): void {
@@ -271,13 +290,14 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   }
 
   /** Who could be asked for anything, the most trusted first: one order for all pieces of a review. */
-  #rank(): readonly Candidate[] {
+  #rank(): readonly Candidate<Peer>[] {
     if (this.#ranked !== undefined) return this.#ranked;
-    const found: Candidate[] = [];
+    const found: Candidate<Peer>[] = [];
     for (const peer of this.#host.here) {
       const record = this.#host.recordOf(peer);
       if (record === undefined || record.banned || peer.peerChoking) continue;
       found.push({
+        peer,
         record,
         pieces: peer.pieces,
         brought: peer.counters.payloadBytes,
