@@ -40,7 +40,11 @@ async function rests(ms: number, options: Partial<IndexerOptions>): Promise<numb
     },
     {
       dht: datagrams.world(),
-      peers: new SimulatedNetwork(SEED).addMachine(host, { delayMs: 30, bytesPerMs: 1000, windowBytes: 65_536 }),
+      peers: new SimulatedNetwork(SEED).addMachine(host, {
+        delayMs: 30,
+        bytesPerMs: 1000,
+        windowBytes: 65_536,
+      }),
     },
   );
   indexer.add([createHash("sha1").update(`${SEED}`).digest()]);

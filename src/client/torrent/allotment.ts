@@ -50,13 +50,21 @@ const REVIEW_LOOKS_MAX = 65_536;
 
 /** Whoever has brought nothing and says nothing for so long may lose what it was asked for to one that waits for nothing. */
 const SILENT_MS = 500;
+/** Where nobody was, it is not looked again for so long: there are hundreds to look at, for each that finds nothing. */
+const SILENCE_LOOKED_MS = 50;
 /** The same for one that has brought blocks, of which none was in a right piece. */
 const UNTRIED_SILENT_MS = 1000;
-/** A few milliseconds of work, of which half is kept for those that have brought blocks. */
+/**
+ * A few milliseconds of work, of which half is kept for those that had a part in a right piece, and of the other half as much for those that
+ * have brought blocks: hundreds that only look would leave nothing for them until the next tick.
+ */
 const LOOKS_PER_TICK = 65_536;
 /** Whoever is suspected may share pieces of others where none became complete for so long. */
 const STUCK_MS = 5000;
 
+/** Between two ticks, those that bring what they are asked for and found nothing are asked again after so long, so many of them. */
+const HUNGRY_MS = 50;
+const HUNGRY_ASKED_MAX = 64;
 /** With each tick so many that wait for nothing are asked before all others, while somebody is suspected. */
 const ASKED_FIRST_MAX = 32;
 
@@ -88,14 +96,17 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   readonly #newcomers = new Set<Peer>();
   /** Those that have brought a block, and no right piece perhaps: looked at when something is to be taken from them. */
   readonly #untried = new Set<Peer>();
-  /** Those that have shown something, wait for nothing and found nothing, while somebody is suspected. */
+  /** Those that bring what they are asked for, wait for nothing and found nothing, while somebody is suspected. */
   readonly #hungry = new Set<Peer>();
+  /** When they were last asked. */
+  #hungryAskedMs = 0;
   /** Of those, whom others were asked in the place of, because they said nothing: they take nothing of others. */
   readonly #passedOver = new Set<Peer>();
   /** Of those that took something over from others: how many blocks they have brought when all of it came. */
   readonly #owedBy = new Map<Peer, number>();
   /** At peers and pieces of which something might be taken for another, until the next tick. */
   #looksLeft = LOOKS_PER_TICK;
+  #nobodySilentUntilMs = 0;
   /** Pieces that were verified at the last tick, and when there was one more. */
   #verified = 0;
   #verifiedMs = 0;
@@ -121,6 +132,7 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     if (attribution.isQuiet) return this.#pickAllowed(peer, count, out, allowedFast, piecesAtOnce);
     const record = present(this.#host.recordOf(peer), "who is asked is here");
     this.#hungry.delete(peer);
+    if (this.#hungry.size > 0 && this.#host.nowMs - this.#hungryAskedMs >= HUNGRY_MS) this.pieceFree();
     const isApart = attribution.isApart(record);
     if (record.isProven) this.#hasProven = true;
     // Half of what is missing, and the last piece only where nobody has shown anything.
@@ -133,11 +145,14 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
         (allowedFast === undefined || allowedFast.has(piece)),
     };
     let got = this.#pickAllowed(peer, few, out, allowed, isApart ? 1 : piecesAtOnce);
-    if (got === 0 && peer.expected.count === 0 && this.#mayReclaim(record) && this.#reclaim(peer))
+    if (got === 0 && peer.expected.count === 0 && this.#mayReclaim(record) && this.#reclaim(peer, record))
       got = this.#picker.pick(peer.pieces, few, out, peer, allowed, 1);
     for (let index = 0; index < got; index++)
       attribution.requested(record, out[2 * index]!, this.#host.nowMs);
-    if (got === 0 && record.isProven && peer.expected.count === 0) this.#hungry.add(peer);
+    if (got === 0 && peer.expected.count === 0 && this.#bringsWhatItGets(peer, record)) {
+      if (this.#hungry.size === 0) this.#hungryAskedMs = this.#host.nowMs;
+      this.#hungry.add(peer);
+    }
     if (got > 0 || peer.expected.count > 0 || !isApart || this.#getsOn) return got;
     // Nothing that it may have to itself: better in pieces of others than idle.
     allowed.has = (piece) =>
@@ -175,8 +190,10 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   /** A piece may be begun anew: those that wait for one are asked, and not with the next tick only. */
   pieceFree(): void {
     if (this.#hungry.size === 0) return;
-    const hungry = [...this.#hungry];
-    this.#hungry.clear();
+    this.#hungryAskedMs = this.#host.nowMs;
+    const hungry = [...this.#hungry].slice(0, HUNGRY_ASKED_MAX);
+    for (const peer of hungry) this.#hungry.delete(peer);
+    // Whoever finds nothing again is behind those that were not asked now.
     for (const peer of hungry) this.#host.ask(peer);
   }
 
@@ -230,7 +247,7 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     // Whoever is snubbed has shown that it would only hold places of others.
     if (got > 0 || peer.expected.count > 0 || peer.pipeline.snubbed) return got;
     const isProven = peer.counters.blocksReceived > 0;
-    const isFresh = !this.#passedOver.has(peer) && this.#looksLeft > LOOKS_PER_TICK / 2;
+    const isFresh = !this.#passedOver.has(peer) && this.#looksLeft > (3 / 4) * LOOKS_PER_TICK;
     if ((isProven || isFresh) && this.#takeFromSilent(peer, count) > 0) {
       const taken = this.#picker.pick(peer.pieces, count, out, peer, allowed, piecesAtOnce);
       if (taken > 0) return taken;
@@ -244,20 +261,35 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
 
   /** What was asked of those that have brought nothing, and say nothing, is free again: `most` blocks or a few more. Returns how many. */
   #takeFromSilent(peer: Peer, most: number): number {
+    const { nowMs } = this.#host;
+    if (nowMs < this.#nobodySilentUntilMs) return 0;
     let freed = 0;
+    const least = this.#looksKeptFrom(this.#host.recordOf(peer));
     for (const other of this.#newcomers) {
-      if (this.#looksLeft-- <= 0 || freed >= most) break;
+      if (this.#looksLeft-- <= least || freed >= most) break;
       if (other === peer || other.expected.count === 0) continue;
       const free = other.letGo(SILENT_MS);
       if (free > 0) this.#passedOver.add(other);
       freed += free;
     }
     for (const other of this.#untried) {
-      if (this.#looksLeft-- <= 0 || freed >= most) break;
+      if (this.#looksLeft-- <= least || freed >= most) break;
       if (this.#host.recordOf(other)?.isProven !== false) this.#untried.delete(other);
       else if (other !== peer) freed += other.letGo(UNTRIED_SILENT_MS);
     }
+    // All of them were looked at.
+    if (freed === 0 && this.#looksLeft > least) this.#nobodySilentUntilMs = nowMs + SILENCE_LOOKED_MS;
     return freed;
+  }
+
+  /** Its pieces may be under way to be judged, where none was yet. */
+  #bringsWhatItGets(peer: Peer, record: PeerRecord): boolean {
+    return record.isProven || (peer.counters.blocksReceived > 0 && record.lapses === 0);
+  }
+
+  /** Looks of a tick that are not for the peer. */
+  #looksKeptFrom(record: PeerRecord | undefined): number {
+    return record?.isProven === true ? 0 : LOOKS_PER_TICK / 2;
   }
 
   /** Whoever has shown something, or had no chance yet. */
@@ -266,9 +298,8 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   }
 
   /** A piece that somebody has to itself who has shown nothing, and brings nothing now, starts over. False: there is none. */
-  #reclaim(peer: Peer): boolean {
-    if (this.#looksLeft <= 0) return false;
-    this.#looksLeft -= this.#attribution.exclusiveCount;
+  #reclaim(peer: Peer, record: PeerRecord): boolean {
+    if (this.#looksLeft <= this.#looksKeptFrom(record)) return false;
     return this.#attribution.reclaim(peer.pieces, this.#host.nowMs, this);
   }
 
@@ -307,6 +338,10 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     found.sort(byTrust);
     this.#ranked = found;
     return found;
+  }
+
+  lookedAt(pieces: number): void {
+    this.#looksLeft -= pieces;
   }
 
   isHere(record: PeerRecord): boolean {

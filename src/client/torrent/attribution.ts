@@ -208,11 +208,6 @@ export class Attribution {
     if (this.#exclusive.has(piece) || this.isApart(record)) this.#exclusive.own(record, piece, nowMs);
   }
 
-  /** Pieces that are somebody's, or that failed. */
-  get exclusiveCount(): number {
-    return this.#exclusive.count;
-  }
-
   /** For a peer that has `pieces` and waits for nothing: one that somebody has who has shown nothing and is silent starts over. */
   reclaim(pieces: PieceSet, nowMs: number, view: ExclusiveView): boolean {
     return this.#exclusive.reclaim(pieces, nowMs, view);

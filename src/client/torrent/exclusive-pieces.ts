@@ -55,6 +55,8 @@ export interface ExclusiveView {
   isHeldBack(record: PeerRecord): boolean;
   /** All blocks of the piece are here, or are being dropped. */
   isReceived(piece: number): boolean;
+  /** So many pieces were looked at, in search of one that somebody may be deprived of. */
+  lookedAt(pieces: number): void;
   /** Drops all blocks of the piece, and cancels those that were asked for. */
   startOver(piece: number): void;
 }
@@ -189,7 +191,9 @@ export class ExclusivePieces {
 
   /** As Attribution.reclaim(). */
   reclaim(pieces: PieceSet, nowMs: number, view: ExclusiveView): boolean {
+    let looks = 0;
     for (const [piece, exclusive] of this.#pieces) {
+      looks++;
       const { owner, isOfUnproven, lastBlockMs, ownedSinceMs } = exclusive;
       if (owner === undefined || !isOfUnproven || owner.isProven || !pieces.has(piece)) continue;
       const silentMs = lastBlockMs > ownedSinceMs ? 2 * RECLAIM_MS : RECLAIM_MS;
@@ -197,9 +201,11 @@ export class ExclusivePieces {
       owner.lapses++;
       this.#disown(exclusive);
       if (exclusive.failures === 0) this.#pieces.delete(piece);
+      view.lookedAt(looks);
       view.startOver(piece);
       return true;
     }
+    view.lookedAt(looks);
     return false;
   }
 

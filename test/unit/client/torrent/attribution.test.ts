@@ -53,6 +53,7 @@ function viewOf(candidates: PeerRecord[]): ExclusiveView & { overs: number[]; he
     isHere: (record) => here.has(record),
     isHeldBack: () => false,
     isReceived: () => false,
+    lookedAt: () => {},
     startOver: (piece) => overs.push(piece),
   };
 }

@@ -15,6 +15,7 @@ function viewOf(...here: PeerRecord[]): ExclusiveView {
     isHere: (record) => here.includes(record),
     isHeldBack: () => false,
     isReceived: () => false,
+    lookedAt: () => {},
     startOver: () => {},
   };
 }

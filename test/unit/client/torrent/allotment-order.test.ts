@@ -1,0 +1,190 @@
+// Who finds something to ask for where hundreds of peers look for it: those that brought what they were asked for must not wait behind them.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { BLOCK_SIZE } from "../../../../src/base/limits.js";
+import { PieceSet } from "../../../../src/base/piece-set.js";
+import { Layout } from "../../../../src/client/storage/layout.js";
+import { Allotment, type AllottedPeer } from "../../../../src/client/torrent/allotment.js";
+import { Attribution, type PeerRecord } from "../../../../src/client/torrent/attribution.js";
+import { Picker } from "../../../../src/client/torrent/picker.js";
+import { makeRandom } from "../../../support/property.js";
+
+const PIECES = 64;
+const BLOCKS = 4;
+const PIECE_LENGTH = BLOCKS * BLOCK_SIZE;
+
+class Peer implements AllottedPeer {
+  readonly allowedFast = undefined;
+  readonly pipeline = { snubbed: false };
+  readonly isHeldBack = false;
+  readonly peerChoking = false;
+  readonly incoming = true;
+  readonly counters = { payloadBytes: 0, blocksReceived: 0 };
+  requests: [piece: number, block: number][] = [];
+  askedMs = 0;
+  /** False: what it was asked for is on its way, and it counts as one that waits for nothing. */
+  waits = true;
+
+  readonly swarm: Swarm;
+  readonly pieces: PieceSet;
+  readonly record: PeerRecord;
+
+  constructor(swarm: Swarm, pieces: PieceSet, record: PeerRecord) {
+    this.swarm = swarm;
+    this.pieces = pieces;
+    this.record = record;
+  }
+
+  get expected(): { count: number } {
+    return { count: this.waits ? this.requests.length : 0 };
+  }
+
+  hasRequested(piece: number, block: number): boolean {
+    return this.requests.some(([p, b]) => p === piece && b === block);
+  }
+
+  partWith(): boolean {
+    return false;
+  }
+
+  letGo(silentMs: number): number {
+    if (this.swarm.nowMs - this.askedMs < silentMs) return 0;
+    const dropped = this.requests.splice(0);
+    for (const [piece, block] of dropped) this.swarm.picker.requestDropped(piece, block);
+    return dropped.length;
+  }
+}
+
+class Swarm {
+  nowMs = 1000;
+  readonly peers: Peer[] = [];
+  /** In the order in which the allotment had them ask. */
+  readonly asked: Peer[] = [];
+  readonly picker: Picker;
+  readonly attribution = new Attribution({ pieceLength: PIECE_LENGTH, requestTimeoutMs: 20_000 });
+  readonly allotment: Allotment<Peer>;
+  readonly #everything = new PieceSet(PIECES);
+  readonly #out = new Int32Array(256);
+
+  constructor() {
+    const totalLength = PIECES * PIECE_LENGTH;
+    const files = [{ path: ["file"], length: totalLength, offset: 0, padding: false }];
+    const layout = new Layout({ pieceLength: PIECE_LENGTH, totalLength, files });
+    this.picker = new Picker(layout, { random: makeRandom(1) });
+    this.#everything.fill();
+    const now = (): number => this.nowMs;
+    this.allotment = new Allotment<Peer>(this.picker, this.attribution, {
+      get nowMs() {
+        return now();
+      },
+      here: this.peers,
+      recordOf: (peer) => peer.record,
+      ask: (peer) => {
+        this.asked.push(peer);
+        this.ask(peer, 4);
+      },
+      dropBlocks: (piece) => {
+        this.picker.pieceFailed(piece);
+        this.attribution.pieceStartedOver(piece, undefined, this.nowMs);
+      },
+    });
+  }
+
+  join(): Peer {
+    const number = this.peers.length;
+    const record = this.attribution.record(`peer ${number}`, "10.0.0.1", 1000 + number);
+    record.connections = 1;
+    const peer = new Peer(this, this.#everything, record);
+    this.picker.peerAdded(this.#everything);
+    this.peers.push(peer);
+    return peer;
+  }
+
+  ask(peer: Peer, count: number): number {
+    const out = this.#out;
+    const got = this.allotment.pick(peer, count, out, 1);
+    for (let index = 0; index < got; index++)
+      peer.requests.push([out[2 * index] ?? 0, out[2 * index + 1] ?? 0]);
+    if (got > 0) peer.askedMs = this.nowMs;
+    return got;
+  }
+
+  /** The first piece comes, of all of `peers` in turn, and is right or wrong. */
+  pieceComes(piece: number, peers: readonly Peer[], isRight: boolean): void {
+    for (let block = 0; block < BLOCKS; block++) {
+      const peer = peers[block % peers.length];
+      assert.ok(peer !== undefined);
+      this.attribution.blockReceived(peer.record, piece, block, BLOCKS, this.nowMs);
+      this.picker.blockReceived(piece, block);
+      peer.counters.blocksReceived++;
+    }
+    if (isRight) {
+      this.picker.pieceVerified(piece);
+      this.attribution.pieceVerified(piece);
+    } else {
+      this.picker.pieceFailed(piece);
+      this.attribution.pieceFailed(piece, undefined, this.nowMs);
+    }
+  }
+}
+
+describe("Allotment: who comes first", () => {
+  it("is whoever had a part in a right piece, at each tick, while somebody is suspected", () => {
+    const swarm = new Swarm();
+    const strangers = Array.from({ length: 40 }, () => swarm.join());
+    const proven = swarm.join();
+    swarm.pieceComes(0, [proven], true);
+    swarm.allotment.tick();
+    assert.deepEqual(swarm.asked, [], "nobody is suspected: each asks when its turn comes");
+    swarm.pieceComes(1, strangers.slice(0, 2), false);
+    swarm.allotment.tick();
+    assert.equal(swarm.asked[0], proven);
+    assert.ok(swarm.asked.length > 1, "then others");
+    assert.ok(swarm.asked.length <= 32, `${swarm.asked.length} of 41 are asked before their turn`);
+  });
+
+  it("leaves something of a tick's time to whoever had a part in a right piece, though hundreds look in vain", () => {
+    const swarm = new Swarm();
+    // Everything is asked of peers that say nothing, by turns: some of it is always asked for of late.
+    const silent = Array.from({ length: 1500 }, () => swarm.join());
+    const others = Array.from({ length: 100 }, () => swarm.join());
+    const proven = swarm.join();
+    swarm.pieceComes(0, [proven], true);
+    for (const peer of others) peer.counters.blocksReceived = 1;
+    swarm.allotment.tick();
+    for (const peer of silent) swarm.ask(peer, 4);
+    assert.equal(swarm.picker.inEndGame, true, "all of it is asked for");
+    // For most of a second, others that find nothing look at all of them again and again.
+    for (let ms = 0; ms < 450; ms += 60) {
+      swarm.nowMs += 60;
+      for (const peer of others) {
+        peer.requests = [];
+        swarm.ask(peer, 4);
+        peer.requests = [];
+      }
+    }
+    swarm.nowMs += 60;
+    assert.ok(swarm.ask(proven, 4) > 0, "what silent ones were asked for is taken from them");
+  });
+
+  it("asks again between two ticks whoever brought all it was asked for, and found nothing", () => {
+    const swarm = new Swarm();
+    const liars = [swarm.join(), swarm.join()];
+    const proven = swarm.join();
+    const rest = Array.from({ length: 80 }, () => swarm.join());
+    swarm.pieceComes(0, [proven], true);
+    swarm.pieceComes(1, liars, false);
+    for (const peer of rest) swarm.ask(peer, 4);
+    proven.waits = false;
+    let left = 2 * PIECES * BLOCKS;
+    while (swarm.ask(proven, 4) > 0) assert.ok(left-- > 0, "what can be asked for ends");
+    swarm.asked.length = 0;
+    swarm.nowMs += 20;
+    swarm.ask(liars[0] as Peer, 4);
+    assert.ok(!swarm.asked.includes(proven), "not at once");
+    swarm.nowMs += 40;
+    swarm.ask(liars[0] as Peer, 4);
+    assert.ok(swarm.asked.includes(proven), "when another one asks, after a while");
+  });
+});
