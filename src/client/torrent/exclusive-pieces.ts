@@ -199,6 +199,8 @@ export class ExclusivePieces {
       const silentMs = lastBlockMs > ownedSinceMs ? 2 * RECLAIM_MS : RECLAIM_MS;
       if (nowMs - lastBlockMs <= silentMs || view.isReceived(piece) || view.isHeldBack(owner)) continue;
       owner.lapses++;
+      // Or it would be offered to the same one again and again, where all others have let the piece go before.
+      exclusive.lapsed.add(owner);
       this.#disown(exclusive);
       if (exclusive.failures === 0) this.#pieces.delete(piece);
       view.lookedAt(looks);

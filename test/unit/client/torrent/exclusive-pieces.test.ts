@@ -118,6 +118,22 @@ describe("pieces that one peer has to itself", () => {
     assert.equal(pieces.reclaim(everything, 90_000, view), false);
   });
 
+  it("do not go back to whoever they were taken from, but are anybody's when nobody else is left", () => {
+    const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+    const everything = new PieceSet(10);
+    everything.fill();
+    Object.assign(first, { lapses: 0, owned: 0 });
+    const view = viewOf(first);
+    pieces.failed(7, 1000);
+    pieces.own(first, 7, 1000);
+    assert.equal(pieces.reclaim(everything, 2000, view), true);
+    assert.equal(pieces.mayHave(first, 7), false, "it had its turn");
+    pieces.review(2000, view);
+    assert.equal(pieces.mayHave(first, 7), true);
+    const other = attribution.record("other", "10.0.1.2", 1);
+    assert.equal(pieces.mayHave(other, 7), true, "shared, so that the download goes on");
+  });
+
   it("are all looked after at once where there is time for it", () => {
     const proven = attribution.record("proven", "10.0.1.1", 1);
     proven.isProven = true;
