@@ -266,6 +266,8 @@ export class Player implements ReceiverHost, MessageHandler {
     for (const block of this.#landed) this.#checkContent(block, this.#landingOf(block), "what landed stays");
     if (errorCode !== undefined || this.#options.stopAfter !== undefined) return;
     assert.equal(counters.receivedBytes, this.#stream.bytes.length);
+    const messages = this.seen.filter((each) => each === "keep-alive" || each.startsWith("message ")).length;
+    assert.equal(this.receiver.messages, messages, "each message is counted once, whatever it was cut into");
     assert.equal(counters.blocksReceived, this.seen.filter((each) => each.startsWith("block")).length);
   }
 

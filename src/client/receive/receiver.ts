@@ -99,7 +99,7 @@ export class Receiver {
   readonly #head = new Uint8Array(HEAD_BYTES);
   headFilled = 0;
   headNeeded: number;
-  /** Messages that were taken apart, but for blocks: each costs time, however short it is. */
+  /** Messages that were told of, but for blocks: each costs time, however short it is, and however it was cut. */
   messages = 0;
   /** Blocks that the next receive is worth planning for: as many as are likely to have come. */
   blocksAtOnce = BLOCKS_AT_ONCE;
@@ -442,6 +442,7 @@ export class Receiver {
     if (this.headFilled === LENGTH_PREFIX_BYTES) {
       if (length === 0) {
         this.#resetHead();
+        this.messages++;
         this.#host.keepAliveReceived();
         return;
       }
@@ -470,6 +471,7 @@ export class Receiver {
     }
     if (this.headFilled === LENGTH_PREFIX_BYTES + length) {
       this.#resetHead();
+      this.messages++;
       this.#host.messageReceived(head, LENGTH_PREFIX_BYTES, length);
     } else if (LENGTH_PREFIX_BYTES + length <= HEAD_BYTES) {
       this.headNeeded = LENGTH_PREFIX_BYTES + length;
@@ -491,6 +493,7 @@ export class Receiver {
   #skipMessage(length: number, id: number): void {
     if (length > this.headFilled - LENGTH_PREFIX_BYTES) this.#startMessage(length);
     else this.#resetHead();
+    this.messages++;
     this.#host.messageSkipped(id, length);
   }
 
@@ -511,7 +514,10 @@ export class Receiver {
     this.#long = undefined;
     this.phase = Phase.header;
     const message = long.drop();
-    if (message !== undefined) this.#host.messageReceived(message, 0, long.length);
+    // One that was skipped was counted when it began.
+    if (message === undefined) return;
+    this.messages++;
+    this.#host.messageReceived(message, 0, long.length);
   }
 
   #startBlock(piece: number, begin: number, length: number): void {
