@@ -208,7 +208,7 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
       left -= cost;
       const isBlocks = receiver.isInBlock || counters.blocksReceived !== blocksBefore;
       // A part of a header tells nothing: "scatter" receives it by itself, before the rest and the block.
-      if (isBlocks || heard > 0) this.#isTalkative = !isBlocks || (heard > 1 && cost > received);
+      if (isBlocks || heard > 0) this.#isTalkative = !isBlocks || cost > received;
       // Less came than was asked for: the socket is empty, and the loop will tell when it is not.
       if (received < planned) {
         peer.drained();

@@ -1,22 +1,35 @@
-// The pump over a stream in memory: a peer that does not read is not heard, and is heard again when it has read.
+// The pump over a stream in memory: a peer that does not read is not heard, and is heard again when it has read; how many calls blocks take;
+// and nobody is left out because others have said all that a turn has time for.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { KIB, MIB, PLAN_ENTRIES_MAX } from "../../../../src/base/limits.js";
 import { Memory } from "../../../../src/client/memory/memory.js";
 import { PeerConnection } from "../../../../src/client/peer/peer-connection.js";
+import type { ReceiveModeName } from "../../../../src/client/receive/receive-mode.js";
 import { ReceivePlan } from "../../../../src/client/receive/receive-plan.js";
+import type { ByteStream } from "../../../../src/client/stream/byte-stream.js";
+import { EncryptedStream, type EncryptionRoom } from "../../../../src/client/stream/encrypted-stream.js";
 import { StreamPump } from "../../../../src/client/stream/stream-pump.js";
 import { encodeHandshake } from "../../../../src/client/wire/handshake.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { EAGAIN, MemoryNetwork, type MemoryStream, WRITABLE } from "../../../support/memory-network.js";
-import { BookSwarm, INFO_HASH, message, OUR_ID, PEER_ID, SETTINGS } from "../peer/wired-peer.js";
+import {
+  BookSwarm,
+  INFO_HASH,
+  message,
+  OUR_ID,
+  PEER_ID,
+  pieceMessage,
+  SETTINGS,
+} from "../peer/wired-peer.js";
 
 /** Memory of the test's own end, behind what the session divides. */
 const OURS_AT = 2 * MIB;
 
 interface World {
   readonly network: MemoryNetwork;
+  readonly swarm: BookSwarm;
   readonly peer: PeerConnection;
   readonly far: MemoryStream;
   say(bytes: Uint8Array): void;
@@ -24,22 +37,35 @@ interface World {
   read(): number;
 }
 
-function world(): World {
-  return worlds(1)[0]!;
+function world(options?: JoinOptions): World {
+  const { network, memory } = makeNetwork();
+  return join(network, memory, options);
 }
 
 /** Peers in one loop. */
 function worlds(count: number): World[] {
-  const slab = new Uint8Array(OURS_AT + MIB);
-  const network = new MemoryNetwork({ slab, plan: new Float64Array(2 * PLAN_ENTRIES_MAX) });
-  const memory = new Memory(slab.subarray(0, OURS_AT));
+  const { network, memory } = makeNetwork();
   return Array.from({ length: count }, () => join(network, memory));
 }
 
-function join(network: MemoryNetwork, memory: Memory): World {
+function makeNetwork(): { network: MemoryNetwork; memory: Memory } {
+  const slab = new Uint8Array(OURS_AT + MIB);
+  const network = new MemoryNetwork({ slab, plan: new Float64Array(2 * PLAN_ENTRIES_MAX) });
+  return { network, memory: new Memory(slab.subarray(0, OURS_AT)) };
+}
+
+interface JoinOptions {
+  readonly mode?: ReceiveModeName;
+  /** What is between the pump and the network. */
+  readonly wrap?: (near: ByteStream) => ByteStream;
+}
+
+function join(network: MemoryNetwork, memory: Memory, options: JoinOptions = {}): World {
+  const { mode = "adaptive", wrap } = options;
   const { slab } = network;
   const [far, near] = network.pair();
-  const pump = new StreamPump({ turns: network, memory, stream: near, connecting: false, eagain: EAGAIN });
+  const stream = wrap?.(near) ?? near;
+  const pump = new StreamPump({ turns: network, memory, stream, connecting: false, eagain: EAGAIN });
   const swarm = new BookSwarm(memory);
   const peer = new PeerConnection({
     host: "127.0.0.9",
@@ -50,7 +76,7 @@ function join(network: MemoryNetwork, memory: Memory): World {
     plan: new ReceivePlan(network.plan),
     clock: network,
     directory: { findSwarm: () => swarm, peerId: OUR_ID, listenPortFor: () => 0 },
-    settings: SETTINGS,
+    settings: { ...SETTINGS, receiveMode: { name: mode, depth: 16, contiguousWhenIdle: false } },
   });
   pump.start(peer);
   far.open({ socketReady: () => far.watch(0) }, WRITABLE);
@@ -70,7 +96,7 @@ function join(network: MemoryNetwork, memory: Memory): World {
   say(handshake);
   for (let turns = 0; turns < 5; turns++) network.turn();
   assert.equal(peer.state, "open");
-  return { network, peer, far, say, read };
+  return { network, swarm, peer, far, say, read };
 }
 
 /** Haves until so many bytes wait. */
@@ -155,6 +181,77 @@ describe("StreamPump: a peer that floods us with small messages", () => {
       network.turn();
       assert.equal(peer.counters.receivedBytes - heard, 100 * FLAP.length);
     }
+    peer.close();
+  });
+});
+
+describe("StreamPump: calls that blocks take", () => {
+  /** The oldest blocks that we asked for, as many at a time as the network holds. */
+  const answer = ({ network, peer, say }: World, count: number): void => {
+    const { expected } = peer;
+    const blocks = Array.from({ length: count }, (_, index) =>
+      pieceMessage(expected.pieceAt(index), expected.beginAt(index), expected.lengthAt(index)),
+    );
+    say(Buffer.concat(blocks));
+    network.turn();
+  };
+  const TOGETHER = 3;
+  const ROUNDS = 7;
+
+  for (const [mode, calls] of [
+    ["scatter", 2 * TOGETHER],
+    ["contiguous", 1],
+    ["speculative", 1],
+    ["adaptive", 1],
+  ] as const)
+    it(`are ${calls} for ${TOGETHER} blocks that wait together, in mode "${mode}"`, () => {
+      const there = world({ mode });
+      const { network, swarm, peer, say } = there;
+      say(Buffer.concat([message(MessageId.haveAll), message(MessageId.unchoke)]));
+      for (let turns = 0; turns < 5; turns++) network.turn();
+      // Until a block has come, little is read at a time.
+      answer(there, 1);
+      assert.equal(swarm.received.size, 1);
+      const { receiveCalls, receiveWouldBlocks } = peer.counters;
+      for (let round = 0; round < ROUNDS; round++) answer(there, TOGETHER);
+      assert.equal(swarm.received.size, 1 + ROUNDS * TOGETHER);
+      const empty = peer.counters.receiveWouldBlocks - receiveWouldBlocks;
+      assert.equal(peer.counters.receiveCalls - receiveCalls - empty, ROUNDS * calls);
+      peer.close();
+    });
+});
+
+describe("StreamPump: the end of a turn that has no time for more messages", () => {
+  it("hears what a stream told of only then, which nobody tells of again", () => {
+    const { network, memory } = makeNetwork();
+    let asked = 0;
+    const room: EncryptionRoom = {
+      entries: network.plan,
+      bytes: network.slab,
+      bufferAddress: OURS_AT + MIB / 2,
+      bufferBytes: 64 * KIB,
+      eagain: EAGAIN,
+      rc4: () => assert.fail("nothing is encrypted"),
+      copy: () => assert.fail("nothing is mapped"),
+      atTurnEnd: (hook) => {
+        // A stream that asked for the end of the turn whenever it comes would never let it end.
+        assert.ok(++asked < 100, "the turn ends");
+        network.atTurnEnd(hook);
+      },
+    };
+    // Told first in each turn, it takes all the time that there is for messages.
+    const [chatty] = network.pair();
+    chatty.open({ socketReady: () => network.load.heard(0, 20_000, false) }, WRITABLE);
+    // Who may be encrypted is told by the first bytes, which wait in the stream when they are not.
+    const wrap = (near: ByteStream): ByteStream =>
+      new EncryptedStream(near, room, {
+        outgoing: false,
+        takesPlain: true,
+        begin: () => assert.fail("nothing is encrypted"),
+        exchanges: { ask: () => assert.fail("no keys are made"), forget: () => {} },
+      });
+    const { peer } = join(network, memory, { wrap });
+    assert.ok(asked > 0);
     peer.close();
   });
 });
