@@ -5,7 +5,7 @@
 // Always: after close() no socket is open, and the program can end.
 
 import { fstatSync } from "node:fs";
-import { describeErrno } from "../../src/base/errors.js";
+import { describeErrno, messageOf } from "../../src/base/errors.js";
 import { loadBinding, type NativeBinding, type NativeEngine, READABLE } from "../../src/native/binding.js";
 
 /** Received bytes lie from RECEIVE_AT on; what the last receive left over is put right before them. */
@@ -132,7 +132,7 @@ export class Stopwatch {
 /** Runs a load generator's program; says in one line why it failed. */
 export function runLoad(main: () => Promise<void>): void {
   const fail = (error: unknown): never => {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${messageOf(error)}\n`);
     process.exit(EXIT_FAILED);
   };
   process.on("uncaughtException", fail);

@@ -5,6 +5,7 @@
 // has, and leaves no process and no folder behind.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { messageOf } from "../../src/base/errors.js";
 import { VERSION } from "../../src/base/version.js";
 import { UsageError } from "../../src/index.js";
 import { withDeadline } from "../processes/running.js";
@@ -156,7 +157,7 @@ async function runTrial(
     return true;
   } catch (error) {
     if (signal.aborted) throw error;
-    const reason = (error instanceof Error ? error.message : String(error)).replaceAll("\n", " ");
+    const reason = messageOf(error).replaceAll("\n", " ");
     journal.omit({ verb, group, subject, axes, reason });
     return false;
   }

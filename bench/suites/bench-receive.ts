@@ -2,6 +2,7 @@
 
 import { closeSync, constants, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { messageOf } from "../../src/base/errors.js";
 import { type BenchPlace, withPlace } from "../measuring/bench-place.js";
 import { withNetworkPath } from "../measuring/network.js";
 import type { Workshop } from "../measuring/run.js";
@@ -37,7 +38,7 @@ export function directReason(place: BenchPlace): string | undefined {
     closeSync(openSync(path, constants.O_RDWR | constants.O_CREAT | flag));
     return undefined;
   } catch (error) {
-    return `${place.target} takes no O_DIRECT: ${(error as Error).message}`;
+    return `${place.target} takes no O_DIRECT: ${messageOf(error)}`;
   } finally {
     rmSync(path, { force: true });
   }

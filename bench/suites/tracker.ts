@@ -8,6 +8,7 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { messageOf } from "../../src/base/errors.js";
 import type { TrackerBench, TrackerRun } from "../measuring/tracker-results.js";
 import { type CoreSet, type CpuMode, loadSet } from "./tracker-cores.js";
 import { benchTrackerLoad, TRACKER_LOAD_DEFAULTS, type TrackerLoad } from "./tracker-load.js";
@@ -124,7 +125,7 @@ export async function benchTracker(options: TrackerBenchOptions): Promise<Tracke
         options.onRun?.(run);
       } catch (error) {
         if (isStopped()) break;
-        const reason = (error as Error).message;
+        const reason = messageOf(error);
         failures.push({ subject: plan.subject, keys: plan.setting.keys, cores: plan.set.cores, reason });
         options.onFailure?.(plan, reason);
       }

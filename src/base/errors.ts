@@ -227,6 +227,11 @@ function systemError(errno: number): readonly [string, string] | undefined {
   return systemErrors.get(errno);
 }
 
+/** Whatever was thrown, in words: of an Error its message. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
 /** "ENOSPC: no space left on device" for −28. Cold path only: it builds strings. */
 export function describeErrno(errno: number): string {
   const entry = systemError(errno);

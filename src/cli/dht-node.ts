@@ -5,6 +5,7 @@
 import { mkdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { messageOf } from "../base/errors.js";
 import { Dht, type DhtOptions } from "../dht/index.js";
 import type { PeerAddress } from "../index.js";
 import { EXIT_FAILED, ExitError, parseAddress } from "./output.js";
@@ -63,7 +64,7 @@ export async function keepState(state: string, saved: Uint8Array): Promise<void>
     await rename(fresh, state);
   } catch (error) {
     await unlink(fresh).catch(() => {});
-    throw new ExitError(EXIT_FAILED, `cannot write ${state}: ${(error as Error).message}`);
+    throw new ExitError(EXIT_FAILED, `cannot write ${state}: ${messageOf(error)}`);
   }
 }
 

@@ -1,6 +1,7 @@
 // scatterwire download: fetches torrents from peers, verified and stored, and says what that cost.
 
 import { Command } from "commander";
+import { messageOf } from "../base/errors.js";
 import {
   type Magnet,
   type Metainfo,
@@ -334,7 +335,7 @@ async function finish(
     const all = torrents.map((torrent) =>
       one(torrent).catch((error: unknown) => {
         if (torrents.length === 1 || (error instanceof UsageError && error.code === "ABORTED")) throw error;
-        note(`scatterwire: ${torrent.name}: ${error instanceof Error ? error.message : String(error)}`);
+        note(`scatterwire: ${torrent.name}: ${messageOf(error)}`);
         return { error };
       }),
     );

@@ -5,6 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import type { Command } from "commander";
+import { messageOf } from "../base/errors.js";
 import {
   AddressRanges,
   ENCRYPTION_POLICIES,
@@ -103,7 +104,7 @@ async function readFilter(path: string): Promise<AddressRanges> {
   try {
     text = await readFile(path, "latin1");
   } catch (error) {
-    throw new ExitError(EXIT_FAILED, `--ip-filter ${path} cannot be read: ${(error as Error).message}`);
+    throw new ExitError(EXIT_FAILED, `--ip-filter ${path} cannot be read: ${messageOf(error)}`);
   }
   const ranges = AddressRanges.parse(text);
   const { linesSkipped, count } = ranges;

@@ -1,5 +1,6 @@
 // Whether a download or a seed asks the DHT, and the node that it asks.
 
+import { messageOf } from "../base/errors.js";
 import type { HashTable, Magnet, Metainfo } from "../index.js";
 import { note } from "./output.js";
 
@@ -42,14 +43,12 @@ export async function openDht(options: DhtFlagsOfVerb): Promise<OpenDht | undefi
     });
     const close = (): Promise<void> =>
       stopDht(node, state).catch((error: unknown) =>
-        note(
-          `scatterwire: nodes of the DHT are not kept: ${error instanceof Error ? error.message : String(error)}`,
-        ),
+        note(`scatterwire: nodes of the DHT are not kept: ${messageOf(error)}`),
       );
     return { node, [Symbol.asyncDispose]: close };
   } catch (error) {
     if (options.dhtNode !== undefined) throw error;
-    note(`scatterwire: the DHT is not asked: ${error instanceof Error ? error.message : String(error)}`);
+    note(`scatterwire: the DHT is not asked: ${messageOf(error)}`);
     return undefined;
   }
 }

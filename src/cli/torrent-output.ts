@@ -4,6 +4,7 @@
 import { constants, existsSync, statSync } from "node:fs";
 import { access, link, open, rename, unlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { messageOf } from "../base/errors.js";
 import { type Metainfo, torrentFileOf } from "../index.js";
 import { EXIT_FAILED, EXIT_USAGE, ExitError } from "./exit.js";
 
@@ -27,7 +28,7 @@ export async function writeOutput(output: string, bytes: Uint8Array, force: bool
     await write(output, bytes, force);
   } catch (error) {
     if (error instanceof ExitError) throw error;
-    throw new ExitError(EXIT_FAILED, `cannot write ${output}: ${(error as Error).message}`);
+    throw new ExitError(EXIT_FAILED, `cannot write ${output}: ${messageOf(error)}`);
   }
 }
 

@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { Command } from "commander";
+import { messageOf } from "../base/errors.js";
 import {
   type AdmissionRules,
   ListReader,
@@ -251,7 +252,7 @@ async function reloadRules(service: TrackerService, config: TrackerConfig, json:
     if (json) printJson({ event: "reloaded", ...sizes });
     else note("lists and keys were read again");
   } catch (error) {
-    const message = `lists and keys stay as they were: ${(error as Error).message}`;
+    const message = `lists and keys stay as they were: ${messageOf(error)}`;
     if (json) printJson({ event: "warning", message });
     else note(`scatterwire: ${message}`);
   }
@@ -265,6 +266,6 @@ function dropPrivileges({ user, group }: TrackerConfig): void {
     process.setgid!(group);
     process.setuid!(user);
   } catch (error) {
-    throw new ExitError(EXIT_FAILED, `cannot become ${user}:${group}: ${(error as Error).message}`);
+    throw new ExitError(EXIT_FAILED, `cannot become ${user}:${group}: ${messageOf(error)}`);
   }
 }

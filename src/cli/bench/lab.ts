@@ -5,6 +5,7 @@ import type { LabResults, LabVerb } from "../../../bench/measuring/results.js";
 import { runLab, type Workshop } from "../../../bench/measuring/run.js";
 import { parseSelection, type Selection } from "../../../bench/measuring/scenario.js";
 import { labTables } from "../../../bench/report/run-tables.js";
+import { messageOf } from "../../base/errors.js";
 import {
   collect,
   EXIT_INTERRUPTED,
@@ -91,6 +92,6 @@ function selections(texts: readonly string[]): Selection[] {
   try {
     return texts.map(parseSelection);
   } catch (error) {
-    throw new ExitError(EXIT_USAGE, (error as Error).message);
+    throw new ExitError(EXIT_USAGE, messageOf(error));
   }
 }

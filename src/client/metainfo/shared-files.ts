@@ -9,7 +9,7 @@ import { closeSync, constants, openSync, readdirSync, type Stats, statSync } fro
 import { basename, dirname, join, resolve } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { present } from "../../base/assert.js";
-import { MetainfoError, UsageError } from "../../base/errors.js";
+import { MetainfoError, messageOf, UsageError } from "../../base/errors.js";
 import { PADDING_NAME_PREFIX } from "./parse.js";
 import { PATH_BYTES_MAX } from "./paths.js";
 
@@ -190,7 +190,7 @@ function describeFailure(error: unknown): string {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (code === "ENOENT") return "no such file or folder, or a link that leads nowhere";
   if (code === "EACCES" || code === "EPERM") return "no permission to read it";
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }
 
 export function checkAborted(signal: AbortSignal | undefined): void {

@@ -7,7 +7,7 @@
 // UsageError `USAGE_RECORDING`, and none costs more memory than the pool, one record and its connections.
 
 import { constants } from "node:os";
-import { type PeerError, UsageError } from "../../base/errors.js";
+import { messageOf, type PeerError, UsageError } from "../../base/errors.js";
 import { MIB, PLAN_ENTRIES_MAX } from "../../base/limits.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
 import { READABLE, WRITABLE } from "../../native/binding.js";
@@ -446,6 +446,6 @@ class ReplayConnection {
 
 /** A replay that was asked for without a file that can be read. */
 export function unreadable(path: string, cause: unknown): UsageError {
-  const text = `cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`;
+  const text = `cannot read ${path}: ${messageOf(cause)}`;
   return new UsageError("USAGE_RECORDING", text, { cause });
 }

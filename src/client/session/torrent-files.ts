@@ -2,7 +2,7 @@
 
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
-import { MetainfoError, StorageError, UsageError } from "../../base/errors.js";
+import { MetainfoError, messageOf, StorageError, UsageError } from "../../base/errors.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
 import { KIB, METAINFO_BYTES_MAX, MIB } from "../../base/limits.js";
 import { mayNameAddress } from "../../base/network-address.js";
@@ -117,8 +117,7 @@ export async function readMetainfo(path: string): Promise<Metainfo> {
     bytes = await readRegular(path, METAINFO_BYTES_MAX);
   } catch (error) {
     if (error instanceof MetainfoError) throw error;
-    const reason =
-      (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : (error as Error).message;
+    const reason = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : messageOf(error);
     throw new MetainfoError("METAINFO_PATH", `${path}: ${reason}`, { cause: error });
   }
   try {

@@ -4,7 +4,7 @@
 // whatever they keep, or answer too late, is nobody else's memory. A call that is not settled in time, throws, rejects or answers what is
 // no answer is a StorageError. Each costs one copy of the block more than our own kinds do.
 
-import { StorageError } from "../../base/errors.js";
+import { messageOf, StorageError } from "../../base/errors.js";
 import type { Ground } from "../../base/ground.js";
 import { WRITE_RUN_BYTES } from "../../base/limits.js";
 import { type MemoryList, makeStorageCounters, type Storage, type StorageOwner } from "./storage.js";
@@ -201,7 +201,7 @@ export class ProgramStorage implements Storage {
 }
 
 function failed(doing: string, cause: unknown): StorageError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   return new StorageError("STORAGE_IO", `custom storage failed in ${doing}: ${reason}`, { cause });
 }
 

@@ -2,7 +2,7 @@
 
 import { closeSync, constants, existsSync, openSync, statfsSync, unlinkSync } from "node:fs";
 import { resolve } from "node:path";
-import { StorageError, storageErrorFromErrno, UsageError } from "../../base/errors.js";
+import { messageOf, StorageError, storageErrorFromErrno, UsageError } from "../../base/errors.js";
 import type { Ground } from "../../base/ground.js";
 import { BLOCK_SIZE, PAGE_SIZE, WRITE_RUN_BYTES, WRITE_RUN_BYTES_MAX } from "../../base/limits.js";
 import { JobKind } from "../../native/binding.js";
@@ -215,7 +215,7 @@ export async function acceptsDirect(
     if (result !== PAGE_SIZE) throw storageErrorFromErrno(result, "cannot write a page to", path);
     return true;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     onWarning(`storage "direct" cannot be used in ${folder} (${reason}); using "file"`);
     return false;
   } finally {

@@ -2,7 +2,7 @@
 //
 // Always: a key that there is not is refused, and the nearest one named; a value is in range, or refused with what was expected.
 
-import { UsageError } from "../../base/errors.js";
+import { messageOf, UsageError } from "../../base/errors.js";
 import { nearestWord } from "../../base/nearest-word.js";
 import type { HttpLimits } from "../../native/http-server.js";
 import { WORKERS_MAX } from "./worker-counters.js";
@@ -121,7 +121,7 @@ export function parseTrackerConfig(json: string, file: string): TrackerConfig {
   try {
     value = JSON.parse(json);
   } catch (error) {
-    throw new UsageError("USAGE_OPTION", `${file} is no JSON: ${(error as Error).message}`, { cause: error });
+    throw new UsageError("USAGE_OPTION", `${file} is no JSON: ${messageOf(error)}`, { cause: error });
   }
   return checkKeys(value, file, KEYS);
 }
