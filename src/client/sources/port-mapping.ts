@@ -7,7 +7,8 @@
 //
 // Of an IPv6 address nothing is forwarded: what is asked for is that the router lets peers through to it, and PCP alone can say that.
 //
-// Always: nobody waits for a router but close(), and that for CLOSE_MS at the most; a datagram counts only from the router that was asked.
+// Always: nobody waits for a router but close(), and that for CLOSE_MS at the most, after which no timer and no socket is left; a datagram
+// counts only from the router that was asked.
 // What speaks UPnP (upnp-gateway.ts) is loaded when the other two have failed.
 
 import { createSocket, type Socket } from "node:dgram";
@@ -36,8 +37,8 @@ export interface PortMappingOptions {
   readonly gateway: () => { readonly host: string; readonly port: number } | undefined;
   /** Numeric IPv6 address that the router is to let peers through to; undefined: a port of IPv4 is forwarded. */
   readonly address?: string;
-  /** Loaded when the other two have failed. */
-  readonly loadUpnp: () => Promise<UpnpClient>;
+  /** Loaded when the other two have failed. Once `over` is aborted the client has nothing under way, and begins nothing. */
+  readonly loadUpnp: (over: AbortSignal) => Promise<UpnpClient>;
   readonly warn: (text: string) => void;
   /** There is a mapping, or another one than before. */
   readonly mapped?: (mapping: MappedPort) => void;
@@ -57,13 +58,17 @@ const CLOSE_MS = 1000;
 
 export class PortMapping {
   readonly #options: PortMappingOptions;
+  /** Nothing is asked for any more, but what is mapped is given back; and then, not even that. */
   readonly #end = new AbortController();
+  readonly #over = new AbortController();
   readonly #nonce = new Uint8Array(NONCE_BYTES);
   #port: number | undefined;
   #mapping: MappedPort | undefined;
   /** What brought the mapping: a version, or UPnP. */
   #by: number | "UPnP" | undefined;
   #upnp: UpnpClient | undefined;
+  /** What UPnP is asked now, or was asked last: it goes on when nobody waits for it any more. */
+  #upnpAsking: Promise<unknown> = Promise.resolve();
   /** The port outside that UPnP was asked for last, and may have given. */
   #upnpOutside: number | undefined;
   /** The version of a request that the router may have granted, and we have not heard of it. */
@@ -110,14 +115,20 @@ export class PortMapping {
     const late = new Promise<void>((resolve) => {
       timer = ground.after(CLOSE_MS, resolve);
     });
-    await Promise.race([this.#asking.then(() => this.#giveBack(port)), late]);
-    timer?.close();
+    const givenBack = this.#asking.then(() => this.#giveBack(port)).then(() => this.#upnpAsking);
+    try {
+      await Promise.race([givenBack, late]);
+    } finally {
+      timer?.close();
+      this.#over.abort();
+    }
   }
 
   async #ask(): Promise<void> {
     const port = this.#port;
     if (port === undefined || this.#end.signal.aborted) return;
     if (this.#by === "UPnP" && (await this.#askUpnp(port))) return;
+    if (this.#end.signal.aborted) return;
     let why = "no router is known";
     if (this.#options.gateway() !== undefined) {
       const answer = await this.#askGateway(port, this.portOutside ?? port, LIFETIME_S);
@@ -200,7 +211,9 @@ export class PortMapping {
   ): Promise<GatewayAnswer | undefined> {
     const { ground, gateway, address } = this.#options;
     const at = gateway();
-    if (at === undefined) return Promise.resolve(undefined);
+    // While a mapping is given back, that nothing is asked for any more is no reason to stop.
+    const end = lifetimeSeconds > 0 ? this.#end.signal : this.#over.signal;
+    if (at === undefined || end.aborted) return Promise.resolve(undefined);
     const socket: Socket = createSocket(address === undefined ? "udp4" : "udp6");
     let timer: Timer | undefined;
     let ended = (): void => {};
@@ -222,9 +235,8 @@ export class PortMapping {
       });
       // Nobody listens there, or there is no way there.
       socket.on("error", () => resolve(undefined));
-      // While a mapping is given back the end is no reason to stop.
       ended = () => resolve(undefined);
-      if (lifetimeSeconds > 0) this.#end.signal.addEventListener("abort", ended, { once: true });
+      end.addEventListener("abort", ended, { once: true });
       socket.on("connect", () => {
         const from = socket.address().address;
         request = { port, portOutside, lifetimeSeconds, nonce: this.#nonce, from };
@@ -235,7 +247,7 @@ export class PortMapping {
       else socket.bind({ address, port: 0 }, () => socket.connect(at.port, at.host));
       socket.unref();
     }).finally(() => {
-      this.#end.signal.removeEventListener("abort", ended);
+      end.removeEventListener("abort", ended);
       timer?.close();
       socket.close();
     });
@@ -246,7 +258,7 @@ export class PortMapping {
     let timer: Timer | undefined;
     let ended = (): void => {};
     try {
-      this.#upnp ??= await loadUpnp();
+      this.#upnp ??= await loadUpnp(this.#over.signal);
       this.#by = "UPnP";
       const late = new Promise<undefined>((resolve) => {
         timer = ground.after(UPNP_MS, () => resolve(undefined));
@@ -254,7 +266,9 @@ export class PortMapping {
         ended = () => resolve(undefined);
         this.#end.signal.addEventListener("abort", ended, { once: true });
       });
-      const outside = await Promise.race([this.#mapByUpnp(this.#upnp, port), late]);
+      const mapped = this.#mapByUpnp(this.#upnp, port);
+      this.#upnpAsking = mapped;
+      const outside = await Promise.race([mapped, late]);
       if (outside === undefined) {
         if (!this.#end.signal.aborted) this.#by = undefined;
         return false;

@@ -4,6 +4,7 @@
 // asked any more. Addresses of IPv6 change, since the system makes new ones each day: they are looked at again in between.
 
 import { isIP } from "node:net";
+import { messageOf } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
 import { isLoopback, scopeOf } from "../../base/network-address.js";
 import type { Gateway } from "../../native/gateway.js";
@@ -51,9 +52,7 @@ export class PortMappings {
   listening({ host, port }: PeerAddress): void {
     const { warn } = this.#options;
     const asked = isIP(host) === 6 ? this.#letThrough(host, port) : this.#forward(host, port);
-    asked.catch((error: unknown) =>
-      warn(`no port is mapped: ${error instanceof Error ? error.message : String(error)}`),
-    );
+    asked.catch((error: unknown) => warn(`no port is mapped: ${messageOf(error)}`));
   }
 
   /** All are given back. */
@@ -69,9 +68,9 @@ export class PortMappings {
     if (isLoopback(host) && !isLoopback(gateway()?.host ?? "")) return;
     const { PortMapping } = await import("./port-mapping.js");
     if (this.#isClosed) return;
-    const loadUpnp = async (): Promise<UpnpGateway> => {
+    const loadUpnp = async (over: AbortSignal): Promise<UpnpGateway> => {
       const { UpnpGateway } = await import("./upnp-gateway.js");
-      return new UpnpGateway({ ground, host: () => gateway()?.host });
+      return new UpnpGateway({ ground, host: () => gateway()?.host, over });
     };
     this.#v4 ??= new PortMapping({ ground, gateway, warn, mapped, loadUpnp });
     this.#v4.map(port);

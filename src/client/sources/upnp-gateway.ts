@@ -2,7 +2,7 @@
 //
 // Always: the router that all else goes to is asked, and nobody else is believed: an answer from another address, or one that sends us to
 // another host, is none. What it says is text of a bounded length, of which a few fields are looked for, and each exchange has a deadline.
-// Nothing is kept open between two exchanges.
+// Nothing is kept open between two exchanges, and nothing at all once `over` says so.
 
 import { createSocket } from "node:dgram";
 import { request } from "node:http";
@@ -14,6 +14,8 @@ export interface UpnpOptions {
   readonly ground: Ground;
   /** Numeric IPv4 address of the router; undefined: nobody knows of one. */
   readonly host: () => string | undefined;
+  /** Ends all exchanges, as if nobody had answered, and lets none begin. */
+  readonly over: AbortSignal;
   /** Where routers hear searches; for tests. */
   readonly searchPort?: number;
 }
@@ -117,13 +119,17 @@ export class UpnpGateway {
 
   /** Where the router describes itself. It is asked directly besides: not every network carries what is sent to a group. */
   #search(host: string): Promise<URL | undefined> {
-    const { ground, searchPort = SEARCH_PORT } = this.#options;
+    const { ground, over, searchPort = SEARCH_PORT } = this.#options;
+    if (over.aborted) return Promise.resolve(undefined);
     const query = Buffer.from(
       `M-SEARCH * HTTP/1.1\r\nHOST: ${SEARCH_GROUP}:${SEARCH_PORT}\r\nMAN: "ssdp:discover"\r\nMX: 1\r\nST: ${SEARCH_FOR}\r\n\r\n`,
     );
     const socket = createSocket("udp4");
     let timer: Timer | undefined;
+    let ended = (): void => {};
     return new Promise<URL | undefined>((resolve) => {
+      ended = () => resolve(undefined);
+      over.addEventListener("abort", ended, { once: true });
       let sent = 0;
       const send = (): void => {
         const pauseMs = SEARCH_MS[sent++];
@@ -143,6 +149,7 @@ export class UpnpGateway {
       socket.bind(0, send);
       socket.unref();
     }).finally(() => {
+      over.removeEventListener("abort", ended);
       timer?.close();
       socket.close();
     });
@@ -150,7 +157,8 @@ export class UpnpGateway {
 
   /** Undefined: no whole answer in time, or one that is too long. */
   #exchange(url: URL, soap?: { readonly action: string; readonly body: string }): Promise<Page | undefined> {
-    const { ground } = this.#options;
+    const { ground, over } = this.#options;
+    if (over.aborted) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const headers =
         soap === undefined
@@ -164,6 +172,7 @@ export class UpnpGateway {
         method: soap === undefined ? "GET" : "POST",
         headers: { ...headers, Connection: "close" },
         agent: false,
+        signal: over,
       });
       const timer = ground.after(EXCHANGE_MS, () => asked.destroy());
       const end = (page: Page | undefined): void => {

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { describe, it, type TestContext } from "node:test";
-import { type Ground, SYSTEM_GROUND } from "../../../../src/base/ground.js";
+import { type Ground, SYSTEM_GROUND, type Timer } from "../../../../src/base/ground.js";
 import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { PortMapping, type UpnpClient } from "../../../../src/client/sources/port-mapping.js";
 import { PortMappings } from "../../../../src/client/sources/port-mappings.js";
@@ -62,6 +62,8 @@ interface Place {
   readonly socket: Socket;
   /** How often UPnP's client was made. */
   readonly loads: () => number;
+  /** Whether UPnP's client was told that all is over. */
+  readonly isOver: () => boolean;
 }
 
 async function place(
@@ -73,6 +75,7 @@ async function place(
   const heard: Buffer[] = [];
   const warnings: string[] = [];
   let loads = 0;
+  let over: AbortSignal | undefined;
   const socket = createSocket("udp4");
   socket.on("message", (message: Buffer, from: RemoteInfo) => {
     heard.push(message);
@@ -82,8 +85,9 @@ async function place(
   const mapping = new PortMapping({
     ground,
     gateway: () => ({ host: "127.0.0.1", port: socket.address().port }),
-    loadUpnp: async () => {
+    loadUpnp: async (signal) => {
       loads++;
+      over = signal;
       return upnp ?? { map: async () => undefined, unmap: async () => {} };
     },
     warn: (text) => warnings.push(text),
@@ -92,7 +96,7 @@ async function place(
     await mapping.close();
     socket.close();
   });
-  return { heard, warnings, mapping, socket, loads: () => loads };
+  return { heard, warnings, mapping, socket, loads: () => loads, isOver: () => over?.aborted === true };
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -286,6 +290,53 @@ describe("a port of the router", TIMEOUT, () => {
     answer?.();
     await until(() => given.length > 0);
     assert.deepEqual([given, mapping.portOutside], [[PORT], undefined]);
+  });
+
+  it("that UPnP neither gives nor refuses is waited for no longer when it closes", async (t) => {
+    let asked = 0;
+    const never = (): Promise<never> => {
+      asked++;
+      return new Promise(() => {});
+    };
+    const { mapping, isOver } = await place(t, REFUSES, { map: never, unmap: never });
+    mapping.map(PORT);
+    await until(() => asked > 0);
+    assert.equal(isOver(), false);
+    await mapping.close();
+    assert.equal(isOver(), true);
+  });
+
+  it("that is given back to a router that has fallen silent leaves no timer behind", async (t) => {
+    const waiting = new Set<Timer>();
+    // A machine that is very busy has all the time it wants until it closes.
+    let factor = 20;
+    const ground: Ground = {
+      ...SYSTEM_GROUND,
+      after: (ms, callback) => {
+        const timer = setTimeout(() => {
+          waiting.delete(timer);
+          callback();
+        }, factor * ms);
+        waiting.add(timer);
+        const close = (): void => {
+          waiting.delete(timer);
+          timer.close();
+        };
+        return { ref: () => timer.ref(), unref: () => timer.unref(), refresh: () => timer.refresh(), close };
+      },
+    };
+    const { heard, mapping } = await place(
+      t,
+      (request) => (request.readUInt32BE(4) === 0 ? [] : pcp(request)),
+      undefined,
+      ground,
+    );
+    mapping.map(PORT);
+    await until(() => mapping.portOutside === OUTSIDE);
+    factor = 1;
+    await mapping.close();
+    assert.equal(waiting.size, 0);
+    await until(() => heard.at(-1)?.readUInt32BE(4) === 0);
   });
 
   it("of a session is asked for where it listens, and given back when it closes", async (t) => {

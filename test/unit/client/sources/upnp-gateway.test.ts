@@ -6,7 +6,7 @@ import { createSocket, type RemoteInfo } from "node:dgram";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, it, type TestContext } from "node:test";
-import { type Ground, SYSTEM_GROUND } from "../../../../src/base/ground.js";
+import { type Ground, SYSTEM_GROUND, type Timer } from "../../../../src/base/ground.js";
 import { type UpnpAnswer, UpnpGateway } from "../../../../src/client/sources/upnp-gateway.js";
 
 const HOST = "127.0.0.1";
@@ -23,8 +23,37 @@ const [HASTY, PATIENT] = [0.1, 10].map(
   }),
 ) as [Ground, Ground];
 
+/** Counts the timers that wait, of one that nobody need wait for. */
+function countingGround(): { ground: Ground; waiting: Set<Timer> } {
+  const waiting = new Set<Timer>();
+  const after = (ms: number, callback: () => void): Timer => {
+    const timer = PATIENT.after(ms, () => {
+      waiting.delete(counted);
+      callback();
+    });
+    const counted: Timer = {
+      ref: () => timer.ref(),
+      unref: () => timer.unref(),
+      refresh: () => timer.refresh(),
+      close: () => {
+        waiting.delete(counted);
+        return timer.close();
+      },
+    };
+    waiting.add(counted);
+    return counted;
+  };
+  return { ground: { ...SYSTEM_GROUND, after }, waiting };
+}
+
 interface Router {
   readonly gateway: UpnpGateway;
+  /** Ends what the gateway does. */
+  readonly over: AbortController;
+  /** Connections to the router that are open. */
+  readonly connections: () => number;
+  /** Searches that it heard. */
+  readonly searches: () => number;
   readonly asked: string[];
   readonly base: string;
 }
@@ -58,6 +87,8 @@ function fault(code: number): (request: IncomingMessage, body: string, response:
 
 async function router(t: TestContext, behaviour: Behaviour = {}, ground = PATIENT): Promise<Router> {
   const asked: string[] = [];
+  const over = new AbortController();
+  let [connections, searches] = [0, 0];
   const server = createServer((request, response) => {
     let body = "";
     request.on("data", (part: Buffer) => {
@@ -74,10 +105,15 @@ async function router(t: TestContext, behaviour: Behaviour = {}, ground = PATIEN
       else behaviour.control(request, body, response);
     });
   });
+  server.on("connection", (connection) => {
+    connections++;
+    connection.on("close", () => connections--);
+  });
   await new Promise<void>((resolve) => server.listen(0, HOST, resolve));
   const base = `http://${HOST}:${(server.address() as AddressInfo).port}`;
   const socket = createSocket("udp4");
   socket.on("message", (_message: Buffer, from: RemoteInfo) => {
+    searches++;
     const answer = (behaviour.search ?? found)(base);
     if (answer !== undefined) socket.send(answer, from.port, from.address);
   });
@@ -87,8 +123,15 @@ async function router(t: TestContext, behaviour: Behaviour = {}, ground = PATIEN
     server.closeAllConnections();
     server.close();
   });
-  const gateway = new UpnpGateway({ ground, host: () => HOST, searchPort: socket.address().port });
-  return { gateway, asked, base };
+  const searchPort = socket.address().port;
+  const gateway = new UpnpGateway({ ground, host: () => HOST, over: over.signal, searchPort });
+  return { gateway, over, asked, base, connections: () => connections, searches: () => searches };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let turns = 0; !condition() && turns < 5000; turns++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.ok(condition(), "it never happened");
 }
 
 function map({ gateway }: Router): Promise<UpnpAnswer | undefined> {
@@ -183,10 +226,33 @@ describe("a router that does UPnP", { timeout: 60_000 }, () => {
     });
 
   it("is not looked for where nobody knows of one", async () => {
-    const gateway = new UpnpGateway({ ground: HASTY, host: () => undefined });
+    const over = new AbortController().signal;
+    const gateway = new UpnpGateway({ ground: HASTY, host: () => undefined, over });
     assert.equal(await gateway.map(PORT, OUTSIDE, LIFETIME_S), undefined);
     await gateway.unmap(OUTSIDE);
   });
+
+  const silent: readonly (readonly [string, Behaviour, (place: Router) => boolean])[] = [
+    ["searched for", { search: () => undefined }, ({ searches }) => searches() > 0],
+    ["asked what it is", { describe: () => {} }, ({ connections }) => connections() > 0],
+    ["asked for a port", { control: () => {} }, ({ asked }) => asked.length > 0],
+  ];
+  for (const [what, behaviour, isAsked] of silent)
+    it(`that is ${what} when all is over is left at once, with no timer and no socket, and not asked again`, async (t) => {
+      const { ground, waiting } = countingGround();
+      const place = await router(t, behaviour, ground);
+      const answer = map(place);
+      await until(() => isAsked(place));
+      place.over.abort();
+      assert.equal(await answer, undefined);
+      assert.equal(waiting.size, 0);
+      await until(() => place.connections() === 0);
+      const { asked } = place;
+      const [before, searches] = [asked.length, place.searches()];
+      await place.gateway.unmap(OUTSIDE);
+      assert.equal(await map(place), undefined);
+      assert.deepEqual([asked.length, place.searches(), waiting.size], [before, searches, 0]);
+    });
 
   it("that has gone is looked for again", async (t) => {
     let isGone = true;
