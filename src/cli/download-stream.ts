@@ -5,7 +5,8 @@ import type { Torrent } from "../index.js";
 import { EXIT_FAILED, EXIT_USAGE, ExitError } from "./exit.js";
 import { chooseFiles } from "./file-choice.js";
 import { type FileServer, serveFile } from "./file-server.js";
-import { note, parseAddress, printJson, writeBytes } from "./output.js";
+import { note, parseAddress, printJson } from "./output.js";
+import { writeBytes } from "./standard-output.js";
 
 export interface StreamOptions {
   readonly stream?: string;
@@ -40,7 +41,8 @@ export function streamedFile(torrent: Torrent, choice: string): number {
     [choice],
     "--stream",
   );
-  if (found.length !== 1) throw usage(`--stream ${choice}: ${found.length} files are called so`);
+  if (found.length !== 1)
+    throw usage(`--stream ${choice}: ${found.length} files match, and one can be streamed`);
   return found[0]!;
 }
 

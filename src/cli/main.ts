@@ -3,6 +3,7 @@
 
 import { VERSION } from "../base/version.js";
 import { EXIT_USAGE } from "./exit.js";
+import { watchOutput } from "./standard-output.js";
 import { overview, similarVerb, VERBS } from "./verbs.js";
 
 async function main(args: readonly string[]): Promise<number> {
@@ -25,4 +26,5 @@ async function main(args: readonly string[]): Promise<number> {
   return EXIT_USAGE;
 }
 
+watchOutput();
 process.exitCode = await main(process.argv.slice(2));

@@ -5,6 +5,7 @@
 
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import { messageOf } from "../base/errors.js";
 import { type PeerAddress, ScatterwireError, UsageError } from "../index.js";
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNREADABLE, EXIT_USAGE, ExitError } from "./exit.js";
 
@@ -42,35 +43,6 @@ function printable(text: string): string {
   return text.replace(/[^\P{Cc}\n]/gu, "\ufffd");
 }
 
-/** Somebody waits for what is written to standard output, and says what became of it. */
-let isOutputAwaited = false;
-
-/**
- * Whoever read our output has gone (`scatterwire info x | head`): that is no failure, and nothing is left to say. What else is wrong with
- * standard output (a full disk) is one.
- */
-export function watchOutput(): void {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (isOutputAwaited) return;
-    if (error.code === "EPIPE") process.exit(process.exitCode);
-    note(`scatterwire: cannot write to standard output: ${error.message}`);
-    process.exit(EXIT_FAILED);
-  });
-}
-
-/** What was written, and nobody took, would keep a process that has nothing else to do. */
-export function hasUnreadOutput(): boolean {
-  return isOutputAwaited && process.stdout.writableLength > 0;
-}
-
-/** Writes bytes to standard output. Resolves when they were taken, rejects with what the system says. */
-export function writeBytes(bytes: Uint8Array): Promise<void> {
-  isOutputAwaited = true;
-  return new Promise((resolve, reject) => {
-    process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
-  });
-}
-
 /** Text for a person who may be watching, apart from the result. */
 export function note(text: string): void {
   writeApart(process.stderr, `${printable(text)}\n`);
@@ -94,7 +66,7 @@ export function reportFailure(error: unknown): number {
     note(`scatterwire: ${error.message}`);
     return EXIT_FAILED;
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   note(`scatterwire: ${message.replaceAll("\n", " ")}${debugging ? "" : " (DEBUG=scatterwire shows where)"}`);
   return EXIT_FAILED;
 }

@@ -1,13 +1,14 @@
 // Parses the command line of one verb and does what it says; whatever goes wrong becomes one line and an exit status.
 
 import { Command, CommanderError } from "commander";
-import { EXIT_USAGE, hasUnreadOutput, reportFailure, watchOutput } from "./output.js";
+import { EXIT_USAGE, note, reportFailure } from "./output.js";
+import { hasUnreadOutput, watchOutput } from "./standard-output.js";
 
 /** `args`: all behind `scatterwire`, the verb first. Resolves to the exit status; never rejects. */
 export async function runVerb(verb: Command, args: readonly string[]): Promise<number> {
   const program = new Command("scatterwire").addCommand(verb);
   exitInsteadOfThrowing(program);
-  watchOutput();
+  watchOutput(note);
   try {
     await program.parseAsync(args, { from: "user" });
     return 0;

@@ -1,13 +1,17 @@
 // What goes wrong is said in one line, with the documented exit status.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import bencode from "bencode";
 import { createTorrentFile } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
-import { freePort, Program } from "../support/program.js";
+import { CLI, freePort, Program } from "../support/program.js";
 
 describe("errors of the command line", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
@@ -120,5 +124,41 @@ describe("errors of the command line", { timeout: 600_000 }, () => {
     writeFileSync(join(folder, "data.bin"), bytesOf(4, 8_000_000));
     await fails(1, /pieces are wrong or missing/, "check", torrent, folder);
     await fails(1, /only complete data is seeded/, "seed", torrent, folder, "--listen", "127.0.0.1:0");
+  });
+
+  it("standard output on a full disk, whatever is written to it", async () => {
+    const lines = [
+      ["--help"],
+      ["--version"],
+      ["create", "--help"],
+      ["info", torrent],
+      ["info", torrent, "--json"],
+    ];
+    for (const args of lines) {
+      const full = openSync("/dev/full", "w");
+      const child = spawn(process.execPath, [CLI, ...args], { stdio: ["ignore", full, "pipe"] });
+      closeSync(full);
+      const errors = text(child.stderr as Readable);
+      const [status] = (await once(child, "exit")) as [number | null];
+      assert.match(
+        await errors,
+        /^scatterwire: cannot write to standard output: ENOSPC: [^\n]+\n$/,
+        args.join(" "),
+      );
+      assert.equal(status, 1, args.join(" "));
+    }
+  });
+
+  it("standard error on a full disk changes nothing but that nobody reads it", async () => {
+    for (const [status, ...args] of [
+      [2],
+      [2, "nothing-of-the-kind"],
+      [1, "info", join(folder, "missing.torrent")],
+    ] as const) {
+      const full = openSync("/dev/full", "w");
+      const child = spawn(process.execPath, [CLI, ...args], { stdio: ["ignore", "ignore", full] });
+      closeSync(full);
+      assert.deepEqual(await once(child, "exit"), [status, null], args.join(" "));
+    }
   });
 });
