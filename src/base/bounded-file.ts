@@ -2,10 +2,10 @@
 // and one write is under way at a time.
 //
 // Always: whatever goes wrong (a full disk, a disk that is too slow, the bound that was set) ends the file, is told once, and is nobody
-// else's matter. After its end it keeps nothing.
+// else's matter. After its end it keeps nothing, and a file that was made for it and got not one byte is gone.
 
-import { close, openSync, writev } from "node:fs";
-import { UsageError } from "./errors.js";
+import { close, openSync, unlink, writev } from "node:fs";
+import { messageOf, UsageError } from "./errors.js";
 import { MIB } from "./limits.js";
 
 const WAITING_BYTES_MAX = 32 * MIB;
@@ -13,18 +13,25 @@ const WAITING_BYTES_MAX = 32 * MIB;
 const BUFFERS_PER_WRITE_MAX = 512;
 
 export interface BoundedFileHost {
-  /** It ends before its time, because it `why`. The last bytes that it is to have, if it can still be written to. */
-  ends(why: string, reason: "full" | "slow" | "failed"): Buffer | undefined;
+  /**
+   * It ends before its time, because it `why`; `empty`: nothing could be written at all, and there is no such file any more. The last bytes
+   * that it is to have, if it can still be written to.
+   */
+  ends(why: string, reason: "full" | "slow" | "failed" | "empty"): Buffer | undefined;
 }
 
 export class BoundedFile {
   readonly #bytesMax: number;
   readonly #host: BoundedFileHost;
+  readonly #path: string;
+  /** It was not there before. */
+  readonly #isNew: boolean;
   #fd: number;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #bytes = 0;
   #isWriting = false;
+  #hasWritten = false;
   /** Nothing more is taken in. */
   #isOver = false;
   #closers: (() => void)[] = [];
@@ -33,11 +40,13 @@ export class BoundedFile {
   constructor(path: string, bytesMax: number, host: BoundedFileHost, flags: "wx" | "w" = "wx") {
     this.#bytesMax = bytesMax;
     this.#host = host;
+    this.#path = path;
+    this.#isNew = flags === "wx";
     try {
       // What peers say is nobody else's business.
       this.#fd = openSync(path, flags, 0o600);
     } catch (cause) {
-      const text = `cannot write to ${path}: ${cause instanceof Error ? cause.message : String(cause)}`;
+      const text = `cannot write to ${path}: ${messageOf(cause)}`;
       throw new UsageError("USAGE_OPTION", text, { cause });
     }
   }
@@ -94,12 +103,16 @@ export class BoundedFile {
         return;
       }
       this.#isOver = true;
-      this.#host.ends(`cannot be written to (${error.message})`, "failed");
-      this.#closeFile();
+      const isGone = this.#isNew && !this.#hasWritten;
+      this.#host.ends(`cannot be written to (${error.message})`, isGone ? "empty" : "failed");
+      // An empty file would be in the way of the next attempt, which overwrites nothing.
+      if (isGone) unlink(this.#path, () => this.#closeFile());
+      else this.#closeFile();
     });
   }
 
   #wrote(bytes: number): void {
+    if (bytes > 0) this.#hasWritten = true;
     this.#waitingBytes -= bytes;
     let left = bytes;
     let whole = 0;

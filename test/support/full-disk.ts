@@ -8,7 +8,7 @@ type Call = (...args: unknown[]) => unknown;
 
 /** Replaces `fs[name]` by `make(it)` until `body` has ended, also for those who imported it by name. */
 export async function withFs(
-  name: "writeSync" | "openSync" | "fdatasyncSync",
+  name: "writeSync" | "openSync" | "fdatasyncSync" | "writev" | "appendFileSync",
   make: (real: Call) => Call,
   body: () => Promise<void>,
 ): Promise<void> {

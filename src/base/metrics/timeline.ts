@@ -32,8 +32,12 @@ export class Timeline {
     this.#ground = ground;
     this.#sinceMs = ground.nowMs();
     this.#file = new BoundedFile(path, BYTES_MAX, {
-      ends: (why) => {
-        warn(`the trace ends: ${path} ${why}; what is in it can be opened`);
+      ends: (why, reason) => {
+        warn(
+          reason === "empty"
+            ? `nothing is traced: ${path} ${why}`
+            : `the trace ends: ${path} ${why}; what is in it can be opened`,
+        );
         return Buffer.from("{}]\n");
       },
     });

@@ -1,7 +1,7 @@
 // Tracing of states and messages: a JSON line for each, to a function or, with SCATTERWIRE_TRACE=1, to standard
 // error; SCATTERWIRE_TRACE=FILE appends to that file. Off, it costs one comparison per message.
 
-import { appendFileSync } from "node:fs";
+import { appendFileSync, existsSync, statSync, unlinkSync } from "node:fs";
 import type { Ground } from "../ground.js";
 
 /** Called by connections. Details are plain values. */
@@ -35,8 +35,12 @@ function listenerFromEnvironment(): ((record: TraceRecord) => void) | undefined 
   return fileSink(setting);
 }
 
-/** Appends to a file. One that cannot be written to, or is full, ends the tracing and nothing else. */
+/**
+ * Appends to a file. One that cannot be written to, or is full, ends the tracing and nothing else; if it was not there before and has nothing in
+ * it, it goes.
+ */
 function fileSink(path: string): (record: TraceRecord) => void {
+  const isNew = !existsSync(path);
   let ended = false;
   return (record) => {
     if (ended) return;
@@ -44,9 +48,18 @@ function fileSink(path: string): (record: TraceRecord) => void {
       appendFileSync(path, `${JSON.stringify(record)}\n`);
     } catch (error) {
       ended = true;
+      if (isNew) removeEmpty(path);
       process.emitWarning(`SCATTERWIRE_TRACE ends: ${String(error)}`, "ScatterwireWarning");
     }
   };
+}
+
+function removeEmpty(path: string): void {
+  try {
+    if (statSync(path).size === 0) unlinkSync(path);
+  } catch {
+    // It was never made, or somebody else has it now.
+  }
 }
 
 /** One sink for whoever of the two wants to know. */

@@ -37,7 +37,11 @@ export class Recorder {
     this.#host = host;
     this.#sinceMs = host.nowMs();
     const ends = (why: string, reason: string): Buffer => {
-      host.warn(`the recording ends: ${path} ${why}; what is in it can be replayed`);
+      host.warn(
+        reason === "empty"
+          ? `nothing is recorded: ${path} ${why}`
+          : `the recording ends: ${path} ${why}; what is in it can be replayed`,
+      );
       return this.#finished(reason);
     };
     this.#file = new BoundedFile(path, bytesMax, { ends }, flags);

@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, describe, it } from "node:test";
 import { SYSTEM_GROUND } from "../../../../src/base/ground.js";
 import { makeTraceSink, type TraceRecord } from "../../../../src/base/metrics/trace.js";
 import { temporaryFolder } from "../../../support/data.js";
+import { systemError, withFs } from "../../../support/full-disk.js";
 import { WiredPeer } from "../../client/peer/wired-peer.js";
 
 const VARIABLE = "SCATTERWIRE_TRACE";
@@ -55,6 +56,27 @@ describe("tracing", () => {
     sink("a:1", "state", {});
     const [warning] = await warned;
     assert.match(String(warning), /SCATTERWIRE_TRACE ends: .*ENOSPC/);
+  });
+
+  it("leaves no empty file behind where the disk is full, and one that was there stays", async () => {
+    const folder = temporaryFolder(after);
+    for (const isThere of [false, true]) {
+      const file = join(folder, `trace-${isThere}.jsonl`);
+      if (isThere) writeFileSync(file, "");
+      process.env[VARIABLE] = file;
+      const sink = makeTraceSink(undefined, SYSTEM_GROUND)!;
+      const refuse = (): never => {
+        // As the system does: the file is made, and nothing fits in it.
+        writeFileSync(file, "");
+        throw systemError("ENOSPC");
+      };
+      await withFs(
+        "appendFileSync",
+        () => refuse,
+        async () => sink("a:1", "state", {}),
+      );
+      assert.equal(existsSync(file), isThere);
+    }
   });
 
   it("shows a connection's way through its states, and why it ended", () => {
