@@ -141,16 +141,15 @@ export class PeerBuckets {
 
   /** Fetches the fingerprints of the buckets of endpoints, and the runs that answers begin with. */
   lookInto(
-    { seeders, wants, dice }: AnnouncesAhead,
+    announces: AnnouncesAhead,
     found: AheadFindings,
     order: Uint16Array,
     from: number,
     to: number,
   ): void {
-    const { own, told, missing, runs } = found;
+    const { wants } = announces;
+    const { own, told, runs } = found;
     const words = this.#words;
-    const capacities = this.#capacities;
-    const { endpointHalves } = this;
     let end = 0;
     for (let next = from; next < to; next++) {
       const index = order[next]!;
@@ -158,57 +157,58 @@ export class PeerBuckets {
       if (bucket === 0) continue;
       runs[end++] = bucket;
       runs[end++] = 2 + ((words[bucket]! & 0xff) >>> 2);
-      const answer = told[index]!;
-      const header = words[answer]!;
-      const count = header & 0xff;
-      const low = seeders[index] === 1 ? (header >>> 8) & 0xff : 0;
-      const want = wants[index]!;
-      const start = runStart(dice[index]!, low, count);
-      const run = Math.min(want, count - start);
-      const base = 2 * (answer + 1) + capacities[(header >>> 16) & 0xff]!;
-      runs[end++] = (base + endpointHalves * start) >>> 1;
-      runs[end++] = ((endpointHalves * run) >>> 1) + 1;
-      // What is missing at the end of the run is copied from where it may begin, and then from the next bucket.
-      const again = Math.min(want - run, start - low);
-      missing[index] = want - run - again;
-      if (again <= 0) continue;
-      runs[end++] = (base + endpointHalves * low) >>> 1;
-      runs[end++] = ((endpointHalves * again) >>> 1) + 1;
+      end = this.#nameRuns(announces, found, index, told[index]!, wants[index]!, end);
     }
     found.fetch(words, end);
   }
 
   /** Fetches the runs that answers go on with in the next bucket. */
   lookIntoNext(
-    { seeders, dice }: AnnouncesAhead,
+    announces: AnnouncesAhead,
     found: AheadFindings,
     order: Uint16Array,
     from: number,
     to: number,
   ): void {
-    const { next: buckets, missing, runs } = found;
-    const words = this.#words;
-    const capacities = this.#capacities;
-    const { endpointHalves } = this;
+    const { next: buckets, missing } = found;
     let end = 0;
     for (let next = from; next < to; next++) {
       const index = order[next]!;
       const bucket = buckets[index]!;
       if (bucket === 0) continue;
-      const header = words[bucket]!;
-      const count = header & 0xff;
-      const low = seeders[index] === 1 ? (header >>> 8) & 0xff : 0;
-      const start = runStart(dice[index]!, low, count);
-      const run = Math.min(missing[index]!, count - start);
-      const base = 2 * (bucket + 1) + capacities[(header >>> 16) & 0xff]!;
-      runs[end++] = (base + endpointHalves * start) >>> 1;
-      runs[end++] = ((endpointHalves * run) >>> 1) + 1;
-      const again = Math.min(missing[index]! - run, start - low);
-      if (again <= 0) continue;
-      runs[end++] = (base + endpointHalves * low) >>> 1;
-      runs[end++] = ((endpointHalves * again) >>> 1) + 1;
+      end = this.#nameRuns(announces, found, index, bucket, missing[index]!, end);
     }
-    found.fetch(words, end);
+    found.fetch(this.#words, end);
+  }
+
+  /**
+   * Names the runs of `bucket` that an answer of `want` peers to announce `index` copies, and says how many peers it has too few. Returns
+   * where the numbers of runs end, which began at `end`.
+   */
+  #nameRuns(
+    { seeders, dice }: AnnouncesAhead,
+    { missing, runs }: AheadFindings,
+    index: number,
+    bucket: number,
+    want: number,
+    end: number,
+  ): number {
+    const { endpointHalves } = this;
+    const header = this.#words[bucket]!;
+    const count = header & 0xff;
+    const low = seeders[index] === 1 ? (header >>> 8) & 0xff : 0;
+    const start = runStart(dice[index]!, low, count);
+    const run = Math.min(want, count - start);
+    const base = 2 * (bucket + 1) + this.#capacities[(header >>> 16) & 0xff]!;
+    runs[end] = (base + endpointHalves * start) >>> 1;
+    runs[end + 1] = ((endpointHalves * run) >>> 1) + 1;
+    // What is missing at the end of the run is copied from where it may begin, and then from the next bucket.
+    const again = Math.min(want - run, start - low);
+    missing[index] = want - run - again;
+    if (again <= 0) return end + 2;
+    runs[end + 2] = (base + endpointHalves * low) >>> 1;
+    runs[end + 3] = ((endpointHalves * again) >>> 1) + 1;
+    return end + 4;
   }
 
   /**
