@@ -76,6 +76,7 @@ export class BlockPool {
   /** Takes a free slot, or answers −1. */
   acquire(holder: SlotHolder): SlotIndex | typeof NO_SLOT {
     if (this.#freeCount === 0) return NO_SLOT;
+    assert(holder !== SlotHolder.free, "a slot is taken by somebody");
     const slot = this.#free[--this.#freeCount] as SlotIndex;
     if (this.#freeCount < this.#lowestFreeCount) this.#lowestFreeCount = this.#freeCount;
     assert(this.#holders[slot] === SlotHolder.free, "a slot on the free list is free");
@@ -86,11 +87,13 @@ export class BlockPool {
   /** Passes a held slot on to another holder. */
   pass(slot: SlotIndex, from: SlotHolder, to: SlotHolder): void {
     assert(this.#holders[slot] === from && from !== SlotHolder.free, "a slot is passed on by its holder");
+    assert(to !== SlotHolder.free, "a slot is passed on to somebody");
     this.#holders[slot] = to;
   }
 
   release(slot: SlotIndex): void {
-    assert(this.#holders[slot] !== SlotHolder.free, "a slot is freed once");
+    const holder = this.#holders[slot];
+    assert(holder !== undefined && holder !== SlotHolder.free, "a slot is one of the pool's, and freed once");
     this.#holders[slot] = SlotHolder.free;
     if (POISON) this.#bytes.fill(0xdb, this.addressOf(slot), this.addressOf(slot) + BLOCK_SIZE);
     this.#free[this.#freeCount++] = slot;
@@ -98,6 +101,7 @@ export class BlockPool {
 
   /** Sets slots aside for one download, to be acquired at once. False: half of the pool is set aside already. */
   reserve(count: number): boolean {
+    assert(count > 0, "some slots are set aside");
     if (count > this.#freeCount || 2 * (this.#reservedCount + count) > this.slotCount) return false;
     this.#reservedCount += count;
     return true;
@@ -131,6 +135,7 @@ export class BlockPool {
    * the end of a turn, not at each release: a waiter that reads needs several slots to make the call worthwhile.
    */
   wakeWaiters(slotsEach: number): void {
+    assert(slotsEach >= 1, "a waiter waits for slots");
     for (let left = this.#waitersForOne.length; left > 0 && this.#freeCount > 0; left--)
       this.#waitersForOne.shift()?.slotsAvailable();
     let budget = Math.floor(this.#freeCount / slotsEach);
@@ -153,6 +158,9 @@ export class BlockPool {
     const free = this.heldBy(SlotHolder.free);
     assert(free === this.#freeCount, "free and held slots are all slots");
     assert(this.#lowestFreeCount <= this.#freeCount, "there were never fewer free slots than the fewest");
+    assert(2 * this.#reservedCount <= this.slotCount, "at most half of the pool is set aside");
+    for (const waiters of [this.#waiters, this.#waitersForOne])
+      assert(new Set(waiters).size === waiters.length, "who waits for slots waits once");
   }
 
   /** Slots that `holder` has. */

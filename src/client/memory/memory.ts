@@ -70,6 +70,7 @@ export class Memory {
     this.sendScratchAddress = this.bufferAddress + bufferBytes;
     const poolBase = Math.ceil((this.sendScratchAddress + SEND_SCRATCH_BYTES) / BLOCK_SIZE) * BLOCK_SIZE;
     this.pool = new BlockPool(bytes, poolBase, Math.floor((bytes.length - poolBase) / BLOCK_SIZE));
+    assert(this.pool.slotCount > 0, "the slab holds slots behind what all share");
   }
 
   /** True while less than half of the pool is free: whoever holds a slot for long is hurried. */
@@ -83,6 +84,7 @@ export class Memory {
 
   /** memmove between any two addresses. */
   copy(from: number, to: number, length: number): void {
+    assert(from >= 0 && to >= 0 && length >= 0, "bytes are copied between addresses");
     if (from < MAPPING_ADDRESS_STRIDE && to < MAPPING_ADDRESS_STRIDE && !this.#copiesNatively) {
       this.bytes.copyWithin(to, from, from + length);
       return;

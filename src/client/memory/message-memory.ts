@@ -29,7 +29,9 @@ export class MessageMemory {
 
   /** `holder` holds `bytes` from now on. False: it was the one to go, and holds nothing. */
   hold(holder: MessageHolder, bytes: number): boolean {
-    this.#bytes += bytes - (this.#held.get(holder) ?? 0);
+    const before = this.#held.get(holder) ?? 0;
+    assert(bytes > before, "a message that comes takes more and more");
+    this.#bytes += bytes - before;
     this.#held.set(holder, bytes);
     while (this.#bytes > this.#bytesMax) {
       const [oldest] = this.#held.keys();
@@ -47,5 +49,14 @@ export class MessageMemory {
     if (bytes === undefined) return;
     this.#held.delete(holder);
     this.#bytes -= bytes;
+    assert(this.#bytes >= 0, "no more is given back than was held");
+  }
+
+  /** Counts again what is held, and compares. For tests. */
+  checkInvariants(): void {
+    let bytes = 0;
+    for (const held of this.#held.values()) bytes += held;
+    assert(bytes === this.#bytes, "the memory counts what is held");
+    assert(bytes <= this.#bytesMax, "all that is held has a bound");
   }
 }

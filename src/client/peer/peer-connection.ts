@@ -328,6 +328,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
   checkInvariants(): void {
     this.receiver.checkInvariants();
     this.expected.checkInvariants();
+    this.expected.checkDistinct();
     this.sender.checkInvariants();
   }
 

@@ -5,6 +5,7 @@
 //
 // The pause doubles each time guesses fail again right after it, and starts small again once they hold.
 
+import { assert } from "../../base/assert.js";
 import { NO_SLOT } from "../../base/ids.js";
 import { contiguousBytes } from "./contiguous.js";
 import type { PlainModeName, ReceiveMode } from "./receive-mode.js";
@@ -44,10 +45,12 @@ export class AdaptiveMode implements ReceiveMode {
     const bytes = contiguousBytes(receiver);
     if (bytes === 0) return;
     if (!idle) this.#pauseLeft--;
+    assert(this.#pauseLeft >= 0, "a pause ends when its receives are over");
     plan.add(receiver.memory.bufferAddress, bytes, NO_SLOT, false);
   }
 
   committed(hits: number, misses: number): void {
+    assert(hits >= 0 && misses >= 0, "guesses hold or fail");
     this.#hits += hits;
     this.#misses += misses;
     if (this.#hits + this.#misses < GUESSES_JUDGED) return;

@@ -1,6 +1,7 @@
 // Receive mode `contiguous`: one large receive into the session's buffer; payload is copied from there to its slots.
 // About one system call per 16 blocks, one copy of every payload byte. What libtorrent did by default from 2011.
 
+import { assert } from "../../base/assert.js";
 import { NO_SLOT } from "../../base/ids.js";
 import { BLOCK_SIZE, PIECE_HEADER_BYTES } from "../../base/limits.js";
 import type { ReceiveMode } from "./receive-mode.js";
@@ -29,5 +30,6 @@ export function contiguousBytes(receiver: Receiver): number {
     bytes = Math.min(bytes, receiver.bytesToBoundary);
   if (!receiver.expectsPayload) return bytes;
   const bound = receiver.payloadBound ? receiver.bytesToBoundary : 0;
+  assert(bound >= 0 && bytes > 0, "a message under way misses bytes");
   return Math.min(bytes, bound + memory.pool.freeCount * (PIECE_HEADER_BYTES + BLOCK_SIZE));
 }

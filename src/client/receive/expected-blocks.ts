@@ -7,6 +7,7 @@
 
 import { assert } from "../../base/assert.js";
 import type { Indices, PieceIndex } from "../../base/ids.js";
+import { BLOCK_SIZE, PIECE_LENGTH_MAX } from "../../base/limits.js";
 
 const CAPACITY_INITIAL = 64;
 /** Shared by all that are empty: a typed array takes 200 bytes even without elements, and idle peers have many. */
@@ -105,15 +106,31 @@ export class ExpectedBlocks {
     this.#bytes = 0;
   }
 
-  /** Counts the bytes again, and sees that no block is there twice. For tests. */
+  /** Counts the bytes again. For tests. */
   checkInvariants(): void {
-    assert(this.#count >= 0 && this.#count <= this.#pieces.length, "the ring holds what it counts");
+    const capacity = this.#pieces.length;
+    assert(this.#count >= 0 && this.#count <= capacity, "the ring holds what it counts");
+    assert((capacity & (capacity - 1)) === 0 && this.#mask === capacity - 1, "the mask is that of the ring");
+    assert(this.#head >= 0 && this.#head <= Math.max(0, this.#mask), "the oldest lies in the ring");
     let bytes = 0;
-    for (let index = 0; index < this.#count; index++) bytes += this.lengthAt(index);
+    for (let index = 0; index < this.#count; index++) {
+      const length = this.lengthAt(index);
+      assert(length > 0 && length <= BLOCK_SIZE, "a block has bytes, and fits a slot");
+      bytes += length;
+    }
     assert(bytes === this.#bytes, "the ring counts its bytes");
   }
 
+  /** No block is there twice: of what we ask for, but not of what a peer may ask for. For tests. */
+  checkDistinct(): void {
+    const seen = new Set<number>();
+    for (let index = 0; index < this.#count; index++)
+      seen.add(this.pieceAt(index) * PIECE_LENGTH_MAX + this.beginAt(index));
+    assert(seen.size === this.#count, "a block is asked for once");
+  }
+
   #grow(): void {
+    assert(this.#count === this.#pieces.length, "a ring grows when it is full");
     const capacity = Math.max(CAPACITY_INITIAL, 2 * this.#pieces.length);
     const pieces = new Int32Array(capacity) as Indices<PieceIndex>;
     const begins = new Int32Array(capacity);

@@ -37,7 +37,10 @@ export class LongMessage implements MessageHolder {
 
   /** It is to be kept, beginning with what came of it, which is head[at …]. Throws PeerError if memory is short. */
   keep(head: Uint8Array, at: number): void {
-    assert(this.#bytes === undefined, "a message is begun once");
+    assert(
+      this.#bytes === undefined && at + this.#filled <= head.length,
+      "a message is begun once, from its head",
+    );
     const bytes = this.#hold(Math.min(this.length, GATHER_BYTES_INITIAL));
     assert(this.#filled <= bytes.length, "what came before fits");
     for (let index = 0; index < this.#filled; index++) bytes[index] = head[at + index]!;
@@ -80,6 +83,7 @@ export class LongMessage implements MessageHolder {
   }
 
   #hold(bytes: number): Uint8Array {
+    assert(bytes > 0 && bytes <= this.length, "no more is held than the message has");
     if (!this.#memory.messages.hold(this, bytes)) throw messageTooSlow();
     return new Uint8Array(bytes);
   }

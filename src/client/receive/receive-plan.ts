@@ -53,6 +53,7 @@ export class ReceivePlan {
   /** So many bytes of it are received at the most. Returns the entries to fill; what is planned behind them is as if nothing had come. */
   cut(bytes: number): number {
     assert(bytes > 0 && bytes < this.bytes, "a plan is cut to a part of it");
+    assert(this.left === 0, "a plan is cut before it is received into");
     let left = bytes;
     for (let at = 0; at < this.count; at++) {
       const length = this.#lengths[at]!;
@@ -67,7 +68,8 @@ export class ReceivePlan {
 
   /** Puts the cursor before the first of `received` bytes. */
   rewind(received: number): void {
-    assert(received <= this.bytes, "no more arrives than was planned for");
+    assert(received >= 0 && received <= this.bytes, "no more arrives than was planned for");
+    assert(this.left === 0, "what came before was read to its end");
     this.segment = 0;
     this.within = 0;
     this.left = received;
@@ -90,6 +92,7 @@ export class ReceivePlan {
   }
 
   advance(count: number): void {
+    assert(count <= this.left, "the cursor stays within what came");
     this.within += count;
     this.left -= count;
   }
@@ -109,6 +112,7 @@ export class ReceivePlan {
     if (slot === NO_SLOT) return NO_SLOT;
     const room = this.#lengths[this.segment]! - this.within;
     if (room > length && this.left > length) return NO_SLOT;
+    assert(this.segment < this.count && this.left > 0, "a block takes the slot that its first byte lies in");
     this.#slots[this.segment] = NO_SLOT;
     return slot;
   }
@@ -123,6 +127,7 @@ export class ReceivePlan {
 
   /** Predicted payloads that the first `received` bytes reached into. */
   predictionsTouched(received: number): number {
+    assert(received <= this.bytes, "no more is reached than was planned for");
     let touched = 0;
     let start = 0;
     for (let at = 0; at < this.count && start < received; at++) {

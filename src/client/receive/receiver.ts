@@ -84,6 +84,9 @@ const EXTENDED_HEADER_BYTES = MESSAGE_HEADER_BYTES + EXTENDED_BODY_BYTES_MIN;
 /** Headers and small messages that were cut are gathered in this many bytes; longer messages on the heap. */
 const HEAD_BYTES = HANDSHAKE_BYTES;
 
+assert(PIECE_HEADER_BYTES <= HEAD_BYTES, "the head holds a block's header");
+assert(EXTENDED_HEADER_BYTES <= PIECE_HEADER_BYTES, "what tells of a message is read before its body is");
+
 export class Receiver {
   readonly memory: Memory;
   readonly expected: ExpectedBlocks;
@@ -209,6 +212,7 @@ export class Receiver {
 
   /** Cuts the plan just made to so many bytes; returns its entries. */
   cutPlan(bytes: number): number {
+    assert(!this.#stopped && this.#plan.count > 0, "a plan is cut between its making and its commit");
     return this.#plan.cut(bytes);
   }
 
@@ -273,6 +277,10 @@ export class Receiver {
             break;
         }
       }
+      assert(
+        plan.left === 0 || this.#stopped,
+        "all that came is taken apart, and no more, unless the end has come",
+      );
       this.#countPredictions(received);
     } finally {
       plan.clear(this.memory.pool);
@@ -283,6 +291,7 @@ export class Receiver {
   skipBlock(piece: number, begin: number): boolean {
     if (this.phase !== Phase.payload || !this.blockWanted) return false;
     if (this.blockPiece !== piece || this.blockBegin !== begin) return false;
+    assert(this.blockFilled < this.blockLength, "a block under way is not complete");
     this.#unbind();
     this.blockWanted = false;
     return true;
@@ -296,9 +305,9 @@ export class Receiver {
     const { blockAddress, memory } = this;
     assert(this.phase === Phase.payload, "a block under way has a place, or none");
     if (blockAddress < MAPPING_ADDRESS_STRIDE) return true;
+    assert(this.#blockSlot === NO_SLOT, "a block that lies in a file has no slot");
     const slot = memory.pool.acquire(SlotHolder.receiving);
     if (slot === NO_SLOT) return false;
-    assert(this.#blockSlot === NO_SLOT, "a block that lies in a file has no slot");
     this.#blockSlot = slot;
     this.blockAddress = memory.pool.addressOf(slot);
     memory.copy(blockAddress, this.blockAddress, this.blockFilled);
@@ -312,6 +321,7 @@ export class Receiver {
     this.#stopped = true;
     this.#long?.drop();
     const cut = this.phase === Phase.payload && this.blockWanted;
+    assert(cut || this.#blockSlot === NO_SLOT, "only a wanted block under way has a slot");
     this.#unbind();
     return cut;
   }
@@ -319,14 +329,24 @@ export class Receiver {
   /** The cursor and the memory of the message under way belong together. For tests, between two receives. */
   checkInvariants(): void {
     assert(this.headFilled >= 0 && this.headFilled <= HEAD_BYTES, "what was gathered fits the head");
+    assert(
+      this.headNeeded >= LENGTH_PREFIX_BYTES && this.headNeeded <= HEAD_BYTES,
+      "what is needed fits the head",
+    );
     assert(this.headFilled < this.headNeeded || this.#stopped, "a head that is complete is consumed");
+    const isHead = this.phase === Phase.header || this.phase === Phase.handshake;
+    assert(isHead || this.headFilled === 0, "a head is gathered between messages only");
     assert(
       (this.#long === undefined) === (this.phase !== Phase.message),
       "only a message under way is gathered",
     );
     assert(this.#long === undefined || this.#long.missing > 0, "a message that is complete is consumed");
     const isPayload = this.phase === Phase.payload && !this.#stopped;
-    if (isPayload) assert(this.blockFilled < this.blockLength, "a block that is complete is consumed");
+    if (isPayload) {
+      assert(this.blockFilled < this.blockLength, "a block that is complete is consumed");
+      assert(this.blockLength > 0 && this.blockLength <= BLOCK_SIZE, "a block that is let in fits a slot");
+      assert(this.blockFilled === 0 || this.payloadBound, "bytes of a block have a place, or are skipped");
+    }
     if (!isPayload || !this.blockWanted)
       assert(
         this.#blockSlot === NO_SLOT && this.blockAddress === UNBOUND,
@@ -350,12 +370,14 @@ export class Receiver {
     const touched = this.#plan.predictionsTouched(received);
     if (touched === 0) return;
     const misses = touched - this.#hits;
+    assert(misses >= 0, "a guess that held was reached");
     this.counters.predictionHits += this.#hits;
     this.counters.predictionMisses += misses;
     this.#mode.committed(this.#hits, misses);
   }
 
   #consumeHandshake(): void {
+    assert(this.headNeeded === HANDSHAKE_BYTES, "a handshake is gathered as a whole");
     this.#gatherHead();
     if (this.headFilled < HANDSHAKE_BYTES) {
       this.#host.handshakeStarted(this.#head, this.headFilled);
@@ -426,6 +448,7 @@ export class Receiver {
   }
 
   #resetHead(): void {
+    assert(this.headFilled === this.headNeeded, "a head is let go when it is whole");
     this.headFilled = 0;
     this.headNeeded = LENGTH_PREFIX_BYTES;
   }
@@ -482,6 +505,7 @@ export class Receiver {
 
   /** False: nobody knows the id, and the message is skipped. Throws PeerError if one of this id cannot be so long. */
   #isKnown(id: number, length: number, extendedId: number): boolean {
+    assert(length > 0 && id !== MessageId.piece, "a message that is judged has an id, and is no block");
     checkMessageLength(length);
     if (!checkBodyLength(id, length - 1)) return false;
     if (!MESSAGE_BODIES[id]!.isVariable) return true;
@@ -491,7 +515,9 @@ export class Receiver {
   }
 
   #skipMessage(length: number, id: number): void {
-    if (length > this.headFilled - LENGTH_PREFIX_BYTES) this.#startMessage(length);
+    const gathered = this.headFilled - LENGTH_PREFIX_BYTES;
+    assert(gathered > 0 && gathered <= length, "what is gathered belongs to the message");
+    if (length > gathered) this.#startMessage(length);
     else this.#resetHead();
     this.messages++;
     this.#host.messageSkipped(id, length);
@@ -509,6 +535,7 @@ export class Receiver {
   #consumeMessage(): void {
     const long = this.#long;
     assert(long !== undefined && this.headFilled === 0, "a message under way is gathered by itself");
+    assert(long.missing > 0, "a message under way is not complete");
     long.take(this.#plan);
     if (long.missing > 0) return;
     this.#long = undefined;

@@ -92,4 +92,5 @@ export function planSpeculation(receiver: Receiver, plan: ReceivePlan, depth: nu
     assert(slot !== NO_SLOT, "as many blocks are predicted as slots are free");
     plan.add(pool.addressOf(slot), length, slot, true);
   }
+  assert(cell <= memory.bufferAddress, "the cells of a plan lie in their page");
 }

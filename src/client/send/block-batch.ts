@@ -3,6 +3,7 @@
 // Always: a batch is ready before it is sent; slots are −1 where a block is sent from a mapping or by sendfile. Batches
 // are kept for re-use, so that sending allocates nothing.
 
+import { assert } from "../../base/assert.js";
 import { NO_SLOT, type PieceIndex, type Slots } from "../../base/ids.js";
 
 /** Blocks that one batch holds at most: 512 KiB. */
@@ -44,8 +45,27 @@ export class BlockBatch {
     this.nextBegin = begin;
   }
 
+  /** Its numbers belong together, and none of its slots is forgotten. For tests. */
+  checkInvariants(): void {
+    assert(this.next >= 0 && this.next <= this.count, "the next block is one of the batch");
+    assert(this.count <= BATCH_BLOCKS_MAX, "a batch has room for what it holds");
+    let [bytes, out] = [0, 0];
+    for (let index = 0; index < this.count; index++) {
+      if (index < this.next) out += this.lengths[index]!;
+      bytes += this.lengths[index]!;
+    }
+    assert(bytes === this.bytes && this.nextBegin === this.begin + out, "a batch counts its bytes");
+    assert(this.ready || (this.next === 0 && this.sent === 0), "nothing is sent of what is being read");
+    for (const [index, slot] of this.slots.entries())
+      assert(
+        slot === NO_SLOT || (index >= this.next && index < this.count),
+        "a block that is out holds no slot",
+      );
+  }
+
   /** Leaves the first `count` blocks in it. */
   cut(count: number): void {
+    assert(count >= this.next, "what is out of a batch stays counted");
     while (this.count > count) this.bytes -= this.lengths[--this.count]!;
   }
 }

@@ -44,6 +44,7 @@ export class CopySource implements BlockSource, StorageOwner {
     const allowed = Math.ceil(SHARE_OF_FREE * (free + owner.blocksLoaded)) - owner.blocksLoaded;
     if (free < 1 || allowed <= 0) return false;
     batch.cut(allowed);
+    assert(batch.count >= 1 && batch.count <= BATCH_BLOCKS_MAX, "a batch has blocks, and room for them");
     const memory = this.#memory;
     for (let index = 0; index < batch.count; index++) {
       const slot = pool.acquire(SlotHolder.sending);
@@ -77,6 +78,7 @@ export class CopySource implements BlockSource, StorageOwner {
   }
 
   sent(batch: BlockBatch, index: number): void {
+    assert(index >= batch.next && index < BATCH_BLOCKS_MAX, "a block is let go once");
     const slot = batch.slots[index]!;
     if (slot === NO_SLOT) return;
     batch.slots[index] = NO_SLOT;

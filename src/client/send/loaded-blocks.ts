@@ -11,7 +11,7 @@
 
 import { assert } from "../../base/assert.js";
 import type { StorageError } from "../../base/errors.js";
-import type { PieceIndex } from "../../base/ids.js";
+import { NO_SLOT, type PieceIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, MIB } from "../../base/limits.js";
 import type { BlockPool, SlotWaiter } from "../memory/block-pool.js";
 import { ExpectedBlocks } from "../receive/expected-blocks.js";
@@ -90,6 +90,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
         if (this.#batches.length === 0) this.#waitForSlots();
         return;
       }
+      assert(batch.count >= 1 && batch.count <= this.requested.count, "what is loaded was asked for");
       for (let index = 0; index < batch.count; index++) this.requested.removeAt(0);
       this.#bytes += batch.bytes;
       this.#count += batch.count;
@@ -131,6 +132,8 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
   }
 
   batchLoaded(batch: BlockBatch, error: StorageError | undefined): void {
+    assert(batch.ready === (error === undefined), "a batch is ready, or could not be read");
+    assert(batch.next === 0 && batch.sent === 0, "nothing of a batch leaves before it is read");
     if (batch.orphaned) {
       this.#release(batch);
       return;
@@ -166,6 +169,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
    * will take soon.
    */
   pace(bytesPerSecond: number): void {
+    assert(bytesPerSecond >= 0, "a rate is a number");
     if (bytesPerSecond === 0) return;
     const soon = Math.max(LOADED_BYTES_SLOW_MIN, Math.trunc(LOADED_S_SLOW * bytesPerSecond));
     this.#bytesMax = this.#bytes === 0 ? LOADED_BYTES_MAX : Math.min(LOADED_BYTES_MAX, soon);
@@ -283,12 +287,18 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
     this.requested.checkInvariants();
     let [count, bytes] = [0, 0];
     for (const [at, batch] of this.#batches.entries()) {
+      batch.checkInvariants();
       assert(batch.next < batch.count && !batch.orphaned, "a batch that waits has blocks to send");
       assert(batch.sent === 0 || (at === 0 && batch.ready), "one block has begun at the most");
       count += batch.count - batch.next;
       for (let index = batch.next; index < batch.count; index++) bytes += batch.lengths[index]!;
     }
     assert(count === this.#count && bytes === this.#bytes, "the sender counts what is loaded");
+    for (const batch of this.#spare)
+      assert(
+        !this.#batches.includes(batch) && batch.slots.every((slot) => slot === NO_SLOT),
+        "a spare batch is empty",
+      );
     assert(this.#windowBytes <= this.#bytesMax || this.#windowBytes === BLOCK_SIZE, "the window has a bound");
   }
 

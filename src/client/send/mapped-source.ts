@@ -1,6 +1,7 @@
 // Send mode `mapped`: writev straight from a mapping of the file. No copy in user space and the fewest system calls;
 // the loop waits for the disk wherever a page is not cached. Blocks that no single mapping holds go the way of `copy`.
 
+import { assert } from "../../base/assert.js";
 import type { Storage } from "../storage/storage.js";
 import type { BlockBatch } from "./block-batch.js";
 import type { BatchOwner, BlockSource } from "./block-source.js";
@@ -16,12 +17,14 @@ export class MappedSource implements BlockSource {
   }
 
   load(batch: BlockBatch, storage: Storage, owner: BatchOwner): boolean {
-    let address = storage.sourceAddress(batch.offset, batch.bytes);
-    if (address < 0) return this.#fallback.load(batch, storage, owner);
+    const begin = storage.sourceAddress(batch.offset, batch.bytes);
+    let address = begin;
+    if (begin < 0) return this.#fallback.load(batch, storage, owner);
     for (let index = 0; index < batch.count; index++) {
       batch.addresses[index] = address;
       address += batch.lengths[index]!;
     }
+    assert(address === begin + batch.bytes, "the blocks of a batch are all of its bytes");
     batch.ready = true;
     return true;
   }

@@ -26,6 +26,7 @@ export class Outbox {
 
   /** Makes room for `count` bytes at `end` and returns that offset in `bytes`. The caller writes, then calls wrote(). */
   reserve(count: number): number {
+    assert(count > 0, "a message has bytes");
     if (this.end + count > this.bytes.length) this.#makeRoom(count);
     return this.end;
   }
@@ -75,5 +76,6 @@ export class Outbox {
     }
     this.start = 0;
     this.end = length;
+    assert(this.end + count <= this.bytes.length, "there is room now for what is written");
   }
 }

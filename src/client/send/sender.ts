@@ -3,7 +3,8 @@
 //   requested (by the peer) ─▶ batches (loading ─▶ ready) ─▶ writev ─▶ memory goes home
 //                         small messages ─▶ outbox ──────────┘
 //
-// What is asked for and loaded is in loaded-blocks.ts; here is what a call writes of it.
+// What is asked for and loaded is in loaded-blocks.ts; here is what a call writes of it. One file, because what a call writes is planned,
+// cut to what may pass and counted off again by the same cursor.
 //
 // Always: bytes leave in whole messages, a block that has begun is finished before anything else; small messages go
 // before blocks that have not begun. One writev takes the outbox and as many ready blocks as fit. Work per flush is bounded.
@@ -99,6 +100,7 @@ export class Sender implements ThrottleUser {
   }
 
   setPlace(place: UploadPlace): void {
+    assert(this.#place === undefined && !this.#closed, "a connection sends blocks of one torrent");
     this.#place = place;
     this.#loaded.setPlace(place);
   }
@@ -157,6 +159,10 @@ export class Sender implements ThrottleUser {
   }
 
   queueBlock(piece: PieceIndex, begin: number, length: number, nowMs: number): void {
+    assert(
+      this.#place !== undefined && !this.#closed,
+      "blocks are asked for of a torrent, while there is a peer",
+    );
     this.requested.push(piece, begin, length, nowMs);
     this.#transport.scheduleFlush();
   }
@@ -190,7 +196,11 @@ export class Sender implements ThrottleUser {
   checkInvariants(): void {
     this.outbox.checkInvariants();
     if (!this.#closed) this.#loaded.checkInvariants();
-    assert(!this.#closed || this.#loaded.blocksLoaded === 0, "what was loaded has gone home at close");
+    assert(!this.#closed || this.blocksWaiting === 0, "what was loaded has gone home at close");
+    assert(this.#place !== undefined || this.blocksWaiting === 0, "blocks that wait are those of a torrent");
+    const { head } = this.#loaded;
+    if (head === undefined || head.sent === 0) return;
+    assert(this.#restOf(head) <= PIECE_HEADER_BYTES + BLOCK_SIZE, "the block that has begun is a block");
   }
 
   close(): void {
@@ -307,7 +317,7 @@ export class Sender implements ThrottleUser {
   #allowed(throttle: Throttle, count: number, outboxBytes: number): number {
     if (count === 1 && outboxBytes > 0) return count;
     const { head } = this.#loaded;
-    assert(head !== undefined, "what is not a message is a block");
+    assert(head?.ready === true, "what is not a message is a block");
     let bytes = throttle.ask(head.sent > 0);
     if (head.sent > 0 && this.outbox.length > 0) bytes = Math.max(bytes, this.#restOf(head));
     return this.#cut(count, bytes + outboxBytes);
@@ -322,6 +332,7 @@ export class Sender implements ThrottleUser {
 
   /** How many of the first `count` entries hold so many bytes, the last of them cut. */
   #cut(count: number, bytes: number): number {
+    assert(count > 0 && bytes >= 0, "what is cut holds bytes");
     const entries = this.#entries;
     let left = bytes;
     for (let entry = 0; entry < count && left > 0; entry++) {
@@ -361,6 +372,7 @@ export class Sender implements ThrottleUser {
 
   /** `written` bytes went out: the block that had begun first, then the outbox, then blocks. */
   #consume(written: number, outboxBytes: number): void {
+    assert(written > 0 && outboxBytes <= this.outbox.length, "what went out was there");
     this.#counters.sentBytes += written;
     let left = written;
     let outboxLeft = outboxBytes;
@@ -376,6 +388,7 @@ export class Sender implements ThrottleUser {
       assert(batch !== undefined, "bytes that went out belong to the outbox or to a block");
       left -= this.#consumeBlock(batch, left);
     }
+    assert(left === 0, "each byte that went out belongs to something");
   }
 
   #consumeBlock(batch: BlockBatch, available: number): number {

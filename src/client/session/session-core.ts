@@ -463,6 +463,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   checkInvariants(): void {
     if (this.memory.closed) return;
     this.pool.checkInvariants();
+    this.memory.messages.checkInvariants();
     this.rateControl.checkInvariants();
     this.#plan.checkInvariants();
     for (const torrent of this.#torrents.values()) torrentCoreOf(torrent).checkInvariants();

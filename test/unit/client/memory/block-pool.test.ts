@@ -74,6 +74,16 @@ describe("BlockPool: slots", () => {
     assert.throws(() => pool.pass(slot, SlotHolder.free, SlotHolder.user), AssertionError);
   });
 
+  it("finds what is no slot of it: it is not freed, and nothing changes", () => {
+    const pool = makePool(2);
+    for (const slot of [-1, 2, 1000] as SlotIndex[]) assert.throws(() => pool.release(slot), AssertionError);
+    assert.throws(() => pool.acquire(SlotHolder.free), AssertionError);
+    const slot = take(pool);
+    assert.throws(() => pool.pass(slot, SlotHolder.receiving, SlotHolder.free), AssertionError);
+    pool.checkInvariants();
+    assert.equal(pool.freeCount, 1);
+  });
+
   it("says who holds what, and how much was out at most", () => {
     const pool = makePool(8);
     const slots = [

@@ -81,6 +81,8 @@ describe("ExpectedBlocks", () => {
             blocks.clear();
           }
           assert.deepEqual(listOf(blocks), model);
+          blocks.checkInvariants();
+          blocks.checkDistinct();
           assert.equal(
             blocks.bytes,
             model.reduce((sum, { length }) => sum + length, 0),
@@ -93,5 +95,16 @@ describe("ExpectedBlocks", () => {
       }),
       150,
     );
+  });
+
+  it("finds a block that is there twice, where it must not be, and one that is none", () => {
+    const blocks = new ExpectedBlocks();
+    for (const begin of [0, 16_384, 0]) blocks.push(7 as PieceIndex, begin, 16_384, 0);
+    blocks.checkInvariants();
+    assert.throws(() => blocks.checkDistinct(), AssertionError);
+    blocks.removeAt(0);
+    blocks.checkDistinct();
+    blocks.push(7 as PieceIndex, 32_768, 16_385, 0);
+    assert.throws(() => blocks.checkInvariants(), AssertionError);
   });
 });

@@ -70,6 +70,21 @@ describe("ReceivePlan", () => {
     assert.equal(pool.acquire(SlotHolder.receiving), slots[2]);
   });
 
+  it("finds a cursor that leaves what came, and a receive that is read before the last one was", () => {
+    const { plan, pool } = makePlan();
+    plan.add(0, 100, NO_SLOT, false);
+    assert.throws(() => plan.rewind(101), AssertionError);
+    assert.throws(() => plan.rewind(-1), AssertionError);
+    plan.rewind(60);
+    assert.throws(() => plan.cut(50), AssertionError);
+    plan.advance(40);
+    assert.throws(() => plan.advance(21), AssertionError);
+    assert.throws(() => plan.rewind(60), AssertionError);
+    plan.advance(20);
+    plan.clear(pool);
+    plan.checkInvariants();
+  });
+
   it("gives a slot to one block only", () => {
     const { plan, pool, slot } = makePlan();
     const first = slot();
