@@ -15,7 +15,7 @@ class Arguments {
  public:
   explicit Arguments(const Napi::CallbackInfo& info) : info_(info) {}
 
-  // An integer from `low` to `high`. TypeError if it is no number, RangeError if it is another one.
+  // An integer from `low` to `high`. Throws a TypeError for what is no number, and a RangeError for any other number.
   double integer(size_t index, double low, double high) {
     double value = 0;
     if (napi_get_value_double(info_.Env(), info_[index], &value) != napi_ok) return wrongType(index, "a number");
@@ -24,7 +24,7 @@ class Arguments {
     return wrongRange(index, low, high);
   }
   int descriptor(size_t index) { return static_cast<int>(integer(index, INT32_MIN, INT32_MAX)); }
-  // A number that means something only to whoever looks it up; any will do.
+  // Any number, also one that names nothing: whoever looks it up finds out. Throws a TypeError for what is no number.
   double number(size_t index) {
     double value = 0;
     if (napi_get_value_double(info_.Env(), info_[index], &value) != napi_ok) return wrongType(index, "a number");

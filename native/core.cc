@@ -2,6 +2,7 @@
 #include "core.h"
 
 #include <cassert>
+#include <cstdint>
 
 namespace scatterwire {
 
@@ -9,12 +10,14 @@ namespace {
 
 // Doubles first, so that all of them are aligned.
 Tables layOut(char* base, const EngineSizes& sizes) {
+  assert(reinterpret_cast<uintptr_t>(base) % alignof(double) == 0);
   Tables tables;
   tables.plan = reinterpret_cast<double*>(base);
   tables.completions = tables.plan + 2 * sizes.plan_entries;
   tables.jobs = tables.completions + 2 * sizes.completion_entries;
   tables.costs = tables.jobs + sizes.job_words;
   tables.ready = reinterpret_cast<int32_t*>(tables.costs + kCosts);
+  assert(reinterpret_cast<char*>(tables.ready + 2 * sizes.ready_entries) == base + tableBytes(sizes));
   return tables;
 }
 
@@ -43,6 +46,7 @@ Core::Core(Napi::Env env, uv_loop_t* loop, const EngineSizes& sizes, const Share
 }
 
 bool Core::start() {
+  assert(!jobs_open_ && handles_open_ == 0 && self_ == nullptr);
   if (napi_add_async_cleanup_hook(env_, onTeardown, this, &teardown_) != napi_ok) return false;
   uv_check_init(loop_, &check_);
   uv_idle_init(loop_, &idle_);
@@ -81,6 +85,7 @@ void Core::deliver() {
   if (detached()) return;
   const size_t ready_count = readiness_.deliver();
   const size_t completion_count = jobs_.deliver(tables_.completions, sizes_.completion_entries);
+  assert(ready_count <= sizes_.ready_entries && completion_count <= sizes_.completion_entries);
   if (readiness_.waiting() || jobs_.completed()) {
     uv_idle_start(&idle_, [](uv_idle_t*) {});
   } else {
@@ -131,6 +136,7 @@ void Core::onTeardown(napi_async_cleanup_hook_handle, void* core) { static_cast<
 
 void Core::onHandleClosed(uv_handle_t* handle) {
   Core* core = static_cast<Core*>(handle->data);
+  assert(core->closed_ && core->handles_open_ > 0);
   core->handles_open_--;
   core->leaveIfDone();
 }
@@ -146,6 +152,7 @@ void Core::dropMemory() {
 
 void Core::leaveIfDone() {
   if (!closed_ || handles_open_ > 0 || readiness_.handlesOpen() > 0) return;
+  assert(!jobs_open_);
   // Not before: the callback that closed the engine was still running in it.
   context_.reset();
   napi_remove_async_cleanup_hook(teardown_);

@@ -174,7 +174,9 @@ void Engine::addArrays(Napi::Object self, const SharedBuffer& slab, const Shared
   const Napi::Env env = self.Env();
   const EngineSizes& sizes = core_->sizes();
   const auto offset = [&](const void* at) {
-    return tables.offset + static_cast<size_t>(static_cast<const char*>(at) - tables.memory->data());
+    const auto beyond = static_cast<size_t>(static_cast<const char*>(at) - tables.memory->data());
+    assert(beyond < tables.memory->size());
+    return tables.offset + beyond;
   };
   const auto doubles = [&](const double* at, size_t count) {
     return Napi::Float64Array::New(env, count, tables.buffer, offset(at));

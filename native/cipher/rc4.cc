@@ -1,13 +1,17 @@
+// See rc4.h. RC4 as it is published: each byte of the stream swaps two entries of the permutation, and is a third one.
 #include "cipher/rc4.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace scatterwire {
 
 size_t transformRc4(uint8_t* state, const iovec* vectors, size_t count, size_t bytes, uint8_t* to) {
-  // Words in the place of bytes: the processor need not put together what it has just written apart.
+  // Here each entry of the permutation has a word of its own, where the state has a byte: whole words are what a processor loads
+  // and stores without extra work, and this loop does little else.
   uint32_t s[256];
   for (size_t index = 0; index < 256; index++) s[index] = state[index];
+  assert(state != nullptr && (count == 0 || vectors != nullptr));
   uint32_t i = state[256];
   uint32_t j = state[257];
   size_t left = bytes;

@@ -146,6 +146,7 @@ double CompressorChoice::measureNanos(const Compressor& compressor) const {
 void CompressorChoice::advance(Stream* streams, size_t count, size_t blocks) const {
   assert(count <= kLanesMax);
   while (count > 0) {
+    assert(first_for_[count] != nullptr);
     const Compressor& compressor = *first_for_[count];
     const size_t taken = std::min(count, compressor.lanes);
     if (taken == compressor.lanes) {

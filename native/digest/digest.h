@@ -6,6 +6,7 @@
 // started() first.
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 
@@ -25,7 +26,10 @@ class Digest {
   // it took. If that is not all, whole blocks of the rest are to be fed from outside, through state() and fed().
   size_t take(const unsigned char* data, size_t length, const CompressorChoice& choice);
   uint32_t* state() { return state_; }
-  void fed(size_t bytes) { length_ += bytes; }
+  void fed(size_t bytes) {
+    assert(started_ && partial_bytes_ == 0 && bytes % kHashBlockBytes == 0);
+    length_ += bytes;
+  }
   // Writes size() bytes.
   void finish(unsigned char* output, const CompressorChoice& choice);
 

@@ -41,6 +41,7 @@ size_t lanesOfWidest() {
 }  // namespace
 
 void DigestTaskList::push(DigestTask* task) {
+  assert((first == nullptr) == (count == 0));
   task->next = nullptr;
   (first == nullptr ? first : last->next) = task;
   last = task;
@@ -49,6 +50,7 @@ void DigestTaskList::push(DigestTask* task) {
 
 DigestTask* DigestTaskList::pop() {
   DigestTask* task = first;
+  assert((task == nullptr) == (count == 0));
   if (task == nullptr) return nullptr;
   first = task->next;
   count--;
@@ -114,6 +116,7 @@ class DigestQueue::Lanes {
     Lock lock(&queue_->mutex_);
     DigestTaskList& waiting = queue_->waiting_;
     if (done_.count > 0) queue_->wake_(queue_->owner_);
+    assert(queue_->lanes_used_ >= done_.count);
     queue_->lanes_used_ -= done_.count;
     while (DigestTask* task = done_.pop()) queue_->done_.push(task);
     size_t taken = 0;
@@ -135,6 +138,7 @@ class DigestQueue::Lanes {
   }
 
   void begin(DigestTask* task) {
+    assert(count_ < kLanesMax && task->digest != nullptr);
     task->result = 0;
     if (task->start) {
       task->digest->start();
@@ -224,6 +228,7 @@ class DigestQueue::Lanes {
     if (count_ == 0) return;
     size_t blocks = kStepBlocksMax;
     for (size_t index = 0; index < count_; index++) blocks = std::min(blocks, lanes_[index].blocks);
+    assert(blocks > 0);
     choice_->advance(streams_, count_, blocks);
     const size_t bytes = kHashBlockBytes * blocks;
     for (size_t index = count_; index > 0; index--) {
@@ -237,6 +242,7 @@ class DigestQueue::Lanes {
   }
 
   void remove(size_t index) {
+    assert(index < count_);
     done_.push(lanes_[index].task);
     count_--;
     // Swapped, because each has a buffer of its own.
@@ -323,6 +329,7 @@ void DigestQueue::run(Work* work, Scratch* scratch) {
 bool DigestQueue::nextAlgorithm(Worker* worker, DigestAlgorithm* algorithm) {
   Lock lock(&mutex_);
   if (waiting_.first == nullptr) {
+    assert(workers_active_ > 0 && worker->in_pool);
     workers_active_--;
     worker->in_pool = false;
     // The loop may wait for nothing else any more.

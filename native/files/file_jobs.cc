@@ -57,6 +57,7 @@ FileJobs::Job* FileJobs::obtain() {
 }
 
 void FileJobs::recycle(Job* job) {
+  assert(job->queue == this && job->regions.empty());
   job->next_job = free_;
   free_ = job;
 }
@@ -120,6 +121,7 @@ bool FileJobs::startsNow(Job* job) {
 void FileJobs::startDigest(Job* job) {
   const int flags = static_cast<int>(job->argument);
   digest_queue_.measure(costs_->on());
+  assert(job->digest != nullptr && (job->vectors.empty() || job->stretches.empty()));
   job->task.job = job;
   job->task.digest = job->digest;
   job->task.vectors = job->vectors.data();
@@ -231,7 +233,10 @@ void FileJobs::hold(double address, Job* job) {
 void FileJobs::release(Job* job) {
   for (const uint32_t region : job->regions) space_->letGo(region);
   job->regions.clear();
-  if (job->digest != nullptr) digests_[static_cast<size_t>(job->handle)].busy = false;
+  if (job->digest == nullptr) return;
+  OpenDigest& open = digests_[static_cast<size_t>(job->handle)];
+  assert(open.busy && open.digest.get() == job->digest);
+  open.busy = false;
 }
 
 void FileJobs::run(Work* work, Scratch*) {
@@ -249,6 +254,7 @@ void FileJobs::handBack(Job* job) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       WriteTurn& turn = write_turns_[static_cast<size_t>(job->handle) % kWriteTurns];
+      assert(turn.taken);
       next = turn.first;
       turn.taken = next != nullptr;
       if (next != nullptr) turn.first = next->next_job;
@@ -331,6 +337,7 @@ void FileJobs::complete(Job* job) {
     if (job->result >= 0 && space_->damaged(region)) job->result = -EFAULT;
   }
   release(job);
+  assert(running_ > 0);
   if (--running_ == 0 && !canceled_) uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
   job->next_job = nullptr;
   (completed_first_ == nullptr ? completed_first_ : completed_last_->next_job) = job;
@@ -353,6 +360,7 @@ size_t FileJobs::deliver(double* pairs, size_t capacity) {
 }
 
 void FileJobs::cancel() {
+  assert(!canceled_);
   // A worker for digests may have to end yet, and nobody else would keep the loop waiting for it.
   canceled_ = true;
   uv_ref(reinterpret_cast<uv_handle_t*>(&wake_));

@@ -117,6 +117,7 @@ void uninstall(Registry* registry) {
 }  // namespace
 
 int MappedRegions::enter(char* base, size_t length, bool writable) {
+  assert(base != nullptr && length > 0);
   Registry& all = registry();
   const std::lock_guard<std::mutex> lock(all.mutex);
   if (all.count == kMappingsOfProcessMax) return -ENOMEM;
@@ -126,11 +127,14 @@ int MappedRegions::enter(char* base, size_t length, bool writable) {
     all.free.pop_back();
   }
   if (all.count++ == 0) install(&all);
+  assert(index >= 0 && index < kMappingsOfProcessMax);
   Region& region = all.regions[index];
+  assert(region.begin.load(std::memory_order_relaxed) == 0);
   region.damaged.store(false, std::memory_order_relaxed);
   region.writable.store(writable, std::memory_order_relaxed);
   // To the end of the last page, all of which can be touched.
   const uintptr_t begin = reinterpret_cast<uintptr_t>(base);
+  assert(begin % all.page_bytes == 0);
   const uintptr_t end = (begin + length + all.page_bytes - 1) & ~(all.page_bytes - 1);
   region.end.store(end, std::memory_order_relaxed);
   region.begin.store(begin, std::memory_order_release);
@@ -142,11 +146,15 @@ void MappedRegions::leave(int region) {
   Registry& all = registry();
   const std::lock_guard<std::mutex> lock(all.mutex);
   assert(region >= 0 && region < kMappingsOfProcessMax && all.count > 0);
+  assert(all.regions[region].begin.load(std::memory_order_relaxed) != 0);
   all.regions[region].begin.store(0, std::memory_order_release);
   all.free.push_back(region);
   if (--all.count == 0) uninstall(&all);
 }
 
-bool MappedRegions::damaged(int region) { return registry().regions[region].damaged.load(std::memory_order_acquire); }
+bool MappedRegions::damaged(int region) {
+  assert(region >= 0 && region < kMappingsOfProcessMax);
+  return registry().regions[region].damaged.load(std::memory_order_acquire);
+}
 
 }  // namespace scatterwire

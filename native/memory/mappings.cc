@@ -31,6 +31,7 @@ char* AddressSpace::findInMapping(double address, double length, Access access) 
   const uint64_t offset = at & kOffsetMask;
   if (mapping.base == nullptr || offset > mapping.length || count > mapping.length - offset) return nullptr;
   if (access == Access::kWrite && !mapping.writable) return nullptr;
+  assert(mapping.region >= 0 && offset + count <= mapping.length);
   return mapping.base + offset;
 }
 
@@ -58,6 +59,7 @@ double AddressSpace::map(int fd, double length, bool writable, bool populate) {
     return region;
   }
   if (index >= mappings_.size()) mappings_.resize(index + 1);
+  assert(mappings_.size() <= kMappingsMax && mappings_[index].base == nullptr && mappings_[index].holders == 0);
   mappings_[index] = {static_cast<char*>(base), size, writable, 0, region};
   next_ = (index + 1) % kMappingsMax;
   return static_cast<double>(index + 1) * kStride;
@@ -69,6 +71,7 @@ bool AddressSpace::intact(double address) const {
 }
 
 void AddressSpace::drop(const Mapping& mapping) {
+  assert(mapping.base != nullptr && mapping.region >= 0 && mapping.holders == 0);
   MappedRegions::leave(mapping.region);
   munmap(mapping.base, mapping.length);
 }

@@ -8,6 +8,7 @@
 // address of one that went is given to another as late as can be, so that whoever still knows it names nothing.
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -56,10 +57,19 @@ class AddressSpace {
   static uint32_t regionOf(double address) {
     return static_cast<uint32_t>(static_cast<uint64_t>(address) >> kStrideBits);
   }
-  void hold(uint32_t region) { mappings_[region - 1].holders++; }
-  void letGo(uint32_t region) { mappings_[region - 1].holders--; }
+  void hold(uint32_t region) {
+    assert(isMapped(region));
+    mappings_[region - 1].holders++;
+  }
+  void letGo(uint32_t region) {
+    assert(isMapped(region) && mappings_[region - 1].holders > 0);
+    mappings_[region - 1].holders--;
+  }
   // Whether somebody touched it where there is no file any more.
-  bool damaged(uint32_t region) const { return MappedRegions::damaged(mappings_[region - 1].region); }
+  bool damaged(uint32_t region) const {
+    assert(isMapped(region));
+    return MappedRegions::damaged(mappings_[region - 1].region);
+  }
 
  private:
   struct Mapping {
@@ -69,6 +79,9 @@ class AddressSpace {
     uint32_t holders = 0;
     int region = -1;  // of MappedRegions
   };
+  bool isMapped(uint32_t region) const {
+    return region >= 1 && region <= mappings_.size() && mappings_[region - 1].base != nullptr;
+  }
   static void drop(const Mapping& mapping);
   char* findInMapping(double address, double length, Access access) const;
 

@@ -19,6 +19,7 @@ SharedBuffer createOrdinary(Napi::Env env, size_t size) {
   if (napi_create_arraybuffer(env, size + kPageBytes, &data, &value) != napi_ok || data == nullptr) return {};
   const size_t beyond = reinterpret_cast<uintptr_t>(data) % kPageBytes;
   const size_t skip = beyond == 0 ? 0 : kPageBytes - beyond;
+  assert(skip < kPageBytes);
   SharedBuffer shared;
   shared.memory = std::make_shared<SharedMemory>(static_cast<char*>(data) + skip, size, false);
   shared.buffer = Napi::ArrayBuffer(env, value);
@@ -44,6 +45,7 @@ static void adviseWholePages(void* data, size_t size, int advice) {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
   const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + size) / page * page;
+  assert(begin >= reinterpret_cast<uintptr_t>(data) && end <= reinterpret_cast<uintptr_t>(data) + size);
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, advice);
 }
 

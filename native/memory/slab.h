@@ -7,7 +7,9 @@
 
 #include <napi.h>
 
+#include <cassert>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 namespace scatterwire {
@@ -20,7 +22,9 @@ constexpr size_t kSlabBytesMax = (size_t{1} << 32) - (size_t{1} << 20);
 class SharedMemory {
  public:
   // Takes memory that is ours (`mapped`) or that belongs to an ArrayBuffer somebody else keeps alive.
-  SharedMemory(char* data, size_t size, bool mapped) : data_(data), size_(size), mapped_(mapped) {}
+  SharedMemory(char* data, size_t size, bool mapped) : data_(data), size_(size), mapped_(mapped) {
+    assert(data != nullptr && reinterpret_cast<uintptr_t>(data) % kPageBytes == 0 && size > 0);
+  }
   ~SharedMemory();
   SharedMemory(const SharedMemory&) = delete;
   SharedMemory& operator=(const SharedMemory&) = delete;

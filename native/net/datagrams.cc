@@ -50,6 +50,7 @@ int prepare(int fd, int family, const DatagramOptions& options) {
 }
 
 int closeWith(int fd, int error) {
+  assert(fd >= 0 && error < 0);
   close(fd);
   return error;
 }
@@ -108,6 +109,7 @@ DatagramBatch::DatagramBatch(const DatagramTables& tables, const DatagramShape& 
 }
 
 void DatagramBatch::readAddress(size_t entry, socklen_t length) {
+  assert(entry < entries_);
   uint32_t* words = tables_.addresses + kAddressWords * entry;
   const sockaddr_in6& v6 = addresses_[entry];
   if (ipv6_ && length >= sizeof(v6)) {
@@ -124,6 +126,7 @@ void DatagramBatch::readAddress(size_t entry, socklen_t length) {
 
 // Bytes of the address, or 0: the socket is connected and knows.
 socklen_t DatagramBatch::writeAddress(size_t entry) {
+  assert(entry < entries_);
   const uint16_t port = tables_.ports[entry];
   if (port == 0) return 0;
   const uint32_t* words = tables_.addresses + kAddressWords * entry;
@@ -144,6 +147,7 @@ socklen_t DatagramBatch::writeAddress(size_t entry) {
 }
 
 int DatagramBatch::receiveOne(int fd, size_t entry) {
+  assert(entry < entries_);
   iovec vector = {tables_.payload + entry * slot_bytes_, slot_bytes_};
   msghdr header = {};
   header.msg_iov = &vector;
@@ -155,6 +159,7 @@ int DatagramBatch::receiveOne(int fd, size_t entry) {
     bytes = recvmsg(fd, &header, 0);
   } while (bytes < 0 && errno == EINTR);
   if (bytes < 0) return -errno;
+  assert(static_cast<size_t>(bytes) <= slot_bytes_);
   // Not every system tells the true length; one byte more than fits says that it was longer.
   const bool truncated = (header.msg_flags & MSG_TRUNC) != 0;
   tables_.lengths[entry] = static_cast<int32_t>(truncated ? slot_bytes_ + 1 : static_cast<size_t>(bytes));
@@ -166,6 +171,7 @@ int DatagramBatch::sendOne(int fd, size_t entry) {
   const socklen_t length = writeAddress(entry);
   const auto* address = length == 0 ? nullptr : reinterpret_cast<const sockaddr*>(&addresses_[entry]);
   const size_t bytes = static_cast<size_t>(tables_.lengths[entry]);
+  assert(bytes <= slot_bytes_);
   ssize_t sent;
   do {
     sent = sendto(fd, tables_.payload + entry * slot_bytes_, bytes, 0, address, length);
@@ -213,6 +219,7 @@ int DatagramBatch::receiveTogether(int fd, size_t count) {
     taken = recvmmsg(fd, headers_.data(), static_cast<unsigned>(count), MSG_TRUNC, nullptr);
   } while (taken < 0 && errno == EINTR);
   if (taken < 0) return -errno;
+  assert(static_cast<size_t>(taken) <= count);
   for (size_t entry = 0; entry < static_cast<size_t>(taken); entry++) {
     tables_.lengths[entry] = static_cast<int32_t>(headers_[entry].msg_len);
     readAddress(entry, headers_[entry].msg_hdr.msg_namelen);
@@ -223,6 +230,7 @@ int DatagramBatch::receiveTogether(int fd, size_t count) {
 int DatagramBatch::sendTogether(int fd, size_t first, size_t count) {
   for (size_t entry = first; entry < first + count; entry++) {
     vectors_[entry].iov_len = static_cast<size_t>(tables_.lengths[entry]);
+    assert(vectors_[entry].iov_len <= slot_bytes_);
     msghdr& header = headers_[entry].msg_hdr;
     header.msg_namelen = writeAddress(entry);
     header.msg_name = header.msg_namelen == 0 ? nullptr : &addresses_[entry];

@@ -37,6 +37,7 @@ int Readiness::watch(int fd, int events) {
 }
 
 int Readiness::start(Socket* socket, int events) {
+  assert((events & ~(UV_READABLE | UV_WRITABLE)) == 0);
   if (!socket->polled) {
     const int result = uv_poll_init(loop_, &socket->poll, socket->fd);
     if (result < 0) return result;
@@ -52,6 +53,7 @@ int Readiness::start(Socket* socket, int events) {
 // Takes back what was found but is not to be told: everything but `events`.
 void Readiness::mask(Socket* socket, int events) {
   if (socket->found != 0) {
+    assert(socket->queue_index < queue_.size() && queue_[socket->queue_index] == socket);
     socket->found &= events;
     if (socket->found == 0) queue_[socket->queue_index] = nullptr;
   }
@@ -83,6 +85,7 @@ size_t Readiness::deliver() {
   while (taken < queue_.size() && delivered_count_ < capacity_) {
     Socket* socket = queue_[taken++];
     if (socket == nullptr) continue;
+    assert(socket->found != 0 && (socket->found & ~socket->watched) == 0);
     pairs_[2 * delivered_count_] = socket->fd;
     pairs_[2 * delivered_count_ + 1] = socket->found;
     socket->pair_index = delivered_count_++;
@@ -94,6 +97,7 @@ size_t Readiness::deliver() {
     queue_[index]->queue_index = kept;
     queue_[kept++] = queue_[index];
   }
+  assert(kept <= queue_.size());
   queue_.resize(kept);
   return delivered_count_;
 }
@@ -109,6 +113,7 @@ int Readiness::close(int fd) {
 // Its descriptor is not touched.
 void Readiness::forget(Socket* socket) {
   mask(socket, 0);
+  assert(socket_count_ > 0 && find(socket->fd) == socket);
   dispose(std::move(sockets_[static_cast<size_t>(socket->fd)]));
   socket_count_--;
 }
@@ -117,6 +122,7 @@ void Readiness::closeAll() {
   for (size_t fd = 0; fd < sockets_.size(); fd++) {
     if (sockets_[fd] != nullptr) close(static_cast<int>(fd));
   }
+  assert(socket_count_ == 0);
 }
 
 // uv_close takes the descriptor out of epoll at once, and gives the handle back at the end of the turn.
@@ -126,6 +132,7 @@ void Readiness::dispose(std::unique_ptr<Socket> socket) {
     Socket* closed = static_cast<Socket*>(handle->data);
     Readiness* self = closed->readiness;
     delete closed;
+    assert(self->handles_open_ > 0);
     self->handles_open_--;
     self->on_closed_(self->owner_);
   });

@@ -68,11 +68,13 @@ int prepare(int fd) {
 }
 
 int closeWith(int fd, int error) {
+  assert(fd >= 0 && error < 0);
   close(fd);
   return error;
 }
 
 int openSocket(int family) {
+  assert(family == AF_INET || family == AF_INET6);
 #ifdef __linux__
   const int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 #else
@@ -84,6 +86,7 @@ int openSocket(int family) {
 }
 
 int bindOutgoing(int fd, sa_family_t family, const std::string& source) {
+  assert(fd >= 0);
   AnyAddress address;
   socklen_t length;
   if (!parseAddress(source, 0, &address, &length)) return -EINVAL;
@@ -101,6 +104,7 @@ int addressOf(int fd, AddressCall call, SocketAddress* address) {
   AnyAddress found = {};
   socklen_t length = sizeof(found);
   if (call(fd, &found.any, &length) < 0) return -errno;
+  assert(length <= sizeof(found));
   return formatAddress(found, length, address);
 }
 
@@ -155,6 +159,7 @@ int socketError(int fd) {
   int error = 0;
   socklen_t length = sizeof(error);
   if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0) return -errno;
+  assert(error >= 0 && length == sizeof(error));
   return -error;
 }
 
@@ -163,6 +168,7 @@ int localAddress(int fd, SocketAddress* address) { return addressOf(fd, getsockn
 int remoteAddress(int fd, SocketAddress* address) { return addressOf(fd, getpeername, address); }
 
 int setBufferSizes(int fd, int receive_bytes, int send_bytes) {
+  assert(receive_bytes >= 0 && send_bytes >= 0);
   int result = 0;
   if (receive_bytes > 0) result = setOption(fd, SOL_SOCKET, SO_RCVBUF, receive_bytes);
   if (result == 0 && send_bytes > 0) result = setOption(fd, SOL_SOCKET, SO_SNDBUF, send_bytes);
@@ -171,7 +177,10 @@ int setBufferSizes(int fd, int receive_bytes, int send_bytes) {
 
 int setNoDelay(int fd, bool on) { return setOption(fd, IPPROTO_TCP, TCP_NODELAY, on ? 1 : 0); }
 
-int setReceiveLowWater(int fd, int bytes) { return setOption(fd, SOL_SOCKET, SO_RCVLOWAT, bytes); }
+int setReceiveLowWater(int fd, int bytes) {
+  assert(bytes >= 1);
+  return setOption(fd, SOL_SOCKET, SO_RCVLOWAT, bytes);
+}
 
 int unacknowledgedBytes(int fd) {
   int bytes = 0;

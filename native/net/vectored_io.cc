@@ -42,6 +42,7 @@ double bytesOrErrno(Call call) {
 static_assert(EWOULDBLOCK == EAGAIN, "TypeScript compares with one of them");
 
 bool findVectors(const AddressSpace& space, const double* pairs, size_t count, Access access, iovec* vectors) {
+  assert(count <= kVectorsMax);
   for (size_t index = 0; index < count; index++) {
     // Each number is read once: a misguided worker could change it between the check and the use.
     const double address = pairs[2 * index];
@@ -54,12 +55,12 @@ bool findVectors(const AddressSpace& space, const double* pairs, size_t count, A
 }
 
 double receiveVectors(int fd, const iovec* vectors, size_t count) {
-  assert(count <= kVectorsMax);
+  assert(count > 0 && count <= kVectorsMax);
   return bytesOrErrno([&] { return readv(fd, vectors, static_cast<int>(count)); });
 }
 
 double sendVectors(int fd, iovec* vectors, size_t count, bool more) {
-  assert(count <= kVectorsMax);
+  assert(count > 0 && count <= kVectorsMax);
   msghdr message = {};
   message.msg_iov = vectors;
   message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(count);
@@ -68,6 +69,7 @@ double sendVectors(int fd, iovec* vectors, size_t count, bool more) {
 }
 
 double sendFile(int fd, int file_fd, double offset, double length) {
+  assert(offset >= 0 && length >= 0);
 #ifdef __linux__
   // Node ignores SIGPIPE, which this call cannot be told to leave out.
   return bytesOrErrno([&] {
@@ -90,7 +92,7 @@ double sendFile(int fd, int file_fd, double offset, double length) {
 
 double readCachedVectors(int file_fd, double offset, const iovec* vectors, size_t count) {
 #ifdef RWF_NOWAIT
-  assert(count <= kVectorsMax);
+  assert(count > 0 && count <= kVectorsMax && offset >= 0);
   return bytesOrErrno(
       [&] { return preadv2(file_fd, vectors, static_cast<int>(count), static_cast<off_t>(offset), RWF_NOWAIT); });
 #else

@@ -97,6 +97,7 @@ void WorkerPool::leave(WorkQueue* queue) {
         line = next;
       }
     }
+    assert(engines_ > 0);
     if (--engines_ > 0) return;
     ending_ = true;
     threads.swap(threads_);
@@ -232,6 +233,7 @@ Work* WorkerPool::take(size_t* kind) {
       Line* const line = turns.first;
       turns.first = line->next;
       line->has_turn = false;
+      assert(lines_waiting_[*kind] > 0);
       lines_waiting_[*kind]--;
       Work* const work = line->first;
       if (work == nullptr) continue;
