@@ -9,6 +9,7 @@ import { encodeHandshake, makePeerId } from "../../src/client/wire/handshake.js"
 import { MessageId } from "../../src/client/wire/messages.js";
 import type { Metainfo, PeerAddress } from "../../src/index.js";
 import { READABLE } from "../../src/native/binding.js";
+import { entryOf } from "../measuring/ends.js";
 import { type ConnectionOptions, LoadConnection } from "./load-connection.js";
 import type { LoadLoop } from "./load-loop.js";
 import { type CrowdPeer, IDLE, MISBEHAVIOURS, type Misbehaviour } from "./misbehaviours.js";
@@ -167,7 +168,9 @@ export class Crowd {
   step(): void {
     const nowMs = this.#options.nowMs();
     const due = this.#dueMs;
-    for (let begun = 0; begun < CONNECTS_PER_STEP && due.length > 0 && due[0]! <= nowMs; begun++) {
+    for (let begun = 0; begun < CONNECTS_PER_STEP; begun++) {
+      const [next] = due;
+      if (next === undefined || next > nowMs) break;
       due.shift();
       this.#connect(nowMs);
     }
@@ -183,7 +186,7 @@ export class Crowd {
     }
     this.made++;
     const { dice } = this.#place;
-    const way = this.#ways[dice(this.#ways.length)]!;
+    const way = entryOf(this.#ways, dice(this.#ways.length));
     const onClosed = (reason: string): void => {
       this.#all.delete(peer);
       if (reason !== LEFT) this.refused++;

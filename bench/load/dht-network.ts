@@ -18,6 +18,7 @@ import {
   type DatagramSocket,
   type Datagrams,
 } from "../../src/native/datagrams.js";
+import { entryOf } from "../measuring/ends.js";
 
 export interface DhtNetworkOptions {
   readonly seed: number;
@@ -193,8 +194,9 @@ export class DhtNetwork implements Datagrams {
     events.push(event);
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if (!isBefore(event, events[parent]!)) break;
-      events[at] = events[parent]!;
+      const above = entryOf(events, parent);
+      if (!isBefore(event, above)) break;
+      events[at] = above;
       at = parent;
     }
     events[at] = event;
@@ -202,15 +204,16 @@ export class DhtNetwork implements Datagrams {
 
   #pop(): void {
     const events = this.#events;
-    const last = events.pop()!;
-    if (events.length === 0) return;
+    const last = events.pop();
+    if (last === undefined || events.length === 0) return;
     let at = 0;
     for (;;) {
       let child = 2 * at + 1;
       if (child >= events.length) break;
-      if (child + 1 < events.length && isBefore(events[child + 1]!, events[child]!)) child++;
-      if (!isBefore(events[child]!, last)) break;
-      events[at] = events[child]!;
+      if (child + 1 < events.length && isBefore(entryOf(events, child + 1), entryOf(events, child))) child++;
+      const below = entryOf(events, child);
+      if (!isBefore(below, last)) break;
+      events[at] = below;
       at = child;
     }
     events[at] = last;

@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 import { Contact } from "../../src/dht/contact.js";
 import { Dht } from "../../src/dht/dht.js";
 import { ID_BYTES } from "../../src/dht/node-id.js";
+import { firstOf, there } from "../measuring/ends.js";
 import { printLine, whole } from "./load-loop.js";
 
 const OPTIONS = { contacts: { type: "string" }, seed: { type: "string" } } as const;
@@ -19,7 +20,7 @@ function main(): void {
   const { values } = parseArgs({ options: OPTIONS });
   const contacts = whole(values.contacts, 2000);
   const dht = new Dht({ listen: [{ host: "127.0.0.1", port: 0 }] });
-  const table = dht.overlays.get(4)!.table;
+  const table = there(dht.overlays.get(4)).table;
   let state = whole(values.seed, 1);
   const roll = (): number => {
     state ^= state << 13;
@@ -36,7 +37,7 @@ function main(): void {
   new PerformanceObserver((list) => {
     for (const { duration } of list.getEntries()) collectionMs += duration;
   }).observe({ entryTypes: ["gc"] });
-  printLine({ port: dht.addresses[0]!.port });
+  printLine({ port: firstOf(dht.addresses).port });
   const input = createInterface({ input: process.stdin });
   input.on("line", () => {
     const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();

@@ -11,6 +11,7 @@
 
 import { createServer, type Socket, connect as tcpConnect } from "node:net";
 import { parseArgs } from "node:util";
+import { entryOf } from "../measuring/ends.js";
 
 /** What the bottleneck's router keeps beyond what is on the way. */
 const QUEUE_BYTES = 1024 * 1024;
@@ -63,7 +64,7 @@ class Direction {
     this.#timer = undefined;
     const now = performance.now();
     for (; this.#first < this.#packets.length; this.#first++) {
-      const { to, bytes, dueMs } = this.#packets[this.#first]!;
+      const { to, bytes, dueMs } = entryOf(this.#packets, this.#first);
       if (dueMs > now) break;
       this.#heldBytes -= bytes.length;
       if (to.writable) to.write(bytes);

@@ -6,6 +6,7 @@
 // after its time, or when its standard input does. Always: it sends to the tracker it was given and to nobody else.
 
 import { renameSync, writeFileSync } from "node:fs";
+import { messageOf } from "../../src/base/errors.js";
 import { type DatagramBatch, type DatagramSocket, SystemDatagrams } from "../../src/native/datagrams.js";
 import { Reactor } from "../../src/native/reactor.js";
 import {
@@ -35,6 +36,7 @@ import {
   UPLOADED_AT,
   writeConnectRequest,
 } from "../../src/tracker/protocol/udp.js";
+import { entryOf, firstOf } from "../measuring/ends.js";
 import { percentiles } from "./percentiles.js";
 import { Population } from "./tracker-population.js";
 
@@ -131,8 +133,9 @@ class Sender {
       socket.connect({ host, port: options.port });
       return socket;
     });
-    this.#out = this.#sockets[0]!.makeBatch(BATCH, REQUEST_SLOT_BYTES);
-    this.#in = this.#sockets[0]!.makeBatch(BATCH, RESPONSE_SLOT_BYTES);
+    const first = firstOf(this.#sockets);
+    this.#out = first.makeBatch(BATCH, REQUEST_SLOT_BYTES);
+    this.#in = first.makeBatch(BATCH, RESPONSE_SLOT_BYTES);
     this.#out.ports.fill(0);
     this.#template = new Uint8Array(BATCH);
     this.#ids = new Uint32Array(2 * socketsPerWorker);
@@ -232,7 +235,7 @@ class Sender {
       lengths[entry] =
         dice < this.#announceBelow ? this.#announce(entry, at, peer) : this.#scrape(entry, at, peer);
     }
-    this.counts.requests += this.#sockets[index]!.send(this.#out, 0, BATCH);
+    this.counts.requests += entryOf(this.#sockets, index).send(this.#out, 0, BATCH);
   }
 
   #share(): number {
@@ -284,7 +287,7 @@ class Sender {
 
   #receive(index: number): void {
     const batch = this.#in;
-    const count = this.#sockets[index]!.receive(batch);
+    const count = entryOf(this.#sockets, index).receive(batch);
     if (count <= 0) return;
     const { view, lengths } = batch;
     const { counts } = this;
@@ -315,7 +318,7 @@ function print(value: unknown): void {
 }
 
 async function main(): Promise<void> {
-  const options = JSON.parse(process.argv[2]!) as TrackerLoadOptions;
+  const options = JSON.parse(entryOf(process.argv, 2)) as TrackerLoadOptions;
   const reactor = new Reactor(4096);
   const sender = new Sender(options, reactor);
   let stopped = false;
@@ -357,7 +360,7 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  console.error(`scatterwire: ${(error as Error).message}`);
+  console.error(`scatterwire: ${messageOf(error)}`);
   process.exitCode = 1;
   process.stdin.destroy();
 }

@@ -76,12 +76,15 @@ export class Population {
     const small: number[] = [];
     const large: number[] = [];
     for (let index = 0; index < torrents; index++) (share[index]! < 1 ? small : large).push(index);
-    while (small.length > 0 && large.length > 0) {
-      const less = small.pop()!;
-      const more = large.at(-1)!;
+    for (;;) {
+      const more = large.at(-1);
+      const less = more === undefined ? undefined : small.pop();
+      if (more === undefined || less === undefined) break;
       alias[less] = more;
       share[more] = share[more]! + share[less]! - 1;
-      if (share[more]! < 1) small.push(large.pop()!);
+      if (share[more]! >= 1) continue;
+      large.pop();
+      small.push(more);
     }
     for (const rest of [...small, ...large]) share[rest] = 1;
     return () => {

@@ -2,6 +2,7 @@
 // refused in one line that names the file, the place in it, and what was expected there.
 
 import { readFile } from "node:fs/promises";
+import { messageOf } from "../../src/base/errors.js";
 import { UsageError } from "../../src/index.js";
 import { wrongFigure } from "../measuring/answers.js";
 import { isDhtResults, readDhtResults } from "../measuring/dht-results.js";
@@ -12,6 +13,7 @@ import type { Machine } from "../measuring/workplace.js";
 import type { DhtFile } from "./dht-section.js";
 import type { SwarmFile } from "./swarm-section.js";
 import type { TrackerFile } from "./tracker-page.js";
+import { counted } from "./words.js";
 
 export interface ResultsFile {
   readonly path: string;
@@ -47,7 +49,7 @@ export async function readAnyResults(paths: readonly string[]): Promise<AnyResul
       else files.push({ path, results: parseResults(text, path) });
     } catch (error) {
       if (error instanceof UsageError) throw error;
-      refuse(path, (error as Error).message);
+      refuse(path, messageOf(error));
     }
   }
   return { files, trackers, swarms, dhts };
@@ -107,14 +109,14 @@ export function requireOneMachine(
 }
 
 export function machineName({ cpu, cores }: Machine): string {
-  return `${cpu}, ${cores} cores`;
+  return `${cpu}, ${counted(cores, "core")}`;
 }
 
 function parseJson(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    return refuse(path, `is not JSON: ${(error as Error).message}`);
+    return refuse(path, `is not JSON: ${messageOf(error)}`);
   }
 }
 

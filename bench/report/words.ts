@@ -112,6 +112,11 @@ export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+/** "1 trial", "2 trials". */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
 /** A number keeps its unit beside it where lines are broken. */
 export function keepTogether(text: string): string {
   return text.replace(

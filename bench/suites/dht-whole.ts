@@ -9,6 +9,7 @@ import { METHOD_GET_PEERS } from "../../src/dht/krpc-reader.js";
 import type { SocketAddress } from "../../src/native/binding.js";
 import { addressOf, DhtNetwork } from "../load/dht-network.js";
 import { ImplicitNodes } from "../load/implicit-nodes.js";
+import { there } from "../measuring/ends.js";
 
 export interface WholeSettings {
   readonly nodes: number;
@@ -108,7 +109,7 @@ async function ask(
     network.world(),
   );
   await network.run(SETTLE_MS / 3);
-  const overlay = asker.overlays.get(4)!;
+  const overlay = there(asker.overlays.get(4));
   const converged: number[] = [];
   let begun = 0;
   let ended = 0;

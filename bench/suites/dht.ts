@@ -13,6 +13,7 @@ import type { SocketAddress } from "../../src/native/binding.js";
 import { addressNumber, addressOf, DhtNetwork } from "../load/dht-network.js";
 import { HOSTILE_KINDS, type Hostile } from "../load/hostile-nodes.js";
 import { ImplicitNodes } from "../load/implicit-nodes.js";
+import { there } from "../measuring/ends.js";
 
 export { HOSTILE_KINDS, type Hostile } from "../load/hostile-nodes.js";
 
@@ -177,7 +178,7 @@ export async function runDhtCase(
     network.world(),
   );
   await network.run(WARM_UP_MS);
-  const overlay = dht.overlays.get(4)!;
+  const overlay = there(dht.overlays.get(4));
   const contacts = overlay.table.count;
   far.queries.fill(0);
   const toNamedBefore = far.hostile?.toNamed ?? 0;

@@ -11,6 +11,7 @@ import { mkdtemp, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { checkTorrent, type Metainfo, readMetainfo, Session } from "../../src/index.js";
+import { entryOf, namedIn } from "../measuring/ends.js";
 
 const PAUSE_MS = 2;
 
@@ -69,12 +70,12 @@ const works: Record<string, () => Promise<unknown>> = {
   // Two at a time, as an application that starts with several torrents does.
   check: () => Promise.all([check(metainfo), check(metainfo)]),
 };
-const working = works[load]!();
+const working = namedIn(works, load)();
 // Until it runs at full speed.
 await pause(1000);
 const bytesBefore = bytes;
 const began = performance.now();
-const samples = [sample(() => stat(folder)), sample(() => lookup("localhost"))];
+const samples = [sample(() => stat(folder)), sample(() => lookup("localhost"))] as const;
 await pause(1000 * Number(seconds));
 over = true;
 const elapsedSeconds = (performance.now() - began) / 1000;
@@ -82,7 +83,7 @@ const done = bytes - bytesBefore;
 const [stats, lookups] = await Promise.all(samples);
 await working;
 const at = (times: readonly number[], share: number): number =>
-  times[Math.min(times.length - 1, Math.floor(share * times.length))]!;
+  entryOf(times, Math.min(times.length - 1, Math.floor(share * times.length)));
 const figures = (times: readonly number[]) => ({
   calls: times.length,
   medianMs: at(times, 0.5),
@@ -90,5 +91,5 @@ const figures = (times: readonly number[]) => ({
   mostMs: at(times, 1),
 });
 process.stdout.write(
-  `${JSON.stringify({ bytesPerSecond: done / elapsedSeconds, stat: figures(stats!), lookup: figures(lookups!) })}\n`,
+  `${JSON.stringify({ bytesPerSecond: done / elapsedSeconds, stat: figures(stats), lookup: figures(lookups) })}\n`,
 );

@@ -17,8 +17,10 @@ import {
   type NativeEngine,
 } from "../../src/native/binding.js";
 import type { Answer, OnStep } from "../measuring/answer.js";
+import { entryOf, lastOf } from "../measuring/ends.js";
 import { median, medianRatio } from "../measuring/statistics.js";
 import { describeMachine, folderFor, type Machine, makeData, withFolder } from "../measuring/workplace.js";
+import { machineName } from "../report/read.js";
 import { TextTable } from "../report/text-table.js";
 
 const KIB = 1024;
@@ -145,7 +147,7 @@ class HotEngine {
     let at = 0;
     for (const stream of streams) {
       const flags = DIGEST_START | DIGEST_FINISH;
-      const header = [JobKind.digest, stream, this.#digests[stream]!, this.#outputOf(stream), flags];
+      const header = [JobKind.digest, stream, entryOf(this.#digests, stream), this.#outputOf(stream), flags];
       jobs.set([...header, BLOCKS_PER_JOB], at);
       at += JOB_HEADER_WORDS;
       for (let block = 0; block < BLOCKS_PER_JOB; block++) {
@@ -179,26 +181,27 @@ async function benchHot(
   begins: (round: number) => void,
 ): Promise<HotRow[]> {
   const engines = [CHEAPEST, ...loadBinding().digestVariants].map((variant) => new HotEngine(variant));
-  const base = engines.at(-1)!;
-  const cells = engines.flatMap((engine) => STREAMS.map((streams) => ({ engine, streams })));
-  const costs = cells.map((): Cost[] => []);
+  const base = lastOf(engines);
+  const cells = engines.flatMap((engine) =>
+    STREAMS.map((streams) => ({ engine, streams, costs: [] as Cost[] })),
+  );
   const bases: number[] = [];
   for (let round = 0; round < rounds; round++) {
     begins(round);
     bases.push(cpuPerGB(await costOf(() => base.run(1, bytes))));
-    for (const [index, { engine, streams }] of cells.entries()) {
+    for (const { engine, streams, costs } of cells) {
       signal?.throwIfAborted();
-      costs[index]!.push(await costOf(() => engine.run(streams, bytes)));
+      costs.push(await costOf(() => engine.run(streams, bytes)));
       engine.check(streams);
     }
   }
   for (const engine of engines) engine.close();
-  return cells.map(({ engine, streams }, index) => ({
+  return cells.map(({ engine, streams, costs }) => ({
     variant: engine.variant,
     streams,
-    bytesPerSecond: median(costs[index]!.map(({ bytes: count, seconds }) => count / seconds)),
-    cpuSecondsPerGB: median(costs[index]!.map(cpuPerGB)),
-    ratioToOpenssl: medianRatio(bases, costs[index]!.map(cpuPerGB)),
+    bytesPerSecond: median(costs.map(({ bytes: count, seconds }) => count / seconds)),
+    cpuSecondsPerGB: median(costs.map(cpuPerGB)),
+    ratioToOpenssl: medianRatio(bases, costs.map(cpuPerGB)),
   }));
 }
 
@@ -315,7 +318,7 @@ function hashingTables({ hot, torrent, size, rounds, machine }: HashingResult): 
     ]),
   );
   return [
-    `${machine.cpu}, ${machine.cores} cores; medians of ${rounds} rounds`,
+    `${machineName(machine)}; medians of ${rounds} rounds`,
     "",
     "SHA-1 of hot blocks of 16 KiB: CPU s/GB, and GB/s",
     hotTable,

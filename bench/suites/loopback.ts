@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ReceiveModeName, StorageKind } from "../../src/index.js";
 import { runFigures } from "../measuring/answers.js";
+import { firstOf } from "../measuring/ends.js";
 import type { Axes, LabFigures } from "../measuring/results.js";
 import type { Workshop } from "../measuring/run.js";
 import { LIMIT, OURS, type Scenario } from "../measuring/scenario.js";
@@ -83,7 +84,7 @@ function download(options: LoopbackOptions, mode: ReceiveModeName, place: Place)
   rmSync(directory, { recursive: true, force: true });
   const trial: ReceiveTrial = {
     torrent,
-    before: { torrent, peer: peers[0]!, times: Math.ceil(WARM_UP_BYTES / options.size) },
+    before: { torrent, peer: firstOf(peers), times: Math.ceil(WARM_UP_BYTES / options.size) },
     peers,
     session: { receiveMode: mode },
     storage: options.storage,

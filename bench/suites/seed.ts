@@ -5,9 +5,11 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { messageOf } from "../../src/base/errors.js";
 import type { ReceiveModeName, SendModeName } from "../../src/index.js";
 import { type LeecherResult, runLoadLeecher, startLoadSeeder } from "../load/load.js";
 import { type BenchPlace, withPlace } from "../measuring/bench-place.js";
+import { firstOf } from "../measuring/ends.js";
 import { USAGE, usageFigures } from "../measuring/meter.js";
 import type { Axes, LabFigures, LabOmission } from "../measuring/results.js";
 import type { Workshop } from "../measuring/run.js";
@@ -172,7 +174,7 @@ function seedFigures(before: SeedReading, after: SeedReading, load: LeecherResul
 async function limitOnce(place: BenchPlace, { leechers, queue }: SeedPoint): Promise<LabFigures> {
   const { torrent, data } = place;
   const seeder = await startLoadSeeder({ torrent, file: data, peers: 1 });
-  const work = { torrent, address: seeder.addresses[0]!, connections: leechers, queue };
+  const work = { torrent, address: firstOf(seeder.addresses), connections: leechers, queue };
   await runLoadLeecher({ ...work, bytes: Math.min(place.size, WARM_UP_BYTES) });
   const before = await seeder.ask(LIMIT_READING);
   const load = await runLoadLeecher({ ...work, bytes: place.size });
@@ -211,6 +213,6 @@ function reasonAgainstUncached(path: string): string | undefined {
     dropFromCache(path);
     return undefined;
   } catch (error) {
-    return `data that is not cached needs dd, fincore and a disk: ${(error as Error).message}`;
+    return `data that is not cached needs dd, fincore and a disk: ${messageOf(error)}`;
   }
 }

@@ -16,6 +16,7 @@ import {
   withPlace,
   withTarget,
 } from "../measuring/bench-place.js";
+import { firstOf } from "../measuring/ends.js";
 import type { Axes, LabFigures, LabOmission } from "../measuring/results.js";
 import type { Workshop } from "../measuring/run.js";
 import { type LabPlan, LIMIT, OURS, type Scenario } from "../measuring/scenario.js";
@@ -217,7 +218,7 @@ function prepare(path: string, size: number, state: FileState): void {
     state === "preallocated"
       ? ["fallocate", "-l", String(size), path]
       : ["dd", "if=/dev/zero", `of=${path}`, "bs=1M", `count=${size}`, "iflag=count_bytes", "conv=fsync"];
-  const { status, stderr, error } = spawnSync(command[0]!, command.slice(1), { encoding: "utf8" });
+  const { status, stderr, error } = spawnSync(firstOf(command), command.slice(1), { encoding: "utf8" });
   if (error !== undefined || status !== 0)
     throw new Error(`cannot prepare a file that is ${state}: ${error?.message ?? stderr.trim()}`);
 }

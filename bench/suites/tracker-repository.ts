@@ -5,6 +5,7 @@
 // has them.
 
 import { type Announce, EVENT_STARTED, type PeerSink, PeerStore } from "../../src/tracker/index.js";
+import { entryOf, firstOf } from "../measuring/ends.js";
 import type { RepositoryResult } from "../measuring/tracker-results.js";
 
 const TASKS = 10_000;
@@ -33,7 +34,7 @@ class OurStore implements Repository {
     // 127.0.0.1:8080, as in packets.
     address: new Uint32Array(Uint8Array.of(127, 0, 0, 1).buffer),
     addressAt: 0,
-    port: new Uint16Array(Uint8Array.of(0x1f, 0x90).buffer)[0]!,
+    port: firstOf(new Uint16Array(Uint8Array.of(0x1f, 0x90).buffer)),
     seeder: true,
     event: EVENT_STARTED,
     want: 0,
@@ -148,7 +149,7 @@ export async function benchTrackerRepository(options: RepositoryOptions): Promis
 function uniqueHashes(): Uint32Array[] {
   const hashes = Array.from({ length: TASKS }, (_, index) => Uint32Array.of(index, 0, 0, 0, 0));
   // In an order that means nothing.
-  return hashes.sort((a, b) => Math.imul(a[0]!, 0x9e3779b1) - Math.imul(b[0]!, 0x9e3779b1));
+  return hashes.sort((a, b) => Math.imul(firstOf(a), 0x9e3779b1) - Math.imul(firstOf(b), 0x9e3779b1));
 }
 
 function addOne(kind: Kind, samples: number): number[] {
@@ -173,7 +174,7 @@ async function inParallel(
     for (const hash of known) repository.upsert(hash);
     const task = async (index: number): Promise<void> => {
       await undefined;
-      repository.upsert(hashes[index % hashes.length]!);
+      repository.upsert(entryOf(hashes, index % hashes.length));
       if (sleepNs === 0) return;
       const until = performance.now() + sleepNs / 1e6;
       while (performance.now() < until);

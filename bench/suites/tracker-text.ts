@@ -4,6 +4,7 @@
 import { median } from "../measuring/statistics.js";
 import { PUBLISHED_RUNS } from "../measuring/tracker-published.js";
 import type { TrackerBench, TrackerRun } from "../measuring/tracker-results.js";
+import { counted } from "../report/words.js";
 import type { TrackerPlan } from "./tracker.js";
 
 const RUN_EXTRA_SECONDS = 7;
@@ -119,7 +120,7 @@ export function benchText({ runs, missing, failures }: TrackerBench): string {
     lines.push(`| ${cells.join(" | ")} |`);
   }
   for (const { subject, keys, cores, reason } of failures)
-    lines.push("", `Failed: ${subject} (${keys}) on ${cores} cores: ${reason}`);
+    lines.push("", `Failed: ${subject} (${keys}) on ${counted(cores, "core")}: ${reason}`);
   if (missing.length > 0) lines.push("", `Not installed: ${missing.join(", ")}`);
   return [...lines, "", publishedText([...new Set(runs.map(({ cores }) => cores))])].join("\n");
 }
