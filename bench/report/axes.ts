@@ -43,7 +43,7 @@ const WORDS: Readonly<Record<string, AxisWords>> = {
   skippedBytes: { title: "received before", before: "measured after" },
   populate: { title: "mapping", switched: ["populated", "not populated"] },
   rttMs: { title: "round trip", after: ["ms of round trip", "ms of round trip"] },
-  linkBytesPerSecond: { title: "link", after: ["bytes/s of link", "bytes/s of link"] },
+  linkBytesPerSecond: { title: "link", before: "a link of" },
   seeder: { title: "seeder", before: "from" },
   runsInFlight: { title: "runs in flight", after: ["run in flight", "runs in flight"] },
 };
@@ -78,7 +78,10 @@ export function isByteAxis(axis: string): boolean {
 export function axisTick(axis: string, value: AxisValue): string {
   const known: AxisWords | undefined = Object.hasOwn(WORDS, axis) ? namedIn(WORDS, axis) : undefined;
   if (value === 0 && known?.zero !== undefined) return known.zero;
-  if (typeof value === "number") return isByteAxis(axis) ? binaryBytes(value) : value.toLocaleString("en-US");
+  if (typeof value === "number") {
+    if (axis.endsWith("BytesPerSecond")) return `${Number((value / 1e6).toFixed(2))} MB/s`;
+    return isByteAxis(axis) ? binaryBytes(value) : value.toLocaleString("en-US");
+  }
   if (typeof value === "string") return value;
   return known?.switched === undefined ? (value ? "yes" : "no") : known.switched[value ? 0 : 1];
 }

@@ -37,15 +37,16 @@ const HOSTILE_PLOT: Plot = {
   of: (row) => 100 * row.eclipsedShare,
 };
 
-/** One sentence: what the mechanisms save, or how many rows there are. */
+/** One sentence: what the mechanisms save, as far as that was measured. */
 export function dhtLead(files: readonly DhtFile[]): string {
   for (const { results } of files) {
     const { rows } = results.found;
     const [first] = rows;
     const all = rows.find(({ name }) => /^all(:|$)/.test(name));
     if (first === undefined || all === undefined) continue;
-    const share = (all.queriesPerLookup / first.queriesPerLookup).toFixed(2);
-    return `A lookup takes ${all.queriesPerLookup.toFixed(1)} queries with all mechanisms, ${share} × those of "${first.name}"`;
+    const queries = `A lookup takes ${all.queriesPerLookup.toFixed(1)} queries with all mechanisms`;
+    if (first === all) return queries;
+    return `${queries}, ${(all.queriesPerLookup / first.queriesPerLookup).toFixed(2)} × those of "${first.name}"`;
   }
   return "Lookups in a simulated DHT";
 }
@@ -73,7 +74,7 @@ function plotsOf(found: DhtFound, painter: Painter): Html {
     return barsFigure(painter, { title, where, unit, bars });
   });
   return html`<h2>Lookups in a simulated DHT</h2>
-<p class="soft">The real node over a network of ${nodes.toLocaleString("en")} that is arithmetic, ${(100 * dead).toFixed(0)} % of which never answer. Time is the simulation's, and one seed gives the same figures each time.</p>
+<p class="soft">The node that programs use, in a simulated network of ${nodes.toLocaleString("en")} others, ${dead === 0 ? "all of which answer" : `${(100 * dead).toFixed(0)} % of which never answer`}. Time is the simulation's, and one seed gives the same figures each time.</p>
 <div class="plots">${figures}</div>`;
 }
 

@@ -15,13 +15,13 @@ import { Html, html } from "./html.js";
 import { drawLines } from "./lines.js";
 import type { Painter } from "./painter.js";
 import { MATERIAL } from "./ranking.js";
-import type { ResultsFile } from "./read.js";
-import { STYLE } from "./style.js";
+import { machineName, type ResultsFile } from "./read.js";
+import { dateOf, eyebrow, wholePage } from "./section-parts.js";
 import { type SwarmFile, swarmSections } from "./swarm-section.js";
 import { type TableCell, tableOf } from "./tables.js";
 import { type TrackerFile, trackerSections } from "./tracker-page.js";
 import type { Choice, Verdict } from "./verdict.js";
-import { capital, FIGURES, groupWords, significant } from "./words.js";
+import { capital, counted, FIGURES, groupWords, significant } from "./words.js";
 
 export interface ReportContent {
   readonly files: readonly ResultsFile[];
@@ -50,17 +50,8 @@ const VERB_TITLES: Readonly<Record<string, string>> = {
 export function reportPage(content: ReportContent, painter: Painter): string {
   const { files, verdict, against, groups } = content;
   const verbs = [...new Set(groups.map(({ verb }) => verb))];
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>scatterwire bench: ${firstOf(files).results.machine.cpu}</title>
-<style>${new Html(STYLE)}</style>
-</head>
-<body>
-${head(files, verdict)}
+  const { machine, version } = firstOf(files).results;
+  const body = html`${head(files, verdict)}
 <main>
 ${against === undefined ? undefined : againstSection(against)}
 ${findingsSection(verdict)}
@@ -75,18 +66,14 @@ ${machineSection(content)}
 ${extrasSections(files)}
 ${omissionSection(files)}
 ${readingSection()}
-</main>
-<footer class="soft small">scatterwire ${firstOf(files).results.version} · this file loads nothing from anywhere and may be passed on as it is</footer>
-</body>
-</html>
-`;
-  return page.text;
+</main>`;
+  return wholePage(`scatterwire bench: ${machine.cpu}`, version, body);
 }
 
 function head(files: readonly ResultsFile[], verdict: Verdict): Html {
   const { machine, startedAt } = firstOf(files).results;
   return html`<header>
-<p class="eyebrow"><b>scatterwire bench</b> · ${machine.cpu}, ${machine.cores} cores · ${machine.system} · Node ${machine.node} · ${dateOf(startedAt)}</p>
+${eyebrow(machine, startedAt)}
 <h1>${verdict.lead}</h1>
 ${verdict.choices.length === 0 ? undefined : html`<dl class="settings">${verdict.choices.map(settingRow)}</dl>`}
 <p class="soft small caveats">${verdict.caveats.join(" ")}</p>
@@ -231,20 +218,25 @@ function changeRow(change: Change): Html {
 `;
 }
 
+type RunTimes = Pick<ResultsFile["results"], "startedAt" | "endedAt" | "version">;
+
 function machineSection({ files, trackers, swarms, dhts }: ReportContent): Html {
   const { machine } = firstOf(files).results;
+  const others = [...swarms, ...dhts, ...trackers];
   return html`<h2>The machine, and the commands</h2>
 <dl class="facts">
-<dt>Processor</dt><dd>${machine.cpu}, ${machine.cores} cores</dd>
+<dt>Processor</dt><dd>${machineName(machine)}</dd>
 <dt>Memory</dt><dd>${binaryBytes(machine.memoryBytes)}</dd>
 <dt>System</dt><dd>${machine.system}</dd>
 <dt>Node.js</dt><dd>${machine.node}</dd>
-${files.map(
-  ({ path, results }) =>
-    html`<dt>${path}</dt><dd>${counted(results.trials.length, "trial")}, ${dateOf(results.startedAt)} to ${dateOf(results.endedAt)}, scatterwire ${results.version}</dd>`,
-)}
+${files.map(({ path, results }) => fileRow(path, `${counted(results.trials.length, "trial")}, `, results))}
+${others.map(({ path, results }) => fileRow(path, "", results))}
 </dl>
-<pre>${[...files.flatMap(({ results }) => results.commands), ...[...swarms, ...dhts, ...trackers].map(({ results }) => results.command)].join("\n")}</pre>`;
+<pre>${[...files.flatMap(({ results }) => results.commands), ...others.map(({ results }) => results.command)].join("\n")}</pre>`;
+}
+
+function fileRow(path: string, trials: string, { startedAt, endedAt, version }: RunTimes): Html {
+  return html`<dt>${path}</dt><dd>${trials}${dateOf(startedAt)} to ${dateOf(endedAt)}, scatterwire ${version}</dd>`;
 }
 
 function extrasSections(files: readonly ResultsFile[]): Html[] {
@@ -270,7 +262,7 @@ function omissionSection(files: readonly ResultsFile[]): Html {
   return html`<h2>Left out, and why</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of what was left out"><table>
 <thead><tr><th scope="col">Benchmark</th><th scope="col">Group</th><th scope="col">Subject</th><th scope="col">Where</th><th scope="col">Reason</th></tr></thead>
-<tbody>${omissions.map(({ verb, group, subject, axes, reason }) => html`<tr><th scope="row">${verb}</th><td>${group}</td><td>${subject}</td><td class="wrap">${conditions(axes ?? {})}</td><td class="wrap">${reason}</td></tr>`)}</tbody>
+<tbody>${omissions.map(({ verb, group, subject, axes, reason }) => html`<tr><th scope="row">${verb}</th><td>${group === undefined ? undefined : groupWords(group)}</td><td>${subject}</td><td class="wrap">${conditions(axes ?? {})}</td><td class="wrap">${reason}</td></tr>`)}</tbody>
 </table></div>`;
 }
 
@@ -283,14 +275,4 @@ function readingSection(): Html {
 <li><b>Rounds</b> are interleaved: every candidate runs once per round, one after the other, and ratios are taken within a round, because machines drift. Thin strokes in the plots go from the lowest round to the highest.</li>
 <li><b>Clear, a tie, uncertain</b>: a difference counts if all of three or more rounds agree on its direction and it is 3 % or more. Where values tie, the report says which rule picked one. Uncertain is whatever rests on fewer than three rounds, on trials of less than 256 MiB, or on rounds that differ too much; nothing of that is recommended.</li>
 </ul>`;
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
-}
-
-function dateOf(time: string): string {
-  const date = new Date(time);
-  if (Number.isNaN(date.getTime())) return time;
-  return `${date.toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }

@@ -20,6 +20,7 @@ import {
   measureFigure,
 } from "./cells.js";
 import { compareCellsByName, groupVerdict } from "./group-verdict.js";
+import { machineName } from "./read.js";
 import { asksStorageQuestion, storageAnswer } from "./storage-answer.js";
 import { TextTable, WIDTH_DEFAULT } from "./text-table.js";
 import { wrap } from "./words.js";
@@ -72,7 +73,7 @@ export function labTables(results: LabResults, options: TableOptions = {}): stri
   const { machine, omissions } = results;
   const groups = groupsOf([{ path: "", results }]);
   const width = widthOf(options);
-  const parts: string[] = [`${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${machine.node}`];
+  const parts: string[] = [`${machineName(machine)}, ${machine.system}, Node ${machine.node}`];
   parts.push("", ...groupTables(groups, options));
   const say = (text: string): string => wrap(text, width, /^ */.exec(text)?.[0] ?? "");
   if (omissions.length > 0) parts.push("", "Not measured:");

@@ -1,9 +1,11 @@
 // What sections of the report that are not the lab's are built of: tables, bars, and a page for where there are no trials.
 
 import type { RunAbout } from "../measuring/run-about.js";
+import type { Machine } from "../measuring/workplace.js";
 import { type Bar, drawBars } from "./bars.js";
 import { Html, html } from "./html.js";
 import type { Painter } from "./painter.js";
+import { machineName } from "./read.js";
 import { STYLE } from "./style.js";
 
 export const OUR_COLOUR = "var(--accent)";
@@ -66,28 +68,50 @@ export interface SectionsPage {
 /** A page of sections alone. */
 export function sectionsPage({ subject, about, lead, sections, commands }: SectionsPage): string {
   const { machine, startedAt, version } = about;
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>scatterwire bench, ${subject}: ${machine.cpu}</title>
-<style>${new Html(STYLE)}</style>
-</head>
-<body>
-<header>
-<p class="eyebrow"><b>scatterwire bench</b> · ${subject} · ${machine.cpu}, ${machine.cores} cores · ${machine.system} · Node ${machine.node} · ${startedAt.slice(0, 16).replace("T", " ")} UTC</p>
+  return wholePage(
+    `scatterwire bench, ${subject}: ${machine.cpu}`,
+    version,
+    html`<header>
+${eyebrow(machine, startedAt, subject)}
 <h1>${lead}</h1>
 </header>
 <main>
 ${sections}
 <h2>The commands</h2>
 <pre>${commands.join("\n")}</pre>
-</main>
+</main>`,
+  );
+}
+
+/** Above the head line: what measured, where and when. */
+export function eyebrow(machine: Machine, startedAt: string, subject?: string): Html {
+  const about = subject === undefined ? "" : `${subject} · `;
+  return html`<p class="eyebrow"><b>scatterwire bench</b> · ${about}${machineName(machine)} · ${machine.system} · Node ${machine.node} · ${dateOf(startedAt)}</p>`;
+}
+
+/** A whole page, which loads nothing from anywhere: `body` is all but its last line, which says what wrote it. */
+export function wholePage(title: string, version: string, body: Html): string {
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>${title}</title>
+<style>${new Html(STYLE)}</style>
+</head>
+<body>
+${body}
 <footer class="soft small">scatterwire ${version} · this file loads nothing from anywhere and may be passed on as it is</footer>
 </body>
 </html>
 `;
   return page.text;
+}
+
+/** An ISO time to the minute; what is none stays as it is. */
+export function dateOf(time: string): string {
+  const date = new Date(time);
+  if (Number.isNaN(date.getTime())) return time;
+  return `${date.toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }

@@ -137,13 +137,21 @@ function benchSection({ runs, failures, missing }: TrackerBench, painter: Painte
       ];
     }),
   );
-  const rounds = new Set(runs.map(({ round }) => round)).size;
   const left = [
     ...failures.map(
       ({ subject, keys, reason }) => `${nameOf(subject, keys)} failed: ${reason.split("\n")[0] ?? ""}`,
     ),
     ...missing.map((name) => `${name} is not installed`),
   ];
+  const leftOut = left.length === 0 ? [] : [html`<p>Left out: ${list(left)}.</p>`];
+  const rounds = new Set(runs.map(({ round }) => round)).size;
+  if (rounds === 0)
+    return [
+      html`<h2>UDP trackers side by side</h2>
+<p class="soft">No tracker was measured.</p>`,
+      ...leftOut,
+      ...PUBLISHED_RUNS.map(publishedTable),
+    ];
   return [
     html`<h2>UDP trackers side by side</h2>
 <p class="soft">The echo sends the same datagrams back through the same sockets and decides nothing: a tracker on them cannot cost less. ${rounds === 1 ? "One round: it says little" : `Bars are medians of ${rounds} rounds, and strokes go from the lowest to the highest`}.</p>
@@ -151,20 +159,19 @@ function benchSection({ runs, failures, missing }: TrackerBench, painter: Painte
     ...groupTables(runs),
     html`<h3>Best results</h3>
 ${bestTable("best results", bestOf(runs))}`,
-    ...(left.length === 0 ? [] : [html`<p>Left out: ${list(left)}.</p>`]),
+    ...leftOut,
     ...PUBLISHED_RUNS.map(publishedTable),
   ];
 }
 
-/** "announces, and one scrape in 100" for "0/100/1". */
+/** "100 announces and 1 scrape in each 101 requests" for "0/100/1". */
 function mixWords(weights: string): string {
-  const [connect = 0, announce = 0, scrape = 0] = weights.split("/").map(Number);
-  const parts = [
-    ...(connect > 0 ? [`${connect} connects`] : []),
-    ...(announce > 0 ? [`${announce} announces`] : []),
-    ...(scrape > 0 ? [`${scrape} ${scrape === 1 ? "scrape" : "scrapes"}`] : []),
-  ];
-  return `of ${connect + announce + scrape} requests ${list(parts)}`;
+  const numbers = weights.split("/").map(Number);
+  const parts = ["connect", "announce", "scrape"].flatMap((kind, index) => {
+    const count = numbers[index] ?? 0;
+    return count > 0 ? [`${count} ${kind}${count === 1 ? "" : "s"}`] : [];
+  });
+  return `${list(parts)} in each ${numbers.reduce((sum, count) => sum + count, 0)} requests`;
 }
 
 function figure(

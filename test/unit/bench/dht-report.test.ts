@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type DhtFigures, framedDht, readDhtResults } from "../../../bench/measuring/dht-results.js";
+import { dhtLead } from "../../../bench/report/dht-section.js";
 import { makeReport } from "../../../bench/report/report.js";
 import { temporaryFolder } from "../../support/data.js";
 
@@ -38,6 +39,33 @@ describe("the report of lookups in a simulated DHT", () => {
     // One for each figure and width.
     assert.equal(html.match(/<svg/g)?.length, 5 * 3);
     assert.ok(html.includes("&lt;b&gt;sybils") && !html.includes("<b>sybils"));
+  });
+
+  it("leads with what all mechanisms save, where they were measured, and beside what", () => {
+    const lead = (...rows: DhtFigures[]): string =>
+      dhtLead([{ path: "dht.json", results: framedDht("1", new Date(), { ...FOUND, rows }) }]);
+    const saves =
+      'A lookup takes 19.6 queries with all mechanisms, 0.45 × those of "random order, fixed timeouts"';
+    assert.equal(lead(FIRST, ALL), saves);
+    assert.equal(lead(FIRST, { ...ALL, name: "all: 8 virtual nodes" }), saves);
+    assert.equal(lead(ALL, SYBILS), "A lookup takes 19.6 queries with all mechanisms");
+    assert.equal(lead(FIRST, { ...ALL, name: "allowed" }), "Lookups in a simulated DHT");
+    assert.equal(lead(), "Lookups in a simulated DHT");
+  });
+
+  it("says how many nodes never answer, and where all of them do", async (t) => {
+    const folder = temporaryFolder((callback) => t.after(callback));
+    const page = async (found: Partial<typeof FOUND>): Promise<string> => {
+      const path = join(folder, `${found.dead}.json`);
+      writeFileSync(path, JSON.stringify(framedDht("1", new Date(), { ...FOUND, ...found })));
+      return (await makeReport([path])).html;
+    };
+    const some = await page({ dead: 0.45 });
+    const none = await page({ dead: 0 });
+    assert.match(some, /45.% of which never answer\./);
+    assert.match(none, /1,000,000 others, all of which answer\./);
+    assert.doesNotMatch(none, /never answer\./);
+    assert.doesNotMatch(some, /all of which answer/);
   });
 
   it("refuses what is none, and says where", () => {

@@ -2,13 +2,15 @@
 // it must say something else. What follows from figures alone, in words, is in sentences.test.ts.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import type { LabResults } from "../../../bench/measuring/results.js";
 import type { TrackerBench, TrackerRun } from "../../../bench/measuring/tracker-results.js";
 import { makeReport } from "../../../bench/report/report.js";
 import { temporaryFolder } from "../../support/data.js";
+import { literalsOf } from "../../support/literals.js";
 import { type Made, makeResults, makeTrials } from "./made-results.js";
 
 const REAL = { storage: "file", verify: true };
@@ -61,6 +63,8 @@ describe("sentences of the page", () => {
   let folder = "";
   let files = 0;
   const ends: (() => void)[] = [];
+  /** All that was said on any page. */
+  const everything: string[] = [];
   before(() => {
     folder = temporaryFolder((done) => ends.push(done));
   });
@@ -76,11 +80,14 @@ describe("sentences of the page", () => {
 
   /** Without tags, each space once. */
   function plain(html: string): string {
-    return html
+    const text = html
       .replace(/<style>[\s\S]*?<\/style>/g, "")
       .replace(/<[^>]*>/g, " ")
       .replace(/&quot;/g, '"')
+      .replace(/&#39;/g, "'")
       .replace(/\s+/g, " ");
+    everything.push(text, html.replace(/\s+/g, " "));
+    return text;
   }
 
   async function page(works: readonly Made[], changes: object = {}): Promise<string> {
@@ -177,6 +184,36 @@ describe("sentences of the page", () => {
     assert.doesNotMatch(without, /Connections that say nothing|How each program was set/);
   });
 
+  it("of one core says core, of all files when they were made, and names groups in words", async () => {
+    const { machine } = makeResults([]);
+    const omissions: LabResults["omissions"] = [
+      { verb: "storage", group: "stored-pool", subject: "direct", reason: "no O_DIRECT" },
+    ];
+    const one = await page(modes(1, 2), { machine: { ...machine, cores: 1 }, omissions });
+    const two = await page(modes(1, 2), { machine: { ...machine, cores: 2 } });
+    assert.match(one, /, 1 core · .*Processor .*, 1 core Memory/);
+    assert.match(two, /, 2 cores · .*Processor .*, 2 cores Memory/);
+    assert.doesNotMatch(one, /1 cores/);
+    assert.match(one, /storage stored pool direct no O_DIRECT/);
+    const lab = written(makeResults(makeTrials(modes(1, 2))));
+    const tracker = written(trackerFile({}));
+    const both = plain((await makeReport([lab, tracker])).html);
+    for (const path of [lab, tracker])
+      assert.match(
+        both,
+        new RegExp(`${path} (6 trials, )?\\d{4}-[^,]* UTC to \\d{4}-[^,]* UTC, scatterwire`),
+      );
+  });
+
+  it("has what a Redis beside a tracker costs, where there was one", async () => {
+    const with_ = await trackers({
+      runs: [run({ redisMicrosPerResponse: 0.25, redisPeakRssBytes: 2 ** 20 })],
+    });
+    const without = await trackers({});
+    assert.match(with_, /Redis µs per response Redis peak MiB .* 0\.250 1\.0 /);
+    assert.doesNotMatch(without, /Redis/);
+  });
+
   it("of one trial says trial", async () => {
     const one = await page([{ group: "depth", axes: { depth: 1 }, cost: 1 }], {
       trials: makeTrials([{ group: "depth", axes: { depth: 1 }, cost: 1 }], 1),
@@ -192,6 +229,10 @@ describe("sentences of the page", () => {
     assert.doesNotMatch(one, /Bars are medians/);
     assert.match(three, /Bars are medians of 3 rounds, and strokes go from the lowest to the highest\./);
     assert.doesNotMatch(three, /it says little/);
+    const none = await trackers({ runs: [], missing: ["aquatic_udp"] });
+    assert.match(none, /No tracker was measured\. .*Left out: aquatic_udp is not installed\./);
+    assert.doesNotMatch(none, /Bars are medians|it says little|Best results/);
+    assert.doesNotMatch(one + three, /No tracker was measured/);
   });
 
   it("names trackers that are not installed or failed, and none where all ran", async () => {
@@ -225,7 +266,90 @@ describe("sentences of the page", () => {
     assert.match(one, /One core for the tracker; /);
     assert.match(two, /2 cores for the tracker; /);
     assert.doesNotMatch(two, /One core/);
-    assert.match(one, /50 connects/);
+    assert.match(one, /50 connects, 50 announces and 1 scrape in each 101 requests/);
+    assert.match(two, /; 100 announces in each 100 requests/);
     assert.doesNotMatch(two, /connects/);
+    const few = await trackers({ runs: [run({ weights: "1/1/2" })] });
+    assert.match(few, /1 connect, 1 announce and 2 scrapes in each 4 requests/);
+  });
+
+  it("is tested: whatever these sources can say stands on a page above, or on one of all kinds", async () => {
+    const { machine, version, startedAt, endedAt } = makeResults([]);
+    const about = { version, startedAt, endedAt, command: "scatterwire bench", machine };
+    const one = { seconds: 20, seedCopies: 1.5 };
+    const swarm = {
+      size: 1e8,
+      rate: 1e7,
+      leechers: 8,
+      runs: { scatterwire: [one], libtorrent: [one], mixed: [one] },
+    };
+    const three = (seconds: number): (typeof one)[] => Array(3).fill({ seconds, seedCopies: seconds / 10 });
+    const swarms = [
+      [15, 20, 25],
+      [20, 15, 12],
+      [20, 20.2, 20.1],
+    ].map(([ours = 0, theirs = 0, mixed = 0]) => ({
+      ...swarm,
+      runs: { scatterwire: three(ours), libtorrent: three(theirs), mixed: three(mixed) },
+    }));
+    const figures = {
+      ...{ queriesPerLookup: 40, convergedSeconds: 20, completedSeconds: 20, peers: 20_000 },
+      ...{ queriesMostPerMinute: 15, gini: 0.5, toNamedPerLookup: 0, victimMostPerSecond: 0 },
+      ...{ hostileShare: 0.1, eclipsedShare: 0.1 },
+    };
+    const rows = [{ name: "all", ...figures }];
+    const memory = [
+      { infoHashes: 1000, seeders: 1, leechers: 0, bytes: 40_000, residentBytes: 1 },
+      { infoHashes: 1, seeders: 1000, leechers: 1000, bytes: 20_000, residentBytes: 1 },
+    ];
+    const load = {
+      ...{ seconds: 1, ranSeconds: 1, requestsPerSecond: 1, responsesPerSecond: 1, connectsPerSecond: 1 },
+      ...{ announcesPerSecond: 1, scrapesPerSecond: 1, errorsPerSecond: 0, peersPerAnnounce: 1 },
+      ...{ loadCpuSeconds: 1, infoHashes: 1, peersPerInfoHash: { p10: 1 }, announcesPerInfoHash: null },
+    };
+    const scenarios = { add_one_torrent: { averageNs: 60, adjustedNs: 59 } };
+    const benchmarks = [{ name: "BenchmarkPut", nsPerOp: 88, heapBytesPerOp: 0 }];
+    const limit: Made = { group: "mode", subject: "limit", axes: {}, cost: 0.1 };
+    const receiving = (mode: string, bytesPerSystemCall: number, cost: number): Made => ({
+      ...{ group: "buffer", axes: { mode, contiguousBufferBytes: bytesPerSystemCall, peers: 1 }, cost },
+      figures: { bytesPerSystemCall },
+    });
+    for (const file of [
+      ...[swarm, ...swarms].map((found) => ({ swarms: 1, ...about, found })),
+      { swarms: 1, ...about, found: { ...swarm, runs: { scatterwire: [] } } },
+      { dht: 1, ...about, found: { nodes: 1000, dead: 0.4, lookups: 100, seed: 7, rows } },
+      { dht: 1, ...about, found: { nodes: 1000, dead: 0, lookups: 100, seed: 7, rows } },
+      { trackers: 1, verb: "tracker-load", ...about, found: { summary: "fast", result: load } },
+      {
+        trackers: 1,
+        verb: "tracker-repository",
+        ...about,
+        found: { results: [{ name: "store", scenarios }] },
+      },
+      { trackers: 1, verb: "peer-store", ...about, found: { benchmarks, memory } },
+      makeResults(
+        makeTrials([
+          limit,
+          { verb: "compare", group: "seed", axes: { peers: 1 }, cost: 1 },
+          { verb: "wan", group: "far", axes: { linkBytesPerSecond: 60e6 }, cost: 1 },
+          ...[16_384, 65_536, 262_144].flatMap((bytes) => [
+            receiving("contiguous", bytes, 0.2),
+            receiving("speculative", bytes, 0.1),
+          ]),
+        ]),
+      ),
+    ])
+      plain((await makeReport([written(file)])).html);
+    const said = everything.join("\n").toLowerCase();
+    assert.ok(said.includes("a link of 60 mb/s"));
+    for (const name of ["dht-section", "extras", "page", "section-parts", "swarm-section", "tracker-page"]) {
+      const source = new URL(`../../../../bench/report/${name}.ts`, import.meta.url);
+      const parts = literalsOf(readFileSync(fileURLToPath(source), "utf8"))
+        // What stands between tags; a tag may be cut where something is put into it.
+        .flatMap((part) => part.replace(/^[^<>]*>|<[^<>]*$/g, "<>").split(/<[^<>]*>/))
+        .map((part) => part.replace(/\s+/g, " ").trim().toLowerCase())
+        .filter((part) => /[a-z]+ [a-z]+ [a-z]+/.test(part));
+      for (const part of parts) assert.ok(said.includes(part), `${name} never says: ${part}`);
+    }
   });
 });

@@ -141,7 +141,7 @@ describe("benchmarks of trackers", () => {
       text,
       /\| 1 \| 0\/100\/1 \| scatterwire \(socket workers: 1\) \| 400,000 \| 0.63 \| 99 % \| 3.500 \| 1.75 \| 210.0 MiB \|/,
     );
-    assert.match(text, /Failed: opentracker \(workers: 1\) on 1 cores: it ended/);
+    assert.match(text, /Failed: opentracker \(workers: 1\) on 1 core: it ended/);
     assert.match(text, /Not installed: bittorrent-tracker/);
     assert.match(text, /Published \(aquatic, February 2024\): not measured here/);
     assert.match(text, /\| 1 \| torrust-tracker \| 8 \| 222,330 \| 189 % \| 193.3 MiB \|/);
