@@ -35,8 +35,8 @@ function replayCommand(): Command {
     .addHelpText(
       "after",
       `
-Nothing is connected to: peers say what they said then, cut as it came, and time is that of the recording. The same file gives the same
-output each time. Status 1: the recording is damaged or cut, or a connection ended otherwise than it did then.
+Nothing is connected to: peers say what they said when it was recorded, cut as it came then, and time is that of the recording. The same file gives the same
+output each time. Status 1: the recording is damaged or cut, or a connection did not end as it did when it was recorded.
 
 Examples:
   scatterwire download album.torrent -o ./copy --record /tmp/bug.recording
@@ -61,7 +61,10 @@ async function replay(file: string, options: Options): Promise<void> {
       `${file} is cut: it was not finished, and was replayed as far as it goes`,
     );
   if (other.length > 0)
-    throw new ExitError(EXIT_FAILED, `${other.length} connections ended otherwise than they did then`);
+    throw new ExitError(
+      EXIT_FAILED,
+      `${other.length} of the connections did not end as they did when they were recorded`,
+    );
 }
 
 /** Our own end comes with no error there, and ends it here; the peer's is found by the bytes. */

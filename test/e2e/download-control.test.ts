@@ -124,7 +124,7 @@ describe("A download on the command line", { timeout: 600_000 }, () => {
     [["--seed-ratio", "much"], /--seed-ratio takes a number above 0, such as 1\.5, not "much"/],
     [["--stream-http", "127.0.0.1:0"], /--stream-http needs --stream FILE/],
     [["--stream", "film.mp4", "--json"], /--stream writes the file to standard output, and so does --json/],
-    [["--stream", "*.bin", "--stream-http", "127.0.0.1:0"], /--stream \*\.bin: 2 files are called so/],
+    [["--stream", "*.bin", "--stream-http", "127.0.0.1:0"], /--stream \*\.bin: 2 files match/],
   ];
   for (const [args, message] of wrong)
     it(`refuses ${args.join(" ")}`, async () => {

@@ -69,7 +69,7 @@ async function run({ share, dead, runs, json, store, passive, ...flags }: Flags)
       `an indexer of ${flags.virtualNodes} virtual nodes, in a network of ${flags.nodes}, ${dead} % of them dead`,
     );
   if (runs > 1 && store !== undefined)
-    throw new ExitError(EXIT_USAGE, "--store is an empty database, and so good for one run");
+    throw new ExitError(EXIT_USAGE, "--store takes an empty database, which is good for one run only");
   const args = [
     ...[
       "--seconds",

@@ -118,7 +118,10 @@ export class PeerConnection extends ExtensionWire {
     const { signal } = options;
     return new Promise((resolve, reject) => {
       if (wanted === undefined)
-        throw new UsageError("USAGE_STATE", "pieces are those of the option metainfo");
+        throw new UsageError(
+          "USAGE_STATE",
+          "a piece can be fetched where the option metainfo says what pieces there are",
+        );
       if (wanted.layout.checkPiece(piece) === undefined)
         throw new UsageError("USAGE_OPTION", `a piece is 0 to ${wanted.layout.pieceCount - 1}, not ${piece}`);
       if (this.#wire.state === "closed") throw new UsageError("USAGE_STATE", "the connection is over");
@@ -145,7 +148,10 @@ export class PeerConnection extends ExtensionWire {
   announce(piece: number): void {
     const { layout, have } = this.#swarm;
     if (!this.#canServe || layout === undefined)
-      throw new UsageError("USAGE_STATE", "what is here is given by the option read");
+      throw new UsageError(
+        "USAGE_STATE",
+        "a piece can be announced where the options metainfo and read were given",
+      );
     if (layout.checkPiece(piece) === undefined)
       throw new UsageError("USAGE_OPTION", `a piece is 0 to ${layout.pieceCount - 1}, not ${piece}`);
     if (have.add(piece)) this.#wire.announcePiece(piece);
@@ -271,9 +277,15 @@ function checked(duplex: Duplex, options: OverStreamOptions) {
   if (infoHash === undefined)
     throw new UsageError("USAGE_OPTION", "metainfo or infoHash says which torrent it is");
   if (metainfo === undefined && (haveAll || options.have !== undefined))
-    throw new UsageError("USAGE_OPTION", "have and haveAll are about the pieces of metainfo");
+    throw new UsageError(
+      "USAGE_OPTION",
+      "have and haveAll need the option metainfo, which says what pieces there are",
+    );
   if (read === undefined && (haveAll || (options.have?.length ?? 0) > 0))
-    throw new UsageError("USAGE_OPTION", "the pieces of have and haveAll are given by read");
+    throw new UsageError(
+      "USAGE_OPTION",
+      "have and haveAll need the option read, which gives the bytes of those pieces",
+    );
   const memory = new Memory(new Uint8Array(SLAB_BYTES), undefined, { bufferBytes: BUFFER_BYTES });
   const wanted =
     metainfo === undefined ? undefined : new WantedPieces(new Layout(metainfo), metainfo.pieces, memory);
@@ -313,7 +325,7 @@ type PeerTimes = Pick<
 
 /** Never asked: nothing is here without the option. */
 const nothingToRead: ReadBlock = () =>
-  Promise.reject(new UsageError("USAGE_STATE", "there is no option read"));
+  Promise.reject(new UsageError("USAGE_STATE", "nothing is read: the option read was not given"));
 
 function abortedBy(signal: AbortSignal): UsageError {
   return new UsageError("ABORTED", "the signal ended it", { cause: signal.reason });

@@ -142,7 +142,10 @@ export class WantedPieces implements SwarmBlocks {
     this.#wanted.delete(piece);
     const error = isRight
       ? undefined
-      : new PeerError("PEER_BAD_PIECE", `piece ${piece} came with other bytes than its digest is of`);
+      : new PeerError(
+          "PEER_BAD_PIECE",
+          `piece ${piece} came, and does not have the digest that the torrent gives for it`,
+        );
     for (const waiter of waiters) waiter(isRight ? bytes : undefined, error);
     // When the receive is over: it goes on behind this block.
     if (error !== undefined) queueMicrotask(() => peer.close(error));

@@ -111,7 +111,7 @@ export class PeerUploads implements SenderHost {
     if (progress.untakenMs(nowMs) > this.#sendTimeoutMs) {
       const seconds = Math.round(this.#sendTimeoutMs / 1000);
       this.#peer.close(
-        new PeerError("PEER_TIMEOUT", `the peer took nothing of what waits for it for ${seconds} s`),
+        new PeerError("PEER_TIMEOUT", `in ${seconds} s the peer took nothing of what waits for it`),
       );
       return false;
     }

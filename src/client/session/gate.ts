@@ -66,5 +66,5 @@ export class Gate {
 
 function networkNamed(host: string): string {
   if (typeof host === "string" && addressBytes(host) !== undefined) return networkOf(host);
-  throw new UsageError("USAGE_OPTION", `who is banned is a numeric address, not "${host}"`);
+  throw new UsageError("USAGE_OPTION", `only a numeric address can be banned, not "${host}"`);
 }

@@ -322,7 +322,9 @@ class TorrentPeers implements PeerFinder {
     const own = isMagnet(source) ? source.trackers.map((url) => [url]) : source.announce;
     if (typeof trackers !== "object" || trackers.length === 0) return own;
     if (isMagnet(source) || !source.private) return [...own, ...trackers.map((url) => [url])];
-    this.#torrent.warn("the torrent is private: the trackers that were given beside its own are not asked");
+    this.#torrent.warn(
+      "the torrent is private: only its own trackers are asked, and not the others that were given",
+    );
     return own;
   }
 

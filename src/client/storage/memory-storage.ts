@@ -133,7 +133,7 @@ function openNamelessFile(length: number): number {
     rmdirSync(folder);
     ftruncateSync(fd, length);
     if (fstatSync(fd).size !== length)
-      throw new StorageError("STORAGE_NO_SPACE", `no ${length} bytes of memory`);
+      throw new StorageError("STORAGE_NO_SPACE", `there is no memory for ${length} bytes`);
     return fd;
   } catch (error) {
     throw storageErrorOf(error, "make a file of memory in", parent);

@@ -11,7 +11,7 @@
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, link, lstat, mkdir, open, readFile, rename, rmdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { StorageError, UsageError } from "../../base/errors.js";
+import { messageOf, StorageError, UsageError } from "../../base/errors.js";
 import { MIB } from "../../base/limits.js";
 import { Folders } from "./folders.js";
 import type { Layout } from "./layout.js";
@@ -120,7 +120,7 @@ export class FileMove {
       removeFiles(from, layout);
       await this.#removeStaging();
     } catch (error) {
-      onWarning(`what was moved could not be removed from ${from}: ${(error as Error).message}`);
+      onWarning(`what was moved could not be removed from ${from}: ${messageOf(error)}`);
     }
   }
 
@@ -148,7 +148,7 @@ export class FileMove {
       const status = await statusOf(source);
       if (status === undefined) continue;
       if (!status.isFile())
-        throw new StorageError("STORAGE_PATH", `${source} is no file: what is behind it is not moved`);
+        throw new StorageError("STORAGE_PATH", `${source} is not a regular file, and cannot be moved`);
       folders.check(file.path);
       await this.#removeLeftover(index);
       const target = this.#pathOf(index, to);

@@ -90,7 +90,7 @@ export class StrategyQueue {
     if (wrong.length === 0 || this.#hasWarned) return;
     this.#hasWarned = true;
     const pieces = `a piece is a whole number from 0 to ${pieceCount - 1}`;
-    this.#options.warn(`pieceStrategy named what is no piece, ${String(wrong[0])}: ${pieces}`);
+    this.#options.warn(`pieceStrategy named ${String(wrong[0])}, which is no piece: ${pieces}`);
   }
 }
 

@@ -301,7 +301,7 @@ export class TorrentCore {
     if (KEEPS_NOTHING.has(former.storageKind))
       throw new UsageError(
         "USAGE_STATE",
-        `storage "${former.storageKind}" has nothing that could be checked`,
+        `storage "${former.storageKind}" keeps nothing that could be checked`,
       );
     const { directory, readOnly = false, resume = true } = this.options;
     await this.#closeToLookAgain(former, () => {
@@ -355,7 +355,10 @@ export class TorrentCore {
     const { directory: from, readOnly = false } = this.options;
     const isMovable = from !== undefined && !KEEPS_NOTHING.has(former.storageKind) && !readOnly;
     if (!isMovable || this.options.customStorage !== undefined)
-      throw new UsageError("USAGE_STATE", "what is moved lies in files that may be written to");
+      throw new UsageError(
+        "USAGE_STATE",
+        "only a torrent whose data lies in files of its own, not read-only, can be moved",
+      );
     if (isSameFolder(from, to)) return;
     await this.#closeToLookAgain(former);
     try {

@@ -228,7 +228,7 @@ export class TrackerService {
 
   #checkRules(rules: AdmissionRules): void {
     if (this.#options.rules === undefined)
-      throw new UsageError("USAGE_STATE", "a tracker that was started without rules has none later");
+      throw new UsageError("USAGE_STATE", "a tracker takes new rules only if it was started with some");
     checkKeys(this.#options, rules);
   }
 
@@ -320,7 +320,7 @@ function checkKeys(options: TrackerServiceOptions, rules: AdmissionRules): void 
   if (rules.keys !== undefined && options.udp.length > 0)
     throw new UsageError(
       "USAGE_OPTION",
-      "keys are looked for over HTTP: with UDP anybody could do without one",
+      "keys are for HTTP alone: over UDP nobody can show one, and anybody would be let in",
     );
 }
 

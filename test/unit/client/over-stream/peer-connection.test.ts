@@ -234,13 +234,17 @@ describe("PeerConnection.overStream", { timeout: 120_000 }, () => {
     const over = (options: object): unknown => connect(duplexPair()[0], options as OverStreamOptions);
     refused(() => over({}), "USAGE_OPTION", /metainfo or infoHash/);
     refused(() => over({ infoHash: bytesOf(1, 19) }), "USAGE_OPTION", /infoHash has 20 bytes/);
-    refused(() => over({ metainfo: METAINFO, haveAll: true }), "USAGE_OPTION", /given by read/);
+    refused(() => over({ metainfo: METAINFO, haveAll: true }), "USAGE_OPTION", /need the option read/);
     refused(() => over({ metainfo: METAINFO, have: [PIECES], read }), "USAGE_OPTION", /0 to 9, not 10/);
-    refused(() => over({ infoHash: METAINFO.infoHash, have: [0], read }), "USAGE_OPTION", /of metainfo/);
+    refused(
+      () => over({ infoHash: METAINFO.infoHash, have: [0], read }),
+      "USAGE_OPTION",
+      /the option metainfo/,
+    );
     refused(() => over({ metainfo: METAINFO, incomming: true }), "USAGE_OPTION", /is incoming meant/);
     refused(() => PeerConnection.overStream({} as Duplex, { metainfo: METAINFO }), "USAGE_OPTION", /Duplex/);
     const [, leech] = ends();
-    refused(() => leech.announce(0), "USAGE_STATE", /option read/);
+    refused(() => leech.announce(0), "USAGE_STATE", /options metainfo and read/);
     class Early {}
     Object.assign(Early.prototype, { name: "early" });
     refused(() => leech.use(Early), "USAGE_STATE", /`opened` has resolved/);

@@ -201,7 +201,7 @@ describe("a session and trackers", () => {
       added.asked.length = 0;
       assert.deepEqual(await run(true, {}, { trackers: extra }), [
         ownUrl,
-        "the torrent is private: the trackers that were given beside its own are not asked",
+        "the torrent is private: only its own trackers are asked, and not the others that were given",
       ]);
       assert.deepEqual(added.asked, []);
       await assert.rejects(

@@ -116,7 +116,7 @@ describe("A piece strategy", () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     assert.equal(warnings.length, 1);
-    assert.match(warnings[0] ?? "", /named what is no piece, -1: a piece is a whole number from 0 to 599/);
+    assert.match(warnings[0] ?? "", /named -1, which is no piece: a piece is a whole number from 0 to 599/);
     assert.ok(yielded <= 2 * 65_536);
     assert.equal(new Set(await pick(PIECES)).size, PIECES);
   });
