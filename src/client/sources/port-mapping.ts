@@ -8,7 +8,7 @@
 // Of an IPv6 address nothing is forwarded: what is asked for is that the router lets peers through to it, and PCP alone can say that.
 //
 // Always: nobody waits for a router but close(), and that for CLOSE_MS at the most, after which no timer and no socket is left; a datagram
-// counts only from the router that was asked.
+// counts only from the router that was asked. Whatever goes wrong while one is asked is a failure like any other: nobody else would hear of it.
 // What speaks UPnP (upnp-gateway.ts) is loaded when the other two have failed.
 
 import { createSocket, type Socket } from "node:dgram";
@@ -98,7 +98,7 @@ export class PortMapping {
     const before = this.#port;
     this.#port = port;
     this.#asking = this.#asking.then(async () => {
-      if (before !== undefined) await this.#giveBack(before);
+      if (before !== undefined) await this.#giveBack(before).catch(() => {});
       await this.#ask();
     });
   }
@@ -115,7 +115,10 @@ export class PortMapping {
     const late = new Promise<void>((resolve) => {
       timer = ground.after(CLOSE_MS, resolve);
     });
-    const givenBack = this.#asking.then(() => this.#giveBack(port)).then(() => this.#upnpAsking);
+    const givenBack = this.#asking
+      .then(() => this.#giveBack(port))
+      .then(() => this.#upnpAsking)
+      .catch(() => {});
     try {
       await Promise.race([givenBack, late]);
     } finally {
@@ -127,6 +130,15 @@ export class PortMapping {
   async #ask(): Promise<void> {
     const port = this.#port;
     if (port === undefined || this.#end.signal.aborted) return;
+    try {
+      await this.#askAll(port);
+    } catch (error) {
+      this.#by = undefined;
+      this.#failed(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  async #askAll(port: number): Promise<void> {
     if (this.#by === "UPnP" && (await this.#askUpnp(port))) return;
     if (this.#end.signal.aborted) return;
     let why = "no router is known";

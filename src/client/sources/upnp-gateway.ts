@@ -238,5 +238,7 @@ function fieldIn(text: string, name: string): string | undefined {
 function urlAt(host: string, text: string, base?: string): URL | undefined {
   if (text.length > URL_LENGTH_MAX || !URL.canParse(text, base)) return undefined;
   const url = new URL(text, base);
+  // A user's name is nothing that a router has to say, and Node.js throws for one that it cannot decode.
+  if (url.username !== "" || url.password !== "") return undefined;
   return url.protocol === "http:" && url.hostname === host ? url : undefined;
 }

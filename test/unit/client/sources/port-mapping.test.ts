@@ -272,6 +272,24 @@ describe("a port of the router", TIMEOUT, () => {
     assert.deepEqual([asked, given, warnings], [[[PORT, PORT, 7200]], [PORT], []]);
   });
 
+  it("is asked for again after a mistake of whoever asks, which is told and ends nothing", async (t) => {
+    let calls = 0;
+    const upnp: UpnpClient = {
+      map: () => {
+        calls++;
+        return Promise.reject(new Error("no such thing"));
+      },
+      unmap: () => Promise.reject(new Error("no such thing either")),
+    };
+    const { mapping, warnings } = await place(t, REFUSES, upnp, IMPATIENT);
+    mapping.map(PORT);
+    await until(() => calls >= 3);
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0] ?? "", /^port 6881 is not mapped: no such thing/);
+    assert.equal(mapping.portOutside, undefined);
+    await mapping.close();
+  });
+
   it("that UPnP gives after the end is given back, and the end waits no longer than it must", async (t) => {
     const given: number[] = [];
     let answer: (() => void) | undefined;

@@ -194,6 +194,10 @@ describe("a router that does UPnP", { timeout: 60_000 }, () => {
     "that is no router": { search: (base) => found(base).replace("InternetGatewayDevice", "MediaServer") },
     "that names no place": { search: () => found("").replace(/Location.*/, "") },
     "that sends us to another host": { search: () => found("http://127.0.0.2:80") },
+    "that names a user who is no text": { search: (base) => found(base.replace("//", "//%zz@")) },
+    "whose control names such a user": {
+      description: (base) => described(`${base.replace("//", "//%zz@")}/control`),
+    },
     "that sends us to a file": { search: () => found("file:///etc/passwd") },
     "whose description is elsewhere": {
       describe: (response) => response.writeHead(301, { location: "/else" }).end(),
