@@ -5,6 +5,8 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import { EXCHANGE_SOURCE } from "../../src/client/torrent/peer-source.js";
+import { torrentCoreOf } from "../../src/client/torrent/torrent.js";
 import { createTorrentFile, parseMetainfo, Session } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
 import { SimulatedNetwork } from "../support/simulated-network.js";
@@ -44,4 +46,33 @@ describe("peer exchange in a simulated network", { timeout: 120_000 }, () => {
       },
     );
   }
+
+  it("has us knock at a few ports of a machine in a minute, however many are named, and find who is there", async () => {
+    const folder = temporaryFolder(after);
+    writeFileSync(join(folder, "data"), bytesOf(5, 200_000));
+    const metainfo = parseMetainfo(await createTorrentFile(join(folder, "data"), { pieceLength: 65_536 }));
+    const network = new SimulatedNetwork(1);
+    const [victim, live] = ["10.0.0.9", "10.0.0.2"];
+    network.addMachine(victim, WIRE);
+    const seed = new Session({}, network.addMachine(live, WIRE));
+    await network.until(seed.listen({ host: live, port: 6881 }), 1000, "a seed listens");
+    const seeding = seed.addInBackground(metainfo, { directory: folder, readOnly: true });
+    await network.until(seeding.ready, 10_000, "a seed opens");
+    const session = new Session({}, network.addMachine("10.0.0.1", WIRE));
+    const torrent = session.addInBackground(metainfo, { storage: "memory" });
+    await network.until(torrent.ready, 10_000, "a torrent opens");
+    let knocks = 0;
+    torrent.on("peerDisconnected", ({ host }) => {
+      if (host === victim) knocks++;
+    });
+    const named = Array.from({ length: 2000 }, (_, index) => ({ host: victim, port: 1 + index }));
+    torrentCoreOf(torrent).swarm.bring(EXCHANGE_SOURCE, [...named, { host: live, port: 6881 }]);
+    await network.until(torrent.done, 60_000, "the live one is found");
+    const minutes = 5;
+    const endMs = network.nowMs + minutes * 60_000;
+    await network.run(() => network.nowMs >= endMs, minutes * 61_000, "minutes pass");
+    // Eight of them may be under way when the eighth has failed.
+    assert.ok(knocks > 0 && knocks <= 16 * (minutes + 1), `${knocks} knocks`);
+    for (const each of [session, seed]) await network.until(each.close(), 10_000, "a session closes");
+  });
 });

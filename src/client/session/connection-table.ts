@@ -25,6 +25,14 @@ const CONNECTING_MIN = 8;
 /** A stranger that was silent for so long makes room for another one, when there are too many. */
 const STRANGER_MS_MIN = 1000;
 const STRANGERS_MIN = 16;
+/**
+ * Connections to one network that may come to nothing in DIALS_MS: whoever names thousands of ports of a machine has us knock at a few.
+ * That is more often than one dead address is tried before it is given up.
+ */
+const FUTILE_DIALS_MAX = 8;
+const DIALS_MS = 60_000;
+/** Networks of which that is remembered. */
+const FUTILE_NETWORKS_MAX = 4096;
 
 export class ConnectionTable {
   readonly all = new Set<PeerConnection>();
@@ -39,6 +47,8 @@ export class ConnectionTable {
   /** Connections that have a socket, with their network. */
   readonly #networks = new Map<PeerConnection, string>();
   readonly #countByNetwork = new Map<string, number>();
+  /** How many connections to a network came to nothing, and since when they are counted; the last one counted first at the end. */
+  readonly #futileDials = new Map<string, { count: number; readonly sinceMs: number }>();
 
   constructor(limits: ConnectionLimits, budget: DescriptorBudget) {
     this.#limits = limits;
@@ -57,6 +67,13 @@ export class ConnectionTable {
   mayConnectTo(host: string): boolean {
     if (!this.#limits.limitsLoopback && isLoopback(host)) return true;
     return (this.#countByNetwork.get(networkOf(host)) ?? 0) < this.#limits.maxPerAddress;
+  }
+
+  /** True if an address that a stranger named may be connected to now. */
+  mayDial(host: string, nowMs: number): boolean {
+    if (!this.mayConnectTo(host)) return false;
+    const futile = this.#futileDials.get(networkOf(host));
+    return futile === undefined || futile.count < FUTILE_DIALS_MAX || nowMs - futile.sinceMs >= DIALS_MS;
   }
 
   /** True if one from `host` may come in; others may have been ended for it. */
@@ -97,16 +114,33 @@ export class ConnectionTable {
   }
 
   /** The connection is over, and its socket closed. */
-  remove(peer: PeerConnection): void {
+  remove(peer: PeerConnection, nowMs: number): void {
     this.all.delete(peer);
-    this.opened(peer);
+    const cameToNothing = this.opened(peer);
     const network = this.#networks.get(peer);
     if (network === undefined) return;
+    if (cameToNothing && (this.#limits.limitsLoopback || !isLoopback(peer.host)))
+      this.#dialWasFutile(network, nowMs);
     this.#networks.delete(peer);
     const count = present(this.#countByNetwork.get(network), "a connection's network is counted") - 1;
     if (count === 0) this.#countByNetwork.delete(network);
     else this.#countByNetwork.set(network, count);
     this.#budget.release("connection");
+  }
+
+  #dialWasFutile(network: string, nowMs: number): void {
+    const futile = this.#futileDials.get(network);
+    if (futile !== undefined && nowMs - futile.sinceMs < DIALS_MS) {
+      futile.count++;
+      return;
+    }
+    this.#futileDials.delete(network);
+    this.#futileDials.set(network, { count: 1, sinceMs: nowMs });
+    if (this.#futileDials.size <= FUTILE_NETWORKS_MAX) return;
+    for (const oldest of this.#futileDials.keys()) {
+      this.#futileDials.delete(oldest);
+      return;
+    }
   }
 
   get #hasRoom(): boolean {

@@ -391,8 +391,8 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     return this.#gate.admits(peer);
   }
 
-  mayConnectTo(host: string): boolean {
-    return this.#connector.table.mayConnectTo(host);
+  mayDial(host: string): boolean {
+    return this.#connector.table.mayDial(host, this.clock.nowMs);
   }
 
   dial(dialer: Dialer): void {

@@ -53,7 +53,7 @@ export interface EngineRoom {
   /** Asks the program whether a peer may join. */
   admits(peer: () => ArrivingPeer): boolean;
   /** True if an address that a stranger named may be connected to: its network has no more connections than it may. */
-  mayConnectTo(host: string): boolean;
+  mayDial(host: string): boolean;
   /** Asks for dialNext() of `dialer`, now or when it is its turn and there is room. */
   dial(dialer: Dialer): void;
   /** Begins a connection, encrypted or not as far as there is a choice. Failures come later, through swarm.peerClosed. Undefined if there is no descriptor for it now. */

@@ -65,8 +65,8 @@ export interface RosterHost {
   readonly maxConnecting: number;
   /** Why nobody of an address is to be talked to, as the program says. */
   reasonAgainst(host: string): string | undefined;
-  /** True if the network of an address that a stranger named has no more connections than it may. */
-  mayConnectTo(host: string): boolean;
+  /** True if an address that a stranger named may be connected to: its network has no more connections than it may, and answers. */
+  mayDial(host: string): boolean;
   /** Begins a connection, whose end is told through peerClosed(), later. Undefined: not now, for want of a descriptor. */
   connect(
     host: string,
@@ -342,7 +342,7 @@ export class Roster implements PeerSink {
       if (this.#bans.isNetworkBanned(known.host, nowMs)) this.#list.ban(known);
       else if (this.#host.reasonAgainst(known.host) !== undefined) this.#list.giveUp(known);
       // Anybody can name thousands of ports of one machine, to have us knock at all of them.
-      else if (known.originRank !== USER_RANK && !this.#host.mayConnectTo(known.host))
+      else if (known.originRank !== USER_RANK && !this.#host.mayDial(known.host))
         this.#list.postpone(known, nowMs);
       else return known;
     }

@@ -541,7 +541,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
       peerId: room.peerId,
       maxConnecting: room.maxConnectingPerTorrent,
       reasonAgainst: (address) => room.reasonAgainst(address),
-      mayConnectTo: (address) => room.mayConnectTo(address),
+      mayDial: (address) => room.mayDial(address),
       fallsBack: room.fallsBack,
       connect: (address, port, receiveMode, encrypts) =>
         room.connect(address, port, this, room.peerSettings(receiveMode ?? this.#receiveMode), encrypts),
