@@ -15,6 +15,8 @@ export interface ExtensionPeer {
   readonly listenPort: number;
   /** Bytes of messages that the peer has not taken. */
   readonly bytesWaiting: number;
+  /** Bytes per second that a limit of ours lets us send to it; 0: any number. */
+  readonly uploadLimit: number;
   /** Calls drained() of all extensions, once, when the peer has taken what waits for it. */
   tellWhenDrained(): void;
   /** Sends a message of the extension `name`. False: the peer does not have it, or has turned it off, or is gone. */

@@ -3,10 +3,12 @@
 //
 // Always: nothing is reserved for a length that a peer names, and lengths beyond `infoBytesMax` are not asked for; all that is held
 // together is at most twice that. A peer that refuses is asked again after a pause, one that sent a wrong dictionary alone is told to the
-// host as a liar. Serving has a price: so many pieces of a connection in a while, and none while it reads nothing.
+// host as a liar. Serving has a price: so many pieces of a connection and of its network in a while, and none while it reads nothing; where a
+// limit holds what is sent, a part of that limit.
 
 import { PeerError } from "../../base/errors.js";
-import { MIB } from "../../base/limits.js";
+import { KIB, MIB } from "../../base/limits.js";
+import { isLoopback, networkOf } from "../../base/network-address.js";
 import type { ExtensionHandshake } from "../wire/extension.js";
 import {
   decodeMetadataMessage,
@@ -31,6 +33,14 @@ const ATTEMPTS_MAX = 4;
 const SERVED_TIMES = 3;
 const SERVED_MIN = 16;
 const SERVED_WINDOW_MS = 60_000;
+/** Times that, of all connections of a network, those included that are over: whoever comes again gets no more for it. */
+const NETWORK_TIMES = 2;
+const NETWORKS_MAX = 4096;
+/** More requests than these are not answered, in the same time. */
+const REFUSED_MAX = 256;
+/** Of a limit on what is sent, this part is for metadata, and so much at once: blocks are not to wait for all that strangers ask for. */
+const LIMIT_PART = 4;
+const CREDIT_BYTES = 256 * KIB;
 /** With so many bytes that it has not read, a peer waits for more. */
 const WAITING_BYTES_MAX = 4 * METADATA_PIECE_BYTES;
 
@@ -62,10 +72,15 @@ interface Source {
   pausedUntilMs: number;
 }
 
-interface Served {
+/** Of a connection, or of a network. */
+interface Account {
   sinceMs: number;
   /** Pieces since then, those that wait included. */
   pieces: number;
+}
+
+interface Served extends Account {
+  refused: number;
   readonly waiting: number[];
 }
 
@@ -77,6 +92,13 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
   readonly #attempts = new Map<number, MetadataAttempt<Peer>>();
   readonly #sources = new Map<Peer, Source>();
   readonly #served = new WeakMap<Peer, Served>();
+  /** By network, the one that asked last at the end. */
+  readonly #servedNetworks = new Map<string, Account>();
+  /** Those for whom pieces wait because of a limit, in their order. */
+  readonly #held = new Set<Peer>();
+  /** What may be sent under a limit now, and since when it has grown. */
+  #creditBytes = CREDIT_BYTES;
+  #creditMs = 0;
 
   constructor(host: MetadataHost<Peer>, infoBytesMax = METADATA_BYTES_MAX) {
     this.#host = host;
@@ -126,12 +148,14 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
   }
 
   peerClosed(peer: Peer): void {
+    this.#held.delete(peer);
     this.#forget(peer);
     this.#fillAll();
   }
 
   /** Time passed; about once a second. */
   tick(): void {
+    this.#answerHeld();
     if (this.#sources.size === 0) return;
     const { nowMs } = this.#host;
     for (const attempt of this.#attempts.values()) for (const peer of attempt.late(nowMs)) this.#pause(peer);
@@ -258,11 +282,12 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
   #serve(peer: Peer, piece: number): void {
     const { info } = this.#host;
     const served = this.#servedTo(peer);
-    if (info === undefined || piece * METADATA_PIECE_BYTES >= info.length || !this.#mayServe(served, info)) {
-      peer.sendExtended(UT_METADATA, encodeMetadataMessage(MetadataMessageType.reject, piece));
+    const isKnown = info !== undefined && piece * METADATA_PIECE_BYTES < info.length;
+    if (!isKnown || !this.#mayServe(peer, served, info)) {
+      if (served.refused++ < REFUSED_MAX)
+        peer.sendExtended(UT_METADATA, encodeMetadataMessage(MetadataMessageType.reject, piece));
       return;
     }
-    served.pieces++;
     served.waiting.push(piece);
     this.#answer(peer, served, info);
   }
@@ -274,32 +299,85 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
   }
 
   #answer(peer: Peer, served: Served, info: Uint8Array): void {
-    while (peer.bytesWaiting < WAITING_BYTES_MAX) {
+    while (peer.bytesWaiting < WAITING_BYTES_MAX && served.waiting.length > 0) {
+      if (!this.#maySend(peer)) {
+        this.#held.add(peer);
+        return;
+      }
       const piece = served.waiting.shift();
       if (piece === undefined) return;
       const begin = piece * METADATA_PIECE_BYTES;
       const data = info.subarray(begin, begin + METADATA_PIECE_BYTES);
       const answer = encodeMetadataMessage(MetadataMessageType.data, piece, info.length, data);
       if (!peer.sendExtended(UT_METADATA, answer)) served.waiting.length = 0;
+      else if (peer.uploadLimit > 0) this.#creditBytes -= answer.length;
     }
     if (served.waiting.length > 0) peer.tellWhenDrained();
   }
 
+  /** Those that wait for a limit go on, in turn, as far as it goes. */
+  #answerHeld(): void {
+    const { info } = this.#host;
+    if (this.#held.size === 0 || info === undefined) return;
+    for (const peer of [...this.#held]) {
+      if (!this.#maySend(peer)) return;
+      this.#held.delete(peer);
+      this.drained(peer);
+    }
+  }
+
+  /** True unless a limit holds what is sent to the peer, and its part of that is used up. */
+  #maySend({ uploadLimit }: Peer): boolean {
+    if (uploadLimit === 0) return true;
+    const { nowMs } = this.#host;
+    const earned = ((nowMs - this.#creditMs) * uploadLimit) / (1000 * LIMIT_PART);
+    this.#creditMs = nowMs;
+    this.#creditBytes = Math.min(CREDIT_BYTES, this.#creditBytes + earned);
+    return this.#creditBytes > 0;
+  }
+
   #servedTo(peer: Peer): Served {
+    const { nowMs } = this.#host;
     let served = this.#served.get(peer);
     if (served === undefined) {
-      served = { sinceMs: this.#host.nowMs, pieces: 0, waiting: [] };
+      served = { sinceMs: nowMs, pieces: 0, refused: 0, waiting: [] };
       this.#served.set(peer, served);
+    }
+    if (nowMs - served.sinceMs >= SERVED_WINDOW_MS) {
+      served.sinceMs = nowMs;
+      served.pieces = served.waiting.length;
+      served.refused = 0;
     }
     return served;
   }
 
-  #mayServe(served: Served, info: Uint8Array): boolean {
+  /** Counts one piece more, unless it is one too many. */
+  #mayServe(peer: Peer, served: Served, info: Uint8Array): boolean {
+    const most = Math.max(SERVED_MIN, SERVED_TIMES * Math.ceil(info.length / METADATA_PIECE_BYTES));
+    const network = this.#networkAccount(peer.host);
+    if (served.pieces >= most || (network !== undefined && network.pieces >= NETWORK_TIMES * most))
+      return false;
+    served.pieces++;
+    if (network !== undefined) network.pieces++;
+    return true;
+  }
+
+  /** Undefined for this machine's own addresses, at which there may be anybody. */
+  #networkAccount(host: string): Account | undefined {
+    if (isLoopback(host)) return undefined;
     const { nowMs } = this.#host;
-    if (nowMs - served.sinceMs >= SERVED_WINDOW_MS) {
-      served.sinceMs = nowMs;
-      served.pieces = served.waiting.length;
-    }
-    return served.pieces < Math.max(SERVED_MIN, SERVED_TIMES * Math.ceil(info.length / METADATA_PIECE_BYTES));
+    const network = networkOf(host);
+    const accounts = this.#servedNetworks;
+    let account = accounts.get(network);
+    if (account === undefined || nowMs - account.sinceMs >= SERVED_WINDOW_MS)
+      account = { sinceMs: nowMs, pieces: 0 };
+    accounts.delete(network);
+    accounts.set(network, account);
+    if (accounts.size > NETWORKS_MAX)
+      for (const oldest of accounts.keys()) {
+        accounts.delete(oldest);
+        break;
+      }
+    return account;
   }
 }

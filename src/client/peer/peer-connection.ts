@@ -259,6 +259,11 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     return this.#throttles?.isHeldBack === true;
   }
 
+  /** Bytes per second that a limit of ours lets us send to it; 0: any number. */
+  get uploadLimit(): number {
+    return this.#throttles?.uploadLimit ?? 0;
+  }
+
   /** The socket has nothing more for now. */
   drained(): void {
     this.pipeline.drained(this.#clock.nowMs);

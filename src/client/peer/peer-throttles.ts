@@ -51,6 +51,14 @@ export class PeerThrottles {
     sender.setThrottle(this.#apply(this.#sending, "upload") ? this.#sending : undefined);
   }
 
+  /** Bytes per second that may be sent at most; 0: any number. */
+  get uploadLimit(): number {
+    return this.#sending.limits.reduce(
+      (least, { bytesPerSecond }) => (least === 0 ? bytesPerSecond : Math.min(least, bytesPerSecond)),
+      0,
+    );
+  }
+
   /** Time passed. */
   tick(elapsedMs: number): void {
     const heldMs = this.receivingHeldMs;

@@ -222,7 +222,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   /** Time passed; about once a second. */
   tick(elapsedMs: number): void {
     const isSatisfied = this.#isSatisfied;
-    if (this.#host.info === undefined) this.#metadata.tick();
+    this.#metadata.tick();
     this.#exchange.tick();
     for (const peer of this.here) {
       peer.tick(elapsedMs);

@@ -25,12 +25,17 @@ const { request, data, reject } = MetadataMessageType;
 class FakePeer implements ExtensionPeer {
   static made = 0;
   readonly id = ++FakePeer.made;
-  readonly host = `10.0.0.${this.id}`;
+  readonly host: string;
   readonly listenPort = 6881;
   bytesWaiting = 0;
+  uploadLimit = 0;
   drainsAsked = 0;
   isGone = false;
   readonly sent: Uint8Array[] = [];
+
+  constructor(host?: string) {
+    this.host = host ?? `10.0.${this.id >> 8}.${this.id & 255}`;
+  }
 
   tellWhenDrained(): void {
     this.drainsAsked++;
@@ -386,5 +391,54 @@ describe("MetadataExchange: serving", () => {
       peer.taken(),
       [0, 1, 2, 3, 4, 5].map((piece) => [data, piece]),
     );
+  });
+
+  it("costs whoever connects again and again as much as if it had stayed, unless that is this machine", () => {
+    const host = new Host(LENGTH);
+    host.info = host.right;
+    const bring = (address: string): number => {
+      let pieces = 0;
+      for (let connection = 0; connection < 20; connection++) {
+        const peer = new FakePeer(address);
+        for (let round = 0; round < 20; round++) host.say(peer, asked(round % 6));
+        pieces += peer.taken().filter(([type]) => type === data).length;
+        host.leave(peer);
+      }
+      return pieces;
+    };
+    assert.equal(bring("192.0.2.1"), 36, "twice what one connection may have");
+    assert.equal(bring("192.0.2.2"), 36, "whatever others had");
+    assert.equal(bring("127.0.0.1"), 20 * 18);
+    host.nowMs += 60_000;
+    assert.equal(bring("192.0.2.1"), 36);
+  });
+
+  it("is not refused for ever: a flood of requests is answered so often in a minute", () => {
+    const host = new Host(LENGTH);
+    const peer = new FakePeer();
+    for (let minute = 0; minute < 3; minute++) {
+      for (let round = 0; round < 5000; round++) host.say(peer, asked(0));
+      assert.equal(peer.taken().length, 256);
+      host.nowMs += 60_000;
+    }
+  });
+
+  it("takes a part of what a limit lets us send, and no more, whoever asks; each in turn", () => {
+    const host = new Host(100 * METADATA_PIECE_BYTES);
+    host.info = host.right;
+    const peers = Array.from({ length: 10 }, () => new FakePeer());
+    for (const peer of peers) peer.uploadLimit = 40 * 1024;
+    const sent = (): number[] => peers.map((peer) => peer.taken().filter(([type]) => type === data).length);
+    for (const peer of peers) for (let piece = 0; piece < 100; piece++) host.say(peer, asked(piece));
+    const count = (pieces: readonly number[]): number => pieces.reduce((sum, each) => sum + each, 0);
+    assert.equal(count(sent()), 16, "256 KiB at once");
+    host.pass(160_000);
+    const later = sent();
+    // A quarter of 40 KiB in each of 160 seconds is 100 pieces.
+    assert.ok(Math.abs(count(later) - 100) <= 2, `${later}`);
+    for (const pieces of later) assert.ok(pieces >= 8, `${later}`);
+    for (const peer of peers) peer.uploadLimit = 0;
+    host.pass(1000);
+    assert.equal(count(sent()), 1000 - 16 - count(later), "without a limit nothing waits for one");
   });
 });

@@ -16,6 +16,7 @@ class FakePeer implements ExchangePeer {
   readonly host: string;
   listenPort = 6881;
   readonly bytesWaiting = 0;
+  readonly uploadLimit = 0;
   incoming = false;
   isSeed = false;
   readonly sent: Uint8Array[] = [];
