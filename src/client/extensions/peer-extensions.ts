@@ -16,8 +16,12 @@ import {
 import { EXTENSION_IDS_BYTES, type Extension, type ExtensionPeer, type ExtensionTable } from "./extension.js";
 
 const HEARD_BYTES_MAX = 4096;
-/** Handshakes that are read between two ticks: a peer may say again what has changed, and each takes long to read. */
+/**
+ * Handshakes that are read between two ticks, and bytes of them: a peer may say again what has changed, and each takes long to read. What
+ * a long one takes beyond that the next ticks make up for.
+ */
 const HANDSHAKES_PER_TICK = 8;
+const HANDSHAKE_BYTES_PER_TICK = 2048;
 const NO_IDS: number[] = [];
 
 export class PeerExtensions<Peer extends ExtensionPeer> {
@@ -28,6 +32,7 @@ export class PeerExtensions<Peer extends ExtensionPeer> {
   /** The peer's handshakes, one behind the other: text takes less memory than bytes do. */
   #heard = "";
   #handshakesLeft = HANDSHAKES_PER_TICK;
+  #handshakeBytesLeft = HANDSHAKE_BYTES_PER_TICK;
   #drainAsked = false;
   /** Our handshake is to be said again: what it tells has changed. */
   isHandshakeDue = false;
@@ -63,8 +68,9 @@ export class PeerExtensions<Peer extends ExtensionPeer> {
 
   /** The peer's handshake, or undefined where it says more of them between two ticks than are read. Throws PeerError. */
   readHandshake(bytes: Uint8Array): ExtensionHandshake | undefined {
-    if (this.#handshakesLeft === 0) return undefined;
+    if (this.#handshakesLeft === 0 || this.#handshakeBytesLeft <= 0) return undefined;
     this.#handshakesLeft--;
+    this.#handshakeBytesLeft -= bytes.length;
     return decodeExtensionHandshake(bytes);
   }
 
@@ -91,6 +97,10 @@ export class PeerExtensions<Peer extends ExtensionPeer> {
   /** About a second passed. */
   tick(): void {
     this.#handshakesLeft = HANDSHAKES_PER_TICK;
+    this.#handshakeBytesLeft = Math.min(
+      HANDSHAKE_BYTES_PER_TICK,
+      this.#handshakeBytesLeft + HANDSHAKE_BYTES_PER_TICK,
+    );
   }
 
   /** drained() of all extensions is called, once, when the peer has taken what waits for it. */

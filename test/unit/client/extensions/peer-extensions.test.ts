@@ -179,4 +179,20 @@ describe("PeerExtensions", () => {
     assert.ok(late.heard.length < 8, `${late.heard.length} handshakes`);
     assert.equal(late.heard.at(-1), "handshake 50");
   });
+
+  it("reads no more of the peer's handshakes than there is time for: a long one is paid for by the next seconds", () => {
+    const recorder = new Recorder("a");
+    const wired = wire(recorder);
+    const long = extended(0, { m: { a: 1 }, v: "v".repeat(10_000) });
+    for (let second = 0; second < 20; second++) {
+      wired.feed(Buffer.concat(Array.from({ length: 8 }, () => long)));
+      wired.pass(1000);
+    }
+    // Of 10,000 bytes each, at 2 KiB a second.
+    assert.ok(recorder.heard.length >= 3 && recorder.heard.length <= 5, `${recorder.heard.length} of 160`);
+    wired.pass(10_000);
+    const short = extended(0, { m: { a: 2 } });
+    wired.feed(Buffer.concat([short, short, short]));
+    assert.deepEqual(recorder.heard.slice(-3), ["handshake 2", "handshake 2", "handshake 2"]);
+  });
 });
