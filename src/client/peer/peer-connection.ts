@@ -548,10 +548,9 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     if (!this.hasPiece(piece)) return;
     this.requests.withdrawn(piece);
     this.#swarm?.peerWithdrew(this, piece);
-    // With another piece it has as many as before, and is looked at again.
+    // With another piece it has as many as before, and is looked at again. That it has nothing for us any more, the next tick sees, and
+    // what is asked for instead is for the end of the receive: there may be thousands of these in one.
     this.#uninterestingPieces = -1;
-    this.updateInterest();
-    if (this.amInterested) this.fillRequests();
   }
 
   /** BEP 54. */

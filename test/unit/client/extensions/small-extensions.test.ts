@@ -70,6 +70,21 @@ describe("DontHave", () => {
   });
 });
 
+describe("DontHave: thousands of them", () => {
+  it("have what is left of interest looked at once, and not each", () => {
+    const wired = wire();
+    wired.feed(message(MessageId.have, 3));
+    assert.equal(wired.peer.amInterested, true);
+    const before = wired.swarm.interestLooks;
+    for (let count = 0; count < 1000; count++)
+      wired.feed(Buffer.concat([dontHave(3), message(MessageId.have, 3)]));
+    assert.ok(wired.swarm.interestLooks - before <= 2, `${wired.swarm.interestLooks - before} looks`);
+    wired.feed(dontHave(3));
+    wired.pass(1000);
+    assert.equal(wired.peer.amInterested, false, "it has nothing for us any more");
+  });
+});
+
 describe("UploadOnly", () => {
   it("is heard as a message, whose last word counts", () => {
     const wired = wire();
