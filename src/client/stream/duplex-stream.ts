@@ -4,8 +4,9 @@
 //   'readable' ──read()──▶ waiting, while READABLE is watched ──fill()──▶ the plan's entries
 //   the plan's entries ──drain()──copy──▶ write() ──false──▶ −EAGAIN until 'drain'
 //
-// Always: the contract of byte-stream.ts. Nothing is read ahead while nobody watches, and not more than READ_AHEAD_BYTES_MAX: beyond that
-// the other side waits. What the Duplex says of its errors becomes an errno, and none is left unheard, also after close().
+// Always: the contract of byte-stream.ts. Nothing is read ahead while nobody watches, and not more than READ_AHEAD_BYTES_MAX of memory:
+// beyond that the other side waits. What the Duplex says of its errors, or throws where it is written to, becomes an errno, and none is left
+// unheard, also after close().
 
 import { readSync } from "node:fs";
 import { constants } from "node:os";
@@ -115,8 +116,7 @@ export class DuplexStream implements ByteStream {
       copyFrom(memory, plan[2 * entry] ?? 0, chunk.subarray(at, at + length));
       at += length;
     }
-    this.#duplex.write(chunk);
-    return chunk.length;
+    return this.#write(chunk);
   }
 
   drainFile(fileFd: number, offset: number, length: number): number {
@@ -129,8 +129,18 @@ export class DuplexStream implements ByteStream {
     } catch (error) {
       return errnoOf(error as NodeJS.ErrnoException);
     }
-    if (read > 0) this.#duplex.write(chunk.subarray(0, read));
-    return read;
+    return read > 0 ? this.#write(chunk.subarray(0, read)) : read;
+  }
+
+  /** Streams are not to throw where they are written to, and some do, when what is below them has gone. */
+  #write(chunk: Uint8Array): number {
+    try {
+      this.#duplex.write(chunk);
+    } catch (error) {
+      this.#fail(errnoOf(error as NodeJS.ErrnoException));
+      return this.#failure;
+    }
+    return chunk.length;
   }
 
   watch(events: number): void {
@@ -172,18 +182,27 @@ export class DuplexStream implements ByteStream {
   }
 
   #readAhead(): void {
-    if (this.#isClosed || (this.#events & READABLE) === 0) return;
+    if (this.#isClosed || this.#failure < 0 || (this.#events & READABLE) === 0) return;
     this.#pull(READ_AHEAD_BYTES_MAX);
     this.#schedule();
   }
 
+  /** No more is read ahead: what came in a part for each byte takes many times their memory. */
+  get #isFull(): boolean {
+    return this.#waiting.heldBytes >= READ_AHEAD_BYTES_MAX;
+  }
+
   /** Takes what the Duplex has, until so many bytes wait. */
   #pull(bytes: number): void {
-    while (this.#waiting.bytes < bytes && !this.#duplex.destroyed) {
+    while (this.#waiting.bytes < bytes && !this.#isFull && !this.#duplex.destroyed) {
       const chunk: unknown = this.#duplex.read();
       if (chunk === null) return;
-      if (chunk instanceof Uint8Array) this.#waiting.push(chunk);
-      else this.#fail(-ERRNO.EINVAL);
+      if (chunk instanceof Uint8Array && chunk.length > 0) this.#waiting.push(chunk);
+      else {
+        // Not what it was taken for; and one that brings nothing again and again would never let go of us.
+        this.#fail(-ERRNO.EINVAL);
+        return;
+      }
     }
   }
 
@@ -202,7 +221,7 @@ export class DuplexStream implements ByteStream {
     if (this.#isClosed || this.#handler === undefined) return 0;
     if (this.#failure < 0) return this.#events & (READABLE | WRITABLE);
     if (this.#isConnecting) return 0;
-    const hasBytes = this.#waiting.bytes > 0 && this.#waiting.bytes >= this.#lowWaterBytes;
+    const hasBytes = this.#waiting.bytes > 0 && (this.#waiting.bytes >= this.#lowWaterBytes || this.#isFull);
     const readable = hasBytes || this.#isEnded ? READABLE : 0;
     const writable = this.#duplex.writableNeedDrain ? 0 : WRITABLE;
     return this.#events & (readable | writable);
@@ -239,8 +258,8 @@ function copyFrom(memory: Memory, address: number, target: Buffer): void {
 }
 
 /** −errno of an error of Node's; what has none is as a connection that broke. */
-function errnoOf(error: NodeJS.ErrnoException): number {
-  if (typeof error.errno === "number" && error.errno < 0) return error.errno;
-  const known = typeof error.code === "string" ? (ERRNO as Record<string, number>)[error.code] : undefined;
+function errnoOf(error: NodeJS.ErrnoException | undefined): number {
+  if (typeof error?.errno === "number" && error.errno < 0) return error.errno;
+  const known = typeof error?.code === "string" ? (ERRNO as Record<string, number>)[error.code] : undefined;
   return -(known ?? ERRNO.ECONNRESET);
 }

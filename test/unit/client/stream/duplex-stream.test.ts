@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { connect as connectTcp, createServer as createTcpServer, type Server } from "node:net";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { Duplex } from "node:stream";
 import { after, describe, it } from "node:test";
@@ -15,6 +16,7 @@ import { checkStream } from "../../../../src/client/check-options.js";
 import { Memory } from "../../../../src/client/memory/memory.js";
 import { DuplexStream } from "../../../../src/client/stream/duplex-stream.js";
 import { LoopRounds } from "../../../../src/client/stream/rounds.js";
+import { READABLE } from "../../../../src/native/binding.js";
 import { CERTIFICATE, CERTIFICATE_KEY } from "../../../support/certificate.js";
 import { temporaryFolder } from "../../../support/data.js";
 import { duplexPair } from "../../../support/duplex-pair.js";
@@ -161,6 +163,88 @@ describe("what is taken for a stream of bytes", () => {
         () => checkStream(each as Duplex),
         (error) => error instanceof UsageError && error.code === "USAGE_OPTION",
       );
+  });
+});
+
+/** A stream of ours over one of the program's, in virtual time, with a plan of one entry of 64 KiB. */
+function over(duplex: Duplex): { stream: DuplexStream; ground: VirtualGround; ready: number[] } {
+  const ground = new VirtualGround();
+  const plan = new Float64Array(2 * PLAN_ENTRIES_MAX);
+  plan[1] = 65_536;
+  const parts = {
+    memory: new Memory(new Uint8Array(2 * MIB)),
+    plan,
+    rounds: new LoopRounds(ground),
+    ground,
+  };
+  const ready: number[] = [];
+  const stream = new DuplexStream(duplex, parts);
+  assert.equal(stream.open({ socketReady: (events) => void ready.push(events) }, READABLE), 0);
+  return { stream, ground, ready };
+}
+
+describe("streams of Node's: one that is not what it was taken for", () => {
+  it("fails once it brings what is no bytes, and is not read on for ever", async () => {
+    let reads = 0;
+    const duplex = new Duplex({
+      read() {
+        // As it would go on without an end.
+        this.push(++reads < 50_000 ? "text" : null);
+      },
+      write: (_chunk, _encoding, taken) => taken(),
+    });
+    duplex.setEncoding("utf8");
+    const { stream } = over(duplex);
+    while (reads === 0) await nextRound();
+    for (let rounds = 0; rounds < 10; rounds++) await nextRound();
+    assert.equal(stream.fill(0, 1), -constants.errno.EINVAL);
+    assert.ok(reads < 10_000, `read ${reads} times`);
+    stream.close();
+  });
+
+  it("fails where it throws as it is written to, and nobody else hears of it", () => {
+    for (const thrown of [
+      new Error("gone"),
+      Object.assign(new Error("gone"), { code: "EPIPE" }),
+      undefined,
+    ]) {
+      const duplex = new Duplex({
+        read: () => {},
+        write: () => {
+          throw thrown;
+        },
+      });
+      const { stream } = over(duplex);
+      const expected = thrown !== undefined && "code" in thrown ? "EPIPE" : "ECONNRESET";
+      assert.equal(stream.drain(0, 1, false), -constants.errno[expected]);
+      assert.equal(stream.drain(0, 1, false), -constants.errno[expected], "it stays so");
+      stream.close();
+      assert.equal(duplex.destroyed, true);
+    }
+  });
+
+  it("is read ahead by the memory that it takes: a part for each byte is not gathered without end", async () => {
+    let pushed = 0;
+    const duplex = new Duplex({
+      readableHighWaterMark: 1,
+      read() {
+        pushed++;
+        this.push(Buffer.from([pushed & 255]));
+      },
+      write: (_chunk, _encoding, taken) => taken(),
+    });
+    const { stream, ready } = over(duplex);
+    stream.setLowWater(MIB);
+    let before = -1;
+    while (pushed !== before) {
+      before = pushed;
+      for (let rounds = 0; rounds < 100; rounds++) await nextRound();
+    }
+    assert.ok(pushed < 10_000, `${pushed} bytes of one part each`);
+    assert.ok(ready.includes(READABLE), "what is there is told of, though it is less than was waited for");
+    assert.ok(stream.fill(0, 1) > 1000);
+    stream.close();
+    duplex.destroy();
   });
 });
 
