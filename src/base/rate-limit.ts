@@ -11,7 +11,8 @@
 // One file, because limits, their queue and throttles share one account: what one gives up the others have.
 //
 // Always: what passed is what time allowed since the limit was set, and one block for each connection at the most that had to be
-// finished on credit, which is paid back before anything else passes. After silence no more than BURST_MS of a limit goes at once. A throttle
+// finished on credit, which is paid back before anything else passes: by all with time, and by its connection with its next turns, which
+// others have. After silence no more than BURST_MS of a limit goes at once. A throttle
 // that waits is in the queue once; an allowance that is not used in time goes back. Nothing here runs while nothing is limited.
 
 import { assert } from "./assert.js";
@@ -162,6 +163,8 @@ export class Throttle {
   #limits: readonly RateLimit[] = [];
   /** Bytes that may pass, and that were taken off the limits. */
   #allowance = 0;
+  /** What passed on credit, a block of it at the most, and for which it has not let turns of its own pass. */
+  #owedBytes = 0;
   /** In whole milliseconds, as a connection keeps all times. */
   #waitsSinceMs = 0;
   #waitedMs = 0;
@@ -198,6 +201,8 @@ export class Throttle {
     if (this.isWaiting) return 0;
     const share = this.#queue.isAwaited ? 0 : this.#queue.shareNow(this);
     if (share > 0) {
+      // Nobody waits whom it held up.
+      this.#owedBytes = 0;
       this.lend(share);
       return share;
     }
@@ -221,7 +226,20 @@ export class Throttle {
     this.#allowance -= bytes;
     if (this.#allowance >= 0) return;
     for (const limit of this.#limits) limit.take(-this.#allowance);
+    this.#owedBytes = Math.min(SHARE_BYTES_MAX, this.#owedBytes - this.#allowance);
     this.#allowance = 0;
+  }
+
+  get owes(): boolean {
+    return this.#owedBytes > 0;
+  }
+
+  /** It could have so many bytes now. True if it had them already, on credit, and others have its turn. */
+  passesOn(share: number): boolean {
+    if (this.#owedBytes <= 0) return false;
+    const isAwaited = this.#limits.some(({ waiting }) => waiting > 1);
+    this.#owedBytes = isAwaited ? Math.max(0, this.#owedBytes - share) : 0;
+    return isAwaited;
   }
 
   /** What may pass and does not is for others. */
@@ -284,7 +302,7 @@ export class RateQueue {
   }
 
   join(throttle: Throttle, hasBegun: boolean): void {
-    (hasBegun ? this.#begun : this.#waiting).push(throttle);
+    (hasBegun && !throttle.owes ? this.#begun : this.#waiting).push(throttle);
     for (const limit of throttle.limits) limit.waiting++;
     this.#arm();
   }
@@ -339,19 +357,30 @@ export class RateQueue {
     this.#begun = [];
     this.#waiting = [];
     const granted: Throttle[] = [];
-    this.#shareOut(begun, this.#begun, granted);
-    this.#shareOut(waiting, this.#waiting, granted);
+    const passedOn: Throttle[] = [];
+    this.#shareOut(begun, this.#begun, granted, passedOn);
+    this.#shareOut(waiting, this.#waiting, granted, passedOn);
+    this.#waiting.push(...passedOn);
     // Whoever asks again at once comes behind all that wait on.
     for (const throttle of granted) throttle.go();
     if (this.isAwaited || this.#lent.length > 0) this.#arm();
   }
 
-  /** Those for whom there is too little wait on, in their order. */
-  #shareOut(queue: readonly Throttle[], waitOn: Throttle[], granted: Throttle[]): void {
+  /** Those for whom there is too little wait on, in their order; those that pass their turn on, behind all others. */
+  #shareOut(
+    queue: readonly Throttle[],
+    waitOn: Throttle[],
+    granted: Throttle[],
+    passedOn: Throttle[],
+  ): void {
     for (const throttle of queue) {
       const share = shareOf(throttle, (limit) => limit.waiting);
       if (share === 0) {
         waitOn.push(throttle);
+        continue;
+      }
+      if (throttle.passesOn(share)) {
+        passedOn.push(throttle);
         continue;
       }
       for (const limit of throttle.limits) limit.waiting--;

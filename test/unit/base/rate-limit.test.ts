@@ -7,6 +7,8 @@ import { RateLimit, RateQueue, Throttle } from "../../../src/base/rate-limit.js"
 import { check } from "../../support/property.js";
 import { VirtualGround } from "../../support/virtual-ground.js";
 
+const BLOCK = 16_397;
+
 /** One that always has something to pass, in whole or in parts. */
 class Greedy {
   readonly throttle: Throttle;
@@ -26,6 +28,21 @@ class Greedy {
       this.throttle.passed(allowed);
       this.passed += allowed;
     }
+  }
+}
+
+/** One that finishes on credit each block that it may begin, because of something that it says. */
+class Creditor extends Greedy {
+  override pull(): void {
+    for (let allowed = this.throttle.ask(false); allowed > 0; allowed = this.throttle.ask(false)) {
+      this.#pass(allowed);
+      if (allowed < BLOCK) this.#pass(Math.max(this.throttle.ask(true), BLOCK - allowed));
+    }
+  }
+
+  #pass(bytes: number): void {
+    this.throttle.passed(bytes);
+    this.passed += bytes;
   }
 }
 
@@ -59,6 +76,25 @@ describe("RateLimit", () => {
       },
     );
     check(property, 60);
+  });
+
+  it("is shared alike with those that finish block after block on credit", () => {
+    for (const rate of [2000, 20_000, 100_000]) {
+      const ground = new VirtualGround();
+      const queue = new RateQueue(ground);
+      const limit = limitOf(rate);
+      const honest = new Greedy(queue, limit);
+      const others = Array.from({ length: 3 }, () => new Creditor(queue, limit));
+      const all = [honest, ...others];
+      for (const each of all) each.pull();
+      const seconds = 600;
+      ground.pass(1000 * seconds);
+      queue.checkInvariants();
+      const part = (rate * seconds) / all.length;
+      assert.ok(honest.passed >= 0.6 * part, `${honest.passed} of ${part} at ${rate}`);
+      const total = all.reduce((sum, { passed }) => sum + passed, 0);
+      assert.ok(total >= 0.9 * rate * seconds, `${total} of ${rate * seconds} in all`);
+    }
   });
 
   it("holds each to the lowest of its limits, and gives the others the rest", () => {
