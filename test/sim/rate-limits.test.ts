@@ -5,6 +5,8 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import { Crowd, STEP_MS } from "../../bench/load/crowd.js";
+import { LoadLoop } from "../../bench/load/load-loop.js";
 import { sessionCoreOf } from "../../src/client/session/session.js";
 import {
   createTorrentFile,
@@ -254,6 +256,35 @@ describe("Rate limits in a simulated network", { timeout: 120_000 }, () => {
     leecher.setRateLimits({ maxDownloadBytesPerSecond: 0 });
     session.setRateLimits({ maxUploadBytesPerSecond: 0 });
     await world.network.until(taking.done, 20_000, "what was held back goes on");
+    await world.close();
+  });
+
+  it("is for blocks: those who are asked for some, and talk instead, use up little of it", async () => {
+    const rate = 200 * KB;
+    const world = new World();
+    const { network } = world;
+    const shared = await share(20 * rate);
+    await world.torrent(await world.session(), shared, { directory: shared.folder, readOnly: true });
+    const session = await world.session({ maxDownloadBytesPerSecond: rate });
+    const torrent = await world.torrent(session, shared, { storage: "memory" });
+    const machine = network.addMachine("127.0.0.99", {
+      delayMs: 5,
+      bytesPerMs: 20_000,
+      windowBytes: 262_144,
+    });
+    const loop = new LoadLoop(machine.binding);
+    const target = { host: "10.0.0.2", port: 6881 };
+    const nowMs = (): number => network.nowMs;
+    const { metainfo } = shared;
+    const crowd = new Crowd({
+      ...{ loop, target, metainfo, connections: 60, seed: SEED, kinds: ["suggests"], nowMs },
+    });
+    machine.ground.every(STEP_MS, () => crowd.step());
+    await world.pass(3000);
+    for (const peer of listening(1)) torrent.addPeer(peer);
+    const tenths = await world.measure(() => torrent.counters().payloadBytes);
+    const allowed = (rate * MEASURED_MS) / 1000;
+    assert.ok(sum(tenths) >= allowed / 2, `${sum(tenths)} bytes of ${allowed} (SEED=${SEED})`);
     await world.close();
   });
 });

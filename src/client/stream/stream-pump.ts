@@ -57,6 +57,8 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   #owedBytes = 0;
   /** Its last receive brought no blocks, or less than its messages cost: it is read a little at a time. */
   #isTalkative = true;
+  /** Blocks were awaited of it, under a limit, and its last receive brought messages alone. */
+  #onlyTalks = false;
   /** It used up its share when it was last heard, and may have more. */
   #hasMore = false;
   /** Nothing is received until the peer has taken what waits for it. */
@@ -157,8 +159,10 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
         this.#watch(this.#events & ~READABLE);
         return bytes;
       }
-      // Of those from whom no block can come only messages are read: those are not held up.
-      const throttle = this.#throttle !== undefined && receiver.mayBringBlocks ? this.#throttle : undefined;
+      // Of those from whom no block can come only messages are read: those are not held up. Nor is who may bring blocks and only talks, or it
+      // would use up with talk what is for blocks: it is read a little at a time, and pays for a block when one came.
+      const limit = this.#throttle !== undefined && receiver.mayBringBlocks ? this.#throttle : undefined;
+      const throttle = this.#onlyTalks ? undefined : limit;
       const allowed = throttle === undefined ? 0 : throttle.ask(false);
       if (throttle !== undefined && allowed === 0) {
         this.#watch(this.#events & ~READABLE);
@@ -209,6 +213,10 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
       const isBlocks = receiver.isInBlock || counters.blocksReceived !== blocksBefore;
       // A part of a header tells nothing: "scatter" receives it by itself, before the rest and the block.
       if (isBlocks || heard > 0) this.#isTalkative = !isBlocks || cost > received;
+      if (limit !== undefined && (isBlocks || heard > 0)) {
+        if (isBlocks && this.#onlyTalks) limit.passed(received);
+        this.#onlyTalks = !isBlocks;
+      }
       // Less came than was asked for: the socket is empty, and the loop will tell when it is not.
       if (received < planned) {
         peer.drained();
