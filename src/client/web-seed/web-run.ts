@@ -28,6 +28,11 @@ export interface WebRunOptions {
   readonly to: number;
 }
 
+/**
+ * Parts in which a block is told: a server may send it byte by byte, and each part takes many times its memory for as long as the block
+ * waits.
+ */
+const PARTS_MAX = 8;
 /** A server that is silent for so long in the middle of its answer is given up. */
 const SILENCE_MS = 30_000;
 const ZEROS = new Uint8Array(BLOCK_SIZE);
@@ -186,7 +191,7 @@ export class WebRun {
       this.#at += part.length;
       offset += part.length;
       if (part.length < missing) return;
-      const parts = this.#parts;
+      const parts = this.#parts.length > PARTS_MAX ? [Buffer.concat(this.#parts)] : this.#parts;
       this.#parts = [];
       this.#partBytes = 0;
       this.#host.blockCame(piece, block, parts);
