@@ -2,7 +2,7 @@
 // whether it takes what is sent.
 //
 // Always: a request is queued, or refused; with the Fast extension (BEP 6) each is answered by its block or a reject. How much of a
-// peer's asking is looked at between two ticks is bounded, and a peer that takes nothing is let go.
+// peer's asking is looked at between two ticks is bounded, and a peer that takes nothing, or asks in vain without end, is let go.
 
 import { PeerError, type StorageError } from "../../base/errors.js";
 import { BLOCK_SIZE, REQUEST_QUEUE_ANNOUNCED } from "../../base/limits.js";
@@ -23,6 +23,12 @@ import { Uptake } from "./uptake.js";
  * for among all that it asked for. Enough for a whole queue, in any order.
  */
 const CANCEL_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2;
+/**
+ * Requests in vain that are answered at once, and a second. As many as twice a whole queue come of a peer that was choked in the middle of
+ * its asking, and asked on until it heard of it; who goes on spends on refusals what we may send to others.
+ */
+const REFUSALS_MAX = 2 * REQUEST_QUEUE_ANNOUNCED;
+const REFUSALS_PER_TICK = REFUSALS_MAX / 64;
 /** A peer to which nothing could be written for so long gives back what is loaded for it. */
 const STALLED_MS = 500;
 
@@ -39,6 +45,7 @@ export class PeerUploads implements SenderHost {
   /** What we send although we choke, once the peer asked for it: most peers never do, and a set is memory. */
   #allowedFast: AllowedFastUploads | undefined;
   #cancelStepsLeft = CANCEL_STEPS_PER_TICK;
+  #refusalsLeft = REFUSALS_MAX;
 
   constructor(peer: PeerConnection, options: PeerOptions) {
     this.#peer = peer;
@@ -97,6 +104,7 @@ export class PeerUploads implements SenderHost {
   /** Time passed. False: the peer took nothing for too long, and was let go. */
   tick(nowMs: number): boolean {
     this.#cancelStepsLeft = CANCEL_STEPS_PER_TICK;
+    this.#refusalsLeft = Math.min(REFUSALS_MAX, this.#refusalsLeft + REFUSALS_PER_TICK);
     if (!this.amChoking) {
       this.uptake.sample(this.#takenBytes());
       this.sender.pace(this.#peer.uploadMeter.rate);
@@ -126,7 +134,7 @@ export class PeerUploads implements SenderHost {
     const { layout } = swarm;
     if (layout === undefined) {
       // We announced nothing, and cannot tell whether there is such a block.
-      this.#refuse(piece, begin, length);
+      this.#askedInVain(piece, begin, length);
       return;
     }
     if (length > BLOCK_SIZE || !layout.isValidRequest(piece, begin, length)) {
@@ -142,7 +150,7 @@ export class PeerUploads implements SenderHost {
       (!this.amChoking || this.#takesAllowedFast(swarm, layout, piece, begin, length))
     )
       this.sender.queueBlock(piece, begin, length, this.#clock.nowMs);
-    else this.#refuse(piece, begin, length);
+    else this.#askedInVain(piece, begin, length);
   }
 
   /** The peer does not want the block any more. That is no more than advice: if it is sent, that answers it as well (BEP 6). */
@@ -169,6 +177,20 @@ export class PeerUploads implements SenderHost {
       layout,
     );
     return this.#allowedFast.take(piece, begin, length);
+  }
+
+  #askedInVain(piece: number, begin: number, length: number): void {
+    if (this.#refusalsLeft > 0) {
+      this.#refusalsLeft--;
+      this.#refuse(piece, begin, length);
+      return;
+    }
+    this.#peer.close(
+      new PeerError("PEER_REQUEST_FLOOD", "the peer asks on and on for what it is refused", {
+        expected: `at most ${REFUSALS_MAX} requests at once that we cannot serve, and ${REFUSALS_PER_TICK} a second`,
+        received: "one more",
+      }),
+    );
   }
 
   #refuse(piece: number, begin: number, length: number): void {

@@ -110,6 +110,26 @@ describe("PeerConnection: requests of the peer", () => {
     }
   });
 
+  it("are refused two whole queues at once and some each second; who asks on all the same is let go", () => {
+    const inVain = (count: number): Buffer =>
+      Buffer.concat(Array.from({ length: count }, () => message(MessageId.request, 1, 0, BLOCK_SIZE)));
+    for (const fast of [true, false]) {
+      const wired = new WiredPeer({ incoming: true, fast, prepare: (swarm) => swarm.have.fill() }).open();
+      for (let queue = 0; queue < 2; queue++) wired.feed(inVain(REQUEST_QUEUE_ANNOUNCED));
+      assert.equal(wired.peer.state, "open");
+      wired.sent();
+      // Who is choked now and then, in the middle of its asking, never comes so far.
+      for (let choke = 0; choke < 10; choke++) {
+        wired.pass(10_000);
+        wired.feed(inVain(500));
+        assert.equal(wired.peer.state, "open");
+        wired.sent();
+      }
+      wired.feed(inVain(2 * REQUEST_QUEUE_ANNOUNCED));
+      wired.checkOver("PEER_REQUEST_FLOOD");
+    }
+  });
+
   it("are all taken back by as many cancels, and looked for only so often in a second", () => {
     const wired = serving();
     wired.transport.room = () => 0;
