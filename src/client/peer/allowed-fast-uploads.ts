@@ -2,7 +2,7 @@
 // trade (BEP 6).
 //
 // Always: each block is served once, whole, and all of them together are at most what one turn of an unchoked peer may
-// be: what is free has an end.
+// be: what is free has an end, also for whoever comes again, unless that is this machine.
 
 import { BLOCK_SIZE, MIB } from "../../base/limits.js";
 import type { Layout } from "../storage/layout.js";

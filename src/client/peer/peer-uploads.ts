@@ -11,7 +11,7 @@ import { Sender, type SenderHost } from "../send/sender.js";
 import type { Layout } from "../storage/layout.js";
 import { ALLOWED_FAST_COUNT, allowedFastSet } from "../wire/allowed-fast.js";
 import { MessageId } from "../wire/messages.js";
-import { AllowedFastUploads } from "./allowed-fast-uploads.js";
+import { ALLOWED_FAST_BYTES_MAX, AllowedFastUploads } from "./allowed-fast-uploads.js";
 import { OUTBOX_BYTES_MAX } from "./block-requests.js";
 import type { PeerConnection } from "./peer-connection.js";
 import type { Clock, PeerOptions, PeerTransport } from "./peer-options.js";
@@ -172,10 +172,12 @@ export class PeerUploads implements SenderHost {
   #takesAllowedFast(swarm: Swarm, layout: Layout, piece: number, begin: number, length: number): boolean {
     const { fast, host, pieceCountKnown } = this.#peer;
     if (!fast || pieceCountKnown >= ALLOWED_FAST_COUNT) return false;
-    this.#allowedFast ??= new AllowedFastUploads(
-      allowedFastSet(host, swarm.infoHash, layout.pieceCount),
-      layout,
-    );
+    if (this.#allowedFast === undefined) {
+      const bytes = Math.min(ALLOWED_FAST_BYTES_MAX, ALLOWED_FAST_COUNT * layout.pieceLength);
+      const isFree = swarm.givesFreely?.(this.#peer, bytes) !== false;
+      const pieces = isFree ? allowedFastSet(host, swarm.infoHash, layout.pieceCount) : [];
+      this.#allowedFast = new AllowedFastUploads(pieces, layout);
+    }
     return this.#allowedFast.take(piece, begin, length);
   }
 

@@ -64,6 +64,8 @@ export interface Swarm {
   /** True if we miss the piece: whoever has it is interesting. */
   isMissing(piece: number): boolean;
   peerInterestChanged(peer: PeerConnection): void;
+  /** False: earlier connections of its network were sent so many bytes that a peer is given nothing while it is choked. */
+  givesFreely?(peer: PeerConnection, bytes: number): boolean;
 
   /** A block of a piece went to a peer that is told of our pieces one by one. */
   blockSent?(peer: PeerConnection, piece: number, length: number): void;

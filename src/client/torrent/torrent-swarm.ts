@@ -446,6 +446,10 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     this.#room.reactor.atTurnEnd(this.#earlyRound);
   }
 
+  givesFreely({ host }: PeerConnection, bytes: number): boolean {
+    return this.#rounds.sentBefore(host) < bytes;
+  }
+
   blockSent(peer: PeerConnection, piece: number, length: number): void {
     this.#superSeed?.blockSent(peer, piece, length, this.#room.clock.nowMs);
     this.#stopHiding();

@@ -97,6 +97,11 @@ export class UploadRounds {
     if (peers.size > 0) this.#round(peers, seeding, nowMs, isDue);
   }
 
+  /** Payload that earlier connections of the network of `host` were sent. */
+  sentBefore(host: string): number {
+    return this.#sentBefore.size === 0 ? 0 : (this.#sentBefore.get(networkOf(host)) ?? 0);
+  }
+
   /** For tests, between two turns. */
   checkInvariants(): void {
     this.#choker.checkInvariants();
@@ -151,8 +156,9 @@ export class UploadRounds {
   #timesTaken(peer: PeerConnection): number {
     const length = peer.swarm?.layout?.totalLength ?? 0;
     if (length === 0) return 0;
-    const before = this.#sentBefore.size === 0 ? 0 : (this.#sentBefore.get(networkOf(peer.host)) ?? 0);
-    return Math.floor((before + peer.counters.sentPayloadBytes) / (GRANTED_SHARE * length));
+    return Math.floor(
+      (this.sentBefore(peer.host) + peer.counters.sentPayloadBytes) / (GRANTED_SHARE * length),
+    );
   }
 
   #remember(peer: PeerConnection): void {

@@ -257,6 +257,17 @@ describe("PeerConnection: allowed fast pieces of ours (BEP 6)", () => {
     assert.deepEqual(answers(wired), [MessageId.reject]);
   });
 
+  it("are rejected where earlier connections of the peer's network were sent as much as they are", () => {
+    for (const [sentBefore, answer] of [
+      [9 * PIECE_LENGTH, MessageId.piece],
+      [10 * PIECE_LENGTH, MessageId.reject],
+    ] as const) {
+      const wired = connected(true);
+      wired.swarm.givesFreely = (_peer, bytes) => sentBefore < bytes;
+      assert.deepEqual(answers(wired), [answer]);
+    }
+  });
+
   it("are not sent without the Fast extension", () => {
     assert.deepEqual(answers(connected(false)), []);
   });

@@ -103,6 +103,7 @@ export class BookSwarm implements Swarm {
     };
   }
 
+  givesFreely: (peer: PeerConnection, bytes: number) => boolean = () => true;
   dhtPort = 0;
   readonly dhtNodes: string[] = [];
 

@@ -240,6 +240,7 @@ describe("UploadRounds", () => {
         took(before, 1);
         before.peer.close();
         rounds.peerGone(before.peer);
+        assert.equal(rounds.sentBefore(host) > 0, isKnown, host);
         const again = interestedPeer(host);
         const other = interestedPeer("198.51.100.1");
         rounds.run(peersOf([again, other]), true, 0, false);
