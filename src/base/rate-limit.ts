@@ -367,12 +367,7 @@ export class RateQueue {
   }
 
   /** Those for whom there is too little wait on, in their order; those that pass their turn on, behind all others. */
-  #shareOut(
-    queue: readonly Throttle[],
-    waitOn: Throttle[],
-    granted: Throttle[],
-    passedOn: Throttle[],
-  ): void {
+  #shareOut(queue: readonly Throttle[], waitOn: Throttle[], granted: Throttle[], passedOn: Throttle[]): void {
     for (const throttle of queue) {
       const share = shareOf(throttle, (limit) => limit.waiting);
       if (share === 0) {
