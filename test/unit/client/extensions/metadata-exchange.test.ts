@@ -1,4 +1,6 @@
 // The info dictionary from peers, and to them, in virtual time: peers are objects that answer, refuse, lie or say nothing.
+//
+// One file, because fetching and serving are the two ends of one exchange, over the same peers.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
