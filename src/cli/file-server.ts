@@ -1,9 +1,10 @@
 // One file of a torrent over HTTP, while it is still coming: what a player opens. It seeks by ranges (RFC 9110), and each answer is a read
 // stream of its own, so that what it wants next is fetched before all else.
 //
-// Always: an answer that nobody reads any more leaves nothing urgent; answers at one time are bounded.
+// Always: an answer that nobody reads any more leaves nothing urgent; answers at one time are bounded. There is one version of the file, since
+// its hashes say what it is: its entity tag is made of the torrent's info hash, and is the same whoever serves it, and when.
 
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import { extname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { present } from "../base/assert.js";
@@ -36,6 +37,7 @@ export interface FileServer {
 export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAddress): Promise<FileServer> {
   const file = present(torrent.metainfo, "a torrent that is served has its metadata").files[fileIndex]!;
   const name = file.path.at(-1) ?? torrent.name;
+  const tag = `"${Buffer.from(torrent.infoHash).toString("hex")}-${fileIndex}"`;
   let answers = 0;
   const server = createServer((request, response) => {
     if (answers >= ANSWERS_MAX) {
@@ -43,7 +45,7 @@ export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAdd
       return;
     }
     answers++;
-    answer(torrent, fileIndex, { name, length: file.length }, request, response)
+    answer(torrent, fileIndex, { name, tag, length: file.length }, request, response)
       // The player left, or the torrent is over: its next request is told.
       .catch(() => response.destroy())
       .finally(() => answers--);
@@ -70,7 +72,7 @@ export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAdd
 async function answer(
   torrent: Torrent,
   fileIndex: number,
-  file: { readonly name: string; readonly length: number },
+  file: { readonly name: string; readonly tag: string; readonly length: number },
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -78,7 +80,14 @@ async function answer(
     response.writeHead(405, { allow: "GET, HEAD" }).end();
     return;
   }
-  const range = rangeOf(request.headers.range, file.length);
+  const status = statusOf(request.headers, file.tag);
+  if (status !== undefined) {
+    response.writeHead(status, { etag: file.tag }).end();
+    return;
+  }
+  // What was begun of another version is to be had from its start.
+  const begunTag = request.headers["if-range"] ?? file.tag;
+  const range = rangeOf(begunTag === file.tag ? request.headers.range : undefined, file.length);
   if (range === undefined) {
     response.writeHead(416, { "content-range": `bytes */${file.length}` }).end();
     return;
@@ -86,6 +95,7 @@ async function answer(
   const { start, end } = range;
   response.writeHead(range.isPart ? 206 : 200, {
     "accept-ranges": "bytes",
+    etag: file.tag,
     "content-length": end - start + 1,
     "content-type": CONTENT_TYPES[extname(file.name).toLowerCase()] ?? "application/octet-stream",
     ...(range.isPart ? { "content-range": `bytes ${start}-${end}/${file.length}` } : {}),
@@ -95,6 +105,19 @@ async function answer(
     return;
   }
   await pipeline(torrent.createReadStream(fileIndex, { start, end }), response);
+}
+
+/** What a request's conditions come to (RFC 9110, 13.2.2): all of the answer, or undefined. */
+function statusOf(headers: IncomingHttpHeaders, tag: string): 304 | 412 | undefined {
+  const { "if-match": match, "if-none-match": noneMatch } = headers;
+  if (match !== undefined && !names(match, tag)) return 412;
+  // Here, unlike there, a tag that may stand for several versions will do.
+  return noneMatch !== undefined && names(noneMatch.replaceAll("W/", ""), tag) ? 304 : undefined;
+}
+
+/** Whether a list of entity tags has this one, or stands for any. */
+function names(list: string, tag: string): boolean {
+  return list.split(",").some((each) => each.trim() === tag || each.trim() === "*");
 }
 
 /** One range, as players ask for; of several, or another unit, all is sent. Undefined: the file has nothing of it. */
