@@ -1,7 +1,7 @@
 // One GET over HTTP or HTTPS, with bounds for all that the other side decides: how long it takes, how much it says, where it sends us.
 //
-// Always: the answer, packed or not, is at most `bytesMax` long; everything together, names and redirects included, ends by
-// `deadlineMs`, however slowly bytes come; a redirect leads to no scheme that is weaker, and to no address that `mayAsk` refuses:
+// Always: the answer, packed or not, is at most `bytesMax` long, and takes little more memory than that, however it is cut; everything
+// together, names and redirects included, ends by `deadlineMs`, however slowly bytes come; a redirect leads to no scheme that is weaker, and to no address that `mayAsk` refuses:
 // addresses are looked at after the name was resolved, so that a name cannot stand for one that is not allowed.
 
 import {
@@ -70,6 +70,8 @@ export interface HttpAnswer {
 }
 
 const HEADER_BYTES_MAX = 16 * 1024;
+/** Answers are read into memory that grows from here. */
+const READ_BYTES_MIN = 4096;
 
 /** An answer of which the head has come. */
 export interface HttpOpened {
@@ -236,6 +238,14 @@ class Get {
     this.#request = request;
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
       request.on("response", resolve);
+      // It was not asked to speak something else.
+      request.on("upgrade", (_response, socket) => {
+        socket.destroy();
+        reject(new HttpGetError("malformed", "it answers with another protocol"));
+      });
+      request.on("close", () =>
+        reject(new HttpGetError("connect", "the connection ended without an answer")),
+      );
       request.on("error", (error: NodeJS.ErrnoException) => {
         const failure = error.code?.startsWith("HPE_") === true ? "malformed" : "connect";
         reject(
@@ -253,13 +263,16 @@ class Get {
     const { bytesMax } = this.#options;
     const tooLong = (): HttpGetError =>
       new HttpGetError("too-long", `the answer is longer than ${bytesMax} bytes`);
-    const chunks: Buffer[] = [];
+    let bytes = new Uint8Array(READ_BYTES_MIN);
     let length = 0;
     try {
       for await (const chunk of response as AsyncIterable<Buffer>) {
-        length += chunk.length;
-        if (length > bytesMax) throw tooLong();
-        chunks.push(chunk);
+        const needed = length + chunk.length;
+        if (needed > bytesMax) throw tooLong();
+        // Copied at once: a chunk may be a single byte, and is an object with memory of its own.
+        if (needed > bytes.length) bytes = enlarged(bytes, Math.min(bytesMax, Math.max(needed, 2 * length)));
+        bytes.set(chunk, length);
+        length = needed;
       }
     } catch (error) {
       if (this.#stopped !== undefined) throw this.#stopped;
@@ -268,7 +281,7 @@ class Get {
     }
     // Its connection may be kept for the next one.
     this.#request = undefined;
-    const body = Buffer.concat(chunks);
+    const body = bytes.subarray(0, length);
     try {
       return unpacked(body, response.headers["content-encoding"] ?? "identity", bytesMax);
     } catch (error) {
@@ -278,8 +291,14 @@ class Get {
   }
 }
 
+function enlarged(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(length);
+  larger.set(bytes);
+  return larger;
+}
+
 /** Here and not on libuv's threads, which are our host's: what comes out is bounded. */
-function unpacked(body: Buffer, encoding: string, maxOutputLength: number): Uint8Array {
+function unpacked(body: Uint8Array, encoding: string, maxOutputLength: number): Uint8Array {
   switch (encoding.trim().toLowerCase()) {
     case "gzip":
     case "x-gzip":

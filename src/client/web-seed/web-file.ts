@@ -78,13 +78,18 @@ export async function openRange(
 function mayAsk(url: URL, address: string, sender: string | undefined): string | undefined {
   if (sender !== undefined && !mayNameAddress(sender, address))
     return `a redirect from ${sender} to ${address}`;
-  if (scopeOf(address) === "global" || url.search === "") return undefined;
+  const scope = scopeOf(address);
+  if (scope === undefined) return `${address} is no address of a web server`;
+  if (scope === "global" || url.search === "") return undefined;
   return `at ${address}, which is not far away, only files are asked for, without a query`;
 }
 
 /** Throws WebSeedError unless the answer has those bytes. */
 function skipOf(response: IncomingMessage, status: number, from: number, to: number, length: number): number {
   const { headers } = response;
+  const encoding = headers["content-encoding"] ?? "identity";
+  if ((status === 206 || status === 200) && encoding !== "identity")
+    throw new WebSeedError("it packs what nobody asked it to pack", Number.POSITIVE_INFINITY);
   if (status === 206) {
     const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(headers["content-range"] ?? "");
     const isWhole = Number(match?.[1]) === from && Number(match?.[2]) === to - 1;
@@ -92,6 +97,9 @@ function skipOf(response: IncomingMessage, status: number, from: number, to: num
       throw new WebSeedError("it answers with another range than was asked for", Number.POSITIVE_INFINITY);
     if (match?.[3] !== "*" && Number(match?.[3]) !== length)
       throw new WebSeedError(`its file has ${match?.[3]} bytes, not ${length}`, Number.POSITIVE_INFINITY);
+    const its = headers["content-length"];
+    if (its !== undefined && Number(its) !== to - from)
+      throw new WebSeedError(`it says ${its} bytes for a range of ${to - from}`, Number.POSITIVE_INFINITY);
     return 0;
   }
   if (status === 200) {

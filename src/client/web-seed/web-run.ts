@@ -33,8 +33,8 @@ export interface WebRunOptions {
  * waits.
  */
 const PARTS_MAX = 8;
-/** A server that is silent for so long in the middle of its answer is given up. */
-const SILENCE_MS = 30_000;
+/** A server that brings less than a block in so long, in the middle of its answer, is given up. */
+const SLOW_MS = 30_000;
 const ZEROS = new Uint8Array(BLOCK_SIZE);
 
 interface Segment {
@@ -50,7 +50,9 @@ export class WebRun {
   readonly #host: WebRunHost;
   readonly #stopping = new AbortController();
   #response: IncomingMessage | undefined;
-  #silence: Timer | undefined;
+  #slow: Timer | undefined;
+  /** Bytes of the answer that came since the timer was set. */
+  #cameBytes = 0;
   #isHeld = false;
   /** Bytes of the torrent that have come in order. */
   #at: number;
@@ -84,22 +86,22 @@ export class WebRun {
     this.#isHeld = held;
     if (held) {
       this.#response?.pause();
-      this.#silence?.close();
-      this.#silence = undefined;
+      this.#slow?.close();
+      this.#slow = undefined;
     } else {
       this.#response?.resume();
-      if (this.#response !== undefined) this.#listen();
+      if (this.#response !== undefined) this.#waitForBlock();
     }
   }
 
   stop(): void {
     this.#stopping.abort();
-    this.#silence?.close();
+    this.#slow?.close();
     this.#response?.destroy();
   }
 
   #over(error: WebSeedError | undefined): void {
-    this.#silence?.close();
+    this.#slow?.close();
     if (!this.#stopping.signal.aborted) this.#host.runEnded(error);
   }
 
@@ -139,8 +141,8 @@ export class WebRun {
       await this.#body(response, skip, length);
     } finally {
       this.#response = undefined;
-      this.#silence?.close();
-      this.#silence = undefined;
+      this.#slow?.close();
+      this.#slow = undefined;
     }
   }
 
@@ -151,7 +153,7 @@ export class WebRun {
       const short = (cause?: unknown): void =>
         reject(new WebSeedError(`its answer ended ${left} bytes too early`, undefined, { cause }));
       response.on("data", (chunk: Buffer) => {
-        this.#listen();
+        this.#came(chunk.length);
         const skipped = Math.min(before, chunk.length);
         before -= skipped;
         const wanted = chunk.subarray(skipped, skipped + left);
@@ -161,20 +163,27 @@ export class WebRun {
         if (left === 0 && (skipped + wanted.length < chunk.length || skip > 0)) response.destroy();
       });
       response.on("end", () => (left > 0 ? short() : resolve()));
-      response.on("error", short);
+      // All is here, though the server may never say so.
+      response.on("error", (error) => (left > 0 ? short(error) : resolve()));
       response.on("close", () => (left > 0 ? short() : resolve()));
       if (this.#isHeld) response.pause();
-      else this.#listen();
+      else this.#waitForBlock();
     });
   }
 
-  /** Waits for the next bytes, not for ever. */
-  #listen(): void {
+  #came(bytes: number): void {
+    this.#cameBytes += bytes;
+    if (this.#cameBytes >= BLOCK_SIZE) this.#waitForBlock();
+  }
+
+  /** Waits for as many bytes as a block has, and not for ever: a server that drips has a place that another one could have. */
+  #waitForBlock(): void {
+    this.#cameBytes = 0;
     if (this.#isHeld) return;
-    if (this.#silence !== undefined) this.#silence.refresh();
+    if (this.#slow !== undefined) this.#slow.refresh();
     else
-      this.#silence = this.#options.ground.after(SILENCE_MS, () => {
-        this.#response?.destroy(new Error(`silent for ${SILENCE_MS / 1000} s`));
+      this.#slow = this.#options.ground.after(SLOW_MS, () => {
+        this.#response?.destroy(new Error(`less than a block in ${SLOW_MS / 1000} s`));
       });
   }
 

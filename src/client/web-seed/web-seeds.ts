@@ -3,7 +3,8 @@
 //   waiting ──blocks are wanted──▶ joined (a peer of the torrent) ──server fails──▶ waiting, for longer each time
 //                                        └── wrong bytes, another file, no ranges: never again
 //
-// Always: no more than JOINED_MAX are peers at one time; none while nothing is wanted.
+// Always: no more than JOINED_MAX are peers at one time; none while nothing is wanted. Where others wait for a place, the slowest makes room
+// once a minute: servers that bring a little, for ever, keep nobody out.
 
 import { createHash } from "node:crypto";
 import { Agent as HttpAgent } from "node:http";
@@ -19,6 +20,7 @@ import type { JoiningTorrent } from "../torrent/peer-source.js";
 import { WebSeedStream } from "./web-seed-stream.js";
 
 const JOINED_MAX = 4;
+const TURN_MS = 60_000;
 /** Of one torrent. */
 const WEB_SEEDS_MAX = 100;
 const RETRY_MS = 5000;
@@ -26,13 +28,16 @@ const RETRY_MS_MAX = 30 * 60_000;
 const REJOIN_MS = 30_000;
 /** Three servers' worth of runs, kept open between two of them. */
 const IDLE_SOCKETS_MAX = 4;
+/** A connection that is kept waits so long for the next run, and no longer: a session may have had hundreds of servers. */
+const KEPT_MS = 15_000;
+const KEEPING = { keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX, timeout: KEPT_MS };
 const PEER_ID_PREFIX = "-WS0000-";
 
 /** What all web seeds of a session share: connections that are kept. */
 export class WebSeedHttp implements HttpGround {
   readonly ground: Ground;
   readonly names: NameResolver;
-  readonly http = new HttpAgent({ keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX });
+  readonly http: HttpAgent;
   readonly https: HttpsAgent;
   readonly sourceFor: SourceFor | undefined;
 
@@ -40,12 +45,13 @@ export class WebSeedHttp implements HttpGround {
     ground: Ground,
     names: NameResolver,
     sourceFor?: SourceFor,
-    tls: Pick<AgentOptions, "ca"> = {},
+    agent: Pick<AgentOptions, "ca" | "timeout"> = {},
   ) {
     this.ground = ground;
     this.names = names;
     this.sourceFor = sourceFor;
-    this.https = new HttpsAgent({ keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX, ...tls });
+    this.http = new HttpAgent({ ...KEEPING, ...agent });
+    this.https = new HttpsAgent({ ...KEEPING, ...agent });
   }
 
   close(): void {
@@ -62,6 +68,9 @@ interface WebSeed {
   stream: WebSeedStream | undefined;
   failures: number;
   dueMs: number;
+  joinedMs: number;
+  /** Blocks that its stream had brought a minute ago. */
+  blocksBefore: number;
   error: string | undefined;
 }
 
@@ -69,10 +78,12 @@ export class WebSeeds {
   readonly #http: HttpGround;
   readonly #torrent: JoiningTorrent;
   readonly #seeds: WebSeed[];
+  #roomMadeMs: number;
 
   constructor(http: HttpGround, torrent: JoiningTorrent, urls: readonly string[]) {
     this.#http = http;
     this.#torrent = torrent;
+    this.#roomMadeMs = http.ground.nowMs();
     this.#seeds = [...new Set(urls)].slice(0, WEB_SEEDS_MAX).map((url) => {
       const base = url.length <= LONG_URL_MAX && URL.canParse(url) ? new URL(url) : undefined;
       const isAsked = base?.protocol === "http:" || base?.protocol === "https:";
@@ -82,7 +93,9 @@ export class WebSeeds {
         state: isAsked ? "waiting" : "never",
         stream: undefined,
         failures: 0,
-        dueMs: Number.NEGATIVE_INFINITY,
+        dueMs: 0,
+        joinedMs: 0,
+        blocksBefore: 0,
         error: isAsked ? undefined : "web seeds are asked over http and https",
       };
     });
@@ -102,18 +115,36 @@ export class WebSeeds {
       if (seed.stream !== undefined) joined++;
     }
     if (!wantsBlocks) return;
-    for (const seed of this.#seeds) {
-      if (joined >= JOINED_MAX) return;
-      if (seed.state === "waiting" && seed.stream === undefined && now >= seed.dueMs && this.#join(seed))
-        joined++;
-    }
+    // Who had no place yet comes first, and then who had one longest ago.
+    const due = this.#seeds.filter((seed) => isDue(seed, now)).sort((one, other) => one.dueMs - other.dueMs);
+    for (const seed of due) if (joined < JOINED_MAX && this.#join(seed, now)) joined++;
+    if (joined >= JOINED_MAX) this.#makeRoom(now);
   }
 
   stop(): void {
     for (const { stream } of this.#seeds) stream?.end();
   }
 
-  #join(seed: WebSeed): boolean {
+  #makeRoom(now: number): void {
+    if (now - this.#roomMadeMs < TURN_MS) return;
+    this.#roomMadeMs = now;
+    let slowest: WebSeed | undefined;
+    let fewest = Number.POSITIVE_INFINITY;
+    for (const seed of this.#seeds) {
+      const { stream, blocksBefore, joinedMs } = seed;
+      if (stream === undefined) continue;
+      const blocks = stream.blocks - blocksBefore;
+      seed.blocksBefore = stream.blocks;
+      if (now - joinedMs < TURN_MS || blocks >= fewest) continue;
+      slowest = seed;
+      fewest = blocks;
+    }
+    if (slowest === undefined || !this.#seeds.some((seed) => isDue(seed, now))) return;
+    slowest.dueMs = now;
+    slowest.stream?.end();
+  }
+
+  #join(seed: WebSeed, now: number): boolean {
     const { base } = seed;
     const { content, infoHash } = this.#torrent;
     if (base === undefined || content === undefined) return false;
@@ -136,6 +167,8 @@ export class WebSeeds {
         });
         seed.stream = stream;
         seed.state = "joined";
+        seed.joinedMs = now;
+        seed.blocksBefore = 0;
         return stream;
       },
       (error) => this.#ended(seed, error),
@@ -168,4 +201,8 @@ export class WebSeeds {
   #tell({ url, state, error }: WebSeed): void {
     this.#torrent.tellWebSeed({ url, state, error });
   }
+}
+
+function isDue({ state, stream, dueMs }: WebSeed, now: number): boolean {
+  return state === "waiting" && stream === undefined && now >= dueMs;
 }

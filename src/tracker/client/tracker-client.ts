@@ -125,8 +125,8 @@ export class TrackerClient {
     const { names, ground } = this.#options;
     return this.#until(signal, (until, stop) =>
       this.#through(url, until, async () => {
-        const found = await names.resolve(url.host);
-        if (until.aborted) throw closed();
+        // Name servers may be silent for as long as they like.
+        const found = await unlessAborted(names.resolve(url.host), until);
         const each = [4, 6].map((family) => found.find((address) => isIP(address) === family));
         const addresses = each.filter((address) => address !== undefined);
         if (addresses.length === 0)
@@ -134,6 +134,9 @@ export class TrackerClient {
         let patience: Timer | undefined;
         const askOne = async (address: string): Promise<Answer | TrackerError> => {
           try {
+            // "Any", multicast, broadcast: whoever is there, or nobody.
+            if (scopeOf(address) === undefined)
+              throw new TrackerError("TRACKER_URL", `${address} is no address of a tracker`);
             const answer = await ask(address, until);
             if (addresses.length > 1) patience ??= ground.after(SECOND_MS, stop);
             return answer;
@@ -250,9 +253,7 @@ const CODES: Readonly<Record<HttpFailure, TrackerErrorCode>> = {
 function mayAsk(url: URL, address: string, sender: string | undefined): string | undefined {
   if (sender !== undefined && !mayNameAddress(sender, address))
     return `a redirect from ${sender} to ${address}`;
-  const scope = scopeOf(address);
-  if (scope === undefined) return `${address} is no address of a tracker`;
-  if (scope !== "global" && !/\/(announce|scrape)/.test(url.pathname))
+  if (scopeOf(address) !== "global" && !/\/(announce|scrape)/.test(url.pathname))
     return `at ${address}, which is not far away, only paths of trackers ("/announce") are asked for`;
   return undefined;
 }
@@ -276,6 +277,16 @@ function mergeScrapes(answers: readonly (readonly ScrapeEntry[])[]): ScrapeEntry
     });
   }
   return [...merged.values()];
+}
+
+/** Rejects TRACKER_CLOSED as soon as the signal is aborted. */
+function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(closed());
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }
 
 function closed(): TrackerError {

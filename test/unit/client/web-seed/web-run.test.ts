@@ -1,43 +1,204 @@
-// A run of blocks from a web server that a test answers for: how bytes become blocks, however they come.
+// Runs of bytes from web servers that cut their answers into crumbs, drip them, pack them, or send us somewhere else: what a run holds of
+// them, and when it has had enough.
 
-import assert from "node:assert/strict";
-import { describe, it } from "node:test";
-import { SYSTEM_GROUND } from "../../../../src/base/ground.js";
-import { BLOCK_SIZE } from "../../../../src/base/limits.js";
+import { strict as assert } from "node:assert";
+import type { ServerResponse } from "node:http";
+import { describe, it, type TestContext } from "node:test";
+import { type Ground, SYSTEM_GROUND, type Timer } from "../../../../src/base/ground.js";
 import { Layout } from "../../../../src/client/storage/layout.js";
-import { WebRun } from "../../../../src/client/web-seed/web-run.js";
+import type { WebSeedError } from "../../../../src/client/web-seed/web-file.js";
+import { WebRun, type WebRunHost } from "../../../../src/client/web-seed/web-run.js";
 import { WebSeedHttp } from "../../../../src/client/web-seed/web-seeds.js";
-import { SystemNames } from "../../../../src/native/names.js";
 import { bytesOf } from "../../../support/data.js";
 import { serveHttp } from "../../../support/http-server.js";
 
-const LENGTH = 3 * BLOCK_SIZE + 100;
+const TIMEOUT = { timeout: 60_000 };
+const BLOCK = 16_384;
+const DATA = bytesOf(6, 5 * BLOCK + 1000);
+const LAYOUT = new Layout({
+  pieceLength: 2 * BLOCK,
+  totalLength: DATA.length,
+  files: [{ path: ["data.bin"], length: DATA.length, offset: 0, padding: false }],
+});
+const NAMES = { resolve: async (name: string) => [name], close: () => {} };
 
-describe("a run of a web seed", { timeout: 120_000 }, () => {
+/** What a run tells. */
+class Host implements WebRunHost {
+  readonly blocks: (readonly Uint8Array[])[] = [];
+  readonly ended: Promise<WebSeedError | undefined>;
+  runEnded!: (error: WebSeedError | undefined) => void;
+  onBlock: (count: number) => void = () => {};
+
+  constructor() {
+    this.ended = new Promise((resolve) => {
+      this.runEnded = resolve;
+    });
+  }
+
+  blockCame(_piece: number, _block: number, parts: readonly Uint8Array[]): void {
+    this.blocks.push(parts);
+    this.onBlock(this.blocks.length);
+  }
+}
+
+interface Started {
+  readonly run: WebRun;
+  readonly host: Host;
+}
+
+function start(t: TestContext, origin: string, ground: Ground = SYSTEM_GROUND): Started {
+  const http = new WebSeedHttp(ground, NAMES);
+  t.after(() => http.close());
+  const host = new Host();
+  const base = new URL(`${origin}/data.bin`);
+  const range = { from: 0, to: DATA.length };
+  const run = new WebRun({ http, ground, base, layout: LAYOUT, isSingleFile: true, ...range }, host);
+  t.after(() => run.stop());
+  return { run, host };
+}
+
+function whole(answer: ServerResponse): void {
+  answer.writeHead(206, {
+    "content-length": DATA.length,
+    "content-range": `bytes 0-${DATA.length - 1}/${DATA.length}`,
+  });
+}
+
+describe("a run of a web seed", TIMEOUT, () => {
   it("brings blocks in few parts, also where the server sends them byte by byte", async (t) => {
-    const data = bytesOf(9, LENGTH);
+    const server = await serveHttp(t, (_request, { socket }) => {
+      socket?.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+      const crumbs = [...DATA].map((byte) => Buffer.from([0x31, 13, 10, byte, 13, 10]));
+      socket?.write(Buffer.concat([...crumbs, Buffer.from("0\r\n\r\n")]));
+    });
+    const { host } = start(t, server.origin);
+    assert.equal(await host.ended, undefined);
+    assert.equal(host.blocks.length, 6);
+    assert.equal(Buffer.compare(Buffer.concat(host.blocks.flat()), DATA), 0);
+    for (const parts of host.blocks) assert.ok(parts.length <= 8, `a block in ${parts.length} parts`);
+  });
+
+  it("gives up a server that brings less than a block while it waits, however often it says something", async (t) => {
+    const timers: { refreshed: number; isClosed: boolean; readonly fire: () => void }[] = [];
+    const ground: Ground = {
+      ...SYSTEM_GROUND,
+      after: (_ms, fire): Timer => {
+        const timer = { refreshed: 0, isClosed: false, fire };
+        timers.push(timer);
+        return {
+          ref: () => {},
+          unref: () => {},
+          refresh: () => timer.refreshed++,
+          close: () => {
+            timer.isClosed = true;
+          },
+        };
+      },
+    };
     const server = await serveHttp(t, (_request, response) => {
-      const { socket } = response;
-      assert.ok(socket !== null);
-      const head = `HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-${LENGTH - 1}/${LENGTH}\r\nTransfer-Encoding: chunked\r\n\r\n`;
-      const chunks = [...data].map((byte) => Buffer.from([0x31, 13, 10, byte, 13, 10]));
-      socket.end(Buffer.concat([Buffer.from(head), ...chunks, Buffer.from("0\r\n\r\n")]));
+      whole(response);
+      let at = 0;
+      const drip = (): void => {
+        if (at >= BLOCK + 1000 || response.destroyed) return;
+        response.write(DATA.subarray(at, at + 100), () => setImmediate(drip));
+        at += 100;
+      };
+      drip();
     });
-    const http = new WebSeedHttp(SYSTEM_GROUND, new SystemNames(SYSTEM_GROUND));
-    t.after(() => http.close());
-    const files = [{ path: ["data"], length: LENGTH, offset: 0, padding: false }];
-    const layout = new Layout({ pieceLength: 2 * BLOCK_SIZE, totalLength: LENGTH, files });
-    const blocks: (readonly Uint8Array[])[] = [];
-    const error = await new Promise<Error | undefined>((resolve) => {
-      const run = { base: new URL(`${server.origin}/data`), layout, isSingleFile: true, from: 0, to: LENGTH };
-      new WebRun(
-        { http, ground: SYSTEM_GROUND, ...run },
-        { blockCame: (_piece, _block, parts) => void blocks.push(parts), runEnded: resolve },
+    const { host } = start(t, server.origin, ground);
+    await new Promise<void>((resolve) => {
+      host.onBlock = () => resolve();
+    });
+    const [waits] = timers.filter(({ isClosed }) => !isClosed);
+    assert.ok(waits !== undefined);
+    assert.equal(waits.refreshed, 1, "a block came, in more than a hundred parts");
+    waits.fire();
+    assert.match((await host.ended)?.message ?? "", /bytes too early/);
+    assert.equal(host.blocks.length, 1);
+  });
+
+  it("has what comes while it is held wait with the system, and all of it later", async (t) => {
+    const server = await serveHttp(t, (_request, response) => {
+      whole(response);
+      response.end(DATA);
+    });
+    const { run, host } = start(t, server.origin);
+    host.onBlock = (count) => {
+      if (count > 4) return;
+      run.hold(true);
+      setImmediate(() => run.hold(false));
+    };
+    assert.equal(await host.ended, undefined);
+    assert.equal(Buffer.compare(Buffer.concat(host.blocks.flat()), DATA), 0);
+  });
+
+  it("has all of a range whose server never says that it is the end", async (t) => {
+    const fires: (() => void)[] = [];
+    const ground: Ground = {
+      ...SYSTEM_GROUND,
+      after: (_ms, fire): Timer => {
+        fires.push(fire);
+        return { ref: () => {}, unref: () => {}, refresh: () => {}, close: () => {} };
+      },
+    };
+    const server = await serveHttp(t, (_request, response) => {
+      response.writeHead(206, { "content-range": `bytes 0-${DATA.length - 1}/${DATA.length}` });
+      response.write(DATA);
+    });
+    const { host } = start(t, server.origin, ground);
+    await new Promise<void>((resolve) => {
+      host.onBlock = (count) => {
+        if (count === 6) resolve();
+      };
+    });
+    fires.at(-1)?.();
+    assert.equal(await host.ended, undefined);
+  });
+
+  it("wants nothing that is packed, nor what is not sent over HTTP, nor what stands nowhere", async (t) => {
+    for (const [status, headers, reason] of [
+      [200, { "content-encoding": "gzip" }, /packs/],
+      [206, { "content-encoding": "br", "content-range": `bytes 0-0/${DATA.length}` }, /packs/],
+      [
+        206,
+        { "content-range": `bytes 0-${DATA.length - 1}/${DATA.length}`, "content-length": DATA.length + 1 },
+        /says 82921 bytes for a range of 82920/,
+      ],
+      [302, { location: "file:///etc/passwd" }, /redirect from http: to file:/],
+      [302, { location: "data:text/plain,x" }, /redirect from http: to data:/],
+      [302, { location: "http://0.0.0.0/" }, /redirect from 127\.0\.0\.1 to 0\.0\.0\.0/],
+      [302, { location: "http://[ff02::1]/" }, /redirect from 127\.0\.0\.1 to ff02::1/],
+      [302, { location: "/again" }, /more than 5 redirects/],
+    ] as const) {
+      // The head is all that it says: what it promised behind that is not waited for.
+      const server = await serveHttp(t, (_request, response) =>
+        response.writeHead(status, headers).flushHeaders(),
       );
+      const { host } = start(t, server.origin);
+      assert.match((await host.ended)?.message ?? "", reason);
+    }
+    const { host } = start(t, "http://0.0.0.0:9");
+    assert.match((await host.ended)?.message ?? "", /0\.0\.0\.0 is no address of a web server/);
+  });
+
+  it("leaves a connection that is kept for a while, and not for ever", async (t) => {
+    const server = await serveHttp(t, (_request, response) => {
+      whole(response);
+      response.end(DATA);
     });
-    assert.equal(error, undefined);
-    assert.equal(blocks.length, 4);
-    for (const parts of blocks) assert.ok(parts.length <= 8, `a block in ${parts.length} parts`);
-    assert.deepEqual(Buffer.concat(blocks.flat()), Buffer.from(data));
+    const http = new WebSeedHttp(SYSTEM_GROUND, NAMES, undefined, { timeout: 50 });
+    t.after(() => http.close());
+    const host = new Host();
+    const base = new URL(`${server.origin}/data.bin`);
+    const options = { http, ground: SYSTEM_GROUND, base, layout: LAYOUT, isSingleFile: true };
+    new WebRun({ ...options, from: 0, to: DATA.length }, host);
+    assert.equal(await host.ended, undefined);
+    for (let turns = 0; server.sockets.size > 0 && turns < 3000; turns++)
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(server.sockets.size, 0);
+    const usual = new WebSeedHttp(SYSTEM_GROUND, NAMES);
+    t.after(() => usual.close());
+    const { options: said } = usual.http as unknown as { options: { timeout?: number } };
+    assert.equal(said.timeout, 15_000);
   });
 });

@@ -304,6 +304,44 @@ describe("a hostile tracker", () => {
     assert.deepEqual(server.asked, []);
   });
 
+  it("is asked at no address that is not one machine's, over whatever protocol", TIMEOUT, async () => {
+    const datagrams = { bind: () => assert.fail("there is nobody to ask") };
+    const careful = new TrackerClient({ ground: SYSTEM_GROUND, datagrams, names });
+    for (const host of ["239.255.255.250", "255.255.255.255", "0.0.0.0", "[ff02::1]", "[::]"])
+      for (const protocol of ["udp", "http"]) {
+        const url = `${protocol}://${host}:1900/announce`;
+        await assert.rejects(
+          careful.announce(url, request(7001)),
+          fails("TRACKER_URL", /is no address of/),
+          url,
+        );
+        await assert.rejects(careful.scrape(url, [HASH]), fails("TRACKER_URL", /is no address of/), url);
+      }
+    careful.close();
+  });
+
+  it("whose name is never found holds up nobody who stops waiting", TIMEOUT, async () => {
+    const silent: NameResolver = { resolve: () => new Promise(() => {}), close: () => {} };
+    const waiting = new TrackerClient({
+      ground: SYSTEM_GROUND,
+      datagrams: new SystemDatagrams(reactor),
+      names: silent,
+    });
+    for (const protocol of ["udp", "http"]) {
+      const stop = new AbortController();
+      const announced = waiting.announce(
+        `${protocol}://tracker.example:80/announce`,
+        request(7001),
+        stop.signal,
+      );
+      stop.abort();
+      await assert.rejects(announced, fails("TRACKER_CLOSED"));
+    }
+    const scraped = waiting.scrape("udp://tracker.example:80", [HASH]);
+    waiting.close();
+    await assert.rejects(scraped, fails("TRACKER_CLOSED"));
+  });
+
   it("far away names nobody on this machine, nor in our network", async () => {
     const named = [
       "127.0.0.1",
