@@ -141,7 +141,8 @@ export class Candidates {
 
   /** `by`: who named it; undefined: it has answered before. */
   add(contact: Contact, by: Contact | undefined): void {
-    if (!this.#isNearEnough(contact.compact, 0)) return;
+    // Those that are known already are offered again with each answer: most are one of these two.
+    if (!this.#isNearEnough(contact.compact, 0) || this.of(contact) !== undefined) return;
     const host = this.#host;
     const key = endpointKey(contact.compact, ID_BYTES, host.family);
     if (this.#known.has(key) || host.isOurs(contact) || !host.isPossible(contact)) return;

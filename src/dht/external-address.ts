@@ -12,6 +12,7 @@ const VOTERS_MAX = 64;
 const VOTES_MIN = 3;
 
 interface Claim {
+  readonly key: number | string;
   readonly host: string;
   votes: number;
 }
@@ -31,17 +32,17 @@ export class ExternalAddress {
   /** `voter` says that we are at the address, 4 or 16 bytes by its family, that stands at `at`. */
   vote(voter: number | string, bytes: Uint8Array, at: number, family: Family): void {
     const key = addressKey(bytes, at, family);
-    const claim = this.#claims.get(key) ?? { host: textOf(bytes, at, family), votes: 0 };
+    const claim = this.#claims.get(key) ?? { key, host: textOf(bytes, at, family), votes: 0 };
     if (this.#most !== undefined && claim !== this.#most) this.#bounds.addressesDisputed++;
     if (this.#voters.get(voter) === claim) return;
     this.#takeBack(voter);
-    const [oldest] = this.#voters.keys();
-    if (oldest !== undefined && this.#voters.size === VOTERS_MAX) this.#takeBack(oldest);
+    if (this.#voters.size === VOTERS_MAX) this.#takeOldestBack();
     this.#voters.set(voter, claim);
     this.#claims.set(key, claim);
     claim.votes++;
-    this.#forgetEmpty();
-    this.#most = this.#majority();
+    // There are never fewer voters than before: no other one can have become most.
+    if (this.#isMost(claim)) this.#most = claim;
+    else if (this.#most !== undefined && !this.#isMost(this.#most)) this.#most = undefined;
   }
 
   /** What more than half of them say; undefined before that. */
@@ -49,21 +50,22 @@ export class ExternalAddress {
     return this.#most?.host;
   }
 
-  #majority(): Claim | undefined {
-    for (const claim of this.#claims.values())
-      if (claim.votes >= VOTES_MIN && 2 * claim.votes > this.#voters.size) return claim;
-    return undefined;
+  #isMost({ votes }: Claim): boolean {
+    return votes >= VOTES_MIN && 2 * votes > this.#voters.size;
+  }
+
+  #takeOldestBack(): void {
+    for (const oldest of this.#voters.keys()) {
+      this.#takeBack(oldest);
+      return;
+    }
   }
 
   #takeBack(voter: number | string): void {
     const claim = this.#voters.get(voter);
     if (claim === undefined) return;
     this.#voters.delete(voter);
-    claim.votes--;
-  }
-
-  #forgetEmpty(): void {
-    for (const [key, { votes }] of this.#claims) if (votes === 0) this.#claims.delete(key);
+    if (--claim.votes === 0) this.#claims.delete(claim.key);
   }
 }
 

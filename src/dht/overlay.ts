@@ -336,8 +336,9 @@ export class Overlay implements LookupHost, NodeHost {
   }
 
   isOurs(contact: Contact): boolean {
-    const isIt = (id: Uint8Array): boolean => sameId(id, 0, contact.compact, 0);
-    return this.#nodes.some(({ id }) => isIt(id)) || (this.#formerId !== undefined && isIt(this.#formerId));
+    const { compact } = contact;
+    for (const { id } of this.#nodes) if (sameId(id, 0, compact, 0)) return true;
+    return this.#formerId !== undefined && sameId(this.#formerId, 0, compact, 0);
   }
 
   isPossible(contact: Contact): boolean {

@@ -7,7 +7,7 @@
 import { mayNameAddress } from "../base/network-address.js";
 import type { Candidate } from "../dht/candidates.js";
 import { contactsOf } from "../dht/check-options.js";
-import type { Contact } from "../dht/contact.js";
+import { type Contact, endpointKey } from "../dht/contact.js";
 import type { SampledNode } from "../dht/index.js";
 import type { KrpcReader } from "../dht/krpc-reader.js";
 import { METHOD_GET_PEERS } from "../dht/krpc-reader.js";
@@ -16,6 +16,9 @@ import type { Overlay } from "../dht/overlay.js";
 import { readPeers } from "../dht/peers.js";
 import type { SocketAddress } from "../native/binding.js";
 import type { MetadataSwarm } from "./fetch/metadata-swarm.js";
+
+/** More than any fetch tries. */
+const PEERS_MAX = 1024;
 
 export interface JobHost {
   /** The torrent's fetch, which ends the job by fetchEnded(). */
@@ -36,6 +39,8 @@ export class Job implements LookupListener {
   isShort = false;
   readonly #host: JobHost;
   readonly #lookups = new Set<Lookup>();
+  /** Peers that were told of. */
+  readonly #known = new Set<number | string>();
   #searching = 0;
   #unconverged = 0;
   #fetch: MetadataSwarm | undefined;
@@ -143,10 +148,19 @@ export class Job implements LookupListener {
   #addPeers(by: Contact, answer: KrpcReader): void {
     if (this.#isOver || answer.valuesCount === 0) return;
     const told: SocketAddress[] = [];
-    readPeers(answer, () => (peer) => told.push(peer));
+    readPeers(answer, (family, at) => {
+      const key = endpointKey(answer.bytes, at, family);
+      // All nodes near a hash tell of the same peers.
+      if (this.#known.has(key) || this.#known.size >= PEERS_MAX) return;
+      return (peer) => {
+        // Nobody far away sends us to this machine, or to its own network.
+        if (!mayNameAddress(by.host, peer.host)) return;
+        this.#known.add(key);
+        told.push(peer);
+      };
+    });
     for (const peer of told) {
-      // Nobody far away sends us to this machine, or to its own network.
-      if (!mayNameAddress(by.host, peer.host) || this.#isOver) continue;
+      if (this.#isOver) return;
       this.peers++;
       this.#fetch ??= this.#host.fetch(this.infoHash);
       this.#fetch.add(peer);

@@ -71,7 +71,7 @@ export interface IndexerCounters {
   shortcuts: number;
   /** Hashes of which peers were found. */
   hashesWithPeers: number;
-  /** Addresses of peers that those lookups found. */
+  /** Addresses of peers that those lookups found, each once for a hash. */
   peers: number;
   /** Torrents that were stored. */
   stored: number;

@@ -81,6 +81,7 @@ describe("an index of a swarm", { timeout: 600_000 }, () => {
     const counters = indexer.stats().counters;
     assert.deepEqual(told.sort(), hashes.map((hash) => Buffer.from(hash).toString("hex")).sort());
     assert.equal(counters.stored, TORRENTS);
+    assert.equal(counters.peers, TORRENTS, "each has one, whom all nodes near it tell of");
     assert.equal(counters.lookupsConverged, counters.lookups);
     assert.equal(counters.lookupsOver, counters.lookups);
     assert.equal((await store.search({ text: "torrent number 37" })).torrents.length, 1);
