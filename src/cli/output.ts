@@ -5,8 +5,8 @@
 
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import { messageOf } from "../base/errors.js";
-import { type PeerAddress, ScatterwireError, UsageError } from "../index.js";
+import { messageOf, ScatterwireError, UsageError } from "../base/errors.js";
+import type { PeerAddress } from "../index.js";
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNREADABLE, EXIT_USAGE, ExitError } from "./exit.js";
 
 export { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNREADABLE, EXIT_USAGE, ExitError } from "./exit.js";
