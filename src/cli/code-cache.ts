@@ -1,5 +1,5 @@
 // What V8 compiled of a verb, kept between starts: a process that downloads a gigabyte or two pays as much for V8 as for their bytes, and a part of
-// that is reading and compiling what was the same the last time. The bundle has the verbs that move bytes in one file for this,
+// that is reading and compiling what was the same the last time. The bundle has the verbs that use the library in one file for this,
 // as CommonJS, since Node.js 20 takes no compiled code for modules of the language (scripts/bundle.mjs).
 //
 // Always: what is kept is believed only if this user alone can have written it, if all of it is there, and if it was made of this text by this
@@ -51,21 +51,21 @@ export interface KeepTimes {
 
 /**
  * Runs the verb of this name, which `file` exports under it: a bundle, named by a digest of what is in it, in CommonJS. Takes what the last
- * start compiled of it from `folder`, and keeps there what this one does if there was nothing.
+ * start compiled of it from `folder`, and keeps there what this one does if there was nothing; undefined: nothing is kept.
  */
 export async function runCompiled(
   file: string,
   name: string,
   args: readonly string[],
-  folder: string,
+  folder: string | undefined,
   { fromMs, afterMs }: KeepTimes = { fromMs: KEEP_FROM_MS, afterMs: KEEP_AFTER_MS },
 ): Promise<number> {
   const source = readFileSync(file, "latin1");
-  const compiled = join(
-    folder,
-    `${PREFIX}${basename(file, ".cjs")}-${name}-${process.version}-${process.arch}`,
-  );
-  const cachedData = isOurs(folder) ? readCompiled(compiled) : undefined;
+  const compiled =
+    folder === undefined
+      ? undefined
+      : join(folder, `${PREFIX}${basename(file, ".cjs")}-${name}-${process.version}-${process.arch}`);
+  const cachedData = compiled !== undefined && isOurs(dirname(compiled)) ? readCompiled(compiled) : undefined;
   const script = new Script(`(function (exports, require, module, __filename, __dirname) {${source}\n})`, {
     filename: file,
     importModuleDynamically: vmConstants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
@@ -75,7 +75,8 @@ export async function runCompiled(
   script.runInThisContext()(module.exports, builtinModule, module, file, dirname(file));
   const run = module.exports[name];
   if (run === undefined) throw new Error(`${file} has no verb ${name}`);
-  if (cachedData !== undefined && script.cachedDataRejected !== true) return run(args);
+  if (compiled === undefined || (cachedData !== undefined && script.cachedDataRejected !== true))
+    return run(args);
   let isKept = false;
   const keep = (): void => {
     if (!isKept) keepCompiled(compiled, script.createCachedData());
