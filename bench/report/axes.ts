@@ -12,6 +12,8 @@ interface AxisWords {
   readonly before?: string;
   /** After a number: "4 peers". */
   readonly after?: readonly [one: string, many: string];
+  /** A name alone would not say what it is the name of. */
+  readonly isPhrase?: true;
   /** Instead of 0. */
   readonly zero?: string;
   /** Instead of true and false. */
@@ -44,7 +46,7 @@ const WORDS: Readonly<Record<string, AxisWords>> = {
   populate: { title: "mapping", switched: ["populated", "not populated"] },
   rttMs: { title: "round trip", after: ["ms of round trip", "ms of round trip"] },
   linkBytesPerSecond: { title: "link", before: "a link of" },
-  seeder: { title: "seeder", before: "from" },
+  seeder: { title: "seeder", before: "from", isPhrase: true },
   runsInFlight: { title: "runs in flight", after: ["run in flight", "runs in flight"] },
 };
 
@@ -99,9 +101,11 @@ export function axisPhrase(axis: string, value: AxisValue): string {
     : `${bareWords(axis)} ${tick}`;
 }
 
-/** The value as the name of a bar or a line: as a phrase, but a name stands for itself where its axis is known. */
+/** The value as the name of a bar or a line: as a phrase, but most names stand for themselves where their axis is known. */
 export function axisName(axis: string, value: AxisValue): string {
-  return typeof value === "string" && Object.hasOwn(WORDS, axis) ? value : axisPhrase(axis, value);
+  const words: AxisWords | undefined = Object.hasOwn(WORDS, axis) ? namedIn(WORDS, axis) : undefined;
+  const isAlone = typeof value === "string" && words !== undefined && words.isPhrase !== true;
+  return isAlone ? value : axisPhrase(axis, value);
 }
 
 export function conditions(axes: Axes, leftOut: readonly string[] = []): string {

@@ -5,7 +5,7 @@ import { type DhtFigures, type DhtFound, type DhtResults, PAPER_FIGURES } from "
 import type { Bar } from "./bars.js";
 import { type Html, html } from "./html.js";
 import type { Painter } from "./painter.js";
-import { barsFigure, OTHER_COLOUR, OUR_COLOUR, sectionTable } from "./section-parts.js";
+import { barsFigure, type Column, OTHER_COLOUR, OUR_COLOUR, sectionTable } from "./section-parts.js";
 
 export interface DhtFile {
   readonly path: string;
@@ -20,19 +20,19 @@ interface Plot {
 }
 
 const PLOTS: readonly Plot[] = [
-  { title: "Queries", unit: "a lookup", digits: 1, of: (row) => row.queriesPerLookup },
+  { title: "Queries of a lookup", unit: "queries", digits: 1, of: (row) => row.queriesPerLookup },
   { title: "Until the nearest have answered", unit: "s", digits: 2, of: (row) => row.convergedSeconds },
   { title: "Peers found", unit: "peers", digits: 0, of: (row) => row.peers },
   {
-    title: "Most queries that one node gets",
-    unit: "a minute",
+    title: "Most queries that one node gets in a minute",
+    unit: "queries",
     digits: 0,
     of: (row) => row.queriesMostPerMinute,
   },
 ];
 const HOSTILE_PLOT: Plot = {
   title: "Lookups that end with an attacker's nodes only",
-  unit: "%",
+  unit: "% of lookups",
   digits: 1,
   of: (row) => 100 * row.eclipsedShare,
 };
@@ -78,37 +78,62 @@ function plotsOf(found: DhtFound, painter: Painter): Html {
 <div class="plots">${figures}</div>`;
 }
 
+interface RowColumn extends Column {
+  readonly of: (row: DhtFigures) => string;
+}
+
+const COLUMNS: readonly RowColumn[] = [
+  { title: "Case", of: ({ name }) => name },
+  { title: "Queries", unit: "a lookup", numeric: true, of: (row) => row.queriesPerLookup.toFixed(1) },
+  { title: "Converged", unit: "s, median", numeric: true, of: (row) => row.convergedSeconds.toFixed(2) },
+  { title: "Complete", unit: "s, median", numeric: true, of: (row) => row.completedSeconds.toFixed(2) },
+  { title: "Peers", unit: "found", numeric: true, of: (row) => row.peers.toLocaleString("en") },
+  {
+    title: "Busiest node",
+    unit: "queries a minute",
+    numeric: true,
+    of: (row) => row.queriesMostPerMinute.toFixed(0),
+  },
+  { title: "Uneven", unit: "Gini", numeric: true, of: (row) => row.gini.toFixed(2) },
+];
+
+/** Where somebody attacks. */
+const HOSTILE_COLUMNS: readonly RowColumn[] = [
+  {
+    title: "Attacker's",
+    unit: "of nodes at the end",
+    numeric: true,
+    of: (row) => shareText(row.hostileShare),
+  },
+  { title: "Attacker's alone", unit: "of lookups", numeric: true, of: (row) => shareText(row.eclipsedShare) },
+  {
+    title: "To nodes only named",
+    unit: "queries a lookup",
+    numeric: true,
+    of: (row) => row.toNamedPerLookup.toFixed(1),
+  },
+  {
+    title: "Busiest victim",
+    unit: "queries a second",
+    numeric: true,
+    of: (row) => String(row.victimMostPerSecond),
+  },
+];
+
 function tableOf({ rows }: DhtFound): Html {
-  const columns = [
-    { title: "Case" },
-    { title: "Queries", unit: "a lookup", numeric: true },
-    { title: "Converged", unit: "s, median", numeric: true },
-    { title: "Complete", unit: "s, median", numeric: true },
-    { title: "Peers", unit: "found", numeric: true },
-    { title: "Most of a node", unit: "a minute", numeric: true },
-    { title: "Uneven", unit: "Gini", numeric: true },
-    { title: "An attacker's", unit: "of the nodes that lookups end with", numeric: true },
-    { title: "Nobody else's", unit: "of lookups", numeric: true },
-    { title: "To those only named", unit: "queries a lookup", numeric: true },
-    { title: "Most of a victim", unit: "a second", numeric: true },
-  ];
+  const isAttacked = rows.some(
+    (row) => row.hostileShare + row.eclipsedShare + row.toNamedPerLookup + row.victimMostPerSecond > 0,
+  );
+  const columns = isAttacked ? [...COLUMNS, ...HOSTILE_COLUMNS] : COLUMNS;
   return sectionTable(
     "lookups in a simulated DHT",
     columns,
-    rows.map((row) => [
-      row.name,
-      row.queriesPerLookup.toFixed(1),
-      row.convergedSeconds.toFixed(2),
-      row.completedSeconds.toFixed(2),
-      row.peers.toLocaleString("en"),
-      row.queriesMostPerMinute.toFixed(0),
-      row.gini.toFixed(2),
-      `${(100 * row.hostileShare).toFixed(1)} %`,
-      `${(100 * row.eclipsedShare).toFixed(1)} %`,
-      row.toNamedPerLookup.toFixed(1),
-      String(row.victimMostPerSecond),
-    ]),
+    rows.map((row) => columns.map(({ of }) => of(row))),
   );
+}
+
+function shareText(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
 }
 
 function paperTable(found: DhtFound): Html {

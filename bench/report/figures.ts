@@ -250,6 +250,7 @@ function withSpeed(group: Group): Plan[] {
 /** A mode has the colour that its lines have; what differs in something else is ours, and all the same. */
 function barColour(cell: Cell, group: Group): string {
   if (cell.subject === LIMIT) return LIMIT_COLOUR;
+  if (!isOurs(cell.subject)) return OTHER_COLOUR;
   const axis = ["mode", "sendMode"].find((name) => group.varying.includes(name));
   const mode = axis === undefined ? undefined : cell.axes[axis];
   return typeof mode === "string" ? (looksFor([mode]).get(mode)?.colour ?? OUR_COLOUR) : OUR_COLOUR;

@@ -148,7 +148,7 @@ function mappedFinding(groups: readonly Group[]): string {
   const part = (word: string, texts: readonly string[]): string =>
     texts.length === 0
       ? ""
-      : `${word} under ${total === 1 ? "the one set" : `${texts.length} of ${total} sets`} of conditions that ${total === 1 ? "was" : "were"} measured, ${list(texts.slice(0, 2))}${texts.length > 2 ? ", …" : ""}`;
+      : `${word} under ${total === 1 ? "the one set" : `${texts.length} of ${total} sets`} of conditions that ${total === 1 ? "was" : "were"} measured, ${texts.length > 2 ? "such as " : ""}${list(texts.slice(0, 2))}`;
   const parts = [
     part("cheaper", counts.cheaper),
     part("dearer", counts.dearer),

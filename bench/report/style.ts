@@ -5,7 +5,7 @@ export const STYLE = `
 :root {
   color-scheme: light dark;
   --page: #fbfbf9; --surface: #ffffff; --text: #1d1f23; --soft: #5c626b; --line: #e2e2dd;
-  --grid: #ebebe6; --axis: #9a9da3; --error: #1d1f23; --accent: #00705a; --accent-soft: #e4f2ed;
+  --grid: #ebebe6; --axis: #9a9da3; --shade: #cfcfc9; --error: #1d1f23; --accent: #00705a; --accent-soft: #e4f2ed;
   --warn: #8a5a00; --warn-soft: #fbf1dc;
   --limit: #6b6f76; --other: #8b95a5;
   --series-1: #b8480a; --series-2: #0a62ab; --series-3: #00785a; --series-4: #9b3f86;
@@ -16,7 +16,7 @@ export const STYLE = `
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #141619; --surface: #1b1e22; --text: #e8e8e4; --soft: #a2a8b1; --line: #2e3238;
-    --grid: #2a2e34; --axis: #6a7079; --error: #f2f2ee; --accent: #4fcfa9; --accent-soft: #16302a;
+    --grid: #2a2e34; --axis: #6a7079; --shade: #4a5058; --error: #f2f2ee; --accent: #4fcfa9; --accent-soft: #16302a;
     --warn: #e5b454; --warn-soft: #33291a;
     --limit: #a1a6ae; --other: #717c8c;
     --series-1: #f08a4b; --series-2: #66b2f2; --series-3: #3cc99c; --series-4: #e08fcd;
@@ -71,13 +71,17 @@ svg.plot { display: block; max-width: 100%; height: auto; overflow: visible; col
 svg.plot text { white-space: pre; }
 .drawing { display: none; }
 .drawing.wide { display: block; }
-.scroll { overflow-x: auto; margin: 12px 0 0; background: var(--surface); border: 1px solid var(--line); border-radius: 10px; }
+.scroll { overflow-x: auto; margin: 12px 0 0; border: 1px solid var(--line); border-radius: 10px;
+  background: linear-gradient(to right, var(--surface) 50%, transparent) 0 0 / 56px 100% no-repeat local,
+    linear-gradient(to left, var(--surface) 50%, transparent) 100% 0 / 56px 100% no-repeat local,
+    linear-gradient(to right, var(--shade), transparent) 0 0 / 18px 100% no-repeat scroll,
+    linear-gradient(to left, var(--shade), transparent) 100% 0 / 18px 100% no-repeat scroll, var(--surface); }
 .scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; line-height: 1.4; font-variant-numeric: tabular-nums; }
 th, td { padding: 7px 12px; text-align: left; vertical-align: baseline; white-space: nowrap; }
-th { position: sticky; top: 0; background: var(--surface); font-weight: 600; border-bottom: 1px solid var(--axis); }
+th { font-weight: 600; border-bottom: 1px solid var(--axis); }
 th span { display: block; color: var(--soft); font-weight: 400; font-size: 12px; }
-tbody th { position: static; border-bottom: 0; font-weight: 400; background: none; }
+tbody th { border-bottom: 0; font-weight: 400; }
 tbody tr + tr > * { border-top: 1px solid var(--line); }
 tbody tr.strong > * { font-weight: 650; }
 .number { text-align: right; }
@@ -115,10 +119,9 @@ footer { padding-top: 48px; padding-bottom: 64px; }
   main, header, footer { max-width: none; padding: 0; }
   .plots { grid-template-columns: minmax(0, 1fr); gap: 16px; }
   h2 { break-after: avoid; margin-top: 32px; }
-  .scroll { overflow: visible; border: 0; }
+  .scroll { overflow: visible; border: 0; background: none; }
   table { font-size: 8px; }
   th, td { padding: 3px 5px; white-space: normal; }
-  th { position: static; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 `;

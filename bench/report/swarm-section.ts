@@ -123,7 +123,7 @@ export function swarmSections(files: readonly SwarmFile[], painter: Painter): Ht
     const { size, rate, leechers } = found;
     return [
       html`<h2>Leechers around one slow seed</h2>
-<p class="soft">A seed, libtorrent's for its own leechers and ours for the others, sends ${(rate / 1e6).toFixed(1)} MB/s: one copy of ${(size / 1e6).toFixed(0)} MB takes ${copySecondsOf(found).toFixed(1)} s, which is the least. What the seed sends twice, all ${leechers} wait for.</p>
+<p class="soft">A seed, libtorrent's for its own leechers and ours for the others, sends ${(rate / 1e6).toFixed(1)} MB/s: one copy of ${(size / 1e6).toFixed(0)} MB takes ${`${copySecondsOf(found).toFixed(1)} s`}, which is the least. What the seed sends twice, all ${leechers} wait for.</p>
 ${sentences.length === 0 ? undefined : html`<ul class="findings">${sentences.map((sentence) => html`<li>${sentence}</li>`)}</ul>`}
 <div class="plots">${plots(found, painter)}</div>`,
       swarmTable(found),

@@ -112,13 +112,14 @@ function figureColumns(group: Group): Source[] {
 
 function ratioColumns(group: Group, figure: FigureName): Source[] {
   const columns: Source[] = [];
-  const ratio = (comparison: Comparison | undefined): TableCell =>
-    comparison === undefined
-      ? { text: "" }
-      : {
-          text: comparison.ratio.toFixed(2),
-          aside: `${comparison.low.toFixed(2)} to ${comparison.high.toFixed(2)}`,
-        };
+  const ratio = (comparison: Comparison | undefined): TableCell => {
+    if (comparison === undefined) return { text: "" };
+    const { ratio: middle, low, high } = comparison;
+    const text = middle.toFixed(2);
+    const aside = `${low.toFixed(2)} to ${high.toFixed(2)}`;
+    // A single round has no extremes.
+    return aside === `${text} to ${text}` ? { text } : { text, aside };
+  };
   const title = namedIn(FIGURES, figure).title;
   const shared = { numeric: true, main: true };
   if (group.cells.some(({ subject }) => subject === LIMIT)) {

@@ -73,7 +73,8 @@ export function cpuText(value: number): string {
 }
 
 export function speedText(bytesPerSecond: number): string {
-  return `${(bytesPerSecond / 1e9).toFixed(2)} GB/s`;
+  const speed = bytesPerSecond / 1e9;
+  return `${speed.toFixed(speed < 0.1 ? 3 : 2)} GB/s`;
 }
 
 /** "± 3 %": how far the rounds lie from the middle. */
@@ -120,7 +121,7 @@ export function counted(count: number, what: string): string {
 /** A number keeps its unit beside it where lines are broken. */
 export function keepTogether(text: string): string {
   return text.replace(
-    /(\d) (?=(?:[KMGT]iB|[kMG]?B|GB\/s|s\/GB|µs|%|×|cores?|peers?|leechers?|blocks?)(?![\w-]))|(?<=±) (?=\d)|(?<=CPU) (?=s\/GB|µs)|(?<=\d) (?=CPU s\/GB)/g,
+    /(\d) (?=(?:[KMGT]iB|[kMG]?B|GB\/s|s\/GB|s|µs|%|×|cores?|peers?|leechers?|blocks?)(?![\w-]))|(?<=±) (?=\d)|(?<=CPU) (?=s\/GB|µs)|(?<=\d) (?=CPU s\/GB)/g,
     "$1\u00a0",
   );
 }

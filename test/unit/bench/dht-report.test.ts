@@ -66,6 +66,10 @@ describe("the report of lookups in a simulated DHT", () => {
     assert.match(none, /1,000,000 others, all of which answer\./);
     assert.doesNotMatch(none, /never answer\./);
     assert.doesNotMatch(some, /all of which answer/);
+    // Columns and a plot of attackers only where somebody attacked.
+    const calm = await page({ dead: 0.5, rows: [FIRST, ALL] });
+    assert.match(some, /Attacker&#39;s alone[\s\S]*Busiest victim/);
+    assert.doesNotMatch(calm, /Attacker|attacker|victim/);
   });
 
   it("refuses what is none, and says where", () => {

@@ -905,6 +905,22 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
       /cheaper under 2 of 2 sets of conditions that were measured, memory \(0\.80 ×\) and disk/,
     ],
     [
+      /cheaper under 3 of 3 sets of conditions that were measured, such as memory \(0\.80 ×\) and disk \(0\.80 ×\)\./,
+      found(
+        ["memory", "disk", "another disk"].flatMap((where) => [
+          way("pool, pwritev", 0.5, where),
+          way("into the mapping", 0.4, where),
+        ]),
+      ),
+      found(
+        ["memory", "disk"].flatMap((where) => [
+          way("pool, pwritev", 0.5, where),
+          way("into the mapping", 0.4, where),
+        ]),
+      ),
+      /were measured, memory \(0\.80 ×\) and disk/,
+    ],
+    [
       /Run length decides how fast O_DIRECT is: runs of 64 KiB 0\.50 GB\/s, runs of 1 MiB 2\.00 GB\/s/,
       found([runs(65_536, 0.5), runs(MIB, 2)]),
       found([runs(65_536, 1), runs(MIB, 1.01)]),

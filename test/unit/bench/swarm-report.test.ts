@@ -122,7 +122,7 @@ describe("the report of swarms", () => {
     assert.match(both.text, /- A seed sends less to ours/);
     for (const { html } of [alone, both]) {
       assert.match(html, /Leechers around one slow seed/);
-      assert.match(html, /one copy of 100.MB takes 10.0 s/);
+      assert.match(html, /one copy of 100.MB takes 10.0.s/);
       assert.match(html, /Leechers of ours all have it sooner than libtorrent&#39;s/);
       assert.ok(html.includes('aria-label="Table of swarms"'));
       assert.equal([...html.matchAll(/<h3>Until the last one has all</g)].length, 1);
