@@ -11,7 +11,7 @@ import type { Metainfo, PeerAddress } from "../../src/index.js";
 import { READABLE } from "../../src/native/binding.js";
 import { entryOf } from "../measuring/ends.js";
 import { type ConnectionOptions, LoadConnection } from "./load-connection.js";
-import type { LoadLoop } from "./load-loop.js";
+import { type LoadLoop, RECEIVE_AT, RECEIVE_BYTES } from "./load-loop.js";
 import { type CrowdPeer, IDLE, MISBEHAVIOURS, type Misbehaviour } from "./misbehaviours.js";
 
 /** Connections are begun a few at a time, so that the client's queue of them does not overflow. */
@@ -73,6 +73,15 @@ class CrowdConnection extends LoadConnection implements CrowdPeer {
   /** What the client does not read is not said: nothing piles up here. */
   send(...messages: readonly Uint8Array[]): void {
     if (!this.closed && this.sendControl()) this.sendBytes(Buffer.concat(messages));
+  }
+
+  swallow(bytes: number): void {
+    if (this.closed) return;
+    const { engine, wouldBlock } = this.loop;
+    engine.plan[0] = RECEIVE_AT;
+    engine.plan[1] = Math.min(bytes, RECEIVE_BYTES);
+    const received = engine.readv(this.fd, 0, 1);
+    if (received === 0 || (received < 0 && received !== wouldBlock)) this.close("the other side has gone");
   }
 
   leave(): void {

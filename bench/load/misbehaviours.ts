@@ -21,6 +21,8 @@ export interface CrowdPeer {
   /** Its own. */
   handshake(): Uint8Array;
   dice(sides: number): number;
+  /** Takes so many bytes of what waits for it, and looks at none: for one that is deaf. */
+  swallow(bytes: number): void;
   send(...messages: readonly Uint8Array[]): void;
   leave(): void;
 }
@@ -167,6 +169,19 @@ export const MISBEHAVIOURS = {
     act: (peer) => {
       peer.send(KEEP_ALIVE, ...repeat(50, () => blockRequest(peer)));
       return 200 + peer.dice(2 * SECOND);
+    },
+  },
+  /** Always asks for more, and reads 4 KiB a second of it: less than anybody's part of the link. What is free it does not take. */
+  readsSlowly: {
+    deaf: true,
+    opened: (peer) => {
+      const some = Math.min(12, peer.pieceCount);
+      peer.send(...Array.from({ length: some }, (_, piece) => message(MessageId.have, piece)), interested);
+    },
+    act: (peer) => {
+      if (peer.dice(20) === 0) peer.send(...repeat(8, () => blockRequest(peer)));
+      peer.swallow(KIB);
+      return SECOND / 4;
     },
   },
   /** Asks for a block now and then. */
@@ -499,6 +514,47 @@ export const MISBEHAVIOURS = {
       const request = new TextEncoder().encode("d8:msg_typei0e5:piecei0ee");
       peer.send(...repeat(50, () => extensionMessage(1 + peer.dice(4), request)));
       return 100 + peer.dice(SECOND);
+    },
+  },
+  /** The same, over one connection after the other. */
+  fetchesMetadata: {
+    storms: true,
+    opened: (peer) => peer.send(handshakeOf("d1:md11:ut_metadatai3eee")),
+    act: (peer) => {
+      if (peer.isInABlock) peer.leave();
+      const request = new TextEncoder().encode("d8:msg_typei0e5:piecei0ee");
+      if (!peer.isInABlock) peer.send(...repeat(50, () => extensionMessage(1, request)));
+      peer.isInABlock = true;
+      return SECOND;
+    },
+  },
+  /** A handshake of a thousand names, which are others each time. */
+  renamesExtensions: {
+    act: (peer) => {
+      const first = peer.dice(1000);
+      const names = Array.from({ length: 1000 }, (_, index) => `4:${1000 + first + index}i${index % 255}e`);
+      peer.send(...repeat(8, () => handshakeOf(`d1:md${names.join("")}ee`)));
+      return SECOND;
+    },
+  },
+  /** Wants blocks, and wants none, many times a second. */
+  flapsUploadOnly: {
+    opened: wish,
+    act: (peer) => {
+      const flaps = Array.from({ length: 100 }, (_, index) => [
+        extensionMessage(4, Uint8Array.of(index & 1)),
+        handshakeOf(`d11:upload_onlyi${index & 1}ee`),
+      ]);
+      peer.send(...flaps.flat());
+      return 100 + peer.dice(SECOND);
+    },
+  },
+  /** Says that it has what nobody gave it, piece by piece, and takes what is shown to it by a super seed. */
+  pretendsToSpread: {
+    opened: wish,
+    act: (peer) => {
+      peer.send(message(MessageId.have, peer.dice(peer.pieceCount)), blockRequest(peer));
+      return SECOND + peer.dice(SECOND);
     },
   },
   /** Names peers that there are not, thousands of them. */

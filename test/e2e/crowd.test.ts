@@ -31,6 +31,7 @@ const LIARS = ["lies", "hitsAndRuns", "colludes", "dripsBlocks", "dawdles", "pla
 const BUSY = ["stormsWithKeys", "padsWithoutEnd", "dripsItsKey", "stopsAfterItsKey"]
   .concat(["callsExtensions", "asksForMetadata", "namesStrangers", "speaksUnknownly"])
   .concat(["allowsEverything", "refusesUnasked", "cancelsUnasked"])
+  .concat(["renamesExtensions", "flapsUploadOnly", "fetchesMetadata"])
   .concat(["sendsUnasked", "asksForNonsense", "chokesWithRequests"]);
 const KINDS = Object.keys(MISBEHAVIOURS).filter((kind) => !LIARS.includes(kind) && !BUSY.includes(kind));
 const SEED = process.env["SEED"] ?? "1";

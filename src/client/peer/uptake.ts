@@ -5,7 +5,8 @@
 import { BLOCK_SIZE } from "../../base/limits.js";
 
 /** Whoever asks for little at a time, and takes less than so much in one or two ticks, needs no slot. */
-const TAKING_BYTES = 4 * BLOCK_SIZE;
+export const TAKING_BYTES = 4 * BLOCK_SIZE;
+const SMOOTHING = 0.3;
 
 export class Uptake {
   unchokedSinceMs = 0;
@@ -14,6 +15,8 @@ export class Uptake {
   /** What the peer had taken at the last tick, and between that one and the one before. */
   #atTickBytes = 0;
   #inTickBytes = 0;
+  /** Bytes of the whole connection that it took from tick to tick, which are a second apart, over the last ones; −1: none has come. */
+  rate = -1;
 
   /** The peer is unchoked, and has taken so many bytes of the connection before. */
   begin(takenBytes: number, nowMs: number): void {
@@ -21,6 +24,7 @@ export class Uptake {
     this.sentSinceUnchokeBytes = 0;
     this.#atTickBytes = takenBytes;
     this.#inTickBytes = 0;
+    this.rate = -1;
   }
 
   blockSent(length: number): void {
@@ -31,6 +35,7 @@ export class Uptake {
   sample(takenBytes: number): void {
     this.#inTickBytes = takenBytes - this.#atTickBytes;
     this.#atTickBytes = takenBytes;
+    this.rate = this.rate < 0 ? this.#inTickBytes : this.rate + SMOOTHING * (this.#inTickBytes - this.rate);
   }
 
   /** True if blocks wait for the peer and arrive, or many arrived since the last tick but one. */

@@ -6,9 +6,12 @@
 //      └────────────────────────────────────────────────────┴────────┘ not interested, or too many guests
 //
 // A slot is held by whoever takes what it asks for. Whoever is unchoked and does not (asks for nothing, reads nothing, or a block now and
-// then) is a guest: it may go on, but its slot is another's, and when it was choked it waits behind those that did not lapse. Where
-// guests are many, more are invited than there are slots, more with each round in which nobody came, until twice as many take as there
-// are slots.
+// then, or slowly beside what our link has given of late) is a guest: it may go on, but its slot is another's, and when it was choked it
+// waits behind those that did not lapse. Where guests are many, more are invited than there are slots, more with each round in which nobody
+// came, until twice as many take as there are slots.
+//
+// What is slow is judged by the part of our link that each would have if all that hold slots took alike. While the link is full, guests
+// take a quarter of it together at the most: so where the link itself is slow, and all seem to be, they are not for long.
 //
 // Whoever was sent the whole torrent and a quarter of it comes behind all that were not, and who was sent twice as much behind those
 // again, and so on. What earlier connections of its network were sent counts for it, but for loopback; what those that are here
@@ -20,8 +23,10 @@
 
 import { assert } from "../../base/assert.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
+import { KIB } from "../../base/limits.js";
 import { isLoopback, networkOf } from "../../base/network-address.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
+import { TAKING_BYTES } from "../peer/uptake.js";
 import { Choker, type ChokerPeer } from "./choker.js";
 
 /** Between two whole rounds (BEP 3). */
@@ -37,6 +42,17 @@ const OVERBOOKED_MAX = 128;
 const OVERBOOKED_GROWTH = 4;
 /** Those that accept late stay for their turn, up to so many times the slots. */
 const HOLDERS_FACTOR = 2;
+/** Whoever takes less than this part of its share of our link leaves its slot to others, once its rate has had time to show. */
+const SLOW_PART = 8;
+/** Of our link, what guests may take together once so much of it is taken. */
+const GUESTS_SHARE = 0.25;
+const FULL_SHARE = 0.75;
+const SLOW_MS = 2000;
+/** Nobody is slow who takes as much. */
+const SLOW_RATE_MAX = TAKING_BYTES / 2;
+/** What is expected of our link for each slot, until more was seen; and how long until half of what was seen is forgotten. */
+const LINK_RATE_PER_SLOT = 64 * KIB;
+const LINK_HALF_LIFE_MS = 60_000;
 /** What is sent to one peer before it comes last, by the length of the torrent: blocks of pieces that failed are sent again. */
 const GRANTED_SHARE = 1.25;
 /** Networks whose earlier connections are remembered. */
@@ -61,6 +77,13 @@ export class UploadRounds {
   #isOpen = true;
   #isAwaited = false;
   #overbooked = 0;
+  /** Bytes per second that all together took at most of late, and take now; when that was looked at; and below what rate a peer is slow. */
+  #linkRate: number;
+  #rate = 0;
+  #lookedAtMs = 0;
+  #slowRate = 0;
+  /** In the last round. */
+  #takers = 0;
   /** Those that had a slot and took nothing; until they do. */
   readonly #lapsed = new Set<PeerConnection>();
   /** Payload that connections were sent which are over, by network; the one that nobody left for the longest time goes first. */
@@ -69,6 +92,7 @@ export class UploadRounds {
   /** `random`: from 0 to below 1. */
   constructor(slots: number, random: () => number = SYSTEM_GROUND.random) {
     this.#slots = slots;
+    this.#linkRate = LINK_RATE_PER_SLOT * slots;
     this.#choker = new Choker({ slots, random });
   }
 
@@ -119,6 +143,7 @@ export class UploadRounds {
   #round(peers: ReadonlySet<PeerConnection>, seeding: boolean, nowMs: number, isDue: boolean): void {
     const all: Candidate[] = [];
     let [takers, invited, lapses] = [0, 0, 0];
+    this.#look(peers, nowMs);
     for (const peer of peers) {
       if (peer.state !== "open" || !peer.knowsPieces) continue;
       const standing = this.#standingOf(peer, nowMs);
@@ -126,11 +151,13 @@ export class UploadRounds {
       else if (standing === Standing.invited) invited++;
       if (standing === Standing.taker) this.#lapsed.delete(peer);
       else if (standing === Standing.guest && !this.#lapsed.has(peer)) {
-        lapses++;
+        // Each that reads slowly takes what its system keeps for it, so that not many of those are tried at one time.
+        if (!peer.uploads.isTaking) lapses++;
         this.#lapsed.add(peer);
       }
       all.push(describe(peer, standing, this.#lapsed.has(peer), this.#timesTaken(peer)));
     }
+    this.#takers = takers;
     const chosen = this.#choker.choose(all, { nowMs, seeding });
     const waiting = all.filter(
       (each) => each.standing === Standing.waiting && each.interested && !each.isSeedOrUploadOnly,
@@ -151,6 +178,22 @@ export class UploadRounds {
       for (const { peer } of fresh.slice(0, this.#overbooked)) peer.unchoke();
     this.#isOpen = takers < this.#slots;
     this.#isAwaited = fresh.length > 0;
+  }
+
+  /** What our link gives, and how little of that is slow. */
+  #look(peers: ReadonlySet<PeerConnection>, nowMs: number): void {
+    let [rate, limit] = [0, Number.POSITIVE_INFINITY];
+    for (const peer of peers) {
+      if (peer.state !== "open" || peer.amChoking) continue;
+      rate += Math.max(0, peer.uploads.uptake.rate);
+      if (peer.uploadLimit > 0) limit = Math.min(limit, peer.uploadLimit);
+    }
+    const kept = this.#linkRate * 0.5 ** ((nowMs - this.#lookedAtMs) / LINK_HALF_LIFE_MS);
+    this.#lookedAtMs = nowMs;
+    this.#rate = rate;
+    this.#linkRate = Math.min(limit, Math.max(rate, kept));
+    const share = this.#linkRate / Math.max(this.#slots, this.#takers);
+    this.#slowRate = Math.min(SLOW_RATE_MAX, share / SLOW_PART);
   }
 
   #timesTaken(peer: PeerConnection): number {
@@ -177,9 +220,17 @@ export class UploadRounds {
 
   #standingOf(peer: PeerConnection, nowMs: number): Standing {
     if (peer.amChoking) return Standing.waiting;
-    if (peer.uploads.isTaking) return Standing.taker;
-    const isInvited = peer.peerInterested && nowMs - peer.uploads.uptake.unchokedSinceMs < INVITATION_MS;
+    const { isTaking, uptake } = peer.uploads;
+    if (isTaking && !this.#isSlow(peer)) return Standing.taker;
+    const patienceMs = isTaking ? SLOW_MS : INVITATION_MS;
+    const isInvited = peer.peerInterested && nowMs - uptake.unchokedSinceMs < patienceMs;
     return isInvited ? Standing.invited : Standing.guest;
+  }
+
+  /** As far as is known, and not because a limit of ours holds back what it waits for. */
+  #isSlow({ uploads }: PeerConnection): boolean {
+    const { rate } = uploads.uptake;
+    return rate >= 0 && rate < this.#slowRate && !uploads.sender.isHeld;
   }
 
   /** Those whose turn is over. Who accepted late, because many were invited, stays if there is room. */
@@ -196,10 +247,17 @@ export class UploadRounds {
     const guests = all.filter(({ standing }) => standing === Standing.guest);
     for (const { peer } of guests) if (!peer.peerInterested) peer.choke();
     const rest = guests.filter(({ peer }) => !peer.amChoking);
-    const tooMany = rest.length - GUESTS_MAX;
-    if (tooMany <= 0) return;
+    let rate = 0;
+    for (const { peer } of rest) rate += Math.max(0, peer.uploads.uptake.rate);
+    const isFull = this.#rate > FULL_SHARE * this.#linkRate;
+    const rateMax = isFull ? GUESTS_SHARE * this.#linkRate : Number.POSITIVE_INFINITY;
+    if (rest.length <= GUESTS_MAX && rate <= rateMax) return;
     rest.sort((a, b) => (a.unchokedSinceMs ?? 0) - (b.unchokedSinceMs ?? 0));
-    for (const { peer } of rest.slice(0, tooMany)) peer.choke();
+    for (const [index, { peer }] of rest.entries()) {
+      if (rest.length - index <= GUESTS_MAX && rate <= rateMax) return;
+      rate -= Math.max(0, peer.uploads.uptake.rate);
+      peer.choke();
+    }
   }
 
   /** Nobody comes of those that were invited: more are, the next time. */
