@@ -83,9 +83,7 @@ const MODULES = {
   entryNames: "[name]",
   ...READ_FAST,
   // Packages that are no modules of the language ask for what Node.js has by `require`.
-  banner: {
-    js: 'import { createRequire as requireMaker } from "node:module"; const require = requireMaker(import.meta.url);',
-  },
+  banner: { js: "const require = (name) => process.getBuiltinModule(name);" },
 };
 
 /**
