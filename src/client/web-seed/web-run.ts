@@ -43,6 +43,16 @@ interface Segment {
   readonly length: number;
 }
 
+/** The file that the byte at `at` lies in, and what of it lies before `to`. */
+function segmentAt(layout: Layout, at: number, to: number): Segment {
+  let segment: Segment = { fileIndex: 0, fileOffset: 0, length: 0 };
+  layout.forEachSpan(at, 1, (fileIndex, fileOffset) => {
+    const left = (layout.files[fileIndex]?.length ?? 0) - fileOffset;
+    segment = { fileIndex, fileOffset, length: Math.min(left, to - at) };
+  });
+  return segment;
+}
+
 export class WebRun {
   readonly from: number;
   readonly to: number;
@@ -107,12 +117,10 @@ export class WebRun {
 
   async #read(): Promise<void> {
     const { layout, from, to } = this.#options;
-    const segments: Segment[] = [];
-    layout.forEachSpan(from, to - from, (fileIndex, fileOffset, _spanOffset, length) => {
-      segments.push({ fileIndex, fileOffset, length });
-    });
-    for (const segment of segments) {
+    // One after the other: a torrent may have millions of files in a few pieces.
+    for (let at = from, segment: Segment; at < to; at += segment.length) {
       if (this.#stopping.signal.aborted) return;
+      segment = segmentAt(layout, at, to);
       if (layout.files[segment.fileIndex]?.padding === true) this.#pad(segment.length);
       else await this.#get(segment);
     }

@@ -46,8 +46,9 @@ interface Started {
   readonly host: Host;
 }
 
-function start(t: TestContext, origin: string, ground: Ground = SYSTEM_GROUND): Started {
-  const http = new WebSeedHttp(ground, NAMES);
+/** `keptMs`: so long a connection waits for the next run. */
+function start(t: TestContext, origin: string, ground: Ground = SYSTEM_GROUND, keptMs = 15_000): Started {
+  const http = new WebSeedHttp(ground, NAMES, undefined, { timeout: keptMs });
   t.after(() => http.close());
   const host = new Host();
   const base = new URL(`${origin}/data.bin`);
@@ -122,11 +123,12 @@ describe("a run of a web seed", TIMEOUT, () => {
       whole(response);
       response.end(DATA);
     });
-    const { run, host } = start(t, server.origin);
+    // For longer than a connection is kept that nobody has a run over.
+    const { run, host } = start(t, server.origin, SYSTEM_GROUND, 10);
     host.onBlock = (count) => {
       if (count > 4) return;
       run.hold(true);
-      setImmediate(() => run.hold(false));
+      setTimeout(() => run.hold(false), 50);
     };
     assert.equal(await host.ended, undefined);
     assert.equal(Buffer.compare(Buffer.concat(host.blocks.flat()), DATA), 0);
@@ -153,6 +155,40 @@ describe("a run of a web seed", TIMEOUT, () => {
     });
     fires.at(-1)?.();
     assert.equal(await host.ended, undefined);
+  });
+
+  it("looks at a file when it comes to it, however many there are", async (t) => {
+    let looks = 0;
+    class Counting extends Layout {
+      override forEachSpan(...span: Parameters<Layout["forEachSpan"]>): void {
+        const [offset, length, visit] = span;
+        super.forEachSpan(offset, length, (...seen) => {
+          looks++;
+          visit(...seen);
+        });
+      }
+    }
+    const bytes = DATA.subarray(0, 500);
+    const files = [...bytes].map((_, offset) => ({ path: [`${offset}`], length: 1, offset, padding: false }));
+    const layout = new Counting({ pieceLength: BLOCK, totalLength: files.length, files });
+    const looksBefore: number[] = [];
+    const server = await serveHttp(t, (request, response) => {
+      looksBefore.push(looks);
+      const offset = Number(request.url?.slice("/folder/".length));
+      response.writeHead(206, { "content-range": "bytes 0-0/1", "content-length": 1 });
+      response.end(bytes.subarray(offset, offset + 1));
+    });
+    const http = new WebSeedHttp(SYSTEM_GROUND, NAMES);
+    t.after(() => http.close());
+    const host = new Host();
+    const options = { http, ground: SYSTEM_GROUND, layout, isSingleFile: false, from: 0, to: files.length };
+    new WebRun({ ...options, base: new URL(`${server.origin}/folder/`) }, host);
+    assert.equal(await host.ended, undefined);
+    assert.deepEqual(Buffer.concat(host.blocks.flat()), Buffer.from(bytes));
+    assert.deepEqual(
+      looksBefore,
+      files.map((_, index) => index + 1),
+    );
   });
 
   it("wants nothing that is packed, nor what is not sent over HTTP, nor what stands nowhere", async (t) => {
