@@ -4,7 +4,7 @@
 // Always: the bytes never change; a node that comes with another id or from another address is another contact.
 
 import { addressText } from "../codec/compact-address.js";
-import { ID_BYTES } from "./node-id.js";
+import { compareIds, ID_BYTES } from "./node-id.js";
 
 export type Family = 4 | 6;
 
@@ -44,6 +44,18 @@ export class Contact {
   get host(): string {
     return addressText(this.compact.subarray(ID_BYTES, ID_BYTES + this.addressBytes)) ?? "";
   }
+}
+
+/** Where an id is among contacts in the order of their ids, or would be. */
+export function contactIndex(contacts: readonly Contact[], id: Uint8Array): number {
+  let low = 0;
+  let high = contacts.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (compareIds(contacts[middle]!.compact, 0, id, 0) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** What tells endpoints apart, to look for one: a number for IPv4 (48 bits), a text for IPv6. `at`: of the address, with its port behind it. */

@@ -268,7 +268,7 @@ export class Dht extends EventEmitter<DhtEvents> {
       random: () => ground.random(),
       hashes: options.hashes,
       wantsAnnounces: () => this.listenerCount("announce") > 0,
-      announced: (infoHash, peer) => this.#tell("announce", infoHash, peer),
+      announced: (...told) => this.#userCalls.tell(this, "announce", told),
       ...(options.inject === undefined ? {} : { inject: options.inject }),
     });
     this.#responder = responder;

@@ -9,7 +9,7 @@
 // Always: nodes and anchors are bounded, each endpoint is there once, both lists are in order.
 
 import { assert } from "../base/assert.js";
-import { type Contact, endpointKey } from "./contact.js";
+import { type Contact, contactIndex, endpointKey } from "./contact.js";
 import { compareDistance, compareIds, ID_BYTES } from "./node-id.js";
 
 export interface LookupCacheOptions {
@@ -86,13 +86,13 @@ export class LookupCache {
     const key = endpointKey(contact.compact, ID_BYTES, contact.family);
     if (this.#known.has(key) || !this.#isWanted(contact)) return;
     if (this.#contacts.length >= this.#contactsMax && !this.#makesRoom(contact)) return;
-    this.#contacts.splice(this.#contactIndex(contact.compact), 0, contact);
+    this.#contacts.splice(contactIndex(this.#contacts, contact.compact), 0, contact);
     this.#known.add(key);
   }
 
   failed(contact: Contact): void {
     if (!this.#known.has(endpointKey(contact.compact, ID_BYTES, contact.family))) return;
-    const at = this.#contacts.indexOf(contact, this.#contactIndex(contact.compact));
+    const at = this.#contacts.indexOf(contact, contactIndex(this.#contacts, contact.compact));
     if (at < 0) return;
     this.#contacts.splice(at, 1);
     this.#known.delete(endpointKey(contact.compact, ID_BYTES, contact.family));
@@ -100,7 +100,7 @@ export class LookupCache {
 
   /** Puts up to `want` nodes near a key into `out`, from index 0 on, in no order; how many. */
   near(key: Uint8Array, want: number, out: Contact[]): number {
-    const at = this.#contactIndex(key);
+    const at = contactIndex(this.#contacts, key);
     let count = 0;
     for (let index = Math.max(0, at - (want >> 1)); count < want && index < this.#contacts.length; index++)
       out[count++] = this.#contacts[index]!;
@@ -170,7 +170,7 @@ export class LookupCache {
     if (anchor === undefined) return;
     this.#unlink(anchor);
     this.#anchors.splice(this.#anchorIndex(anchor.key), 1);
-    const at = this.#contactIndex(anchor.key);
+    const at = contactIndex(this.#contacts, anchor.key);
     const last = Math.min(this.#contacts.length, at + CONTACTS_PER_ANCHOR) - 1;
     for (let index = last; index >= Math.max(0, at - CONTACTS_PER_ANCHOR); index--) {
       const contact = this.#contacts[index]!;
@@ -198,7 +198,7 @@ export class LookupCache {
   /** True if fewer than enough nodes lie between a contact and the nearest anchor to either side. */
   #isWanted(contact: Contact): boolean {
     const id = contact.compact;
-    const at = this.#contactIndex(id);
+    const at = contactIndex(this.#contacts, id);
     const above = this.#anchorIndex(id);
     return (
       (above < this.#anchors.length && this.#between(at, 1, id, this.#anchors[above]!.key)) ||
@@ -215,18 +215,6 @@ export class LookupCache {
       nearer++;
     }
     return false;
-  }
-
-  /** Where an id is, or would be. */
-  #contactIndex(id: Uint8Array): number {
-    let low = 0;
-    let high = this.#contacts.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (compareIds(this.#contacts[middle]!.compact, 0, id, 0) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 
   #anchorIndex(key: Uint8Array): number {

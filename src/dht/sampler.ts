@@ -8,7 +8,7 @@
 import { assert } from "../base/assert.js";
 import type { Call, CallListener } from "./calls.js";
 import { NODES_PER_ANSWER_MAX } from "./candidates.js";
-import { Contact, endpointKey, type Family, subscriberKey } from "./contact.js";
+import { Contact, contactIndex, endpointKey, type Family, subscriberKey } from "./contact.js";
 import { type KrpcReader, NODE_BYTES_V4, NODE_BYTES_V6 } from "./krpc-reader.js";
 import type { LookupHost } from "./lookup.js";
 import { commonBits, compareIds, ID_BITS, ID_BYTES } from "./node-id.js";
@@ -201,7 +201,7 @@ export class Sampler implements CallListener {
   /** Takes the next node out that may be asked; undefined if there is none for now. */
   #next(): Contact | undefined {
     if (this.#frontier.length === 0) this.#refill();
-    let at = this.#indexOf(this.#position);
+    let at = contactIndex(this.#frontier, this.#position);
     if (at === this.#frontier.length) {
       // Behind the last one the key space ends, once nobody is left who may name nodes there.
       if (this.#active > 0) return undefined;
@@ -302,32 +302,20 @@ export class Sampler implements CallListener {
     const frontier = this.#frontier;
     if (frontier.length === FRONTIER_MAX) {
       // The last that the sweep comes to makes room, if the new one is before it.
-      const last = (this.#indexOf(this.#position) + FRONTIER_MAX - 1) % FRONTIER_MAX;
+      const last = (contactIndex(this.#frontier, this.#position) + FRONTIER_MAX - 1) % FRONTIER_MAX;
       const dropped = frontier[last]!;
       if (!this.#isSooner(contact.compact, dropped.compact)) return;
       frontier.splice(last, 1);
       this.#waiting.delete(endpointKey(dropped.compact, ID_BYTES, this.#family));
     }
     this.#waiting.add(key);
-    frontier.splice(this.#indexOf(contact.compact), 0, contact);
+    frontier.splice(contactIndex(this.#frontier, contact.compact), 0, contact);
   }
 
   /** True if the sweep comes to `a` before `b`. */
   #isSooner(a: Uint8Array, b: Uint8Array): boolean {
     const isPast = (id: Uint8Array): boolean => compareIds(id, 0, this.#position, 0) < 0;
     return isPast(a) === isPast(b) ? compareIds(a, 0, b, 0) < 0 : isPast(b);
-  }
-
-  /** Where an id is in the order, or would be. */
-  #indexOf(id: Uint8Array): number {
-    let low = 0;
-    let high = this.#frontier.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (compareIds(this.#frontier[middle]!.compact, 0, id, 0) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 
   #subscriberOf(contact: Contact): number | string {
