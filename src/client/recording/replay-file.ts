@@ -1,9 +1,10 @@
-// A recording in a file, replayed.
+// A recording in a file, replayed. What replays is loaded when it is asked for: few programs that import the package ever do.
 
 import { type FileHandle, open } from "node:fs/promises";
+import { messageOf, UsageError } from "../../base/errors.js";
 import { MIB } from "../../base/limits.js";
 import type { RecordingSource } from "./format.js";
-import { type ReplayOptions, type ReplayResult, replayFrom, unreadable } from "./replay.js";
+import type { ReplayOptions, ReplayResult } from "./replay.js";
 
 const CHUNK_BYTES = 4 * MIB;
 
@@ -20,6 +21,7 @@ export async function replayRecording(path: string, options: ReplayOptions = {})
     throw unreadable(path, error);
   }
   try {
+    const { replayFrom } = await import("./replay.js");
     return await replayFrom(new FileSource(file, path), options);
   } finally {
     await file.close();
@@ -58,4 +60,10 @@ class FileSource implements RecordingSource {
       throw unreadable(this.#path, error);
     }
   }
+}
+
+/** A replay that was asked for without a file that can be read. */
+function unreadable(path: string, cause: unknown): UsageError {
+  const text = `cannot read ${path}: ${messageOf(cause)}`;
+  return new UsageError("USAGE_RECORDING", text, { cause });
 }

@@ -7,7 +7,7 @@
 // UsageError `USAGE_RECORDING`, and none costs more memory than the pool, one record and its connections.
 
 import { constants } from "node:os";
-import { messageOf, type PeerError, UsageError } from "../../base/errors.js";
+import type { PeerError } from "../../base/errors.js";
 import { MIB, PLAN_ENTRIES_MAX } from "../../base/limits.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
 import { READABLE, WRITABLE } from "../../native/binding.js";
@@ -442,10 +442,4 @@ class ReplayConnection {
     if (id === MessageId.request) swarm.requested(this.peer, piece, begin, length, this.#options.clock.nowMs);
     else this.peer.cancelRequest(piece, begin);
   }
-}
-
-/** A replay that was asked for without a file that can be read. */
-export function unreadable(path: string, cause: unknown): UsageError {
-  const text = `cannot read ${path}: ${messageOf(cause)}`;
-  return new UsageError("USAGE_RECORDING", text, { cause });
 }
