@@ -29,7 +29,7 @@ import {
   OUR_COLOUR,
   sectionTable,
 } from "./section-parts.js";
-import { capital, list } from "./words.js";
+import { capital, counted, list } from "./words.js";
 
 export interface TrackerFile {
   readonly path: string;
@@ -143,7 +143,7 @@ function benchSection({ runs, failures, missing }: TrackerBench, painter: Painte
     ),
     ...missing.map((name) => `${name} is not installed`),
   ];
-  const leftOut = left.length === 0 ? [] : [html`<p>Left out: ${list(left)}.</p>`];
+  const leftOut = left.length === 0 ? [] : [html`<p>Left out: ${left.join("; ")}.</p>`];
   const rounds = new Set(runs.map(({ round }) => round)).size;
   if (rounds === 0)
     return [
@@ -336,7 +336,7 @@ function repositorySection(results: readonly RepositoryResult[]): Html {
 ${sectionTable("repositories", columns, rowsOf(results))}
 <details><summary>As Torrust prints it</summary><pre>${repositoryText(results)}</pre></details>
 <h3>Published, not measured here: Torrust, March 2024</h3>
-<p class="soft small">AMD Ryzen 9 7950X, 4 threads, in parallel in earnest.</p>
+<p class="soft small">AMD Ryzen 9 7950X, 4 threads, on which the tasks did run side by side.</p>
 ${sectionTable("published repositories", columns, rowsOf(PUBLISHED_REPOSITORIES))}`;
 }
 
@@ -348,7 +348,7 @@ function peerStoreSection(benchmarks: readonly PeerStoreBenchmark[], memory: rea
       { title: "New", unit: `${unit}, here`, numeric: true },
       { title: "Delta", numeric: true },
     ];
-    return html`<details${title === "time" ? new Html(" open") : undefined}><summary>${capital(title)}: ${rows.length} benchmarks</summary>
+    return html`<details${title === "time" ? new Html(" open") : undefined}><summary>${capital(title)}: ${counted(rows.length, "benchmark")}</summary>
 ${sectionTable(
   title,
   columns,

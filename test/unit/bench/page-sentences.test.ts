@@ -214,6 +214,18 @@ describe("sentences of the page", () => {
     assert.doesNotMatch(without, /Redis/);
   });
 
+  it("of one benchmark of the peer store says benchmark", async () => {
+    const { machine, version, startedAt, endedAt } = makeResults([]);
+    const about = { version, startedAt, endedAt, command: "scatterwire bench peer-store", machine };
+    const of = async (...names: string[]): Promise<string> => {
+      const benchmarks = names.map((name) => ({ name, nsPerOp: 88, heapBytesPerOp: 0 }));
+      const file = { trackers: 1, verb: "peer-store", ...about, found: { benchmarks, memory: [] } };
+      return plain((await makeReport([written(file)])).html);
+    };
+    assert.match(await of("BenchmarkPut"), /Time: 1 benchmark /);
+    assert.match(await of("BenchmarkPut", "BenchmarkNop"), /Time: 2 benchmarks/);
+  });
+
   it("of one trial says trial", async () => {
     const one = await page([{ group: "depth", axes: { depth: 1 }, cost: 1 }], {
       trials: makeTrials([{ group: "depth", axes: { depth: 1 }, cost: 1 }], 1),
@@ -245,7 +257,7 @@ describe("sentences of the page", () => {
     });
     assert.match(left, /opentracker failed: no port/);
     assert.match(left, /scatterwire \(threads: 2\) failed: no core/);
-    assert.match(left, /aquatic_udp is not installed/);
+    assert.match(left, /: no core; aquatic_udp is not installed\./);
     assert.doesNotMatch(left, /more\./);
     assert.doesNotMatch(await trackers({}), /Left out|is not installed|failed/);
   });
