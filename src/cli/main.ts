@@ -9,6 +9,10 @@ import { overview, similarVerb, VERBS } from "./verbs.js";
 async function main(args: readonly string[]): Promise<number> {
   const [first, ...rest] = args;
   if (first === "help" && rest.length > 0) return main([...rest, "--help"]);
+  const verb = VERBS.find(({ name }) => name === first);
+  if (verb !== undefined) return (await verb.load()).run(args);
+  // A verb watches for itself: the bundle has some of them with all that they use a second time, which this would not know of.
+  watchOutput();
   if (first === undefined || first === "help" || first === "--help" || first === "-h") {
     (first === undefined ? process.stderr : process.stdout).write(overview());
     return first === undefined ? EXIT_USAGE : 0;
@@ -17,8 +21,6 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`${VERSION}\n`);
     return 0;
   }
-  const verb = VERBS.find(({ name }) => name === first);
-  if (verb !== undefined) return (await verb.load()).run(args);
   const what = first.startsWith("-") ? "option" : "verb";
   const similar = similarVerb(first);
   const hint = similar === undefined ? "`scatterwire --help` lists the verbs" : `did you mean ${similar}?`;
@@ -26,5 +28,4 @@ async function main(args: readonly string[]): Promise<number> {
   return EXIT_USAGE;
 }
 
-watchOutput();
 process.exitCode = await main(process.argv.slice(2));

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import { createTorrentFile, parseMetainfo } from "../../src/index.js";
 import { bytesOf, difference, temporaryFolder } from "../support/data.js";
 import { CLI, freePort, Program } from "../support/program.js";
@@ -19,6 +20,9 @@ const FILES: Readonly<Record<string, Buffer>> = {
   "extras/one.txt": Buffer.from(bytesOf(3, 100_000).toString("hex")),
   "extras/deep/two.bin": bytesOf(4, 3 * PIECE),
 };
+
+/** The command line as it is published: it has download a second time, with compiled code that is kept. */
+const BUNDLE = fileURLToPath(new URL("../../bundle/main.js", import.meta.url));
 
 describe("A download on the command line", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
@@ -188,10 +192,11 @@ describe("A download on the command line", { timeout: 600_000 }, () => {
   const streaming = (
     name: string,
     stdout: "pipe" | number,
-    ...more: string[]
+    more: readonly string[] = [],
+    cli = CLI,
   ): { child: ChildProcess; ended: Promise<{ status: number | null; errors: string }> } => {
     const args = ["download", torrent, "-o", join(folder, name), ...peer, "--stream", "film.mp4", ...more];
-    const child = spawn(process.execPath, [CLI, ...args], { stdio: ["ignore", stdout, "pipe"] });
+    const child = spawn(process.execPath, [cli, ...args], { stdio: ["ignore", stdout, "pipe"] });
     let errors = "";
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       errors += text;
@@ -202,7 +207,7 @@ describe("A download on the command line", { timeout: 600_000 }, () => {
   for (const isRead of [true, false])
     it(`ends with 130 on Ctrl-C while a file is streamed, ${isRead ? "and read" : "and nobody reads it"}`, async () => {
       const slow = isRead ? ["--max-download", "50K"] : [];
-      const { child, ended } = streaming(`stopped-${isRead}`, "pipe", ...slow);
+      const { child, ended } = streaming(`stopped-${isRead}`, "pipe", slow);
       assert.ok(child.stdout !== null);
       const output = child.stdout;
       await new Promise<void>((resolve) => output.once("readable", () => resolve()));
@@ -223,24 +228,28 @@ describe("A download on the command line", { timeout: 600_000 }, () => {
       );
     });
 
-  it("says that nobody reads the stream any more, or that it cannot be written", async () => {
-    const left = streaming("left", "pipe", "--max-download", "50K");
-    left.child.stdout?.once("data", () => left.child.stdout?.destroy());
-    const gone = await left.ended;
-    assert.equal(gone.status, 1, gone.errors);
-    assert.match(
-      gone.errors,
-      /^(downloading: .*\n)*scatterwire: nobody reads the stream any more; the same command/,
-    );
-    const full = openSync("/dev/full", "w");
-    const refused = await streaming("refused-by-disk", full).ended;
-    closeSync(full);
-    assert.equal(refused.status, 1, refused.errors);
-    assert.match(
-      refused.errors,
-      /scatterwire: cannot write to standard output: ENOSPC: .*; the same command/,
-    );
-  });
+  for (const [what, cli] of [
+    ["", CLI],
+    [", in the bundle", BUNDLE],
+  ] as const)
+    it(`says that nobody reads the stream any more, or that it cannot be written${what}`, async () => {
+      const left = streaming(`left${what}`, "pipe", ["--max-download", "50K"], cli);
+      left.child.stdout?.once("data", () => left.child.stdout?.destroy());
+      const gone = await left.ended;
+      assert.equal(gone.status, 1, gone.errors);
+      assert.match(
+        gone.errors,
+        /^(downloading: .*\n)*scatterwire: nobody reads the stream any more; the same command/,
+      );
+      const full = openSync("/dev/full", "w");
+      const refused = await streaming(`refused-by-disk${what}`, full, [], cli).ended;
+      closeSync(full);
+      assert.equal(refused.status, 1, refused.errors);
+      assert.match(
+        refused.errors,
+        /scatterwire: cannot write to standard output: ENOSPC: .*; the same command/,
+      );
+    });
 
   it("serves a file over HTTP with ranges, for a player to seek in, until Ctrl-C", async () => {
     const args = ["--stream", "film.mp4", "--stream-http", "127.0.0.1:0", "--json"];
