@@ -8,10 +8,12 @@
 // Most clients tell nobody of a piece that it has already: of those that were shown, what they have got is known by what was sent.
 //
 // What is shown cannot be taken back: it stays the peer's to ask for. A piece that nobody else misses has nowhere to go, and counts as
-// spread when it is taken: a peer that is alone gets one after the other.
+// spread when it is taken: a peer that is alone, or among others that want nothing, gets one after the other.
 //
 // It is over, and the torrent seeds like any other, once each piece is with somebody whom it was not shown to, or anybody has everything:
-// then a copy is out, and holding back costs others time and saves nothing. Whoever lies about its pieces gets no more than that.
+// then a copy is out, and holding back costs others time and saves nothing. Whoever lies about its pieces gets no more than that. It is
+// over as well where nothing spreads: a peer let LAPSES_MAX pieces lapse in a row, and nobody spread one meanwhile. Those that would have to
+// take it may be there to take nothing.
 //
 // Always: a peer has PIECES_AT_ONCE at the most that are shown and neither spread nor lapsed, or as many as make BYTES_AT_ONCE; to find a
 // piece to show no more than twice LOOKS_MAX are looked at.
@@ -31,6 +33,8 @@ export const SPREAD_MS = 30_000;
 /** Of those that do not spread what they get, the wait grows up to so many doublings: 8 minutes. */
 const DOUBLINGS_MAX = 4;
 const LOOKS_MAX = 512;
+/** Half a minute, one, and two. */
+const LAPSES_MAX = 3;
 
 /** Who is shown pieces; a connection is one. */
 export interface ShownPeer {
@@ -38,6 +42,8 @@ export interface ShownPeer {
   readonly pieces: PieceSet;
   /** It wants no blocks. */
   readonly isUploadOnly: boolean;
+  /** It wants some of ours. */
+  readonly peerInterested: boolean;
   /** Tells it of one piece more. */
   reveal(piece: number): void;
 }
@@ -59,8 +65,9 @@ interface Borrower {
   readonly loans: Map<number, Loan>;
   /** Of pieces that were shown, bytes that were not sent. */
   readonly unsent: Map<number, number>;
-  /** Times in a row that it did not spread what it had. */
+  /** Times in a row that it did not spread what it had; and how much had spread when that began. */
   lapses: number;
+  spreadBefore: number;
 }
 
 export interface SuperSeedOptions {
@@ -83,6 +90,8 @@ export class SuperSeed {
   readonly #inside: PieceSet;
   /** How many have each piece. */
   readonly #holders: Uint32Array;
+  /** Loans that spread, in all. */
+  #spread = 0;
   #isOver = false;
 
   constructor(options: SuperSeedOptions) {
@@ -155,7 +164,8 @@ export class SuperSeed {
           this.#settle(borrower, loan.piece);
           hasLapsed = true;
         }
-      if (hasLapsed) borrower.lapses++;
+      if (hasLapsed) this.#lapsed(borrower);
+      if (this.#isOver) return;
       this.#show(borrower, nowMs);
     }
   }
@@ -185,7 +195,7 @@ export class SuperSeed {
       const { pieceCount } = this.#options;
       borrower = {
         ...{ peer, shown: new PieceSet(pieceCount), has: new PieceSet(pieceCount) },
-        ...{ loans: new Map(), unsent: new Map(), lapses: 0 },
+        ...{ loans: new Map(), unsent: new Map(), lapses: 0, spreadBefore: 0 },
       };
       this.#borrowers.set(peer, borrower);
     }
@@ -224,9 +234,17 @@ export class SuperSeed {
     } else this.#inside.delete(piece);
     for (const borrower of [...(this.#lentTo.get(piece) ?? [])]) {
       this.#settle(borrower, piece);
+      this.#spread++;
       borrower.lapses = 0;
       settled.add(borrower);
     }
+  }
+
+  /** What it had did not spread. */
+  #lapsed(borrower: Borrower): void {
+    if (borrower.lapses === 0) borrower.spreadBefore = this.#spread;
+    borrower.lapses++;
+    this.#isOver = borrower.lapses >= LAPSES_MAX && borrower.spreadBefore === this.#spread;
   }
 
   #settle(borrower: Borrower, piece: number): void {
@@ -239,7 +257,7 @@ export class SuperSeed {
   /** True if somebody would have it and has not. */
   #isMissed(piece: number): boolean {
     for (const { peer, has } of this.#borrowers.values())
-      if (!peer.isUploadOnly && !has.has(piece)) return true;
+      if (!peer.isUploadOnly && peer.peerInterested && !has.has(piece)) return true;
     return false;
   }
 

@@ -14,6 +14,7 @@ class Peer implements ShownPeer {
   readonly pieces = new PieceSet(PIECES);
   readonly shown: number[] = [];
   isUploadOnly = false;
+  peerInterested = true;
 
   reveal(piece: number): void {
     assert.ok(!this.shown.includes(piece), "each piece is shown once");
@@ -119,6 +120,33 @@ describe("a super seed", () => {
     const later = Array.from({ length: PIECES / AT_ONCE }, () => room.join()).flatMap(({ shown }) => shown);
     assert.ok(idle.shown.every((piece) => later.includes(piece)));
     assert.equal(idle.shown.length, AT_ONCE);
+  });
+
+  it("counts nobody who wants nothing among those that miss a piece", () => {
+    const room = new Room();
+    for (let count = 0; count < 50; count++) room.join().peerInterested = false;
+    const wanting = room.join();
+    for (let index = 0; index < wanting.shown.length; index++) room.send(wanting, wanting.shown[index] ?? -1);
+    assert.equal(wanting.shown.length, PIECES, "it is as if it were alone");
+    assert.equal(room.seed.isOver, true);
+  });
+
+  it("is over where nothing that is taken spreads, and goes on where something does", () => {
+    for (const spreads of [false, true]) {
+      const room = new Room();
+      const taker = room.join();
+      // They say that they want something, and take nothing, from anybody.
+      for (let count = 0; count < 5; count++) room.join();
+      const [lender, other] = [room.join(), room.join()];
+      for (const lapseMs of [SPREAD_MS, 2 * SPREAD_MS, 4 * SPREAD_MS]) {
+        assert.equal(room.seed.isOver, false);
+        for (const piece of taker.shown) if (!taker.pieces.has(piece)) room.send(taker, piece);
+        const [lent] = lender.shown.filter((piece) => !other.pieces.has(piece));
+        if (spreads && lent !== undefined) room.has(other, lent);
+        room.pass(lapseMs);
+      }
+      assert.equal(room.seed.isOver, !spreads);
+    }
   });
 
   it("shows again what left with its only holder", () => {
