@@ -156,6 +156,8 @@ export interface RetrievalSettings {
   readonly open: number;
   readonly hidden: number;
   readonly nobodys: number;
+  /** With retrieval: how long peers are waited for at the most, once all was looked up. Else they look for others three times. */
+  readonly waitMs?: number;
 }
 
 export interface RetrievalRow {
@@ -219,7 +221,10 @@ async function retrieve(settings: RetrievalSettings, retrieves: boolean): Promis
         await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       }
       const roundsMs = (1000 * ROUNDS * hidden) / ASKS_PER_SECOND;
-      await new Promise((resolve) => setTimeout(resolve, roundsMs + LAST_MS));
+      const waitMs = retrieves ? (settings.waitMs ?? roundsMs + LAST_MS) : roundsMs + LAST_MS;
+      const endMs = performance.now() + waitMs;
+      while (performance.now() < endMs && indexer.stats().counters.stored < open + hidden)
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       const { counters, fetcher, dht } = indexer.stats();
       return {
         retrieves,

@@ -32,7 +32,7 @@ describe("bench index", { timeout: 600_000 }, () => {
   });
 
   it("counts torrents of peers that nobody can connect to, which retrieval alone brings", async () => {
-    const settings = { nodes: 16, virtualNodes: 4, open: 10, hidden: 10, nobodys: 10 };
+    const settings = { nodes: 16, virtualNodes: 4, open: 10, hidden: 10, nobodys: 10, waitMs: 120_000 };
     const [off, on] = await runRetrieval(settings);
     assert.ok(off !== undefined && on !== undefined);
     assert.deepEqual([off.torrents, off.passive, off.addressesTold], [10, 0, 0]);

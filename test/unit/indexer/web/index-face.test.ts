@@ -257,9 +257,11 @@ describe("an index over HTTP", TIMEOUT, () => {
       stats: {
         value: async () => {
           asked++;
-          await new Promise<void>((resolve) => {
-            go = resolve;
-          });
+          // Those that come later than the first are not kept waiting.
+          if (asked === 1)
+            await new Promise<void>((resolve) => {
+              go = resolve;
+            });
           return store.stats();
         },
       },
@@ -277,10 +279,8 @@ describe("an index over HTTP", TIMEOUT, () => {
     go();
     for (const { status } of await Promise.all(answers)) assert.equal(status, 200);
     await new Promise((resolve) => setTimeout(resolve, 1100));
-    const again = ask(address.port, "/statistics");
-    while (asked < 2) await new Promise((resolve) => setTimeout(resolve, 5));
-    go();
-    assert.equal((await again).status, 200);
+    assert.equal((await ask(address.port, "/statistics")).status, 200);
+    assert.ok(asked >= 2, "what was looked up long ago is looked up again");
   });
 
   it("answers while many ask for much and read nothing", async (t) => {
