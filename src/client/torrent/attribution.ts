@@ -52,7 +52,7 @@ export const WARY_MS = 60_000;
 const APART_PIECE_LENGTH_MAX = 4 * MIB;
 
 export interface AttributionOptions {
-  /** Unless it is told later, by setPieceLength(). */
+  /** Unless it is told later, by contentMade(). */
   readonly pieceLength?: number;
   readonly requestTimeoutMs: number;
 }
@@ -64,7 +64,7 @@ export class Attribution {
   /** Per piece under way, the record index of each block's sender. */
   readonly #senders = new Map<number, Int32Array>();
   readonly #exclusive: ExclusivePieces;
-  readonly #attempts = new FailedAttempts();
+  #attempts = new FailedAttempts();
   #onParoleCount = 0;
   /** A piece failed of late; and when. */
   #isWary = false;
@@ -85,8 +85,13 @@ export class Attribution {
       if (key.startsWith(`${network}|`)) this.#records[index]!.banned = false;
   }
 
-  /** The metadata is there: before, no piece can be anybody's. */
-  setPieceLength(pieceLength: number): void {
+  /**
+   * The metadata is there: before, no piece can be anybody's. Or there is another content, of the same files that are looked at again: digests of blocks have a key of their content's,
+   * so that none that were remembered before compare with those to come: whoever sent the blocks would seem to have lied.
+   */
+  contentMade(pieceLength: number): void {
+    this.#attempts = new FailedAttempts();
+    this.#senders.clear();
     this.#exclusive.setPieceLength(pieceLength);
     this.#keepsApart = pieceLength <= APART_PIECE_LENGTH_MAX;
   }

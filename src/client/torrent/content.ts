@@ -110,7 +110,7 @@ export class TorrentContent implements SwarmBlocks {
     this.#verifies = options.verify !== false;
     this.#nothing = new PieceSet(this.layout.pieceCount);
     this.#windowMs = STALL_SHARE * room.peerSettings(undefined).requestTimeoutMs;
-    this.#attribution.setPieceLength(this.layout.pieceLength);
+    this.#attribution.contentMade(this.layout.pieceLength);
     this.#allotment = this.#makeAllotment();
     this.#announcements = new Announcements(host.peers, room.reactor.ground);
     this.#verdicts = new PieceVerdicts({

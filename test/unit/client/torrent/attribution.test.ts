@@ -148,6 +148,23 @@ describe("Attribution", () => {
     assert.deepEqual([a.banned, b.banned], [false, false]);
   });
 
+  it("compares nothing with what is made of the same files anew, whose digests have another key", () => {
+    const attribution = make();
+    const [liar, honest] = joinAll(attribution);
+    receive(attribution, 7, liar, honest);
+    attribution.pieceFailed(7, digests(0, 2), 0);
+    attribution.contentMade(BLOCKS * BLOCK_SIZE);
+    receive(attribution, 7, honest);
+    assert.deepEqual(
+      attribution.pieceVerified(
+        7,
+        RIGHT.map((digest) => 1000 + digest),
+      ),
+      [],
+    );
+    assert.equal(honest.banned, false);
+  });
+
   it("knows liars by a piece that was never judged, because it started over", () => {
     const attribution = make();
     const [a, b] = joinAll(attribution);
