@@ -5,7 +5,7 @@
 //   SEED=<n> node --test dist/test/sim/crowd.test.js
 
 import assert from "node:assert/strict";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -73,7 +73,7 @@ describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
 
     async join(
       host: string,
-      options: "seeds" | "downloads",
+      options: "seeds" | "downloads" | { readonly directory: string },
       wire: Wire = WIRE,
     ): Promise<{ machine: Machine; torrent: Torrent }> {
       const machine = this.network.addMachine(host, wire);
@@ -82,7 +82,11 @@ describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
       await this.network.until(session.listen({ host, port: PORT }), END_MS, "a session listens");
       const torrent = session.addInBackground(
         metainfo,
-        options === "seeds" ? { directory: folder, readOnly: true } : { storage: "memory" },
+        options === "seeds"
+          ? { directory: folder, readOnly: true }
+          : options === "downloads"
+            ? { storage: "memory" }
+            : options,
       );
       await this.network.until(torrent.ready, END_MS, "a torrent opens");
       return { machine, torrent };
@@ -199,4 +203,26 @@ describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
         assert.ok(rounds <= END_ROUNDS_MAX, `${rounds} rounds after ${comesMs} ms (SEED=${SEED})`);
       }
     });
+
+  it("a seed brings what is missing though the data is looked at again and again, and is not banned for liars", async () => {
+    const scene = new Scene();
+    const { network } = scene;
+    const seed = await scene.join("10.0.0.1", "seeds", SLOW_WIRE);
+    const directory = join(folder, "checked");
+    mkdirSync(directory);
+    const { machine, torrent } = await scene.join("10.0.0.2", { directory }, WIRE);
+    const banned: string[] = [];
+    torrent.on("peerBanned", ({ host }) => banned.push(host));
+    await scene.crowd(machine, ["dawdles"], 3000, { host: LIARS_HOST, connections: 60 });
+    torrent.addPeer({ host: seed.machine.host, port: PORT });
+    for (let check = 0; check < 5; check++) {
+      const untilMs = network.nowMs + 1500;
+      await network.run(() => network.nowMs >= untilMs, END_MS, "time passes");
+      await network.until(torrent.recheck(), END_MS, "the data is checked");
+    }
+    await network.until(torrent.done, END_MS, "the last piece");
+    assert.ok(!banned.includes(seed.machine.host), `${banned} (SEED=${SEED})`);
+    assert.ok(banned.length > 0, "there were liars");
+    await scene.close();
+  });
 });
