@@ -35,7 +35,8 @@ export class StoreQueue {
   #writing: Promise<void> | undefined;
   #seenMs = 0;
   #finishedMs = 0;
-  #workedMs = 0;
+  /** Never: with the first turn the index knows that this indexer is there, also if it dies soon. */
+  #workedMs = Number.NEGATIVE_INFINITY;
   #pauseMs = 0;
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
 

@@ -146,7 +146,10 @@ async function indexAll(
       for await (const _ of nodes[(index + 7 * round + 1) % NODES]!.lookup(hash));
     });
     if (round === 0) {
-      await until(async () => (await store.stats()).torrents >= SIMULATED / 8, "the index grows");
+      await until(async () => {
+        const { torrents, indexers: known } = await store.stats();
+        return torrents >= SIMULATED / 8 && known.length >= INDEXERS;
+      }, "the index grows, and knows its indexers");
       await indexers[0]!.kill();
     }
     // Until nothing more comes of this round: hashes that were heard of, claims of the dead one included, are done in the end.

@@ -64,12 +64,12 @@ describe("store queue", () => {
     warnings: string[];
     finished: string[];
     seen: Sighting[];
-    store: { fails: boolean };
+    store: { fails: boolean; worked: number };
     counters: IndexerCounters;
   } {
     const virtual = new VirtualDatagrams(1);
     const harvest = new Harvest(virtual.ground, 1000);
-    const store = { fails: false };
+    const store = { fails: false, worked: 0 };
     const finished: string[] = [];
     const seen: Sighting[] = [];
     const warnings: string[] = [];
@@ -87,7 +87,10 @@ describe("store queue", () => {
         finished.push(...outcomes.map((outcome) => hex((outcome as { infoHash: Uint8Array }).infoHash)));
         return outcomes.map(() => true);
       },
-      worked: async () => guard(),
+      worked: async () => {
+        guard();
+        store.worked++;
+      },
     };
     const counters = { storeFailures: 0, hashesNew: 0 } as IndexerCounters;
     const warn = (text: string): number => warnings.push(text);
@@ -125,6 +128,16 @@ describe("store queue", () => {
     assert.equal(seen.length, 20);
     assert.equal(warnings.length, 2);
     assert.ok(!queue.isFull);
+  });
+
+  it("says with its first turn that it is there, and then every ten seconds", async () => {
+    const { virtual, queue, store } = setUp();
+    await pass(virtual, queue, 100);
+    assert.equal(store.worked, 1);
+    await pass(virtual, queue, 9000);
+    assert.equal(store.worked, 1);
+    await pass(virtual, queue, 1500);
+    assert.equal(store.worked, 2);
   });
 
   it("writes hashes also where outcomes come all the time", async () => {
