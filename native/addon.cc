@@ -108,6 +108,34 @@ Napi::Value adviseMemory(const Napi::CallbackInfo& info) {
   return Napi::Value();
 }
 
+// Pages of a Uint8Array, which stays as long as a thread of the process's pool is at it.
+class Populating : public Napi::AsyncWorker {
+ public:
+  Populating(Napi::Env env, Napi::Object array, void* data, size_t size)
+      : Napi::AsyncWorker(env, "scatterwire.populatePages"),
+        array_(Napi::Persistent(array)),
+        data_(data),
+        size_(size) {}
+  void Execute() override { populatePages(data_, size_); }
+
+ private:
+  Napi::ObjectReference array_;
+  void* data_;
+  size_t size_;
+};
+
+Napi::Value populateLater(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  void* data = nullptr;
+  size_t length = 0;
+  napi_typedarray_type type = napi_int8_array;
+  if (info[0].IsTypedArray()) napi_get_typedarray_info(info.Env(), info[0], &type, &length, &data, nullptr, nullptr);
+  if (type != napi_uint8_array) arguments.wrongType(0, "a Uint8Array");
+  // It deletes itself when it is done.
+  else if (data != nullptr) (new Populating(info.Env(), info[0].As<Napi::Object>(), data, length))->Queue();
+  return Napi::Value();
+}
+
 // A call with a Uint32Array, an Int32Array of pairs and how many of them.
 Napi::Value prefetch(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
@@ -177,6 +205,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("reserveMemory", Napi::Function::New(env, reserveMemory, "reserveMemory"));
   exports.Set("preferLargePages", Napi::Function::New(env, adviseMemory<preferLargePages>, "preferLargePages"));
   exports.Set("releasePages", Napi::Function::New(env, adviseMemory<releasePages>, "releasePages"));
+  exports.Set("populatePages", Napi::Function::New(env, populateLater, "populatePages"));
   exports.Set("prefetch", Napi::Function::New(env, prefetch, "prefetch"));
   exports.Set("resourceUsage", Napi::Function::New(env, resourceUsage, "resourceUsage"));
   exports.Set("descriptorLimit", Napi::Function::New(env, descriptorLimit, "descriptorLimit"));

@@ -7,11 +7,11 @@
 namespace scatterwire {
 
 size_t transformRc4(uint8_t* state, const iovec* vectors, size_t count, size_t bytes, uint8_t* to) {
+  assert(state != nullptr && (count == 0 || vectors != nullptr));
   // Here each entry of the permutation has a word of its own, where the state has a byte: whole words are what a processor loads
   // and stores without extra work, and this loop does little else.
   uint32_t s[256];
   for (size_t index = 0; index < 256; index++) s[index] = state[index];
-  assert(state != nullptr && (count == 0 || vectors != nullptr));
   uint32_t i = state[256];
   uint32_t j = state[257];
   size_t left = bytes;

@@ -87,6 +87,7 @@ bool isOurs(const struct sigaction& action) {
 }
 
 void install(Registry* registry) {
+  assert(registry->count == 1);
   registry_of_handler.store(registry, std::memory_order_release);
   struct sigaction current = {};
   sigaction(SIGBUS, nullptr, &current);
@@ -101,6 +102,7 @@ void install(Registry* registry) {
 }
 
 void uninstall(Registry* registry) {
+  assert(registry->count == 0 && registry_of_handler.load(std::memory_order_relaxed) == registry);
   struct sigaction current = {};
   sigaction(SIGBUS, nullptr, &current);
   if (isOurs(current)) {
@@ -128,6 +130,7 @@ int MappedRegions::enter(char* base, size_t length, bool writable) {
   }
   if (all.count++ == 0) install(&all);
   assert(index >= 0 && index < kMappingsOfProcessMax);
+  assert(all.free.size() + static_cast<size_t>(all.count) <= static_cast<size_t>(kMappingsOfProcessMax));
   Region& region = all.regions[index];
   assert(region.begin.load(std::memory_order_relaxed) == 0);
   region.damaged.store(false, std::memory_order_relaxed);
@@ -136,6 +139,7 @@ int MappedRegions::enter(char* base, size_t length, bool writable) {
   const uintptr_t begin = reinterpret_cast<uintptr_t>(base);
   assert(begin % all.page_bytes == 0);
   const uintptr_t end = (begin + length + all.page_bytes - 1) & ~(all.page_bytes - 1);
+  assert(end >= begin + length && end % all.page_bytes == 0);
   region.end.store(end, std::memory_order_relaxed);
   region.begin.store(begin, std::memory_order_release);
   if (index == all.used.load(std::memory_order_relaxed)) all.used.store(index + 1, std::memory_order_release);

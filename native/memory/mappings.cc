@@ -62,6 +62,7 @@ double AddressSpace::map(int fd, double length, bool writable, bool populate) {
   assert(mappings_.size() <= kMappingsMax && mappings_[index].base == nullptr && mappings_[index].holders == 0);
   mappings_[index] = {static_cast<char*>(base), size, writable, 0, region};
   next_ = (index + 1) % kMappingsMax;
+  assert(isMapped(static_cast<uint32_t>(index + 1)) && next_ < kMappingsMax);
   return static_cast<double>(index + 1) * kStride;
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cassert>
+#include <cerrno>
 #include <cstdint>
 
 namespace scatterwire {
@@ -14,6 +15,7 @@ namespace {
 // Some hosts (Electron) refuse ArrayBuffers over memory that is not theirs. Then the memory is theirs: an ordinary
 // ArrayBuffer, one page longer than needed, aligned inside. Whoever uses the memory keeps a reference to the buffer.
 SharedBuffer createOrdinary(Napi::Env env, size_t size) {
+  assert(size > 0 && size <= kSlabBytesMax);
   napi_value value = nullptr;
   void* data = nullptr;
   if (napi_create_arraybuffer(env, size + kPageBytes, &data, &value) != napi_ok || data == nullptr) return {};
@@ -43,6 +45,7 @@ void preferLargePages(const SharedMemory& memory) {
 
 static void adviseWholePages(void* data, size_t size, int advice) {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  assert(data != nullptr && page > 0 && (page & (page - 1)) == 0);
   const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
   const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + size) / page * page;
   assert(begin >= reinterpret_cast<uintptr_t>(data) && end <= reinterpret_cast<uintptr_t>(data) + size);
@@ -66,6 +69,24 @@ void releasePages(void* data, size_t size) {
   (void)data;
   (void)size;
 #endif
+}
+
+void populatePages(void* data, size_t size) {
+#ifdef __linux__
+#ifdef MADV_POPULATE_WRITE
+  constexpr int kPopulateWrite = MADV_POPULATE_WRITE;
+#else
+  constexpr int kPopulateWrite = 23;  // Linux 5.14; older headers do not name it
+#endif
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(data) / page * page;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(data) + size;
+  // Only a system that does not know the advice is helped out: where there is no memory, whoever touches it would be ended.
+  if (size == 0 || madvise(reinterpret_cast<void*>(begin), end - begin, kPopulateWrite) == 0 || errno != EINVAL) return;
+#endif
+  // A page is there once something was written to it: what it is already, in one piece, as others may write there as well.
+  auto* bytes = static_cast<uint8_t*>(data);
+  for (size_t at = 0; at < size; at += kPageBytes) __atomic_fetch_or(bytes + at, uint8_t{0}, __ATOMIC_RELAXED);
 }
 
 SharedBuffer createSharedBuffer(Napi::Env env, size_t size, bool ordinary) {

@@ -59,5 +59,8 @@ void preferLargePages(const SharedMemory& memory);
 void preferLargePages(void* data, size_t size);
 // Gives whole pages back to the machine: they are zeros when they are touched again.
 void releasePages(void* data, size_t size);
+// Has the machine find its pages for memory that will be written to, which is what the first touch of each waits for. What is in the
+// memory stays as it is, whoever reads and writes it meanwhile.
+void populatePages(void* data, size_t size);
 
 }  // namespace scatterwire

@@ -20,6 +20,7 @@ union AnyAddress {
 };
 
 bool parse(const std::string& host, int port, AnyAddress* address, socklen_t* length) {
+  assert(port >= 0 && port <= 65535);
   *address = {};
   *length = sizeof(address->v4);
   if (uv_ip4_addr(host.c_str(), port, &address->v4) == 0) return true;
@@ -29,10 +30,13 @@ bool parse(const std::string& host, int port, AnyAddress* address, socklen_t* le
 }
 
 int setOption(int fd, int level, int name, int value) {
+  assert(fd >= 0);
   return setsockopt(fd, level, name, &value, sizeof(value)) == 0 ? 0 : -errno;
 }
 
 int prepare(int fd, int family, const DatagramOptions& options) {
+  assert(fd >= 0 && (family == AF_INET || family == AF_INET6));
+  assert(options.receive_buffer_bytes >= 0 && options.send_buffer_bytes >= 0);
 #ifndef __linux__
   const int flags = fcntl(fd, F_GETFL);
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
@@ -79,6 +83,7 @@ int duplicateDatagrams(int fd) {
 }
 
 int connectDatagrams(int fd, const std::string& host, int port) {
+  assert(port > 0);
   AnyAddress address;
   socklen_t length;
   if (!parse(host, port, &address, &length)) return -EINVAL;
@@ -94,6 +99,8 @@ DatagramBatch::DatagramBatch(const DatagramTables& tables, const DatagramShape& 
       addresses_(shape.entries) {
   assert(entries_ > 0 && entries_ <= kDatagramEntriesMax);
   assert(slot_bytes_ > 0 && slot_bytes_ <= kDatagramSlotBytesMax);
+  assert(tables_.payload != nullptr && tables_.lengths != nullptr);
+  assert(tables_.addresses != nullptr && tables_.ports != nullptr);
 #ifdef __linux__
   vectors_.resize(entries_);
   headers_.resize(entries_);
@@ -171,7 +178,7 @@ int DatagramBatch::sendOne(int fd, size_t entry) {
   const socklen_t length = writeAddress(entry);
   const auto* address = length == 0 ? nullptr : reinterpret_cast<const sockaddr*>(&addresses_[entry]);
   const size_t bytes = static_cast<size_t>(tables_.lengths[entry]);
-  assert(bytes <= slot_bytes_);
+  assert(entry < entries_ && bytes <= slot_bytes_);
   ssize_t sent;
   do {
     sent = sendto(fd, tables_.payload + entry * slot_bytes_, bytes, 0, address, length);
@@ -192,7 +199,7 @@ int DatagramBatch::receive(int fd, size_t count) {
 }
 
 int DatagramBatch::send(int fd, size_t first, size_t count) {
-  assert(count > 0 && first + count <= entries_);
+  assert(count > 0 && first < entries_ && count <= entries_ - first);
   for (size_t entry = first; entry < first + count; entry++) {
     const int32_t length = tables_.lengths[entry];
     if (length < 0 || static_cast<size_t>(length) > slot_bytes_) return -EMSGSIZE;
@@ -208,6 +215,7 @@ int DatagramBatch::send(int fd, size_t first, size_t count) {
 #ifdef __linux__
 
 int DatagramBatch::receiveTogether(int fd, size_t count) {
+  assert(count <= headers_.size() && count <= vectors_.size());
   for (size_t entry = 0; entry < count; entry++) {
     vectors_[entry].iov_len = slot_bytes_;
     headers_[entry].msg_hdr.msg_name = &addresses_[entry];
@@ -228,6 +236,7 @@ int DatagramBatch::receiveTogether(int fd, size_t count) {
 }
 
 int DatagramBatch::sendTogether(int fd, size_t first, size_t count) {
+  assert(first + count <= headers_.size());
   for (size_t entry = first; entry < first + count; entry++) {
     vectors_[entry].iov_len = static_cast<size_t>(tables_.lengths[entry]);
     assert(vectors_[entry].iov_len <= slot_bytes_);
@@ -239,6 +248,7 @@ int DatagramBatch::sendTogether(int fd, size_t first, size_t count) {
   do {
     sent = sendmmsg(fd, headers_.data() + first, static_cast<unsigned>(count), 0);
   } while (sent < 0 && errno == EINTR);
+  assert(sent < 0 || static_cast<size_t>(sent) <= count);
   return sent < 0 ? -errno : sent;
 }
 

@@ -21,6 +21,7 @@ void Readiness::adopt(int fd) {
   socket_count_++;
   // So that poll callbacks need not grow the queue: each socket is in it once, and may have left one gap behind.
   if (queue_.capacity() < 2 * socket_count_) queue_.reserve(4 * socket_count_);
+  assert(find(fd) == sockets_[index].get() && socket_count_ <= sockets_.size());
 }
 
 Readiness::Socket* Readiness::find(int fd) const {
@@ -37,7 +38,7 @@ int Readiness::watch(int fd, int events) {
 }
 
 int Readiness::start(Socket* socket, int events) {
-  assert((events & ~(UV_READABLE | UV_WRITABLE)) == 0);
+  assert((events & ~(UV_READABLE | UV_WRITABLE)) == 0 && find(socket->fd) == socket);
   if (!socket->polled) {
     const int result = uv_poll_init(loop_, &socket->poll, socket->fd);
     if (result < 0) return result;
@@ -57,6 +58,7 @@ void Readiness::mask(Socket* socket, int events) {
     socket->found &= events;
     if (socket->found == 0) queue_[socket->queue_index] = nullptr;
   }
+  assert(delivered_count_ <= capacity_);
   const size_t at = socket->pair_index;
   if (at < delivered_count_ && pairs_[2 * at] == socket->fd) pairs_[2 * at + 1] &= events;
 }
@@ -64,6 +66,7 @@ void Readiness::mask(Socket* socket, int events) {
 void Readiness::onPoll(uv_poll_t* poll, int status, int events) {
   Socket* socket = static_cast<Socket*>(poll->data);
   Readiness* self = socket->readiness;
+  assert(socket->polled && self->find(socket->fd) == socket);
   // A socket in error is ready for all that it is watched for: the next call on it says what is wrong.
   int found = events & socket->watched;
   if (status < 0) {
@@ -77,6 +80,7 @@ void Readiness::onPoll(uv_poll_t* poll, int status, int events) {
     self->queue_.push_back(socket);
   }
   socket->found |= found;
+  assert(self->queue_[socket->queue_index] == socket && (socket->found & ~socket->watched) == 0);
 }
 
 size_t Readiness::deliver() {
@@ -99,6 +103,7 @@ size_t Readiness::deliver() {
   }
   assert(kept <= queue_.size());
   queue_.resize(kept);
+  assert(delivered_count_ <= capacity_ && (kept == 0 || delivered_count_ == capacity_));
   return delivered_count_;
 }
 
@@ -127,6 +132,7 @@ void Readiness::closeAll() {
 
 // uv_close takes the descriptor out of epoll at once, and gives the handle back at the end of the turn.
 void Readiness::dispose(std::unique_ptr<Socket> socket) {
+  assert(socket != nullptr && socket->found == 0);
   if (!socket->polled) return;
   uv_close(reinterpret_cast<uv_handle_t*>(&socket.release()->poll), [](uv_handle_t* handle) {
     Socket* closed = static_cast<Socket*>(handle->data);

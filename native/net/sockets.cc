@@ -43,6 +43,7 @@ int formatAddress(const AnyAddress& from, socklen_t length, SocketAddress* addre
   char host[NI_MAXHOST];
   // getnameinfo and not inet_ntop: it adds the zone to a link-local address.
   if (getnameinfo(&from.any, length, host, sizeof(host), nullptr, 0, NI_NUMERICHOST) != 0) return -EINVAL;
+  assert(length <= sizeof(from) && host[0] != '\0');
   address->host = host;
   // The port is at the same place in both.
   address->port = ntohs(from.v4.sin_port);
@@ -55,6 +56,7 @@ int setOption(int fd, int level, int name, int value) {
 
 // What the system does not do in the call that makes the socket.
 int prepare(int fd) {
+  assert(fd >= 0);
 #ifndef __linux__
   const int flags = fcntl(fd, F_GETFL);
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
@@ -101,6 +103,7 @@ int bindOutgoing(int fd, sa_family_t family, const std::string& source) {
 using AddressCall = int (*)(int, sockaddr*, socklen_t*);
 
 int addressOf(int fd, AddressCall call, SocketAddress* address) {
+  assert(call != nullptr && address != nullptr);
   AnyAddress found = {};
   socklen_t length = sizeof(found);
   if (call(fd, &found.any, &length) < 0) return -errno;
@@ -111,6 +114,7 @@ int addressOf(int fd, AddressCall call, SocketAddress* address) {
 }  // namespace
 
 int listenSocket(const std::string& host, int port, int backlog) {
+  assert(backlog >= 0);
   AnyAddress address;
   socklen_t length;
   if (!parseAddress(host, port, &address, &length)) return -EINVAL;
@@ -149,6 +153,7 @@ int connectSocket(const std::string& host, int port, const std::string& source) 
   if (fd < 0) return fd;
   int result = setNoDelay(fd, true);
   if (result == 0 && !source.empty()) result = bindOutgoing(fd, address.any.sa_family, source);
+  assert(result <= 0);
   if (result < 0) return closeWith(fd, result);
   if (connect(fd, &address.any, length) == 0) return fd;
   // Interrupted or in progress, it goes on by itself.
@@ -192,6 +197,7 @@ int unacknowledgedBytes(int fd) {
 #else
   return -ENOTSUP;
 #endif
+  assert(bytes >= 0);
   return bytes;
 }
 

@@ -34,6 +34,7 @@ double bytesOrErrno(Call call) {
   do {
     bytes = call();
   } while (bytes < 0 && errno == EINTR);
+  assert(bytes >= 0 || errno > 0);
   return bytes >= 0 ? static_cast<double>(bytes) : -static_cast<double>(errno);
 }
 
@@ -42,25 +43,26 @@ double bytesOrErrno(Call call) {
 static_assert(EWOULDBLOCK == EAGAIN, "TypeScript compares with one of them");
 
 bool findVectors(const AddressSpace& space, const double* pairs, size_t count, Access access, iovec* vectors) {
-  assert(count <= kVectorsMax);
+  assert(count <= kVectorsMax && pairs != nullptr && vectors != nullptr);
   for (size_t index = 0; index < count; index++) {
     // Each number is read once: a misguided worker could change it between the check and the use.
     const double address = pairs[2 * index];
     const double length = pairs[2 * index + 1];
     char* base = space.find(address, length, access);
     if (base == nullptr) return false;
+    assert(address >= 0 && length >= 0);
     vectors[index] = {base, static_cast<size_t>(length)};
   }
   return true;
 }
 
 double receiveVectors(int fd, const iovec* vectors, size_t count) {
-  assert(count > 0 && count <= kVectorsMax);
+  assert(vectors != nullptr && count > 0 && count <= kVectorsMax);
   return bytesOrErrno([&] { return readv(fd, vectors, static_cast<int>(count)); });
 }
 
 double sendVectors(int fd, iovec* vectors, size_t count, bool more) {
-  assert(count > 0 && count <= kVectorsMax);
+  assert(vectors != nullptr && count > 0 && count <= kVectorsMax);
   msghdr message = {};
   message.msg_iov = vectors;
   message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(count);
@@ -92,7 +94,7 @@ double sendFile(int fd, int file_fd, double offset, double length) {
 
 double readCachedVectors(int file_fd, double offset, const iovec* vectors, size_t count) {
 #ifdef RWF_NOWAIT
-  assert(count > 0 && count <= kVectorsMax && offset >= 0);
+  assert(vectors != nullptr && count > 0 && count <= kVectorsMax && offset >= 0);
   return bytesOrErrno(
       [&] { return preadv2(file_fd, vectors, static_cast<int>(count), static_cast<off_t>(offset), RWF_NOWAIT); });
 #else

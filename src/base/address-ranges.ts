@@ -10,7 +10,7 @@
 // Always: ranges are sorted, and neither overlap nor touch; a lookup is a binary search and allocates nothing but the address's bytes.
 // An IPv4 address mapped into IPv6 is that IPv4 address.
 
-import { assert } from "./assert.js";
+import { assert, entryOf } from "./assert.js";
 import { addressBytes } from "./network-address.js";
 
 /** In files of eMule, what is let in has a level of so much. */
@@ -102,47 +102,47 @@ export class AddressRanges {
     let [from, to] = [0, ranges.length / 2];
     while (from < to) {
       const middle = (from + to) >> 1;
-      if (ranges[2 * middle]! > address) to = middle;
+      if (entryOf(ranges, 2 * middle) > address) to = middle;
       else from = middle + 1;
     }
-    return from > 0 && address <= ranges[2 * from - 1]!;
+    return from > 0 && address <= entryOf(ranges, 2 * from - 1);
   }
 }
 
 function isAbove(ends: BigUint64Array, index: number, high: bigint, low: bigint): boolean {
-  const endHigh = ends[2 * index]!;
-  return endHigh === high ? ends[2 * index + 1]! > low : endHigh > high;
+  const endHigh = entryOf(ends, 2 * index);
+  return endHigh === high ? entryOf(ends, 2 * index + 1) > low : endHigh > high;
 }
 
 function isBelow(ends: BigUint64Array, index: number, high: bigint, low: bigint): boolean {
-  const endHigh = ends[2 * index]!;
-  return endHigh === high ? ends[2 * index + 1]! < low : endHigh < high;
+  const endHigh = entryOf(ends, 2 * index);
+  return endHigh === high ? entryOf(ends, 2 * index + 1) < low : endHigh < high;
 }
 
 function numberOf(bytes: Uint8Array): number {
-  return ((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 0;
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(0);
 }
 
 function rangeOf(line: string): { readonly isV4: boolean; readonly range: Range } | "let in" | undefined {
   const p2p = P2P.exec(line);
-  if (p2p !== null) return between(p2p[1]!, p2p[2]!);
+  if (p2p !== null) return between(p2p[1], p2p[2]);
   const dat = DAT.exec(line);
   if (dat !== null) {
     if (dat[3] !== undefined && Number(dat[3]) >= LEVEL_LET_IN) return "let in";
-    return between(dat[1]!, dat[2]!);
+    return between(dat[1], dat[2]);
   }
   const cidr = CIDR.exec(line);
-  return cidr === null ? undefined : prefixed(cidr[1]!, cidr[2]);
+  return cidr === null ? undefined : prefixed(cidr[1], cidr[2]);
 }
 
-function between(first: string, last: string): { isV4: boolean; range: Range } | undefined {
+function between(first = "", last = ""): { isV4: boolean; range: Range } | undefined {
   const [from, to] = [addressBytes(first), addressBytes(last)];
   if (from === undefined || to === undefined || from.length !== to.length) return undefined;
   if (Buffer.compare(from, to) > 0) return undefined;
   return { isV4: from.length === 4, range: { ...halves("first", from), ...halves("last", to) } as Range };
 }
 
-function prefixed(host: string, prefix: string | undefined): { isV4: boolean; range: Range } | undefined {
+function prefixed(host = "", prefix?: string): { isV4: boolean; range: Range } | undefined {
   const from = addressBytes(host);
   if (from === undefined) return undefined;
   const bits = 8 * from.length;
@@ -150,8 +150,8 @@ function prefixed(host: string, prefix: string | undefined): { isV4: boolean; ra
   if (kept > bits) return undefined;
   const to = Uint8Array.from(from);
   for (let bit = kept; bit < bits; bit++) {
-    from[bit >> 3]! &= ~(128 >> (bit & 7));
-    to[bit >> 3]! |= 128 >> (bit & 7);
+    from[bit >> 3] = entryOf(from, bit >> 3) & ~(128 >> (bit & 7));
+    to[bit >> 3] = entryOf(to, bit >> 3) | (128 >> (bit & 7));
   }
   return { isV4: from.length === 4, range: { ...halves("first", from), ...halves("last", to) } as Range };
 }
@@ -183,7 +183,7 @@ function joinRanges(ranges: readonly Range[]): Range[] {
     joined[joined.length - 1] = { ...before, lastHigh: range.lastHigh, last: range.last };
   }
   for (const [at, range] of joined.entries())
-    assert(at === 0 || !reaches(joined[at - 1]!, range), "ranges neither overlap nor touch");
+    assert(at === 0 || !reaches(entryOf(joined, at - 1), range), "ranges neither overlap nor touch");
   return joined;
 }
 

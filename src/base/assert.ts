@@ -17,6 +17,13 @@ export function present<Value>(value: Value | undefined | null, message: string)
   return value;
 }
 
+/** The entry at `index`, which is within the list. What is done per block or per packet reads the list itself. */
+export function entryOf<Entry>(list: ArrayLike<Entry>, index: number): Entry {
+  const entry = list[index];
+  assert(entry !== undefined, "the index is within the list");
+  return entry;
+}
+
 /** For the default branch of a switch over a closed union: the compiler proves it is never reached. */
 export function unreachable(value: never): never {
   throw new AssertionError(`unreachable: ${String(value)}`);

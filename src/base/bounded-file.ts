@@ -5,6 +5,7 @@
 // else's matter. After its end it keeps nothing, and a file that was made for it and got not one byte is gone.
 
 import { close, openSync, unlink, writev } from "node:fs";
+import { entryOf } from "./assert.js";
 import { messageOf, UsageError } from "./errors.js";
 import { MIB } from "./limits.js";
 
@@ -46,7 +47,10 @@ export class BoundedFile {
       // What peers say is nobody else's business.
       this.#fd = openSync(path, flags, 0o600);
     } catch (cause) {
-      const text = `cannot write to ${path}: ${messageOf(cause)}`;
+      const isThere = (cause as NodeJS.ErrnoException).code === "EEXIST";
+      const text = isThere
+        ? `${path} is there already: name another file`
+        : `cannot write to ${path}: ${messageOf(cause)}`;
       throw new UsageError("USAGE_OPTION", text, { cause });
     }
   }
@@ -116,8 +120,8 @@ export class BoundedFile {
     this.#waitingBytes -= bytes;
     let left = bytes;
     let whole = 0;
-    while (whole < this.#waiting.length && left >= this.#waiting[whole]!.length)
-      left -= this.#waiting[whole++]!.length;
+    while (whole < this.#waiting.length && left >= entryOf(this.#waiting, whole).length)
+      left -= entryOf(this.#waiting, whole++).length;
     this.#waiting.splice(0, whole);
     // A disk that is nearly full takes a part.
     const [next] = this.#waiting;

@@ -51,7 +51,10 @@ export class Heap<Item extends HeapItem> {
 
   #rise(item: Item): void {
     while (item.heapIndex > 0) {
-      const above = this.#items[(item.heapIndex - 1) >> 1]!;
+      const above = present(
+        this.#items[(item.heapIndex - 1) >> 1],
+        "what is not at the top has one above it",
+      );
       if (!this.#isBefore(item, above)) return;
       this.#swap(item, above);
     }

@@ -26,7 +26,7 @@ export const RECEIVE_BUFFER_BYTES = 256 * KIB;
 export const RECEIVE_BUFFER_BYTES_MIN = 16 * KIB;
 export const RECEIVE_BUFFER_BYTES_MAX = 4 * MIB;
 /** Blocks that one speculative receive may predict at the most. */
-export const SPECULATION_DEPTH_MAX = 64;
+export const SPECULATION_DEPTH_MAX = 112;
 /** As many predictions as there are bytes in a contiguous receive, where no more is known to come. */
 export const BLOCKS_AT_ONCE = RECEIVE_BUFFER_BYTES / BLOCK_SIZE;
 
@@ -82,6 +82,8 @@ export const HASH_LANES = 16;
 export const CHUNK_BLOCKS = 8;
 /** What all peers that answer at once are asked for, together: enough to keep all lanes busy. */
 export const REQUESTS_NEAR = HASH_LANES * CHUNK_BLOCKS;
+/** The same where one alone answers at once, and at a high rate: enough to receive 2 MiB and more at a time, while four times as much is to come. */
+export const REQUESTS_NEAR_ALONE = 6 * REQUESTS_NEAR;
 
 /** Bytes of adjacent blocks that one write gathers, at the most. */
 export const WRITE_RUN_BYTES = 1 * MIB;

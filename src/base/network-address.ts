@@ -2,23 +2,22 @@
 //
 // Always: an IPv4 address mapped into IPv6 is that IPv4 address; text that is not an address stands for itself alone.
 
-import { assert } from "./assert.js";
+import { assert, entryOf } from "./assert.js";
 
 /** An IPv6 customer has a /64 at least, and takes any of its addresses: this many groups of 16 bits tell customers apart. */
 const NETWORK_GROUPS = 4;
+/** Of what one network may have, so many times as much is for all networks of a site: many customers may be in it, or one. */
+export const SITE_TIMES = 8;
 const GROUPS = 8;
+const NETWORK_END = "::/64";
 
 /** The 4 or 16 bytes of a numeric address, or undefined. A zone ("%eth0") is left out. */
 export function addressBytes(host: string): Uint8Array | undefined {
   if (!host.includes(":")) return parseV4(host);
   const groups = parseV6(host);
   if (groups === undefined) return undefined;
-  if (isMapped(groups))
-    return Uint8Array.of(groups[6]! >> 8, groups[6]! & 255, groups[7]! >> 8, groups[7]! & 255);
-  return Uint8Array.from(
-    { length: 2 * GROUPS },
-    (_, at) => (groups[at >> 1]! >> (at % 2 === 0 ? 8 : 0)) & 255,
-  );
+  const shown = isMapped(groups) ? groups.slice(GROUPS - 2) : groups;
+  return Uint8Array.from(shown.flatMap((group) => [group >> 8, group & 255]));
 }
 
 /** True for 127/8 and ::1: peers of this machine, or of a tunnel or proxy that ends on it, which cannot be told apart by address. */
@@ -80,6 +79,9 @@ export function reasonAgainstSource(source: string | undefined, far: string): st
   return `we are bound to ${source}, and it is an IPv${far.includes(":") ? 6 : 4} address`;
 }
 
+/** Of the second word of an IPv6 address, as it stands in packets, the part that all of a site has in common. */
+export const SITE_WORD_MASK = new Uint32Array(Uint8Array.of(255, 255, 0, 0).buffer)[0] ?? 0;
+
 /** What limits and bans count by: an IPv4 address, the /64 of an IPv6 one. Equal for addresses of one customer. */
 export function networkOf(host: string): string {
   const bytes = addressBytes(host);
@@ -87,8 +89,32 @@ export function networkOf(host: string): string {
   if (bytes.length === 4) return bytes.join(".");
   let text = "";
   for (let group = 0; group < NETWORK_GROUPS; group++)
-    text += `${((bytes[2 * group]! << 8) | bytes[2 * group + 1]!).toString(16)}:`;
-  return `${text}:/64`;
+    text += `${((entryOf(bytes, 2 * group) << 8) | entryOf(bytes, 2 * group + 1)).toString(16)}:`;
+  return `${text.slice(0, -1)}${NETWORK_END}`;
+}
+
+/**
+ * The /48 of an IPv6 address, which is the most that one customer gets for the asking (RFC 6177), and has 65,536 networks. Undefined for
+ * what has no such thing.
+ */
+export function siteOf(host: string): string | undefined {
+  const network = networkOf(host);
+  return network.endsWith(NETWORK_END) ? siteOfNetwork(network) : undefined;
+}
+
+/** Whom something at `host` is counted for: its network, and its site, which may have `times` as much as a network. */
+export function chargedTo(host: string): readonly { readonly name: string; readonly times: number }[] {
+  const name = networkOf(host);
+  if (!name.endsWith(NETWORK_END)) return [{ name, times: 1 }];
+  return [
+    { name, times: 1 },
+    { name: siteOfNetwork(name), times: SITE_TIMES },
+  ];
+}
+
+/** The network without its last group. */
+function siteOfNetwork(network: string): string {
+  return `${network.slice(0, network.lastIndexOf(":", network.length - NETWORK_END.length - 1))}::/48`;
 }
 
 function parseV4(text: string): Uint8Array | undefined {
@@ -104,14 +130,13 @@ function parseV4(text: string): Uint8Array | undefined {
 
 /** Eight groups of 16 bits. */
 function parseV6(host: string): number[] | undefined {
-  const text = host.split("%", 1)[0]!;
-  const halves = text.split("::");
-  if (halves.length > 2) return undefined;
-  const head = parseGroups(halves[0]!);
-  const tail = halves.length === 2 ? parseGroups(halves[1]!) : [];
+  const [before = "", behind, more] = host.replace(/%.*/s, "").split("::");
+  if (more !== undefined) return undefined;
+  const head = parseGroups(before);
+  const tail = behind === undefined ? [] : parseGroups(behind);
   if (head === undefined || tail === undefined) return undefined;
   const missing = GROUPS - head.length - tail.length;
-  if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
+  if (behind === undefined ? missing !== 0 : missing < 1) return undefined;
   const groups = [...head, ...new Array<number>(missing).fill(0), ...tail];
   assert(groups.length === GROUPS, "an IPv6 address has eight groups");
   return groups;
@@ -124,8 +149,10 @@ function parseGroups(text: string): number[] | undefined {
   const parts = text.split(":");
   for (const [at, part] of parts.entries()) {
     const v4 = at === parts.length - 1 && part.includes(".") ? parseV4(part) : undefined;
-    if (v4 !== undefined) groups.push((v4[0]! << 8) | v4[1]!, (v4[2]! << 8) | v4[3]!);
-    else if (/^[0-9a-fA-F]{1,4}$/.test(part)) groups.push(Number.parseInt(part, 16));
+    if (v4 !== undefined) {
+      const view = new DataView(v4.buffer);
+      groups.push(view.getUint16(0), view.getUint16(2));
+    } else if (/^[0-9a-fA-F]{1,4}$/.test(part)) groups.push(Number.parseInt(part, 16));
     else return undefined;
   }
   return groups;

@@ -21,7 +21,9 @@ export class WorkList<Item> {
   /** Item `index`, 0 … count − 1. */
   at(index: number): Item {
     assert(index < this.#count, "an item is in the list");
-    return this.#items[index]!;
+    const item = this.#items[index];
+    assert(item !== undefined, "an item that is in the list is there");
+    return item;
   }
 
   clear(): void {

@@ -248,6 +248,8 @@ export interface NativeBinding {
   reserveMemory(bytes: number): ArrayBuffer;
   /** Has large pages, where there are some, for memory that was reserved elsewhere and not touched yet. */
   preferLargePages(memory: Uint8Array): void;
+  /** Has a thread of the process's pool find the machine's memory for what will be written to, so that nobody waits for it then. */
+  populatePages(memory: Uint8Array): void;
   /** Gives whole pages of memory that holds zeros only back to the machine, until they are touched again. */
   releasePages(memory: Uint8Array): void;
   /**

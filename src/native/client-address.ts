@@ -23,7 +23,7 @@ export class ClientAddresses {
     if (bytes === undefined) return false;
     return bytes.length === 4
       ? this.#trusted.check(bytes.join("."), "ipv4")
-      : this.#trusted.check(host.split("%", 1)[0]!, "ipv6");
+      : this.#trusted.check(host.replace(/%.*/s, ""), "ipv6");
   }
 
   /**
@@ -32,11 +32,11 @@ export class ClientAddresses {
    */
   clientOf(remote: string, forwarded: string | undefined): Uint8Array | undefined {
     if (forwarded === undefined || !this.isTrusted(remote)) return addressBytes(remote);
-    const chain = forwarded.split(",");
-    for (let at = chain.length - 1; at >= 0; at--) {
-      const host = withoutPort(chain[at]!.trim());
+    const chain = forwarded.split(",").reverse();
+    for (const [index, text] of chain.entries()) {
+      const host = withoutPort(text.trim());
       if (isIP(host) === 0) return undefined;
-      if (at === 0 || !this.isTrusted(host)) return addressBytes(host);
+      if (index === chain.length - 1 || !this.isTrusted(host)) return addressBytes(host);
     }
     return undefined;
   }

@@ -1,8 +1,9 @@
 // One GET over HTTP or HTTPS, with bounds for all that the other side decides: how long it takes, how much it says, where it sends us.
 //
 // Always: the answer, packed or not, is at most `bytesMax` long, and takes little more memory than that, however it is cut; everything
-// together, names and redirects included, ends by `deadlineMs`, however slowly bytes come; a redirect leads to no scheme that is weaker, and to no address that `mayAsk` refuses:
-// addresses are looked at after the name was resolved, so that a name cannot stand for one that is not allowed.
+// together, names and redirects included, ends by `deadlineMs`, however slowly bytes come; a redirect leads to no scheme that is weaker,
+// and to no address that `mayAsk` refuses: addresses are looked at after the name was resolved, so that a name cannot stand for one that is
+// not allowed.
 
 import {
   type ClientRequest,

@@ -8,7 +8,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { UsageError } from "../base/errors.js";
-import { isLoopback, networkOf } from "../base/network-address.js";
+import { isLoopback } from "../base/network-address.js";
+import { NetworkCounts } from "../base/network-counts.js";
 import type { SocketAddress } from "./binding.js";
 import type { ClientAddresses } from "./client-address.js";
 
@@ -16,7 +17,7 @@ import type { ClientAddresses } from "./client-address.js";
 export interface HttpLimits {
   /** Connections at one time; others are closed. */
   readonly connectionsMax?: number;
-  /** Of one IPv4 address or one /64 of IPv6; proxies of ours and this machine have no such bound. */
+  /** Of one IPv4 address or one /64 of IPv6, and eight times as many of a /48; proxies of ours and this machine have no such bound. */
   readonly connectionsPerAddressMax?: number;
   /** Bytes of the head of a request. */
   readonly headerBytesMax?: number;
@@ -94,7 +95,7 @@ export class HttpServer {
   readonly #limits: Required<HttpLimits>;
   readonly #clients: ClientAddresses;
   readonly #handler: HttpHandler;
-  readonly #perAddress = new Map<string, number>();
+  readonly #open = new NetworkCounts();
   readonly #sockets = new Set<Socket>();
 
   constructor(clients: ClientAddresses, limits: HttpLimits, handler: HttpHandler, upgrade?: UpgradeHandler) {
@@ -165,20 +166,16 @@ export class HttpServer {
     this.counters.connections++;
     const host = socket.remoteAddress ?? "";
     const isBounded = !isLoopback(host) && !this.#clients.isTrusted(host);
-    const network = networkOf(host);
-    const open = this.#perAddress.get(network) ?? 0;
-    if (isBounded && open >= this.#limits.connectionsPerAddressMax) {
+    if (isBounded && this.#open.isFull(host, this.#limits.connectionsPerAddressMax)) {
       this.counters.tooManyOfAddress++;
       socket.destroy();
       return;
     }
-    this.#perAddress.set(network, open + 1);
+    this.#open.add(host);
     this.#sockets.add(socket);
     socket.once("close", () => {
       this.#sockets.delete(socket);
-      const left = (this.#perAddress.get(network) ?? 1) - 1;
-      if (left === 0) this.#perAddress.delete(network);
-      else this.#perAddress.set(network, left);
+      this.#open.remove(host);
     });
   }
 

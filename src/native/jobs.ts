@@ -1,8 +1,9 @@
 // The queue of jobs for the addon's threads: disk reads and writes, digests, copies. Jobs are described in the shared
 // table, handed over once per loop turn, and their completions come back in a batch.
 //
-// Always: every job that was begun is answered by exactly one call of its owner's jobDone, never from inside
-// begin/add/end, also when an owner before it throws (a bug of ours, told as an `uncaughtException`). Nothing is allocated per job once the table of owners has grown to the jobs in flight.
+// Always: every job that was begun is answered by exactly one call of its owner's jobDone, never from inside begin/add/end, also when an
+// owner before it throws (a bug of ours, told as an `uncaughtException`). Nothing is allocated per job once the table of owners has grown
+// to the jobs in flight.
 
 import { assert } from "../base/assert.js";
 import { JOB_WORDS_MAX } from "../base/limits.js";

@@ -49,6 +49,7 @@ export class SystemNames implements NameResolver {
   readonly #asking = new Map<string, Promise<readonly string[]>>();
   readonly #waiting: (() => void)[] = [];
   #queries = 0;
+  #isClosed = false;
   /** The end of the last lookup by getaddrinfo. */
   #lookedUp: Promise<unknown> = Promise.resolve();
 
@@ -74,6 +75,7 @@ export class SystemNames implements NameResolver {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#resolver.cancel();
   }
 
@@ -81,6 +83,8 @@ export class SystemNames implements NameResolver {
     if (this.#queries < QUERIES_MAX) this.#queries++;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
+      // Those that waited for their turn have it now, one after the other, and nobody wants it.
+      if (this.#isClosed) return [];
       const listed = this.#inHostsFile(name);
       const addresses = listed.length > 0 ? listed : await this.#fromServers(name);
       this.#remember(name, addresses);
@@ -110,7 +114,7 @@ export class SystemNames implements NameResolver {
     const found = [...v4.slice(0, ADDRESSES_MAX), ...v6.slice(0, ADDRESSES_MAX)].filter(
       (at) => isIP(at) !== 0,
     );
-    if (found.length > 0 || (name.includes(".") && !name.endsWith(".local"))) return found;
+    if (found.length > 0 || this.#isClosed || (name.includes(".") && !name.endsWith(".local"))) return found;
     const looked = this.#lookedUp.then(() => lookup(name, { all: true })).catch(() => []);
     this.#lookedUp = looked;
     return (await looked).map(({ address }) => address).slice(0, 2 * ADDRESSES_MAX);

@@ -1,6 +1,7 @@
 // An engine whose jobs are noted in a timeline: what other threads were given, from the moment they were given it until the loop heard of its
 // end. It looks at the tables that the loop and the addon share, so that the queue of jobs knows nothing of it.
 
+import { entryOf } from "../base/assert.js";
 import { JOB_HEADER_WORDS, JobKind, type NativeBinding, type NativeEngine } from "./binding.js";
 
 /** Who is told of jobs; a Timeline is one. `id` names a job among those under way. */
@@ -34,7 +35,7 @@ function traceJobs(engine: NativeEngine, trace: JobTrace): NativeEngine {
     onReady: (callback) =>
       onReady.call(engine, (readyCount, completionCount) => {
         for (let index = 0; index < completionCount; index++) {
-          const tag = engine.completions[2 * index]!;
+          const tag = entryOf(engine.completions, 2 * index);
           const name = underWay.get(tag);
           underWay.delete(tag);
           if (name !== undefined) trace.end(tag, name, { result: engine.completions[2 * index + 1] });
@@ -49,14 +50,14 @@ function traceJobs(engine: NativeEngine, trace: JobTrace): NativeEngine {
 
 function noteJobs(table: Float64Array, words: number, underWay: Map<number, string>, trace: JobTrace): void {
   for (let at = 0; at < words; ) {
-    const kind = table[at]!;
-    const tag = table[at + 1]!;
-    const pairs = table[at + 5]!;
+    const kind = entryOf(table, at);
+    const tag = entryOf(table, at + 1);
+    const pairs = entryOf(table, at + 5);
     const lengthAt = kind === JobKind.digestFiles ? 2 : 1;
     const step = kind === JobKind.digestFiles ? 2 * PAIR_WORDS : PAIR_WORDS;
     const end = at + JOB_HEADER_WORDS + pairs * PAIR_WORDS;
     let bytes = 0;
-    for (let pair = at + JOB_HEADER_WORDS; pair < end; pair += step) bytes += table[pair + lengthAt]!;
+    for (let pair = at + JOB_HEADER_WORDS; pair < end; pair += step) bytes += entryOf(table, pair + lengthAt);
     const name = NAMES.get(kind) ?? `kind ${kind}`;
     underWay.set(tag, name);
     trace.begin(tag, name, { bytes });

@@ -10,7 +10,7 @@ import { MIB, RECEIVE_BUFFER_BYTES } from "../base/limits.js";
 
 /** What all sockets together may bring in a turn: more would fill the pool with one long stretch of each piece after the other. */
 const BYTES_PER_TURN = 4 * MIB;
-/** What one of them may bring before it is another's turn. */
+/** What one of several may bring before it is another's turn. */
 const BYTES_PER_WAKE_MAX = 4 * RECEIVE_BUFFER_BYTES;
 /** A message costs about as much time as so many bytes of blocks. */
 export const BYTES_PER_MESSAGE = 256;
@@ -44,7 +44,7 @@ export class TurnLoad {
     const equalBytes = shareOf(readyCount);
     this.readyCount = readyCount;
     this.readyLately = Math.max(readyCount, this.readyLately * (1 - 1 / TURNS_REMEMBERED));
-    this.bytesShare = shareOf(heavy);
+    this.bytesShare = readyCount === 1 ? BYTES_PER_TURN : shareOf(heavy);
     this.unchargedBytes = isBusy ? equalBytes : Math.max(equalBytes, UNCHARGED_BYTES_MIN);
     this.#heavy = 0;
     this.#bytes = 0;

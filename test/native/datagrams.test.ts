@@ -16,6 +16,7 @@ import {
   SystemDatagrams,
 } from "../../src/native/datagrams.js";
 import { Reactor } from "../../src/native/reactor.js";
+import { entryOf, required } from "../support/required.js";
 import { binding, type Cleanup } from "./harness.js";
 
 const { errno } = constants;
@@ -76,7 +77,7 @@ function write(batch: DatagramBatch, entry: number, text: string, to?: DatagramS
 
 function text(batch: DatagramBatch, entry: number): string {
   const at = entry * batch.slotBytes;
-  return Buffer.from(batch.bytes.subarray(at, at + batch.lengths[entry]!)).toString();
+  return Buffer.from(batch.bytes.subarray(at, at + entryOf(batch.lengths, entry))).toString();
 }
 
 /** Everything that comes to a socket, as [text, port of the sender]. */
@@ -99,7 +100,7 @@ class Listener {
       if (count < 0) this.errors.push(count);
       for (let entry = 0; entry < count; entry++) {
         const [high, low] = bytesAt(this.batch.ports, entry, 2);
-        this.heard.push([text(this.batch, entry), (high! << 8) | low!]);
+        this.heard.push([text(this.batch, entry), (required(high, "high") << 8) | required(low, "low")]);
       }
     }
   }
@@ -117,15 +118,18 @@ for (const [name, makePlace] of PLACES) {
       test(`${host}: a batch arrives whole and in order, and each datagram says where it came from`, async (t) => {
         const place = makePlace(t);
         const [near, far] = [0, 0].map((port) => place.datagrams.bind({ host, port }));
-        const listener = new Listener(far!);
-        const batch = near!.makeBatch(20, 64);
+        const listener = new Listener(required(far, "far"));
+        const batch = required(near, "near").makeBatch(20, 64);
         for (let entry = 0; entry < 20; entry++) write(batch, entry, `number ${entry}`, far);
-        assert.equal(near!.send(batch, 0, 20), 20);
+        assert.equal(required(near, "near").send(batch, 0, 20), 20);
         await place.until(() => listener.heard.length === 20);
-        const expected = Array.from({ length: 20 }, (_, entry) => [`number ${entry}`, near!.address.port]);
+        const expected = Array.from({ length: 20 }, (_, entry) => [
+          `number ${entry}`,
+          required(near, "near").address.port,
+        ]);
         assert.deepEqual(listener.heard, expected);
-        assert.equal(far!.counters.received, 20);
-        assert.equal(near!.counters.sent, 20);
+        assert.equal(required(far, "far").counters.received, 20);
+        assert.equal(required(near, "near").counters.sent, 20);
         const words = bytesAt(listener.batch.addresses, 0, 16);
         const address = host === "::1" ? [...new Array<number>(15).fill(0), 1] : [127, 0, 0, 1];
         assert.deepEqual(words, [...address, ...new Array<number>(16 - address.length).fill(0)]);
@@ -178,7 +182,7 @@ for (const [name, makePlace] of PLACES) {
       write(out, 2, "x".repeat(16), server);
       assert.equal(client.send(out, 0, 3), 3);
       await place.until(() => lengths.length === 3);
-      assert.ok(lengths[0]! > 16, `${lengths[0]} is more than a slot has`);
+      assert.ok(entryOf(lengths, 0) > 16, `${lengths[0]} is more than a slot has`);
       assert.deepEqual(lengths.slice(1), [0, 16]);
     });
 

@@ -7,6 +7,7 @@ import { ftruncateSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 import { test } from "node:test";
 import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../src/native/binding.js";
+import { entryOf } from "../support/required.js";
 import { binding, type Cleanup, type Job, SIZES, TestEngine, temporaryFile } from "./harness.js";
 
 const { errno } = constants;
@@ -60,7 +61,7 @@ class Subject {
     for (const end of jobEnds) {
       const job: Pair[] = [];
       while (done < end) {
-        const count = Math.min(end - done, [1 + random(200), 64 * (1 + random(40)), MIB][random(3)]!);
+        const count = Math.min(end - done, entryOf([1 + random(200), 64 * (1 + random(40)), MIB], random(3)));
         job.push([at, count]);
         at += count;
         done += count;
@@ -81,7 +82,7 @@ class Subject {
       handle: this.digest,
       offset: this.output,
       argument: (index === 0 ? DIGEST_START : 0) | last,
-      memory: this.jobs[index]!,
+      memory: entryOf(this.jobs, index),
     };
   }
 
@@ -106,14 +107,14 @@ type Random = (below: number) => number;
 async function compute(engine: TestEngine, subjects: readonly Subject[]): Promise<void> {
   let left = 0;
   const submit = (indices: readonly number[]) => {
-    const jobs = indices.flatMap((index) => subjects[index]!.nextJob(index) ?? []);
+    const jobs = indices.flatMap((index) => entryOf(subjects, index).nextJob(index) ?? []);
     left += jobs.length;
     if (jobs.length > 0) assert.equal(engine.engine.submit(engine.describe(...jobs)), jobs.length);
   };
   engine.onTurn = ({ completions }) => {
     for (const { tag, result } of completions) {
-      const subject = subjects[tag]!;
-      const bytes = subject.jobs[subject.jobsDone++]!.reduce((sum, [, count]) => sum + count, 0);
+      const subject = entryOf(subjects, tag);
+      const bytes = entryOf(subject.jobs, subject.jobsDone++).reduce((sum, [, count]) => sum + count, 0);
       assert.equal(result, bytes, `seed ${SEED}: result of a job`);
       left--;
     }
@@ -157,7 +158,7 @@ for (const variant of [undefined, ...binding.digestVariants]) {
     const random = randomNumbers(SEED + 1);
     const engine = engineFor(t, variant, random);
     for (const count of [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40]) {
-      const lengthMax = [300, 20_000, 200_000][random(3)]!;
+      const lengthMax = entryOf([300, 20_000, 200_000], random(3));
       const subjects = Array.from({ length: count }, (_, index) => {
         const algorithm = random(8) === 0 ? "sha256" : "sha1";
         return new Subject(engine, algorithm, index, random(lengthMax), random);
@@ -246,7 +247,7 @@ for (const variant of [undefined, "openssl"]) {
     const jobs = Array.from({ length: 40 }, (_, tag) => {
       const stretches = Array.from({ length: 1 + random(4) }, (): Pair => {
         const at = random(bytes.length);
-        return [at, random([100, 100_000, bytes.length][random(3)]!) % (bytes.length - at)];
+        return [at, random(entryOf([100, 100_000, bytes.length], random(3))) % (bytes.length - at)];
       });
       return { tag, stretches, digest: engine.engine.openDigest("sha1"), output: OUTPUT_AT + 32 * tag };
     });
@@ -259,7 +260,7 @@ for (const variant of [undefined, "openssl"]) {
           offset: output,
           argument: DIGEST_START | DIGEST_FINISH,
           memory: stretches.flatMap(([at, length]): Pair[] => [
-            [fds[random(2)]!, at],
+            [entryOf(fds, random(2)), at],
             [length, 0],
           ]),
         })),

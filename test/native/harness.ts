@@ -12,6 +12,7 @@ import {
   type NativeEngine,
   type SocketAddress,
 } from "../../src/native/binding.js";
+import { entryOf, required } from "../support/required.js";
 
 export const binding = loadBinding();
 
@@ -69,10 +70,13 @@ export class TestEngine {
       const { ready, completions } = this.engine;
       const turn: Turn = { ready: [], completions: [] };
       for (let at = 0; at < readyCount; at++) {
-        turn.ready.push({ fd: ready[2 * at]!, events: ready[2 * at + 1]! });
+        turn.ready.push({ fd: entryOf(ready, 2 * at), events: entryOf(ready, 2 * at + 1) });
       }
       for (let at = 0; at < completionCount; at++) {
-        turn.completions.push({ tag: completions[2 * at]!, result: completions[2 * at + 1]! });
+        turn.completions.push({
+          tag: entryOf(completions, 2 * at),
+          result: entryOf(completions, 2 * at + 1),
+        });
       }
       this.turns.push(turn);
       try {
@@ -145,7 +149,10 @@ export class TestEngine {
     const done = () => this.turns.some((turn) => turn.completions.some((entry) => entry.tag === tag));
     assert.equal(this.engine.submit(this.describe({ ...job, tag })), 1);
     await this.until(done);
-    return this.turns.flatMap((turn) => turn.completions).find((entry) => entry.tag === tag)!.result;
+    return required(
+      this.turns.flatMap((turn) => turn.completions).find((entry) => entry.tag === tag),
+      "one of flat map",
+    ).result;
   }
 
   /** A connection of this engine with itself: both ends, and the listener closed again. */

@@ -6,6 +6,7 @@ import { fstatSync, ftruncateSync, readFileSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 import { test } from "node:test";
 import { DIGEST_FINISH, DIGEST_START, JobKind, WRITE_IN_TURN } from "../../src/native/binding.js";
+import { entryOf } from "../support/required.js";
 import { TestEngine, temporaryFile } from "./harness.js";
 
 const { errno } = constants;
@@ -214,7 +215,7 @@ test("jobs that end before anybody asked are told as soon as somebody does", asy
   const { engine: native } = engine;
   native.submit(engine.describe({ kind: JobKind.copy, tag: 42, offset: 0, memory: [[100, 5]] }));
   native.onReady((_, count) => {
-    for (let at = 0; at < count; at++) told.push(native.completions[2 * at]!);
+    for (let at = 0; at < count; at++) told.push(entryOf(native.completions, 2 * at));
   });
   while (told.length === 0) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(told, [42]);

@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { MAPPING_ADDRESS_STRIDE } from "../../src/base/limits.js";
 import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../src/native/binding.js";
+import { entryOf } from "../support/required.js";
 import { binding, type Job, TestEngine, temporaryFile } from "./harness.js";
 
 const { errno } = constants;
@@ -52,15 +53,15 @@ test("a place is used again as late as can be after unmap; the others stay where
     bases,
     [1, 2, 3].map((index) => index * MAPPING_ADDRESS_STRIDE),
   );
-  assert.equal(engine.unmap(bases[1]!), 0);
-  assert.throws(() => engine.copy(bases[1]!, 0, 1), RangeError);
-  engine.copy(bases[2]!, 0, 1);
+  assert.equal(engine.unmap(entryOf(bases, 1)), 0);
+  assert.throws(() => engine.copy(entryOf(bases, 1), 0, 1), RangeError);
+  engine.copy(entryOf(bases, 2), 0, 1);
   // Whoever still knows the old address names nothing, and not another file.
   for (let place = 4; place <= 8191; place++) {
     const base = engine.map(fd, 4096, true, false);
     assert.equal(base, place * MAPPING_ADDRESS_STRIDE);
     assert.equal(engine.unmap(base), 0);
-    assert.throws(() => engine.copy(bases[1]!, 0, 1), RangeError);
+    assert.throws(() => engine.copy(entryOf(bases, 1), 0, 1), RangeError);
   }
   // 1 and 3 are taken.
   assert.equal(engine.map(fd, 4096, true, false), bases[1]);
@@ -82,8 +83,8 @@ test("all engines of a process share a bound, which leaves V8 enough mappings", 
     }
   }
   assert.equal(mapped, 16_384);
-  engines[0]!.close();
-  assert.ok(engines[7]!.map(fd, 4096, false, false) > 0);
+  entryOf(engines, 0).close();
+  assert.ok(entryOf(engines, 7).map(fd, 4096, false, false) > 0);
 });
 
 test("a mapped file that is cut short is told by numbers, in every job that touches it", async (t) => {

@@ -109,6 +109,9 @@ test("memory is reserved as much as there may be, and no more", () => {
     assert.throws(() => binding.preferLargePages(memory as never), TypeError);
   for (const memory of [1, undefined, new Uint16Array(4), new ArrayBuffer(4)])
     assert.throws(() => binding.releasePages(memory as never), TypeError);
+  for (const memory of [1, undefined, new Uint16Array(4), new ArrayBuffer(4)])
+    assert.throws(() => binding.populatePages(memory as never), TypeError);
+  for (const bytes of [0, 1, 5000]) binding.populatePages(new Uint8Array(bytes));
   const released = new Uint32Array(binding.reserveMemory(2 ** 22), 0, 2 ** 20).fill(0);
   binding.releasePages(new Uint8Array(released.buffer));
   assert.ok(released.every((word) => word === 0));
@@ -266,4 +269,23 @@ test("the engine is not closed while jobs are pending; closed twice is closed; a
   }
   // The slab may still be looked at: it reads as zeros.
   assert.equal(engine.engine.slab[0], 0);
+});
+
+test("memory that is populated is found by another thread, with what is in it", async () => {
+  const bytes = 2 ** 27;
+  const memory = new Uint8Array(binding.reserveMemory(bytes), 0, bytes);
+  for (let at = 0; at < bytes; at += 2 ** 24) memory[at] = 7;
+  const before = process.memoryUsage.rss();
+  binding.populatePages(memory);
+  const deadlineMs = performance.now() + 120_000;
+  let rss = before;
+  for (; rss < before + bytes / 2 && performance.now() < deadlineMs; rss = process.memoryUsage.rss()) {
+    // Whoever writes meanwhile loses nothing.
+    for (let at = 1; at < bytes; at += 2 ** 24) memory[at] = (memory[at] ?? 0) + 1;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.ok(rss >= before + bytes / 2, `${rss - before} of ${bytes} bytes came`);
+  const rounds = memory[1];
+  for (let at = 0; at < bytes; at += 2 ** 24)
+    assert.deepEqual([memory[at], memory[at + 1], memory[at + 2]], [7, rounds, 0]);
 });

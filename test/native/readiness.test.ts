@@ -3,6 +3,7 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { READABLE, WRITABLE } from "../../src/native/binding.js";
+import { entryOf, required } from "../support/required.js";
 import { TestEngine } from "./harness.js";
 
 /** Lets the loop turn `turns` times. */
@@ -28,18 +29,20 @@ test("all that is ready comes in one call per turn", async (t) => {
   for (const fd of sockets) engine.engine.watch(fd, READABLE);
   await engine.until(() => engine.turns.length > 0);
   assert.deepEqual(
-    engine.turns[0]!.ready.map(({ fd }) => fd).sort((a, b) => a - b),
+    entryOf(engine.turns, 0)
+      .ready.map(({ fd }) => fd)
+      .sort((a, b) => a - b),
     [...sockets].sort((a, b) => a - b),
   );
-  assert.ok(engine.turns[0]!.ready.every(({ events }) => events === READABLE));
+  assert.ok(entryOf(engine.turns, 0).ready.every(({ events }) => events === READABLE));
 });
 
 test("level-triggered: told again until it is read", async (t) => {
   const engine = new TestEngine(t);
   const [fd] = await fanIn(engine, 1);
-  engine.engine.watch(fd!, READABLE);
+  engine.engine.watch(required(fd, "fd"), READABLE);
   await engine.until(() => engine.turns.length >= 3);
-  assert.equal(engine.readv(fd!, [0, 1]), 1);
+  assert.equal(engine.readv(required(fd, "fd"), [0, 1]), 1);
   await turnLoop(2);
   const told = engine.turns.length;
   await turnLoop(5);
@@ -77,13 +80,13 @@ test("what did not fit comes although the loop has nothing else to wake for", as
 test("only what is watched is told", async (t) => {
   const engine = new TestEngine(t);
   const [fd] = await fanIn(engine, 1);
-  engine.engine.watch(fd!, WRITABLE);
+  engine.engine.watch(required(fd, "fd"), WRITABLE);
   await engine.until(() => engine.turns.length > 0);
-  assert.deepEqual(engine.turns[0]!.ready, [{ fd, events: WRITABLE }]);
-  engine.engine.watch(fd!, READABLE | WRITABLE);
+  assert.deepEqual(entryOf(engine.turns, 0).ready, [{ fd, events: WRITABLE }]);
+  engine.engine.watch(required(fd, "fd"), READABLE | WRITABLE);
   engine.turns.length = 0;
   await engine.until(() => engine.turns.length > 0);
-  assert.deepEqual(engine.turns[0]!.ready, [{ fd, events: READABLE | WRITABLE }]);
+  assert.deepEqual(entryOf(engine.turns, 0).ready, [{ fd, events: READABLE | WRITABLE }]);
 });
 
 test("closing a socket in the callback wipes its entry, even if the number is used again", async (t) => {
@@ -92,7 +95,7 @@ test("closing a socket in the callback wipes its entry, even if the number is us
   let checked = false;
   engine.onTurn = (turn) => {
     if (checked || turn.ready.length < 4) return;
-    const victim = turn.ready[3]!.fd;
+    const victim = entryOf(turn.ready, 3).fd;
     assert.equal(engine.engine.closeSocket(victim), 0);
     // The system gives out the lowest free number; lower ones go first.
     let reused = -1;
@@ -101,7 +104,7 @@ test("closing a socket in the callback wipes its entry, even if the number is us
     assert.equal(engine.engine.ready[6], victim);
     assert.equal(engine.engine.ready[7], 0);
     // Pausing another one takes back what the rest of this turn would tell of it.
-    engine.engine.watch(turn.ready[2]!.fd, 0);
+    engine.engine.watch(entryOf(turn.ready, 2).fd, 0);
     assert.equal(engine.engine.ready[5], 0);
     assert.equal(engine.engine.watch(reused, READABLE), 0);
     checked = true;
@@ -117,7 +120,7 @@ test("a socket that is closed while it waits for its turn is not told", async (t
   engine.onTurn = (turn) => {
     for (const { fd } of turn.ready) told.add(fd);
     if (engine.turns.length > 1) return;
-    for (const fd of sockets) if (fd !== turn.ready[0]!.fd) engine.engine.closeSocket(fd);
+    for (const fd of sockets) if (fd !== entryOf(turn.ready, 0).fd) engine.engine.closeSocket(fd);
   };
   for (const fd of sockets) engine.engine.watch(fd, READABLE);
   await engine.until(() => engine.turns.length >= 3);
@@ -129,13 +132,13 @@ test("microtasks of the callback run before the loop goes on", async (t) => {
   const [fd] = await fanIn(engine, 1);
   const order: string[] = [];
   engine.onTurn = () => {
-    engine.engine.watch(fd!, 0);
+    engine.engine.watch(required(fd, "fd"), 0);
     setImmediate(() => order.push("immediate"));
     queueMicrotask(() => order.push("microtask"));
     process.nextTick(() => order.push("tick"));
     order.push("callback");
   };
-  engine.engine.watch(fd!, READABLE);
+  engine.engine.watch(required(fd, "fd"), READABLE);
   await engine.until(() => engine.turns.length > 0);
   while (order.length < 4) await turnLoop(1);
   assert.deepEqual([order[0], order[3]], ["callback", "immediate"]);

@@ -14,6 +14,7 @@ import {
   WRITABLE,
   WRITE_IN_TURN,
 } from "../../src/native/binding.js";
+import { entryOf, required } from "../support/required.js";
 
 const JOBS = 200;
 /** Engines that a program holds: one that nobody does is collected, with its jobs, whenever V8 looks (see "collected"). */
@@ -57,6 +58,8 @@ function makeBusy(callback: () => void = () => {}): NativeEngine {
   engine.onReady(callback);
   watchSockets(engine);
   submitJobs(engine);
+  // Nobody holds this memory but whoever populates it.
+  loadBinding().populatePages(new Uint8Array(loadBinding().reserveMemory(2 ** 25)));
   return engine;
 }
 
@@ -110,7 +113,7 @@ const inMainThread: Record<string, () => unknown> = {
       throw new Error("from the callback");
     }),
   collected: async () => {
-    const collect = (globalThis as { gc?: () => void }).gc!;
+    const collect = required((globalThis as { gc?: () => void }).gc, "--expose-gc");
     for (let round = 0; round < 20; round++) {
       watchSockets(createEngine());
       submitJobs(createEngine(), 5);
@@ -135,15 +138,15 @@ const inWorker: Record<string, () => unknown> = {
       if (engine.jobsPending === 0) engine.close();
     });
     submitJobs(engine, 20);
-    parentPort!.postMessage("started");
+    required(parentPort, "parent port").postMessage("started");
   },
   busy: () => {
     makeBusy();
-    parentPort!.postMessage("started");
+    required(parentPort, "parent port").postMessage("started");
   },
   spin: () => {
     makeBusy(() => {
-      parentPort!.postMessage("started");
+      required(parentPort, "parent port").postMessage("started");
       for (;;) {
         // Until somebody ends it.
       }
@@ -153,7 +156,7 @@ const inWorker: Record<string, () => unknown> = {
     const engine = createEngine();
     const batch = loadBinding().createDatagramBatch(1, 64, 4, false);
     const socket = engine.bindDatagrams("127.0.0.1", 0, false, 0, 0);
-    parentPort!.postMessage("started");
+    required(parentPort, "parent port").postMessage("started");
     // Calls without a loop between them: many are made after the end was asked for, and before JavaScript stops.
     const call = (): void => {
       batch.receive(socket, 1);
@@ -164,11 +167,13 @@ const inWorker: Record<string, () => unknown> = {
   exit: () => {
     let turns = 0;
     makeBusy(() => {
-      parentPort!.postMessage("started");
+      required(parentPort, "parent port").postMessage("started");
       if (++turns === 2) process.exit(0);
     });
   },
 };
 
-const [cases, name] = isMainThread ? [inMainThread, process.argv[2]!] : [inWorker, workerData as string];
-await cases[name]!();
+const [cases, name] = isMainThread
+  ? [inMainThread, entryOf(process.argv, 2)]
+  : [inWorker, workerData as string];
+await required(cases[name], `the case ${name}`)();

@@ -10,6 +10,7 @@ import {
   loadBinding,
   type NativeEngine,
 } from "../../src/native/binding.js";
+import { entryOf, required } from "../support/required.js";
 
 const MIB = 1 << 20;
 
@@ -65,14 +66,14 @@ const cases: Record<string, () => Promise<void>> = {
     const told = [0, 0];
     const done = new Promise<void>((resolve) => {
       busy.onReady((_, completions) => {
-        told[0]! += completions;
+        told[0] = entryOf(told, 0) + completions;
         if (busy.jobsPending === 0) resolve();
       });
     });
     const otherDone = new Promise<number>((resolve) => {
       other.onReady((_, completions) => {
-        told[1]! += completions;
-        if (other.jobsPending === 0) resolve(told[0]!);
+        told[1] = entryOf(told, 1) + completions;
+        if (other.jobsPending === 0) resolve(entryOf(told, 0));
       });
     });
     hash(busy, count);
@@ -97,4 +98,5 @@ const cases: Record<string, () => Promise<void>> = {
   },
 };
 
-await cases[process.argv[2]!]!();
+const name = entryOf(process.argv, 2);
+await required(cases[name], `the case ${name}`)();

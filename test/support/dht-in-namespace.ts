@@ -23,6 +23,7 @@ import {
   startRtorrent,
   startTransmission,
 } from "./dht-clients.js";
+import { entryOf } from "./required.js";
 
 /** transmission holds a table of eight or fewer to be none. */
 const NODES = 14;
@@ -68,7 +69,7 @@ async function main(): Promise<void> {
     }
     await until(async () => nodes.every((node) => node.stats().contacts >= NODES / 2), TIMEOUT_MS);
     const addresses = nodes.flatMap((node) => node.addresses);
-    const entrance = addresses[1]!;
+    const entrance = entryOf(addresses, 1);
     const theirs = await startBittorrentDht(entrance);
     clients.push(theirs);
     clients.push(await startLibtorrent("10.77.0.5", entrance));
@@ -77,7 +78,10 @@ async function main(): Promise<void> {
     clients.push(await startAria2(FIRST_HOST, folder("aria2"), addresses));
 
     const announcers = new Map([
-      [OURS, async (infoHash: Uint8Array) => void (await nodes[NODES - 1]!.announce(infoHash, FOUND))],
+      [
+        OURS,
+        async (infoHash: Uint8Array) => void (await entryOf(nodes, NODES - 1).announce(infoHash, FOUND)),
+      ],
       [theirs.name, (infoHash: Uint8Array) => theirs.announce(infoHash)],
     ]);
     let torrents = 100;
@@ -109,13 +113,13 @@ async function main(): Promise<void> {
       say(client.name, by);
     };
     const ours = { infoHash: new Uint8Array(20).fill(9), endpoint: `${FOUND.host}:4242` };
-    await nodes[NODES - 1]!.announce(ours.infoHash, { port: 4242 });
+    await entryOf(nodes, NODES - 1).announce(ours.infoHash, { port: 4242 });
     const rounds: Promise<void>[] = [];
     for (const client of clients) {
       rounds.push(
         until(
           async () =>
-            (await lookUp(nodes[5]!, client.announced.infoHash)).includes(client.announced.endpoint),
+            (await lookUp(entryOf(nodes, 5), client.announced.infoHash)).includes(client.announced.endpoint),
           TIMEOUT_MS,
           PAUSE_MS,
         ).then(() => say(OURS, client.name)),

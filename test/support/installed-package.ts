@@ -8,6 +8,7 @@ import { mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } fro
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Program } from "../../bench/processes/program.js";
+import { required } from "./required.js";
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -77,7 +78,7 @@ export async function installPackage(folder: string): Promise<InstalledPackage> 
   for (const each of [packages, programs]) mkdirSync(each);
   symlinkSync(process.execPath, join(programs, "node"));
   symlinkSync("/bin/sh", join(programs, "sh"));
-  const tarball = pack(packages).get("scatterwire")!;
+  const tarball = required(pack(packages).get("scatterwire"), "an entry of pack");
   const dependencies = Object.keys(manifestOf(ROOT).dependencies ?? {});
   const folders = [...withDependencies(dependencies)].map((name) => join(ROOT, "node_modules", name));
   const overrides = Object.fromEntries(

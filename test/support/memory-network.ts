@@ -8,6 +8,7 @@ import type { ByteStream, StreamHandler } from "../../src/client/stream/byte-str
 import type { Turns } from "../../src/client/stream/stream-pump.js";
 import type { TurnHook } from "../../src/native/reactor.js";
 import { TurnLoad } from "../../src/native/turn-load.js";
+import { entryOf, required } from "./required.js";
 
 export const READABLE = 1;
 export const WRITABLE = 2;
@@ -76,7 +77,7 @@ export class MemoryNetwork implements Turns {
     for (const stream of ready) stream.tell();
     this.load.end();
     const happened = ready.length > 0 || this.#hooks.length > 0;
-    for (let index = 0; index < this.#hooks.length; index++) this.#hooks[index]!.turnEnded();
+    for (let index = 0; index < this.#hooks.length; index++) entryOf(this.#hooks, index).turnEnded();
     this.#hooks = [];
     return happened;
   }
@@ -153,8 +154,8 @@ export class MemoryStream implements ByteStream {
       if (this.#error < 0) return this.#error;
       let received = 0;
       for (let entry = first; entry < first + count; entry++) {
-        const address = this.#network.plan[2 * entry]!;
-        const length = this.#network.plan[2 * entry + 1]!;
+        const address = entryOf(this.#network.plan, 2 * entry);
+        const length = entryOf(this.#network.plan, 2 * entry + 1);
         let filled = 0;
         while (filled < length) {
           const got = this.#take(address + filled, length - filled);
@@ -188,8 +189,8 @@ export class MemoryStream implements ByteStream {
       this.#checkUsable();
       let sent = 0;
       for (let entry = first; entry < first + count; entry++) {
-        const address = this.#network.plan[2 * entry]!;
-        const length = this.#network.plan[2 * entry + 1]!;
+        const address = entryOf(this.#network.plan, 2 * entry);
+        const length = entryOf(this.#network.plan, 2 * entry + 1);
         const took = this.#send(this.#network.slab.subarray(address, address + length));
         if (took < 0) return sent > 0 ? sent : took;
         sent += took;
@@ -211,7 +212,7 @@ export class MemoryStream implements ByteStream {
 
   #send(bytes: Uint8Array): number {
     if (this.#error < 0) return this.#error;
-    const other = this.#other!;
+    const other = required(this.#other, "other");
     if (other.#closed) return ECONNRESET;
     const room = this.#network.windowBytes - other.#incomingBytes;
     if (room <= 0) return EAGAIN;
@@ -233,7 +234,7 @@ export class MemoryStream implements ByteStream {
   }
 
   unacknowledgedBytes(): number {
-    return this.#other!.#incomingBytes;
+    return required(this.#other, "other").#incomingBytes;
   }
 
   close(): void {
@@ -252,14 +253,14 @@ export class MemoryStream implements ByteStream {
       .filter((chunk) => chunk.arrivesMs <= this.#network.nowMs)
       .reduce((sum, chunk) => sum + chunk.bytes.length, 0);
     if (arrived >= this.#lowWaterBytes || this.#endsMs <= this.#network.nowMs) ready |= READABLE;
-    const other = this.#other!;
+    const other = required(this.#other, "other");
     if (other.#closed || other.#incomingBytes < this.#network.windowBytes) ready |= WRITABLE;
     return ready & this.#events;
   }
 
   tell(): void {
     const events = this.readyEvents();
-    if (events !== 0) this.#handler!.socketReady(events);
+    if (events !== 0) required(this.#handler, "handler").socketReady(events);
   }
 
   #checkUsable(): void {

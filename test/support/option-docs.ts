@@ -8,6 +8,7 @@ import {
   TORRENT_OPTIONS,
   type WholeOption,
 } from "../../src/client/option-table.js";
+import { entryOf } from "./required.js";
 
 const WIDTH = 132;
 const TYPES: Partial<Record<OptionSpec["kind"], string>> = {
@@ -78,7 +79,7 @@ function docstring(text: string, indent: string): string {
   if (one.length <= WIDTH) return one;
   const lines = [""];
   for (const word of text.split(" ")) {
-    const line = lines[lines.length - 1]!;
+    const line = entryOf(lines, lines.length - 1);
     const longer = line === "" ? word : `${line} ${word}`;
     if (`${indent} * ${longer}`.length > WIDTH) lines.push(word);
     else lines[lines.length - 1] = longer;

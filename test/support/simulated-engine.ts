@@ -19,6 +19,7 @@ import {
   type NativeEngine,
   type SocketAddress,
 } from "../../src/native/binding.js";
+import { entryOf, required } from "./required.js";
 import { EAGAIN, ECONNREFUSED, READABLE, StreamEnd } from "./simulated-link.js";
 import type { Machine } from "./simulated-network.js";
 
@@ -102,7 +103,7 @@ export class SimulatedEngine implements NativeEngine {
 
   connect(host: string, port: number): number {
     const machine = this.#machine;
-    const end = new StreamEnd(machine, this.#nextPort(), host, port);
+    const end = new StreamEnd(machine, machine.nextAddress(), this.#nextPort(), host, port);
     machine.network.later(end.delayMs, () => this.#arrive(end));
     return this.#addSocket({ end, watched: 0 });
   }
@@ -110,7 +111,7 @@ export class SimulatedEngine implements NativeEngine {
   /** A connection that we began reaches the other machine, whose answer takes its way back. */
   #arrive(end: StreamEnd): void {
     const { network } = this.#machine;
-    const there = network.machines.get(end.remoteHost);
+    const there = network.machineAt(end.remoteHost);
     const accept = there?.isDead === false ? there.listening.get(end.remotePort) : undefined;
     if (end.isClosed || this.#machine.isDead) return;
     if (accept === undefined || there === undefined) {
@@ -119,7 +120,7 @@ export class SimulatedEngine implements NativeEngine {
       });
       return;
     }
-    const other = new StreamEnd(there, end.remotePort, end.host, end.port);
+    const other = new StreamEnd(there, there.host, end.remotePort, end.host, end.port);
     end.other = other;
     other.other = end;
     other.isEstablished = true;
@@ -188,7 +189,7 @@ export class SimulatedEngine implements NativeEngine {
     if (end.error < 0) return end.error;
     let received = 0;
     for (let entry = first; entry < first + count; entry++) {
-      const target = this.#bytesAt(this.plan[2 * entry]!, this.plan[2 * entry + 1]!);
+      const target = this.#bytesAt(entryOf(this.plan, 2 * entry), entryOf(this.plan, 2 * entry + 1));
       const got = end.take(target);
       received += got;
       if (got < target.length) break;
@@ -200,7 +201,7 @@ export class SimulatedEngine implements NativeEngine {
     const end = this.#endOf(fd);
     let sent = 0;
     for (let entry = first; entry < first + count; entry++) {
-      const bytes = this.#bytesAt(this.plan[2 * entry]!, this.plan[2 * entry + 1]!);
+      const bytes = this.#bytesAt(entryOf(this.plan, 2 * entry), entryOf(this.plan, 2 * entry + 1));
       const took = end.send(bytes);
       if (took < 0) return sent > 0 ? sent : took;
       sent += took;
@@ -222,7 +223,7 @@ export class SimulatedEngine implements NativeEngine {
       fileFd,
       offset,
       Array.from({ length: count }, (_, index) =>
-        this.#bytesAt(this.plan[2 * (first + index)]!, this.plan[2 * (first + index) + 1]!),
+        this.#bytesAt(entryOf(this.plan, 2 * (first + index)), entryOf(this.plan, 2 * (first + index) + 1)),
       ),
     );
   }
@@ -242,7 +243,8 @@ export class SimulatedEngine implements NativeEngine {
   /** Takes back what is told in this turn but for `events`: the next socket may have the same descriptor. */
   #mask(fd: number, events: number): void {
     for (let index = 0; index < this.#readyCount; index++)
-      if (this.ready[2 * index] === fd) this.ready[2 * index + 1]! &= events;
+      if (this.ready[2 * index] === fd)
+        this.ready[2 * index + 1] = entryOf(this.ready, 2 * index + 1) & events;
   }
 
   #addSocket(socket: Socket): number {
@@ -279,8 +281,8 @@ export class SimulatedEngine implements NativeEngine {
   rc4(state: Uint8Array, first: number, count: number, bytes: number, to: number): number {
     let done = 0;
     for (let entry = first; entry < first + count && done < bytes; entry++) {
-      const length = Math.min(bytes - done, this.plan[2 * entry + 1]!);
-      const from = this.#bytesAt(this.plan[2 * entry]!, length);
+      const length = Math.min(bytes - done, entryOf(this.plan, 2 * entry + 1));
+      const from = this.#bytesAt(entryOf(this.plan, 2 * entry), length);
       const target = to < 0 ? from : this.#bytesAt(to + done, length);
       if (target !== from) target.set(from);
       transform(state, target);
@@ -312,15 +314,15 @@ export class SimulatedEngine implements NativeEngine {
     const table = this.jobs;
     let count = 0;
     for (let at = 0; at < words; count++) {
-      const pairs = table[at + 5]!;
+      const pairs = entryOf(table, at + 5);
       const end = at + JOB_HEADER_WORDS + 2 * pairs;
-      const kind = table[at]!;
+      const kind = entryOf(table, at);
       this.#add({
         kind,
-        tag: table[at + 1]!,
-        handle: table[at + 2]!,
-        offset: table[at + 3]!,
-        argument: table[at + 4]!,
+        tag: entryOf(table, at + 1),
+        handle: entryOf(table, at + 2),
+        offset: entryOf(table, at + 3),
+        argument: entryOf(table, at + 4),
         memory: table.slice(at + JOB_HEADER_WORDS, end),
         endsMs: this.#machine.network.nowMs + this.#msOf(kind),
       });
@@ -362,7 +364,7 @@ export class SimulatedEngine implements NativeEngine {
     const parts = (): Uint8Array[] => {
       const list: Uint8Array[] = [];
       for (let at = 0; at < job.memory.length; at += 2)
-        list.push(this.#bytesAt(job.memory[at]!, job.memory[at + 1]!));
+        list.push(this.#bytesAt(entryOf(job.memory, at), entryOf(job.memory, at + 1)));
       return list;
     };
     switch (job.kind) {
@@ -409,8 +411,8 @@ export class SimulatedEngine implements NativeEngine {
   #feedFiles(job: Job): number {
     const parts: Uint8Array[] = [];
     for (let at = 0; at < job.memory.length; at += 4) {
-      const part = new Uint8Array(job.memory[at + 2]!);
-      if (readInto(job.memory[at]!, job.memory[at + 1]!, [part]) < part.length) return EIO;
+      const part = new Uint8Array(entryOf(job.memory, at + 2));
+      if (readInto(entryOf(job.memory, at), entryOf(job.memory, at + 1), [part]) < part.length) return EIO;
       parts.push(part);
     }
     return this.#feed(job, parts);
@@ -438,7 +440,7 @@ export class SimulatedEngine implements NativeEngine {
       count < max &&
       (this.#pending[0]?.endsMs ?? Number.POSITIVE_INFINITY) <= this.#machine.network.nowMs
     ) {
-      const job = this.#pending.shift()!;
+      const job = required(this.#pending.shift(), "an entry of pending");
       this.completions[2 * count] = job.tag;
       this.completions[2 * count + 1] = this.#carryOut(job);
       count++;
@@ -452,7 +454,12 @@ export class SimulatedEngine implements NativeEngine {
     found.length = 0;
     for (const [fd, { watched, listening, end }] of this.#sockets) {
       if (watched === 0) continue;
-      const able = end === undefined ? (listening!.waiting.length > 0 ? READABLE : 0) : end.readyEvents;
+      const able =
+        end === undefined
+          ? required(listening, "listening").waiting.length > 0
+            ? READABLE
+            : 0
+          : end.readyEvents;
       if ((able & watched) !== 0) found.push(fd, able & watched);
     }
     const pairs = found.length / 2;
@@ -460,8 +467,8 @@ export class SimulatedEngine implements NativeEngine {
     const count = Math.min(pairs, this.ready.length / 2);
     for (let index = 0; index < count; index++) {
       const from = 2 * ((first + index) % pairs);
-      this.ready[2 * index] = found[from]!;
-      this.ready[2 * index + 1] = found[from + 1]!;
+      this.ready[2 * index] = entryOf(found, from);
+      this.ready[2 * index + 1] = entryOf(found, from + 1);
     }
     this.#readyCount = count;
     return count;
@@ -511,6 +518,7 @@ export function makeSimulatedBinding(machine: Machine): NativeBinding {
     reserveMemory: (bytes) => new ArrayBuffer(bytes),
     preferLargePages: () => {},
     releasePages: () => {},
+    populatePages: () => {},
     prefetch: () => {},
     resourceUsage: () => ({
       userMicros: 0,

@@ -1,7 +1,10 @@
-// Connections between simulated machines: two directions of bytes that take their time, hold a bounded number, end and break.
+// Connections between simulated machines: two directions of bytes that take their time, hold a bounded number, end and break. What a
+// machine sends goes over its uplink, which its connections share packet by packet, as the congestion control of each comes to in the end:
+// nobody waits behind all that others have written.
 //
 // Always: bytes arrive in order, once; what was sent before the end arrives before the end.
 
+import { required } from "./required.js";
 import type { Machine } from "./simulated-network.js";
 
 export const READABLE = 1;
@@ -10,10 +13,86 @@ export const EAGAIN = -11;
 export const ECONNRESET = -104;
 export const ECONNREFUSED = -111;
 
+const PACKET_BYTES = 1448;
+
 interface Chunk {
   readonly bytes: Uint8Array;
   readonly arrivesMs: number;
   taken: number;
+}
+
+/** Bytes in order: what was put in first is taken first. */
+class Outgoing {
+  #bytes = new Uint8Array(PACKET_BYTES);
+  #from = 0;
+  #to = 0;
+
+  get length(): number {
+    return this.#to - this.#from;
+  }
+
+  put(part: Uint8Array): void {
+    if (this.#to + part.length > this.#bytes.length) {
+      const { length } = this;
+      const isLonger = 2 * (length + part.length) > this.#bytes.length;
+      const bytes = isLonger ? new Uint8Array(4 * (length + part.length)) : this.#bytes;
+      bytes.set(this.#bytes.subarray(this.#from, this.#to));
+      this.#bytes = bytes;
+      this.#from = 0;
+      this.#to = length;
+    }
+    this.#bytes.set(part, this.#to);
+    this.#to += part.length;
+  }
+
+  take(most: number): Uint8Array {
+    const end = Math.min(this.#to, this.#from + most);
+    const bytes = this.#bytes.slice(this.#from, end);
+    this.#from = end;
+    return bytes;
+  }
+}
+
+/** What a machine sends, all its connections together. */
+export class Uplink {
+  readonly #machine: Machine;
+  /** Those that have something to send, the next one first. */
+  readonly #waiting: StreamEnd[] = [];
+  /** Bytes that may go now; below 0, what was sent too early. */
+  #credit = 0;
+  #sinceMs = 0;
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+  }
+
+  add(end: StreamEnd): void {
+    this.carry();
+    this.#waiting.push(end);
+    this.carry();
+  }
+
+  /** Time passed, or there is more to send. */
+  carry(): void {
+    const { network, wire } = this.#machine;
+    const elapsedMs = network.nowMs - this.#sinceMs;
+    this.#sinceMs = network.nowMs;
+    this.#credit += elapsedMs * wire.bytesPerMs;
+    // What an idle link could have sent is gone.
+    if (this.#waiting.length === 0) this.#credit = Math.min(this.#credit, wire.bytesPerMs);
+    while (this.#credit > 0) {
+      const end = this.#waiting.shift();
+      if (end === undefined) return;
+      this.#credit -= end.transmit(PACKET_BYTES);
+      if (end.hasMore) this.#waiting.push(end);
+    }
+  }
+
+  /** When more may go. */
+  get nextMs(): number {
+    if (this.#waiting.length === 0) return Number.POSITIVE_INFINITY;
+    return this.#sinceMs + 1 + Math.floor(Math.max(0, -this.#credit) / this.#machine.wire.bytesPerMs);
+  }
 }
 
 /** One end of a connection. */
@@ -26,8 +105,10 @@ export class StreamEnd {
   /** The other end, once the connection stands. */
   other: StreamEnd | undefined;
   readonly #incoming: Chunk[] = [];
-  /** Sent by the other side and not received. */
+  /** Sent by the other side, on its way or not, and not received. */
   #incomingBytes = 0;
+  /** Sent, and waiting for the uplink. */
+  readonly #outgoing = new Outgoing();
   #endsMs = Number.POSITIVE_INFINITY;
 
   readonly machine: Machine;
@@ -36,10 +117,10 @@ export class StreamEnd {
   readonly remoteHost: string;
   readonly remotePort: number;
 
-  /** `machine`: whose end it is. */
-  constructor(machine: Machine, port: number, remoteHost: string, remotePort: number) {
+  /** `machine`: whose end it is; `host`: by which of its addresses. */
+  constructor(machine: Machine, host: string, port: number, remoteHost: string, remotePort: number) {
     this.machine = machine;
-    this.host = machine.host;
+    this.host = host;
     this.port = port;
     this.remoteHost = remoteHost;
     this.remotePort = remotePort;
@@ -74,34 +155,58 @@ export class StreamEnd {
   /** Sends as much of `bytes` as there is room for. Bytes, or −errno. */
   send(bytes: Uint8Array): number {
     if (this.error < 0) return this.error;
-    const other = this.other!;
+    const other = required(this.other, "other");
     if (other.isClosed) return ECONNRESET;
     const room = this.machine.wire.windowBytes - other.#incomingBytes;
     if (room <= 0) return EAGAIN;
-    const part = Uint8Array.from(bytes.subarray(0, room));
-    const { machine } = this;
-    machine.wireBusyUntilMs =
-      Math.max(machine.wireBusyUntilMs, this.#nowMs) + part.length / machine.wire.bytesPerMs;
-    other.#incoming.push({ bytes: part, arrivesMs: machine.wireBusyUntilMs + this.delayMs, taken: 0 });
+    const part = bytes.subarray(0, room);
     other.#incomingBytes += part.length;
+    const isFirst = !this.hasMore;
+    this.#outgoing.put(part);
+    if (isFirst && part.length > 0) this.machine.uplink.add(this);
     return part.length;
+  }
+
+  get hasMore(): boolean {
+    return this.#outgoing.length > 0;
+  }
+
+  /** Puts up to `most` bytes of what was sent on their way. Returns how many. */
+  transmit(most: number): number {
+    const { other } = this;
+    if (other === undefined || this.error < 0 || other.isClosed) {
+      this.#outgoing.take(this.#outgoing.length);
+      return 0;
+    }
+    const bytes = this.#outgoing.take(most);
+    other.#incoming.push({ bytes, arrivesMs: this.#nowMs + this.delayMs, taken: 0 });
+    if (this.isClosed && !this.hasMore) other.#endsMs = this.#nowMs + this.delayMs;
+    return bytes.length;
   }
 
   /** One way. */
   get delayMs(): number {
-    const other = this.machine.network.machines.get(this.remoteHost);
+    const other = this.machine.network.machineAt(this.remoteHost);
     return this.machine.wire.delayMs + (other?.wire.delayMs ?? 0);
   }
 
+  /** What is on its way, or waits because the other side's system keeps as much as it may of what is not received: half of a window. */
   get unacknowledgedBytes(): number {
-    return this.other === undefined ? 0 : this.other.#incomingBytes;
+    if (this.other === undefined) return 0;
+    const incoming = this.other.#incoming;
+    let bytes = this.#outgoing.length;
+    for (let at = incoming.length - 1; at >= 0; at--) {
+      const chunk = incoming[at];
+      if (chunk === undefined || chunk.arrivesMs <= this.#nowMs) break;
+      bytes += chunk.bytes.length;
+    }
+    return Math.max(bytes, this.other.#incomingBytes - this.machine.wire.windowBytes / 2);
   }
 
   close(): void {
     this.isClosed = true;
-    if (this.other === undefined) return;
-    const lastMs = this.other.#incoming.at(-1)?.arrivesMs ?? 0;
-    this.other.#endsMs = Math.max(lastMs, this.#nowMs + this.delayMs);
+    // What was sent before goes first.
+    if (this.other !== undefined && !this.hasMore) this.other.#endsMs = this.#nowMs + this.delayMs;
   }
 
   /** The connection breaks, on both sides, at once. */
@@ -120,7 +225,7 @@ export class StreamEnd {
       arrived += chunk.bytes.length - chunk.taken;
     }
     const isReadable = arrived >= this.lowWaterBytes || this.#endsMs <= this.#nowMs;
-    const other = this.other!;
+    const other = required(this.other, "other");
     const isWritable = other.isClosed || other.#incomingBytes < this.machine.wire.windowBytes;
     return (isReadable ? READABLE : 0) | (isWritable ? WRITABLE : 0);
   }

@@ -9,7 +9,9 @@ import { DescriptorBudget } from "../../src/base/descriptor-budget.js";
 import type { Ground, Timer } from "../../src/base/ground.js";
 import type { World } from "../../src/native/world.js";
 import { makeRandom } from "./property.js";
+import { required } from "./required.js";
 import { makeSimulatedBinding, type SimulatedEngine } from "./simulated-engine.js";
+import { Uplink } from "./simulated-link.js";
 
 const TURNS_PER_MS = 4;
 const DESCRIPTORS = 65_536;
@@ -113,13 +115,15 @@ export class Machine implements World {
   readonly descriptors = new DescriptorBudget(DESCRIPTORS);
   readonly binding = makeSimulatedBinding(this);
   readonly engines: SimulatedEngine[] = [];
+  readonly uplink = new Uplink(this);
   /** Ports at which connections are accepted. */
   readonly listening = new Map<number, (from: unknown) => void>();
+  /** What connections from here come from, in turn, where that is not its own address. */
+  addresses: readonly string[] = [];
   isDead = false;
-  /** Until when its wire is busy with what was sent before. */
-  wireBusyUntilMs = 0;
   /** The next write of a block to storage fails so: −errno. */
   writeFault = 0;
+  #connects = 0;
 
   constructor(network: SimulatedNetwork, host: string, wire: Wire, seed: number) {
     this.network = network;
@@ -135,15 +139,22 @@ export class Machine implements World {
     for (const engine of this.engines) engine.die();
   }
 
+  /** What the next connection from here comes from. */
+  nextAddress(): string {
+    return this.addresses[this.#connects++ % this.addresses.length] ?? this.host;
+  }
+
   /** Does what there is to do now. True if there was anything. */
   step(): boolean {
+    this.uplink.carry();
     let happened = this.ground.runDue();
     for (const engine of this.engines) happened = engine.step() || happened;
     return happened;
   }
 
   get nextMs(): number {
-    return this.engines.reduce((next, engine) => Math.min(next, engine.nextMs), this.ground.nextMs);
+    const next = Math.min(this.ground.nextMs, this.uplink.nextMs);
+    return this.engines.reduce((least, engine) => Math.min(least, engine.nextMs), next);
   }
 }
 
@@ -161,6 +172,7 @@ export class SimulatedNetwork {
   /** Called after each turn of a machine, when its microtasks have run. */
   afterTurn: (machine: Machine) => void = () => {};
   readonly #events: Event[] = [];
+  readonly #byAddress = new Map<string, Machine>();
 
   constructor(seed: number) {
     this.random = makeRandom(seed);
@@ -175,6 +187,17 @@ export class SimulatedNetwork {
     const machine = new Machine(this, host, wire, this.pick(0, 0x7fffffff));
     this.machines.set(host, machine);
     return machine;
+  }
+
+  /** Whose address it is. */
+  machineAt(host: string): Machine | undefined {
+    return this.machines.get(host) ?? this.#byAddress.get(host);
+  }
+
+  /** Connections from the machine come from those addresses in turn, of which each is a network of its own. */
+  giveAddresses(machine: Machine, addresses: readonly string[]): void {
+    machine.addresses = addresses;
+    for (const address of addresses) this.#byAddress.set(address, machine);
   }
 
   note(line: string): void {
@@ -220,7 +243,7 @@ export class SimulatedNetwork {
   async #turn(): Promise<boolean> {
     let happened = false;
     while ((this.#events[0]?.dueMs ?? Number.POSITIVE_INFINITY) <= this.nowMs) {
-      this.#events.shift()!.run();
+      required(this.#events.shift(), "an entry of events").run();
       happened = true;
       await settled();
     }

@@ -14,6 +14,7 @@ import {
   type Torrent,
   type TorrentOptions,
 } from "../../src/index.js";
+import { entryOf, required } from "./required.js";
 import { type Machine, SimulatedNetwork } from "./simulated-network.js";
 
 const PORT = 6881;
@@ -95,7 +96,7 @@ class Swarm {
   async run(): Promise<SwarmResult> {
     const network = this.#network;
     for (let index = 0; index < this.#options.peers; index++) await this.#addPeer(index);
-    assert.equal(this.#peers[0]!.torrent.state, "seeding", "the seed has everything");
+    assert.equal(entryOf(this.#peers, 0).torrent.state, "seeding", "the seed has everything");
     if (this.#options.faults) this.#scheduleFaults();
     await network.run(() => this.#isDone, SWARM_MS_MAX, "all that stay have everything");
     const finished = this.#peers.filter((peer) => this.#stays(peer));
@@ -140,9 +141,12 @@ class Swarm {
     const session = new Session(
       {
         poolBytes: network.pick(1, 4) * MIB,
-        receiveMode: RECEIVE_MODES[index % RECEIVE_MODES.length]!,
+        receiveMode: entryOf(RECEIVE_MODES, index % RECEIVE_MODES.length),
         // A mapping has no file behind it here.
-        sendMode: SEND_MODES.filter((mode) => mode !== "mapped")[network.pick(0, 1)]!,
+        sendMode: entryOf(
+          SEND_MODES.filter((mode) => mode !== "mapped"),
+          network.pick(0, 1),
+        ),
         trace: ({ peer, event, timeMs: _, ...details }) =>
           network.note(`${machine.host} ${peer} ${event} ${JSON.stringify(details)}`),
       },
@@ -186,7 +190,7 @@ class Swarm {
     const network = this.#network;
     for (const [index, peer] of this.#peers.entries()) {
       if (index === 0) continue;
-      const drawn = FATES[network.pick(0, FATES.length - 1)]!;
+      const drawn = entryOf(FATES, network.pick(0, FATES.length - 1));
       const fate = SURE_FATES.get(index) ?? drawn;
       const ms = network.pick(100, SURE_FATES.has(index) ? SURE_MS_MAX : FATE_MS_MAX);
       // What a killed program had open stays open in this process: such a peer has no files.
@@ -238,7 +242,7 @@ class Swarm {
   async #compare({ torrent, options, machine }: Peer): Promise<void> {
     const { data, metainfo } = this.#shared;
     if (options.storage === "file") {
-      const path = join(options.directory!, metainfo.name);
+      const path = join(required(options.directory, "directory"), metainfo.name);
       assert.ok(readFileSync(path).equals(data), `${machine.host} has all bytes right`);
       return;
     }

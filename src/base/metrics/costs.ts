@@ -1,6 +1,8 @@
 // What a session's time went into, for those who measure. The addon times its calls and jobs when it is told to; this file
 // gives its sums names.
 
+import { entryOf } from "../assert.js";
+
 /** What the addon's sums are of, in its order (native/cost_clocks.h). */
 export const COST_NAMES = ["receive", "send", "copy", "digest", "write", "read"] as const;
 const NANOS_PER_SECOND = 1e9;
@@ -27,6 +29,6 @@ export interface Costs {
 /** From the addon's sums. */
 export function costsOf(nanos: Float64Array): Costs {
   return Object.fromEntries(
-    COST_NAMES.map((name, index) => [name, nanos[index]! / NANOS_PER_SECOND]),
+    COST_NAMES.map((name, index) => [name, entryOf(nanos, index) / NANOS_PER_SECOND]),
   ) as Record<(typeof COST_NAMES)[number], number>;
 }

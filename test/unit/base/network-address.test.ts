@@ -4,11 +4,15 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
   addressBytes,
+  chargedTo,
   isLoopback,
   mayNameAddress,
   networkOf,
+  SITE_TIMES,
   scopeOf,
+  siteOf,
 } from "../../../src/base/network-address.js";
+import { required } from "../../support/required.js";
 
 describe("network addresses", () => {
   it("an IPv4 address is its own network, also where it is written as IPv6", () => {
@@ -29,6 +33,21 @@ describe("network addresses", () => {
     for (const host of ["2001:db8:1:3::1", "2001:db8:1::2:0:0:1", "::1"])
       assert.notEqual(networkOf(host), network, host);
     assert.equal(networkOf("fe80::1%eth0"), networkOf("fe80::2%eth1"));
+  });
+
+  it("all of an IPv6 /48 is one site, however it is written, and nothing else has one", () => {
+    const site = siteOf("2001:db8:1:2::1");
+    assert.equal(site, "2001:db8:1::/48");
+    for (const host of ["2001:0DB8:0001:ffff::", "2001:db8:1::", "2001:db8:1:0:5::"])
+      assert.equal(siteOf(host), site, host);
+    assert.notEqual(siteOf("2001:db8:2::1"), site);
+    for (const host of ["203.0.113.7", "::ffff:203.0.113.7", "stream-1", ""])
+      assert.equal(siteOf(host), undefined, host);
+    assert.deepEqual(chargedTo("203.0.113.7"), [{ name: "203.0.113.7", times: 1 }]);
+    assert.deepEqual(chargedTo("2001:db8:1:2::1"), [
+      { name: "2001:db8:1:2::/64", times: 1 },
+      { name: "2001:db8:1::/48", times: SITE_TIMES },
+    ]);
   });
 
   it("this machine is 127/8 and ::1", () => {
@@ -53,8 +72,8 @@ describe("network addresses", () => {
       assert.equal(addressBytes(host), undefined, host);
       assert.equal(networkOf(host), host);
     }
-    assert.deepEqual([...addressBytes("1.2.3.4")!], [1, 2, 3, 4]);
-    assert.equal(addressBytes("1:2:3:4:5:6:7:8")!.length, 16);
+    assert.deepEqual([...required(addressBytes("1.2.3.4"), "address bytes")], [1, 2, 3, 4]);
+    assert.equal(required(addressBytes("1:2:3:4:5:6:7:8"), "address bytes").length, 16);
   });
 
   it("an address is reached by this machine, by its network, by everybody, or is none of one machine", () => {

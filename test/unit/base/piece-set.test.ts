@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { AssertionError } from "../../../src/base/assert.js";
 import { PieceSet } from "../../../src/base/piece-set.js";
 import { check } from "../../support/property.js";
+import { entryOf } from "../../support/required.js";
 
 function setOf(pieceCount: number, pieces: Iterable<number>): PieceSet {
   const set = new PieceSet(pieceCount);
@@ -16,7 +17,7 @@ function setOf(pieceCount: number, pieces: Iterable<number>): PieceSet {
 /** Bits as BEP 3 puts them: piece 0 is the highest bit of the first byte. */
 function bitsOf(pieceCount: number, pieces: ReadonlySet<number>): Uint8Array {
   const bytes = new Uint8Array(Math.ceil(pieceCount / 8));
-  for (const piece of pieces) bytes[piece >> 3]! |= 0x80 >> (piece & 7);
+  for (const piece of pieces) bytes[piece >> 3] = entryOf(bytes, piece >> 3) | (0x80 >> (piece & 7));
   return bytes;
 }
 

@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { RateLimit, RateQueue, Throttle } from "../../../src/base/rate-limit.js";
 import { check } from "../../support/property.js";
+import { required } from "../../support/required.js";
 import { VirtualGround } from "../../support/virtual-ground.js";
 
 const BLOCK = 16_397;
@@ -72,7 +73,11 @@ describe("RateLimit", () => {
         const total = all.reduce((sum, each) => sum + each.passed, 0);
         assert.ok(total >= 0.95 * 10 * rate - 16_397, `${total} of ${10 * rate}`);
         const [least, most] = [Math.min, Math.max].map((of) => of(...all.map(({ passed }) => passed)));
-        assert.ok(most! - least! <= Math.max(2 * 16_397, 0.05 * most!), `from ${least} to ${most}`);
+        assert.ok(
+          required(most, "most") - required(least, "least") <=
+            Math.max(2 * 16_397, 0.05 * required(most, "most")),
+          `from ${least} to ${most}`,
+        );
       },
     );
     check(property, 60);

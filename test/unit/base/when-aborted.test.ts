@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { describe, it } from "node:test";
 import { whenAborted } from "../../../src/base/when-aborted.js";
+import { entryOf } from "../../support/required.js";
 
 describe("whenAborted", () => {
   it("tells all who still wait, in order, through one listener", () => {
@@ -12,7 +13,7 @@ describe("whenAborted", () => {
     const told: number[] = [];
     const stops = Array.from({ length: 30 }, (_, index) => whenAborted(signal, () => told.push(index)));
     assert.equal(getEventListeners(signal, "abort").length, 1);
-    for (const index of [0, 7, 29]) stops[index]!();
+    for (const index of [0, 7, 29]) entryOf(stops, index)();
     controller.abort();
     assert.deepEqual(
       told,
@@ -28,7 +29,7 @@ describe("whenAborted", () => {
     assert.equal(getEventListeners(signal, "abort").length, 0);
     let told = 0;
     whenAborted(signal, () => told++);
-    stops[0]!();
+    entryOf(stops, 0)();
     controller.abort();
     assert.equal(told, 1);
   });

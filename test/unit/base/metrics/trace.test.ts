@@ -9,6 +9,7 @@ import { SYSTEM_GROUND } from "../../../../src/base/ground.js";
 import { makeTraceSink, type TraceRecord } from "../../../../src/base/metrics/trace.js";
 import { temporaryFolder } from "../../../support/data.js";
 import { systemError, withFs } from "../../../support/full-disk.js";
+import { entryOf, required } from "../../../support/required.js";
 import { WiredPeer } from "../../client/peer/wired-peer.js";
 
 const VARIABLE = "SCATTERWIRE_TRACE";
@@ -30,7 +31,10 @@ describe("tracing", () => {
 
   it("gives a function each record: when, who, what", () => {
     const records: TraceRecord[] = [];
-    const sink = makeTraceSink((record) => records.push(record), SYSTEM_GROUND)!;
+    const sink = required(
+      makeTraceSink((record) => records.push(record), SYSTEM_GROUND),
+      "the sink",
+    );
     sink("10.0.0.1:80", "state", { state: "open" });
     const [{ timeMs, ...rest } = { timeMs: 0 }] = records;
     assert.deepEqual(rest, { peer: "10.0.0.1:80", event: "state", state: "open" });
@@ -40,7 +44,7 @@ describe("tracing", () => {
   it("appends JSON lines to a file that the environment names", () => {
     const file = join(temporaryFolder(after), "trace.jsonl");
     process.env[VARIABLE] = file;
-    const sink = makeTraceSink(undefined, SYSTEM_GROUND)!;
+    const sink = required(makeTraceSink(undefined, SYSTEM_GROUND), "the sink");
     sink("a:1", "message", { id: 4, length: 5 });
     sink("b:2", "state", { state: "closed" });
     const lines = readFileSync(file, "utf8").trimEnd().split("\n");
@@ -50,7 +54,7 @@ describe("tracing", () => {
 
   it("ends with a warning, and throws nothing into the engine, where its file takes no more", async () => {
     process.env[VARIABLE] = "/dev/full";
-    const sink = makeTraceSink(undefined, SYSTEM_GROUND)!;
+    const sink = required(makeTraceSink(undefined, SYSTEM_GROUND), "the sink");
     const warned = once(process, "warning");
     sink("a:1", "state", {});
     sink("a:1", "state", {});
@@ -64,7 +68,7 @@ describe("tracing", () => {
       const file = join(folder, `trace-${isThere}.jsonl`);
       if (isThere) writeFileSync(file, "");
       process.env[VARIABLE] = file;
-      const sink = makeTraceSink(undefined, SYSTEM_GROUND)!;
+      const sink = required(makeTraceSink(undefined, SYSTEM_GROUND), "the sink");
       const refuse = (): never => {
         // As the system does: the file is made, and nothing fits in it.
         writeFileSync(file, "");
@@ -86,9 +90,9 @@ describe("tracing", () => {
     });
     wired.peer.connected();
     const bytes = wired.handshake();
-    bytes[1]! ^= 1;
+    bytes[1] = entryOf(bytes, 1) ^ 1;
     wired.feed(bytes);
     assert.deepEqual(seen.slice(0, 1), ['127.0.0.9:4000 state {"state":"handshaking"}']);
-    assert.match(seen[1]!, /"state":"closed".*"code":"PEER_PROTOCOL_NAME"/);
+    assert.match(entryOf(seen, 1), /"state":"closed".*"code":"PEER_PROTOCOL_NAME"/);
   });
 });
