@@ -4,6 +4,8 @@
 //
 // Always: between the bounds below, whatever was measured.
 
+import { entryOf } from "../base/assert.js";
+
 /** A query that has no answer after so long has failed. */
 export const FAILURE_MS = 10_000;
 const SAMPLES = 256;
@@ -42,7 +44,7 @@ export class AdaptiveTimeout {
     const sorted = this.#sorted.subarray(0, count);
     sorted.set(this.#samples.subarray(0, count));
     sorted.sort();
-    const percentile = sorted[Math.ceil(PERCENTILE * count) - 1]!;
+    const percentile = entryOf(sorted, Math.ceil(PERCENTILE * count) - 1);
     this.stallMs = Math.min(FAILURE_MS, Math.max(STALL_MIN_MS, percentile));
   }
 }

@@ -4,9 +4,9 @@
 // farther is not taken in, and those who wait there are forgotten: lookups that wait for late answers are many. Ids that are nearer to a
 // torrent's hash than chance puts any node, which whoever wants to be asked can pick, are few, and displace nobody.
 
-import { assert } from "../base/assert.js";
+import { assert, entryOf } from "../base/assert.js";
 import type { BoundCounters } from "./bound-counters.js";
-import { Contact, endpointKey, type Family, subscriberKey } from "./contact.js";
+import { Contact, endpointKey, type Family, siteKey } from "./contact.js";
 import { type KrpcReader, NODE_BYTES_V4, NODE_BYTES_V6 } from "./krpc-reader.js";
 import { commonBits, compareDistance, ID_BYTES } from "./node-id.js";
 import type { VirtualNode } from "./virtual-node.js";
@@ -14,8 +14,8 @@ import type { VirtualNode } from "./virtual-node.js";
 /** Nodes that a lookup ends with, and announces to. */
 export const LOOKUP_CONTACTS = 8;
 const CANDIDATES_MAX = 96;
-/** Endpoints of one subscriber that others told of: a lookup is no means to flood whom they choose, or to be led by one of many ports. */
-const SUBSCRIBER_CANDIDATES_MAX = 4;
+/** Endpoints of one site that others told of: a lookup is no means to flood whom they choose, or to be led by one of many ports or networks. */
+const SITE_CANDIDATES_MAX = 4;
 /** Of a hundred million nodes the nearest to a key shares 27 bits with it by chance, and with one key in forty 32 or more. */
 const CHANCE_BITS = 32;
 /** Nodes nearer than that which a lookup asks. */
@@ -44,7 +44,7 @@ export interface Candidate {
 /** What decides who may be one. */
 export interface CandidateHost {
   readonly family: Family;
-  /** One subscriber has few nodes: not so among addresses of this machine. */
+  /** One site has few nodes: not so among addresses of this machine. */
   readonly limitsNetworks: boolean;
   readonly bounds: BoundCounters;
   isOurs(contact: Contact): boolean;
@@ -60,8 +60,8 @@ export class Candidates {
   /** The last of those that the lookup would end with now, once there are enough: whoever is farther will not be asked. */
   #farthest: Contact | undefined;
   readonly #known = new Set<number | string>();
-  /** How many endpoints of a subscriber others told of. */
-  #subscribers: Map<number | string, number> | undefined;
+  /** How many endpoints of a site others told of. */
+  #sites: Map<number, number> | undefined;
   #picked = 0;
 
   /** `isOfTorrent`: nodes are looked for by their own ids, too; hashes of torrents are nobody's id. */
@@ -152,7 +152,7 @@ export class Candidates {
       host.bounds.namesTooNear++;
       return;
     }
-    if (by !== undefined && host.limitsNetworks && !this.#countSubscriber(contact)) {
+    if (by !== undefined && host.limitsNetworks && !this.#countSite(contact)) {
       host.bounds.networkFull++;
       return;
     }
@@ -161,7 +161,7 @@ export class Candidates {
     let at = list.length;
     while (
       at > 0 &&
-      compareDistance(this.#target, 0, contact.compact, 0, list[at - 1]!.contact.compact, 0) < 0
+      compareDistance(this.#target, 0, contact.compact, 0, entryOf(list, at - 1).contact.compact, 0) < 0
     )
       at--;
     this.#known.add(key);
@@ -196,12 +196,12 @@ export class Candidates {
     return last === undefined || compareDistance(this.#target, 0, id, at, last.compact, 0) < 0;
   }
 
-  #countSubscriber(contact: Contact): boolean {
-    const key = subscriberKey(contact.compact, ID_BYTES, this.#host.family);
-    this.#subscribers ??= new Map();
-    const count = this.#subscribers.get(key) ?? 0;
-    if (count === SUBSCRIBER_CANDIDATES_MAX) return false;
-    this.#subscribers.set(key, count + 1);
+  #countSite(contact: Contact): boolean {
+    const key = siteKey(contact.compact, ID_BYTES, this.#host.family);
+    this.#sites ??= new Map();
+    const count = this.#sites.get(key) ?? 0;
+    if (count === SITE_CANDIDATES_MAX) return false;
+    this.#sites.set(key, count + 1);
     return true;
   }
 

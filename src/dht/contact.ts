@@ -76,6 +76,11 @@ export function subscriberKey(bytes: Uint8Array, at: number, family: Family): nu
   return Buffer.from(bytes.buffer, bytes.byteOffset + at, 8).toString("latin1");
 }
 
+/** What one site may have, where each should have one voice: an IPv4 address, or the /48 of an IPv6 one, which has 65,536 subscribers' networks. */
+export function siteKey(bytes: Uint8Array, at: number, family: Family): number {
+  return family === 4 ? networkKeyV4(bytes, at) : networkKey(bytes, at, family);
+}
+
 /** What one network has: the /24 of an IPv4 address, the /48 of an IPv6 one. */
 export function networkKey(bytes: Uint8Array, at: number, family: Family): number {
   if (family === 4) return (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;

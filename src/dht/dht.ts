@@ -5,6 +5,7 @@
 // of events are called when the turn is over that they are told of, each by itself.
 
 import { EventEmitter } from "node:events";
+import { entryOf } from "../base/assert.js";
 import { UsageError } from "../base/errors.js";
 import type { Timer } from "../base/ground.js";
 import { CHASKEY_KEY_WORDS } from "../base/keyed-hash.js";
@@ -230,7 +231,7 @@ export class Dht extends EventEmitter<DhtEvents> {
     return statsOf(this.#overlays, this.#responder, this.#peers);
   }
 
-  /** Our id and the nodes of the tables, for the `saved` of a later run. */
+  /** Our id and the nodes of the tables, for the `saved` of a later run; once it is closed, those that it had then. */
   save(): Uint8Array {
     const tables = [...this.#overlays.values()].map(({ table }) => table);
     const [id, another] = this.ids;
@@ -370,7 +371,7 @@ export class Dht extends EventEmitter<DhtEvents> {
       this.#world.ground.fillRandom(new Uint8Array(this.#randomWords.buffer), 0);
       this.#randomLeft = this.#randomWords.length;
     }
-    return this.#randomWords[--this.#randomLeft]!;
+    return entryOf(this.#randomWords, --this.#randomLeft);
   }
 
   #words(count: number): Uint32Array {

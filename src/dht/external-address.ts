@@ -18,7 +18,7 @@ interface Claim {
 }
 
 export class ExternalAddress {
-  /** What each far end said last, by its address or /64. */
+  /** What each far end said last, by its address, or its /48 of IPv6. */
   readonly #voters = new Map<number | string, Claim>();
   /** By address. */
   readonly #claims = new Map<number | string, Claim>();

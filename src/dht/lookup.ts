@@ -6,6 +6,7 @@
 // counts as found when it answered itself. Of ids that are nearer to a torrent's hash than chance puts any node the lookup ends with as many
 // more (candidates.ts).
 
+import { entryOf } from "../base/assert.js";
 import type { Call, CallListener } from "./calls.js";
 import {
   ANSWERED,
@@ -249,6 +250,6 @@ export class Lookup implements CallListener {
 
   #addNear(): void {
     const count = this.#host.near(this.target, 2 * LOOKUP_CONTACTS, near);
-    for (let index = 0; index < count; index++) this.#candidates.add(near[index]!, undefined);
+    for (let index = 0; index < count; index++) this.#candidates.add(entryOf(near, index), undefined);
   }
 }

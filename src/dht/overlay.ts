@@ -6,7 +6,7 @@
 // Always: nobody is in the table or the cache who has not answered us. When nothing at all answers, the link is held to be dead, not
 // the nodes: nobody is dropped until something answers again.
 
-import { assert } from "../base/assert.js";
+import { assert, entryOf } from "../base/assert.js";
 import { compactAddress } from "../codec/compact-address.js";
 import type { DatagramBatch } from "../native/datagrams.js";
 import { makeBoundCounters } from "./bound-counters.js";
@@ -24,6 +24,7 @@ import {
   endpointKey,
   type Family,
   isPossibleEndpoint,
+  siteKey,
   subscriberKey,
 } from "./contact.js";
 import { ExternalAddress } from "./external-address.js";
@@ -323,7 +324,7 @@ export class Overlay implements LookupHost, NodeHost {
     if (!this.#options.usesCache) return count;
     const cached = this.#cached;
     const found = this.cache.near(key, want, cached);
-    for (let index = 0; index < found; index++) out[count + index] = cached[index]!;
+    for (let index = 0; index < found; index++) out[count + index] = entryOf(cached, index);
     return count + found;
   }
 
@@ -381,7 +382,7 @@ export class Overlay implements LookupHost, NodeHost {
     this.table.insert(contact);
     if (this.#options.usesCache) this.cache.answered(contact);
     // On one machine all far ends have one address.
-    const voter = this.limitsNetworks ? subscriberKey : endpointKey;
+    const voter = this.limitsNetworks ? siteKey : endpointKey;
     if (answer.ipAt >= 0 && answer.ipBytes === addressBytes + 2)
       this.externalAddress.vote(
         voter(compact, ID_BYTES, this.family),
@@ -474,7 +475,7 @@ export class Overlay implements LookupHost, NodeHost {
       return;
     }
     const { table } = this;
-    const bucket = table.buckets[table.indexOf(query.bytes, query.idAt)]!;
+    const bucket = entryOf(table.buckets, table.indexOf(query.bytes, query.idAt));
     if (bucket.contacts.length === BUCKET_CONTACTS && bucket.replacements.length > 0) return;
     const compact = new Uint8Array(ID_BYTES + addressBytesOf(this.family) + 2);
     compact.set(query.bytes.subarray(query.idAt, query.idAt + ID_BYTES), 0);
@@ -499,7 +500,7 @@ export class Overlay implements LookupHost, NodeHost {
   /** Goes round the buckets: one at a look. */
   #askQuestionable(): void {
     const { buckets } = this.table;
-    const bucket = buckets[this.#nextBucket++ % buckets.length]!;
+    const bucket = entryOf(buckets, this.#nextBucket++ % buckets.length);
     const before = this.nowMs - QUESTIONABLE_MS;
     let asked = 0;
     for (const contact of bucket.contacts) {
@@ -542,7 +543,7 @@ export class Overlay implements LookupHost, NodeHost {
   #idIn(bucket: { readonly prefix: Uint8Array; readonly depth: number }): Uint8Array {
     const id = bucket.prefix.slice();
     for (let bit = bucket.depth; bit < 8 * ID_BYTES; bit++)
-      if ((this.#options.randomWord() & 1) === 1) id[bit >> 3] = id[bit >> 3]! | (0x80 >> (bit & 7));
+      if ((this.#options.randomWord() & 1) === 1) id[bit >> 3] = entryOf(id, bit >> 3) | (0x80 >> (bit & 7));
     return id;
   }
 }

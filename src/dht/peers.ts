@@ -1,5 +1,6 @@
 // Peers of an answer to get_peers: endpoints of 6 or 18 bytes (BEP 5, 32), which are an address and a port.
 
+import { entryOf } from "../base/assert.js";
 import { addressText } from "../codec/compact-address.js";
 import type { SocketAddress } from "../native/binding.js";
 import type { Family } from "./contact.js";
@@ -19,7 +20,7 @@ export function readPeers(
     const length = answer.valueBytes;
     at = valueAt + length;
     if (length !== 6 && length !== 18) continue;
-    const port = (answer.bytes[at - 2]! << 8) | answer.bytes[at - 1]!;
+    const port = (entryOf(answer.bytes, at - 2) << 8) | entryOf(answer.bytes, at - 1);
     if (port === 0) continue;
     const tell = wants(length === 6 ? 4 : 6, valueAt);
     const host = tell === undefined ? undefined : addressText(answer.bytes.slice(valueAt, at - 2));

@@ -5,7 +5,7 @@
 // who cannot be remembered is not asked. Of one answer so many hashes count, and only a few that lie so far from the node that it can
 // hardly have them: whoever makes hashes up is believed little. What waits to be asked is bounded, and so is what waits for the reader.
 
-import { assert } from "../base/assert.js";
+import { assert, entryOf } from "../base/assert.js";
 import type { Call, CallListener } from "./calls.js";
 import { NODES_PER_ANSWER_MAX } from "./candidates.js";
 import { Contact, contactIndex, endpointKey, type Family, subscriberKey } from "./contact.js";
@@ -39,7 +39,7 @@ const IDLE_MS = 1000;
 
 /** What came of asking for samples (BEP 51). */
 export interface SamplerCounters {
-  /** Nodes that were asked; that told samples; that answered without, and that did not answer. */
+  /** Nodes that were asked. */
   asked: number;
   /** Answers with hashes. */
   told: number;
@@ -47,7 +47,7 @@ export interface SamplerCounters {
   without: number;
   /** Nodes that did not answer within 10 s. */
   silent: number;
-  /** Hashes that were told; and those that were left out, as too many or too far from the node. */
+  /** Hashes that were told and count: neither too many nor too far from the node. */
   samples: number;
   /** Hashes beyond the 48 of an answer that count. */
   samplesTooMany: number;
@@ -165,7 +165,12 @@ export class Sampler implements CallListener {
   checkInvariants(): void {
     for (let index = 1; index < this.#frontier.length; index++)
       assert(
-        compareIds(this.#frontier[index - 1]!.compact, 0, this.#frontier[index]!.compact, 0) <= 0,
+        compareIds(
+          entryOf(this.#frontier, index - 1).compact,
+          0,
+          entryOf(this.#frontier, index).compact,
+          0,
+        ) <= 0,
         "nodes wait in order",
       );
     assert(this.#frontier.length <= FRONTIER_MAX, "nodes that wait are bounded");
@@ -246,7 +251,7 @@ export class Sampler implements CallListener {
     const near: Contact[] = [];
     for (const from of [this.#position, new Uint8Array(ID_BYTES)]) {
       const count = this.#host.near(from, 64, near);
-      for (let index = 0; index < count; index++) this.#add(near[index]!);
+      for (let index = 0; index < count; index++) this.#add(entryOf(near, index));
     }
   }
 
@@ -303,7 +308,7 @@ export class Sampler implements CallListener {
     if (frontier.length === FRONTIER_MAX) {
       // The last that the sweep comes to makes room, if the new one is before it.
       const last = (contactIndex(this.#frontier, this.#position) + FRONTIER_MAX - 1) % FRONTIER_MAX;
-      const dropped = frontier[last]!;
+      const dropped = entryOf(frontier, last);
       if (!this.#isSooner(contact.compact, dropped.compact)) return;
       frontier.splice(last, 1);
       this.#waiting.delete(endpointKey(dropped.compact, ID_BYTES, this.#family));

@@ -12,7 +12,7 @@
 // in two parts that both have more to do differs by one at the most where slots are filled one at a time. Hashes that are claimed are
 // bounded. A part where nothing waits is left alone for a while.
 
-import { assert } from "../base/assert.js";
+import { assert, entryOf } from "../base/assert.js";
 
 const HASH_BYTES = 20;
 /** The first bits of a hash say whose it is: up to 16 of them. */
@@ -102,8 +102,8 @@ export class Cursors {
     if (this.#queued >= this.#queuedMax) return undefined;
     const count = this.#cursors.length;
     for (let step = 0; step < count; step++) {
-      const index = this.#order[(this.#asked + step) % count]!;
-      const cursor = this.#cursors[index]!;
+      const index = entryOf(this.#order, (this.#asked + step) % count);
+      const cursor = entryOf(this.#cursors, index);
       if (cursor.isAsking || cursor.queue.length > 0 || cursor.restsUntilMs > nowMs) continue;
       this.#asked = (this.#asked + step + 1) % count;
       cursor.isAsking = true;
@@ -115,13 +115,13 @@ export class Cursors {
 
   /** What a stretch had, in order. Hashes behind its end, from a store that goes on there, are taken by the cursors whose they are. */
   claimed(stretch: Stretch, hashes: readonly Uint8Array[], nowMs: number): void {
-    const cursor = this.#cursors[stretch.cursor]!;
+    const cursor = entryOf(this.#cursors, stretch.cursor);
     assert(cursor.isAsking, "what is claimed was wanted");
     cursor.isAsking = false;
     let own = 0;
     for (const hash of hashes) {
       const index = partOf(hash, this.#bits);
-      this.#cursors[index]!.queue.push(hash);
+      entryOf(this.#cursors, index).queue.push(hash);
       this.#queued++;
       if (index === stretch.cursor) own++;
     }
@@ -135,7 +135,7 @@ export class Cursors {
 
   /** A claim came to nothing: it is wanted again after a while. */
   unclaimed(stretch: Stretch, nowMs: number): void {
-    const cursor = this.#cursors[stretch.cursor]!;
+    const cursor = entryOf(this.#cursors, stretch.cursor);
     cursor.isAsking = false;
     cursor.restsUntilMs = nowMs + this.#restMs;
   }
@@ -146,7 +146,7 @@ export class Cursors {
     let bestStep = 0;
     const count = this.#cursors.length;
     for (let step = 0; step < count; step++) {
-      const cursor = this.#cursors[this.#order[(this.#turn + step) % count]!]!;
+      const cursor = entryOf(this.#cursors, entryOf(this.#order, (this.#turn + step) % count));
       if (cursor.queue.length === 0 || cursor.underWay >= (best?.underWay ?? this.#underWayMax)) continue;
       best = cursor;
       bestStep = step;
@@ -163,7 +163,7 @@ export class Cursors {
 
   /** The lookup of a hash that was taken is over. */
   done(hash: Uint8Array): void {
-    const cursor = this.#cursors[partOf(hash, this.#bits)]!;
+    const cursor = entryOf(this.#cursors, partOf(hash, this.#bits));
     assert(cursor.underWay > 0, "what is done was taken");
     cursor.underWay--;
     this.#underWay--;
@@ -179,7 +179,7 @@ function turned(index: number, bits: number): number {
 
 /** Whose a hash is. */
 function partOf(hash: Uint8Array, bits: number): number {
-  return ((hash[0]! << 8) | hash[1]!) >> (16 - bits);
+  return ((entryOf(hash, 0) << 8) | entryOf(hash, 1)) >> (16 - bits);
 }
 
 function startOf(cursor: number, bits: number): Uint8Array {
@@ -194,7 +194,7 @@ function startOf(cursor: number, bits: number): Uint8Array {
 function behind(hash: Uint8Array): Uint8Array {
   const next = hash.slice();
   for (let at = HASH_BYTES - 1; at >= 0; at--) {
-    next[at] = (next[at]! + 1) & 0xff;
+    next[at] = (entryOf(next, at) + 1) & 0xff;
     if (next[at] !== 0) break;
   }
   return next;

@@ -193,7 +193,7 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
     this.#dht.addNodes(nodes);
   }
 
-  /** The nodes that are known, for `dht.saved` of a later run. */
+  /** The nodes that are known, for `dht.saved` of a later run; once it is closed, those that were known then. */
   save(): Uint8Array {
     return this.#dht.save();
   }

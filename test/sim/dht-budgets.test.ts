@@ -10,6 +10,7 @@ import { ExternalAddress } from "../../src/dht/external-address.js";
 import { Dht, type DhtOptions } from "../../src/dht/index.js";
 import { KIND_ERROR, KIND_QUERY, KIND_RESPONSE, KrpcReader } from "../../src/dht/krpc-reader.js";
 import { isSecureId } from "../../src/dht/node-id.js";
+import { entryOf } from "../support/required.js";
 
 const HASH = new Uint8Array(20).fill(0x3c);
 const US = { host: "11.1.1.1", port: 6881 };
@@ -38,7 +39,7 @@ class Asker {
           for (let count = this.#socket.receive(batch); count > 0; count = this.#socket.receive(batch))
             for (let index = 0; index < count; index++) {
               const at = index * batch.slotBytes;
-              const bytes = batch.bytes.slice(at, at + batch.lengths[index]!);
+              const bytes = batch.bytes.slice(at, at + entryOf(batch.lengths, index));
               const reader = new KrpcReader();
               if (reader.read(bytes, 0, bytes.length) && reader.kind !== KIND_QUERY)
                 this.answers.push(reader);
@@ -78,7 +79,7 @@ describe("a node of the DHT gives", { timeout: 120_000 }, () => {
       `d1:ad2:id20:${"a".repeat(20)}9:info_hash20:${text(HASH)}e1:q9:get_peers1:t2:xx1:y1:qe`,
     );
     const socket = network.bind({ host: "12.0.0.1", port: 1 }) as VirtualSocket;
-    const ours = [...node.overlays.values()][0]!.nodes[0]!.socket as VirtualSocket;
+    const ours = entryOf(entryOf([...node.overlays.values()], 0).nodes, 0).socket as VirtualSocket;
     // 20 seconds of 1,000 queries a second, each of another address.
     for (let second = 0; second < 20; second++) {
       for (let count = 0; count < 1000; count++)
@@ -151,8 +152,11 @@ describe("a node of the DHT gives", { timeout: 120_000 }, () => {
     assert.ok(isSecureId(id, 0, address, 0, 4), "and takes an id that belongs to it");
     assert.ok(node.stats().contacts >= 4);
     for (const overlay of node.overlays.values()) overlay.checkInvariants();
-    // It keeps that id over a restart; one that is given is kept in any case.
+    // It keeps that id over a restart, and whom it knows; one that is given is kept in any case.
+    const saved = node.save();
+    for (let torrent = 0; torrent < 10; torrent++) void node.announce(HASH.map((byte) => byte ^ torrent));
     node.close();
+    assert.deepEqual(node.save(), saved, "whoever had not answered yet is not dropped for that");
     const [again] = makeNode(t, network, { saved: node.save() }).ids;
     assert.deepEqual(Buffer.from(again ?? []), Buffer.from(id));
     const own = makeNode(t, network, {
@@ -175,7 +179,7 @@ describe("a node of the DHT gives", { timeout: 120_000 }, () => {
     const before = nodes.map((node) => node.stats().counters.queriesSent);
     await network.run(600_000);
     for (const [index, node] of nodes.entries()) {
-      const sent = node.stats().counters.queriesSent - before[index]!;
+      const sent = node.stats().counters.queriesSent - entryOf(before, index);
       assert.ok(sent <= 40, `${sent} queries in ten minutes, to four nodes`);
     }
     // And finds who comes later.
@@ -198,7 +202,7 @@ describe("a node of the DHT gives", { timeout: 120_000 }, () => {
       const node = makeNode(t as TestContext, network, collects ? { hashes } : {});
       let got = 0;
       const reader = new KrpcReader();
-      const ours = [...node.overlays.values()][0]!.nodes[0]!.socket as VirtualSocket;
+      const ours = entryOf(entryOf([...node.overlays.values()], 0).nodes, 0).socket as VirtualSocket;
       const take = ours.take.bind(ours);
       const counts = { get_peers: 0, announce_peer: 0 };
       ours.take = (address, port, bytes) => {

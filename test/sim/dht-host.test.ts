@@ -9,6 +9,7 @@ import { type AnnounceOptions, Dht, type DhtOptions } from "../../src/dht/index.
 import type { Lookup, LookupListener } from "../../src/dht/lookup.js";
 import { TOLD_ENTRANCES_MAX } from "../../src/dht/overlay.js";
 import { PeerStream } from "../../src/dht/peer-stream.js";
+import { entryOf, required } from "../support/required.js";
 import { collectUncaught } from "../support/uncaught.js";
 
 const HASH = new Uint8Array(20).fill(0x3c);
@@ -105,8 +106,8 @@ describe("a DHT and its program", { timeout: 120_000 }, () => {
     const others = [1, 2, 3, 4, 5, 6].map(join);
     await network.run(60_000);
     assert.deepEqual(told.splice(0).sort(), ["at 11.0.1.1", "ready true"]);
-    await settled(network, others[0]!.announce(HASH, { port: 80 }));
-    await settled(network, others[1]!.announce(HASH));
+    await settled(network, entryOf(others, 0).announce(HASH, { port: 80 }));
+    await settled(network, entryOf(others, 1).announce(HASH));
     assert.deepEqual(told.splice(0), ["announce 3c3c 11.1.1.1 80", "announce 3c3c 11.2.1.1 6881"]);
     for (const other of others) other.close();
     for (let round = 0; round < 4; round++) {
@@ -134,7 +135,7 @@ describe("a DHT and its program", { timeout: 120_000 }, () => {
         heard.push("the next listener");
         first.close();
       });
-      const announced = await settled(network, second!.announce(HASH, { port: 80 }));
+      const announced = await settled(network, required(second, "second").announce(HASH, { port: 80 }));
       assert.deepEqual(heard, ["the next listener"]);
       assert.equal(announced.status, "fulfilled");
       assert.deepEqual(await settled(network, first.announce(HASH)), { status: "fulfilled", value: 0 });
@@ -151,7 +152,7 @@ describe("a DHT and its program", { timeout: 120_000 }, () => {
       told++;
       return [];
     };
-    await settled(network, second!.announce(HASH, { port: 80 }));
+    await settled(network, required(second, "second").announce(HASH, { port: 80 }));
     assert.ok(first.stats().torrentsKept === 1 && told === 0);
   });
 
@@ -177,7 +178,7 @@ describe("a DHT and its program", { timeout: 120_000 }, () => {
     const [first] = await makeNodes(t, network);
     const { contacts } = first.stats();
     // One failure more would be one too many.
-    for (const { contacts: known } of first.overlays.get(4)!.table.buckets)
+    for (const { contacts: known } of required(first.overlays.get(4), "an entry of overlays").table.buckets)
       for (const contact of known) contact.failures = 3;
     void first.lookup(HASH).next();
     await network.run(1);

@@ -7,6 +7,7 @@ import { addressNumber, DhtNetwork, type VirtualSocket } from "../../bench/load/
 import { Dht, type DhtOptions } from "../../src/dht/index.js";
 import { KIND_ERROR, KIND_QUERY, KIND_RESPONSE, KrpcReader } from "../../src/dht/krpc-reader.js";
 import { STRANGERS_MAX } from "../../src/dht/overlay.js";
+import { entryOf, required } from "../support/required.js";
 
 const US = { host: "11.1.1.1", port: 6881 };
 const FIRST = addressNumber("20.0.0.1");
@@ -35,8 +36,8 @@ class Others {
   }
 
   send(address: number, port: number, message: string): void {
-    const [overlay] = this.node.overlays.values();
-    const to = overlay!.nodes[0]!.socket as VirtualSocket;
+    const overlay = entryOf([...this.node.overlays.values()], 0);
+    const to = entryOf(overlay.nodes, 0).socket as VirtualSocket;
     this.network.sendFrom(address, port, to, Buffer.from(message, "latin1"));
   }
 
@@ -100,7 +101,7 @@ describe("a node of the DHT in a hostile network", { timeout: 120_000 }, () => {
     };
     await others.network.run(2000);
     const before = others.count(victim);
-    const overlay = others.node.overlays.get(4)!;
+    const overlay = required(others.node.overlays.get(4), "an entry of overlays");
     const silent = { heard: () => {}, converged: () => {}, completed: () => {} };
     for (let round = 0; round < 10; round++) {
       for (let count = 0; count < 20; count++) overlay.lookup(hashOf(100 * round + count), 3, silent);
@@ -113,10 +114,10 @@ describe("a node of the DHT in a hostile network", { timeout: 120_000 }, () => {
 
   it("answers nothing but queries, and nobody who cannot be answered", async (t) => {
     const others = new Others(t);
-    const [own] = others.node.ids;
+    const own = entryOf(others.node.ids, 0);
     const error = "d1:eli203e3:bade1:t4:zzzz1:y1:ee";
     const answer = `d1:rd${id(1)}${nodes([FIRST + 7 * STEP])}5:token2:xxe1:t4:zzzz1:y1:re`;
-    const reflected = `d1:ad2:id20:${text(own!)}e1:q4:ping1:t2:xx1:y1:qe`;
+    const reflected = `d1:ad2:id20:${text(own)}e1:q4:ping1:t2:xx1:y1:qe`;
     const long = `d1:ad${id(2)}4:junk1600:${"j".repeat(1600)}e1:q4:ping1:t2:xx1:y1:qe`;
     for (let count = 0; count < 10; count++) {
       const address = FIRST + count * STEP;
@@ -160,7 +161,7 @@ describe("a node of the DHT in a hostile network", { timeout: 120_000 }, () => {
       others.send(asking + STEP * count, PORT, ping(asking + STEP * count));
     await others.network.run(60_000);
     assert.ok(others.count(asking) > 0, "it has asked them back");
-    const overlay = others.node.overlays.get(4)!;
+    const overlay = required(others.node.overlays.get(4), "an entry of overlays");
     const known = overlay.table.buckets.flatMap(({ contacts, replacements }) => [
       ...contacts,
       ...replacements,
@@ -210,7 +211,10 @@ describe("a node of the DHT in a hostile network", { timeout: 120_000 }, () => {
       );
     others.send(FIRST, PORT, `d1:ad${about(FIRST, 1)}e1:q9:get_peers1:t2:xx1:y1:qe`);
     await others.network.run(10);
-    const { message } = others.received.find((each) => each.message.kind === KIND_RESPONSE)!;
+    const { message } = required(
+      others.received.find((each) => each.message.kind === KIND_RESPONSE),
+      "one of received",
+    );
     const token = text(message.bytes.subarray(message.tokenAt, message.tokenAt + message.tokenBytes));
     others.received.length = 0;
     announce(FIRST + STEP, 1, token);
@@ -260,7 +264,7 @@ describe("a node of the DHT in a hostile network", { timeout: 120_000 }, () => {
     isUp = false;
     // Nothing has gone out since the last answer, so that the link is known to be dead when the first query fails.
     await others.network.run(80_000);
-    const overlay = others.node.overlays.get(4)!;
+    const overlay = required(others.node.overlays.get(4), "an entry of overlays");
     const silent = { heard: () => {}, converged: () => {}, completed: () => {} };
     for (let round = 0; round < 60; round++) {
       for (let count = 0; count < 8; count++) overlay.lookup(hashOf(1000 * round + count), 3, silent);

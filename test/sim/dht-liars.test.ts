@@ -10,6 +10,7 @@ import { type BoundCounters, Dht } from "../../src/dht/index.js";
 import { KIND_QUERY, KrpcReader } from "../../src/dht/krpc-reader.js";
 import { sameId } from "../../src/dht/node-id.js";
 import { check } from "../support/property.js";
+import { entryOf, required } from "../support/required.js";
 
 /** What the documentation promises: told here again, so that a bound that grows is seen. */
 const QUERIES_MAX = 512;
@@ -42,7 +43,7 @@ function nodeAt(id: Uint8Array, address: number, port: number): Buffer {
 function nearId(count: number): Uint8Array {
   const id = HASH.slice();
   const distance = 0x7fffffff - count;
-  for (let at = 0; at < 4; at++) id[3 + at] = id[3 + at]! ^ (distance >>> (24 - 8 * at));
+  for (let at = 0; at < 4; at++) id[3 + at] = entryOf(id, 3 + at) ^ (distance >>> (24 - 8 * at));
   return id;
 }
 
@@ -104,7 +105,7 @@ async function lookUp(
   );
   t?.after(() => node.close());
   await network.run(isSlow ? 4 * delayMs : 1500);
-  const overlay = node.overlays.get(4)!;
+  const overlay = required(node.overlays.get(4), "an entry of overlays");
   liars.queries.clear();
   let isOver = false;
 
@@ -156,8 +157,8 @@ const PICKED: Liar = {
       Array.from({ length: 8 }, (_, at) => {
         const number = 8 * count + at + 1;
         const id = HASH.slice();
-        id[18] = id[18]! ^ (number >> 8);
-        id[19] = id[19]! ^ number;
+        id[18] = entryOf(id, 18) ^ (number >> 8);
+        id[19] = entryOf(id, 19) ^ number;
         return nodeAt(id, 0x0f000000 + 257 * number, 7000);
       }),
     ),

@@ -7,6 +7,7 @@ import { addressNumber, addressOf, DhtNetwork, type VirtualSocket } from "../../
 import { Dht, type Samples } from "../../src/dht/index.js";
 import { KIND_QUERY, KrpcReader, METHOD_SAMPLE_INFOHASHES } from "../../src/dht/krpc-reader.js";
 import { FAR_SAMPLES_MAX, SAMPLES_PER_ANSWER_MAX } from "../../src/dht/sampler.js";
+import { entryOf, required } from "../support/required.js";
 import { collectUncaught } from "../support/uncaught.js";
 
 const NODES = 40;
@@ -51,11 +52,11 @@ describe("sampling the DHT", { timeout: 120_000 }, () => {
     const network = new DhtNetwork({ seed: 3, loss: 0 });
     const nodes = await makeNodes(t, network, NODES);
     for (let index = 0; index < TORRENTS; index++) {
-      void nodes[index % NODES]!.announce(hashOf(index), { port: 1000 + index });
+      void entryOf(nodes, index % NODES).announce(hashOf(index), { port: 1000 + index });
       await network.run(2000);
     }
     await network.run(20_000);
-    const us = nodes[7]!;
+    const us = entryOf(nodes, 7);
     const state = collect(us, { sweeps: 2 });
     for (let step = 0; step < 6000 && !state.isOver; step++) await network.run(100);
     assert.ok(state.isOver, "sweeps end");
@@ -75,20 +76,22 @@ describe("sampling the DHT", { timeout: 120_000 }, () => {
       let isOver = false;
       void (async () => {
         for await (const { host, port } of us.lookup(hashOf(index), {
-          sampler: told.get(hex(hashOf(index)))!.node,
+          sampler: required(told.get(hex(hashOf(index))), "who told it").node,
         }))
           peers.push(`${host}:${port}`);
         isOver = true;
       })();
       for (let step = 0; step < 100 && !isOver; step++) await network.run(20);
-      assert.deepEqual(peers, [`${nodes[index % NODES]!.addresses[0]!.host}:${1000 + index}`]);
+      assert.deepEqual(peers, [
+        `${entryOf(entryOf(nodes, index % NODES).addresses, 0).host}:${1000 + index}`,
+      ]);
       assert.equal(us.stats().counters.queriesSent - before.counters.queriesSent, 1, "one query");
       assert.equal(us.stats().lookups, before.lookups);
     }
     // A node that does not know is no end: a lookup follows.
     const peers: string[] = [];
     void (async () => {
-      const sampler = { id: nodes[30]!.ids[0]!, host: "11.99.99.99", port: 1 };
+      const sampler = { id: entryOf(entryOf(nodes, 30).ids, 0), host: "11.99.99.99", port: 1 };
       for await (const { port } of us.lookup(hashOf(4), { sampler })) peers.push(String(port));
     })();
     await network.run(40_000);
@@ -102,23 +105,28 @@ describe("sampling the DHT", { timeout: 120_000 }, () => {
       if (index > 0) void node.announce(hashOf(1), { port: 80, seed: index % 3 === 0 });
     await network.run(60_000);
     let isOver = false;
-    void nodes[0]!.scrape(hashOf(1)).then(({ seeds, peers, nodes: told }) => {
-      isOver = true;
-      assert.ok(seeds >= 11 && seeds <= 15, `${seeds} of 13 seeds`);
-      assert.ok(peers >= 23 && peers <= 29, `${peers} of 26 peers`);
-      assert.ok(told >= 4 && told <= 8, `${told} nodes`);
-    });
+    void entryOf(nodes, 0)
+      .scrape(hashOf(1))
+      .then(({ seeds, peers, nodes: told }) => {
+        isOver = true;
+        assert.ok(seeds >= 11 && seeds <= 15, `${seeds} of 13 seeds`);
+        assert.ok(peers >= 23 && peers <= 29, `${peers} of 26 peers`);
+        assert.ok(told >= 4 && told <= 8, `${told} nodes`);
+      });
     await network.run(30_000);
     assert.ok(isOver);
-    await assert.rejects(nodes[0]!.scrape(hashOf(1), { signal: AbortSignal.abort(new Error("no")) }), /no/);
+    await assert.rejects(
+      entryOf(nodes, 0).scrape(hashOf(1), { signal: AbortSignal.abort(new Error("no")) }),
+      /no/,
+    );
   });
 
   it("asks each node once in its interval, however long it goes on", async (t) => {
     const network = new DhtNetwork({ seed: 4, loss: 0.05 });
     const nodes = await makeNodes(t, network, 24);
-    void nodes[3]!.announce(hashOf(1), { port: 80 });
+    void entryOf(nodes, 3).announce(hashOf(1), { port: 80 });
     await network.run(20_000);
-    const us = nodes[0]!;
+    const us = entryOf(nodes, 0);
     const queries = new Map<number, number[]>();
     const reader = new KrpcReader();
     const post = network.post.bind(network);
@@ -148,8 +156,8 @@ describe("sampling the DHT", { timeout: 120_000 }, () => {
       );
       for (const [at, time] of times.entries())
         assert.ok(
-          at === 0 || time - times[at - 1]! >= INTERVAL_MS,
-          `again after ${time - times[at - 1]!} ms`,
+          at === 0 || time - entryOf(times, at - 1) >= INTERVAL_MS,
+          `again after ${time - entryOf(times, at - 1)} ms`,
         );
     }
     for (const overlay of us.overlays.values()) overlay.checkInvariants();
@@ -203,7 +211,7 @@ describe("sampling the DHT", { timeout: 120_000 }, () => {
   it("does not ask while nobody reads, and ends when the DHT does", async (t) => {
     const network = new DhtNetwork({ seed: 6, loss: 0 });
     const nodes = await makeNodes(t, network, 8);
-    const us = nodes[0]!;
+    const us = entryOf(nodes, 0);
     assert.throws(() => us.sample({ sweeps: 0 }), /sweeps/);
     const stream = us.sample();
     await network.run(10_000);

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { addressOf, DhtNetwork } from "../../bench/load/dht-network.js";
 import { Dht } from "../../src/dht/dht.js";
+import { entryOf } from "../support/required.js";
 
 const NODES = 150;
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 32));
@@ -26,7 +27,7 @@ async function run(seed: number): Promise<Outcome> {
   for (let index = 0; index < NODES; index++) {
     const host = addressOf(0x0b000000 + 257 * index);
     const entrance = nodes[Math.floor(network.random() * Math.min(nodes.length, 8))];
-    const bootstrap = entrance === undefined ? [] : [entrance.addresses[0]!];
+    const bootstrap = entrance === undefined ? [] : [entryOf(entrance.addresses, 0)];
     nodes.push(
       new Dht({ listen: [{ host, port: 6881 }], bootstrap, peerBytesMax: 2 ** 20 }, network.world()),
     );
@@ -35,7 +36,7 @@ async function run(seed: number): Promise<Outcome> {
   await network.run(120_000);
   const found: string[][] = [];
   for (let round = 0; round < 8; round++) {
-    const announcer = nodes[(31 * round + 7) % NODES]!;
+    const announcer = entryOf(nodes, (31 * round + 7) % NODES);
     let taken = -1;
     void announcer.announce(hashOf(round), { port: 1000 + round }).then((count) => {
       taken = count;
@@ -45,14 +46,14 @@ async function run(seed: number): Promise<Outcome> {
     const peers: string[] = [];
     let isOver = false;
     const lookUp = async (): Promise<void> => {
-      for await (const peer of nodes[(57 * round + 3) % NODES]!.lookup(hashOf(round)))
+      for await (const peer of entryOf(nodes, (57 * round + 3) % NODES).lookup(hashOf(round)))
         peers.push(`${peer.host}:${peer.port}`);
       isOver = true;
     };
     void lookUp();
     for (let step = 0; step < 300 && !isOver; step++) await network.run(100);
     assert.ok(isOver, "a lookup ends");
-    assert.deepEqual(peers, [`${announcer.addresses[0]!.host}:${1000 + round}`]);
+    assert.deepEqual(peers, [`${entryOf(announcer.addresses, 0).host}:${1000 + round}`]);
     found.push(peers);
   }
   for (const node of nodes) {

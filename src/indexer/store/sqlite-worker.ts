@@ -3,7 +3,7 @@
 // Always: one call after the other, each answered once, with its value or with what SQLite said.
 
 import { parentPort, workerData } from "node:worker_threads";
-import { assert } from "../../base/assert.js";
+import { assert, present } from "../../base/assert.js";
 import { ScatterwireError } from "../../base/errors.js";
 import { openSqlite, type SqliteDatabase } from "./sqlite-database.js";
 import { SqliteReader } from "./sqlite-reader.js";
@@ -54,14 +54,16 @@ async function open(): Promise<void> {
   database = opened;
 }
 
-function methodsOf(object: object): Record<string, (...args: never[]) => unknown> {
+type Methods = Record<string, (...args: never[]) => unknown>;
+
+function methodsOf(object: object): Methods {
   const names = Object.getOwnPropertyNames(Object.getPrototypeOf(object)).filter(
     (name) => name !== "constructor",
   );
   return Object.fromEntries(
     names.map((name) => [
       name,
-      (object as Record<string, (...args: never[]) => unknown>)[name]!.bind(object),
+      present((object as Methods)[name], "an object has what it names").bind(object),
     ]),
   );
 }

@@ -8,6 +8,7 @@ import { KIND_QUERY, KIND_RESPONSE, KrpcReader } from "../../../src/dht/krpc-rea
 import { TOLD_ENTRANCES_MAX } from "../../../src/dht/overlay.js";
 import type { SocketAddress } from "../../../src/native/binding.js";
 import { until } from "../../support/clients.js";
+import { entryOf, required } from "../../support/required.js";
 
 const V4 = { host: "127.0.0.1", port: 0 };
 const V6 = { host: "::1", port: 0 };
@@ -77,47 +78,52 @@ class Stranger {
 describe("nodes of the DHT over IPv6", { timeout: 2 * TIMEOUT_MS }, () => {
   it("find, count and tell of what one of them announced", async (t) => {
     const nodes = await makeNodes(t, 6, [V6]);
-    assert.ok((await nodes[1]!.announce(HASH, { port: 4242, seed: true })) >= 4);
-    assert.deepEqual(await lookUp(nodes[4]!), [`${V6_TEXT} 4242`]);
-    const { seeds, peers, nodes: told } = await nodes[5]!.scrape(HASH);
+    assert.ok((await entryOf(nodes, 1).announce(HASH, { port: 4242, seed: true })) >= 4);
+    assert.deepEqual(await lookUp(entryOf(nodes, 4)), [`${V6_TEXT} 4242`]);
+    const { seeds, peers, nodes: told } = await entryOf(nodes, 5).scrape(HASH);
     assert.deepEqual([seeds, peers], [1, 0]);
     assert.ok(told >= 4);
     const sampled: string[] = [];
-    for await (const { infoHashes } of nodes[3]!.sample({ sweeps: 1 }))
+    for await (const { infoHashes } of entryOf(nodes, 3).sample({ sweeps: 1 }))
       sampled.push(...infoHashes.map((bytes) => Buffer.from(bytes).toString("hex")));
     assert.ok(sampled.includes(Buffer.from(HASH).toString("hex")));
     // What one keeps another begins with.
-    const again = makeNode(t, { listen: [V6], saved: nodes[2]!.save() });
+    const again = makeNode(t, { listen: [V6], saved: entryOf(nodes, 2).save() });
     await until(async () => again.stats().contacts >= 4, TIMEOUT_MS);
   });
 
   it("are found by who begins with IPv4, and told what is announced in both", async (t) => {
     const nodes = await makeNodes(t, 6, [V4, V6]);
-    const [entrance] = nodes[0]!.addresses.filter(({ host }) => host === V4.host);
-    const late = makeNode(t, { listen: [V4, V6], bootstrap: [entrance!] });
+    const entrance = entryOf(
+      entryOf(nodes, 0).addresses.filter(({ host }) => host === V4.host),
+      0,
+    );
+    const late = makeNode(t, { listen: [V4, V6], bootstrap: [entrance] });
     await until(async () => (late.overlays.get(6)?.table.count ?? 0) >= 4, TIMEOUT_MS);
     await until(async () => (late.overlays.get(4)?.table.count ?? 0) >= 4, TIMEOUT_MS);
     assert.ok((await late.announce(HASH, { port: 777 })) >= 8);
-    assert.deepEqual(await lookUp(nodes[3]!), [`${V6_TEXT} 777`, "127.0.0.1 777"]);
+    assert.deepEqual(await lookUp(entryOf(nodes, 3)), [`${V6_TEXT} 777`, "127.0.0.1 777"]);
   });
 
   it("are told the port of their kind of address, and nothing where there is none", async (t) => {
     const nodes = await makeNodes(t, 6, [V4, V6]);
     const told = async (ports: { v4?: number; v6?: number }, hash: Uint8Array): Promise<string[]> => {
-      assert.ok((await nodes[1]!.announce(hash, { port: 1, ports })) >= 4);
-      return lookUp(nodes[4]!, hash);
+      assert.ok((await entryOf(nodes, 1).announce(hash, { port: 1, ports })) >= 4);
+      return lookUp(entryOf(nodes, 4), hash);
     };
     const hashes = [1, 2, 3].map((byte) => new Uint8Array(20).fill(byte));
     const [both, onlyV4, onlyV6] = hashes as [Uint8Array, Uint8Array, Uint8Array];
     assert.deepEqual(await told({ v4: 777, v6: 888 }, both), [`${V6_TEXT} 888`, "127.0.0.1 777"]);
     assert.deepEqual(await told({ v4: 777 }, onlyV4), ["127.0.0.1 777"]);
     assert.deepEqual(await told({ v6: 888 }, onlyV6), [`${V6_TEXT} 888`]);
-    await assert.rejects(nodes[1]!.announce(HASH, { ports: { v6: 65_536 } }), { code: "USAGE_OPTION" });
+    await assert.rejects(entryOf(nodes, 1).announce(HASH, { ports: { v6: 65_536 } }), {
+      code: "USAGE_OPTION",
+    });
   });
 
   it("are remembered up to a bound, where answers over IPv4 name them", async (t) => {
     const node = makeNode(t, { listen: [V4, V6], bootstrap: [] });
-    const overlay = node.overlays.get(6)!;
+    const overlay = required(node.overlays.get(6), "an entry of overlays");
     const answer = new KrpcReader();
     for (let round = 0; round < 20; round++) {
       const nodes = Buffer.alloc(30 * 38, round + 1);
@@ -141,10 +147,13 @@ describe("nodes of the DHT over IPv6", { timeout: 2 * TIMEOUT_MS }, () => {
       const stranger = await Stranger.at(t, address.host);
       stranger.ping(address);
       await until(async () => stranger.messages.some(({ kind }) => kind === KIND_RESPONSE), TIMEOUT_MS);
-      const answer = stranger.messages.find(({ kind }) => kind === KIND_RESPONSE)!;
+      const answer = required(
+        stranger.messages.find(({ kind }) => kind === KIND_RESPONSE),
+        "one of messages",
+      );
       assert.deepEqual(
         Buffer.from(answer.bytes.subarray(answer.idAt, answer.idAt + 20)),
-        Buffer.from(ids[index]!),
+        Buffer.from(entryOf(ids, index)),
       );
       assert.equal(answer.ipBytes, address.host.includes(":") ? 18 : 6);
     }
@@ -157,9 +166,9 @@ describe("a read-only node of the DHT", { timeout: 2 * TIMEOUT_MS }, () => {
     const node = makeNode(t, { listen: [V4], bootstrap: [stranger.address], readOnly: true });
     await until(async () => stranger.messages.length > 0, TIMEOUT_MS);
     assert.ok(stranger.messages.every(({ kind, isReadOnly }) => kind === KIND_QUERY && isReadOnly));
-    const { address: to } = { address: node.addresses[0]! };
+    const { address: to } = { address: entryOf(node.addresses, 0) };
     for (let count = 0; count < 3; count++) stranger.ping(to);
-    stranger.answer(stranger.messages[0]!, to, "q".repeat(20));
+    stranger.answer(entryOf(stranger.messages, 0), to, "q".repeat(20));
     // What came after the pings has been read, and so have they.
     await until(
       async () => node.stats().contacts === 1 && node.stats().counters.queriesReceived === 3,
@@ -171,7 +180,7 @@ describe("a read-only node of the DHT", { timeout: 2 * TIMEOUT_MS }, () => {
 
   it("is answered, and neither asked back nor told of", async (t) => {
     const node = makeNode(t, { listen: [V4], bootstrap: [] });
-    const to = node.addresses[0]!;
+    const to = entryOf(node.addresses, 0);
     const quiet = await Stranger.at(t, V4.host);
     const other = await Stranger.at(t, V4.host);
     quiet.ping(to, "2:roi1e");

@@ -7,6 +7,7 @@ import { Contact } from "../../../src/dht/contact.js";
 import { LookupCache } from "../../../src/dht/lookup-cache.js";
 import { compareDistance } from "../../../src/dht/node-id.js";
 import { makeRandom } from "../../support/property.js";
+import { entryOf } from "../../support/required.js";
 
 const SEED = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 
@@ -36,7 +37,7 @@ describe(`the lookup cache (SEED=${SEED})`, () => {
     const missing = all.slice(0, 4).filter((contact) => !kept.has(contact));
     assert.ok(missing.length <= 2, "natural order is close to nearness");
     const before = cache.contactCount;
-    cache.failed(out[0]!);
+    cache.failed(entryOf(out, 0));
     assert.equal(cache.contactCount, before - 1);
     cache.checkInvariants();
   });

@@ -13,11 +13,12 @@ import {
   secureId,
 } from "../../../src/dht/node-id.js";
 import { check } from "../../support/property.js";
+import { entryOf, required } from "../../support/required.js";
 
 const anId = fc.uint8Array({ minLength: 20, maxLength: 20 });
 
 function distance(a: Uint8Array, b: Uint8Array): bigint {
-  return a.reduce((sum, byte, at) => (sum << 8n) | BigInt(byte ^ b[at]!), 0n);
+  return a.reduce((sum, byte, at) => (sum << 8n) | BigInt(byte ^ entryOf(b, at)), 0n);
 }
 
 describe("ids of the DHT", () => {
@@ -36,7 +37,7 @@ describe("ids of the DHT", () => {
     check(
       fc.property(anId, fc.integer({ min: 0, max: 159 }), (a, bit) => {
         const b = a.slice();
-        b[bit >> 3] = b[bit >> 3]! ^ (0x80 >> (bit & 7));
+        b[bit >> 3] = entryOf(b, bit >> 3) ^ (0x80 >> (bit & 7));
         assert.equal(commonBits(a, 0, b, 0), bit);
         assert.notEqual(idBit(a, 0, bit), idBit(b, 0, bit));
         assert.equal(commonBits(a, 0, a, 0), 160);
@@ -51,7 +52,7 @@ describe("ids of the DHT", () => {
       const prefixes = new Set<number>();
       for (let index = 0; index < 2 ** bits; index++) {
         const id = derivedId(root, index);
-        prefixes.add((((id[0]! << 8) | id[1]!) >> (16 - bits)) & (2 ** bits - 1));
+        prefixes.add((((entryOf(id, 0) << 8) | entryOf(id, 1)) >> (16 - bits)) & (2 ** bits - 1));
         assert.deepEqual(id.subarray(4), root.subarray(4));
       }
       assert.equal(prefixes.size, 2 ** bits);
@@ -67,11 +68,11 @@ describe("ids of the DHT", () => {
       ["84.124.73.14", 65, 0x1b, 0x03, 0x20],
       ["43.213.53.83", 90, 0xe5, 0x6f, 0x68],
     ] as const) {
-      const address = compactAddress(host)!;
+      const address = required(compactAddress(host), "compact address");
       const id = secureId(new Uint8Array(20), address, dice);
-      assert.deepEqual([id[0], id[1], id[2]! & 0xf8, id[19]], [first, second, third, dice], host);
+      assert.deepEqual([id[0], id[1], entryOf(id, 2) & 0xf8, id[19]], [first, second, third, dice], host);
       assert.ok(isSecureId(id, 0, address, 0, 4));
-      const other = compactAddress("93.184.216.34")!;
+      const other = required(compactAddress("93.184.216.34"), "compact address");
       assert.ok(!isSecureId(id, 0, other, 0, 4), "another address has other ids");
     }
   });
@@ -86,10 +87,10 @@ describe("ids of the DHT", () => {
       "::1",
       "fe80::1",
     ]) {
-      const address = compactAddress(host)!;
+      const address = required(compactAddress(host), "compact address");
       assert.ok(isSecureId(new Uint8Array(20), 0, address, 0, address.length), host);
     }
-    const address = compactAddress("2001:db8::1")!;
+    const address = required(compactAddress("2001:db8::1"), "compact address");
     assert.ok(!isSecureId(new Uint8Array(20), 0, address, 0, 16));
     assert.ok(isSecureId(secureId(new Uint8Array(20), address, 9), 0, address, 0, 16));
   });

@@ -8,6 +8,7 @@ import { Contact } from "../../../src/dht/contact.js";
 import { compareDistance, derivedId } from "../../../src/dht/node-id.js";
 import { BUCKET_CONTACTS, RoutingTable } from "../../../src/dht/routing-table.js";
 import { makeRandom } from "../../support/property.js";
+import { entryOf } from "../../support/required.js";
 
 const SEED = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 
@@ -33,7 +34,7 @@ describe(`the DHT's table (SEED=${SEED})`, () => {
         table.insert(contact);
         all.add(contact);
       } else {
-        const [first] = table.buckets[Math.floor(random() * table.buckets.length)]!.contacts;
+        const [first] = entryOf(table.buckets, Math.floor(random() * table.buckets.length)).contacts;
         if (first !== undefined) {
           first.failures++;
           table.failed(first);
@@ -99,12 +100,12 @@ describe(`the DHT's table (SEED=${SEED})`, () => {
       contact.roundTripMs = contact.isSecure ? 900 : 100 - index;
       assert.equal(table.insert(contact), index < BUCKET_CONTACTS);
     }
-    table.remove(contacts[0]!);
-    assert.ok(table.buckets[0]!.contacts.includes(contacts[BUCKET_CONTACTS + 2]!));
+    table.remove(entryOf(contacts, 0));
+    assert.ok(entryOf(table.buckets, 0).contacts.includes(entryOf(contacts, BUCKET_CONTACTS + 2)));
     assert.equal(bounds.insecurePassedOver, 1);
-    table.remove(contacts[1]!);
+    table.remove(entryOf(contacts, 1));
     assert.ok(
-      table.buckets[0]!.contacts.includes(contacts[BUCKET_CONTACTS + 5]!),
+      entryOf(table.buckets, 0).contacts.includes(entryOf(contacts, BUCKET_CONTACTS + 5)),
       "then to who answers soonest",
     );
     assert.equal(bounds.insecurePassedOver, 1);

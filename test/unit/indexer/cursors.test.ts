@@ -6,10 +6,11 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { Cursors, type Stretch } from "../../../src/indexer/cursors.js";
 import { check, makeRandom } from "../../support/property.js";
+import { entryOf, required } from "../../support/required.js";
 
 /** What is asked for is asked of 1/64 of the key space. */
 const SLICES = 64;
-const sliceOf = (hash: Uint8Array): number => hash[0]! >> 2;
+const sliceOf = (hash: Uint8Array): number => entryOf(hash, 0) >> 2;
 
 /** What waits, in order, as a store has it: a claimed hash does not wait any more. */
 class Waiting {
@@ -75,11 +76,11 @@ describe("cursors over the key space", () => {
               underWay.push(hash);
             }
             const loads = new Array<number>(SLICES).fill(0);
-            for (const hash of underWay) loads[sliceOf(hash)]!++;
+            for (const hash of underWay) loads[sliceOf(hash)] = entryOf(loads, sliceOf(hash)) + 1;
             assert.ok(Math.max(...loads) <= underWayMax * (cursorCount / SLICES));
             assert.equal(cursors.underWay, underWay.length);
             for (let ended = Math.ceil(random() * underWay.length); ended > 0; ended--)
-              cursors.done(underWay.splice(Math.floor(random() * underWay.length), 1)[0]!);
+              cursors.done(entryOf(underWay.splice(Math.floor(random() * underWay.length), 1), 0));
           }
           assert.deepEqual([...taken].sort(Buffer.compare), [...all].sort(Buffer.compare));
           assert.equal(cursors.queued, 0);
@@ -87,7 +88,8 @@ describe("cursors over the key space", () => {
           if (isBounded)
             for (let part = 0; part < cursorCount; part++) {
               const own = taken.filter(
-                (hash) => ((hash[0]! << 8) | hash[1]!) >> (16 - Math.log2(cursorCount)) === part,
+                (hash) =>
+                  ((entryOf(hash, 0) << 8) | entryOf(hash, 1)) >> (16 - Math.log2(cursorCount)) === part,
               );
               assert.deepEqual(own, [...own].sort(Buffer.compare));
             }
@@ -111,7 +113,7 @@ describe("cursors over the key space", () => {
       while (cursors.underWay < slots) {
         const hash = take();
         if (hash === undefined) break;
-        loads[sliceOf(hash)]!++;
+        loads[sliceOf(hash)] = entryOf(loads, sliceOf(hash)) + 1;
       }
       assert.ok(Math.max(...loads) - Math.min(...loads) <= 1, `${loads}`);
       assert.ok(Math.max(...loads) <= 4);
@@ -124,7 +126,7 @@ describe("cursors over the key space", () => {
     const cursors = new Cursors();
     for (let stretch = cursors.wanted(0); stretch !== undefined; stretch = cursors.wanted(0))
       cursors.claimed(stretch, waiting.claim(stretch), 0);
-    const parts = Array.from({ length: SLICES }, () => sliceOf(cursors.take()!));
+    const parts = Array.from({ length: SLICES }, () => sliceOf(required(cursors.take(), "a slice to take")));
     assert.deepEqual(parts.slice(0, 4), [0, 32, 16, 48]);
     assert.equal(new Set(parts).size, SLICES);
   });

@@ -8,6 +8,7 @@ import { Blue } from "../../../../src/indexer/filter/blue.js";
 import { LruFilter } from "../../../../src/indexer/filter/lru-filter.js";
 import { RotatingBloomFilter } from "../../../../src/indexer/filter/rotating-bloom-filter.js";
 import { check, makeRandom } from "../../../support/property.js";
+import { required } from "../../../support/required.js";
 
 const KEY = Uint32Array.of(1, 2, 3, 4);
 /** Hashes stand somewhere in a packet. */
@@ -52,8 +53,8 @@ class ArcModel {
   replace(inB2: boolean): void {
     const { t1, t2, b1, b2, p } = this;
     if (t1.length > 0 && ((inB2 && t1.length >= p) || t1.length > p || t2.length === 0))
-      b1.unshift(t1.pop()!);
-    else b2.unshift(t2.pop()!);
+      b1.unshift(required(t1.pop(), "an entry of t1"));
+    else b2.unshift(required(t2.pop(), "an entry of t2"));
   }
   seen(x: number): boolean {
     const { t1, t2, b1, b2, c } = this;

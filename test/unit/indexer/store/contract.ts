@@ -16,6 +16,7 @@ import {
   type StoreOptions,
 } from "../../../../src/indexer/store/store.js";
 import { makeRandom } from "../../../support/property.js";
+import { entryOf } from "../../../support/required.js";
 
 export interface StoreMaker {
   /** A place for an index that is empty. */
@@ -108,7 +109,7 @@ export function testStore(name: string, maker: StoreMaker): void {
       const hashes = Array.from({ length: 50 }, (_, n) => hashOf(n));
       const twice = [...hashes, ...hashes.slice(0, 5)];
       assert.equal(await store.see(twice.map((infoHash) => ({ infoHash, hits: 2 }))), 50);
-      assert.equal(await store.see([{ infoHash: hashes[0]!, hits: 1 }]), 0);
+      assert.equal(await store.see([{ infoHash: entryOf(hashes, 0), hits: 1 }]), 0);
       const other = await another();
       const sorted = hashes.map(hexOf).sort();
       assert.deepEqual(await claimed(store, OURS, 10), sorted.slice(0, 10));
@@ -117,7 +118,7 @@ export function testStore(name: string, maker: StoreMaker): void {
         sorted.slice(10, 20),
         "what is claimed is passed over",
       );
-      const middle = Buffer.from(sorted[40]!, "hex");
+      const middle = Buffer.from(entryOf(sorted, 40), "hex");
       assert.deepEqual(await claimed(store, OURS, 100, middle), sorted.slice(40));
       assert.deepEqual(await claimed(other, "theirs"), sorted.slice(20, 40));
       assert.deepEqual(await claimed(other, "theirs"), []);
@@ -296,7 +297,7 @@ export function testStore(name: string, maker: StoreMaker): void {
           [1, 1],
         ],
       );
-      assert.equal((await store.history(steps[1]!.atMs, 100)).length, 1);
+      assert.equal((await store.history(entryOf(steps, 1).atMs, 100)).length, 1);
     });
 
     it("prunes the oldest torrents by number and age, and hashes seen longest ago", async (t) => {
@@ -483,7 +484,8 @@ export function testStore(name: string, maker: StoreMaker): void {
       );
       const seed = Math.floor(Math.random() * 2 ** 32);
       const random = makeRandom(seed);
-      const pick = <Value>(values: readonly Value[]): Value => values[Math.floor(random() * values.length)]!;
+      const pick = <Value>(values: readonly Value[]): Value =>
+        entryOf(values, Math.floor(random() * values.length));
       const parts = [
         "a",
         "b*",
