@@ -36,7 +36,7 @@ import {
   UPLOADED_AT,
   writeConnectRequest,
 } from "../../src/tracker/protocol/udp.js";
-import { entryOf, firstOf } from "../measuring/ends.js";
+import { entryOf, firstOf, there } from "../measuring/ends.js";
 import { percentiles } from "./percentiles.js";
 import { Population } from "./tracker-population.js";
 
@@ -227,8 +227,8 @@ class Sender {
         this.#template[entry] = 0;
         continue;
       }
-      view.setUint32(at + CONNECTION_ID_AT, this.#ids[2 * index]!);
-      view.setUint32(at + CONNECTION_ID_AT + 4, this.#ids[2 * index + 1]!);
+      view.setUint32(at + CONNECTION_ID_AT, there(this.#ids[2 * index]));
+      view.setUint32(at + CONNECTION_ID_AT + 4, there(this.#ids[2 * index + 1]));
       const peer = this.#peer;
       this.#peer = peer + 1 === this.#peersEnd ? this.#peersEnd - this.#share() : peer + 1;
       view.setUint32(at + TRANSACTION_AT, peer);
@@ -254,11 +254,11 @@ class Sender {
       this.#template[entry] = 1;
     }
     if (this.#options.freshTorrents === true) this.#freshHash(at + INFO_HASH_AT);
-    else this.#hash(at + INFO_HASH_AT, this.#population.torrentOf[peer]!);
+    else this.#hash(at + INFO_HASH_AT, there(this.#population.torrentOf[peer]));
     const seeder = this.#population.roll() < this.#seederBelow;
     view.setUint32(at + LEFT_AT + 4, seeder ? 0 : BYTES_OF_PEERS);
     view.setUint32(at + EVENT_AT, seeder ? EVENT_COMPLETED : EVENT_STARTED);
-    view.setUint16(at + PORT_AT, this.#population.portOf[peer]!);
+    view.setUint16(at + PORT_AT, there(this.#population.portOf[peer]));
     return ANNOUNCE_REQUEST_BYTES;
   }
 
@@ -266,9 +266,12 @@ class Sender {
     this.#template[entry] = 0;
     this.#out.view.setUint32(at + ACTION_AT, ACTION_SCRAPE);
     const first = this.#population.scrapeFirstOf(peer);
-    const count = this.#population.scrapeCountOf[peer]!;
+    const count = there(this.#population.scrapeCountOf[peer]);
     for (let index = 0; index < count; index++)
-      this.#hash(at + SCRAPE_HASHES_AT + index * INFO_HASH_BYTES, this.#population.scraped[first + index]!);
+      this.#hash(
+        at + SCRAPE_HASHES_AT + index * INFO_HASH_BYTES,
+        there(this.#population.scraped[first + index]),
+      );
     return SCRAPE_HASHES_AT + count * INFO_HASH_BYTES;
   }
 
@@ -277,7 +280,7 @@ class Sender {
     const { hashes } = this.#population;
     const to = at >>> 2;
     const from = torrent * 5;
-    for (let word = 0; word < 5; word++) words[to + word] = hashes[from + word]!;
+    for (let word = 0; word < 5; word++) words[to + word] = there(hashes[from + word]);
   }
 
   #freshHash(at: number): void {
@@ -293,14 +296,15 @@ class Sender {
     const { counts } = this;
     for (let entry = 0; entry < count; entry++) {
       const at = entry * RESPONSE_SLOT_BYTES;
-      const length = lengths[entry]!;
+      const length = there(lengths[entry]);
       const action = length < 8 ? -1 : view.getUint32(at);
       if (action === ACTION_ANNOUNCE && length >= ANNOUNCE_RESPONSE_BYTES_MIN) {
         counts.announces++;
         counts.peers += ((length - ANNOUNCE_RESPONSE_BYTES_MIN) / this.#endpointBytes) | 0;
         if (this.#announced.length > 0) {
           const peer = view.getUint32(at + RESPONSE_TRANSACTION_AT);
-          this.#announced[this.#population.torrentOf[peer]!]!++;
+          const torrent = there(this.#population.torrentOf[peer]);
+          this.#announced[torrent] = there(this.#announced[torrent]) + 1;
         }
       } else if (action === ACTION_CONNECT && length >= CONNECT_REQUEST_BYTES) {
         counts.connects++;

@@ -12,6 +12,7 @@ import { messageOf } from "../base/errors.js";
 import {
   type AdmissionRules,
   ListReader,
+  parseConnectionKey,
   parseTrackerConfig,
   type TrackerConfig,
   TrackerService,
@@ -82,10 +83,10 @@ function trackerCommand(): Command {
       "threads that answer UDP, one for each core; HTTP stays with the first thread (default: 1)",
       wholeNumber("--workers", 1, WORKERS_MAX),
     )
-    .option("--config <file>", "read what is not said here from a JSON file")
+    .option("--config <file>", "settings in a JSON file; what is said here goes before them")
     .option(
       "--interval <seconds>",
-      "what clients wait between announces (default: 900)",
+      "how long clients wait between announces (default: 900)",
       wholeNumber("--interval", 30, 3600),
     )
     .option("--peers <n>", "peers in an answer at the most (default: 200)", wholeNumber("--peers", 0, 1000))
@@ -101,7 +102,7 @@ function trackerCommand(): Command {
     )
     .option(
       "--new-torrents <n>",
-      "new torrents that one address (IPv6: /64) may bring in a minute (default: any number)",
+      "new torrents that one address (IPv6: /64, and eight times as many a /48) may bring in a minute (default: any number)",
       wholeNumber("--new-torrents", 1, 2 ** 20 - 1),
     )
     .option("--duration <seconds>", "stop after so long", wholeNumber("--duration", 1, 31_536_000))
@@ -184,7 +185,14 @@ async function readConfig(options: Options): Promise<TrackerConfig> {
   if (options.config === undefined) return said;
   const file = parseTrackerConfig(await readFile(options.config, "utf8"), options.config);
   const folder = dirname(options.config);
-  const paths = ["allowList", "denyList", "keysFile", "tokenFile", "downloadsFile"] as const;
+  const paths = [
+    "allowList",
+    "denyList",
+    "keysFile",
+    "tokenFile",
+    "downloadsFile",
+    "connectionKeyFile",
+  ] as const;
   const found = paths.flatMap((key) => (file[key] === undefined ? [] : [[key, resolve(folder, file[key])]]));
   return { ...file, ...(Object.fromEntries(found) as Partial<TrackerConfig>), ...said };
 }
@@ -195,7 +203,8 @@ async function serviceOptions(options: Options, config: TrackerConfig): Promise<
   if ((config.user === undefined) !== (config.group === undefined))
     throw new ExitError(EXIT_USAGE, "user and group go together: one alone would keep what the other may do");
   const rules = await readRules(config);
-  const { newTorrentsPerMinute, evictionsPerMinute, peersPerAddressMax } = config;
+  const { newTorrentsPerMinute, evictionsPerMinute, peersPerAddressMax, peersPerTorrentMax } = config;
+  const { connectionMinutes, connectionKeyFile } = config;
   const { trustedProxies, httpLimits, downloadsFile, metrics, tokenFile } = config;
   const { redis, redisLogMib } = config;
   return {
@@ -209,7 +218,12 @@ async function serviceOptions(options: Options, config: TrackerConfig): Promise<
       ...(newTorrentsPerMinute === undefined ? {} : { newTorrentsPerMinute }),
       ...(evictionsPerMinute === undefined ? {} : { evictionsPerMinute }),
       ...(peersPerAddressMax === undefined ? {} : { peersPerAddressMax }),
+      ...(peersPerTorrentMax === undefined ? {} : { peersPerTorrentMax }),
     },
+    ...(connectionMinutes === undefined ? {} : { connectionSlots: connectionMinutes }),
+    ...(connectionKeyFile === undefined
+      ? {}
+      : { connectionKey: parseConnectionKey(await readFile(connectionKeyFile, "utf8"), connectionKeyFile) }),
     ...(trustedProxies === undefined ? {} : { trustedProxies }),
     ...(httpLimits === undefined ? {} : { httpLimits }),
     ...(downloadsFile === undefined ? {} : { downloadsFile }),
@@ -262,9 +276,12 @@ async function reloadRules(service: TrackerService, config: TrackerConfig, json:
 function dropPrivileges({ user, group }: TrackerConfig): void {
   if (user === undefined || group === undefined) return;
   try {
-    process.setgroups!([]);
-    process.setgid!(group);
-    process.setuid!(user);
+    const { setgroups, setgid, setuid } = process;
+    if (setgroups === undefined || setgid === undefined || setuid === undefined)
+      throw new Error("a program cannot become another user on this system");
+    setgroups([]);
+    setgid(group);
+    setuid(user);
   } catch (error) {
     throw new ExitError(EXIT_FAILED, `cannot become ${user}:${group}: ${messageOf(error)}`);
   }

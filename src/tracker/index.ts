@@ -22,6 +22,7 @@ export { PeerStore, type PeerStoreOptions } from "./peer-store/peer-store.js";
 export type { AdmissionRules } from "./server/admission.js";
 export {
   ListReader,
+  parseConnectionKey,
   parseInfoHashList,
   parseKeyList,
   parseTrackerConfig,

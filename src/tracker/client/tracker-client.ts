@@ -3,10 +3,11 @@
 //   announce(url) ──name──▶ an IPv4 address ──▶ ┐
 //                      └──▶ an IPv6 address ──▶ ┴─ both at once: peers of both, or the error of both
 //
-// Always: no more than HTTP_MAX announces over HTTP, HTTP_PER_HOST_MAX to one tracker, and UDP_MAX over UDP are under way, the others
-// wait in order, so that a tracker which is dead holds up its own announces and no other's; every one has a deadline and bounds for its answer; no peer comes out at an address that the tracker could not reach itself (a tracker far away
-// names no port of this machine, nor of the network that it stands in), and for the same reason nothing far away redirects us there;
-// a tracker on this machine or in its network is asked for an announce and nothing else.
+// Always: no more than HTTP_MAX announces over HTTP, HTTP_PER_HOST_MAX to one tracker, and UDP_MAX over UDP are under way, the others wait
+// in order, so that a tracker which is dead holds up its own announces and no other's; every one has a deadline and bounds for its answer;
+// no peer comes out at an address that the tracker could not reach itself (a tracker far away names no port of this machine, nor of the
+// network that it stands in), and for the same reason nothing far away redirects us there; a tracker on this machine or in its network is
+// asked for an announce and nothing else.
 
 import { Agent as HttpAgent } from "node:http";
 import { type AgentOptions, Agent as HttpsAgent } from "node:https";

@@ -67,7 +67,7 @@ export interface SwarmTotals {
   peersV6: number;
   /** Memory in use, to the byte. */
   bytes: number;
-  /** The most that was ever in use, which the process still has. */
+  /** The most that was ever in use, which the process still has, and what was populated ahead of use. */
   bytesTouched: number;
 }
 

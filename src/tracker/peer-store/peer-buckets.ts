@@ -213,9 +213,15 @@ export class PeerBuckets {
 
   /**
    * Sets for each endpoint the first peer that has its fingerprint, −1 if there is none: who it is was not looked at. Fetches its endpoint and
-   * state, and where seeders end, with which it changes places when it becomes one or the other.
+   * state, and, when it becomes a seeder or is one no more, those of the peer that it changes places with.
    */
-  lookAtPeers(found: AheadFindings, order: Uint16Array, from: number, to: number): void {
+  lookAtPeers(
+    { seeders }: AnnouncesAhead,
+    found: AheadFindings,
+    order: Uint16Array,
+    from: number,
+    to: number,
+  ): void {
     const { own, hashes, peers, runs } = found;
     const words = this.#words;
     const capacities = this.#capacities;
@@ -230,17 +236,21 @@ export class PeerBuckets {
       peers[index] = peer;
       if (peer < 0) continue;
       const capacity = capacities[(header >>> 16) & 0xff]!;
-      const seeders = Math.min((header >>> 8) & 0xff, (header & 0xff) - 1);
+      const seederCount = (header >>> 8) & 0xff;
+      const wasSeeder = (peer - seederCount) >>> 31;
+      const other = seederCount - wasSeeder;
       const endpoints = 2 * (bucket + 1) + capacity;
       const states = 4 * (bucket + 1) + capacity;
-      runs[end++] = (endpoints + endpointHalves * peer) >>> 1;
-      runs[end++] = 1;
-      runs[end++] = (endpoints + endpointHalves * seeders) >>> 1;
-      runs[end++] = 1;
-      runs[end++] = (states + peer) >>> 2;
-      runs[end++] = 1;
-      runs[end++] = (states + seeders) >>> 2;
-      runs[end++] = 1;
+      runs[end] = (endpoints + endpointHalves * peer) >>> 1;
+      runs[end + 1] = 1;
+      runs[end + 2] = (states + peer) >>> 2;
+      runs[end + 3] = 1;
+      runs[end + 4] = (endpoints + endpointHalves * other) >>> 1;
+      runs[end + 5] = 1;
+      runs[end + 6] = (states + other) >>> 2;
+      runs[end + 7] = 1;
+      // Without a branch, for nobody can guess who changes.
+      end += 4 + 4 * (wasSeeder ^ seeders[index]!);
     }
     found.fetch(words, end);
   }
@@ -436,7 +446,12 @@ export class PeerBuckets {
     const source = this.#halves;
     const target = sink.halves;
     if (((from ^ to) & 1) === 1) {
-      for (let half = 0; half < length; half++) target[to + half] = source[from + half]!;
+      // An endpoint is three halves, or three times three.
+      for (let half = 0; half < length; half += 3) {
+        target[to + half] = source[from + half]!;
+        target[to + half + 1] = source[from + half + 1]!;
+        target[to + half + 2] = source[from + half + 2]!;
+      }
       return;
     }
     // Both are at the beginning of a word, or both in the middle of one.
@@ -447,17 +462,13 @@ export class PeerBuckets {
     const sourceAt = (from + odd) >>> 1;
     const targetAt = (to + odd) >>> 1;
     const words = (length - odd) >>> 1;
-    // Six at a time: what the loop itself costs is most of it.
-    let word = 0;
-    for (; word + 6 <= words; word += 6) {
-      targetWords[targetAt + word] = sourceWords[sourceAt + word]!;
-      targetWords[targetAt + word + 1] = sourceWords[sourceAt + word + 1]!;
-      targetWords[targetAt + word + 2] = sourceWords[sourceAt + word + 2]!;
-      targetWords[targetAt + word + 3] = sourceWords[sourceAt + word + 3]!;
-      targetWords[targetAt + word + 4] = sourceWords[sourceAt + word + 4]!;
-      targetWords[targetAt + word + 5] = sourceWords[sourceAt + word + 5]!;
-    }
-    for (; word < words; word++) targetWords[targetAt + word] = sourceWords[sourceAt + word]!;
+    // Six at a time, for what the loop itself costs is most of it; and the last six once more, for nobody can guess how many are left.
+    const last = words - 6;
+    for (let word = 0; word < last; word += 6)
+      copySix(sourceWords, sourceAt + word, targetWords, targetAt + word);
+    if (last >= 0) copySix(sourceWords, sourceAt + last, targetWords, targetAt + last);
+    else
+      for (let word = 0; word < words; word++) targetWords[targetAt + word] = sourceWords[sourceAt + word]!;
     const end = odd + 2 * words;
     if (end < length) target[to + end] = source[from + end]!;
   }
@@ -506,4 +517,13 @@ function runStart(dice: number, low: number, count: number): number {
   // A multiplication, for a division takes as long as copying the run.
   const start = (low + (((dice & 0x7fff) * (count - low)) >>> 15)) & ~1;
   return start < low ? low : start;
+}
+
+function copySix(source: Uint32Array, from: number, target: Uint32Array, to: number): void {
+  target[to] = source[from]!;
+  target[to + 1] = source[from + 1]!;
+  target[to + 2] = source[from + 2]!;
+  target[to + 3] = source[from + 3]!;
+  target[to + 4] = source[from + 4]!;
+  target[to + 5] = source[from + 5]!;
 }

@@ -32,7 +32,9 @@ import {
 } from "./contract.js";
 import { PAGE_BYTES, Pages } from "./pages.js";
 import { TICKS } from "./peer-buckets.js";
+import { type Populate, PopulatedAhead } from "./populated-ahead.js";
 import { Swarms, swarmBlockWords } from "./swarms.js";
+import { TablesAhead } from "./tables-ahead.js";
 import { makeIndexMemory, TorrentIndex } from "./torrent-index.js";
 
 /** The bounds of a store, and what it stands on. Numbers that are out of range throw UsageError. */
@@ -47,7 +49,7 @@ export interface PeerStoreOptions {
   readonly lifetimeMs?: number;
   /** How long one round of expiry takes, in milliseconds; that much later than its lifetime a peer may be dropped. */
   readonly collectMs?: number;
-  /** New torrents that one address (IPv6: /64) may bring in a minute; undefined or 0: any number. */
+  /** New torrents that one address (IPv6: /64; a /48 eight times as many) may bring in a minute; undefined or 0: any number. */
   readonly newTorrentsPerMinute?: number;
   /** Torrents that what one address brings may push out in a minute, once there is no room; undefined or 0: any number. */
   readonly evictionsPerMinute?: number;
@@ -66,6 +68,11 @@ export interface PeerStoreOptions {
   readonly release?: (memory: Uint8Array) => void;
   /** Brings memory near before it is needed, for whoever has better means than loading it. It pays for batches of some dozens. */
   readonly prefetch?: Prefetch;
+  /**
+   * Has memory of `reserve` found on another thread before the store touches it, some MiB ahead of what is in use; without it, whoever
+   * announces may wait for the machine. What was populated and is not used yet counts as touched, and not against `bytesMax`.
+   */
+  readonly populate?: Populate;
   /** This store is a part of swarms that threads share (parted-swarms.ts). */
   readonly part?: SharedPart;
 }
@@ -135,6 +142,8 @@ const STEPS_OWED = 1;
 const CLOCK_NUMBERS = 2;
 const IN_ORDER = Uint16Array.from({ length: AHEAD_MAX }, (_, index) => index);
 const SHARE_CELL_BITS_MAX = 20;
+/** Half a large page: of records, 32,768 torrents that nobody has heard of. */
+const POPULATED_AHEAD_BYTES = 2 ** 20;
 const HASH_ROUNDS = 1;
 const HASH_FINAL_ROUNDS = 3;
 
@@ -162,14 +171,17 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   readonly #v4: Swarms;
   readonly #v6: Swarms;
   readonly #index: TorrentIndex;
+  readonly #tablesAhead: TablesAhead | undefined;
+  readonly #recordsAhead: PopulatedAhead | undefined;
+  readonly #pagesAhead: PopulatedAhead | undefined;
   readonly #key: Uint32Array;
   readonly #budgets: AddressBudgets;
   readonly #ownsBudgets: boolean;
   /** Of each torrent: peers that an address may add to it. */
   readonly #shares: AddressBudget | undefined;
-  /** The announce under way, as its share is counted: address, and hash of the torrent. */
-  readonly #sharer = new Uint32Array(3);
-  #sharerFamily: 4 | 6 = 4;
+  /** Of the announce under way: its address's family, and the hash of its torrent, which is no small integer. */
+  #family: 4 | 6 = 4;
+  readonly #hash = new Uint32Array(1);
   readonly #tickMs: number;
   readonly #collectMs: number;
   readonly #workPerAdvanceMax: number;
@@ -211,13 +223,20 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     const endpointKey = options.key.slice(2, 4);
     const sizes = [...swarmBlockWords(3), ...swarmBlockWords(9)];
     const pageBytes = Math.min(Math.ceil(this.#bytesMax / PAGE_BYTES + 1) * PAGE_BYTES, REGION_BYTES_MAX);
-    this.#pages = new Pages(reserve(pageBytes), sizes, small);
+    const pages = reserve(pageBytes);
+    this.#pages = new Pages(pages, sizes, small);
     whole("peersPerTorrentMax", peersMax, 1, 2 ** 31);
     const mayAdd = (): boolean => this.#mayAdd();
     this.#v4 = new Swarms(this.#pages, 3, 0, peersMax, endpointKey, mayAdd);
     this.#v6 = new Swarms(this.#pages, 9, swarmBlockWords(3).length, peersMax, endpointKey, mayAdd);
     const indexMemory = makeIndexMemory(this.#recordsMax, small, reserve, options.release);
     this.#index = new TorrentIndex(this, this.#recordsMax, indexMemory);
+    const { populate } = options;
+    if (populate !== undefined) {
+      this.#recordsAhead = new PopulatedAhead(records, POPULATED_AHEAD_BYTES, populate);
+      this.#pagesAhead = new PopulatedAhead(pages, POPULATED_AHEAD_BYTES, populate);
+      this.#tablesAhead = new TablesAhead(this.#index, indexMemory, populate);
+    }
     this.#ownsBudgets = part === undefined;
     this.#budgets = part === undefined ? makeAddressBudgets(options) : part.budgets;
     this.#shares = makeShares(options, this.#bytesMax, lifetimeMs, small);
@@ -254,7 +273,11 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
       peersV4: this.#state[PEERS_V4]!,
       peersV6: this.#state[PEERS_V6]!,
       bytes: shared + this.#state[COUNT]! * RECORD_BYTES + this.#pages.inUse * PAGE_BYTES,
-      bytesTouched: shared + this.#state[COUNT_MOST]! * RECORD_BYTES + (this.#pages.touched - 1) * PAGE_BYTES,
+      bytesTouched:
+        shared +
+        (this.#tablesAhead?.bytes ?? 0) +
+        Math.max(this.#state[COUNT_MOST]! * RECORD_BYTES, this.#recordsAhead?.bytes ?? 0) +
+        Math.max((this.#pages.touched - 1) * PAGE_BYTES, this.#pagesAhead?.bytes ?? 0),
     };
   }
 
@@ -318,7 +341,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
         swarms.buckets.lookIntoNext(announces, found, order, from, to);
         break;
       default:
-        swarms.buckets.lookAtPeers(found, order, from, to);
+        swarms.buckets.lookAtPeers(announces, found, order, from, to);
     }
   }
 
@@ -343,8 +366,8 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
 
   announce(hash: number, request: Announce, sink: PeerSink): number {
     this.#setEndpoint(request.family, request.address, request.addressAt, request.port);
-    this.#sharerFamily = request.family;
-    this.#sharer[2] = hash;
+    this.#family = request.family;
+    this.#hash[0] = hash;
     const record = this.#recordOf(hash, request);
     if (record < 0) {
       this.#report(0, 0, 0);
@@ -450,6 +473,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     }
     this.#shares?.advance(nowMs);
     if (this.#state[COUNT]! === 0) return;
+    this.#populateAhead();
     // A whole round each collectMs: a record is two steps at the most, and each bucket of a large swarm is one.
     const round = STEPS_PER_RECORD * this.#state[COUNT]! + STEPS_PER_PAGE * this.#pages.inUse;
     this.#clock[STEPS_OWED] = Math.min(
@@ -463,6 +487,12 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
       this.#clock[STEPS_OWED]!--;
       work += this.#expireNext();
     }
+  }
+
+  #populateAhead(): void {
+    this.#tablesAhead?.advance();
+    this.#recordsAhead?.advance(this.#state[COUNT_MOST]! * RECORD_BYTES);
+    if (this.#pages.touched > 1) this.#pagesAhead?.advance(this.#pages.touched * PAGE_BYTES);
   }
 
   // Records
@@ -488,21 +518,15 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
 
   /** Takes one of a budget of the address of the announce under way. Another tracker asked its own. */
   #take(budget: AddressBudget | undefined): boolean {
-    return (
-      budget === undefined ||
-      this.#isAdopting ||
-      budget.take(this.#endpointWords, 0, this.#sharerFamily === 4 ? 1 : 2)
-    );
+    return budget === undefined || this.#isAdopting || budget.take(this.#family, this.#endpointWords, 0);
   }
 
   /** Whether the address of the announce under way may add a peer to its torrent. */
   #mayAdd(): boolean {
     const endpoint = this.#endpointWords;
-    const family = this.#sharerFamily;
+    const family = this.#family;
     if (this.#shares === undefined || this.#isAdopting || isLoopback(family, endpoint, 0)) return true;
-    this.#sharer[0] = endpoint[0]!;
-    this.#sharer[1] = family === 4 ? 0 : endpoint[1]!;
-    return this.#shares.take(this.#sharer, 0, 3);
+    return this.#shares.take(family, endpoint, 0, this.#hash[0]);
   }
 
   #addTorrent(hash: number, request: Announce): void {

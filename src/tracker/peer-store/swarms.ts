@@ -266,20 +266,21 @@ export class Swarms {
     const directory = this.#directory;
     const depth = directory.depth(swarm);
     const entries = 1 << depth;
-    const first = directory.entryOf(swarm, spread(dice));
-    let entry = first;
+    let entry = directory.entryOf(swarm, spread(dice));
+    const first = directory.bucketAt(swarm, entry);
+    let bucket = first;
     let copied = 0;
-    for (let read = 0; read < BUCKETS_PER_ANSWER_MAX && copied < want; read++) {
-      const bucket = directory.bucketAt(swarm, entry);
+    for (let read = 1; ; read++) {
       const self = bucket === this.#bucket ? this.#index : -1;
       copied += this.buckets.copyRun(bucket, leechersOnly, self, want - copied, dice, sink);
+      if (copied >= want || read === BUCKETS_PER_ANSWER_MAX) return copied;
       const span = 1 << (depth - this.buckets.depth(bucket));
       const next = (entry & ~(span - 1)) + span;
       entry = next === entries ? 0 : next;
+      bucket = directory.bucketAt(swarm, entry);
       // All round: the first bucket has been read, whichever of its entries was the first.
-      if (directory.bucketAt(swarm, entry) === directory.bucketAt(swarm, first)) break;
+      if (bucket === first) return copied;
     }
-    return copied;
   }
 
   /** The one peer of a swarm of one, as leecher or seeder: its endpoint's first half, and its state. */

@@ -16,7 +16,7 @@
 import { assert } from "../../base/assert.js";
 import type { AheadFindings } from "./ahead-findings.js";
 
-const INDEX_BITS_MIN = 10;
+export const INDEX_BITS_MIN = 10;
 const INDEX_ENTRIES_MIN = 2 ** INDEX_BITS_MIN;
 /** Places of the old table that one insertion or removal moves, at least, while there is an old one. */
 const MOVED_PER_CHANGE = 32;
@@ -141,6 +141,19 @@ export class TorrentIndex {
 
   get count(): number {
     return this.#state[COUNT]!;
+  }
+
+  /** Of the table that entries go to: it has 2^bits places, and is in the region of this parity. */
+  get bits(): number {
+    return this.#state[BITS]!;
+  }
+
+  /** While entries move to it: bytes of it that are filled, from its beginning on. −1 while none move. */
+  get filledBytes(): number {
+    const old = this.#old;
+    if (old === undefined) return -1;
+    const places = this.#state[OLD_START]! + this.#state[MOVED]!;
+    return Math.min(this.#entries.byteLength, places * (this.#entries.length / old.length) * 4);
   }
 
   /** Fetches what find() will need first, of the hashes that entries `from` to before `to` of `order` name. */

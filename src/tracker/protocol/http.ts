@@ -3,6 +3,7 @@
 // Always: whatever the query says, reading it takes time linear in its length and ends in numbers that are in range, or in the
 // reason why not, which is one of a few fixed sentences and repeats nothing that came from outside. Bodies are canonical bencode.
 
+import { entryOf } from "../../base/assert.js";
 import { EVENT_COMPLETED, EVENT_NONE, EVENT_STARTED, EVENT_STOPPED } from "./udp.js";
 
 /** Of an info hash, and of a peer id. */
@@ -200,7 +201,7 @@ function peerList(peers: Uint8Array, family: 4 | 6): string {
   let text = "";
   for (let at = 0; at < peers.length; at += addressBytes + 2) {
     const address = family === 4 ? peers.subarray(at, at + 4).join(".") : ipv6Text(peers, at);
-    const port = 256 * peers[at + addressBytes]! + peers[at + addressBytes + 1]!;
+    const port = 256 * entryOf(peers, at + addressBytes) + entryOf(peers, at + addressBytes + 1);
     text += `d2:ip${address.length}:${address}4:porti${port}ee`;
   }
   return text;
@@ -209,7 +210,7 @@ function peerList(peers: Uint8Array, family: 4 | 6): string {
 function ipv6Text(bytes: Uint8Array, at: number): string {
   const groups: string[] = [];
   for (let group = 0; group < 16; group += 2)
-    groups.push((256 * bytes[at + group]! + bytes[at + group + 1]!).toString(16));
+    groups.push((256 * entryOf(bytes, at + group) + entryOf(bytes, at + group + 1)).toString(16));
   return groups.join(":");
 }
 

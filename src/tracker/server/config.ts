@@ -27,12 +27,18 @@ export interface TrackerConfig {
   readonly memoryMib?: number;
   /** Torrents at the most; 16,777,215 without it. */
   readonly torrentsMax?: number;
-  /** Torrents that one address (IPv6: /64) may bring in a minute. 0, and without it: any number. */
+  /** Torrents that one address (IPv6: /64; a /48 eight times as many) may bring in a minute. 0, and without it: any number. */
   readonly newTorrentsPerMinute?: number;
   /** Torrents that what one address brings may push out in a minute, once memory is full; 60 without it, 0: any number. */
   readonly evictionsPerMinute?: number;
   /** Peers that one address may add to a torrent in a lifetime of 16 minutes; 32 without it, 0: any number. */
   readonly peersPerAddressMax?: number;
+  /** Peers of a torrent at the most, of each family: the oldest make room; 2^26 without it. */
+  readonly peersPerTorrentMax?: number;
+  /** In how many minutes a connection id of UDP is valid, that which it is given in included, 1 to 16; 2 without it, as BEP 15 has it. */
+  readonly connectionMinutes?: number;
+  /** A file with 32 hex digits: trackers that have the same take each other's connection ids. Without it nobody else's are taken. */
+  readonly connectionKeyFile?: string;
   /** Addresses and networks whose x-forwarded-for counts. */
   readonly trustedProxies?: readonly string[];
   /** What a client of HTTP may hold, and for how long. */
@@ -102,6 +108,9 @@ const KEYS: Readonly<Record<keyof TrackerConfig, Check>> = {
   newTorrentsPerMinute: whole(0, 2 ** 20 - 1),
   evictionsPerMinute: whole(0, 2 ** 20 - 1),
   peersPerAddressMax: whole(0, 2 ** 20 - 1),
+  peersPerTorrentMax: whole(1, 2 ** 26),
+  connectionMinutes: whole(1, 16),
+  connectionKeyFile: text,
   trustedProxies: texts,
   httpLimits: (value, name) => checkKeys(value, name, HTTP_LIMITS),
   allowList: text,
@@ -148,6 +157,16 @@ function checkKeys<Config extends object>(
 
 function expected(name: string, what: string, value: unknown): UsageError {
   return new UsageError("USAGE_OPTION", `${name}: expected ${what}, not ${JSON.stringify(value)}`);
+}
+
+/** The key of connection ids, from the text of its file: 32 hex digits. Throws UsageError, which does not repeat what stands there. */
+export function parseConnectionKey(text: string, file: string): Uint32Array {
+  const digits = text.trim();
+  if (!/^[0-9a-f]{32}$/i.test(digits))
+    throw new UsageError("USAGE_OPTION", `${file}: expected a key of 32 hex digits`);
+  return Uint32Array.from({ length: 4 }, (_, word) =>
+    Number.parseInt(digits.slice(8 * word, 8 * word + 8), 16),
+  );
 }
 
 /** Longer lines are no entries, and no end of them is waited for. */

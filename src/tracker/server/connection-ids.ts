@@ -1,10 +1,11 @@
 // Connection ids of the UDP protocol (BEP 15): they show that somebody receives at the address they send from. An id is a keyed
 // hash of the address and of the time slot it was given out in, so that nothing is kept for anybody, and several machines that
-// share a key take each other's.
+// share a key take each other's. Its last bits say which slot that was: one hash tells whether it is valid, however old it is.
 //
 // Always: an id is taken from the address it was given to only (whatever the port), in its own slot and in those after it that are
 // still valid. Nothing is allocated.
 
+import { UsageError } from "../../base/errors.js";
 import { CHASKEY_BLOCK_WORDS, CHASKEY_KEY_WORDS, Chaskey } from "../../base/keyed-hash.js";
 
 export { CHASKEY_KEY_WORDS as CONNECTION_KEY_WORDS };
@@ -14,6 +15,8 @@ export const SLOT_MS = 60_000;
 /** What is hashed says which kind of address it is of: an IPv6 address that ends as an IPv4 one begins has another id. */
 const IPV4 = 4;
 const IPV6 = 6;
+/** Slots that an id tells apart, which are the most that one can be valid in. Of its 64 bits 60 are the hash. */
+const SLOTS_TOLD = 16;
 
 export class ConnectionIds {
   /** The last id that was made, in two halves. */
@@ -24,8 +27,16 @@ export class ConnectionIds {
   readonly #message = new Uint32Array(2 * CHASKEY_BLOCK_WORDS);
   #slot = 0;
 
-  /** `key`: CONNECTION_KEY_WORDS words. `slots`: in how many time slots an id is valid, its own included; 2 is what BEP 15 has. */
+  /**
+   * `key`: CONNECTION_KEY_WORDS words. `slots`: in how many time slots an id is valid, its own included, 1 to 16; 2 is what BEP 15 has.
+   * Throws UsageError.
+   */
   constructor(key: Uint32Array, slots = 2) {
+    if (!Number.isInteger(slots) || slots < 1 || slots > SLOTS_TOLD)
+      throw new UsageError(
+        "USAGE_OPTION",
+        `connectionSlots: expected a whole number from 1 to ${SLOTS_TOLD}, not ${slots}`,
+      );
     this.#hash = new Chaskey(key);
     this.#slots = slots;
   }
@@ -41,11 +52,10 @@ export class ConnectionIds {
   }
 
   isValid(family: 4 | 6, address: Uint32Array, at: number, high: number, low: number): boolean {
-    for (let back = 0; back < this.#slots; back++) {
-      this.#make(family, address, at, this.#slot - back);
-      if (this.low === low && this.high === high) return true;
-    }
-    return false;
+    const back = (this.#slot - low) & (SLOTS_TOLD - 1);
+    if (back >= this.#slots) return false;
+    this.#make(family, address, at, this.#slot - back);
+    return this.low === low && this.high === high;
   }
 
   #make(family: 4 | 6, address: Uint32Array, at: number, slot: number): void {
@@ -58,7 +68,7 @@ export class ConnectionIds {
       message[5] = IPV6;
       this.#hash.blocks(message, 0, 2);
     }
-    this.low = this.#hash.low;
+    this.low = ((this.#hash.low & -SLOTS_TOLD) | (slot & (SLOTS_TOLD - 1))) >>> 0;
     this.high = this.#hash.high;
   }
 }

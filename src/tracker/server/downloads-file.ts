@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
+import { entryOf } from "../../base/assert.js";
 import { UsageError } from "../../base/errors.js";
 
 const MAGIC = "SWDOWNL1";
@@ -71,5 +72,5 @@ export async function loadDownloads(
   const words = new Uint32Array(count * ENTRY_WORDS);
   Buffer.from(words.buffer).set(bytes.subarray(HEAD_BYTES, end));
   for (let at = 0; at < words.length; at += ENTRY_WORDS)
-    table.set(hash(words, at), words, at, words[at + VALUE_AT]!);
+    table.set(hash(words, at), words, at, entryOf(words, at + VALUE_AT));
 }

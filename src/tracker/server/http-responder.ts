@@ -2,6 +2,7 @@
 //
 // Always: whoever is refused is told why in a fixed sentence, and has changed nothing. A peer's address is the one it was seen at.
 
+import { entryOf } from "../../base/assert.js";
 import { type Announce, EVENT_NONE, type PeerSink, type SwarmStore } from "../peer-store/contract.js";
 import {
   type AnnounceQuery,
@@ -121,7 +122,7 @@ export class HttpResponder {
     this.#portBytes[0] = announce.port >>> 8;
     this.#portBytes[1] = announce.port & 0xff;
     request.family = family;
-    request.port = this.#port[0]!;
+    request.port = entryOf(this.#port, 0);
     request.seeder = announce.seeder;
     request.event = announce.event;
     request.want = Math.min(announce.numWant < 0 ? peersDefault : announce.numWant, peersMax);

@@ -3,6 +3,7 @@
 // Always: everything it took is given back by close(). Nothing that comes from outside ends it.
 
 import { randomFillSync } from "node:crypto";
+import { entryOf } from "../../base/assert.js";
 import { loadBinding, type SocketAddress } from "../../native/binding.js";
 import { type SharableSocket, SystemDatagrams } from "../../native/datagrams.js";
 import { Reactor } from "../../native/reactor.js";
@@ -24,7 +25,7 @@ export interface TrackerOptions {
   readonly peersMax?: number;
   /** 4 words; trackers that share it take each other's connection ids. Random by default. */
   readonly connectionKey?: Uint32Array;
-  /** Minutes that a connection id is valid, at least one less than so many; 2 by default. */
+  /** Minutes that a connection id is valid, at least one less than so many: 1 to 16, 2 by default. */
   readonly connectionSlots?: number;
   /** Bounds of the swarms; see PeerStoreOptions. What one address may do has other defaults here: 60 evictions a minute, 32 peers of a torrent. */
   readonly store?: Omit<PeerStoreOptions, "key" | "random">;
@@ -118,7 +119,7 @@ export class Tracker {
           intervalSeconds: options.intervalSeconds ?? INTERVAL_SECONDS_DEFAULT,
           peersDefault: options.peersDefault ?? PEERS_DEFAULT,
           peersMax: options.peersMax ?? PEERS_MAX_DEFAULT,
-          dice: randomWords(1)[0]!,
+          dice: entryOf(randomWords(1), 0),
         }),
       );
     }
@@ -156,6 +157,7 @@ export function makePeerStore(options: TrackerOptions["store"]): PeerStore {
   return new PeerStore({
     reserve: (bytes) => loadBinding().reserveMemory(bytes),
     release: (memory) => loadBinding().releasePages(memory),
+    populate: (memory) => loadBinding().populatePages(memory),
     prefetch: loadBinding().prefetch,
     ...STORE_DEFAULTS,
     ...options,

@@ -178,10 +178,14 @@ export class WebSwarms {
     const { ids } = swarm;
     let at = Math.floor(this.#random() * ids.length);
     for (let passed = 0, next = 0; passed < ids.length && next < offers.length; passed++) {
-      const id = ids[at]!;
+      const id = ids[at];
+      const told = offers[next];
+      // Whoever cannot be sent to leaves the swarm at once.
+      if (id === undefined || told === undefined) return;
       at = at + 1 === ids.length ? 0 : at + 1;
       if (id === peerId) continue;
-      const { offer, offer_id } = offers[next++]!;
+      next++;
+      const { offer, offer_id } = told;
       const message = { action: "announce", info_hash: hash, peer_id: peerId, offer, offer_id };
       swarm.members.get(id)?.peer.send(JSON.stringify(message));
       this.counters.offers++;

@@ -8,6 +8,7 @@
 
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import { entryOf } from "../../base/assert.js";
 import { UsageError } from "../../base/errors.js";
 import type { SocketAddress } from "../../native/binding.js";
 import { type SharableSocket, SystemDatagrams } from "../../native/datagrams.js";
@@ -168,7 +169,7 @@ export class WorkerGroup {
       for (let index = 0; index < workers; index++) {
         const socket = bindUdp(datagrams, { host, port: chosen }, { ...tracker, reusePort: true });
         this.#sockets.push(socket);
-        descriptors[index]!.push(socket.descriptor);
+        entryOf(descriptors, index).push(socket.descriptor);
         if (index === 0) this.udpAddresses.push(socket.address);
         chosen = socket.address.port;
       }
@@ -179,7 +180,7 @@ export class WorkerGroup {
       const counters = new SharedArrayBuffer(WORKER_COUNTERS_BYTES);
       const task = { thread: 1 + index, memory, guard, lists: {}, counters, options };
       this.#members.push({
-        task: { ...task, descriptors: descriptors[index]! },
+        task: { ...task, descriptors: entryOf(descriptors, index) },
         worker: undefined,
         startedMs: 0,
         pauseMs: PAUSE_MS_MIN,

@@ -10,6 +10,7 @@ import { PeerStore } from "../../../../src/tracker/peer-store/peer-store.js";
 import * as udp from "../../../../src/tracker/protocol/udp.js";
 import { ConnectionIds } from "../../../../src/tracker/server/connection-ids.js";
 import { UdpServer } from "../../../../src/tracker/server/udp-server.js";
+import { entryOf } from "../../../support/required.js";
 import { VirtualDatagrams } from "../../../support/virtual-datagrams.js";
 
 const KEY = Uint32Array.of(1, 2, 3, 4);
@@ -160,7 +161,7 @@ describe("UDP trackers, the client's side", () => {
     );
     announced.catch(() => {});
     await world.run(100);
-    const { view } = puppet.heard[1]!;
+    const { view } = entryOf(puppet.heard, 1);
     assert.deepEqual([view.getUint32(0), view.getUint32(4)], [5, 1], "the connection id");
     assert.deepEqual(new Uint8Array(view.buffer, udp.INFO_HASH_AT, 20), HASH);
     assert.equal(udp.readUint64(view, udp.UPLOADED_AT), 2 ** 40);

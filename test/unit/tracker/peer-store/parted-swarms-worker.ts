@@ -3,6 +3,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { EVENT_STARTED } from "../../../../src/tracker/peer-store/contract.js";
 import { PartedSwarms, type PartedSwarmsMemory } from "../../../../src/tracker/peer-store/parted-swarms.js";
+import { required } from "../../../support/required.js";
 import { announce, announcement, Sink } from "./model.js";
 
 const { memory, thread, torrents, peers, crowd, rounds } = workerData as {
@@ -29,10 +30,10 @@ function put(torrent: number, number: number): void {
 }
 
 // Endless work says that it has begun; work with an end, that it has ended.
-if (rounds > 1000) parentPort!.postMessage({});
+if (rounds > 1000) required(parentPort, "parent port").postMessage({});
 for (let round = 0; round < rounds; round++) {
   for (let number = 0; number < crowd; number++) put(CROWDED, number);
   for (let torrent = 0; torrent < torrents; torrent++)
     for (let number = 0; number < peers; number++) put(torrent, number);
 }
-parentPort!.postMessage({ abandoned: swarms.locks.abandoned });
+required(parentPort, "parent port").postMessage({ abandoned: swarms.locks.abandoned });

@@ -19,6 +19,7 @@ import {
 } from "../../../../src/tracker/peer-store/parted-swarms.js";
 import { SharedLocks } from "../../../../src/tracker/peer-store/shared-locks.js";
 import { check, makeRandom } from "../../../support/property.js";
+import { entryOf } from "../../../support/required.js";
 import { announce, announcement, hashWords, KEY, Model, Sink, scrape } from "./model.js";
 
 const TICK_MS = 30_000;
@@ -67,20 +68,22 @@ describe("parted swarms", () => {
         let nowMs = 0;
         let stopping = 0.05;
         for (let step = 0; step < steps; step++) {
-          if (roll(steps / 4) === 0) stopping = [0.02, 0.1, 0.9][roll(3)]!;
+          if (roll(steps / 4) === 0) stopping = entryOf([0.02, 0.1, 0.9], roll(3));
           if (roll(steps / 4) === 0) {
             nowMs += TICK_MS * roll(20);
-            for (let round = 0; round < 500; round++) views[0]!.advance(nowMs + 50 * round);
+            for (let round = 0; round < 500; round++) entryOf(views, 0).advance(nowMs + 50 * round);
             model.expire(nowMs / TICK_MS);
           }
           const event =
-            random() < stopping ? EVENT_STOPPED : [EVENT_NONE, EVENT_STARTED, EVENT_COMPLETED][roll(3)]!;
+            random() < stopping
+              ? EVENT_STOPPED
+              : entryOf([EVENT_NONE, EVENT_STARTED, EVENT_COMPLETED], roll(3));
           const peer = { family: random() < 0.7 ? 4 : 6, number: roll(peers) } as const;
           const seeder = event === EVENT_COMPLETED || roll(3) === 0;
-          model.announce(views[roll(3)]!, roll(torrents), peer, seeder, event, 30, peers < 100);
+          model.announce(entryOf(views, roll(3)), roll(torrents), peer, seeder, event, 30, peers < 100);
         }
         for (const view of views) model.compare(view as never, torrents);
-        assertWhole(views[2]!);
+        assertWhole(entryOf(views, 2));
       });
       check(property, cases);
     });

@@ -11,6 +11,7 @@ import {
 } from "../../../../src/tracker/peer-store/contract.js";
 import { PeerStore, type PeerStoreOptions } from "../../../../src/tracker/peer-store/peer-store.js";
 import { check, makeRandom } from "../../../support/property.js";
+import { entryOf } from "../../../support/required.js";
 import { announce, announcement, endpointsIn, KEY, Model, Sink, scrape } from "./model.js";
 
 const TICK_MS = 30_000;
@@ -37,18 +38,20 @@ describe("peer store", () => {
         // Times of growing and of shrinking take turns.
         let stopping = 0.1;
         for (let step = 0; step < steps; step++) {
-          if (roll(steps / 6) === 0) stopping = [0.02, 0.1, 0.6, 0.9][roll(4)]!;
+          if (roll(steps / 6) === 0) stopping = entryOf([0.02, 0.1, 0.6, 0.9], roll(4));
           if (roll(steps / 40) === 0) {
             nowMs += TICK_MS * roll(20);
             for (let round = 0; round < 60; round++) store.advance(nowMs + 400 * round);
             model.expire(nowMs / TICK_MS);
           }
           const event =
-            random() < stopping ? EVENT_STOPPED : [EVENT_NONE, EVENT_STARTED, EVENT_COMPLETED][roll(3)]!;
+            random() < stopping
+              ? EVENT_STOPPED
+              : entryOf([EVENT_NONE, EVENT_STARTED, EVENT_COMPLETED], roll(3));
           const peer = { family: random() < 0.7 ? 4 : 6, number: roll(peers) } as const;
           // Some say that they have completed, and that something is left: a download is counted of whoever has it all.
           const seeder = event === EVENT_COMPLETED ? roll(4) > 0 : roll(3) === 0;
-          const want = [0, 1, 30, 200][roll(4)]!;
+          const want = entryOf([0, 1, 30, 200], roll(4));
           model.announce(store, roll(torrents), peer, seeder, event, want, peers < 100);
         }
         model.compare(store, torrents);
@@ -200,6 +203,33 @@ describe("peer store", () => {
     assert.equal(flood(4, 1, 300), 10);
   });
 
+  it("a /48 of IPv6, which one owner may have, brings eight times what a /64 of it does", () => {
+    const store = makeStore({ newTorrentsPerMinute: 10, peersPerAddressMax: 5 });
+    store.advance(1000);
+    /** An announce from the `network`-th /64 of a site. */
+    const from = (site: number, network: number, torrent: number): void => {
+      const request = announcement(torrent, { family: 6, number: 0 }, true, EVENT_STARTED, 0);
+      const bytes = new Uint8Array(request.address.buffer, 0, 16);
+      bytes.set([0x20, 0x01, 0x0d, 0xb8, site >> 8, site & 255, network >> 8, network & 255]);
+      announce(store, request, new Sink());
+    };
+    const torrentsOf = (site: number, first: number): number => {
+      const before = store.totals().torrents;
+      for (let at = 0; at < 1000; at++) from(site, at, first + at);
+      return store.totals().torrents - before;
+    };
+    assert.equal(torrentsOf(1, 0), 80);
+    assert.equal(torrentsOf(2, 1000), 80, "whatever another site brings");
+    const peersOf = (site: number, torrent: number): number => {
+      const before = store.totals().peersV6;
+      for (let at = 0; at < 1000; at++) from(site, at, torrent);
+      return store.totals().peersV6 - before;
+    };
+    assert.equal(peersOf(3, 0), 40, "peers of a torrent, in a lifetime");
+    assert.equal(peersOf(4, 0), 40);
+    assert.equal(peersOf(4, 1), 40);
+  });
+
   it("an address pushes out so many torrents a minute once memory is full, by new ones or by peers", () => {
     const store = makeStore({ torrentsMax: 100, evictionsPerMinute: 7, collectMs: 60_000 });
     store.advance(1000);
@@ -312,7 +342,8 @@ describe("peer store", () => {
     }
     for (const placeOf of [(hash: number) => hash >>> 28, (hash: number) => hash & 15]) {
       const counts = new Uint32Array(16);
-      for (const hash of chosen) counts[placeOf(store.hash(hash, 0))]!++;
+      for (const hash of chosen)
+        counts[placeOf(store.hash(hash, 0))] = entryOf(counts, placeOf(store.hash(hash, 0))) + 1;
       // 31 each on the average; 80 is nine deviations away.
       assert.ok(Math.max(...counts) < 80, `${counts}`);
     }

@@ -17,6 +17,7 @@ import {
 } from "../../../../src/tracker/protocol/http.js";
 import { EVENT_COMPLETED, EVENT_NONE, EVENT_STOPPED } from "../../../../src/tracker/protocol/udp.js";
 import { check } from "../../../support/property.js";
+import { required } from "../../../support/required.js";
 
 const HASH = "%124Vx%9A%BC%DE%F1%23Eg%89%AB%CD%EF%124Vx%9a";
 const HASH_HEX = "123456789abcdef123456789abcdef123456789a";
@@ -208,6 +209,6 @@ describe("bodies", () => {
 
   it("of failures say why", () => {
     const { "failure reason": reason } = decode(failureBody("not today")) as Record<string, Uint8Array>;
-    assert.equal(Buffer.from(reason!).toString(), "not today");
+    assert.equal(Buffer.from(required(reason, "reason")).toString(), "not today");
   });
 });

@@ -7,6 +7,7 @@ import { Admission } from "../../../../src/tracker/server/admission.js";
 import { ListReader } from "../../../../src/tracker/server/config.js";
 import { InfoHashTable } from "../../../../src/tracker/server/info-hash-table.js";
 import { check } from "../../../support/property.js";
+import { entryOf } from "../../../support/required.js";
 
 const MANY = 100_000;
 
@@ -33,7 +34,7 @@ class Hashes {
 
   hash(words: Uint32Array, at: number): number {
     this.asked++;
-    return mixed(words[at + 4]!);
+    return mixed(entryOf(words, at + 4));
   }
 }
 
@@ -74,7 +75,7 @@ describe("lists", () => {
       turns++;
       // The allow list of before: this one only.
       const words = wordsOf(hexOf(1));
-      assert.equal(admission.admits(mixed(words[4]!), words, 0), true);
+      assert.equal(admission.admits(mixed(entryOf(words, 4)), words, 0), true);
     };
     let done = false;
     const looking = (async () => {
@@ -115,7 +116,7 @@ describe("lists", () => {
     check(
       fc.property(numbers, (changes) => {
         // Few places to be at home: long runs of neighbours.
-        const hash = (words: Uint32Array, at: number): number => words[at + 4]! % 5;
+        const hash = (words: Uint32Array, at: number): number => entryOf(words, at + 4) % 5;
         const table = new InfoHashTable(hash);
         const known = new Set<number>();
         for (const [number, listed] of changes) {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { describe, it, type TestContext } from "node:test";
 import { TrackerService, type TrackerServiceOptions } from "../../../../src/tracker/index.js";
+import { entryOf, required } from "../../../support/required.js";
 
 const TOKEN = "an-operator's-own-token";
 const ONE = "61".repeat(20);
@@ -25,7 +26,11 @@ function ask(port: number, path: string, method = "GET", token: string | null = 
         body += chunk;
       });
       response.on("end", () =>
-        resolve({ status: response.statusCode!, type: response.headers["content-type"] ?? "", body }),
+        resolve({
+          status: required(response.statusCode, "status code"),
+          type: response.headers["content-type"] ?? "",
+          body,
+        }),
       );
     })
       .on("error", reject)
@@ -50,7 +55,10 @@ async function start(t: TestContext, options: Partial<TrackerServiceOptions> = {
   });
   t.after(() => service.close());
   const portOf = (wanted: string): number =>
-    service.listening.find(({ protocol }) => protocol === wanted)!.port;
+    required(
+      service.listening.find(({ protocol }) => protocol === wanted),
+      "one of listening",
+    ).port;
   return { service, http: portOf("http"), metrics: portOf("metrics") };
 }
 
@@ -83,9 +91,9 @@ describe("metrics", () => {
     const names = new Set<string>();
     for (const line of body.trimEnd().split("\n")) {
       if (line.startsWith("# TYPE ")) {
-        const [, , name] = line.split(" ");
-        assert.ok(!names.has(name!), `${name} is told once`);
-        names.add(name!);
+        const name = entryOf(line.split(" "), 2);
+        assert.ok(!names.has(name), `${name} is told once`);
+        names.add(name);
       } else if (!line.startsWith("#"))
         assert.match(line, /^[a-z_]+(\{[a-z_]+="[a-z0-9_]+"(,[a-z_]+="[a-z0-9_]+")*\})? [0-9.e+-]+$/);
     }
@@ -114,7 +122,7 @@ describe("REST", () => {
     assert.equal((await ask(metrics, "/api/lists/deny")).body, "[]\n");
     const open = await TrackerService.start({ udp: [], metrics: { host: "127.0.0.1", port: 0 } });
     t.after(() => open.close());
-    assert.equal((await ask(open.listening[0]!.port, "/api/statistics")).status, 401);
+    assert.equal((await ask(entryOf(open.listening, 0).port, "/api/statistics")).status, 401);
     await assert.rejects(TrackerService.start({ udp: [], token: "short" }), /16 characters/);
   });
 

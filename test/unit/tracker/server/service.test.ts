@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { after, describe, it, type TestContext } from "node:test";
 import bencode from "bencode";
 import { TrackerService, type TrackerServiceOptions } from "../../../../src/tracker/index.js";
+import { entryOf, required } from "../../../support/required.js";
 
 const HASH = Buffer.from("123456789abcdef123456789abcdef123456789a", "hex");
 const OTHER = Buffer.alloc(20, 7);
@@ -29,7 +30,13 @@ async function start(
     ...options,
   });
   t.after(() => service.close());
-  return { service, port: service.listening.find(({ protocol }) => protocol === "http")!.port };
+  return {
+    service,
+    port: required(
+      service.listening.find(({ protocol }) => protocol === "http"),
+      "one of listening",
+    ).port,
+  };
 }
 
 interface Answer {
@@ -52,7 +59,7 @@ function get(
         const body = Buffer.concat(chunks);
         const isBencode = body[0] === 0x64 && body.at(-1) === 0x65;
         const fields = isBencode ? (bencode.decode(body) as Record<string, unknown>) : {};
-        resolve({ status: response.statusCode!, body, fields });
+        resolve({ status: required(response.statusCode, "status code"), body, fields });
       });
       response.on("error", reject);
     });
@@ -112,7 +119,10 @@ describe("a tracker over HTTP", () => {
         { host: "::1", port: 0 },
       ],
     });
-    const port6 = service.listening.find(({ host }) => host === "::1")!.port;
+    const port6 = required(
+      service.listening.find(({ host }) => host === "::1"),
+      "one of listening",
+    ).port;
     await get(port, announcePath(0x1111));
     await get(port6, announcePath(0x2222), {}, "::1");
     const third = await get(port6, announcePath(0x3333), {}, "::1");
@@ -121,7 +131,7 @@ describe("a tracker over HTTP", () => {
     const { files } = (await get(port, scrapePath())).fields as {
       files: Record<string, { incomplete: number }>;
     };
-    assert.equal(Object.values(files)[0]!.incomplete, 3);
+    assert.equal(entryOf(Object.values(files), 0).incomplete, 3);
   });
 
   it("shares its swarms with UDP, and believes x-forwarded-for of trusted proxies only", async (t) => {
@@ -298,7 +308,7 @@ describe("downloads that are kept", () => {
       const { files } = (await get(port, scrapePath())).fields as {
         files: Record<string, { downloaded: number }>;
       };
-      return Object.values(files)[0]!.downloaded;
+      return entryOf(Object.values(files), 0).downloaded;
     };
     for (const peer of [1, 2]) {
       await get(first.port, announcePath(peer));
@@ -324,7 +334,7 @@ describe("downloads that are kept", () => {
     const bytes = await readFile(downloadsFile);
     for (const at of [0, 8, 20, bytes.length - 1]) {
       const wrong = Buffer.from(bytes);
-      wrong[at]! ^= 1;
+      wrong[at] = entryOf(wrong, at) ^ 1;
       await writeFile(downloadsFile, wrong);
       await assert.rejects(TrackerService.start({ udp: [], downloadsFile }), /damaged/);
     }

@@ -15,6 +15,7 @@ import {
 } from "../../../../src/tracker/server/udp-responder.js";
 import { UdpServer } from "../../../../src/tracker/server/udp-server.js";
 import { check } from "../../../support/property.js";
+import { entryOf, required } from "../../../support/required.js";
 
 const KEY = Uint32Array.of(1, 2, 3, 4);
 const HASH = Uint8Array.from({ length: 20 }, (_, index) => 3 * index);
@@ -54,7 +55,7 @@ class Client {
           const count = this.socket.receive(batch);
           for (let entry = 0; entry < count; entry++) {
             const at = entry * batch.slotBytes;
-            this.#heard.push(new DataView(batch.bytes.slice(at, at + batch.lengths[entry]!).buffer));
+            this.#heard.push(new DataView(batch.bytes.slice(at, at + entryOf(batch.lengths, entry)).buffer));
           }
         },
       },
@@ -144,33 +145,30 @@ describe("UDP tracker", () => {
       const place = new Place(server);
       const one = place.client(hosts[0]);
       const other = place.client(hosts[1]);
-      const [first] = one.ask(announceBytes({ id: one.connect(), left: 0 }));
-      assert.deepEqual(
-        [20, 900, 0, 1],
-        [first!.byteLength, ...[8, 12, 16].map((at) => first!.getUint32(at))],
-      );
-      assert.equal(first!.getUint32(4), 99);
+      const first = entryOf(one.ask(announceBytes({ id: one.connect(), left: 0 })), 0);
+      assert.deepEqual([20, 900, 0, 1], [first.byteLength, ...[8, 12, 16].map((at) => first.getUint32(at))]);
+      assert.equal(first.getUint32(4), 99);
       const id = other.connect();
-      const [second] = other.ask(announceBytes({ id, port: 7001 }));
+      const second = entryOf(other.ask(announceBytes({ id, port: 7001 })), 0);
       assert.deepEqual(
         [900, 1, 1],
-        [8, 12, 16].map((at) => second!.getUint32(at)),
+        [8, 12, 16].map((at) => second.getUint32(at)),
       );
-      assert.deepEqual(peersIn(second!, endpoints[0].length / 2), [endpoints[0]]);
-      const [third] = one.ask(announceBytes({ id: one.connect(), left: 0, event: 0 }));
-      assert.deepEqual(peersIn(third!, endpoints[0].length / 2), [endpoints[1]]);
+      assert.deepEqual(peersIn(second, endpoints[0].length / 2), [endpoints[0]]);
+      const third = entryOf(one.ask(announceBytes({ id: one.connect(), left: 0, event: 0 })), 0);
+      assert.deepEqual(peersIn(third, endpoints[0].length / 2), [endpoints[1]]);
       // The last one stops, having completed.
       other.ask(announceBytes({ id, port: 7001, left: 0, event: 1 }));
-      const [stopped] = other.ask(announceBytes({ id, port: 7001, left: 0, event: 3 }));
-      assert.deepEqual([0, 1, 20], [stopped!.getUint32(12), stopped!.getUint32(16), stopped!.byteLength]);
+      const stopped = entryOf(other.ask(announceBytes({ id, port: 7001, left: 0, event: 3 })), 0);
+      assert.deepEqual([0, 1, 20], [stopped.getUint32(12), stopped.getUint32(16), stopped.byteLength]);
       const scrape = new DataView(new ArrayBuffer(56));
       udp.writeScrapeRequest(scrape, 0, id.high, id.low, 5, [HASH, new Uint8Array(20)]);
-      const [scraped] = other.ask(new Uint8Array(scrape.buffer));
+      const scraped = entryOf(other.ask(new Uint8Array(scrape.buffer)), 0);
       assert.deepEqual(
-        [8, 12, 16, 20, 24, 28].map((at) => scraped!.getUint32(at)),
+        [8, 12, 16, 20, 24, 28].map((at) => scraped.getUint32(at)),
         [1, 1, 0, 0, 0, 0],
       );
-      assert.equal(scraped!.getUint32(4), 5);
+      assert.equal(scraped.getUint32(4), 5);
     });
 
     it(`${family}: an answer fits one datagram, whatever is wanted`, () => {
@@ -186,8 +184,8 @@ describe("UDP tracker", () => {
         [-(2 ** 31), 50],
       ] as const) {
         const [answer] = one.ask(announceBytes({ id, port: 1, numWant }));
-        assert.equal(peersIn(answer!, endpoints[0].length / 2).length, told);
-        assert.ok(answer!.byteLength <= 1452);
+        assert.equal(peersIn(required(answer, "answer"), endpoints[0].length / 2).length, told);
+        assert.ok(required(answer, "answer").byteLength <= 1452);
       }
     });
 
@@ -224,7 +222,7 @@ describe("UDP tracker", () => {
     const connect = new DataView(new ArrayBuffer(16));
     udp.writeConnectRequest(connect, 0, 1);
     const wrongMagic = new Uint8Array(connect.buffer.slice(0));
-    wrongMagic[7]!++;
+    wrongMagic[7] = entryOf(wrongMagic, 7) + 1;
     const action = (code: number): Uint8Array => {
       const bytes = whole.slice();
       new DataView(bytes.buffer).setUint32(8, code);
@@ -291,7 +289,7 @@ describe("UDP tracker", () => {
         for (let entry = 0; entry < 64; entry++) {
           const number = 64 * round + entry;
           // A few large swarms, some small ones, and many of one peer.
-          const torrent = [0, number % 7, number % 300, number][number & 3]!;
+          const torrent = entryOf([0, number % 7, number % 300, number], number & 3);
           const hash = HASH.map((byte, index) => byte ^ (torrent >>> (8 * (index & 3))));
           const bytes = announceBytes({ id, hash, left: number % 3, numWant: 20, port: 1 + (number % 2000) });
           if (place === apart) counts.push(...client.ask(bytes).map(countsIn));
@@ -304,7 +302,7 @@ describe("UDP tracker", () => {
       }
       return counts;
     });
-    assert.equal(answers[0]!.length, 60 * 64);
+    assert.equal(entryOf(answers, 0).length, 60 * 64);
     assert.deepEqual(answers[0], answers[1]);
     assert.deepEqual(together.store.totals(), apart.store.totals());
   });
@@ -362,7 +360,7 @@ describe("UDP tracker", () => {
         view.setUint32(8, action);
         bytes.set(tail, 12);
         // Events that exist, so that some are taken in.
-        if (bytes.length > 84) view.setUint32(80, bytes[83]! & 3);
+        if (bytes.length > 84) view.setUint32(80, entryOf(bytes, 83) & 3);
         const answers = client.ask(bytes);
         assert.ok(answers.length <= 1);
         for (const answer of answers) {

@@ -11,6 +11,7 @@ import { PeerStore } from "../../../../src/tracker/peer-store/peer-store.js";
 import { Admission } from "../../../../src/tracker/server/admission.js";
 import { WebServer } from "../../../../src/tracker/server/web-server.js";
 import { WebSwarms } from "../../../../src/tracker/server/web-swarms.js";
+import { entryOf, required } from "../../../support/required.js";
 
 const HASH = "h".repeat(20);
 
@@ -41,7 +42,7 @@ async function startService(
     ...(keys === undefined ? {} : { rules: { keys } }),
   });
   t.after(() => service.close());
-  return { service, port: service.listening[0]!.port };
+  return { service, port: entryOf(service.listening, 0).port };
 }
 
 describe("a tracker over WebSockets", () => {
@@ -58,9 +59,9 @@ describe("a tracker over WebSockets", () => {
     const answer = { answer: { type: "answer", sdp: "2" }, offer_id: "o", to_peer_id: "b".repeat(20) };
     a.send(announceText("a", answer));
     assert.deepEqual((await answered)["answer"], { type: "answer", sdp: "2" });
-    assert.equal(service.counters().web!.openConnections, 2);
+    assert.equal(required(service.counters().web, "web").openConnections, 2);
     a.terminate();
-    while (service.counters().web!.openConnections > 1)
+    while (required(service.counters().web, "web").openConnections > 1)
       await new Promise((resolve) => setTimeout(resolve, 5));
     const closed = once(b, "close");
     await service.close();
@@ -92,7 +93,7 @@ describe("a tracker over WebSockets", () => {
     await closed((socket) => {
       for (let count = 0; count < 20; count++) socket.send("{");
     });
-    const { tooFast, malformed } = service.counters().web!;
+    const { tooFast, malformed } = required(service.counters().web, "web");
     assert.ok(tooFast >= 1);
     assert.ok(malformed >= 9);
     const socket = await open(t, port);

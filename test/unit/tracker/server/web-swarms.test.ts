@@ -14,6 +14,7 @@ import {
   WebSwarms,
 } from "../../../../src/tracker/server/web-swarms.js";
 import { check } from "../../../support/property.js";
+import { entryOf } from "../../../support/required.js";
 
 const HASH = "h".repeat(20);
 const id = (letter: string): string => letter.repeat(20);
@@ -98,7 +99,7 @@ describe("signalling", () => {
     const counts = (): unknown => {
       const asker = new Peer();
       swarms.receive(asker, JSON.stringify({ action: "scrape", info_hash: [HASH] }));
-      return (asker.take()[0]!["files"] as Record<string, unknown>)[HASH];
+      return (entryOf(asker.take(), 0)["files"] as Record<string, unknown>)[HASH];
     };
     announce(swarms, a, "a");
     announce(swarms, b, "b");
@@ -120,9 +121,9 @@ describe("signalling", () => {
     const [first, thief, again] = [new Peer(), new Peer("10.9.9.9"), new Peer()];
     announce(swarms, first, "a");
     announce(swarms, thief, "a");
-    assert.match(String(thief.take()[0]!["failure reason"]), /somebody else's/);
+    assert.match(String(entryOf(thief.take(), 0)["failure reason"]), /somebody else's/);
     announce(swarms, again, "a");
-    assert.equal(again.take()[0]!["incomplete"], 1);
+    assert.equal(entryOf(again.take(), 0)["incomplete"], 1);
     swarms.remove(first);
     assert.equal(swarms.isMember(again), true);
     assert.equal(swarms.counters.takenPeerIds, 1);
@@ -132,7 +133,7 @@ describe("signalling", () => {
     const swarms = make({ torrentsMax: 2, peersPerTorrentMax: 2, torrentsPerPeerMax: 1 });
     const join = (letter: string, hash: string, peer = new Peer()): boolean => {
       announce(swarms, peer, letter, {}, hash);
-      return peer.heard[0]!["failure reason"] === undefined;
+      return entryOf(peer.heard, 0)["failure reason"] === undefined;
     };
     assert.deepEqual([join("a", id("1")), join("b", id("1")), join("c", id("1"))], [true, true, false]);
     assert.deepEqual([join("d", id("2")), join("e", id("3"))], [true, false]);
@@ -172,7 +173,7 @@ describe("signalling", () => {
     assert.equal(swarms.torrents, 0);
     assert.equal(swarms.counters.malformed, wrong.length + 7);
     announce(swarms, peer, "a", {}, id("d"));
-    assert.match(String(peer.heard.at(-1)!["failure reason"]), /does not track/);
+    assert.match(String(entryOf(peer.heard, -1)["failure reason"]), /does not track/);
     assert.equal(swarms.torrents, 0);
   });
 
@@ -191,9 +192,9 @@ describe("signalling", () => {
         const swarms = make({ peersPerTorrentMax: 2, torrentsPerPeerMax: 1 });
         const peers = Array.from({ length: 5 }, (_, at) => new Peer(`10.0.0.${at >> 1}`));
         for (const { peer, letter, hash, event, left, offers, goes } of said) {
-          if (goes === 0) swarms.remove(peers[peer]!);
+          if (goes === 0) swarms.remove(entryOf(peers, peer));
           const more = { event, left, offers: Array.from({ length: offers }, () => offer("o")) };
-          announce(swarms, peers[peer]!, letter, more, hash);
+          announce(swarms, entryOf(peers, peer), letter, more, hash);
         }
         for (const peer of peers)
           for (const heard of peer.heard) {
