@@ -4,6 +4,7 @@
 import type { Duplex } from "node:stream";
 import { unreachable } from "../base/assert.js";
 import { UsageError } from "../base/errors.js";
+import { changesBetween } from "../base/nearest-word.js";
 import { addressBytes } from "../base/network-address.js";
 import {
   type OptionSpec,
@@ -182,26 +183,12 @@ function refuse(text: string): never {
 function refuseName(table: OptionTable, name: string, whose: string): never {
   const names = Object.keys(table);
   const nearest = names
-    .map((each) => ({ each, distance: editDistance(name.toLowerCase(), each.toLowerCase()) }))
+    .map((each) => ({ each, distance: changesBetween(name.toLowerCase(), each.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance)[0];
   const isNear = nearest !== undefined && nearest.distance <= Math.max(2, name.length / 3);
   refuse(
     `${whose} has no option ${show(name)}; ${isNear ? `is ${nearest.each} meant?` : `those it has: ${names.join(", ")}`}`,
   );
-}
-
-/** Letters to add, remove or replace, by the table of Wagner and Fischer. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }
 
 function isSignal(value: unknown): boolean {

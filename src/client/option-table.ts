@@ -111,10 +111,10 @@ const rateLimit = (text: string) =>
 /** Of setRateLimits() of a session, a torrent or a connection. */
 export const RATE_LIMIT_OPTIONS = {
   maxDownloadBytesPerSecond: rateLimit(
-    "What is received of peers that blocks may come from, headers and other messages of theirs included, at the most; 0: as much as comes. Reading waits, and nothing is dropped.",
+    "The most that is received in a second from peers that blocks may come from, headers and other messages of theirs included; 0: no limit. Reading waits, and nothing is dropped.",
   ),
   maxUploadBytesPerSecond: rateLimit(
-    "What is sent, at the most; 0: as much as is taken. Messages do not wait, but count: blocks wait for them.",
+    "The most that is sent in a second; 0: no limit. Messages do not wait, but they count, and blocks wait instead.",
   ),
 } as const satisfies OptionTable;
 
@@ -161,7 +161,7 @@ export const SESSION_OPTIONS = {
     max: POOL_BYTES_MAX,
     unit: "bytes",
     default: POOL_BYTES_DEFAULT,
-    text: "Memory of the session that blocks live in. A bound: back-pressure, not growth.",
+    text: "Memory of the session that blocks live in. It never grows: when it is full, peers are read from more slowly.",
   },
   maxRequests: {
     kind: "whole",
@@ -175,7 +175,7 @@ export const SESSION_OPTIONS = {
     min: 1,
     max: PEERS_MAX,
     default: 5000,
-    text: "Connections of the session at the most. Three quarters of the descriptors that the process may have open, less those that are left to others, are a bound as well.",
+    text: "Connections of the session at the most, and never more than three quarters of the descriptors that the process may have open, less those that are left to others.",
   },
   maxPeersPerTorrent: {
     kind: "whole",
@@ -189,38 +189,38 @@ export const SESSION_OPTIONS = {
     min: 1,
     max: PEERS_MAX,
     default: 8,
-    text: "Connections with one IPv4 address, or one /64 of IPv6, beyond which none is accepted from there, nor made to addresses there that a tracker or a peer named.",
+    text: "Connections with one IPv4 address, or one /64 of IPv6, at the most, and with one /48 eight times as many: no more are accepted from there, or made to addresses there that a tracker or a peer named.",
   },
   maxConnecting: {
     kind: "whole",
     min: 1,
     max: 10_000,
     default: 256,
-    text: "Connections that are being made at one time, of all torrents; of one torrent half of them. A quarter of all connections that the session may have is a bound as well.",
+    text: "Connections that are being made at one time, of all torrents together; one torrent may have half of them. Never more than a quarter of all connections that the session may have.",
   },
   limitLoopback: {
     kind: "flag",
     default: false,
-    text: "Count this machine's own addresses (127/8 and ::1) as well: behind a tunnel, a proxy or a forwarded port all peers have the same one.",
+    text: "Whether `maxPeersPerAddress` holds for this machine's own addresses (127/8 and ::1) too: behind a tunnel, a proxy or a forwarded port all peers have the same one.",
   },
   ipFilter: {
     kind: "part",
     type: "IpFilter",
     methods: ["has"],
     lists: [],
-    text: "Addresses that are kept out: not connected to, not let in, whoever named them; `AddressRanges.parse()` reads lists. Session.setIpFilter() changes it. It is about peers, and not about trackers and web seeds.",
+    text: "Addresses of peers that are neither connected to nor accepted, whoever named them; `AddressRanges.parse()` reads lists, and Session.setIpFilter() changes it. Trackers and web seeds are not filtered.",
   },
   admit: {
     kind: "callback",
     type: "(peer: ArrivingPeer) => boolean",
-    text: "Asked for each peer when both handshakes are done, before it joins its torrent: whoever is not answered true for is let go, and not dialled again until it is named again. What it throws is an `uncaughtException`, and a no.",
+    text: "Called for each peer when both handshakes are done, before it joins its torrent. Unless it returns true, the peer is disconnected, and not dialled until somebody names it again. What it throws is an `uncaughtException`, and counts as no.",
   },
   encryption: {
     kind: "name",
     names: ENCRYPTION_POLICIES,
     type: "EncryptionPolicy",
     default: "enabled",
-    text: "Message stream encryption: never; where the other side asks for it, or lets nobody in without; or always, with nobody who does not. It hides what is spoken from a glance, and from nobody who wants to know.",
+    text: 'Message stream encryption. "disabled": never; "enabled": where the other side asks for it or accepts nothing else; "required": always, and peers without it are refused. It hides the protocol from a casual look, and from nobody who is determined.',
   },
   ...RATE_LIMIT_OPTIONS,
   uploadSlots: {
@@ -285,7 +285,7 @@ export const SESSION_OPTIONS = {
     min: 1,
     max: 65_535,
     defaultText: "the port at which connections are accepted",
-    text: "Port that trackers are told: where a router forwards another one.",
+    text: "The port that trackers are told, where a router forwards another one than the session listens at.",
   },
   announceIp: {
     kind: "text",
@@ -296,18 +296,18 @@ export const SESSION_OPTIONS = {
     type: "HashTable",
     methods: ["lookup", "announce", "addNodes"],
     lists: ["addresses"],
-    text: "A node of the DHT, to find peers of torrents that are not private and to tell it of them: `new Dht()` of `scatterwire/dht`. It stays the program's.",
+    text: "A node of the DHT, `new Dht()` of `scatterwire/dht`: peers of torrents that are not private are looked up there, and those torrents announced. The session does not close it.",
   },
   metricsRegistry: {
     kind: "part",
     type: "MetricsRegistry",
     methods: ["registerMetric", "removeSingleMetric"],
     lists: [],
-    text: "A Prometheus registry, prom-client's for one, to show the session's figures in while it is open; they are read when they are scraped, and sessions that share one are summed. It stays the program's.",
+    text: "A Prometheus registry, such as prom-client's, that shows the session's figures while it is open. They are read when they are scraped, and those of sessions that share a registry are summed.",
   },
   record: {
     kind: "text",
-    text: "A file, which is made, to record in what goes over all connections, cut as it came: replayRecording() and `scatterwire replay` feed it through any receive mode. It holds addresses of peers and all their bytes.",
+    text: "A new file, in which everything that passes over all connections is recorded, cut as it arrived: replayRecording() and `scatterwire replay` feed it through any receive mode. It holds the addresses of peers and all their bytes.",
   },
   recordBytesMax: {
     kind: "whole",
@@ -315,11 +315,11 @@ export const SESSION_OPTIONS = {
     max: 2 ** 40,
     unit: "bytes",
     default: 1024 * MIB,
-    text: "What a recording may have: it ends there, and the session goes on.",
+    text: "The size at which a recording ends; the session goes on.",
   },
   traceFile: {
     kind: "text",
-    text: "A file, which is made, to write what happens when to, for Perfetto (ui.perfetto.dev): turns of the loop, what other threads read, write and hash, and for each peer its receives, sends, states and messages. It ends at 256 MiB.",
+    text: "A new file, to which a timeline for Perfetto (ui.perfetto.dev) is written: turns of the loop, what other threads read, write and hash, and for each peer its receives, sends, states and messages. It ends at 256 MiB.",
   },
   clockCosts: {
     kind: "flag",
@@ -352,12 +352,12 @@ export const TORRENT_OPTIONS = {
     type: "CustomStorage",
     methods: ["open", "read", "write", "sync", "close"],
     lists: [],
-    text: "Storage of the program's own, instead of `storage` and `directory`: five methods, of which `scatterwire/testing` has a contract to be run. There is no resume data: what may be there is read and compared at the start, unless `assumeComplete` or `assumeEmpty` says otherwise.",
+    text: "Storage of the program's own, instead of `storage` and `directory`: five methods; `customStorageContract()` of `scatterwire/testing` checks them. There is no resume data: what may be there is read and compared at the start, unless `assumeComplete` or `assumeEmpty` says otherwise.",
   },
   preallocate: {
     kind: "flag",
     defaultText: 'true with "direct" and "mapped"',
-    text: 'Reserve the space of all files before the first byte. False with "mapped" is for measuring only: a disk that fills up then fails the torrent as a file does that was cut short, with `STORAGE_IO`.',
+    text: 'Reserve the space of all files before the first byte. False with "mapped" is for measuring only: a disk that fills up then fails the torrent with `STORAGE_IO`, as if the file had been cut short.',
   },
   populate: {
     kind: "flag",
@@ -376,7 +376,7 @@ export const TORRENT_OPTIONS = {
   verify: {
     kind: "flag",
     default: true,
-    text: "Check pieces against their digests. Off is for measuring only: then no peer is told of a piece, and no resume data claims one.",
+    text: "Check pieces against their digests. False is for measuring only: no peer is told of any piece then, and nothing is kept to resume from.",
   },
   resume: { kind: "flag", default: true, text: "Use and keep resume data." },
   assumeComplete: {

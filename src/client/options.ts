@@ -159,60 +159,64 @@ export interface SessionOptions {
    */
   contiguousRecvBuffers?: boolean;
   /**
-   * Blocks that one speculative receive predicts at most; 16 or fewer where it is not sure that more will come. 1 … 64. Default:
-   * 64.
+   * Blocks that one speculative receive predicts at most; 16 or fewer where it is not sure that more will come. 1 … 112. Default:
+   * 112.
    */
   speculationDepth?: number;
   /** Where blocks are sent from. Default: "copy". */
   sendMode?: SendModeName;
-  /** Memory of the session that blocks live in. A bound: back-pressure, not growth. 1 MiB … 2 GiB. Default: 32 MiB. */
+  /**
+   * Memory of the session that blocks live in. It never grows: when it is full, peers are read from more slowly. 1 MiB … 2 GiB.
+   * Default: 32 MiB.
+   */
   poolBytes?: number;
   /** Requests outstanding at one peer at the most; the peer's `reqq` bounds them too. 1 … 4096. Default: 2000. */
   maxRequests?: number;
   /**
-   * Connections of the session at the most. Three quarters of the descriptors that the process may have open, less those that are
-   * left to others, are a bound as well. 1 … 1000000. Default: 5000.
+   * Connections of the session at the most, and never more than three quarters of the descriptors that the process may have open,
+   * less those that are left to others. 1 … 1000000. Default: 5000.
    */
   maxPeers?: number;
   /** Connections of one torrent at the most. 1 … 1000000. Default: four fifths of `maxPeers`. */
   maxPeersPerTorrent?: number;
   /**
-   * Connections with one IPv4 address, or one /64 of IPv6, beyond which none is accepted from there, nor made to addresses there
-   * that a tracker or a peer named. 1 … 1000000. Default: 8.
+   * Connections with one IPv4 address, or one /64 of IPv6, at the most, and with one /48 eight times as many: no more are accepted
+   * from there, or made to addresses there that a tracker or a peer named. 1 … 1000000. Default: 8.
    */
   maxPeersPerAddress?: number;
   /**
-   * Connections that are being made at one time, of all torrents; of one torrent half of them. A quarter of all connections that
-   * the session may have is a bound as well. 1 … 10000. Default: 256.
+   * Connections that are being made at one time, of all torrents together; one torrent may have half of them. Never more than a
+   * quarter of all connections that the session may have. 1 … 10000. Default: 256.
    */
   maxConnecting?: number;
   /**
-   * Count this machine's own addresses (127/8 and ::1) as well: behind a tunnel, a proxy or a forwarded port all peers have the
-   * same one. Default: false.
+   * Whether `maxPeersPerAddress` holds for this machine's own addresses (127/8 and ::1) too: behind a tunnel, a proxy or a
+   * forwarded port all peers have the same one. Default: false.
    */
   limitLoopback?: boolean;
   /**
-   * Addresses that are kept out: not connected to, not let in, whoever named them; `AddressRanges.parse()` reads lists.
-   * Session.setIpFilter() changes it. It is about peers, and not about trackers and web seeds.
+   * Addresses of peers that are neither connected to nor accepted, whoever named them; `AddressRanges.parse()` reads lists, and
+   * Session.setIpFilter() changes it. Trackers and web seeds are not filtered.
    */
   ipFilter?: IpFilter;
   /**
-   * Asked for each peer when both handshakes are done, before it joins its torrent: whoever is not answered true for is let go, and
-   * not dialled again until it is named again. What it throws is an `uncaughtException`, and a no.
+   * Called for each peer when both handshakes are done, before it joins its torrent. Unless it returns true, the peer is
+   * disconnected, and not dialled until somebody names it again. What it throws is an `uncaughtException`, and counts as no.
    */
   admit?: (peer: ArrivingPeer) => boolean;
   /**
-   * Message stream encryption: never; where the other side asks for it, or lets nobody in without; or always, with nobody who does
-   * not. It hides what is spoken from a glance, and from nobody who wants to know. Default: "enabled".
+   * Message stream encryption. "disabled": never; "enabled": where the other side asks for it or accepts nothing else; "required":
+   * always, and peers without it are refused. It hides the protocol from a casual look, and from nobody who is determined. Default:
+   * "enabled".
    */
   encryption?: EncryptionPolicy;
   /**
-   * What is received of peers that blocks may come from, headers and other messages of theirs included, at the most; 0: as much as
-   * comes. Reading waits, and nothing is dropped. 0 … 1024 GiB/s. Default: 0 bytes/s.
+   * The most that is received in a second from peers that blocks may come from, headers and other messages of theirs included; 0:
+   * no limit. Reading waits, and nothing is dropped. 0 … 1024 GiB/s. Default: 0 bytes/s.
    */
   maxDownloadBytesPerSecond?: number;
   /**
-   * What is sent, at the most; 0: as much as is taken. Messages do not wait, but count: blocks wait for them. 0 … 1024 GiB/s.
+   * The most that is sent in a second; 0: no limit. Messages do not wait, but they count, and blocks wait instead. 0 … 1024 GiB/s.
    * Default: 0 bytes/s.
    */
   maxUploadBytesPerSecond?: number;
@@ -250,32 +254,32 @@ export interface SessionOptions {
    */
   portMapping?: boolean;
   /**
-   * Port that trackers are told: where a router forwards another one. 1 … 65535. Default: the port at which connections are
-   * accepted.
+   * The port that trackers are told, where a router forwards another one than the session listens at. 1 … 65535. Default: the port
+   * at which connections are accepted.
    */
   announcePort?: number;
   /** Numeric address that trackers are told, for a proxy or a tunnel; most trackers take the one that we ask from instead. */
   announceIp?: string;
   /**
-   * A node of the DHT, to find peers of torrents that are not private and to tell it of them: `new Dht()` of `scatterwire/dht`. It
-   * stays the program's.
+   * A node of the DHT, `new Dht()` of `scatterwire/dht`: peers of torrents that are not private are looked up there, and those
+   * torrents announced. The session does not close it.
    */
   dht?: HashTable;
   /**
-   * A Prometheus registry, prom-client's for one, to show the session's figures in while it is open; they are read when they are
-   * scraped, and sessions that share one are summed. It stays the program's.
+   * A Prometheus registry, such as prom-client's, that shows the session's figures while it is open. They are read when they are
+   * scraped, and those of sessions that share a registry are summed.
    */
   metricsRegistry?: MetricsRegistry;
   /**
-   * A file, which is made, to record in what goes over all connections, cut as it came: replayRecording() and `scatterwire replay`
-   * feed it through any receive mode. It holds addresses of peers and all their bytes.
+   * A new file, in which everything that passes over all connections is recorded, cut as it arrived: replayRecording() and
+   * `scatterwire replay` feed it through any receive mode. It holds the addresses of peers and all their bytes.
    */
   record?: string;
-  /** What a recording may have: it ends there, and the session goes on. 1 MiB … 1024 GiB. Default: 1 GiB. */
+  /** The size at which a recording ends; the session goes on. 1 MiB … 1024 GiB. Default: 1 GiB. */
   recordBytesMax?: number;
   /**
-   * A file, which is made, to write what happens when to, for Perfetto (ui.perfetto.dev): turns of the loop, what other threads
-   * read, write and hash, and for each peer its receives, sends, states and messages. It ends at 256 MiB.
+   * A new file, to which a timeline for Perfetto (ui.perfetto.dev) is written: turns of the loop, what other threads read, write
+   * and hash, and for each peer its receives, sends, states and messages. It ends at 256 MiB.
    */
   traceFile?: string;
   /** Time the addon's calls and jobs, for Session.costs(). Costs a little itself. Default: false. */
@@ -297,14 +301,14 @@ export interface TorrentOptions {
   /** Where pieces are kept. Default: "file". */
   storage?: StorageKind;
   /**
-   * Storage of the program's own, instead of `storage` and `directory`: five methods, of which `scatterwire/testing` has a contract
-   * to be run. There is no resume data: what may be there is read and compared at the start, unless `assumeComplete` or
-   * `assumeEmpty` says otherwise.
+   * Storage of the program's own, instead of `storage` and `directory`: five methods; `customStorageContract()` of
+   * `scatterwire/testing` checks them. There is no resume data: what may be there is read and compared at the start, unless
+   * `assumeComplete` or `assumeEmpty` says otherwise.
    */
   customStorage?: CustomStorage;
   /**
    * Reserve the space of all files before the first byte. False with "mapped" is for measuring only: a disk that fills up then
-   * fails the torrent as a file does that was cut short, with `STORAGE_IO`. Default: true with "direct" and "mapped".
+   * fails the torrent with `STORAGE_IO`, as if the file had been cut short. Default: true with "direct" and "mapped".
    */
   preallocate?: boolean;
   /**
@@ -315,8 +319,8 @@ export interface TorrentOptions {
   /** Adjacent blocks that one write gathers, within a piece. 16 KiB … 4 MiB, a multiple of 16 KiB. Default: 1 MiB. */
   writeRunBytes?: number;
   /**
-   * Check pieces against their digests. Off is for measuring only: then no peer is told of a piece, and no resume data claims one.
-   * Default: true.
+   * Check pieces against their digests. False is for measuring only: no peer is told of any piece then, and nothing is kept to
+   * resume from. Default: true.
    */
   verify?: boolean;
   /** Use and keep resume data. Default: true. */
@@ -335,12 +339,12 @@ export interface TorrentOptions {
   /** Where blocks of this torrent are sent from. Default: as the session does. */
   sendMode?: SendModeName;
   /**
-   * What is received of peers that blocks may come from, headers and other messages of theirs included, at the most; 0: as much as
-   * comes. Reading waits, and nothing is dropped. 0 … 1024 GiB/s. Default: 0 bytes/s.
+   * The most that is received in a second from peers that blocks may come from, headers and other messages of theirs included; 0:
+   * no limit. Reading waits, and nothing is dropped. 0 … 1024 GiB/s. Default: 0 bytes/s.
    */
   maxDownloadBytesPerSecond?: number;
   /**
-   * What is sent, at the most; 0: as much as is taken. Messages do not wait, but count: blocks wait for them. 0 … 1024 GiB/s.
+   * The most that is sent in a second; 0: no limit. Messages do not wait, but they count, and blocks wait instead. 0 … 1024 GiB/s.
    * Default: 0 bytes/s.
    */
   maxUploadBytesPerSecond?: number;

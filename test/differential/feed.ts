@@ -21,6 +21,7 @@ import type { ReceiveMode } from "../../src/client/receive/receive-mode.js";
 import { ReceivePlan } from "../../src/client/receive/receive-plan.js";
 import { Receiver, type ReceiverHost } from "../../src/client/receive/receiver.js";
 import { dispatchMessage, type MessageHandler } from "../../src/client/wire/decode.js";
+import { entryOf, required } from "../support/required.js";
 import {
   BLOCK_COUNT,
   type Block,
@@ -68,7 +69,8 @@ export class World {
   withhold(free: number): void {
     const { pool } = this.memory;
     while (pool.freeCount > free) this.#withheld.push(pool.acquire(SlotHolder.user) as SlotIndex);
-    while (pool.freeCount < free && this.#withheld.length > 0) pool.release(this.#withheld.pop()!);
+    while (pool.freeCount < free && this.#withheld.length > 0)
+      pool.release(required(this.#withheld.pop(), "a slot that is withheld"));
   }
 
   /** What readv does with the next bytes of a stream. Poisons what it was given and does not fill. */
@@ -76,9 +78,9 @@ export class World {
     const { entries, count } = this.plan;
     let at = 0;
     for (let entry = 0; entry < count && at < bytes.length; entry++) {
-      const length = entries[2 * entry + 1]!;
+      const length = entryOf(entries, 2 * entry + 1);
       const take = Math.min(length, bytes.length - at);
-      const target = this.at(entries[2 * entry]!, length);
+      const target = this.at(entryOf(entries, 2 * entry), length);
       target.set(bytes.subarray(at, at + take));
       target.fill(POISON, take, Math.min(length, take + BLOCK_SIZE));
       at += take;
@@ -242,8 +244,8 @@ export class Player implements ReceiverHost, MessageHandler {
     let hits = 0;
     let start = 0;
     for (let entry = 0; entry < plan.count && start < count; entry++) {
-      const address = plan.entries[2 * entry]!;
-      const length = plan.entries[2 * entry + 1]!;
+      const address = entryOf(plan.entries, 2 * entry);
+      const length = entryOf(plan.entries, 2 * entry + 1);
       const isPredicted = plan.predictionsTouched(start + 1) > plan.predictionsTouched(start);
       const block = this.#stream.payloadStarts.get(this.counters.receivedBytes + start);
       start += length;
@@ -305,7 +307,7 @@ export class Player implements ReceiverHost, MessageHandler {
   #syncRequests(): void {
     const { outstanding } = this.#requests;
     while (this.expected.count < outstanding.length) {
-      const block = outstanding[this.expected.count]!;
+      const block = entryOf(outstanding, this.expected.count);
       this.expected.push(block.piece as PieceIndex, block.begin, block.length, 0);
     }
   }
@@ -346,7 +348,7 @@ export class Player implements ReceiverHost, MessageHandler {
     const index = this.expected.find(piece, begin);
     if (index < 0 || this.expected.lengthAt(index) !== length)
       throw new PeerError("PEER_UNREQUESTED_BLOCK", "not ours");
-    const block = this.#stream.blocks[blockIndex(piece, begin)]!;
+    const block = entryOf(this.#stream.blocks, blockIndex(piece, begin));
     this.expected.removeAt(index);
     this.#requests.take(block);
     this.#syncRequests();
@@ -373,7 +375,7 @@ export class Player implements ReceiverHost, MessageHandler {
     slot: SlotIndex | typeof NO_SLOT,
   ): void {
     const { pool } = this.#world.memory;
-    const block = this.#stream.blocks[blockIndex(piece, begin)]!;
+    const block = entryOf(this.#stream.blocks, blockIndex(piece, begin));
     this.#see(`block ${blockKey(piece, begin)} of ${length}`);
     this.#checkContent(block, address, "a block is published as it was sent");
     const lands = this.#options.lands?.(blockIndex(piece, begin)) ?? false;
@@ -411,7 +413,7 @@ export class Player implements ReceiverHost, MessageHandler {
 
   onReject(piece: number, begin: number): void {
     this.expected.removeAt(this.expected.find(piece, begin));
-    this.#requests.take(this.#stream.blocks[blockIndex(piece, begin)]!);
+    this.#requests.take(entryOf(this.#stream.blocks, blockIndex(piece, begin)));
     this.#syncRequests();
   }
 

@@ -12,6 +12,7 @@ import type { ReceiveMode } from "../../src/client/receive/receive-mode.js";
 import { ScatterMode } from "../../src/client/receive/scatter.js";
 import { SpeculativeMode } from "../../src/client/receive/speculative.js";
 import { check, makeRandom } from "../support/property.js";
+import { entryOf, required } from "../support/required.js";
 import { type Fed, type FeedOptions, feed, type Player, World } from "./feed.js";
 import { type Act, buildStream, FAULTS, type Seen, type Stream, type StreamPlan } from "./streams.js";
 
@@ -37,7 +38,7 @@ function switching(seed: number): ModeCase {
     name: `switching (${seed})`,
     make: () => {
       const random = makeRandom(seed);
-      const any = () => PLAIN_MODES[Math.floor(random() * PLAIN_MODES.length)]!.make().mode;
+      const any = () => entryOf(PLAIN_MODES, Math.floor(random() * PLAIN_MODES.length)).make().mode;
       return { mode: any(), nextMode: () => (random() < 0.5 ? any() : undefined) };
     },
   };
@@ -273,7 +274,7 @@ const blockLengths = fc.oneof(
 const streamPlans: fc.Arbitrary<StreamPlan> = fc.record({
   acts: fc.array(act, { maxLength: 60, size: "max" }),
   lengths: blockLengths.map((lengths) =>
-    Array.from({ length: 160 }, (_, index) => lengths[index % lengths.length]!),
+    Array.from({ length: 160 }, (_, index) => entryOf(lengths, index % lengths.length)),
   ),
   window: fc.oneof(fc.integer({ min: 1, max: 8 }), fc.constant(40)),
   handshake: fc.boolean(),
@@ -296,7 +297,7 @@ const arrivals = fc.oneof(
 function* cutsOf(stretches: readonly number[], length: number): Iterable<number> {
   let at = 0;
   for (let index = 0; at < length; index++) {
-    at += stretches[index % stretches.length]!;
+    at += entryOf(stretches, index % stretches.length);
     // Streams of long messages in tiny stretches would take all day and show nothing more.
     if (index > 3000) return;
     yield at;
@@ -441,7 +442,7 @@ describe("receive modes: interrupted", () => {
             },
           });
           const left = stream.seen.filter(
-            (each) => !each.startsWith("block") || !cancelled.has(each.split(" ")[1]!),
+            (each) => !each.startsWith("block") || !cancelled.has(entryOf(each.split(" "), 1)),
           );
           assert.deepEqual(undropped(fed.seen), left, modeCase.name);
           const { counters } = fed;
@@ -487,7 +488,10 @@ describe("receive modes: cost of a plain download", () => {
     handshake: false,
   };
   const callsOf = (name: string): Fed => {
-    const modeCase = PLAIN_MODES.find((each) => each.name === name)!;
+    const modeCase = required(
+      PLAIN_MODES.find((each) => each.name === name),
+      "one of plain modes",
+    );
     return run(buildStream(plan), modeCase, { cuts: [], release: "at once" });
   };
 

@@ -28,6 +28,7 @@ import { BLOCK_UNWANTED, Picker } from "../../src/client/torrent/picker.js";
 import { encodeHandshake } from "../../src/client/wire/handshake.js";
 import { MessageId } from "../../src/client/wire/messages.js";
 import { check, makeRandom } from "../support/property.js";
+import { entryOf } from "../support/required.js";
 import { World } from "./feed.js";
 
 const EAGAIN = -11;
@@ -90,7 +91,7 @@ class Remote implements PeerTransport {
   writev(count: number): number {
     const { plan } = this.#file.world;
     const parts = Array.from({ length: count }, (_, entry) =>
-      this.#file.world.at(plan.entries[2 * entry]!, plan.entries[2 * entry + 1]!),
+      this.#file.world.at(entryOf(plan.entries, 2 * entry), entryOf(plan.entries, 2 * entry + 1)),
     );
     const bytes = Buffer.concat(parts);
     this.#received = Buffer.concat([this.#received, bytes]);
@@ -414,8 +415,8 @@ function download(seed: number, modes: readonly ReceiveModeName[], free: number)
     assert.ok(turn < 40_000, "the download ends");
     remotes = remotes.filter((remote) => !remote.isClosed);
     while (remotes.length < 3)
-      remotes.push(new Remote(file, made++, clock, modes[made % modes.length]!, random));
-    const remote = remotes[Math.floor(random() * remotes.length)]!;
+      remotes.push(new Remote(file, made++, clock, entryOf(modes, made % modes.length), random));
+    const remote = entryOf(remotes, Math.floor(random() * remotes.length));
     remote.act();
     const most = random() < 0.2 ? 1 + Math.floor(random() * 50) : Math.floor(random() * 80_000);
     remote.arrive(most);

@@ -4,6 +4,7 @@
 import { PIECE_HEADER_BYTES } from "../../src/base/limits.js";
 import { MessageId } from "../../src/client/wire/messages.js";
 import { makeRandom } from "../support/property.js";
+import { entryOf, required } from "../support/required.js";
 
 /** One thing that a peer does. `which` chooses among the outstanding requests: 0 is the oldest. */
 export type Act =
@@ -82,7 +83,7 @@ function noiseAt(seed: number, length: number): Uint8Array {
 function makeBlocks(lengths: readonly number[]): Block[] {
   let offset = 0;
   return Array.from({ length: BLOCK_COUNT }, (_, index) => {
-    const length = lengths[index % lengths.length]!;
+    const length = entryOf(lengths, index % lengths.length);
     offset += length;
     return {
       piece: Math.floor(index / BLOCKS_PER_PIECE),
@@ -125,7 +126,7 @@ export class Requests {
 
   #refill(): void {
     while (!this.#choked && this.outstanding.length < this.#window && this.#next < this.#blocks.length) {
-      this.outstanding.push(this.#blocks[this.#next++]!);
+      this.outstanding.push(entryOf(this.#blocks, this.#next++));
     }
   }
 }
@@ -151,7 +152,7 @@ export function pieceMessage(piece: number, begin: number, content: Uint8Array):
 /** How a message is written down when it is seen: id, length and a sum of its bytes. */
 export function describeMessage(bytes: Uint8Array, at: number, length: number): Seen {
   let sum = 0;
-  for (let index = 0; index < length; index++) sum = (Math.imul(sum, 31) + bytes[at + index]!) >>> 0;
+  for (let index = 0; index < length; index++) sum = (Math.imul(sum, 31) + entryOf(bytes, at + index)) >>> 0;
   return `message ${bytes[at]} of ${length}: ${sum}`;
 }
 
@@ -269,7 +270,8 @@ export function buildStream(plan: StreamPlan): Stream {
         break;
     }
   });
-  const fault = plan.fault === undefined ? undefined : FAULTS[plan.fault]!;
+  const fault =
+    plan.fault === undefined ? undefined : required(FAULTS[plan.fault], `the fault ${plan.fault}`);
   if (fault !== undefined) parts.push(fault.bytes(requests));
   return {
     bytes: Buffer.concat(parts),

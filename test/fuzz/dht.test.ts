@@ -24,6 +24,7 @@ import {
   METHOD_SAMPLE_INFOHASHES,
 } from "../../src/dht/krpc-reader.js";
 import { checkAsync, makeRandom } from "../support/property.js";
+import { entryOf } from "../support/required.js";
 
 const STEPS = 60;
 /** A case is some ten thousand packets. */
@@ -123,7 +124,7 @@ class World {
       } else if (kind === 1) changed = Buffer.concat([changed.subarray(0, at), changed.subarray(end)]);
       else if (kind === 2) changed = Buffer.concat([changed.subarray(0, end), changed.subarray(at)]);
       else {
-        const piece = Buffer.from(PIECES[this.whole(PIECES.length)]!);
+        const piece = Buffer.from(entryOf(PIECES, this.whole(PIECES.length)));
         changed = Buffer.concat([changed.subarray(0, at), piece, changed.subarray(at)]);
       }
     }
@@ -135,7 +136,7 @@ class World {
   }
 
   query(): Buffer {
-    const method = METHODS[this.whole(METHODS.length)]!;
+    const method = entryOf(METHODS, this.whole(METHODS.length));
     const more = [
       `6:target${this.text(this.id())}`,
       `9:info_hash${this.text(this.id())}`,
@@ -215,9 +216,9 @@ async function live(seed: number): Promise<void> {
   const world = new World(seed);
   const { network } = world;
   const limitsNetworks = world.random() < 0.5;
-  const families = ([[4], [6], [4, 6]] as const)[world.whole(3)]!;
+  const families = entryOf([[4], [6], [4, 6]] as const, world.whole(3));
   const known = (): { host: string; port: number } => ({
-    host: addressOf(world.known(families[world.whole(families.length)]!)),
+    host: addressOf(world.known(entryOf(families, world.whole(families.length)))),
     port: 1,
   });
   const listen = families.flatMap((family) =>
@@ -252,7 +253,7 @@ async function live(seed: number): Promise<void> {
     if (kind === 1)
       ends.push(
         (async () => {
-          const family = families[world.whole(families.length)]!;
+          const family = entryOf(families, world.whole(families.length));
           const sampler = { id: world.id(), host: addressOf(world.address(family)), port: 1 };
           for await (const { port } of dht.lookup(world.id(), world.random() < 0.5 ? { sampler } : {}))
             assert.ok(port > 0 && port < 65_536);
@@ -285,7 +286,7 @@ async function live(seed: number): Promise<void> {
     const before = world.answered;
     const asking = addressNumber("99.0.0.1") + (family === 4 ? 0 : IPV6);
     for (let count = 0; count < 5; count++)
-      network.sendFrom(asking, 9, nodes[0]!.socket as VirtualSocket, ping);
+      network.sendFrom(asking, 9, entryOf(nodes, 0).socket as VirtualSocket, ping);
     await network.run(5000);
     assert.ok(world.answered > before, `and it answers over IPv${family}`);
   }

@@ -8,6 +8,7 @@ import { it } from "node:test";
 import * as udp from "../../src/tracker/protocol/udp.js";
 import { Tracker } from "../../src/tracker/server/tracker.js";
 import { makeRandom } from "../support/property.js";
+import { entryOf } from "../support/required.js";
 
 const SEED = process.env["SEED"] === undefined ? Date.now() & 0x7fffffff : Number(process.env["SEED"]);
 const DATAGRAMS = Number(process.env["RUNS"] ?? 4000);
@@ -76,7 +77,7 @@ it(`whatever datagrams come, a tracker goes on (SEED=${SEED} RUNS=${DATAGRAMS})`
   t.after(() => tracker.close());
   const socket = createSocket("udp4");
   t.after(() => socket.close());
-  const client = new Client(socket, tracker.udpAddresses[0]!.port);
+  const client = new Client(socket, entryOf(tracker.udpAddresses, 0).port);
   const hash = Uint8Array.from({ length: 20 }, () => roll(256));
   const id = await client.ask(connectRequest());
   const whole = announceRequest(id, hash);
@@ -85,7 +86,10 @@ it(`whatever datagrams come, a tracker goes on (SEED=${SEED} RUNS=${DATAGRAMS})`
   const before = tracker.counters().udp;
   let bytesIn = 0;
   for (let sent = 0; sent < DATAGRAMS; sent++) {
-    const bytes = Buffer.concat([seeds[roll(seeds.length)]!, new Uint8Array(roll(4) === 0 ? roll(1500) : 0)]);
+    const bytes = Buffer.concat([
+      entryOf(seeds, roll(seeds.length)),
+      new Uint8Array(roll(4) === 0 ? roll(1500) : 0),
+    ]);
     for (let change = roll(4); change > 0 && bytes.length > 0; change--)
       bytes[roll(bytes.length)] = roll(256);
     // A connection id that is right in all but half of the cases.
@@ -122,7 +126,7 @@ it("a flood of torrents from one address stays within its budget and within memo
   t.after(() => tracker.close());
   const socket = createSocket("udp4");
   t.after(() => socket.close());
-  const client = new Client(socket, tracker.udpAddresses[0]!.port);
+  const client = new Client(socket, entryOf(tracker.udpAddresses, 0).port);
   const id = await client.ask(connectRequest());
   const bytes = announceRequest(id, new Uint8Array(20));
   for (let sent = 0; sent < 3000; sent++) {
@@ -141,7 +145,7 @@ it("a flood of torrents from one address stays within its budget and within memo
 it("what one address was given is worth nothing to another: replayed from there, it brings no byte more than it costs", async (t) => {
   const tracker = new Tracker({ udp: [{ host: "127.0.0.1", port: 0 }], store: { bytesMax: 2 ** 24 } });
   t.after(() => tracker.close());
-  const { port } = tracker.udpAddresses[0]!;
+  const { port } = entryOf(tracker.udpAddresses, 0);
   const socket = createSocket("udp4");
   t.after(() => socket.close());
   const client = new Client(socket, port);

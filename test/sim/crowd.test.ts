@@ -5,22 +5,18 @@
 //   SEED=<n> node --test dist/test/sim/crowd.test.js
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { Crowd, STEP_MS } from "../../bench/load/crowd.js";
-import { LoadLoop } from "../../bench/load/load-loop.js";
-import { sessionCoreOf } from "../../src/client/session/session.js";
 import { GUESTS_MAX } from "../../src/client/torrent/upload-rounds.js";
-import { createTorrentFile, type Metainfo, parseMetainfo, Session, type Torrent } from "../../src/index.js";
-import { bytesOf, temporaryFolder } from "../support/data.js";
-import { type Machine, SimulatedNetwork, type Wire } from "../support/simulated-network.js";
+import { besideCrowd } from "../support/beside-crowd.js";
+import { CrowdScene, makeSceneTorrent, PORT, type SceneTorrent } from "../support/crowd-scene.js";
+import { temporaryFolder } from "../support/data.js";
 
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 /** A disk that costs nothing, where there is one. */
 const MEMORY_FOLDER = "/dev/shm";
-const PORT = 6881;
 /** More than are served at a time, slots or not. */
 const PEERS = GUESTS_MAX + 44;
 /** 128 pieces: fewer than there are peers in the crowd. */
@@ -59,75 +55,18 @@ const IDLE_SHARE_MIN = 0.5;
 
 describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
   const folder = temporaryFolder(after, existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir());
-  let metainfo: Metainfo;
+  const crowded = { maxPeersPerAddress: 2 * PEERS };
+  let shared: SceneTorrent;
 
   before(async () => {
-    writeFileSync(join(folder, "data.bin"), bytesOf(3, BYTES));
-    const file = await createTorrentFile(join(folder, "data.bin"), { pieceLength: PIECE_BYTES });
-    metainfo = parseMetainfo(file);
+    shared = await makeSceneTorrent(folder, BYTES, PIECE_BYTES);
   });
-
-  class Scene {
-    readonly network = new SimulatedNetwork(SEED);
-    readonly #sessions: Session[] = [];
-
-    async join(
-      host: string,
-      options: "seeds" | "downloads" | { readonly directory: string },
-      wire: Wire = WIRE,
-    ): Promise<{ machine: Machine; torrent: Torrent }> {
-      const machine = this.network.addMachine(host, wire);
-      const session = new Session({ maxPeersPerAddress: 2 * PEERS }, machine);
-      this.#sessions.push(session);
-      await this.network.until(session.listen({ host, port: PORT }), END_MS, "a session listens");
-      const torrent = session.addInBackground(
-        metainfo,
-        options === "seeds"
-          ? { directory: folder, readOnly: true }
-          : options === "downloads"
-            ? { storage: "memory" }
-            : options,
-      );
-      await this.network.until(torrent.ready, END_MS, "a torrent opens");
-      return { machine, torrent };
-    }
-
-    /** A crowd at `target`, until `untilMs`. */
-    async crowd(
-      target: Machine,
-      kinds: readonly string[],
-      untilMs: number,
-      { host, connections } = { host: "10.0.0.99", connections: PEERS },
-    ): Promise<void> {
-      const { network } = this;
-      const machine = network.addMachine(host, WIRE);
-      const crowd = new Crowd({
-        loop: new LoadLoop(machine.binding),
-        target: { host: target.host, port: PORT },
-        metainfo,
-        connections,
-        seed: SEED,
-        kinds,
-        nowMs: () => network.nowMs,
-      });
-      machine.ground.every(STEP_MS, () => crowd.step());
-      const hasCome = (): boolean => network.nowMs >= untilMs && crowd.made >= connections;
-      await network.run(hasCome, END_MS, "the crowd has come");
-    }
-
-    async close(): Promise<void> {
-      for (const session of this.#sessions) {
-        await this.network.until(session.close(), END_MS, "a session closes");
-        assert.deepEqual(sessionCoreOf(session).memory.pool.heldByHolder(), {}, "all slots are home");
-      }
-    }
-  }
 
   /** Choke rounds until a leecher that comes late is unchoked. */
   async function roundsToASlot(kinds: readonly string[], comesMs: number): Promise<number> {
-    const scene = new Scene();
-    const seed = await scene.join("10.0.0.1", "seeds");
-    await scene.crowd(seed.machine, kinds, comesMs);
+    const scene = new CrowdScene(SEED, shared, WIRE);
+    const seed = await scene.join("10.0.0.1", "seeds", WIRE, crowded);
+    await scene.crowd(seed.machine, kinds, comesMs, PEERS);
     const leecher = await scene.join("10.0.0.2", "downloads");
     const { network } = scene;
     const beganMs = network.nowMs;
@@ -142,10 +81,10 @@ describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
 
   /** The same time, until a download is complete to which a seed comes late. */
   async function roundsToTheEnd(kinds: readonly string[], comesMs: number): Promise<number> {
-    const scene = new Scene();
+    const scene = new CrowdScene(SEED, shared, WIRE);
     const seed = await scene.join("10.0.0.1", "seeds");
-    const { machine, torrent } = await scene.join("10.0.0.2", "downloads");
-    await scene.crowd(machine, kinds, comesMs);
+    const { machine, torrent } = await scene.join("10.0.0.2", "downloads", WIRE, crowded);
+    await scene.crowd(machine, kinds, comesMs, PEERS);
     const { network } = scene;
     const beganMs = network.nowMs;
     torrent.addPeer({ host: seed.machine.host, port: PORT });
@@ -157,10 +96,10 @@ describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
 
   /** Milliseconds that a slow seed takes to complete a download that many others pretend to help with. */
   async function msBeside(kinds: readonly string[], comesMs: number): Promise<number> {
-    const scene = new Scene();
+    const scene = new CrowdScene(SEED, shared, WIRE);
     const seed = await scene.join("10.0.0.1", "seeds", SLOW_WIRE);
-    const { machine, torrent } = await scene.join("10.0.0.2", "downloads");
-    await scene.crowd(machine, kinds, comesMs, { host: LIARS_HOST, connections: LIARS });
+    const { machine, torrent } = await scene.join("10.0.0.2", "downloads", WIRE, crowded);
+    await scene.crowd(machine, kinds, comesMs, LIARS, LIARS_HOST);
     const { network } = scene;
     const beganMs = network.nowMs;
     torrent.addPeer({ host: seed.machine.host, port: PORT });
@@ -204,20 +143,49 @@ describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
       }
     });
 
+  /** To one that comes when the crowd is there, over a link that takes ten seconds for the torrent. */
+  async function uploadBeside(kinds: readonly string[]): Promise<{ share: number; timesTheMean: number }> {
+    const trial = {
+      role: "upload",
+      bytesPerMs: BYTES / 10_000,
+      peers: LIARS,
+      comesMs: 15_000,
+      seed: SEED,
+    } as const;
+    const idle = await besideCrowd({ ...trial, kinds: ["idle"], msMax: END_MS }, shared);
+    const outcome = await besideCrowd({ ...trial, kinds, msMax: 4 * idle.tookMs }, shared);
+    return { share: outcome.rate / idle.rate, timesTheMean: outcome.rate / outcome.crowdRate };
+  }
+
+  for (const kind of ["storms", "becomesASeed"])
+    it(`a leecher has half of the speed that it has beside idle ones: ${kind}`, async (context) => {
+      const { share } = await uploadBeside([kind]);
+      context.diagnostic(`${share.toFixed(2)} of the speed`);
+      assert.ok(share >= IDLE_SHARE_MIN, `${share} of the speed (SEED=${SEED})`);
+    });
+
+  for (const kind of ["floodsRequests"])
+    it(`a leecher has several times what each of those has that ask for more than there is: ${kind}`, async (context) => {
+      const { share, timesTheMean } = await uploadBeside([kind]);
+      context.diagnostic(
+        `${share.toFixed(2)} of the speed, ${timesTheMean.toFixed(1)} times what others have`,
+      );
+      assert.ok(timesTheMean >= 3, `${timesTheMean} (SEED=${SEED})`);
+    });
+
   it("a seed brings what is missing though the data is looked at again and again, and is not banned for liars", async () => {
-    const scene = new Scene();
+    const scene = new CrowdScene(SEED, shared, WIRE);
     const { network } = scene;
     const seed = await scene.join("10.0.0.1", "seeds", SLOW_WIRE);
     const directory = join(folder, "checked");
     mkdirSync(directory);
-    const { machine, torrent } = await scene.join("10.0.0.2", { directory }, WIRE);
+    const { machine, torrent } = await scene.join("10.0.0.2", { directory }, WIRE, crowded);
     const banned: string[] = [];
     torrent.on("peerBanned", ({ host }) => banned.push(host));
-    await scene.crowd(machine, ["dawdles"], 3000, { host: LIARS_HOST, connections: 60 });
+    await scene.crowd(machine, ["dawdles"], 3000, 60, LIARS_HOST);
     torrent.addPeer({ host: seed.machine.host, port: PORT });
     for (let check = 0; check < 5; check++) {
-      const untilMs = network.nowMs + 1500;
-      await network.run(() => network.nowMs >= untilMs, END_MS, "time passes");
+      await scene.pass(1500);
       await network.until(torrent.recheck(), END_MS, "the data is checked");
     }
     await network.until(torrent.done, END_MS, "the last piece");

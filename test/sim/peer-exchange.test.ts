@@ -9,6 +9,7 @@ import { EXCHANGE_SOURCE } from "../../src/client/torrent/peer-source.js";
 import { torrentCoreOf } from "../../src/client/torrent/torrent.js";
 import { createTorrentFile, parseMetainfo, Session } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
+import { entryOf } from "../support/required.js";
 import { SimulatedNetwork } from "../support/simulated-network.js";
 
 const WIRE = { delayMs: 20, bytesPerMs: 2000, windowBytes: 65_536 };
@@ -35,7 +36,8 @@ describe("peer exchange in a simulated network", { timeout: 120_000 }, () => {
           await network.until(torrent.ready, 10_000, "a torrent opens");
           if (index > 1) torrent.addPeer({ host: "10.0.0.1", port: 6881 });
         }
-        const counts = (): number[] => sessions.map((session) => [...session.torrents][0]!.peers().length);
+        const counts = (): number[] =>
+          sessions.map((session) => entryOf([...session.torrents], 0).peers().length);
         const startedMs = network.nowMs;
         const isWhole = (): boolean => counts().every((count) => count === PEERS - 1);
         const hasPassed = (ms: number) => (): boolean => network.nowMs - startedMs > ms;

@@ -16,6 +16,7 @@ import {
   type TorrentOptions,
 } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
+import { entryOf } from "../support/required.js";
 import { SimulatedNetwork } from "../support/simulated-network.js";
 
 const SEED = Number(process.env["SEED"] ?? 5);
@@ -124,10 +125,10 @@ describe(`A player in a simulated network (SEED=${SEED})`, { timeout: 120_000 },
 
   it("is one of twenty, each of which has its bytes in order", async () => {
     const world = await World.make({ select: [] });
-    const [file] = world.torrent.files;
+    const file = entryOf(world.torrent.files, 0);
     const reads = Array.from({ length: 20 }, (_, index) => {
       const start = ((index * 37) % 150) * PIECE + index * 1000;
-      return { start, bytes: file!.arrayBuffer({ start, end: start + 99_999 }) };
+      return { start, bytes: file.arrayBuffer({ start, end: start + 99_999 }) };
     });
     for (const { start, bytes } of reads) {
       const got = Buffer.from(await world.network.until(bytes, 120_000, "a reader has its bytes"));
@@ -141,22 +142,24 @@ describe(`A player in a simulated network (SEED=${SEED})`, { timeout: 120_000 },
 describe("A file of a torrent", { timeout: 60_000 }, () => {
   it("is read whole, in a loop, as text, and in part; and is too large for one buffer", async () => {
     const world = await World.make({ select: [] });
-    const [file] = world.torrent.files;
-    assert.deepEqual([file!.name, file!.size, file!.index], ["film", DATA.length, 0]);
-    const part = await world.network.until(file!.arrayBuffer({ start: 10, end: 9 }), 1000, "nothing is read");
+    const file = entryOf(world.torrent.files, 0);
+    assert.deepEqual([file.name, file.size, file.index], ["film", DATA.length, 0]);
+    const part = await world.network.until(file.arrayBuffer({ start: 10, end: 9 }), 1000, "nothing is read");
     assert.equal(part.byteLength, 0);
     let got = 0;
     const loop = async (): Promise<void> => {
-      for await (const bytes of file!) {
+      for await (const bytes of file) {
         assert.ok(DATA.subarray(got, got + bytes.length).equals(bytes));
         got += bytes.length;
         if (got > 3 * PIECE) break;
       }
     };
     await world.network.until(loop(), 60_000, "some of it is read");
-    const whole = await world.network.until(file!.arrayBuffer(), 120_000, "all of it is read");
+    const whole = await world.network.until(file.arrayBuffer(), 120_000, "all of it is read");
     assert.ok(DATA.equals(Buffer.from(whole)));
-    await assert.rejects(file!.arrayBuffer({ start: 0, end: 2 ** 40 }), { code: "USAGE_OPTION" });
+    await assert.rejects(file.arrayBuffer({ start: 0, end: 2 ** 40 }), {
+      code: "USAGE_OPTION",
+    });
     await world.close();
   });
 });

@@ -18,6 +18,7 @@ import {
   type TorrentOptions,
 } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
+import { required } from "../support/required.js";
 import { SimulatedNetwork } from "../support/simulated-network.js";
 
 const SEED = Number(process.env["SEED"] ?? 3);
@@ -177,8 +178,8 @@ describe("Rate limits in a simulated network", { timeout: 120_000 }, () => {
     assert.deepEqual(slow.rateLimits, { ...limited, maxUploadBytesPerSecond: 0 });
     await world.pass(500);
     const [held, free] = fast.connections();
-    held!.setRateLimits({ maxDownloadBytesPerSecond: 25 * KB });
-    const before = held!.info().counters.receivedBytes;
+    required(held, "held").setRateLimits({ maxDownloadBytesPerSecond: 25 * KB });
+    const before = required(held, "held").info().counters.receivedBytes;
     const [ofSlow, ofFast] = [slow.counters().receivedBytes, fast.counters().receivedBytes];
     const tenths = await world.measure(() => session.counters().receivedBytes);
     assertEven(tenths, 300 * KB);
@@ -187,8 +188,8 @@ describe("Rate limits in a simulated network", { timeout: 120_000 }, () => {
       assert.ok(Math.abs(bytes - seconds * rate) <= 0.06 * seconds * rate, `${bytes} of ${seconds * rate}`);
     near(slow.counters().receivedBytes - ofSlow, 40 * KB);
     near(fast.counters().receivedBytes - ofFast, 260 * KB);
-    near(held!.info().counters.receivedBytes - before, 25 * KB);
-    assert.ok(free!.info().counters.receivedBytes > 200 * KB * seconds);
+    near(required(held, "held").info().counters.receivedBytes - before, 25 * KB);
+    assert.ok(required(free, "free").info().counters.receivedBytes > 200 * KB * seconds);
     await world.close();
   });
 

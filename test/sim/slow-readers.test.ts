@@ -10,6 +10,7 @@ import { Crowd, STEP_MS } from "../../bench/load/crowd.js";
 import { LoadLoop } from "../../bench/load/load-loop.js";
 import { sessionCoreOf } from "../../src/client/session/session.js";
 import { createTorrentFile, type Metainfo, parseMetainfo, Session, type Torrent } from "../../src/index.js";
+import { addressesOf } from "../support/crowd-scene.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
 import { type Machine, SimulatedNetwork, type Wire } from "../support/simulated-network.js";
 
@@ -56,6 +57,7 @@ describe(`peers that read slowly, over virtual time (SEED=${SEED})`, { timeout: 
       if (host === listening.host) sessionCoreOf(session).checkInvariants();
     };
     const crowded: Machine = network.addMachine("10.0.0.99", WIRE);
+    network.giveAddresses(crowded, addressesOf(connections));
     const loop = new LoadLoop(crowded.binding);
     const nowMs = (): number => network.nowMs;
     const crowd = new Crowd({

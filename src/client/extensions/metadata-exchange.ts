@@ -3,24 +3,21 @@
 //
 // Always: nothing is reserved for a length that a peer names, and lengths beyond `infoBytesMax` are not asked for; all that is held
 // together is at most twice that. A peer that refuses is asked again after a pause, one that sent a wrong dictionary alone is told to the
-// host as a liar. Serving has a price: so many pieces of a connection and of its network in a while, and none while it reads nothing; where a
-// limit holds what is sent, a part of that limit.
+// host as a liar. What serving costs is metadata-serving.ts's.
 
 import { PeerError } from "../../base/errors.js";
-import { KIB, MIB } from "../../base/limits.js";
-import { isLoopback, networkOf } from "../../base/network-address.js";
+import { MIB } from "../../base/limits.js";
 import type { ExtensionHandshake } from "../wire/extension.js";
 import {
   decodeMetadataMessage,
   encodeMetadataMessage,
   METADATA_MESSAGE_BYTES_MAX,
-  METADATA_PIECE_BYTES,
   MetadataMessageType,
 } from "../wire/metadata-message.js";
 import type { Extension, ExtensionPeer } from "./extension.js";
 import { MetadataAttempt } from "./metadata-attempt.js";
+import { MetadataServing, UT_METADATA } from "./metadata-serving.js";
 
-export const UT_METADATA = "ut_metadata";
 /** Info dictionaries from peers may be so long: 1.6 million pieces, or some hundred thousand files. */
 export const METADATA_BYTES_MAX = 32 * MIB;
 /** Times `infoBytesMax`, of all lengths that peers name, together: the least promising one goes first. */
@@ -29,20 +26,6 @@ const HELD_FACTOR = 2;
 const PAUSE_MS = 30_000;
 /** Attempts that are kept though nobody who names their length is here. */
 const ATTEMPTS_MAX = 4;
-/** Of each connection in SERVED_WINDOW_MS: the whole three times, and a few pieces where it is short. */
-const SERVED_TIMES = 3;
-const SERVED_MIN = 16;
-const SERVED_WINDOW_MS = 60_000;
-/** Times that, of all connections of a network, those included that are over: whoever comes again gets no more for it. */
-const NETWORK_TIMES = 2;
-const NETWORKS_MAX = 4096;
-/** More requests than these are not answered, in the same time. */
-const REFUSED_MAX = 256;
-/** Of a limit on what is sent, this part is for metadata, and so much at once: blocks are not to wait for all that strangers ask for. */
-const LIMIT_PART = 4;
-const CREDIT_BYTES = 256 * KIB;
-/** With so many bytes that it has not read, a peer waits for more. */
-const WAITING_BYTES_MAX = 4 * METADATA_PIECE_BYTES;
 
 /** The torrent, as far as its info dictionary goes. */
 export interface MetadataHost<Peer> {
@@ -72,18 +55,6 @@ interface Source {
   pausedUntilMs: number;
 }
 
-/** Of a connection, or of a network. */
-interface Account {
-  sinceMs: number;
-  /** Pieces since then, those that wait included. */
-  pieces: number;
-}
-
-interface Served extends Account {
-  refused: number;
-  readonly waiting: number[];
-}
-
 export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<Peer> {
   readonly name = UT_METADATA;
   readonly bytesMax = METADATA_MESSAGE_BYTES_MAX;
@@ -91,17 +62,11 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
   readonly #infoBytesMax: number;
   readonly #attempts = new Map<number, MetadataAttempt<Peer>>();
   readonly #sources = new Map<Peer, Source>();
-  readonly #served = new WeakMap<Peer, Served>();
-  /** By network, the one that asked last at the end. */
-  readonly #servedNetworks = new Map<string, Account>();
-  /** Those for whom pieces wait because of a limit, in their order. */
-  readonly #held = new Set<Peer>();
-  /** What may be sent under a limit now, and since when it has grown. */
-  #creditBytes = CREDIT_BYTES;
-  #creditMs = 0;
+  readonly #serving: MetadataServing<Peer>;
 
   constructor(host: MetadataHost<Peer>, infoBytesMax = METADATA_BYTES_MAX) {
     this.#host = host;
+    this.#serving = new MetadataServing(host);
     this.#infoBytesMax = infoBytesMax;
   }
 
@@ -142,24 +107,28 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
     const message = decodeMetadataMessage(payload);
     if (message === undefined) return;
     const { type, piece, totalSize, dataAt } = message;
-    if (type === MetadataMessageType.request) this.#serve(peer, piece);
+    if (type === MetadataMessageType.request) this.#serving.serve(peer, piece);
     else if (type === MetadataMessageType.reject) this.#refused(peer, piece);
     else this.#received(peer, piece, totalSize, payload.subarray(dataAt));
   }
 
   peerClosed(peer: Peer): void {
-    this.#held.delete(peer);
+    this.#serving.peerClosed(peer);
     this.#forget(peer);
     this.#fillAll();
   }
 
   /** Time passed; about once a second. */
   tick(): void {
-    this.#answerHeld();
+    this.#serving.tick();
     if (this.#sources.size === 0) return;
     const { nowMs } = this.#host;
     for (const attempt of this.#attempts.values()) for (const peer of attempt.late(nowMs)) this.#pause(peer);
     this.#fillAll();
+  }
+
+  drained(peer: Peer): void {
+    this.#serving.drained(peer);
   }
 
   /** It has brought nothing and is asked for nothing: it has none, or has failed lately. */
@@ -178,8 +147,6 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
   #fillAll(): void {
     for (const each of this.#sources.keys()) this.#fill(each);
   }
-
-  // ── fetching ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   #fill(peer: Peer): void {
     const source = this.#sources.get(peer);
@@ -275,109 +242,5 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
     let count = 0;
     for (const { length } of this.#sources.values()) if (length === attempt.length) count++;
     return count;
-  }
-
-  // ── serving ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #serve(peer: Peer, piece: number): void {
-    const { info } = this.#host;
-    const served = this.#servedTo(peer);
-    const isKnown = info !== undefined && piece * METADATA_PIECE_BYTES < info.length;
-    if (!isKnown || !this.#mayServe(peer, served, info)) {
-      if (served.refused++ < REFUSED_MAX)
-        peer.sendExtended(UT_METADATA, encodeMetadataMessage(MetadataMessageType.reject, piece));
-      return;
-    }
-    served.waiting.push(piece);
-    this.#answer(peer, served, info);
-  }
-
-  drained(peer: Peer): void {
-    const { info } = this.#host;
-    const served = this.#served.get(peer);
-    if (served !== undefined && info !== undefined) this.#answer(peer, served, info);
-  }
-
-  #answer(peer: Peer, served: Served, info: Uint8Array): void {
-    while (peer.bytesWaiting < WAITING_BYTES_MAX && served.waiting.length > 0) {
-      if (!this.#maySend(peer)) {
-        this.#held.add(peer);
-        return;
-      }
-      const piece = served.waiting.shift();
-      if (piece === undefined) return;
-      const begin = piece * METADATA_PIECE_BYTES;
-      const data = info.subarray(begin, begin + METADATA_PIECE_BYTES);
-      const answer = encodeMetadataMessage(MetadataMessageType.data, piece, info.length, data);
-      if (!peer.sendExtended(UT_METADATA, answer)) served.waiting.length = 0;
-      else if (peer.uploadLimit > 0) this.#creditBytes -= answer.length;
-    }
-    if (served.waiting.length > 0) peer.tellWhenDrained();
-  }
-
-  /** Those that wait for a limit go on, in turn, as far as it goes. */
-  #answerHeld(): void {
-    const { info } = this.#host;
-    if (this.#held.size === 0 || info === undefined) return;
-    for (const peer of [...this.#held]) {
-      if (!this.#maySend(peer)) return;
-      this.#held.delete(peer);
-      this.drained(peer);
-    }
-  }
-
-  /** True unless a limit holds what is sent to the peer, and its part of that is used up. */
-  #maySend({ uploadLimit }: Peer): boolean {
-    if (uploadLimit === 0) return true;
-    const { nowMs } = this.#host;
-    const earned = ((nowMs - this.#creditMs) * uploadLimit) / (1000 * LIMIT_PART);
-    this.#creditMs = nowMs;
-    this.#creditBytes = Math.min(CREDIT_BYTES, this.#creditBytes + earned);
-    return this.#creditBytes > 0;
-  }
-
-  #servedTo(peer: Peer): Served {
-    const { nowMs } = this.#host;
-    let served = this.#served.get(peer);
-    if (served === undefined) {
-      served = { sinceMs: nowMs, pieces: 0, refused: 0, waiting: [] };
-      this.#served.set(peer, served);
-    }
-    if (nowMs - served.sinceMs >= SERVED_WINDOW_MS) {
-      served.sinceMs = nowMs;
-      served.pieces = served.waiting.length;
-      served.refused = 0;
-    }
-    return served;
-  }
-
-  /** Counts one piece more, unless it is one too many. */
-  #mayServe(peer: Peer, served: Served, info: Uint8Array): boolean {
-    const most = Math.max(SERVED_MIN, SERVED_TIMES * Math.ceil(info.length / METADATA_PIECE_BYTES));
-    const network = this.#networkAccount(peer.host);
-    if (served.pieces >= most || (network !== undefined && network.pieces >= NETWORK_TIMES * most))
-      return false;
-    served.pieces++;
-    if (network !== undefined) network.pieces++;
-    return true;
-  }
-
-  /** Undefined for this machine's own addresses, at which there may be anybody. */
-  #networkAccount(host: string): Account | undefined {
-    if (isLoopback(host)) return undefined;
-    const { nowMs } = this.#host;
-    const network = networkOf(host);
-    const accounts = this.#servedNetworks;
-    let account = accounts.get(network);
-    if (account === undefined || nowMs - account.sinceMs >= SERVED_WINDOW_MS)
-      account = { sinceMs: nowMs, pieces: 0 };
-    accounts.delete(network);
-    accounts.set(network, account);
-    if (accounts.size > NETWORKS_MAX)
-      for (const oldest of accounts.keys()) {
-        accounts.delete(oldest);
-        break;
-      }
-    return account;
   }
 }

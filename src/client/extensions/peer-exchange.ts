@@ -6,6 +6,7 @@
 // Always: nothing is told or taken of a private torrent (BEP 27); a peer is told at most every TELL_MS, ADDED_MAX peers at a time; what
 // a peer tells counts as often as one message in HEAR_MS, HEARD_MAX addresses of each, and nobody names addresses nearer than itself.
 
+import { entryOf } from "../../base/assert.js";
 import { mayNameAddress } from "../../base/network-address.js";
 import {
   decodePeerExchange,
@@ -151,7 +152,7 @@ export class PeerExchange<Peer extends ExchangePeer> implements Extension<Peer> 
     const added: ExchangedPeer[] = [];
     // Of more than fit, those that came last: they are here longest.
     for (let index = this.#inOrder.length - 1; index >= 0 && added.length < ADDED_MAX; index--) {
-      const entry = this.#inOrder[index]!;
+      const entry = entryOf(this.#inOrder, index);
       if (entry.cameAt <= toldAt) break;
       if (entry.peer === peer || this.#here.get(entry.peer) !== entry) continue;
       added.push({ host: entry.host, port: entry.port, flags: flagsOf(entry.peer) });

@@ -7,6 +7,7 @@
 // Always: a connection that uses no extension holds two numbers per extension of its torrent, and none before the peer's handshake.
 // What the peer said is kept, up to HEARD_BYTES_MAX, for extensions that a program brings later: they hear it as if they had been here.
 
+import { entryOf } from "../../base/assert.js";
 import {
   decodeExtensionHandshake,
   EXTENSION_HANDSHAKE_BYTES_MAX,
@@ -79,7 +80,7 @@ export class PeerExtensions<Peer extends ExtensionPeer> {
     this.#remember(bytes);
     const extensions = this.#table.all;
     for (let index = 0; index < extensions.length; index++)
-      this.#tell(extensions[index]!, index, handshake, bytes);
+      this.#tell(entryOf(extensions, index), index, handshake, bytes);
   }
 
   /** One more extension from now on, or one in the place of another of its name. It hears what the peer has said so far. */

@@ -6,7 +6,7 @@
 // Always: a slot has one holder; the free list is last-in first-out, because a slot that was just used is still in
 // the cache; freeCount + held slots = slotCount; all slots are home at close.
 
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 
@@ -150,7 +150,7 @@ export class BlockPool {
   checkInvariants(): void {
     const seen = new Uint8Array(this.slotCount);
     for (let index = 0; index < this.#freeCount; index++) {
-      const slot = this.#free[index]!;
+      const slot = entryOf(this.#free, index);
       assert(seen[slot] === 0, "a slot is on the free list once");
       assert(this.#holders[slot] === SlotHolder.free, "a slot on the free list is free");
       seen[slot] = 1;

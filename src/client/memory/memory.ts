@@ -84,7 +84,11 @@ export class Memory {
 
   /** memmove between any two addresses. */
   copy(from: number, to: number, length: number): void {
-    assert(from >= 0 && to >= 0 && length >= 0, "bytes are copied between addresses");
+    const end = (from > to ? from : to) + length;
+    assert(
+      from >= 0 && to >= 0 && length >= 0 && (end <= this.bytes.length || end >= MAPPING_ADDRESS_STRIDE),
+      "bytes are copied between addresses of the slab, or of files behind it",
+    );
     if (from < MAPPING_ADDRESS_STRIDE && to < MAPPING_ADDRESS_STRIDE && !this.#copiesNatively) {
       this.bytes.copyWithin(to, from, from + length);
       return;

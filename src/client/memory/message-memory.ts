@@ -49,7 +49,10 @@ export class MessageMemory {
     if (bytes === undefined) return;
     this.#held.delete(holder);
     this.#bytes -= bytes;
-    assert(this.#bytes >= 0, "no more is given back than was held");
+    assert(
+      this.#bytes >= 0 && (this.#bytes === 0) === (this.#held.size === 0),
+      "what is held is given back once",
+    );
   }
 
   /** Counts again what is held, and compares. For tests. */

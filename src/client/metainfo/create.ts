@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import pieceLengthFor from "piece-length";
-import { assert, present } from "../../base/assert.js";
+import { assert, entryOf, present } from "../../base/assert.js";
 import { MetainfoError, UsageError } from "../../base/errors.js";
 import {
   METAINFO_BYTES_MAX,
@@ -218,11 +218,11 @@ function encode(
   const announce = options.announce ?? [];
   const head = [
     "d",
-    ...(announce.length > 0 ? [text("announce"), text(announce[0]!)] : []),
+    ...(announce.length > 0 ? [text("announce"), text(entryOf(announce, 0))] : []),
     ...(announce.length > 1 ? [text("announce-list"), list(announce.map((url) => list([text(url)])))] : []),
     ...(options.comment === undefined ? [] : [text("comment"), text(options.comment)]),
     `${text("created by")}${text(CLIENT_NAME)}${text("creation date")}${integer(options.creationDate)}`,
-    `${text("info")}d${isFolder ? `${text("files")}l` : `${text("length")}${integer(files[0]!.length)}`}`,
+    `${text("info")}d${isFolder ? `${text("files")}l` : `${text("length")}${integer(entryOf(files, 0).length)}`}`,
   ];
   const middle = [
     `${isFolder ? "e" : ""}${text("name")}${text(options.name ?? basename(root))}`,

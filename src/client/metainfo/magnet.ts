@@ -5,6 +5,7 @@
 // those are passed over, as all programs do. Time and memory are bounded by the length of the link.
 
 import { isIP } from "node:net";
+import { entryOf } from "../../base/assert.js";
 import { UsageError } from "../../base/errors.js";
 import { KIB } from "../../base/limits.js";
 import { quoted } from "./fields.js";
@@ -90,7 +91,7 @@ function infoHashOf(topics: readonly string[]): Uint8Array {
   for (const topic of topics) {
     const match = /^urn:btih:(.*)$/i.exec(topic);
     if (match === null) continue;
-    const bytes = hashBytes(match[1]!);
+    const bytes = hashBytes(entryOf(match, 1));
     hashes.set(Buffer.from(bytes).toString("hex"), bytes);
   }
   const [first, second] = hashes.values();

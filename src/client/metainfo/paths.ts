@@ -14,6 +14,7 @@
 // limit; the same torrent gives the same paths, so that its files are found again.
 
 import { createHash } from "node:crypto";
+import { entryOf } from "../../base/assert.js";
 import { MetainfoError } from "../../base/errors.js";
 import { quoted } from "./fields.js";
 
@@ -48,7 +49,7 @@ export function checkConflicts(paths: readonly (readonly string[])[]): void {
   // NUL sorts before all that a component may hold: what lies in a folder follows its name directly.
   const sorted = paths.map((path) => path.join("\0")).sort();
   for (let index = 1; index < sorted.length; index++) {
-    const [before, path] = [sorted[index - 1]!, sorted[index]!];
+    const [before, path] = [entryOf(sorted, index - 1), entryOf(sorted, index)];
     if (path === before) throw unsafe(quoted(before.replaceAll("\0", "/")), "two files have this path");
     if (path.startsWith(`${before}\0`))
       throw unsafe(quoted(before.replaceAll("\0", "/")), "it is a file and a folder");
@@ -74,7 +75,7 @@ function shorten(component: string): string {
   const digest = createHash("sha1").update(bytes).digest("hex").slice(0, DIGEST_CHARACTERS);
   let cut = COMPONENT_BYTES_MAX - ending.length - DIGEST_CHARACTERS - 1;
   // Not in the middle of a character: its bytes after the first begin with the bits 10.
-  while ((bytes[cut]! & 0xc0) === 0x80) cut--;
+  while ((entryOf(bytes, cut) & 0xc0) === 0x80) cut--;
   return `${bytes.toString("utf8", 0, cut)}~${digest}${ending.toString()}`;
 }
 

@@ -125,7 +125,8 @@ export class BlockRequests {
     if (outbox.length > OUTBOX_BYTES_MAX) return;
     const outstanding = expected.count;
     if (!pipeline.wantsMore(outstanding) || this.#refusals?.isPausing(nowMs) === true) return;
-    if (this.#underWayMs(nowMs) > this.#timeoutMsMax / HURRY) return;
+    const underWayMs = this.#underWayMs(nowMs);
+    if (underWayMs > 0 && (this.#stuck || underWayMs > this.#timeoutMsMax / HURRY)) return;
     const missing = Math.min(pipeline.target - outstanding, PICKS_PER_FILL_MAX);
     const count = blocks.pick(this.#peer, missing, picked);
     if (count === 0) return;
@@ -202,13 +203,18 @@ export class BlockRequests {
     return true;
   }
 
-  /** Gives back all that was asked of it here, and may come all the same, where it has been silent for so long since. Returns how many. */
+  /**
+   * Gives back all that was asked of it here, and may come all the same, where it has been silent for so long since, or one block has been
+   * under way for so long: that one is let come as well. Returns how many.
+   */
   letGo(silentMs: number): number {
     const { expected } = this;
     if (expected.count === 0) return 0;
     const { nowMs } = this.#clock;
+    const underWayMs = this.#underWayMs(nowMs);
+    if (underWayMs > 0) return underWayMs > silentMs && !this.#stuck ? this.#blockLate() : 0;
     const silentSinceMs = Math.max(this.#lastBlockMs, expected.sentAtMs(0));
-    if (nowMs - silentSinceMs - this.#heldMs <= silentMs || this.#underWayMs(nowMs) > 0) return 0;
+    if (nowMs - silentSinceMs - this.#heldMs <= silentMs) return 0;
     const count = expected.count;
     for (let index = 0; index < count; index++) this.#writeCancel(index);
     this.drop(true);

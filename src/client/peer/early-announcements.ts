@@ -3,6 +3,7 @@
 // Always: it holds one bitfield of the longest that may come, SINGLE_PIECES_MAX single pieces and as few allowed fast ones. What is
 // said beyond that is not forgotten silently: the connection ends when the metadata comes, and is made anew.
 
+import { entryOf } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
 import { PieceSet } from "../../base/piece-set.js";
 
@@ -21,7 +22,7 @@ export class EarlyAnnouncements {
   /** `piece` is one that a torrent may have. */
   have(piece: number): void {
     if (this.#bits !== undefined && piece < 8 * this.#bits.length)
-      this.#bits[piece >> 3] = this.#bits[piece >> 3]! | (0x80 >> (piece & 7));
+      this.#bits[piece >> 3] = entryOf(this.#bits, piece >> 3) | (0x80 >> (piece & 7));
     else if (this.#single.length < SINGLE_PIECES_MAX) this.#single.push(piece);
     else this.#isTooMuch = true;
   }

@@ -11,7 +11,7 @@
 // Always: whatever a peer sends ends in a handled message or in close(PeerError); after `closed` nothing is called any
 // more.
 
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import { PeerError, StorageError } from "../../base/errors.js";
 import type { NO_SLOT, PieceIndex, SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, HANDSHAKE_BYTES } from "../../base/limits.js";
@@ -486,7 +486,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
   announcePieces(pieces: readonly number[]): void {
     const first = this.#announcementsKnown;
     this.#announcementsKnown = 0;
-    for (let index = first; index < pieces.length; index++) this.announcePiece(pieces[index]!);
+    for (let index = first; index < pieces.length; index++) this.announcePiece(entryOf(pieces, index));
   }
 
   // ── extensions ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -29,6 +29,8 @@ const CANCEL_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2;
  */
 const REFUSALS_MAX = 2 * REQUEST_QUEUE_ANNOUNCED;
 const REFUSALS_PER_TICK = REFUSALS_MAX / 64;
+/** Of one that we have not unchoked yet: it may ask for the pieces that it is allowed, and has no reason for more. */
+const REFUSALS_BEFORE_MAX = REFUSALS_MAX / 4;
 /** A peer to which nothing could be written for so long gives back what is loaded for it. */
 const STALLED_MS = 500;
 
@@ -45,7 +47,8 @@ export class PeerUploads implements SenderHost {
   /** What we send although we choke, once the peer asked for it: most peers never do, and a set is memory. */
   #allowedFast: AllowedFastUploads | undefined;
   #cancelStepsLeft = CANCEL_STEPS_PER_TICK;
-  #refusalsLeft = REFUSALS_MAX;
+  #refusalsMax = REFUSALS_BEFORE_MAX;
+  #refusalsLeft = REFUSALS_BEFORE_MAX;
 
   constructor(peer: PeerConnection, options: PeerOptions) {
     this.#peer = peer;
@@ -68,6 +71,8 @@ export class PeerUploads implements SenderHost {
   choke(): void {
     if (this.amChoking) return;
     this.amChoking = true;
+    // Until it hears of this, it asks on as blocks come: for a whole queue at the most, each time that we choke it.
+    this.#refusalsLeft = Math.max(this.#refusalsLeft, REQUEST_QUEUE_ANNOUNCED);
     const { write, fast } = this.#peer;
     write.empty(MessageId.choke);
     this.sender.choked(true);
@@ -80,6 +85,8 @@ export class PeerUploads implements SenderHost {
   unchoke(): void {
     if (!this.amChoking) return;
     this.amChoking = false;
+    if (this.#refusalsMax < REFUSALS_MAX) this.#refusalsLeft = REFUSALS_MAX;
+    this.#refusalsMax = REFUSALS_MAX;
     this.sender.choked(false);
     this.uptake.begin(this.#takenBytes(), this.#clock.nowMs);
     this.#peer.write.empty(MessageId.unchoke);
@@ -90,6 +97,11 @@ export class PeerUploads implements SenderHost {
     if (this.amChoking) return false;
     // What waits for a limit of ours is not for the peer to take.
     return this.sender.isHeld || this.uptake.isTaking(this.#takenBytes(), this.sender.isBlockWaiting);
+  }
+
+  /** True if blocks wait for the peer, or have not reached it: without one, it leaves its part of our link to others. */
+  get isOwed(): boolean {
+    return this.sender.blocksWaiting > 0 || this.#transport.unacknowledgedBytes() > 0;
   }
 
   #takenBytes(): number {
@@ -104,9 +116,10 @@ export class PeerUploads implements SenderHost {
   /** Time passed. False: the peer took nothing for too long, and was let go. */
   tick(nowMs: number): boolean {
     this.#cancelStepsLeft = CANCEL_STEPS_PER_TICK;
-    this.#refusalsLeft = Math.min(REFUSALS_MAX, this.#refusalsLeft + REFUSALS_PER_TICK);
+    this.#refusalsLeft = Math.min(this.#refusalsMax, this.#refusalsLeft + REFUSALS_PER_TICK);
+    // What lies in the system's buffers goes on while we choke the peer, and uses our link.
+    if (!this.amChoking || this.uptake.rate >= 1) this.uptake.sample(this.#takenBytes());
     if (!this.amChoking) {
-      this.uptake.sample(this.#takenBytes());
       this.sender.pace(this.#peer.uploadMeter.rate);
     }
     const progress = this.#progress;
@@ -189,7 +202,7 @@ export class PeerUploads implements SenderHost {
     }
     this.#peer.close(
       new PeerError("PEER_REQUEST_FLOOD", "the peer asks on and on for what it is refused", {
-        expected: `at most ${REFUSALS_MAX} requests at once that we cannot serve, and ${REFUSALS_PER_TICK} a second`,
+        expected: `at most ${this.#refusalsMax} requests at once that we cannot serve, and ${REFUSALS_PER_TICK} a second`,
         received: "one more",
       }),
     );

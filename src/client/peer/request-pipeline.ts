@@ -9,7 +9,8 @@
 // that empties its queue every half second (Transmission) is only ever as fast as the queue is long, so that a target
 // near what it brought would shrink to nothing, window by window. libtorrent's `request_queue_time` is as long.
 // Both are bounded by the peer's `reqq` (BEP 10) and our own limit. A peer that does not announce a queue is taken to have one of
-// PEER_REQUESTS_DEFAULT, and of twice as many each time that it has served as many: what it drops silently is late, and ends that. A snubbed peer is left with one.
+// PEER_REQUESTS_DEFAULT, and of twice as many each time that it has served as many: what it drops silently is late, and ends that. A
+// snubbed peer is left with one.
 //
 // A near peer (4 MB/s or more, a round trip below 10 ms, no silence of 25 ms of late) needs no such queue, and many of them would
 // fill sockets and pool: it is bounded by its share of a budget (request-share.ts), or by what it brings in two round trips where
@@ -101,6 +102,11 @@ export class RequestPipeline {
   /** True while blocks come faster than 50 MB/s. */
   get isHighRate(): boolean {
     return this.#isHighRate;
+  }
+
+  /** True while it answers at once, and is never silent for long. */
+  get isNear(): boolean {
+    return this.#near;
   }
 
   get snubbed(): boolean {
@@ -228,7 +234,8 @@ export class RequestPipeline {
     const answersAtOnce = this.#roundTripMsMin < NEAR_ROUND_TRIP_MS && this.#silenceMs < NEAR_SILENCE_MS;
     this.#setNear(answersAtOnce && tookMs <= NEAR_MS);
     const inRoundTripBytes = (this.#nearBytes * this.#roundTripMsMin) / Math.max(1, tookMs);
-    this.#nearLimit = Math.max(this.#share.each, Math.ceil((2 * inRoundTripBytes) / BLOCK_SIZE));
+    const share = this.#share.each(this.#isHighRate);
+    this.#nearLimit = Math.max(share, Math.ceil((2 * inRoundTripBytes) / BLOCK_SIZE));
     this.#nearStartMs = nowMs;
     this.#nearBytes = 0;
   }

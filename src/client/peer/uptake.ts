@@ -10,6 +10,8 @@ const SMOOTHING = 0.3;
 
 export class Uptake {
   unchokedSinceMs = 0;
+  /** It was unchoked once. */
+  hasBegun = false;
   /** Payload of whole blocks. */
   sentSinceUnchokeBytes = 0;
   /** What the peer had taken at the last tick, and between that one and the one before. */
@@ -21,6 +23,7 @@ export class Uptake {
   /** The peer is unchoked, and has taken so many bytes of the connection before. */
   begin(takenBytes: number, nowMs: number): void {
     this.unchokedSinceMs = nowMs;
+    this.hasBegun = true;
     this.sentSinceUnchokeBytes = 0;
     this.#atTickBytes = takenBytes;
     this.#inTickBytes = 0;

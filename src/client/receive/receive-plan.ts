@@ -10,7 +10,7 @@
 
 import { assert } from "../../base/assert.js";
 import { NO_SLOT, type SlotIndex, type Slots } from "../../base/ids.js";
-import { PLAN_ENTRIES_MAX } from "../../base/limits.js";
+import { BLOCK_SIZE, PLAN_ENTRIES_MAX } from "../../base/limits.js";
 import type { BlockPool } from "../memory/block-pool.js";
 
 export class ReceivePlan {
@@ -39,7 +39,13 @@ export class ReceivePlan {
   }
 
   add(address: number, length: number, slot: SlotIndex | typeof NO_SLOT, predicted: boolean): void {
-    assert(length > 0 && this.count < PLAN_ENTRIES_MAX, "an entry takes bytes and fits the plan");
+    assert(
+      address >= 0 &&
+        length > 0 &&
+        this.count < PLAN_ENTRIES_MAX &&
+        (slot === NO_SLOT || length <= BLOCK_SIZE),
+      "an entry takes bytes, no more than its slot has, and fits the plan",
+    );
     const at = this.count++;
     this.entries[2 * at] = address;
     this.entries[2 * at + 1] = length;
@@ -92,7 +98,10 @@ export class ReceivePlan {
   }
 
   advance(count: number): void {
-    assert(count <= this.left, "the cursor stays within what came");
+    assert(
+      count > 0 && count <= this.left && this.within + count <= this.#lengths[this.segment]!,
+      "the cursor goes on, within what came and lies together",
+    );
     this.within += count;
     this.left -= count;
   }
@@ -127,7 +136,7 @@ export class ReceivePlan {
 
   /** Predicted payloads that the first `received` bytes reached into. */
   predictionsTouched(received: number): number {
-    assert(received <= this.bytes, "no more is reached than was planned for");
+    assert(received >= 0 && received <= this.bytes, "no more is reached than was planned for");
     let touched = 0;
     let start = 0;
     for (let at = 0; at < this.count && start < received; at++) {

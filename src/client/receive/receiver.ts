@@ -291,7 +291,10 @@ export class Receiver {
   skipBlock(piece: number, begin: number): boolean {
     if (this.phase !== Phase.payload || !this.blockWanted) return false;
     if (this.blockPiece !== piece || this.blockBegin !== begin) return false;
-    assert(this.blockFilled < this.blockLength, "a block under way is not complete");
+    assert(
+      this.blockFilled < this.blockLength && (this.blockFilled === 0 || this.payloadBound),
+      "a block under way is not complete, and what came of it has its place",
+    );
     this.#unbind();
     this.blockWanted = false;
     return true;
@@ -303,7 +306,10 @@ export class Receiver {
    */
   leaveLandingPlace(): boolean {
     const { blockAddress, memory } = this;
-    assert(this.phase === Phase.payload, "a block under way has a place, or none");
+    assert(
+      this.phase === Phase.payload && this.blockWanted && this.blockFilled < this.blockLength,
+      "a block under way that is wanted is moved",
+    );
     if (blockAddress < MAPPING_ADDRESS_STRIDE) return true;
     assert(this.#blockSlot === NO_SLOT, "a block that lies in a file has no slot");
     const slot = memory.pool.acquire(SlotHolder.receiving);
@@ -377,7 +383,10 @@ export class Receiver {
   }
 
   #consumeHandshake(): void {
-    assert(this.headNeeded === HANDSHAKE_BYTES, "a handshake is gathered as a whole");
+    assert(
+      this.headNeeded === HANDSHAKE_BYTES && this.headFilled < HANDSHAKE_BYTES,
+      "a handshake is gathered as a whole",
+    );
     this.#gatherHead();
     if (this.headFilled < HANDSHAKE_BYTES) {
       this.#host.handshakeStarted(this.#head, this.headFilled);

@@ -3,6 +3,7 @@
 // Always: whatever goes wrong here (a full disk, a disk that is too slow, the bound that was set) ends the recording, says so once, and
 // nothing else; what was written up to there can be replayed.
 
+import { entryOf } from "../../base/assert.js";
 import { BoundedFile } from "../../base/bounded-file.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 import type { Memory } from "../memory/memory.js";
@@ -123,8 +124,8 @@ export class Recorder {
     let at = RECORD_HEADER_BYTES;
     let left = length;
     for (let entry = first; left > 0; entry++) {
-      const take = Math.min(entries[2 * entry + 1]!, left);
-      this.#copy(entries[2 * entry]!, take, record, at, by);
+      const take = Math.min(entryOf(entries, 2 * entry + 1), left);
+      this.#copy(entryOf(entries, 2 * entry), take, record, at, by);
       at += take;
       left -= take;
     }

@@ -3,6 +3,7 @@
 //
 // Always: nothing is there but what push() brought; what is sent goes nowhere.
 
+import { entryOf } from "../../base/assert.js";
 import type { Memory } from "../memory/memory.js";
 import type { ByteStream } from "../stream/byte-stream.js";
 
@@ -49,8 +50,11 @@ export class ReplayStream implements ByteStream {
     if (this.pending === 0) return this.#end ?? this.#eagain;
     const before = this.#at;
     for (let entry = first; entry < first + count && this.pending > 0; entry++) {
-      const take = Math.min(this.#entries[2 * entry + 1]!, this.pending);
-      this.#memory.bytes.set(this.#bytes.subarray(this.#at, this.#at + take), this.#entries[2 * entry]!);
+      const take = Math.min(entryOf(this.#entries, 2 * entry + 1), this.pending);
+      this.#memory.bytes.set(
+        this.#bytes.subarray(this.#at, this.#at + take),
+        entryOf(this.#entries, 2 * entry),
+      );
       this.#at += take;
     }
     return this.#at - before;
@@ -58,7 +62,7 @@ export class ReplayStream implements ByteStream {
 
   drain(first: number, count: number): number {
     let sent = 0;
-    for (let entry = first; entry < first + count; entry++) sent += this.#entries[2 * entry + 1]!;
+    for (let entry = first; entry < first + count; entry++) sent += entryOf(this.#entries, 2 * entry + 1);
     return sent;
   }
 

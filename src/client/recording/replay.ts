@@ -7,6 +7,7 @@
 // UsageError `USAGE_RECORDING`, and none costs more memory than the pool, one record and its connections.
 
 import { constants } from "node:os";
+import { entryOf } from "../../base/assert.js";
 import type { PeerError } from "../../base/errors.js";
 import { MIB, PLAN_ENTRIES_MAX } from "../../base/limits.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
@@ -185,7 +186,7 @@ class Replay {
 
   #endTurn(): void {
     // Hooks may ask for hooks: one more each, at the most.
-    for (let index = 0; index < this.#hooks.length; index++) this.#hooks[index]!.turnEnded();
+    for (let index = 0; index < this.#hooks.length; index++) entryOf(this.#hooks, index).turnEnded();
     this.#hooks.length = 0;
     this.#memory.pool.wakeWaiters(1);
   }

@@ -2,6 +2,7 @@
 //
 // Always: blocks that we sent are passed over, whether or not their bytes were kept; memory is that of one message at a time.
 
+import { entryOf } from "../../base/assert.js";
 import { HANDSHAKE_BYTES, MESSAGE_BYTES_MAX } from "../../base/limits.js";
 import { readUint32 } from "../wire/decode.js";
 import { MessageId } from "../wire/messages.js";
@@ -55,7 +56,7 @@ export class SentReader {
     if (length === 0) return PREFIX_BYTES;
     if (length > MESSAGE_BYTES_MAX) throw recordingError(`we sent a message of ${length} bytes`, 0);
     if (bytes.length < PREFIX_BYTES + ID_BYTES) return 0;
-    const id = bytes[PREFIX_BYTES]!;
+    const id = entryOf(bytes, PREFIX_BYTES);
     if (id === MessageId.piece) {
       this.#skip = length - ID_BYTES;
       return PREFIX_BYTES + ID_BYTES;

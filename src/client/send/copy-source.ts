@@ -69,7 +69,7 @@ export class CopySource implements BlockSource, StorageOwner {
   storageDone(tag: number, error: StorageError | undefined): void {
     const batch = this.#batches[tag];
     const owner = this.#owners[tag];
-    assert(batch !== undefined && owner !== undefined, "a read ends once");
+    assert(batch !== undefined && owner !== undefined && !batch.ready, "a read ends once");
     this.#batches[tag] = undefined;
     this.#owners[tag] = undefined;
     this.#freeTags.push(tag);

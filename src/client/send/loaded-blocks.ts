@@ -107,7 +107,10 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
     batch.reset(piece, begin, place.offsetOf(piece, begin));
     const room = Math.ceil((this.#windowBytes - this.#bytes) / BLOCK_SIZE);
     const blocksMax = Math.min(place.source.batchBlocksMax, requested.count, room);
-    assert(blocksMax >= 1, "a batch has a block");
+    assert(
+      blocksMax >= 1 && this.#bytes < this.#windowBytes,
+      "a batch has a block, and the window room for it",
+    );
     while (batch.count < blocksMax) {
       const index = batch.count;
       if (requested.pieceAt(index) !== piece || requested.beginAt(index) !== begin + batch.bytes) break;
@@ -127,6 +130,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
   }
 
   slotsAvailable(): void {
+    assert(this.#waitingForMemory, "who waits for slots is woken");
     this.#waitingForMemory = false;
     this.#transport.scheduleFlush();
   }
@@ -213,6 +217,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
     const batch = this.#batches.at(-1);
     if (batch === undefined || !batch.ready || batch.piece !== piece) return false;
     const last = batch.count - 1;
+    assert(last >= batch.next, "a batch that waits has blocks to send");
     const length = batch.lengths[last]!;
     const hasBegun = last === batch.next && batch.sent > 0;
     if (hasBegun || batch.begin + batch.bytes - length !== begin) return false;
@@ -249,6 +254,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
   /** Takes back all blocks that are loaded, or being loaded, but the next `kept`. The last ones come first. */
   #unload(kept: number, each: (piece: PieceIndex, begin: number, length: number) => void): void {
     const batches = this.#batches;
+    assert(kept === 0 || kept === 1, "one block has begun at the most");
     for (let at = batches.length - 1; at >= 0; at--) {
       const batch = batches[at]!;
       const keptHere = at === 0 && batch.ready ? kept : 0;
@@ -277,6 +283,12 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
       if (batch.ready) this.#release(batch);
       else batch.orphaned = true;
     }
+    // What is still read into goes home when that ends.
+    for (const batch of this.#batches)
+      assert(
+        batch.orphaned || batch.slots.every((slot) => slot === NO_SLOT),
+        "no slot of a batch stays behind",
+      );
     this.#batches = [];
     this.#count = 0;
     this.#bytes = 0;

@@ -2,6 +2,7 @@
 // the loop waits for the disk wherever a page is not cached. Blocks that no single mapping holds go the way of `copy`.
 
 import { assert } from "../../base/assert.js";
+import { MAPPING_ADDRESS_STRIDE } from "../../base/limits.js";
 import type { Storage } from "../storage/storage.js";
 import type { BlockBatch } from "./block-batch.js";
 import type { BatchOwner, BlockSource } from "./block-source.js";
@@ -20,6 +21,7 @@ export class MappedSource implements BlockSource {
     const begin = storage.sourceAddress(batch.offset, batch.bytes);
     let address = begin;
     if (begin < 0) return this.#fallback.load(batch, storage, owner);
+    assert(begin >= MAPPING_ADDRESS_STRIDE && !batch.ready, "a block is sent from a mapping of its file");
     for (let index = 0; index < batch.count; index++) {
       batch.addresses[index] = address;
       address += batch.lengths[index]!;

@@ -45,7 +45,7 @@ export class Outbox {
   }
 
   consume(count: number): void {
-    assert(count <= this.length, "no more leaves than waits");
+    assert(count >= 0 && count <= this.length, "no more leaves than waits");
     this.start += count;
     if (this.start === this.end) {
       this.start = 0;

@@ -160,8 +160,8 @@ export class Sender implements ThrottleUser {
 
   queueBlock(piece: PieceIndex, begin: number, length: number, nowMs: number): void {
     assert(
-      this.#place !== undefined && !this.#closed,
-      "blocks are asked for of a torrent, while there is a peer",
+      this.#place !== undefined && !this.#closed && length > 0 && length <= BLOCK_SIZE,
+      "what is asked for is a block of a torrent, while there is a peer",
     );
     this.requested.push(piece, begin, length, nowMs);
     this.#transport.scheduleFlush();
@@ -302,7 +302,10 @@ export class Sender implements ThrottleUser {
       if (count === 0) return 0;
       if (count < planned) more = false;
     }
-    assert(2 * count <= entries.length, "one call writes what the entries hold");
+    assert(
+      2 * count <= entries.length && blocks <= BLOCKS_PER_CALL_MAX && (blocks > 0 || more || outboxBytes > 0),
+      "one call writes messages, blocks or the header of one, as many as the entries hold",
+    );
     this.#counters.sendCalls++;
     const written = this.#transport.writev(count, more);
     if (throttle !== undefined) settle(throttle, written);
@@ -326,14 +329,14 @@ export class Sender implements ThrottleUser {
   /** What is missing of the block that has begun. */
   #restOf(batch: BlockBatch): number {
     const rest = PIECE_HEADER_BYTES + batch.lengths[batch.next]! - batch.sent;
-    assert(rest > 0, "a block that is out is not the next any more");
+    assert(rest > 0 && batch.next < batch.count, "a block that is out is not the next any more");
     return rest;
   }
 
   /** How many of the first `count` entries hold so many bytes, the last of them cut. */
   #cut(count: number, bytes: number): number {
-    assert(count > 0 && bytes >= 0, "what is cut holds bytes");
     const entries = this.#entries;
+    assert(count > 0 && 2 * count <= entries.length && bytes >= 0, "what is cut holds bytes");
     let left = bytes;
     for (let entry = 0; entry < count && left > 0; entry++) {
       const length = entries[2 * entry + 1]!;
@@ -395,7 +398,10 @@ export class Sender implements ThrottleUser {
     const length = batch.lengths[batch.next]!;
     const whole = PIECE_HEADER_BYTES + length;
     const count = Math.min(available, whole - batch.sent);
-    assert(count > 0, "a block that is not out takes bytes");
+    assert(
+      count > 0 && batch.ready && batch.next < batch.count,
+      "a block that is loaded and not out takes bytes",
+    );
     batch.sent += count;
     if (batch.sent < whole) return count;
     const begin = this.#loaded.sent(batch);

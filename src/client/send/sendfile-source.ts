@@ -2,6 +2,7 @@
 // copy in user space. Blocks that cross a file's edge, those for a connection that
 // encrypts, and all of them once a file has turned out to be shorter than it was, go the way of `copy`.
 
+import { assert } from "../../base/assert.js";
 import type { Storage } from "../storage/storage.js";
 import type { BlockBatch } from "./block-batch.js";
 import type { BatchOwner, BlockSource } from "./block-source.js";
@@ -21,8 +22,10 @@ export class SendfileSource implements BlockSource {
     const mayPass = owner.takesFiles && storage.sourcesFaulted !== true;
     if (!mayPass || !storage.locate(batch.offset, batch.bytes))
       return this.#fallback.load(batch, storage, owner);
-    batch.fd = storage.located.fd;
-    batch.fileOffset = storage.located.fileOffset;
+    const { fd, fileOffset } = storage.located;
+    assert(fd >= 0 && fileOffset >= 0 && !batch.ready, "what is located lies in a file that is open");
+    batch.fd = fd;
+    batch.fileOffset = fileOffset;
     batch.ready = true;
     return true;
   }

@@ -1,19 +1,20 @@
-// The connections of a session, and whether there is room for one more: of all, of one network address, of strangers that have not
+// The connections of a session, and whether there is room for one more: of all, of one network or site, of strangers that have not
 // said which torrent they come for, and of attempts under way.
 //
 // Always: each connection with a socket has a descriptor of the budget, from its beginning to its end; no call looks at all connections
 // but the turnover, once a second at the most.
 
-import { assert, present } from "../../base/assert.js";
+import { assert } from "../../base/assert.js";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
-import { PeerError } from "../../base/errors.js";
-import { isLoopback, networkOf } from "../../base/network-address.js";
+import { PeerError, type PeerErrorCode } from "../../base/errors.js";
+import { chargedTo, isLoopback } from "../../base/network-address.js";
+import { NetworkCounts } from "../../base/network-counts.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import { Turnover } from "../torrent/turnover.js";
 
 export interface ConnectionLimits {
   readonly max: number;
-  /** Incoming ones of one IPv4 address, or of one /64 of IPv6. */
+  /** Incoming ones of one IPv4 address, or of one /64 of IPv6; of a /48 SITE_TIMES as many. */
   readonly maxPerAddress: number;
   /** Whether this machine's own addresses are limited, too. */
   readonly limitsLoopback: boolean;
@@ -31,8 +32,21 @@ const STRANGERS_MIN = 16;
  */
 const FUTILE_DIALS_MAX = 8;
 const DIALS_MS = 60_000;
-/** Networks of which that is remembered. */
-const FUTILE_NETWORKS_MAX = 4096;
+/** Networks and sites of which that is remembered, or how often they came. */
+const NETWORKS_MAX = 4096;
+/** Connections of a network that are let in one after the other, however short; and how long until one more may be. */
+const ARRIVALS_MAX = 32;
+const ARRIVAL_MS = 2000;
+/** The same after one that had to be let go for what it said: it costs more than to be greeted. */
+const FAULT_MS = 30_000;
+const FAULTS: ReadonlySet<string> = new Set<PeerErrorCode>([
+  "PEER_MESSAGE_TOO_LONG",
+  "PEER_MESSAGE_MALFORMED",
+  "PEER_MESSAGE_UNEXPECTED",
+  "PEER_PIECE_RANGE",
+  "PEER_UNREQUESTED_BLOCK",
+  "PEER_REQUEST_FLOOD",
+]);
 
 export class ConnectionTable {
   readonly all = new Set<PeerConnection>();
@@ -44,11 +58,13 @@ export class ConnectionTable {
   readonly #limits: ConnectionLimits;
   readonly #budget: DescriptorBudget;
   readonly #turnover = new Turnover();
-  /** Connections that have a socket, with their network. */
-  readonly #networks = new Map<PeerConnection, string>();
-  readonly #countByNetwork = new Map<string, number>();
-  /** How many connections to a network came to nothing, and since when they are counted; the last one counted first at the end. */
+  readonly #withSocket = new Set<PeerConnection>();
+  /** Of those that have a socket. */
+  readonly #counts = new NetworkCounts();
+  /** How many connections to a network or site came to nothing, and since when they are counted; the last one counted first at the end. */
   readonly #futileDials = new Map<string, { count: number; readonly sinceMs: number }>();
+  /** Until when the connections of a network or site are paid for, each with ARRIVAL_MS or FAULT_MS; the last one at the end. */
+  readonly #arrivals = new Map<string, number>();
 
   constructor(limits: ConnectionLimits, budget: DescriptorBudget) {
     this.#limits = limits;
@@ -66,19 +82,22 @@ export class ConnectionTable {
   /** True if no more than `max` per address are open to it. */
   mayConnectTo(host: string): boolean {
     if (!this.#limits.limitsLoopback && isLoopback(host)) return true;
-    return (this.#countByNetwork.get(networkOf(host)) ?? 0) < this.#limits.maxPerAddress;
+    return !this.#counts.isFull(host, this.#limits.maxPerAddress);
   }
 
   /** True if an address that a stranger named may be connected to now. */
   mayDial(host: string, nowMs: number): boolean {
     if (!this.mayConnectTo(host)) return false;
-    const futile = this.#futileDials.get(networkOf(host));
-    return futile === undefined || futile.count < FUTILE_DIALS_MAX || nowMs - futile.sinceMs >= DIALS_MS;
+    return chargedTo(host).every(({ name, times }) => {
+      const futile = this.#futileDials.get(name);
+      const isOfNow = futile !== undefined && nowMs - futile.sinceMs < DIALS_MS;
+      return !isOfNow || futile.count < times * FUTILE_DIALS_MAX;
+    });
   }
 
   /** True if one from `host` may come in; others may have been ended for it. */
   mayAccept(host: string, nowMs: number): boolean {
-    if (!this.mayConnectTo(host)) return false;
+    if (!this.mayConnectTo(host) || !this.#mayArrive(host, nowMs)) return false;
     if (this.strangers.size >= this.#strangersMax && !this.#endStranger(nowMs)) return false;
     while (!this.#hasRoom) if (!this.#endStranger(nowMs) && !this.makeRoom(nowMs)) return false;
     return true;
@@ -102,9 +121,8 @@ export class ConnectionTable {
     if (!hasSocket) return;
     const taken = this.#budget.take("connection");
     assert(taken, "a connection is begun where there is a descriptor for it");
-    const network = networkOf(peer.host);
-    this.#networks.set(peer, network);
-    this.#countByNetwork.set(network, (this.#countByNetwork.get(network) ?? 0) + 1);
+    this.#withSocket.add(peer);
+    this.#counts.add(peer.host);
   }
 
   /** Both handshakes are done. True if it was under way until now. */
@@ -113,34 +131,53 @@ export class ConnectionTable {
     return this.connecting.delete(peer);
   }
 
-  /** The connection is over, and its socket closed. */
-  remove(peer: PeerConnection, nowMs: number): void {
+  /** The connection is over for that reason, and its socket closed. */
+  remove(peer: PeerConnection, nowMs: number, error?: PeerError): void {
     this.all.delete(peer);
     const cameToNothing = this.opened(peer);
-    const network = this.#networks.get(peer);
-    if (network === undefined) return;
+    if (!this.#withSocket.delete(peer)) return;
     if (cameToNothing && (this.#limits.limitsLoopback || !isLoopback(peer.host)))
-      this.#dialWasFutile(network, nowMs);
-    this.#networks.delete(peer);
-    const count = present(this.#countByNetwork.get(network), "a connection's network is counted") - 1;
-    if (count === 0) this.#countByNetwork.delete(network);
-    else this.#countByNetwork.set(network, count);
+      for (const { name } of chargedTo(peer.host)) this.#dialWasFutile(name, nowMs);
+    if (error !== undefined && FAULTS.has(error.code)) this.#pay(peer.host, nowMs, FAULT_MS);
+    this.#counts.remove(peer.host);
     this.#budget.release("connection");
   }
 
-  #dialWasFutile(network: string, nowMs: number): void {
-    const futile = this.#futileDials.get(network);
+  /** Whoever comes and goes, hundreds of times a second, would have all of our link for greetings. */
+  #mayArrive(host: string, nowMs: number): boolean {
+    const mayArrive = chargedTo(host).every(
+      ({ name, times }) =>
+        this.#paidMs(name, nowMs) + ARRIVAL_MS / times - nowMs <= ARRIVALS_MAX * ARRIVAL_MS,
+    );
+    if (mayArrive) this.#pay(host, nowMs, ARRIVAL_MS);
+    return mayArrive;
+  }
+
+  #paidMs(name: string, nowMs: number): number {
+    return Math.max(nowMs, this.#arrivals.get(name) ?? 0);
+  }
+
+  #pay(host: string, nowMs: number, ms: number): void {
+    if (!this.#limits.limitsLoopback && isLoopback(host)) return;
+    for (const { name, times } of chargedTo(host)) {
+      const paidMs = this.#paidMs(name, nowMs) + ms / times;
+      this.#arrivals.delete(name);
+      // However many had to go, one may come again after FAULT_MS.
+      this.#arrivals.set(name, Math.min(paidMs, nowMs + ARRIVALS_MAX * ARRIVAL_MS + FAULT_MS));
+      if (this.#arrivals.size > NETWORKS_MAX) forgetOldest(this.#arrivals);
+    }
+  }
+
+  /** Of a network or site. */
+  #dialWasFutile(name: string, nowMs: number): void {
+    const futile = this.#futileDials.get(name);
     if (futile !== undefined && nowMs - futile.sinceMs < DIALS_MS) {
       futile.count++;
       return;
     }
-    this.#futileDials.delete(network);
-    this.#futileDials.set(network, { count: 1, sinceMs: nowMs });
-    if (this.#futileDials.size <= FUTILE_NETWORKS_MAX) return;
-    for (const oldest of this.#futileDials.keys()) {
-      this.#futileDials.delete(oldest);
-      return;
-    }
+    this.#futileDials.delete(name);
+    this.#futileDials.set(name, { count: 1, sinceMs: nowMs });
+    if (this.#futileDials.size > NETWORKS_MAX) forgetOldest(this.#futileDials);
   }
 
   get #hasRoom(): boolean {
@@ -157,5 +194,13 @@ export class ConnectionTable {
     if (oldest === undefined || nowMs - oldest.sinceMs < STRANGER_MS_MIN) return false;
     oldest.close(new PeerError("PEER_TIMEOUT", "no handshake while others waited for its place"));
     return true;
+  }
+}
+
+/** What was put in first goes. */
+function forgetOldest(byName: Map<string, unknown>): void {
+  for (const oldest of byName.keys()) {
+    byName.delete(oldest);
+    return;
   }
 }

@@ -378,7 +378,7 @@ export class Connector {
   }
 
   #peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
-    this.table.remove(peer, this.#host.clock.nowMs);
+    this.table.remove(peer, this.#host.clock.nowMs, error);
     const recorded = this.#recordedIds.get(peer);
     if (recorded !== undefined) {
       this.#recordedIds.delete(peer);

@@ -14,7 +14,7 @@ import { assert } from "../../base/assert.js";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
 import { type PeerError, UsageError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
-import { BLOCK_SIZE, PAGE_SIZE, REQUESTS_NEAR } from "../../base/limits.js";
+import { BLOCK_SIZE, PAGE_SIZE, REQUESTS_NEAR, REQUESTS_NEAR_ALONE } from "../../base/limits.js";
 import { costsOf } from "../../base/metrics/costs.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import { Timeline } from "../../base/metrics/timeline.js";
@@ -80,6 +80,8 @@ const TRACE_WAITING_MAX = 65_536;
  * hold most of it, and what is free then must do.
  */
 const SLOTS_PER_WAKE_MAX = 16;
+/** A near peer that is alone is asked for no more than this part of the pool's blocks. */
+const ALONE_PART_OF_POOL = 3 / 8;
 
 export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   readonly reactor: Reactor;
@@ -92,7 +94,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   readonly #emitter: EventEmitter<SessionEvents>;
   readonly #warnings: KeptWarnings;
   readonly #settings: SessionSettings;
-  readonly #requestShare = new RequestShare(REQUESTS_NEAR);
+  readonly #requestShare: RequestShare;
   readonly #plan: ReceivePlan;
   readonly #encryption: Encryption;
   readonly #sources: Record<SendModeName, BlockSource>;
@@ -140,6 +142,12 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
       bufferBytes: this.#settings.contiguousBufferBytes,
       copiesNatively: options.clockCosts === true,
     });
+    const { slotCount } = this.memory.pool;
+    const alone = Math.max(
+      REQUESTS_NEAR,
+      Math.min(REQUESTS_NEAR_ALONE, Math.floor(slotCount * ALONE_PART_OF_POOL)),
+    );
+    this.#requestShare = new RequestShare(REQUESTS_NEAR, alone);
     this.reactor.engine.clockCosts(options.clockCosts ?? false);
     this.#plan = new ReceivePlan(this.reactor.engine.plan);
     const copy = new CopySource(this.memory.pool);

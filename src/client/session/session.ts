@@ -92,8 +92,8 @@ export class Session extends EventEmitter<SessionEvents> {
 
   /**
    * Adds a torrent: what readMetainfo() resolves to, the bytes of a torrent file, a magnet link or what parseMagnet() returns. Resolves
-   * when its metadata is there, its storage is open and what is on disk was checked; rejects MetainfoError, StorageError, UsageError (a bad option, or the torrent is here already; `ABORTED`, with the signal's reason as `cause`). A torrent that is
-   * being closed is waited for.
+   * when its metadata is there, its storage is open and what is on disk was checked; rejects MetainfoError, StorageError, UsageError (a bad
+   * option, or the torrent is here already; `ABORTED`, with the signal's reason as `cause`). A torrent that is being closed is waited for.
    */
   async add(source: TorrentSource, options: TorrentOptions = {}): Promise<Torrent> {
     const torrent = this.addInBackground(source, options);

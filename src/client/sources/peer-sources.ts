@@ -4,7 +4,7 @@
 // Always: what nobody uses is not there: the client of trackers, and HTTP with it, is loaded for the first torrent that has one. A private torrent asks its
 // trackers and nobody else (BEP 27). Closing waits for trackers to hear `stopped`, and never longer than STOP_MS.
 
-import { TrackerError } from "../../base/errors.js";
+import { messageOf, TrackerError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
 import type { SourceFor } from "../../base/network-address.js";
 import type { Datagrams } from "../../native/datagrams.js";
@@ -96,10 +96,18 @@ export class PeerSources {
     return announcePort ?? this.#portMappings?.portOutside(family) ?? (family === 4 ? v4 : v6);
   }
 
-  /** Rejects TrackerError `TRACKER_CLOSED` when close() is through: until then torrents that stop say so, one thing after the other. */
+  /**
+   * Rejects TrackerError: `TRACKER_CLOSED` when close() is through, for until then torrents that stop say so, one thing after the other;
+   * `TRACKER_UNREACHABLE` where what asks trackers cannot be loaded, for want of a descriptor perhaps.
+   */
   async trackers(): Promise<TrackerClient> {
     this.#trackers ??= this.#loadTrackers();
-    const trackers = await this.#trackers;
+    const loading = this.#trackers;
+    const trackers = await loading.catch((cause: unknown) => {
+      if (this.#trackers === loading) this.#trackers = undefined;
+      const why = `what asks trackers cannot be loaded: ${messageOf(cause)}`;
+      throw new TrackerError("TRACKER_UNREACHABLE", why, { cause });
+    });
     if (this.#isSilent) throw new TrackerError("TRACKER_CLOSED", "the session is closed");
     return trackers;
   }
@@ -156,9 +164,13 @@ export class PeerSources {
     this.#isClosed = true;
     await Promise.all([...this.#stopping, this.#portMappings?.close()]);
     this.#isSilent = true;
-    (await this.#trackers)?.close();
-    (await this.#webHttp)?.close();
-    (await this.#localPeers)?.close();
+    const loaded: (Promise<{ close(): void }> | undefined)[] = [
+      this.#trackers,
+      this.#webHttp,
+      this.#localPeers,
+    ];
+    // What could not be loaded has nothing to close.
+    for (const each of loaded) (await each?.catch(() => undefined))?.close();
   }
 }
 

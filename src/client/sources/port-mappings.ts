@@ -29,6 +29,7 @@ export class PortMappings {
   readonly #options: PortMappingsOptions;
   #v4: PortMapping | undefined;
   readonly #v6 = new Map<string, PortMapping>();
+  readonly #ending = new Set<Promise<void>>();
   #timer: Timer | undefined;
   #isClosed = false;
 
@@ -59,7 +60,8 @@ export class PortMappings {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#timer?.close();
-    await Promise.all([this.#v4, ...this.#v6.values()].map((mapping) => mapping?.close()));
+    for (const mapping of [this.#v4, ...this.#v6.values()]) if (mapping !== undefined) this.#end(mapping);
+    await Promise.all(this.#ending);
   }
 
   async #forward(host: string, port: number): Promise<void> {
@@ -84,7 +86,7 @@ export class PortMappings {
     for (const [address, mapping] of this.#v6)
       if (!addresses.includes(address)) {
         this.#v6.delete(address);
-        await mapping.close();
+        this.#end(mapping);
       }
     for (const address of addresses) {
       let mapping = this.#v6.get(address);
@@ -104,9 +106,14 @@ export class PortMappings {
       mapping.map(port);
     }
     this.#timer?.close();
-    if (this.#isClosed) return;
     this.#timer = ground.after(LOOK_AGAIN_MS, () => this.listening({ host, port }));
     this.#timer.unref();
+  }
+
+  /** The address is ours no more. Nobody waits for that but close(). */
+  #end(mapping: PortMapping): void {
+    const ended = mapping.close().finally(() => this.#ending.delete(ended));
+    this.#ending.add(ended);
   }
 
   /** Those of ours that a router is asked to let peers through to. */

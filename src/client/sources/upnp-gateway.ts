@@ -184,18 +184,17 @@ export class UpnpGateway {
       asked.on("close", () => end(undefined));
       asked.on("response", (response) => {
         const ours = response.socket.localAddress ?? "";
-        const parts: Buffer[] = [];
+        const page = Buffer.alloc(PAGE_BYTES_MAX);
         let bytes = 0;
         response.on("error", () => end(undefined));
         response.on("data", (part: Buffer) => {
-          parts.push(part);
-          bytes += part.length;
-          if (bytes > PAGE_BYTES_MAX) end(undefined);
+          // Copied at once: a part may be a single byte, and is an object with memory of its own.
+          if (bytes + part.length > PAGE_BYTES_MAX) end(undefined);
+          else bytes += part.copy(page, bytes);
         });
-        response.on("end", () => {
-          const text = Buffer.concat(parts).toString("utf8");
-          end({ status: response.statusCode ?? 0, text, ours });
-        });
+        response.on("end", () =>
+          end({ status: response.statusCode ?? 0, text: page.toString("utf8", 0, bytes), ours }),
+        );
       });
       asked.end(soap?.body);
     });

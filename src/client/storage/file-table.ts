@@ -12,7 +12,7 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, type Stats, statSync } from "node:fs";
 import { constants as osConstants } from "node:os";
 import { join, resolve } from "node:path";
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import { StorageError } from "../../base/errors.js";
 import { type Descriptors, type IdleFile, isExhausted, processFiles } from "./descriptors.js";
 import { Folders } from "./folders.js";
@@ -99,7 +99,7 @@ export class FileTable {
   }
 
   pathAt(fileIndex: number): string {
-    return this.pathOf(this.layout.files[fileIndex]!);
+    return this.pathOf(entryOf(this.layout.files, fileIndex));
   }
 
   /**
@@ -176,7 +176,7 @@ export class FileTable {
   create(fileIndex: number): Stats {
     const fd = this.acquireNow(fileIndex, true);
     try {
-      const { length } = this.layout.files[fileIndex]!;
+      const { length } = entryOf(this.layout.files, fileIndex);
       const status = fstatSync(fd);
       if (status.size !== length) ftruncateSync(fd, length);
       // But for its size, which is known now, it is the file that it was.
@@ -218,7 +218,7 @@ export class FileTable {
   }
 
   #openRegular(fileIndex: number, forWriting: boolean): OpenFile {
-    const file = this.layout.files[fileIndex]!;
+    const file = entryOf(this.layout.files, fileIndex);
     assert(!file.padding, "padding is never stored");
     const path = this.pathOf(file);
     const isMade = forWriting && this.notMade.has(fileIndex);
@@ -239,13 +239,14 @@ export class FileTable {
   #made(fileIndex: number, fd: number, status: Stats, wasThere: boolean): void {
     this.notMade.delete(fileIndex);
     for (let other = 0; wasThere && other < this.layout.files.length; other++) {
-      if (other === fileIndex || this.layout.files[other]!.padding || this.notMade.has(other)) continue;
+      if (other === fileIndex || entryOf(this.layout.files, other).padding || this.notMade.has(other))
+        continue;
       const its = this.look(other);
       if (its?.ino !== status.ino || its.dev !== status.dev) continue;
       const message = `${this.pathAt(fileIndex)} and ${this.pathAt(other)} are one file on disk: what the torrent keeps apart cannot be stored there`;
       throw new StorageError("STORAGE_PATH", message);
     }
-    const { length } = this.layout.files[fileIndex]!;
+    const { length } = entryOf(this.layout.files, fileIndex);
     if (status.size !== length) ftruncateSync(fd, length);
     this.onMade(fileIndex, fstatSync(fd));
   }

@@ -6,6 +6,7 @@
 
 import { lstatSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
+import { entryOf } from "../../base/assert.js";
 import { StorageError } from "../../base/errors.js";
 import { identityOf, isOwnName, ownFolderIn } from "./own-files.js";
 
@@ -42,7 +43,7 @@ export class Folders {
     if (last > 0 && this.#safe.has(join(this.#root, ...components.slice(0, last)))) return;
     let folder = this.#root;
     for (let depth = 0; depth < last; depth++) {
-      folder = join(folder, components[depth]!);
+      folder = join(folder, entryOf(components, depth));
       if (this.#safe.has(folder)) continue;
       if (!this.#look(folder)) {
         if (!makes) return;

@@ -2,6 +2,7 @@
 
 import { closeSync, constants, existsSync, openSync, statfsSync, unlinkSync } from "node:fs";
 import { resolve } from "node:path";
+import { entryOf } from "../../base/assert.js";
 import { messageOf, StorageError, storageErrorFromErrno, UsageError } from "../../base/errors.js";
 import type { Ground } from "../../base/ground.js";
 import { BLOCK_SIZE, PAGE_SIZE, WRITE_RUN_BYTES, WRITE_RUN_BYTES_MAX } from "../../base/limits.js";
@@ -159,7 +160,7 @@ async function makeFiles(files: FileTable, survey: Survey, ground: Ground): Prom
 
 async function preallocate(files: FileTable, reactor: Reactor): Promise<void> {
   for (let index = 0; index < files.layout.files.length; index++) {
-    const file = files.layout.files[index]!;
+    const file = entryOf(files.layout.files, index);
     if (file.padding || file.length === 0 || files.notMade.has(index)) continue;
     const fd = await acquireWhenFree(files, index, true, reactor.ground);
     const result = await new Promise<number>((resolve) => {

@@ -9,15 +9,16 @@
 // A stamp is the inode and the time of the last change. A file that no longer has its stamp was changed after it was vouched
 // for, by us before a crash or by somebody else at any time: nothing in it is claimed, and what was is hashed again.
 //
-// Always: what is claimed after reading was verified and made durable before, and lies in files that are as they were then; a
-// record that is torn, or of another torrent, claims nothing. The file is open for as long as no other needs the descriptor; while
-// none is to be had, records wait here, in their order, and what a crash takes of them is fetched again. At a clean close the file is rewritten as a base with the stamps
-// of that moment.
+// Always: what is claimed after reading was verified and made durable before, and lies in files that are as they were then; a record that
+// is torn, or of another torrent, claims nothing. The file is open for as long as no other needs the descriptor; while none is to be had,
+// records wait here, in their order, and what a crash takes of them is fetched again. At a clean close the file is rewritten as a base with
+// the stamps of that moment.
 
 import { closeSync, constants, fdatasyncSync, fsyncSync, openSync, renameSync } from "node:fs";
 import { constants as osConstants } from "node:os";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
+import { entryOf } from "../../base/assert.js";
 import { type StorageError, storageErrorFromErrno } from "../../base/errors.js";
 import { type Ground, SYSTEM_GROUND } from "../../base/ground.js";
 import { PieceSet } from "../../base/piece-set.js";
@@ -129,7 +130,8 @@ export class ResumeLog implements IdleFile {
 
   /**
    * The piece is verified and written. A plain write: it survives the death of the process, if not of the machine, once there is a
-   * descriptor for it; without one it waits for the next write. Throws StorageError (a full disk); nothing more is to be appended then, because a torn record ends what can be read.
+   * descriptor for it; without one it waits for the next write. Throws StorageError (a full disk); nothing more is to be appended then,
+   * because a torn record ends what can be read.
    */
   append(piece: number): void {
     this.#have.add(piece);
@@ -186,7 +188,7 @@ export class ResumeLog implements IdleFile {
     this.#touched.clear();
     await this.#storage().sync();
     if (!this.#isRecording) return;
-    const stamps = touched.filter((index) => !this.#files.layout.files[index]!.padding);
+    const stamps = touched.filter((index) => !entryOf(this.#files.layout.files, index).padding);
     const records = stamps.map((fileIndex) => this.#stampAnew(fileIndex));
     this.#waiting.push(...records, plainRecord(RECORD_SYNCED, covered));
     await whenFree(this.#files.descriptors, this.#ground, () => this.#flush(true));
@@ -202,7 +204,11 @@ export class ResumeLog implements IdleFile {
     const isSame = status !== undefined && status.ino === this.#stamps.inodes[fileIndex];
     if (isSame) this.#stamps.set(fileIndex, status.mtimeMs, status.ino);
     else this.#stamps.set(fileIndex, 0, 0);
-    return fileRecord(fileIndex, this.#stamps.modifiedMs[fileIndex]!, this.#stamps.inodes[fileIndex]!);
+    return fileRecord(
+      fileIndex,
+      entryOf(this.#stamps.modifiedMs, fileIndex),
+      entryOf(this.#stamps.inodes, fileIndex),
+    );
   }
 
   /** At the end: a file that changed, and that we did not write to, was changed by somebody else, and vouches for nothing. */
@@ -222,7 +228,7 @@ export class ResumeLog implements IdleFile {
     if (!this.#isRecording) return;
     try {
       this.#open();
-      const records = this.#waiting.length === 1 ? this.#waiting[0]! : Buffer.concat(this.#waiting);
+      const records = this.#waiting.length === 1 ? entryOf(this.#waiting, 0) : Buffer.concat(this.#waiting);
       this.#waiting = [];
       try {
         writeWhole(this.#fd, records);
@@ -346,8 +352,8 @@ export class ResumeLog implements IdleFile {
     file.writeUInt32BE(kind, 36);
     file.set(bits, HEADER_BYTES);
     for (let index = 0, at = stampsAt; index < inodes.length; index++, at += STAMP_BYTES) {
-      file.writeDoubleBE(modifiedMs[index]!, at);
-      file.writeDoubleBE(inodes[index]!, at + 8);
+      file.writeDoubleBE(entryOf(modifiedMs, index), at);
+      file.writeDoubleBE(entryOf(inodes, index), at + 8);
     }
     file.writeUInt32BE(crc32(file.subarray(0, file.length - 4)), file.length - 4);
     const fresh = `${this.#path}.new`;

@@ -1,5 +1,6 @@
 // Mappings of files that are sent from: each is made when it is first asked for, and kept until the storage closes.
 
+import { entryOf } from "../../base/assert.js";
 import type { NativeEngine } from "../../native/binding.js";
 import type { FileTable } from "./file-table.js";
 
@@ -38,7 +39,7 @@ export class SendMappings {
     } catch {
       return -1; // Who reads the file instead of mapping it is told why it cannot be opened.
     }
-    const base = this.#engine.map(fd, this.#files.layout.files[fileIndex]!.length, false, populate);
+    const base = this.#engine.map(fd, entryOf(this.#files.layout.files, fileIndex).length, false, populate);
     this.#files.release(fileIndex);
     // A file that is too short today may be whole the next time.
     if (base >= 0) this.#bases.set(fileIndex, base);

@@ -4,6 +4,7 @@
 // Always: padding is not there, and neither is what is no regular file.
 
 import type { Stats } from "node:fs";
+import { entryOf } from "../../base/assert.js";
 import { StorageError } from "../../base/errors.js";
 import type { FileTable } from "./file-table.js";
 
@@ -34,26 +35,26 @@ export class Survey {
 
   /** Bytes of the file, −1 if it is not there. */
   sizeOf(fileIndex: number): number {
-    return this.#sizes[fileIndex]!;
+    return entryOf(this.#sizes, fileIndex);
   }
 
   /** Bytes that the file occupies on disk: fewer than its size where it has holes, 0 if it is not there. */
   allocatedOf(fileIndex: number): number {
-    return this.#allocated[fileIndex]!;
+    return entryOf(this.#allocated, fileIndex);
   }
 
   /** Milliseconds since 1970, and as exact as the file system is. */
   modifiedMsOf(fileIndex: number): number {
-    return this.#modifiedMs[fileIndex]!;
+    return entryOf(this.#modifiedMs, fileIndex);
   }
 
   inodeOf(fileIndex: number): number {
-    return this.#inodes[fileIndex]!;
+    return entryOf(this.#inodes, fileIndex);
   }
 
   /** True if the file is there with all its bytes, be they written or a hole. */
   hasLength(fileIndex: number): boolean {
-    return this.#sizes[fileIndex] === this.#files.layout.files[fileIndex]!.length;
+    return this.#sizes[fileIndex] === entryOf(this.#files.layout.files, fileIndex).length;
   }
 
   /** True if every file is there with its length. */
@@ -87,7 +88,7 @@ export class Survey {
     const seen = new Map<number, number>();
     this.#files.layout.files.forEach((_file, index) => {
       if (this.#sizes[index] === NOT_THERE) return;
-      const inode = this.#inodes[index]!;
+      const inode = entryOf(this.#inodes, index);
       const other = seen.get(inode);
       if (other === undefined) seen.set(inode, index);
       else if (this.#devices[other] === this.#devices[index]) {

@@ -1,5 +1,6 @@
 // Makes files durable: several at a time, each held open while it is.
 
+import { entryOf } from "../../base/assert.js";
 import { storageErrorFromErrno } from "../../base/errors.js";
 import type { Ground } from "../../base/ground.js";
 import { JobKind } from "../../native/binding.js";
@@ -25,7 +26,7 @@ export async function syncFiles(
   let failure: unknown;
   const work = async (): Promise<void> => {
     while (next < fileIndices.length && failure === undefined) {
-      const fileIndex = fileIndices[next++]!;
+      const fileIndex = entryOf(fileIndices, next++);
       try {
         await syncFile(files, jobs, ground, fileIndex);
       } catch (error) {

@@ -257,9 +257,10 @@ function copyFrom(memory: Memory, address: number, target: Buffer): void {
   }
 }
 
-/** −errno of an error of Node's; what has none is as a connection that broke. */
+/** −errno of an error of Node's; what has none, whatever it calls itself, is as a connection that broke. */
 function errnoOf(error: NodeJS.ErrnoException | undefined): number {
-  if (typeof error?.errno === "number" && error.errno < 0) return error.errno;
+  const errno = error?.errno;
+  if (errno !== undefined && Number.isSafeInteger(errno) && errno < 0) return errno;
   const known = typeof error?.code === "string" ? (ERRNO as Record<string, number>)[error.code] : undefined;
   return -(known ?? ERRNO.ECONNRESET);
 }

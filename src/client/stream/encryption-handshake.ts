@@ -14,7 +14,7 @@
 // made in exchange() and nowhere else, and of who is connected to not before the other side has shown a whole one.
 
 import { createHash } from "node:crypto";
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
 import { isPublicKey, KEY_BYTES, KeyExchange } from "./key-exchange.js";
 import { openCipher, transform } from "./rc4.js";
@@ -128,7 +128,7 @@ abstract class EncryptionHandshake {
   protected padding(): Uint8Array {
     const length = new Uint8Array(2);
     this.side.fillRandom(length);
-    const bytes = new Uint8Array(((length[0]! << 8) | length[1]!) % (PADDING_MAX + 1));
+    const bytes = new Uint8Array(((entryOf(length, 0) << 8) | entryOf(length, 1)) % (PADDING_MAX + 1));
     this.side.fillRandom(bytes);
     return bytes;
   }
@@ -296,7 +296,7 @@ function hash(name: string, ...parts: Uint8Array[]): Buffer {
 }
 
 function exclusiveOr(a: Uint8Array, b: Uint8Array): Uint8Array {
-  return a.map((byte, index) => byte ^ b[index]!);
+  return a.map((byte, index) => byte ^ entryOf(b, index));
 }
 
 function notAKey(): PeerError {

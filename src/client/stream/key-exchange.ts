@@ -4,7 +4,7 @@
 // most of a millisecond: exchange-turns.ts bounds how often.
 
 import { createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 
 export const KEY_BYTES = 96;
 const PRIME = Buffer.from(
@@ -16,7 +16,7 @@ const ONE = Buffer.alloc(KEY_BYTES);
 ONE[KEY_BYTES - 1] = 1;
 /** The prime less one: it is odd. */
 const LAST = Buffer.from(PRIME);
-LAST[KEY_BYTES - 1]! -= 1;
+LAST[KEY_BYTES - 1] = entryOf(LAST, KEY_BYTES - 1) - 1;
 const GENERATOR = 2;
 /** The types of Node.js leave this kind of key out. */
 const generateGroupKeys = generateKeyPairSync as unknown as (
@@ -83,7 +83,7 @@ function numberOf(spki: Buffer): Uint8Array {
 }
 
 function contentAt(bytes: Buffer): number {
-  return (bytes[1] ?? 0) < 128 ? 2 : 2 + (bytes[1]! & 127);
+  return (bytes[1] ?? 0) < 128 ? 2 : 2 + (entryOf(bytes, 1) & 127);
 }
 
 function filled(number: Uint8Array): Uint8Array {

@@ -224,10 +224,11 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
       }
     }
     if (!this.#closed) {
-      const isMore = this.#throttle === undefined && peer.pipeline.isHighRate;
+      const { isHighRate, isNear } = peer.pipeline;
+      const isMore = this.#throttle === undefined && isHighRate;
       const outstanding = peer.expected.count * BLOCK_SIZE;
       const { readyLately } = this.#turns.load;
-      this.#setLowWater(isMore ? lowWaterFor(this.#lowWaterBytes, outstanding, readyLately) : 1);
+      this.#setLowWater(isMore ? lowWaterFor(this.#lowWaterBytes, outstanding, readyLately, isNear) : 1);
     }
     this.#hasMore = left <= 0;
     return bytes;

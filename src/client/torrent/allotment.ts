@@ -6,7 +6,7 @@
 // Always: while nobody is suspected, the picker is asked at once; a peer on parole is asked for blocks of others' pieces only when
 // there is nothing that it could have to itself and it waits for nothing.
 
-import { present } from "../../base/assert.js";
+import { entryOf, present } from "../../base/assert.js";
 import type { PieceSet } from "../../base/piece-set.js";
 import type { Attribution, PeerRecord } from "./attribution.js";
 import type { PieceFilter } from "./availability.js";
@@ -50,10 +50,10 @@ const REVIEW_LOOKS_MAX = 65_536;
 
 /** Whoever has brought nothing and says nothing for so long may lose what it was asked for to one that waits for nothing. */
 const SILENT_MS = 500;
-/** Where nobody was, it is not looked again for so long: there are hundreds to look at, for each that finds nothing. */
-const SILENCE_LOOKED_MS = 50;
 /** The same for one that has brought blocks, of which none was in a right piece. */
 const UNTRIED_SILENT_MS = 1000;
+/** Where none of them was silent for so long, nobody looks again before this: there are hundreds to look at, for each that finds nothing. */
+const SILENCE_LOOKED_MS = 50;
 /**
  * A few milliseconds of work, of which half is kept for those that had a part in a right piece, and of the other half as much for those that
  * have brought blocks: hundreds that only look would leave nothing for them until the next tick.
@@ -96,7 +96,7 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   readonly #newcomers = new Set<Peer>();
   /** Those that have brought a block, and no right piece perhaps: looked at when something is to be taken from them. */
   readonly #untried = new Set<Peer>();
-  /** Those that bring what they are asked for, wait for nothing and found nothing, while somebody is suspected. */
+  /** Those that bring what they are asked for, wait for nothing and found nothing. */
   readonly #hungry = new Set<Peer>();
   /** When they were last asked. */
   #hungryAskedMs = 0;
@@ -129,14 +129,19 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     if (count <= 0) return 0;
     const allowedFast = peer.peerChoking ? peer.allowedFast : undefined;
     const attribution = this.#attribution;
-    if (attribution.isQuiet) return this.#pickAllowed(peer, count, out, allowedFast, piecesAtOnce);
+    if (attribution.isQuiet) {
+      const found = this.#pickAllowed(peer, count, out, allowedFast, piecesAtOnce);
+      // What is being judged may fail, and is asked for then, not with the next tick only.
+      if (found === 0 && peer.expected.count === 0 && peer.counters.blocksReceived > 0)
+        this.#hungry.add(peer);
+      return found;
+    }
     const record = present(this.#host.recordOf(peer), "who is asked is here");
     this.#hungry.delete(peer);
     if (this.#hungry.size > 0 && this.#host.nowMs - this.#hungryAskedMs >= HUNGRY_MS) this.pieceFree();
     const isApart = attribution.isApart(record);
     if (record.isProven) this.#hasProven = true;
-    // Half of what is missing, and the last piece only where nobody has shown anything.
-    const unprovenMax = Math.max(this.#hasProven ? 0 : 1, this.#picker.piecesMissing >> 1);
+    const unprovenMax = this.#unprovenMax(peer);
     // One piece at a time for whoever has shown nothing.
     const few = isApart && !record.isProven ? Math.min(count, this.#picker.blocksMax) : count;
     const allowed = {
@@ -145,10 +150,15 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
         (allowedFast === undefined || allowedFast.has(piece)),
     };
     let got = this.#pickAllowed(peer, few, out, allowed, isApart ? 1 : piecesAtOnce);
-    if (got === 0 && peer.expected.count === 0 && this.#mayReclaim(record) && this.#reclaim(peer, record))
+    if (
+      got === 0 &&
+      peer.expected.count === 0 &&
+      this.#mayReclaim(record) &&
+      this.#reclaim(peer, record, few)
+    )
       got = this.#picker.pick(peer.pieces, few, out, peer, allowed, 1);
     for (let index = 0; index < got; index++)
-      attribution.requested(record, out[2 * index]!, this.#host.nowMs);
+      attribution.requested(record, entryOf(out, 2 * index), this.#host.nowMs);
     if (got === 0 && peer.expected.count === 0 && this.#bringsWhatItGets(peer, record)) {
       if (this.#hungry.size === 0) this.#hungryAskedMs = this.#host.nowMs;
       this.#hungry.add(peer);
@@ -158,6 +168,15 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     allowed.has = (piece) =>
       attribution.mayShare(record, piece) && (allowedFast === undefined || allowedFast.has(piece));
     return this.#pickAllowed(peer, count, out, allowed, 1);
+  }
+
+  /**
+   * Half of what is missing, and the last piece only where nobody has shown anything. Whoever was sought by us may have half of the rest:
+   * hundreds that come by themselves would keep all others from showing anything.
+   */
+  #unprovenMax({ incoming }: Peer): number {
+    const half = this.#picker.piecesMissing >> 1;
+    return Math.max(this.#hasProven ? 0 : 1, incoming ? half : half + (half >> 1));
   }
 
   /** The connection ended. */
@@ -297,10 +316,18 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     return record.isProven || (!this.#hasProven && record.lapses === 0 && record.owned === 0);
   }
 
-  /** A piece that somebody has to itself who has shown nothing, and brings nothing now, starts over. False: there is none. */
-  #reclaim(peer: Peer, record: PeerRecord): boolean {
-    if (this.#looksLeft <= this.#looksKeptFrom(record)) return false;
-    return this.#attribution.reclaim(peer.pieces, this.#host.nowMs, this);
+  /**
+   * Pieces that others have to themselves who have shown nothing, and bring nothing now, start over: one, or those of `most` blocks for one
+   * that has shown something. False: there is none.
+   */
+  #reclaim(peer: Peer, record: PeerRecord, most: number): boolean {
+    const pieces = record.isProven ? Math.ceil(most / this.#picker.blocksMax) : 1;
+    for (let reclaimed = 0; reclaimed < pieces; reclaimed++) {
+      const isSpent = this.#looksLeft <= this.#looksKeptFrom(record);
+      if (isSpent || !this.#attribution.reclaim(record, peer.pieces, this.#host.nowMs, this))
+        return reclaimed > 0;
+    }
+    return true;
   }
 
   /** Whoever takes something over from another takes more when it has brought as many blocks: else it would only keep it from us. */
@@ -352,6 +379,10 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     for (const peer of this.#host.here)
       if (peer.isHeldBack && this.#host.recordOf(peer) === record) return true;
     return false;
+  }
+
+  isAsked(piece: number): boolean {
+    return this.#picker.isAsked(piece);
   }
 
   isReceived(piece: number): boolean {

@@ -86,12 +86,14 @@ export class Attribution {
   }
 
   /**
-   * The metadata is there: before, no piece can be anybody's. Or there is another content, of the same files that are looked at again: digests of blocks have a key of their content's,
-   * so that none that were remembered before compare with those to come: whoever sent the blocks would seem to have lied.
+   * A content was made: the metadata is there, or the files are looked at again. What was known of pieces goes with the content before it,
+   * if there was one: digests of its blocks have another key, so that who sent them would seem to have lied, and pieces that are found
+   * to be right would be somebody's alone for ever.
    */
   contentMade(pieceLength: number): void {
     this.#attempts = new FailedAttempts();
     this.#senders.clear();
+    this.#exclusive.clear();
     this.#exclusive.setPieceLength(pieceLength);
     this.#keepsApart = pieceLength <= APART_PIECE_LENGTH_MAX;
   }
@@ -214,8 +216,8 @@ export class Attribution {
   }
 
   /** For a peer that has `pieces` and waits for nothing: one that somebody has who has shown nothing and is silent starts over. */
-  reclaim(pieces: PieceSet, nowMs: number, view: ExclusiveView): boolean {
-    return this.#exclusive.reclaim(pieces, nowMs, view);
+  reclaim(record: PeerRecord, pieces: PieceSet, nowMs: number, view: ExclusiveView): boolean {
+    return this.#exclusive.reclaim(record, pieces, nowMs, view);
   }
 
   /** The peer is gone. Pieces that it had to itself, and sent nothing of, are anybody's. */

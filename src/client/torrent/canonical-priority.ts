@@ -3,7 +3,7 @@
 //
 // Always: the same for (a, b) as for (b, a); a peer near by (in our own network) is told apart by its whole address.
 
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import { addressBytes } from "../../base/network-address.js";
 
 const POLYNOMIAL = 0x82f63b78;
@@ -16,7 +16,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
 /** CRC-32C (Castagnoli). */
 export function crc32c(bytes: Uint8Array): number {
   let value = 0xffffffff;
-  for (const byte of bytes) value = (value >>> 8) ^ TABLE[(value ^ byte) & 255]!;
+  for (const byte of bytes) value = (value >>> 8) ^ entryOf(TABLE, (value ^ byte) & 255);
   return (value ^ 0xffffffff) >>> 0;
 }
 
@@ -44,8 +44,8 @@ function mask(a: Uint8Array, b: Uint8Array): void {
   while (common < a.length && a[common] === b[common]) common++;
   const whole = common < least ? least : Math.min(a.length, common + 1);
   for (let at = whole; at < a.length; at++) {
-    a[at]! &= 0x55;
-    b[at]! &= 0x55;
+    a[at] = entryOf(a, at) & 0x55;
+    b[at] = entryOf(b, at) & 0x55;
   }
 }
 

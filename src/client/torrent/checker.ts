@@ -8,6 +8,7 @@
 // Always: a piece that cannot be read (a file is missing or short) is not good, which is no error when checking; all
 // slots are home when it ends, however it ends.
 
+import { entryOf } from "../../base/assert.js";
 import { StorageError, UsageError } from "../../base/errors.js";
 import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
@@ -175,7 +176,7 @@ class PieceHasherWorker {
     this.#pool = pool;
     this.#slots = slots;
     this.#digest = options.reactor.engine.openDigest("sha1");
-    this.#outputAddress = pool.addressOf(slots[0]!);
+    this.#outputAddress = pool.addressOf(entryOf(slots, 0));
   }
 
   async hash(piece: number): Promise<Uint8Array | StorageError> {
@@ -207,8 +208,8 @@ class PieceHasherWorker {
     for (let at = 0; at < spans.length; ) {
       const first = at;
       const start = first === 0 ? DIGEST_START : 0;
-      if (layout.files[spans[at]!.fileIndex]!.padding) {
-        await this.#feedZeros(spans[at++]!.length, start, at === spans.length);
+      if (entryOf(layout.files, entryOf(spans, at).fileIndex).padding) {
+        await this.#feedZeros(entryOf(spans, at++).length, start, at === spans.length);
         continue;
       }
       const held = this.#holdFiles(first);
@@ -217,7 +218,7 @@ class PieceHasherWorker {
       const flags = start | (at === spans.length ? DIGEST_FINISH : 0);
       const result = await this.#digestFilesJob(flags, first, at);
       this.#shared.filesExtra += held - 1;
-      for (let span = first; span < at; span++) storage.letGoFile?.(spans[span]!.fileIndex);
+      for (let span = first; span < at; span++) storage.letGoFile?.(entryOf(spans, span).fileIndex);
       if (result < 0) return false;
     }
     return true;
@@ -229,8 +230,8 @@ class PieceHasherWorker {
     const spans = this.#spans;
     let count = 0;
     for (let at = first; at < spans.length; at++) {
-      const { fileIndex } = spans[at]!;
-      if (layout.files[fileIndex]!.padding || (count > 0 && this.#shared.filesExtra === 0)) break;
+      const { fileIndex } = entryOf(spans, at);
+      if (entryOf(layout.files, fileIndex).padding || (count > 0 && this.#shared.filesExtra === 0)) break;
       const fd = storage.holdFile?.(fileIndex) ?? -1;
       if (fd < 0) break;
       if (count > 0) this.#shared.filesExtra--;
@@ -289,8 +290,8 @@ class PieceHasherWorker {
       const owner = { jobDone: (_tag: number, result: number) => resolve(result) };
       jobs.begin(JobKind.digestFiles, owner, 0, this.#digest, this.#outputAddress, flags);
       for (let at = first; at < end; at++) {
-        const { fileOffset, length } = this.#spans[at]!;
-        jobs.addStretch(this.#descriptors[at - first]!, fileOffset, length);
+        const { fileOffset, length } = entryOf(this.#spans, at);
+        jobs.addStretch(entryOf(this.#descriptors, at - first), fileOffset, length);
       }
       jobs.end();
     });
@@ -302,13 +303,13 @@ class PieceHasherWorker {
     return new Promise((resolve) => {
       const owner = { jobDone: (_tag: number, result: number) => resolve(result) };
       jobs.begin(JobKind.digest, owner, 0, this.#digest, this.#outputAddress, flags);
-      for (let at = first; at < end; at++) jobs.add(spans[at]!.address, spans[at]!.length);
+      for (let at = first; at < end; at++) jobs.add(entryOf(spans, at).address, entryOf(spans, at).length);
       jobs.end();
     });
   }
 
   #dataAddress(index: number): number {
-    return this.#pool.addressOf(this.#slots[1 + index]!);
+    return this.#pool.addressOf(entryOf(this.#slots, 1 + index));
   }
 }
 

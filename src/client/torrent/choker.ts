@@ -11,7 +11,7 @@
 // Always: no more than `slots` are chosen, all of them interested; a slot stays empty only if nobody may have it; nobody is chosen
 // before somebody who has taken the torrent fewer times.
 
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
 
 export interface ChokerPeer {
@@ -30,6 +30,8 @@ export interface ChokerPeer {
   /** How often it was sent the torrent, and what is granted beyond that: 0 for whoever takes it once. */
   readonly timesTaken: number;
   readonly sentSinceUnchokeBytes: number;
+  /** When an earlier connection of its network was served last: whoever comes again has its place in the queue, and no newcomer's. */
+  readonly servedBeforeMs: number | undefined;
 }
 
 export interface ChokerOptions {
@@ -79,7 +81,8 @@ export class Choker {
       : this.#chooseInReturn(candidates, now.nowMs);
     if (now.seeding) this.#optimistic.clear();
     const servedAtMs = new Map<number, number>();
-    for (const { id } of peers) servedAtMs.set(id, chosen.has(id) ? now.nowMs : this.#lastServedMs(id));
+    for (const peer of peers)
+      servedAtMs.set(peer.id, chosen.has(peer.id) ? now.nowMs : this.#lastServedMs(peer));
     this.#servedAtMs = servedAtMs;
     return chosen;
   }
@@ -96,8 +99,8 @@ export class Choker {
       assert(this.#servedAtMs.has(id), "who holds an optimistic slot was there in the last round");
   }
 
-  #lastServedMs(id: number): number {
-    return this.#servedAtMs.get(id) ?? NEVER;
+  #lastServedMs({ id, servedBeforeMs }: ChokerPeer): number {
+    return this.#servedAtMs.get(id) ?? servedBeforeMs ?? NEVER;
   }
 
   #chooseInReturn(all: readonly ChokerPeer[], nowMs: number): Set<number> {
@@ -137,7 +140,7 @@ export class Choker {
     for (const lapsed of [false, true]) {
       const drawable = others.filter((peer) => peer.lapsed === lapsed);
       while (this.#optimistic.size < slots && drawable.length > 0) {
-        const drawn = drawable.splice(this.#draw(drawable), 1)[0]!;
+        const drawn = entryOf(drawable.splice(this.#draw(drawable), 1), 0);
         this.#optimistic.set(drawn.id, nowMs);
       }
     }
@@ -148,10 +151,11 @@ export class Choker {
 
   /** Index of one of the candidates: by lot, newcomers with three tickets. */
   #draw(candidates: readonly ChokerPeer[]): number {
-    const tickets = candidates.map(({ id }) => (this.#lastServedMs(id) === NEVER ? NEWCOMER_WEIGHT : 1));
+    const tickets = candidates.map((peer) => (this.#lastServedMs(peer) === NEVER ? NEWCOMER_WEIGHT : 1));
     let ticket = this.#random() * tickets.reduce((sum, each) => sum + each, 0);
     let index = 0;
-    while (index < tickets.length - 1 && ticket >= tickets[index]!) ticket -= tickets[index++]!;
+    while (index < tickets.length - 1 && ticket >= entryOf(tickets, index))
+      ticket -= entryOf(tickets, index++);
     return index;
   }
 
@@ -159,7 +163,7 @@ export class Choker {
     const queue = candidates.map((peer) => ({
       peer,
       turn: this.#turnOf(peer, nowMs),
-      served: this.#lastServedMs(peer.id),
+      served: this.#lastServedMs(peer),
     }));
     queue.sort((a, b) => {
       if (a.peer.timesTaken !== b.peer.timesTaken) return a.peer.timesTaken - b.peer.timesTaken;

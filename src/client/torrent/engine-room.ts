@@ -56,7 +56,10 @@ export interface EngineRoom {
   mayDial(host: string): boolean;
   /** Asks for dialNext() of `dialer`, now or when it is its turn and there is room. */
   dial(dialer: Dialer): void;
-  /** Begins a connection, encrypted or not as far as there is a choice. Failures come later, through swarm.peerClosed. Undefined if there is no descriptor for it now. */
+  /**
+   * Begins a connection, encrypted or not as far as there is a choice. Failures come later, through swarm.peerClosed. Undefined if there is
+   * no descriptor for it now.
+   */
   connect(
     host: string,
     port: number,

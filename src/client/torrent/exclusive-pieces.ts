@@ -27,6 +27,8 @@ const LEASE_RATE = 64;
 const LEASE_DOUBLINGS_MAX = 8;
 /** Pieces that a peer may let go before others come first, until it brings one. */
 export const LAPSES_MAX = 3;
+/** A piece that those who have shown something let go is offered to so many who have not; then it is anybody's. */
+const OFFERS_TO_STRANGERS_MAX = 4;
 /** Overdue pieces that one review deals with, however many peers there are. */
 export const REVIEWED_MIN = 16;
 
@@ -43,6 +45,8 @@ interface Exclusive {
   offeredTo: PeerRecord | undefined;
   offeredUntilMs: number;
   failures: number;
+  /** Offers to those that have shown nothing, since it failed or was begun. */
+  offersToUnproven: number;
   shared: boolean;
 }
 
@@ -53,6 +57,8 @@ export interface ExclusiveView {
   isHere(record: PeerRecord): boolean;
   /** Its bytes wait for a limit of ours: it is not to blame for the time. */
   isHeldBack(record: PeerRecord): boolean;
+  /** Somebody was asked for a block of the piece that has not come. */
+  isAsked(piece: number): boolean;
   /** All blocks of the piece are here, or are being dropped. */
   isReceived(piece: number): boolean;
   /** So many pieces were looked at, in search of one that somebody may be deprived of. */
@@ -139,7 +145,9 @@ export class ExclusivePieces {
     );
     if (shared || owner !== undefined) return shared || owner === record;
     if (lapsed.has(record)) return false;
-    return offeredTo === undefined ? record.lapses < LAPSES_MAX : offeredTo === record;
+    if (offeredTo === undefined) return record.lapses < LAPSES_MAX;
+    // What is kept for one that has shown nothing keeps nobody who has from it.
+    return offeredTo === record || (record.isProven && !offeredTo.isProven);
   }
 
   /** `record` was asked for blocks of the piece, which is its own from now on unless it is shared. */
@@ -164,8 +172,15 @@ export class ExclusivePieces {
     const exclusive = this.#pieces.get(piece) ?? this.#add(piece, nowMs);
     exclusive.failures++;
     exclusive.lapsed.clear();
+    exclusive.offersToUnproven = 0;
     exclusive.shared = false;
     this.#disown(exclusive);
+  }
+
+  /** Nothing is anybody's alone any more, whatever failed before. */
+  clear(): void {
+    for (const exclusive of this.#pieces.values()) this.#disown(exclusive);
+    this.#pieces.clear();
   }
 
   /** The piece is right. */
@@ -190,14 +205,16 @@ export class ExclusivePieces {
   }
 
   /** As Attribution.reclaim(). */
-  reclaim(pieces: PieceSet, nowMs: number, view: ExclusiveView): boolean {
+  reclaim(claimant: PeerRecord, pieces: PieceSet, nowMs: number, view: ExclusiveView): boolean {
     let looks = 0;
     for (const [piece, exclusive] of this.#pieces) {
       looks++;
       const { owner, isOfUnproven, lastBlockMs, ownedSinceMs } = exclusive;
       if (owner === undefined || !isOfUnproven || owner.isProven || !pieces.has(piece)) continue;
       const silentMs = lastBlockMs > ownedSinceMs ? 2 * RECLAIM_MS : RECLAIM_MS;
-      if (nowMs - lastBlockMs <= silentMs || view.isReceived(piece) || view.isHeldBack(owner)) continue;
+      const isIdle = claimant.isProven && !(view.isHere(owner) && view.isAsked(piece));
+      if (!isIdle && nowMs - lastBlockMs <= silentMs) continue;
+      if (view.isReceived(piece) || view.isHeldBack(owner)) continue;
       owner.lapses++;
       // Or it would be offered to the same one again and again, where all others have let the piece go before.
       exclusive.lapsed.add(owner);
@@ -262,11 +279,15 @@ export class ExclusivePieces {
 
   /**
    * To the most trusted of those who have not let it go, and if that one does not take it, to anybody in turn with it. Where there is
-   * none, it is shared.
+   * none, it is shared. So it is where whoever has shown something let it go, and it was offered to some strangers in vain after that: there
+   * may be more and more of those.
    */
   #offer(exclusive: Exclusive, candidates: PeerRecord[], nowMs: number): void {
     const able = candidates.filter((record) => !exclusive.lapsed.has(record));
     if (able.length === 0 && candidates.length > 0) exclusive.shared = true;
+    const hasProven = candidates.some(({ isProven }) => isProven);
+    const isLeftToStrangers = hasProven && !able.some(({ isProven }) => isProven);
+    if (isLeftToStrangers && ++exclusive.offersToUnproven > OFFERS_TO_STRANGERS_MAX) exclusive.shared = true;
     const willing = able.filter(({ lapses }) => lapses < LAPSES_MAX);
     exclusive.offeredTo =
       exclusive.offeredTo === undefined ? this.#worthiest(willing.length > 0 ? willing : able) : undefined;
@@ -317,6 +338,7 @@ export class ExclusivePieces {
       offeredTo: undefined,
       offeredUntilMs: 0,
       failures: 0,
+      offersToUnproven: 0,
       shared: false,
     };
     this.#pieces.set(piece, exclusive);

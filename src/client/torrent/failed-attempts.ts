@@ -4,7 +4,7 @@
 // Always: memory is bounded, the oldest is forgotten first, and everything after a time. A digest is a number of 48 bits, made with a
 // key that no peer knows (block-digests.ts): nobody can make two blocks that look the same.
 
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 
 const NOBODY = -1;
 /** 12 bytes for each block: 6 MiB. A piece of 512 MiB has 32,768 of them. */
@@ -44,7 +44,7 @@ export class FailedAttempts {
     this.#attempts.push({ piece, senders, digests, atMs: nowMs });
     this.#blockCount += senders.length;
     while (this.#blockCount > this.#blocksMax || this.#attempts.length > ATTEMPTS_MAX)
-      this.#forget(this.#attempts[0]!);
+      this.#forget(entryOf(this.#attempts, 0));
   }
 
   /** Adds the indices of all senders that are remembered. */
@@ -54,8 +54,8 @@ export class FailedAttempts {
 
   /** Forgets what is too old. */
   expire(nowMs: number): void {
-    while (this.#attempts.length > 0 && nowMs - this.#attempts[0]!.atMs > EXPIRY_MS)
-      this.#forget(this.#attempts[0]!);
+    while (this.#attempts.length > 0 && nowMs - entryOf(this.#attempts, 0).atMs > EXPIRY_MS)
+      this.#forget(entryOf(this.#attempts, 0));
   }
 
   /** The piece is right, and these are the digests of its blocks: who sent others? Forgets the piece's attempts. */
@@ -77,6 +77,7 @@ export class FailedAttempts {
 function addLiars({ senders, digests }: Attempt, right: Float64Array, liars: Set<number>): void {
   for (let block = 0; block < senders.length; block++) {
     const isKnown = !Number.isNaN(digests[block]) && !Number.isNaN(right[block]);
-    if (isKnown && senders[block] !== NOBODY && digests[block] !== right[block]) liars.add(senders[block]!);
+    if (isKnown && senders[block] !== NOBODY && digests[block] !== right[block])
+      liars.add(entryOf(senders, block));
   }
 }

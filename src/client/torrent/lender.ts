@@ -10,7 +10,7 @@
 //
 // Always: a block that is lent belongs to a piece whose digest was right; a slot given to add() is lent or goes home.
 
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import type { StorageError } from "../../base/errors.js";
 import { type BlockIndex, NO_SLOT, type PieceIndex, type SlotIndex, type Slots } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
@@ -177,7 +177,7 @@ export class Lender implements SlotWaiter, StorageOwner {
         this.#queue.shift();
         continue;
       }
-      const slot = head.slots[head.next]!;
+      const slot = entryOf(head.slots, head.next);
       if (slot !== NO_SLOT) this.#lendNext(head, slot);
       else if (!this.#readBack(head)) return;
     }
@@ -226,9 +226,9 @@ export class Lender implements SlotWaiter, StorageOwner {
     const { memory, layout, storage } = this.#options;
     let left = READ_BLOCKS_MAX;
     for (let at = this.#queue.length - 1; at >= 0 && left > 0; at--) {
-      const { piece, slots } = this.#queue[at]!;
+      const { piece, slots } = entryOf(this.#queue, at);
       for (let block = slots.length - 1; block >= 0 && left > 0; block--) {
-        const slot = slots[block]!;
+        const slot = entryOf(slots, block);
         if (slot === NO_SLOT) continue;
         const offset = layout.pieceOffset(piece) + block * BLOCK_SIZE;
         if (!storage.keepsBlocks) storage.keep?.(offset, memory.pool.addressOf(slot));

@@ -4,6 +4,7 @@
 // fetched again, and a file that was only made, and never written to, is not hashed.
 
 import { createHash } from "node:crypto";
+import { entryOf } from "../../base/assert.js";
 import type { Layout } from "../storage/layout.js";
 import type { Survey } from "../storage/survey.js";
 
@@ -34,7 +35,7 @@ export class OldData {
       layout.pieceOffset(piece),
       layout.pieceLengthOf(piece),
       (fileIndex, fileOffset, _at, length) => {
-        if (layout.files[fileIndex]!.padding) return;
+        if (entryOf(layout.files, fileIndex).padding) return;
         if (survey.sizeOf(fileIndex) < fileOffset + length) isThere = false;
         if (survey.allocatedOf(fileIndex) > 0) isHole = false;
       },

@@ -14,10 +14,10 @@
 // not for good while we miss pieces: whoever could not be reached for a while may be the only one who has them. Those are tried when
 // nobody else is due, a few at a time, each at longer and longer intervals. No call looks at all addresses, but those that are told so.
 
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
 import { Heap, type HeapItem } from "../../base/heap.js";
-import { networkOf } from "../../base/network-address.js";
+import { networkOf, siteOf } from "../../base/network-address.js";
 import type { PeerAddress, ReceiveModeName } from "../options.js";
 import { canonicalPriority } from "./canonical-priority.js";
 import { PEER_ORIGINS, type PeerOrigin, type PeerOutcome, type PeerSource } from "./peer-source.js";
@@ -136,7 +136,7 @@ export class PeerList {
       heapIndex: -1,
     };
     this.#peers.set(keyOf(host, port), peer);
-    this.#countByRank[rank]!++;
+    this.#countByRank[rank] = entryOf(this.#countByRank, rank) + 1;
     this.#becomeDue(peer);
     return peer;
   }
@@ -232,11 +232,12 @@ export class PeerList {
     this.#isOver(peer, "banned");
   }
 
-  /** Those of a network that were banned may be tried again. Looks at all addresses. */
-  unban(network: string, nowMs: number): void {
+  /** Those of the network or site of `host` that were banned may be tried again. Looks at all addresses. */
+  unban(host: string, nowMs: number): void {
+    const lifted = siteOf(host) ?? networkOf(host);
     for (const peer of this.#peers.values()) {
-      if ((peer.state !== "banned" && peer.state !== "given-up") || networkOf(peer.host) !== network)
-        continue;
+      if (peer.state !== "banned" && peer.state !== "given-up") continue;
+      if ((siteOf(peer.host) ?? networkOf(peer.host)) !== lifted) continue;
       this.#leave(peer);
       peer.failures = 0;
       this.#wait(peer, nowMs);
@@ -247,7 +248,7 @@ export class PeerList {
   forget(peer: KnownPeer): void {
     this.#leave(peer);
     this.#peers.delete(keyOf(peer.host, peer.port));
-    this.#countByRank[peer.originRank]!--;
+    this.#countByRank[peer.originRank] = entryOf(this.#countByRank, peer.originRank) - 1;
   }
 
   /** Nobody whom only such sources named is connected to any more. Looks at all addresses. */
@@ -300,8 +301,8 @@ export class PeerList {
     const isInUse = state === "connecting" || state === "connected";
     const isResting = this.#resting.has(peer);
     if (!isInUse) this.#leave(peer);
-    this.#countByRank[peer.originRank]!--;
-    this.#countByRank[rank]!++;
+    this.#countByRank[peer.originRank] = entryOf(this.#countByRank, peer.originRank) - 1;
+    this.#countByRank[rank] = entryOf(this.#countByRank, rank) + 1;
     peer.originRank = rank;
     if (isInUse) return;
     if (state === "due") this.#becomeDue(peer);
@@ -312,7 +313,7 @@ export class PeerList {
 
   /** False if an address from such a source is not worth the room that it takes. */
   #makeRoom(rank: number): boolean {
-    const crowded = rank > 0 && this.#countByRank[rank]! >= this.#max / 2;
+    const crowded = rank > 0 && entryOf(this.#countByRank, rank) >= this.#max / 2;
     if (!crowded && this.#peers.size < this.#max) return true;
     const over = crowded ? this.#over[rank] : this.#over.findLast(({ size }) => size > 0);
     // Those of worse sources go for it. The user's own are all alike: the last ones named are those that are meant.
@@ -328,14 +329,14 @@ export class PeerList {
   #becomeDue(peer: KnownPeer): void {
     peer.state = "due";
     this.#due.add(peer);
-    this.#idle[peer.originRank]!.add(peer);
+    entryOf(this.#idle, peer.originRank).add(peer);
   }
 
   #wait(peer: KnownPeer, untilMs: number): void {
     peer.retryAtMs = untilMs;
     peer.state = "waiting";
     this.#waiting.add(peer);
-    this.#idle[peer.originRank]!.add(peer);
+    entryOf(this.#idle, peer.originRank).add(peer);
   }
 
   /** It failed too often to be tried before others, or often. */
@@ -359,16 +360,16 @@ export class PeerList {
 
   #isOver(peer: KnownPeer, state: "given-up" | "parked" | "banned"): void {
     peer.state = state;
-    this.#over[peer.originRank]!.add(peer);
+    entryOf(this.#over, peer.originRank).add(peer);
   }
 
   /** Takes it out of wherever it is. */
   #leave(peer: KnownPeer): void {
-    this.#idle[peer.originRank]!.delete(peer);
+    entryOf(this.#idle, peer.originRank).delete(peer);
     if (peer.state === "due") this.#due.delete(peer);
     else if (peer.state === "waiting") this.#waiting.delete(peer);
     else if (peer.state === "connecting") this.#lastChances.delete(peer);
-    else this.#over[peer.originRank]!.delete(peer);
+    else entryOf(this.#over, peer.originRank).delete(peer);
     if (this.#resting.has(peer)) this.#resting.delete(peer);
   }
 }

@@ -331,6 +331,11 @@ export class Picker {
     return this.#started.has(piece);
   }
 
+  /** True if somebody was asked for a block of the piece that has not come. */
+  isAsked(piece: number): boolean {
+    return (this.#started.get(piece)?.requested ?? 0) > 0;
+  }
+
   /** True if all blocks of the piece are here and it is neither verified nor failed yet. */
   isPieceReceived(piece: number): boolean {
     const started = this.#started.get(piece);

@@ -1,7 +1,7 @@
 // The place of one torrent's data, made ready: storage opened, the lock taken, resume data read, and what it does not
 // vouch for checked. Closing goes the same way back.
 
-import { present } from "../../base/assert.js";
+import { entryOf, present } from "../../base/assert.js";
 import { StorageError, UsageError } from "../../base/errors.js";
 import type { PieceIndex } from "../../base/ids.js";
 import { PieceSet } from "../../base/piece-set.js";
@@ -285,10 +285,12 @@ function tellDamaged(layout: Layout, pieces: readonly number[], hooks: PlaceHook
   const files = new Set<number>();
   for (const piece of pieces) {
     layout.forEachSpan(layout.pieceOffset(piece), layout.pieceLengthOf(piece), (fileIndex) => {
-      if (!layout.files[fileIndex]!.padding) files.add(fileIndex);
+      if (!entryOf(layout.files, fileIndex).padding) files.add(fileIndex);
     });
   }
-  const names = [...files].slice(0, FILES_NAMED_MAX).map((index) => layout.files[index]!.path.join("/"));
+  const names = [...files]
+    .slice(0, FILES_NAMED_MAX)
+    .map((index) => entryOf(layout.files, index).path.join("/"));
   const rest = files.size > FILES_NAMED_MAX ? ` and ${files.size - FILES_NAMED_MAX} more files` : "";
   const many = pieces.length === 1 ? "a piece that was" : `${pieces.length} pieces that were`;
   hooks.warning(

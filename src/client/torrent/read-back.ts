@@ -3,7 +3,7 @@
 //
 // Always: one piece is read back at a time, and it needs no slot but these, so that it goes on however short memory is.
 
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 import type { Layout } from "../storage/layout.js";
 import type { MemoryList, Storage, StorageOwner } from "../storage/storage.js";
@@ -55,7 +55,7 @@ export class ReadBack {
 
   /** Where block `index` of those in the slots lies. */
   addressOf(index: number): number {
-    return this.#addresses[index]!;
+    return entryOf(this.#addresses, index);
   }
 
   add(assembly: PieceAssembly): void {
@@ -80,10 +80,10 @@ export class ReadBack {
     list.count = 0;
     while (list.count < READ_BACK_SLOTS && first + list.count < assembly.blockCount) {
       const block = first + list.count;
-      if ((assembly.flags[block]! & (HELD | WRITTEN)) !== WRITTEN) break;
+      if ((entryOf(assembly.flags, block) & (HELD | WRITTEN)) !== WRITTEN) break;
       list.addresses[list.count] = this.addressOf(list.count);
       list.lengths[list.count] = this.#layout.blockLength(assembly.piece, block);
-      bytes += list.lengths[list.count]!;
+      bytes += entryOf(list.lengths, list.count);
       list.count++;
     }
     assert(list.count > 0, "what is read back was let go");

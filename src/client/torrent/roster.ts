@@ -279,7 +279,7 @@ export class Roster implements PeerSink {
   unban(host: string): void {
     this.#bans.lift(host);
     this.#attribution.forgive(host);
-    this.#list.unban(networkOf(host), this.#host.nowMs);
+    this.#list.unban(host, this.#host.nowMs);
     this.#wantToDial();
   }
 

@@ -441,7 +441,8 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   }
 
   peerInterestChanged(peer: PeerConnection): void {
-    if (this.#roundAsked || this.#host.content === undefined || !this.#rounds.isSoon(peer)) return;
+    if (this.#host.content === undefined || this.#rounds.welcome(peer, this.#room.clock.nowMs)) return;
+    if (this.#roundAsked || !this.#rounds.isSoon(peer)) return;
     this.#roundAsked = true;
     this.#room.reactor.atTurnEnd(this.#earlyRound);
   }

@@ -8,7 +8,11 @@
 // A slot is held by whoever takes what it asks for. Whoever is unchoked and does not (asks for nothing, reads nothing, or a block now and
 // then, or slowly beside what our link has given of late) is a guest: it may go on, but its slot is another's, and when it was choked it
 // waits behind those that did not lapse. Where guests are many, more are invited than there are slots, more with each round in which nobody
-// came, until twice as many take as there are slots.
+// came, while those that blocks wait for are not twice as many as there are slots: who takes a thousand at once and then asks for nothing
+// leaves our link to others. Half of those that are invited then have waited longest, the others came last: whoever comes new to a crowd
+// of hundreds would wait for all of them, so that it is invited at once, and shows soon whether it takes. Where more accept than there is
+// room for, whoever takes least of them is choked, by the next tick. Those that had a slot before are invited so in small numbers, in turn:
+// who takes is known by then.
 //
 // What is slow is judged by the part of our link that each would have if all that hold slots took alike. While the link is full, guests
 // take a quarter of it together at the most: so where the link itself is slow, and all seem to be, they are not for long.
@@ -24,10 +28,10 @@
 import { assert } from "../../base/assert.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
 import { KIB } from "../../base/limits.js";
-import { isLoopback, networkOf } from "../../base/network-address.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import { TAKING_BYTES } from "../peer/uptake.js";
 import { Choker, type ChokerPeer } from "./choker.js";
+import { NETWORKS_MAX, PastUploads } from "./past-uploads.js";
 
 /** Between two whole rounds (BEP 3). */
 const ROUND_MS = 10_000;
@@ -40,6 +44,8 @@ export const GUESTS_MAX = 256;
 /** Invited beyond the slots in one round, at the most. */
 const OVERBOOKED_MAX = 128;
 const OVERBOOKED_GROWTH = 4;
+/** In so long as many newcomers are invited at once as are invited beyond the slots in a round. */
+const WELCOMES_MS = 500;
 /** Those that accept late stay for their turn, up to so many times the slots. */
 const HOLDERS_FACTOR = 2;
 /** Whoever takes less than this part of its share of our link leaves its slot to others, once its rate has had time to show. */
@@ -52,11 +58,9 @@ const SLOW_MS = 2000;
 const SLOW_RATE_MAX = TAKING_BYTES / 2;
 /** What is expected of our link for each slot, until more was seen; and how long until half of what was seen is forgotten. */
 const LINK_RATE_PER_SLOT = 64 * KIB;
-const LINK_HALF_LIFE_MS = 60_000;
+const LINK_HALF_LIFE_MS = 10 * 60_000;
 /** What is sent to one peer before it comes last, by the length of the torrent: blocks of pieces that failed are sent again. */
 const GRANTED_SHARE = 1.25;
-/** Networks whose earlier connections are remembered. */
-const NETWORKS_MAX = 4096;
 
 const Standing = { waiting: 0, invited: 1, taker: 2, guest: 3 } as const;
 type Standing = (typeof Standing)[keyof typeof Standing];
@@ -77,17 +81,19 @@ export class UploadRounds {
   #isOpen = true;
   #isAwaited = false;
   #overbooked = 0;
+  /** Peers that have just come and may be invited at once: as many in WELCOMES_MS as are invited beyond the slots; and when there were so many. */
+  #welcomes = 0;
+  #welcomedMs = 0;
+  /** Who took something in the last round, and who was welcomed since. */
+  readonly #sharers = new Set<PeerConnection>();
   /** Bytes per second that all together took at most of late, and take now; when that was looked at; and below what rate a peer is slow. */
   #linkRate: number;
   #rate = 0;
   #lookedAtMs = 0;
   #slowRate = 0;
-  /** In the last round. */
-  #takers = 0;
   /** Those that had a slot and took nothing; until they do. */
   readonly #lapsed = new Set<PeerConnection>();
-  /** Payload that connections were sent which are over, by network; the one that nobody left for the longest time goes first. */
-  readonly #sentBefore = new Map<string, number>();
+  readonly #past = new PastUploads();
 
   /** `random`: from 0 to below 1. */
   constructor(slots: number, random: () => number = SYSTEM_GROUND.random) {
@@ -118,82 +124,139 @@ export class UploadRounds {
       if (this.#isAsked) return;
       this.#earlyLooksLeft -= peers.size;
     }
-    if (peers.size > 0) this.#round(peers, seeding, nowMs, isDue);
+    if (peers.size > 0) this.#round(peers, seeding, nowMs, isDue, soon);
+  }
+
+  /** Invites a peer at once that never was, where most of those that are invited take nothing. False: it waits for a round. */
+  welcome(peer: PeerConnection, nowMs: number): boolean {
+    if (this.#overbooked === 0 || !peer.peerInterested || !peer.amChoking || peer.uploads.uptake.hasBegun)
+      return false;
+    if (peer.state !== "open" || !peer.knowsPieces || isSeedOrUploadOnly(peer)) return false;
+    if (this.#timesTaken(peer) > 0 || this.#past.servedMs(peer.host) !== undefined) return false;
+    this.#isAwaited = true;
+    if (this.#welcomesAt(nowMs) < 1) return false;
+    this.#welcomes--;
+    if (!this.#hasRoom()) return false;
+    this.#sharers.add(peer);
+    peer.unchoke();
+    return true;
+  }
+
+  #welcomesAt(nowMs: number): number {
+    const more = ((nowMs - this.#welcomedMs) * this.#overbooked) / WELCOMES_MS;
+    this.#welcomes = Math.min(this.#overbooked, this.#welcomes + more);
+    this.#welcomedMs = nowMs;
+    return Math.floor(this.#welcomes);
+  }
+
+  /** Blocks wait for fewer of those that take than may share our link. */
+  #hasRoom(): boolean {
+    let left = HOLDERS_FACTOR * this.#slots;
+    for (const { uploads } of this.#sharers)
+      if (uploads.isTaking && uploads.isOwed && --left <= 0) return false;
+    return true;
   }
 
   /** Payload that earlier connections of the network of `host` were sent. */
   sentBefore(host: string): number {
-    return this.#sentBefore.size === 0 ? 0 : (this.#sentBefore.get(networkOf(host)) ?? 0);
+    return this.#past.sentBytes(host);
   }
 
   /** For tests, between two turns. */
   checkInvariants(): void {
     this.#choker.checkInvariants();
     assert(this.#overbooked <= OVERBOOKED_MAX, "those invited beyond the slots are bounded");
-    assert(this.#sentBefore.size <= NETWORKS_MAX, "networks that are remembered are bounded");
-    for (const peer of this.#lapsed) assert(peer.state !== "closed", "who is gone is forgotten");
+    assert(this.#past.size <= NETWORKS_MAX, "networks that are remembered are bounded");
+    for (const peer of [...this.#lapsed, ...this.#sharers])
+      assert(peer.state !== "closed", "who is gone is forgotten");
   }
 
   peerGone(peer: PeerConnection): void {
     this.#remember(peer);
     this.#lapsed.delete(peer);
+    this.#sharers.delete(peer);
     if (!peer.amChoking) this.#isOpen = true;
   }
 
-  #round(peers: ReadonlySet<PeerConnection>, seeding: boolean, nowMs: number, isDue: boolean): void {
+  #round(
+    peers: ReadonlySet<PeerConnection>,
+    seeding: boolean,
+    nowMs: number,
+    isDue: boolean,
+    soon: boolean,
+  ): void {
     const all: Candidate[] = [];
     let [takers, invited, lapses] = [0, 0, 0];
+    this.#sharers.clear();
     this.#look(peers, nowMs);
     for (const peer of peers) {
       if (peer.state !== "open" || !peer.knowsPieces) continue;
       const standing = this.#standingOf(peer, nowMs);
-      if (standing === Standing.taker) takers++;
-      else if (standing === Standing.invited) invited++;
+      if (standing === Standing.taker) {
+        takers++;
+        this.#sharers.add(peer);
+      } else if (standing === Standing.invited) invited++;
       if (standing === Standing.taker) this.#lapsed.delete(peer);
+      else if (standing === Standing.waiting) this.#recognize(peer, nowMs);
       else if (standing === Standing.guest && !this.#lapsed.has(peer)) {
         // Each that reads slowly takes what its system keeps for it, so that not many of those are tried at one time.
         if (!peer.uploads.isTaking) lapses++;
         this.#lapsed.add(peer);
       }
-      all.push(describe(peer, standing, this.#lapsed.has(peer), this.#timesTaken(peer)));
+      all.push(this.#describe(peer, standing));
     }
-    this.#takers = takers;
     const chosen = this.#choker.choose(all, { nowMs, seeding });
     const waiting = all.filter(
       (each) => each.standing === Standing.waiting && each.interested && !each.isSeedOrUploadOnly,
     );
     waiting.sort((a, b) => a.timesTaken - b.timesTaken);
-    if (isDue) this.#chokeOthers(all, chosen, takers, nowMs);
+    if (isDue) this.#chokeOthers(all, chosen, nowMs);
     else takers -= chokeGreedy(all, chosen);
+    if (!soon) this.#chokeSlowest(all, chosen, nowMs);
     this.#chokeGuests(all);
     // Between two rounds nobody else is choked who holds a slot: only what is free is given away.
     let free = isDue ? this.#slots : this.#slots - takers - invited;
     for (const { id, peer } of waiting) if (chosen.has(id) && free-- > 0) peer.unchoke();
     // Whoever was chosen and found nothing free waits like all others.
     const fresh = waiting.filter(({ lapsed, peer }) => !lapsed && peer.amChoking);
+    const untried = fresh.filter(({ peer }) => !peer.uploads.uptake.hasBegun);
     this.#overbook(lapses, fresh.length);
     // Of those that are invited beyond the slots most take nothing: they are asked also while slots are taken, or whoever behaves would
     // wait until the turns of those that hold them are over.
-    if (takers < HOLDERS_FACTOR * this.#slots)
-      for (const { peer } of fresh.slice(0, this.#overbooked)) peer.unchoke();
+    if (takers < HOLDERS_FACTOR * this.#slots) inviteSome(untried, this.#overbooked);
+    else if (!soon && this.#hasRoom()) {
+      const most = Math.min(untried.length, this.#welcomesAt(nowMs));
+      this.#welcomes -= most;
+      inviteSome(untried, most);
+    }
+    if (!soon && this.#overbooked > 0 && (takers < HOLDERS_FACTOR * this.#slots || this.#hasRoom()))
+      inviteAgain(fresh, this.#slots);
     this.#isOpen = takers < this.#slots;
     this.#isAwaited = fresh.length > 0;
   }
 
   /** What our link gives, and how little of that is slow. */
   #look(peers: ReadonlySet<PeerConnection>, nowMs: number): void {
-    let [rate, limit] = [0, Number.POSITIVE_INFINITY];
+    let [rate, limit, sharers] = [0, Number.POSITIVE_INFINITY, 0];
     for (const peer of peers) {
-      if (peer.state !== "open" || peer.amChoking) continue;
-      rate += Math.max(0, peer.uploads.uptake.rate);
-      if (peer.uploadLimit > 0) limit = Math.min(limit, peer.uploadLimit);
+      if (peer.state !== "open" || peer.uploads.uptake.rate < 0) continue;
+      rate += peer.uploads.uptake.rate;
+      if (peer.uploads.uptake.rate >= 1) sharers++;
+      if (!peer.amChoking && peer.uploadLimit > 0) limit = Math.min(limit, peer.uploadLimit);
     }
     const kept = this.#linkRate * 0.5 ** ((nowMs - this.#lookedAtMs) / LINK_HALF_LIFE_MS);
     this.#lookedAtMs = nowMs;
     this.#rate = rate;
     this.#linkRate = Math.min(limit, Math.max(rate, kept));
-    const share = this.#linkRate / Math.max(this.#slots, this.#takers);
+    // Where our link is not full, whoever is slow is so by itself. Where it is, those that are choked have a part of it as long as they are
+    // owed what lies in the system's buffers.
+    const share = this.#linkRate / (this.#isFull ? Math.max(this.#slots, sharers) : this.#slots);
     this.#slowRate = Math.min(SLOW_RATE_MAX, share / SLOW_PART);
+  }
+
+  /** Whoever comes again from where a slot was held for nothing is where it was. */
+  #recognize(peer: PeerConnection, nowMs: number): void {
+    if (!peer.uploads.uptake.hasBegun && this.#past.hasLapsed(peer.host, nowMs)) this.#lapsed.add(peer);
   }
 
   #timesTaken(peer: PeerConnection): number {
@@ -205,17 +268,12 @@ export class UploadRounds {
   }
 
   #remember(peer: PeerConnection): void {
-    const sent = peer.counters.sentPayloadBytes;
-    if (sent === 0 || isLoopback(peer.host)) return;
-    const network = networkOf(peer.host);
-    const before = this.#sentBefore.get(network) ?? 0;
-    this.#sentBefore.delete(network);
-    this.#sentBefore.set(network, before + sent);
-    if (this.#sentBefore.size <= NETWORKS_MAX) return;
-    for (const oldest of this.#sentBefore.keys()) {
-      this.#sentBefore.delete(oldest);
-      return;
-    }
+    const { unchokedSinceMs, hasBegun, sentSinceUnchokeBytes } = peer.uploads.uptake;
+    const lastMs = peer.amChoking ? unchokedSinceMs : this.#lookedAtMs;
+    const lapsed = this.#lapsed.has(peer) || (!peer.amChoking && sentSinceUnchokeBytes === 0);
+    const sentBytes = peer.counters.sentPayloadBytes;
+    const servedMs = hasBegun ? lastMs : undefined;
+    this.#past.left(peer.host, { sentBytes, servedMs, lapsed }, this.#lookedAtMs);
   }
 
   #standingOf(peer: PeerConnection, nowMs: number): Standing {
@@ -227,6 +285,10 @@ export class UploadRounds {
     return isInvited ? Standing.invited : Standing.guest;
   }
 
+  get #isFull(): boolean {
+    return this.#rate > FULL_SHARE * this.#linkRate;
+  }
+
   /** As far as is known, and not because a limit of ours holds back what it waits for. */
   #isSlow({ uploads }: PeerConnection): boolean {
     const { rate } = uploads.uptake;
@@ -234,13 +296,24 @@ export class UploadRounds {
   }
 
   /** Those whose turn is over. Who accepted late, because many were invited, stays if there is room. */
-  #chokeOthers(all: readonly Candidate[], chosen: ReadonlySet<number>, takers: number, nowMs: number): void {
-    let surplus = takers - HOLDERS_FACTOR * this.#slots;
+  #chokeOthers(all: readonly Candidate[], chosen: ReadonlySet<number>, nowMs: number): void {
     for (const { peer, id, standing, interested, timesTaken, unchokedSinceMs } of all) {
       if (standing !== Standing.taker || chosen.has(id)) continue;
       const isLate = interested && timesTaken === 0 && nowMs - (unchokedSinceMs ?? nowMs) < ROUND_MS;
-      if (!isLate || surplus-- > 0) peer.choke();
+      if (!isLate) peer.choke();
     }
+  }
+
+  /** Many were invited, and more accept than there is room for: whoever takes least of them goes, once that has had time to show. */
+  #chokeSlowest(all: readonly Candidate[], chosen: ReadonlySet<number>, nowMs: number): void {
+    const takers = all.filter(({ standing, peer }) => standing === Standing.taker && !peer.amChoking);
+    const surplus = takers.length - HOLDERS_FACTOR * this.#slots;
+    if (surplus <= 0) return;
+    const known = takers.filter(
+      ({ id, unchokedSinceMs }) => !chosen.has(id) && nowMs - (unchokedSinceMs ?? nowMs) >= INVITATION_MS,
+    );
+    known.sort((a, b) => a.peer.uploads.uptake.rate - b.peer.uploads.uptake.rate);
+    for (const { peer } of known.slice(0, surplus)) peer.choke();
   }
 
   #chokeGuests(all: readonly Candidate[]): void {
@@ -249,8 +322,7 @@ export class UploadRounds {
     const rest = guests.filter(({ peer }) => !peer.amChoking);
     let rate = 0;
     for (const { peer } of rest) rate += Math.max(0, peer.uploads.uptake.rate);
-    const isFull = this.#rate > FULL_SHARE * this.#linkRate;
-    const rateMax = isFull ? GUESTS_SHARE * this.#linkRate : Number.POSITIVE_INFINITY;
+    const rateMax = this.#isFull ? GUESTS_SHARE * this.#linkRate : Number.POSITIVE_INFINITY;
     if (rest.length <= GUESTS_MAX && rate <= rateMax) return;
     rest.sort((a, b) => (a.unchokedSinceMs ?? 0) - (b.unchokedSinceMs ?? 0));
     for (const [index, { peer }] of rest.entries()) {
@@ -260,9 +332,28 @@ export class UploadRounds {
     }
   }
 
-  /** Nobody comes of those that were invited: more are, the next time. */
+  #describe(peer: PeerConnection, standing: Standing): Candidate {
+    return {
+      peer,
+      standing,
+      id: peer.id,
+      // Whoever is a guest is known to the choker, and asks it for nothing.
+      interested: peer.peerInterested && standing !== Standing.guest,
+      downloadRate: peer.downloadMeter.rate,
+      uploadRate: peer.uploadMeter.rate,
+      isSeedOrUploadOnly: isSeedOrUploadOnly(peer),
+      unchokedSinceMs: peer.amChoking ? undefined : peer.uploads.uptake.unchokedSinceMs,
+      snubbed: peer.pipeline.snubbed,
+      lapsed: this.#lapsed.has(peer),
+      timesTaken: this.#timesTaken(peer),
+      sentSinceUnchokeBytes: peer.uploads.uptake.sentSinceUnchokeBytes,
+      servedBeforeMs: this.#past.servedMs(peer.host),
+    };
+  }
+
+  /** Nobody comes of those that were invited: more are, the next time. Where nobody waits, those that come may still be like those before. */
   #overbook(lapses: number, waiting: number): void {
-    if (waiting === 0) this.#overbooked = 0;
+    if (waiting === 0) this.#overbooked = Math.min(this.#overbooked, this.#slots);
     else if (lapses > 0)
       this.#overbooked = Math.min(
         OVERBOOKED_MAX,
@@ -282,20 +373,22 @@ function chokeGreedy(all: readonly Candidate[], chosen: ReadonlySet<number>): nu
   return choked;
 }
 
-function describe(peer: PeerConnection, standing: Standing, lapsed: boolean, timesTaken: number): Candidate {
-  return {
-    peer,
-    standing,
-    id: peer.id,
-    // Whoever is a guest is known to the choker, and asks it for nothing.
-    interested: peer.peerInterested && standing !== Standing.guest,
-    downloadRate: peer.downloadMeter.rate,
-    uploadRate: peer.uploadMeter.rate,
-    isSeedOrUploadOnly: peer.isUploadOnly || peer.pieces.isFull,
-    unchokedSinceMs: peer.amChoking ? undefined : peer.uploads.uptake.unchokedSinceMs,
-    snubbed: peer.pipeline.snubbed,
-    lapsed,
-    timesTaken,
-    sentSinceUnchokeBytes: peer.uploads.uptake.sentSinceUnchokeBytes,
-  };
+/** `most` of those that wait: half of them have waited longest, the others came last. */
+function inviteSome(waiting: readonly Candidate[], most: number): void {
+  const first = Math.min(waiting.length, most - (most >> 1));
+  const last = Math.max(first, waiting.length - (most >> 1));
+  for (const { peer } of waiting.slice(0, first)) peer.unchoke();
+  for (const { peer } of waiting.slice(last)) peer.unchoke();
+}
+
+/** `most` of those that took something before, served longest ago first: others may come new without end. */
+function inviteAgain(waiting: readonly Candidate[], most: number): void {
+  const known = waiting.filter(({ peer }) => peer.uploads.uptake.hasBegun && peer.amChoking);
+  const since = ({ peer }: Candidate): number => peer.uploads.uptake.unchokedSinceMs;
+  known.sort((a, b) => since(a) - since(b));
+  for (const { peer } of known.slice(0, most)) peer.unchoke();
+}
+
+function isSeedOrUploadOnly(peer: PeerConnection): boolean {
+  return peer.isUploadOnly || peer.pieces.isFull;
 }

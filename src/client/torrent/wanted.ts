@@ -7,7 +7,7 @@
 // Always: `missing` is what is wanted and not verified; while all that is wanted is wanted alike, which is so in most torrents, no
 // priority is kept and none is asked for.
 
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import { PieceSet } from "../../base/piece-set.js";
 import type { Layout } from "../storage/layout.js";
 
@@ -131,7 +131,7 @@ export class Wanted {
     const pieces = new PieceSet(this.#layout.pieceCount);
     for (const index of fileIndices) {
       this.#files[index] = priority;
-      const { offset, length } = files[index]!;
+      const { offset, length } = entryOf(files, index);
       const { pieceLength } = this.#layout;
       if (length === 0) continue;
       const last = Math.floor((offset + length - 1) / pieceLength);
@@ -171,11 +171,15 @@ export class Wanted {
   }
 
   #highestOf(piece: number): number {
-    const { pieceLength } = this.#layout;
+    const layout = this.#layout;
+    const { files } = layout;
+    const priorities = this.#files;
+    assert(files !== undefined && layout.forEachSpan !== undefined, "who selects files has some");
+    assert(priorities?.length === files.length, "each file has its priority");
     let highest = 0;
-    this.#layout.forEachSpan!(piece * pieceLength, this.#layout.pieceLengthOf(piece), (fileIndex) => {
+    layout.forEachSpan(piece * layout.pieceLength, layout.pieceLengthOf(piece), (fileIndex) => {
       // Padding belongs to the file before it: nobody selects it.
-      if (!this.#layout.files![fileIndex]!.padding) highest = Math.max(highest, this.#files![fileIndex]!);
+      if (!entryOf(files, fileIndex).padding) highest = Math.max(highest, entryOf(priorities, fileIndex));
     });
     return highest;
   }

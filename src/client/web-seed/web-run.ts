@@ -144,6 +144,11 @@ export class WebRun {
       fileLength,
       signal,
     );
+    // Stopped when the head had come, and nobody here had it yet.
+    if (signal.aborted) {
+      response.destroy();
+      return;
+    }
     this.#response = response;
     try {
       await this.#body(response, skip, length);

@@ -26,8 +26,8 @@ const WEB_SEEDS_MAX = 100;
 const RETRY_MS = 5000;
 const RETRY_MS_MAX = 30 * 60_000;
 const REJOIN_MS = 30_000;
-/** Three servers' worth of runs, kept open between two of them. */
-const IDLE_SOCKETS_MAX = 4;
+/** Connections to one server that are kept for the next run: those of JOINED_MAX web seeds, which may all be there. */
+const IDLE_SOCKETS_MAX = JOINED_MAX;
 /** A connection that is kept waits so long for the next run, and no longer: a session may have had hundreds of servers. */
 const KEPT_MS = 15_000;
 const KEEPING = { keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX, timeout: KEPT_MS };

@@ -8,7 +8,7 @@
 //
 // Always: what cannot become a handshake is refused at its first wrong byte, without waiting for the 68th.
 
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
 import { type Ground, SYSTEM_GROUND } from "../../base/ground.js";
 import { HANDSHAKE_BYTES } from "../../base/limits.js";
@@ -80,9 +80,9 @@ export function decodeHandshake(bytes: Uint8Array): Handshake {
   return {
     infoHash: Uint8Array.from(bytes.subarray(INFO_HASH_AT, PEER_ID_AT)),
     peerId: Uint8Array.from(bytes.subarray(PEER_ID_AT, HANDSHAKE_BYTES)),
-    extended: (reserved[5]! & EXTENDED_BIT) !== 0,
-    fast: (reserved[7]! & FAST_BIT) !== 0,
-    dht: (reserved[7]! & DHT_BIT) !== 0,
+    extended: (entryOf(reserved, 5) & EXTENDED_BIT) !== 0,
+    fast: (entryOf(reserved, 7) & FAST_BIT) !== 0,
+    dht: (entryOf(reserved, 7) & DHT_BIT) !== 0,
     reserved,
   };
 }

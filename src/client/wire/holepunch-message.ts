@@ -5,6 +5,7 @@
 //
 // Always: what a peer sends becomes a message with an address, or PeerError.
 
+import { entryOf } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
 import { addressText } from "../../codec/compact-address.js";
 import { readUint32 } from "./decode.js";
@@ -32,6 +33,6 @@ export function decodeHolepunch(bytes: Uint8Array): HolepunchMessage {
       expected: "12 bytes, or 24 with an IPv6 address",
       received: `${bytes.length} bytes: ${Buffer.from(bytes.subarray(0, 32)).toString("hex")}`,
     });
-  const port = (bytes[portAt]! << 8) | bytes[portAt + 1]!;
+  const port = (entryOf(bytes, portAt) << 8) | entryOf(bytes, portAt + 1);
   return { kind, host, port, error: ERRORS[readUint32(bytes, portAt + 2)] };
 }

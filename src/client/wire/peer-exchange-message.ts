@@ -5,6 +5,7 @@
 // connected to is not looked at here.
 
 import bencode from "bencode";
+import { entryOf } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
 import {
   BencodeError,
@@ -90,7 +91,7 @@ export function decodePeerExchange(bytes: Uint8Array, max: number): ExchangedPee
     const length = size + PORT_BYTES;
     for (let index = 0; (index + 1) * length <= addresses.length && peers.length < max; index++) {
       const at = index * length;
-      const port = (addresses[at + size]! << 8) | addresses[at + size + 1]!;
+      const port = (entryOf(addresses, at + size) << 8) | entryOf(addresses, at + size + 1);
       const host = addressText(addresses.subarray(at, at + size));
       if (port !== 0 && host !== undefined) peers.push({ host, port, flags: flags[index] ?? 0 });
     }

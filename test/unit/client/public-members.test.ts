@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
+import { entryOf, required } from "../../support/required.js";
 
 const DIST = new URL("../../../", import.meta.url);
 const README = readFileSync(new URL("../README.md", DIST), "utf8");
@@ -112,20 +113,24 @@ function membersOf(file: string, name: string): string[] {
   assert.ok(body !== null, `${file} declares ${name}`);
   // What is declared stands at the first level, comments and all else further in.
   const member = /^ {4}(?:(?:static|readonly|abstract|get|set) )*([A-Za-z]\w*)[(<:?]/gm;
-  return [...new Set([...body[1]!.matchAll(member)].map(([, found]) => found!))].sort();
+  return [
+    ...new Set([...entryOf(body, 1).matchAll(member)].map(([, found]) => required(found, "found"))),
+  ].sort();
 }
 
 /** All names that src/index.ts exports, as often as it does. */
 function publicNames(): string[] {
   const listed = [...read("src/index.d.ts").matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(
     ([, names]) =>
-      names!
+      required(names, "names")
         .split(",")
         .map((name) => name.trim().replace(/^type /, ""))
         .filter((name) => name !== ""),
   );
   const options = read("src/client/options.d.ts");
-  const declared = [...options.matchAll(/^export (?:interface|type) (\w+)/gm)].map(([, name]) => name!);
+  const declared = [...options.matchAll(/^export (?:interface|type) (\w+)/gm)].map(([, name]) =>
+    required(name, "name"),
+  );
   return [...listed, ...declared];
 }
 

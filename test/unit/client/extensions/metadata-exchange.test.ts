@@ -21,6 +21,7 @@ import {
 } from "../../../../src/client/wire/metadata-message.js";
 import { bytesOf } from "../../../support/data.js";
 import { check } from "../../../support/property.js";
+import { entryOf, required } from "../../../support/required.js";
 
 const { request, data, reject } = MetadataMessageType;
 
@@ -51,7 +52,7 @@ class FakePeer implements ExtensionPeer {
   /** Messages since the last call: type and piece. */
   taken(): [number, number][] {
     return this.sent.splice(0).map((bytes) => {
-      const message = decodeMetadataMessage(bytes)!;
+      const message = required(decodeMetadataMessage(bytes), "the message");
       return [message.type, message.piece];
     });
   }
@@ -153,7 +154,7 @@ describe("MetadataExchange: fetching", () => {
       ],
     ]);
     asked.forEach((each, index) => {
-      for (const [, piece] of each) host.answer(peers[index]!, piece);
+      for (const [, piece] of each) host.answer(entryOf(peers, index), piece);
       if (index === 1) assert.deepEqual(host.exchange.progress, { pieces: 4, pieceCount: 6, peers: 3 });
     });
     assert.deepEqual(host.info, host.right);
@@ -244,7 +245,10 @@ describe("MetadataExchange: fetching", () => {
   it("comes to an end soon where most say nothing, refuse or lie, and only the last is honest", () => {
     const host = new Host(LENGTH);
     const kinds = ["silent", "refuses", "lies", "drips"] as const;
-    const peers = Array.from({ length: 40 }, (_, index) => ({ kind: kinds[index % 4]!, peer: host.join() }));
+    const peers = Array.from({ length: 40 }, (_, index) => ({
+      kind: entryOf(kinds, index % 4),
+      peer: host.join(),
+    }));
     const honest = host.join();
     let seconds = 0;
     for (; seconds < 100 && host.info === undefined; seconds++) {
@@ -265,7 +269,7 @@ describe("MetadataExchange: fetching", () => {
   it("is not kept from the right length by peers that name others", () => {
     const host = new Host(LENGTH);
     const liars = [1, METADATA_BYTES_MAX, 100_000, LENGTH + 1].map((length) => host.join(length));
-    host.serve(liars[2]!, lieOf(100_000));
+    host.serve(entryOf(liars, 2), lieOf(100_000));
     assert.deepEqual(host.join(METADATA_BYTES_MAX + 1).taken(), [], "that is not asked for");
     host.serve(host.join());
     assert.deepEqual(host.info, host.right);
@@ -356,11 +360,11 @@ describe("MetadataExchange: serving", () => {
     assert.deepEqual(peer.taken(), [[reject, 0]], "it is not known yet");
     host.info = host.right;
     host.say(peer, asked(5));
-    const [answer] = peer.sent;
-    const { dataAt, totalSize } = decodeMetadataMessage(answer!)!;
+    const answer = entryOf(peer.sent, 0);
+    const { dataAt, totalSize } = required(decodeMetadataMessage(answer), "the message");
     assert.equal(totalSize, LENGTH);
     assert.deepEqual(
-      Buffer.from(answer!.subarray(dataAt)),
+      Buffer.from(answer.subarray(dataAt)),
       Buffer.from(host.right.subarray(5 * METADATA_PIECE_BYTES)),
     );
     peer.taken();
@@ -415,6 +419,23 @@ describe("MetadataExchange: serving", () => {
     assert.equal(bring("192.0.2.1"), 36);
   });
 
+  it("has a price for a whole IPv6 site, eight times that of a network, however many networks it asks from", () => {
+    const host = new Host(LENGTH);
+    host.info = host.right;
+    const bring = (site: string): number => {
+      let pieces = 0;
+      for (let network = 0; network < 100; network++) {
+        const peer = new FakePeer(`${site}:${network.toString(16)}::1`);
+        for (let round = 0; round < 20; round++) host.say(peer, asked(round % 6));
+        pieces += peer.taken().filter(([type]) => type === data).length;
+        host.leave(peer);
+      }
+      return pieces;
+    };
+    assert.equal(bring("2001:db8:1"), 8 * 36);
+    assert.equal(bring("2001:db8:2"), 8 * 36, "whatever another site had");
+  });
+
   it("is not refused for ever: a flood of requests is answered so often in a minute", () => {
     const host = new Host(LENGTH);
     const peer = new FakePeer();
@@ -442,5 +463,36 @@ describe("MetadataExchange: serving", () => {
     for (const peer of peers) peer.uploadLimit = 0;
     host.pass(1000);
     assert.equal(count(sent()), 1000 - 16 - count(later), "without a limit nothing waits for one");
+  });
+
+  it("keeps a turn under a limit for whoever waits, whatever another one asks for meanwhile", () => {
+    const host = new Host(100 * METADATA_PIECE_BYTES);
+    host.info = host.right;
+    const greedy = new FakePeer();
+    const patient = new FakePeer();
+    for (const peer of [greedy, patient]) peer.uploadLimit = 64 * 1024;
+    for (let piece = 0; piece < 50; piece++) host.say(greedy, asked(piece));
+    for (let piece = 0; piece < 20; piece++) host.say(patient, asked(piece));
+    patient.taken();
+    // One piece each second is what the limit gives; whoever asks just before the second is over is not first for that.
+    for (let round = 0; round < 200; round++) {
+      host.nowMs += 250;
+      host.say(greedy, asked(round % 100));
+      if (round % 4 === 3) host.exchange.tick();
+    }
+    assert.ok(patient.taken().filter(([type]) => type === data).length >= 20);
+  });
+
+  it("a limit of one connection alone holds up no other", () => {
+    const host = new Host(100 * METADATA_PIECE_BYTES);
+    host.info = host.right;
+    const [slow, other] = [new FakePeer(), new FakePeer()];
+    slow.uploadLimit = 100;
+    other.uploadLimit = 64 * 1024;
+    for (const peer of [slow, other]) for (let piece = 0; piece < 40; piece++) host.say(peer, asked(piece));
+    assert.deepEqual([slow.taken().length, other.taken().length], [16, 0], "256 KiB at once");
+    host.pass(100_000);
+    assert.equal(other.taken().length, 40);
+    assert.ok(slow.taken().length <= 1, "a piece of 16 KiB, on credit of its own");
   });
 });

@@ -9,6 +9,7 @@ import {
   ExchangeFlag,
   encodePeerExchange,
 } from "../../../../src/client/wire/peer-exchange-message.js";
+import { entryOf, required } from "../../../support/required.js";
 
 class FakePeer implements ExchangePeer {
   static made = 0;
@@ -117,7 +118,7 @@ describe("PeerExchange: telling", () => {
     world.join(seed);
     world.join(caller);
     world.pass(1);
-    const flags = decodePeerExchange(a.sent[0]!, 10).map((each) => each.flags);
+    const flags = decodePeerExchange(entryOf(a.sent, 0), 10).map((each) => each.flags);
     assert.deepEqual(flags, [0, ExchangeFlag.uploadOnly | ExchangeFlag.reachable]);
   });
 
@@ -142,7 +143,7 @@ describe("PeerExchange: telling", () => {
     for (let round = 0; round < 50; round++) {
       const peers = Array.from({ length: 200 }, () => world.join(undefined, false));
       world.pass(70);
-      const { added, dropped } = a.told()!;
+      const { added, dropped } = required(a.told(), "what it told");
       assert.ok(added.length === 50 && dropped.length <= 50);
       assert.equal(new Set(added).size, 50);
       for (const peer of peers) world.exchange.peerClosed(peer);

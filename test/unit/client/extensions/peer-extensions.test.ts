@@ -13,6 +13,7 @@ import {
 import type { PeerConnection } from "../../../../src/client/peer/peer-connection.js";
 import { decodeExtensionHandshake } from "../../../../src/client/wire/extension.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
+import { entryOf, required } from "../../../support/required.js";
 import { message, type Sent, WiredPeer } from "../peer/wired-peer.js";
 
 class Recorder implements Extension<PeerConnection> {
@@ -55,7 +56,10 @@ function wire(...extensions: Extension<PeerConnection>[]): WiredPeer {
 
 /** The dictionary `m` of the handshakes among these messages, the last one's. */
 function idsIn(sent: readonly Sent[]): Record<string, number> {
-  const { body } = sent.findLast(({ id, body }) => id === MessageId.extended && body[0] === 0)!;
+  const { body } = required(
+    sent.findLast(({ id, body }) => id === MessageId.extended && body[0] === 0),
+    "one of sent",
+  );
   return Object.fromEntries(decodeExtensionHandshake(body.subarray(1)).m);
 }
 
@@ -77,8 +81,8 @@ describe("PeerExtensions", () => {
     assert.deepEqual([a.heard, b.heard], [["message to a"], ["handshake 77", "message to b"]]);
     assert.equal(wired.peer.sendExtended("b", Buffer.from("hello")), true);
     assert.equal(wired.peer.sendExtended("a", Buffer.from("hello")), false);
-    const [sent] = wired.sent();
-    assert.deepEqual([sent!.id, sent!.body.toString("latin1")], [MessageId.extended, "\x4dhello"]);
+    const sent = entryOf(wired.sent(), 0);
+    assert.deepEqual([sent.id, sent.body.toString("latin1")], [MessageId.extended, "\x4dhello"]);
     wired.peer.close();
     assert.equal(a.heard.at(-1), "closed");
     assert.equal(wired.peer.sendExtended("b", Buffer.from("late")), false);

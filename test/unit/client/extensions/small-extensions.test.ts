@@ -9,6 +9,7 @@ import { DontHave, UploadOnly } from "../../../../src/client/extensions/small-ex
 import type { PeerConnection } from "../../../../src/client/peer/peer-connection.js";
 import { decodeExtensionHandshake } from "../../../../src/client/wire/extension.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
+import { entryOf } from "../../../support/required.js";
 import { LAYOUT, message, pieceMessage, WiredPeer } from "../peer/wired-peer.js";
 
 const HAVE_ALL = message(MessageId.haveAll);
@@ -100,8 +101,8 @@ describe("UploadOnly", () => {
     const wired = wire();
     wired.swarm.have.fill();
     uploadOnly.tell(wired.peer, true);
-    const [handshake] = wired.sent();
-    assert.equal(decodeExtensionHandshake(handshake!.body.subarray(1)).uploadOnly, true);
+    const handshake = entryOf(wired.sent(), 0);
+    assert.equal(decodeExtensionHandshake(handshake.body.subarray(1)).uploadOnly, true);
     wired.feed(message(MessageId.extended, Uint8Array.of(0), bencode.encode({ m: { upload_only: 3 } })));
     uploadOnly.tell(wired.peer, true);
     assert.deepEqual(

@@ -8,6 +8,7 @@ import type { SlotIndex } from "../../../../src/base/ids.js";
 import { BLOCK_SIZE } from "../../../../src/base/limits.js";
 import { BlockPool, SlotHolder, type SlotWaiter } from "../../../../src/client/memory/block-pool.js";
 import { check } from "../../../support/property.js";
+import { required } from "../../../support/required.js";
 
 function makePool(slotCount: number, base = BLOCK_SIZE): BlockPool {
   return new BlockPool(new Uint8Array(base + slotCount * BLOCK_SIZE), base, slotCount);
@@ -118,7 +119,7 @@ describe("BlockPool: slots", () => {
             assert.equal(held.has(taken), false);
             held.set(taken, holder);
           } else if (slot !== undefined && what === "pass") {
-            pool.pass(slot, held.get(slot)!, holder);
+            pool.pass(slot, required(held.get(slot), "who holds it"), holder);
             held.set(slot, holder);
           } else if (slot !== undefined) {
             pool.release(slot);

@@ -12,6 +12,7 @@ import {
   SPECULATION_DEPTH_MAX,
 } from "../../../../src/base/limits.js";
 import { HEADER_CELL_BYTES, Memory, SEND_SCRATCH_BYTES } from "../../../../src/client/memory/memory.js";
+import { entryOf } from "../../../support/required.js";
 
 describe("Memory", () => {
   it("divides the slab into parts that do not meet, slots at page boundaries", () => {
@@ -26,8 +27,8 @@ describe("Memory", () => {
         [size, 0],
       ];
       for (let index = 1; index < parts.length; index++) {
-        const [start, length] = parts[index - 1]!;
-        assert.ok(start + length <= parts[index]![0], `part ${index - 1} ends before part ${index}`);
+        const [start, length] = entryOf(parts, index - 1);
+        assert.ok(start + length <= entryOf(parts, index)[0], `part ${index - 1} ends before part ${index}`);
       }
       assert.equal(memory.pool.base % PAGE_SIZE, 0);
       assert.ok(

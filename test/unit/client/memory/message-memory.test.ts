@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { AssertionError } from "../../../../src/base/assert.js";
 import { type MessageHolder, MessageMemory } from "../../../../src/client/memory/message-memory.js";
 import { check } from "../../../support/property.js";
+import { entryOf } from "../../../support/required.js";
 
 function holders(count: number, evicted: number[]): MessageHolder[] {
   return Array.from({ length: count }, (_, index) => ({ messageEvicted: () => void evicted.push(index) }));
@@ -30,7 +31,7 @@ describe("MessageMemory", () => {
     const all = holders(5, evicted);
     for (const each of all.slice(0, 4)) assert.ok(memory.hold(each, 250));
     assert.deepEqual(evicted, []);
-    assert.ok(memory.hold(all[4]!, 300));
+    assert.ok(memory.hold(entryOf(all, 4), 300));
     assert.deepEqual(evicted, [0, 1]);
     assert.equal(memory.bytes, 800);
   });

@@ -22,6 +22,7 @@ import {
 } from "../../../../src/client/metainfo/create.js";
 import { describeMetainfo } from "../../../../src/client/metainfo/describe.js";
 import { parseMetainfo } from "../../../../src/client/metainfo/parse.js";
+import { entryOf, required } from "../../../support/required.js";
 
 const root = mkdtempSync(join(tmpdir(), "scatterwire-create-"));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -121,7 +122,7 @@ describe("createMetainfo", () => {
 
   it("keeps a folder of one file a folder", async () => {
     const metainfo = await create(folderWith({ x: 5 }), { name: "f" });
-    assert.deepEqual([metainfo.isSingleFile, metainfo.files[0]!.path], [false, ["f", "x"]]);
+    assert.deepEqual([metainfo.isSingleFile, entryOf(metainfo.files, 0).path], [false, ["f", "x"]]);
   });
 
   it("aligns files with pieces where padding is asked for (BEP 47)", async () => {
@@ -157,7 +158,7 @@ describe("createMetainfo", () => {
     assert.equal(metainfo.private, true);
     assert.equal(metainfo.comment, options.comment);
     assert.equal(metainfo.creationDate, options.creationDate);
-    assert.match(metainfo.createdBy!, /^scatterwire /);
+    assert.match(required(metainfo.createdBy, "created by"), /^scatterwire /);
     const { bytes: one } = await createMetainfo(file, { ...options, announce: announce.slice(0, 1) }, hasher);
     assert.deepEqual(parseMetainfo(one).announce, [[announce[0]]]);
     assert.equal(Buffer.from(one).includes("announce-list"), false);

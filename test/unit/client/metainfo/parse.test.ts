@@ -7,6 +7,7 @@ import { MetainfoError, type MetainfoErrorCode } from "../../../../src/base/erro
 import { METAINFO_BYTES_MAX } from "../../../../src/base/limits.js";
 import { describeOmissions } from "../../../../src/client/metainfo/describe.js";
 import { parseMetainfo } from "../../../../src/client/metainfo/parse.js";
+import { entryOf } from "../../../support/required.js";
 import { dictionary, fileOf, folderOf, infoOf, torrentOf } from "./torrent-bytes.js";
 
 /** Parsing fails with this code and text, on one line, at once. */
@@ -144,12 +145,12 @@ describe("parseMetainfo", () => {
     ]);
     assert.deepEqual(parseMetainfo(torrentOf({}, { nodes: "none" })).nodes, []);
     refused(folderOf([fileOf(["..", "x"], 0, { attr: "l" })]), "METAINFO_PATH", /unsafe path/);
-    refused(folderOf([links[0]!]), "METAINFO_MALFORMED", /all empty/);
+    refused(folderOf([entryOf(links, 0)]), "METAINFO_MALFORMED", /all empty/);
   });
 
   it("keeps a folder of one file a folder", () => {
     const metainfo = parseMetainfo(folderOf([fileOf(["x"])]));
-    assert.deepEqual([metainfo.isSingleFile, metainfo.files[0]!.path], [false, ["n", "x"]]);
+    assert.deepEqual([metainfo.isSingleFile, entryOf(metainfo.files, 0).path], [false, ["n", "x"]]);
   });
 
   it("takes the info hash over the bytes as they stand there", () => {

@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { BLOCK_SIZE, MIB } from "../../../../src/base/limits.js";
 import { SlotHolder } from "../../../../src/client/memory/block-pool.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
+import { entryOf, required } from "../../../support/required.js";
 import { blocksOf, LAYOUT, message, pieceMessage, WiredPeer } from "./wired-peer.js";
 
 const HAVE_ALL = message(MessageId.haveAll);
@@ -42,6 +43,28 @@ function takeHalf({ memory }: WiredPeer): () => void {
 }
 
 describe("BlockRequests: a block under way", () => {
+  it("is anybody's, with all behind it, once it takes too long for one that waits for nothing, and is let come", () => {
+    const wired = unchoked();
+    const { requests } = wired.peer;
+    wired.sent();
+    const block = pieceMessage(0, 0, BLOCK_SIZE);
+    wired.feed(block.subarray(0, 5000));
+    wired.clock.nowMs += 500;
+    assert.equal(requests.letGo(500), 0, "not yet");
+    wired.clock.nowMs += 1;
+    assert.equal(requests.letGo(500), 16);
+    assert.equal(wired.swarm.open.size, 0);
+    const sent = wired.sent();
+    assert.equal(blocksOf(sent, MessageId.cancel).length, 15);
+    assert.equal(requests.letGo(500), 0, "once");
+    wired.feed(block.subarray(5000, 5001));
+    assert.equal(wired.sentBlocks(MessageId.request).length, 0, "nothing more can come before its end");
+    wired.feed(block.subarray(5001));
+    assert.equal(wired.swarm.received.has("0/0"), true);
+    assert.equal(wired.sentBlocks(MessageId.request).length, 1, "it is asked again");
+    wired.peer.close();
+  });
+
   it("is given back with all behind it when it is late, although bytes come, and is taken when it comes", () => {
     const wired = unchoked();
     assert.equal(wired.sentBlocks(MessageId.request).length, 16);
@@ -103,7 +126,7 @@ describe("BlockRequests: a block under way", () => {
   it("keeps a peer from being asked for more after two seconds, wanted or not: nothing could come before its end", () => {
     const wired = unchoked({ maxRequests: 4 });
     const [first, second] = [0, 1].map((block) => pieceMessage(0, block * BLOCK_SIZE, BLOCK_SIZE));
-    wired.feed(first!.subarray(0, 100));
+    wired.feed(required(first, "first").subarray(0, 100));
     // Another peer brings it, and all else that this one was asked for.
     for (const key of [...wired.swarm.open]) {
       const [piece, block] = key.split("/").map(Number) as [number, number];
@@ -121,9 +144,9 @@ describe("BlockRequests: a block under way", () => {
     }
     wired.pass(1000);
     assert.equal(wired.swarm.open.size, 0);
-    wired.feed(first!.subarray(100));
+    wired.feed(required(first, "first").subarray(100));
     assert.ok(wired.swarm.open.size > 0, "its end has come");
-    wired.feed(second!);
+    wired.feed(required(second, "second"));
     wired.peer.close();
     wired.checkOver();
   });
@@ -145,8 +168,8 @@ describe("BlockRequests: a block under way", () => {
   it("is not late when it was begun before and went on fast enough", () => {
     const wired = unchoked({ maxRequests: 2 });
     for (let round = 0; round < 6; round++) {
-      const [key] = wired.swarm.open;
-      const [piece, block] = key!.split("/").map(Number) as [number, number];
+      const key = entryOf([...wired.swarm.open], 0);
+      const [piece, block] = key.split("/").map(Number) as [number, number];
       const bytes = pieceMessage(piece, block * BLOCK_SIZE, LAYOUT.blockLength(piece, block));
       for (let at = 0; at < bytes.length; at += 1024) {
         wired.feed(bytes.subarray(at, at + 1024));
@@ -164,7 +187,7 @@ describe("BlockRequests: a queue", () => {
     let open = [...wired.swarm.open];
     for (let round = 0; round < 10; round++) {
       wired.pass(12_000);
-      const [piece, block] = open[0]!.split("/").map(Number) as [number, number];
+      const [piece, block] = entryOf(open, 0).split("/").map(Number) as [number, number];
       wired.feed(pieceMessage(piece, block * BLOCK_SIZE, LAYOUT.blockLength(piece, block)));
       open = [...wired.swarm.open];
     }
@@ -177,8 +200,8 @@ describe("BlockRequests: a queue", () => {
   it("of a peer that brings it in time stays whole", () => {
     const wired = unchoked({ maxRequests: 8 });
     for (let round = 0; round < 24; round++) {
-      const [key] = wired.swarm.open;
-      const [piece, block] = key!.split("/").map(Number) as [number, number];
+      const key = entryOf([...wired.swarm.open], 0);
+      const [piece, block] = key.split("/").map(Number) as [number, number];
       wired.feed(pieceMessage(piece, block * BLOCK_SIZE, LAYOUT.blockLength(piece, block)));
       wired.pass(2000);
     }
@@ -188,8 +211,8 @@ describe("BlockRequests: a queue", () => {
 
 describe("BlockRequests: what somebody else could bring at once", () => {
   const answerFirst = (wired: WiredPeer): void => {
-    const [key] = wired.swarm.open;
-    const [piece, block] = key!.split("/").map(Number) as [number, number];
+    const key = entryOf([...wired.swarm.open], 0);
+    const [piece, block] = key.split("/").map(Number) as [number, number];
     wired.feed(pieceMessage(piece, block * BLOCK_SIZE, LAYOUT.blockLength(piece, block)));
   };
   const piecesAsked = ({ peer: { expected } }: WiredPeer): number[] =>
@@ -203,8 +226,8 @@ describe("BlockRequests: what somebody else could bring at once", () => {
       answerFirst(wired);
     }
     const asked = piecesAsked(wired);
-    const first = asked[0]!;
-    const last = asked.at(-1)!;
+    const first = entryOf(asked, 0);
+    const last = entryOf(asked, -1);
     assert.notEqual(first, last);
     wired.sent();
     assert.equal(wired.peer.partWith(first), false, "it is next");
@@ -223,7 +246,7 @@ describe("BlockRequests: what somebody else could bring at once", () => {
 
   it("stays with a peer that brings all it was asked for soon, or was asked just now", () => {
     const wired = unchoked({ maxRequests: 8 });
-    assert.equal(wired.peer.partWith(piecesAsked(wired).at(-1)!), false, "it was asked just now");
+    assert.equal(wired.peer.partWith(entryOf(piecesAsked(wired), -1)), false, "it was asked just now");
     for (let round = 0; round < 14; round++) {
       wired.pass(20);
       answerFirst(wired);
@@ -250,8 +273,8 @@ describe("BlockRequests: refusals", () => {
       refuseAll(wired);
       wired.pass(1000);
       if (round % 20 !== 19) continue;
-      const [key] = wired.swarm.open;
-      const block = Number(key!.split("/")[1]);
+      const key = entryOf([...wired.swarm.open], 0);
+      const block = Number(key.split("/")[1]);
       wired.feed(pieceMessage(0, block * BLOCK_SIZE, BLOCK_SIZE));
       // So that there is always something to ask for.
       wired.swarm.received.clear();

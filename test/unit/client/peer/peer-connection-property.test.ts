@@ -11,6 +11,7 @@ import { PEER_TRANSITIONS } from "../../../../src/client/peer/peer-state.js";
 import { RECEIVE_MODES } from "../../../../src/client/receive/receive-mode.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { check } from "../../../support/property.js";
+import { entryOf } from "../../../support/required.js";
 import { readError } from "../send/fakes.js";
 import { type BookSwarm, DATA, LAYOUT, message, pieceMessage, WiredPeer } from "./wired-peer.js";
 
@@ -155,7 +156,11 @@ class Play {
         if (swarm.storage.readsPending > 0) swarm.storage.finishRead(0, step.fails ? readError() : undefined);
         break;
       case "mode":
-        peer.setReceiveMode({ name: RECEIVE_MODES[step.which]!, depth: 3, contiguousWhenIdle: false });
+        peer.setReceiveMode({
+          name: entryOf(RECEIVE_MODES, step.which),
+          depth: 3,
+          contiguousWhenIdle: false,
+        });
         break;
       case "slots":
         this.giveBack();
@@ -218,14 +223,14 @@ class Play {
 
   #answer(which: number, makeBytes: (block: [number, number, number]) => Uint8Array): void {
     if (this.#requests.length === 0) return;
-    const [block] = this.#requests.splice(which % this.#requests.length, 1);
-    this.#feed(makeBytes(block!));
+    const block = entryOf(this.#requests.splice(which % this.#requests.length, 1), 0);
+    this.#feed(makeBytes(block));
   }
 
   #cancel(swarm: BookSwarm, which: number): void {
     const keys = [...swarm.open];
     if (keys.length === 0) return;
-    const key = keys[which % keys.length]!;
+    const key = entryOf(keys, which % keys.length);
     const [piece = 0, block = 0] = key.split("/").map(Number);
     swarm.open.delete(key);
     swarm.received.add(key);
@@ -286,7 +291,7 @@ function finish(game: Play): void {
   const { states } = wired;
   for (let index = 1; index < states.length; index++)
     assert.ok(
-      PEER_TRANSITIONS[states[index - 1]!].includes(states[index]!),
+      PEER_TRANSITIONS[entryOf(states, index - 1)].includes(entryOf(states, index)),
       `${states[index - 1]} to ${states[index]}`,
     );
   const code = wired.closedWith?.code;

@@ -12,6 +12,7 @@ import { UnconnectedTransport } from "../../../../src/client/stream/unconnected-
 import { encodeHandshake } from "../../../../src/client/wire/handshake.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { bytesOf } from "../../../support/data.js";
+import { entryOf, required } from "../../../support/required.js";
 import {
   blocksOf,
   DATA,
@@ -112,7 +113,7 @@ describe("PeerConnection: handshake", () => {
       );
       if (ids[0] === MessageId.bitfield) {
         const bits = pieces === 4 ? [0xf0, 0x00] : [0xff, 0xc0];
-        assert.deepEqual([...messages[0]!.body], bits);
+        assert.deepEqual([...entryOf(messages, 0).body], bits);
       }
     });
   }
@@ -132,7 +133,7 @@ describe("PeerConnection: refusals", () => {
     wired.checkOver("PEER_UNKNOWN_INFO_HASH");
     assert.equal(wired.transport.taken().length, 0);
     assert.deepEqual(wired.swarm.events, [], "the torrent never hears of it");
-    assert.match(wired.closedWith!.message, new RegExp(bytesOf(8, 20).toString("hex")));
+    assert.match(required(wired.closedWith, "the error").message, new RegExp(bytesOf(8, 20).toString("hex")));
   });
 
   it("an outgoing connection that answers for another torrent is ended", () => {
@@ -140,8 +141,8 @@ describe("PeerConnection: refusals", () => {
     wired.peer.connected();
     wired.feed(wired.handshake({ infoHash: bytesOf(8, 20) }));
     wired.checkOver("PEER_INFO_HASH_MISMATCH");
-    assert.equal(wired.closedWith!.expected, Buffer.from(INFO_HASH).toString("hex"));
-    assert.equal(wired.closedWith!.received, bytesOf(8, 20).toString("hex"));
+    assert.equal(required(wired.closedWith, "the error").expected, Buffer.from(INFO_HASH).toString("hex"));
+    assert.equal(required(wired.closedWith, "the error").received, bytesOf(8, 20).toString("hex"));
     assert.deepEqual(wired.swarm.events, ["closed"]);
   });
 
@@ -169,7 +170,7 @@ describe("PeerConnection: refusals", () => {
     for (let at = 0; at < 20; at++) {
       const wired = new WiredPeer({ incoming: true });
       const bytes = wired.handshake().subarray(0, at + 1);
-      bytes[at]! ^= 1;
+      bytes[at] = entryOf(bytes, at) ^ 1;
       wired.feed(bytes, 1);
       wired.checkOver("PEER_PROTOCOL_NAME");
     }
@@ -195,7 +196,7 @@ describe("PeerConnection: time", () => {
       assert.equal(wired.peer.state, "handshaking", "the time is not over");
       wired.pass(1000);
       wired.checkOver("PEER_TIMEOUT");
-      assert.match(wired.closedWith!.message, /no handshake in time/);
+      assert.match(required(wired.closedWith, "the error").message, /no handshake in time/);
     }
   });
 
@@ -207,7 +208,7 @@ describe("PeerConnection: time", () => {
     assert.equal(wired.peer.state, "open");
     wired.pass(1000);
     wired.checkOver("PEER_TIMEOUT");
-    assert.match(wired.closedWith!.message, /nothing received for 120 s/);
+    assert.match(required(wired.closedWith, "the error").message, /nothing received for 120 s/);
   });
 
   it("a keep-alive goes out when nothing else did for 100 s, and only then", () => {
@@ -253,7 +254,7 @@ describe("PeerConnection: time", () => {
     wired.feed(Buffer.concat([HAVE_ALL, UNCHOKE]));
     const requested = wired.sentBlocks(MessageId.request);
     assert.equal(requested.length, 16);
-    wired.feed(pieceMessage(...requested.shift()!));
+    wired.feed(pieceMessage(...required(requested.shift(), "an entry of requested")));
     requested.push(...wired.sentBlocks(MessageId.request));
     wired.pass(20_000);
     assert.equal(wired.swarm.dropped.length, 0);
@@ -269,10 +270,10 @@ describe("PeerConnection: time", () => {
   it("a block that comes after its request timed out is taken all the same, and ends the snub", () => {
     const wired = new WiredPeer().open();
     wired.feed(Buffer.concat([HAVE_ALL, UNCHOKE]));
-    const [, late] = wired.sentBlocks(MessageId.request);
+    const late = entryOf(wired.sentBlocks(MessageId.request), 1);
     wired.pass(21_000);
     wired.sent();
-    wired.feed(pieceMessage(...late!));
+    wired.feed(pieceMessage(...late));
     assert.equal(wired.swarm.received.size, 1);
     const [first] = blocksOf(wired.sent(), MessageId.request);
     assert.equal(first, undefined, "the one request is still out");

@@ -8,6 +8,7 @@ import bencode from "bencode";
 import { BLOCK_SIZE, REQUEST_QUEUE_ANNOUNCED } from "../../../../src/base/limits.js";
 import { decodeExtensionHandshake } from "../../../../src/client/wire/extension.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
+import { entryOf, required } from "../../../support/required.js";
 import { DATA, LAYOUT, message, pieceMessage, WiredPeer } from "./wired-peer.js";
 
 const HAVE_ALL = message(MessageId.haveAll);
@@ -108,7 +109,7 @@ describe("PeerConnection: pieces that the peer has", () => {
     wired.feed(Buffer.concat([CHOKE, ...rejects([...wired.swarm.open])]));
     wired.peer.updateInterest();
     assert.equal(wired.peer.amInterested, false);
-    assert.equal(wired.sent().at(-1)!.id, MessageId.notInterested);
+    assert.equal(entryOf(wired.sent(), -1).id, MessageId.notInterested);
   });
 });
 
@@ -135,7 +136,10 @@ describe("PeerConnection: blocks that come", () => {
   it("one byte at a time gives the same", () => {
     const wired = unchoked({ maxRequests: 2 });
     const [first, second] = wired.sentBlocks(MessageId.request);
-    wired.feed(Buffer.concat([pieceMessage(...first!), pieceMessage(...second!)]), 1);
+    wired.feed(
+      Buffer.concat([pieceMessage(...required(first, "first")), pieceMessage(...required(second, "second"))]),
+      1,
+    );
     assert.deepEqual([...wired.swarm.received], ["0/0", "0/1"]);
   });
 
@@ -256,7 +260,10 @@ describe("PeerConnection: the Fast extension", () => {
       const wired = new WiredPeer({ fast: false }).open();
       wired.feed(bytes);
       wired.checkOver("PEER_MESSAGE_UNEXPECTED");
-      assert.match(wired.closedWith!.message, new RegExp(`^${name} without the Fast extension`));
+      assert.match(
+        required(wired.closedWith, "the error").message,
+        new RegExp(`^${name} without the Fast extension`),
+      );
     });
   }
 
@@ -367,8 +374,8 @@ describe("PeerConnection: the Fast extension", () => {
   it("rejects of what we never asked for are looked for only so often in a second", () => {
     const wired = unchoked({ maxRequests: 4 });
     const missed = message(MessageId.reject, 7, 0, BLOCK_SIZE);
-    const [open] = wired.sentBlocks(MessageId.request);
-    const reject = message(MessageId.reject, ...open!);
+    const open = entryOf(wired.sentBlocks(MessageId.request), 0);
+    const reject = message(MessageId.reject, ...open);
     for (let sent = 0; sent < 2 ** 20; sent += 2 ** 16)
       wired.feed(Buffer.concat(Array.from({ length: 2 ** 16 }, () => missed)));
     wired.feed(reject);
@@ -395,7 +402,10 @@ describe("PeerConnection: extensions", () => {
   it("our handshake says who we are, what we queue, where we listen, and how we see the peer", () => {
     const wired = new WiredPeer({ incoming: true, prepare: (swarm) => swarm.have.fill() });
     wired.feed(wired.handshake());
-    const sent = wired.sent().find(({ id }) => id === MessageId.extended)!;
+    const sent = required(
+      wired.sent().find(({ id }) => id === MessageId.extended),
+      "one of sent",
+    );
     assert.equal(sent.body[0], 0);
     const { m: _, ...fields } = decodeExtensionHandshake(sent.body.subarray(1));
     const expected = { v: "wired 1.0", reqq: REQUEST_QUEUE_ANNOUNCED, p: 6881 };
@@ -476,22 +486,22 @@ describe("PeerConnection: what we tell", () => {
       sent.map(({ id }) => id),
       [MessageId.unchoke, MessageId.choke, MessageId.have],
     );
-    assert.equal(sent[2]!.body.readUInt32BE(0), 1);
+    assert.equal(entryOf(sent, 2).body.readUInt32BE(0), 1);
   });
 
   it("the receive mode can be changed while it runs, and takes effect at a message boundary", () => {
     const wired = unchoked({ maxRequests: 3 });
     const [first, second, third] = wired.sentBlocks(MessageId.request);
-    const bytes = pieceMessage(...first!);
+    const bytes = pieceMessage(...required(first, "first"));
     wired.feed(bytes.subarray(0, 4000));
     wired.peer.setReceiveMode({ name: "contiguous", depth: 16, contiguousWhenIdle: false });
     assert.equal(wired.peer.receiver.mode.name, "adaptive");
     wired.feed(bytes.subarray(4000));
-    wired.feed(pieceMessage(...second!));
+    wired.feed(pieceMessage(...required(second, "second")));
     assert.equal(wired.peer.receiver.mode.name, "contiguous");
     assert.equal(wired.peer.counters.bytesCopied, BLOCK_SIZE);
     wired.peer.setReceiveMode({ name: "scatter", depth: 16, contiguousWhenIdle: false });
-    wired.feed(pieceMessage(...third!));
+    wired.feed(pieceMessage(...required(third, "third")));
     assert.equal(wired.peer.receiver.mode.name, "scatter");
     assert.equal(wired.peer.counters.bytesCopied, BLOCK_SIZE);
     assert.equal(wired.swarm.received.size, 3);

@@ -6,6 +6,7 @@ import { describe, it } from "node:test";
 import { BLOCK_SIZE } from "../../../../src/base/limits.js";
 import { RateMeter } from "../../../../src/client/peer/rate-meter.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
+import { entryOf } from "../../../support/required.js";
 import { haveSameShape } from "../../../support/shapes.js";
 import { message, pieceMessage, WiredPeer } from "./wired-peer.js";
 
@@ -38,7 +39,7 @@ describe("PeerConnection: its shape", () => {
     wired.pass(60_000);
     assert.ok(wired.swarm.received.size > 0 && wired.peer.counters.blocksSent > 0, "blocks went both ways");
     for (const [index, part] of partsOf(wired).entries())
-      assert.ok(haveSameShape(part, kept[index]!), `${part.constructor.name} keeps its shape`);
+      assert.ok(haveSameShape(part, entryOf(kept, index)), `${part.constructor.name} keeps its shape`);
   });
 });
 

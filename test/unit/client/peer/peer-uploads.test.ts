@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { BLOCK_SIZE, REQUEST_QUEUE_ANNOUNCED } from "../../../../src/base/limits.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
+import { entryOf } from "../../../support/required.js";
 import { readError } from "../send/fakes.js";
 import { blocksOf, DATA, LAYOUT, message, PIECE_LENGTH, WiredPeer } from "./wired-peer.js";
 
@@ -54,7 +55,7 @@ describe("PeerConnection: requests of the peer", () => {
     const sent = wired.sent();
     assert.equal(sent.length, 3);
     sent.forEach(({ id, body }, index) => {
-      const [piece, begin, length] = blocks[index]!;
+      const [piece, begin, length] = entryOf(blocks, index);
       assert.equal(id, MessageId.piece);
       assert.deepEqual([body.readUInt32BE(0), body.readUInt32BE(4)], [piece, begin]);
       const at = piece * PIECE_LENGTH + begin;
@@ -110,11 +111,27 @@ describe("PeerConnection: requests of the peer", () => {
     }
   });
 
-  it("are refused two whole queues at once and some each second; who asks on all the same is let go", () => {
-    const inVain = (count: number): Buffer =>
-      Buffer.concat(Array.from({ length: count }, () => message(MessageId.request, 1, 0, BLOCK_SIZE)));
+  const inVain = (count: number): Buffer =>
+    Buffer.concat(Array.from({ length: count }, () => message(MessageId.request, 1, 0, BLOCK_SIZE)));
+
+  it("are refused half a queue at once to a peer that was never unchoked, and has no reason to ask", () => {
     for (const fast of [true, false]) {
       const wired = new WiredPeer({ incoming: true, fast, prepare: (swarm) => swarm.have.fill() }).open();
+      wired.feed(inVain(REQUEST_QUEUE_ANNOUNCED / 2));
+      wired.pass(1000);
+      wired.feed(inVain(64));
+      assert.equal(wired.peer.state, "open");
+      wired.feed(inVain(REQUEST_QUEUE_ANNOUNCED / 2));
+      wired.checkOver("PEER_REQUEST_FLOOD");
+    }
+  });
+
+  it("are refused two whole queues at once and some each second; who asks on all the same is let go", () => {
+    for (const fast of [true, false]) {
+      const wired = new WiredPeer({ incoming: true, fast, prepare: (swarm) => swarm.have.fill() }).open();
+      wired.feed(inVain(REQUEST_QUEUE_ANNOUNCED / 2));
+      wired.peer.unchoke();
+      wired.peer.choke();
       for (let queue = 0; queue < 2; queue++) wired.feed(inVain(REQUEST_QUEUE_ANNOUNCED));
       assert.equal(wired.peer.state, "open");
       wired.sent();
@@ -128,6 +145,30 @@ describe("PeerConnection: requests of the peer", () => {
       wired.feed(inVain(2 * REQUEST_QUEUE_ANNOUNCED));
       wired.checkOver("PEER_REQUEST_FLOOD");
     }
+  });
+
+  it("are refused without end to one with a long way and a deep queue, that we choke in the middle of it again and again", () => {
+    for (const [queue, everyMs] of [
+      [500, 1000],
+      [2000, 1000],
+      [2000, 10_000],
+      [REQUEST_QUEUE_ANNOUNCED, 10_000],
+    ] as const)
+      for (const fast of [true, false]) {
+        const wired = new WiredPeer({ incoming: true, fast, prepare: (swarm) => swarm.have.fill() }).open();
+        wired.feed(message(MessageId.interested));
+        for (let choke = 0; choke < 30; choke++) {
+          wired.peer.unchoke();
+          wired.pass(everyMs);
+          wired.peer.choke();
+          // All that it asked for since it was unchoked was on its way.
+          wired.feed(inVain(queue));
+          wired.sent();
+          assert.equal(wired.peer.state, "open", `choked ${choke + 1} times, with a queue of ${queue}`);
+        }
+        wired.feed(inVain(3 * REQUEST_QUEUE_ANNOUNCED));
+        wired.checkOver("PEER_REQUEST_FLOOD");
+      }
   });
 
   it("are all taken back by as many cancels, and looked for only so often in a second", () => {

@@ -12,6 +12,7 @@ import {
 import { PEER_REQUESTS_DEFAULT, RequestPipeline } from "../../../../src/client/peer/request-pipeline.js";
 import { RequestShare } from "../../../../src/client/peer/request-share.js";
 import { check } from "../../../support/property.js";
+import { entryOf, required } from "../../../support/required.js";
 
 /** A round trip that is not near. */
 const FAR_MS = 20;
@@ -35,8 +36,12 @@ class Path {
   run(ms: number): void {
     const endMs = this.nowMs + ms;
     for (; this.nowMs < endMs; this.nowMs++) {
-      while (this.#queue.length > 0 && this.#queue[0]!.comesAtMs <= this.nowMs) {
-        this.pipeline.blockReceived(BLOCK_SIZE, this.#queue.shift()!.sentAtMs, this.nowMs);
+      while (this.#queue.length > 0 && entryOf(this.#queue, 0).comesAtMs <= this.nowMs) {
+        this.pipeline.blockReceived(
+          BLOCK_SIZE,
+          required(this.#queue.shift(), "an entry of queue").sentAtMs,
+          this.nowMs,
+        );
         this.received++;
       }
       if (!this.pipeline.wantsMore(this.#queue.length)) continue;
@@ -285,7 +290,20 @@ describe("RequestPipeline: peers that answer at once", () => {
     serve(first, nowMs);
     assert.equal(first.target, REQUESTS_NEAR);
     first.close();
-    assert.equal(share.each, REQUESTS_NEAR, "nobody shares any more");
+    assert.equal(share.each(true), REQUESTS_NEAR, "nobody shares any more");
+  });
+
+  it("are asked for more while one is alone and brings blocks at a high rate", () => {
+    const share = new RequestShare(REQUESTS_NEAR, 3 * REQUESTS_NEAR);
+    const first = make(share);
+    const nowMs = serve(first, 0);
+    assert.equal(first.isHighRate, true);
+    assert.equal(first.target, 3 * REQUESTS_NEAR);
+    assert.equal(share.each(false), REQUESTS_NEAR, "one of a low rate is not");
+    const second = make(share);
+    serve(second, 0);
+    serve(first, nowMs);
+    assert.equal(first.target, REQUESTS_NEAR / 2);
   });
 
   it("give their share back when they bring nothing any more", () => {
@@ -294,18 +312,18 @@ describe("RequestPipeline: peers that answer at once", () => {
     const nowMs = serve(first, 0);
     serve(second, 0);
     first.tick(nowMs + 900);
-    assert.equal(share.each, REQUESTS_NEAR / 2);
+    assert.equal(share.each(true), REQUESTS_NEAR / 2);
     first.tick(nowMs + 1100);
-    assert.equal(share.each, REQUESTS_NEAR);
+    assert.equal(share.each(true), REQUESTS_NEAR);
     serve(first, nowMs + 5000);
-    assert.equal(share.each, REQUESTS_NEAR / 2, "and take it again when they do");
+    assert.equal(share.each(true), REQUESTS_NEAR / 2, "and take it again when they do");
   });
 
   it("have enough for whole receives, however many they are", () => {
     const share = new RequestShare(REQUESTS_NEAR);
     const pipelines = Array.from({ length: 50 }, () => make(share));
     for (const pipeline of pipelines) serve(pipeline, 0);
-    assert.equal(pipelines.at(-1)!.target, REQUESTS_SHARE_MIN);
+    assert.equal(entryOf(pipelines, -1).target, REQUESTS_SHARE_MIN);
   });
 
   it("keep what they bring in two round trips where that is more", () => {

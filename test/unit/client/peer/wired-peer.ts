@@ -27,6 +27,7 @@ import { Layout } from "../../../../src/client/storage/layout.js";
 import { encodeHandshake } from "../../../../src/client/wire/handshake.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { bytesOf } from "../../../support/data.js";
+import { entryOf } from "../../../support/required.js";
 import { EAGAIN, FakeStorage, FakeTransport } from "../send/fakes.js";
 
 const BLOCKS_PER_PIECE = 3;
@@ -307,8 +308,8 @@ export class WiredPeer {
   handshake(is: { infoHash?: Uint8Array; peerId?: Uint8Array } = {}): Buffer {
     const bytes = Buffer.alloc(HANDSHAKE_BYTES);
     encodeHandshake(bytes, 0, { infoHash: is.infoHash ?? INFO_HASH, peerId: is.peerId ?? PEER_ID });
-    if (this.#options.fast === false) bytes[27]! &= ~0x04;
-    if (this.#options.extended === false) bytes[25]! &= ~0x10;
+    if (this.#options.fast === false) bytes[27] = entryOf(bytes, 27) & ~0x04;
+    if (this.#options.extended === false) bytes[25] = entryOf(bytes, 25) & ~0x10;
     return bytes;
   }
 
@@ -350,8 +351,8 @@ export class WiredPeer {
     const { entries, count } = this.plan;
     let at = 0;
     for (let entry = 0; entry < count && at < bytes.length; entry++) {
-      const take = Math.min(entries[2 * entry + 1]!, bytes.length - at);
-      this.slab.set(bytes.subarray(at, at + take), entries[2 * entry]!);
+      const take = Math.min(entryOf(entries, 2 * entry + 1), bytes.length - at);
+      this.slab.set(bytes.subarray(at, at + take), entryOf(entries, 2 * entry));
       at += take;
     }
   }
@@ -371,7 +372,7 @@ export class WiredPeer {
     while (this.#handshakeRead && this.#unread.length >= 4) {
       const length = this.#unread.readUInt32BE(0);
       if (this.#unread.length < 4 + length) break;
-      const id = length === 0 ? -1 : this.#unread[4]!;
+      const id = length === 0 ? -1 : entryOf(this.#unread, 4);
       messages.push({ id, body: this.#unread.subarray(5, 4 + length) });
       this.#unread = this.#unread.subarray(4 + length);
     }

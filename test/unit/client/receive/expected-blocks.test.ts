@@ -7,6 +7,7 @@ import { AssertionError } from "../../../../src/base/assert.js";
 import type { PieceIndex } from "../../../../src/base/ids.js";
 import { ExpectedBlocks } from "../../../../src/client/receive/expected-blocks.js";
 import { check } from "../../../support/property.js";
+import { entryOf, required } from "../../../support/required.js";
 
 interface Request {
   piece: number;
@@ -66,7 +67,7 @@ describe("ExpectedBlocks", () => {
             }
           } else if (what === "answer") {
             for (let left = Math.min(count, model.length); left > 0; left--) {
-              const { piece, begin } = model.shift()!;
+              const { piece, begin } = required(model.shift(), "an entry of model");
               assert.equal(blocks.find(piece, begin), 0);
               blocks.removeAt(0);
               assert.equal(blocks.find(piece, begin), -1);
@@ -88,7 +89,7 @@ describe("ExpectedBlocks", () => {
             model.reduce((sum, { length }) => sum + length, 0),
           );
           if (model.length > 0) {
-            const { piece, begin } = model.at(-1)!;
+            const { piece, begin } = entryOf(model, -1);
             assert.equal(blocks.find(piece, begin), model.length - 1);
           }
         }

@@ -9,6 +9,7 @@ import { BLOCK_SIZE, PLAN_ENTRIES_MAX } from "../../../../src/base/limits.js";
 import { BlockPool, SlotHolder } from "../../../../src/client/memory/block-pool.js";
 import { ReceivePlan } from "../../../../src/client/receive/receive-plan.js";
 import { check } from "../../../support/property.js";
+import { entryOf } from "../../../support/required.js";
 
 function makePlan(): { plan: ReceivePlan; pool: BlockPool; slot: () => SlotIndex } {
   const pool = new BlockPool(new Uint8Array(4 * BLOCK_SIZE), 0, 4);
@@ -43,7 +44,7 @@ describe("ReceivePlan", () => {
           for (let take = 0; plan.left > 0; take++) {
             const available = plan.available();
             assert.ok(available >= 1 && available <= plan.left);
-            const count = Math.min(available, takes[take % takes.length]!);
+            const count = Math.min(available, entryOf(takes, take % takes.length));
             for (let at = 0; at < count; at++) read.push(plan.address() + at);
             plan.advance(count);
           }

@@ -15,6 +15,7 @@ import {
   type Storage,
   type StorageOwner,
 } from "../../../../src/client/storage/storage.js";
+import { entryOf } from "../../../support/required.js";
 
 export const EAGAIN = -11;
 const FILE_FD = 7;
@@ -44,8 +45,8 @@ export class FakeTransport implements PeerTransport {
     if (room < 0) return room;
     let written = 0;
     for (let entry = 0; entry < count; entry++) {
-      const address = this.#entries[2 * entry]!;
-      const length = this.#entries[2 * entry + 1]!;
+      const address = entryOf(this.#entries, 2 * entry);
+      const length = entryOf(this.#entries, 2 * entry + 1);
       assert.ok(length > 0, "an entry has bytes");
       const part = this.#at(address, length).subarray(0, Math.min(length, room));
       this.#chunks.push(Buffer.from(part));
@@ -177,8 +178,8 @@ export class FakeStorage implements Storage {
 
   #targets(memory: MemoryList): [number, number][] {
     return Array.from({ length: memory.count }, (_, index) => [
-      memory.addresses[index]!,
-      memory.lengths[index]!,
+      entryOf(memory.addresses, index),
+      entryOf(memory.lengths, index),
     ]);
   }
 

@@ -7,6 +7,7 @@ import { BLOCK_SIZE, MIB } from "../../../../src/base/limits.js";
 import { SlotHolder } from "../../../../src/client/memory/block-pool.js";
 import { BATCH_BLOCKS_MAX, BlockBatch } from "../../../../src/client/send/block-batch.js";
 import { SEND_MODES } from "../../../../src/client/send/block-source.js";
+import { required } from "../../../support/required.js";
 import { readError } from "./fakes.js";
 import { type Block, PIECE_LENGTH, run, SenderBench } from "./sender-bench.js";
 
@@ -239,7 +240,7 @@ describe("Sender: loading", () => {
     bench.transport.room = () => 0;
     for (let piece = 0; piece < 6; piece++) bench.queue(...run(piece, 0, 20));
     bench.flush();
-    const held = bench.memory.pool.heldByHolder()["sending"]!;
+    const held = required(bench.memory.pool.heldByHolder()["sending"], "sending");
     assert.ok(held * BLOCK_SIZE >= MIB && held * BLOCK_SIZE < 1.3 * MIB, `${held} slots`);
   });
 

@@ -7,6 +7,7 @@ import { after, describe, it } from "node:test";
 import { BLOCK_SIZE } from "../../../../src/base/limits.js";
 import { type Connection, type PeerInfo, Session, type Torrent } from "../../../../src/index.js";
 import { difference, temporaryFolder } from "../../../support/data.js";
+import { entryOf } from "../../../support/required.js";
 import { closeWhole, makeShared, nowhere, seed } from "./loopback.js";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -61,15 +62,17 @@ describe("Connection of the public API", TIMEOUT, () => {
     // Nothing is released, so that the download cannot end while we look.
     const onBlock = (): void => {};
     const torrent = await leecher.add(shared.metainfo, nowhere({ onBlock, receiveMode: "speculative" }));
-    torrent.addPeer(seeders[0]!.address);
-    torrent.addPeer(seeders[1]!.address, { receiveMode: "scatter" });
+    torrent.addPeer(entryOf(seeders, 0).address);
+    torrent.addPeer(entryOf(seeders, 1).address, { receiveMode: "scatter" });
     while (torrent.connections().length < 2) await once(torrent, "peerConnected");
     const modes = (): Record<number, string> =>
       Object.fromEntries(torrent.peers().map(({ address, receiveMode }) => [address.port, receiveMode]));
     const [first, second] = seeders.map(({ address }) => address.port) as [number, number];
     assert.deepEqual(modes(), { [first]: "speculative", [second]: "scatter" });
-    assert.throws(() => torrent.connections()[0]!.setReceiveMode("fast" as never), { code: "USAGE_OPTION" });
-    assert.throws(() => torrent.addPeer(seeders[0]!.address, { receiveMode: "fast" as never }), {
+    assert.throws(() => entryOf(torrent.connections(), 0).setReceiveMode("fast" as never), {
+      code: "USAGE_OPTION",
+    });
+    assert.throws(() => torrent.addPeer(entryOf(seeders, 0).address, { receiveMode: "fast" as never }), {
       code: "USAGE_OPTION",
     });
     await leecher.close();

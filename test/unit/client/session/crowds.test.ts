@@ -6,6 +6,7 @@ import type { Socket } from "node:net";
 import { before, describe, it } from "node:test";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { type PeerAddress, type PeerError, Session } from "../../../../src/index.js";
+import { entryOf } from "../../../support/required.js";
 import { closeWhole, makeShared, nowhere, type Shared, seed } from "./loopback.js";
 import {
   driveClock,
@@ -54,7 +55,7 @@ describe("Session: crowds", TIMEOUT, () => {
     const other = await shakeHands(address, shared.metainfo.infoHash, "127.0.0.3");
     assert.ok(other.bytesRead >= 68);
     // A place that becomes free is free for the same address again.
-    sockets[0]!.destroy();
+    entryOf(sockets, 0).destroy();
     await until(() => session.connectionCount === 3);
     const again = await shakeHands(address, shared.metainfo.infoHash, "127.0.0.2");
     assert.ok(again.bytesRead >= 68);
@@ -125,7 +126,7 @@ describe("Session: crowds", TIMEOUT, () => {
     const idle = [];
     for (const from of manyHosts(4)) idle.push(await shakeHands(address, shared.metainfo.infoHash, from));
     // One of them wants something: it stays.
-    idle[0]!.write(Buffer.of(0, 0, 0, 1, MessageId.interested));
+    entryOf(idle, 0).write(Buffer.of(0, 0, 0, 1, MessageId.interested));
     await until(() => torrent.peers().some(({ peerInterested }) => peerInterested));
     const refused = await knock(address);
     await once(refused.resume(), "close");

@@ -8,6 +8,7 @@
 import { closeSync, openSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { readMetainfo, Session } from "../../../../src/index.js";
+import { required } from "../../../support/required.js";
 
 const [torrentFile, directory] = process.argv.slice(2) as [string, string];
 const session = new Session({ handshakeTimeoutMs: 600_000 });
@@ -31,7 +32,7 @@ function tryToOpen(): boolean {
 
 function look(): void {
   const canOpen = tryToOpen();
-  if (canOpen) closeSync(held.pop()!);
+  if (canOpen) closeSync(required(held.pop(), "an entry of held"));
   const { user, system } = process.cpuUsage(usage);
   usage = process.cpuUsage();
   say({ connections: session.connectionCount, cpuMs: (user + system) / 1000, warnings, canOpen });

@@ -11,6 +11,7 @@ import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { DescriptorBudget } from "../../../../src/base/descriptor-budget.js";
 import { createTorrentFile, Session } from "../../../../src/index.js";
+import { entryOf, required } from "../../../support/required.js";
 import { closeWhole, makeShared, type Shared } from "./loopback.js";
 import { knock, manyHosts } from "./raw-peers.js";
 
@@ -33,7 +34,7 @@ class Fixture {
 
   private constructor(child: ChildProcess) {
     this.#child = child;
-    this.#answers = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+    this.#answers = createInterface({ input: required(child.stdout, "stdout") })[Symbol.asyncIterator]();
   }
 
   static async start(shared: Shared, limit: number): Promise<Fixture> {
@@ -53,7 +54,7 @@ class Fixture {
   }
 
   async say(word: "fill" | "free" | "look"): Promise<Look> {
-    this.#child.stdin!.write(`${word}\n`);
+    required(this.#child.stdin, "stdin").write(`${word}\n`);
     return (await this.#answer()) as Look;
   }
 
@@ -68,7 +69,7 @@ class Fixture {
   }
 
   async end(): Promise<void> {
-    this.#child.stdin!.end();
+    required(this.#child.stdin, "stdin").end();
     const [code] = await once(this.#child, "exit");
     assert.equal(code, 0);
   }
@@ -88,7 +89,7 @@ describe("Session: out of descriptors", { timeout: 60_000 }, () => {
     for (const from of manyHosts(10)) await knock({ host: HOST, port: fixture.port }, from);
     const { warnings, connections } = await fixture.until((look) => look.warnings.length > 0);
     assert.ok(connections <= 1, "a file that nobody reads makes room for one of them");
-    assert.match(warnings[0]!, /EMFILE.* 200 descriptors; .*ulimit -n.* maxPeers/);
+    assert.match(entryOf(warnings, 0), /EMFILE.* 200 descriptors; .*ulimit -n.* maxPeers/);
     await fixture.say("look");
     await new Promise((resolve) => setTimeout(resolve, 1500));
     const { cpuMs } = await fixture.say("look");
@@ -156,7 +157,7 @@ describe("Session: out of descriptors", { timeout: 60_000 }, () => {
     );
     after(() => child.kill());
     const lines: string[] = [];
-    for await (const line of createInterface({ input: child.stdout! })) lines.push(line);
+    for await (const line of createInterface({ input: required(child.stdout, "stdout") })) lines.push(line);
     assert.deepEqual(lines, [JSON.stringify({ failed: 0, first: "" }), "closed"]);
   });
 
@@ -190,7 +191,7 @@ describe("Session: out of descriptors", { timeout: 60_000 }, () => {
       { stdio: ["ignore", "pipe", "inherit"] },
     );
     const lines: string[] = [];
-    for await (const line of createInterface({ input: child.stdout! })) lines.push(line);
+    for await (const line of createInterface({ input: required(child.stdout, "stdout") })) lines.push(line);
     assert.equal(lines[0], "done");
     await closeWhole(seeder);
   });

@@ -12,6 +12,7 @@ import {
   Session,
   type Torrent,
 } from "../../../../src/index.js";
+import { entryOf } from "../../../support/required.js";
 import { collectUncaught } from "../../../support/uncaught.js";
 import { closeWhole, makeShared, nowhere, type Shared, seed } from "./loopback.js";
 import { until } from "./raw-peer.js";
@@ -159,11 +160,11 @@ describe("The option admit", TIMEOUT, () => {
     torrent.addPeer(three.address);
     await until(() => asked.length === 2 && torrent.peers().length === 1);
     assert.deepEqual(hosts(torrent), ["127.0.0.3"]);
-    const [first] = asked;
-    assert.deepEqual(Buffer.from(first!.infoHash), Buffer.from(shared.metainfo.infoHash));
-    assert.equal(first!.incoming, false);
-    assert.equal(first!.peerId.length, 20);
-    assert.match(first!.client, /scatterwire/i);
+    const first = entryOf(asked, 0);
+    assert.deepEqual(Buffer.from(first.infoHash), Buffer.from(shared.metainfo.infoHash));
+    assert.equal(first.incoming, false);
+    assert.equal(first.peerId.length, 20);
+    assert.match(first.client, /scatterwire/i);
     for (const each of [session, two.session, three.session]) await each.close();
   });
 
@@ -218,10 +219,10 @@ describe("Peers of a torrent", TIMEOUT, () => {
     const other = new Session();
     await first.add(shared.metainfo, { ...holding(), peers: [address] });
     await until(() => torrent.peers()[0]?.listenPort !== undefined);
-    const [info] = torrent.peers();
-    assert.equal(info!.incoming, true);
-    assert.equal(info!.listenPort, listening.port);
-    assert.notEqual(info!.address.port, listening.port);
+    const info = entryOf(torrent.peers(), 0);
+    assert.equal(info.incoming, true);
+    assert.equal(info.listenPort, listening.port);
+    assert.notEqual(info.address.port, listening.port);
     const refused = once(seeder, "peerRefused") as Promise<[PeerAddress, PeerError]>;
     await other.add(shared.metainfo, { ...holding(), peers: [address] });
     assert.equal((await refused)[1].code, "PEER_TOO_MANY");

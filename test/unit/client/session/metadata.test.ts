@@ -8,6 +8,7 @@ import { after, before, describe, it } from "node:test";
 import { torrentCoreOf } from "../../../../src/client/torrent/torrent.js";
 import { parseMagnet, Session } from "../../../../src/index.js";
 import { temporaryFolder } from "../../../support/data.js";
+import { entryOf } from "../../../support/required.js";
 import { closeWhole, makeShared, nowhere, type Shared, seed } from "./loopback.js";
 import { driveClock, drivenSession, shakeHands } from "./raw-peers.js";
 
@@ -35,7 +36,7 @@ describe("A torrent before its metadata", TIMEOUT, () => {
     torrent.on("metadata", ({ name }) => states.push(`${torrent.state} ${name}`));
     torrent.on("ready", () => states.push("ready"));
     const other = shared.metainfo.info.slice();
-    other[5]! ^= 1;
+    other[5] = entryOf(other, 5) ^ 1;
     assert.equal(torrentCoreOf(torrent).metadataArrived(other), false);
     assert.equal(torrent.state, "metadata");
     assert.equal(torrentCoreOf(torrent).metadataArrived(shared.metainfo.info), true);

@@ -19,6 +19,7 @@ import {
   type Torrent,
 } from "../../../../src/index.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
+import { required } from "../../../support/required.js";
 import { closeWhole, makeShared, nowhere, seed } from "./loopback.js";
 import { until } from "./raw-peer.js";
 
@@ -86,7 +87,7 @@ async function isWhole(metainfo: Metainfo, folder: string): Promise<boolean> {
 async function serves(torrent: Torrent, session: Session): Promise<void> {
   const address = session.listenAddress ?? (await session.listen({ host: "127.0.0.1", port: 0 }));
   const other = new Session();
-  const leecher = await other.add(torrent.metainfo!, nowhere({ peers: [address] }));
+  const leecher = await other.add(required(torrent.metainfo, "metainfo"), nowhere({ peers: [address] }));
   await leecher.done;
   await closeWhole(other);
 }

@@ -1,5 +1,7 @@
 // Folders that are not as a download would have them: links that lead out, files of ours that others name, files that may not be
 // written, holes, FIFOs, two paths of one file, data that was changed behind our back. With real files, over real sockets.
+//
+// It is long because each kind of folder is one test, and all share what makes and looks at them.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -29,6 +31,7 @@ import {
   type TorrentOptions,
 } from "../../../../src/index.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
+import { entryOf } from "../../../support/required.js";
 import { collectUncaught } from "../../../support/uncaught.js";
 import { makeShared, type Shared, seed } from "./loopback.js";
 
@@ -374,8 +377,11 @@ describe("data that is there", { timeout: 60_000 }, () => {
     // As a process leaves it that was killed behind a checkpoint.
     const session = new Session();
     const torrent = await session.add(shared.metainfo, { directory });
-    const [own] = readdirSync(join(directory, ".scatterwire")).filter((name) => name.endsWith(".resume"));
-    const record = join(directory, ".scatterwire", own!);
+    const own = entryOf(
+      readdirSync(join(directory, ".scatterwire")).filter((name) => name.endsWith(".resume")),
+      0,
+    );
+    const record = join(directory, ".scatterwire", own);
     const running = readFileSync(record);
     await session.close();
     assert.equal(torrent.have.isFull, true);

@@ -8,6 +8,7 @@ import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { Choker } from "../../../../src/client/torrent/choker.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { type PeerError, Session, type Torrent } from "../../../../src/index.js";
+import { required } from "../../../support/required.js";
 import { message } from "../peer/wired-peer.js";
 import { closeWhole, drivenSession, makeShared, nowhere, type Shared, seed } from "./loopback.js";
 import { RawPeer, until } from "./raw-peer.js";
@@ -69,7 +70,7 @@ describe("Session: peers that read nothing", TIMEOUT, () => {
       over = true;
     });
     while (!over) {
-      deaf!.send(KEEP_ALIVE);
+      required(deaf, "deaf").send(KEEP_ALIVE);
       await driven.tick();
     }
     const [, error] = await ended;
@@ -123,13 +124,17 @@ function slotsForSending(torrent: Torrent, session: Session): number {
 }
 
 describe("Session: allowed fast", TIMEOUT, () => {
-  it("a block that is asked for two thousand times is served once", async () => {
+  it("a block that is asked for a thousand times is served once", async () => {
     const shared = await makeShared(4_000_000);
     const { session, address } = await seed(shared);
     const peer = await RawPeer.join(address, shared.metainfo, { fast: true });
     const [piece] = await offered(peer, 1);
-    const asks = 2000;
-    peer.send(...Array.from({ length: asks }, () => message(MessageId.request, piece!, 0, BLOCK_SIZE)));
+    const asks = 1000;
+    peer.send(
+      ...Array.from({ length: asks }, () =>
+        message(MessageId.request, required(piece, "piece"), 0, BLOCK_SIZE),
+      ),
+    );
     const answers = { blocks: 0, rejects: 0 };
     while (answers.blocks + answers.rejects < asks) {
       const next = await peer.next();
@@ -146,7 +151,7 @@ describe("Session: allowed fast", TIMEOUT, () => {
     const { session, torrent, address } = await seed(shared, SMALL);
     const [piece] = await offered(await RawPeer.join(address, shared.metainfo, { fast: true }), 1);
     const asks = Array.from({ length: MIB / BLOCK_SIZE }, (_, block) =>
-      message(MessageId.request, piece!, block * BLOCK_SIZE, BLOCK_SIZE),
+      message(MessageId.request, required(piece, "piece"), block * BLOCK_SIZE, BLOCK_SIZE),
     );
     const deaf: RawPeer[] = [];
     for (let made = 0; made < 40; made++)

@@ -7,6 +7,7 @@ import { after, describe, it } from "node:test";
 import { MIB } from "../../../../src/base/limits.js";
 import { type BlockLease, Session, type Torrent, type TorrentOptions } from "../../../../src/index.js";
 import { temporaryFolder } from "../../../support/data.js";
+import { entryOf } from "../../../support/required.js";
 import { closeWhole, makeShared, type Shared, seed } from "./loopback.js";
 import { Puppet, type PuppetOptions } from "./puppet.js";
 
@@ -73,7 +74,7 @@ describe("A poisoner that sends one bad block of each piece and refuses the rest
         const shared = await makeShared(pieces * pieceLength - 5000, pieceLength);
         const { banned, liars, failures } = await download(shared, { storage }, [oneBadBlockEach()]);
         // Storage that keeps nothing cannot say which blocks the first failed piece had.
-        if (storage !== "null") assert.deepEqual(banned, [liars[0]!.address.port]);
+        if (storage !== "null") assert.deepEqual(banned, [entryOf(liars, 0).address.port]);
         assert.ok(failures <= 8, `${failures} failures`);
       });
     }
@@ -90,7 +91,7 @@ describe("A poisoner where blocks are lent to the program", TIMEOUT, () => {
         lease.release();
       };
       const { banned, liars } = await download(shared, { storage, onBlock }, [oneBadBlockEach()]);
-      assert.deepEqual(banned, [liars[0]!.address.port]);
+      assert.deepEqual(banned, [entryOf(liars, 0).address.port]);
       assert.equal(lent, 12 * MIB, "each block once, of verified pieces");
     });
   }
@@ -126,7 +127,7 @@ describe("Liars of several kinds", TIMEOUT, () => {
       },
     };
     const { banned, liars } = await download(shared, {}, [late, liar], 0);
-    assert.deepEqual(banned, [liars[1]!.address.port]);
+    assert.deepEqual(banned, [entryOf(liars, 1).address.port]);
   });
 
   it("one on parole that keeps its piece and brings a block now and then does not keep it for good", async () => {
@@ -141,6 +142,6 @@ describe("Liars of several kinds", TIMEOUT, () => {
       },
     };
     const { banned, liars } = await download(shared, {}, [suspect]);
-    assert.deepEqual(banned, [liars[0]!.address.port]);
+    assert.deepEqual(banned, [entryOf(liars, 0).address.port]);
   });
 });

@@ -8,6 +8,7 @@ import { HANDSHAKE_BYTES } from "../../../../src/base/limits.js";
 import { encodeHandshake } from "../../../../src/client/wire/handshake.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import type { PeerAddress } from "../../../../src/index.js";
+import { entryOf } from "../../../support/required.js";
 import type { Shared } from "./loopback.js";
 
 const HOST = "127.0.0.1";
@@ -85,7 +86,7 @@ export class Puppet {
   /** A block with one wrong bit. */
   sendWrongBlock(request: Request): void {
     const bytes = Buffer.from(this.bytesOf(request));
-    bytes[bytes.length >> 1]! ^= 1;
+    bytes[bytes.length >> 1] = entryOf(bytes, bytes.length >> 1) ^ 1;
     this.sendBlock(request, bytes);
   }
 
@@ -131,12 +132,13 @@ export class Puppet {
     const hello = Buffer.alloc(HANDSHAKE_BYTES);
     encodeHandshake(hello, 0, { infoHash, peerId: this.#id });
     const fast = this.#options.fast !== false;
-    if (!fast) hello[27]! &= ~0x04;
+    if (!fast) hello[27] = entryOf(hello, 27) & ~0x04;
     // No extension handshake: nothing is said of a queue.
-    hello[25]! &= ~0x10;
+    hello[25] = entryOf(hello, 25) & ~0x10;
     const pieceCount = pieces.length / 20;
     const bitfield = Buffer.alloc(Math.ceil(pieceCount / 8));
-    for (let piece = 0; piece < pieceCount; piece++) bitfield[piece >> 3]! |= 0x80 >> (piece & 7);
+    for (let piece = 0; piece < pieceCount; piece++)
+      bitfield[piece >> 3] = entryOf(bitfield, piece >> 3) | (0x80 >> (piece & 7));
     const head = Buffer.alloc(5);
     head.writeUInt32BE(1 + bitfield.length);
     head[4] = MessageId.bitfield;

@@ -7,6 +7,7 @@ import { after } from "node:test";
 import { HANDSHAKE_BYTES } from "../../../../src/base/limits.js";
 import { encodeHandshake } from "../../../../src/client/wire/handshake.js";
 import type { Metainfo, PeerAddress } from "../../../../src/index.js";
+import { entryOf } from "../../../support/required.js";
 
 let made = 0;
 
@@ -42,8 +43,8 @@ export class RawPeer {
     const handshake = Buffer.alloc(HANDSHAKE_BYTES);
     const peerId = Buffer.from(`-RW0001-${String(++made).padStart(12, "0")}`, "latin1");
     encodeHandshake(handshake, 0, { infoHash: metainfo.infoHash, peerId });
-    if (options.fast !== true) handshake[27]! &= ~0x04;
-    if (options.extended !== true) handshake[25]! &= ~0x10;
+    if (options.fast !== true) handshake[27] = entryOf(handshake, 27) & ~0x04;
+    if (options.extended !== true) handshake[25] = entryOf(handshake, 25) & ~0x10;
     socket.write(handshake);
     return peer;
   }
@@ -80,7 +81,7 @@ export class RawPeer {
       if (this.#unread.length < 4 + length) return undefined;
       const whole = this.#unread.subarray(4, 4 + length);
       this.#unread = this.#unread.subarray(4 + length);
-      if (length > 0) return { id: whole[0]!, body: whole.subarray(1) };
+      if (length > 0) return { id: entryOf(whole, 0), body: whole.subarray(1) };
     }
     return undefined;
   }

@@ -15,6 +15,7 @@ import {
   STORAGE_KINDS,
 } from "../../../../src/index.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
+import { required } from "../../../support/required.js";
 import { closeWhole, nowhere, seed } from "./loopback.js";
 import { Puppet } from "./puppet.js";
 
@@ -40,7 +41,10 @@ async function makeFolder(): Promise<Folder> {
   const folder = temporaryFolder(after);
   mkdirSync(join(folder, "t"));
   const contents = new Map(
-    NAMES.map((name, index) => [name, Buffer.from(bytesOf(index + 1, LENGTHS[name]!))]),
+    NAMES.map((name, index) => [
+      name,
+      Buffer.from(bytesOf(index + 1, required(LENGTHS[name], `the length of ${name}`))),
+    ]),
   );
   for (const [name, bytes] of contents) writeFileSync(join(folder, "t", name), bytes);
   const metainfo = parseMetainfo(await createTorrentFile(join(folder, "t"), { pieceLength: PIECE }));
@@ -72,11 +76,15 @@ describe("A part of a torrent", TIMEOUT, () => {
       await torrent.done;
       assert.equal(torrent.state, "seeding");
       assert.deepEqual([...pieces].sort(), [0, 1, 2, 3]);
-      assert.ok(read(directory, "a").equals(shared.contents.get("a")!));
+      assert.ok(read(directory, "a").equals(required(shared.contents.get("a"), "the content of a file")));
       assert.equal(read(directory, "d").length, 0);
       // It shares a piece with what is wanted; the other is of no use to anybody.
       const half = PIECE / 2;
-      assert.ok(read(directory, "b").subarray(0, half).equals(shared.contents.get("b")!.subarray(0, half)));
+      assert.ok(
+        read(directory, "b")
+          .subarray(0, half)
+          .equals(required(shared.contents.get("b"), "the content of a file").subarray(0, half)),
+      );
       assert.equal(existsSync(join(directory, "t", "c")), false);
       const progress = torrent.progress();
       assert.deepEqual(
@@ -88,10 +96,14 @@ describe("A part of a torrent", TIMEOUT, () => {
       assert.notEqual(torrent.done, first);
       assert.equal(torrent.state, "downloading");
       await torrent.done;
-      assert.ok(read(directory, "c").equals(shared.contents.get("c")!));
+      assert.ok(read(directory, "c").equals(required(shared.contents.get("c"), "the content of a file")));
       torrent.setPriorities([1, 1, 1, 1]);
       await torrent.done;
-      for (const name of NAMES) assert.ok(read(directory, name).equals(shared.contents.get(name)!), name);
+      for (const name of NAMES)
+        assert.ok(
+          read(directory, name).equals(required(shared.contents.get(name), "the content of a file")),
+          name,
+        );
       assert.equal(torrent.have.isFull, true);
       assert.equal(torrent.counters().payloadBytes, shared.data.length, "nothing came twice");
       await closeWhole(session);
@@ -132,7 +144,11 @@ describe("A part of a torrent", TIMEOUT, () => {
       assert.deepEqual(warnings, []);
       await closeWhole(session);
     }
-    for (const name of NAMES) assert.ok(read(directory, name).equals(shared.contents.get(name)!), name);
+    for (const name of NAMES)
+      assert.ok(
+        read(directory, name).equals(required(shared.contents.get(name), "the content of a file")),
+        name,
+      );
     await closeWhole(seeder.session);
   });
 

@@ -25,7 +25,7 @@ type NumberOption = Exclude<
 
 const DAY_MS = 86_400_000;
 const BOUNDS: Readonly<Record<NumberOption, readonly [min: number, max: number]>> = {
-  speculationDepth: [1, 64],
+  speculationDepth: [1, 112],
   poolBytes: [MIB, 2048 * MIB],
   maxRequests: [1, 4096],
   maxPeers: [1, 1_000_000],
@@ -65,7 +65,7 @@ describe("settleOptions", () => {
       recordBytesMax: 1024 * MIB,
       ipFilter: undefined,
       admit: undefined,
-      receiveMode: { name: "adaptive", depth: 64, contiguousWhenIdle: false },
+      receiveMode: { name: "adaptive", depth: 112, contiguousWhenIdle: false },
       sendMode: "copy",
       poolBytes: 32 * MIB,
       maxRequests: 2000,
@@ -122,8 +122,8 @@ describe("settleOptions", () => {
 
   it("contiguousRecvBuffers does what libtorrent's contiguous_recv_buffers did, and not beside receiveMode", () => {
     const modeFor = (contiguousRecvBuffers: boolean) => settleOptions({ contiguousRecvBuffers }).receiveMode;
-    assert.deepEqual(modeFor(true), { name: "contiguous", depth: 64, contiguousWhenIdle: false });
-    assert.deepEqual(modeFor(false), { name: "scatter", depth: 64, contiguousWhenIdle: true });
+    assert.deepEqual(modeFor(true), { name: "contiguous", depth: 112, contiguousWhenIdle: false });
+    assert.deepEqual(modeFor(false), { name: "scatter", depth: 112, contiguousWhenIdle: true });
     refused({ contiguousRecvBuffers: true, receiveMode: "scatter" }, /say the same thing/);
   });
 

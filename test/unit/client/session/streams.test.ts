@@ -21,6 +21,7 @@ import {
 import { CERTIFICATE, CERTIFICATE_KEY } from "../../../support/certificate.js";
 import { temporaryFolder } from "../../../support/data.js";
 import { duplexPair } from "../../../support/duplex-pair.js";
+import { entryOf } from "../../../support/required.js";
 import { closeWhole, makeShared, nowhere, seed } from "./loopback.js";
 import { until } from "./raw-peer.js";
 
@@ -184,21 +185,21 @@ describe("A stream as a peer of a torrent", TIMEOUT, () => {
     torrent.on("peerDisconnected", (...args) => told.push(args));
     session.on("peerRefused", (...args) => told.push(args));
     const filtered = [deadEnd(), deadEnd()];
-    torrent.addPeer(at(filtered[0]!, "127.0.0.2"));
-    session.accept(at(filtered[1]!, "127.0.0.2"));
+    torrent.addPeer(at(entryOf(filtered, 0), "127.0.0.2"));
+    session.accept(at(entryOf(filtered, 1), "127.0.0.2"));
     const [near, far] = duplexPair();
     seeder.session.accept(far);
     torrent.addPeer(near);
     await until(() => torrent.peers().length === 1);
     const tooMany = [deadEnd(), deadEnd()];
-    torrent.addPeer(tooMany[0]!);
-    session.accept(at(tooMany[1]!, "127.0.0.3"));
+    torrent.addPeer(entryOf(tooMany, 0));
+    session.accept(at(entryOf(tooMany, 1), "127.0.0.3"));
     await until(() => told.length === 4);
     assert.deepEqual(
       told.map(([, error]) => error?.code),
       ["PEER_REFUSED", "PEER_REFUSED", "PEER_TOO_MANY", "PEER_TOO_MANY"],
     );
-    assert.deepEqual(told[3]![0], { host: "127.0.0.3", port: 5 });
+    assert.deepEqual(entryOf(told, 3)[0], { host: "127.0.0.3", port: 5 });
     for (const each of [...filtered, ...tooMany]) assert.ok(each.destroyed);
     assert.equal(torrent.peers().length, 1, "who is here stays");
     await session.close();

@@ -7,6 +7,7 @@ import { after, describe, it } from "node:test";
 import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { Session } from "../../../../src/index.js";
 import { temporaryFolder } from "../../../support/data.js";
+import { entryOf } from "../../../support/required.js";
 import { closeWhole, makeShared, seed } from "./loopback.js";
 
 interface TraceEvent {
@@ -57,7 +58,7 @@ describe("traceFile", { timeout: 90_000 }, () => {
       assert.ok(ofJobs("b", job) >= LENGTH, job);
       assert.equal(ofJobs("e", job), ofJobs("b", job), `each ${job} has its end, with what it did`);
     }
-    for (let index = 1; index < events.length; index++) assert.ok(events[index]!.tid > 0);
+    for (let index = 1; index < events.length; index++) assert.ok(entryOf(events, index).tid > 0);
   });
 
   it("is refused where there is such a file already, and nothing is left open", async () => {

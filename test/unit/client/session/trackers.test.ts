@@ -18,6 +18,7 @@ import {
 import { TrackerService } from "../../../../src/tracker/index.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
 import { serveHttp, type TestServer } from "../../../support/http-server.js";
+import { entryOf } from "../../../support/required.js";
 
 const TIMEOUT = { timeout: 120_000 };
 const DATA = bytesOf(7, 300_000);
@@ -120,18 +121,18 @@ describe("a session and trackers", () => {
     const first = await run({ peers: [seedAt] });
     const summary = (each: URLSearchParams): (string | null)[] =>
       ["event", "left", "downloaded"].map((name) => each.get(name));
-    assert.deepEqual(summary(first[0]!), ["started", String(DATA.length), "0"]);
-    assert.deepEqual(summary(first.at(-1)!), ["stopped", "0", String(DATA.length)]);
+    assert.deepEqual(summary(entryOf(first, 0)), ["started", String(DATA.length), "0"]);
+    assert.deepEqual(summary(entryOf(first, -1)), ["stopped", "0", String(DATA.length)]);
     assert.ok(first.some((each) => each.get("event") === "completed"));
     const second = await run({});
-    assert.deepEqual(summary(second[0]!), ["started", "0", String(DATA.length)]);
+    assert.deepEqual(summary(entryOf(second, 0)), ["started", "0", String(DATA.length)]);
     assert.deepEqual(
       second.map((each) => each.get("event")),
       ["started", "stopped"],
     );
     // Whoever wants no resume data, or writes nothing, keeps no totals either.
     const third = await run({ readOnly: true });
-    assert.deepEqual(summary(third[0]!), ["started", "0", "0"]);
+    assert.deepEqual(summary(entryOf(third, 0)), ["started", "0", "0"]);
   });
 
   it("tells trackers where it listens, or what it was told to tell", TIMEOUT, async (t) => {

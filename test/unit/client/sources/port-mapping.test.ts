@@ -12,6 +12,7 @@ import { PortMappings } from "../../../../src/client/sources/port-mappings.js";
 import { type MappedPort, Session } from "../../../../src/index.js";
 import { gatewayIn, gatewayV6In } from "../../../../src/native/gateway.js";
 import { systemWorld } from "../../../../src/native/world.js";
+import { entryOf } from "../../../support/required.js";
 
 const TIMEOUT = { timeout: 60_000 };
 const PORT = 6881;
@@ -44,7 +45,7 @@ const RENEWING: Ground = {
 
 /** What one that knows NAT-PMP only answers. */
 const natPmp: Router = (request) => {
-  if (request[0] !== 0) return [Buffer.from([0, request[1]! | 128, 0, 1, 0, 0, 0, 0])];
+  if (request[0] !== 0) return [Buffer.from([0, entryOf(request, 1) | 128, 0, 1, 0, 0, 0, 0])];
   const answer = Buffer.alloc(16);
   answer[1] = 130;
   request.copy(answer, 8, 4, 6);
@@ -53,7 +54,7 @@ const natPmp: Router = (request) => {
   return [answer];
 };
 
-const REFUSES: Router = (request) => [Buffer.from([request[0]!, 130, 0, 2])];
+const REFUSES: Router = (request) => [Buffer.from([entryOf(request, 0), 130, 0, 2])];
 
 interface Place {
   readonly heard: Buffer[];
@@ -216,7 +217,7 @@ describe("a port of the router", TIMEOUT, () => {
         Buffer,
       ];
       otherPort.writeUInt16BE(7, 40);
-      otherNonce[24]! ^= 1;
+      otherNonce[24] = entryOf(otherNonce, 24) ^ 1;
       question[1] = 1;
       answered++;
       const portNought = Buffer.from(good);
@@ -426,13 +427,16 @@ describe("a port of the router", TIMEOUT, () => {
 });
 
 describe("addresses of IPv6", TIMEOUT, () => {
-  const startRouter = async (t: TestContext): Promise<{ port: number; heard: Buffer[] }> => {
+  const startRouter = async (
+    t: TestContext,
+    router: Router = pcp,
+  ): Promise<{ port: number; heard: Buffer[] }> => {
     const heard: Buffer[] = [];
     const socket = createSocket("udp6");
     t.after(() => socket.close());
     socket.on("message", (message: Buffer, from: RemoteInfo) => {
       heard.push(message);
-      for (const answer of pcp(message)) socket.send(answer, from.port, from.address);
+      for (const answer of router(message)) socket.send(answer, from.port, from.address);
     });
     await new Promise<void>((resolve) => socket.bind(0, "::1", resolve));
     return { port: socket.address().port, heard };
@@ -462,6 +466,35 @@ describe("addresses of IPv6", TIMEOUT, () => {
     await mappings.close();
     await until(() => heard.at(-1)?.readUInt32BE(4) === 0);
     assert.deepEqual([mappings.portOutside(4), warnings], [undefined, []]);
+  });
+
+  it("that are ours no longer are given back, and nothing is asked once all are closed meanwhile", async (t) => {
+    const { port, heard } = await startRouter(t, () => []);
+    let ours = ["::1"];
+    let looks = 0;
+    const mappings = new PortMappings({
+      // What was asked is not given up meanwhile, and a close waits for a tenth of a second.
+      ground: {
+        ...SYSTEM_GROUND,
+        after: (ms, callback) => setTimeout(callback, ms < 1000 ? 20 * ms : ms / 10),
+      },
+      gateway: () => {
+        looks++;
+        return { host: "::1", port, ours };
+      },
+      warn: () => {},
+      mapped: () => assert.fail("nobody answers"),
+    });
+    mappings.listening({ host: "::", port: PORT });
+    await until(() => heard.length > 0);
+    ours = ["2001:db8::1"];
+    mappings.listening({ host: "::", port: PORT });
+    // The router may have granted what it has not answered.
+    await until(() => heard.some((message) => message.readUInt32BE(4) === 0));
+    await mappings.close();
+    const before = looks;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal(looks, before, "a router was asked after the close");
   });
 
   it("are not asked for where nobody has a router, nor one of this machine or of its network alone", async (t) => {

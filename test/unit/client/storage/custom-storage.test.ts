@@ -7,6 +7,7 @@ import type { Timer } from "../../../../src/base/ground.js";
 import { type CustomStorage, Session, StorageError, type StoredTorrent } from "../../../../src/index.js";
 import { systemWorld } from "../../../../src/native/world.js";
 import { customStorageContract } from "../../../../src/testing/index.js";
+import { entryOf, required } from "../../../support/required.js";
 import { closeWhole, makeShared, nowhere, seed } from "../session/loopback.js";
 
 const TIMEOUT = { timeout: 120_000 };
@@ -29,11 +30,11 @@ class BufferStorage implements CustomStorage {
   }
 
   async read(offset: number, length: number): Promise<Uint8Array> {
-    return Uint8Array.from(this.bytes!.subarray(offset, offset + length));
+    return Uint8Array.from(required(this.bytes, "bytes").subarray(offset, offset + length));
   }
 
   async write(offset: number, bytes: Uint8Array): Promise<void> {
-    this.bytes!.set(bytes, offset);
+    required(this.bytes, "bytes").set(bytes, offset);
   }
 
   async sync(): Promise<void> {
@@ -68,11 +69,15 @@ describe("The contract of custom storage", TIMEOUT, () => {
     }
     const shares = customStorageContract(() => {
       const storage = new BufferStorage();
-      storage.read = async (offset, length) => storage.bytes!.subarray(offset, offset + length);
+      storage.read = async (offset, length) =>
+        required(storage.bytes, "bytes").subarray(offset, offset + length);
       return storage;
     });
-    const apart = shares.find(({ name }) => name.includes("answered before"));
-    await assert.rejects(apart!.run(), { name: "AssertionError" });
+    const apart = required(
+      shares.find(({ name }) => name.includes("answered before")),
+      "apart",
+    );
+    await assert.rejects(apart.run(), { name: "AssertionError" });
   });
 });
 
@@ -100,7 +105,7 @@ describe("A torrent in custom storage", TIMEOUT, () => {
     await closeWhole(leecher);
     const kept: Buffer | undefined = customStorage.bytes;
     assert.ok(kept !== undefined);
-    kept[0] = shared.data[0]! ^ 1;
+    kept[0] = entryOf(shared.data, 0) ^ 1;
     await torrent.recheck();
     assert.equal(torrent.have.has(0), false);
     assert.equal(torrent.have.count, torrent.have.pieceCount - 1);

@@ -24,6 +24,7 @@ import type { MemoryList, Storage, StorageKind } from "../../../../src/client/st
 import type { JobOwner } from "../../../../src/native/jobs.js";
 import { Reactor } from "../../../../src/native/reactor.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
+import { entryOf } from "../../../support/required.js";
 
 type Files = readonly { readonly path: string[]; readonly length: number; readonly padding?: boolean }[];
 
@@ -77,7 +78,10 @@ class Bench {
     const list = this.list(bytes.length);
     for (let index = 0; index < list.count; index++) {
       const at = index * BLOCK_SIZE;
-      this.memory.bytes.set(bytes.subarray(at, at + list.lengths[index]!), list.addresses[index]!);
+      this.memory.bytes.set(
+        bytes.subarray(at, at + entryOf(list.lengths, index)),
+        entryOf(list.addresses, index),
+      );
     }
     const error = await new Promise<StorageError | undefined>((resolve) => {
       storage.write(offset, list, { storageDone: (_tag, result) => resolve(result) }, 1);
@@ -93,8 +97,8 @@ class Bench {
       storage.read(offset, list, { storageDone: (_tag, result) => resolve(result) }, 1);
     });
     const parts = Array.from({ length: list.count }, (_, index) => {
-      const address = list.addresses[index]!;
-      return Buffer.from(this.memory.bytes.slice(address, address + list.lengths[index]!));
+      const address = entryOf(list.addresses, index);
+      return Buffer.from(this.memory.bytes.slice(address, address + entryOf(list.lengths, index)));
     });
     this.free(list);
     return error ?? Buffer.concat(parts);

@@ -8,6 +8,7 @@ import type { PieceIndex } from "../../../../src/base/ids.js";
 import { BLOCK_SIZE } from "../../../../src/base/limits.js";
 import { Layout, type LayoutFile } from "../../../../src/client/storage/layout.js";
 import { check } from "../../../support/property.js";
+import { entryOf, required } from "../../../support/required.js";
 
 function layoutOf(pieceLength: number, lengths: readonly number[], padding: readonly number[] = []): Layout {
   let offset = 0;
@@ -101,11 +102,11 @@ describe("Layout: numbers from outside", () => {
       assert.equal(layout.checkPiece(piece), undefined);
     const [first, last] = [0, 2] as PieceIndex[];
     assert.deepEqual(
-      [0, 2, 3].map((block) => layout.checkBlock(first!, block)),
+      [0, 2, 3].map((block) => layout.checkBlock(required(first, "first"), block)),
       [0, 2, undefined],
     );
     assert.deepEqual(
-      [1, 2, -1, 0.5].map((block) => layout.checkBlock(last!, block)),
+      [1, 2, -1, 0.5].map((block) => layout.checkBlock(required(last, "last"), block)),
       [1, undefined, undefined, undefined],
     );
   });
@@ -156,7 +157,7 @@ describe("Layout: files", () => {
       [5, 0, 7, 1],
     ]);
     assert.deepEqual(spansOf(layout, 10, 6), [[2, 0, 0, 6]]);
-    assert.equal(layout.files[2]!.padding, true);
+    assert.equal(entryOf(layout.files, 2).padding, true);
     assert.deepEqual(
       [0, 9, 10, 15, 16, 31, 32, 36].map((offset) => layout.fileAt(offset)),
       [1, 1, 2, 2, 5, 5, 6, 6],
@@ -174,10 +175,14 @@ describe("Layout: files", () => {
           for (let end = offset + 1; end <= layout.totalLength; end++) {
             const spans = spansOf(layout, offset, end - offset);
             const bytes = spans.flatMap(([file, fileOffset, spanOffset, length]) =>
-              Array.from({ length: length! }, (_, at) => [file, fileOffset! + at, spanOffset! + at]),
+              Array.from({ length: required(length, "length") }, (_, at) => [
+                file,
+                required(fileOffset, "file offset") + at,
+                required(spanOffset, "span offset") + at,
+              ]),
             );
             const expected = fileOfByte.slice(offset, end).map((file, at) => {
-              return [file, offset + at - layout.files[file]!.offset, at];
+              return [file, offset + at - entryOf(layout.files, file).offset, at];
             });
             assert.deepEqual(bytes, expected);
             assert.equal(layout.spanCount(offset, end - offset), spans.length);

@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { ScatterwireError } from "../../../../src/base/errors.js";
 import { DownloadLock } from "../../../../src/client/storage/lock.js";
 import { temporaryFolder } from "../../../support/data.js";
+import { entryOf, required } from "../../../support/required.js";
 
 const HOLDER = fileURLToPath(new URL("./lock-holder.js", import.meta.url));
 const hashOf = (index: number): string => index.toString(16).padStart(40, "0").split("").reverse().join("");
@@ -54,12 +55,12 @@ class OtherProcess {
 
   constructor(folder: string) {
     this.#child = spawn(process.execPath, [HOLDER, folder], { stdio: ["pipe", "pipe", "inherit"] });
-    this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
+    this.#lines = createInterface({ input: required(this.#child.stdout, "stdout") })[Symbol.asyncIterator]();
     after(() => this.#child.kill("SIGKILL"));
   }
 
   async ask(line: string): Promise<string> {
-    this.#child.stdin!.write(`${line}\n`);
+    required(this.#child.stdin, "stdin").write(`${line}\n`);
     return (await this.#lines.next()).value as string;
   }
 
@@ -78,7 +79,7 @@ describe("the lock of a download", { timeout: 120_000 }, () => {
     for (const lock of locks.slice(1)) lock.release();
     assert.equal(descriptorsOf(file), 1);
     assert.equal(take(folder, hashOf(0)), "STORAGE_LOCKED");
-    locks[0]!.release();
+    entryOf(locks, 0).release();
     assert.equal(descriptorsOf(file), 0);
     assert.equal(existsSync(file), false);
     taken(folder, hashOf(0)).release();

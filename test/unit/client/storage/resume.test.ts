@@ -22,6 +22,7 @@ import { makeOwnFolder, ownFileIn } from "../../../../src/client/storage/own-fil
 import { ResumeLog, type ResumeState } from "../../../../src/client/storage/resume.js";
 import { Survey } from "../../../../src/client/storage/survey.js";
 import { temporaryFolder } from "../../../support/data.js";
+import { entryOf, required } from "../../../support/required.js";
 
 const PIECES = 20;
 const INFO_HASH = new Uint8Array(20).fill(0xab);
@@ -145,7 +146,7 @@ describe("ResumeLog", () => {
     await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(claimedOf(reload()), [], "nothing is claimed before the sync has ended");
     log.append(2);
-    storage.release!();
+    required(storage.release, "release()")();
     await checkpoint;
     log.abandon();
     const state = reload();
@@ -278,7 +279,7 @@ describe("ResumeLog", () => {
     for (let at = 0; at < whole.length; at++) {
       for (const mask of [0x01, 0x80, 0xff]) {
         const broken = Buffer.from(whole);
-        broken[at]! ^= mask;
+        broken[at] = entryOf(broken, at) ^ mask;
         writeFileSync(file, broken);
         check(`byte ${at} ^ ${mask}`);
       }

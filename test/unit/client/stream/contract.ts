@@ -5,6 +5,7 @@ import { it } from "node:test";
 import type { ByteStream } from "../../../../src/client/stream/byte-stream.js";
 import { bytesOf } from "../../../support/data.js";
 import { EAGAIN, READABLE, WRITABLE } from "../../../support/memory-network.js";
+import { entryOf } from "../../../support/required.js";
 
 /** A place for streams to live in: one slab, one plan, and turns. */
 export interface StreamWorld {
@@ -72,7 +73,7 @@ function receive(world: StreamWorld, stream: ByteStream, lengths: readonly numbe
   const parts: Buffer[] = [];
   let left = result;
   lengths.forEach((length, index) => {
-    const start = world.plan[2 * index]!;
+    const start = entryOf(world.plan, 2 * index);
     const part = Math.min(length, left);
     parts.push(Buffer.from(world.slab.subarray(start, start + part)));
     left -= part;
@@ -288,7 +289,7 @@ export function testByteStreams(make: () => Promise<StreamWorld>): void {
       sees.onEvent = () => stream.watch(0);
       assert.equal(stream.open(sees, WRITABLE), 0);
       await world.until(() => sees.events.length > 0, "the failure is told");
-      assert.ok((sees.events[0]! & WRITABLE) !== 0);
+      assert.ok((entryOf(sees.events, 0) & WRITABLE) !== 0);
       assert.ok(stream.established() < 0);
       stream.close();
     }),

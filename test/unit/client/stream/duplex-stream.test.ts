@@ -184,6 +184,22 @@ function over(duplex: Duplex): { stream: DuplexStream; ground: VirtualGround; re
 }
 
 describe("streams of Node's: one that is not what it was taken for", () => {
+  it("fails by an errno, whatever its errors call themselves", () => {
+    for (const [about, errno] of [
+      [{ code: "EPIPE" }, -constants.errno.EPIPE],
+      [{ errno: -constants.errno.EIO }, -constants.errno.EIO],
+      [{ code: "constructor" }, -constants.errno.ECONNRESET],
+      [{ code: "__proto__", errno: Number.NEGATIVE_INFINITY }, -constants.errno.ECONNRESET],
+      [{ errno: -0.5 }, -constants.errno.ECONNRESET],
+    ] as const) {
+      const duplex = new Duplex({ read: () => {}, write: (_bytes, _encoding, done) => done() });
+      const { stream } = over(duplex);
+      duplex.emit("error", Object.assign(new Error("as it goes"), about));
+      assert.equal(stream.fill(0, 1), errno, JSON.stringify(about));
+      stream.close();
+    }
+  });
+
   it("fails once it brings what is no bytes, and is not read on for ever", async () => {
     let reads = 0;
     const duplex = new Duplex({

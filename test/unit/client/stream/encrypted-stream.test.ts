@@ -20,6 +20,7 @@ import { openCipher, transform } from "../../../../src/client/stream/rc4.js";
 import { READABLE } from "../../../../src/native/binding.js";
 import type { Reactor } from "../../../../src/native/reactor.js";
 import { bytesOf } from "../../../support/data.js";
+import { required } from "../../../support/required.js";
 import { testByteStreams } from "./contract.js";
 import { makeTcpWorld } from "./tcp-world.js";
 
@@ -101,10 +102,10 @@ describe("the encryption handshake", () => {
     for (const step of [1, 7, 96, 1_000_000]) {
       const [a, b] = [initiator(plaintext | rc4), responder(rc4)];
       talk(a, b, step);
-      assert.deepEqual(a.link!.sending, b.link!.receiving);
-      assert.deepEqual(a.link!.receiving, b.link!.sending);
-      assert.notDeepEqual(a.link!.sending, a.link!.receiving);
-      assert.equal(b.link!.first.length, 0);
+      assert.deepEqual(required(a.link, "link").sending, required(b.link, "link").receiving);
+      assert.deepEqual(required(a.link, "link").receiving, required(b.link, "link").sending);
+      assert.notDeepEqual(required(a.link, "link").sending, required(a.link, "link").receiving);
+      assert.equal(required(b.link, "link").first.length, 0);
     }
   });
 
@@ -117,8 +118,11 @@ describe("the encryption handshake", () => {
         assert.equal((error as { code: string }).code, "PEER_ENCRYPTION");
         return "none";
       }
-      assert.equal(a.link!.sending === undefined, b.link!.sending === undefined);
-      return a.link!.sending !== undefined;
+      assert.equal(
+        required(a.link, "link").sending === undefined,
+        required(b.link, "link").sending === undefined,
+      );
+      return required(a.link, "link").sending !== undefined;
     };
     assert.equal(selected(plaintext | rc4, plaintext | rc4), false);
     assert.equal(selected(rc4, plaintext | rc4), true);
@@ -171,8 +175,8 @@ describe("the encryption handshake", () => {
     assert.equal(ours.secretWith(new Uint8Array(KEY_BYTES).fill(0xff)), undefined);
     for (let round = 0; round < 50; round++) {
       const theirs = new KeyExchange();
-      const secret = ours.secretWith(theirs.publicKey);
-      assert.equal(secret!.length, KEY_BYTES);
+      const secret = required(ours.secretWith(theirs.publicKey), "secret");
+      assert.equal(secret.length, KEY_BYTES);
       assert.deepEqual(secret, theirs.secretWith(ours.publicKey));
     }
   });

@@ -9,6 +9,7 @@ import {
   PAUSE_MS,
 } from "../../../../src/client/stream/exchange-turns.js";
 import type { TurnHook } from "../../../../src/native/reactor.js";
+import { entryOf } from "../../../support/required.js";
 
 class Loop {
   nowMs = 1000;
@@ -89,14 +90,14 @@ describe("turns of key exchanges", () => {
     for (const waiter of waiters) loop.turns.ask("incoming", "network", waiter);
     loop.pass(0);
     assert.deepEqual(loop.done, ["a"]);
-    loop.turns.forget("incoming", "network", waiters[1]!);
+    loop.turns.forget("incoming", "network", entryOf(waiters, 1));
     assert.equal(loop.due.length, 1);
-    loop.turns.forget("incoming", "network", waiters[2]!);
-    loop.turns.forget("incoming", "network", waiters[2]!);
+    loop.turns.forget("incoming", "network", entryOf(waiters, 2));
+    loop.turns.forget("incoming", "network", entryOf(waiters, 2));
     assert.equal(loop.due.length, 0);
     loop.pass(100);
     assert.deepEqual(loop.done, ["a"]);
-    loop.turns.ask("incoming", "network", waiters[2]!);
+    loop.turns.ask("incoming", "network", entryOf(waiters, 2));
     loop.pass(0);
     assert.deepEqual(loop.done, ["a", "c"]);
   });

@@ -14,6 +14,7 @@ import { StreamPump } from "../../../../src/client/stream/stream-pump.js";
 import { encodeHandshake } from "../../../../src/client/wire/handshake.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { EAGAIN, MemoryNetwork, type MemoryStream, WRITABLE } from "../../../support/memory-network.js";
+import { entryOf } from "../../../support/required.js";
 import {
   BookSwarm,
   INFO_HASH,
@@ -153,11 +154,12 @@ describe("StreamPump: a peer that floods us with small messages", () => {
 
   it("takes, with all others that do, no more than a turn has for messages, and each is heard in its turn", () => {
     const peers = worlds(40);
-    const { network } = peers[0]!;
+    const { network } = entryOf(peers, 0);
     const flood = Buffer.concat(Array.from({ length: 3000 }, () => FLAP));
     for (const { say } of peers) say(flood);
     const before = peers.map(({ peer }) => peer.receiver.messages);
-    const heardOf = (index: number): number => peers[index]!.peer.receiver.messages - before[index]!;
+    const heardOf = (index: number): number =>
+      entryOf(peers, index).peer.receiver.messages - entryOf(before, index);
     let sum = 0;
     for (let turns = 0; turns < 6; turns++) {
       network.turn();

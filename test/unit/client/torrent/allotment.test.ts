@@ -3,6 +3,8 @@
 //
 // Always, whatever is sent by whom and in what order: the download ends, the honest are never banned, and a liar whose bad block was
 // in a failed piece is.
+//
+// It is long, because the peers and the swarm that are played with are needed by both kinds of test.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -14,6 +16,7 @@ import { Allotment, type AllottedPeer } from "../../../../src/client/torrent/all
 import { Attribution, type PeerRecord } from "../../../../src/client/torrent/attribution.js";
 import { BLOCK_UNWANTED, Picker } from "../../../../src/client/torrent/picker.js";
 import { check, makeRandom } from "../../../support/property.js";
+import { entryOf, required } from "../../../support/required.js";
 
 const TIMEOUT_MS = 20_000;
 /** Once so much has happened, the honest stay, are quick and have everything: from then on the download has to end. */
@@ -41,7 +44,8 @@ class SimulatedPeer implements AllottedPeer {
   readonly isHeldBack = false;
   readonly counters = { payloadBytes: 0, blocksReceived: 0 };
   peerChoking = false;
-  readonly incoming = false;
+  /** It came by itself. */
+  incoming = false;
   /** Has those give back that are silent. Set by the swarm. */
   givesBack: ((peer: SimulatedPeer) => void) | undefined;
   requests: [piece: number, block: number][] = [];
@@ -191,14 +195,16 @@ class SimulatedSwarm {
     if (!peer.peerChoking) this.#ask(peer);
     for (let left = peer.requests.length; left > 0 && peer.requests.length > 0; left--) {
       const roll = this.#random();
-      if (roll < (isDecent ? 1 : manners.answers)) this.#bring(peer, ...peer.requests.shift()!);
+      if (roll < (isDecent ? 1 : manners.answers))
+        this.#bring(peer, ...required(peer.requests.shift(), "an entry of requests"));
       else if (roll < manners.answers + manners.refuses) {
-        const [piece, block] = peer.requests.shift()!;
+        const [piece, block] = required(peer.requests.shift(), "an entry of requests");
         this.#picker.requestDropped(piece, block);
       }
       if (!this.#here.includes(peer)) return;
     }
-    while (peer.orphans.length > 0 && this.#random() < 0.3) this.#bring(peer, ...peer.orphans.shift()!, true);
+    while (peer.orphans.length > 0 && this.#random() < 0.3)
+      this.#bring(peer, ...required(peer.orphans.shift(), "an entry of orphans"), true);
   }
 
   #ask(peer: SimulatedPeer): void {
@@ -208,10 +214,10 @@ class SimulatedSwarm {
       missing > 0 ? this.#allotment.pick(peer, missing, out, 1 + Math.floor(this.#random() * 3)) : 0;
     for (let at = 0; at < got; at++) {
       assert.ok(
-        this.#attribution.mayBring(peer.record, out[2 * at]!),
+        this.#attribution.mayBring(peer.record, entryOf(out, 2 * at)),
         "what is asked of a peer is taken of it",
       );
-      peer.requests.push([out[2 * at]!, out[2 * at + 1]!]);
+      peer.requests.push([entryOf(out, 2 * at), entryOf(out, 2 * at + 1)]);
     }
   }
 
@@ -252,7 +258,7 @@ class SimulatedSwarm {
   }
 
   #judge(piece: number): void {
-    const digests = this.#blocks.get(piece)!;
+    const digests = required(this.#blocks.get(piece), "an entry of blocks");
     const bad = this.#takeBad(piece);
     const known = this.#digestsKnown || this.#random() < 0.5;
     if (bad.size === 0) {
@@ -278,7 +284,11 @@ class SimulatedSwarm {
   }
 
   #banned(record: PeerRecord): void {
-    assert.equal(this.#mannersOf.get(record)!.honest, false, `${record.key} is honest`);
+    assert.equal(
+      required(this.#mannersOf.get(record), "the manners of a peer").honest,
+      false,
+      `${record.key} is honest`,
+    );
     for (const peer of this.#here.filter((each) => each.record === record)) this.#leave(peer);
   }
 
@@ -315,6 +325,52 @@ const liar: fc.Arbitrary<Manners> = fc.record({
 });
 
 describe("Allotment: peers that have brought nothing yet", () => {
+  it("have half of what is missing to themselves while somebody lies, and a quarter more if we sought them", () => {
+    const pieceCount = 40;
+    const pieceLength = 4 * BLOCK_SIZE;
+    const totalLength = pieceCount * pieceLength;
+    const files = [{ path: ["file"], length: totalLength, offset: 0, padding: false }];
+    const picker = new Picker(new Layout({ pieceLength, totalLength, files }), { random: makeRandom(1) });
+    const attribution = new Attribution({ pieceLength, requestTimeoutMs: TIMEOUT_MS });
+    const peers: SimulatedPeer[] = [];
+    const allotment = new Allotment<SimulatedPeer>(picker, attribution, {
+      nowMs: 0,
+      here: peers,
+      recordOf: (peer) => peer.record,
+      ask: () => {},
+      dropBlocks: () => {},
+    });
+    const everything = new PieceSet(pieceCount);
+    everything.fill();
+    const liars = ["a liar", "another"].map((key) => attribution.record(key, "10.0.0.1", 1));
+    for (const [block, liar] of liars.entries()) attribution.blockReceived(liar, 0, block, 4, 0);
+    attribution.pieceFailed(0, undefined, 0);
+    allotment.tick();
+    const out = new Int32Array(64);
+    /** How many of 100 that come are asked for anything. */
+    const asked = (incoming: boolean): number => {
+      let count = 0;
+      for (let index = 0; index < 100; index++) {
+        const record = attribution.record(`peer ${peers.length}`, "10.0.0.1", peers.length);
+        const manners = { honest: true, answers: 1, lies: 0, refuses: 0, leaves: 0, chokes: 0 };
+        const peer = new SimulatedPeer(everything, record, manners);
+        peer.incoming = incoming;
+        record.connections = 1;
+        picker.peerAdded(everything);
+        peers.push(peer);
+        if (allotment.pick(peer, 4, out, 1) > 0) count++;
+      }
+      return count;
+    };
+    // One more may have the piece that failed, which is nobody's.
+    const came = asked(true);
+    assert.ok(Math.abs(came - pieceCount / 2) <= 1, `${came} that came`);
+    const sought = asked(false);
+    assert.ok(Math.abs(sought - pieceCount / 4) <= 1, `${sought} that were sought`);
+    assert.equal(asked(false), 0);
+    attribution.checkInvariants();
+  });
+
   it("share what they are asked for, so that hundreds that never will leave enough for whoever does", () => {
     const totalLength = 8192 * BLOCK_SIZE;
     const layout = new Layout({
@@ -345,7 +401,8 @@ describe("Allotment: peers that have brought nothing yet", () => {
     const out = new Int32Array(64);
     const ask = (peer: SimulatedPeer, count: number): number => {
       const got = allotment.pick(peer, count, out, 1);
-      for (let index = 0; index < got; index++) peer.requests.push([out[2 * index]!, out[2 * index + 1]!]);
+      for (let index = 0; index < got; index++)
+        peer.requests.push([entryOf(out, 2 * index), entryOf(out, 2 * index + 1)]);
       return got;
     };
     let asked = 0;
@@ -359,6 +416,109 @@ describe("Allotment: peers that have brought nothing yet", () => {
     // Those that left take no share.
     for (const peer of peers.slice(0, 990)) allotment.peerGone(peer);
     assert.equal(ask(join(), 16), 16);
+  });
+});
+
+/** The first `count` pairs of piece and block. */
+function pickedPairs(out: Int32Array, count: number): [piece: number, block: number][] {
+  return Array.from({ length: count }, (_, index) => {
+    const [piece = -1, block = -1] = out.subarray(2 * index);
+    return [piece, block];
+  });
+}
+
+describe("Allotment: pieces of those that have shown nothing and left", () => {
+  it("are asked all at once of one that has shown something, as many as it waits for blocks", () => {
+    const [pieceCount, pieceLength] = [8, 4 * BLOCK_SIZE];
+    const totalLength = pieceCount * pieceLength;
+    const files = [{ path: ["file"], length: totalLength, offset: 0, padding: false }];
+    const picker = new Picker(new Layout({ pieceLength, totalLength, files }), { random: makeRandom(1) });
+    const attribution = new Attribution({ pieceLength, requestTimeoutMs: TIMEOUT_MS });
+    const everything = new PieceSet(pieceCount);
+    everything.fill();
+    const peers: SimulatedPeer[] = [];
+    const allotment = new Allotment<SimulatedPeer>(picker, attribution, {
+      nowMs: 0,
+      here: peers,
+      recordOf: (peer) => peer.record,
+      ask: () => {},
+      dropBlocks: () => {},
+    });
+    const join = (key: string): SimulatedPeer => {
+      const record = attribution.record(key, "10.0.0.1", 1);
+      record.connections = 1;
+      picker.peerAdded(everything);
+      const manners = { honest: true, answers: 1, lies: 0, refuses: 0, leaves: 0, chokes: 0 };
+      const peer = new SimulatedPeer(everything, record, manners);
+      peers.push(peer);
+      return peer;
+    };
+    const honest = join("honest");
+    honest.record.isProven = true;
+    honest.counters.blocksReceived = 1;
+    attribution.blockReceived(attribution.record("a liar", "10.0.0.1", 1), 0, 0, 4, 0);
+    attribution.blockReceived(attribution.record("another", "10.0.0.1", 1), 0, 1, 4, 0);
+    attribution.pieceFailed(0, undefined, 0);
+    const out = new Int32Array(128);
+    const holders = Array.from({ length: 6 }, (_, index) => join(`holder ${index}`));
+    for (const holder of holders) {
+      holder.requests = pickedPairs(out, allotment.pick(holder, 4, out, 1));
+    }
+    const taken = allotment.pick(honest, 64, out, 1);
+    for (const [piece, block] of pickedPairs(out, taken)) picker.blockReceived(piece, block);
+    const held = holders.flatMap(({ requests }) => requests);
+    assert.ok(
+      held.length > 4 && taken > 0 && taken + held.length === 4 * pieceCount,
+      `${held.length} blocks`,
+    );
+    // None of them is asked for anything any more: they choke us.
+    for (const [piece, block] of held) picker.requestDropped(piece, block);
+    assert.equal(allotment.pick(honest, 64, out, 1), held.length);
+    attribution.checkInvariants();
+  });
+});
+
+describe("Allotment: a piece that failed", () => {
+  it("is asked of those that have brought what they were asked for, though nothing had failed before", () => {
+    const pieceLength = 4 * BLOCK_SIZE;
+    const files = [{ path: ["file"], length: pieceLength, offset: 0, padding: false }];
+    const layout = new Layout({ pieceLength, totalLength: pieceLength, files });
+    const picker = new Picker(layout, { random: makeRandom(1) });
+    const attribution = new Attribution({ pieceLength, requestTimeoutMs: TIMEOUT_MS });
+    const everything = new PieceSet(1);
+    everything.fill();
+    const peers = ["one", "a liar"].map((key) => {
+      const record = attribution.record(key, "10.0.0.1", 1);
+      record.connections = 1;
+      picker.peerAdded(everything);
+      return new SimulatedPeer(everything, record, {
+        ...{ honest: true, answers: 1, lies: 0, refuses: 0, leaves: 0, chokes: 0 },
+      });
+    });
+    const [one, liar] = peers as [SimulatedPeer, SimulatedPeer];
+    const asked: SimulatedPeer[] = [];
+    const allotment = new Allotment<SimulatedPeer>(picker, attribution, {
+      nowMs: 0,
+      here: peers,
+      recordOf: (peer) => peer.record,
+      ask: (peer) => asked.push(peer),
+      dropBlocks: () => {},
+    });
+    const out = new Int32Array(16);
+    for (const peer of [one, liar]) {
+      assert.equal(allotment.pick(peer, 2, out, 1), 2);
+      for (const [, block] of pickedPairs(out, 2)) {
+        picker.blockReceived(0, block);
+        attribution.blockReceived(peer.record, 0, block, 4, 0);
+        peer.counters.blocksReceived++;
+      }
+    }
+    assert.equal(allotment.pick(one, 2, out, 1), 0, "all of it is here");
+    picker.pieceFailed(0);
+    attribution.pieceFailed(0, undefined, 0);
+    allotment.pieceFailed();
+    assert.deepEqual(asked, [one]);
+    assert.ok(allotment.pick(one, 4, out, 1) > 0);
   });
 });
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { SYSTEM_GROUND } from "../../../../src/base/ground.js";
 import { Announcements, type PieceHearer } from "../../../../src/client/torrent/announcements.js";
+import { required } from "../../../support/required.js";
 
 interface Hearer extends PieceHearer {
   readonly told: number[][];
@@ -21,10 +22,10 @@ describe("Announcements", () => {
   it("tells few peers of each piece at once", () => {
     const [only, ...rest] = hearers(1);
     assert.equal(rest.length, 0);
-    const announcements = new Announcements(new Set([only!]), SYSTEM_GROUND);
+    const announcements = new Announcements(new Set([required(only, "only")]), SYSTEM_GROUND);
     announcements.add(3);
     announcements.add(4);
-    assert.deepEqual(only!.told, [[3], [4]]);
+    assert.deepEqual(required(only, "only").told, [[3], [4]]);
     assert.equal(announcements.waiting, 0);
   });
 

@@ -6,6 +6,7 @@ import { Layout } from "../../../../src/client/storage/layout.js";
 import { Picker, type PickerOptions, type PickingPeer } from "../../../../src/client/torrent/picker.js";
 import { RANDOM_PIECES } from "../../../../src/client/torrent/piece-choice.js";
 import { makeRandom } from "../../../support/property.js";
+import { entryOf, required } from "../../../support/required.js";
 
 export function layoutOf(
   pieceCount: number,
@@ -59,14 +60,15 @@ export class Asked implements PickingPeer {
     const fresh = picker.pick(this.pieces, count, out, this, allowed, piecesAtOnce);
     const got = fresh > 0 ? fresh : picker.pickAgain(this.pieces, count, out, this, allowed);
     const picked: [number, number][] = [];
-    for (let index = 0; index < got; index++) picked.push([out[2 * index]!, out[2 * index + 1]!]);
+    for (let index = 0; index < got; index++)
+      picked.push([entryOf(out, 2 * index), entryOf(out, 2 * index + 1)]);
     this.requests.push(...picked);
     return picked;
   }
 
   /** Answers the oldest request. */
   answer(picker: Picker): [number, number] {
-    const [piece, block] = this.requests.shift()!;
+    const [piece, block] = required(this.requests.shift(), "an entry of requests");
     picker.blockReceived(piece, block);
     return [piece, block];
   }

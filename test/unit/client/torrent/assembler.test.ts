@@ -15,6 +15,7 @@ import type { StorageKind } from "../../../../src/client/storage/storage.js";
 import { Assembler } from "../../../../src/client/torrent/assembler.js";
 import { Reactor } from "../../../../src/native/reactor.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
+import { entryOf, required } from "../../../support/required.js";
 
 interface Case {
   readonly kind: StorageKind;
@@ -125,7 +126,8 @@ async function assemble(folder: string, options: Case): Promise<Outcome> {
       const length = layout.blockLength(piece, block);
       memory.bytes.set(data.subarray(at, at + length), address);
       if (wrong) memory.bytes.fill(0xaa, address, address + length);
-      if (corruptNow && options.corrupt.includes(piece) && block === 0) memory.bytes[address]! ^= 1;
+      if (corruptNow && options.corrupt.includes(piece) && block === 0)
+        memory.bytes[address] = entryOf(memory.bytes, address) ^ 1;
       assembler.addBlock(piece as PieceIndex, block as BlockIndex, address);
       assembler.checkInvariants();
       if (random() < 0.05) await new Promise((resolve) => setImmediate(resolve));
@@ -146,7 +148,7 @@ async function assemble(folder: string, options: Case): Promise<Outcome> {
   for (let index = blocks.length - 1; index > 0; index--) {
     const reach = Math.floor(options.disorder * index);
     const other = index - Math.floor(random() * (reach + 1));
-    [blocks[index], blocks[other]] = [blocks[other]!, blocks[index]!];
+    [blocks[index], blocks[other]] = [entryOf(blocks, other), entryOf(blocks, index)];
   }
   for (const piece of options.dropped ?? []) {
     const count = layout.blocksInPiece(piece) - 1;
@@ -242,7 +244,7 @@ describe("Assembler", { timeout: 120_000 }, () => {
         });
         assert.equal(failed.length, 2);
         for (const piece of failed) {
-          const [wrong, right] = digestsOf.get(piece)!;
+          const [wrong, right] = required(digestsOf.get(piece), "the digests of a piece");
           assert.ok(wrong !== undefined && right !== undefined, "both are known");
           assert.equal(wrong.length, piece === 16 ? 1 : 16);
           assert.ok(wrong.every((digest) => Number.isSafeInteger(digest)));

@@ -12,6 +12,7 @@ import {
   WARY_MS,
 } from "../../../../src/client/torrent/attribution.js";
 import type { ExclusiveView } from "../../../../src/client/torrent/exclusive-pieces.js";
+import { entryOf } from "../../../support/required.js";
 
 const BLOCKS = 4;
 const TIMEOUT_MS = 20_000;
@@ -32,7 +33,7 @@ function joinAll(attribution: Attribution): [PeerRecord, PeerRecord, PeerRecord]
 /** A piece whose blocks come from these peers, in turn. */
 function receive(attribution: Attribution, piece: number, ...from: PeerRecord[]): void {
   for (let block = 0; block < BLOCKS; block++)
-    attribution.blockReceived(from[block % from.length]!, piece, block, BLOCKS, 0);
+    attribution.blockReceived(entryOf(from, block % from.length), piece, block, BLOCKS, 0);
 }
 
 const RIGHT = Float64Array.of(1, 2, 3, 4);
@@ -52,6 +53,7 @@ function viewOf(candidates: PeerRecord[]): ExclusiveView & { overs: number[]; he
     candidates: () => candidates.filter((record) => here.has(record) && !record.banned),
     isHere: (record) => here.has(record),
     isHeldBack: () => false,
+    isAsked: () => true,
     isReceived: () => false,
     lookedAt: () => {},
     startOver: (piece) => overs.push(piece),
@@ -163,6 +165,25 @@ describe("Attribution", () => {
       [],
     );
     assert.equal(honest.banned, false);
+  });
+
+  it("keeps no piece for anybody once its files are looked at again: nobody would ever say that it is right", () => {
+    const attribution = make();
+    const [a, b, proven] = joinAll(attribution);
+    receive(attribution, 1, proven);
+    attribution.pieceVerified(1);
+    receive(attribution, 0, a, b);
+    attribution.pieceFailed(0, digests(0), 0);
+    attribution.requested(proven, 0, 0);
+    attribution.requested(a, 2, 0);
+    assert.deepEqual([proven.owned, a.owned], [1, 1]);
+    attribution.contentMade(BLOCKS * BLOCK_SIZE);
+    assert.deepEqual([proven.owned, a.owned], [0, 0]);
+    assert.deepEqual(
+      [0, 2].map((piece) => attribution.mayBring(b, piece)),
+      [true, true],
+    );
+    attribution.checkInvariants();
   });
 
   it("knows liars by a piece that was never judged, because it started over", () => {

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { PieceSet } from "../../../../src/base/piece-set.js";
 import { Availability } from "../../../../src/client/torrent/availability.js";
 import { check, makeRandom } from "../../../support/property.js";
+import { entryOf } from "../../../support/required.js";
 
 function setOf(pieceCount: number, pieces: Iterable<number>): PieceSet {
   const set = new PieceSet(pieceCount);
@@ -143,7 +144,7 @@ describe("Availability", () => {
               assert.ok(possible.includes(chosen), "what the peer has and nobody began");
               assert.equal(
                 counts[chosen],
-                Math.min(...possible.map((piece) => counts[piece]!)),
+                Math.min(...possible.map((piece) => entryOf(counts, piece))),
                 "the rarest",
               );
             }

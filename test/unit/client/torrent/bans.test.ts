@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { SITE_TIMES } from "../../../../src/base/network-address.js";
 import { BAN_MS, BANS_PER_NETWORK, Bans } from "../../../../src/client/torrent/bans.js";
 
 describe("Bans", () => {
@@ -33,6 +34,28 @@ describe("Bans", () => {
     for (let liar = 0; liar < BANS_PER_NETWORK; liar++) bans.ban(`2001:db8:1:2::${liar}`, `liar ${liar}`, 0);
     assert.equal(bans.isNetworkBanned("2001:db8:1:2:ffff::9", 1), true);
     assert.equal(bans.isNetworkBanned("2001:db8:1:3::1", 1), false);
+  });
+
+  it("an IPv6 site of which eight networks were banned is banned, until one of it is forgiven", () => {
+    const bans = new Bans();
+    const banAll = (network: number): void => {
+      for (let liar = 0; liar < BANS_PER_NETWORK; liar++)
+        bans.ban(`2001:db8:1:${network}::1`, `liar ${liar}`, 0);
+    };
+    // However many were found out one by one, or in one network.
+    for (let network = 100; network < 200; network++) bans.ban(`2001:db8:1:${network}::1`, "liar", 0);
+    for (let again = 0; again < 20; again++) banAll(1);
+    for (let network = 2; network < SITE_TIMES; network++) banAll(network);
+    assert.equal(bans.isNetworkBanned("2001:db8:1:ffff::1", 1), false);
+    banAll(SITE_TIMES);
+    assert.equal(bans.isNetworkBanned("2001:db8:1:ffff::1", 1), true);
+    assert.equal(bans.isBanned("2001:db8:1:ffff::1", "new", 1), true);
+    assert.equal(bans.isNetworkBanned("2001:db8:2::1", 1), false);
+    assert.equal(bans.isNetworkBanned("2001:db8:1:ffff::1", BAN_MS), false);
+    banAll(9);
+    bans.lift("2001:db8:1:9::5");
+    assert.equal(bans.isNetworkBanned("2001:db8:1:9::5", 1), false);
+    assert.equal(bans.isNetworkBanned("2001:db8:1:8::5", 1), true, "those of its other networks stay");
   });
 
   it("loopback as a whole is never banned: all peers of a tunnel come from there", () => {

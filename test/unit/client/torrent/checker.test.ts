@@ -16,6 +16,7 @@ import { openStorage } from "../../../../src/client/storage/open.js";
 import { checkPieces, hashPieces } from "../../../../src/client/torrent/checker.js";
 import { Reactor } from "../../../../src/native/reactor.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
+import { entryOf } from "../../../support/required.js";
 
 interface Shape {
   readonly pieceLength: number;
@@ -45,7 +46,10 @@ class Check {
     for (const file of laidOut.filter((each) => each.padding))
       this.data.fill(0, file.offset, file.offset + file.length);
     for (const file of laidOut.filter((each) => !each.padding))
-      writeFileSync(this.path(file.path[0]!), this.data.subarray(file.offset, file.offset + file.length));
+      writeFileSync(
+        this.path(entryOf(file.path, 0)),
+        this.data.subarray(file.offset, file.offset + file.length),
+      );
     this.digests = Buffer.concat(
       Array.from({ length: this.layout.pieceCount }, (_, piece) => this.#digestOf(piece)),
     );
@@ -284,7 +288,7 @@ describe("checkPieces", () => {
   it("one wrong byte makes one piece bad", async () => {
     const check = new Check(shape);
     const bytes = Buffer.from(check.data.subarray(50_000, 100_000));
-    bytes[30_000]! ^= 1;
+    bytes[30_000] = entryOf(bytes, 30_000) ^ 1;
     writeFileSync(check.path("file-1"), bytes);
     assert.deepEqual((await check.good()).bad, [4]);
   });

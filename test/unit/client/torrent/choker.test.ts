@@ -12,6 +12,7 @@ import {
   TURN_MS_MIN,
 } from "../../../../src/client/torrent/choker.js";
 import { check, makeRandom } from "../../../support/property.js";
+import { entryOf, required } from "../../../support/required.js";
 
 const ROUND_MS = 10_000;
 
@@ -27,6 +28,7 @@ function peer(id: number, is: Partial<ChokerPeer> = {}): ChokerPeer {
     lapsed: false,
     timesTaken: 0,
     sentSinceUnchokeBytes: 0,
+    servedBeforeMs: undefined,
     ...is,
   };
 }
@@ -136,10 +138,11 @@ describe("Choker: downloading", () => {
       const chosen = choker.choose(peers, { nowMs, seeding: false });
       assert.equal(chosen.size, 1);
       const [id] = chosen;
-      served.set(id!, (served.get(id!) ?? 0) + 1);
+      served.set(required(id, "id"), (served.get(required(id, "id")) ?? 0) + 1);
     }
     assert.equal(served.get(1), 30 * 6);
-    for (const id of [2, 3, 4]) assert.ok(served.get(id)! >= 3, `peer ${id} was tried`);
+    for (const id of [2, 3, 4])
+      assert.ok(required(served.get(id), "how often it was served") >= 3, `peer ${id} was tried`);
     // One that was tried and turns out the best keeps the slot to the end of its time, and has it then.
     const other = new Choker({ slots: 1, random: makeRandom(5) });
     const [tried] = other.choose(peers, { nowMs: 2 * OPTIMISTIC_MS, seeding: false });
@@ -232,11 +235,11 @@ describe("Choker: seeding", () => {
   it("ends a turn after a minute though the quota is not used up, and after 20 s when nothing is taken", () => {
     const slow = new Rounds(new Choker({ slots: 1 }), [peer(1), peer(2)], true, () => 1000);
     const turns: number[] = [];
-    for (let round = 0; round < 12; round++) turns.push(slow.next()[0]!);
+    for (let round = 0; round < 12; round++) turns.push(entryOf(slow.next(), 0));
     assert.equal(turns.indexOf(2) * ROUND_MS, TURN_MS_MAX);
     const idle = new Rounds(new Choker({ slots: 1 }), [peer(1), peer(2)], true, () => 0);
     turns.length = 0;
-    for (let round = 0; round < 12; round++) turns.push(idle.next()[0]!);
+    for (let round = 0; round < 12; round++) turns.push(entryOf(idle.next(), 0));
     assert.equal(turns.indexOf(2) * ROUND_MS, TURN_MS_MIN);
   });
 
@@ -266,7 +269,7 @@ describe("Choker: seeding", () => {
           const random = makeRandom(seed);
           const rates = Array.from({ length: count }, () => Math.floor(random() ** 4 * 1e8));
           const peers = Array.from({ length: count }, (_, id) => peer(id));
-          const rounds = new Rounds(new Choker({ slots, random }), peers, true, (id) => rates[id]!);
+          const rounds = new Rounds(new Choker({ slots, random }), peers, true, (id) => entryOf(rates, id));
           const seen = new Set<number>();
           const needed = 1 + Math.ceil(count / slots) * (TURN_MS_MAX / ROUND_MS);
           for (let round = 0; round < needed; round++) {
@@ -295,6 +298,7 @@ describe("Choker: always", () => {
         uploadRate: fc.constantFrom(0, 1, 1e6),
         unchokedSinceMs: fc.option(fc.nat(100_000), { nil: undefined }),
         sentSinceUnchokeBytes: fc.constantFrom(0, 1e9),
+        servedBeforeMs: fc.option(fc.nat(100_000), { nil: undefined }),
       }),
       { maxLength: 20 },
     );

@@ -8,6 +8,7 @@ import { BLOCK_SIZE, HANDSHAKE_BYTES } from "../../../../src/base/limits.js";
 import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { type PeerAddress, Session } from "../../../../src/index.js";
+import { entryOf, required } from "../../../support/required.js";
 import { closeWhole, makeShared, nowhere, seed } from "../session/loopback.js";
 import {
   driveClock,
@@ -95,19 +96,26 @@ describe("Torrent: whom it dials", TIMEOUT, () => {
       const listening: PeerAddress[] = [];
       for (const session of sessions) listening.push(await session.listen({ host: HOST, port: 0 }));
       const torrents = await Promise.all(sessions.map((session) => session.add(shared.metainfo, nowhere())));
-      torrents[0]!.addPeer(listening[1]!);
-      torrents[1]!.addPeer(listening[0]!);
+      entryOf(torrents, 0).addPeer(entryOf(listening, 1));
+      entryOf(torrents, 1).addPeer(entryOf(listening, 0));
       // Each sees two connections come to their end or to stand: one of them stands at last.
       await until(() => sessions.every((session) => session.connectionCount === 1));
       await turns();
       const [a, b] = torrents.map((torrent) => torrent.connections());
-      assert.deepEqual([a!.length, b!.length], [1, 1], `round ${round}`);
-      assert.notEqual(a![0]!.incoming, b![0]!.incoming, "the same one");
-      assert.deepEqual([a![0]!.isOpen, b![0]!.isOpen], [true, true]);
+      assert.deepEqual([required(a, "a").length, required(b, "b").length], [1, 1], `round ${round}`);
+      assert.notEqual(
+        entryOf(required(a, "a"), 0).incoming,
+        entryOf(required(b, "b"), 0).incoming,
+        "the same one",
+      );
+      assert.deepEqual(
+        [entryOf(required(a, "a"), 0).isOpen, entryOf(required(b, "b"), 0).isOpen],
+        [true, true],
+      );
       // By the greater id, whoever came first.
       const [ours, theirs] = sessions.map((each) => sessionCoreOf(each).peerId) as [Uint8Array, Uint8Array];
       const oursStays = Buffer.compare(ours, theirs) > 0;
-      assert.equal(a![0]!.incoming, !oursStays);
+      assert.equal(entryOf(required(a, "a"), 0).incoming, !oursStays);
       for (const session of sessions) await closeWhole(session);
     }
   });

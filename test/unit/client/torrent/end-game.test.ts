@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { BLOCK_SIZE } from "../../../../src/base/limits.js";
 import { END_GAME_PICKS_MAX } from "../../../../src/client/torrent/picker.js";
 import { REQUESTERS_MAX, STALLED_BLOCKS } from "../../../../src/client/torrent/started-piece.js";
-
+import { entryOf } from "../../../support/required.js";
 import { Asked, allPieces, layoutOf, pickerOf, pickerPastTheFirst } from "./asked-peer.js";
 
 describe("Picker: end game", () => {
@@ -40,7 +40,7 @@ describe("Picker: end game", () => {
     const picker = pickerOf(layoutOf(2, 32 * BLOCK_SIZE));
     const slow = new Asked(allPieces(2));
     assert.equal(slow.ask(picker, 100).length, 64);
-    const first = slow.requests[0]![0];
+    const first = entryOf(slow.requests, 0)[0];
     const picked = new Asked(allPieces(2)).ask(picker, 100);
     assert.equal(picked.length, END_GAME_PICKS_MAX);
     assert.ok(picked.every(([piece]) => piece === first));
@@ -158,9 +158,9 @@ describe("Picker: before the end game", () => {
     );
     assert.ok(silent !== undefined && other !== undefined && busy !== undefined);
     assert.equal(silent.ask(picker, 4).length, 4);
-    const [first] = silent.requests[0]!;
+    const [first] = entryOf(silent.requests, 0);
     assert.equal(busy.ask(picker, 4).length, 4);
-    const [second] = busy.requests[0]!;
+    const [second] = entryOf(busy.requests, 0);
     // The third piece is somebody's alone, who brings nothing of it.
     const out = new Int32Array(16);
     const allowed = { has: (piece: number) => piece === first || piece === second };

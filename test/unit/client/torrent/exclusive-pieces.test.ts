@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { PieceSet } from "../../../../src/base/piece-set.js";
 import { Attribution, type PeerRecord } from "../../../../src/client/torrent/attribution.js";
 import { ExclusivePieces, type ExclusiveView } from "../../../../src/client/torrent/exclusive-pieces.js";
+import { entryOf } from "../../../support/required.js";
 
 const PIECE_LENGTH = 1024 * 1024;
 const REQUEST_TIMEOUT_MS = 20_000;
@@ -14,6 +15,7 @@ function viewOf(...here: PeerRecord[]): ExclusiveView {
     candidates: () => here,
     isHere: (record) => here.includes(record),
     isHeldBack: () => false,
+    isAsked: () => true,
     isReceived: () => false,
     lookedAt: () => {},
     startOver: () => {},
@@ -66,9 +68,9 @@ describe("pieces that one peer has to itself", () => {
     const pieces = makeFailed();
     pieces.review(1000, viewOf(...records));
     assert.deepEqual(allowed(pieces), [[0], [1], [2], [3], [4], ...Array(3).fill([0, 1, 2, 3, 4])]);
-    records[3]!.isProven = true;
+    entryOf(records, 3).isProven = true;
     const others = makeFailed();
-    others.review(1000, viewOf(records[3]!, ...records.filter((_, index) => index !== 3)));
+    others.review(1000, viewOf(entryOf(records, 3), ...records.filter((_, index) => index !== 3)));
     assert.deepEqual(allowed(others), Array(8).fill([3]));
   });
 
@@ -103,19 +105,61 @@ describe("pieces that one peer has to itself", () => {
     pieces.blockReceived(8, 1100);
     pieces.own(proven, 9, 1000);
     assert.equal(pieces.unprovenOwned, 2);
-    assert.equal(pieces.reclaim(everything, 1400, view), false, "an answer may be on its way");
-    assert.equal(pieces.reclaim(new PieceSet(10), 2000, view), false, "it has none of them");
-    assert.equal(pieces.reclaim(everything, 2000, view), true);
+    assert.equal(pieces.reclaim(proven, everything, 1400, view), false, "an answer may be on its way");
+    assert.equal(pieces.reclaim(proven, new PieceSet(10), 2000, view), false, "it has none of them");
+    assert.equal(pieces.reclaim(proven, everything, 2000, view), true);
     assert.equal(
-      pieces.reclaim(everything, 2000, view),
+      pieces.reclaim(proven, everything, 2000, view),
       false,
       "the one that has shown something, or brings, keeps its own",
     );
     assert.deepEqual(overs, [7]);
     assert.deepEqual([first.owned, first.lapses, pieces.has(7), pieces.unprovenOwned], [1, 1, false, 1]);
-    assert.equal(pieces.reclaim(everything, 2101, view), true);
+    assert.equal(pieces.reclaim(proven, everything, 2101, view), true);
     assert.deepEqual(overs, [7, 8]);
-    assert.equal(pieces.reclaim(everything, 90_000, view), false);
+    assert.equal(pieces.reclaim(proven, everything, 90_000, view), false);
+  });
+
+  it("go at once, where nothing is asked of their owner or it has gone, to one that has shown something", () => {
+    const proven = attribution.record("proven", "10.0.1.1", 1);
+    proven.isProven = true;
+    const everything = new PieceSet(10);
+    everything.fill();
+    const owned = (): ExclusivePieces => {
+      const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+      Object.assign(first, { lapses: 0, owned: 0 });
+      pieces.own(first, 7, 1000);
+      return pieces;
+    };
+    const idle = { ...viewOf(proven, first, second), isAsked: () => false };
+    assert.equal(owned().reclaim(second, everything, 1001, idle), false, "it has shown as little");
+    assert.equal(
+      owned().reclaim(proven, everything, 1001, viewOf(proven, first)),
+      false,
+      "it was just asked",
+    );
+    assert.equal(owned().reclaim(proven, everything, 1001, { ...idle, isReceived: () => true }), false);
+    for (const view of [idle, viewOf(proven)]) {
+      const pieces = owned();
+      assert.equal(pieces.reclaim(proven, everything, 1001, view), true);
+      assert.equal(pieces.has(7), false);
+    }
+  });
+
+  it("are kept for nobody who has shown nothing where one that has would have them", () => {
+    const proven = attribution.record("proven", "10.0.1.1", 1);
+    proven.isProven = true;
+    for (const record of [first, second, proven]) Object.assign(record, { lapses: 0, owned: 0 });
+    const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+    pieces.failed(7, 1000);
+    pieces.review(1000, viewOf(first, second));
+    assert.deepEqual(
+      [first, second, proven].map((record) => pieces.mayHave(record, 7)),
+      [true, false, true],
+    );
+    pieces.own(proven, 7, 1100);
+    assert.equal(pieces.mayHave(first, 7), false);
+    pieces.checkInvariants([first, second, proven]);
   });
 
   it("do not go back to whoever they were taken from, but are anybody's when nobody else is left", () => {
@@ -126,12 +170,29 @@ describe("pieces that one peer has to itself", () => {
     const view = viewOf(first);
     pieces.failed(7, 1000);
     pieces.own(first, 7, 1000);
-    assert.equal(pieces.reclaim(everything, 2000, view), true);
+    assert.equal(pieces.reclaim(second, everything, 2000, view), true);
     assert.equal(pieces.mayHave(first, 7), false, "it had its turn");
     pieces.review(2000, view);
     assert.equal(pieces.mayHave(first, 7), true);
     const other = attribution.record("other", "10.0.1.2", 1);
     assert.equal(pieces.mayHave(other, 7), true, "shared, so that the download goes on");
+  });
+
+  it("are anybody's again where one that has shown something let them go, and strangers come and go", () => {
+    const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+    const proven = attribution.record("proven", "10.0.1.1", 1);
+    Object.assign(proven, { isProven: true, lapses: 0, owned: 0 });
+    pieces.failed(7, 1000);
+    pieces.own(proven, 7, 1000);
+    let nowMs = 1001 + REQUEST_TIMEOUT_MS / 2;
+    for (let stranger = 0; stranger < 10 && (stranger === 0 || !pieces.mayHave(proven, 7)); stranger++) {
+      const passing = attribution.record(`passing-${stranger}`, "10.0.2.1", stranger);
+      pieces.review(nowMs, viewOf(proven, passing));
+      if (stranger === 0) assert.equal(pieces.mayHave(passing, 7), true);
+      pieces.peerGone(passing, () => false);
+      nowMs += 1000;
+    }
+    assert.equal(pieces.mayHave(proven, 7), true);
   });
 
   it("are all looked after at once where there is time for it", () => {

@@ -9,6 +9,7 @@ import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { type BlockLease, type PeerAddress, Session, type StorageKind } from "../../../../src/index.js";
 import { difference, temporaryFolder } from "../../../support/data.js";
 import { makeRandom } from "../../../support/property.js";
+import { entryOf, required } from "../../../support/required.js";
 import { closeWhole, makeShared, nowhere, type Shared, seed } from "../session/loopback.js";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -81,7 +82,7 @@ describe("Blocks that are lent", TIMEOUT, () => {
         assert.ok(shared.data.subarray(at, at + lease.bytes.length).equals(lease.bytes));
         bytes += lease.bytes.length;
         held.push(lease);
-        if (held.length > 8) held.shift()!.release();
+        if (held.length > 8) required(held.shift(), "an entry of held").release();
       };
       const torrent = await session.add(shared.metainfo, { storage, directory, onBlock });
       torrent.on("piece", (piece) => verified.add(piece));
@@ -149,7 +150,7 @@ describe("Blocks that are lent", TIMEOUT, () => {
       const shared = await makeShared(500_000 + Math.floor(2_000_000 * random()), pieceLength);
       const seeders = [await seed(shared), await seed(shared)];
       const session = new Session({ poolBytes: MIB });
-      const storage = (["file", "memory", "null"] as const)[run % 3]!;
+      const storage = entryOf(["file", "memory", "null"] as const, run % 3);
       const directory = temporaryFolder(after);
       const keep = Math.floor(20 * random());
       const held: BlockLease[] = [];
@@ -163,7 +164,7 @@ describe("Blocks that are lent", TIMEOUT, () => {
         bytes += lease.bytes.length;
         held.push(lease);
         setImmediate(checkBetweenTurns);
-        if (held.length > keep) held.splice(Math.floor(held.length * random()), 1)[0]!.release();
+        if (held.length > keep) entryOf(held.splice(Math.floor(held.length * random()), 1), 0).release();
       };
       const peers = seeders.map(({ address }) => address);
       const torrent = await session.add(shared.metainfo, { storage, directory, onBlock, peers });

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import { createTorrentFile, parseMetainfo, ScatterwireError, Session } from "../../../../src/index.js";
+import { required } from "../../../support/required.js";
 
 const { folder, directory, pieceLength } = workerData as {
   folder: string;
@@ -22,4 +23,4 @@ try {
   error = caught instanceof ScatterwireError ? caught.code : String(caught);
 }
 await session.close();
-parentPort!.postMessage({ error, warnings });
+required(parentPort, "parent port").postMessage({ error, warnings });

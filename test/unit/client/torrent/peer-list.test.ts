@@ -11,6 +11,7 @@ import {
   USER_SOURCE,
 } from "../../../../src/client/torrent/peer-source.js";
 import { check, makeRandom } from "../../../support/property.js";
+import { entryOf, required } from "../../../support/required.js";
 
 const TRACKER: PeerSource = { origin: "tracker" };
 const EXCHANGE: PeerSource = { origin: "exchange" };
@@ -96,12 +97,15 @@ describe("PeerList", () => {
         list.ended(peer, "failed", nowMs);
     const newcomer = add(list, "10.0.1.1");
     assert.equal(list.next(1e9), newcomer);
-    const chances = Array.from({ length: 4 }, () => list.next(1e9)!);
+    const chances = Array.from({ length: 4 }, () => required(list.next(1e9), "the next peer"));
     assert.equal(new Set(chances).size, 4);
     assert.deepEqual([list.hasDue(1e9), list.next(1e9)], [false, undefined]);
-    list.ended(chances[0]!, "failed", 1e9);
-    list.connected(chances[1]!);
-    assert.ok(dead.includes(list.next(1e9)!) && dead.includes(list.next(1e9)!));
+    list.ended(entryOf(chances, 0), "failed", 1e9);
+    list.connected(entryOf(chances, 1));
+    assert.ok(
+      dead.includes(required(list.next(1e9), "the next peer")) &&
+        dead.includes(required(list.next(1e9), "the next peer")),
+    );
     assert.equal(list.next(1e9), undefined);
   });
 
@@ -242,15 +246,18 @@ describe("PeerList", () => {
     const list = makeList();
     const [seed, later, leecher] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map((host) => add(list, host));
     while (list.next(0) !== undefined);
-    list.ended(seed!, "useful", 0);
-    seed!.isSeed = true;
-    list.ended(leecher!, "useful", 0);
+    list.ended(required(seed, "seed"), "useful", 0);
+    required(seed, "seed").isSeed = true;
+    list.ended(required(leecher, "leecher"), "useful", 0);
     list.setSeeding(true, 0);
-    list.ended(later!, "seed", 0);
+    list.ended(required(later, "later"), "seed", 0);
     assert.deepEqual(due(list, 1e9), [leecher]);
-    assert.deepEqual([seed!.state, later!.state, list.isExhausted], ["parked", "parked", false]);
+    assert.deepEqual(
+      [required(seed, "seed").state, required(later, "later").state, list.isExhausted],
+      ["parked", "parked", false],
+    );
     add(list, "10.0.0.1", TRACKER);
-    assert.equal(seed!.state, "parked");
+    assert.equal(required(seed, "seed").state, "parked");
   });
 
   it("tells all who brought an address how it did", () => {
@@ -279,7 +286,7 @@ describe("PeerList", () => {
     assert.ok(named.every((peer) => peer !== undefined));
     assert.equal(list.size, 100);
     assert.equal(
-      named.filter((peer) => list.find(peer!.host, 1) !== undefined).length,
+      named.filter((peer) => list.find(required(peer, "peer").host, 1) !== undefined).length,
       60,
       "those of strangers went for them",
     );
@@ -289,7 +296,7 @@ describe("PeerList", () => {
   it("what was given up makes room first", () => {
     const list = makeList({ max: 10 });
     const peers = Array.from({ length: 10 }, (_, index) => add(list, `10.0.0.${index}`));
-    list.giveUp(peers[7]!);
+    list.giveUp(entryOf(peers, 7));
     add(list, "10.0.1.1");
     assert.equal(list.find("10.0.0.7", 6881), undefined);
     assert.equal(list.size, 10);
@@ -322,7 +329,7 @@ describe("PeerList", () => {
           const dice = random();
           const any = [...out][Math.floor(random() * out.size)];
           if (dice < 0.45) {
-            const source = sources[Math.floor(random() * sources.length)]!;
+            const source = entryOf(sources, Math.floor(random() * sources.length));
             list.add({ host: `10.0.0.${Math.floor(random() * 80)}`, port: 1 }, source, nowMs);
           } else if (dice < 0.7) {
             const expected = list.hasDue(nowMs);
@@ -335,7 +342,7 @@ describe("PeerList", () => {
             }
           } else if (dice < 0.99 && any !== undefined) {
             out.delete(any);
-            list.ended(any, outcomes[Math.floor(random() * outcomes.length)]!, nowMs);
+            list.ended(any, entryOf(outcomes, Math.floor(random() * outcomes.length)), nowMs);
             if (random() < 0.1) list.forget(any);
           } else if (dice > 0.998) list.setSeeding(dice > 0.999, nowMs);
           assert.ok(list.size <= 40);

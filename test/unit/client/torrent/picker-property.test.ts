@@ -8,7 +8,7 @@ import type { PieceSet } from "../../../../src/base/piece-set.js";
 import { BLOCK_UNWANTED, Picker, type PickingPeer } from "../../../../src/client/torrent/picker.js";
 import { REQUESTERS_MAX } from "../../../../src/client/torrent/started-piece.js";
 import { check, makeRandom } from "../../../support/property.js";
-
+import { entryOf } from "../../../support/required.js";
 import { Asked, layoutOf, partsWith, piecesOf } from "./asked-peer.js";
 
 // ── against a model ────────────────────────────────────────────────────────────────────────────────────────────
@@ -74,7 +74,7 @@ function play(
     const peer = peers[a % Math.max(1, peers.length)];
     if (what === "peer" && peers.length < 8) {
       const random = makeRandom(b);
-      const share = [0, 0.3, 0.8, 1][a % 4]!;
+      const share = entryOf([0, 0.3, 0.8, 1], a % 4);
       const added: ModelPeer = {
         pieces: piecesOf(
           pieceCount,
@@ -130,7 +130,7 @@ function play(
       }
       if (got === 0) got = picker.pickAgain(peer.pieces, 1 + (b % 10), out, peer, allowed);
       for (let at = 0; at < got; at++) {
-        const [piece, block] = [out[2 * at]!, out[2 * at + 1]!];
+        const [piece, block] = [entryOf(out, 2 * at), entryOf(out, 2 * at + 1)];
         assert.ok(
           peer.pieces.has(piece) && !picker.have.has(piece) && !received.has(key(piece, block)),
           "picks what it misses and the peer has",
@@ -237,7 +237,7 @@ describe("Picker: always", () => {
             picker.peerAdded(peer.pieces);
           }
           const at = Math.floor(random() * peers.length);
-          const peer = peers[at]!;
+          const peer = entryOf(peers, at);
           peer.ask(picker, 1 + Math.floor(random() * 100));
           if (random() < 0.01) {
             peers.splice(at, 1);

@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { BLOCK_SIZE, CHUNK_BLOCKS, MIB } from "../../../../src/base/limits.js";
 import { BLOCK_UNWANTED } from "../../../../src/client/torrent/picker.js";
 import { makeRandom } from "../../../support/property.js";
-
+import { entryOf } from "../../../support/required.js";
 import { Asked, allPieces, layoutOf, pickerOf, pickerPastTheFirst, piecesOf } from "./asked-peer.js";
 
 describe("Picker: what somebody else could bring at once", () => {
@@ -14,7 +14,7 @@ describe("Picker: what somebody else could bring at once", () => {
     const seed = new Asked(allPieces(12));
     const asked = seed.ask(picker, 32);
     assert.deepEqual([asked.length, picker.inEndGame], [32, true], "all that is missing");
-    const piece = asked[20]![0];
+    const piece = entryOf(asked, 20)[0];
     const other = new Asked(piecesOf(12, [piece]));
     assert.equal(picker.takeOver(other.pieces, other), false, "it comes to all of it soon");
     seed.partsFor = picker;
@@ -57,7 +57,7 @@ describe("Picker: order", () => {
       [5, 2],
       [5, 3],
     ]);
-    assert.notEqual(picked[4]![0], 5);
+    assert.notEqual(entryOf(picked, 4)[0], 5);
   });
 
   it("follows availability as peers come, announce and go", () => {
@@ -66,7 +66,7 @@ describe("Picker: order", () => {
     picker.peerAdded(peer.pieces);
     const other = piecesOf(8, [0, 1]);
     picker.peerAdded(other);
-    assert.equal(peer.ask(picker, 1)[0]![0], 2);
+    assert.equal(entryOf(peer.ask(picker, 1), 0)[0], 2);
     picker.requestDropped(2, 0);
     other.add(2);
     picker.peerHas(other, 2);
@@ -74,7 +74,7 @@ describe("Picker: order", () => {
     picker.peerHas(other, 3);
     picker.peerLacks(other, 1);
     assert.equal(other.has(1), false);
-    assert.equal(peer.ask(picker, 1)[0]![0], 1);
+    assert.equal(entryOf(peer.ask(picker, 1), 0)[0], 1);
     picker.peerRemoved(other);
     for (let piece = 0; piece < 8; piece++) assert.equal(picker.availability(piece), piece <= 2 ? 1 : 0);
   });
@@ -116,9 +116,9 @@ describe("Picker: order", () => {
     for (let seed = 0; seed < 40; seed++) {
       const fresh = pickerOf(layoutOf(100), { random: makeRandom(seed) });
       fresh.peerAdded(piecesOf(100, Array(99).keys()));
-      first.add(new Asked(allPieces(100)).ask(fresh, 1)[0]![0]);
+      first.add(entryOf(new Asked(allPieces(100)).ask(fresh, 1), 0)[0]);
       const picker = pickerPastTheFirst(100, 4 * BLOCK_SIZE, { random: makeRandom(seed) });
-      later.add(new Asked(allPieces(100)).ask(picker, 1)[0]![0]);
+      later.add(entryOf(new Asked(allPieces(100)).ask(picker, 1), 0)[0]);
     }
     assert.ok(first.size > 20, `${first.size} different first pieces of 40`);
     assert.ok(later.size > 20, `${later.size} different later pieces of 40`);
@@ -127,7 +127,7 @@ describe("Picker: order", () => {
   it("goes on with a started piece that nobody works on before it starts another", () => {
     const picker = pickerPastTheFirst(20);
     const gone = new Asked(allPieces(20));
-    const [piece] = gone.ask(picker, 2)[0]!;
+    const [piece] = entryOf(gone.ask(picker, 2), 0);
     gone.answer(picker);
     picker.requestDropped(piece, 1);
     const next = new Asked(allPieces(20));
@@ -164,13 +164,17 @@ describe("Picker: order", () => {
     for (const peer of peers) peer.ask(picker, 16);
     const pieces = peers.map((peer) => new Set(peer.requests.map(([piece]) => piece)));
     assert.equal(
-      new Set(peers.slice(0, 4).map((peer) => peer.requests[0]![0])).size,
+      new Set(peers.slice(0, 4).map((peer) => entryOf(peer.requests, 0)[0])).size,
       4,
       "16 MiB are four pieces",
     );
     assert.equal(picker.activeCount, 4, "the fifth and the sixth peer share");
     for (const peer of peers.slice(0, 4))
-      assert.equal(peer.ask(picker, 16)[0]![0], peer.requests[0]![0], "each stays with its own");
+      assert.equal(
+        entryOf(peer.ask(picker, 16), 0)[0],
+        entryOf(peer.requests, 0)[0],
+        "each stays with its own",
+      );
     assert.ok(pieces.every((each) => each.size === 1));
   });
 
@@ -202,7 +206,7 @@ describe("Picker: order", () => {
       [3, 700],
     );
     assert.equal(peer.ask(picker, 64, { has: () => false }).length, 0);
-    assert.equal(peer.ask(picker, 4, { has: (piece) => piece === 42 })[0]![0], 42);
+    assert.equal(entryOf(peer.ask(picker, 4, { has: (piece) => piece === 42 }), 0)[0], 42);
   });
 
   it("finds the one piece that a peer has to offer among a hundred thousand", () => {
@@ -229,7 +233,8 @@ describe("Picker: order", () => {
       const before = process.cpuUsage();
       for (let call = 0; call < 200; call++) {
         const got = picker.pick(half, 16, out, peer);
-        for (let at = 0; at < got; at++) picker.requestDropped(out[2 * at]!, out[2 * at + 1]!);
+        for (let at = 0; at < got; at++)
+          picker.requestDropped(entryOf(out, 2 * at), entryOf(out, 2 * at + 1));
       }
       const { user } = process.cpuUsage(before);
       return user / 1e6;
@@ -274,15 +279,15 @@ describe("Picker: several pieces at once", () => {
     assert.equal(rest.filter(([piece]) => piece === order[2]).length, CHUNKS - 3 - 2);
     const fifth = rest.findIndex(([piece]) => !order.includes(piece));
     assert.ok(fifth > 0 && rest.slice(fifth).every(([piece]) => piece !== order[2]));
-    assert.equal(rest[fifth]![1], CHUNK_BLOCKS);
+    assert.equal(entryOf(rest, fifth)[1], CHUNK_BLOCKS);
   });
 
   it("goes on with pieces that nobody works on before it starts another, and leaves those of others alone", () => {
     const picker = pickerPastTheFirst(40, pieceLength);
     const [gone, other, peer] = [1, 2, 3].map(() => new Asked(allPieces(40))) as [Asked, Asked, Asked];
     for (const { pieces } of [gone, other, peer]) picker.peerAdded(pieces);
-    const [theirs] = other.ask(picker, 1)[0]!;
-    const [left] = gone.ask(picker, 2)[0]!;
+    const [theirs] = entryOf(other.ask(picker, 1), 0);
+    const [left] = entryOf(gone.ask(picker, 2), 0);
     assert.notEqual(left, theirs);
     gone.answer(picker);
     picker.requestDropped(left, 1);

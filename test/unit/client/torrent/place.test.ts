@@ -15,6 +15,7 @@ import type { EngineRoom } from "../../../../src/client/torrent/engine-room.js";
 import { openPlace, type Place } from "../../../../src/client/torrent/place.js";
 import { Reactor } from "../../../../src/native/reactor.js";
 import { temporaryFolder } from "../../../support/data.js";
+import { entryOf } from "../../../support/required.js";
 import { makeShared, type Shared } from "../session/loopback.js";
 
 const PIECE_LENGTH = 65_536;
@@ -79,7 +80,7 @@ describe("openPlace", { timeout: 60_000 }, () => {
     const shared = await makeShared(LENGTH);
     const places = new Places();
     const bytes = readFileSync(join(shared.folder, "data.bin"));
-    bytes[3 * PIECE_LENGTH]! ^= 1;
+    bytes[3 * PIECE_LENGTH] = entryOf(bytes, 3 * PIECE_LENGTH) ^ 1;
     const directory = temporaryFolder(after);
     writeFileSync(join(directory, "data.bin"), bytes);
     const place = await places.open(shared, { directory });

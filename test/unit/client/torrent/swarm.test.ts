@@ -10,6 +10,7 @@ import { BLOCK_SIZE, HANDSHAKE_BYTES } from "../../../../src/base/limits.js";
 import { encodeHandshake } from "../../../../src/client/wire/handshake.js";
 import { type PeerAddress, type PeerError, Session, type Torrent } from "../../../../src/index.js";
 import { difference, temporaryFolder } from "../../../support/data.js";
+import { entryOf } from "../../../support/required.js";
 import { closeWhole, makeShared, nowhere, type Shared, seed } from "../session/loopback.js";
 import { handshake, knock, serve } from "../session/raw-peers.js";
 
@@ -59,7 +60,7 @@ describe("Torrent: who is admitted", TIMEOUT, () => {
     const [address] = (await ended) as [PeerAddress, PeerError];
     assert.equal(address.host, "127.0.0.2");
     assert.equal(torrent.connections().length, 1);
-    assert.equal(torrent.connections()[0]!.address.host, "127.0.0.1");
+    assert.equal(entryOf(torrent.connections(), 0).address.host, "127.0.0.1");
     await leecher.close();
     await closeWhole(seeder);
     assert.ok(refused.every((code) => code !== "none"));
@@ -173,7 +174,7 @@ describe("Torrent: who sends wrong bytes", TIMEOUT, () => {
     const good = [await seed(shared), await seed(shared)];
     // One wrong byte in the third block of every piece.
     const bad = await seedWrong(shared, (data) => {
-      for (let at = 2 * BLOCK_SIZE; at < data.length; at += 262_144) data[at]! ^= 1;
+      for (let at = 2 * BLOCK_SIZE; at < data.length; at += 262_144) data[at] = entryOf(data, at) ^ 1;
     });
     const directory = temporaryFolder(after);
     const leecher = new Session();

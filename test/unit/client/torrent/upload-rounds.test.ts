@@ -6,6 +6,7 @@ import { BLOCK_SIZE } from "../../../../src/base/limits.js";
 import type { PeerConnection } from "../../../../src/client/peer/peer-connection.js";
 import { GUESTS_MAX, UploadRounds } from "../../../../src/client/torrent/upload-rounds.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
+import { entryOf } from "../../../support/required.js";
 import { message, TOTAL_LENGTH, WiredPeer } from "../peer/wired-peer.js";
 
 function interestedPeer(host?: unknown): WiredPeer {
@@ -93,7 +94,7 @@ describe("UploadRounds", () => {
     const rounds = new UploadRounds(2);
     const wired = [interestedPeer()];
     rounds.run(peersOf(wired), true, 0, false);
-    wired[0]!.feed(message(MessageId.notInterested));
+    entryOf(wired, 0).feed(message(MessageId.notInterested));
     rounds.run(peersOf(wired), true, 10_000, false);
     assert.equal(served(wired), 0);
   });
@@ -156,6 +157,118 @@ describe("UploadRounds", () => {
     const invited = served(last);
     for (nowMs += 1000; nowMs < 10_000; nowMs += 1000) tick(nowMs);
     assert.equal(served(last), invited, "nobody else while twice as many take as there are slots");
+  });
+
+  describe("where most of those that are invited take nothing", () => {
+    const SLOTS = 2;
+    /** Those that may share our link. */
+    const SHARERS = 2 * SLOTS;
+
+    /** Asks for blocks, which are sent if it `takes` them. */
+    function ask(wired: WiredPeer, takes: boolean, blocks = 6): void {
+      for (let block = 0; block < blocks; block++)
+        wired.feed(message(MessageId.request, Math.floor(block / 3), (block % 3) * BLOCK_SIZE, BLOCK_SIZE));
+      if (takes) wired.sent();
+      // The torrent is a short one, and is not sent as a whole here.
+      wired.peer.counters.sentPayloadBytes = 0;
+    }
+
+    /** A crowd of which nobody took anything but as many as may share our link, which hold all slots. */
+    function crowd(): { rounds: UploadRounds; all: WiredPeer[]; takers: WiredPeer[]; nowMs: number } {
+      const rounds = new UploadRounds(SLOTS);
+      const idle = Array.from({ length: 40 }, interestedPeer);
+      const takers = Array.from({ length: SHARERS }, interestedPeer);
+      const all = [...idle, ...takers];
+      let nowMs = 0;
+      for (; nowMs < 8000; nowMs += 1000) {
+        for (const taker of takers) if (!taker.peer.amChoking) ask(taker, true);
+        rounds.run(peersOf(all), true, nowMs, false);
+      }
+      assert.equal(served(takers), SHARERS);
+      return { rounds, all, takers, nowMs };
+    }
+
+    it("whoever comes new is invited at once while nothing waits for those that hold all slots", () => {
+      const { rounds, takers, nowMs } = crowd();
+      const newcomer = interestedPeer();
+      assert.equal(rounds.welcome(newcomer.peer, nowMs), true);
+      assert.equal(newcomer.peer.amChoking, false);
+      assert.equal(served(takers), SHARERS, "nobody makes room for it");
+      newcomer.peer.choke();
+      assert.equal(rounds.welcome(newcomer.peer, nowMs), false, "once");
+      const bored = new WiredPeer({ incoming: true }).open();
+      assert.equal(rounds.welcome(bored.peer, nowMs), false, "it wants nothing");
+    });
+
+    it("and waits like all others while blocks wait for as many as may share our link", () => {
+      const { rounds, all, takers, nowMs } = crowd();
+      for (const taker of takers) {
+        ask(taker, true);
+        ask(taker, false);
+      }
+      const newcomer = interestedPeer();
+      assert.equal(rounds.welcome(newcomer.peer, nowMs), false);
+      rounds.run(peersOf([...all, newcomer]), true, nowMs, false);
+      assert.equal(newcomer.peer.amChoking, true);
+    });
+
+    it("those that come new are invited in bounded numbers, and whoever was not is the first at the next tick", () => {
+      const { rounds, all, takers, nowMs } = crowd();
+      const newcomers = Array.from({ length: 300 }, interestedPeer);
+      all.push(...newcomers);
+      const welcomed = newcomers.filter(({ peer }) => rounds.welcome(peer, nowMs)).length;
+      assert.ok(welcomed === SLOTS, `${welcomed} of ${newcomers.length}`);
+      const last = interestedPeer();
+      all.push(last);
+      assert.equal(rounds.welcome(last.peer, nowMs), false);
+      for (const taker of takers) ask(taker, true);
+      rounds.run(peersOf(all), true, nowMs + 1000, false);
+      assert.equal(last.peer.amChoking, false);
+      rounds.checkInvariants();
+    });
+
+    it("of those that accept and are too many, whoever takes least is choked at the tick, once that shows", () => {
+      const { rounds, all, takers, nowMs } = crowd();
+      const newcomers = Array.from({ length: SLOTS }, interestedPeer);
+      all.push(...newcomers);
+      for (const { clock } of newcomers) clock.nowMs = nowMs;
+      for (const { peer } of newcomers) assert.equal(rounds.welcome(peer, nowMs), true);
+      const tick = (at: number): void => {
+        for (const each of newcomers) if (!each.peer.amChoking) ask(each, true, 24);
+        for (const each of takers) if (!each.peer.amChoking) ask(each, true, 5);
+        for (const each of [...newcomers, ...takers]) each.peer.uploads.tick(at);
+        rounds.run(peersOf(all), true, at, false);
+      };
+      tick(nowMs + 500);
+      assert.equal(served(newcomers), SLOTS);
+      for (let at = nowMs + 1000; at < 10_000; at += 500) tick(at);
+      assert.equal(served(newcomers), SLOTS, "they take most");
+      assert.equal(served(takers), SHARERS - SLOTS);
+    });
+
+    it("who took something and was choked has a turn again before the next round, though others come new without end", () => {
+      const { rounds, all, takers, nowMs } = crowd();
+      const [choked] = takers;
+      choked?.peer.choke();
+      for (let at = nowMs + 200; at < 10_000 && choked?.peer.amChoking === true; at += 200) {
+        const newcomers = Array.from({ length: 20 }, interestedPeer);
+        all.push(...newcomers);
+        for (const { peer } of newcomers) rounds.welcome(peer, at);
+        for (const taker of takers) if (!taker.peer.amChoking) ask(taker, true);
+        rounds.run(peersOf(all), true, at, false);
+      }
+      assert.equal(choked?.peer.amChoking, false);
+    });
+
+    it("nobody is invited out of turn where all that were invited took what they asked for", () => {
+      const rounds = new UploadRounds(SLOTS);
+      const takers = Array.from({ length: SLOTS }, interestedPeer);
+      for (let nowMs = 0; nowMs < 5000; nowMs += 1000) {
+        for (const taker of takers) if (!taker.peer.amChoking) ask(taker, true);
+        rounds.run(peersOf(takers), true, nowMs, false);
+      }
+      assert.equal(rounds.welcome(interestedPeer().peer, 5000), false);
+    });
   });
 
   it("who asks for single bytes keeps no slot, however many it asks for and takes", () => {
@@ -261,8 +374,9 @@ describe("UploadRounds", () => {
     it("networks that are remembered are bounded", () => {
       const rounds = new UploadRounds(1);
       for (let index = 0; index < 5000; index++) {
-        const peer = { host: `10.1.${index >> 8}.${index & 255}`, counters: { sentPayloadBytes: 1 } };
-        rounds.peerGone({ ...peer, amChoking: true } as PeerConnection);
+        const { peer } = interestedPeer(`10.1.${index >> 8}.${index & 255}`);
+        peer.counters.sentPayloadBytes = 1;
+        rounds.peerGone(peer);
       }
       rounds.checkInvariants();
     });

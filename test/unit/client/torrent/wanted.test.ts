@@ -10,6 +10,7 @@ import { BLOCK_UNWANTED, Picker } from "../../../../src/client/torrent/picker.js
 import { checkSelection, selectAtFirst } from "../../../../src/client/torrent/selection.js";
 import { Wanted, type WantedChanges } from "../../../../src/client/torrent/wanted.js";
 import { check } from "../../../support/property.js";
+import { required } from "../../../support/required.js";
 
 const PIECE_LENGTH = 2 * BLOCK_SIZE;
 const NOBODY: WantedChanges = { wanted: () => {}, unwanted: () => {} };
@@ -175,7 +176,10 @@ describe("Picker: what is wanted", () => {
         else if (what === "receive") for (const each of asked.splice(0, at)) receive(each);
         else if (what === "judge") judge(at % 4, at > 3);
         else if (asked.length > 0) {
-          const [piece, block] = asked.pop()!.split(".").map(Number) as [number, number];
+          const [piece, block] = required(asked.pop(), "what was asked for").split(".").map(Number) as [
+            number,
+            number,
+          ];
           picker.requestDropped(piece, block);
         }
         picker.checkInvariants();

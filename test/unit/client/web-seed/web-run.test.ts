@@ -2,7 +2,7 @@
 // them, and when it has had enough.
 
 import { strict as assert } from "node:assert";
-import type { ServerResponse } from "node:http";
+import type { ClientRequest, ServerResponse } from "node:http";
 import { describe, it, type TestContext } from "node:test";
 import { type Ground, SYSTEM_GROUND, type Timer } from "../../../../src/base/ground.js";
 import { Layout } from "../../../../src/client/storage/layout.js";
@@ -63,6 +63,12 @@ function whole(answer: ServerResponse): void {
     "content-length": DATA.length,
     "content-range": `bytes 0-${DATA.length - 1}/${DATA.length}`,
   });
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let turns = 0; !condition() && turns < 3000; turns++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.ok(condition(), "it never happened");
 }
 
 describe("a run of a web seed", TIMEOUT, () => {
@@ -189,6 +195,49 @@ describe("a run of a web seed", TIMEOUT, () => {
       looksBefore,
       files.map((_, index) => index + 1),
     );
+  });
+
+  it("lets go of its server whenever it is stopped, also between the head of an answer and the first byte", async (t) => {
+    const open = new Set<unknown>();
+    const server = await serveHttp(t, (request, response) => {
+      open.add(request.socket);
+      request.socket.on("close", () => open.delete(request.socket));
+      whole(response);
+      response.write(DATA.subarray(0, 100));
+    });
+    // Nothing is given up for being slow.
+    const ground: Ground = {
+      ...SYSTEM_GROUND,
+      after: (): Timer => ({ ref: () => {}, unref: () => {}, refresh: () => {}, close: () => {} }),
+    };
+    for (let turns = 0; turns < 40; turns++) {
+      const http = new WebSeedHttp(ground, NAMES);
+      t.after(() => http.close());
+      const base = new URL(`${server.origin}/data.bin`);
+      const range = { from: 0, to: DATA.length };
+      let stopped: () => void = () => {};
+      const isStopped = new Promise<void>((resolve) => {
+        stopped = resolve;
+      });
+      // The head is heard of here first, and the run is stopped so many microtasks later.
+      const { http: agent } = http;
+      const addRequest = Reflect.get(agent, "addRequest") as (
+        request: ClientRequest,
+        ...more: unknown[]
+      ) => void;
+      Reflect.set(agent, "addRequest", (request: ClientRequest, ...more: unknown[]) => {
+        request.once("response", async () => {
+          for (let turn = 0; turn < turns; turn++) await undefined;
+          run.stop();
+          stopped();
+        });
+        addRequest.call(agent, request, ...more);
+      });
+      const options = { http, ground, base, layout: LAYOUT, isSingleFile: true, ...range };
+      const run = new WebRun(options, new Host());
+      await isStopped;
+    }
+    await until(() => open.size === 0);
   });
 
   it("wants nothing that is packed, nor what is not sent over HTTP, nor what stands nowhere", async (t) => {

@@ -12,6 +12,7 @@ import {
   encodeHandshake,
   makePeerId,
 } from "../../../../src/client/wire/handshake.js";
+import { entryOf } from "../../../support/required.js";
 
 const infoHash = Uint8Array.from({ length: 20 }, (_, index) => index);
 const peerId = Uint8Array.from({ length: 20 }, (_, index) => 100 + index);
@@ -66,7 +67,7 @@ describe("handshake", () => {
       const { extended, fast, dht } = decodeHandshake(bytes);
       assert.deepEqual({ extended, fast, dht }, { extended: false, fast: false, dht: false, [name]: true });
       bytes.fill(0xff, 20, 28);
-      bytes[at]! &= ~bit;
+      bytes[at] = entryOf(bytes, at) & ~bit;
       assert.equal(decodeHandshake(bytes)[name], false);
     }
   });
@@ -84,7 +85,7 @@ describe("handshake", () => {
     for (let length = 0; length <= HANDSHAKE_BYTES; length++) checkHandshakePrefix(good, length);
     for (let wrong = 0; wrong < 20; wrong++) {
       const bytes = handshakeBytes();
-      bytes[wrong]! ^= 0x20;
+      bytes[wrong] = entryOf(bytes, wrong) ^ 0x20;
       checkHandshakePrefix(bytes, wrong);
       const error = peerErrorOf(() => checkHandshakePrefix(bytes, wrong + 1));
       assert.equal(error.code, "PEER_PROTOCOL_NAME");

@@ -1,0 +1,158 @@
+// Whether there is room for one more connection, by numbers and times alone. What sockets make of it is in crowds.test.ts.
+
+import assert from "node:assert/strict";
+import { Duplex } from "node:stream";
+import { describe, it } from "node:test";
+import { DescriptorBudget } from "../../../../src/base/descriptor-budget.js";
+import { PeerError, type PeerErrorCode } from "../../../../src/base/errors.js";
+import { SITE_TIMES } from "../../../../src/base/network-address.js";
+import type { PeerConnection } from "../../../../src/client/peer/peer-connection.js";
+import { ConnectionTable } from "../../../../src/client/session/connection-table.js";
+import { Session } from "../../../../src/index.js";
+
+const ARRIVALS = 32;
+const ARRIVAL_MS = 2000;
+const PER_ADDRESS = 8;
+
+function makeTable(limitsLoopback = false): ConnectionTable {
+  return new ConnectionTable(
+    { max: 1000, maxPerAddress: PER_ADDRESS, limitsLoopback, maxConnecting: 10 },
+    new DescriptorBudget(10_000),
+  );
+}
+
+function arrivals(table: ConnectionTable, host: string, nowMs: number): number {
+  let count = 0;
+  while (count < 10 * ARRIVALS && table.mayAccept(host, nowMs)) count++;
+  return count;
+}
+
+/** One that is under way, as far as the table looks at it. */
+function connectionTo(host: string, incoming = false): PeerConnection {
+  return { host, incoming } as unknown as PeerConnection;
+}
+
+const hostOf = (site: number, network: number): string =>
+  `2001:db8:${site.toString(16)}:${network.toString(16)}::1`;
+
+describe("ConnectionTable: a network that comes and goes", () => {
+  it("is let in so often at once, and now and then after that; others are not held up by it", () => {
+    const table = makeTable();
+    assert.equal(arrivals(table, "192.0.2.1", 1000), ARRIVALS);
+    assert.equal(arrivals(table, "192.0.2.2", 1000), ARRIVALS);
+    assert.equal(arrivals(table, "192.0.2.1", 1000 + ARRIVAL_MS - 1), 0);
+    assert.equal(arrivals(table, "192.0.2.1", 1000 + ARRIVAL_MS), 1);
+    assert.equal(arrivals(table, "192.0.2.1", 1000 + 5 * ARRIVAL_MS), 4);
+  });
+
+  it("was not there for a while: it comes as one that is new", () => {
+    const table = makeTable();
+    arrivals(table, "192.0.2.1", 0);
+    assert.equal(arrivals(table, "192.0.2.1", 10 * ARRIVALS * ARRIVAL_MS), ARRIVALS);
+  });
+
+  it("pays more for those that had to be let go, and may come again after half a minute", () => {
+    const table = makeTable();
+    const leave = (code: PeerErrorCode): void => {
+      const peer = { host: "192.0.2.1", incoming: true } as PeerConnection;
+      table.add(peer, true);
+      table.remove(peer, 0, new PeerError(code, "it had to go"));
+    };
+    assert.ok(table.mayAccept("192.0.2.1", 0));
+    leave("PEER_TIMEOUT");
+    leave("PEER_REQUEST_FLOOD");
+    // As long as fifteen that come.
+    assert.equal(arrivals(table, "192.0.2.1", 0), ARRIVALS - 1 - 15);
+    for (let fault = 0; fault < 10; fault++) leave("PEER_PIECE_RANGE");
+    assert.equal(arrivals(table, "192.0.2.1", 30_000), 0);
+    assert.equal(arrivals(table, "192.0.2.1", 30_000 + ARRIVAL_MS), 1);
+  });
+
+  it("is a /64 of IPv6, and not this machine unless asked for", () => {
+    const table = makeTable();
+    arrivals(table, "2001:db8::1", 0);
+    assert.equal(arrivals(table, "2001:db8::2", 0), 0);
+    assert.equal(arrivals(table, "2001:db8:0:1::1", 0), ARRIVALS);
+    assert.equal(arrivals(table, "127.0.0.1", 0), 10 * ARRIVALS);
+    assert.equal(arrivals(makeTable(true), "127.0.0.1", 0), ARRIVALS);
+  });
+
+  it("is one of 4,096 that are remembered", () => {
+    const table = makeTable();
+    arrivals(table, "192.0.2.1", 0);
+    for (let network = 0; network < 4095; network++)
+      table.mayAccept(`10.1.${network >> 8}.${network & 255}`, 0);
+    assert.equal(arrivals(table, "192.0.2.1", 0), 0);
+    table.mayAccept("10.2.0.1", 0);
+    table.mayAccept("10.2.0.2", 0);
+    assert.equal(arrivals(table, "192.0.2.1", 0), ARRIVALS);
+  });
+});
+
+describe("ConnectionTable: an IPv6 site, which has 65,536 networks", () => {
+  it("lets in so many of a /64, eight times as many of a /48, and those of others", () => {
+    const table = makeTable();
+    const comeFrom = (site: number, networks: number): PeerConnection[] => {
+      const came: PeerConnection[] = [];
+      for (let network = 0; network < networks; network++)
+        for (let count = 0; count < PER_ADDRESS + 1; count++) {
+          const host = hostOf(site, network);
+          if (!table.mayAccept(host, 0)) continue;
+          const peer = connectionTo(host, true);
+          table.add(peer, true);
+          table.opened(peer);
+          came.push(peer);
+        }
+      return came;
+    };
+    assert.equal(comeFrom(1, 1).length, PER_ADDRESS);
+    const site = comeFrom(2, 100);
+    assert.equal(site.length, SITE_TIMES * PER_ADDRESS);
+    assert.equal(comeFrom(3, 1).length, PER_ADDRESS);
+    // Places that become free are free for the site again.
+    for (const peer of site.slice(0, 5)) table.remove(peer, 0);
+    assert.equal(comeFrom(2, 100).length, 5);
+    for (const peer of [...table.all]) table.remove(peer, 0);
+    assert.equal(comeFrom(2, 100).length, SITE_TIMES * PER_ADDRESS);
+  });
+
+  it("connects in vain to so many addresses of a /64 that strangers named, and to eight times as many of a /48", () => {
+    const table = makeTable();
+    const dial = (site: number, networks: number, nowMs: number): number => {
+      let dialled = 0;
+      for (let network = 0; network < networks; network++)
+        for (let count = 0; count < 20; count++) {
+          const host = hostOf(site, network);
+          if (!table.mayDial(host, nowMs)) continue;
+          const peer = connectionTo(host);
+          table.add(peer, true);
+          table.remove(peer, nowMs);
+          dialled++;
+        }
+      return dialled;
+    };
+    assert.equal(dial(1, 1, 0), 8);
+    assert.equal(dial(2, 100, 0), SITE_TIMES * 8);
+    assert.equal(dial(3, 1, 0), 8);
+    assert.equal(dial(2, 100, 60_000), SITE_TIMES * 8, "in each minute");
+  });
+
+  it("is asked for streams that say where they lead, as for sockets", async () => {
+    const session = new Session({ maxPeersPerAddress: 1 });
+    for (let network = 0; network < 50; network++) {
+      const silent = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() });
+      session.accept(Object.assign(silent, { remoteAddress: hostOf(1, network), remotePort: 5 }));
+    }
+    assert.equal(session.connectionCount, SITE_TIMES);
+    await session.close();
+  });
+
+  it("comes and goes eight times as often as a network, whatever of it does", () => {
+    const table = makeTable();
+    let count = 0;
+    for (let network = 0; network < 100; network++) count += arrivals(table, hostOf(1, network), 0);
+    assert.equal(count, SITE_TIMES * ARRIVALS);
+    assert.equal(arrivals(table, hostOf(2, 0), 0), ARRIVALS);
+    assert.equal(arrivals(table, hostOf(1, 200), ARRIVAL_MS), SITE_TIMES);
+  });
+});
