@@ -4,9 +4,9 @@ import { basename, resolve } from "node:path";
 import { Command } from "commander";
 import { createTorrent } from "../index.js";
 import { byteCount, collect, formatBytes, interruptSignal, printJson, printLine } from "./output.js";
+import { checkOutput, writeOutput } from "./output-file.js";
 import { Progress } from "./progress.js";
 import { runVerb } from "./run-verb.js";
-import { checkOutput, writeOutput } from "./torrent-output.js";
 
 interface Options {
   output?: string;
@@ -43,8 +43,8 @@ function createCommand(): Command {
 
 async function create(path: string, options: Options): Promise<void> {
   const output = options.output ?? `${basename(resolve(path))}.torrent`;
-  const force = options.force === true;
-  await checkOutput(output, force);
+  const file = { path: output, flag: "-o", force: options.force === true };
+  await checkOutput(file);
   let progress: Progress | undefined;
   const {
     bytes,
@@ -62,7 +62,7 @@ async function create(path: string, options: Options): Promise<void> {
       progress.update({ bytes: hashed });
     },
   }).finally(() => progress?.stop());
-  await writeOutput(output, bytes, force);
+  await writeOutput(file, bytes);
   if (options.json === true) {
     printJson({ output, ...description, files: count });
     return;

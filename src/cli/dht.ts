@@ -49,7 +49,11 @@ function dhtCommand(): Command {
   const shared = (name: string): Command =>
     new Command(name)
       .option("--listen <host:port>", "receive there; several times: several virtual nodes", collect)
-      .option("--bootstrap <host:port>", "begin with this node; may be given several times", collect)
+      .option(
+        "--bootstrap <host:port>",
+        "a node of the DHT to begin with; may be given several times",
+        collect,
+      )
       .option("--no-bootstrap", "begin with nobody but nodes of --state")
       .option("--state <file>", "keep our id and known nodes in this file")
       .option("--json", "one JSON object per line");
@@ -59,7 +63,7 @@ function dhtCommand(): Command {
       .argument("<info hash>", "40 hexadecimal digits")
       .option(
         "--wait <seconds>",
-        "for the first nodes, at the most (default: 20)",
+        "wait at most so long for the first nodes (default: 20)",
         wholeNumber("--wait", 1, 3600),
       )
       .action(lookUp),
@@ -76,7 +80,7 @@ function dhtCommand(): Command {
       .option("--seed", "say that it has all of it (BEP 33)")
       .option(
         "--wait <seconds>",
-        "for the first nodes, at the most (default: 20)",
+        "wait at most so long for the first nodes (default: 20)",
         wholeNumber("--wait", 1, 3600),
       )
       .action(announce),
@@ -87,7 +91,7 @@ function dhtCommand(): Command {
       .argument("<info hash>", "40 hexadecimal digits")
       .option(
         "--wait <seconds>",
-        "for the first nodes, at the most (default: 20)",
+        "wait at most so long for the first nodes (default: 20)",
         wholeNumber("--wait", 1, 3600),
       )
       .action(scrape),
@@ -99,7 +103,7 @@ function dhtCommand(): Command {
       .option("--sweeps <n>", "end when the key space was gone through", wholeNumber("--sweeps", 1, 1000))
       .option(
         "--wait <seconds>",
-        "for the first nodes, at the most (default: 20)",
+        "wait at most so long for the first nodes (default: 20)",
         wholeNumber("--wait", 1, 3600),
       )
       .action(sample),

@@ -1,6 +1,6 @@
 // One file of a download to standard output, or over HTTP, from its first byte on, while the rest comes.
 
-import { present } from "../base/assert.js";
+import { entryOf, present } from "../base/assert.js";
 import type { Torrent } from "../index.js";
 import { EXIT_FAILED, EXIT_USAGE, ExitError } from "./exit.js";
 import { chooseFiles } from "./file-choice.js";
@@ -43,7 +43,7 @@ export function streamedFile(torrent: Torrent, choice: string): number {
   );
   if (found.length !== 1)
     throw usage(`--stream ${choice}: ${found.length} files match, and one can be streamed`);
-  return found[0]!;
+  return entryOf(found, 0);
 }
 
 /** Resolves when all of the file was written. Rejects ExitError when nobody reads any more, or it cannot be written. */

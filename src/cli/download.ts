@@ -1,6 +1,7 @@
 // scatterwire download: fetches torrents from peers, verified and stored, and says what that cost.
 
 import { Command } from "commander";
+import { entryOf, present } from "../base/assert.js";
 import { messageOf } from "../base/errors.js";
 import {
   type Magnet,
@@ -36,6 +37,7 @@ import {
 } from "./output.js";
 import { Patience } from "./patience.js";
 import { runVerb } from "./run-verb.js";
+import { checkSavedTorrent, saveTorrent } from "./saved-torrent.js";
 import { addSessionOptions, type SessionFlags, sessionOptions, tellSession } from "./session-options.js";
 import { tellSources } from "./source-notes.js";
 import { loadTorrent, trackersOf } from "./torrent-argument.js";
@@ -122,7 +124,10 @@ function downloadCommand(): Command {
       `requests outstanding at one peer at most (${maxRequests.min} to ${maxRequests.max}, default ${maxRequests.default})`,
       wholeNumber("--max-requests", maxRequests.min, maxRequests.max),
     )
-    .option("--save-torrent <file>", "of a magnet, write a torrent file when its metadata is there")
+    .option(
+      "--save-torrent <file>",
+      "write a torrent file, too, if there is one torrent; an existing file is not overwritten",
+    )
     .option(
       "--select <files>",
       "fetch these only: an index or indices (3, 0-4, 1,5-7), a folder, or a pattern such as '*.flac'; may be given several times",
@@ -165,7 +170,10 @@ async function download(names: readonly string[], options: Options): Promise<voi
     throw new ExitError(EXIT_USAGE, `storage "${options.storage}" needs a folder: give -o DIR`);
   }
   checkStreaming(options, names.length);
+  checkSaving(options, names.length);
   const sources = await Promise.all(names.map((name) => loadTorrent(name, signal)));
+  if (options.saveTorrent !== undefined)
+    await checkSavedTorrent(options.saveTorrent, entryOf(sources, 0).infoHash);
   const asksTrackers =
     options.trackers &&
     (options.tracker !== undefined || sources.some((source) => trackersOf(source).length > 0));
@@ -224,6 +232,11 @@ async function download(names: readonly string[], options: Options): Promise<voi
       EXIT_FAILED,
       `${failed.length} of ${torrents.length} torrents could not be downloaded`,
     );
+}
+
+function checkSaving({ saveTorrent: path }: Options, torrentCount: number): void {
+  if (path !== undefined && torrentCount > 1)
+    throw new ExitError(EXIT_USAGE, `--save-torrent takes one torrent, and ${torrentCount} are given`);
 }
 
 async function startListening(
@@ -321,6 +334,11 @@ async function finish(
       for (const peer of peers) torrent.addPeer(peer);
     }
     await torrent.ready;
+    if (options.saveTorrent !== undefined)
+      await saveTorrent(
+        options.saveTorrent,
+        present(torrent.metainfo, "a torrent that is ready has metadata"),
+      );
     started ??= startMeasuring();
     for (const peer of peers) torrent.addPeer(peer);
     const { stream, streamHttp } = options;

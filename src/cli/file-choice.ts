@@ -5,6 +5,7 @@
 //
 // A pattern without a slash is held against the name of a file alone as well as against its whole path.
 
+import { entryOf } from "../base/assert.js";
 import type { Magnet, Metainfo, Torrent } from "../index.js";
 import { EXIT_USAGE, ExitError } from "./exit.js";
 
@@ -76,7 +77,7 @@ function indicesOf(files: readonly ChosenFrom[], choice: string): number[] {
   const folder = choice.replace(/\/+$/, "");
   const pattern = patternOf(folder);
   return all.filter((index) => {
-    const { path, padding } = files[index]!;
+    const { path, padding } = entryOf(files, index);
     if (padding) return false;
     // The first of several names is the torrent's own folder, which nobody has to say.
     for (const from of path.length > 1 ? [0, 1] : [0]) {

@@ -7,7 +7,7 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import { extname } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { present } from "../base/assert.js";
+import { entryOf, present } from "../base/assert.js";
 import { type PeerAddress, type Torrent, UsageError } from "../index.js";
 
 const ANSWERS_MAX = 32;
@@ -35,7 +35,10 @@ export interface FileServer {
 
 /** Serves the file until it is closed. Rejects UsageError `LISTEN_FAILED`. */
 export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAddress): Promise<FileServer> {
-  const file = present(torrent.metainfo, "a torrent that is served has its metadata").files[fileIndex]!;
+  const file = entryOf(
+    present(torrent.metainfo, "a torrent that is served has its metadata").files,
+    fileIndex,
+  );
   const name = file.path.at(-1) ?? torrent.name;
   const tag = `"${Buffer.from(torrent.infoHash).toString("hex")}-${fileIndex}"`;
   let answers = 0;
@@ -56,6 +59,8 @@ export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAdd
     );
     server.listen(at.port, at.host, resolve);
   });
+  // From here on accepting may fail for want of descriptors: those who wait are accepted later.
+  server.on("error", () => {});
   const bound = server.address();
   const port = typeof bound === "object" && bound !== null ? bound.port : at.port;
   const host = at.host.includes(":") ? `[${at.host}]` : at.host;
@@ -130,7 +135,9 @@ function rangeOf(
   if (match === null || (match[1] === "" && match[2] === "")) return all;
   if (match[1] === "") {
     const last = Number(match[2]);
-    return last === 0 ? undefined : { start: Math.max(0, length - last), end: length - 1, isPart: true };
+    return last === 0 || length === 0
+      ? undefined
+      : { start: Math.max(0, length - last), end: length - 1, isPart: true };
   }
   const start = Number(match[1]);
   const end = match[2] === "" ? length - 1 : Math.min(length - 1, Number(match[2]));

@@ -86,9 +86,9 @@ function indexCommand(): Command {
     )
     .option(
       "--peers <host:port>",
-      "accept connections of peers there: torrents that nobody else can be asked for",
+      "accept connections from peers there: it brings torrents of peers that cannot be connected to",
     )
-    .option("--bootstrap <host:port>", "begin with this node; may be given several times", collect)
+    .option("--bootstrap <host:port>", "a node of the DHT to begin with; may be given several times", collect)
     .option("--no-bootstrap", "begin with nobody but nodes of --state")
     .option("--state <file>", "keep our id and known nodes in this file")
     .option("--add <info hash>", "look for this torrent, too; may be given several times", collect)
@@ -130,19 +130,22 @@ function indexCommand(): Command {
     )
     .option(
       "--lease <seconds>",
-      "what this one has claimed is anybody's again after so long, should it die (default: 300)",
+      "if this indexer dies, others may take over what it has claimed after so long (default: 300)",
       wholeNumber("--lease", 1, 86_400),
     )
     .option(
       "--retry <seconds>",
-      "look a hash up again that nobody had after so long, then after twice as long, and so on (default: 3600)",
+      "look a hash that nobody had up again after so long, then after twice as long, and so on (default: 3600)",
       wholeNumber("--retry", 1, 604_800),
     )
     .option(
       "--http <host:port>",
       "a page to search with, JSON, a feed, Torznab and metrics; others than this machine need --token-file",
     )
-    .option("--token-file <file>", "whoever wants names of torrents over HTTP needs what stands in it")
+    .option(
+      "--token-file <file>",
+      "a file with the token that --http asks for before it shows names of torrents",
+    )
     .option("--private", "keep torrents that are marked private, too")
     .option("--no-collect", "do not take hashes that others ask our nodes for")
     .option("--no-sample", "do not ask nodes what they keep (BEP 51)")
@@ -260,12 +263,15 @@ async function work(
   });
   let total: StoreStats | undefined;
   let askedMs = Number.NEGATIVE_INFINITY;
+  let isOver = false;
   const tell = async (): Promise<void> => {
     const stats = indexer.stats();
     // What it counts is counted anew each time: that may take long where there are millions.
     if (performance.now() - askedMs >= TOTAL_MS) {
       askedMs = performance.now();
       total = await store.stats().catch(() => undefined);
+      // That took its time: all may have been said meanwhile.
+      if (isOver) return;
     }
     if (isJson) printJson({ event: "status", torrents: total?.torrents, ...flat(stats) });
     else if (screen !== undefined) screen.draw(stats, total);
@@ -282,6 +288,7 @@ async function work(
     if (signal.aborted) stop();
     else signal.addEventListener("abort", stop, { once: true });
   });
+  isOver = true;
   clearInterval(timer);
   screen?.close();
   if (!isJson) note("writing what was found, and giving back what was claimed");

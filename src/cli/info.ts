@@ -5,8 +5,8 @@ import { describeMetainfo } from "../index.js";
 import { fetchMetadata } from "./metadata.js";
 import { collect, formatBytes, interruptSignal, printJson, printLine, wholeNumber } from "./output.js";
 import { runVerb } from "./run-verb.js";
+import { checkSavedTorrent, saveTorrent } from "./saved-torrent.js";
 import { loadTorrent } from "./torrent-argument.js";
-import { saveTorrent } from "./torrent-output.js";
 
 interface Options {
   json?: boolean;
@@ -30,7 +30,7 @@ function infoCommand(): Command {
       "of a magnet, fail with status 1 when its metadata has not come by then (default: keep trying)",
       wholeNumber("--timeout", 1, 31_536_000),
     )
-    .option("--save-torrent <file>", "write a torrent file of it, but over none that is there")
+    .option("--save-torrent <file>", "write a torrent file of it; an existing file is not overwritten")
     .addHelpText(
       "after",
       `
@@ -44,6 +44,7 @@ Examples:
 async function info(torrent: string, options: Options): Promise<void> {
   const signal = interruptSignal();
   const source = await loadTorrent(torrent, signal);
+  if (options.saveTorrent !== undefined) await checkSavedTorrent(options.saveTorrent, source.infoHash);
   const metainfo = "pieces" in source ? source : await fetchMetadata(source, options, signal);
   if (options.saveTorrent !== undefined) await saveTorrent(options.saveTorrent, metainfo);
   const info = describeMetainfo(metainfo);

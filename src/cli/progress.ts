@@ -5,7 +5,7 @@
 // narrower and the terminal folds the line, all of its rows are from the cursor on, and the next drawing clears them. Rate
 // and time left are those of this run: what was there before it does not count.
 
-import { present } from "../base/assert.js";
+import { entryOf, present } from "../base/assert.js";
 import { formatBytes, formatClock, printJson, setStatusLine } from "./output.js";
 
 /** How far it is now. */
@@ -130,8 +130,8 @@ export class Progress {
     if (moved === 0) points.length = 0;
     const last = points.at(-1);
     if (last === undefined || now - last.atMs >= RATE_MS_MIN) points.push({ atMs: now, bytes: moved });
-    while (points.length > 2 && now - points[1]!.atMs >= RATE_WINDOW_MS) points.shift();
-    const first = points[0]!;
+    while (points.length > 2 && now - entryOf(points, 1).atMs >= RATE_WINDOW_MS) points.shift();
+    const first = entryOf(points, 0);
     if (now - first.atMs < RATE_MS_MIN) return undefined;
     return (1000 * (moved - first.bytes)) / (now - first.atMs);
   }
@@ -253,12 +253,13 @@ function progressText({ label, bytes, total, bytesPerSecond, secondsLeft, peers 
   return `${label}: ${join(parts, ", ")}`;
 }
 
-function progressEvent(figures: ProgressFigures): Record<string, unknown> {
+/** What --json tells. Bytes are whole: a check knows its progress as a fraction. */
+export function progressEvent(figures: ProgressFigures): Record<string, unknown> {
   const { label, bytes, total, bytesPerSecond, secondsLeft, peers } = figures;
   return {
     event: "progress",
     doing: label,
-    bytes,
+    bytes: Math.floor(bytes),
     ...(total === undefined ? {} : { totalBytes: total }),
     bytesPerSecond: Math.round(bytesPerSecond ?? 0),
     ...(total === undefined

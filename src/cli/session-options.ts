@@ -58,7 +58,7 @@ export function addSessionOptions(command: Command, isSeed: boolean): Command {
     .option("--local-peers", "tell peers of the same network, and hear of them, by multicast")
     .option("--port-mapping", "ask the router to forward the port, by PCP, NAT-PMP or UPnP")
     .option("--record <file>", "record what goes over all connections, for scatterwire replay")
-    .option("--trace <file>", "write what happens when, for Perfetto (ui.perfetto.dev)");
+    .option("--trace <file>", "write a timeline for Perfetto (ui.perfetto.dev)");
   return command;
 }
 

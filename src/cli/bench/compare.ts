@@ -13,6 +13,7 @@ import {
   printLine,
   wholeNumber,
 } from "../output.js";
+import { checkPlace } from "../output-file.js";
 import { parseSize } from "./arguments.js";
 import { LabProgress } from "./lab-progress.js";
 
@@ -82,6 +83,7 @@ async function run(flags: Flags): Promise<void> {
   const size = flags.size ?? SIZE_DEFAULT;
   if (flags.skip !== undefined && flags.skip > size / 2)
     throw new ExitError(EXIT_USAGE, `--skip leaves too little of ${size} bytes: take half of them at most`);
+  if (flags.output !== undefined) await checkPlace({ path: flags.output, flag: "-o" });
   const progress = new LabProgress(flags.json !== true);
   const { results, complete } = await benchCompare({
     size,

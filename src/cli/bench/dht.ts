@@ -15,6 +15,7 @@ import {
 import { runDhtAnswers } from "../../../bench/suites/dht-answers.js";
 import { type FilterRow, runDhtFilters } from "../../../bench/suites/dht-filters.js";
 import { runDhtWhole } from "../../../bench/suites/dht-whole.js";
+import { entryOf } from "../../base/assert.js";
 import { VERSION } from "../../base/version.js";
 import { note, printJson, printLine, wholeNumber } from "../output.js";
 
@@ -138,7 +139,7 @@ async function run(flags: Flags): Promise<void> {
     if (flags.json === true) note(`${index + 1} of ${cases.length}: ${test.name}`);
     const row = await runDhtCase(test, settings);
     rows.push(row);
-    if (flags.json !== true) printLine(lineOf(row, rows[0]!));
+    if (flags.json !== true) printLine(lineOf(row, entryOf(rows, 0)));
   }
   tell(rows, settings, startedAt, flags.json === true);
 }
@@ -276,7 +277,7 @@ function compareFilters({ torrents, exponent, minutes, seed, json }: Flags): voi
   if (json !== true) printLine(FILTERS_HEAD);
   for (const row of runDhtFilters(settings)) {
     rows.push(row);
-    if (json !== true) printLine(filterLineOf(row, rows[0]!));
+    if (json !== true) printLine(filterLineOf(row, entryOf(rows, 0)));
   }
   if (json === true) printJson({ settings, rows });
 }

@@ -138,14 +138,14 @@ const COLLECTING_HEAD = [
 ].join("\n");
 
 function collectingLineOf(row: CollectingRow): string {
-  return [
-    (row.collects ? "collecting" : "not collecting").padEnd(16),
-    String(row.queriesHeard).padStart(13),
-    String(row.mentions).padStart(9),
-    String(row.hashes).padStart(9),
-    String(row.sent).padStart(11),
-    String(row.datagrams).padStart(12),
-  ].join(" ");
+  const { collects, queriesHeard, mentions, hashes, sent, datagrams } = row;
+  return tableLine(collects ? "collecting" : "not collecting", [
+    [queriesHeard, 13],
+    [mentions, 9],
+    [hashes, 9],
+    [sent, 11],
+    [datagrams, 12],
+  ]);
 }
 
 const RETRIEVAL_HEAD = [
@@ -154,15 +154,20 @@ const RETRIEVAL_HEAD = [
 ].join("\n");
 
 function retrievalLineOf(row: RetrievalRow): string {
-  return [
-    (row.retrieves ? "retrieving" : "not retrieving").padEnd(16),
-    String(row.lookups).padStart(9),
-    String(row.torrents).padStart(9),
-    String(row.passive).padStart(10),
-    String(row.addressesTold).padStart(12),
-    String(row.queriesSent).padStart(11),
-    String(row.connections).padStart(12),
-  ].join(" ");
+  const { retrieves, lookups, torrents, passive, addressesTold, queriesSent, connections } = row;
+  return tableLine(retrieves ? "retrieving" : "not retrieving", [
+    [lookups, 9],
+    [torrents, 9],
+    [passive, 10],
+    [addressesTold, 12],
+    [queriesSent, 11],
+    [connections, 12],
+  ]);
+}
+
+/** A name, and figures in columns of these widths. */
+function tableLine(name: string, figures: readonly (readonly [value: number, width: number])[]): string {
+  return [name.padEnd(16), ...figures.map(([value, width]) => String(value).padStart(width))].join(" ");
 }
 
 function print(row: IndexingRow): void {

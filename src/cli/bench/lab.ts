@@ -16,6 +16,7 @@ import {
   printLine,
   wholeNumber,
 } from "../output.js";
+import { checkPlace } from "../output-file.js";
 import { parseSize } from "./arguments.js";
 import { LabProgress } from "./lab-progress.js";
 
@@ -61,6 +62,7 @@ export async function runLabVerb(
   sizeDefault: number,
   makeWorkshop: (size: number, signal: AbortSignal) => Workshop,
 ): Promise<LabResults> {
+  if (flags.output !== undefined) await checkPlace({ path: flags.output, flag: "-o" });
   const signal = interruptSignal();
   const size = flags.size ?? sizeDefault;
   const progress = new LabProgress(flags.json !== true);

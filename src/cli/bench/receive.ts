@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import { benchReceive } from "../../../bench/suites/bench-receive.js";
+import { entryOf } from "../../base/assert.js";
 import { addLabOptions, type LabFlags, runLabVerb } from "./lab.js";
 
 const SIZE_DEFAULT = 1024 ** 3;
@@ -31,5 +32,5 @@ Examples:
 }
 
 function groupsOf(flags: LabFlags): string[] | undefined {
-  return flags.only?.map((text) => text.split(":")[0]!);
+  return flags.only?.map((text) => entryOf(text.split(":"), 0));
 }

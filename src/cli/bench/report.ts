@@ -1,12 +1,13 @@
 // scatterwire bench report: makes a page of the files of results that the other benchmarks wrote, and says in words what is in them.
 
-import { writeFile } from "node:fs/promises";
 import { Command } from "commander";
 import { makeReport } from "../../../bench/report/report.js";
 import { note, printJson, printLine } from "../output.js";
+import { checkOutput, writeOutput } from "../output-file.js";
 
 interface ReportFlags {
   output: string;
+  force?: boolean;
   against?: string;
   verbose?: boolean;
   json?: boolean;
@@ -20,6 +21,7 @@ export function reportCommand(): Command {
       "files that bench receive, storage, seed and compare wrote, and what swarm, tracker, tracker-load, tracker-repository and peer-store print with --json; all of one machine",
     )
     .option("-o, --output <file>", "where the page goes", "report.html")
+    .option("--force", "write over a page that is there")
     .option("--against <file>", "other results: says what got cheaper or dearer since")
     .option("--verbose", "print the tables as well, before the verdict")
     .option("--json", "print the verdict and the comparison as one JSON object")
@@ -38,12 +40,14 @@ Examples:
 }
 
 async function runReport(paths: string[], flags: ReportFlags): Promise<void> {
+  const page = { path: flags.output, flag: "-o", force: flags.force === true };
+  await checkOutput(page);
   const { html, text, verdict, against } = await makeReport(paths, {
     against: flags.against,
     verbose: flags.verbose,
     width: process.stdout.columns,
   });
-  await writeFile(flags.output, html);
+  await writeOutput(page, html);
   if (flags.json === true)
     printJson({ output: flags.output, verdict: verdict ?? null, against: against ?? null });
   else {

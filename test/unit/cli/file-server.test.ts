@@ -1,12 +1,19 @@
 // A file of a torrent over HTTP, as a player or a program that goes on with a download asks for it: ranges, and conditions (RFC 9110).
 
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { EventEmitter } from "node:events";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type FileServer, serveFile } from "../../../src/cli/file-server.js";
-import { Session } from "../../../src/index.js";
+import { createTorrentFile, parseMetainfo, Session } from "../../../src/index.js";
+import { temporaryFolder } from "../../support/data.js";
 import { makeShared, type Shared } from "../client/session/loopback.js";
 
 const LENGTH = 200_000;
+/** On which Node.js tells of each request that an HTTP server gets, and of the server. */
+const REQUESTS = "http.server.request.start";
 
 describe("a file that is served over HTTP", { timeout: 60_000 }, () => {
   const session = new Session();
@@ -91,5 +98,34 @@ describe("a file that is served over HTTP", { timeout: 60_000 }, () => {
       assert.deepEqual([answer.status, answer.tag], [status, tag], JSON.stringify(headers));
       assert.equal(answer.bytes.length, status === 200 ? LENGTH : 0);
     }
+  });
+
+  it("refuses the last bytes of a file that has none", async (t) => {
+    const folder = temporaryFolder((callback) => t.after(callback));
+    mkdirSync(join(folder, "both"));
+    writeFileSync(join(folder, "both", "empty.txt"), "");
+    writeFileSync(join(folder, "both", "full.txt"), "something");
+    const metainfo = parseMetainfo(await createTorrentFile(join(folder, "both")));
+    const torrent = await session.add(metainfo, { directory: folder, readOnly: true });
+    const index = metainfo.files.findIndex(({ length }) => length === 0);
+    const other = await serveFile(torrent, index, { host: "127.0.0.1", port: 0 });
+    t.after(() => other.close());
+    const statusOf = async (headers: Record<string, string>): Promise<number> =>
+      (await fetch(other.url, { headers })).status;
+    assert.deepEqual([await statusOf({}), await statusOf({ range: "bytes=-5" })], [200, 416]);
+  });
+
+  it("goes on where connections cannot be accepted for want of descriptors", async () => {
+    let heard: ((message: unknown) => void) | undefined;
+    const its = new Promise<EventEmitter>((resolve) => {
+      heard = (message) => resolve((message as { server: EventEmitter }).server);
+      subscribe(REQUESTS, heard);
+    });
+    await ask({}, "HEAD");
+    const listener = await its;
+    if (heard !== undefined) unsubscribe(REQUESTS, heard);
+    // As node:net tells of EMFILE, for each connection that waits.
+    for (let times = 0; times < 3; times++) listener.emit("error", new Error("accept EMFILE"));
+    assert.equal((await ask({}, "HEAD")).status, 200);
   });
 });

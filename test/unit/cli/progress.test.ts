@@ -5,7 +5,8 @@ import { EventEmitter } from "node:events";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { formatClock, formatDuration, note } from "../../../src/cli/output.js";
-import { Progress, type ProgressFigures, progressLine } from "../../../src/cli/progress.js";
+import { Progress, type ProgressFigures, progressEvent, progressLine } from "../../../src/cli/progress.js";
+import { entryOf } from "../../support/required.js";
 
 /** Erases from the cursor to the end of the screen. */
 const CLEAR = "\u001b[J";
@@ -38,7 +39,7 @@ class FakeStream extends EventEmitter {
 
   /** What was drawn last, without what clears behind it. */
   get line(): string {
-    return (this.written.split("\r").at(-2) ?? "").split("\n").at(-1)!.replace(CLEAR, "");
+    return entryOf((this.written.split("\r").at(-2) ?? "").split("\n"), -1).replace(CLEAR, "");
   }
 }
 
@@ -83,8 +84,8 @@ describe("the lines below it", () => {
       lines.every(({ length }) => length < 60),
       lines.join("|"),
     );
-    assert.match(lines[1]!, /3 of 7 pieces/);
-    assert.match(lines[3]!, /peers of dht 5, tracker 2/);
+    assert.match(entryOf(lines, 1), /3 of 7 pieces/);
+    assert.match(entryOf(lines, 3), /peers of dht 5, tracker 2/);
     assert.ok(written.includes(`${CLEAR}\r\u001b[3A`), "the cursor waits where the first begins");
     assert.ok(written.endsWith(CLEAR));
     assert.equal(draw(60, 4).slice(0, written.indexOf("\r")).split("\n").length, 3);
@@ -269,4 +270,12 @@ describe("times for a person", () => {
   ];
   for (const [seconds, text] of durations)
     it(`${seconds} s took ${text}`, () => assert.equal(formatDuration(seconds), text));
+});
+
+describe("the progress event", () => {
+  it("has whole bytes, also where the progress is known as a fraction", () => {
+    const event = progressEvent({ ...FIGURES, bytes: 9_754_500.818 });
+    assert.equal(event["bytes"], 9_754_500);
+    assert.equal(event["totalBytes"], FIGURES.total);
+  });
 });
