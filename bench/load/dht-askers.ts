@@ -12,6 +12,7 @@ import {
   SystemDatagrams,
 } from "../../src/native/datagrams.js";
 import { Reactor } from "../../src/native/reactor.js";
+import { there } from "../measuring/ends.js";
 
 const SLAB_BYTES = 4096;
 const BATCH = 64;
@@ -83,7 +84,7 @@ class Asker implements DatagramHandler {
       if (count <= 0) return;
       let answers = 0;
       for (let index = 0; index < count; index++) {
-        const length = this.#in.lengths[index]!;
+        const length = there(this.#in.lengths[index]);
         if (!this.#reader.read(this.#in.bytes, index * SLOT_BYTES, length)) continue;
         if (this.#reader.kind !== KIND_RESPONSE || this.#reader.tokenAt < 0) continue;
         answers++;

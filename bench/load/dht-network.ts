@@ -18,7 +18,7 @@ import {
   type DatagramSocket,
   type Datagrams,
 } from "../../src/native/datagrams.js";
-import { entryOf } from "../measuring/ends.js";
+import { entryOf, there } from "../measuring/ends.js";
 
 export interface DhtNetworkOptions {
   readonly seed: number;
@@ -288,7 +288,7 @@ export class VirtualSocket implements DatagramSocket {
     const ports = new DataView(batch.ports.buffer);
     for (let index = first; index < first + count; index++) {
       const at = index * batch.slotBytes;
-      const bytes = batch.bytes.subarray(at, at + batch.lengths[index]!);
+      const bytes = batch.bytes.subarray(at, at + there(batch.lengths[index]));
       const from = ADDRESS_BYTES * index;
       const to = addresses.subarray(from, from + (this.family === 4 ? 4 : 16));
       this.#network.post(this, readAddress(to), ports.getUint16(2 * index), bytes);

@@ -5,6 +5,7 @@
 // Always: what is named lies nearer to the target than any honest node does, which is the worst that can be told. The same question
 // gets the same answer, and an endpoint has one id.
 
+import { there } from "../measuring/ends.js";
 import type { ImplicitAnswer } from "./implicit-nodes.js";
 import { mix } from "./mix.js";
 
@@ -72,7 +73,11 @@ export class HostileNodes {
 
   /** Names eight nodes near a target. `who`: a number of whoever names them. */
   name(who: number, target: Uint8Array, targetAt: number, answer: ImplicitAnswer): void {
-    const about = mix(target[targetAt + 2]! * 256 + target[targetAt + 3]!, target[targetAt + 4]!, 12);
+    const about = mix(
+      there(target[targetAt + 2]) * 256 + there(target[targetAt + 3]),
+      there(target[targetAt + 4]),
+      12,
+    );
     const { kind } = this.#hostile;
     const nearBytes = kind === "careful-sybils" || kind === "reflectors" ? CAREFUL_NEAR_BYTES : NEAR_BYTES;
     for (let index = 0; index < NAMED; index++) {

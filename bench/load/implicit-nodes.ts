@@ -12,6 +12,7 @@
 import { KIND_QUERY, KrpcReader, METHOD_FIND_NODE, METHOD_GET_PEERS } from "../../src/dht/krpc-reader.js";
 import { KrpcWriter } from "../../src/dht/krpc-writer.js";
 import { commonBits, compareDistance, compareIds, ID_BYTES } from "../../src/dht/node-id.js";
+import { there } from "../measuring/ends.js";
 import { addressOf, type DhtNetwork, type FarNodes, type VirtualSocket } from "./dht-network.js";
 import { type Hostile, HostileNodes, NAMED } from "./hostile-nodes.js";
 import { mix } from "./mix.js";
@@ -118,7 +119,7 @@ export class ImplicitNodes implements FarNodes, ImplicitAnswer {
       this.#network.sendFrom(address, port, from, this.#respond(undefined, id, reader, from));
       return;
     }
-    this.queries[rank] = this.queries[rank]! + 1;
+    this.queries[rank] = there(this.queries[rank]) + 1;
     if (this.isDead(rank) || !reader.read(bytes, 0, bytes.length) || reader.kind !== KIND_QUERY) return;
     const answer = this.#respond(rank, this.#idOf(rank), reader, from);
     this.#network.sendFrom(address, port, from, answer);
@@ -147,12 +148,12 @@ export class ImplicitNodes implements FarNodes, ImplicitAnswer {
       writer.ascii("5:nodes");
       if (isHostile) {
         writer.length(NODE_BYTES * NAMED);
-        this.hostile?.name(rank ?? -1 - id[19]!, query.bytes, query.targetAt, this);
+        this.hostile?.name(rank ?? -1 - there(id[19]), query.bytes, query.targetAt, this);
       } else {
         const count = this.#nearest(rank, query.bytes, query.targetAt);
         writer.length(NODE_BYTES * count);
         for (let index = 0; index < count; index++) {
-          const other = this.#ranks[index]!;
+          const other = there(this.#ranks[index]);
           this.node(this.#ids, ID_BYTES * other, this.#addressOf(other), PORT);
         }
       }
@@ -201,7 +202,7 @@ export class ImplicitNodes implements FarNodes, ImplicitAnswer {
     const peers = this.peerCount(query.bytes, query.targetAt);
     if (peers === 0 || !this.#isHolder(rank, query.bytes, query.targetAt)) return;
     const writer = this.#writer;
-    const number = mix(query.bytes[query.targetAt + 2]!, query.bytes[query.targetAt + 5]!, 11);
+    const number = mix(there(query.bytes[query.targetAt + 2]), there(query.bytes[query.targetAt + 5]), 11);
     writer.ascii("6:valuesl");
     const thereMs = this.#thereMs(rank);
     let told = 0;
@@ -291,12 +292,12 @@ const bound = new Uint8Array(ID_BYTES);
 function prefixBound(key: Uint8Array, keyAt: number, bits: number, add: 0 | 1): Uint8Array | undefined {
   bound.fill(0);
   const whole = bits >> 3;
-  for (let at = 0; at < whole; at++) bound[at] = key[keyAt + at]!;
-  if ((bits & 7) !== 0) bound[whole] = key[keyAt + whole]! & (0xff00 >> (bits & 7));
+  for (let at = 0; at < whole; at++) bound[at] = there(key[keyAt + at]);
+  if ((bits & 7) !== 0) bound[whole] = there(key[keyAt + whole]) & (0xff00 >> (bits & 7));
   if (add === 0) return bound;
   let carry = 1 << (7 - ((bits - 1) & 7));
   for (let at = (bits - 1) >> 3; at >= 0; at--) {
-    const sum = bound[at]! + carry;
+    const sum = there(bound[at]) + carry;
     bound[at] = sum & 0xff;
     if (sum < 256) return bound;
     carry = 1;
@@ -312,7 +313,7 @@ function sortedIds(count: number, seed: number): Uint8Array {
   ).sort();
   const ids = new Uint8Array(ID_BYTES * count);
   for (let index = 0; index < count; index++) {
-    const first = firsts[index]!;
+    const first = there(firsts[index]);
     for (let at = 0; at < 6; at++) ids[ID_BYTES * index + at] = Math.floor(first / 2 ** (44 - 8 * at)) & 0xff;
     for (let at = 6; at < ID_BYTES; at++) ids[ID_BYTES * index + at] = mix(index, seed, 20 + at) & 0xff;
   }

@@ -8,6 +8,7 @@ import { readUint32 } from "../../src/client/wire/decode.js";
 import { encodeHandshake } from "../../src/client/wire/handshake.js";
 import { MessageId } from "../../src/client/wire/messages.js";
 import { READABLE, WRITABLE } from "../../src/native/binding.js";
+import { there } from "../measuring/ends.js";
 import {
   CARRY_BYTES_MAX,
   type LoadLoop,
@@ -167,7 +168,8 @@ export abstract class LoadConnection implements LoadSocket {
         return;
       }
       const begin = RECEIVE_AT - this.#carried;
-      for (let index = 0; index < this.#carried; index++) engine.slab[begin + index] = this.#carry[index]!;
+      for (let index = 0; index < this.#carried; index++)
+        engine.slab[begin + index] = there(this.#carry[index]);
       this.#carried = 0;
       this.#consume(begin, RECEIVE_AT + received);
       if (received < RECEIVE_BYTES) return;
@@ -206,8 +208,8 @@ export abstract class LoadConnection implements LoadSocket {
       return 0;
     }
     this.#handshaken = true;
-    const extended = (slab[at + RESERVED_AT + 5]! & 0x10) !== 0;
-    const fast = (slab[at + RESERVED_AT + 7]! & 0x04) !== 0;
+    const extended = (there(slab[at + RESERVED_AT + 5]) & 0x10) !== 0;
+    const fast = (there(slab[at + RESERVED_AT + 7]) & 0x04) !== 0;
     if (!this.#greeted) this.greet();
     this.opened({ fast, extended });
     return HANDSHAKE_BYTES;
@@ -223,7 +225,7 @@ export abstract class LoadConnection implements LoadSocket {
       return 0;
     }
     if (end - at < 5) return 0;
-    const id = slab[at + 4]!;
+    const id = there(slab[at + 4]);
     if (id === MessageId.piece) {
       if (end - at < PIECE_HEADER_BYTES) return 0;
       this.#skip = length - 9;

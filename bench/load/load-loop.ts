@@ -7,6 +7,7 @@
 import { fstatSync } from "node:fs";
 import { describeErrno, messageOf } from "../../src/base/errors.js";
 import { loadBinding, type NativeBinding, type NativeEngine, READABLE } from "../../src/native/binding.js";
+import { there } from "../measuring/ends.js";
 
 /** Received bytes lie from RECEIVE_AT on; what the last receive left over is put right before them. */
 export const CARRY_BYTES_MAX = 1024;
@@ -43,7 +44,7 @@ export class LoadLoop {
     this.engine.onReady((readyCount) => {
       const { ready } = this.engine;
       for (let index = 0; index < readyCount; index++)
-        this.#sockets[ready[2 * index]!]?.ready(ready[2 * index + 1]!);
+        this.#sockets[there(ready[2 * index])]?.ready(there(ready[2 * index + 1]));
     });
   }
 

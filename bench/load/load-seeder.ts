@@ -35,6 +35,7 @@ import { makePeerId } from "../../src/client/wire/handshake.js";
 import { MessageId } from "../../src/client/wire/messages.js";
 import { readMetainfo } from "../../src/index.js";
 import { READABLE, WRITABLE } from "../../src/native/binding.js";
+import { there } from "../measuring/ends.js";
 import { type ConnectionOptions, LoadConnection, type Offered } from "./load-connection.js";
 import {
   addressOf,
@@ -149,8 +150,8 @@ class SeedingConnection extends LoadConnection {
       this.#random = (Math.imul(this.#random, 1_103_515_245) + 12_345) >>> 0;
       const back = (this.#random >>> 8) % Math.min(SHUFFLE_DISTANCE, this.#count - 1);
       const other = (place - back) & mask;
-      this.#offsets[place] = this.#offsets[other]!;
-      this.#lengths[place] = this.#lengths[other]!;
+      this.#offsets[place] = there(this.#offsets[other]);
+      this.#lengths[place] = there(this.#lengths[other]);
       place = other;
     }
     this.#offsets[place] = offset;
@@ -162,8 +163,8 @@ class SeedingConnection extends LoadConnection {
     const offsets = new Float64Array(2 * size);
     const lengths = new Int32Array(2 * size);
     for (let index = 0; index < this.#count; index++) {
-      offsets[index] = this.#offsets[(this.#first + index) & (size - 1)]!;
-      lengths[index] = this.#lengths[(this.#first + index) & (size - 1)]!;
+      offsets[index] = there(this.#offsets[(this.#first + index) & (size - 1)]);
+      lengths[index] = there(this.#lengths[(this.#first + index) & (size - 1)]);
     }
     this.#offsets = offsets;
     this.#lengths = lengths;
@@ -207,8 +208,8 @@ class SeedingConnection extends LoadConnection {
     const count = Math.min(this.#count, BLOCKS_PER_WRITE);
     for (let index = 0; index < count && planned < load.writeBytesMax; index++) {
       const place = (this.#first + index) & (this.#offsets.length - 1);
-      const offset = this.#offsets[place]!;
-      const length = this.#lengths[place]!;
+      const offset = there(this.#offsets[place]);
+      const length = there(this.#lengths[place]);
       const piece = Math.floor(offset / load.pieceLength);
       encodePieceHeader(slab, scratch, piece, offset - piece * load.pieceLength, length);
       add(scratch, HEADER_BYTES);
@@ -235,7 +236,7 @@ class SeedingConnection extends LoadConnection {
     this.#load.sendCalls++;
     this.#load.sentBytes += sent;
     while (this.#count > 0) {
-      const length = this.#lengths[this.#first]!;
+      const length = there(this.#lengths[this.#first]);
       const item = HEADER_BYTES + length + (this.#hasHave(this.#blocksSent) ? HAVE_BYTES : 0);
       if (done < item) break;
       done -= item;

@@ -8,6 +8,7 @@
 import { BLOCK_SIZE, KIB, MIB, PIECE_HEADER_BYTES } from "../../src/base/limits.js";
 import { writeUint32 } from "../../src/client/wire/encode.js";
 import { MessageId } from "../../src/client/wire/messages.js";
+import { there } from "../measuring/ends.js";
 
 /** One of the crowd, as its way to misbehave sees it. Numbers of dice are from 0 to below `sides`. */
 export interface CrowdPeer {
@@ -123,7 +124,7 @@ function bitfield(peer: CrowdPeer, has: (piece: number) => boolean): Uint8Array 
   writeUint32(bytes, 0, bytes.length - 4);
   bytes[4] = MessageId.bitfield;
   for (let piece = 0; piece < peer.pieceCount; piece++)
-    if (has(piece)) bytes[5 + (piece >> 3)]! |= 0x80 >> (piece & 7);
+    if (has(piece)) bytes[5 + (piece >> 3)] = there(bytes[5 + (piece >> 3)]) | (0x80 >> (piece & 7));
   return bytes;
 }
 

@@ -4,6 +4,8 @@
 // Torrent i of N is drawn with weight N / peers + exp(6.5 − 500 i / N): about a quarter of the peers are spread evenly over all
 // torrents, the others over the first few. Each peer has a torrent that it announces, a port, and the torrents that it scrapes.
 
+import { there } from "../measuring/ends.js";
+
 export interface PopulationOptions {
   readonly torrents: number;
   readonly peers: number;
@@ -50,7 +52,7 @@ export class Population {
   /** How many torrents have a peer, and how many peers each of them has. */
   popularity(): number[] {
     const counts = new Uint32Array(this.hashes.length / HASH_WORDS);
-    for (const torrent of this.torrentOf) counts[torrent]!++;
+    for (const torrent of this.torrentOf) counts[torrent] = there(counts[torrent]) + 1;
     return [...counts.filter((count) => count > 0)];
   }
 
@@ -75,21 +77,21 @@ export class Population {
     const alias = new Uint32Array(torrents);
     const small: number[] = [];
     const large: number[] = [];
-    for (let index = 0; index < torrents; index++) (share[index]! < 1 ? small : large).push(index);
+    for (let index = 0; index < torrents; index++) (there(share[index]) < 1 ? small : large).push(index);
     for (;;) {
       const more = large.at(-1);
       const less = more === undefined ? undefined : small.pop();
       if (more === undefined || less === undefined) break;
       alias[less] = more;
-      share[more] = share[more]! + share[less]! - 1;
-      if (share[more]! >= 1) continue;
+      share[more] = there(share[more]) + there(share[less]) - 1;
+      if (there(share[more]) >= 1) continue;
       large.pop();
       small.push(more);
     }
     for (const rest of [...small, ...large]) share[rest] = 1;
     return () => {
       const index = this.roll() % torrents;
-      return this.roll() / 2 ** 32 < share[index]! ? index : alias[index]!;
+      return this.roll() / 2 ** 32 < there(share[index]) ? index : there(alias[index]);
     };
   }
 }

@@ -4,7 +4,7 @@
 // Always: what was measured is in the journal before the next trial begins. A run that is stopped gives the results that it
 // has, and leaves no process and no folder behind.
 
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { messageOf } from "../../src/base/errors.js";
 import { VERSION } from "../../src/base/version.js";
 import { UsageError } from "../../src/index.js";
@@ -77,10 +77,16 @@ export async function runLab(options: RunOptions, workshop: Workshop): Promise<R
     omissions: journal.omissions,
   };
   if (output !== undefined) {
-    writeFileSync(output, `${JSON.stringify(results, undefined, 1)}\n`);
+    writeResults(output, results);
     if (complete) journal.remove();
   }
   return { results, complete };
+}
+
+/** Whole, or as it was: a run that is killed here loses nothing. */
+export function writeResults(path: string, results: LabResults): void {
+  writeFileSync(`${path}.new`, `${JSON.stringify(results, undefined, 1)}\n`);
+  renameSync(`${path}.new`, path);
 }
 
 /** Throws UsageError if a finished run's results are there: without a journal beside it, nothing would go on with them. */

@@ -7,11 +7,10 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { basename } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { fileURLToPath } from "node:url";
+import { commandLine } from "./command-line.js";
 import { track } from "./running.js";
 import { isObject, type ObjectShape, type Shape } from "./shape.js";
 
-const CLI = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const LINE_TIMEOUT_MS = 120_000;
 const STOP_PATIENCE_MS = 5000;
 /** So much of what a program said is quoted in errors. */
@@ -89,7 +88,7 @@ export class Program {
 
   /** Our own command line. */
   static cli(...args: string[]): Program {
-    return Program.node(CLI, args, { name: `scatterwire ${args[0] ?? ""}`.trimEnd() });
+    return Program.node(commandLine(), args, { name: `scatterwire ${args[0] ?? ""}`.trimEnd() });
   }
 
   /** 0 if it could not be started. */

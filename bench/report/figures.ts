@@ -341,10 +341,11 @@ function compareBars(
     })
     .sort((left, right) => (shown === CPU ? left.value - right.value : right.value - left.value));
   const where = fixed.length === 0 ? "" : `, ${fixed.join(", ")}`;
+  const isCompared = bars.some(({ label }) => label.endsWith("×"));
   return {
     title: `${capital(groupWords(group.name))}${where}: ${shown === CPU ? "CPU" : "speed"}, ${shown === CPU ? "less" : "more"} is better`,
-    description: `In ${shown.unit}, and how many times ours. ${describeBars(bars)}`,
-    unit: `${shown.unit} · × beside it: relative to scatterwire`,
+    description: `In ${shown.unit}${isCompared ? ", and how many times ours" : ""}. ${describeBars(bars)}`,
+    unit: isCompared ? `${shown.unit} · × beside it: relative to scatterwire` : shown.unit,
     bars,
   };
 }

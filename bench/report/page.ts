@@ -37,6 +37,8 @@ export interface ReportContent {
 /** Widths in pixels of the drawings for wide, middle and narrow windows: what a figure's inside measures there. */
 const FULL_WIDTHS = [990, 600, 330] as const;
 const HALF_WIDTHS = [468, 600, 330] as const;
+/** Rows of the table of changes that are shown without being asked for. */
+const CHANGES_OPEN_MAX = 12;
 const SIZES = ["wide", "middle", "narrow"] as const;
 
 const VERB_TITLES: Readonly<Record<string, string>> = {
@@ -187,7 +189,7 @@ function againstSection({ name, changes, sentences, onlyAfter, onlyBefore }: Aga
   return html`<h2>Against ${name}</h2>
 <ul class="findings">${sentences.map((sentence) => html`<li>${sentence}</li>`)}</ul>
 <p class="soft small">Ratios are medians here ÷ medians there; in brackets the furthest that two rounds lie from it. In limits: the ratio once each figure is divided by the limit of its own file, so that a machine that changed does not count. Beyond noise: every round of one lies below every round of the other.${alone.length === 0 ? "" : ` Not compared: ${alone.join(", ")}.`}</p>
-${changeTable("Changed beyond noise", changes.filter(isChange), true)}
+${changedTables(changes.filter(isChange))}
 ${changeTable(
   "Not changed, or not beyond noise",
   changes.filter((change) => !isChange(change)),
@@ -195,15 +197,23 @@ ${changeTable(
 )}`;
 }
 
-/** The largest changes first. */
+/** The largest changes first, and where they are many only those: what the figures say should not be screens away. */
+function changedTables(changes: readonly Change[]): Html {
+  // As far as the ratio is shown: of those that are shown alike the order is that of the groups.
+  const size = ({ ratio }: Change): number => Math.round(100 * Math.abs(Math.log(ratio)));
+  const sorted = [...changes].sort((left, right) => size(right) - size(left));
+  const title = "Changed beyond noise";
+  if (changes.length <= CHANGES_OPEN_MAX) return html`${changeTable(title, sorted, true)}`;
+  return html`${changeTable(`${title}, the largest of ${changes.length}`, sorted.slice(0, CHANGES_OPEN_MAX), true)}
+${changeTable(`${title}, the others`, sorted.slice(CHANGES_OPEN_MAX), false)}`;
+}
+
 function changeTable(title: string, changes: readonly Change[], open: boolean): Html | undefined {
   if (changes.length === 0) return undefined;
-  const size = ({ ratio }: Change): number => Math.abs(Math.log(ratio));
-  const sorted = open ? [...changes].sort((left, right) => size(right) - size(left)) : changes;
   return html`<details${open ? new Html(" open") : undefined}><summary>${title}: ${counted(changes.length, "figure")}</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="${title}"><table>
 <thead><tr><th scope="col">Work</th><th scope="col">Subject</th><th scope="col">Figure</th><th scope="col" class="number">There</th><th scope="col" class="number">Here</th><th scope="col" class="number">Ratio<span>× (rounds)</span></th><th scope="col" class="number">In limits<span>×</span></th><th scope="col">Beyond noise</th></tr></thead>
-<tbody>${sorted.map(changeRow)}</tbody>
+<tbody>${changes.map(changeRow)}</tbody>
 </table></div></details>`;
 }
 

@@ -39,6 +39,7 @@ header { padding-top: 56px; }
 h1 { margin: 0; max-width: 24em; font-size: clamp(26px, 3.6vw, 38px); line-height: 1.22; font-weight: 680; letter-spacing: -0.018em; text-wrap: balance; }
 h2 { margin: 72px 0 8px; padding-top: 20px; border-top: 1px solid var(--line); font-size: 24px; line-height: 1.3; font-weight: 660; letter-spacing: -0.012em; }
 h3 { margin: 32px 0 4px; font-size: 17px; font-weight: 650; }
+h2, h3 { overflow-wrap: anywhere; }
 p, li { max-width: 44em; text-wrap: pretty; }
 p { margin: 8px 0; }
 a { color: var(--accent); text-underline-offset: 2px; }

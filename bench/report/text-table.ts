@@ -1,7 +1,8 @@
 // Tables of text for a terminal: a frame of lines, columns as wide as what is in them, cells of several lines.
 //
 // Always: no line is longer than the width that is given, 100 columns without one, as long as two columns fit at all: what is too wide
-// comes in several tables, the first column beside each. Every line of a table is equally wide. Characters are counted as one column each, which holds for what the lab prints.
+// comes in several tables, the first column beside each. Every line of a table is equally wide. Characters are counted as one column each,
+// which holds for what the lab prints.
 
 export type Alignment = "left" | "right";
 

@@ -1,13 +1,12 @@
 // The comparison: every program that is here does the same work in turn, in rounds, so that each ratio is of figures that were
 // measured side by side. What cannot be measured is named, with what would make it possible.
 
-import { writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { present as provided } from "../../src/base/assert.js";
 import { readMetainfo } from "../../src/index.js";
 import type { LabOmission, LabResults } from "../measuring/results.js";
-import { type OnProgress, runLab } from "../measuring/run.js";
+import { type OnProgress, runLab, writeResults } from "../measuring/run.js";
 import { LIMIT, type Scenario } from "../measuring/scenario.js";
 import { folderFor, makeData, makeTorrent, requireRoom, withFolder } from "../measuring/workplace.js";
 import { harness, libtorrentVersion } from "./compile.js";
@@ -141,7 +140,7 @@ export async function benchCompare(options: CompareOptions): Promise<CompareOutc
     idle,
     settings: await settingsOf(present),
   };
-  if (output !== undefined) writeFileSync(output, `${JSON.stringify(results, undefined, 1)}\n`);
+  if (output !== undefined) writeResults(output, results);
   return { results, complete: !signal.aborted };
 }
 

@@ -10,6 +10,7 @@ import { Blue } from "../../src/indexer/filter/blue.js";
 import type { HashFilter, ResizableFilter } from "../../src/indexer/filter/contract.js";
 import { LruFilter } from "../../src/indexer/filter/lru-filter.js";
 import { RotatingBloomFilter } from "../../src/indexer/filter/rotating-bloom-filter.js";
+import { there } from "../measuring/ends.js";
 
 export interface FilterSettings {
   readonly torrents: number;
@@ -102,14 +103,14 @@ function runSubject({ name, filter, blue }: Subject, settings: FilterSettings): 
     const begunMs = performance.now();
     if (filter !== undefined)
       for (let index = 0; index < incomingPerSecond; index++)
-        known[index] = filter.seen(hashOf(ranks[index]!), 0) ? 1 : 0;
+        known[index] = filter.seen(hashOf(there(ranks[index])), 0) ? 1 : 0;
     filterMs += performance.now() - begunMs;
     let hasOverflowed = false;
     let hasRunDry = false;
     for (let index = 0; index < incomingPerSecond; index++) {
       if (known[index] === 0) {
         if (queued === queueMax) hasOverflowed = true;
-        else queue[(first + queued++) % queueMax] = ranks[index]!;
+        else queue[(first + queued++) % queueMax] = there(ranks[index]);
       }
       for (slotsDue += lookupsPerSecond; slotsDue >= incomingPerSecond; slotsDue -= incomingPerSecond) {
         if (queued === 0) {
@@ -117,7 +118,7 @@ function runSubject({ name, filter, blue }: Subject, settings: FilterSettings): 
           empty++;
           continue;
         }
-        const rank = queue[first]!;
+        const rank = there(queue[first]);
         first = (first + 1) % queueMax;
         queued--;
         if (lookedUp[rank] === 1) continue;

@@ -9,6 +9,7 @@ import { METHOD_GET_PEERS } from "../../src/dht/krpc-reader.js";
 import type { SocketAddress } from "../../src/native/binding.js";
 import { addressOf, DhtNetwork } from "../load/dht-network.js";
 import { ImplicitNodes } from "../load/implicit-nodes.js";
+import { HOST_STEP, wholeNode } from "../load/whole-node.js";
 import { there } from "../measuring/ends.js";
 
 export interface WholeSettings {
@@ -29,8 +30,6 @@ export interface WholeRow {
 }
 
 const HOST_FIRST = 0x0b000001;
-/** Each in a /24 of its own. */
-const HOST_STEP = 257;
 /** Between two nodes that join, and until all have what they want of a table. */
 const JOIN_MS = 50;
 const SETTLE_MS = 180_000;
@@ -47,19 +46,7 @@ async function runWhole(settings: WholeSettings): Promise<WholeRow> {
   const nodes: Dht[] = [];
   for (let index = 0; index < settings.nodes; index++) {
     const entrances = nodes.slice(0, ENTRANCES).flatMap((node) => node.addresses);
-    nodes.push(
-      new Dht(
-        {
-          listen: [{ host: addressOf(HOST_FIRST + HOST_STEP * index), port: 6881 }],
-          bootstrap: entrances,
-          // Given, for else it would change once the node knows its address (BEP 42).
-          id: Uint8Array.from({ length: 20 }, () => Math.floor(256 * network.random())),
-          limitsNetworks: true,
-          peerBytesMax: 2 ** 20,
-        },
-        network.world(),
-      ),
-    );
+    nodes.push(wholeNode(network, HOST_FIRST + HOST_STEP * index, 1, entrances));
     await network.run(JOIN_MS);
   }
   await network.run(SETTLE_MS);

@@ -229,7 +229,7 @@ class Round implements LookupListener {
     const known = this.#found.get(lookup);
     readPeers(answer, (_family, at) => {
       // The peer's number: the last two bytes of its address.
-      known?.add((answer.bytes[at + 2]! << 8) | answer.bytes[at + 3]!);
+      known?.add((there(answer.bytes[at + 2]) << 8) | there(answer.bytes[at + 3]));
       return undefined;
     });
   }

@@ -17,7 +17,7 @@ import {
   type NativeEngine,
 } from "../../src/native/binding.js";
 import type { Answer, OnStep } from "../measuring/answer.js";
-import { entryOf, lastOf } from "../measuring/ends.js";
+import { entryOf, lastOf, there } from "../measuring/ends.js";
 import { median, medianRatio } from "../measuring/statistics.js";
 import { describeMachine, folderFor, type Machine, makeData, withFolder } from "../measuring/workplace.js";
 import { machineName } from "../report/read.js";
@@ -120,7 +120,7 @@ class HotEngine {
     await new Promise<void>((resolve) => {
       this.#onTurn = (count) => {
         const free: number[] = [];
-        for (let index = 0; index < count; index++) free.push(this.#engine.completions[2 * index]!);
+        for (let index = 0; index < count; index++) free.push(there(this.#engine.completions[2 * index]));
         done += count;
         const next = free.slice(0, jobs - begun);
         begun += next.length;

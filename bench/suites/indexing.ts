@@ -2,19 +2,14 @@
 // indexer with its store in a temporary file, and its CPU and memory are those of this process.
 
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { PerformanceObserver } from "node:perf_hooks";
-import { fileURLToPath } from "node:url";
-import { Indexer, openStore } from "../../src/indexer/index.js";
+import type { Indexer } from "../../src/indexer/index.js";
 import { madeHash } from "../load/metadata-seeder.js";
 import { median } from "../measuring/statistics.js";
 import { Program } from "../processes/program.js";
-import { boolean, number, object, type Shape, string } from "../processes/shape.js";
+import { boolean, number, object, type Shape } from "../processes/shape.js";
+import { besideNetwork } from "./index-run.js";
 
-const NETWORK = fileURLToPath(new URL("../load/index-network.js", import.meta.url));
-const entrance = object({ host: string, port: number });
 const POLL_MS = 50;
 /** Hashes are told in parts: no more wait in the indexer than it has room for. */
 const TOLD_AT_ONCE = 10_000;
@@ -98,35 +93,9 @@ export function medianRow(rows: readonly IndexingRow[]): IndexingRow {
 
 export async function runIndexing(options: IndexingOptions): Promise<IndexingRow> {
   const torrents = Math.round((options.hashes * options.sharePercent) / 100);
-  const folder = mkdtempSync(join(tmpdir(), "scatterwire-indexing-"));
-  const network = Program.node(NETWORK, [
-    ...["--nodes", `${options.nodes}`, "--dead", `${options.deadPercent}`, "--torrents", `${torrents}`],
-  ]);
-  try {
-    const { host, port } = await network.read(entrance);
-    const store = await openStore(options.store ?? join(folder, "index.db"));
-    const indexer = new Indexer({
-      store,
-      collects: false,
-      samples: false,
-      dht: {
-        listen: Array.from({ length: options.virtualNodes }, (_, at) => ({
-          host: `127.0.2.${at + 1}`,
-          port: 0,
-        })),
-        bootstrap: [{ host, port }],
-      },
-    });
-    try {
-      return await measure(indexer, options, torrents);
-    } finally {
-      await indexer.close();
-      await store.close();
-    }
-  } finally {
-    await network.stop();
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const { nodes, deadPercent, virtualNodes, store } = options;
+  const network = ["--nodes", `${nodes}`, "--dead", `${deadPercent}`, "--torrents", `${torrents}`];
+  return besideNetwork({ network, virtualNodes, store }, (indexer) => measure(indexer, options, torrents));
 }
 
 async function measure(indexer: Indexer, options: IndexingOptions, torrents: number): Promise<IndexingRow> {

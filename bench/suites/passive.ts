@@ -4,23 +4,15 @@
 // Collecting runs over virtual datagrams: one seed, one network, and so each packet can be counted. Retrieval runs over sockets of this
 // machine, with an indexer as it is, for its peers connect to it.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { Dht } from "../../src/dht/dht.js";
+import type { Dht } from "../../src/dht/dht.js";
 import { KIND_QUERY, KrpcReader, METHOD_ANNOUNCE_PEER, METHOD_GET_PEERS } from "../../src/dht/krpc-reader.js";
 import { Harvest } from "../../src/indexer/harvest.js";
-import { Indexer, openStore } from "../../src/indexer/index.js";
-import { addressOf, DhtNetwork, VirtualSocket } from "../load/dht-network.js";
+import { DhtNetwork, VirtualSocket } from "../load/dht-network.js";
 import { madeHash } from "../load/metadata-seeder.js";
-import { Program } from "../processes/program.js";
-import { number, object, string } from "../processes/shape.js";
+import { HOST_STEP, wholeNode } from "../load/whole-node.js";
 import { hashOf, Popularity } from "./dht-filters.js";
+import { besideNetwork } from "./index-run.js";
 import { madeUp } from "./indexing.js";
-
-const NETWORK = fileURLToPath(new URL("../load/index-network.js", import.meta.url));
-const entrance = object({ host: string, port: number });
 
 // ── collecting ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -47,9 +39,6 @@ export interface CollectingRow {
 
 const OURS_FIRST = 0x0a000001;
 const OTHERS_FIRST = 0x0b000001;
-/** Each in a /24 of its own. */
-const HOST_STEP = 257;
-const PORT = 6881;
 const JOIN_MS = 50;
 const SETTLE_MS = 60_000;
 /** Between two lookups of others, of whichever. */
@@ -65,29 +54,10 @@ async function collect(settings: CollectingSettings, collects: boolean): Promise
   const network = new DhtNetwork({ seed: settings.seed });
   // Made in both cases: what it takes of the network's dice, it takes in both.
   const harvest = new Harvest(network.ground, HASHES_MAX);
-  const make = (first: number, count: number, bootstrap: Dht | undefined): Dht => {
-    const listen = Array.from({ length: count }, (_, at) => ({
-      host: addressOf(first + HOST_STEP * at),
-      port: PORT,
-    }));
-    const id = Uint8Array.from({ length: 20 }, () => Math.floor(256 * network.random()));
-    const isOurs = bootstrap === undefined;
-    return new Dht(
-      {
-        listen,
-        id,
-        bootstrap: bootstrap?.addresses ?? [],
-        limitsNetworks: true,
-        peerBytesMax: 2 ** 20,
-        ...(isOurs && collects ? { hashes: harvest } : {}),
-      },
-      network.world(),
-    );
-  };
-  const ours = make(OURS_FIRST, settings.virtualNodes, undefined);
+  const ours = wholeNode(network, OURS_FIRST, settings.virtualNodes, [], collects ? { hashes: harvest } : {});
   const others: Dht[] = [];
   for (let at = 0; at < settings.nodes; at++) {
-    others.push(make(OTHERS_FIRST + HOST_STEP * at, 1, ours));
+    others.push(wholeNode(network, OTHERS_FIRST + HOST_STEP * at, 1, ours.addresses));
     await network.run(JOIN_MS);
   }
   await network.run(SETTLE_MS);
@@ -188,59 +158,42 @@ export async function runRetrieval(settings: RetrievalSettings): Promise<Retriev
 
 async function retrieve(settings: RetrievalSettings, retrieves: boolean): Promise<RetrievalRow> {
   const { open, hidden, nobodys } = settings;
-  const folder = mkdtempSync(join(tmpdir(), "scatterwire-passive-"));
-  const network = Program.node(NETWORK, [
+  const network = [
     ...["--nodes", `${settings.nodes}`, "--torrents", `${open}`],
     ...["--hidden", `${hidden}`, "--asks", `${ASKS_PER_SECOND}`],
-  ]);
-  try {
-    const { host, port } = await network.read(entrance);
-    const store = await openStore(join(folder, "index.db"));
-    const listen = Array.from({ length: settings.virtualNodes }, (_, at) => ({
-      host: `127.0.2.${at + 1}`,
-      port: 0,
-    }));
-    const indexer = new Indexer({
-      store,
-      collects: false,
-      samples: false,
-      ...(retrieves ? { listen: { host: "127.0.2.1", port: 0 } } : {}),
-      dht: { listen, bootstrap: [{ host, port }] },
-    });
-    try {
-      indexer.add(Array.from({ length: open + hidden }, (_, at) => madeHash(at)));
-      indexer.add(Array.from({ length: nobodys }, (_, at) => madeUp(at)));
-      const isTried = (): boolean => {
-        const { stored, failed, passive } = indexer.stats().counters;
-        return stored - passive + failed >= open + hidden + nobodys;
-      };
-      const end = performance.now() + TRIED_MS_MAX;
-      while (!isTried()) {
-        if (performance.now() > end)
-          throw new Error(`not all hashes were tried: ${JSON.stringify(indexer.stats())}`);
-        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-      }
-      const roundsMs = (1000 * ROUNDS * hidden) / ASKS_PER_SECOND;
-      const waitMs = retrieves ? (settings.waitMs ?? roundsMs + LAST_MS) : roundsMs + LAST_MS;
-      const endMs = performance.now() + waitMs;
-      while (performance.now() < endMs && indexer.stats().counters.stored < open + hidden)
-        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-      const { counters, fetcher, dht } = indexer.stats();
-      return {
-        retrieves,
-        lookups: counters.lookupsConverged,
-        torrents: counters.stored,
-        passive: counters.passive,
-        addressesTold: counters.addressesTold,
-        queriesSent: dht.counters.queriesSent,
-        connections: fetcher.connected,
-      };
-    } finally {
-      await indexer.close();
-      await store.close();
+  ];
+  const run = {
+    network,
+    virtualNodes: settings.virtualNodes,
+    indexer: retrieves ? { listen: { host: "127.0.2.1", port: 0 } } : {},
+  };
+  return besideNetwork(run, async (indexer) => {
+    indexer.add(Array.from({ length: open + hidden }, (_, at) => madeHash(at)));
+    indexer.add(Array.from({ length: nobodys }, (_, at) => madeUp(at)));
+    const isTried = (): boolean => {
+      const { stored, failed, passive } = indexer.stats().counters;
+      return stored - passive + failed >= open + hidden + nobodys;
+    };
+    const end = performance.now() + TRIED_MS_MAX;
+    while (!isTried()) {
+      if (performance.now() > end)
+        throw new Error(`not all hashes were tried: ${JSON.stringify(indexer.stats())}`);
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
-  } finally {
-    await network.stop();
-    rmSync(folder, { recursive: true, force: true });
-  }
+    const roundsMs = (1000 * ROUNDS * hidden) / ASKS_PER_SECOND;
+    const waitMs = retrieves ? (settings.waitMs ?? roundsMs + LAST_MS) : roundsMs + LAST_MS;
+    const endMs = performance.now() + waitMs;
+    while (performance.now() < endMs && indexer.stats().counters.stored < open + hidden)
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    const { counters, fetcher, dht } = indexer.stats();
+    return {
+      retrieves,
+      lookups: counters.lookupsConverged,
+      torrents: counters.stored,
+      passive: counters.passive,
+      addressesTold: counters.addressesTold,
+      queriesSent: dht.counters.queriesSent,
+      connections: fetcher.connected,
+    };
+  });
 }

@@ -12,6 +12,7 @@ import {
   type PeerSink,
   PeerStore,
 } from "../../src/tracker/index.js";
+import { there } from "../measuring/ends.js";
 import type { MemoryRow, PeerStoreBenchmark } from "../measuring/tracker-results.js";
 
 const COUNT = 1000;
@@ -65,7 +66,7 @@ class Bench {
     const request = this.#request;
     request.hashAt = hash * HASH_WORDS;
     request.addressAt = peer;
-    request.port = this.#ports[peer]!;
+    request.port = there(this.#ports[peer]);
     request.seeder = seeder;
     request.event = event;
     request.want = want;

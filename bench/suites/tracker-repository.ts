@@ -5,7 +5,7 @@
 // has them.
 
 import { type Announce, EVENT_STARTED, type PeerSink, PeerStore } from "../../src/tracker/index.js";
-import { entryOf, firstOf } from "../measuring/ends.js";
+import { entryOf, firstOf, there } from "../measuring/ends.js";
 import type { RepositoryResult } from "../measuring/tracker-results.js";
 
 const TASKS = 10_000;
@@ -130,7 +130,7 @@ export async function benchTrackerRepository(options: RepositoryOptions): Promis
   const results: RepositoryResult[] = [];
   for (const kind of options.compare ? KINDS : KINDS.slice(0, 1)) {
     const hashes = uniqueHashes();
-    const one = [hashes[0]!];
+    const one = [there(hashes[0])];
     results.push({
       name: kind.name,
       scenarios: {

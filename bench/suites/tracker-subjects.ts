@@ -6,11 +6,11 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Population } from "../load/tracker-population.js";
+import { commandLine } from "../processes/command-line.js";
 import { Program } from "../processes/program.js";
 import { number, object } from "../processes/shape.js";
 import { TRACKER_LOAD_DEFAULTS } from "./tracker-load.js";
 
-const CLI = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const ECHO = fileURLToPath(new URL("../load/datagram-echo.js", import.meta.url));
 const NPM_TRACKER = fileURLToPath(new URL("../load/npm-tracker.js", import.meta.url));
 const LISTENING = object({ port: number });
@@ -120,7 +120,7 @@ export async function startTracker(
 
 function startOurs(more: readonly string[], prefix: readonly string[]): Program {
   const args = ["tracker", "--udp", "127.0.0.1:0", "--peers", String(PEERS_MAX), "--json", ...more];
-  return Program.node(CLI, args, { name: "scatterwire", prefix });
+  return Program.node(commandLine(), args, { name: "scatterwire", prefix });
 }
 
 async function startOpentracker(

@@ -16,6 +16,7 @@ import { groupsOf } from "../../../bench/report/cells.js";
 import { groupVerdict } from "../../../bench/report/group-verdict.js";
 import { labTables } from "../../../bench/report/run-tables.js";
 import { progressText, stepText } from "../../../src/cli/bench/lab-progress.js";
+import { entryOf, required } from "../../support/required.js";
 import { makeResults } from "./made-results.js";
 
 function figures(cpuSecondsPerGB: number): LabFigures {
@@ -127,7 +128,8 @@ describe("rounds", () => {
 
   it("note how busy the machine was before each trial", async () => {
     const { results } = await runOnly(["depth:depth=16"]);
-    for (const { busyBefore } of results.trials) assert.ok(busyBefore! >= 0 && busyBefore! <= 1);
+    for (const { busyBefore } of results.trials)
+      assert.ok(required(busyBefore, "busy before") >= 0 && required(busyBefore, "busy before") <= 1);
   });
 
   it("stop at once when they are told to, with what there is", async () => {
@@ -178,7 +180,7 @@ describe("verdict", () => {
     );
   const verdict = (costs: Record<string, number[]>): string => {
     const [group] = groupsOf([{ path: "", results: makeResults(trials(costs)) }]);
-    return groupVerdict(group!).join("\n");
+    return groupVerdict(required(group, "group")).join("\n");
   };
 
   it("calls dearer what every round shows to be", () => {
@@ -205,7 +207,7 @@ describe("verdict", () => {
       );
       const results = makeResults(made);
       const [group] = groupsOf([{ path: "", results }]);
-      assert.equal(groupVerdict(group!).join().includes("× the limit"), divides);
+      assert.equal(groupVerdict(required(group, "group")).join().includes("× the limit"), divides);
       assert.equal(labTables(results).includes("× limit"), divides);
     }
   });
@@ -250,7 +252,7 @@ describe("tables of a run", () => {
   });
 
   it("end in what they say", () => {
-    assert.match(labTables(results).split("\n\n").at(-1)!, /^mode: cheapest is /);
+    assert.match(entryOf(labTables(results).split("\n\n"), -1), /^mode: cheapest is /);
   });
 });
 
@@ -316,13 +318,13 @@ describe("perf", () => {
       control.disable();
       Buffer.alloc(512 << 20, 1);`;
     const command = [...perf.prefix, process.execPath, "--input-type=module", "-e", program];
-    const child = spawn(command[0]!, command.slice(1), {
+    const child = spawn(entryOf(command, 0), command.slice(1), {
       stdio: "ignore",
       env: { ...process.env, ...perf.environment },
     });
     const status = await new Promise((resolve) => child.once("exit", resolve));
     assert.equal(status, 0, readFileSync(join(folder, "perf.counts"), "utf8"));
-    const faults = perf.read().get("page-faults")!;
+    const faults = required(perf.read().get("page-faults"), "an entry of read");
     // 32 MiB are 8192 pages, or 16 huge ones; what lies outside would be sixteen times as many.
     assert.ok(faults >= 16 && faults < 3 * 8192, `${faults} faults`);
   });

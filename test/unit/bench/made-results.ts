@@ -9,6 +9,7 @@ import type {
   LabTrial,
   LabVerb,
 } from "../../../bench/measuring/results.js";
+import { entryOf } from "../../support/required.js";
 
 const WOBBLE = [1, 1.05, 0.96, 1.02, 0.99];
 
@@ -42,7 +43,7 @@ function makeTrial(
   }: Made,
   round: number,
 ): LabTrial {
-  const cpu = cost * WOBBLE[round % WOBBLE.length]! * (noise?.[round] ?? 1);
+  const cpu = cost * entryOf(WOBBLE, round % WOBBLE.length) * (noise?.[round] ?? 1);
   return {
     verb,
     group,
@@ -53,7 +54,7 @@ function makeTrial(
     figures: {
       payloadBytes: 1e9,
       seconds: 1e9 / bytesPerSecond,
-      bytesPerSecond: bytesPerSecond / WOBBLE[round % WOBBLE.length]!,
+      bytesPerSecond: bytesPerSecond / entryOf(WOBBLE, round % WOBBLE.length),
       cpuSecondsPerGB: cpu,
       userSecondsPerGB: cpu / 4,
       systemSecondsPerGB: (cpu * 3) / 4,

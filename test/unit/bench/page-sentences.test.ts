@@ -11,6 +11,7 @@ import type { TrackerBench, TrackerRun } from "../../../bench/measuring/tracker-
 import { makeReport } from "../../../bench/report/report.js";
 import { temporaryFolder } from "../../support/data.js";
 import { literalsOf } from "../../support/literals.js";
+import { required } from "../../support/required.js";
 import { type Made, makeResults, makeTrials } from "./made-results.js";
 
 const REAL = { storage: "file", verify: true };
@@ -96,7 +97,7 @@ describe("sentences of the page", () => {
 
   async function against(now: readonly Made[], then: readonly Made[]): Promise<string> {
     const [here, there] = [now, then].map((works) => written(makeResults(makeTrials(works))));
-    return plain((await makeReport([here!], { against: there })).html);
+    return plain((await makeReport([required(here, "here")], { against: there })).html);
   }
 
   async function trackers(found: Partial<TrackerBench>): Promise<string> {
@@ -145,6 +146,22 @@ describe("sentences of the page", () => {
     const worse = await against(modes(1, 1.8), modes(0.5, 0.9));
     assert.match(worse, / worse /);
     assert.doesNotMatch(worse, / better /);
+  });
+
+  it("shows the largest of many changes, and the others when they are asked for", async () => {
+    const depths = (cost: number): Made[] =>
+      Array.from({ length: 15 }, (_, index) => ({
+        group: "depth",
+        axes: { depth: index + 1 },
+        // The more, the greater the depth.
+        cost: cost === 1 ? 1 : 1 - 0.05 * (index + 1),
+      }));
+    const text = await against(depths(0), depths(1));
+    assert.match(text, /Changed beyond noise, the largest of \d+: 12 figures/);
+    assert.match(text, /Changed beyond noise, the others: \d+ figures?/);
+    const largest = text.slice(text.indexOf("the largest of"), text.indexOf("noise, the others"));
+    assert.match(largest, /depth 15/);
+    assert.doesNotMatch(largest, /depth 1 /);
   });
 
   it("does not call better what changed as much as the limit of its machine did", async () => {

@@ -34,6 +34,18 @@ describe("bars", () => {
     assert.ok(!bars.some(({ colour }) => colour === LIMIT_COLOUR));
   });
 
+  it("are said to be relative to ours where ours are there", () => {
+    const unitOf = (works: readonly Made[]): string => {
+      const plan = firstOf(plansOf(group(works)));
+      return plan.kind === "bars" ? plan.options.unit : "";
+    };
+    const works = ["scatterwire", "libtorrent", "aria2"].map((subject): Made => {
+      return { verb: "compare", group: "download", subject, axes: { peers: 1 }, cost: 1 };
+    });
+    assert.match(unitOf(works), /relative to scatterwire/);
+    assert.doesNotMatch(unitOf(works.slice(1)), /scatterwire/);
+  });
+
   it("tell slow ones apart", () => {
     assert.deepEqual([0.0571e9, 0.6e9, 12.345e9].map(speedText), ["0.057 GB/s", "0.60 GB/s", "12.35 GB/s"]);
   });

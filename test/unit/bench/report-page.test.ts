@@ -13,6 +13,7 @@ import { html } from "../../../bench/report/html.js";
 import { makeReport } from "../../../bench/report/report.js";
 import { temporaryFolder } from "../../support/data.js";
 import { Program } from "../../support/program.js";
+import { entryOf, required } from "../../support/required.js";
 import { costs, type Made, makeResults, makeTrials } from "./made-results.js";
 
 const WORKS: readonly Made[] = [
@@ -58,11 +59,14 @@ async function pageOf(results: LabResults, folder: string): Promise<string> {
 
 /** What makes a browser fetch something, in tags and in style rules; links within the page do not. */
 function loads(page: string): string[] {
-  const tags = page.match(/<[a-z](?:"[^"]*"|[^">])*>/gi)!;
+  const tags = required(page.match(/<[a-z](?:"[^"]*"|[^">])*>/gi), "a match");
   const bare = tags.map((tag) => tag.replace(/"[^"]*"/g, '""'));
   const rules =
-    page.match(/<style>[^<]*<\/style>/g)!.join("") + tags.join("").replace(/aria-label="[^"]*"/g, "");
-  const links = tags.flatMap((tag) => [...tag.matchAll(/\shref="([^"]*)"/g)]).map(([, target]) => target!);
+    required(page.match(/<style>[^<]*<\/style>/g), "a match").join("") +
+    tags.join("").replace(/aria-label="[^"]*"/g, "");
+  const links = tags
+    .flatMap((tag) => [...tag.matchAll(/\shref="([^"]*)"/g)])
+    .map(([, target]) => required(target, "target"));
   return [
     ...bare.filter((tag) => /\s(?:src|srcset|data|poster|action|on\w+)\s*=/i.test(tag)),
     ...bare.filter((tag) => /^<(?:script|link|iframe|object|embed|img|image|use)\b/i.test(tag)),
@@ -87,7 +91,9 @@ describe("the page of a report", () => {
       makeResults(makeTrials(WORKS)),
       temporaryFolder((done) => t.after(done)),
     );
-    const targets = [...page.matchAll(/href="#(table-\d+)"/g)].map(([, target]) => target!);
+    const targets = [...page.matchAll(/href="#(table-\d+)"/g)].map(([, target]) =>
+      required(target, "target"),
+    );
     assert.equal(new Set(targets).size, 7);
     for (const target of targets) assert.ok(page.includes(`id="${target}"`), target);
     for (const title of ["Receiving", "Storing", "Seeding", "Beside the others"]) {
@@ -107,7 +113,7 @@ describe("the page of a report", () => {
       const rects = svg.match(/<rect[^>]*>(?:<title>[^<]*<\/title>)?/g) ?? [];
       const rect = rects.find((one) => one.includes(`<title>${mode}: ${cost} `));
       assert.ok(rect !== undefined, `${mode}: ${cost}`);
-      return Number(/width="([\d.]+)"/.exec(rect)![1]);
+      return Number(required(/width="([\d.]+)"/.exec(rect), "a match")[1]);
     };
     const copying = widthOf("contiguous", "copying");
     assert.ok(Math.abs(widthOf("contiguous", "kernel") / copying - 2) < 0.05);
@@ -163,7 +169,10 @@ describe("the page of a report", () => {
       results,
       temporaryFolder((done) => t.after(done)),
     );
-    const row = /<tr><th scope="row">aria2<\/th><td class="number">500<\/td>.*?<\/tr>/.exec(page)![0];
+    const row = required(
+      /<tr><th scope="row">aria2<\/th><td class="number">500<\/td>.*?<\/tr>/.exec(page),
+      "a match",
+    )[0];
     assert.deepEqual(row.replace(/<[^>]*>/g, " ").match(/[\d.,]+/g), [
       "2",
       "500",
@@ -267,7 +276,7 @@ describe("colours", () => {
 
 describe("files that are no results", () => {
   const good = makeResults(makeTrials(WORKS));
-  const trial = good.trials[0]!;
+  const trial = entryOf(good.trials, 0);
   const refused: readonly [name: string, results: unknown, why: RegExp][] = [
     ["a list", [], /made\.json: is not a file of results: it has no "schema"/],
     ["a newer schema", { ...good, schema: 2 }, /newer scatterwire: its schema is 2, and this one reads 1/],
@@ -304,9 +313,9 @@ describe("files that are no results", () => {
     const other = { ...good, machine: { ...good.machine, cpu: "Another CPU" } };
     const paths = [fileOf(folder, "a.json", good), fileOf(folder, "b.json", other)];
     await assert.rejects(makeReport(paths), /b\.json is of another machine .*--against/);
-    const { against } = await makeReport([paths[0]!], { against: paths[1]! });
+    const { against } = await makeReport([entryOf(paths, 0)], { against: entryOf(paths, 1) });
     assert.match(
-      against!.sentences.join(" "),
+      required(against, "against").sentences.join(" "),
       /b\.json was made on another machine .* 0 got cheaper in CPU, 0 got dearer/,
     );
   });
@@ -321,7 +330,7 @@ describe("scatterwire bench report", () => {
     assert.equal((await program.result()).status, 0, program.errors);
     assert.match(program.output, /Receive mode: speculative\. Cheapest in every round: 0\.700 CPU s\/GB/);
     assert.match(program.output, /\nFrom round to round .*\n$/, "the verdict is all that is printed");
-    const verbose = Program.cli("bench", "report", path, "-o", output, "--verbose");
+    const verbose = Program.cli("bench", "report", path, "-o", output, "--force", "--verbose");
     assert.equal(await verbose.ended, 0);
     assert.ok(
       verbose.output.endsWith(program.output),
@@ -340,7 +349,13 @@ describe("scatterwire bench report", () => {
     const { status, last } = await Program.cli(...args).result();
     assert.equal(status, 0);
     const verdict = last["verdict"] as { choices: { axis: string; value: string }[] };
-    assert.equal(verdict.choices.find(({ axis }) => axis === "mode")!.value, "speculative");
+    assert.equal(
+      required(
+        verdict.choices.find(({ axis }) => axis === "mode"),
+        "one of choices",
+      ).value,
+      "speculative",
+    );
     assert.match(JSON.stringify(last["against"]), /0 got cheaper in CPU, 0 got dearer/);
   });
 
@@ -351,7 +366,9 @@ describe("scatterwire bench report", () => {
     const broken = await Program.cli("bench", "report", path, "-o", join(folder, "page.html")).result();
     assert.equal(broken.status, 1);
     assert.match(broken.errors, /^scatterwire: .*broken\.json: is not JSON[^\n]*\n$/);
-    const missing = await Program.cli("bench", "report", join(folder, "none.json")).result();
+    const missing = await Program.cli(
+      ...["bench", "report", join(folder, "none.json"), "-o", join(folder, "page.html")],
+    ).result();
     assert.equal(missing.status, 1);
     assert.match(missing.errors, /^scatterwire: ENOENT[^\n]*\n$/);
   });

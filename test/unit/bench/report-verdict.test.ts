@@ -17,6 +17,7 @@ import { crossingData } from "../../../bench/report/crossing.js";
 import { type Choice, judge, type Verdict } from "../../../bench/report/verdict.js";
 import { DISK, WRITES } from "../../../bench/rivals/compare.js";
 import { C_LOOP } from "../../../bench/rivals/subjects.js";
+import { entryOf, required } from "../../support/required.js";
 import { type Made, makeResults, makeTrials } from "./made-results.js";
 
 function groups(works: readonly Made[], rounds = 3): ReturnType<typeof groupsOf> {
@@ -97,7 +98,7 @@ describe("the verdict of a report", () => {
         ["contiguous", "speculative"].map((mode, index) => ({
           group: "mode",
           axes: { mode, ...axes },
-          cost: [0.2, 0.1][index]!,
+          cost: entryOf([0.2, 0.1], index),
         })),
       );
       assert.deepEqual(verdict.choices, []);
@@ -159,7 +160,7 @@ describe("the verdict of a report", () => {
     const pools = [2, 8, 512].map((mebibytes, index) => ({
       group: "pool",
       axes: { mode: "speculative", poolBytes: mebibytes * 2 ** 20, ...REAL },
-      cost: [0.1, 0.099, 0.3][index]!,
+      cost: entryOf([0.1, 0.099, 0.3], index),
     }));
     const { value, why } = choiceOf(verdictOn(pools), "poolBytes");
     assert.equal(value, 2 * 2 ** 20);
@@ -225,10 +226,10 @@ describe("the verdict of a report", () => {
     const [finding, ...others] = findings.filter((text) => text.startsWith("Seed"));
     assert.deepEqual(others, []);
     assert.match(
-      finding!,
+      required(finding, "finding"),
       /scatterwire \(mapped\) takes 0\.20 × the CPU of libtorrent \(\w+\), the cheapest of the others/,
     );
-    assert.match(finding!, /2\.00 × the speed of aria2, the fastest of them/);
+    assert.match(required(finding, "finding"), /2\.00 × the speed of aria2, the fastest of them/);
   });
 
   it("says that we are dearer where we are", () => {
@@ -269,8 +270,8 @@ describe("bench storage's files", () => {
   ];
 
   it("name cells by their ways, which stand for modes and kinds of storage", () => {
-    const [memory] = groups(works);
-    assert.deepEqual(memory!.varying, ["way"]);
+    const memory = entryOf(groups(works), 0);
+    assert.deepEqual(memory.varying, ["way"]);
   });
 
   it("recommend a kind over all groups, on the disk", () => {
@@ -280,9 +281,12 @@ describe("bench storage's files", () => {
   });
 
   it("count where receiving into a mapping is cheaper, and do not take copying into one for it", () => {
-    const text = verdictOn(works).findings.find((finding) => finding.startsWith("Receiving straight"));
+    const text = required(
+      verdictOn(works).findings.find((finding) => finding.startsWith("Receiving straight")),
+      "text",
+    );
     assert.match(
-      text!,
+      text,
       /: cheaper under 1 of 2 sets of conditions that were measured, [^;]*0\.80 ×\); dearer under 1 of 2 [^;]*1\.60 ×\)\./,
     );
   });
@@ -307,11 +311,15 @@ describe("cells", () => {
       cost: peers,
     });
     const own = (peers: number): Made => ({ group: "peers", axes: { mode: "scatter", peers }, cost: 9 });
-    const [group] = groups([limit(1), limit(4), own(1), own(4), own(16)]);
-    const costs = group!.cells
+    const group = entryOf(groups([limit(1), limit(4), own(1), own(4), own(16)]), 0);
+    const costs = group.cells
       .filter((cell) => cell.subject === "scatterwire")
-      .map((cell) => limitOf(cell, group!))
-      .map((cell) => (cell === undefined ? undefined : measureFigure(cell, "cpuSecondsPerGB")!.median));
+      .map((cell) => limitOf(cell, group))
+      .map((cell) =>
+        cell === undefined
+          ? undefined
+          : required(measureFigure(cell, "cpuSecondsPerGB"), "the figure").median,
+      );
     assert.deepEqual(costs, [1, 4, undefined]);
   });
 
@@ -322,9 +330,9 @@ describe("cells", () => {
       path: `${index}`,
       results: makeResults(each),
     }));
-    const [group] = groupsOf(files);
-    assert.equal(group!.cells.length, 1);
-    assert.equal(group!.cells[0]!.rounds.size, 6);
+    const group = entryOf(groupsOf(files), 0);
+    assert.equal(group.cells.length, 1);
+    assert.equal(entryOf(group.cells, 0).rounds.size, 6);
     assert.equal(repeatedTrials(files), 3);
   });
 
@@ -333,9 +341,9 @@ describe("cells", () => {
       ...{ group: "mode", axes: { mode: "scatter" }, cost: 1 },
       figures: { payloadBytes },
     }));
-    const [group] = groups(works);
+    const group = entryOf(groups(works), 0);
     assert.deepEqual(
-      group!.cells.map(({ axes }) => axes["bytes"]),
+      group.cells.map(({ axes }) => axes["bytes"]),
       [undefined, 2 ** 30],
     );
   });
@@ -351,45 +359,57 @@ describe("the crossing of system calls and copying", () => {
   });
 
   it("is found where the lines meet, and the cheaper side named", () => {
-    const data = crossingData(
-      groups([
-        point("contiguous", 16_384, 0.3),
-        point("contiguous", 65_536, 0.2),
-        point("contiguous", 262_144, 0.1),
-        point("scatter", 8192, 0.2),
-      ]),
+    const data = required(
+      crossingData(
+        groups([
+          point("contiguous", 16_384, 0.3),
+          point("contiguous", 65_536, 0.2),
+          point("contiguous", 262_144, 0.1),
+          point("scatter", 8192, 0.2),
+        ]),
+      ),
+      "data",
     );
-    const [crossing, ...others] = data!.crossings;
+    const [crossing, ...others] = data.crossings;
     assert.deepEqual(others, []);
-    assert.ok(Math.abs(crossing!.bytesPerCall / 65_536 - 1) < 0.01, `${crossing!.bytesPerCall}`);
-    assert.match(data!.sentences.join(" "), /cross at 64 KiB per call .* contiguous is the cheaper/);
+    assert.ok(
+      Math.abs(required(crossing, "crossing").bytesPerCall / 65_536 - 1) < 0.01,
+      `${required(crossing, "crossing").bytesPerCall}`,
+    );
+    assert.match(data.sentences.join(" "), /cross at 64 KiB per call .* contiguous is the cheaper/);
   });
 
   it("is denied where one line is above the other in every round", () => {
-    const data = crossingData(
-      groups([
-        ...[16_384, 65_536, 262_144].map((bytes) => point("contiguous", bytes, 0.2)),
-        ...[16_384, 65_536, 262_144].map((bytes) => point("speculative", bytes, 0.1)),
-      ]),
+    const data = required(
+      crossingData(
+        groups([
+          ...[16_384, 65_536, 262_144].map((bytes) => point("contiguous", bytes, 0.2)),
+          ...[16_384, 65_536, 262_144].map((bytes) => point("speculative", bytes, 0.1)),
+        ]),
+      ),
+      "data",
     );
-    assert.deepEqual(data!.crossings, []);
+    assert.deepEqual(data.crossings, []);
     assert.match(
-      data!.sentences.join(" "),
+      data.sentences.join(" "),
       /do not cross on this machine.*contiguous costs more than speculative in every round/,
     );
   });
 
   it("is left open where the rounds disagree", () => {
-    const data = crossingData(
-      groups([
-        point("contiguous", 16_384, 0.2, [1, 0.4, 1]),
-        point("contiguous", 65_536, 0.2, [1, 0.4, 1]),
-        point("contiguous", 262_144, 0.2, [1, 0.4, 1]),
-        point("scatter", 8192, 0.15),
-      ]),
+    const data = required(
+      crossingData(
+        groups([
+          point("contiguous", 16_384, 0.2, [1, 0.4, 1]),
+          point("contiguous", 65_536, 0.2, [1, 0.4, 1]),
+          point("contiguous", 262_144, 0.2, [1, 0.4, 1]),
+          point("scatter", 8192, 0.15),
+        ]),
+      ),
+      "data",
     );
-    assert.deepEqual(data!.crossings, []);
-    assert.match(data!.sentences.join(" "), /cannot be told: the rounds disagree/);
+    assert.deepEqual(data.crossings, []);
+    assert.match(data.sentences.join(" "), /cannot be told: the rounds disagree/);
   });
 });
 
@@ -435,10 +455,11 @@ describe("two files of results", () => {
       ]);
     const { sentences, changes } = compareFiles(drifting(2), drifting(1), "old.json");
     assert.match(sentences.join(" "), /The limit itself costs 2\.00 × as much/);
-    const own = changes.find(
-      ({ subject, figure }) => subject === "scatterwire" && figure === "cpuSecondsPerGB",
+    const own = required(
+      changes.find(({ subject, figure }) => subject === "scatterwire" && figure === "cpuSecondsPerGB"),
+      "own",
     );
-    assert.equal(own!.ratioInLimits!.toFixed(6), "1.000000");
+    assert.equal(required(own.ratioInLimits, "ratio in limits").toFixed(6), "1.000000");
   });
 
   it("do not compare 1 GiB with 64 MiB, and say so", () => {

@@ -139,6 +139,9 @@ const way = (name: string, cost: number, where = "memory", more: Partial<Made> =
   },
   ...more,
 });
+/** The pool at a cost of 0.5 and the mapping at `cost`, under each of those conditions. */
+const bothWays = (cost: number, ...conditions: string[]): Made[] =>
+  conditions.flatMap((where) => [way("pool, pwritev", 0.5, where), way("into the mapping", cost, where)]);
 const runs = (
   bytes: number,
   gigabytesPerSecond: number,
@@ -879,45 +882,20 @@ const SENTENCES: Readonly<Record<string, readonly Says[]>> = {
     ],
     [
       /: no difference beyond noise or 3 % under 2 of 2 sets of conditions that were measured, /,
-      found(
-        ["memory", "disk"].flatMap((where) => [
-          way("pool, pwritev", 0.5, where),
-          way("into the mapping", 0.505, where),
-        ]),
-      ),
-      found(
-        ["memory", "disk"].flatMap((where) => [
-          way("pool, pwritev", 0.5, where),
-          way("into the mapping", 0.4, where),
-        ]),
-      ),
+      found(bothWays(0.505, "memory", "disk")),
+      found(bothWays(0.4, "memory", "disk")),
       /cheaper under 2 of 2/,
     ],
     [
       /against the pool and pwritev.*the group "mapped memory"/,
       found([way("pool, pwritev", 0.5), way("into the mapping", 0.4)]),
-      found(
-        ["memory", "disk"].flatMap((where) => [
-          way("pool, pwritev", 0.5, where),
-          way("into the mapping", 0.4, where),
-        ]),
-      ),
+      found(bothWays(0.4, "memory", "disk")),
       /cheaper under 2 of 2 sets of conditions that were measured, memory \(0\.80 ×\) and disk/,
     ],
     [
       /cheaper under 3 of 3 sets of conditions that were measured, such as memory \(0\.80 ×\) and disk \(0\.80 ×\)\./,
-      found(
-        ["memory", "disk", "another disk"].flatMap((where) => [
-          way("pool, pwritev", 0.5, where),
-          way("into the mapping", 0.4, where),
-        ]),
-      ),
-      found(
-        ["memory", "disk"].flatMap((where) => [
-          way("pool, pwritev", 0.5, where),
-          way("into the mapping", 0.4, where),
-        ]),
-      ),
+      found(bothWays(0.4, "memory", "disk", "another disk")),
+      found(bothWays(0.4, "memory", "disk")),
       /were measured, memory \(0\.80 ×\) and disk/,
     ],
     [
