@@ -10,6 +10,7 @@ import { NEEDED, requireInstalled } from "../../bench/rivals/installed.js";
 import { createTorrentFile } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
 import { CLI, Program } from "../support/program.js";
+import { required } from "../support/required.js";
 
 const MIB = 1024 * 1024;
 const BLOCKS = (16 * MIB) / 16384;
@@ -25,7 +26,10 @@ describe("bench loopback", { timeout: 600_000 }, () => {
     assert.deepEqual(left, []);
     const results = last as unknown as LabResults;
     const figuresOf = (mode: string): LabFigures =>
-      results.trials.find(({ axes }) => axes["mode"] === mode)!.figures;
+      required(
+        results.trials.find(({ axes }) => axes["mode"] === mode),
+        "one of trials",
+      ).figures;
     assert.deepEqual(results.trials.map(({ subject, axes }) => axes["mode"] ?? subject).sort(), [
       "adaptive",
       "contiguous",
@@ -37,13 +41,19 @@ describe("bench loopback", { timeout: 600_000 }, () => {
     assert.equal(contiguous.copiedBytesPerByte, 1);
     assert.equal(contiguous.predictionHits, 0);
     assert.equal(scatter.copiedBytesPerByte, 0);
-    const calls = scatter.systemCallsPerBlock!;
+    const calls = required(scatter.systemCallsPerBlock, "system calls per block");
     assert.ok(calls >= 1.95 && calls < 3, `scatter makes two calls per block, not ${calls}`);
     for (const figures of [figuresOf("speculative"), figuresOf("adaptive")]) {
-      assert.ok(figures.copiedBytesPerByte! < 0.05);
-      assert.ok(figures.predictionHits! > 0.9 * BLOCKS && figures.predictionHits! <= BLOCKS);
-      assert.ok(figures.systemCallsPerBlock! < 1);
-      assert.ok(figures.firstCpuSecondsPerGB! > 0, "what its first download cost stands beside");
+      assert.ok(required(figures.copiedBytesPerByte, "copied bytes per byte") < 0.05);
+      assert.ok(
+        required(figures.predictionHits, "prediction hits") > 0.9 * BLOCKS &&
+          required(figures.predictionHits, "prediction hits") <= BLOCKS,
+      );
+      assert.ok(required(figures.systemCallsPerBlock, "system calls per block") < 1);
+      assert.ok(
+        required(figures.firstCpuSecondsPerGB, "first cpu seconds per gb") > 0,
+        "what its first download cost stands beside",
+      );
     }
   });
 
@@ -111,12 +121,16 @@ describe("bench loopback", { timeout: 600_000 }, () => {
 
 describe("bench limits", { timeout: 600_000 }, () => {
   it("says what passed beside what was allowed, in both directions, with one peer and sixteen", async () => {
-    const program = Program.cli("bench", "limits", "--rate", "1M", "--seconds", "1", "--json");
-    const { status, last, errors } = await program.result();
-    assert.equal(status, 0, errors);
-    const { trials } = last as unknown as {
-      trials: { direction: string; peers: number; bytesPerSecond: number }[];
+    type Trials = readonly { direction: string; peers: number; bytesPerSecond: number }[];
+    const measured = async (seconds: number): Promise<Trials> => {
+      const program = Program.cli("bench", "limits", "--rate", "1M", "--seconds", `${seconds}`, "--json");
+      const { status, last, errors } = await program.result();
+      assert.equal(status, 0, errors);
+      return (last as unknown as { trials: Trials }).trials;
     };
+    let trials = await measured(1);
+    // On a machine with much else to do nothing may come in one second.
+    if (trials.some(({ bytesPerSecond }) => bytesPerSecond === 0)) trials = await measured(20);
     assert.deepEqual(
       trials.map(({ direction, peers }) => `${direction} ${peers}`),
       ["download 1", "download 16", "upload 1", "upload 16"],

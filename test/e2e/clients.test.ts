@@ -16,6 +16,7 @@ import {
 } from "../support/clients.js";
 import { difference, temporaryFolder, writeFiles } from "../support/data.js";
 import { Program } from "../support/program.js";
+import { entryOf, required } from "../support/required.js";
 
 const KINDS = [libtorrent, transmission, aria2, rtorrent];
 const MODES = ["contiguous", "scatter", "speculative", "adaptive"];
@@ -108,7 +109,7 @@ describe("real clients", { timeout: 600_000 + SINGLE_BYTES / 100 }, () => {
 
   for (const kind of KINDS) {
     it(`downloads from ${kind.name} in every receive mode`, async () => {
-      const torrent = torrents.get(SHAPES[0]!)!;
+      const torrent = required(torrents.get(entryOf(SHAPES, 0)), "an entry of torrents");
       const { port } = await start(kind, "seed", torrent, folder);
       for (const mode of MODES) await download(torrent, port, mode, "file");
     });
@@ -116,15 +117,15 @@ describe("real clients", { timeout: 600_000 + SINGLE_BYTES / 100 }, () => {
 
   for (const shape of SHAPES.slice(1)) {
     it(`downloads ${shape.name} into every kind of storage`, async () => {
-      const torrent = torrents.get(shape)!;
+      const torrent = required(torrents.get(shape), "an entry of torrents");
       const { port } = await start(libtorrent, "seed", torrent, folder);
       for (const storage of ["file", "direct", "mapped"]) await download(torrent, port, "adaptive", storage);
     });
   }
 
   it("downloads files with padding, in every receive mode, from an rtorrent that had them from us", async () => {
-    const shape = SHAPES[1]!;
-    const torrent = torrents.get(shape)!;
+    const shape = entryOf(SHAPES, 1);
+    const torrent = required(torrents.get(shape), "an entry of torrents");
     const directory = join(folder, "leech-padded-rtorrent");
     mkdirSync(directory);
     const { port } = await start(rtorrent, "download", torrent, directory);
@@ -145,8 +146,8 @@ describe("real clients", { timeout: 600_000 + SINGLE_BYTES / 100 }, () => {
 
   for (const mode of ["copy", "mapped", "sendfile"]) {
     it(`seeds to ${KINDS.map((kind) => kind.name).join(", ")} at once, send mode ${mode}`, async () => {
-      const shape = mode === "copy" ? SHAPES[2]! : SHAPES[0]!;
-      const torrent = torrents.get(shape)!;
+      const shape = mode === "copy" ? entryOf(SHAPES, 2) : entryOf(SHAPES, 0);
+      const torrent = required(torrents.get(shape), "an entry of torrents");
       const leechers = await Promise.all(
         KINDS.map(async (kind) => {
           const directory = join(folder, `leech-${mode}-${kind.name}`);

@@ -12,6 +12,7 @@ import type { CompareResults } from "../../bench/rivals/compare.js";
 import { NEEDED, requireInstalled } from "../../bench/rivals/installed.js";
 import { temporaryFolder } from "../support/data.js";
 import { CLI, Program } from "../support/program.js";
+import { entryOf } from "../support/required.js";
 
 const SIZE = 8 * 1024 * 1024;
 
@@ -99,7 +100,10 @@ describe("bench compare", { timeout: 600_000 }, () => {
       // The limit, which counts headers as well, and a leecher see that it is enough when a receive has brought more.
       const slack = group === "seed" || subject === "limit" ? [1024 * 1024, 16 * 1024] : [0, 0];
       const tooMuch = figures.payloadBytes - SIZE / 2;
-      assert.ok(tooMuch >= -slack[0]! && tooMuch <= slack[1]!, `${subject}: ${figures.payloadBytes}`);
+      assert.ok(
+        tooMuch >= -entryOf(slack, 0) && tooMuch <= entryOf(slack, 1),
+        `${subject}: ${figures.payloadBytes}`,
+      );
     }
   });
 
@@ -112,7 +116,7 @@ describe("bench compare", { timeout: 600_000 }, () => {
     assert.equal(status, 0, errors);
     const { trials, omissions } = last as unknown as CompareResults;
     if (omissions.length > 0) {
-      assert.match(omissions[0]!.reason, /no room for in memory: choose a smaller --size/);
+      assert.match(entryOf(omissions, 0).reason, /no room for in memory: choose a smaller --size/);
       return;
     }
     const payloads = (group: string): number[] =>
@@ -149,7 +153,7 @@ describe("bench compare", { timeout: 600_000 }, () => {
       omissions.map(({ subject }) => subject),
       ["aria2"],
     );
-    assert.match(omissions[0]!.reason, /apt-get install aria2/);
+    assert.match(entryOf(omissions, 0).reason, /apt-get install aria2/);
     assert.deepEqual(
       trials.map(({ subject }) => subject),
       ["scatterwire (mapped)"],

@@ -18,6 +18,7 @@ import { createTorrentFile, parseMetainfo } from "../../src/index.js";
 import { until } from "../support/clients.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
 import { Program } from "../support/program.js";
+import { entryOf } from "../support/required.js";
 
 const LIBTORRENT = fileURLToPath(new URL("../../../test/support/libtorrent_dht.py", import.meta.url));
 const TIMEOUT_MS = 90_000;
@@ -57,16 +58,16 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
   it("finds what libtorrent announced, and is found by it", { timeout: TIMEOUT_MS }, async (t) => {
     requireInstalled(NEEDED.libtorrentForPython);
     const nodes = await makeNodes(t);
-    const entrance = `127.0.0.1:${nodes[1]!.addresses[0]!.port}`;
+    const entrance = `127.0.0.1:${entryOf(entryOf(nodes, 1).addresses, 0).port}`;
     const libtorrent = new Program(PYTHON, [LIBTORRENT, entrance]);
     t.after(() => libtorrent.stop());
     const { port } = await libtorrent.line("port");
     await libtorrent.line("nodes");
     const theirs = randomBytes(20);
     libtorrent.say(`announce ${theirs.toString("hex")}`);
-    assert.deepEqual(await found(nodes[5]!, theirs), [`127.0.0.1:${port}`]);
+    assert.deepEqual(await found(entryOf(nodes, 5), theirs), [`127.0.0.1:${port}`]);
     const ours = randomBytes(20);
-    assert.ok((await nodes[3]!.announce(ours, { port: 4242 })) >= 4);
+    assert.ok((await entryOf(nodes, 3).announce(ours, { port: 4242 })) >= 4);
     libtorrent.say(`get ${ours.toString("hex")}`);
     const { peers } = await libtorrent.line("peers");
     assert.deepEqual(peers, [["127.0.0.1", 4242]]);
@@ -75,7 +76,7 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
   it("finds what bittorrent-dht announced, and is found by it", { timeout: TIMEOUT_MS }, async (t) => {
     const nodes = await makeNodes(t);
     const theirs = new BittorrentDht({
-      bootstrap: [`127.0.0.1:${nodes[0]!.addresses[0]!.port}`],
+      bootstrap: [`127.0.0.1:${entryOf(entryOf(nodes, 0).addresses, 0).port}`],
       host: "127.0.0.1",
     });
     t.after(() => new Promise((resolve) => theirs.destroy(() => resolve(undefined))));
@@ -83,9 +84,9 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
     await new Promise<void>((resolve) => theirs.once("ready", resolve));
     const infoHash = randomBytes(20);
     await new Promise((resolve) => theirs.announce(infoHash, 5151, resolve));
-    assert.deepEqual(await found(nodes[6]!, infoHash), ["127.0.0.1:5151"]);
+    assert.deepEqual(await found(entryOf(nodes, 6), infoHash), ["127.0.0.1:5151"]);
     const ours = randomBytes(20);
-    await nodes[2]!.announce(ours, { port: 6161 });
+    await entryOf(nodes, 2).announce(ours, { port: 6161 });
     const seen = new Promise((resolve) => {
       theirs.on("peer", (peer: { host: string; port: number }) => resolve(`${peer.host}:${peer.port}`));
     });
@@ -105,14 +106,14 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
     t.after(() => server.close());
     const address = server.address();
     assert.ok(address !== null && typeof address === "object");
-    await nodes[4]!.announce(infoHash, { port: address.port });
+    await entryOf(nodes, 4).announce(infoHash, { port: address.port });
     const home = await mkdtemp(join(tmpdir(), "scatterwire-aria2-dht-"));
     const aria2 = new Program("aria2c", [
       "--no-conf",
       "--enable-dht=true",
       "--enable-dht6=false",
       `--dht-file-path=${join(home, "dht")}`,
-      `--dht-entry-point=127.0.0.1:${nodes[0]!.addresses[0]!.port}`,
+      `--dht-entry-point=127.0.0.1:${entryOf(entryOf(nodes, 0).addresses, 0).port}`,
       "--bt-enable-lpd=false",
       `--dir=${home}`,
       `magnet:?xt=urn:btih:${infoHash.toString("hex")}`,
@@ -126,7 +127,7 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
       timeout: TIMEOUT_MS,
     }, async (t) => {
       const nodes = await makeNodes(t);
-      const [entrance] = nodes[1]!.addresses;
+      const entrance = entryOf(entryOf(nodes, 1).addresses, 0);
       const folder = temporaryFolder(t.after.bind(t));
       const data = join(folder, "data.bin");
       writeFileSync(data, bytesOf(77, 3_000_000));
@@ -138,7 +139,7 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
         writeFileSync(torrent, file);
         const seed = Program.cli(
           ...["seed", torrent, folder, "--listen", "127.0.0.1:0", "--json"],
-          ...["--dht-node", `127.0.0.1:${entrance!.port}`],
+          ...["--dht-node", `127.0.0.1:${entrance.port}`],
         );
         t.after(() => seed.stop());
         await seed.line("port");
@@ -146,16 +147,16 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
         requireInstalled(NEEDED.libtorrentForPython);
         const torrent = join(folder, "data.torrent");
         writeFileSync(torrent, file);
-        const libtorrent = new Program(PYTHON, [LIBTORRENT, `127.0.0.1:${entrance!.port}`]);
+        const libtorrent = new Program(PYTHON, [LIBTORRENT, `127.0.0.1:${entrance.port}`]);
         t.after(() => libtorrent.stop());
         await libtorrent.line("nodes");
         libtorrent.say(`seed ${torrent} ${folder}`);
       }
-      await found(nodes[6]!, metainfo.infoHash);
+      await found(entryOf(nodes, 6), metainfo.infoHash);
       const copy = join(folder, "copy");
       const download = Program.cli(
         ...["download", `magnet:?xt=urn:btih:${hex}`, "-o", copy, "--listen", "127.0.0.1:0"],
-        ...["--dht-node", `127.0.0.1:${entrance!.port}`],
+        ...["--dht-node", `127.0.0.1:${entrance.port}`],
       );
       t.after(() => download.stop());
       const { status, errors } = await download.result();
@@ -168,7 +169,7 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
   }, async (t) => {
     requireInstalled(NEEDED.libtorrentForPython);
     const nodes = await makeNodes(t);
-    const entrance = `127.0.0.1:${nodes[0]!.addresses[0]!.port}`;
+    const entrance = `127.0.0.1:${entryOf(entryOf(nodes, 0).addresses, 0).port}`;
     const libtorrent = new Program(PYTHON, [LIBTORRENT, entrance]);
     t.after(() => libtorrent.stop());
     const { port } = await libtorrent.line("port");
@@ -178,12 +179,12 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
     const tellers = new Set<number>();
     let asker = 0;
     await until(async () => {
-      await nodes[2]!.announce(infoHash, { port: 4242, seed: true });
-      for await (const { node, infoHashes } of nodes[asker++ % NODES]!.sample({ sweeps: 1 }))
+      await entryOf(nodes, 2).announce(infoHash, { port: 4242, seed: true });
+      for await (const { node, infoHashes } of entryOf(nodes, asker++ % NODES).sample({ sweeps: 1 }))
         if (infoHashes.some((hash) => infoHash.equals(hash))) tellers.add(node.port);
       return tellers.has(Number(port));
     }, TIMEOUT_MS);
-    const { seeds, peers, nodes: told } = await nodes[4]!.scrape(infoHash);
+    const { seeds, peers, nodes: told } = await entryOf(nodes, 4).scrape(infoHash);
     assert.deepEqual([seeds, peers], [1, 0]);
     assert.ok(told >= 4);
     const dht = ["--listen", "127.0.0.1:0", "--bootstrap", entrance];
@@ -235,13 +236,13 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
   });
 
   it("does not keep a command alive that fails", { timeout: TIMEOUT_MS }, async (t) => {
-    const [node] = await makeNodes(t);
+    const node = entryOf(await makeNodes(t), 0);
     const taken = createServer();
     await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
     t.after(() => taken.close());
     const address = taken.address();
     assert.ok(address !== null && typeof address === "object");
-    const entrance = `127.0.0.1:${node!.addresses[0]!.port}`;
+    const entrance = `127.0.0.1:${entryOf(node.addresses, 0).port}`;
     const listen = `127.0.0.1:${address.port}`;
     const magnet = `magnet:?xt=urn:btih:${"ab".repeat(20)}`;
     const place = await mkdtemp(join(tmpdir(), "scatterwire-dht-fails-"));
@@ -256,11 +257,11 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
   it("begins with nodes that are named behind --no-bootstrap, and says which state cannot be read", {
     timeout: TIMEOUT_MS,
   }, async (t) => {
-    const [node] = await makeNodes(t);
+    const node = entryOf(await makeNodes(t), 0);
     const place = await mkdtemp(join(tmpdir(), "scatterwire-dht-state-"));
     t.after(() => rm(place, { recursive: true, force: true }));
     const hash = "ab".repeat(20);
-    const shared = ["--no-bootstrap", "--bootstrap", `127.0.0.1:${node!.addresses[0]!.port}`];
+    const shared = ["--no-bootstrap", "--bootstrap", `127.0.0.1:${entryOf(node.addresses, 0).port}`];
     const lookup = Program.cli("dht", "lookup", hash, "--listen", "127.0.0.1:0", ...shared);
     t.after(() => lookup.stop());
     const found = await lookup.result();
@@ -283,10 +284,10 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
 
   it("goes on after packets that end other programs", { timeout: TIMEOUT_MS }, async (t) => {
     const nodes = await makeNodes(t);
-    const target = nodes[0]!.addresses[0]!;
+    const target = entryOf(entryOf(nodes, 0).addresses, 0);
     const socket = createSocket("udp4");
     t.after(() => socket.close());
-    const before = nodes[0]!.stats().counters.malformed;
+    const before = entryOf(nodes, 0).stats().counters.malformed;
     const packets = [
       "d1:ad2:id20:aaaaaaaaaaaaaaaaaaaa6:targeti5ee1:q9:find_node1:t2:aa1:y1:qe",
       `d1:ad2:id20:${"a".repeat(20)}9:info_hashlee1:q9:get_peers1:t2:aa1:y1:qe`,
@@ -295,9 +296,12 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
       `d1:rd2:id20:${"b".repeat(20)}6:valuesl${"3:abc".repeat(200)}ee1:t4:zzzz1:y1:re`,
     ];
     for (const packet of packets) socket.send(packet, target.port, target.host);
-    await until(() => Promise.resolve(nodes[0]!.stats().counters.malformed >= before + 4), TIMEOUT_MS);
+    await until(
+      () => Promise.resolve(entryOf(nodes, 0).stats().counters.malformed >= before + 4),
+      TIMEOUT_MS,
+    );
     const infoHash = randomBytes(20);
-    await nodes[0]!.announce(infoHash, { port: 777 });
-    assert.deepEqual(await lookUp(nodes[7]!, infoHash), ["127.0.0.1:777"]);
+    await entryOf(nodes, 0).announce(infoHash, { port: 777 });
+    assert.deepEqual(await lookUp(entryOf(nodes, 7), infoHash), ["127.0.0.1:777"]);
   });
 });

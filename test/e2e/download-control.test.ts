@@ -7,10 +7,10 @@ import { once } from "node:events";
 import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
 import { createTorrentFile, parseMetainfo } from "../../src/index.js";
 import { bytesOf, difference, temporaryFolder } from "../support/data.js";
 import { CLI, freePort, Program } from "../support/program.js";
+import { required } from "../support/required.js";
 
 const PIECE = 16_384;
 const FILES: Readonly<Record<string, Buffer>> = {
@@ -22,7 +22,6 @@ const FILES: Readonly<Record<string, Buffer>> = {
 };
 
 /** The command line as it is published: it has download a second time, with compiled code that is kept. */
-const BUNDLE = fileURLToPath(new URL("../../bundle/main.js", import.meta.url));
 
 describe("A download on the command line", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
@@ -184,7 +183,7 @@ describe("A download on the command line", { timeout: 600_000 }, () => {
       const program = Program.cli("download", source, "-o", output, ...peer, "--stream", "one.txt");
       const { status, errors } = await program.result();
       assert.equal(status, 0, errors);
-      assert.equal(program.output, FILES["extras/one.txt"]!.toString());
+      assert.equal(program.output, required(FILES["extras/one.txt"], "extras/one.txt").toString());
       assert.deepEqual(has(output), ["extras/one.txt"]);
     });
 
@@ -193,10 +192,9 @@ describe("A download on the command line", { timeout: 600_000 }, () => {
     name: string,
     stdout: "pipe" | number,
     more: readonly string[] = [],
-    cli = CLI,
   ): { child: ChildProcess; ended: Promise<{ status: number | null; errors: string }> } => {
     const args = ["download", torrent, "-o", join(folder, name), ...peer, "--stream", "film.mp4", ...more];
-    const child = spawn(process.execPath, [cli, ...args], { stdio: ["ignore", stdout, "pipe"] });
+    const child = spawn(process.execPath, [CLI, ...args], { stdio: ["ignore", stdout, "pipe"] });
     let errors = "";
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       errors += text;
@@ -228,34 +226,30 @@ describe("A download on the command line", { timeout: 600_000 }, () => {
       );
     });
 
-  for (const [what, cli] of [
-    ["", CLI],
-    [", in the bundle", BUNDLE],
-  ] as const)
-    it(`says that nobody reads the stream any more, or that it cannot be written${what}`, async () => {
-      const left = streaming(`left${what}`, "pipe", ["--max-download", "50K"], cli);
-      left.child.stdout?.once("data", () => left.child.stdout?.destroy());
-      const gone = await left.ended;
-      assert.equal(gone.status, 1, gone.errors);
-      assert.match(
-        gone.errors,
-        /^(downloading: .*\n)*scatterwire: nobody reads the stream any more; the same command/,
-      );
-      const full = openSync("/dev/full", "w");
-      const refused = await streaming(`refused-by-disk${what}`, full, [], cli).ended;
-      closeSync(full);
-      assert.equal(refused.status, 1, refused.errors);
-      assert.match(
-        refused.errors,
-        /scatterwire: cannot write to standard output: ENOSPC: .*; the same command/,
-      );
-    });
+  it("says that nobody reads the stream any more, or that it cannot be written", async () => {
+    const left = streaming("left", "pipe", ["--max-download", "50K"]);
+    left.child.stdout?.once("data", () => left.child.stdout?.destroy());
+    const gone = await left.ended;
+    assert.equal(gone.status, 1, gone.errors);
+    assert.match(
+      gone.errors,
+      /^(downloading: .*\n)*scatterwire: nobody reads the stream any more; the same command/,
+    );
+    const full = openSync("/dev/full", "w");
+    const refused = await streaming("refused-by-disk", full).ended;
+    closeSync(full);
+    assert.equal(refused.status, 1, refused.errors);
+    assert.match(
+      refused.errors,
+      /scatterwire: cannot write to standard output: ENOSPC: .*; the same command/,
+    );
+  });
 
   it("serves a file over HTTP with ranges, for a player to seek in, until Ctrl-C", async () => {
     const args = ["--stream", "film.mp4", "--stream-http", "127.0.0.1:0", "--json"];
     const program = Program.cli("download", torrent, "-o", join(folder, "served"), ...peer, ...args);
     const { url } = (await program.line("url", 60_000)) as unknown as { url: string };
-    const film = FILES["film.mp4"]!;
+    const film = required(FILES["film.mp4"], "film.mp4");
     const get = async (range?: string, method = "GET"): Promise<{ response: Response; bytes: Buffer }> => {
       const response = await fetch(url, { method, headers: range === undefined ? {} : { range } });
       return { response, bytes: Buffer.from(await response.arrayBuffer()) };

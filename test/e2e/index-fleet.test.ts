@@ -15,6 +15,7 @@ import { bytesOf, temporaryFolder } from "../support/data.js";
 import { temporaryIndex, until } from "../support/index-network.js";
 import { PostgresServer } from "../support/postgres.js";
 import { Program } from "../support/program.js";
+import { entryOf } from "../support/required.js";
 
 const LIBTORRENT = fileURLToPath(new URL("../../../test/support/libtorrent_dht.py", import.meta.url));
 /** SCATTERWIRE_INDEX_TORRENTS=2000 is the length at which it was last seen to pass; of the real ones that is 45 and 5. */
@@ -41,7 +42,7 @@ async function forEach<Item>(
   const run = async (): Promise<void> => {
     while (next < items.length) {
       const index = next++;
-      await work(items[index]!, index);
+      await work(entryOf(items, index), index);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, run));
@@ -61,9 +62,9 @@ async function makeNetwork(later: (close: () => unknown) => void): Promise<Netwo
   }
   await until(() => nodes.every((node) => node.stats().contacts >= 8), "nodes know each other");
   const numbers = Array.from({ length: SIMULATED }, (_, number) => number);
-  const hashes: Uint8Array[] = numbers.map((number) => seeders[number % NODES]!.add(number));
+  const hashes: Uint8Array[] = numbers.map((number) => entryOf(seeders, number % NODES).add(number));
   await forEach(hashes, async (hash, number) => {
-    await nodes[number % NODES]!.announce(hash, { port: seeders[number % NODES]!.port });
+    await entryOf(nodes, number % NODES).announce(hash, { port: entryOf(seeders, number % NODES).port });
   });
   hashes.push(...(await seedReal(nodes, later)));
   return { nodes, hashes };
@@ -72,13 +73,13 @@ async function makeNetwork(later: (close: () => unknown) => void): Promise<Netwo
 /** Torrents with content, which sessions of ours and of libtorrent announce by themselves. */
 async function seedReal(nodes: readonly Dht[], later: (close: () => unknown) => void): Promise<Uint8Array[]> {
   const folder = temporaryFolder(later);
-  const session = new Session({ dht: nodes[1]! });
+  const session = new Session({ dht: entryOf(nodes, 1) });
   later(() => session.close());
   // At the address that its node announces from, which is where peers look for it.
-  await session.listen({ host: nodes[1]!.addresses[0]!.host, port: 0 });
+  await session.listen({ host: entryOf(entryOf(nodes, 1).addresses, 0).host, port: 0 });
   const libtorrent = new Program(PYTHON, [
     LIBTORRENT,
-    `${nodes[0]!.addresses[0]!.host}:${nodes[0]!.addresses[0]!.port}`,
+    `${entryOf(entryOf(nodes, 0).addresses, 0).host}:${entryOf(entryOf(nodes, 0).addresses, 0).port}`,
   ]);
   later(() => libtorrent.stop());
   await libtorrent.line("nodes");
@@ -108,7 +109,7 @@ async function indexAll(
 ): Promise<void> {
   const store = await openStore(place);
   context.after(() => store.close());
-  const entrance = nodes[0]!.addresses[0]!;
+  const entrance = entryOf(entryOf(nodes, 0).addresses, 0);
   const indexers = Array.from({ length: INDEXERS }, (_, index) => {
     const addresses = [1, 2].flatMap((node) => ["--listen", `127.0.${third}.${2 * index + node}:0`]);
     const options = [
@@ -143,14 +144,14 @@ async function indexAll(
     assert.ok(round < ROUNDS_MAX, `${left.length} torrents are not in the index`);
     // Others look for torrents, and indexers hear of them.
     await forEach(left, async (hash, index) => {
-      for await (const _ of nodes[(index + 7 * round + 1) % NODES]!.lookup(hash));
+      for await (const _ of entryOf(nodes, (index + 7 * round + 1) % NODES).lookup(hash));
     });
     if (round === 0) {
       await until(async () => {
         const { torrents, indexers: known } = await store.stats();
         return torrents >= SIMULATED / 8 && known.length >= INDEXERS;
       }, "the index grows, and knows its indexers");
-      await indexers[0]!.kill();
+      await entryOf(indexers, 0).kill();
     }
     // Until nothing more comes of this round: hashes that were heard of, claims of the dead one included, are done in the end.
     let before = -1;

@@ -11,6 +11,7 @@ import { makeDhtNodes, until } from "../support/index-network.js";
 import { PostgresServer } from "../support/postgres.js";
 import { Program } from "../support/program.js";
 import { makeRandom } from "../support/property.js";
+import { entryOf } from "../support/required.js";
 import { FIRST, hashOf, testStore, torrentOf } from "../unit/indexer/store/contract.js";
 
 /** SCATTERWIRE_INDEX_SECONDS=3600 SCATTERWIRE_INDEX_PAUSE_MS=100 is an hour of it, beside other work. */
@@ -59,7 +60,7 @@ describe("index on PostgreSQL", () => {
     }, 1000);
     t.after(() => clearInterval(report));
     await Promise.all(writers.map((writer) => writer.workUntil(end)));
-    const { torrents, fetched } = await writers[0]!.store.stats();
+    const { torrents, fetched } = await entryOf(writers, 0).store.stats();
     assert.deepEqual([torrents, fetched], [claims.found.size, claims.found.size]);
     for (const { rounds, longestMs } of writers)
       assert.ok(rounds > 0 && longestMs < STALL_MS, summaryOf(writers, claims));

@@ -10,6 +10,7 @@ import { Dht } from "../../src/dht/index.js";
 import { Indexer, openStore } from "../../src/indexer/index.js";
 import type { SocketAddress } from "../../src/native/binding.js";
 import { makeDhtNodes, temporaryIndex, until } from "../support/index-network.js";
+import { entryOf } from "../support/required.js";
 import { collectUncaught } from "../support/uncaught.js";
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
@@ -64,11 +65,11 @@ describe("an index of a swarm", { timeout: 600_000 }, () => {
     t.after(() => store.close());
     const hashes = Array.from({ length: TORRENTS }, (_, number) => seeder.add(number));
     await Promise.all(
-      hashes.map((hash, n) => nodes[n % nodes.length]!.announce(hash, { port: seeder.port })),
+      hashes.map((hash, n) => entryOf(nodes, n % nodes.length).announce(hash, { port: seeder.port })),
     );
     const indexer = new Indexer({
       store,
-      dht: { listen: [LOOPBACK, LOOPBACK], bootstrap: nodes[0]!.addresses },
+      dht: { listen: [LOOPBACK, LOOPBACK], bootstrap: entryOf(nodes, 0).addresses },
     });
     t.after(() => indexer.close());
     const told: string[] = [];
@@ -85,7 +86,7 @@ describe("an index of a swarm", { timeout: 600_000 }, () => {
     assert.equal(counters.lookupsConverged, counters.lookups);
     assert.equal(counters.lookupsOver, counters.lookups);
     assert.equal((await store.search({ text: "torrent number 37" })).torrents.length, 1);
-    const torrent = await store.get(hashes[37]!);
+    const torrent = await store.get(entryOf(hashes, 37));
     assert.deepEqual(
       torrent?.files.map(({ path }) => path),
       ["folder/file 0.data", "folder/file 1.data"],
@@ -101,12 +102,12 @@ describe("an index of a swarm", { timeout: 600_000 }, () => {
     t.after(() => store.close());
     const hashes = Array.from({ length: 10 }, (_, number) => seeder.add(number));
     await Promise.all(
-      hashes.map((hash, n) => nodes[n % nodes.length]!.announce(hash, { port: seeder.port })),
+      hashes.map((hash, n) => entryOf(nodes, n % nodes.length).announce(hash, { port: seeder.port })),
     );
     const indexer = new Indexer({
       store,
       collects: false,
-      dht: { listen: [LOOPBACK, LOOPBACK], bootstrap: nodes[0]!.addresses },
+      dht: { listen: [LOOPBACK, LOOPBACK], bootstrap: entryOf(nodes, 0).addresses },
     });
     t.after(() => indexer.close());
     await until(async () => (await store.stats()).torrents === 10, "all that was announced is in the index");
@@ -125,15 +126,15 @@ describe("an index of a swarm", { timeout: 600_000 }, () => {
       [10, 11, 12, 13].map((number) => seeder6.add(number)),
     ];
     await Promise.all([
-      ...hashes4.map((hash, n) => nodes4[n]!.announce(hash, { port: seeder4.port })),
-      ...hashes6.map((hash, n) => nodes6[n]!.announce(hash, { port: seeder6.port })),
+      ...hashes4.map((hash, n) => entryOf(nodes4, n).announce(hash, { port: seeder4.port })),
+      ...hashes6.map((hash, n) => entryOf(nodes6, n).announce(hash, { port: seeder6.port })),
     ]);
     const indexer = new Indexer({
       store,
       samples: false,
       dht: {
         listen: [LOOPBACK, { host: "::1", port: 0 }],
-        bootstrap: [...nodes4[0]!.addresses, ...nodes6[0]!.addresses],
+        bootstrap: [...entryOf(nodes4, 0).addresses, ...entryOf(nodes6, 0).addresses],
       },
     });
     t.after(() => indexer.close());
@@ -151,13 +152,13 @@ describe("an index of a swarm", { timeout: 600_000 }, () => {
     const seeder = await MetadataSeeder.start(LOOPBACK.host);
     t.after(() => seeder.close());
     const hash = seeder.add(3);
-    await nodes[0]!.announce(hash, { port: seeder.port });
+    await entryOf(nodes, 0).announce(hash, { port: seeder.port });
     const store = await openStore(temporaryIndex(t));
     t.after(() => store.close());
     const indexer = new Indexer({
       store,
       samples: false,
-      dht: { listen: [LOOPBACK], bootstrap: nodes[0]!.addresses },
+      dht: { listen: [LOOPBACK], bootstrap: entryOf(nodes, 0).addresses },
     });
     t.after(() => indexer.close());
     const thrown = new Error("of the program");
@@ -191,7 +192,7 @@ describe("an index of a swarm", { timeout: 600_000 }, () => {
       private: 1,
     };
     const hash = seeder.addInfo(Buffer.from(bencode.encode(info)));
-    await nodes[0]!.announce(hash, { port: seeder.port });
+    await entryOf(nodes, 0).announce(hash, { port: seeder.port });
     for (const keepsPrivate of [false, true]) {
       const store = await openStore(temporaryIndex(t));
       t.after(() => store.close());
@@ -199,7 +200,7 @@ describe("an index of a swarm", { timeout: 600_000 }, () => {
         store,
         keepsPrivate,
         samples: false,
-        dht: { listen: [LOOPBACK], bootstrap: nodes[0]!.addresses },
+        dht: { listen: [LOOPBACK], bootstrap: entryOf(nodes, 0).addresses },
       });
       t.after(() => indexer.close());
       indexer.add([hash]);
@@ -221,7 +222,7 @@ describe("an index of a swarm", { timeout: 600_000 }, () => {
       // The network sees it at as many addresses as it has, and at none of them most of all.
       dht: {
         listen: [1, 2, 3].map((last) => ({ host: `127.0.2.${last}`, port: 0 })),
-        bootstrap: nodes[0]!.addresses,
+        bootstrap: entryOf(nodes, 0).addresses,
       },
     });
     t.after(() => indexer.close());
@@ -233,7 +234,7 @@ describe("an index of a swarm", { timeout: 600_000 }, () => {
       async () => (await store.stats()).failed === 1,
       "nobody has announced it, and it cannot be had",
     );
-    const asker = new Dht({ listen: [LOOPBACK], bootstrap: nodes[1]!.addresses });
+    const asker = new Dht({ listen: [LOOPBACK], bootstrap: entryOf(nodes, 1).addresses });
     t.after(() => asker.close());
     await until(() => asker.stats().contacts >= 9, "a stranger knows the network");
     const peersOf = async (infoHash: Uint8Array): Promise<SocketAddress[]> => {

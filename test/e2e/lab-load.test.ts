@@ -9,6 +9,7 @@ import { createTorrentFile } from "../../src/index.js";
 import { aria2, libtorrent, rtorrent, transmission, until } from "../support/clients.js";
 import { bytesOf, difference, temporaryFolder } from "../support/data.js";
 import { CLI, Program } from "../support/program.js";
+import { entryOf } from "../support/required.js";
 
 const SEEDER = fileURLToPath(new URL("../../bench/load/load-seeder.js", import.meta.url));
 const LEECHER = fileURLToPath(new URL("../../bench/load/load-leecher.js", import.meta.url));
@@ -89,7 +90,7 @@ describe("load generators", { timeout: 600_000 }, () => {
     );
     await until(async () => load.lines.length === 2, 10_000);
     const addresses = load.lines.map(({ host, port }) => `${host}:${port}`);
-    assert.match(addresses[1]!, /^127\.0\.0\.2:\d+$/);
+    assert.match(entryOf(addresses, 1), /^127\.0\.0\.2:\d+$/);
     const asked = 4 * BYTES;
     const args = addresses.flatMap((address) => ["--connect", address]);
     const { status, last, errors } = await leecher(

@@ -12,6 +12,7 @@ import { NEEDED, requireInstalled } from "../../bench/rivals/installed.js";
 import { createTorrentFile } from "../../src/index.js";
 import { bytesOf, temporaryFolder } from "../support/data.js";
 import { Program } from "../support/program.js";
+import { entryOf, required } from "../support/required.js";
 
 const MIB = 1024 * 1024;
 const SIZE = 16 * MIB;
@@ -39,7 +40,7 @@ function figuresOf(results: LabResults, axes: Record<string, unknown>, subject =
       trial.subject === subject && Object.entries(axes).every(([axis, value]) => trial.axes[axis] === value),
   );
   assert.equal(found.length, 1, `one trial of ${subject} ${JSON.stringify(axes)}`);
-  return found[0]!.figures;
+  return entryOf(found, 0).figures;
 }
 
 function checkSound({ figures, subject }: LabTrial): void {
@@ -48,7 +49,10 @@ function checkSound({ figures, subject }: LabTrial): void {
   const parts = figures.userSecondsPerGB + figures.systemSecondsPerGB;
   assert.ok(Math.abs(parts - figures.cpuSecondsPerGB) < 1e-9, "user and system make the whole");
   assert.ok(Math.abs(figures.bytesPerSecond * figures.seconds - SIZE) < 1, "bytes per second over seconds");
-  assert.ok(figures.loadCpuSecondsPerGB! > 0, "the sender's CPU is there, apart");
+  assert.ok(
+    required(figures.loadCpuSecondsPerGB, "load cpu seconds per gb") > 0,
+    "the sender's CPU is there, apart",
+  );
 }
 
 describe("the lab", { timeout: 900_000 }, () => {
@@ -64,20 +68,32 @@ describe("the lab", { timeout: 900_000 }, () => {
     assert.equal(contiguous.predictionHits, 0);
     const scatter = figuresOf(results, { ...one, mode: "scatter" });
     assert.equal(scatter.copiedBytesPerByte, 0);
-    assert.ok(scatter.systemCallsPerBlock! >= 1.95 && scatter.systemCallsPerBlock! < 2.2);
+    assert.ok(
+      required(scatter.systemCallsPerBlock, "system calls per block") >= 1.95 &&
+        required(scatter.systemCallsPerBlock, "system calls per block") < 2.2,
+    );
     for (const mode of ["speculative", "adaptive"]) {
       const figures = figuresOf(results, { ...one, mode });
-      assert.ok(figures.copiedBytesPerByte! < 0.05);
-      assert.ok(figures.predictionHits! > 0.9 * BLOCKS && figures.predictionHits! <= BLOCKS);
-      assert.ok(figures.systemCallsPerBlock! < 1);
+      assert.ok(required(figures.copiedBytesPerByte, "copied bytes per byte") < 0.05);
+      assert.ok(
+        required(figures.predictionHits, "prediction hits") > 0.9 * BLOCKS &&
+          required(figures.predictionHits, "prediction hits") <= BLOCKS,
+      );
+      assert.ok(required(figures.systemCallsPerBlock, "system calls per block") < 1);
     }
     // One more message after every few blocks costs scatter two more calls each.
-    const haves = figuresOf(results, { mode: "scatter", traffic: "haves" }).systemCallsPerBlock!;
+    const haves = required(
+      figuresOf(results, { mode: "scatter", traffic: "haves" }).systemCallsPerBlock,
+      "system calls per block",
+    );
     assert.ok(haves >= 1.95 + 1 / HAVE_EVERY && haves < 2.2 + 3 / HAVE_EVERY, `${haves} calls per block`);
     // All bytes that calls brought: payload, headers, and a little of an opening. With several peers some blocks come twice,
     // at the end.
     for (const { axes, figures } of results.trials.filter((trial) => trial.axes["peers"] === 1)) {
-      const bytes = figures.bytesPerSystemCall! * figures.systemCallsPerBlock! * BLOCKS;
+      const bytes =
+        required(figures.bytesPerSystemCall, "bytes per system call") *
+        required(figures.systemCallsPerBlock, "system calls per block") *
+        BLOCKS;
       const expected = SIZE + 13 * BLOCKS + (axes["traffic"] === "haves" ? (9 * BLOCKS) / HAVE_EVERY : 0);
       const opening = bytes - expected;
       assert.ok(opening > -200 && opening < 1000, `${opening} bytes of opening`);
@@ -90,14 +106,21 @@ describe("the lab", { timeout: 900_000 }, () => {
     const results = await bench("receive", "--size", "16M", "--runs", "1", ...only);
     const figures = figuresOf(results, { contiguousBufferBytes: 16_384 });
     // Never more than 16 KiB, and about that much: a block comes with its header.
-    assert.ok(figures.bytesPerSystemCall! <= 16_384, `${figures.bytesPerSystemCall} bytes per call`);
-    assert.ok(figures.systemCallsPerBlock! >= 1 && figures.systemCallsPerBlock! < 1.3);
+    assert.ok(
+      required(figures.bytesPerSystemCall, "bytes per system call") <= 16_384,
+      `${figures.bytesPerSystemCall} bytes per call`,
+    );
+    assert.ok(
+      required(figures.systemCallsPerBlock, "system calls per block") >= 1 &&
+        required(figures.systemCallsPerBlock, "system calls per block") < 1.3,
+    );
   });
 
   it("receive: what comes to a seeder is requests, and scatter pays two calls for each", async () => {
     const results = await bench("receive", "--size", "16M", "--runs", "1", "--only", "requests");
     assert.equal(results.trials.length, 4);
-    const calls = (mode: string): number => figuresOf(results, { mode }).receiveCallsPerRequest!;
+    const calls = (mode: string): number =>
+      required(figuresOf(results, { mode }).receiveCallsPerRequest, "receive calls per request");
     assert.ok(calls("scatter") > 1.9 && calls("scatter") < 2.3);
     for (const mode of ["contiguous", "speculative", "adaptive"]) assert.ok(calls(mode) < 0.5);
   });
@@ -108,7 +131,7 @@ describe("the lab", { timeout: 900_000 }, () => {
     const [received, sent] = [await run("receive"), await run("seed")];
     assert.deepEqual([received.trials.length, sent.trials.length], [4, 6]);
     const copied = (encryption: string, mode: string): number =>
-      figuresOf(received, { encryption, mode }).copiedBytesPerByte!;
+      required(figuresOf(received, { encryption, mode }).copiedBytesPerByte, "copied bytes per byte");
     for (const encryption of ["plaintext", "encrypted"]) {
       assert.equal(copied(encryption, "contiguous"), 1);
       assert.ok(copied(encryption, "speculative") < 0.05, `${copied(encryption, "speculative")} copies`);
@@ -121,13 +144,13 @@ describe("the lab", { timeout: 900_000 }, () => {
     const results = await bench("receive", "--size", "16M", "--runs", "1", "--only", "costs");
     for (const { figures, subject } of results.trials) {
       if (subject === "limit") continue;
-      const { kernel, copying, framing, hashing, writing } = figures.costs!;
+      const { kernel, copying, framing, hashing, writing } = required(figures.costs, "costs");
       const sum = kernel + copying + framing + hashing + writing;
       assert.ok(kernel > 0 && framing >= 0);
       assert.ok(Math.abs(sum / figures.cpuSecondsPerGB - 1) < 0.01, "the parts make the whole");
     }
     const costs = (mode: string, storage: string): NonNullable<LabFigures["costs"]> =>
-      figuresOf(results, { mode, storage }).costs!;
+      required(figuresOf(results, { mode, storage }).costs, "costs");
     assert.equal(costs("speculative", "null").copying, 0);
     assert.ok(costs("contiguous", "null").copying > 0.01);
     assert.equal(costs("speculative", "null").hashing, 0);
@@ -172,7 +195,7 @@ describe("the lab", { timeout: 900_000 }, () => {
     const direct = results.trials.filter(({ axes }) => axes["way"] === "pool, O_DIRECT");
     if (direct.length > 0)
       assert.deepEqual(direct.map(({ axes }) => axes["writeRunBytes"]).sort(), [1048576, 16384, 262144]);
-    else assert.match(results.omissions[0]!.reason, /O_DIRECT/);
+    else assert.match(entryOf(results.omissions, 0).reason, /O_DIRECT/);
   });
 
   it("seed: counts requests and calls", async () => {
@@ -183,15 +206,26 @@ describe("the lab", { timeout: 900_000 }, () => {
       const more = (figures.payloadBytes - SIZE) / 16_384;
       const asked = Number(axes["leechers"]) * Number(axes["queue"]);
       assert.ok(more >= 0 && more <= asked, `${more} blocks more than asked for`);
-      assert.ok(figures.requestsPerSecond! > 0 && figures.cpuSecondsPerGB > 0);
+      assert.ok(
+        required(figures.requestsPerSecond, "requests per second") > 0 && figures.cpuSecondsPerGB > 0,
+      );
     }
     const scatter = figuresOf(results, { receiveMode: "scatter" });
-    assert.ok(scatter.receiveCallsPerRequest! > 1.9 && scatter.receiveCallsPerRequest! < 2.3);
+    assert.ok(
+      required(scatter.receiveCallsPerRequest, "receive calls per request") > 1.9 &&
+        required(scatter.receiveCallsPerRequest, "receive calls per request") < 2.3,
+    );
     const contiguous = figuresOf(results, { receiveMode: "contiguous" });
-    assert.ok(contiguous.receiveCallsPerRequest! < 0.5);
+    assert.ok(required(contiguous.receiveCallsPerRequest, "receive calls per request") < 0.5);
     const alone = figuresOf(results, { queue: 1, sendMode: "mapped" });
-    assert.ok(Math.abs(alone.systemCallsPerBlock! - 1) < 0.1, "one request, one writing call");
-    assert.ok(Math.abs(alone.receiveCallsPerRequest! - 1) < 0.1, "one request, one receiving call");
+    assert.ok(
+      Math.abs(required(alone.systemCallsPerBlock, "system calls per block") - 1) < 0.1,
+      "one request, one writing call",
+    );
+    assert.ok(
+      Math.abs(required(alone.receiveCallsPerRequest, "receive calls per request") - 1) < 0.1,
+      "one request, one receiving call",
+    );
   });
 
   it("wan: no bytes before their time, and no more than the link carries", async () => {
@@ -205,7 +239,9 @@ describe("the lab", { timeout: 900_000 }, () => {
       assert.equal(figures.payloadBytes, SIZE, subject);
       const least = SIZE / (20 * MIB) + 2 * 0.05;
       assert.ok(figures.seconds > least, `${subject}: ${figures.seconds} s are more than ${least}`);
-      assert.ok(figures.linkShare! > 0 && figures.linkShare! < 1);
+      assert.ok(
+        required(figures.linkShare, "link share") > 0 && required(figures.linkShare, "link share") < 1,
+      );
     }
   });
 
@@ -298,9 +334,12 @@ describe("the lab's counters", { timeout: 600_000 }, () => {
       ]);
       const { status, last, errors } = await traced.result();
       assert.equal(status, 0, errors);
-      const line = readFileSync(log, "utf8")
-        .split("\n")
-        .find((each) => each.trimEnd().endsWith(" readv"))!;
+      const line = required(
+        readFileSync(log, "utf8")
+          .split("\n")
+          .find((each) => each.trimEnd().endsWith(" readv")),
+        "one of split",
+      );
       const calls = Number(line.trim().split(/\s+/)[3]);
       assert.equal(Math.round(Number(last["systemCallsPerBlock"]) * BLOCKS), calls, name);
     }

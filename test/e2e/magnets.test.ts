@@ -27,6 +27,7 @@ import {
 } from "../support/clients.js";
 import { difference, temporaryFolder, writeFiles } from "../support/data.js";
 import { Program } from "../support/program.js";
+import { required } from "../support/required.js";
 
 const HOST = "127.0.0.1";
 
@@ -139,11 +140,11 @@ describe("magnets with real clients", { timeout: 300_000 }, () => {
       const pex = connection.use(utPex());
       return new Promise<string>((resolve) => pex.once("peer", resolve));
     });
-    inMiddle.addPeer(listener.listenAddress!);
+    inMiddle.addPeer(required(listener.listenAddress, "listen address"));
     const connection = await theirs;
     const dontHave = connection.use(ltDontHave());
-    inMiddle.addPeer(other.listenAddress!);
-    assert.equal(await told, `${HOST}:${other.listenAddress!.port}`);
+    inMiddle.addPeer(required(other.listenAddress, "listen address"));
+    assert.equal(await told, `${HOST}:${required(other.listenAddress, "listen address").port}`);
     await until(async () => (dontHave as unknown as { _peerSupports: boolean })._peerSupports, 30_000);
     dontHave.donthave(3);
     assert.equal(connection.isOpen, true);

@@ -11,6 +11,7 @@ import { Session } from "../../src/index.js";
 import { bytesOf, difference, temporaryFolder } from "../support/data.js";
 import { type InstalledPackage, installPackage, manifestOf, ROOT } from "../support/installed-package.js";
 import type { Program } from "../support/program.js";
+import { required } from "../support/required.js";
 
 describe("the package, installed", { timeout: 600_000 }, () => {
   const folder = temporaryFolder(after);
@@ -174,7 +175,10 @@ describe("the package, installed", { timeout: 600_000 }, () => {
     const named = [...readme.matchAll(/\]\(([\w./-]+\.md)\)|`((?:src|bench)\/[\w./-]+\.\w+)`/g)];
     assert.ok(named.length > 0);
     for (const [, link, source] of named)
-      assert.ok(existsSync(join(home, (link ?? source)!)), `the README names ${link ?? source}`);
+      assert.ok(
+        existsSync(join(home, required(link ?? source, "the file of a link"))),
+        `the README names ${link ?? source}`,
+      );
   });
 
   it("is as large as the README says, and needs the packages that it gives reasons for", () => {

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { createTorrent, Session } from "../../src/index.js";
 import { bytesOf, difference, temporaryFolder } from "../support/data.js";
 import { CLI, Program } from "../support/program.js";
+import { required } from "../support/required.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PAGES = [
@@ -34,9 +35,11 @@ function shownCommands(): Shown[] {
   for (const page of PAGES) {
     const text = readFileSync(join(ROOT, page), "utf8");
     const fenced = [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)];
-    const blocks = fenced.filter(([, kind]) => kind === "" || kind === "sh").map(([, , block]) => block!);
-    const inline = [...text.replaceAll(/^```[\s\S]*?^```/gm, "").matchAll(/`([^`]*)`/g)].map(
-      ([, code]) => code!,
+    const blocks = fenced
+      .filter(([, kind]) => kind === "" || kind === "sh")
+      .map(([, , block]) => required(block, "block"));
+    const inline = [...text.replaceAll(/^```[\s\S]*?^```/gm, "").matchAll(/`([^`]*)`/g)].map(([, code]) =>
+      required(code, "code"),
     );
     const lines = [
       ...blocks.flatMap((block) => block.split("\n")),
@@ -44,7 +47,7 @@ function shownCommands(): Shown[] {
     ];
     for (const line of lines)
       for (const [, command] of line.matchAll(/(?:^|[|&] )(?:npx )?scatterwire ([a-z][^|#>]*)/g))
-        found.push({ page, command: command!.trim() });
+        found.push({ page, command: required(command, "command").trim() });
   }
   return found;
 }

@@ -9,6 +9,7 @@ import { RECEIVE_MODES, type ReplayedConnection } from "../../src/index.js";
 import { type Client, createWithLibtorrent, libtorrent } from "../support/clients.js";
 import { difference, temporaryFolder, writeFiles } from "../support/data.js";
 import { Program } from "../support/program.js";
+import { entryOf } from "../support/required.js";
 
 const BYTES = 3_000_017;
 
@@ -49,7 +50,7 @@ describe("a recorded download from libtorrent", { timeout: 400_000 }, () => {
       const second = await run("replay", recording, "--receive-mode", mode, "--json");
       assert.equal(second.stdout, first.stdout);
       const lines = first.stdout.trim().split("\n");
-      const { connections, whole } = JSON.parse(lines.at(-1)!) as {
+      const { connections, whole } = JSON.parse(entryOf(lines, -1)) as {
         connections: ReplayedConnection[];
         whole: boolean;
       };

@@ -17,6 +17,7 @@ import {
   transmission,
   until,
 } from "../support/clients.js";
+import { entryOf } from "../support/required.js";
 
 const DATA = randomBytes(500_000);
 const TIMEOUT_MS = 120_000;
@@ -40,7 +41,7 @@ async function makeSwarm(t: TestContext, protocol: "http" | "udp", host: string)
   t.after(() => service.close());
   const source = join(folder, "data.bin");
   await writeFile(source, DATA);
-  const { port } = service.listening[0]!;
+  const { port } = entryOf(service.listening, 0);
   const at = `${protocol}://${host.includes(":") ? `[${host}]` : host}:${port}/announce`;
   const torrent = join(folder, "data.torrent");
   await writeFile(torrent, await createTorrentFile(source, { announce: [at] }));

@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from "node:test";
 import { Client } from "bittorrent-tracker";
 import { TrackerService } from "../../src/tracker/index.js";
 import "../support/npm-client-timers.js";
+import { entryOf, required } from "../support/required.js";
 import { WRTC } from "../support/webrtc-stand-in.js";
 
 const HASH_HEX = "123456789abcdef123456789abcdef123456789a";
@@ -48,7 +49,7 @@ describe("the client of bittorrent-tracker", () => {
         store: { bytesMax: 2 ** 24 },
       });
       t.after(() => service.close());
-      const { port } = service.listening[0]!;
+      const { port } = entryOf(service.listening, 0);
       const url = `${protocol}://${host.includes(":") ? `[${host}]` : host}:${port}/announce`;
       const one = client(t, url, "one", 6001);
       const two = client(t, url, "two", 6002);
@@ -81,7 +82,7 @@ describe("the client of bittorrent-tracker, over WebSockets", () => {
       await Promise.all(clients.map((each) => new Promise<void>((resolve) => each.destroy(() => resolve()))));
       await service.close();
     });
-    const url = `ws://127.0.0.1:${service.listening[0]!.port}`;
+    const url = `ws://127.0.0.1:${entryOf(service.listening, 0).port}`;
     const make = (name: string): Client => {
       const made = new Client({
         infoHash: HASH_HEX,
@@ -109,7 +110,7 @@ describe("the client of bittorrent-tracker, over WebSockets", () => {
     await Promise.all([offered, answered]);
     const scrape = await heard<Update>(one, "scrape", () => one.scrape());
     assert.deepEqual([scrape.complete, scrape.incomplete], [1, 1]);
-    const { offers, answers, malformed } = service.counters().web!;
+    const { offers, answers, malformed } = required(service.counters().web, "web");
     assert.deepEqual([offers, answers, malformed], [1, 1, 0]);
   });
 });

@@ -11,6 +11,7 @@ import { RedisLog } from "../../src/tracker/server/redis-log.js";
 import { SharedSwarms } from "../../src/tracker/server/shared-swarms.js";
 import { Program } from "../support/program.js";
 import { RedisServer } from "../support/redis.js";
+import { entryOf } from "../support/required.js";
 import { type AnnounceAnswer, UdpPeer } from "../support/udp-peer.js";
 
 const KEY = "scatterwire:announces";
@@ -181,7 +182,7 @@ describe("trackers that share swarms by Redis", () => {
     const turns: number[] = [0];
     const adopt = swarms.adopt.bind(swarms);
     swarms.adopt = (...chunk) => {
-      turns[turns.length - 1]!++;
+      turns[turns.length - 1] = entryOf(turns, turns.length - 1) + 1;
       adopt(...chunk);
     };
     const turn = (): void => {

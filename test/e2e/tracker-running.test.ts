@@ -1,6 +1,7 @@
 // Running a tracker: its configuration, lists that are read again on SIGHUP, a user who may do less, and what is kept at its end.
 
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
@@ -8,6 +9,7 @@ import { join } from "node:path";
 import { after, describe, it, type TestContext } from "node:test";
 import { until } from "../support/clients.js";
 import { Program } from "../support/program.js";
+import { entryOf, required } from "../support/required.js";
 
 const HASH = "a".repeat(20);
 const HASH_HEX = "61".repeat(20);
@@ -67,7 +69,7 @@ describe("scatterwire tracker", () => {
     await writeFile(deny, "no hash\n");
     program.child.kill("SIGHUP");
     await told("warning", 1);
-    assert.match(String(program.lines.at(-1)!["message"]), /line 1: expected an info hash/);
+    assert.match(String(entryOf(program.lines, -1)["message"]), /line 1: expected an info hash/);
     assert.match(await announce(port), /does not track this torrent/);
     await program.stop("SIGINT");
     const stopped = program.lines.at(-1) as { event: string; http: Record<string, number> };
@@ -76,6 +78,45 @@ describe("scatterwire tracker", () => {
     await writeFile(deny, "");
     const again = await startWith(t, config);
     assert.match(await get(again.port, `/scrape?info_hash=${HASH}`), /downloadedi1e/);
+  });
+
+  it("takes connection ids of trackers that have the same key, and of no others", {
+    timeout: 120_000,
+  }, async (t) => {
+    await writeFile(join(await folder, "key"), `${"0123456789abcdef".repeat(2)}\n`);
+    const udp = { udp: ["127.0.0.1:0"], connectionMinutes: 3, peersPerTorrentMax: 100 };
+    const one = await startWith(t, { ...udp, connectionKeyFile: "key" });
+    const same = await startWith(t, { ...udp, connectionKeyFile: "key", workers: 2 });
+    const other = await startWith(t, udp);
+    const socket = createSocket("udp4");
+    t.after(() => socket.close());
+    // A datagram may be lost; the ids hold for minutes.
+    const ask = async (port: number, request: Buffer, tries: number): Promise<Buffer | undefined> => {
+      for (let count = 0; count < tries; count++) {
+        const heard = new Promise<Buffer | undefined>((resolve) => {
+          const timer = setTimeout(() => resolve(undefined), 500);
+          socket.once("message", (message, from) => {
+            clearTimeout(timer);
+            resolve(from.port === port ? message : undefined);
+          });
+        });
+        socket.send(request, port, "127.0.0.1");
+        const answer = await heard;
+        socket.removeAllListeners("message");
+        if (answer !== undefined) return answer;
+      }
+      return undefined;
+    };
+    const connect = Buffer.alloc(16);
+    connect.writeBigUInt64BE(0x41727101980n);
+    const connected = await ask(one.port, connect, 60);
+    assert.ok(connected?.length === 16, "the first tracker gives an id");
+    const scrape = Buffer.alloc(36);
+    connected.copy(scrape, 0, 8, 16);
+    scrape.writeUInt32BE(2, 8);
+    assert.equal((await ask(one.port, scrape, 60))?.length, 20);
+    assert.equal((await ask(same.port, scrape, 60))?.length, 20, "the same key");
+    assert.equal(await ask(other.port, scrape, 2), undefined, "another key");
   });
 
   it("names the key that may have been meant", async () => {
@@ -88,6 +129,14 @@ describe("scatterwire tracker", () => {
       [{ http: "127.0.0.1:1" }, /http: expected a list of texts, not "127.0.0.1:1"/],
       [{ memoryMib: 0 }, /memoryMib: expected a whole number from 1 to 65536, not 0/],
       [{ http: ["127.0.0.1:0"], user: "nobody" }, /user and group go together/],
+      [
+        { udp: ["127.0.0.1:0"], connectionMinutes: 17 },
+        /connectionMinutes: expected a whole number from 1 to 16/,
+      ],
+      [
+        { udp: ["127.0.0.1:0"], connectionKeyFile: "wrong.json" },
+        /wrong\.json: expected a key of 32 hex digits/,
+      ],
       [{}, /where to receive\?/],
     ] as const) {
       const path = join(await folder, "wrong.json");
@@ -100,7 +149,7 @@ describe("scatterwire tracker", () => {
 
   it("becomes the user it is told to, or says that it cannot", async (t) => {
     const config = { http: ["127.0.0.1:0"], memoryMib: 16, user: "nobody", group: "nogroup" };
-    if (process.getuid!() === 0) {
+    if (required(process.getuid, "getuid")() === 0) {
       await chmod(await folder, 0o755);
       const { program, port } = await startWith(t, config);
       const status = await readFile(`/proc/${program.child.pid}/status`, "utf8");

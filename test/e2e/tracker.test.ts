@@ -14,6 +14,7 @@ import { NEEDED, requireInstalled } from "../../bench/rivals/installed.js";
 import { createTorrentFile } from "../../src/index.js";
 import { startLibtorrent } from "../support/clients.js";
 import { Program } from "../support/program.js";
+import { required } from "../support/required.js";
 
 describe("tracker", () => {
   const folder = mkdtempSync(join(tmpdir(), "scatterwire-tracker-"));
@@ -41,7 +42,7 @@ describe("tracker", () => {
     await tracker.stop("SIGINT");
     const stopped = tracker.lines.at(-1) as { event: string; udp: Record<string, number> };
     assert.equal(stopped.event, "stopped");
-    assert.ok(stopped.udp["announces"]! >= 2);
+    assert.ok(required(stopped.udp["announces"], "announces") >= 2);
     assert.equal(stopped.udp["invalidIds"], 0);
   });
 
@@ -59,20 +60,36 @@ describe("tracker", () => {
     const { status, last, errors } = await load.result();
     assert.equal(status, 0, errors);
     const { result } = last["found"] as { result: Record<string, number> };
-    assert.ok(result["announcesPerSecond"]! > 0 && result["scrapesPerSecond"]! > 0);
+    assert.ok(
+      required(result["announcesPerSecond"], "announcesPerSecond") > 0 &&
+        required(result["scrapesPerSecond"], "scrapesPerSecond") > 0,
+    );
     const { p10, p100 } = result["announcesPerInfoHash"] as unknown as Record<string, number>;
-    assert.ok(p10! > 0 && p100! >= p10!, "both workers told how often each torrent was answered");
+    assert.ok(
+      required(p10, "p10") > 0 && required(p100, "p100") >= required(p10, "p10"),
+      "both workers told how often each torrent was answered",
+    );
     assert.equal(result["errorsPerSecond"], 0);
     await tracker.stop("SIGINT");
     const { udp, totals } = tracker.lines.at(-1) as Record<"udp" | "totals", Record<string, number>>;
     // What was under way at the end is not counted by the load; its first connects are not either.
-    const told = Math.round(result["announcesPerSecond"]! * result["seconds"]!);
+    const told = Math.round(
+      required(result["announcesPerSecond"], "announcesPerSecond") * required(result["seconds"], "seconds"),
+    );
     assert.ok(
-      udp["announces"]! >= told && udp["announces"]! <= told + 1024,
+      required(udp["announces"], "announces") >= told &&
+        required(udp["announces"], "announces") <= told + 1024,
       `${udp["announces"]} and ${told}`,
     );
-    assert.equal(udp["connects"]! + udp["announces"]! + udp["scrapes"]!, udp["responses"]);
-    assert.ok(totals["torrents"]! <= 1000 && totals["peersV4"]! <= 2000);
+    assert.equal(
+      required(udp["connects"], "connects") +
+        required(udp["announces"], "announces") +
+        required(udp["scrapes"], "scrapes"),
+      udp["responses"],
+    );
+    assert.ok(
+      required(totals["torrents"], "torrents") <= 1000 && required(totals["peersV4"], "peersV4") <= 2000,
+    );
   });
 
   test("tracker-load counts what comes back, each kind by itself, and no more", {

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { required } from "../support/required.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const text = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
@@ -40,7 +41,9 @@ describe("the table of what is lent", () => {
 
   it("names a test for each, and those are there", () => {
     for (const [what = "", , , , named = ""] of rows) {
-      const paths = [...named.matchAll(/`(?:test\/)?([^`]+\.ts)`/g)].map(([, path]) => path!);
+      const paths = [...named.matchAll(/`(?:test\/)?([^`]+\.ts)`/g)].map(([, path]) =>
+        required(path, "path"),
+      );
       assert.ok(paths.length > 0, `a test: ${what}`);
       for (const path of paths)
         assert.ok(

@@ -8,6 +8,7 @@ import { dirname, join, posix } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { complaint, headersIn, LINES_MAX, readHeader } from "../support/headers.js";
+import { required } from "../support/required.js";
 
 /** Imported by anyone; import only each other. */
 const LEAVES = ["base"];
@@ -46,6 +47,9 @@ const ABOVE_TORRENTS: ReadonlySet<string> = new Set([
   "client/web-seed",
   "client/over-stream",
 ]);
+
+/** What measurements are made with, and said of. */
+const LAB = ["bench/report", "bench/measuring", "bench/measuring/ends", "bench/load", "bench/processes"];
 
 /**
  * A room is a folder of src/, or a file that stands for itself because others may reach it where they may not reach its
@@ -226,27 +230,8 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "client/wire",
   ],
   "bench/report": ["bench/measuring", "bench/measuring/ends", "index"],
-  "bench/suites": [
-    "bench/report",
-    "bench/measuring",
-    "bench/measuring/ends",
-    "bench/load",
-    "bench/processes",
-    "index",
-    "tracker/index",
-    "native/binding",
-    "dht",
-    "indexer/filter",
-    "indexer",
-  ],
-  "bench/rivals": [
-    "bench/report",
-    "bench/measuring",
-    "bench/measuring/ends",
-    "bench/load",
-    "bench/processes",
-    "index",
-  ],
+  "bench/suites": [...LAB, "index", "tracker/index", "native/binding", "dht", "indexer/filter", "indexer"],
+  "bench/rivals": [...LAB, "index"],
 };
 
 /** Rooms and files that do nothing but compute: these modules of Node.js they may not even name. */
@@ -335,12 +320,15 @@ function scan(name: string, text: string): Source {
   };
   for (const [, type, names, specifier] of code.matchAll(STATEMENT)) {
     const each = /^\{([^}]*)\}$/
-      .exec(names!)?.[1]
+      .exec(required(names, "names"))?.[1]
       ?.split(",")
       .filter((part) => part.trim() !== "");
-    note(specifier!, type !== undefined || (each?.every((part) => /^\s*type\s/.test(part)) ?? false));
+    note(
+      required(specifier, "specifier"),
+      type !== undefined || (each?.every((part) => /^\s*type\s/.test(part)) ?? false),
+    );
   }
-  for (const [, specifier] of code.matchAll(BARE_OR_DYNAMIC)) note(specifier!, false);
+  for (const [, specifier] of code.matchAll(BARE_OR_DYNAMIC)) note(required(specifier, "specifier"), false);
   return { name, text: code, imports, packages };
 }
 
@@ -367,7 +355,7 @@ function mayImport(from: string, to: string): boolean {
   if (roomOf(from, LEAVES) !== undefined) return false;
   const room = roomOf(from, Object.keys(RULES));
   if (room === undefined) return false;
-  const allowed = [room, ...RULES[room]!];
+  const allowed = [room, ...required(RULES[room], `the rule of ${room}`)];
   const target = roomOf(to, [...Object.keys(RULES), ...allowed]);
   return target !== undefined && allowed.includes(target);
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { VERBS } from "../../src/cli/verbs.js";
+import { required } from "../support/required.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const readme = readFileSync(join(ROOT, "README.md"), "utf8");
@@ -14,7 +15,7 @@ const STATES = ["yes", "partly", "no"] as const;
 /** BEP → what the table says of it. */
 function statesInReadme(): Map<number, string> {
   const rows = readme.matchAll(/^\| (\d+) \| [^|]+ \| (\w+) \| [^|]*\|$/gm);
-  return new Map([...rows].map(([, bep, state]) => [Number(bep), state!]));
+  return new Map([...rows].map(([, bep, state]) => [Number(bep), required(state, "state")]));
 }
 
 /** BEPs that a source names, as in "BEP 10" or "BEP 3, 12, 27, 47". */
@@ -24,7 +25,8 @@ function bepsInSources(): Map<number, string> {
     if (!name.endsWith(".ts")) continue;
     const text = readFileSync(join(ROOT, "src", name), "utf8");
     for (const [, list] of text.matchAll(/\bBEPs? (\d+(?:(?:, | and )\d+)*)/g))
-      for (const number of list!.match(/\d+/g)!) found.set(Number(number), name);
+      for (const number of required(required(list, "list").match(/\d+/g), "a match"))
+        found.set(Number(number), name);
   }
   return found;
 }
@@ -61,12 +63,12 @@ describe("the README", () => {
 
   it("leads nowhere but to headings that it has", () => {
     const headings = [...readme.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
-      heading!
+      required(heading, "heading")
         .toLowerCase()
         .replaceAll(/[^\w -]/g, "")
         .replaceAll(" ", "-"),
     );
-    const links = [...readme.matchAll(/\]\(#([^)]+)\)/g)].map(([, link]) => link!);
+    const links = [...readme.matchAll(/\]\(#([^)]+)\)/g)].map(([, link]) => required(link, "link"));
     assert.ok(links.length > 5);
     for (const link of links) assert.ok(headings.includes(link), `#${link}`);
   });

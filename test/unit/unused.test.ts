@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { required } from "../support/required.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -59,7 +60,7 @@ function unusedNames(sources: readonly Source[], uses: readonly Source[], patter
   const counts = countWords(uses);
   return sources.flatMap(({ name, code }) =>
     [...code.matchAll(pattern)]
-      .map(([, found]) => found!)
+      .map(([, found]) => required(found, "found"))
       .filter((found) => !KEYWORDS.has(found) && counts.get(found) === 1)
       .map((found) => `${name}: ${found}`),
   );

@@ -6,6 +6,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { addressText, compactAddress } from "../../../src/codec/compact-address.js";
 import { check } from "../../support/property.js";
+import { required } from "../../support/required.js";
 
 const hexOf = (host: string) => {
   const bytes = compactAddress(host);
@@ -50,7 +51,7 @@ describe("compactAddress", () => {
     );
     check(
       fc.property(bytes, (address) => {
-        const text = addressText(address)!;
+        const text = required(addressText(address), "address text");
         assert.notEqual(isIP(text), 0);
         assert.deepEqual(compactAddress(text), address);
       }),

@@ -24,6 +24,16 @@ describe("TurnLoad", () => {
     assert.equal(load.bytesShare, MIB);
   });
 
+  it("is all of one socket's that is ready alone, and a quarter of it the most where others are", () => {
+    const load = new TurnLoad();
+    turnOf(load, 1, 1);
+    turnOf(load, 1, 1);
+    assert.equal(load.bytesShare, 4 * MIB);
+    assert.equal(load.unchargedBytes, MIB, "what its messages cost is charged as before");
+    load.begin(2);
+    assert.equal(load.bytesShare, MIB);
+  });
+
   it("is shared by all that bring blocks, with the turn after the first", () => {
     const load = new TurnLoad();
     turnOf(load, 64, 64);

@@ -6,8 +6,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { BUNDLED_CLI } from "../../../bench/processes/command-line.js";
 import { Program } from "../../../bench/processes/program.js";
 import { object, string } from "../../../bench/processes/shape.js";
+import { CLI } from "../../support/program.js";
+import { required } from "../../support/required.js";
 
 const BUNDLE = new URL("../../../bundle/", import.meta.url);
 /** As esbuild writes them, with and without whitespace. */
@@ -22,8 +25,8 @@ function loadedWith(entry: string): { files: Map<string, number>; modules: Set<s
     const text = readFileSync(new URL(name, BUNDLE), "utf8");
     files.set(name, text.length);
     for (const [, specifier] of text.matchAll(STATIC_IMPORT)) {
-      if (specifier!.startsWith("./")) visit(specifier!.slice(2));
-      else modules.add(specifier!);
+      if (required(specifier, "specifier").startsWith("./")) visit(required(specifier, "specifier").slice(2));
+      else modules.add(required(specifier, "specifier"));
     }
   };
   visit(entry);
@@ -35,6 +38,10 @@ function sum(files: ReadonlyMap<string, number>): number {
 }
 
 describe("the bundle", () => {
+  it("is what the tests of the command line run", () => {
+    assert.equal(CLI, BUNDLED_CLI, "it is older than what it is made of: npm run build:bundle");
+  });
+
   it("says help with a few kilobytes, and without what verbs need", () => {
     const { files, modules } = loadedWith("main.js");
     assert.ok(sum(files) < 16_384, `${sum(files)} bytes in ${[...files.keys()]}`);
@@ -101,7 +108,7 @@ describe("the bundle", () => {
     const text = [...loadedWith("main.js").files.keys()]
       .map((name) => readFileSync(new URL(name, BUNDLE), "utf8"))
       .join("\n");
-    const loaded = [...text.matchAll(/import\("([^"]+)"\)/g)].map(([, path]) => path!);
+    const loaded = [...text.matchAll(/import\("([^"]+)"\)/g)].map(([, path]) => required(path, "path"));
     assert.deepEqual(loaded.map((path) => path.replace(/^.*\/|-\w+\.js$|\.js$/g, "")).sort(), [
       ...[
         "bench",

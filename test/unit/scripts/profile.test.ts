@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { required } from "../../support/required.js";
 
 type Stacks = ReadonlyMap<string, number>;
 interface Fold {
@@ -52,8 +53,11 @@ describe("profiles", () => {
   });
 
   it("list frames by what they spent themselves, with what was spent beneath", () => {
-    const commit = topList(foldPerf(PERF, "/home/me/project")).find(({ frame }) => frame === COMMIT);
-    assert.deepEqual([commit!.self, commit!.total], [1 / 3, 2 / 3]);
+    const commit = required(
+      topList(foldPerf(PERF, "/home/me/project")).find(({ frame }) => frame === COMMIT),
+      "commit",
+    );
+    assert.deepEqual([commit.self, commit.total], [1 / 3, 2 / 3]);
     assert.deepEqual(kindShares(foldPerf(PERF, "")), { k: 1 / 3, j: 1 / 3, l: 1 / 3, a: 0, n: 0 });
   });
 
@@ -98,8 +102,11 @@ describe("profiles", () => {
     ]);
     const page = flameGraph(stacks, { title: "A & B", subtitle: "<i>" });
     const width = (name: string): number => {
-      const box = page.split("<g ").find((part) => part.includes(`data-name="${name}"`))!;
-      return Number(/<rect[^>]* width="([\d.]+)"/.exec(box)![1]);
+      const box = required(
+        page.split("<g ").find((part) => part.includes(`data-name="${name}"`)),
+        "one of split",
+      );
+      return Number(required(/<rect[^>]* width="([\d.]+)"/.exec(box), "a match")[1]);
     };
     assert.deepEqual([width("all"), width("node"), width("&lt;a&gt;"), width("b")], [1200, 1200, 900, 300]);
     assert.match(page, /<h1>A &amp; B<\/h1>/);
