@@ -3,9 +3,10 @@
 // those of its torrent's trackers, takes plaintext, and gets the settings that are best for it here: no limits, a large cache, space
 // not reserved, nothing hashed twice.
 
+import { randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chmod, readFile, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:net";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { Program } from "../processes/program.js";
 import { NEEDED, type Needed } from "./installed.js";
@@ -17,6 +18,13 @@ const READY_TIMEOUT_MS = 120_000;
 /** How often it is looked whether a client is complete: often enough for the seconds, seldom enough for its CPU. */
 const LOOK_PAUSE_MS = 20;
 const CACHE_MIB = 64;
+const PORT_MIN = 10_000;
+const PORT_MAX = 65_535;
+const PORT_TRIES = 1000;
+/** What the kernel gives where it is not said: the range that IANA keeps for it. */
+const USUAL_LOCAL_PORTS = "49152 65535";
+/** A program that was given one may not have taken it yet. */
+const given = new Set<number>();
 
 export interface ClientWork {
   readonly role: Role;
@@ -267,22 +275,41 @@ async function listens(port: number): Promise<boolean> {
   return listening.test(table);
 }
 
-/** Two ports that nothing listens at now: for programs that cannot be told to choose one. */
+/**
+ * Two ports that nobody has now: for programs that cannot be told to choose one. They are none of those that the kernel gives to
+ * whoever connects or asks for any port, or it might give them away before the program has started.
+ */
 export async function freePorts(): Promise<readonly [number, number]> {
-  const [one, other] = await Promise.all([bind(), bind()]);
-  const ports = [portOf(one), portOf(other)] as const;
-  await Promise.all([one, other].map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+  return [await freePort(), await freePort()];
 }
 
-async function bind(): Promise<Server> {
+async function freePort(): Promise<number> {
+  const { from, to } = await portsToChooseFrom();
+  for (let left = PORT_TRIES; left > 0; left--) {
+    const port = randomInt(from, to + 1);
+    if (given.has(port) || !(await isFree(port))) continue;
+    given.add(port);
+    return port;
+  }
+  throw new Error(`found no free port of ${from} to ${to} in ${PORT_TRIES} tries`);
+}
+
+/** Beside those that the kernel gives, below or above them: wherever there are more. */
+async function portsToChooseFrom(): Promise<{ readonly from: number; readonly to: number }> {
+  const range = await readFile("/proc/sys/net/ipv4/ip_local_port_range", "utf8").catch(
+    () => USUAL_LOCAL_PORTS,
+  );
+  const [low = PORT_MIN, high = PORT_MAX] = range.trim().split(/\s+/).map(Number);
+  const [below, above] = [low - PORT_MIN, PORT_MAX - high];
+  // Where the kernel gives nearly all of them, any.
+  if (Math.max(below, above) < PORT_TRIES) return { from: PORT_MIN, to: PORT_MAX };
+  return below > above ? { from: PORT_MIN, to: low - 1 } : { from: high + 1, to: PORT_MAX };
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return server;
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("a socket without a port");
-  return address.port;
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, HOST, () => server.close(() => resolve(true)));
+  });
 }
