@@ -1,15 +1,22 @@
 // Large swarms: a directory of buckets, found by the first bits of an endpoint's hash (extendible hashing). A full bucket is split
-// in two, and nothing else moves; the directory doubles when a bucket is split that has only one entry of it.
+// in two, and nothing else moves; where a bucket needs a bit more than its part of the directory tells apart, that part is split.
 //
 //   swarm      │ 0x00ff, depth │ seeders │ peers │ directory │
-//   directory  2^depth entries, each the number of a bucket; a bucket of less depth than the directory has several, side by side.
-//              Above 1024 entries it is a root whose entries name leaves of 1024.
+//   directory  up to 1024 entries: a block of 2^depth, each the number of a bucket; a bucket of less depth has several, side by side.
+//              Above: a root of 2^(depth − 10) entries that name leaves of 1024 entries
 //
-// Always: the entries of a bucket of depth d are the 2^(depth − d) that begin with its d bits. `seeders` and `peers` are the sums of
-// its buckets. Where memory is short nothing changes and it says so.
+//   root       │ leaf's number │ its depth │     a leaf tells 10 bits apart behind the first ones, as many as its depth, that all hashes in it
+//                                             share; one of less depth than the root has several of the root's entries, side by side
+//
+// So a directory of a million entries grows and shrinks by a leaf at a time, and an announce waits for that at the most.
+//
+// Entries are numbered by `depth` bits everywhere outside of here, whatever the depth of the leaf they are in.
+//
+// Always: the entries of a bucket of depth d are the 2^(depth − d) that begin with its d bits, and are in one leaf. `seeders` and `peers` are
+// the sums of its buckets. Where memory is short nothing changes and it says so.
 
 import { assert } from "../../base/assert.js";
-import type { Pages } from "./pages.js";
+import { PAGE_WORDS, type Pages } from "./pages.js";
 import type { PeerBuckets } from "./peer-buckets.js";
 
 /** Where a bucket has the number of its capacity, a large swarm has this. */
@@ -21,6 +28,9 @@ const DIRECTORY_AT = 3;
 const LEAF_BITS = 10;
 const LEAF_ENTRIES = 1 << LEAF_BITS;
 const DEPTH_MAX = 2 * LEAF_BITS;
+/** An entry of a root: leaves are blocks that divide a page, so that the low bits of their numbers are free. */
+const LEAF_DEPTH = LEAF_ENTRIES - 1;
+const LEAF_NUMBER = 0x3fffffff & ~LEAF_DEPTH;
 /** Two buckets become one when they have so many peers together: that leaves room before it is split again. */
 const MERGED_PEERS_MAX = 64;
 
@@ -32,6 +42,7 @@ export class SwarmDirectory {
   readonly #firstSize: number;
 
   constructor(pages: Pages, buckets: PeerBuckets, firstSize: number) {
+    assert(PAGE_WORDS % LEAF_ENTRIES === 0, "the low bits of a leaf's number are free");
     this.#pages = pages;
     this.#words = pages.words;
     this.#buckets = buckets;
@@ -79,7 +90,7 @@ export class SwarmDirectory {
 
   /** Frees record and directory, not the buckets. */
   dissolve(swarm: number): void {
-    this.#freeDirectory(this.#words[swarm + DIRECTORY_AT]!, this.depth(swarm));
+    this.#freeDirectory(swarm);
     this.#pages.free(swarm);
   }
 
@@ -100,17 +111,22 @@ export class SwarmDirectory {
 
   /** Puts another bucket in all entries of the one that has this entry. */
   replace(swarm: number, entry: number, bucket: number): void {
+    const unused = this.#unusedBits(swarm, entry);
     const span = 1 << (this.depth(swarm) - this.#buckets.depth(bucket));
-    const first = entry & ~(span - 1);
-    for (let index = first; index < first + span; index++) this.#words[this.#place(swarm, index)] = bucket;
+    assert(span >>> unused > 0, "a bucket has an entry of its own");
+    const first = this.#place(swarm, entry & ~(span - 1));
+    const end = first + (span >>> unused);
+    for (let place = first; place < end; place++) this.#words[place] = bucket;
   }
 
   /** Splits the bucket of this hash. False: no memory, or the bits of the hash are used up. */
   split(swarm: number, hash: number): boolean {
     const buckets = this.#buckets;
-    const full = this.bucketAt(swarm, this.entryOf(swarm, hash));
+    const entry = this.entryOf(swarm, hash);
+    const full = this.bucketAt(swarm, entry);
     const depth = buckets.depth(full);
-    if (depth === this.depth(swarm) && !this.#double(swarm)) return false;
+    if (depth === this.depth(swarm) - this.#unusedBits(swarm, entry) && !this.#deepen(swarm, hash))
+      return false;
     const bit = 1 << (31 - depth);
     const count = buckets.count(full);
     let upper = 0;
@@ -132,90 +148,206 @@ export class SwarmDirectory {
     return true;
   }
 
-  /** Makes one bucket of the one at `entry` and its neighbour, if they are small and of one depth. Where the next bucket begins. */
+  /**
+   * Makes one bucket of the one at `entry` and its neighbour, if they are small and of one depth, and goes on with that one; behind the last
+   * bucket of two leaves it makes one of them, if no bucket needs both. Where the next bucket begins.
+   */
   merge(swarm: number, entry: number): number {
+    const depth = this.depth(swarm);
+    const span = 1 << (depth - this.#buckets.depth(this.bucketAt(swarm, entry)));
+    const end = (entry & ~(span - 1)) + span;
+    while (this.#mergeBuckets(swarm, entry) || this.#joinLeaves(swarm, end));
+    assert(this.depth(swarm) === depth, "entries keep their numbers");
+    return end;
+  }
+
+  /** False: they stay two. */
+  #mergeBuckets(swarm: number, entry: number): boolean {
     const buckets = this.#buckets;
     const bucket = this.bucketAt(swarm, entry);
     const depth = buckets.depth(bucket);
+    // Its neighbour is in another leaf.
+    if (depth === this.#leafDepth(swarm, entry)) return false;
     const span = 1 << (this.depth(swarm) - depth);
-    const end = (entry & ~(span - 1)) + span;
-    if (depth === 0) return end;
     const neighbour = this.bucketAt(swarm, entry ^ span);
     const sum = buckets.count(bucket) + buckets.count(neighbour);
-    if (buckets.depth(neighbour) !== depth || sum > MERGED_PEERS_MAX) return end;
+    if (buckets.depth(neighbour) !== depth || sum > MERGED_PEERS_MAX) return false;
     const merged = buckets.create(Math.max(1, sum), depth - 1);
-    if (merged === 0) return end;
+    if (merged === 0) return false;
     for (const part of [bucket, neighbour])
       for (let index = buckets.count(part) - 1; index >= 0; index--) buckets.transfer(part, index, merged);
     this.replace(swarm, entry, merged);
     buckets.free(bucket);
     buckets.free(neighbour);
-    return end;
-  }
-
-  /** Halves the directory, if no bucket needs all of its bits and there is memory for the smaller one. */
-  halve(swarm: number): boolean {
-    const depth = this.depth(swarm);
-    if (depth === 0) return false;
-    const entries = 1 << depth;
-    for (let entry = 0; entry < entries; entry += 2)
-      if (this.bucketAt(swarm, entry) !== this.bucketAt(swarm, entry + 1)) return false;
-    return this.#rebuild(swarm, depth - 1);
-  }
-
-  #double(swarm: number): boolean {
-    const depth = this.depth(swarm);
-    return depth < DEPTH_MAX && this.#rebuild(swarm, depth + 1);
-  }
-
-  /** A directory of another depth, one more or one less. */
-  #rebuild(swarm: number, depth: number): boolean {
-    const directory = this.#takeDirectory(depth);
-    if (directory === 0) return false;
-    const old = this.depth(swarm);
-    const entries = 1 << depth;
-    for (let entry = 0; entry < entries; entry++) {
-      const bucket = this.bucketAt(swarm, depth > old ? entry >>> 1 : entry << 1);
-      this.#words[this.#placeIn(directory, depth, entry)] = bucket;
-    }
-    this.#freeDirectory(this.#words[swarm + DIRECTORY_AT]!, old);
-    this.#words[swarm] = (LARGE << 16) | depth;
-    this.#words[swarm + DIRECTORY_AT] = directory;
     return true;
   }
 
+  /** Halves the directory, if no bucket, or no leaf, needs all of its bits, and there is memory for the smaller one. */
+  halve(swarm: number): boolean {
+    const depth = this.depth(swarm);
+    if (depth === 0) return false;
+    if (depth > LEAF_BITS) return this.#halveRoot(swarm);
+    const directory = this.#words[swarm + DIRECTORY_AT]!;
+    return this.#isPaired(directory, 1 << depth) && this.#rebuild(swarm, depth - 1);
+  }
+
+  /** Whether entries from `first` on are the same two by two. */
+  #isPaired(first: number, entries: number): boolean {
+    const words = this.#words;
+    for (let entry = 0; entry < entries; entry += 2)
+      if (words[first + entry] !== words[first + entry + 1]) return false;
+    return true;
+  }
+
+  /** One bit more for the buckets around this hash. */
+  #deepen(swarm: number, hash: number): boolean {
+    const depth = this.depth(swarm);
+    if (depth < LEAF_BITS) return this.#rebuild(swarm, depth + 1);
+    if (this.#unusedBits(swarm, this.entryOf(swarm, hash)) === 0 && !this.#doubleRoot(swarm)) return false;
+    return this.#splitLeaf(swarm, this.entryOf(swarm, hash));
+  }
+
+  /** A directory of one block in another one, with twice or half as many entries. */
+  #rebuild(swarm: number, depth: number): boolean {
+    const old = this.depth(swarm);
+    assert(Math.max(old, depth) <= LEAF_BITS, "it is one block before and after");
+    const directory = this.#pages.take(this.#firstSize + 1 + depth);
+    if (directory === 0) return false;
+    const words = this.#words;
+    const from = words[swarm + DIRECTORY_AT]!;
+    const entries = 1 << depth;
+    for (let entry = 0; entry < entries; entry++)
+      words[directory + entry] = words[from + (depth > old ? entry >>> 1 : entry << 1)]!;
+    this.#setDirectory(swarm, depth, directory);
+    return true;
+  }
+
+  /** Two entries of the root for each, or a root for what was one block: no leaf changes. */
+  #doubleRoot(swarm: number): boolean {
+    const depth = this.depth(swarm);
+    if (depth === DEPTH_MAX) return false;
+    const rootBits = depth + 1 - LEAF_BITS;
+    const root = this.#pages.take(this.#firstSize + 1 + rootBits);
+    if (root === 0) return false;
+    const words = this.#words;
+    const from = words[swarm + DIRECTORY_AT]!;
+    if (depth === LEAF_BITS) {
+      assert((from & LEAF_DEPTH) === 0, "a block of 1024 entries is a leaf");
+      words[root] = from;
+      words[root + 1] = from;
+      words[swarm] = (LARGE << 16) | (depth + 1);
+      words[swarm + DIRECTORY_AT] = root;
+      return true;
+    }
+    for (let entry = 0; entry < 1 << rootBits; entry++) words[root + entry] = words[from + (entry >>> 1)]!;
+    this.#setDirectory(swarm, depth + 1, root);
+    return true;
+  }
+
+  #halveRoot(swarm: number): boolean {
+    const words = this.#words;
+    const depth = this.depth(swarm);
+    const rootBits = depth - LEAF_BITS;
+    const root = words[swarm + DIRECTORY_AT]!;
+    for (let entry = 0; entry < 1 << rootBits; entry++)
+      if ((words[root + entry]! & LEAF_DEPTH) === rootBits) return false;
+    if (rootBits === 1) {
+      this.#setDirectory(swarm, LEAF_BITS, words[root]! & LEAF_NUMBER);
+      return true;
+    }
+    const smaller = this.#pages.take(this.#firstSize + rootBits);
+    if (smaller === 0) return false;
+    for (let entry = 0; entry < 1 << (rootBits - 1); entry++)
+      words[smaller + entry] = words[root + 2 * entry]!;
+    this.#setDirectory(swarm, depth - 1, smaller);
+    return true;
+  }
+
+  /** Another block takes the place of the directory's first one. */
+  #setDirectory(swarm: number, depth: number, directory: number): void {
+    this.#pages.free(this.#words[swarm + DIRECTORY_AT]!);
+    this.#words[swarm] = (LARGE << 16) | depth;
+    this.#words[swarm + DIRECTORY_AT] = directory;
+  }
+
+  /** Two leaves for the one that has this entry. */
+  #splitLeaf(swarm: number, entry: number): boolean {
+    const words = this.#words;
+    const depth = this.#leafDepth(swarm, entry);
+    const leaf = words[this.#rootPlace(swarm, entry)]! & LEAF_NUMBER;
+    assert(depth < this.depth(swarm) - LEAF_BITS, "the root has entries for both");
+    const upper = this.#pages.take(this.#firstSize + 1 + LEAF_BITS);
+    if (upper === 0) return false;
+    for (let at = 0; at < LEAF_ENTRIES; at++) words[upper + at] = words[leaf + ((LEAF_ENTRIES + at) >>> 1)]!;
+    // Downwards: what is read is below what is written.
+    for (let at = LEAF_ENTRIES - 1; at > 0; at--) words[leaf + at] = words[leaf + (at >>> 1)]!;
+    const half = 1 << (this.depth(swarm) - depth - 1);
+    this.#nameLeaf(swarm, entry & ~half, leaf, depth + 1);
+    this.#nameLeaf(swarm, entry | half, upper, depth + 1);
+    return true;
+  }
+
+  /** Makes one leaf of the two that end at the entry `end`. False: they don't, or a bucket needs all bits of its leaf. */
+  #joinLeaves(swarm: number, end: number): boolean {
+    const depth = this.#leafDepth(swarm, end - 1);
+    if (depth === 0) return false;
+    const span = 1 << (this.depth(swarm) - depth);
+    if ((end & (2 * span - 1)) !== 0) return false;
+    const words = this.#words;
+    const lower = words[this.#rootPlace(swarm, end - 1 - span)]!;
+    const upper = words[this.#rootPlace(swarm, end - 1)]! & LEAF_NUMBER;
+    if ((lower & LEAF_DEPTH) !== depth) return false;
+    const leaf = lower & LEAF_NUMBER;
+    if (!this.#isPaired(upper, LEAF_ENTRIES) || !this.#isPaired(leaf, LEAF_ENTRIES)) return false;
+    const half = LEAF_ENTRIES / 2;
+    for (let at = 0; at < half; at++) words[leaf + at] = words[leaf + 2 * at]!;
+    for (let at = 0; at < half; at++) words[leaf + half + at] = words[upper + 2 * at]!;
+    this.#nameLeaf(swarm, end - 1, leaf, depth - 1);
+    this.#pages.free(upper);
+    return true;
+  }
+
+  /** Names the leaf in all entries of the root that are those of a leaf of this depth around `entry`. */
+  #nameLeaf(swarm: number, entry: number, leaf: number, depth: number): void {
+    const span = 1 << (this.depth(swarm) - LEAF_BITS - depth);
+    const first = this.#rootPlace(swarm, entry & ~((span << LEAF_BITS) - 1));
+    for (let place = first; place < first + span; place++) this.#words[place] = leaf | depth;
+  }
+
+  #rootPlace(swarm: number, entry: number): number {
+    return this.#words[swarm + DIRECTORY_AT]! + (entry >>> LEAF_BITS);
+  }
+
+  /** How many first bits all hashes in the leaf of this entry share; 0 of a directory of one block. */
+  #leafDepth(swarm: number, entry: number): number {
+    return this.depth(swarm) <= LEAF_BITS ? 0 : this.#words[this.#rootPlace(swarm, entry)]! & LEAF_DEPTH;
+  }
+
+  /** Bits of an entry's number that the leaf it is in does not tell apart. */
+  #unusedBits(swarm: number, entry: number): number {
+    const depth = this.depth(swarm);
+    return depth <= LEAF_BITS ? 0 : depth - LEAF_BITS - this.#leafDepth(swarm, entry);
+  }
+
   #place(swarm: number, entry: number): number {
-    return this.#placeIn(this.#words[swarm + DIRECTORY_AT]!, this.depth(swarm), entry);
-  }
-
-  #placeIn(directory: number, depth: number, entry: number): number {
+    const words = this.#words;
+    const directory = words[swarm + DIRECTORY_AT]!;
+    const depth = this.depth(swarm);
     if (depth <= LEAF_BITS) return directory + entry;
-    return this.#words[directory + (entry >>> LEAF_BITS)]! + (entry & (LEAF_ENTRIES - 1));
+    const named = words[directory + (entry >>> LEAF_BITS)]!;
+    const unused = depth - LEAF_BITS - (named & LEAF_DEPTH);
+    return (named & LEAF_NUMBER) + ((entry >>> unused) & (LEAF_ENTRIES - 1));
   }
 
-  #takeDirectory(depth: number): number {
-    assert(depth <= DEPTH_MAX, "a root is no larger than a leaf");
-    if (depth <= LEAF_BITS) return this.#pages.take(this.#firstSize + 1 + depth);
-    const root = this.#pages.take(this.#firstSize + 1 + depth - LEAF_BITS);
-    if (root === 0) return 0;
-    const leaves = 1 << (depth - LEAF_BITS);
-    for (let leaf = 0; leaf < leaves; leaf++) {
-      const taken = this.#pages.take(this.#firstSize + 1 + LEAF_BITS);
-      if (taken === 0) {
-        for (let given = 0; given < leaf; given++) this.#pages.free(this.#words[root + given]!);
-        this.#pages.free(root);
-        return 0;
+  #freeDirectory(swarm: number): void {
+    const depth = this.depth(swarm);
+    const directory = this.#words[swarm + DIRECTORY_AT]!;
+    if (depth > LEAF_BITS)
+      for (let entry = 0; entry < 1 << depth; ) {
+        const leaf = this.#words[this.#rootPlace(swarm, entry)]!;
+        entry += 1 << (depth - (leaf & LEAF_DEPTH));
+        this.#pages.free(leaf & LEAF_NUMBER);
       }
-      this.#words[root + leaf] = taken;
-    }
-    return root;
-  }
-
-  #freeDirectory(directory: number, depth: number): void {
-    if (depth > LEAF_BITS) {
-      const leaves = 1 << (depth - LEAF_BITS);
-      for (let leaf = 0; leaf < leaves; leaf++) this.#pages.free(this.#words[directory + leaf]!);
-    }
     this.#pages.free(directory);
   }
 }
