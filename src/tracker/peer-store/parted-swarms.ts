@@ -43,13 +43,16 @@ const PART_BYTES_MIN = 2 ** 20;
 
 /** All that a thread needs to open them; it can be sent to one. */
 export interface PartedSwarmsMemory {
-  readonly options: Omit<PeerStoreOptions, "reserve" | "release" | "random" | "part">;
+  readonly options: Omit<PeerStoreOptions, "reserve" | "random" | "part" | keyof PartedSwarmsMeans>;
   readonly parts: number;
   readonly locks: SharedArrayBuffer;
   readonly budgets: BudgetMemory;
   /** Of each part, in the order in which its store asks for it. */
   readonly regions: readonly (readonly SharedArrayBuffer[])[];
 }
+
+/** What a thread has to find and to give back memory of parts; the keeper populates for all. See PeerStoreOptions. */
+export type PartedSwarmsMeans = Pick<PeerStoreOptions, "release" | "populate">;
 
 /** What stands between a part and who asks: lists, for one. It is called under the part's lock. */
 export type PartGuard = (store: PeerStore, part: number, parts: number) => SwarmStore;
@@ -113,7 +116,7 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
     memory: PartedSwarmsMemory,
     thread: number,
     guard: PartGuard = (store) => store,
-    release?: PeerStoreOptions["release"],
+    means: PartedSwarmsMeans = {},
   ) {
     const { options, parts } = memory;
     this.#mask = parts - 1;
@@ -135,7 +138,7 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
         return region;
       };
       const part = { parts, reserve, counters: this.counters, found, budgets: this.#budgets };
-      return new PeerStore({ ...options, part, ...(release === undefined ? {} : { release }) });
+      return new PeerStore({ ...options, ...means, part });
     });
     this.#guarded = this.#stores.map((store, part) => guard(store, part, parts));
   }

@@ -233,9 +233,10 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     this.#index = new TorrentIndex(this, this.#recordsMax, indexMemory);
     const { populate } = options;
     if (populate !== undefined) {
-      this.#recordsAhead = new PopulatedAhead(records, POPULATED_AHEAD_BYTES, populate);
-      this.#pagesAhead = new PopulatedAhead(pages, POPULATED_AHEAD_BYTES, populate);
-      this.#tablesAhead = new TablesAhead(this.#index, indexMemory, populate);
+      const parts = part?.parts ?? 1;
+      this.#recordsAhead = new PopulatedAhead(records, POPULATED_AHEAD_BYTES, populate, parts);
+      this.#pagesAhead = new PopulatedAhead(pages, POPULATED_AHEAD_BYTES, populate, parts);
+      this.#tablesAhead = new TablesAhead(this.#index, indexMemory, populate, parts);
     }
     this.#ownsBudgets = part === undefined;
     this.#budgets = part === undefined ? makeAddressBudgets(options) : part.budgets;

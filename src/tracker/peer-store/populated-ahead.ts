@@ -2,24 +2,36 @@
 // milliseconds, which whoever touches it first would wait for.
 //
 // Always: nothing is asked for before some of the memory is used, nothing twice, and no more than what is needed soon, to the end of a
-// large page.
+// segment.
 
-/** A large page. What is asked for at one time. */
+/** A large page. What is asked for at one time, in swarms of one part. */
 const SEGMENT_BYTES = 2 ** 21;
+/** Less is not worth a thread's attention. */
+const SHARE_BYTES_MIN = 2 ** 16;
 
 /** Has somebody else, on another thread, find the machine's memory for these bytes, whatever is in them. */
 export type Populate = (memory: Uint8Array) => void;
+
+/** Of `bytes` that all parts are ahead together, what one of them is: each has its share of what comes. */
+export function shareOfPart(bytes: number, parts: number): number {
+  return Math.min(bytes, Math.max(SHARE_BYTES_MIN, bytes / parts));
+}
 
 export class PopulatedAhead {
   readonly #memory: Uint8Array;
   readonly #populate: Populate;
   readonly #aheadBytes: number;
+  readonly #segmentBytes: number;
   #asked = 0;
 
-  /** `aheadBytes`: how much of the memory may be needed until advance() is called again, and that was asked for then is there. */
-  constructor(memory: ArrayBuffer | SharedArrayBuffer, aheadBytes: number, populate: Populate) {
+  /**
+   * `aheadBytes`: how much of the memory may be needed until advance() is called again, and that was asked for then is there, in all `parts`
+   * together of which this is one.
+   */
+  constructor(memory: ArrayBuffer | SharedArrayBuffer, aheadBytes: number, populate: Populate, parts = 1) {
     this.#memory = new Uint8Array(memory);
-    this.#aheadBytes = aheadBytes;
+    this.#aheadBytes = shareOfPart(aheadBytes, parts);
+    this.#segmentBytes = shareOfPart(SEGMENT_BYTES, parts);
     this.#populate = populate;
   }
 
@@ -32,7 +44,7 @@ export class PopulatedAhead {
   advance(used: number, end = this.#memory.length): void {
     const needed = Math.min(used + this.#aheadBytes, end);
     while (this.#asked < needed) {
-      const asked = Math.min(this.#asked + SEGMENT_BYTES, this.#memory.length);
+      const asked = Math.min(this.#asked + this.#segmentBytes, this.#memory.length);
       this.#populate(this.#memory.subarray(this.#asked, asked));
       this.#asked = asked;
     }

@@ -20,12 +20,13 @@ export class TablesAhead {
   #bits: number;
   #isLeft = false;
 
-  constructor(index: TorrentIndex, { regions }: IndexMemory, populate: Populate) {
+  /** `parts`: how many indices share the torrents. */
+  constructor(index: TorrentIndex, { regions }: IndexMemory, populate: Populate, parts = 1) {
     this.#index = index;
     this.#bits = index.bits;
     this.#regions = [
-      new PopulatedAhead(regions[0], AHEAD_BYTES, populate),
-      new PopulatedAhead(regions[1], AHEAD_BYTES, populate),
+      new PopulatedAhead(regions[0], AHEAD_BYTES, populate, parts),
+      new PopulatedAhead(regions[1], AHEAD_BYTES, populate, parts),
     ];
   }
 

@@ -50,13 +50,17 @@ export class WorkerSwarms implements KeptDownloads {
   /** What the faces ask. To be called once. */
   guardedBy(admission: Admits): PartedSwarms {
     this.#guards = guardParts(this.guardMemory, admission);
-    return new PartedSwarms(this.memory, MAIN, this.#guards.guard, loadBinding().releasePages);
+    const { releasePages, populatePages } = loadBinding();
+    return new PartedSwarms(this.memory, MAIN, this.#guards.guard, {
+      release: releasePages,
+      populate: (memory) => populatePages(memory),
+    });
   }
 
   /** What this thread counted. */
   counters(swarms: PartedSwarms): PartCounters {
     const counters = countersOfParts(swarms, this.#guards);
-    // Expiry, and what an operator looks at, go by the other view.
+    // What an operator looks at goes by the other view.
     const { abandoned, contended, sleeps } = this.store.locks;
     counters.lockTimeouts += abandoned;
     counters.lockWaits += contended;

@@ -21,7 +21,7 @@ assert(port !== null, "this module is a thread's, started by a tracker");
 const task = workerData as WorkerTask;
 const admission = new PartAdmission(task.lists);
 const guards = guardParts(task.guard, admission);
-const swarms = new PartedSwarms(task.memory, task.thread, guards.guard, releasePages);
+const swarms = new PartedSwarms(task.memory, task.thread, guards.guard, { release: releasePages });
 const tracker = new Tracker({ ...task.options, udp: [], descriptors: task.descriptors, swarms });
 const publish = (): void => {
   const { udp, swarms: counted } = tracker.counters();

@@ -3,9 +3,10 @@
 
 import { strict as assert } from "node:assert";
 import { describe, it } from "node:test";
-import { EVENT_STARTED } from "../../../../src/tracker/peer-store/contract.js";
+import { EVENT_STARTED, type SwarmStore } from "../../../../src/tracker/peer-store/contract.js";
+import { makePartedSwarms, PartedSwarms } from "../../../../src/tracker/peer-store/parted-swarms.js";
 import { PeerStore } from "../../../../src/tracker/peer-store/peer-store.js";
-import { PopulatedAhead } from "../../../../src/tracker/peer-store/populated-ahead.js";
+import { PopulatedAhead, shareOfPart } from "../../../../src/tracker/peer-store/populated-ahead.js";
 import { TablesAhead } from "../../../../src/tracker/peer-store/tables-ahead.js";
 import type { IndexMemory, TorrentIndex } from "../../../../src/tracker/peer-store/torrent-index.js";
 import { announce, announcement, KEY, Sink } from "./model.js";
@@ -13,6 +14,8 @@ import { announce, announcement, KEY, Sink } from "./model.js";
 const SEGMENT = 2 ** 21;
 /** What a table of the index may need until the next turn, and the rest of a large page behind it. */
 const AHEAD_MAX = 2 ** 22 + SEGMENT;
+/** Those of one thread. */
+const PARTS = 16;
 const TORRENTS = 850_000;
 const PER_TURN = 5000;
 
@@ -26,9 +29,14 @@ interface Region {
 /** Regions of a store that are large enough to have a second segment, with what was asked for in each. */
 class Regions {
   readonly all: Region[] = [];
+  readonly #segment: number;
 
-  reserve(bytes: number): ArrayBuffer {
-    const memory = new ArrayBuffer(bytes);
+  constructor(segment: number) {
+    this.#segment = segment;
+  }
+
+  reserve<Memory extends ArrayBuffer | SharedArrayBuffer>(memory: Memory): Memory {
+    const bytes = memory.byteLength;
     this.all.push({ words: new Uint32Array(memory, 0, Math.floor(bytes / 4)), asked: 0, askedBefore: 0 });
     return memory;
   }
@@ -49,12 +57,40 @@ class Regions {
       while (used > 0 && words[used - 1] === 0) used--;
       const usedBytes = 4 * used;
       assert.ok(
-        usedBytes <= Math.max(SEGMENT, region.askedBefore),
+        usedBytes <= Math.max(this.#segment, region.askedBefore),
         `${usedBytes} bytes are used, and ${region.askedBefore} were asked for`,
       );
       region.askedBefore = region.asked;
     }
   }
+}
+
+/** Who is told the time, and who announces. */
+type Pair = readonly [keeper: SwarmStore, store: SwarmStore];
+
+const OPTIONS = {
+  key: KEY,
+  bytesMax: 2 ** 26,
+  torrentsMax: TORRENTS + 100_000,
+  lifetimeMs: 100_000,
+  collectMs: 10_000,
+};
+
+function makeStore(regions: Regions): Pair {
+  const store = new PeerStore({
+    ...OPTIONS,
+    reserve: (bytes) => regions.reserve(new ArrayBuffer(bytes)),
+    populate: (memory) => regions.populate(memory),
+  });
+  return [store, store];
+}
+
+/** One thread announces, and another one is the keeper. */
+function makeParts(regions: Regions): Pair {
+  const memory = makePartedSwarms(1, OPTIONS, (bytes) => regions.reserve(new SharedArrayBuffer(bytes)));
+  assert.equal(memory.parts, PARTS);
+  const keeper = new PartedSwarms(memory, 0, undefined, { populate: (bytes) => regions.populate(bytes) });
+  return [keeper, new PartedSwarms(memory, 1)];
 }
 
 describe("peer store, ahead of its use of memory", () => {
@@ -87,45 +123,64 @@ describe("peer store, ahead of its use of memory", () => {
     assert.deepEqual(asked, [[0, SEGMENT]]);
   });
 
-  it("touches nothing beyond the first large page of a region that was not asked for before, growing or shrinking", () => {
-    const regions = new Regions();
-    const store = new PeerStore({
-      key: KEY,
-      bytesMax: 2 ** 26,
-      torrentsMax: TORRENTS + 100_000,
-      lifetimeMs: 100_000,
-      collectMs: 10_000,
-      reserve: (bytes) => regions.reserve(bytes),
-      populate: (memory) => regions.populate(memory),
-    });
-    let nowMs = 0;
-    store.advance(nowMs);
-    assert.ok(
-      regions.all.every(({ asked }) => asked === 0),
-      "an empty store asks for nothing",
+  it("of one part of sixteen has a sixteenth ahead, and asks for a sixteenth at a time", () => {
+    const asked: [number, number][] = [];
+    const share = SEGMENT / PARTS;
+    const ahead = new PopulatedAhead(
+      new ArrayBuffer(SEGMENT),
+      SEGMENT,
+      ({ byteOffset, byteLength }) => {
+        asked.push([byteOffset, byteLength]);
+      },
+      PARTS,
     );
-    const sink = new Sink();
-    let asked = 0;
-    for (let torrent = 0; torrent < TORRENTS; torrent++) {
-      for (let number = 0; number < (torrent % 4 === 0 ? 2 : 1); number++)
-        announce(store, announcement(torrent, { family: 4, number }, false, EVENT_STARTED, 0), sink);
-      if (torrent % PER_TURN !== PER_TURN - 1) continue;
-      store.advance(nowMs++);
-      regions.check();
-      const { bytesTouched, bytes } = store.totals();
-      asked = regions.all.reduce((sum, region) => sum + region.asked, 0);
-      assert.ok(bytesTouched <= bytes + regions.all.length * AHEAD_MAX, `${bytesTouched} of ${bytes}`);
-    }
-    assert.ok(asked > 12 * SEGMENT, `${asked} bytes were asked for`);
-    assert.ok(store.totals().bytesTouched >= asked - regions.all.length * SEGMENT);
-    nowMs += 200_000;
-    for (let step = 0; store.totals().torrents > 0; step++) {
-      nowMs += 50;
-      store.advance(nowMs);
-      if (step % 50 === 0) regions.check();
-      assert.ok(step < 100_000, "all of them expire");
-    }
+    ahead.advance(1);
+    assert.deepEqual(asked, [
+      [0, share],
+      [share, share],
+    ]);
+    // No less than what is worth asking for, however many there are.
+    assert.equal(shareOfPart(SEGMENT, 256), 2 ** 16);
+    assert.equal(shareOfPart(2 ** 15, 256), 2 ** 15);
   });
+
+  for (const parts of [1, PARTS])
+    it(`touches nothing beyond the first segment of a region that was not asked for before, growing or shrinking: ${parts === 1 ? "one store" : "parts of threads"}`, () => {
+      const segment = SEGMENT / parts;
+      const regions = new Regions(segment);
+      const [keeper, store] = parts === 1 ? makeStore(regions) : makeParts(regions);
+      let nowMs = 0;
+      keeper.advance(nowMs);
+      assert.ok(
+        regions.all.every(({ asked }) => asked === 0),
+        "an empty store asks for nothing",
+      );
+      const sink = new Sink();
+      let asked = 0;
+      for (let torrent = 0; torrent < TORRENTS; torrent++) {
+        for (let number = 0; number < (torrent % 4 === 0 ? 2 : 1); number++)
+          announce(store, announcement(torrent, { family: 4, number }, false, EVENT_STARTED, 0), sink);
+        if (torrent % PER_TURN !== PER_TURN - 1) continue;
+        keeper.advance(nowMs++);
+        regions.check();
+        const { bytesTouched, bytes } = keeper.totals();
+        asked = regions.all.reduce((sum, region) => sum + region.asked, 0);
+        assert.ok(
+          bytesTouched <= bytes + (regions.all.length * AHEAD_MAX) / parts,
+          `${bytesTouched} of ${bytes}`,
+        );
+      }
+      assert.equal(keeper.totals().torrents, TORRENTS);
+      assert.ok(asked > 12 * SEGMENT, `${asked} bytes were asked for`);
+      assert.ok(keeper.totals().bytesTouched >= asked - regions.all.length * segment);
+      nowMs += 200_000;
+      for (let step = 0; keeper.totals().torrents > 0; step++) {
+        nowMs += 50;
+        keeper.advance(nowMs);
+        if (step % 50 === 0) regions.check();
+        assert.ok(step < 100_000, "all of them expire");
+      }
+    });
 });
 
 describe("The next table of an index", () => {
