@@ -34,14 +34,32 @@ const labStaysOutside = {
 };
 
 /**
- * Functions that the library has of modules of Node.js which take a millisecond or two each to be loaded, with the streams that some of them
- * bring: at the first call, and not when the package is imported.
+ * Functions and classes that we have of modules of Node.js which take up to two milliseconds each to be loaded, with the streams that some of
+ * them bring: at the first call, and not when the package is imported or a verb starts. None of the classes is extended.
  * @type {Readonly<Record<string, readonly string[]>>}
  */
 const LOADED_WHEN_CALLED = {
-  crypto: ["createHash", "createPublicKey", "diffieHellman", "generateKeyPairSync", "randomFillSync"],
-  net: ["isIP"],
-  worker_threads: ["markAsUntransferable"],
+  child_process: ["spawn"],
+  crypto: [
+    "createHash",
+    "createPublicKey",
+    "diffieHellman",
+    "generateKeyPairSync",
+    "randomBytes",
+    "randomFillSync",
+    "randomUUID",
+    "timingSafeEqual",
+  ],
+  dgram: ["createSocket"],
+  "dns/promises": ["lookup", "Resolver"],
+  http: ["Agent", "createServer", "request"],
+  https: ["Agent", "request"],
+  module: ["createRequire"],
+  net: ["BlockList", "isIP"],
+  stream: ["Readable"],
+  "stream/promises": ["pipeline"],
+  "timers/promises": ["setImmediate"],
+  worker_threads: ["markAsUntransferable", "Worker"],
   zlib: ["crc32", "gunzipSync", "inflateSync"],
 };
 /**
@@ -101,6 +119,7 @@ async function compiledVerbs(build) {
     ...READ_FAST,
     format: "cjs",
     sourcemap: false,
+    plugins: [loadedWhenCalled],
     banner: { js: 'const moduleUrl = require("node:url").pathToFileURL(__filename).href;' },
     define: { "import.meta.url": "moduleUrl" },
   });
@@ -137,23 +156,29 @@ const verbsAreCompiled = (name) => ({
   },
 });
 
+/** Packages that take a module of Node.js for what they do at times only. */
+const PATIENT_PACKAGES = /\/node_modules\/commander\//;
+
 /**
- * In the place of such a module stands one whose functions load it. Of another function of it the bundle fails: it is not there.
+ * In the place of such a module stands one whose functions load it. Of another function of it the bundle fails: it is not there. What
+ * runs on a thread of its own needs its module at once.
  * @type {import("esbuild").Plugin}
  */
 const loadedWhenCalled = {
   name: "loaded-when-called",
   setup(build) {
     build.onResolve({ filter: /^node:/ }, ({ path, importer }) => {
-      const isOurs =
-        importer.startsWith(from) && Object.hasOwn(LOADED_WHEN_CALLED, path.slice("node:".length));
-      return isOurs ? { path, namespace: "when-called" } : undefined;
+      const isThread = WORKERS.some((name) => importer.endsWith(name));
+      const mayWait = (importer.startsWith(from) && !isThread) || PATIENT_PACKAGES.test(importer);
+      const isListed = Object.hasOwn(LOADED_WHEN_CALLED, path.slice("node:".length));
+      return mayWait && isListed ? { path, namespace: "when-called" } : undefined;
     });
     build.onLoad({ filter: /^/, namespace: "when-called" }, ({ path }) => ({
       contents: [
         `let loaded; const load = () => loaded ??= process.getBuiltinModule("${path}");`,
         ...(LOADED_WHEN_CALLED[path.slice("node:".length)] ?? []).map(
-          (name) => `export function ${name}(...args) { return load().${name}(...args); }`,
+          (name) =>
+            `export function ${name}(...args) { return new.target ? new (load().${name})(...args) : load().${name}(...args); }`,
         ),
       ].join("\n"),
     }));
@@ -279,7 +304,7 @@ async function bundle() {
     entryPoints: ["cli/main.js", ...WORKERS].map((name) => join(from, name)),
     chunkNames: "[name]-[hash]",
     sourcemap: true,
-    plugins: [labStaysOutside, verbsAreCompiled(verbs.name)],
+    plugins: [labStaysOutside, verbsAreCompiled(verbs.name), loadedWhenCalled],
   });
   mkdirSync(to, { recursive: true });
   // Chunks first, then who names them, and only then goes what nobody names any more: a program that starts meanwhile finds all.

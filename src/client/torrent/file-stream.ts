@@ -45,10 +45,12 @@ export function openFileStream(host: StreamHost, fileIndex: number, options: Rea
       "USAGE_OPTION",
       `start and end are whole numbers from 0 to ${file.length - 1} (end is the last byte), and aheadBytes is one from 0 on`,
     );
-  return new FileStream(host, file.offset + start, file.offset + end + 1, aheadBytes);
+  return new FileReading(host, file.offset + start, file.offset + end + 1, aheadBytes).stream;
 }
 
-class FileStream extends Readable {
+/** What a stream does. No class that extends `Readable`: streams are loaded when the first one is opened, and not with the package. */
+class FileReading {
+  readonly stream: Readable;
   readonly #host: StreamHost;
   readonly #end: number;
   readonly #aheadBytes: number;
@@ -60,14 +62,19 @@ class FileStream extends Readable {
 
   /** Offsets in the torrent. */
   constructor(host: StreamHost, start: number, end: number, aheadBytes: number) {
-    super({ highWaterMark: BLOCK_SIZE });
     this.#host = host;
     this.#at = start;
     this.#end = end;
     this.#aheadBytes = aheadBytes;
+    this.stream = new Readable({
+      highWaterMark: BLOCK_SIZE,
+      construct: (callback) => this.#begin(callback),
+      read: () => this.#read(),
+      destroy: (error, callback) => this.#close(error, callback),
+    });
   }
 
-  override _construct(callback: (error?: Error | null) => void): void {
+  #begin(callback: (error?: Error | null) => void): void {
     // What is read first is on its way before anybody reads.
     try {
       if (this.#at < this.#end) {
@@ -80,11 +87,11 @@ class FileStream extends Readable {
     }
   }
 
-  override _read(): void {
-    this.#readOn().catch((error: unknown) => this.destroy(error as Error));
+  #read(): void {
+    this.#readOn().catch((error: unknown) => this.stream.destroy(error as Error));
   }
 
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+  #close(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#stopWaiting();
     try {
       this.#host.content().wanted.setUrgent(this, []);
@@ -120,7 +127,7 @@ class FileStream extends Readable {
   }
 
   async #readOn(): Promise<void> {
-    while (this.#at < this.#end && !this.destroyed) {
+    while (this.#at < this.#end && !this.stream.destroyed) {
       const content = this.#content();
       const { pieceLength } = content.layout;
       const piece = Math.floor(this.#at / pieceLength);
@@ -133,7 +140,7 @@ class FileStream extends Readable {
       }
       if (await this.#readBlock(content, piece)) return;
     }
-    if (!this.destroyed) this.push(null);
+    if (!this.stream.destroyed) this.stream.push(null);
   }
 
   /** Reads a block, and passes it on. False if it is to be tried again. */
@@ -150,9 +157,9 @@ class FileStream extends Readable {
     }
     const bytes = Buffer.from(lease.bytes);
     lease.release();
-    if (this.destroyed) return true;
+    if (this.stream.destroyed) return true;
     this.#at += length;
-    this.push(bytes);
+    this.stream.push(bytes);
     return true;
   }
 

@@ -90,7 +90,7 @@ describe("the bundle", () => {
     const script = join(folder, "program.mjs");
     writeFileSync(
       script,
-      `const costly = ["crypto", "net", "worker_threads", "zlib"];
+      `const costly = ["crypto", "net", "stream", "worker_threads", "zlib"];
       const loaded = () => costly.filter((name) => process.moduleLoadList.includes("NativeModule " + name)).join(" ");
       const { parseMetainfo } = await import(process.argv[2]);
       const before = loaded();
@@ -101,7 +101,25 @@ describe("the bundle", () => {
     const program = new Program(process.execPath, [script, new URL("index.js", BUNDLE).href]);
     const { before, after } = await program.answer(object({ before: string, after: string }));
     rmSync(folder, { recursive: true });
-    assert.deepEqual({ before, after }, { before: "", after: "crypto" });
+    assert.deepEqual({ before, after }, { before: "", after: "crypto stream" });
+  });
+
+  it("starts a verb without modules of Node.js that only some of what it does needs", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "scatterwire-bundle-"));
+    const script = join(folder, "program.cjs");
+    writeFileSync(
+      script,
+      `const costly = ["child_process", "dgram", "dns/promises", "http", "https", "zlib"];
+      process.on("exit", () => {
+        const loaded = costly.filter((name) => process.moduleLoadList.includes("NativeModule " + name)).join(" ");
+        require("node:fs").writeSync(2, JSON.stringify({ loaded }));
+      });`,
+    );
+    const args = ["--require", script, BUNDLED_CLI, "download", "--help"];
+    const { status, errors } = await new Program(process.execPath, args).result();
+    rmSync(folder, { recursive: true });
+    assert.equal(status, 0);
+    assert.equal(errors.trim(), '{"loaded":""}');
   });
 
   it("has a chunk for each verb but the lab's", () => {
