@@ -20,7 +20,7 @@ const SERVED_WINDOW_MS = 60_000;
 /** Times that, of all connections of a network, those included that are over: whoever comes again gets no more for it. Of a site more. */
 const NETWORK_TIMES = 2;
 const NETWORKS_MAX = 4096;
-/** More requests than these are not answered, in the same time. */
+/** More requests of a connection than these are not refused in the same time, nor of all connections of its network, but go unanswered. */
 const REFUSED_MAX = 256;
 /** Of a limit on what is sent, this part is for metadata, and so much at once: blocks are not to wait for all that strangers ask for. */
 const LIMIT_PART = 4;
@@ -40,10 +40,11 @@ interface Account {
   sinceMs: number;
   /** Pieces since then, those that wait included. */
   pieces: number;
+  /** Requests since then that were refused. */
+  refused: number;
 }
 
 interface Served extends Account {
-  refused: number;
   readonly waiting: number[];
   readonly credit: Credit;
 }
@@ -88,7 +89,7 @@ export class MetadataServing<Peer extends ExtensionPeer> {
     const served = this.#servedTo(peer);
     const isKnown = info !== undefined && piece * METADATA_PIECE_BYTES < info.length;
     if (!isKnown || !this.#mayServe(peer, served, info)) {
-      if (served.refused++ < REFUSED_MAX)
+      if (this.#mayRefuse(peer, served))
         peer.sendExtended(UT_METADATA, encodeMetadataMessage(MetadataMessageType.reject, piece));
       return;
     }
@@ -188,6 +189,16 @@ export class MetadataServing<Peer extends ExtensionPeer> {
     return true;
   }
 
+  /** Counts one refusal more, unless it is one too many: they take what we may send to others. */
+  #mayRefuse(peer: Peer, served: Served): boolean {
+    if (served.refused >= REFUSED_MAX) return false;
+    const accounts = this.#networkAccounts(peer.host);
+    if (accounts.some(({ account, times }) => account.refused >= times * REFUSED_MAX)) return false;
+    served.refused++;
+    for (const { account } of accounts) account.refused++;
+    return true;
+  }
+
   /** None for this machine's own addresses, at which there may be anybody. */
   #networkAccounts(host: string): { account: Account; times: number }[] {
     if (isLoopback(host)) return [];
@@ -199,7 +210,7 @@ export class MetadataServing<Peer extends ExtensionPeer> {
     const accounts = this.#servedNetworks;
     let account = accounts.get(name);
     if (account === undefined || nowMs - account.sinceMs >= SERVED_WINDOW_MS)
-      account = { sinceMs: nowMs, pieces: 0 };
+      account = { sinceMs: nowMs, pieces: 0, refused: 0 };
     accounts.delete(name);
     accounts.set(name, account);
     if (accounts.size > NETWORKS_MAX)

@@ -446,6 +446,29 @@ describe("MetadataExchange: serving", () => {
     }
   });
 
+  it("is refused as often in all connections of a network together, unless that is this machine, and eight times as often in a site", () => {
+    const host = new Host(LENGTH);
+    host.info = host.right;
+    const refusals = (addresses: readonly string[]): number => {
+      let refused = 0;
+      for (const address of addresses) {
+        const peer = new FakePeer(address);
+        for (let round = 0; round < 300; round++) host.say(peer, asked(99));
+        refused += peer.taken().filter(([type]) => type === reject).length;
+        host.leave(peer);
+      }
+      return refused;
+    };
+    const again = (address: string): string[] => Array.from({ length: 5 }, () => address);
+    const site = Array.from({ length: 20 }, (_, network) => `2001:db8:1:${network.toString(16)}::1`);
+    assert.equal(refusals(again("192.0.2.1")), 256);
+    assert.equal(refusals(again("192.0.2.2")), 256, "whatever others asked for");
+    assert.equal(refusals(site), 8 * 256);
+    assert.equal(refusals(again("127.0.0.1")), 5 * 256);
+    host.nowMs += 60_000;
+    assert.equal(refusals(again("192.0.2.1")), 256);
+  });
+
   it("takes a part of what a limit lets us send, and no more, whoever asks; each in turn", () => {
     const host = new Host(100 * METADATA_PIECE_BYTES);
     host.info = host.right;
