@@ -83,6 +83,7 @@ export class Uplink {
     while (this.#credit > 0) {
       const end = this.#waiting.shift();
       if (end === undefined) return;
+      if (end.waitsForReader()) continue;
       this.#credit -= end.transmit(PACKET_BYTES);
       if (end.hasMore) this.#waiting.push(end);
     }
@@ -109,6 +110,8 @@ export class StreamEnd {
   #incomingBytes = 0;
   /** Sent, and waiting for the uplink. */
   readonly #outgoing = new Outgoing();
+  /** What was sent stays here until the other side has received some of what is there. */
+  #isHeldUp = false;
   #endsMs = Number.POSITIVE_INFINITY;
 
   readonly machine: Machine;
@@ -143,6 +146,7 @@ export class StreamEnd {
       if (chunk.taken === chunk.bytes.length) this.#incoming.shift();
     }
     this.#incomingBytes -= filled;
+    if (filled > 0) this.other?.goOn();
     return filled;
   }
 
@@ -169,6 +173,28 @@ export class StreamEnd {
 
   get hasMore(): boolean {
     return this.#outgoing.length > 0;
+  }
+
+  /** The other side's system keeps as much as it may of what nobody has received: the rest does not use our link until somebody does. */
+  waitsForReader(): boolean {
+    this.#isHeldUp = this.#isFullThere;
+    return this.#isHeldUp;
+  }
+
+  /** Something was received. */
+  goOn(): void {
+    if (!this.#isHeldUp || this.#isFullThere) return;
+    this.#isHeldUp = false;
+    this.machine.uplink.add(this);
+  }
+
+  /** Half of a window is kept there, the other half here; and what is on its way is not there yet. */
+  get #isFullThere(): boolean {
+    const { other, error } = this;
+    if (other === undefined || error < 0 || other.isClosed) return false;
+    const { windowBytes, bytesPerMs } = this.machine.wire;
+    const onItsWayMax = Math.min(windowBytes / 2, bytesPerMs * this.delayMs);
+    return other.#incomingBytes - this.#outgoing.length >= windowBytes / 2 + onItsWayMax;
   }
 
   /** Puts up to `most` bytes of what was sent on their way. Returns how many. */
