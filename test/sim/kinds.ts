@@ -8,9 +8,10 @@
 // brings what we download. --pairs draws so many pairs of two kinds, by dice from the seed. --from: all of the crowd have that address, and not
 // each its own; those of 127/8 are bounded and banned one by one only.
 //
-// What is far below half is a fault, or a share. "busy" says what part of what the seed's link could carry was payload, and "to mean" how much
-// more the one that behaves got than those of the crowd on average: where they take what they ask for, ask for more than their part of the
-// link, and are many, it is one of many.
+// What is far below half is a fault, or a share. "busy" says what part of what the seed's link could carry was payload, "to mean" how much
+// more the one that behaves got than those of the crowd on average, and "to equal" how many equal shares of the link it got: an equal share
+// is what anybody gets beside so many who take all that they are sent, as those do that ask for more than there is (floodsRequests),
+// or for as much as their part of the link at least (sips and readsSlowly, over a slow one). Nobody can tell those from many who behave.
 
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -64,7 +65,7 @@ function combinations(seed: number): string[][] {
   return [...pairs.values()];
 }
 
-function print({ role, bytesPerMs, kinds }: Trial, outcome: Outcome, idle: Outcome): void {
+function print({ role, bytesPerMs, kinds, peers }: Trial, outcome: Outcome, idle: Outcome): void {
   const { rate, tookMs, isDone, busy, crowdRate } = outcome;
   const columns = [
     role.padEnd(8),
@@ -73,6 +74,7 @@ function print({ role, bytesPerMs, kinds }: Trial, outcome: Outcome, idle: Outco
     `${(tookMs / 1000).toFixed(1)}${isDone ? " " : "+"}`.padStart(8),
     busy.toFixed(2).padStart(5),
     (crowdRate > 0 ? (rate / crowdRate).toFixed(1) : "-").padStart(8),
+    (role === "upload" ? ((rate * (peers + 1)) / bytesPerMs).toFixed(1) : "-").padStart(9),
     ` ${kinds.join(" + ")}`,
   ];
   console.log(columns.join(" "));
@@ -86,7 +88,7 @@ async function main(): Promise<void> {
     join(existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir(), "scatterwire-kinds-"),
   );
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  console.log("role      rate  speed    took  busy  to mean  kinds");
+  console.log("role      rate  speed    took  busy  to mean  to equal  kinds");
   for (const bytesPerMs of listOf(flags.rates).map(Number)) {
     const bytes = Math.round(ALONE_MS * bytesPerMs);
     const pieceBytes = BLOCK_BYTES * Math.max(1, Math.round(bytes / PIECES / BLOCK_BYTES));
