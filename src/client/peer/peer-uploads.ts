@@ -104,6 +104,11 @@ export class PeerUploads implements SenderHost {
     return this.sender.blocksWaiting > 0 || this.#transport.unacknowledgedBytes() > 0;
   }
 
+  /** What it takes is looked at: what lies in the system's buffers goes on while we choke the peer, and uses our link. */
+  get isSampled(): boolean {
+    return !this.amChoking || this.uptake.rate >= 1;
+  }
+
   #takenBytes(): number {
     return this.#peer.counters.sentBytes - Math.max(0, this.#transport.unacknowledgedBytes());
   }
@@ -117,8 +122,7 @@ export class PeerUploads implements SenderHost {
   tick(nowMs: number): boolean {
     this.#cancelStepsLeft = CANCEL_STEPS_PER_TICK;
     this.#refusalsLeft = Math.min(this.#refusalsMax, this.#refusalsLeft + REFUSALS_PER_TICK);
-    // What lies in the system's buffers goes on while we choke the peer, and uses our link.
-    if (!this.amChoking || this.uptake.rate >= 1) this.uptake.sample(this.#takenBytes());
+    if (this.isSampled) this.uptake.sample(this.#takenBytes());
     if (!this.amChoking) {
       this.sender.pace(this.#peer.uploadMeter.rate);
     }

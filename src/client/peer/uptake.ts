@@ -14,9 +14,10 @@ export class Uptake {
   hasBegun = false;
   /** Payload of whole blocks. */
   sentSinceUnchokeBytes = 0;
-  /** What the peer had taken at the last tick, and between that one and the one before. */
+  /** What the peer had taken at the last tick. */
   #atTickBytes = 0;
-  #inTickBytes = 0;
+  /** And between that one and the one before. */
+  inTickBytes = 0;
   /** Bytes of the whole connection that it took from tick to tick, which are a second apart, over the last ones; −1: none has come. */
   rate = -1;
 
@@ -26,7 +27,7 @@ export class Uptake {
     this.hasBegun = true;
     this.sentSinceUnchokeBytes = 0;
     this.#atTickBytes = takenBytes;
-    this.#inTickBytes = 0;
+    this.inTickBytes = 0;
     this.rate = -1;
   }
 
@@ -36,14 +37,14 @@ export class Uptake {
 
   /** A tick: the peer has taken so many bytes of the whole connection. */
   sample(takenBytes: number): void {
-    this.#inTickBytes = takenBytes - this.#atTickBytes;
+    this.inTickBytes = takenBytes - this.#atTickBytes;
     this.#atTickBytes = takenBytes;
-    this.rate = this.rate < 0 ? this.#inTickBytes : this.rate + SMOOTHING * (this.#inTickBytes - this.rate);
+    this.rate = this.rate < 0 ? this.inTickBytes : this.rate + SMOOTHING * (this.inTickBytes - this.rate);
   }
 
   /** True if blocks wait for the peer and arrive, or many arrived since the last tick but one. */
   isTaking(takenBytes: number, blocksWait: boolean): boolean {
-    const latelyBytes = this.#inTickBytes + takenBytes - this.#atTickBytes;
+    const latelyBytes = this.inTickBytes + takenBytes - this.#atTickBytes;
     return latelyBytes >= TAKING_BYTES || (latelyBytes > 0 && blocksWait);
   }
 }

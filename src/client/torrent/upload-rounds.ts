@@ -15,11 +15,15 @@
 // who takes is known by then.
 //
 // What is slow is judged by the part of our link that each would have if all that hold slots took alike. While the link is full, guests
-// take a quarter of it together at the most: so where the link itself is slow, and all seem to be, they are not for long.
+// take a quarter of it together at the most: so where the link itself is slow, and all seem to be, they are not for long. And nobody is
+// invited out of turn while those without a slot have as much of it, choked ones too, as long as they are owed what lies in the system's
+// buffers: whoever came then would get as little as each of those, and seem as slow.
 //
 // Whoever was sent the whole torrent and a quarter of it comes behind all that were not, and who was sent twice as much behind those
 // again, and so on. What earlier connections of its network were sent counts for it, but for loopback; what those that are here
 // together with it are sent does not, so that several behind one address may each have it once.
+//
+// It is somewhat long because what is known of our link, who is judged by it and who is invited for it are steps of one round.
 //
 // Always: whoever is not interested is choked by the next round; guests are bounded. What peers say makes no more work than there is time
 // for: a round before its time is run for a peer that is choked, became interested and finds a slot free, at the end of the turn for
@@ -59,6 +63,8 @@ const SLOW_RATE_MAX = TAKING_BYTES / 2;
 /** What is expected of our link for each slot, until more was seen; and how long until half of what was seen is forgotten. */
 const LINK_RATE_PER_SLOT = 64 * KIB;
 const LINK_HALF_LIFE_MS = 10 * 60_000;
+/** What a new second says of what all take. */
+const RATE_SMOOTHING = 0.3;
 /** What is sent to one peer before it comes last, by the length of the torrent: blocks of pieces that failed are sent again. */
 const GRANTED_SHARE = 1.25;
 
@@ -89,8 +95,11 @@ export class UploadRounds {
   /** Bytes per second that all together took at most of late, and take now; when that was looked at; and below what rate a peer is slow. */
   #linkRate: number;
   #rate = 0;
+  #measuredMs = 0;
   #lookedAtMs = 0;
   #slowRate = 0;
+  /** Of what is taken now, the part of those that the choker did not choose. */
+  #othersRate = 0;
   /** Those that had a slot and took nothing; until they do. */
   readonly #lapsed = new Set<PeerConnection>();
   readonly #past = new PastUploads();
@@ -113,7 +122,10 @@ export class UploadRounds {
    */
   run(peers: ReadonlySet<PeerConnection>, seeding: boolean, nowMs: number, soon: boolean): void {
     const isDue = nowMs >= this.#nextRoundMs;
-    if (!soon) this.#earlyLooksLeft = EARLY_LOOKS_PER_TICK;
+    if (!soon) {
+      this.#earlyLooksLeft = EARLY_LOOKS_PER_TICK;
+      this.#measure(peers, nowMs);
+    }
     if (isDue) {
       this.#nextRoundMs = nowMs + ROUND_MS;
       this.#isAsked = false;
@@ -134,6 +146,7 @@ export class UploadRounds {
     if (peer.state !== "open" || !peer.knowsPieces || isSeedOrUploadOnly(peer)) return false;
     if (this.#timesTaken(peer) > 0 || this.#past.servedMs(peer.host) !== undefined) return false;
     this.#isAwaited = true;
+    if (this.#isCrowded) return false;
     if (this.#welcomesAt(nowMs) < 1) return false;
     this.#welcomes--;
     if (!this.#hasRoom()) return false;
@@ -206,6 +219,9 @@ export class UploadRounds {
       all.push(this.#describe(peer, standing));
     }
     const chosen = this.#choker.choose(all, { nowMs, seeding });
+    this.#othersRate = 0;
+    for (const { id, peer } of all)
+      if (!chosen.has(id)) this.#othersRate += Math.max(0, peer.uploads.uptake.rate);
     const waiting = all.filter(
       (each) => each.standing === Standing.waiting && each.interested && !each.isSeedOrUploadOnly,
     );
@@ -219,8 +235,15 @@ export class UploadRounds {
     for (const { id, peer } of waiting) if (chosen.has(id) && free-- > 0) peer.unchoke();
     // Whoever was chosen and found nothing free waits like all others.
     const fresh = waiting.filter(({ lapsed, peer }) => !lapsed && peer.amChoking);
-    const untried = fresh.filter(({ peer }) => !peer.uploads.uptake.hasBegun);
     this.#overbook(lapses, fresh.length);
+    if (!this.#isCrowded) this.#inviteOthers(fresh, takers, nowMs, soon);
+    this.#isOpen = takers < this.#slots;
+    this.#isAwaited = fresh.length > 0;
+  }
+
+  /** Beyond the slots, of those that wait. */
+  #inviteOthers(fresh: readonly Candidate[], takers: number, nowMs: number, soon: boolean): void {
+    const untried = fresh.filter(({ peer }) => !peer.uploads.uptake.hasBegun);
     // Of those that are invited beyond the slots most take nothing: they are asked also while slots are taken, or whoever behaves would
     // wait until the turns of those that hold them are over.
     if (takers < HOLDERS_FACTOR * this.#slots) inviteSome(untried, this.#overbooked);
@@ -231,23 +254,38 @@ export class UploadRounds {
     }
     if (!soon && this.#overbooked > 0 && (takers < HOLDERS_FACTOR * this.#slots || this.#hasRoom()))
       inviteAgain(fresh, this.#slots);
-    this.#isOpen = takers < this.#slots;
-    this.#isAwaited = fresh.length > 0;
+  }
+
+  /** Our link is full, and of it those that hold no slot have what guests may have, or more. */
+  get #isCrowded(): boolean {
+    return this.#isFull && this.#othersRate > GUESTS_SHARE * this.#linkRate;
+  }
+
+  /**
+   * A tick: what all together took since the last one. Not the sum of their rates, each of which is known at once where it begins, and
+   * forgotten slowly where it ends: while some begin and others end, that is more than our link ever gave, which would not be full
+   * again for as long as that is remembered.
+   */
+  #measure(peers: ReadonlySet<PeerConnection>, nowMs: number): void {
+    const elapsedMs = nowMs - this.#measuredMs;
+    if (elapsedMs <= 0) return;
+    this.#measuredMs = nowMs;
+    let bytes = 0;
+    for (const { uploads } of peers) if (uploads.isSampled) bytes += uploads.uptake.inTickBytes;
+    this.#rate += RATE_SMOOTHING * ((1000 * bytes) / elapsedMs - this.#rate);
   }
 
   /** What our link gives, and how little of that is slow. */
   #look(peers: ReadonlySet<PeerConnection>, nowMs: number): void {
-    let [rate, limit, sharers] = [0, Number.POSITIVE_INFINITY, 0];
+    let [limit, sharers] = [Number.POSITIVE_INFINITY, 0];
     for (const peer of peers) {
       if (peer.state !== "open" || peer.uploads.uptake.rate < 0) continue;
-      rate += peer.uploads.uptake.rate;
       if (peer.uploads.uptake.rate >= 1) sharers++;
       if (!peer.amChoking && peer.uploadLimit > 0) limit = Math.min(limit, peer.uploadLimit);
     }
     const kept = this.#linkRate * 0.5 ** ((nowMs - this.#lookedAtMs) / LINK_HALF_LIFE_MS);
     this.#lookedAtMs = nowMs;
-    this.#rate = rate;
-    this.#linkRate = Math.min(limit, Math.max(rate, kept));
+    this.#linkRate = Math.min(limit, Math.max(this.#rate, kept));
     // Where our link is not full, whoever is slow is so by itself. Where it is, those that are choked have a part of it as long as they are
     // owed what lies in the system's buffers.
     const share = this.#linkRate / (this.#isFull ? Math.max(this.#slots, sharers) : this.#slots);

@@ -1,4 +1,6 @@
 // When peers are served: every ten seconds, and at once while there is room. Who, is the choker's matter.
+//
+// One file, because each of these is one more thing that the same round heeds.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -22,6 +24,13 @@ function peersOf(wired: readonly WiredPeer[]): Set<PeerConnection> {
 
 function served(wired: readonly WiredPeer[]): number {
   return wired.filter(({ peer }) => !peer.amChoking).length;
+}
+
+/** A second ends, in which it took so many bytes. */
+function pass({ peer, clock }: WiredPeer, bytes: number, nowMs: number): void {
+  clock.nowMs = nowMs;
+  peer.counters.sentBytes += bytes;
+  peer.uploads.tick(nowMs);
 }
 
 describe("UploadRounds", () => {
@@ -260,6 +269,30 @@ describe("UploadRounds", () => {
       assert.equal(choked?.peer.amChoking, false);
     });
 
+    it("nobody is invited at once while those without a slot, though they are choked, have a part of a full link", () => {
+      const { rounds, all, takers, nowMs } = crowd();
+      const draining = all.slice(0, 10);
+      let at = nowMs;
+      const tick = (drained: number): void => {
+        at += 1000;
+        for (const each of takers) pass(each, 50_000, at);
+        for (const each of draining) pass(each, drained, at);
+        rounds.run(peersOf(all), true, at, false);
+      };
+      for (const { peer } of draining) peer.unchoke();
+      tick(40_000);
+      for (const { peer } of draining) peer.choke();
+      for (let seconds = 0; seconds < 12; seconds++) tick(40_000);
+      const newcomer = interestedPeer();
+      assert.equal(
+        rounds.welcome(newcomer.peer, at),
+        false,
+        "what lies in the buffers of others fills the link",
+      );
+      for (let seconds = 0; seconds < 20; seconds++) tick(0);
+      assert.equal(rounds.welcome(newcomer.peer, at), true);
+    });
+
     it("nobody is invited out of turn where all that were invited took what they asked for", () => {
       const rounds = new UploadRounds(SLOTS);
       const takers = Array.from({ length: SLOTS }, interestedPeer);
@@ -269,6 +302,30 @@ describe("UploadRounds", () => {
       }
       assert.equal(rounds.welcome(interestedPeer().peer, 5000), false);
     });
+  });
+
+  it("a link that passed from one to the other is not taken for a wider one, and guests have a quarter of it", () => {
+    const rounds = new UploadRounds(1);
+    const [first, second] = [interestedPeer(), interestedPeer()];
+    const guests = Array.from({ length: 5 }, interestedPeer);
+    const all = [first, second, ...guests];
+    let nowMs = 0;
+    const tick = (ofFirst: number, ofSecond: number, ofGuests: number): void => {
+      nowMs += 1000;
+      pass(first, ofFirst, nowMs);
+      pass(second, ofSecond, nowMs);
+      for (const each of guests) pass(each, ofGuests, nowMs);
+      rounds.run(peersOf(all), true, nowMs, false);
+    };
+    rounds.run(peersOf(all), true, 0, false);
+    assert.equal(first.peer.amChoking, false);
+    for (let second = 0; second < 9; second++) tick(600_000, 0, 0);
+    second.peer.unchoke();
+    tick(0, 600_000, 0);
+    for (const { peer } of guests) peer.unchoke();
+    for (let second = 0; second < 10; second++) tick(0, 400_000, 40_000);
+    assert.ok(served(guests) < guests.length, "five of them have a third of it");
+    rounds.checkInvariants();
   });
 
   it("who asks for single bytes keeps no slot, however many it asks for and takes", () => {
