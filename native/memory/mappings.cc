@@ -72,7 +72,8 @@ bool AddressSpace::intact(double address) const {
 }
 
 void AddressSpace::drop(const Mapping& mapping) {
-  assert(mapping.base != nullptr && mapping.region >= 0 && mapping.holders == 0);
+  assert(mapping.base != nullptr && mapping.length > 0);
+  assert(mapping.region >= 0 && mapping.holders == 0);
   MappedRegions::leave(mapping.region);
   munmap(mapping.base, mapping.length);
 }
@@ -87,6 +88,7 @@ int AddressSpace::unmap(double address) {
   if (mapping.holders > 0) return -EBUSY;
   drop(mapping);
   mapping = {};
+  assert(!isMapped(static_cast<uint32_t>(index + 1)));
   return 0;
 }
 

@@ -32,10 +32,12 @@ SharedBuffer createOrdinary(Napi::Env env, size_t size) {
 }  // namespace
 
 SharedMemory::~SharedMemory() {
+  assert(data_ != nullptr && size_ > 0);
   if (mapped_) munmap(data_, size_);
 }
 
 void SharedMemory::discard() {
+  assert(reinterpret_cast<uintptr_t>(data_) % kPageBytes == 0);
   if (mapped_) madvise(data_, size_, MADV_DONTNEED);
 }
 
@@ -72,6 +74,7 @@ void releasePages(void* data, size_t size) {
 }
 
 void populatePages(void* data, size_t size) {
+  assert(data != nullptr);
 #ifdef __linux__
 #ifdef MADV_POPULATE_WRITE
   constexpr int kPopulateWrite = MADV_POPULATE_WRITE;
@@ -81,6 +84,7 @@ void populatePages(void* data, size_t size) {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t begin = reinterpret_cast<uintptr_t>(data) / page * page;
   const uintptr_t end = reinterpret_cast<uintptr_t>(data) + size;
+  assert(begin <= reinterpret_cast<uintptr_t>(data) && end >= begin);
   // Only a system that does not know the advice is helped out: where there is no memory, whoever touches it would be ended.
   if (size == 0 || madvise(reinterpret_cast<void*>(begin), end - begin, kPopulateWrite) == 0 || errno != EINVAL) return;
 #endif

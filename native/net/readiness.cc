@@ -31,6 +31,7 @@ Readiness::Socket* Readiness::find(int fd) const {
 int Readiness::watch(int fd, int events) {
   Socket* socket = find(fd);
   if (socket == nullptr) return -EBADF;
+  assert(socket->fd == fd && socket->readiness == this);
   // libuv would take the socket out of epoll and put it in again.
   if (socket->watched == events) return 0;
   mask(socket, events);
@@ -110,6 +111,7 @@ size_t Readiness::deliver() {
 int Readiness::close(int fd) {
   Socket* socket = find(fd);
   if (socket == nullptr) return -EBADF;
+  assert(socket->fd == fd && socket->readiness == this);
   forget(socket);
   // After EINTR the descriptor is gone on Linux and macOS; a second close might hit a stranger's.
   return ::close(fd) == 0 || errno == EINTR ? 0 : -errno;

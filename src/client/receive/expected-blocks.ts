@@ -51,6 +51,7 @@ export class ExpectedBlocks {
   }
 
   push(piece: PieceIndex, begin: number, length: number, sentAtMs: number): void {
+    assert(begin >= 0 && length > 0 && length <= BLOCK_SIZE, "a block has bytes, and fits a slot");
     if (this.#count === this.#pieces.length) this.#grow();
     const at = (this.#head + this.#count) & this.#mask;
     this.#pieces[at] = piece;
@@ -63,6 +64,7 @@ export class ExpectedBlocks {
 
   /** Puts a block before the oldest. */
   unshift(piece: PieceIndex, begin: number, length: number, sentAtMs: number): void {
+    assert(begin >= 0 && length > 0 && length <= BLOCK_SIZE, "a block has bytes, and fits a slot");
     if (this.#count === this.#pieces.length) this.#grow();
     this.#head = (this.#head - 1) & this.#mask;
     const at = this.#head;

@@ -87,6 +87,7 @@ export class ReceivePlan {
     if (room === 0 && this.left > 0) {
       this.segment++;
       this.within = 0;
+      assert(this.segment < this.count, "all that came lies in entries of the plan");
       room = this.#lengths[this.segment]!;
     }
     return room < this.left ? room : this.left;

@@ -270,6 +270,7 @@ export class Sender implements ThrottleUser {
       if (batch === undefined || !batch.ready) break;
       const length = batch.lengths[blockIndex]!;
       const sent = started ? batch.sent : 0;
+      assert(length > 0 && sent < PIECE_HEADER_BYTES + length, "a block that is planned has bytes left");
       if (sent < PIECE_HEADER_BYTES) {
         const header = scratch + HEADERS_AT + blocks * HEADER_CELL_BYTES;
         encodePieceHeader(bytes, header, batch.piece, begin, length);

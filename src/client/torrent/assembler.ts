@@ -185,6 +185,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   }
 
   #releaseSlots(): void {
+    assert(this.#isIdle && this.#active.size === 0, "slots go home when nobody needs them");
     this.#reserved?.release();
     this.#reserved = undefined;
     this.#readBack = undefined;
@@ -231,6 +232,10 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     assert(assembly !== undefined && assembly.hashing > 0, "a digest job is that of a piece");
     const count = assembly.hashing;
     const first = assembly.hashedCount;
+    assert(
+      this.#inFlight >= 0 && first + count <= assembly.blockCount,
+      "no more is hashed than was begun, and than the piece has",
+    );
     assembly.hashing = 0;
     if (result < 0) {
       this.#fail(new StorageError("STORAGE_IO", "cannot compute a digest", { errno: result }));
@@ -267,6 +272,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     const readBack = this.#readBack;
     const assembly = readBack?.current;
     assert(readBack !== undefined && assembly !== undefined, "what was read back is a piece's");
+    assert(this.#inFlight >= 0 && readBack.blockCount > 0, "a read that ends was begun");
     if (error === undefined && assembly.examination === undefined) {
       this.#hash(assembly, readBack.blockCount, true);
       return;
@@ -279,9 +285,12 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
 
   /** The next blocks of a judged piece lie in the slots for reading back. */
   #examineMore(assembly: PieceAssembly, readBack: ReadBack): void {
+    const { examination } = assembly;
+    assert(examination !== undefined, "what is read once more was judged");
+    assert(assembly.hashedCount + readBack.blockCount <= assembly.blockCount, "no more than the piece has");
     for (let index = 0; index < readBack.blockCount; index++) {
       const length = this.#layout.blockLength(assembly.piece, assembly.hashedCount++);
-      assembly.examination?.add(readBack.addressOf(index), length);
+      examination.add(readBack.addressOf(index), length);
     }
     this.#touch(assembly);
   }
@@ -352,10 +361,14 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   /** Blocks that are in memory still, because they are to be lent, need no read. */
   #examineHeld(assembly: PieceAssembly): void {
     const { examination } = assembly;
+    assert(
+      examination !== undefined && !assembly.isBusy,
+      "what is looked at again was judged, and is let alone",
+    );
     const end = Math.min(assembly.blockCount, assembly.hashedCount + EXAMINED_BLOCKS_MAX);
     while (assembly.hashedCount < end && assembly.isHeld(assembly.hashedCount)) {
       const block = assembly.hashedCount++;
-      examination?.add(assembly.addresses[block]!, this.#layout.blockLength(assembly.piece, block));
+      examination.add(assembly.addresses[block]!, this.#layout.blockLength(assembly.piece, block));
     }
     if (assembly.hashedCount === assembly.blockCount || assembly.isHeld(assembly.hashedCount)) {
       this.#touch(assembly);
@@ -416,6 +429,11 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   /** Hashes the next `count` blocks, from their own memory or from what was read back. */
   #hash(assembly: PieceAssembly, count: number, fromReadBack: boolean): void {
     const first = assembly.hashedCount;
+    assert(
+      assembly.hashing === 0 && !assembly.bad,
+      "a piece has one digest job at a time, until it is judged",
+    );
+    assert(count > 0 && first + count <= assembly.blockCount, "what is hashed are blocks of the piece");
     const isEnd = first + count === assembly.blockCount;
     if (isEnd) {
       const area = fromReadBack ? this.#reserved?.readBackArea : this.#reserved?.takeArea();
@@ -449,6 +467,10 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   #judge(assembly: PieceAssembly): void {
     const { bytes } = this.#memory;
     const area = assembly.digestArea;
+    assert(
+      area >= 0 && assembly.hashing === 0 && assembly.hashedCount === assembly.blockCount,
+      "a piece is judged by the digest of all of it",
+    );
     const expected = assembly.piece * DIGEST_BYTES;
     for (let index = 0; index < DIGEST_BYTES && !assembly.bad; index++) {
       assembly.bad = bytes[area + index] !== this.#digests[expected + index];
@@ -468,6 +490,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
 
   #finish(assembly: PieceAssembly): void {
     const { bad, examination } = assembly;
+    assert(!assembly.isBusy, "nothing of a piece is under way when it ends");
     const digests = examination?.isSound === true ? examination.digests : assembly.digests;
     const slots = this.#lends && !bad ? this.#held.takeSlots(assembly) : undefined;
     if (bad) this.#storage.forget?.(this.#held.offsetOf(assembly, 0), assembly.blockCount);

@@ -98,6 +98,7 @@ export class HeldBlocks {
     runMissing.fill(0);
     let first = 0;
     for (let run = 0; first < blockCount; run++) {
+      assert(run < runMissing.length, "a piece has no more runs than its record has room for");
       const end = Math.min(this.#grid.firstBlockOf(piece, run + 1), blockCount);
       runMissing[run] = end - first;
       first = end;
@@ -106,6 +107,7 @@ export class HeldBlocks {
 
   /** A block came, and lies at `address`. */
   add(assembly: PieceAssembly, block: BlockIndex, address: number): void {
+    assert(block >= 0 && block < assembly.blockCount && address >= 0, "a block of the piece lies somewhere");
     assert((assembly.flags[block]! & ARRIVED) === 0, "a block comes once");
     assembly.addresses[block] = address;
     assembly.flags[block] = ARRIVED | HELD;
@@ -150,6 +152,8 @@ export class HeldBlocks {
 
   #write(assembly: PieceAssembly, first: number, count: number): void {
     const list = this.#list;
+    assert(count > 0 && count <= WRITE_BLOCKS_MAX, "a write has blocks, and its list has room for them");
+    assert(count <= this.#waiting, "what is written has waited for it");
     for (let index = 0; index < count; index++) {
       const block = first + index;
       list.addresses[index] = assembly.addresses[block]!;
@@ -181,6 +185,7 @@ export class HeldBlocks {
     this.#writing -= count;
     this.#writesUnderWay--;
     assembly.writes--;
+    assert(this.#writing >= 0 && this.#writesUnderWay >= 0, "no more is written than was begun");
     for (let block = first; block < first + count; block++) {
       assembly.flags[block] = (assembly.flags[block]! & ~WRITING) | WRITTEN;
       assembly.written++;
@@ -241,6 +246,10 @@ export class HeldBlocks {
       assembly.flags[block] = assembly.flags[block]! & ~HELD;
       this.#count--;
     }
+    assert(
+      this.#count >= 0 && assembly.written === assembly.blockCount,
+      "what is taken was held, and is stored",
+    );
     return slots;
   }
 

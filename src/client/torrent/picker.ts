@@ -213,6 +213,7 @@ export class Picker {
       if (started === undefined) break;
       const share = piecesAtOnce === 1 ? count : choice.shareOf(started, peer, piecesAtOnce);
       const taken = this.#started.takeFree(started, Math.min(share, count - got), out, got);
+      assert(taken > 0 && taken <= this.#blocksFree, "a piece that is chosen has free blocks");
       this.#blocksFree -= taken;
       got += taken;
       started.owner = peer;
@@ -268,6 +269,7 @@ export class Picker {
     const state = started.states[block];
     if (state === FREE || state === RECEIVED || !this.#started.dropped(started, block)) return;
     this.#blocksFree++;
+    assert(this.#blocksFree <= this.#blocksMissing, "what is free is missing");
     if (started.requested === 0 && started.received === 0) {
       this.#started.forget(started);
       this.#availability.putBack(piece);
@@ -298,6 +300,7 @@ export class Picker {
     const blocks = this.#layout.blocksInPiece(piece);
     this.#blocksMissing -= blocks;
     this.#blocksFree -= blocks;
+    assert(0 <= this.#blocksFree && this.#blocksFree <= this.#blocksMissing, "what is free is missing");
     this.#availability.take(piece);
     return false;
   }
@@ -321,6 +324,7 @@ export class Picker {
     const requesters = this.#started.received(started, block);
     this.#blocksMissing--;
     if (requesters === FREE) this.#blocksFree--;
+    assert(0 <= this.#blocksFree && this.#blocksFree <= this.#blocksMissing, "what is free is missing");
     return requesters;
   }
 
@@ -371,6 +375,7 @@ export class Picker {
     );
     this.#blocksMissing -= started.blockCount - started.received;
     this.#blocksFree -= started.free;
+    assert(0 <= this.#blocksFree && this.#blocksFree <= this.#blocksMissing, "what is free is missing");
     this.#started.abandon(started);
   }
 

@@ -63,6 +63,11 @@ export class PieceAssembly {
   }
 
   begin(piece: PieceIndex, blockCount: number): void {
+    assert(this.piece === NO_PIECE && !this.isBusy, "a record that is begun is nobody's");
+    assert(
+      blockCount > 0 && blockCount <= this.flags.length,
+      "a piece has blocks, and its record room for them",
+    );
     this.piece = piece;
     this.blockCount = blockCount;
     this.arrived = 0;

@@ -59,12 +59,14 @@ export class ReadBack {
   }
 
   add(assembly: PieceAssembly): void {
+    assert(!assembly.awaitsReadBack && this.#current !== assembly, "a piece waits once, and not for itself");
     assembly.awaitsReadBack = true;
     this.#queue.push(assembly);
   }
 
   /** The current piece's blocks were hashed, or could not be read. */
   ended(): void {
+    assert(this.#current !== undefined && this.#list.count > 0, "what ends was begun");
     this.#current = undefined;
   }
 

@@ -7,6 +7,7 @@
 // Always: a piece is in the list once, and none waits longer than twice READY_MS_MAX. There is one timer, which runs only
 // while pieces wait; it is not stopped when lanes fill by themselves, since looking twice costs less.
 
+import { assert } from "../../base/assert.js";
 import type { Ground, Timer } from "../../base/ground.js";
 import { HASH_LANES } from "../../base/limits.js";
 import { WorkList } from "../../base/work-list.js";
@@ -29,6 +30,10 @@ export class ReadyPieces {
   }
 
   add(assembly: PieceAssembly): void {
+    assert(
+      !assembly.ready && assembly.hashing === 0,
+      "a piece waits once, and not while some of it is hashed",
+    );
     assembly.ready = true;
     this.#waiting.push(assembly);
     if (this.#waiting.count === 1) this.#startTimer();
@@ -51,6 +56,7 @@ export class ReadyPieces {
     const waiting = this.#waiting;
     for (let index = 0; index < waiting.count; index++) {
       const assembly = waiting.at(index);
+      assert(assembly.ready, "what is handed over has waited");
       assembly.ready = false;
       this.#handOver(assembly);
     }

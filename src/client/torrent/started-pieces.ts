@@ -74,6 +74,8 @@ export class StartedPieces {
   takeFree(started: StartedPiece, count: number, out: Int32Array, at: number): number {
     const { states, piece } = started;
     const take = Math.min(count, started.free);
+    assert(take > 0 && started.openAt >= 0, "blocks are taken of a piece that has free ones");
+    assert(2 * (at + take) <= out.length, "what is taken has room");
     if (started.requested === 0) this.#activeCount++;
     let block = started.firstFree;
     for (let taken = 0; taken < take; block++) {
@@ -109,6 +111,10 @@ export class StartedPieces {
     assert(requesters !== RECEIVED, "a block comes once");
     started.states[block] = RECEIVED;
     started.received++;
+    assert(
+      block < started.blockCount && started.received <= started.blockCount,
+      "a piece has so many blocks",
+    );
     if (requesters !== FREE) this.#oneRequestedLess(started);
     else if (--started.free === 0) this.#close(started);
     return requesters;
@@ -164,6 +170,7 @@ export class StartedPieces {
   /** Takes the piece off the list of those with free blocks. */
   #close(started: StartedPiece): void {
     if (started.openAt < 0) return;
+    assert(this.#open[started.openAt] === started, "a piece that is open knows its place in the list");
     const last = this.#open.pop();
     assert(last !== undefined, "a piece that is open is in the list");
     if (last !== started) {
@@ -177,6 +184,7 @@ export class StartedPieces {
     started.requested--;
     if (started.requested > 0) return;
     if (!started.stalled) this.#activeCount--;
+    assert(started.requested === 0 && this.#activeCount >= 0, "no more requests end than were made");
     started.idle();
   }
 }

@@ -105,7 +105,9 @@ describe("ExpectedBlocks", () => {
     assert.throws(() => blocks.checkDistinct(), AssertionError);
     blocks.removeAt(0);
     blocks.checkDistinct();
-    blocks.push(7 as PieceIndex, 32_768, 16_385, 0);
-    assert.throws(() => blocks.checkInvariants(), AssertionError);
+    assert.throws(() => blocks.push(7 as PieceIndex, 32_768, 16_385, 0), AssertionError);
+    assert.throws(() => blocks.unshift(7 as PieceIndex, 32_768, 0, 0), AssertionError);
+    assert.equal(blocks.count, 2);
+    blocks.checkInvariants();
   });
 });
