@@ -43,7 +43,7 @@ export class Reactor {
   readonly engine: NativeEngine;
   readonly jobs: JobQueue;
   /** How full this turn is. */
-  readonly load = new TurnLoad();
+  readonly load: TurnLoad;
   #handlers: (SocketHandler | undefined)[] = [];
   readonly #hooks = new WorkList<TurnHook>();
   #observer: TurnObserver | undefined;
@@ -59,6 +59,7 @@ export class Reactor {
   constructor(slabBytes: number, world: Pick<World, "binding" | "ground"> = systemWorld()) {
     this.binding = world.binding;
     this.ground = world.ground;
+    this.load = new TurnLoad(() => this.ground.nowMs());
     this.engine = this.binding.createEngine({
       slabBytes,
       planEntries: PLAN_ENTRIES_MAX,

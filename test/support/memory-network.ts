@@ -25,6 +25,8 @@ export interface MemoryNetworkOptions {
   readonly delayMs?: number;
   /** Bytes that one side may have sent and the other not received. */
   readonly windowBytes?: number;
+  /** How full its turns are. */
+  readonly load?: TurnLoad;
 }
 
 interface Chunk {
@@ -40,12 +42,13 @@ export class MemoryNetwork implements Turns {
   readonly windowBytes: number;
   readonly files = new Map<number, Uint8Array>();
   nowMs = 0;
-  readonly load = new TurnLoad();
+  readonly load: TurnLoad;
   readonly #streams = new Set<MemoryStream>();
   #hooks: TurnHook[] = [];
   #inCall = false;
 
   constructor(options: MemoryNetworkOptions) {
+    this.load = options.load ?? new TurnLoad();
     this.slab = options.slab;
     this.plan = options.plan;
     this.delayMs = options.delayMs ?? 0;

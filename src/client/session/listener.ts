@@ -29,6 +29,7 @@ export class Listener implements SocketHandler {
   readonly #host: ListenerHost;
   #pausedAtMs: number | undefined;
   #closed = false;
+  #heardIn = 0;
   readonly #resume = (): void => {
     if (this.#pausedAtMs === undefined || this.#closed) return;
     this.#pausedAtMs = undefined;
@@ -45,8 +46,11 @@ export class Listener implements SocketHandler {
   }
 
   socketReady(): void {
-    const { engine, binding } = this.#reactor;
+    const { engine, binding, load } = this.#reactor;
+    if (!load.mayTalk(this.#heardIn)) return;
+    this.#heardIn = load.round;
     for (let count = 0; count < ACCEPTS_PER_WAKE_MAX && !this.#closed; count++) {
+      if (count > 0 && !load.mayTalk(0)) return;
       const fd = engine.accept(this.#fd);
       if (fd === binding.EAGAIN) return;
       if (isOutOfDescriptors(fd, binding)) {

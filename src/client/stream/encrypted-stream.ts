@@ -206,6 +206,8 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook, Exc
 
   turnEnded(): void {
     this.#isAsked = false;
+    // A stream in error is both: whoever watches for one of them asks, and is told.
+    if (this.#phase === "failed") this.#handler?.socketReady(READABLE | WRITABLE);
     if (this.#phase === "open" && this.#first.length > 0 && (this.#watched & READABLE) !== 0)
       this.#tell(READABLE);
   }
@@ -311,8 +313,8 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook, Exc
     this.#handshake = undefined;
     this.#exchanges.forget(this);
     this.#setInnerWatch(0);
-    // A stream in error is both: whoever watches for one of them asks, and is told.
-    this.#handler?.socketReady(READABLE | WRITABLE);
+    // Nothing tells of it again, and in a turn that is full of others' words nobody would be heard.
+    this.#ask();
   }
 
   // ── bytes ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -57,6 +57,8 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   #owedBytes = 0;
   /** Its last receive brought no blocks, or less than its messages cost: it is read a little at a time. */
   #isTalkative = true;
+  /** The round of those that bring no blocks in which it was last heard among them. */
+  #heardIn = 0;
   /** Blocks were awaited of it, under a limit, and its last receive brought messages alone. */
   #onlyTalks = false;
   /** It used up its share when it was last heard, and may have more. */
@@ -125,12 +127,15 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
       return;
     }
     // The loop tells of it again: those that were heard owe for it then.
-    if (this.#isTalkative && load.isTalkedOut) return;
+    if (this.#isTalkative) {
+      if (load.isTalkedOut || !load.mayTalk(this.#heardIn)) return;
+      this.#heardIn = load.round;
+    }
     const { messages } = peer.receiver;
     const share = this.#isTalkative ? Math.min(load.bytesShare, uncharged) : load.bytesShare;
     const bytes = this.#receiveUpTo(peer, load.isFull ? 1 : share);
     const heard = peer.receiver.messages - messages;
-    load.heard(bytes, heard, this.#hasMore);
+    load.heard(bytes, heard, !this.#isTalkative, this.#hasMore);
     const cost = this.#owedBytes + BYTES_PER_MESSAGE * heard;
     this.#owedBytes = Math.max(0, cost - uncharged);
   }

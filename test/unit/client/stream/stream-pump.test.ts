@@ -13,6 +13,7 @@ import { EncryptedStream, type EncryptionRoom } from "../../../../src/client/str
 import { StreamPump } from "../../../../src/client/stream/stream-pump.js";
 import { encodeHandshake } from "../../../../src/client/wire/handshake.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
+import { TurnLoad } from "../../../../src/native/turn-load.js";
 import { EAGAIN, MemoryNetwork, type MemoryStream, WRITABLE } from "../../../support/memory-network.js";
 import { entryOf } from "../../../support/required.js";
 import {
@@ -44,14 +45,15 @@ function world(options?: JoinOptions): World {
 }
 
 /** Peers in one loop. */
-function worlds(count: number): World[] {
-  const { network, memory } = makeNetwork();
+function worlds(count: number, load?: TurnLoad): World[] {
+  const { network, memory } = makeNetwork(load);
   return Array.from({ length: count }, () => join(network, memory));
 }
 
-function makeNetwork(): { network: MemoryNetwork; memory: Memory } {
+function makeNetwork(load?: TurnLoad): { network: MemoryNetwork; memory: Memory } {
   const slab = new Uint8Array(OURS_AT + MIB);
-  const network = new MemoryNetwork({ slab, plan: new Float64Array(2 * PLAN_ENTRIES_MAX) });
+  const plan = new Float64Array(2 * PLAN_ENTRIES_MAX);
+  const network = new MemoryNetwork(load === undefined ? { slab, plan } : { slab, plan, load });
   return { network, memory: new Memory(slab.subarray(0, OURS_AT)) };
 }
 
@@ -62,6 +64,14 @@ interface JoinOptions {
 }
 
 function join(network: MemoryNetwork, memory: Memory, options: JoinOptions = {}): World {
+  const world = begin(network, memory, options);
+  for (let turns = 0; turns < 5; turns++) network.turn();
+  assert.equal(world.peer.state, "open");
+  return world;
+}
+
+/** It has sent its handshake. */
+function begin(network: MemoryNetwork, memory: Memory, options: JoinOptions): World {
   const { mode = "adaptive", wrap } = options;
   const { slab } = network;
   const [far, near] = network.pair();
@@ -95,8 +105,6 @@ function join(network: MemoryNetwork, memory: Memory, options: JoinOptions = {})
   const handshake = Buffer.alloc(68);
   encodeHandshake(handshake, 0, { infoHash: INFO_HASH, peerId: PEER_ID });
   say(handshake);
-  for (let turns = 0; turns < 5; turns++) network.turn();
-  assert.equal(peer.state, "open");
   return { network, swarm, peer, far, say, read };
 }
 
@@ -187,6 +195,53 @@ describe("StreamPump: a peer that floods us with small messages", () => {
   });
 });
 
+describe("StreamPump: many that talk beside one that brings blocks", () => {
+  it("have a part of each turn, and it is heard in all of them", () => {
+    // What each of them says takes half a millisecond.
+    let heardTotal = 0;
+    const peers = worlds(40, new TurnLoad(() => 1000 + heardTotal / 2));
+    const first = entryOf(peers, 0);
+    const { network, peer, swarm, say } = first;
+    const talkers = peers.slice(1);
+    const heardBefore = talkers.map(({ peer }) => peer.receiver.messages);
+    const heard = (): number[] =>
+      talkers.map(({ peer }, index) => peer.receiver.messages - entryOf(heardBefore, index));
+    say(Buffer.concat([message(MessageId.haveAll), message(MessageId.unchoke)]));
+    for (let turns = 0; turns < 5; turns++) network.turn();
+    const answer = (): void => {
+      const { expected } = peer;
+      say(pieceMessage(expected.pieceAt(0), expected.beginAt(0), expected.lengthAt(0)));
+      network.turn();
+    };
+    answer();
+    for (const [index, talker] of talkers.entries()) {
+      const { receiver } = talker.peer;
+      let { messages } = receiver;
+      // The clock goes on with each message that is handled.
+      Object.defineProperty(receiver, "messages", {
+        get: () => messages,
+        set: (count: number) => {
+          heardTotal += count - messages;
+          messages = count;
+        },
+      });
+      talker.say(message(index % 2 === 0 ? MessageId.interested : MessageId.notInterested));
+    }
+    let turns = 0;
+    for (let before = 0; before < talkers.length; turns++) {
+      const blocks = swarm.received.size;
+      answer();
+      assert.equal(swarm.received.size, blocks + 1, "a block in each turn");
+      const now = heard().reduce((sum, count) => sum + count, 0);
+      assert.ok(now > before && now - before <= 5, `${now - before} were heard`);
+      before = now;
+    }
+    assert.ok(turns > 5);
+    assert.deepEqual(new Set(heard()), new Set([1]));
+    for (const { peer } of peers) peer.close();
+  });
+});
+
 describe("StreamPump: calls that blocks take", () => {
   /** The oldest blocks that we asked for, as many at a time as the network holds. */
   const answer = ({ network, peer, say }: World, count: number): void => {
@@ -243,7 +298,7 @@ describe("StreamPump: the end of a turn that has no time for more messages", () 
     };
     // Told first in each turn, it takes all the time that there is for messages.
     const [chatty] = network.pair();
-    chatty.open({ socketReady: () => network.load.heard(0, 20_000, false) }, WRITABLE);
+    chatty.open({ socketReady: () => network.load.heard(0, 20_000, false, true) }, WRITABLE);
     // Who may be encrypted is told by the first bytes, which wait in the stream when they are not.
     const wrap = (near: ByteStream): ByteStream =>
       new EncryptedStream(near, room, {
@@ -255,5 +310,31 @@ describe("StreamPump: the end of a turn that has no time for more messages", () 
     const { peer } = join(network, memory, { wrap });
     assert.ok(asked > 0);
     peer.close();
+  });
+
+  it("hears that a stream has failed, of which nobody tells again", () => {
+    const { network, memory } = makeNetwork();
+    const room: EncryptionRoom = {
+      entries: network.plan,
+      bytes: network.slab,
+      bufferAddress: OURS_AT + MIB / 2,
+      bufferBytes: 64 * KIB,
+      eagain: EAGAIN,
+      rc4: () => assert.fail("nothing is encrypted"),
+      copy: () => assert.fail("nothing is mapped"),
+      atTurnEnd: (hook) => network.atTurnEnd(hook),
+    };
+    const [chatty] = network.pair();
+    chatty.open({ socketReady: () => network.load.heard(0, 20_000, false, true) }, WRITABLE);
+    const wrap = (near: ByteStream): ByteStream =>
+      new EncryptedStream(near, room, {
+        outgoing: false,
+        takesPlain: false,
+        begin: () => assert.fail("nothing is encrypted"),
+        exchanges: { ask: () => assert.fail("no keys are made"), forget: () => {} },
+      });
+    const { peer } = begin(network, memory, { wrap });
+    for (let turns = 0; turns < 5; turns++) network.turn();
+    assert.equal(peer.state, "closed");
   });
 });
