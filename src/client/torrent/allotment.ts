@@ -3,14 +3,17 @@
 // Peers that have not brought a block yet share what they are asked for: hundreds that never will cannot have all that is missing
 // asked of them, and who brings blocks finds enough to ask for.
 //
+// One file, because whatever is taken from one for another, in whichever way, is bounded by the same looks between two ticks.
+//
 // Always: while nobody is suspected, the picker is asked at once; a peer on parole is asked for blocks of others' pieces only when
 // there is nothing that it could have to itself and it waits for nothing.
 
 import { entryOf, present } from "../../base/assert.js";
+import { BLOCK_SIZE } from "../../base/limits.js";
 import type { PieceSet } from "../../base/piece-set.js";
 import type { Attribution, PeerRecord } from "./attribution.js";
 import type { PieceFilter } from "./availability.js";
-import { type ExclusiveView, REVIEWED_MIN } from "./exclusive-pieces.js";
+import { type ExclusiveView, RECLAIM_MS, REVIEWED_MIN } from "./exclusive-pieces.js";
 import type { Picker, PickingPeer } from "./picker.js";
 
 /** A peer as far as asking it goes. PeerConnection is one. */
@@ -23,7 +26,11 @@ export interface AllottedPeer extends PickingPeer {
   readonly allowedFast: ReadonlySet<number> | undefined;
   /** What it was asked for and has not brought. */
   readonly expected: { readonly count: number };
-  readonly pipeline: { readonly snubbed: boolean };
+  readonly pipeline: {
+    readonly snubbed: boolean;
+    /** How long it takes for so many bytes; 0: not known yet. */
+    msFor(bytes: number, nowMs: number): number;
+  };
   /** Bytes of it wait for a limit of ours, most of the time. */
   readonly isHeldBack: boolean;
   /** Gives back, by requestDropped(), all that was asked of it, where it has been silent since for `silentMs`. Returns how many blocks. */
@@ -52,6 +59,12 @@ const REVIEW_LOOKS_MAX = 65_536;
 const SILENT_MS = 500;
 /** The same for one that has brought blocks, of which none was in a right piece. */
 const UNTRIED_SILENT_MS = 1000;
+/**
+ * What is somebody's alone who has shown nothing waits for so many times as long as one that has, and waits for nothing, would take for it,
+ * if that is less than for others: at the end of a download it is all that there is to wait for.
+ */
+const PATIENCE_TIMES = 8;
+const PATIENCE_MS_MIN = 50;
 /** Where none of them was silent for so long, nobody looks again before this: there are hundreds to look at, for each that finds nothing. */
 const SILENCE_LOOKED_MS = 50;
 /**
@@ -206,6 +219,15 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     this.pieceFree();
   }
 
+  /** Somebody had a part in a right piece for the first time, and may be asked for more now. */
+  shown(): void {
+    for (const peer of [...this.#hungry]) {
+      if (this.#host.recordOf(peer)?.isProven !== true) continue;
+      this.#hungry.delete(peer);
+      this.#host.ask(peer);
+    }
+  }
+
   /** A piece may be begun anew: those that wait for one are asked, and not with the next tick only. */
   pieceFree(): void {
     if (this.#hungry.size === 0) return;
@@ -321,13 +343,21 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
    * that has shown something. False: there is none.
    */
   #reclaim(peer: Peer, record: PeerRecord, most: number): boolean {
+    const { nowMs } = this.#host;
     const pieces = record.isProven ? Math.ceil(most / this.#picker.blocksMax) : 1;
+    const patienceMs = record.isProven ? this.#patienceMs(peer) : RECLAIM_MS;
     for (let reclaimed = 0; reclaimed < pieces; reclaimed++) {
       const isSpent = this.#looksLeft <= this.#looksKeptFrom(record);
-      if (isSpent || !this.#attribution.reclaim(record, peer.pieces, this.#host.nowMs, this))
+      if (isSpent || !this.#attribution.reclaim(record, peer.pieces, nowMs, this, patienceMs))
         return reclaimed > 0;
     }
     return true;
+  }
+
+  #patienceMs(peer: Peer): number {
+    const ownMs = peer.pipeline.msFor(this.#picker.blocksMax * BLOCK_SIZE, this.#host.nowMs);
+    if (ownMs === 0) return RECLAIM_MS;
+    return Math.min(RECLAIM_MS, Math.max(PATIENCE_MS_MIN, PATIENCE_TIMES * ownMs));
   }
 
   /** Whoever takes something over from another takes more when it has brought as many blocks: else it would only keep it from us. */

@@ -70,6 +70,8 @@ export class Attribution {
   #isWary = false;
   #failedMs = 0;
   #keepsApart = false;
+  /** How often somebody had a part in a right piece for the first time. */
+  provenTotal = 0;
   #pruneAt = RECORDS_MAX;
 
   constructor(options: AttributionOptions) {
@@ -215,9 +217,18 @@ export class Attribution {
     if (this.#exclusive.has(piece) || this.isApart(record)) this.#exclusive.own(record, piece, nowMs);
   }
 
-  /** For a peer that has `pieces` and waits for nothing: one that somebody has who has shown nothing and is silent starts over. */
-  reclaim(record: PeerRecord, pieces: PieceSet, nowMs: number, view: ExclusiveView): boolean {
-    return this.#exclusive.reclaim(record, pieces, nowMs, view);
+  /**
+   * For a peer that has `pieces` and waits for nothing: one that somebody has who has shown nothing, and was silent for `patienceMs`, starts
+   * over.
+   */
+  reclaim(
+    record: PeerRecord,
+    pieces: PieceSet,
+    nowMs: number,
+    view: ExclusiveView,
+    patienceMs: number,
+  ): boolean {
+    return this.#exclusive.reclaim(record, pieces, nowMs, view, patienceMs);
   }
 
   /** The peer is gone. Pieces that it had to itself, and sent nothing of, are anybody's. */
@@ -242,6 +253,7 @@ export class Attribution {
     const senders = this.#distinct(this.#take(piece));
     for (const record of senders) {
       record.trust = Math.min(TRUST_MAX, record.trust + 1);
+      if (!record.isProven) this.provenTotal++;
       record.isProven = true;
     }
     if (senders.length === 1) {

@@ -20,7 +20,7 @@ const STALL_SHARE = 1 / 2;
 /** The same for one that has shown nothing. */
 const STALL_SHARE_UNPROVEN = 1 / 10;
 /** Milliseconds without a first block of a piece, and half of those without another, after which one that waits for nothing may have it. */
-const RECLAIM_MS = 500;
+export const RECLAIM_MS = 500;
 const LEASE_SHARE = 3;
 /** Bytes per millisecond that a lease allows for. */
 const LEASE_RATE = 64;
@@ -205,17 +205,24 @@ export class ExclusivePieces {
   }
 
   /** As Attribution.reclaim(). */
-  reclaim(claimant: PeerRecord, pieces: PieceSet, nowMs: number, view: ExclusiveView): boolean {
+  reclaim(
+    claimant: PeerRecord,
+    pieces: PieceSet,
+    nowMs: number,
+    view: ExclusiveView,
+    patienceMs = RECLAIM_MS,
+  ): boolean {
     let looks = 0;
     for (const [piece, exclusive] of this.#pieces) {
       looks++;
       const { owner, isOfUnproven, lastBlockMs, ownedSinceMs } = exclusive;
       if (owner === undefined || !isOfUnproven || owner.isProven || !pieces.has(piece)) continue;
-      const silentMs = lastBlockMs > ownedSinceMs ? 2 * RECLAIM_MS : RECLAIM_MS;
+      const silentMs = lastBlockMs > ownedSinceMs ? 2 * patienceMs : patienceMs;
       const isIdle = claimant.isProven && !(view.isHere(owner) && view.isAsked(piece));
       if (!isIdle && nowMs - lastBlockMs <= silentMs) continue;
       if (view.isReceived(piece) || view.isHeldBack(owner)) continue;
-      owner.lapses++;
+      // Whoever had less time than that has not let it go.
+      if (isIdle || nowMs - lastBlockMs > RECLAIM_MS) owner.lapses++;
       // Or it would be offered to the same one again and again, where all others have let the piece go before.
       exclusive.lapsed.add(owner);
       this.#disown(exclusive);

@@ -41,7 +41,9 @@ export class PieceVerdicts implements AssemblerHost {
     const { host, picker, layout, announcements, wanted } = this.#parts;
     if (host.isOver) return;
     picker.pieceVerified(piece);
-    const banned = host.attribution.pieceVerified(piece, digests);
+    const { attribution } = host;
+    const { provenTotal } = attribution;
+    const banned = attribution.pieceVerified(piece, digests);
     if (this.checkpoints?.claim(piece, layout.pieceLengthOf(piece)) === false) return;
     announcements?.add(piece);
     host.tell("piece", piece);
@@ -49,6 +51,7 @@ export class PieceVerdicts implements AssemblerHost {
     for (const record of banned) host.ban(record, piece);
     if (wanted.isSatisfied) host.gotAll();
     else this.checkpoints?.claimed();
+    if (attribution.provenTotal > provenTotal) this.#parts.allotment.shown();
   }
 
   pieceToLend(piece: PieceIndex, slots: Slots): void {

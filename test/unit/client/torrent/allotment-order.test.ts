@@ -16,7 +16,7 @@ const PIECE_LENGTH = BLOCKS * BLOCK_SIZE;
 
 class Peer implements AllottedPeer {
   readonly allowedFast = undefined;
-  readonly pipeline = { snubbed: false };
+  readonly pipeline = { snubbed: false, msFor: () => 0 };
   readonly isHeldBack = false;
   readonly peerChoking = false;
   readonly incoming = true;

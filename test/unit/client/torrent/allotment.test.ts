@@ -40,7 +40,9 @@ class SimulatedPeer implements AllottedPeer {
   readonly record: PeerRecord;
   readonly manners: Manners;
   readonly allowedFast = undefined;
-  readonly pipeline = { snubbed: false };
+  readonly pipeline = { snubbed: false, msFor: (bytes: number) => bytes * this.msPerByte };
+  /** 0: not known. */
+  msPerByte = 0;
   readonly isHeldBack = false;
   readonly counters = { payloadBytes: 0, blocksReceived: 0 };
   peerChoking = false;
@@ -426,6 +428,117 @@ function pickedPairs(out: Int32Array, count: number): [piece: number, block: num
     return [piece, block];
   });
 }
+
+describe("Allotment: pieces of those that have shown nothing", () => {
+  const PIECES = 8;
+  const BLOCKS = 4;
+
+  /** All that is missing is asked of such, but for what one gets that has shown something, and waits for nothing now. */
+  function allHeld(): {
+    honest: SimulatedPeer;
+    picker: Picker;
+    attribution: Attribution;
+    allotment: Allotment<SimulatedPeer>;
+    asked: SimulatedPeer[];
+    missing: number;
+    pass(ms: number): void;
+    pick(peer: SimulatedPeer): number;
+    join(key: string): SimulatedPeer;
+  } {
+    const pieceLength = BLOCKS * BLOCK_SIZE;
+    const totalLength = PIECES * pieceLength;
+    const files = [{ path: ["file"], length: totalLength, offset: 0, padding: false }];
+    const picker = new Picker(new Layout({ pieceLength, totalLength, files }), { random: makeRandom(1) });
+    const attribution = new Attribution({ pieceLength, requestTimeoutMs: TIMEOUT_MS });
+    const everything = new PieceSet(PIECES);
+    everything.fill();
+    const peers: SimulatedPeer[] = [];
+    const asked: SimulatedPeer[] = [];
+    let nowMs = 1000;
+    const allotment = new Allotment<SimulatedPeer>(picker, attribution, {
+      get nowMs() {
+        return nowMs;
+      },
+      here: peers,
+      recordOf: (peer) => peer.record,
+      ask: (peer) => asked.push(peer),
+      dropBlocks: (piece) => picker.pieceFailed(piece),
+    });
+    const join = (key: string): SimulatedPeer => {
+      const record = attribution.record(key, "10.0.0.1", 1);
+      record.connections = 1;
+      picker.peerAdded(everything);
+      const manners = { honest: true, answers: 1, lies: 0, refuses: 0, leaves: 0, chokes: 0 };
+      const peer = new SimulatedPeer(everything, record, manners);
+      peers.push(peer);
+      return peer;
+    };
+    const out = new Int32Array(128);
+    const pick = (peer: SimulatedPeer): number => {
+      const got = allotment.pick(peer, 64, out, 1);
+      peer.requests = pickedPairs(out, got);
+      return got;
+    };
+    const honest = join("honest");
+    honest.record.isProven = true;
+    honest.counters.blocksReceived = 1;
+    attribution.blockReceived(attribution.record("a liar", "10.0.0.1", 1), 0, 0, BLOCKS, 0);
+    attribution.blockReceived(attribution.record("another", "10.0.0.1", 1), 0, 1, BLOCKS, 0);
+    attribution.pieceFailed(0, undefined, nowMs);
+    for (let index = 0; index < 6; index++) pick(join(`holder ${index}`));
+    pick(honest);
+    for (const [piece, block] of honest.requests) picker.blockReceived(piece, block);
+    honest.requests = [];
+    const pass = (ms: number): void => {
+      nowMs += ms;
+    };
+    return { honest, picker, attribution, allotment, asked, missing: picker.blocksMissing, pass, pick, join };
+  }
+
+  it("wait half a second for them, if one would take long for them that waits for nothing", () => {
+    const { honest, missing, pass, pick } = allHeld();
+    assert.ok(missing >= BLOCKS);
+    honest.msPerByte = 1;
+    pass(450);
+    assert.equal(pick(honest), 0);
+    pass(100);
+    assert.equal(pick(honest), missing);
+  });
+
+  it("wait for them eight times as long as it would take itself", () => {
+    const { honest, missing, pass, pick } = allHeld();
+    honest.msPerByte = 20 / (BLOCKS * BLOCK_SIZE);
+    pass(150);
+    assert.equal(pick(honest), 0);
+    pass(20);
+    assert.equal(pick(honest), missing);
+  });
+
+  it("wait for as long as an answer may take, however fast it is", () => {
+    const { honest, missing, pass, pick } = allHeld();
+    honest.msPerByte = 1e-9;
+    pass(40);
+    assert.equal(pick(honest), 0);
+    pass(20);
+    assert.equal(pick(honest), missing);
+  });
+
+  it("are asked of one with the first right piece that it had a part in", () => {
+    const { allotment, asked, attribution, picker, pick, join } = allHeld();
+    const other = join("another honest one");
+    other.counters.blocksReceived = 1;
+    assert.equal(pick(other), 0, "whoever has shown nothing waits");
+    allotment.shown();
+    assert.deepEqual(asked, []);
+    other.record.isProven = true;
+    allotment.shown();
+    assert.deepEqual(asked, [other]);
+    allotment.shown();
+    assert.deepEqual(asked, [other], "once");
+    picker.checkInvariants();
+    attribution.checkInvariants();
+  });
+});
 
 describe("Allotment: pieces of those that have shown nothing and left", () => {
   it("are asked all at once of one that has shown something, as many as it waits for blocks", () => {

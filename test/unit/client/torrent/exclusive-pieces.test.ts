@@ -120,6 +120,25 @@ describe("pieces that one peer has to itself", () => {
     assert.equal(pieces.reclaim(proven, everything, 90_000, view), false);
   });
 
+  it("go sooner to one that would bring them sooner, which is not held against whoever had them", () => {
+    const proven = attribution.record("proven", "10.0.1.1", 1);
+    proven.isProven = true;
+    const everything = new PieceSet(10);
+    everything.fill();
+    Object.assign(first, { lapses: 0, owned: 0 });
+    const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+    const view = viewOf(proven, first);
+    pieces.own(first, 7, 1000);
+    pieces.blockReceived(7, 1100);
+    assert.equal(
+      pieces.reclaim(proven, everything, 1190, view, 50),
+      false,
+      "another block may be on its way",
+    );
+    assert.equal(pieces.reclaim(proven, everything, 1201, view, 50), true);
+    assert.deepEqual([first.owned, first.lapses], [0, 0]);
+  });
+
   it("go at once, where nothing is asked of their owner or it has gone, to one that has shown something", () => {
     const proven = attribution.record("proven", "10.0.1.1", 1);
     proven.isProven = true;
