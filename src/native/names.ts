@@ -7,9 +7,9 @@
 // that name servers may not know (those without a dot, and .local), one at a time.
 
 import { lookup, Resolver } from "node:dns/promises";
-import { readFileSync, statSync } from "node:fs";
 import { isIP } from "node:net";
 import type { Ground } from "../base/ground.js";
+import { HostsFile } from "./hosts-file.js";
 
 /** Numeric addresses of a name, IPv4 ones first; empty if it has none, or if they could not be found out. */
 export interface NameResolver {
@@ -33,8 +33,6 @@ const UNKNOWN_MS = 30_000;
 /** Of one name, of each kind. */
 const ADDRESSES_MAX = 8;
 const HOSTS_FILE = "/etc/hosts";
-/** Lists against advertisements are megabytes; what is longer than this is not read. */
-const HOSTS_BYTES_MAX = 16 * 2 ** 20;
 
 interface Known {
   readonly addresses: readonly string[];
@@ -44,7 +42,7 @@ interface Known {
 export class SystemNames implements NameResolver {
   readonly #ground: Ground;
   readonly #resolver: Resolver;
-  readonly #hostsFile: string;
+  readonly #hosts: HostsFile;
   readonly #known = new Map<string, Known>();
   readonly #asking = new Map<string, Promise<readonly string[]>>();
   readonly #waiting: (() => void)[] = [];
@@ -57,7 +55,7 @@ export class SystemNames implements NameResolver {
     this.#ground = ground;
     this.#resolver = new Resolver({ timeout: QUERY_MS, tries: QUERY_TRIES });
     if (options.servers !== undefined) this.#resolver.setServers(options.servers);
-    this.#hostsFile = options.hostsFile ?? HOSTS_FILE;
+    this.#hosts = new HostsFile(ground, options.hostsFile ?? HOSTS_FILE);
   }
 
   resolve(name: string): Promise<readonly string[]> {
@@ -85,8 +83,8 @@ export class SystemNames implements NameResolver {
     try {
       // Those that waited for their turn have it now, one after the other, and nobody wants it.
       if (this.#isClosed) return [];
-      const listed = this.#inHostsFile(name);
-      const addresses = listed.length > 0 ? listed : await this.#fromServers(name);
+      const listed = (await this.#hosts.find(name)).slice(0, 2 * ADDRESSES_MAX);
+      const addresses = listed.length > 0 || this.#isClosed ? listed : await this.#fromServers(name);
       this.#remember(name, addresses);
       return addresses;
     } finally {
@@ -118,26 +116,5 @@ export class SystemNames implements NameResolver {
     const looked = this.#lookedUp.then(() => lookup(name, { all: true })).catch(() => []);
     this.#lookedUp = looked;
     return (await looked).map(({ address }) => address).slice(0, 2 * ADDRESSES_MAX);
-  }
-
-  #inHostsFile(name: string): string[] {
-    let text: string;
-    try {
-      if (statSync(this.#hostsFile).size > HOSTS_BYTES_MAX) return [];
-      text = readFileSync(this.#hostsFile, "latin1").toLowerCase();
-    } catch {
-      return [];
-    }
-    const found: string[] = [];
-    for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
-      const start = text.lastIndexOf("\n", at) + 1;
-      const end = text.indexOf("\n", at);
-      const line = text.slice(start, end < 0 ? undefined : end).split("#", 1)[0] ?? "";
-      const [address = "", ...names] = line.trim().split(/\s+/);
-      if (isIP(address) !== 0 && names.includes(name)) found.push(address);
-      if (end < 0) break;
-      at = end;
-    }
-    return [...new Set(found)].slice(0, 2 * ADDRESSES_MAX).sort((a, b) => isIP(a) - isIP(b));
   }
 }

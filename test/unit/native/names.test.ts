@@ -1,6 +1,7 @@
 // Host names to addresses, with name servers that the test plays.
 
 import { strict as assert } from "node:assert";
+import { execFileSync } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
@@ -103,6 +104,44 @@ no-address tracker.example`;
     assert.deepEqual(await names.resolve("racker.example"), []);
     assert.equal(server.asked.length > 0, true);
   });
+
+  it(
+    "are found in a hosts file of megabytes while the loop turns, wherever a part of it ends",
+    TIMEOUT,
+    async (t) => {
+      const server = await serveNames(t, () => []);
+      const lines = Array.from({ length: 60_000 }, (_, index) => `192.0.2.${index % 250} n${index}.example`);
+      let turns = 0;
+      const ground: Ground = {
+        ...SYSTEM_GROUND,
+        after: (ms, callback) => {
+          turns++;
+          return SYSTEM_GROUND.after(ms, callback);
+        },
+      };
+      const names = namesAt(t, server, ground, lines.join("\n"));
+      const wanted = Array.from({ length: 200 }, (_, index) => index * 299);
+      const answers = await Promise.all(wanted.map((index) => names.resolve(`n${index}.example`)));
+      for (const [at, index] of wanted.entries()) assert.deepEqual(answers[at], [`192.0.2.${index % 250}`]);
+      assert.deepEqual(server.asked, []);
+      assert.ok(turns >= 200, `${turns} turns for a file of ${lines.join("\n").length} bytes`);
+    },
+  );
+
+  it(
+    "that cannot be listed, since the hosts file is a folder, a pipe or gone, are asked for",
+    TIMEOUT,
+    async (t) => {
+      const server = await serveNames(t, (_name, isV4) => (isV4 ? [[192, 0, 2, 5]] : []));
+      const folder = temporaryFolder((callback) => t.after(callback));
+      execFileSync("mkfifo", [join(folder, "pipe")]);
+      for (const [index, path] of [folder, join(folder, "pipe"), join(folder, "none")].entries()) {
+        const names = new SystemNames(SYSTEM_GROUND, { servers: [server.address], hostsFile: path });
+        t.after(() => names.close());
+        assert.deepEqual(await names.resolve(`t${index}.example`), ["192.0.2.5"]);
+      }
+    },
+  );
 
   it("are asked for once, of both kinds, and again when the answer is old", TIMEOUT, async (t) => {
     const server = await serveNames(t, (_name, isV4) => [isV4 ? [192, 0, 2, 5] : LOOPBACK_V6]);
