@@ -99,12 +99,8 @@ Napi::Value reserveMemory(const Napi::CallbackInfo& info) {
 template <void (*advise)(void*, size_t)>
 Napi::Value adviseMemory(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
-  void* data = nullptr;
-  size_t length = 0;
-  napi_typedarray_type type = napi_int8_array;
-  if (info[0].IsTypedArray()) napi_get_typedarray_info(info.Env(), info[0], &type, &length, &data, nullptr, nullptr);
-  if (type != napi_uint8_array) arguments.wrongType(0, "a Uint8Array");
-  else if (data != nullptr) advise(data, length);
+  const auto [data, length] = arguments.elements(0, napi_uint8_array, "a Uint8Array");
+  if (data != nullptr) advise(data, length);
   return Napi::Value();
 }
 
@@ -126,29 +122,17 @@ class Populating : public Napi::AsyncWorker {
 
 Napi::Value populateLater(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
-  void* data = nullptr;
-  size_t length = 0;
-  napi_typedarray_type type = napi_int8_array;
-  if (info[0].IsTypedArray()) napi_get_typedarray_info(info.Env(), info[0], &type, &length, &data, nullptr, nullptr);
-  if (type != napi_uint8_array) arguments.wrongType(0, "a Uint8Array");
+  const auto [data, length] = arguments.elements(0, napi_uint8_array, "a Uint8Array");
   // It deletes itself when it is done.
-  else if (data != nullptr) (new Populating(info.Env(), info[0].As<Napi::Object>(), data, length))->Queue();
+  if (data != nullptr) (new Populating(info.Env(), info[0].As<Napi::Object>(), data, length))->Queue();
   return Napi::Value();
 }
 
 // A call with a Uint32Array, an Int32Array of pairs and how many of them.
 Napi::Value prefetch(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
-  void* words = nullptr;
-  void* runs = nullptr;
-  size_t length = 0;
-  size_t numbers = 0;
-  napi_typedarray_type type = napi_int8_array;
-  if (info[0].IsTypedArray()) napi_get_typedarray_info(info.Env(), info[0], &type, &length, &words, nullptr, nullptr);
-  if (type != napi_uint32_array) arguments.wrongType(0, "a Uint32Array");
-  type = napi_int8_array;
-  if (info[1].IsTypedArray()) napi_get_typedarray_info(info.Env(), info[1], &type, &numbers, &runs, nullptr, nullptr);
-  if (type != napi_int32_array) arguments.wrongType(1, "an Int32Array");
+  const auto [words, length] = arguments.elements(0, napi_uint32_array, "a Uint32Array");
+  const auto [runs, numbers] = arguments.elements(1, napi_int32_array, "an Int32Array");
   const double count = arguments.integer(2, 0, static_cast<double>(numbers / 2));
   if (arguments.failed()) return Napi::Value();
   prefetchRuns(static_cast<uint32_t*>(words), length, static_cast<int32_t*>(runs), static_cast<size_t>(count));

@@ -37,13 +37,26 @@ class Arguments {
   }
   // The bytes of a Uint8Array that has `length` of them, valid during the call; null if it is none.
   uint8_t* bytes(size_t index, size_t length) {
-    if (info_[index].IsTypedArray()) {
-      const auto array = info_[index].As<Napi::TypedArray>();
-      if (array.TypedArrayType() == napi_uint8_array && array.ByteLength() == length)
-        return array.As<Napi::Uint8Array>().Data();
-    }
-    wrongType(index, "a Uint8Array of the right length");
-    return nullptr;
+    const Elements array = elements(index, napi_uint8_array, "a Uint8Array of the right length");
+    if (array.count != length) wrongType(index, "a Uint8Array of the right length");
+    return failed_ ? nullptr : static_cast<uint8_t*>(array.data);
+  }
+  // Memory of an array, valid during the call; null where it is empty. `count`: in elements, not in bytes.
+  struct Elements {
+    void* data = nullptr;
+    size_t count = 0;
+  };
+  // Throws a TypeError for what is no array of that type.
+  Elements elements(size_t index, napi_typedarray_type type, const char* expected) {
+    Elements found;
+    bool is_array = false;
+    napi_is_typedarray(info_.Env(), info_[index], &is_array);
+    napi_typedarray_type its_type = napi_int8_array;
+    if (is_array)
+      napi_get_typedarray_info(info_.Env(), info_[index], &its_type, &found.count, &found.data, nullptr, nullptr);
+    if (is_array && its_type == type) return found;
+    wrongType(index, expected);
+    return {};
   }
   std::string text(size_t index) {
     if (info_[index].IsString()) return info_[index].As<Napi::String>().Utf8Value();
