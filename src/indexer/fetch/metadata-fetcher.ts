@@ -4,10 +4,11 @@
 // Always: connections, descriptors and memory of all fetches together are bounded. One address is connected to so often a second, whoever
 // named it, and ports below 1024 and addresses that nobody in the world has never, unless all of it happens on this machine.
 
+import { entryOf } from "../../base/assert.js";
 import type { Timer } from "../../base/ground.js";
 import { CHASKEY_KEY_WORDS } from "../../base/keyed-hash.js";
 import { REQUESTS_NEAR } from "../../base/limits.js";
-import { addressBytes, scopeOf } from "../../base/network-address.js";
+import { addressBytes, SITE_TIMES, SITE_WORD_MASK, scopeOf } from "../../base/network-address.js";
 import { RateControl } from "../../base/rate-limit.js";
 import { CLIENT_NAME } from "../../base/version.js";
 import { Memory } from "../../client/memory/memory.js";
@@ -64,6 +65,8 @@ export class MetadataFetcher implements SwarmRoom, SwarmDirectory {
   readonly #encryption: Encryption;
   readonly #peerSettings: PeerSettings;
   readonly #rates: RateCells;
+  /** Of the sites of IPv6, each of which has thousands of networks. */
+  readonly #siteRates: RateCells;
   readonly #swarms = new Map<string, MetadataSwarm>();
   readonly #timer: Timer;
   #listenPort = 0;
@@ -103,7 +106,9 @@ export class MetadataFetcher implements SwarmRoom, SwarmDirectory {
     const key = new Uint8Array(4 * CHASKEY_KEY_WORDS);
     ground.fillRandom(key, 0);
     const rate = options.isLocal ? Number.POSITIVE_INFINITY : CONNECTS_PER_SECOND;
-    this.#rates = new RateCells(rate, CONNECTS_BURST, new Uint32Array(key.buffer, 0, 2));
+    const rateKey = new Uint32Array(key.buffer, 0, 2);
+    this.#rates = new RateCells(rate, CONNECTS_BURST, rateKey);
+    this.#siteRates = new RateCells(SITE_TIMES * rate, SITE_TIMES * CONNECTS_BURST, rateKey);
     this.#connector = this.#makeConnector(world);
     this.#lastTickMs = this.#clock.nowMs;
     this.#timer = ground.every(TICK_MS, () => this.#tick());
@@ -234,7 +239,10 @@ export class MetadataFetcher implements SwarmRoom, SwarmDirectory {
     if (bytes === undefined || !this.#connector.table.mayConnectTo(host)) return false;
     // A /64 of IPv6 is one address.
     const words = new Uint32Array(bytes.buffer.slice(0, bytes.length === 4 ? 4 : 8));
-    return this.#rates.take(words, 0, words.length, this.nowMs);
+    if (!this.#rates.take(words, 0, words.length, this.nowMs)) return false;
+    if (bytes.length === 4) return true;
+    words[1] = entryOf(words, 1) & SITE_WORD_MASK;
+    return this.#siteRates.take(words, 0, words.length, this.nowMs);
   }
 
   #tick(): void {

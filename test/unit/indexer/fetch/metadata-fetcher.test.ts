@@ -21,6 +21,7 @@ import { type FetcherOptions, MetadataFetcher } from "../../../../src/indexer/fe
 import { systemWorld, type World } from "../../../../src/native/world.js";
 import { bytesOf, temporaryFolder } from "../../../support/data.js";
 import { until } from "../../../support/index-network.js";
+import { SimulatedNetwork } from "../../../support/simulated-network.js";
 
 const HOST = "127.0.0.1";
 
@@ -300,5 +301,20 @@ describe("the fetcher of metadata", { timeout: 120_000 }, () => {
       each.noMore();
     }
     assert.ok(fetcher.counters.connected <= 8, `${fetcher.counters.connected} connections to one address`);
+  });
+
+  it("connects to a site of IPv6 as often as to eight networks, however many addresses of it are named", async (t) => {
+    const network = new SimulatedNetwork(1);
+    const wire = { delayMs: 5, bytesPerMs: 1000, windowBytes: 65_536 };
+    const { fetcher } = setUp(t, { isLocal: false }, network.addMachine("198.51.100.1", wire));
+    for (let number = 0; number < 2000; number++) {
+      const each = fetcher.fetch(madeHash(number));
+      each.add({ host: `2001:db8:1:${number.toString(16)}::1`, port: 6881 });
+      each.noMore();
+    }
+    await network.run(() => network.nowMs >= 10_000, 11_000, "connections are refused");
+    const { connected } = fetcher.counters;
+    // Eight times 5 at once and one in 2 s.
+    assert.ok(connected >= 40 && connected <= 80, `${connected} connections to one site`);
   });
 });
