@@ -15,7 +15,7 @@ import {
 } from "../../base/limits.js";
 import { checkWhole, Fields, malformed } from "./fields.js";
 import type { Magnet } from "./magnet.js";
-import { checkConflicts, cleanName, cleanPath } from "./paths.js";
+import { checkConflicts, cleanName, cleanPath, lastPart, withoutEmpty } from "./paths.js";
 import type { Metainfo, MetainfoFile } from "./types.js";
 
 const DIGEST_BYTES = 20;
@@ -50,9 +50,10 @@ export function parseMetainfo(bytes: Uint8Array): Metainfo {
   }
   // Over the bytes as they stand there, in whatever order their keys are: encoding them again might differ.
   const digest = createHash("sha1").update(raw).digest();
-  const name = cleanName(info.text("name.utf-8") ?? info.text("name") ?? missing("name"));
+  const originalName = lastPart(info.text("name.utf-8") ?? info.text("name") ?? missing("name"));
+  const name = cleanName(originalName);
   const pieceLength = wholeNumber(info, "piece length", "piece length", PIECE_LENGTH_MIN, PIECE_LENGTH_MAX);
-  const { files, links } = parseFiles(info, name);
+  const { files, links } = parseFiles(info, name, originalName);
   const totalLength = files.reduce((sum, file) => sum + file.length, 0);
   return {
     infoHash: Uint8Array.from(digest),
@@ -84,10 +85,15 @@ export function parseInfo(info: Uint8Array, magnet: Magnet): Metainfo {
   return { ...metainfo, announce: magnet.trackers.map((url) => [url]), webSeeds: magnet.webSeeds };
 }
 
-function parseFiles(info: Fields, name: string): { files: MetainfoFile[]; links: string[] } {
+function parseFiles(
+  info: Fields,
+  name: string,
+  originalName: string,
+): { files: MetainfoFile[]; links: string[] } {
   if (!info.has("files")) {
     const length = wholeNumber(info, "length", "length", 0, Number.MAX_SAFE_INTEGER);
-    return { files: [{ path: [name], length, offset: 0, padding: false }], links: [] };
+    const paths = namedBoth([name], [originalName]);
+    return { files: [{ ...paths, length, offset: 0, padding: false }], links: [] };
   }
   if (info.has("length")) throw malformed('it has both "length" and "files": is it one file, or several?');
   const files: MetainfoFile[] = [];
@@ -96,7 +102,7 @@ function parseFiles(info: Fields, name: string): { files: MetainfoFile[]; links:
   const isList = info.forEachDictionary("files", (entry, index) => {
     if (entry === undefined) throw malformed(`file ${index} is not a dictionary`);
     if (isLink(entry)) return void links.push([name, ...cleanPath(parsePath(entry, index), index)].join("/"));
-    const file = parseFile(entry, index, name, offset);
+    const file = parseFile(entry, index, name, originalName, offset);
     files.push(file);
     offset += file.length;
     if (offset > Number.MAX_SAFE_INTEGER) throw malformed("its files are longer than can be counted");
@@ -112,15 +118,29 @@ function isLink(entry: Fields): boolean {
   return (entry.text("attr") ?? "").includes("l") && (entry.number("length") ?? 0) === 0;
 }
 
-function parseFile(entry: Fields, index: number, name: string, offset: number): MetainfoFile {
+function parseFile(
+  entry: Fields,
+  index: number,
+  name: string,
+  originalName: string,
+  offset: number,
+): MetainfoFile {
   const attributes = entry.text("attr") ?? "";
   const length = wholeNumber(entry, "length", `length of file ${index}`, 0, Number.MAX_SAFE_INTEGER);
   // Some programs give their padding no path: nobody is going to look for it.
   if (attributes.includes("p") && !entry.has("path") && !entry.has("path.utf-8"))
     return { path: [name, ".pad", String(length)], length, offset, padding: true };
-  const path = [name, ...cleanPath(parsePath(entry, index), index)];
+  const components = parsePath(entry, index);
+  const path = [name, ...cleanPath(components, index)];
   const padding = attributes.includes("p") || path.at(-1)?.startsWith(PADDING_NAME_PREFIX) === true;
-  return { path, length, offset, padding };
+  return { ...namedBoth(path, [originalName, ...withoutEmpty(components)]), length, offset, padding };
+}
+
+/** Where it lies here, and what the torrent calls it where that is something else. */
+function namedBoth(path: string[], originalPath: string[]): Pick<MetainfoFile, "path" | "originalPath"> {
+  return path.every((component, index) => component === originalPath[index])
+    ? { path }
+    : { path, originalPath };
 }
 
 function parsePath(entry: Fields, index: number): string[] {

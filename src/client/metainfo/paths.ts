@@ -26,22 +26,31 @@ const ENDING_BYTES_MAX = 16;
 
 /** The torrent's name as one component. Throws MetainfoError `METAINFO_PATH` if there is no way to use it. */
 export function cleanName(name: string): string {
+  return cleanComponent(lastPart(name), "the torrent's name");
+}
+
+/** The same, however long it is: what others call the torrent. */
+export function lastPart(name: string): string {
   // Some makers put a path here; the last part of it is what was meant.
   let end = name.length;
   while (end > 0 && name[end - 1] === "/") end--;
-  const last = name.slice(name.lastIndexOf("/", Math.max(0, end - 1)) + 1, end);
-  return cleanComponent(last, "the torrent's name");
+  return name.slice(name.lastIndexOf("/", Math.max(0, end - 1)) + 1, end);
 }
 
 /** The components of a file's path below the torrent's folder. Throws MetainfoError `METAINFO_PATH`. */
 export function cleanPath(components: readonly string[], file: number): string[] {
-  const kept = components.filter((component) => component !== "");
+  const kept = withoutEmpty(components);
   if (kept.length === 0) throw unsafe(`file ${file}`, "its path is empty");
   const clean = kept.map((component) => cleanComponent(component, `file ${file}`));
   const bytes = clean.reduce((sum, component) => sum + 1 + Buffer.byteLength(component), 0);
   if (bytes > PATH_BYTES_MAX)
     throw unsafe(`file ${file}`, `a path of ${bytes} bytes; at most ${PATH_BYTES_MAX} can be used`);
   return clean;
+}
+
+/** The components of a path that mean something, however long they are. */
+export function withoutEmpty(components: readonly string[]): string[] {
+  return components.filter((component) => component !== "");
 }
 
 /** Throws MetainfoError `METAINFO_PATH` if two files have one path, or one is where a folder of another is. */

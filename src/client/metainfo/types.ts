@@ -4,6 +4,8 @@
 export interface MetainfoFile {
   /** Components below the download folder, the torrent's name first; each is safe to join. */
   readonly path: readonly string[];
+  /** `path` with the names that the torrent has, where one of those is too long for a file system: web seeds know the file by it. */
+  readonly originalPath?: readonly string[];
   /** Bytes. */
   readonly length: number;
   /** Byte offset in the torrent. */

@@ -16,6 +16,8 @@ import { BLOCK_SIZE } from "../../base/limits.js";
 export interface LayoutFile {
   /** Path components, safe to join below the download folder. */
   readonly path: readonly string[];
+  /** What others call it, if that is not `path`. */
+  readonly originalPath?: readonly string[];
   readonly length: number;
   /** Byte offset in the torrent. */
   readonly offset: number;

@@ -33,7 +33,8 @@ const SKIPPED_MAX = 4 * 2 ** 20;
 /** Where file `index` is. A torrent of one file may be named itself; else the URL is a folder. */
 export function fileUrl(base: URL, layout: Pick<Layout, "files">, index: number, isSingleFile: boolean): URL {
   const url = new URL(base);
-  const path = layout.files[index]?.path ?? [];
+  const file = layout.files[index];
+  const path = file?.originalPath ?? file?.path ?? [];
   if (isSingleFile && !url.pathname.endsWith("/")) return url;
   const folder = url.pathname.endsWith("/") ? url.pathname : `${url.pathname}/`;
   url.pathname = folder + path.map((each) => encodeURIComponent(each)).join("/");

@@ -311,6 +311,18 @@ describe("parseMetainfo", () => {
     assert.deepEqual(pathsOf(folderOf([fileOf(["\xef\xbb\xbfa"]), fileOf(["a"])])), ["n|\ufeffa", "n|a"]);
   });
 
+  it("says what the torrent calls a file whose name was shortened, and nothing of others", () => {
+    const long = `${"x".repeat(300)}.mkv`;
+    const single = entryOf(parseMetainfo(torrentOf({ name: `a/${long}` })).files, 0);
+    assert.deepEqual(single.originalPath, [long]);
+    assert.equal(Buffer.byteLength(single.path.join("/")), 255);
+    const files = parseMetainfo(folderOf([fileOf(["", "a"]), fileOf(["b", "", long])])).files;
+    assert.deepEqual(
+      files.map(({ originalPath }) => originalPath),
+      [undefined, ["n", "b", long]],
+    );
+  });
+
   it("refuses paths that leave the folder, or meet", () => {
     for (const path of [
       [".."],

@@ -177,6 +177,20 @@ describe("web seeds", () => {
       }
   });
 
+  it(
+    "are asked for the names that the torrent has, where those are too long for a file system",
+    TIMEOUT,
+    async (t) => {
+      const name = `${"n".repeat(280)}.bin`;
+      const server = await serveHttp(t, serving({ [`/x/${name}`]: DATA }));
+      const short = await singleFile(t, () => `${server.origin}/x/`);
+      const info = { ...(bencode.decode(Buffer.from(short.info)) as Record<string, unknown>), name };
+      const metainfo = parseMetainfo(bencode.encode({ info, "url-list": short.webSeeds }));
+      const { target } = await fetched(t, metainfo);
+      assert.ok(readFileSync(join(target, metainfo.name)).equals(DATA));
+    },
+  );
+
   it("share the work with a peer, and with each other", TIMEOUT, async (t) => {
     const servers = [
       await serveHttp(t, serving({ "/data.bin": DATA })),
