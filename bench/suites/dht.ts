@@ -4,8 +4,9 @@
 // A case asks for the peers of so many torrents, so many lookups at once, and counts. The network, its dead nodes and its torrents are the same
 // in every case.
 
+import type { Candidate } from "../../src/dht/candidates.js";
 import { Dht } from "../../src/dht/dht.js";
-import { METHOD_GET_PEERS } from "../../src/dht/krpc-reader.js";
+import { type KrpcReader, METHOD_GET_PEERS } from "../../src/dht/krpc-reader.js";
 import type { Lookup, LookupListener } from "../../src/dht/lookup.js";
 import type { Overlay } from "../../src/dht/overlay.js";
 import { readPeers } from "../../src/dht/peers.js";
@@ -225,9 +226,9 @@ class Round implements LookupListener {
     return this.#completed.length === this.#settings.lookups;
   }
 
-  heard(lookup: Lookup, _candidate: unknown, answer: Parameters<LookupListener["heard"]>[2]): void {
+  heard(lookup: Lookup, { contact }: Candidate, answer: KrpcReader): void {
     const known = this.#found.get(lookup);
-    readPeers(answer, (_family, at) => {
+    readPeers(answer, contact, (_family, at) => {
       // The peer's number: the last two bytes of its address.
       known?.add((there(answer.bytes[at + 2]) << 8) | there(answer.bytes[at + 3]));
       return undefined;

@@ -38,33 +38,93 @@ export function isLinkLocal(host: string): boolean {
 /** Who can reach an address: this machine, a network of its own (RFC 1918, RFC 6598, link-local, fc00::/7), or everybody. */
 export type AddressScope = "machine" | "site" | "global";
 
-/** Undefined for what is no address of one machine: none at all, "any", multicast, broadcast. */
+const SCOPES: readonly AddressScope[] = ["machine", "site", "global"];
+/** What is no address of one machine, and nobody may be sent to. */
+const NOWHERE = -1;
+const [MACHINE, SITE, GLOBAL] = [0, 1, 2];
+
+/**
+ * Undefined for what is no address of one machine: none at all, "any", multicast, broadcast. An IPv6 address that a translator or a
+ * tunnel takes for an IPv4 one (RFC 6052, RFC 3056) leads no farther than that one.
+ */
 export function scopeOf(host: string): AddressScope | undefined {
   const bytes = addressBytes(host);
-  if (bytes === undefined) return undefined;
-  const first = bytes[0] ?? 0;
-  const second = bytes[1] ?? 0;
-  if (bytes.length === 4) {
-    if (first === 127) return "machine";
-    if (first === 0 || first >= 224) return undefined;
-    const isShared = first === 100 && (second & 0xc0) === 64;
-    const isPrivate = first === 172 ? (second & 0xf0) === 16 : first === 192 && second === 168;
-    return first === 10 || isShared || isPrivate || isLinkLocal(host) ? "site" : "global";
-  }
-  if (bytes.subarray(0, 15).every((byte) => byte === 0)) return bytes[15] === 1 ? "machine" : undefined;
-  if (first === 0xff) return undefined;
-  return (first & 0xfe) === 0xfc || isLinkLocal(host) ? "site" : "global";
+  return bytes === undefined ? undefined : SCOPES[scopeAt(bytes, 0, bytes.length)];
 }
-
-const SCOPES: readonly (AddressScope | undefined)[] = ["machine", "site", "global"];
 
 /**
  * Whether somebody at `from` may send us to `to`: to what it can reach itself, and to nothing narrower. So nobody far away has us knock
  * at ports of this machine, or of the network it stands in. Who has no address (a stream of the program's leads there) is far away.
  */
 export function mayNameAddress(from: string, to: string): boolean {
-  const scope = SCOPES.indexOf(scopeOf(to));
-  return scope >= 0 && scope >= SCOPES.indexOf(scopeOf(from) ?? "global");
+  return mayNameScope(scopeOf(from), scopeOf(to));
+}
+
+/** The same, by scopes that are known. */
+export function mayNameScope(from: AddressScope | undefined, to: AddressScope | undefined): boolean {
+  return to !== undefined && SCOPES.indexOf(to) >= SCOPES.indexOf(from ?? "global");
+}
+
+/** The same for addresses as they stand in packets, 4 or 16 bytes each. Allocates nothing. */
+export function mayNameBytes(
+  from: Uint8Array,
+  fromAt: number,
+  to: Uint8Array,
+  toAt: number,
+  length: 4 | 16,
+): boolean {
+  const its = scopeAt(from, fromAt, length);
+  return scopeAt(to, toAt, length) >= (its === NOWHERE ? GLOBAL : its);
+}
+
+/** An index of SCOPES, or NOWHERE. */
+function scopeAt(bytes: Uint8Array, at: number, length: number): number {
+  return length === 4 ? scopeOfV4(bytes, at) : scopeOfV6(bytes, at);
+}
+
+function scopeOfV4(bytes: Uint8Array, at: number): number {
+  const first = entryOf(bytes, at);
+  const second = entryOf(bytes, at + 1);
+  if (first === 127) return MACHINE;
+  if (first === 0 || first >= 224) return NOWHERE;
+  const isShared = first === 100 && (second & 0xc0) === 64;
+  const isPrivate = first === 172 ? (second & 0xf0) === 16 : first === 192 && second === 168;
+  const isOfWire = first === 169 && second === 254;
+  return first === 10 || isShared || isPrivate || isOfWire ? SITE : GLOBAL;
+}
+
+function scopeOfV6(bytes: Uint8Array, at: number): number {
+  const first = wordAt(bytes, at, 0);
+  if (first === 0) return scopeOfZeros(bytes, at);
+  // A translator's addresses: of the first kind are IPv4's, of the other a site decides which.
+  if (first === 0x64 && wordAt(bytes, at, 1) === 0xff9b)
+    return wordAt(bytes, at, 2) === 1 ? SITE : scopeOfV4(bytes, at + 12);
+  // 6to4 has the IPv4 address of its router.
+  if (first === 0x2002) return scopeOfV4(bytes, at + 2);
+  if (first >= 0xff00) return NOWHERE;
+  // fc00::/7, and fe80::/9, of which one half is of one wire and the other was of one site once.
+  return (first & 0xfe00) === 0xfc00 || (first & 0xff80) === 0xfe80 ? SITE : GLOBAL;
+}
+
+/** Of ::/16 only ::1 is somebody, and what is an IPv4 address. */
+function scopeOfZeros(bytes: Uint8Array, at: number): number {
+  let zeros = 1;
+  while (zeros < GROUPS && wordAt(bytes, at, zeros) === 0) zeros++;
+  if (zeros === 5 && wordAt(bytes, at, 5) === 0xffff) return scopeOfV4(bytes, at + 12);
+  return zeros === GROUPS - 1 && wordAt(bytes, at, zeros) === 1 ? MACHINE : NOWHERE;
+}
+
+function wordAt(bytes: Uint8Array, at: number, index: number): number {
+  return (entryOf(bytes, at + 2 * index) << 8) | entryOf(bytes, at + 2 * index + 1);
+}
+
+/** One text for all ways to write a numeric address: an IPv4 address mapped into IPv6 is that one. Other text is what it is. */
+export function canonicalHost(host: string): string {
+  if (!host.includes(":")) return host;
+  const bytes = addressBytes(host);
+  if (bytes === undefined || bytes.length === 4) return bytes?.join(".") ?? host;
+  const zone = host.indexOf("%");
+  return groupsText(bytes, GROUPS) + (zone < 0 ? "" : host.slice(zone));
 }
 
 /**
@@ -87,10 +147,13 @@ export function networkOf(host: string): string {
   const bytes = addressBytes(host);
   if (bytes === undefined) return host;
   if (bytes.length === 4) return bytes.join(".");
+  return groupsText(bytes, NETWORK_GROUPS) + NETWORK_END;
+}
+
+function groupsText(bytes: Uint8Array, count: number): string {
   let text = "";
-  for (let group = 0; group < NETWORK_GROUPS; group++)
-    text += `${((entryOf(bytes, 2 * group) << 8) | entryOf(bytes, 2 * group + 1)).toString(16)}:`;
-  return `${text.slice(0, -1)}${NETWORK_END}`;
+  for (let index = 0; index < count; index++) text += `:${wordAt(bytes, 0, index).toString(16)}`;
+  return text.slice(1);
 }
 
 /**

@@ -73,8 +73,8 @@ export class AnnounceRound implements LookupListener {
     }
   }
 
-  heard(_lookup: Lookup, _candidate: Candidate, answer: KrpcReader): void {
-    if (this.#peers !== undefined) readPeers(answer, this.#wants);
+  heard(_lookup: Lookup, { contact }: Candidate, answer: KrpcReader): void {
+    if (this.#peers !== undefined) readPeers(answer, contact, this.#wants);
   }
 
   converged(lookup: Lookup): void {

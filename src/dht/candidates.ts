@@ -6,7 +6,7 @@
 
 import { assert, entryOf } from "../base/assert.js";
 import type { BoundCounters } from "./bound-counters.js";
-import { Contact, endpointKey, type Family, siteKey } from "./contact.js";
+import { Contact, endpointKey, type Family, mayNameContact, siteKey } from "./contact.js";
 import { type KrpcReader, NODE_BYTES_V4, NODE_BYTES_V6 } from "./krpc-reader.js";
 import { commonBits, compareDistance, ID_BYTES } from "./node-id.js";
 import type { VirtualNode } from "./virtual-node.js";
@@ -146,6 +146,7 @@ export class Candidates {
     const host = this.#host;
     const key = endpointKey(contact.compact, ID_BYTES, host.family);
     if (this.#known.has(key) || host.isOurs(contact) || !host.isPossible(contact)) return;
+    if (by !== undefined && !mayNameContact(by, contact)) return;
     if (this.#isOfTorrent && commonBits(this.#target, 0, contact.compact, 0) >= CHANCE_BITS)
       contact.isPicked = true;
     if (contact.isPicked && this.#picked === PICKED_MAX) {

@@ -3,6 +3,7 @@
 //
 // Always: the bytes never change; a node that comes with another id or from another address is another contact.
 
+import { mayNameBytes } from "../base/network-address.js";
 import { addressText } from "../codec/compact-address.js";
 import { compareIds, ID_BYTES } from "./node-id.js";
 
@@ -96,6 +97,12 @@ function networkKeyV4(bytes: Uint8Array, at: number): number {
 /** Words of an address that limits count by: an IPv4 address, the /64 of an IPv6 one. */
 export function networkWords(family: Family): number {
   return family === 4 ? 1 : 2;
+}
+
+/** False for who is nearer to us than whoever named it: nobody far away has us ask around in this machine, or its network. */
+export function mayNameContact(by: Contact, { compact, family }: Contact): boolean {
+  const length = family === 4 ? 4 : 16;
+  return mayNameBytes(by.compact, ID_BYTES, compact, ID_BYTES, length);
 }
 
 /** False for what nobody can be at: no address, multicast, no port; and in public networks the machine itself. */

@@ -194,7 +194,7 @@ export class Dht extends EventEmitter<DhtEvents> {
       answered: (_call, answer) => {
         if (answer.valuesCount === 0) lookUp();
         else {
-          stream.heard(undefined, undefined, answer);
+          stream.take(contact, answer);
           stream.begun();
         }
       },

@@ -4,7 +4,8 @@
 // Always: what waits for the reader is bounded; beyond it peers are dropped, as nodes are free to tell any number of them.
 
 import type { SocketAddress } from "../native/binding.js";
-import { endpointKey } from "./contact.js";
+import type { Candidate } from "./candidates.js";
+import { type Contact, endpointKey } from "./contact.js";
 import type { KrpcReader } from "./krpc-reader.js";
 import type { Lookup, LookupListener } from "./lookup.js";
 import { readPeers } from "./peers.js";
@@ -31,13 +32,20 @@ export class PeerStream extends ResultStream<SocketAddress> implements LookupLis
     if (--this.#following === 0) this.end(undefined);
   }
 
-  heard(_lookup: Lookup | undefined, _candidate: unknown, answer: KrpcReader): void {
-    readPeers(answer, (family, at) => {
+  heard(_lookup: Lookup, { contact }: Candidate, answer: KrpcReader): void {
+    this.take(contact, answer);
+  }
+
+  /** An answer of `by`. */
+  take(by: Contact, answer: KrpcReader): void {
+    readPeers(answer, by, (family, at) => {
       if (this.#known.size >= PEERS_MAX) return;
       const key = endpointKey(answer.bytes, at, family);
       if (this.#known.has(key)) return;
-      this.#known.add(key);
-      return (peer) => this.push(peer);
+      return (peer) => {
+        this.#known.add(key);
+        this.push(peer);
+      };
     });
   }
 

@@ -8,7 +8,7 @@
 import { assert, entryOf } from "../base/assert.js";
 import type { Call, CallListener } from "./calls.js";
 import { NODES_PER_ANSWER_MAX } from "./candidates.js";
-import { Contact, contactIndex, endpointKey, type Family, subscriberKey } from "./contact.js";
+import { Contact, contactIndex, endpointKey, type Family, mayNameContact, subscriberKey } from "./contact.js";
 import { type KrpcReader, NODE_BYTES_V4, NODE_BYTES_V6 } from "./krpc-reader.js";
 import type { LookupHost } from "./lookup.js";
 import { commonBits, compareIds, ID_BITS, ID_BYTES } from "./node-id.js";
@@ -135,7 +135,7 @@ export class Sampler implements CallListener {
     this.#end(call);
     if (this.#isStopped) return;
     const { contact } = call;
-    this.#addNodes(answer);
+    this.#addNodes(contact, answer);
     if (answer.samplesAt < 0 && answer.num < 0) {
       this.#counters.without++;
       this.#leaveAlone(contact, WITHOUT_MS);
@@ -291,12 +291,13 @@ export class Sampler implements CallListener {
       : [answer.nodes6At, answer.nodes6Bytes, NODE_BYTES_V6];
   }
 
-  #addNodes(answer: KrpcReader): void {
+  #addNodes(by: Contact, answer: KrpcReader): void {
     const [at, bytes, nodeBytes] = this.#nodesOf(answer);
     const count = Math.min(NODES_PER_ANSWER_MAX, bytes / nodeBytes);
     for (let index = 0; index < count; index++) {
       const from = at + index * nodeBytes;
-      this.#add(new Contact(answer.bytes.slice(from, from + nodeBytes), this.#family));
+      const contact = new Contact(answer.bytes.slice(from, from + nodeBytes), this.#family);
+      if (mayNameContact(by, contact)) this.#add(contact);
     }
   }
 

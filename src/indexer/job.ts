@@ -4,7 +4,6 @@
 //
 // Always: it ends once. Answers that are late still count while a fetch goes on or another answer is waited for.
 
-import { mayNameAddress } from "../base/network-address.js";
 import type { Candidate } from "../dht/candidates.js";
 import { contactsOf } from "../dht/check-options.js";
 import { type Contact, endpointKey } from "../dht/contact.js";
@@ -148,13 +147,11 @@ export class Job implements LookupListener {
   #addPeers(by: Contact, answer: KrpcReader): void {
     if (this.#isOver || answer.valuesCount === 0) return;
     const told: SocketAddress[] = [];
-    readPeers(answer, (family, at) => {
+    readPeers(answer, by, (family, at) => {
       const key = endpointKey(answer.bytes, at, family);
       // All nodes near a hash tell of the same peers.
       if (this.#known.has(key) || this.#known.size >= PEERS_MAX) return;
       return (peer) => {
-        // Nobody far away sends us to this machine, or to its own network.
-        if (!mayNameAddress(by.host, peer.host)) return;
         this.#known.add(key);
         told.push(peer);
       };

@@ -172,7 +172,20 @@ const BLAMING: Liar = {
     ),
 };
 
+/** Each answer tells of nodes in networks that everybody has, of this machine, and of nobody. */
+const NEARBY = [0x0a010203, 0x7f000001, 0xc0a80001, 0xac100001, 0x64400001, 0xa9fe0001, 0xe0000001, 0];
+const INWARD: Liar = {
+  answers: true,
+  nodes: (count) =>
+    Buffer.concat(NEARBY.map((address, at) => nodeAt(nearId(8 * count + at), address + count, 7000))),
+};
+
 describe("a lookup among liars", { timeout: 120_000 }, () => {
+  it("sends nothing into our own network, or this machine, for who is far away", async (t) => {
+    const { queries } = await lookUp(t, () => INWARD);
+    assert.deepEqual([...queries.keys()].map((address) => address >>> 24).sort(), [13, 13, 13, 13]);
+  });
+
   it("ends, when everybody it asks tells it of somebody nearer", async (t) => {
     const { queries, bounds } = await lookUp(t, () => NEARER);
     assert.ok(queries.size > 100, "they were believed for long");

@@ -4,9 +4,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
   addressBytes,
+  canonicalHost,
   chargedTo,
   isLoopback,
   mayNameAddress,
+  mayNameBytes,
   networkOf,
   SITE_TIMES,
   scopeOf,
@@ -50,6 +52,15 @@ describe("network addresses", () => {
     ]);
   });
 
+  it("an address has one text, however it is written", () => {
+    for (const host of ["2001:DB8::1", "2001:db8:0:0:0:0:0:1", "2001:0db8::0.0.0.1"])
+      assert.equal(canonicalHost(host), "2001:db8:0:0:0:0:0:1");
+    for (const host of ["::ffff:192.0.2.1", "0:0:0:0:0:ffff:c000:201", "192.0.2.1"])
+      assert.equal(canonicalHost(host), "192.0.2.1");
+    assert.equal(canonicalHost("fe80::1%eth0"), "fe80:0:0:0:0:0:0:1%eth0");
+    for (const host of ["stream-1", "x::y", ""]) assert.equal(canonicalHost(host), host);
+  });
+
   it("this machine is 127/8 and ::1", () => {
     for (const host of ["127.0.0.1", "127.255.3.9", "::1", "::ffff:127.0.0.1", "0:0:0:0:0:0:0:1"])
       assert.equal(isLoopback(host), true, host);
@@ -78,7 +89,7 @@ describe("network addresses", () => {
 
   it("an address is reached by this machine, by its network, by everybody, or is none of one machine", () => {
     const scopes = {
-      machine: ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"],
+      machine: ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "64:ff9b::127.0.0.1", "2002:7f00:1::"],
       site: [
         "10.1.2.3",
         "172.16.0.1",
@@ -88,6 +99,10 @@ describe("network addresses", () => {
         "100.64.0.1",
         "fe80::1",
         "fd12::1",
+        "fec0::1",
+        "64:ff9b::192.168.0.1",
+        "64:ff9b:1::1",
+        "2002:a00:1::1",
       ],
       global: [
         "1.1.1.1",
@@ -97,11 +112,28 @@ describe("network addresses", () => {
         "100.63.0.1",
         "100.128.0.1",
         "2001:db8::1",
+        "64:ff9b::1.1.1.1",
+        "64:ff9c::1",
+        "2002:101:101::1",
       ],
     };
     for (const [scope, hosts] of Object.entries(scopes))
       for (const host of hosts) assert.equal(scopeOf(host), scope, host);
-    for (const host of ["0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "::", "ff02::1", "example", ""])
+    for (const host of [
+      "0.0.0.0",
+      "0.1.2.3",
+      "224.0.0.1",
+      "255.255.255.255",
+      "::",
+      "::2",
+      "::127.0.0.1",
+      "::ffff:0.0.0.0",
+      "64:ff9b::224.0.0.1",
+      "2002::1",
+      "ff02::1",
+      "example",
+      "",
+    ])
       assert.equal(scopeOf(host), undefined, host);
   });
 
@@ -117,6 +149,16 @@ describe("network addresses", () => {
       [false, false, true],
     );
     assert.equal(mayNameAddress(machine, "0.0.0.0"), false);
+    // As they stand in packets, behind something else.
+    const hosts = [machine, site, everybody, "0.0.0.0", "::1", "fd12::1", "2001:db8::1", "::"];
+    const packets = hosts.map((host) => Uint8Array.from([9, ...required(addressBytes(host), host)]));
+    for (const [at, from] of packets.entries())
+      for (const [index, to] of packets.entries()) {
+        if (from.length !== to.length) continue;
+        const length = from.length === 5 ? 4 : 16;
+        const [by, named] = [required(hosts[at], "a host"), required(hosts[index], "a host")];
+        assert.equal(mayNameBytes(from, 1, to, 1, length), mayNameAddress(by, named), `${by} ${named}`);
+      }
     // Whose stream tells no address is anywhere.
     assert.deepEqual(
       [machine, site, everybody].map((to) => mayNameAddress("stream-1", to)),
