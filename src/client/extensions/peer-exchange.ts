@@ -4,10 +4,11 @@
 // told. So telling costs what is new, and a peer that is told nothing holds three numbers.
 //
 // Always: nothing is told or taken of a private torrent (BEP 27); a peer is told at most every TELL_MS, ADDED_MAX peers at a time; what
-// a peer tells counts as often as one message in HEAR_MS, HEARD_MAX addresses of each, and nobody names addresses nearer than itself.
+// a peer tells counts as often as one message in HEAR_MS, HEARD_MAX addresses of each; nobody names addresses nearer than itself, and
+// nobody is told of those.
 
 import { entryOf } from "../../base/assert.js";
-import { mayNameAddress } from "../../base/network-address.js";
+import { type AddressScope, mayNameScope, scopeOf } from "../../base/network-address.js";
 import {
   decodePeerExchange,
   type ExchangedPeer,
@@ -43,6 +44,8 @@ interface Entry<Peer> {
   readonly peer: Peer;
   readonly host: string;
   readonly port: number;
+  /** Who can reach it. */
+  readonly scope: AddressScope | undefined;
   /** When it came, counted in comings and goings. */
   readonly cameAt: number;
 }
@@ -50,6 +53,7 @@ interface Entry<Peer> {
 interface Gone {
   readonly host: string;
   readonly port: number;
+  readonly scope: AddressScope | undefined;
   readonly cameAt: number;
   readonly leftAt: number;
 }
@@ -103,7 +107,8 @@ export class PeerExchange<Peer extends ExchangePeer> implements Extension<Peer> 
     const listener = this.#listeners.get(peer);
     if (listener === undefined || !this.#mayTell(listener)) return;
     const told = decodePeerExchange(bytes.subarray(at, at + length), HEARD_MAX);
-    this.#host.bring(told.filter(({ host }) => mayNameAddress(peer.host, host)));
+    const scope = scopeOf(peer.host);
+    this.#host.bring(told.filter(({ host }) => mayNameScope(scope, scopeOf(host))));
   }
 
   #mayTell(listener: Listener): boolean {
@@ -119,7 +124,8 @@ export class PeerExchange<Peer extends ExchangePeer> implements Extension<Peer> 
   /** The peer is here, at an address at which it accepts connections. */
   peerReachable(peer: Peer): void {
     if (this.#isOff || this.#here.has(peer) || peer.listenPort === 0) return;
-    const entry = { peer, host: peer.host, port: peer.listenPort, cameAt: ++this.#changes };
+    const { host, listenPort: port } = peer;
+    const entry = { peer, host, port, scope: scopeOf(host), cameAt: ++this.#changes };
     this.#here.set(peer, entry);
     this.#inOrder.push(entry);
   }
@@ -131,8 +137,8 @@ export class PeerExchange<Peer extends ExchangePeer> implements Extension<Peer> 
     this.#here.delete(peer);
     if (this.#inOrder.length > 2 * this.#here.size + ADDED_MAX)
       this.#inOrder = this.#inOrder.filter((each) => this.#here.get(each.peer) === each);
-    const { host, port, cameAt } = entry;
-    this.#gone.push({ host, port, cameAt, leftAt: ++this.#changes });
+    const { host, port, scope, cameAt } = entry;
+    this.#gone.push({ host, port, scope, cameAt, leftAt: ++this.#changes });
     if (this.#gone.length > 2 * DROPPED_MAX) this.#gone.splice(0, DROPPED_MAX);
   }
 
@@ -149,16 +155,19 @@ export class PeerExchange<Peer extends ExchangePeer> implements Extension<Peer> 
 
   #tell(peer: Peer, listener: Listener): void {
     const { toldAt } = listener;
+    const scope = scopeOf(peer.host);
     const added: ExchangedPeer[] = [];
     // Of more than fit, those that came last: they are here longest.
     for (let index = this.#inOrder.length - 1; index >= 0 && added.length < ADDED_MAX; index--) {
       const entry = entryOf(this.#inOrder, index);
       if (entry.cameAt <= toldAt) break;
       if (entry.peer === peer || this.#here.get(entry.peer) !== entry) continue;
+      if (!mayNameScope(scope, entry.scope)) continue;
       added.push({ host: entry.host, port: entry.port, flags: flagsOf(entry.peer) });
     }
     const dropped = this.#gone
       .filter(({ cameAt, leftAt }) => leftAt > toldAt && cameAt <= toldAt)
+      .filter((each) => mayNameScope(scope, each.scope))
       .slice(-DROPPED_MAX);
     listener.toldAt = this.#changes;
     if (added.length + dropped.length > 0) peer.sendExtended(UT_PEX, encodePeerExchange(added, dropped));

@@ -109,6 +109,21 @@ describe("PeerExchange: telling", () => {
     assert.deepEqual(a.told(), { added: [], dropped: [c.host] });
   });
 
+  it("tells nobody far away of this machine and its network, not even when those leave", () => {
+    const world = new World();
+    const far = world.join(new FakePeer("198.51.100.7"));
+    const [near, here, other] = ["192.168.1.2", "127.0.0.1", "203.0.113.9"].map((host) =>
+      world.join(new FakePeer(host)),
+    );
+    world.pass(1);
+    assert.deepEqual(far.told()?.added, [other?.host]);
+    assert.deepEqual(near?.told()?.added, [other?.host, far.host]);
+    assert.deepEqual(here?.told()?.added, [other?.host, near?.host, far.host]);
+    for (const peer of [near, here, other]) if (peer !== undefined) world.exchange.peerClosed(peer);
+    world.pass(70);
+    assert.deepEqual(far.told()?.dropped, [other?.host]);
+  });
+
   it("says of whom one knows that it can be reached, and who has everything", () => {
     const world = new World();
     const a = world.join();
