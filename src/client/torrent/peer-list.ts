@@ -9,7 +9,7 @@
 // source, the higher canonical priority (BEP 40). So however many dead addresses are known, a live one is reached after at most
 // one attempt at each.
 //
-// Always: there are no more than `max`, and no source but the user fills more than half of it; an address is tried again only after
+// Always: an address is there once, however those who name it write it; there are no more than `max`, and no source but the user fills more than half of it; an address is tried again only after
 // a pause that doubles with each failure in a row and differs a little each time. After ATTEMPTS_MAX of them it is given up, which is
 // not for good while we miss pieces: whoever could not be reached for a while may be the only one who has them. Those are tried when
 // nobody else is due, a few at a time, each at longer and longer intervals. No call looks at all addresses, but those that are told so.
@@ -17,7 +17,7 @@
 import { assert, entryOf } from "../../base/assert.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
 import { Heap, type HeapItem } from "../../base/heap.js";
-import { networkOf, siteOf } from "../../base/network-address.js";
+import { canonicalHost, networkOf, siteOf } from "../../base/network-address.js";
 import type { PeerAddress, ReceiveModeName } from "../options.js";
 import { canonicalPriority } from "./canonical-priority.js";
 import { PEER_ORIGINS, type PeerOrigin, type PeerOutcome, type PeerSource } from "./peer-source.js";
@@ -110,14 +110,19 @@ export class PeerList {
    * Adds an address, or notes one more source of a known one. One that was given up has another chance: at once if the user names it,
    * after a pause otherwise. Undefined if there is no room for it.
    */
-  add({ host, port }: PeerAddress, source: PeerSource, nowMs: number): KnownPeer | undefined {
+  add(address: PeerAddress, source: PeerSource, nowMs: number): KnownPeer | undefined {
+    const { port } = address;
+    const key = keyOf(address.host, port);
     const rank = PEER_ORIGINS.indexOf(source.origin);
-    const known = this.#peers.get(keyOf(host, port));
+    const known = this.#peers.get(key);
     if (known !== undefined) {
       this.#namedAgain(known, source, rank, nowMs);
       return known;
     }
     if (!this.#makeRoom(rank)) return undefined;
+    const canonical = canonicalHost(address.host);
+    // As whoever named it writes it, but for an IPv4 address, which is connected to as such.
+    const host = canonical.includes(":") ? address.host : canonical;
     const peer: KnownPeer = {
       host,
       port,
@@ -135,7 +140,7 @@ export class PeerList {
       triedBothWays: false,
       heapIndex: -1,
     };
-    this.#peers.set(keyOf(host, port), peer);
+    this.#peers.set(key, peer);
     this.#countByRank[rank] = entryOf(this.#countByRank, rank) + 1;
     this.#becomeDue(peer);
     return peer;
@@ -375,7 +380,7 @@ export class PeerList {
 }
 
 function keyOf(host: string, port: number): string {
-  return `${host}|${port}`;
+  return `${canonicalHost(host)}|${port}`;
 }
 
 function isBetter(a: KnownPeer, b: KnownPeer): boolean {

@@ -14,7 +14,7 @@
 
 import { assert } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
-import { networkOf } from "../../base/network-address.js";
+import { networkOf, scopeOf } from "../../base/network-address.js";
 import type { PeerAddress, ReceiveModeName } from "../options.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { PeerSettings } from "../peer/peer-options.js";
@@ -32,6 +32,7 @@ import {
 } from "./peer-source.js";
 import { Turnover } from "./turnover.js";
 
+const PORT_MAX = 65_535;
 /** Of the places of a torrent that misses something: for connections that we began. */
 const DIALLED_SHARE = 0.25;
 /** A connection that stood so long was no failure, though nothing went over it. */
@@ -131,7 +132,7 @@ export class Roster implements PeerSink {
   bring(source: PeerSource, addresses: readonly PeerAddress[]): number {
     const { nowMs } = this.#host;
     const before = this.#list.size;
-    for (const address of addresses) this.#list.add(address, source, nowMs);
+    for (const address of addresses) if (isDialable(address)) this.#list.add(address, source, nowMs);
     this.#wantToDial();
     return Math.max(0, this.#list.size - before);
   }
@@ -402,6 +403,11 @@ export class Roster implements PeerSink {
   #all(): Set<PeerConnection> {
     return new Set([...this.#here, ...this.#dialled]);
   }
+}
+
+/** False for what leads nowhere, or, as "any" does, to ourselves: strangers name it. */
+function isDialable({ host, port }: PeerAddress): boolean {
+  return port >= 1 && port <= PORT_MAX && scopeOf(host) !== undefined;
 }
 
 const USER_RANK = PEER_ORIGINS.indexOf("user");

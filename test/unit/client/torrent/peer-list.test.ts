@@ -47,6 +47,21 @@ describe("PeerList", () => {
     assert.equal(list.hasDue(0), true);
   });
 
+  it("an address is one, however those who name it write it, and IPv4 is connected to as such", () => {
+    const list = makeList();
+    const peer = add(list, "2001:db8::1", TRACKER);
+    for (const host of ["2001:db8:0:0:0:0:0:1", "2001:DB8::0.0.0.1"])
+      assert.equal(add(list, host, EXCHANGE), peer, host);
+    assert.equal(list.find("2001:0db8::1", 6881), peer);
+    assert.equal(peer.host, "2001:db8::1");
+    const mapped = add(list, "0:0:0:0:0:ffff:c000:201", EXCHANGE);
+    assert.equal(mapped.host, "192.0.2.1");
+    assert.equal(add(list, "192.0.2.1", TRACKER), mapped);
+    assert.equal(list.size, 2);
+    list.forget(peer);
+    assert.equal(list.size, 1);
+  });
+
   it("one that is being connected is not due", () => {
     const list = makeList();
     const peer = add(list, "10.0.0.1");
