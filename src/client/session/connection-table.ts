@@ -1,5 +1,5 @@
 // The connections of a session, and whether there is room for one more: of all, of one network or site, of strangers that have not
-// said which torrent they come for, and of attempts under way.
+// said which torrent they come for, and of attempts under way. While few come, nobody is kept out for others of its network.
 //
 // Always: each connection with a socket has a descriptor of the budget, from its beginning to its end; no call looks at all connections
 // but the turnover, once a second at the most.
@@ -34,11 +34,17 @@ const FUTILE_DIALS_MAX = 8;
 const DIALS_MS = 60_000;
 /** Networks and sites of which that is remembered, or how often they came. */
 const NETWORKS_MAX = 4096;
-/** Connections of a network that are let in one after the other, however short; and how long until one more may be. */
+/** Connections of a network that are let in one after the other, however short, while many come; and how long until one more may be. */
 const ARRIVALS_MAX = 32;
 const ARRIVAL_MS = 2000;
 /** The same after one that had to be let go for what it said: it costs more than to be greeted. */
 const FAULT_MS = 30_000;
+/**
+ * None of that keeps anybody out while all that come are no more than what so many networks may, with so much at once. Behind one address
+ * there may be thousands of customers, of whom one may have had to be let go: it keeps the others out only by coming all the time.
+ */
+const NETWORKS_UNCOUNTED = 8;
+const UNCOUNTED_MS = 16_000;
 const FAULTS: ReadonlySet<string> = new Set<PeerErrorCode>([
   "PEER_MESSAGE_TOO_LONG",
   "PEER_MESSAGE_MALFORMED",
@@ -65,6 +71,8 @@ export class ConnectionTable {
   readonly #futileDials = new Map<string, { count: number; readonly sinceMs: number }>();
   /** Until when the connections of a network or site are paid for, each with ARRIVAL_MS or FAULT_MS; the last one at the end. */
   readonly #arrivals = new Map<string, number>();
+  /** Until when those of all networks are paid for, of each NETWORKS_UNCOUNTED times as fast. */
+  #allPaidMs = Number.NEGATIVE_INFINITY;
 
   constructor(limits: ConnectionLimits, budget: DescriptorBudget) {
     this.#limits = limits;
@@ -145,10 +153,13 @@ export class ConnectionTable {
 
   /** Whoever comes and goes, hundreds of times a second, would have all of our link for greetings. */
   #mayArrive(host: string, nowMs: number): boolean {
-    const mayArrive = chargedTo(host).every(
-      ({ name, times }) =>
-        this.#paidMs(name, nowMs) + ARRIVAL_MS / times - nowMs <= ARRIVALS_MAX * ARRIVAL_MS,
-    );
+    const areFew = this.#allPaidMs + ARRIVAL_MS / NETWORKS_UNCOUNTED - nowMs <= UNCOUNTED_MS;
+    const mayArrive =
+      areFew ||
+      chargedTo(host).every(
+        ({ name, times }) =>
+          this.#paidMs(name, nowMs) + ARRIVAL_MS / times - nowMs <= ARRIVALS_MAX * ARRIVAL_MS,
+      );
     if (mayArrive) this.#pay(host, nowMs, ARRIVAL_MS);
     return mayArrive;
   }
@@ -159,6 +170,8 @@ export class ConnectionTable {
 
   #pay(host: string, nowMs: number, ms: number): void {
     if (!this.#limits.limitsLoopback && isLoopback(host)) return;
+    const allPaidMs = Math.max(nowMs, this.#allPaidMs) + ms / NETWORKS_UNCOUNTED;
+    this.#allPaidMs = Math.min(allPaidMs, nowMs + UNCOUNTED_MS + FAULT_MS / NETWORKS_UNCOUNTED);
     for (const { name, times } of chargedTo(host)) {
       const paidMs = this.#paidMs(name, nowMs) + ms / times;
       this.#arrivals.delete(name);

@@ -12,6 +12,10 @@ import { Session } from "../../../../src/index.js";
 
 const ARRIVALS = 32;
 const ARRIVAL_MS = 2000;
+/** Of all networks, while nobody is kept out. */
+const UNCOUNTED = 64;
+/** Until as many may come again, however many came. */
+const UNCOUNTED_MS = 20_000;
 const PER_ADDRESS = 8;
 
 function makeTable(limitsLoopback = false): ConnectionTable {
@@ -19,6 +23,11 @@ function makeTable(limitsLoopback = false): ConnectionTable {
     { max: 1000, maxPerAddress: PER_ADDRESS, limitsLoopback, maxConnecting: 10 },
     new DescriptorBudget(10_000),
   );
+}
+
+/** So many strangers of other networks came that those of each network are counted. */
+function crowd(table: ConnectionTable, nowMs: number): void {
+  for (let network = 0; network < UNCOUNTED; network++) table.mayAccept(`198.51.100.${network}`, nowMs);
 }
 
 function arrivals(table: ConnectionTable, host: string, nowMs: number): number {
@@ -38,21 +47,45 @@ const hostOf = (site: number, network: number): string =>
 describe("ConnectionTable: a network that comes and goes", () => {
   it("is let in so often at once, and now and then after that; others are not held up by it", () => {
     const table = makeTable();
+    crowd(table, 1000);
     assert.equal(arrivals(table, "192.0.2.1", 1000), ARRIVALS);
     assert.equal(arrivals(table, "192.0.2.2", 1000), ARRIVALS);
+    crowd(table, 1000 + ARRIVAL_MS - 1);
     assert.equal(arrivals(table, "192.0.2.1", 1000 + ARRIVAL_MS - 1), 0);
     assert.equal(arrivals(table, "192.0.2.1", 1000 + ARRIVAL_MS), 1);
+    crowd(table, 1000 + 5 * ARRIVAL_MS);
     assert.equal(arrivals(table, "192.0.2.1", 1000 + 5 * ARRIVAL_MS), 4);
+  });
+
+  it("is not counted while few come, of whatever networks", () => {
+    const table = makeTable();
+    assert.equal(arrivals(table, "192.0.2.1", 0), UNCOUNTED);
+    assert.equal(arrivals(table, "192.0.2.2", 0), ARRIVALS, "what one does, others do not pay for");
+    assert.equal(arrivals(table, "192.0.2.1", UNCOUNTED_MS), UNCOUNTED);
+    assert.equal(arrivals(table, "192.0.2.1", UNCOUNTED_MS + 1000), 4);
+  });
+
+  it("pays for no neighbour that is let go twice a minute, however long that goes on", () => {
+    const table = makeTable();
+    for (let nowMs = 0; nowMs < 3600_000; nowMs += 30_000) {
+      assert.ok(table.mayAccept("192.0.2.1", nowMs), `at ${nowMs} ms`);
+      const peer = { host: "192.0.2.1", incoming: true } as PeerConnection;
+      table.add(peer, true);
+      table.remove(peer, nowMs, new PeerError("PEER_PIECE_RANGE", "it had to go"));
+      assert.ok(table.mayAccept("192.0.2.1", nowMs + 1), `a neighbour at ${nowMs} ms`);
+    }
   });
 
   it("was not there for a while: it comes as one that is new", () => {
     const table = makeTable();
     arrivals(table, "192.0.2.1", 0);
+    crowd(table, 10 * ARRIVALS * ARRIVAL_MS);
     assert.equal(arrivals(table, "192.0.2.1", 10 * ARRIVALS * ARRIVAL_MS), ARRIVALS);
   });
 
   it("pays more for those that had to be let go, and may come again after half a minute", () => {
     const table = makeTable();
+    crowd(table, 0);
     const leave = (code: PeerErrorCode): void => {
       const peer = { host: "192.0.2.1", incoming: true } as PeerConnection;
       table.add(peer, true);
@@ -64,17 +97,20 @@ describe("ConnectionTable: a network that comes and goes", () => {
     // As long as fifteen that come.
     assert.equal(arrivals(table, "192.0.2.1", 0), ARRIVALS - 1 - 15);
     for (let fault = 0; fault < 10; fault++) leave("PEER_PIECE_RANGE");
+    crowd(table, 30_000);
     assert.equal(arrivals(table, "192.0.2.1", 30_000), 0);
+    crowd(table, 30_000 + ARRIVAL_MS);
     assert.equal(arrivals(table, "192.0.2.1", 30_000 + ARRIVAL_MS), 1);
   });
 
   it("is a /64 of IPv6, and not this machine unless asked for", () => {
     const table = makeTable();
+    crowd(table, 0);
     arrivals(table, "2001:db8::1", 0);
     assert.equal(arrivals(table, "2001:db8::2", 0), 0);
     assert.equal(arrivals(table, "2001:db8:0:1::1", 0), ARRIVALS);
     assert.equal(arrivals(table, "127.0.0.1", 0), 10 * ARRIVALS);
-    assert.equal(arrivals(makeTable(true), "127.0.0.1", 0), ARRIVALS);
+    assert.equal(arrivals(makeTable(true), "127.0.0.1", 0), UNCOUNTED);
   });
 
   it("is one of 4,096 that are remembered", () => {
@@ -149,10 +185,12 @@ describe("ConnectionTable: an IPv6 site, which has 65,536 networks", () => {
 
   it("comes and goes eight times as often as a network, whatever of it does", () => {
     const table = makeTable();
+    crowd(table, 0);
     let count = 0;
     for (let network = 0; network < 100; network++) count += arrivals(table, hostOf(1, network), 0);
     assert.equal(count, SITE_TIMES * ARRIVALS);
     assert.equal(arrivals(table, hostOf(2, 0), 0), ARRIVALS);
+    crowd(table, ARRIVAL_MS);
     assert.equal(arrivals(table, hostOf(1, 200), ARRIVAL_MS), SITE_TIMES);
   });
 });

@@ -62,6 +62,22 @@ describe("Session: crowds", TIMEOUT, () => {
     await closeWhole(session);
   });
 
+  it("who says what nobody may say keeps nobody out who has the same address", async () => {
+    const shared = await makeShared(100_000);
+    const { session, address } = await seed(shared, { limitLoopback: true });
+    for (let fault = 0; fault < 3; fault++) {
+      const liar = await shakeHands(address, shared.metainfo.infoHash, "127.0.0.2");
+      liar.on("error", () => {});
+      // A piece that the torrent has not.
+      liar.write(Buffer.from([0, 0, 0, 5, 4, 0xff, 0, 0, 0]));
+      liar.resume();
+      await until(() => liar.closed);
+    }
+    const honest = await shakeHands(address, shared.metainfo.infoHash, "127.0.0.2");
+    assert.ok(honest.bytesRead >= 68);
+    await closeWhole(session);
+  });
+
   it("this machine's own addresses are not counted unless asked for", async () => {
     const shared = await makeShared(100_000);
     const { session, address } = await seed(shared, { maxPeersPerAddress: 1 });
