@@ -42,9 +42,7 @@ const LOADED_WHEN_CALLED = {
   child_process: ["spawn"],
   crypto: [
     "createHash",
-    "createPublicKey",
-    "diffieHellman",
-    "generateKeyPairSync",
+    "createDiffieHellman",
     "randomBytes",
     "randomFillSync",
     "randomUUID",

@@ -4,7 +4,6 @@
 // Always: with policy "disabled" a stream is what it was; key exchanges have turns, which are paced (stream/exchange-turns.ts).
 
 import type { Ground } from "../../base/ground.js";
-import { networkOf } from "../../base/network-address.js";
 import type { Reactor } from "../../native/reactor.js";
 import type { Memory } from "../memory/memory.js";
 import type { ByteStream } from "../stream/byte-stream.js";
@@ -77,8 +76,8 @@ export class Encryption {
   #queueOf(kind: ExchangeKind, host: string): ExchangeQueue {
     const turns = this.#exchanges;
     return {
-      ask: (waiter) => turns.ask(kind, networkOf(host), waiter),
-      forget: (waiter) => turns.forget(kind, networkOf(host), waiter),
+      ask: (waiter) => turns.ask(kind, host, waiter),
+      forget: (waiter) => turns.forget(kind, host, waiter),
     };
   }
 }

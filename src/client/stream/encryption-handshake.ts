@@ -10,7 +10,7 @@
 // S is the shared secret, SKEY the info hash. Behind it both sides go on by their ciphers, or in the clear, as B selected.
 //
 // Always: it says how many bytes it needs next and is never given more, so that none of what comes behind it is read here; what it waits
-// for has an end (random bytes, padding, first bytes); whatever is wrong ends in PeerError. Keys, which cost most of a millisecond, are
+// for has an end (random bytes, padding, first bytes); whatever is wrong ends in PeerError. Keys, which cost a tenth of a millisecond, are
 // made in exchange() and nowhere else, and of who is connected to not before the other side has shown a whole one.
 
 import { createHash } from "node:crypto";
@@ -163,7 +163,7 @@ export class EncryptionInitiator extends EncryptionHandshake {
     super(side);
     this.#infoHash = infoHash;
     this.whenExchanged(() => {
-      this.#keys = new KeyExchange();
+      this.#keys = new KeyExchange(this.side.fillRandom);
       this.say(this.#keys.publicKey, this.padding());
     });
   }
@@ -220,7 +220,7 @@ export class EncryptionResponder extends EncryptionHandshake {
   protected keyCame(theirKey: Uint8Array): void {
     if (!isPublicKey(theirKey)) throw notAKey();
     this.whenExchanged(() => {
-      const keys = new KeyExchange();
+      const keys = new KeyExchange(this.side.fillRandom);
       const secret = this.secret(keys, theirKey);
       this.say(keys.publicKey, this.padding());
       this.find(hash("req1", secret), () => this.#awaitRequest(secret));

@@ -1,7 +1,7 @@
 // Encryption between whole sessions: each policy with each, falling back, and what a stranger may take of it.
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, randomFillSync } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { after, describe, it } from "node:test";
@@ -57,7 +57,7 @@ async function knockWith(
   method: number,
 ): Promise<Socket> {
   const socket = await knock(to);
-  const keys = new KeyExchange();
+  const keys = new KeyExchange(randomFillSync);
   socket.write(keys.publicKey);
   let theirs = Buffer.alloc(0);
   while (theirs.length < KEY_BYTES)

@@ -165,7 +165,7 @@ describe("the encryption handshake", () => {
   });
 
   it("refuses public keys that give the secret away", () => {
-    const ours = new KeyExchange();
+    const ours = new KeyExchange(randomFillSync);
     assert.equal(ours.publicKey.length, KEY_BYTES);
     for (const value of [0, 1]) {
       const key = new Uint8Array(KEY_BYTES);
@@ -174,7 +174,7 @@ describe("the encryption handshake", () => {
     }
     assert.equal(ours.secretWith(new Uint8Array(KEY_BYTES).fill(0xff)), undefined);
     for (let round = 0; round < 50; round++) {
-      const theirs = new KeyExchange();
+      const theirs = new KeyExchange(randomFillSync);
       const secret = required(ours.secretWith(theirs.publicKey), "secret");
       assert.equal(secret.length, KEY_BYTES);
       assert.deepEqual(secret, theirs.secretWith(ours.publicKey));

@@ -7,6 +7,7 @@ import {
   ExchangeTurns,
   type ExchangeWaiter,
   PAUSE_MS,
+  SHARE_MS,
 } from "../../../../src/client/stream/exchange-turns.js";
 import type { TurnHook } from "../../../../src/native/reactor.js";
 import { entryOf } from "../../../support/required.js";
@@ -54,7 +55,7 @@ class Loop {
 describe("turns of key exchanges", () => {
   it("come at once when nobody had one, later than the call, and then with pauses, for each kind", () => {
     const loop = new Loop();
-    for (let index = 0; index < 1000; index++) {
+    for (let index = 0; index < 2000; index++) {
       loop.turns.ask("incoming", `${index}`, loop.waiter("stranger"));
       loop.turns.ask("outgoing", `${index}`, loop.waiter("ours"));
     }
@@ -82,6 +83,34 @@ describe("turns of key exchanges", () => {
     assert.deepEqual(loop.done, ["crowd", "storm", "honest", "crowd"]);
     loop.pass(3 * PAUSE_MS);
     assert.deepEqual(loop.done.slice(4), ["storm", "crowd", "storm"]);
+  });
+
+  it("are first of all for those that had none in the last minute, of IPv6 whole sites of those", () => {
+    const loop = new Loop();
+    const again = (host: string): ExchangeWaiter => ({
+      exchange: () => {
+        loop.done.push("crowd");
+        loop.turns.ask("incoming", host, again(host));
+      },
+    });
+    const crowd = Array.from({ length: 500 }, (_, index) => `192.0.${2 + (index >> 8)}.${index & 255}`);
+    const site = Array.from({ length: 500 }, (_, index) => `2001:db8:1:${index.toString(16)}::1`);
+    for (const host of [...crowd, ...site]) loop.turns.ask("incoming", host, again(host));
+    // All had one, or are of a site that had eight.
+    loop.pass(1000 * PAUSE_MS);
+    for (const host of ["203.0.113.1", "2001:db8:2::1"]) {
+      loop.turns.ask("incoming", host, loop.waiter(host));
+      loop.pass(PAUSE_MS);
+      assert.equal(loop.done.at(-1), host);
+    }
+    const before = loop.done.length;
+    loop.turns.ask("incoming", "203.0.113.1", loop.waiter("203.0.113.1"));
+    loop.pass(100 * PAUSE_MS);
+    assert.deepEqual(loop.done.slice(before), new Array(100).fill("crowd"));
+    loop.pass(SHARE_MS);
+    loop.turns.ask("incoming", "203.0.113.2", loop.waiter("new"));
+    loop.pass(PAUSE_MS);
+    assert.equal(loop.done.at(-1), "new");
   });
 
   it("pass by who waits no more, and leave no timer behind", () => {
