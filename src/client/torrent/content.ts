@@ -419,7 +419,8 @@ export class TorrentContent implements SwarmBlocks {
   async read(piece: number, begin: number, length: number): Promise<BlockLease> {
     checkReading(this.layout, this.got, piece, begin, length);
     const storage = this.#place?.storage;
-    if (storage === undefined || this.#host.isOver)
+    // It is closed while it moves, too.
+    if (storage === undefined || this.#isClosed || this.#host.isOver)
       throw new UsageError("USAGE_STATE", "the torrent is not open");
     const offset = piece * this.layout.pieceLength + begin;
     return lendFrom(storage, offset, this.#room, piece, begin, length, () => this.#host.leaseReleased());

@@ -320,6 +320,31 @@ describe("A torrent that is moved", TIMEOUT, () => {
       }
     });
 
+  it("is not read from meanwhile, and says so", async () => {
+    const { metainfo, from, to } = await makeFiles();
+    const session = new Session();
+    const torrent = await session.add(metainfo, { directory: from });
+    const reads: Promise<string>[] = [];
+    const read = async (): Promise<string> => {
+      try {
+        (await torrent.read(0, 0, 16_384)).release();
+        return "read";
+      } catch (error) {
+        return (error as { code?: string }).code ?? String(error);
+      }
+    };
+    await withCalls(
+      () => reads.push(read()),
+      () => torrent.move(to),
+    );
+    const ends = new Set(await Promise.all(reads));
+    assert.ok(ends.has("USAGE_STATE"));
+    ends.delete("read");
+    assert.deepEqual([...ends], ["USAGE_STATE"]);
+    assert.equal(await read(), "read");
+    await closeWhole(session);
+  });
+
   it("that is removed with its data while the new folder is looked at leaves nothing in either folder", async () => {
     const { metainfo, from, to } = await makeFiles();
     const session = new Session();
