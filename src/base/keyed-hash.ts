@@ -12,8 +12,8 @@ function rotate(value: number, bits: number): number {
 }
 
 /**
- * HalfSipHash-c-d of `count` words from `at`, as 32 bits without sign. The published one, for messages of whole words. `key`: 2
- * words.
+ * HalfSipHash-c-d of `count` words from `at`, as 32 bits with sign: V8 may allocate for a larger number whenever one is handed on. The
+ * published one, for messages of whole words. `key`: 2 words.
  */
 export function halfSipHash(
   c: number,
@@ -58,7 +58,7 @@ export function halfSipHash(
     v1 = rotate(v1, 13) ^ v2;
     v2 = rotate(v2, 16);
   }
-  return (v1 ^ v3) >>> 0;
+  return v1 ^ v3;
 }
 
 /** Words of a block. A message is whole blocks here: whoever has fewer words says in the last one what they are. */

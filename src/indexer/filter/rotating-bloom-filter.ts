@@ -44,7 +44,7 @@ export class RotatingBloomFilter implements HashFilter {
 
   seen(bytes: Uint8Array, at: number): boolean {
     for (let index = 0; index < HASH_BYTES; index++) this.#hashBytes[index] = bytes[at + index]!;
-    this.#first = halfSipHash(ROUNDS, FINAL_ROUNDS, this.#key, this.#hash, 0, HASH_WORDS);
+    this.#first = halfSipHash(ROUNDS, FINAL_ROUNDS, this.#key, this.#hash, 0, HASH_WORDS) >>> 0;
     this.#stride = halfSipHash(ROUNDS, FINAL_ROUNDS, this.#otherKey, this.#hash, 0, HASH_WORDS) | 1;
     if (this.#has(this.#current)) return true;
     const isKnown = this.#has(this.#previous);

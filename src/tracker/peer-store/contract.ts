@@ -47,7 +47,7 @@ export interface AnnouncesAhead {
   count: number;
   readonly family: 4 | 6;
   /** The store's hashes of their info hashes. */
-  readonly hashes: Uint32Array;
+  readonly hashes: Int32Array;
   readonly dice: Int32Array;
   readonly seeders: Uint8Array;
   readonly wants: Int32Array;
@@ -99,7 +99,10 @@ export interface SwarmStore {
   readonly leechers: number;
   /** Downloads that were completed since the torrent came. */
   readonly downloads: number;
-  /** The store's own hash of an info hash (5 words from `at`), 32 bits without sign: what the other calls want to be given. */
+  /**
+   * The store's own hash of an info hash (5 words from `at`), 32 bits with sign: what the other calls want to be given. V8 may allocate
+   * for a larger number each time that one is handed on.
+   */
   hash(words: Uint32Array, at: number): number;
   /**
    * Tells which announces will come next: a store may fetch from far memory, or from far away, what they will need. It changes

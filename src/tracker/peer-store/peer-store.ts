@@ -179,9 +179,9 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   readonly #ownsBudgets: boolean;
   /** Of each torrent: peers that an address may add to it. */
   readonly #shares: AddressBudget | undefined;
-  /** Of the announce under way: its address's family, and the hash of its torrent, which is no small integer. */
+  /** Of the announce under way: its address's family, and the hash of its torrent. */
   #family: 4 | 6 = 4;
-  readonly #hash = new Uint32Array(1);
+  #hash = 0;
   readonly #tickMs: number;
   readonly #collectMs: number;
   readonly #workPerAdvanceMax: number;
@@ -368,7 +368,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   announce(hash: number, request: Announce, sink: PeerSink): number {
     this.#setEndpoint(request.family, request.address, request.addressAt, request.port);
     this.#family = request.family;
-    this.#hash[0] = hash;
+    this.#hash = hash;
     const record = this.#recordOf(hash, request);
     if (record < 0) {
       this.#report(0, 0, 0);
@@ -527,7 +527,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     const endpoint = this.#endpointWords;
     const family = this.#family;
     if (this.#shares === undefined || this.#isAdopting || isLoopback(family, endpoint, 0)) return true;
-    return this.#shares.take(family, endpoint, 0, this.#hash[0]);
+    return this.#shares.take(family, endpoint, 0, this.#hash);
   }
 
   #addTorrent(hash: number, request: Announce): void {

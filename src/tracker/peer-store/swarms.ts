@@ -468,7 +468,7 @@ export class Swarms {
   }
 }
 
-/** All bits of a number from all of its bits: 32 without sign. */
+/** All bits of a number from all of its bits: 32 with sign. */
 function spread(dice: number): number {
-  return Math.imul(dice, 0x9e3779b1) >>> 0;
+  return Math.imul(dice, 0x9e3779b1);
 }

@@ -26,7 +26,7 @@ const RELEASED_BITS = 18;
 
 /** What hashes records again, when their entries move. */
 export interface RecordHashes {
-  /** The hash of record `record`, 32 bits without sign. */
+  /** The hash of record `record`, 32 bits with sign. */
   hashOf(record: number): number;
 }
 
@@ -157,7 +157,7 @@ export class TorrentIndex {
   }
 
   /** Fetches what find() will need first, of the hashes that entries `from` to before `to` of `order` name. */
-  touch(hashes: Uint32Array, found: AheadFindings, order: Uint16Array, from: number, to: number): void {
+  touch(hashes: Int32Array, found: AheadFindings, order: Uint16Array, from: number, to: number): void {
     const entries = this.#entries;
     const shift = this.#shift;
     const { runs } = found;
@@ -174,7 +174,7 @@ export class TorrentIndex {
    * 8 words). Loads as find() does, and compares tags only. Ends even if another thread changes the table meanwhile.
    */
   candidates(
-    hashes: Uint32Array,
+    hashes: Int32Array,
     found: AheadFindings,
     order: Uint16Array,
     from: number,

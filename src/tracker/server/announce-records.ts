@@ -93,7 +93,7 @@ export class RecordReader {
     this.ahead = {
       count: 0,
       family,
-      hashes: new Uint32Array(AHEAD_RECORDS),
+      hashes: new Int32Array(AHEAD_RECORDS),
       dice: new Int32Array(AHEAD_RECORDS),
       seeders: new Uint8Array(AHEAD_RECORDS),
       wants: new Int32Array(AHEAD_RECORDS),

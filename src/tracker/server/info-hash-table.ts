@@ -38,7 +38,7 @@ export class InfoHashTable {
   #moved = 0;
 
   /**
-   * `hash`: 32 bits without sign of the 5 words from `at`; see SwarmStore. `shared`: memory of another table, in place of one that
+   * `hash`: 32 bits with sign of the 5 words from `at`; see SwarmStore. `shared`: memory of another table, in place of one that
    * grows. `entries`: how many there will be, so that it need not grow for them.
    */
   constructor(

@@ -2,7 +2,7 @@
 //
 // Always: without a valid connection id nothing is answered but a connect request, which is answered with as many bytes as it has at
 // least. A response is never longer than one datagram may be. What is malformed, cut off or unknown is counted and not answered.
-// Nothing is allocated for a request.
+// Nothing is allocated for a request: numbers that are handed on have 32 bits with sign, as V8 allocates for larger ones.
 
 import { assert } from "../../base/assert.js";
 import { ADDRESS_WORDS, type DatagramBatch } from "../../native/datagrams.js";
@@ -143,7 +143,7 @@ export class UdpResponder {
     this.#ahead = {
       count: 0,
       family,
-      hashes: new Uint32Array(requests.entries),
+      hashes: new Int32Array(requests.entries),
       dice: new Int32Array(requests.entries),
       seeders: new Uint8Array(requests.entries),
       wants: new Int32Array(requests.entries),
@@ -294,7 +294,7 @@ export class UdpResponder {
     const { view, slotBytes, addresses } = this.#requests;
     this.counters.connects++;
     this.#ids.make(this.#family, addresses, entry * ADDRESS_WORDS);
-    const transaction = view.getUint32(entry * slotBytes + TRANSACTION_AT);
+    const transaction = view.getInt32(entry * slotBytes + TRANSACTION_AT);
     const at = answered * this.#responses.slotBytes;
     return writeConnectResponse(this.#responses.view, at, transaction, this.#ids.high, this.#ids.low);
   }
@@ -319,7 +319,7 @@ export class UdpResponder {
     // Nobody says that there are no peers when it is not known: a client without an answer asks again.
     if (store.announce(this.#ahead.hashes[index]!, request, sink) < 0) return 0;
     const out = this.#responses.view;
-    const transaction = view.getUint32(from + TRANSACTION_AT);
+    const transaction = view.getInt32(from + TRANSACTION_AT);
     writeAnnounceResponse(out, to, transaction, this.#interval, store.leechers, store.seeders);
     this.counters.announces++;
     return RESPONSE_PEERS_AT + 2 * (sink.at - peersAt);
@@ -340,7 +340,7 @@ export class UdpResponder {
     const out = this.#responses.view;
     const store = this.#store;
     const count = Math.min(scrapeHashCount(lengths[entry]!), SCRAPE_HASHES_MAX);
-    const length = writeScrapeResponse(out, to, view.getUint32(from + TRANSACTION_AT));
+    const length = writeScrapeResponse(out, to, view.getInt32(from + TRANSACTION_AT));
     for (let index = 0; index < count; index++) {
       const at = (from + SCRAPE_HASHES_AT + index * INFO_HASH_BYTES) >>> 2;
       store.scrape(store.hash(words, at), words, at);

@@ -24,7 +24,7 @@ function ahead(store: SwarmStore, batch: readonly Announce[], family: 4 | 6): vo
   store.lookAhead({
     count: batch.length,
     family,
-    hashes: Uint32Array.from(batch, ({ hash, hashAt }) => store.hash(hash, hashAt)),
+    hashes: Int32Array.from(batch, ({ hash, hashAt }) => store.hash(hash, hashAt)),
     dice: Int32Array.from(batch, ({ dice }) => dice),
     seeders: Uint8Array.from(batch, ({ seeder }) => (seeder ? 1 : 0)),
     wants: Int32Array.from(batch, ({ want }) => want),

@@ -349,6 +349,19 @@ describe("peer store", () => {
     }
   });
 
+  it("hashes to numbers that are handed on without being allocated: 32 bits with sign", () => {
+    const random = makeRandom(12);
+    const store = makeStore();
+    const signs = new Set<boolean>();
+    for (let times = 0; times < 100; times++) {
+      const words = Uint32Array.from({ length: 5 }, () => Math.floor(random() * 2 ** 32));
+      const hash = store.hash(words, 0);
+      assert.equal(hash, hash | 0);
+      signs.add(hash < 0);
+    }
+    assert.equal(signs.size, 2, "half of them are below 0");
+  });
+
   it("refuses options that make no sense", () => {
     for (const options of [
       { bytesMax: 0 },
