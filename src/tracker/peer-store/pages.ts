@@ -141,6 +141,26 @@ export class Pages {
     return 2 * this.#used[page]! < this.#perPage[size]! && this.#partial[size] !== page;
   }
 
+  /** `blocks`: all that whoever took them still knows of. */
+  checkInvariants(blocks: Iterable<number>): void {
+    const known = new Map<number, number>();
+    const seen = new Set<number>();
+    for (const block of blocks) {
+      assert(!seen.has(block), "a block is one thing's");
+      seen.add(block);
+      const page = Math.floor(block / PAGE_WORDS);
+      known.set(page, (known.get(page) ?? 0) + 1);
+    }
+    for (const [page, count] of known) assert(count === this.#used[page], "each block in use is known of");
+    assert(known.size === this.inUse, "a page without blocks is free");
+    let free = 0;
+    for (let page = this.#state[FREE_PAGE]!; page !== NONE; page = this.#next[page]!) {
+      assert(!known.has(page), "a free page has no blocks");
+      free++;
+    }
+    assert(1 + free + known.size === this.touched, "a page is in use, or free");
+  }
+
   #takePage(size: number): number {
     const state = this.#state;
     if (state[IN_USE]! >= state[LIMIT]!) return NONE;

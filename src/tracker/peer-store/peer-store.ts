@@ -122,10 +122,13 @@ const EVICTIONS_PER_PEER_MAX = 8;
 /** Steps of expiry that a record has at the most, and a page of blocks: those of large swarms are large. */
 const STEPS_PER_RECORD = 2;
 const STEPS_PER_PAGE = 32;
+/** Buckets of large swarms that were given up, of each family: freed by an announce that finds no room, and by an advance() at the most. */
+const OWED_PER_ANNOUNCE = 32;
+const OWED_PER_ADVANCE_MAX = 512;
 /** What one advance() may do at the most: a record that is looked at is 1, one that is removed 16, each peer of a bucket 1/8. */
 const WORK_PER_ADVANCE_MAX = 2048;
 // What `#state` holds: records, and the most that ever were; peers; the dice; the tick. Expiry goes down from the last record to the
-// first: this one is next, this swarm of it, and this entry of its directory.
+// first: this one is next, this swarm of it, and this entry of its directory. Of each family, the large swarm that was given up last.
 const COUNT = 0;
 const COUNT_MOST = 1;
 const PEERS_V4 = 2;
@@ -135,7 +138,9 @@ const TICK = 5;
 const CURSOR = 6;
 const CURSOR_SWARM = 7;
 const CURSOR_ENTRY = 8;
-const STATE_WORDS = 9;
+const OWED_V4 = 9;
+const OWED_V6 = 10;
+const STATE_WORDS = 11;
 // What `#clock` holds: the time that was told last, and steps of expiry that are due.
 const NOW_MS = 0;
 const STEPS_OWED = 1;
@@ -185,6 +190,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   readonly #tickMs: number;
   readonly #collectMs: number;
   readonly #workPerAdvanceMax: number;
+  readonly #owedPerAdvance: number;
   /** Numbers that change, by the names above: in memory that threads may share. */
   readonly #state: Int32Array;
   readonly #clock: Float64Array;
@@ -209,6 +215,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     const reserve = part?.reserve ?? options.reserve ?? ((bytes: number) => new ArrayBuffer(bytes));
     const small = part?.reserve ?? ((bytes: number) => new ArrayBuffer(bytes));
     this.#workPerAdvanceMax = Math.ceil(WORK_PER_ADVANCE_MAX / (part?.parts ?? 1));
+    this.#owedPerAdvance = Math.ceil(OWED_PER_ADVANCE_MAX / (part?.parts ?? 1));
     this.#state = new Int32Array(small(4 * STATE_WORDS), 0, STATE_WORDS);
     this.#clock = new Float64Array(small(8 * CLOCK_NUMBERS), 0, CLOCK_NUMBERS);
     this.counters = part?.counters ?? makeSwarmCounters();
@@ -227,8 +234,10 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     this.#pages = new Pages(pages, sizes, small);
     whole("peersPerTorrentMax", peersMax, 1, 2 ** 31);
     const mayAdd = (): boolean => this.#mayAdd();
-    this.#v4 = new Swarms(this.#pages, 3, 0, peersMax, endpointKey, mayAdd);
-    this.#v6 = new Swarms(this.#pages, 9, swarmBlockWords(3).length, peersMax, endpointKey, mayAdd);
+    const owed = (name: number): Int32Array => this.#state.subarray(name, name + 1);
+    const firstSizeV6 = swarmBlockWords(3).length;
+    this.#v4 = new Swarms(this.#pages, 3, 0, peersMax, endpointKey, mayAdd, owed(OWED_V4));
+    this.#v6 = new Swarms(this.#pages, 9, firstSizeV6, peersMax, endpointKey, mayAdd, owed(OWED_V6));
     const indexMemory = makeIndexMemory(this.#recordsMax, small, reserve, options.release);
     this.#index = new TorrentIndex(this, this.#recordsMax, indexMemory);
     const { populate } = options;
@@ -259,7 +268,8 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
 
   /** Forgets all torrents, whatever state the memory is in. */
   clear(): void {
-    for (const name of [COUNT, PEERS_V4, PEERS_V6, CURSOR, CURSOR_SWARM, CURSOR_ENTRY]) this.#state[name] = 0;
+    const emptied = [COUNT, PEERS_V4, PEERS_V6, CURSOR, CURSOR_SWARM, CURSOR_ENTRY, OWED_V4, OWED_V6];
+    for (const name of emptied) this.#state[name] = 0;
     this.#clock[STEPS_OWED] = 0;
     this.#index.clear();
     this.#pages.clear();
@@ -473,6 +483,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
       this.#budgets.evictions?.advance(nowMs);
     }
     this.#shares?.advance(nowMs);
+    this.#freeOwed(this.#owedPerAdvance);
     if (this.#state[COUNT]! === 0) return;
     this.#populateAhead();
     // A whole round each collectMs: a record is two steps at the most, and each bucket of a large swarm is one.
@@ -568,12 +579,19 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   /** Room for one record more, by number and by memory; false, and why not is counted. */
   #makeRoom(): boolean {
     for (let evicted = 0; ; evicted++) {
-      const bytes = this.totalBytes + RECORD_BYTES + this.#index.bytesNext - this.#index.bytes;
-      if (this.#state[COUNT]! < this.#recordsMax && bytes <= this.#bytesMax) {
+      const isCountFull = this.#state[COUNT]! >= this.#recordsMax;
+      let bytes = this.#bytesWithRecord;
+      if (bytes > this.#bytesMax) {
+        this.#freeOwed(OWED_PER_ANNOUNCE);
+        bytes = this.#bytesWithRecord;
+      }
+      if (!isCountFull && bytes <= this.#bytesMax) {
         this.#boundPages(bytes - this.totalBytes);
         return true;
       }
-      if (this.#state[COUNT]! === 0 || evicted === EVICTIONS_PER_PEER_MAX) {
+      // Memory of a large one that went is on its way: another large one would go for nothing.
+      const oldest = evicted === EVICTIONS_PER_PEER_MAX ? -1 : this.#oldest(isCountFull || !this.#isOwed);
+      if (oldest < 0) {
         this.counters.torrentsRefused++;
         return false;
       }
@@ -581,8 +599,26 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
         this.counters.torrentsOverBudget++;
         return false;
       }
-      this.#evict();
+      this.#evict(oldest);
     }
+  }
+
+  /** What would be in use with one record more. */
+  get #bytesWithRecord(): number {
+    return this.totalBytes + RECORD_BYTES + this.#index.bytesNext - this.#index.bytes;
+  }
+
+  /** Whether large swarms that were given up hold memory yet. */
+  get #isOwed(): boolean {
+    return this.#v4.isOwed || this.#v6.isOwed;
+  }
+
+  /** Frees up to so many buckets of each family. */
+  #freeOwed(most: number): void {
+    if (!this.#isOwed) return;
+    this.#v4.freeOwed(most);
+    this.#v6.freeOwed(most);
+    this.#boundPages(0);
   }
 
   /** What is left, when `bytes` more are taken, is for peers. */
@@ -609,17 +645,29 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     for (let word = 0; word < RECORD_WORDS; word++) records[to + word] = records[from + word]!;
   }
 
-  #evict(): void {
+  /** Of some torrents the one that was not heard of for longest; −1: there is none, or none without a large swarm where `evenLarge` is false. */
+  #oldest(evenLarge: boolean): number {
     let oldest = -1;
     let oldestAge = -1;
-    for (let sample = 0; sample < EVICTION_SAMPLES; sample++) {
+    for (let sample = this.#state[COUNT]! === 0 ? EVICTION_SAMPLES : 0; sample < EVICTION_SAMPLES; sample++) {
       const record = this.#roll() % this.#state[COUNT]!;
-      const age = this.#ageOf(record * RECORD_WORDS);
-      if (age <= oldestAge) continue;
+      const at = record * RECORD_WORDS;
+      const age = this.#ageOf(at);
+      if (age <= oldestAge || !(evenLarge || this.#isSmall(at))) continue;
       oldest = record;
       oldestAge = age;
     }
-    const at = oldest * RECORD_WORDS;
+    return oldest;
+  }
+
+  #isSmall(at: number): boolean {
+    const records = this.#records;
+    if ((records[at + DOWNLOADS_AT]! & INLINE) !== 0) return true;
+    return this.#v4.isSmall(records[at + SWARM_V4_AT]!) && this.#v6.isSmall(records[at + SWARM_V6_AT]!);
+  }
+
+  #evict(record: number): void {
+    const at = record * RECORD_WORDS;
     let peers = 1;
     if ((this.#records[at + DOWNLOADS_AT]! & INLINE) !== 0) this.#state[PEERS_V4]!--;
     else {
@@ -631,7 +679,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
       this.#v4.free(this.#records[at + SWARM_V4_AT]!);
       this.#v6.free(this.#records[at + SWARM_V6_AT]!);
     }
-    this.#removeTorrent(this.hashOf(oldest), oldest);
+    this.#removeTorrent(this.hashOf(record), record);
     this.counters.torrentsEvicted++;
     this.counters.peersEvicted += peers;
   }
@@ -761,8 +809,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
       else if (swarms.barred) this.counters.peersOverBudget++;
       else {
         this.counters.peersRefused++;
-        // Room for the next one, if old torrents have any; this one's record may move by it.
-        if (this.#state[COUNT]! > 1 && this.#take(this.#budgets.evictions)) this.#evict();
+        this.#makeRoomForPeers();
         const found = this.#index.find(hash, request.hash, request.hashAt, this.#records);
         if (found < 0) {
           this.#report(0, 0, 0);
@@ -780,6 +827,12 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     if (isDownload(request) && !swarms.wasSeeder && swarms.has) this.#countDownload(at);
     this.#report(swarms.seeders, swarms.peers, this.#records[at + DOWNLOADS_AT]!);
     return swarms.answer(swarm, request.seeder, request.want, request.dice, sink);
+  }
+
+  /** For the next one: what is owed, or what old torrents have. Records may move by it. */
+  #makeRoomForPeers(): void {
+    if (this.#isOwed) this.#freeOwed(OWED_PER_ANNOUNCE);
+    else if (this.#state[COUNT]! > 1 && this.#take(this.#budgets.evictions)) this.#evict(this.#oldest(true));
   }
 
   #stop(hash: number, record: number, request: Announce): number {
@@ -865,6 +918,30 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     this.#state[CURSOR] = record < 0 ? Math.max(0, this.#state[COUNT]! - 1) : record;
     this.#state[CURSOR_SWARM] = 0;
     this.#state[CURSOR_ENTRY] = 0;
+  }
+
+  /** Looks through all of it: each record can be found, each peer is counted, and each block is a swarm's or owed. */
+  checkInvariants(): void {
+    const records = this.#records;
+    const blocks: number[] = [];
+    const visit = (block: number): void => void blocks.push(block);
+    let v4 = 0;
+    let v6 = 0;
+    for (let record = 0; record < this.#state[COUNT]!; record++) {
+      const at = record * RECORD_WORDS;
+      assert(this.#index.find(this.hashOf(record), records, at, records) === record, "a record is found");
+      if ((records[at + DOWNLOADS_AT]! & INLINE) !== 0) v4++;
+      else {
+        v4 += this.#v4.checkInvariants(records[at + SWARM_V4_AT]!, visit);
+        v6 += this.#v6.checkInvariants(records[at + SWARM_V6_AT]!, visit);
+      }
+    }
+    assert(this.#index.count === this.#state[COUNT], "the index has each record once");
+    assert(v4 === this.#state[PEERS_V4] && v6 === this.#state[PEERS_V6], "each peer is counted");
+    this.#v4.visitOwed(visit);
+    this.#v6.visitOwed(visit);
+    this.#pages.checkInvariants(blocks);
+    assert(this.totalBytes <= this.#bytesMax, "memory has a bound");
   }
 }
 

@@ -1,14 +1,17 @@
 // Large swarms: a directory of buckets, found by the first bits of an endpoint's hash (extendible hashing). A full bucket is split
 // in two, and nothing else moves; where a bucket needs a bit more than its part of the directory tells apart, that part is split.
 //
-//   swarm      │ 0x00ff, depth │ seeders │ peers │ directory │
+//   swarm      │ 0x00ff, depth │ seeders │ peers │ directory │     given up: │ 0x00ff, depth │ next │ entries freed │ directory │
 //   directory  up to 1024 entries: a block of 2^depth, each the number of a bucket; a bucket of less depth has several, side by side.
 //              Above: a root of 2^(depth − 10) entries that name leaves of 1024 entries
 //
 //   root       │ leaf's number │ its depth │     a leaf tells 10 bits apart behind the first ones, as many as its depth, that all hashes in it
 //                                             share; one of less depth than the root has several of the root's entries, side by side
 //
-// So a directory of a million entries grows and shrinks by a leaf at a time, and an announce waits for that at the most.
+// So a directory of a million entries grows and shrinks by a leaf at a time, and an announce waits for that at the most. A swarm that is given up as a
+// whole is owed: it stands in a list until freeOwed() has freed its buckets, some at a time.
+//
+// One file, because each step leaves entries, leaves and root as the others rely on them, and nothing else knows how they lie.
 //
 // Entries are numbered by `depth` bits everywhere outside of here, whatever the depth of the leaf they are in.
 //
@@ -25,6 +28,9 @@ const RECORD_WORDS = 4;
 const SEEDERS_AT = 1;
 const PEERS_AT = 2;
 const DIRECTORY_AT = 3;
+/** Of a swarm that was given up: the one that was given up before it, and how many entries are freed. */
+const OWED_NEXT_AT = SEEDERS_AT;
+const OWED_ENTRY_AT = PEERS_AT;
 const LEAF_BITS = 10;
 const LEAF_ENTRIES = 1 << LEAF_BITS;
 const DEPTH_MAX = 2 * LEAF_BITS;
@@ -40,13 +46,17 @@ export class SwarmDirectory {
   readonly #buckets: PeerBuckets;
   /** Sizes of blocks as Pages numbers them: of a record, and of 2^0 entries; the next ones follow. */
   readonly #firstSize: number;
+  /** One word: the swarm that was given up last, or 0. */
+  readonly #owed: Int32Array;
 
-  constructor(pages: Pages, buckets: PeerBuckets, firstSize: number) {
+  /** `owed`: a word, 0 at first, that stays with the pages. */
+  constructor(pages: Pages, buckets: PeerBuckets, firstSize: number, owed: Int32Array) {
     assert(PAGE_WORDS % LEAF_ENTRIES === 0, "the low bits of a leaf's number are free");
     this.#pages = pages;
     this.#words = pages.words;
     this.#buckets = buckets;
     this.#firstSize = firstSize;
+    this.#owed = owed;
   }
 
   static blockWords(): number[] {
@@ -88,10 +98,53 @@ export class SwarmDirectory {
     return swarm;
   }
 
-  /** Frees record and directory, not the buckets. */
+  /** A swarm of one bucket becomes that bucket: frees the rest. */
   dissolve(swarm: number): void {
-    this.#freeDirectory(swarm);
+    assert(this.depth(swarm) === 0, "there is one bucket");
+    this.#pages.free(this.#words[swarm + DIRECTORY_AT]!);
     this.#pages.free(swarm);
+  }
+
+  /** Nobody asks for this swarm any more: freeOwed() frees all of it. */
+  giveUp(swarm: number): void {
+    this.#words[swarm + OWED_NEXT_AT] = this.#owed[0]!;
+    this.#words[swarm + OWED_ENTRY_AT] = 0;
+    this.#owed[0] = swarm;
+  }
+
+  /** Whether swarms that were given up are not freed yet. */
+  get isOwed(): boolean {
+    return this.#owed[0] !== 0;
+  }
+
+  /** Frees `most` buckets of swarms that were given up, and what names none but those that are freed. Fewer: nothing is owed any more. */
+  freeOwed(most: number): void {
+    const words = this.#words;
+    for (let freed = 0; freed < most && this.#owed[0] !== 0; ) {
+      const swarm = this.#owed[0]!;
+      const entries = 1 << this.depth(swarm);
+      let entry = words[swarm + OWED_ENTRY_AT]!;
+      for (; entry < entries && freed < most; freed++) entry = this.#freeBucket(swarm, entry);
+      words[swarm + OWED_ENTRY_AT] = entry;
+      if (entry < entries) return;
+      this.#owed[0] = words[swarm + OWED_NEXT_AT]!;
+      this.#pages.free(words[swarm + DIRECTORY_AT]!);
+      this.#pages.free(swarm);
+    }
+  }
+
+  /** Frees the bucket that begins at this entry, and the leaf that ends with it. Where the next one begins. */
+  #freeBucket(swarm: number, entry: number): number {
+    const depth = this.depth(swarm);
+    const bucket = this.bucketAt(swarm, entry);
+    const end = entry + (1 << (depth - this.#buckets.depth(bucket)));
+    this.#buckets.free(bucket);
+    if (depth > LEAF_BITS) {
+      const leaf = this.#words[this.#rootPlace(swarm, entry)]!;
+      const leafEntries = 1 << (depth - (leaf & LEAF_DEPTH));
+      if ((end & (leafEntries - 1)) === 0) this.#pages.free(leaf & LEAF_NUMBER);
+    }
+    return end;
   }
 
   /** Which entry a hash has. */
@@ -339,15 +392,30 @@ export class SwarmDirectory {
     return (named & LEAF_NUMBER) + ((entry >>> unused) & (LEAF_ENTRIES - 1));
   }
 
-  #freeDirectory(swarm: number): void {
+  /** Names all blocks of a swarm from `entry` on, where a bucket begins. Returns the sums of its buckets, seeders and peers. For checkInvariants(). */
+  visit(swarm: number, entry: number, visit: (block: number) => void): { seeders: number; peers: number } {
+    const buckets = this.#buckets;
     const depth = this.depth(swarm);
-    const directory = this.#words[swarm + DIRECTORY_AT]!;
-    if (depth > LEAF_BITS)
-      for (let entry = 0; entry < 1 << depth; ) {
-        const leaf = this.#words[this.#rootPlace(swarm, entry)]!;
-        entry += 1 << (depth - (leaf & LEAF_DEPTH));
-        this.#pages.free(leaf & LEAF_NUMBER);
-      }
-    this.#pages.free(directory);
+    const sum = { seeders: 0, peers: 0 };
+    visit(swarm);
+    visit(this.#words[swarm + DIRECTORY_AT]!);
+    for (let at = entry; at < 1 << depth; ) {
+      const bucket = this.bucketAt(swarm, at);
+      const end = at + (1 << (depth - buckets.depth(bucket)));
+      const leafEntries = 1 << (depth - this.#leafDepth(swarm, at));
+      if (depth > LEAF_BITS && (end & (leafEntries - 1)) === 0)
+        visit(this.#words[this.#rootPlace(swarm, at)]! & LEAF_NUMBER);
+      visit(bucket);
+      sum.seeders += buckets.seeders(bucket);
+      sum.peers += buckets.count(bucket);
+      at = end;
+    }
+    return sum;
+  }
+
+  /** Names all blocks that are owed. */
+  visitOwed(visit: (block: number) => void): void {
+    for (let swarm = this.#owed[0]!; swarm !== 0; swarm = this.#words[swarm + OWED_NEXT_AT]!)
+      this.visit(swarm, this.#words[swarm + OWED_ENTRY_AT]!, visit);
   }
 }

@@ -7,6 +7,7 @@
 //
 // Always: an endpoint is in a swarm once. A swarm that is not 0 has a peer.
 
+import { assert } from "../../base/assert.js";
 import type { AheadFindings } from "./ahead-findings.js";
 import type { AnnouncesAhead } from "./contract.js";
 import type { Pages } from "./pages.js";
@@ -15,6 +16,8 @@ import { LARGE, SwarmDirectory } from "./swarm-directory.js";
 
 /** Buckets of a large swarm that one answer looks into at the most: where leechers are rare, a seeder is told fewer. */
 const BUCKETS_PER_ANSWER_MAX = 16;
+/** Buckets of a swarm that are freed at once when it is: a swarm of some thousand peers is gone by that. */
+const BUCKETS_FREED_AT_ONCE = 32;
 
 /** Block sizes that the swarms of one family need. */
 export function swarmBlockWords(endpointHalves: number): number[] {
@@ -44,7 +47,7 @@ export class Swarms {
   /** The tick that it is: whoever makes room is the oldest as seen from here, whenever a new peer was heard of. */
   now = 0;
 
-  /** `mayAdd`: asked before a peer is added to a swarm that has some. */
+  /** `mayAdd`: asked before a peer is added to a swarm that has some. `owed`: a word, 0 at first, that stays with the pages. */
   constructor(
     pages: Pages,
     endpointHalves: number,
@@ -52,13 +55,14 @@ export class Swarms {
     peersMax: number,
     key: Uint32Array,
     mayAdd: () => boolean,
+    owed: Int32Array,
   ) {
     this.#mayAdd = mayAdd;
     this.#pages = pages;
     this.#words = pages.words;
     this.buckets = new PeerBuckets(pages, endpointHalves, firstSize, key);
     const bucketSizes = PeerBuckets.blockWords(endpointHalves).length;
-    this.#directory = new SwarmDirectory(pages, this.buckets, firstSize + bucketSizes);
+    this.#directory = new SwarmDirectory(pages, this.buckets, firstSize + bucketSizes, owed);
     this.#peersMax = peersMax;
   }
 
@@ -296,21 +300,25 @@ export class Swarms {
     return !this.#isLarge(swarm);
   }
 
-  /** Frees all of a swarm. */
+  /** Frees a swarm: what is left of a large one is owed, and freed by freeOwed(). */
   free(swarm: number): void {
     if (swarm === 0) return;
     if (!this.#isLarge(swarm)) {
       this.buckets.free(swarm);
       return;
     }
-    const directory = this.#directory;
-    const depth = directory.depth(swarm);
-    for (let entry = 0; entry < 1 << depth; ) {
-      const bucket = directory.bucketAt(swarm, entry);
-      entry += 1 << (depth - this.buckets.depth(bucket));
-      this.buckets.free(bucket);
-    }
-    directory.dissolve(swarm);
+    this.#directory.giveUp(swarm);
+    this.#directory.freeOwed(BUCKETS_FREED_AT_ONCE);
+  }
+
+  /** Whether swarms that were freed hold memory yet. */
+  get isOwed(): boolean {
+    return this.#directory.isOwed;
+  }
+
+  /** Frees up to so many buckets of them. */
+  freeOwed(most: number): void {
+    this.#directory.freeOwed(most);
   }
 
   /** How many ticks ago the last announce was, at most: of the first bucket, of a large swarm. */
@@ -465,6 +473,25 @@ export class Swarms {
     if (this.buckets.count(bucket) > BUCKET_PEERS_MAX / 2) return swarm;
     directory.dissolve(swarm);
     return bucket;
+  }
+
+  /** Looks through a swarm, and names its blocks; how many peers it has. */
+  checkInvariants(swarm: number, visit: (block: number) => void): number {
+    if (swarm === 0) return 0;
+    this.look(swarm);
+    if (this.#isLarge(swarm)) {
+      const { seeders, peers } = this.#directory.visit(swarm, 0, visit);
+      assert(seeders === this.seeders && peers === this.peers, "a swarm has what its buckets have");
+    } else {
+      visit(swarm);
+      assert(this.peers > 0, "nobody has no bucket");
+    }
+    return this.peers;
+  }
+
+  /** Names the blocks that are owed. */
+  visitOwed(visit: (block: number) => void): void {
+    this.#directory.visitOwed(visit);
   }
 }
 

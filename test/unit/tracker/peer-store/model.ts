@@ -140,6 +140,11 @@ export class Model {
     else assert.ok(count <= most);
   }
 
+  /** An announce of which nobody compares the answer. */
+  take(torrent: number, peer: Peer, seeder: boolean, event: number): void {
+    this.#apply(torrent, endpointKey(peer), seeder, event);
+  }
+
   #apply(torrent: number, key: string, seeder: boolean, event: number): Torrent | undefined {
     let known = this.torrents.get(torrent);
     if (event === EVENT_STOPPED) {
@@ -162,6 +167,13 @@ export class Model {
       for (const [key, peer] of peers) if (tick - peer.tick > this.lifetimeTicks) peers.delete(key);
       if (peers.size === 0) this.torrents.delete(number);
     }
+  }
+
+  /** Forgets the torrents that the store pushed out, which is the one that can choose. How many. */
+  forgetEvicted(store: SwarmStore): number {
+    const before = this.torrents.size;
+    for (const torrent of this.torrents.keys()) if (!scrape(store, torrent)) this.torrents.delete(torrent);
+    return before - this.torrents.size;
   }
 
   compare(store: SwarmStore, torrents: number): void {

@@ -55,12 +55,14 @@ describe("peer store", () => {
           model.announce(store, roll(torrents), peer, seeder, event, want, peers < 100);
         }
         model.compare(store, torrents);
+        store.checkInvariants();
         // All lifetimes pass: nothing is left, and nothing is held.
         store.advance(nowMs + 40 * TICK_MS);
         store.advance(nowMs + 41 * TICK_MS);
         for (let round = 0; round < 200; round++) store.advance(nowMs + 41 * TICK_MS + 1000 * round);
         const { torrents: left, peersV4, peersV6 } = store.totals();
         assert.deepEqual({ left, peersV4, peersV6 }, { left: 0, peersV4: 0, peersV6: 0 });
+        store.checkInvariants();
       });
       check(property, cases);
     });

@@ -3,7 +3,7 @@
 
 import { strict as assert } from "node:assert";
 import { describe, it } from "node:test";
-import { EVENT_STARTED } from "../../../../src/tracker/peer-store/contract.js";
+import { EVENT_STARTED, EVENT_STOPPED } from "../../../../src/tracker/peer-store/contract.js";
 import { PeerStore } from "../../../../src/tracker/peer-store/peer-store.js";
 import { makeIndexMemory, TorrentIndex } from "../../../../src/tracker/peer-store/torrent-index.js";
 import { makeRandom } from "../../../support/property.js";
@@ -101,4 +101,45 @@ describe("peer store, a step at a time", () => {
     assert.ok(most > 1 && most <= 2048 + 128, `${most} at most`);
     assert.equal(store.totals().torrents, 0);
   });
+
+  it("a large swarm that is pushed out is gone at once, and its memory comes back by and by", () => {
+    for (const family of [4, 6] as const) {
+      const make = (): PeerStore => new PeerStore({ key: KEY, bytesMax: 2 ** 26, torrentsMax: 1 });
+      const peer = { family, number: 1 };
+      const store = make();
+      for (let number = 0; number < 200_000; number++)
+        announce(store, announcement(0, { family, number }, false, EVENT_STARTED, 0), new Sink());
+      announce(store, announcement(1, peer, false, EVENT_STARTED, 0), new Sink());
+      const { torrents, peersV4, peersV6 } = store.totals();
+      assert.deepEqual([torrents, peersV4 + peersV6], [1, 1]);
+      assert.equal(store.counters.peersEvicted, 200_000);
+      const fresh = make();
+      announce(fresh, announcement(1, peer, false, EVENT_STARTED, 0), new Sink());
+      const steps = stepsUntil(store, () => store.totals().bytes === fresh.totals().bytes);
+      // 128 peers of a bucket at the most, and OWED_PER_ADVANCE_MAX buckets in a step.
+      assert.ok(steps >= (200_000 / 128 - 32) / 512, `${steps} steps`);
+    }
+  });
+
+  it("a large swarm whose peers all stop is gone with the last one, and its memory comes back by and by", () => {
+    const store = new PeerStore({ key: KEY, bytesMax: 2 ** 26 });
+    const { bytes } = store.totals();
+    for (const event of [EVENT_STARTED, EVENT_STOPPED])
+      for (let number = 0; number < 200_000; number++)
+        announce(store, announcement(0, { family: 4, number }, false, event, 0), new Sink());
+    assert.equal(store.totals().torrents, 0);
+    const steps = stepsUntil(store, () => store.totals().bytes === bytes);
+    assert.ok(steps >= (200_000 / 128 - 32) / 512, `${steps} steps`);
+  });
 });
+
+/** How often the store has to be told the time until something is so. */
+function stepsUntil(store: PeerStore, isSo: () => boolean): number {
+  let steps = 0;
+  for (; !isSo(); steps++) {
+    store.checkInvariants();
+    assert.ok(steps < 1000, "it comes to an end");
+    store.advance(5 * steps);
+  }
+  return steps;
+}

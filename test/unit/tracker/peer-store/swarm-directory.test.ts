@@ -33,6 +33,7 @@ class Scene {
       this.pages,
       this.buckets,
       PeerBuckets.blockWords(ENDPOINT_HALVES).length,
+      new Int32Array(1),
     );
     this.swarm = this.directory.create(this.buckets.create(1, 0));
     assert.ok(this.swarm > 0);
@@ -118,13 +119,20 @@ class Scene {
     assert.deepEqual([...this.bitsOfBuckets()].sort(), [...this.tree].sort());
   }
 
-  /** Frees all there is. */
-  end(): void {
-    const { directory, swarm, buckets } = this;
-    for (const bits of this.bitsOfBuckets().keys())
-      buckets.free(directory.bucketAt(swarm, directory.entryOf(swarm, hashOfBits(bits))));
-    directory.dissolve(swarm);
-    assert.equal(this.pages.inUse, 0, "nothing is left behind");
+  /** Frees all there is, so many buckets at a time. In how many steps. */
+  end(most: number): number {
+    const { directory, pages, swarm } = this;
+    directory.giveUp(swarm);
+    let steps = 0;
+    while (directory.isOwed) {
+      directory.freeOwed(most);
+      steps++;
+      const owed: number[] = [];
+      directory.visitOwed((block) => owed.push(block));
+      pages.checkInvariants(owed);
+    }
+    assert.equal(pages.inUse, 0, "nothing is left behind");
+    return steps;
   }
 }
 
@@ -134,10 +142,6 @@ function bitsOfHash(hash: number): string {
 
 function entryBits(entry: number, depth: number): string {
   return depth === 0 ? "" : entry.toString(2).padStart(depth, "0");
-}
-
-function hashOfBits(bits: string): number {
-  return Number.parseInt(bits.padEnd(32, "0"), 2) >>> 0;
 }
 
 describe("The directory of a large swarm", () => {
@@ -162,6 +166,11 @@ describe("The directory of a large swarm", () => {
       }
       scene.compare();
       assert.ok(deepest > 12, `it was ${deepest} bits deep`);
+      if (roll(2) === 0) {
+        const most = 1 + roll(40);
+        assert.equal(scene.end(most), Math.ceil(scene.tree.size / most));
+        return;
+      }
       // Empty buckets join until one with peers is in the way.
       scene.pass();
       const left = scene.bitsOfBuckets();
@@ -175,9 +184,9 @@ describe("The directory of a large swarm", () => {
       for (const hash of full) scene.drain(hash);
       scene.pass();
       assert.deepEqual([scene.depth, [...scene.bitsOfBuckets()]], [0, [["", 0]]]);
-      scene.end();
+      assert.equal(scene.end(1), 1);
     });
-    check(property, 10);
+    check(property, 16);
   });
 
   it("of a million entries takes and frees no more than some pages in a step", () => {
@@ -208,6 +217,33 @@ describe("The directory of a large swarm", () => {
     // The last bucket of all may end a leaf for each bit.
     assert.ok(grown <= 3 && most <= 16, `${grown} pages taken in a step, ${most} freed`);
     assert.ok(scene.pages.inUse <= 3);
+  });
+
+  it("of a quarter of a million buckets is freed so many at a time, and what names them with them", () => {
+    const scene = new Scene(2 ** 27);
+    const { directory, swarm, pages } = scene;
+    for (let depth = 0; depth < 18; depth++)
+      for (let part = 0; part < 1 << depth; part++)
+        assert.ok(directory.split(swarm, depth === 0 ? 0 : (part << (32 - depth)) >>> 0));
+    assert.equal(scene.depth, 18);
+    const blocks = (): number => {
+      let count = 0;
+      if (directory.isOwed) directory.visitOwed(() => count++);
+      return count;
+    };
+    directory.giveUp(swarm);
+    // 2^18 buckets, 2^8 leaves with 2^10 of them each, their root and the swarm.
+    let left = 2 ** 18 + 2 ** 8 + 2;
+    assert.equal(blocks(), left);
+    let steps = 0;
+    for (; directory.isOwed; steps++) {
+      directory.freeOwed(512);
+      const now = blocks();
+      assert.ok(left - now <= 512 + 1 + 2, `${left - now} blocks in a step`);
+      left = now;
+    }
+    assert.equal(steps, 512);
+    assert.equal(pages.inUse, 0);
   });
 
   it("changes nothing where memory is short", () => {
