@@ -153,6 +153,13 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
 
   /** Receives about so many bytes, or as many messages as cost as much. Returns the bytes. */
   #receiveUpTo(peer: PeerConnection, most: number): number {
+    const bytes = this.#fillUpTo(peer, most);
+    // However it ended: a mark for what was outstanding before would keep what is left from us.
+    if (!this.#closed) this.#markLowWater(peer);
+    return bytes;
+  }
+
+  #fillUpTo(peer: PeerConnection, most: number): number {
     const stream = this.#stream;
     const { receiver, counters } = peer;
     this.#hasMore = false;
@@ -228,15 +235,17 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
         break;
       }
     }
-    if (!this.#closed) {
-      const { isHighRate, isNear } = peer.pipeline;
-      const isMore = this.#throttle === undefined && isHighRate;
-      const outstanding = peer.expected.count * BLOCK_SIZE;
-      const { readyLately } = this.#turns.load;
-      this.#setLowWater(isMore ? lowWaterFor(this.#lowWaterBytes, outstanding, readyLately, isNear) : 1);
-    }
     this.#hasMore = left <= 0;
     return bytes;
+  }
+
+  /** For what is outstanding now. */
+  #markLowWater(peer: PeerConnection): void {
+    const { isHighRate, isNear } = peer.pipeline;
+    const isMore = this.#throttle === undefined && isHighRate;
+    const outstanding = peer.expected.count * BLOCK_SIZE;
+    const { readyLately } = this.#turns.load;
+    this.#setLowWater(isMore ? lowWaterFor(this.#lowWaterBytes, outstanding, readyLately, isNear) : 1);
   }
 
   #setLowWater(bytes: number): void {
@@ -303,6 +312,9 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
     const peer = this.#peer;
     assert(peer !== undefined, "what is flushed was started");
     const result = peer.flush(this.#eagain);
+    // Something was said: it may have taken back what the mark is for.
+    if (this.#lowWaterBytes > 1 && !this.#closed && isTooHigh(this.#lowWaterBytes, peer.expected.count))
+      this.#markLowWater(peer);
     if (result === MEMORY_FAULT) peer.memoryFaulted(false);
     else if (result < 0) this.#fail("send", result);
     if (this.#clogged && !peer.isClogged) {
@@ -323,4 +335,9 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
     this.#events = events;
     this.#stream.watch(events);
   }
+}
+
+/** The last block may be short, so that a mark for just what is outstanding would be too high as well. */
+function isTooHigh(lowWaterBytes: number, blocks: number): boolean {
+  return 2 * lowWaterBytes > blocks * BLOCK_SIZE;
 }
