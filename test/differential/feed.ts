@@ -70,7 +70,7 @@ export class World {
     const { pool } = this.memory;
     while (pool.freeCount > free) this.#withheld.push(pool.acquire(SlotHolder.user) as SlotIndex);
     while (pool.freeCount < free && this.#withheld.length > 0)
-      pool.release(required(this.#withheld.pop(), "a slot that is withheld"));
+      pool.release(required(this.#withheld.pop(), "a slot that is withheld"), SlotHolder.user);
   }
 
   /** What readv does with the next bytes of a stream. Poisons what it was given and does not fill. */
@@ -280,7 +280,7 @@ export class Player implements ReceiverHost, MessageHandler {
     const { pool } = this.#world.memory;
     this.#checkContent(block, pool.addressOf(slot), "a held slot is left alone");
     this.#world.at(pool.addressOf(slot), BLOCK_SIZE).fill(POISON);
-    pool.release(slot);
+    pool.release(slot, SlotHolder.storage);
   }
 
   #checkContent(block: Block, address: number, what: string): void {

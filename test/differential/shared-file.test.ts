@@ -334,7 +334,7 @@ class SharedFile implements Swarm, SwarmBlocks {
   ): void {
     const { pool } = this.world.memory;
     if (this.picker.blockReceived(piece, block) === BLOCK_UNWANTED) {
-      if (slot !== -1) pool.release(slot as SlotIndex);
+      if (slot !== -1) pool.release(slot as SlotIndex, SlotHolder.receiving);
       return;
     }
     for (const other of this.peers) if (other !== peer) other.cancelRequest(piece, block * BLOCK_SIZE);
@@ -368,7 +368,7 @@ class SharedFile implements Swarm, SwarmBlocks {
       const { memory } = this.world;
       this.world.mapping.set(this.world.at(memory.pool.addressOf(slot), length), offset);
       this.world.at(memory.pool.addressOf(slot), BLOCK_SIZE).fill(0xdb);
-      memory.pool.release(slot);
+      memory.pool.release(slot, SlotHolder.storage);
     }
     for (let piece = 0; piece < this.layout.pieceCount; piece++) {
       if (!this.picker.isPieceReceived(piece) || this.#copies.some((copy) => copy.piece === piece)) continue;

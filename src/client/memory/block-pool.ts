@@ -91,9 +91,9 @@ export class BlockPool {
     this.#holders[slot] = to;
   }
 
-  release(slot: SlotIndex): void {
-    const holder = this.#holders[slot];
-    assert(holder !== undefined && holder !== SlotHolder.free, "a slot is one of the pool's, and freed once");
+  /** The slot goes home, from its holder. */
+  release(slot: SlotIndex, from: SlotHolder): void {
+    assert(this.#holders[slot] === from && from !== SlotHolder.free, "a slot is freed once, by its holder");
     this.#holders[slot] = SlotHolder.free;
     if (POISON) this.#bytes.fill(0xdb, this.addressOf(slot), this.addressOf(slot) + BLOCK_SIZE);
     this.#free[this.#freeCount++] = slot;

@@ -69,7 +69,7 @@ export class ProgramSource implements BlockSource {
     const slot = batch.slots[index];
     if (slot === undefined || slot === NO_SLOT) return;
     batch.slots[index] = NO_SLOT;
-    this.#pool.release(slot);
+    this.#pool.release(slot, SlotHolder.sending);
   }
 
   async #readInto(batch: BlockBatch): Promise<void> {

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { PeerError } from "../../base/errors.js";
 import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
+import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { SwarmBlocks } from "../peer/swarm.js";
@@ -131,7 +132,7 @@ export class WantedPieces implements SwarmBlocks {
       wanted.blocksMissing--;
       if (peer.requests.underWayIsOrphan) peer.cancelRequest(piece, begin);
     }
-    if (slot !== NO_SLOT) this.#memory.pool.release(slot);
+    if (slot !== NO_SLOT) this.#memory.pool.release(slot, SlotHolder.receiving);
     if (wanted?.blocksMissing === 0 && wanted.bytes !== undefined)
       this.#complete(peer, piece, wanted, wanted.bytes);
   }

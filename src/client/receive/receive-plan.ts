@@ -11,7 +11,7 @@
 import { assert } from "../../base/assert.js";
 import { NO_SLOT, type SlotIndex, type Slots } from "../../base/ids.js";
 import { BLOCK_SIZE, PLAN_ENTRIES_MAX } from "../../base/limits.js";
-import type { BlockPool } from "../memory/block-pool.js";
+import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
 
 export class ReceivePlan {
   /** Pairs (address, length): shared with native code, or ordinary memory in tests. */
@@ -161,7 +161,7 @@ export class ReceivePlan {
       const slot = this.#slots[at]!;
       if (slot !== NO_SLOT) {
         this.#slots[at] = NO_SLOT;
-        pool.release(slot);
+        pool.release(slot, SlotHolder.receiving);
       }
     }
     this.count = 0;

@@ -625,7 +625,7 @@ export class Receiver {
   }
 
   #unbind(): void {
-    if (this.#blockSlot !== NO_SLOT) this.memory.pool.release(this.#blockSlot);
+    if (this.#blockSlot !== NO_SLOT) this.memory.pool.release(this.#blockSlot, SlotHolder.receiving);
     this.#blockSlot = NO_SLOT;
     this.blockAddress = UNBOUND;
   }

@@ -54,7 +54,7 @@ export class ScatterMode implements ReceiveMode {
     // With mapped storage the oldest request is the best guess.
     const landing = receiver.expected.count > 0 ? receiver.landingAddressOfExpected(0) : -1;
     if (landing >= 0 && receiver.expected.lengthAt(0) === payloadLength) {
-      receiver.memory.pool.release(slot);
+      receiver.memory.pool.release(slot, SlotHolder.receiving);
       plan.add(landing, payloadLength, NO_SLOT, false);
     } else {
       plan.add(receiver.memory.pool.addressOf(slot), payloadLength, slot, false);

@@ -12,6 +12,7 @@ import { ExtensionTable } from "../extensions/extension.js";
 import { MetadataExchange } from "../extensions/metadata-exchange.js";
 import { PeerExchange } from "../extensions/peer-exchange.js";
 import { DontHave, UploadOnly } from "../extensions/small-extensions.js";
+import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { Clock } from "../peer/peer-options.js";
@@ -204,7 +205,7 @@ class ReplayBlocks implements SwarmBlocks {
     const digest = sha1()
       .update(this.#memory.bytes.subarray(address, address + length))
       .digest("hex");
-    if (slot !== NO_SLOT) this.#memory.pool.release(slot);
+    if (slot !== NO_SLOT) this.#memory.pool.release(slot, SlotHolder.receiving);
     this.#told(peer, { piece, begin: block * BLOCK_SIZE, length, digest });
   }
 }

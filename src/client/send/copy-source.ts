@@ -82,6 +82,6 @@ export class CopySource implements BlockSource, StorageOwner {
     const slot = batch.slots[index]!;
     if (slot === NO_SLOT) return;
     batch.slots[index] = NO_SLOT;
-    this.#pool.release(slot);
+    this.#pool.release(slot, SlotHolder.sending);
   }
 }

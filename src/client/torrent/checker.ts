@@ -190,7 +190,7 @@ class PieceHasherWorker {
 
   close(): void {
     this.#options.reactor.engine.closeDigest(this.#digest);
-    for (const slot of this.#slots.splice(0)) this.#pool.release(slot);
+    for (const slot of this.#slots.splice(0)) this.#pool.release(slot, SlotHolder.storage);
   }
 
   /** Hashes a piece where it lies, in files; false if one of them cannot be read, or ends too early. */

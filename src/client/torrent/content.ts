@@ -386,7 +386,7 @@ export class TorrentContent implements SwarmBlocks {
     const isWelcome = this.isDownloading && (attribution.isQuiet || this.#mayBring(peer, piece));
     const requesters = isWelcome ? this.#picker.blockReceived(piece, block) : BLOCK_UNWANTED;
     if (requesters === BLOCK_UNWANTED) {
-      if (slot !== NO_SLOT) pool.release(slot);
+      if (slot !== NO_SLOT) pool.release(slot, SlotHolder.receiving);
       return;
     }
     if (requesters > 1 || peer.requests.underWayIsOrphan) this.#cancelEverywhere(piece, block);

@@ -9,7 +9,7 @@
 import { assert } from "../../base/assert.js";
 import { type BlockIndex, NO_SLOT, type Slots } from "../../base/ids.js";
 import { BLOCK_SIZE, WRITE_RUN_BYTES_MAX } from "../../base/limits.js";
-import type { BlockPool } from "../memory/block-pool.js";
+import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
 import type { Layout } from "../storage/layout.js";
 import type { MemoryList, Storage, StorageOwner } from "../storage/storage.js";
 import { ARRIVED, HELD, type PieceAssembly, RunGrid, WRITING, WRITTEN } from "./piece-assembly.js";
@@ -233,7 +233,7 @@ export class HeldBlocks {
   /** The memory at a block's address goes home, unless it is the place of the block in a file. */
   freeAddress(address: number): void {
     const slot = this.#pool.slotAt(address);
-    if (slot !== NO_SLOT) this.#pool.release(slot);
+    if (slot !== NO_SLOT) this.#pool.release(slot, SlotHolder.storage);
   }
 
   /** The slots of a whole piece, which are not ours any more; −1 where a block lies in no slot. */

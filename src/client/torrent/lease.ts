@@ -4,6 +4,7 @@
 
 import { UsageError } from "../../base/errors.js";
 import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
+import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
 import type { BlockLease } from "../options.js";
 
@@ -63,7 +64,7 @@ export class Lease implements BlockLease {
     this.#slot = NO_SLOT;
     this.#bytes = undefined;
     lost?.unregister(this);
-    this.#memory.pool.release(slot);
+    this.#memory.pool.release(slot, SlotHolder.user);
     this.#released();
   }
 

@@ -158,7 +158,7 @@ export class Lender implements SlotWaiter, StorageOwner {
     const slots = this.#reading.splice(0);
     const head = this.#queue[0];
     if (error !== undefined || head === undefined || this.#closed) {
-      for (const slot of slots) this.#options.memory.pool.release(slot);
+      for (const slot of slots) this.#options.memory.pool.release(slot, SlotHolder.user);
       if (error !== undefined && !this.#closed) this.#options.failed(error);
       this.#noteDrained();
       return;
@@ -232,7 +232,7 @@ export class Lender implements SlotWaiter, StorageOwner {
         if (slot === NO_SLOT) continue;
         const offset = layout.pieceOffset(piece) + block * BLOCK_SIZE;
         if (!storage.keepsBlocks) storage.keep?.(offset, memory.pool.addressOf(slot));
-        memory.pool.release(slot);
+        memory.pool.release(slot, SlotHolder.user);
         slots[block] = NO_SLOT;
         left--;
       }
@@ -241,7 +241,8 @@ export class Lender implements SlotWaiter, StorageOwner {
 
   #giveBack(): void {
     for (const { slots } of this.#queue.splice(0))
-      for (const slot of slots) if (slot !== NO_SLOT) this.#options.memory.pool.release(slot);
+      for (const slot of slots)
+        if (slot !== NO_SLOT) this.#options.memory.pool.release(slot, SlotHolder.user);
     this.#blocksWaiting = 0;
   }
 

@@ -52,7 +52,7 @@ export class ReservedSlots {
 
   release(): void {
     assert(this.#slots.length === RESERVED_SLOTS, "what was taken goes home once");
-    for (const slot of this.#slots.splice(0)) this.#pool.release(slot);
+    for (const slot of this.#slots.splice(0)) this.#pool.release(slot, SlotHolder.storage);
     this.#pool.unreserve(RESERVED_SLOTS);
   }
 }

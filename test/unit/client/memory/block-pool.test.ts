@@ -41,8 +41,8 @@ describe("BlockPool: slots", () => {
   it("lends the lowest slots first, and the last one that came home next", () => {
     const pool = makePool(4);
     assert.deepEqual([take(pool), take(pool), take(pool)], [0, 1, 2]);
-    pool.release(1 as SlotIndex);
-    pool.release(0 as SlotIndex);
+    pool.release(1 as SlotIndex, SlotHolder.receiving);
+    pool.release(0 as SlotIndex, SlotHolder.receiving);
     assert.equal(take(pool), 0);
     assert.equal(take(pool), 1);
     assert.equal(take(pool), 3);
@@ -64,20 +64,23 @@ describe("BlockPool: slots", () => {
     assert.throws(() => new BlockPool(new Uint8Array(2 * BLOCK_SIZE), 1, 2), AssertionError);
   });
 
-  it("finds a slot that is freed twice, and one that is passed on by another than its holder", () => {
+  it("finds a slot that is freed twice, and one that is freed or passed on by another than its holder", () => {
     const pool = makePool(2);
     const slot = take(pool, SlotHolder.receiving);
     assert.throws(() => pool.pass(slot, SlotHolder.storage, SlotHolder.user), AssertionError);
     pool.pass(slot, SlotHolder.receiving, SlotHolder.storage);
     assert.equal(pool.holderOf(slot), SlotHolder.storage);
-    pool.release(slot);
-    assert.throws(() => pool.release(slot), AssertionError);
+    assert.throws(() => pool.release(slot, SlotHolder.receiving), AssertionError, "it is storage's now");
+    pool.release(slot, SlotHolder.storage);
+    assert.throws(() => pool.release(slot, SlotHolder.storage), AssertionError);
+    assert.throws(() => pool.release(slot, SlotHolder.free), AssertionError);
     assert.throws(() => pool.pass(slot, SlotHolder.free, SlotHolder.user), AssertionError);
   });
 
   it("finds what is no slot of it: it is not freed, and nothing changes", () => {
     const pool = makePool(2);
-    for (const slot of [-1, 2, 1000] as SlotIndex[]) assert.throws(() => pool.release(slot), AssertionError);
+    for (const slot of [-1, 2, 1000] as SlotIndex[])
+      assert.throws(() => pool.release(slot, SlotHolder.receiving), AssertionError);
     assert.throws(() => pool.acquire(SlotHolder.free), AssertionError);
     const slot = take(pool);
     assert.throws(() => pool.pass(slot, SlotHolder.receiving, SlotHolder.free), AssertionError);
@@ -94,7 +97,7 @@ describe("BlockPool: slots", () => {
       take(pool, SlotHolder.user),
     ];
     assert.deepEqual(pool.heldByHolder(), { receiving: 1, storage: 2, user: 1 });
-    for (const slot of slots) pool.release(slot);
+    for (const slot of slots) pool.release(slot, pool.holderOf(slot));
     take(pool);
     assert.equal(pool.peakHeld, 4);
     assert.deepEqual(pool.heldByHolder(), { receiving: 1 });
@@ -122,7 +125,7 @@ describe("BlockPool: slots", () => {
             pool.pass(slot, required(held.get(slot), "who holds it"), holder);
             held.set(slot, holder);
           } else if (slot !== undefined) {
-            pool.release(slot);
+            pool.release(slot, required(held.get(slot), "who holds it"));
             held.delete(slot);
           }
           pool.checkInvariants();

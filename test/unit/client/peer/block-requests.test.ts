@@ -38,7 +38,7 @@ function takeHalf({ memory }: WiredPeer): () => void {
   const slots: number[] = [];
   while (!memory.isShort) slots.push(memory.pool.acquire(SlotHolder.user));
   return () => {
-    for (const slot of slots) memory.pool.release(slot as never);
+    for (const slot of slots) memory.pool.release(slot as never, SlotHolder.user);
   };
 }
 

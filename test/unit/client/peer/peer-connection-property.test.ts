@@ -218,7 +218,8 @@ class Play {
   }
 
   giveBack(): void {
-    while (this.#withheld.length > 0) this.wired.memory.pool.release(this.#withheld.pop() as never);
+    while (this.#withheld.length > 0)
+      this.wired.memory.pool.release(this.#withheld.pop() as never, SlotHolder.user);
   }
 
   #answer(which: number, makeBytes: (block: [number, number, number]) => Uint8Array): void {

@@ -196,7 +196,7 @@ describe("PeerConnection: blocks that come", () => {
     const left = wired.feed(bytes);
     assert.ok(left > 0, "back-pressure");
     assert.equal(wired.swarm.received.size, 0);
-    for (const slot of taken) pool.release(slot as Parameters<typeof pool.release>[0]);
+    for (const slot of taken) pool.release(slot as Parameters<typeof pool.release>[0], 4);
     assert.equal(wired.feed(bytes.subarray(bytes.length - left)), 0);
     assert.deepEqual([...wired.swarm.received], ["0/0"]);
   });

@@ -15,6 +15,7 @@ import type { TraceSink } from "../../../../src/base/metrics/trace.js";
 import { PieceSet } from "../../../../src/base/piece-set.js";
 import { RateControl, RateLimits } from "../../../../src/base/rate-limit.js";
 import { ExtensionTable } from "../../../../src/client/extensions/extension.js";
+import { SlotHolder } from "../../../../src/client/memory/block-pool.js";
 import { Memory } from "../../../../src/client/memory/memory.js";
 import { PeerConnection } from "../../../../src/client/peer/peer-connection.js";
 import type { Clock, PeerOptions, PeerSettings } from "../../../../src/client/peer/peer-options.js";
@@ -211,7 +212,7 @@ export class BookSwarm implements Swarm {
     const bytes = this.#memory.bytes.subarray(address, address + length);
     assert.ok(Buffer.compare(bytes, DATA.subarray(at, at + length)) === 0, `block ${key} has its bytes`);
     assert.notEqual(slot, NO_SLOT);
-    this.#memory.pool.release(slot as SlotIndex);
+    this.#memory.pool.release(slot as SlotIndex, SlotHolder.receiving);
     const wasOpen = this.open.delete(key);
     assert.ok(wasOpen || peer.requests.underWayIsOrphan, `block ${key} was asked for`);
     assert.ok(!this.received.has(key), `block ${key} comes once`);

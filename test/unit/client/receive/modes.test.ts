@@ -67,7 +67,7 @@ function bench(mode: ReceiveMode, lands = false): Bench {
       landsDirectly: lands,
       landingAddress: (piece) => (lands ? MAPPING_ADDRESS_STRIDE + piece * BLOCK_SIZE : -1),
       blockReceived(_piece, _begin, _length, _address, slot) {
-        if (slot !== -1) memory.pool.release(slot as SlotIndex);
+        if (slot !== -1) memory.pool.release(slot as SlotIndex, SlotHolder.receiving);
       },
       blockDropped() {},
     },
@@ -340,7 +340,7 @@ describe("AdaptiveMode", () => {
     const held = memory.pool.acquire(SlotHolder.user) as SlotIndex;
     withhold(0);
     for (let call = 0; call < 100; call++) assert.deepEqual(planned(), []);
-    memory.pool.release(held);
+    memory.pool.release(held, SlotHolder.user);
     assert.equal(pauseOf(mode, planned), 16);
   });
 });

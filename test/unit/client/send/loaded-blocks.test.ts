@@ -254,7 +254,7 @@ describe("Sender: loading", () => {
     bench.flush();
     assert.equal(pool.waiterCount, 1, "it waits once");
     assert.equal(bench.read().messages.length, 0);
-    for (const slot of taken) if (slot !== -1) pool.release(slot);
+    for (const slot of taken) if (slot !== -1) pool.release(slot, SlotHolder.user);
     const asked = bench.transport.flushesAsked;
     pool.wakeWaiters(1);
     assert.equal(bench.transport.flushesAsked, asked + 1);

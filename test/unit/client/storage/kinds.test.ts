@@ -71,7 +71,8 @@ class Bench {
   }
 
   free(list: MemoryList): void {
-    for (const address of list.addresses) this.memory.pool.release(this.memory.pool.slotAt(address) as never);
+    for (const address of list.addresses)
+      this.memory.pool.release(this.memory.pool.slotAt(address) as never, SlotHolder.storage);
   }
 
   async write(storage: Storage, offset: number, bytes: Uint8Array): Promise<StorageError | undefined> {

@@ -250,7 +250,7 @@ describe("hashPieces", () => {
       const hashing = [hashPieces(options), hashPieces(options)];
       // Two slots are too few for both of them, and one is too few for anyone.
       for (const count of [1, 1, held.length - 2]) {
-        for (const slot of held.splice(0, count)) pool.release(slot);
+        for (const slot of held.splice(0, count)) pool.release(slot, SlotHolder.user);
         pool.wakeWaiters(1);
         await new Promise((resolve) => setImmediate(resolve));
       }
@@ -272,7 +272,7 @@ describe("hashPieces", () => {
       controller.abort(reason);
       await assert.rejects(hashing, { code: "ABORTED", cause: reason });
       assert.equal(pool.waiterCount, 0);
-      for (let slot = 0; slot < pool.slotCount; slot++) pool.release(slot as SlotIndex);
+      for (let slot = 0; slot < pool.slotCount; slot++) pool.release(slot as SlotIndex, SlotHolder.user);
     });
   });
 });
