@@ -175,6 +175,20 @@ describe("A recording", TIMEOUT, () => {
       await assert.rejects(replayFrom(fromBytes(bytes.subarray(0, cut))), isRecordingError);
   });
 
+  it("in which we ask for more than a block at one time is refused", async () => {
+    const bytes = readFileSync(await record(await makeShared(200_000, 32_768)));
+    // Requests of the first blocks of pieces: length prefix, id, piece, begin, length.
+    const prefix = Buffer.of(0, 0, 0, 13, 6);
+    let changed = 0;
+    for (let at = bytes.indexOf(prefix); at >= 0; at = bytes.indexOf(prefix, at + 1)) {
+      if (bytes.readUInt32BE(at + 9) !== 0 || bytes.readUInt32BE(at + 13) !== 16_384) continue;
+      bytes.writeUInt32BE(32_768, at + 13);
+      changed++;
+    }
+    assert.ok(changed > 0);
+    await assert.rejects(replayFrom(fromBytes(bytes)), isRecordingError);
+  });
+
   it("property: damaged anywhere, it replays or is refused, and nothing else", async () => {
     const shared = await makeShared(200_000, 32_768);
     const bytes = readFileSync(await record(shared));
