@@ -100,6 +100,10 @@ export class ExpectedBlocks {
     }
     this.#head = (this.#head + 1) & this.#mask;
     this.#count--;
+    assert(
+      this.#count === 0 ? this.#bytes === 0 : this.#bytes > 0,
+      "no block has no bytes, and any has some",
+    );
   }
 
   clear(): void {

@@ -190,7 +190,9 @@ export class Receiver {
   get payloadLengthKnown(): number {
     if (this.phase !== Phase.header || this.headFilled < MESSAGE_HEADER_BYTES || this.inSmallMessage)
       return 0;
-    return readUint32(this.#head, 0) + LENGTH_PREFIX_BYTES - PIECE_HEADER_BYTES;
+    const length = readUint32(this.#head, 0) + LENGTH_PREFIX_BYTES - PIECE_HEADER_BYTES;
+    assert(length > 0 && length <= BLOCK_SIZE, "a block of another length was refused with its fifth byte");
+    return length;
   }
 
   /** Lays out the next receive. Entries in the plan; 0: a slot is needed and none is free. */
@@ -620,6 +622,7 @@ export class Receiver {
     } else if (predicted) {
       this.#hits++;
     }
+    assert(pool.holderOf(slot) === SlotHolder.receiving, "a block gets a slot that the receiver holds");
     this.#blockSlot = slot;
     this.blockAddress = pool.addressOf(slot);
   }

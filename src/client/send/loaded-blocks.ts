@@ -274,6 +274,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
       if (keptHere === 0 && batch.ready) this.#spare.push(batch);
     }
     assert(this.#bytes >= 0 && this.#count >= 0, "no more goes back than was loaded");
+    assert(this.#count <= kept && batches.length <= kept, "no more stays than was to be kept");
   }
 
   close(): void {

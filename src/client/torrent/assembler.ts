@@ -127,6 +127,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     }
     const assembly = this.#active.get(piece) ?? this.#begin(piece);
     if (this.#layout.hasPadding && !this.#isPaddingZero(piece, block, address)) assembly.paddingWrong = true;
+    assert(!assembly.abandoned, "no block comes of a piece that is dropped");
     const held = this.#held;
     held.add(assembly, block, address);
     if (this.#storage.keepsBlocks) held.writeIfWhole(assembly, block);
@@ -158,6 +159,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     if (!this.#isIdle) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
     for (const assembly of this.#active.values()) this.#held.freeAll(assembly);
     this.#active.clear();
+    assert(this.#held.count === 0, "all blocks have gone home at close");
     for (const { digest } of this.#records) this.#reactor.engine.closeDigest(digest);
     this.#records.length = 0;
     this.#releaseSlots();
@@ -211,9 +213,12 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#hooked = false;
     if (this.#failed || this.#closing) return;
     const touched = this.#touched;
+    assert(this.#touchedNext.count === 0, "what was touched before has been gone through");
     this.#touched = this.#touchedNext;
     this.#touchedNext = touched;
     for (let index = 0; index < touched.count; index++) {
+      // What one piece leads to may be the end of all: then nobody wants to hear of the others.
+      if (this.#failed || this.#closing) break;
       const assembly = touched.at(index);
       assembly.touched = false;
       this.#advance(assembly);
@@ -491,6 +496,7 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
   #finish(assembly: PieceAssembly): void {
     const { bad, examination } = assembly;
     assert(!assembly.isBusy, "nothing of a piece is under way when it ends");
+    assert(assembly.digestArea < 0, "the place of its digest was given back when it was judged");
     const digests = examination?.isSound === true ? examination.digests : assembly.digests;
     const slots = this.#lends && !bad ? this.#held.takeSlots(assembly) : undefined;
     if (bad) this.#storage.forget?.(this.#held.offsetOf(assembly, 0), assembly.blockCount);
@@ -508,7 +514,8 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     const { piece } = assembly;
     assert(piece !== NO_PIECE, "a record is given back once");
     assembly.piece = NO_PIECE;
-    this.#active.delete(piece);
+    const wasActive = this.#active.delete(piece);
+    assert(wasActive, "a piece that ends was under way");
     this.#spare.push(assembly);
     return piece;
   }

@@ -3,10 +3,11 @@
 //
 // Always: no peer is asked for a block twice, and a block has at most as many requesters as its piece may have.
 
+import { assert } from "../../base/assert.js";
 import type { PieceSet } from "../../base/piece-set.js";
 import type { PieceFilter } from "./availability.js";
 import type { PickingPeer } from "./picker.js";
-import { REQUESTERS_MAX, type StartedPiece } from "./started-piece.js";
+import { FREE, RECEIVED, REQUESTERS_MAX, type StartedPiece } from "./started-piece.js";
 import type { StartedPieces } from "./started-pieces.js";
 
 /**
@@ -62,6 +63,8 @@ function takeBetween(
   peer: PickingPeer,
 ): number {
   const { piece, states } = started;
+  assert(min > FREE && max < RECEIVED, "what is asked for again is requested, and not here");
+  assert(2 * count <= out.length, "what is taken has room");
   let got = at;
   for (let block = 0; block < started.blockCount && got < count; block++) {
     const requesters = states[block]!;

@@ -138,6 +138,7 @@ export class HeldBlocks {
 
   /** Writes all blocks of first … end − 1 that wait for it, neighbours together. */
   writeWaiting(assembly: PieceAssembly, first: number, end: number): void {
+    assert(first >= 0 && end <= assembly.blockCount, "what is written are blocks of the piece");
     let block = first;
     while (block < end) {
       if (!waitsForWrite(assembly, block)) {
@@ -187,7 +188,9 @@ export class HeldBlocks {
     assembly.writes--;
     assert(this.#writing >= 0 && this.#writesUnderWay >= 0, "no more is written than was begun");
     for (let block = first; block < first + count; block++) {
-      assembly.flags[block] = (assembly.flags[block]! & ~WRITING) | WRITTEN;
+      const flags = assembly.flags[block]!;
+      assert((flags & WRITING) !== 0, "a block is written that was being written");
+      assembly.flags[block] = (flags & ~WRITING) | WRITTEN;
       assembly.written++;
       if (assembly.bad) this.free(assembly, block);
       else this.freeIfDone(assembly, block);

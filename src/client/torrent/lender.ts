@@ -97,7 +97,9 @@ export class Lender implements SlotWaiter, StorageOwner {
 
   /** A piece is verified. `slots`: those of its blocks that are still in memory, or −1; they pass from storage to us. */
   add(piece: PieceIndex, slots: Slots): void {
-    const { pool } = this.#options.memory;
+    const { layout, memory } = this.#options;
+    const { pool } = memory;
+    assert(slots.length === layout.blocksInPiece(piece), "each block of the piece has a slot, or needs one");
     for (const slot of slots) if (slot !== NO_SLOT) pool.pass(slot, SlotHolder.storage, SlotHolder.user);
     this.#queue.push({ piece, slots, next: 0 });
     this.#blocksWaiting += slots.length;
@@ -111,6 +113,7 @@ export class Lender implements SlotWaiter, StorageOwner {
   lend(piece: PieceIndex, block: BlockIndex, slot: SlotIndex): void {
     const { memory, layout, userCalls } = this.#options;
     const length = layout.blockLength(piece, block);
+    assert(memory.pool.holderOf(slot) === SlotHolder.user, "what is lent is the user's already");
     this.#held++;
     userCalls.call(this.#call, new Lease(memory, slot, piece, block * BLOCK_SIZE, length, this.#released));
   }
@@ -200,6 +203,7 @@ export class Lender implements SlotWaiter, StorageOwner {
     const { memory, layout, storage, heldMax } = this.#options;
     const list = this.#list;
     const max = Math.min(READ_BLOCKS_MAX, heldMax - this.#held);
+    assert(this.#reading.length === 0 && max > 0, "one read is under way at a time, of what may be lent");
     list.count = 0;
     // Blocks behind it may be what holds the last slots.
     if (memory.pool.freeCount === 0) this.#parkLast();

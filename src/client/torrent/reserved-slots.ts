@@ -47,6 +47,8 @@ export class ReservedSlots {
 
   /** The digest at the place was read. */
   giveArea(area: number): void {
+    const at = area - this.readBackArea;
+    assert(at >= 0 && at < BLOCK_SIZE && at % DIGEST_AREA_BYTES === 0, "what is given back is such a place");
     if (area !== this.readBackArea) this.#freeAreas.push(area);
   }
 

@@ -85,6 +85,7 @@ export class StartedPieces {
       out[2 * (at + taken) + 1] = block;
       taken++;
     }
+    assert(block <= started.blockCount, "the free blocks of a piece are its own");
     started.firstFree = block;
     started.free -= take;
     started.requested += take;
