@@ -157,7 +157,7 @@ describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
     return { share: outcome.rate / idle.rate, timesTheMean: outcome.rate / outcome.crowdRate };
   }
 
-  for (const kind of ["storms", "becomesASeed"])
+  for (const kind of ["storms", "becomesASeed", "asksForBytes"])
     it(`a leecher has half of the speed that it has beside idle ones: ${kind}`, async (context) => {
       const { share } = await uploadBeside([kind]);
       context.diagnostic(`${share.toFixed(2)} of the speed`);

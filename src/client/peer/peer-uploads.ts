@@ -17,20 +17,13 @@ import type { PeerConnection } from "./peer-connection.js";
 import type { Clock, PeerOptions, PeerTransport } from "./peer-options.js";
 import type { Swarm } from "./swarm.js";
 import { Uptake } from "./uptake.js";
+import { SHORT_BYTES, STRAY_MAX, STRAY_PER_TICK, VainAnswers } from "./vain-answers.js";
 
 /**
  * Steps that looking for cancelled blocks may take between two ticks, of a few milliseconds together: what a peer cancels is looked
  * for among all that it asked for. Enough for a whole queue, in any order.
  */
 const CANCEL_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2;
-/**
- * Requests in vain that are answered at once, and a second. As many as twice a whole queue come of a peer that was choked in the middle of
- * its asking, and asked on until it heard of it; who goes on spends on refusals what we may send to others.
- */
-const REFUSALS_MAX = 2 * REQUEST_QUEUE_ANNOUNCED;
-const REFUSALS_PER_TICK = REFUSALS_MAX / 64;
-/** Of one that we have not unchoked yet: it may ask for the pieces that it is allowed, and has no reason for more. */
-const REFUSALS_BEFORE_MAX = REFUSALS_MAX / 4;
 /** A peer to which nothing could be written for so long gives back what is loaded for it. */
 const STALLED_MS = 500;
 
@@ -47,8 +40,9 @@ export class PeerUploads implements SenderHost {
   /** What we send although we choke, once the peer asked for it: most peers never do, and a set is memory. */
   #allowedFast: AllowedFastUploads | undefined;
   #cancelStepsLeft = CANCEL_STEPS_PER_TICK;
-  #refusalsMax = REFUSALS_BEFORE_MAX;
-  #refusalsLeft = REFUSALS_BEFORE_MAX;
+  readonly #vainAnswers = new VainAnswers();
+  /** Requests came since we unchoked the peer last. */
+  #hasAsked = false;
 
   constructor(peer: PeerConnection, options: PeerOptions) {
     this.#peer = peer;
@@ -71,8 +65,7 @@ export class PeerUploads implements SenderHost {
   choke(): void {
     if (this.amChoking) return;
     this.amChoking = true;
-    // Until it hears of this, it asks on as blocks come: for a whole queue at the most, each time that we choke it.
-    this.#refusalsLeft = Math.max(this.#refusalsLeft, REQUEST_QUEUE_ANNOUNCED);
+    this.#vainAnswers.choked(this.#clock.nowMs, this.#hasAsked);
     const { write, fast } = this.#peer;
     write.empty(MessageId.choke);
     this.sender.choked(true);
@@ -85,8 +78,7 @@ export class PeerUploads implements SenderHost {
   unchoke(): void {
     if (!this.amChoking) return;
     this.amChoking = false;
-    if (this.#refusalsMax < REFUSALS_MAX) this.#refusalsLeft = REFUSALS_MAX;
-    this.#refusalsMax = REFUSALS_MAX;
+    this.#hasAsked = false;
     this.sender.choked(false);
     this.uptake.begin(this.#takenBytes(), this.#clock.nowMs);
     this.#peer.write.empty(MessageId.unchoke);
@@ -121,7 +113,7 @@ export class PeerUploads implements SenderHost {
   /** Time passed. False: the peer took nothing for too long, and was let go. */
   tick(nowMs: number): boolean {
     this.#cancelStepsLeft = CANCEL_STEPS_PER_TICK;
-    this.#refusalsLeft = Math.min(this.#refusalsMax, this.#refusalsLeft + REFUSALS_PER_TICK);
+    this.#vainAnswers.tick();
     if (this.isSampled) this.uptake.sample(this.#takenBytes());
     if (!this.amChoking) {
       this.sender.pace(this.#peer.uploadMeter.rate);
@@ -160,6 +152,9 @@ export class PeerUploads implements SenderHost {
         received: `piece ${piece}, begin ${begin}, ${length} bytes`,
       });
     }
+    this.#hasAsked = true;
+    const isShort = length < SHORT_BYTES && begin + length < layout.pieceLengthOf(piece);
+    if (isShort && !this.#mayAnswerInVain(piece)) return;
     const hasRoom = this.sender.requested.count < REQUEST_QUEUE_ANNOUNCED;
     if (
       (this.#peer.revealed ?? swarm.have).has(piece) &&
@@ -188,28 +183,35 @@ export class PeerUploads implements SenderHost {
 
   #takesAllowedFast(swarm: Swarm, layout: Layout, piece: number, begin: number, length: number): boolean {
     const { fast, host, pieceCountKnown } = this.#peer;
-    if (!fast || pieceCountKnown >= ALLOWED_FAST_COUNT) return false;
+    if (!fast) return false;
     if (this.#allowedFast === undefined) {
       const bytes = Math.min(ALLOWED_FAST_BYTES_MAX, ALLOWED_FAST_COUNT * layout.pieceLength);
       const isFree = swarm.givesFreely?.(this.#peer, bytes) !== false;
-      const pieces = isFree ? allowedFastSet(host, swarm.infoHash, layout.pieceCount) : [];
-      this.#allowedFast = new AllowedFastUploads(pieces, layout);
+      const pieces = allowedFastSet(host, swarm.infoHash, layout.pieceCount);
+      this.#allowedFast = new AllowedFastUploads(pieces, layout, isFree ? ALLOWED_FAST_BYTES_MAX : 0);
     }
-    return this.#allowedFast.take(piece, begin, length);
+    return pieceCountKnown < ALLOWED_FAST_COUNT && this.#allowedFast.take(piece, begin, length);
   }
 
   #askedInVain(piece: number, begin: number, length: number): void {
-    if (this.#refusalsLeft > 0) {
-      this.#refusalsLeft--;
-      this.#refuse(piece, begin, length);
-      return;
-    }
+    if (this.#mayAnswerInVain(piece)) this.#refuse(piece, begin, length);
+  }
+
+  /** The peer asks for what it does not get, or for next to nothing. False: once too often, and it was let go. */
+  #mayAnswerInVain(piece: number): boolean {
+    if (this.amChoking && this.#allowedFast?.refuse(piece) === true) return true;
+    if (this.#vainAnswers.take(this.#clock.nowMs)) return true;
     this.#peer.close(
-      new PeerError("PEER_REQUEST_FLOOD", "the peer asks on and on for what it is refused", {
-        expected: `at most ${this.#refusalsMax} requests at once that we cannot serve, and ${REFUSALS_PER_TICK} a second`,
-        received: "one more",
-      }),
+      new PeerError(
+        "PEER_REQUEST_FLOOD",
+        "the peer asks on and on for what it is refused, or for a few bytes",
+        {
+          expected: `at most ${STRAY_MAX} such requests at once, ${STRAY_PER_TICK} a second, and one for each block that it takes`,
+          received: "one more",
+        },
+      ),
     );
+    return false;
   }
 
   #refuse(piece: number, begin: number, length: number): void {
@@ -240,6 +242,7 @@ export class PeerUploads implements SenderHost {
 
   blockSent(piece: number, _begin: number, length: number): void {
     this.uptake.blockSent(length);
+    this.#vainAnswers.blockSent(length);
     if (this.#peer.revealed !== undefined) this.#peer.swarm?.blockSent?.(this.#peer, piece, length);
   }
 

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { BLOCK_SIZE, REQUEST_QUEUE_ANNOUNCED } from "../../../../src/base/limits.js";
+import { SHORT_BYTES, STRAY_MAX, STRAY_PER_TICK } from "../../../../src/client/peer/vain-answers.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { entryOf } from "../../../support/required.js";
 import { readError } from "../send/fakes.js";
@@ -114,37 +115,63 @@ describe("PeerConnection: requests of the peer", () => {
   const inVain = (count: number): Buffer =>
     Buffer.concat(Array.from({ length: count }, () => message(MessageId.request, 1, 0, BLOCK_SIZE)));
 
-  it("are refused half a queue at once to a peer that was never unchoked, and has no reason to ask", () => {
+  it("are refused a few at once and a second to a peer that was never unchoked, and has no reason to ask", () => {
     for (const fast of [true, false]) {
-      const wired = new WiredPeer({ incoming: true, fast, prepare: (swarm) => swarm.have.fill() }).open();
-      wired.feed(inVain(REQUEST_QUEUE_ANNOUNCED / 2));
+      const wired = new WiredPeer({ incoming: true, fast }).open();
+      wired.feed(inVain(STRAY_MAX));
       wired.pass(1000);
-      wired.feed(inVain(64));
+      wired.feed(inVain(STRAY_PER_TICK));
       assert.equal(wired.peer.state, "open");
-      wired.feed(inVain(REQUEST_QUEUE_ANNOUNCED / 2));
+      wired.feed(inVain(1));
       wired.checkOver("PEER_REQUEST_FLOOD");
     }
   });
 
-  it("are refused two whole queues at once and some each second; who asks on all the same is let go", () => {
+  it("are refused a quarter of a queue after each choke, and one for each block that it took; who asks on is let go", () => {
+    const blocks = Buffer.concat(
+      Array.from({ length: 20 }, (_, block) =>
+        message(MessageId.request, Math.floor(block / 3), (block % 3) * BLOCK_SIZE, BLOCK_SIZE),
+      ),
+    );
+    const onTheirWay = REQUEST_QUEUE_ANNOUNCED / 4;
     for (const fast of [true, false]) {
       const wired = new WiredPeer({ incoming: true, fast, prepare: (swarm) => swarm.have.fill() }).open();
-      wired.feed(inVain(REQUEST_QUEUE_ANNOUNCED / 2));
-      wired.peer.unchoke();
-      wired.peer.choke();
-      for (let queue = 0; queue < 2; queue++) wired.feed(inVain(REQUEST_QUEUE_ANNOUNCED));
-      assert.equal(wired.peer.state, "open");
-      wired.sent();
-      // Who is choked now and then, in the middle of its asking, never comes so far.
-      for (let choke = 0; choke < 10; choke++) {
-        wired.pass(10_000);
-        wired.feed(inVain(500));
+      wired.feed(inVain(STRAY_MAX));
+      for (let turn = 0; turn < 5; turn++) {
+        wired.peer.unchoke();
+        wired.feed(blocks);
+        wired.sent();
+        wired.peer.choke();
+        wired.feed(inVain(onTheirWay));
         assert.equal(wired.peer.state, "open");
         wired.sent();
       }
-      wired.feed(inVain(2 * REQUEST_QUEUE_ANNOUNCED));
+      wired.feed(inVain(5 * 20));
+      assert.equal(wired.peer.state, "open", "it took as many blocks");
+      wired.peer.unchoke();
+      wired.feed(blocks);
+      wired.sent();
+      wired.peer.choke();
+      wired.pass(40_000);
+      wired.feed(inVain(onTheirWay));
       wired.checkOver("PEER_REQUEST_FLOOD");
     }
+  });
+
+  it("of few bytes are served as often as others are refused, and as all others where they end a piece", () => {
+    const wired = serving();
+    const short = message(MessageId.request, 1, 0, SHORT_BYTES - 1);
+    for (let asked = 0; asked < STRAY_MAX; asked++) wired.feed(short);
+    const end = message(MessageId.request, 1, PIECE_LENGTH - 1, 1);
+    for (let asked = 0; asked < 2 * STRAY_MAX; asked++) wired.feed(end);
+    const some = message(MessageId.request, 1, 0, SHORT_BYTES);
+    wired.feed(some);
+    const sent = wired.sent().filter(({ id }) => id === MessageId.piece);
+    assert.equal(sent.length, STRAY_MAX + 2 * STRAY_MAX + 1);
+    wired.feed(short);
+    assert.equal(wired.peer.state, "open", "it took a block");
+    wired.feed(short);
+    wired.checkOver("PEER_REQUEST_FLOOD");
   });
 
   it("are refused without end to one with a long way and a deep queue, that we choke in the middle of it again and again", () => {
@@ -166,7 +193,7 @@ describe("PeerConnection: requests of the peer", () => {
           wired.sent();
           assert.equal(wired.peer.state, "open", `choked ${choke + 1} times, with a queue of ${queue}`);
         }
-        wired.feed(inVain(3 * REQUEST_QUEUE_ANNOUNCED));
+        wired.feed(inVain(REQUEST_QUEUE_ANNOUNCED));
         wired.checkOver("PEER_REQUEST_FLOOD");
       }
   });
@@ -175,7 +202,7 @@ describe("PeerConnection: requests of the peer", () => {
     const wired = serving();
     wired.transport.room = () => 0;
     const ask = (id: number): Buffer[] =>
-      Array.from({ length: REQUEST_QUEUE_ANNOUNCED }, (_, index) => message(id, 1, index, 1));
+      Array.from({ length: REQUEST_QUEUE_ANNOUNCED }, (_, index) => message(id, 1, index, SHORT_BYTES));
     wired.feed(Buffer.concat(ask(MessageId.request)));
     const waiting = wired.peer.sender.requested.count;
     assert.ok(waiting > 0);
@@ -186,7 +213,7 @@ describe("PeerConnection: requests of the peer", () => {
     wired.feed(Buffer.concat(ask(MessageId.request)));
     const queued = wired.peer.sender.requested.count;
     const missed = Array.from({ length: 8192 }, () => message(MessageId.cancel, 2, 0, BLOCK_SIZE));
-    const last = message(MessageId.cancel, 1, REQUEST_QUEUE_ANNOUNCED - 1, 1);
+    const last = message(MessageId.cancel, 1, REQUEST_QUEUE_ANNOUNCED - 1, SHORT_BYTES);
     wired.feed(Buffer.concat([...missed, last]));
     assert.equal(
       wired.peer.sender.requested.count,
@@ -227,7 +254,9 @@ describe("PeerConnection: requests of the peer", () => {
 
   it("beyond the queue that we announce are rejected, or end the connection without the Fast extension", () => {
     const requests = Buffer.concat(
-      Array.from({ length: REQUEST_QUEUE_ANNOUNCED + 1 }, () => message(MessageId.request, 0, 0, 100)),
+      Array.from({ length: REQUEST_QUEUE_ANNOUNCED + 1 }, () =>
+        message(MessageId.request, 0, 0, SHORT_BYTES),
+      ),
     );
     const fast = serving();
     fast.transport.room = () => 0;
@@ -307,6 +336,16 @@ describe("PeerConnection: allowed fast pieces of ours (BEP 6)", () => {
       wired.swarm.givesFreely = (_peer, bytes) => sentBefore < bytes;
       assert.deepEqual(answers(wired), [answer]);
     }
+  });
+
+  it("are rejected many times before whoever asks is let go, since it was told that it may", () => {
+    const wired = connected(true);
+    wired.feed(HAVE_ALL);
+    const refused = 512;
+    for (let asked = 0; asked < refused + STRAY_MAX; asked++) wired.feed(REQUEST);
+    assert.equal(wired.sentBlocks(MessageId.reject).length, refused + STRAY_MAX);
+    wired.feed(REQUEST);
+    wired.checkOver("PEER_REQUEST_FLOOD");
   });
 
   it("are not sent without the Fast extension", () => {

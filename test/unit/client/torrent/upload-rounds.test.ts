@@ -328,14 +328,14 @@ describe("UploadRounds", () => {
     rounds.checkInvariants();
   });
 
-  it("who asks for single bytes keeps no slot, however many it asks for and takes", () => {
+  it("who asks for single bytes keeps no slot, however long it goes on", () => {
     const rounds = new UploadRounds(1);
     const [bytewise, other] = [interestedPeer(), interestedPeer()];
     const both = peersOf([bytewise, other]);
     rounds.run(both, true, 0, false);
     assert.equal(bytewise.peer.amChoking, false);
     const ask = (): void => {
-      for (let begin = 0; begin < 500; begin++) bytewise.feed(message(MessageId.request, 0, begin, 1));
+      for (let begin = 0; begin < 12; begin++) bytewise.feed(message(MessageId.request, 0, begin, 1));
     };
     for (let nowMs = 500; nowMs <= 2500; nowMs += 500) {
       bytewise.sent();
