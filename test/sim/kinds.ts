@@ -10,8 +10,8 @@
 //
 // What is far below half is a fault, or a share. "busy" says what part of what the seed's link could carry was payload, "to mean" how much
 // more the one that behaves got than those of the crowd on average, and "to equal" how many equal shares of the link it got: an equal share
-// is what anybody gets beside so many who take all that they are sent, as those do that ask for more than there is (floodsRequests),
-// or for as much as their part of the link at least (sips and readsSlowly, over a slow one). Nobody can tell those from many who behave.
+// is the least that anybody gets beside many who take all that they are sent. Those who ask for more than there is have a part of the link
+// as long as they have a slot, or take less than a quarter of it together.
 
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

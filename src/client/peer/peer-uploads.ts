@@ -24,6 +24,8 @@ import { SHORT_BYTES, STRAY_MAX, STRAY_PER_TICK, VainAnswers } from "./vain-answ
  * for among all that it asked for. Enough for a whole queue, in any order.
  */
 const CANCEL_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2;
+/** Whoever is sent less from tick to tick, while we choke it, uses next to nothing of our link. */
+const NOTICED_BYTES = 1024;
 /** A peer to which nothing could be written for so long gives back what is loaded for it. */
 const STALLED_MS = 500;
 
@@ -98,7 +100,12 @@ export class PeerUploads implements SenderHost {
 
   /** What it takes is looked at: what lies in the system's buffers goes on while we choke the peer, and uses our link. */
   get isSampled(): boolean {
-    return !this.amChoking || this.uptake.rate >= 1;
+    const { uptake } = this;
+    return (
+      !this.amChoking ||
+      uptake.rate >= 1 ||
+      uptake.sinceTickBytes(this.#peer.counters.sentBytes) >= NOTICED_BYTES
+    );
   }
 
   #takenBytes(): number {
@@ -114,7 +121,9 @@ export class PeerUploads implements SenderHost {
   tick(nowMs: number): boolean {
     this.#cancelStepsLeft = CANCEL_STEPS_PER_TICK;
     this.#vainAnswers.tick();
-    if (this.isSampled) this.uptake.sample(this.#takenBytes());
+    const { sentBytes } = this.#peer.counters;
+    if (this.isSampled) this.uptake.sample(this.#takenBytes(), sentBytes);
+    else this.uptake.skim(sentBytes);
     if (!this.amChoking) {
       this.sender.pace(this.#peer.uploadMeter.rate);
     }
@@ -170,6 +179,7 @@ export class PeerUploads implements SenderHost {
     if (this.#cancelStepsLeft <= 0) return;
     this.#cancelStepsLeft -= this.sender.requested.count;
     const dropped = this.sender.cancelBlock(piece, begin);
+    if (dropped) this.uptake.cancelled();
     if (dropped && this.#peer.fast) this.#reject(piece, begin, length);
   }
 

@@ -6,6 +6,8 @@ import { BLOCK_SIZE } from "../../base/limits.js";
 
 /** Whoever asks for little at a time, and takes less than so much in one or two ticks, needs no slot. */
 export const TAKING_BYTES = 4 * BLOCK_SIZE;
+/** Whoever ends a download cancels what others have brought: a little more than it takes. */
+const CANCELLED_MORE_MAX = 64;
 const SMOOTHING = 0.3;
 
 export class Uptake {
@@ -14,10 +16,14 @@ export class Uptake {
   hasBegun = false;
   /** Payload of whole blocks. */
   sentSinceUnchokeBytes = 0;
+  /** Blocks that it asked for, and cancelled before they left. */
+  #cancelled = 0;
   /** What the peer had taken at the last tick. */
   #atTickBytes = 0;
   /** And between that one and the one before. */
   inTickBytes = 0;
+  /** What was sent at the last tick and had not been taken; while the peer takes any of it, it uses our link. */
+  backlogBytes = 0;
   /** Bytes of the whole connection that it took from tick to tick, which are a second apart, over the last ones; −1: none has come. */
   rate = -1;
 
@@ -26,20 +32,48 @@ export class Uptake {
     this.unchokedSinceMs = nowMs;
     this.hasBegun = true;
     this.sentSinceUnchokeBytes = 0;
+    this.#cancelled = 0;
     this.#atTickBytes = takenBytes;
     this.inTickBytes = 0;
     this.rate = -1;
+  }
+
+  /** It does not want a block any more that it asked for. */
+  cancelled(): void {
+    this.#cancelled++;
+  }
+
+  /** It cancels much more than it takes, since it was unchoked. */
+  get isFickle(): boolean {
+    return this.#cancelled > CANCELLED_MORE_MAX + this.sentSinceUnchokeBytes / BLOCK_SIZE;
   }
 
   blockSent(length: number): void {
     this.sentSinceUnchokeBytes += length;
   }
 
-  /** A tick: the peer has taken so many bytes of the whole connection. */
-  sample(takenBytes: number): void {
-    this.inTickBytes = takenBytes - this.#atTickBytes;
-    this.#atTickBytes = takenBytes;
+  /** A tick: the peer has taken so many bytes of the whole connection, of those that were sent. */
+  sample(takenBytes: number, sentBytes: number): void {
+    this.skim(takenBytes);
+    this.backlogBytes = this.inTickBytes > 0 ? sentBytes - takenBytes : 0;
     this.rate = this.rate < 0 ? this.inTickBytes : this.rate + SMOOTHING * (this.inTickBytes - this.rate);
+  }
+
+  /** A tick, of a peer that is sent next to nothing: so many bytes in all. */
+  skim(sentBytes: number): void {
+    this.inTickBytes = sentBytes - this.#atTickBytes;
+    this.#atTickBytes = sentBytes;
+    this.backlogBytes = 0;
+  }
+
+  /** So many bytes were sent since the last tick. */
+  sinceTickBytes(sentBytes: number): number {
+    return sentBytes - this.#atTickBytes;
+  }
+
+  /** Bytes that it would take in a second, if it could, for all that it has shown. */
+  get claim(): number {
+    return Math.max(0, this.rate) + this.backlogBytes;
   }
 
   /** True if blocks wait for the peer and arrive, or many arrived since the last tick but one. */
@@ -52,5 +86,5 @@ export class Uptake {
 // Sums of bytes are no small integers for long: that changes the shape of all of this kind, and happens here, before there is one.
 const grown = new Uptake();
 grown.blockSent(2 ** 40);
-grown.sample(2 ** 40);
-grown.sample(0);
+grown.sample(2 ** 40, 2 ** 41);
+grown.sample(0, 0);

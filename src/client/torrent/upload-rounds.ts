@@ -15,9 +15,12 @@
 // who takes is known by then.
 //
 // What is slow is judged by the part of our link that each would have if all that hold slots took alike. While the link is full, guests
-// take a quarter of it together at the most: so where the link itself is slow, and all seem to be, they are not for long. And nobody is
-// invited out of turn while those without a slot have as much of it, choked ones too, as long as they are owed what lies in the system's
-// buffers: whoever came then would get as little as each of those, and seem as slow.
+// take a quarter of it together at the most, by what each takes and what waits for it in the system's buffers: so where the link itself is
+// slow, and all seem to be, they are not for long. Where guests are many, that is looked at with each tick: in a few seconds hundreds who take
+// a block now and then fill buffers with more than our link gives in half a minute, and whoever comes then shares it with all of them. And
+// nobody is invited out of turn while those without a slot have as much of it, choked ones too, as long as they are owed what lies in the
+// system's buffers: whoever came then would get as little as each of those, and seem as slow. Few are while our link was full a round ago or
+// less: those that are invited do take. Whoever cancels more than it takes is choked, and waits behind those that did not.
 //
 // Whoever was sent the whole torrent and a quarter of it comes behind all that were not, and who was sent twice as much behind those
 // again, and so on. What earlier connections of its network were sent counts for it, but for loopback; what those that are here
@@ -64,7 +67,7 @@ const SLOW_RATE_MAX = TAKING_BYTES / 2;
 const LINK_RATE_PER_SLOT = 64 * KIB;
 const LINK_HALF_LIFE_MS = 10 * 60_000;
 /** What a new second says of what all take. */
-const RATE_SMOOTHING = 0.3;
+const RATE_SMOOTHING = 0.5;
 /** What is sent to one peer before it comes last, by the length of the torrent: blocks of pieces that failed are sent again. */
 const GRANTED_SHARE = 1.25;
 
@@ -96,10 +99,15 @@ export class UploadRounds {
   #linkRate: number;
   #rate = 0;
   #measuredMs = 0;
+  /** Peers that were not choked at the last tick. */
+  #unchoked = 0;
+  /** When our link was full last. */
+  #fullMs = Number.NEGATIVE_INFINITY;
   #lookedAtMs = 0;
   #slowRate = 0;
-  /** Of what is taken now, the part of those that the choker did not choose. */
+  /** Of what is taken now, and of what was sent and is still to be taken, the part of those that the choker did not choose. */
   #othersRate = 0;
+  #othersBacklogBytes = 0;
   /** Those that had a slot and took nothing; until they do. */
   readonly #lapsed = new Set<PeerConnection>();
   readonly #past = new PastUploads();
@@ -130,6 +138,8 @@ export class UploadRounds {
       this.#nextRoundMs = nowMs + ROUND_MS;
       this.#isAsked = false;
     } else {
+      if (!soon && this.#unchoked > HOLDERS_FACTOR * this.#slots)
+        this.#chokeGuests(this.#guests(peers, nowMs));
       const isWanted = this.#isOpen ? soon || this.#isAsked || this.#isAwaited : !soon && this.#isAwaited;
       if (!isWanted) return;
       this.#isAsked = this.#earlyLooksLeft <= 0;
@@ -220,8 +230,12 @@ export class UploadRounds {
     }
     const chosen = this.#choker.choose(all, { nowMs, seeding });
     this.#othersRate = 0;
-    for (const { id, peer } of all)
-      if (!chosen.has(id)) this.#othersRate += Math.max(0, peer.uploads.uptake.rate);
+    this.#othersBacklogBytes = 0;
+    for (const { id, peer } of all) {
+      if (chosen.has(id)) continue;
+      this.#othersRate += Math.max(0, peer.uploads.uptake.rate);
+      this.#othersBacklogBytes += peer.uploads.uptake.backlogBytes;
+    }
     const waiting = all.filter(
       (each) => each.standing === Standing.waiting && each.interested && !each.isSeedOrUploadOnly,
     );
@@ -229,13 +243,13 @@ export class UploadRounds {
     if (isDue) this.#chokeOthers(all, chosen, nowMs);
     else takers -= chokeGreedy(all, chosen);
     if (!soon) this.#chokeSlowest(all, chosen, nowMs);
-    this.#chokeGuests(all);
+    this.#chokeGuests(all.filter(({ standing }) => standing === Standing.guest).map(({ peer }) => peer));
     // Between two rounds nobody else is choked who holds a slot: only what is free is given away.
     let free = isDue ? this.#slots : this.#slots - takers - invited;
     for (const { id, peer } of waiting) if (chosen.has(id) && free-- > 0) peer.unchoke();
     // Whoever was chosen and found nothing free waits like all others.
     const fresh = waiting.filter(({ lapsed, peer }) => !lapsed && peer.amChoking);
-    this.#overbook(lapses, fresh.length);
+    this.#overbook(lapses, fresh.length, nowMs);
     if (!this.#isCrowded) this.#inviteOthers(fresh, takers, nowMs, soon);
     this.#isOpen = takers < this.#slots;
     this.#isAwaited = fresh.length > 0;
@@ -256,9 +270,10 @@ export class UploadRounds {
       inviteAgain(fresh, this.#slots);
   }
 
-  /** Our link is full, and of it those that hold no slot have what guests may have, or more. */
+  /** Our link is full, and of it those that hold no slot have what guests may have, or more; or are owed all that it gives in a second. */
   get #isCrowded(): boolean {
-    return this.#isFull && this.#othersRate > GUESTS_SHARE * this.#linkRate;
+    if (!this.#isFull) return false;
+    return this.#othersRate > GUESTS_SHARE * this.#linkRate || this.#othersBacklogBytes > this.#linkRate;
   }
 
   /**
@@ -271,8 +286,13 @@ export class UploadRounds {
     if (elapsedMs <= 0) return;
     this.#measuredMs = nowMs;
     let bytes = 0;
-    for (const { uploads } of peers) if (uploads.isSampled) bytes += uploads.uptake.inTickBytes;
+    this.#unchoked = 0;
+    for (const { uploads } of peers) {
+      bytes += uploads.uptake.inTickBytes;
+      if (!uploads.amChoking) this.#unchoked++;
+    }
     this.#rate += RATE_SMOOTHING * ((1000 * bytes) / elapsedMs - this.#rate);
+    if (this.#isFull) this.#fullMs = nowMs;
   }
 
   /** What our link gives, and how little of that is slow. */
@@ -317,6 +337,7 @@ export class UploadRounds {
   #standingOf(peer: PeerConnection, nowMs: number): Standing {
     if (peer.amChoking) return Standing.waiting;
     const { isTaking, uptake } = peer.uploads;
+    if (uptake.isFickle) return Standing.guest;
     if (isTaking && !this.#isSlow(peer)) return Standing.taker;
     const patienceMs = isTaking ? SLOW_MS : INVITATION_MS;
     const isInvited = peer.peerInterested && nowMs - uptake.unchokedSinceMs < patienceMs;
@@ -354,18 +375,29 @@ export class UploadRounds {
     for (const { peer } of known.slice(0, surplus)) peer.choke();
   }
 
-  #chokeGuests(all: readonly Candidate[]): void {
-    const guests = all.filter(({ standing }) => standing === Standing.guest);
-    for (const { peer } of guests) if (!peer.peerInterested) peer.choke();
-    const rest = guests.filter(({ peer }) => !peer.amChoking);
+  /** Those without a slot that are not choked, as far as the last round knew. */
+  #guests(peers: ReadonlySet<PeerConnection>, nowMs: number): PeerConnection[] {
+    return [...peers].filter(
+      (peer) => peer.state === "open" && peer.knowsPieces && this.#standingOf(peer, nowMs) === Standing.guest,
+    );
+  }
+
+  /** Those that want nothing any more, or cancel it; and where guests are too many, or take too much of our link, those unchoked first. */
+  #chokeGuests(guests: readonly PeerConnection[]): void {
+    for (const peer of guests) {
+      const { isFickle } = peer.uploads.uptake;
+      if (isFickle) this.#lapsed.add(peer);
+      if (isFickle || !peer.peerInterested) peer.choke();
+    }
+    const rest = guests.filter(({ amChoking }) => !amChoking);
     let rate = 0;
-    for (const { peer } of rest) rate += Math.max(0, peer.uploads.uptake.rate);
+    for (const { uploads } of rest) rate += uploads.uptake.claim;
     const rateMax = this.#isFull ? GUESTS_SHARE * this.#linkRate : Number.POSITIVE_INFINITY;
     if (rest.length <= GUESTS_MAX && rate <= rateMax) return;
-    rest.sort((a, b) => (a.unchokedSinceMs ?? 0) - (b.unchokedSinceMs ?? 0));
-    for (const [index, { peer }] of rest.entries()) {
+    rest.sort((a, b) => a.uploads.uptake.unchokedSinceMs - b.uploads.uptake.unchokedSinceMs);
+    for (const [index, peer] of rest.entries()) {
       if (rest.length - index <= GUESTS_MAX && rate <= rateMax) return;
-      rate -= Math.max(0, peer.uploads.uptake.rate);
+      rate -= peer.uploads.uptake.claim;
       peer.choke();
     }
   }
@@ -389,9 +421,13 @@ export class UploadRounds {
     };
   }
 
-  /** Nobody comes of those that were invited: more are, the next time. Where nobody waits, those that come may still be like those before. */
-  #overbook(lapses: number, waiting: number): void {
-    if (waiting === 0) this.#overbooked = Math.min(this.#overbooked, this.#slots);
+  /**
+   * Nobody comes of those that were invited: more are, the next time. Where nobody waits, those that come may still be like those before;
+   * and those do come that fill our link.
+   */
+  #overbook(lapses: number, waiting: number, nowMs: number): void {
+    if (waiting === 0 || nowMs - this.#fullMs < ROUND_MS)
+      this.#overbooked = Math.min(this.#overbooked, this.#slots);
     else if (lapses > 0)
       this.#overbooked = Math.min(
         OVERBOOKED_MAX,

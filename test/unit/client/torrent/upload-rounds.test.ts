@@ -328,6 +328,73 @@ describe("UploadRounds", () => {
     rounds.checkInvariants();
   });
 
+  describe("where our link is full", () => {
+    const LINK_BYTES = 600_000;
+
+    /** Of two slots one is held by whoever takes all that our link gives. */
+    function full(guestCount: number): {
+      guests: WiredPeer[];
+      tick: (ofTaker: number, ofGuests: number, written?: number) => void;
+    } {
+      const rounds = new UploadRounds(2);
+      const taker = interestedPeer();
+      const guests = Array.from({ length: guestCount }, interestedPeer);
+      const all = [taker, ...guests];
+      let nowMs = 0;
+      const tick = (ofTaker: number, ofGuests: number, written = ofGuests): void => {
+        nowMs += 1000;
+        pass(taker, ofTaker, nowMs);
+        for (const each of guests) {
+          each.transport.unacknowledged += written - ofGuests;
+          each.clock.nowMs = nowMs;
+          each.peer.counters.sentBytes += written;
+          each.peer.uploads.tick(nowMs);
+        }
+        rounds.run(peersOf(all), true, nowMs, false);
+        rounds.checkInvariants();
+      };
+      tick(LINK_BYTES, 0);
+      for (const { peer } of guests) peer.unchoke();
+      tick(LINK_BYTES, 0);
+      return { guests, tick };
+    }
+
+    it("many guests have a quarter of it between two rounds also, though nobody waits", () => {
+      const { guests, tick } = full(20);
+      for (let second = 0; second < 5; second++) tick(LINK_BYTES / 2, LINK_BYTES / 2 / guests.length);
+      assert.ok(served(guests) <= guests.length / 2, `${served(guests)} of ${guests.length}`);
+    });
+
+    it("what waits for them in the system's buffers counts", () => {
+      const { guests, tick } = full(20);
+      for (let second = 0; second < 3; second++) tick(0.9 * LINK_BYTES, 0.005 * LINK_BYTES, 0.1 * LINK_BYTES);
+      assert.ok(served(guests) <= 5, `${served(guests)} of ${guests.length}`);
+    });
+  });
+
+  it("who cancels more than it takes is choked, and waits behind those that were not served", () => {
+    const rounds = new UploadRounds(1);
+    const [fickle, ...others] = Array.from({ length: 4 }, interestedPeer);
+    const all = peersOf([fickle, ...others].filter((each) => each !== undefined));
+    rounds.run(all, true, 0, false);
+    assert.equal(fickle?.peer.amChoking, false);
+    const blocks = Array.from({ length: 9 }, (_, block) => [
+      Math.floor(block / 3),
+      (block % 3) * BLOCK_SIZE,
+      BLOCK_SIZE,
+    ]);
+    for (let round = 0; round < 9; round++) {
+      const asked = blocks.map((block) => message(MessageId.request, ...block));
+      const cancelled = blocks.map((block) => message(MessageId.cancel, ...block));
+      fickle?.feed(Buffer.concat([...asked, ...cancelled]));
+    }
+    assert.equal(fickle?.peer.amChoking, false);
+    rounds.run(all, true, 1000, false);
+    rounds.run(all, true, 10_000, false);
+    assert.equal(fickle?.peer.amChoking, true);
+    assert.ok(others.some(({ peer }) => !peer.amChoking));
+  });
+
   it("who asks for single bytes keeps no slot, however long it goes on", () => {
     const rounds = new UploadRounds(1);
     const [bytewise, other] = [interestedPeer(), interestedPeer()];
