@@ -77,4 +77,44 @@ describe("peer exchange in a simulated network", { timeout: 120_000 }, () => {
     assert.ok(knocks > 0 && knocks <= 16 * (minutes + 1), `${knocks} knocks`);
     for (const each of [session, seed]) await network.until(each.close(), 10_000, "a session closes");
   });
+
+  it("tries few of those that peers name while pieces come, and all of them at once when none do", async () => {
+    const folder = temporaryFolder(after);
+    writeFileSync(join(folder, "data"), bytesOf(5, 6_000_000));
+    const metainfo = parseMetainfo(await createTorrentFile(join(folder, "data"), { pieceLength: 65_536 }));
+    const network = new SimulatedNetwork(1);
+    const slow = { ...WIRE, bytesPerMs: 200 };
+    const seed = new Session({}, network.addMachine("10.0.0.2", slow));
+    await network.until(seed.listen({ host: "10.0.0.2", port: 6881 }), 1000, "a seed listens");
+    const seeding = seed.addInBackground(metainfo, { directory: folder, readOnly: true });
+    await network.until(seeding.ready, 10_000, "a seed opens");
+    const session = new Session({}, network.addMachine("10.0.0.1", WIRE));
+    const torrent = session.addInBackground(metainfo, { storage: "memory" });
+    await network.until(torrent.ready, 10_000, "a torrent opens");
+    torrent.addPeer({ host: "10.0.0.2", port: 6881 });
+    await network.run(() => torrent.progress().piecesVerified >= 4, 20_000, "pieces come");
+    await network.run(hasPassed(network, 2000), 3000, "a tick sees them");
+    let knocks = 0;
+    torrent.on("peerDisconnected", ({ host }) => {
+      if (host.startsWith("10.1.")) knocks++;
+    });
+    const dead = Array.from({ length: 600 }, (_, index) => `10.1.${index >> 8}.${index & 255}`);
+    for (const host of dead) network.addMachine(host, WIRE);
+    const named = dead.map((host) => ({ host, port: 6881 }));
+    torrentCoreOf(torrent).swarm.bring(EXCHANGE_SOURCE, named);
+    await network.run(hasPassed(network, 5000), 6000, "seconds pass");
+    assert.ok(torrent.progress().piecesVerified < metainfo.pieces.length / 20, "pieces still come");
+    assert.ok(knocks > 0 && knocks <= 6 * 16, `${knocks} knocks in five seconds`);
+    await network.until(seed.close(), 10_000, "the seed leaves");
+    const before = knocks;
+    await network.run(hasPassed(network, 12_000), 13_000, "nothing comes for a while");
+    assert.ok(knocks - before > 500, `${knocks - before} knocks when pieces are lacking`);
+    await network.until(session.close(), 10_000, "a session closes");
+  });
 });
+
+/** True once so much time has passed since now. */
+function hasPassed(network: SimulatedNetwork, ms: number): () => boolean {
+  const endMs = network.nowMs + ms;
+  return () => network.nowMs >= endMs;
+}

@@ -9,6 +9,8 @@
 // source, the higher canonical priority (BEP 40). So however many dead addresses are known, a live one is reached after at most
 // one attempt at each.
 //
+// One file, because an address is in one of these places at a time, and whatever moves it counts for all of them.
+//
 // Always: an address is there once, however those who name it write it; there are no more than `max`, and no source but the user fills more than half of it; an address is tried again only after
 // a pause that doubles with each failure in a row and differs a little each time. After ATTEMPTS_MAX of them it is given up, which is
 // not for good while we miss pieces: whoever could not be reached for a while may be the only one who has them. Those are tried when
@@ -75,6 +77,7 @@ const LAST_CHANCES_MAX = 4;
 /** A pause is this part of itself, and up to twice as much of jitter: two peers that failed together do not try again together. */
 const PAUSE_PART_MIN = 0.75;
 const JITTER = 0.5;
+const EXCHANGE_RANK = PEER_ORIGINS.indexOf("exchange");
 const ANY_ADDRESS: PeerAddress = { host: "0.0.0.0", port: 0 };
 
 export class PeerList {
@@ -83,6 +86,8 @@ export class PeerList {
   readonly #ourAddress: PeerAddress;
   readonly #peers = new Map<string, KnownPeer>();
   readonly #due = new Heap<KnownPeer>(isBetter);
+  /** Those of the due that nobody but peers named. */
+  readonly #dueExchanged = new Heap<KnownPeer>(isBetter);
   readonly #waiting = new Heap<KnownPeer>((a, b) => a.retryAtMs < b.retryAtMs);
   /** Given up for their failures, the one whose rest ends first at the front. */
   readonly #resting = new Heap<KnownPeer>((a, b) => a.retryAtMs < b.retryAtMs);
@@ -151,26 +156,43 @@ export class PeerList {
   }
 
   /** True if next() would name one. */
-  hasDue(nowMs: number): boolean {
-    const { first } = this.#waiting;
-    if (this.#due.size > 0 || (first !== undefined && first.retryAtMs <= nowMs)) return true;
-    return this.#nextResting(nowMs) !== undefined;
+  hasDue(nowMs: number, takesExchanged = true): boolean {
+    this.#endPauses(nowMs);
+    return this.#bestDue(takesExchanged) !== undefined || this.#nextResting(nowMs) !== undefined;
   }
 
-  /** The one to connect to next; it counts as being connected from now on. */
-  next(nowMs: number): KnownPeer | undefined {
+  /**
+   * The one to connect to next; it counts as being connected from now on. `takesExchanged`: it may be one that nobody but peers named, of
+   * whom there are as many as they like.
+   */
+  next(nowMs: number, takesExchanged = true): KnownPeer | undefined {
+    this.#endPauses(nowMs);
+    const due = this.#bestDue(takesExchanged);
+    const best = due ?? this.#nextResting(nowMs);
+    if (best === undefined) return undefined;
+    this.#leave(best);
+    best.state = "connecting";
+    if (due === undefined) this.#lastChances.add(best);
+    return best;
+  }
+
+  #endPauses(nowMs: number): void {
     for (let peer = this.#waiting.first; peer !== undefined && peer.retryAtMs <= nowMs; ) {
       this.#leave(peer);
       this.#becomeDue(peer);
       peer = this.#waiting.first;
     }
-    const isLastChance = this.#due.first === undefined;
-    const best = isLastChance ? this.#nextResting(nowMs) : this.#due.first;
-    if (best === undefined) return undefined;
-    this.#leave(best);
-    best.state = "connecting";
-    if (isLastChance) this.#lastChances.add(best);
-    return best;
+  }
+
+  #bestDue(takesExchanged: boolean): KnownPeer | undefined {
+    const { first } = this.#due;
+    const exchanged = takesExchanged ? this.#dueExchanged.first : undefined;
+    if (first === undefined || exchanged === undefined) return first ?? exchanged;
+    return isBetter(exchanged, first) ? exchanged : first;
+  }
+
+  #dueLike({ originRank }: KnownPeer): Heap<KnownPeer> {
+    return originRank === EXCHANGE_RANK ? this.#dueExchanged : this.#due;
   }
 
   /** No connection could be begun, for reasons of our own: as if next() had not named it. */
@@ -333,7 +355,7 @@ export class PeerList {
 
   #becomeDue(peer: KnownPeer): void {
     peer.state = "due";
-    this.#due.add(peer);
+    this.#dueLike(peer).add(peer);
     entryOf(this.#idle, peer.originRank).add(peer);
   }
 
@@ -371,7 +393,7 @@ export class PeerList {
   /** Takes it out of wherever it is. */
   #leave(peer: KnownPeer): void {
     entryOf(this.#idle, peer.originRank).delete(peer);
-    if (peer.state === "due") this.#due.delete(peer);
+    if (peer.state === "due") this.#dueLike(peer).delete(peer);
     else if (peer.state === "waiting") this.#waiting.delete(peer);
     else if (peer.state === "connecting") this.#lastChances.delete(peer);
     else entryOf(this.#over, peer.originRank).delete(peer);

@@ -37,6 +37,8 @@ const PORT_MAX = 65_535;
 const DIALLED_SHARE = 0.25;
 /** A connection that stood so long was no failure, though nothing went over it. */
 const STOOD_MS = 60_000;
+/** Attempts between two ticks that come to nothing, at addresses that nobody but peers named, while pieces come or nothing is missing. */
+const EXCHANGED_PER_TICK = 16;
 /** Errors by which a peer shows that it does not speak our protocol. */
 const MISBEHAVIOURS: ReadonlySet<string> = new Set([
   "PEER_PROTOCOL_NAME",
@@ -68,6 +70,8 @@ export interface RosterHost {
   reasonAgainst(host: string): string | undefined;
   /** True if an address that a stranger named may be connected to: its network has no more connections than it may, and answers. */
   mayDial(host: string): boolean;
+  /** Something is missing, and nothing of it has come of late: whoever may have it is looked for as fast as can be. */
+  readonly lacksBlocks: boolean;
   /** Begins a connection, whose end is told through peerClosed(), later. Undefined: not now, for want of a descriptor. */
   connect(
     host: string,
@@ -104,6 +108,8 @@ export class Roster implements PeerSink {
   /** Incoming peers whose address was being dialled when they told it. */
   readonly #crossed = new Map<KnownPeer, PeerConnection>();
   readonly #records = new Map<PeerConnection, PeerRecord>();
+  /** Attempts at addresses that nobody but peers named, until the next tick. */
+  #exchangedLeft = EXCHANGED_PER_TICK;
 
   constructor(host: RosterHost, attribution: Attribution, list: PeerList) {
     this.#host = host;
@@ -153,8 +159,10 @@ export class Roster implements PeerSink {
   /** Time passed, or the torrent has opened. */
   tick(): void {
     const { isOpen, nowMs } = this.#host;
+    this.#exchangedLeft = EXCHANGED_PER_TICK;
     // Whoever comes in asks for a place; an address that we know can only wait for one.
-    if (isOpen && this.#isFull && this.#list.hasDue(nowMs)) this.#turnover.makeRoom(this.#here, nowMs);
+    if (isOpen && this.#isFull && this.#list.hasDue(nowMs, this.#takesExchanged))
+      this.#turnover.makeRoom(this.#here, nowMs);
     this.#wantToDial();
   }
 
@@ -179,6 +187,7 @@ export class Roster implements PeerSink {
       this.#list.putBack(known);
       return false;
     }
+    if (known.originRank === EXCHANGE_RANK) this.#exchangedLeft--;
     peer.source = PEER_ORIGINS[known.originRank] ?? peer.source;
     this.#dialled.add(peer);
     this.#known.set(peer, known);
@@ -222,7 +231,10 @@ export class Roster implements PeerSink {
     this.#here.add(peer);
     if (peer.incoming) this.#incoming++;
     const known = this.#known.get(peer);
-    if (known !== undefined) this.#list.connected(known);
+    if (known === undefined) return;
+    // Only those that come to nothing count.
+    if (!peer.incoming && known.originRank === EXCHANGE_RANK) this.#exchangedLeft++;
+    this.#list.connected(known);
   }
 
   /** An incoming peer told where it listens: that is the address to dial when it is gone, and not to dial while it is here. */
@@ -322,6 +334,14 @@ export class Roster implements PeerSink {
     return this.#host.isOpen && this.#dialled.size < this.#host.maxConnecting && !this.#isFull;
   }
 
+  /**
+   * While pieces come, or nothing is missing, few of those are tried: whoever brings nothing may name thousands that are not there, and
+   * each costs as much as dozens of blocks.
+   */
+  get #takesExchanged(): boolean {
+    return this.#exchangedLeft > 0 || this.#host.lacksBlocks;
+  }
+
   get #isFull(): boolean {
     return this.#here.size + this.#dialled.size >= this.#host.maxPeers;
   }
@@ -337,9 +357,10 @@ export class Roster implements PeerSink {
   /** The next one that may be connected to. Those that may not are not due any more. */
   #nextWelcome(): KnownPeer | undefined {
     const { nowMs } = this.#host;
-    let known = this.#list.next(nowMs);
+    const takesExchanged = this.#takesExchanged;
+    let known = this.#list.next(nowMs, takesExchanged);
     const hadOne = known !== undefined;
-    for (; known !== undefined; known = this.#list.next(nowMs)) {
+    for (; known !== undefined; known = this.#list.next(nowMs, takesExchanged)) {
       if (this.#bans.isNetworkBanned(known.host, nowMs)) this.#list.ban(known);
       else if (this.#host.reasonAgainst(known.host) !== undefined) this.#list.giveUp(known);
       // Anybody can name thousands of ports of one machine, to have us knock at all of them.
@@ -352,7 +373,7 @@ export class Roster implements PeerSink {
   }
 
   #wantToDial(): void {
-    if (this.#mayDial && this.#list.hasDue(this.#host.nowMs)) this.#host.wantsToDial();
+    if (this.#mayDial && this.#list.hasDue(this.#host.nowMs, this.#takesExchanged)) this.#host.wantsToDial();
   }
 
   /** We connected, and were let go before a word of the protocol: it may be the encryption, or the want of it. */
@@ -411,6 +432,7 @@ function isDialable({ host, port }: PeerAddress): boolean {
 }
 
 const USER_RANK = PEER_ORIGINS.indexOf("user");
+const EXCHANGE_RANK = PEER_ORIGINS.indexOf("exchange");
 const INCOMING_RANK = PEER_ORIGINS.indexOf("incoming");
 
 /** A peer id as a key. */

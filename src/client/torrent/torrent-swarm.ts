@@ -46,6 +46,8 @@ import { UploadRounds } from "./upload-rounds.js";
 
 /** Connections before the metadata is there, each of which may keep a bitfield for later: 32 MiB in all. */
 const PEERS_BEFORE_METADATA_MAX = 64;
+/** So long no piece became right where blocks are lacking. */
+const LACKING_MS = 5000;
 const NO_PIECES = new PieceSet(0);
 
 /** The torrent, as far as its connections go. */
@@ -95,6 +97,9 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   readonly #readWarnings: ReadWarnings;
   /** While pieces are shown one by one (BEP 16). */
   #superSeed: SuperSeed | undefined;
+  /** Pieces that were verified at the last tick, and when there was one more. */
+  #verified = 0;
+  #verifiedMs = Number.NEGATIVE_INFINITY;
   #roundAsked = false;
   readonly #earlyRound: TurnHook = {
     turnEnded: () => {
@@ -222,6 +227,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   /** Time passed; about once a second. */
   tick(elapsedMs: number): void {
     const isSatisfied = this.#isSatisfied;
+    this.#lookWhetherPiecesCome();
     this.#metadata.tick();
     this.#exchange.tick();
     for (const peer of this.here) {
@@ -494,6 +500,12 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+  #lookWhetherPiecesCome(): void {
+    const verified = this.#host.content?.have.count ?? 0;
+    if (verified > this.#verified) this.#verifiedMs = this.#room.clock.nowMs;
+    this.#verified = verified;
+  }
+
   get #isSatisfied(): boolean {
     return this.#host.content?.wanted.isSatisfied === true;
   }
@@ -529,7 +541,11 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     const room = this.#room;
     const host = this.#host;
     const isSatisfied = (): boolean => this.#isSatisfied;
+    const lacksBlocks = (): boolean => !this.#isSatisfied && room.clock.nowMs - this.#verifiedMs > LACKING_MS;
     return {
+      get lacksBlocks() {
+        return lacksBlocks();
+      },
       get isOpen() {
         return host.isOpen;
       },

@@ -228,6 +228,23 @@ describe("PeerList", () => {
     );
   });
 
+  it("names those that only peers named as far as they are taken, and all others meanwhile", () => {
+    const list = new PeerList();
+    const exchanged = add(list, "10.0.0.1", EXCHANGE);
+    const both = add(list, "10.0.0.2", EXCHANGE);
+    const tracked = add(list, "10.0.0.3", TRACKER);
+    assert.equal(list.next(0, false), tracked);
+    assert.equal(list.next(0, false), undefined);
+    assert.equal(list.hasDue(0, false), false);
+    assert.equal(list.hasDue(0), true);
+    add(list, "10.0.0.2", TRACKER);
+    assert.equal(list.next(0, false), both);
+    list.ended(tracked, "failed", 0);
+    assert.equal(list.next(10_000, false), tracked);
+    assert.equal(list.next(10_000), exchanged);
+    assert.equal(list.next(10_000), undefined);
+  });
+
   it("an address that was given up has another chance: at once if the user names it, later if others do", () => {
     const list = makeList();
     const peer = add(list, "10.0.0.1");
