@@ -7,7 +7,7 @@
 // memory follows a store whose swarms grow or shrink. Taking and freeing a block is a few loads and stores, however many there are.
 // All that changes is in memory that was handed in: two of these over the same memory are one, if only one is used at a time.
 
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 
 export const PAGE_WORDS = 4096;
 export const PAGE_BYTES = 4 * PAGE_WORDS;
@@ -113,6 +113,7 @@ export class Pages {
       this.#cut[page]!++;
     }
     const used = this.#used[page]! + 1;
+    assert(used <= this.#perPage[size]!, "a block is taken of a page that has room");
     this.#used[page] = used;
     if (used === this.#perPage[size]) this.#unlink(page, size);
     return block;
@@ -123,6 +124,10 @@ export class Pages {
     const size = this.#size[page]!;
     const used = this.#used[page]! - 1;
     assert(used >= 0, "a block is freed once");
+    assert(
+      (block - page * PAGE_WORDS) % this.#blockWords[size]! === 0,
+      "a block is freed by the number that it was taken by",
+    );
     this.words[block] = this.#free[page]!;
     this.#free[page] = block - page * PAGE_WORDS + 1;
     this.#used[page] = used;
@@ -159,6 +164,39 @@ export class Pages {
       free++;
     }
     assert(1 + free + known.size === this.touched, "a page is in use, or free");
+    const withRoom = this.#checkLists();
+    for (const page of known.keys()) this.#checkPage(page, withRoom.has(page));
+  }
+
+  /** Goes through the pages with room, whose lists run both ways. Returns them. */
+  #checkLists(): Set<number> {
+    const withRoom = new Set<number>();
+    for (let size = 0; size < this.#partial.length; size++) {
+      let previous = NONE;
+      for (let page = entryOf(this.#partial, size); page !== NONE; page = entryOf(this.#next, page)) {
+        assert(page < this.touched && !withRoom.has(page), "a page with room is in one list, once");
+        assert(this.#size[page] === size, "a page with room is in the list of its size");
+        assert(this.#previous[page] === previous, "a page with room knows the one before it");
+        withRoom.add(page);
+        previous = page;
+      }
+    }
+    return withRoom;
+  }
+
+  /** Blocks that were cut from a page in use are in use, or in its list. */
+  #checkPage(page: number, hasRoom: boolean): void {
+    const size = entryOf(this.#size, page);
+    const [used, cut] = [entryOf(this.#used, page), entryOf(this.#cut, page)];
+    const perPage = entryOf(this.#perPage, size);
+    assert(used > 0 && used <= cut && cut <= perPage, "blocks in use were cut, and fit the page");
+    assert(hasRoom === used < perPage, "a page is among those with room while it has any");
+    let free = 0;
+    for (let at = entryOf(this.#free, page); at !== 0; free++) {
+      assert((at - 1) % entryOf(this.#blockWords, size) === 0 && free < cut, "a free block was cut");
+      at = entryOf(this.words, page * PAGE_WORDS + at - 1);
+    }
+    assert(used + free === cut, "a block that was cut is in use, or free");
   }
 
   #takePage(size: number): number {

@@ -10,7 +10,7 @@
 // threw, is cleared before it is used again: its torrents come back with their next announces. Whoever cannot have a lock in time answers
 // nothing, and counts that.
 
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import { budgetBytes } from "./address-budget.js";
 import { AheadFindings, LOOK_AHEAD_STEPS } from "./ahead-findings.js";
 import {
@@ -284,6 +284,11 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
         this.locks.give(part);
       }
     }
+  }
+
+  /** Looks at all parts, each under its lock. For tests. */
+  checkInvariants(): void {
+    this.eachPart((part) => entryOf(this.#stores, part).checkInvariants());
   }
 
   #take(part: number): boolean {

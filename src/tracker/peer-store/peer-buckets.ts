@@ -10,6 +10,7 @@
 //
 // One file, because nothing else knows this layout.
 
+import { assert, entryOf } from "../../base/assert.js";
 import type { AheadFindings } from "./ahead-findings.js";
 import type { AnnouncesAhead } from "./contract.js";
 import type { Pages } from "./pages.js";
@@ -106,6 +107,7 @@ export class PeerBuckets {
 
   /** An empty bucket for `peers` peers, or 0 if there is no memory. */
   create(peers: number, depth: number): number {
+    assert(peers > 0 && peers <= BUCKET_PEERS_MAX, "a bucket is made for peers, and has room for them");
     let number = 0;
     while (this.#capacities[number]! < peers) number++;
     const bucket = this.#pages.take(this.#firstSize + number);
@@ -330,6 +332,7 @@ export class PeerBuckets {
       index = seeders;
     }
     const capacity = this.#capacities[(header >>> 16) & 0xff]!;
+    assert(count < capacity && seeders <= count, "a peer is added where there is room");
     const at = 4 * (bucket + 1) + index;
     this.#bytes[at] = fingerprint;
     this.#bytes[at + capacity] = tick | (seeder ? SEEDER : 0);
@@ -343,6 +346,7 @@ export class PeerBuckets {
     const header = this.#words[bucket]!;
     const count = header & 0xff;
     const seeders = (header >>> 8) & 0xff;
+    assert(index >= 0 && index < count, "a peer is removed that is there");
     let gap = index;
     if (index < seeders) {
       // The last seeder closes the gap, and the last leecher its.
@@ -356,6 +360,7 @@ export class PeerBuckets {
   /** Makes a leecher a seeder, or the other way round; where it is now. */
   turn(bucket: number, index: number): number {
     const seeders = this.seeders(bucket);
+    assert(index >= 0 && index < this.count(bucket), "a peer is turned that is there");
     const other = index < seeders ? seeders - 1 : seeders;
     this.#swap(bucket, index, other);
     const at = 4 * (bucket + 1) + this.capacity(bucket) + other;
@@ -369,6 +374,7 @@ export class PeerBuckets {
     const larger = this.create(peers, this.depth(bucket));
     if (larger === 0) return 0;
     const count = this.count(bucket);
+    assert(count <= peers, "all peers find room in the other block");
     this.#words[larger] = (this.#words[larger]! & 0xffff0000) | (this.#words[bucket]! & 0xffff);
     const from = 4 * (bucket + 1);
     const to = 4 * (larger + 1);
@@ -397,6 +403,7 @@ export class PeerBuckets {
   /** The peer that was not heard of for longest. The bucket is not empty. */
   oldest(bucket: number, tick: number): number {
     const count = this.count(bucket);
+    assert(count > 0, "somebody is the oldest");
     let oldest = 0;
     for (let index = 1; index < count; index++)
       if (this.age(bucket, index, tick) > this.age(bucket, oldest, tick)) oldest = index;
@@ -432,12 +439,33 @@ export class PeerBuckets {
         else if (start < low) start += span;
       }
     }
+    assert(start >= low && start < count, "a run begins at one of those that may be told");
+    assert(sink.at + wanted * this.endpointHalves <= sink.halves.length, "an answer has room for its peers");
     const first = start + wanted <= count ? wanted : count - start;
     const base = 2 * (bucket + 1) + this.#capacities[(header >>> 16) & 0xff]!;
     this.#copy(base + start * this.endpointHalves, first * this.endpointHalves, sink);
     if (first < wanted)
       this.#copy(base + low * this.endpointHalves, (wanted - first) * this.endpointHalves, sink);
     return wanted;
+  }
+
+  /** Looks at each peer: seeders first, each endpoint once and under its fingerprint. For tests. */
+  checkInvariants(bucket: number): void {
+    const count = this.count(bucket);
+    const seeders = this.seeders(bucket);
+    assert(seeders <= count && count <= this.capacity(bucket), "a bucket has room for its peers");
+    for (let index = 0; index < count; index++) {
+      assert(((this.state(bucket, index) & SEEDER) !== 0) === index < seeders, "seeders are first");
+      const fingerprint = this.fingerprint(bucket, index);
+      assert(
+        fingerprint === (this.hashAt(bucket, index) & 0xff),
+        "a peer has the fingerprint of its endpoint",
+      );
+      const at = this.endpointAt(bucket, index);
+      for (let part = 0; part < this.endpointHalves; part++)
+        this.#scratch[part] = entryOf(this.#halves, at + part);
+      assert(this.find(bucket, fingerprint, this.#scratch) === index, "an endpoint is found, and there once");
+    }
   }
 
   #copy(from: number, length: number, sink: PeerSink): void {

@@ -634,6 +634,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   }
 
   #removeTorrent(hash: number, record: number): void {
+    assert(record >= 0 && record < this.#state[COUNT]!, "a torrent is removed that is there");
     this.#index.remove(hash, record, this.#bytesMax - this.totalBytes);
     this.#boundPages(0);
     const last = --this.#state[COUNT]!;
@@ -667,6 +668,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   }
 
   #evict(record: number): void {
+    assert(record >= 0 && record < this.#state[COUNT]!, "whoever makes room is there");
     const at = record * RECORD_WORDS;
     let peers = 1;
     if ((this.#records[at + DOWNLOADS_AT]! & INLINE) !== 0) this.#state[PEERS_V4]!--;
@@ -754,6 +756,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   /** Gives the peer of a record a swarm, so that others have room. False: no memory. */
   #spread(at: number): boolean {
     const records = this.#records;
+    assert((records[at + DOWNLOADS_AT]! & INLINE) !== 0, "a peer that moves to a swarm stands in its record");
     const state = this.#inlineState(at);
     const endpoint = this.#moved;
     for (let half = 0; half < 3; half++) endpoint[half] = this.#recordHalves[2 * (at + PEER_AT) + half]!;
@@ -852,6 +855,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   #countPeers(ipv4: boolean, count: number): void {
     if (ipv4) this.#state[PEERS_V4]! += count;
     else this.#state[PEERS_V6]! += count;
+    assert(this.#state[ipv4 ? PEERS_V4 : PEERS_V6]! >= 0, "no more peers leave than came");
   }
 
   /** After peers were removed: true if the torrent went with them. */
@@ -937,6 +941,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
       }
     }
     assert(this.#index.count === this.#state[COUNT], "the index has each record once");
+    this.#index.checkInvariants();
     assert(v4 === this.#state[PEERS_V4] && v6 === this.#state[PEERS_V6], "each peer is counted");
     this.#v4.visitOwed(visit);
     this.#v6.visitOwed(visit);

@@ -76,8 +76,11 @@ export class SwarmDirectory {
   }
 
   count(swarm: number, seeders: number, peers: number): void {
-    this.#words[swarm + SEEDERS_AT] = this.#words[swarm + SEEDERS_AT]! + seeders;
-    this.#words[swarm + PEERS_AT] = this.#words[swarm + PEERS_AT]! + peers;
+    const seedersNow = this.#words[swarm + SEEDERS_AT]! + seeders;
+    const peersNow = this.#words[swarm + PEERS_AT]! + peers;
+    assert(seedersNow >= 0 && seedersNow <= peersNow, "no more leave a swarm than came");
+    this.#words[swarm + SEEDERS_AT] = seedersNow;
+    this.#words[swarm + PEERS_AT] = peersNow;
   }
 
   /** A swarm of one bucket, or 0. */
@@ -411,6 +414,25 @@ export class SwarmDirectory {
       at = end;
     }
     return sum;
+  }
+
+  /** Looks at all entries and peers: a bucket has the entries of its bits, side by side, and the peers whose hashes begin with them. */
+  checkInvariants(swarm: number): void {
+    const buckets = this.#buckets;
+    const depth = this.depth(swarm);
+    for (let entry = 0; entry < 1 << depth; ) {
+      const bucket = this.bucketAt(swarm, entry);
+      const span = 1 << (depth - buckets.depth(bucket));
+      assert((entry & (span - 1)) === 0, "the entries of a bucket begin with its bits");
+      for (let other = entry; other < entry + span; other++)
+        assert(this.bucketAt(swarm, other) === bucket, "a bucket has all entries that begin with its bits");
+      buckets.checkInvariants(bucket);
+      for (let index = 0; index < buckets.count(bucket); index++) {
+        const own = this.entryOf(swarm, buckets.hashAt(bucket, index));
+        assert(own >= entry && own < entry + span, "a peer is in the bucket of its hash");
+      }
+      entry += span;
+    }
   }
 
   /** Names all blocks that are owed. */

@@ -482,8 +482,10 @@ export class Swarms {
     if (this.#isLarge(swarm)) {
       const { seeders, peers } = this.#directory.visit(swarm, 0, visit);
       assert(seeders === this.seeders && peers === this.peers, "a swarm has what its buckets have");
+      this.#directory.checkInvariants(swarm);
     } else {
       visit(swarm);
+      this.buckets.checkInvariants(swarm);
       assert(this.peers > 0, "nobody has no bucket");
     }
     return this.peers;

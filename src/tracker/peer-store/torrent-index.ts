@@ -12,8 +12,10 @@
 //
 // Always: an entry names one live record, and each live record has one entry. At most 3/4 of a table are in use (a little
 // more of the old one while it is moved).
+//
+// One file, because finding, changing and moving entries have to agree on which table an entry is in.
 
-import { assert } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import type { AheadFindings } from "./ahead-findings.js";
 
 export const INDEX_BITS_MIN = 10;
@@ -242,6 +244,7 @@ export class TorrentIndex {
   }
 
   add(hash: number, record: number): void {
+    assert(record >= 0 && record < this.#recordMask, "an entry has room for the record's number");
     if (this.#old !== undefined) this.#move();
     else if (this.#mustGrow()) this.#resize(this.#state[BITS]! + 1);
     this.#put(this.#tableOf(hash), hash, record);
@@ -250,6 +253,7 @@ export class TorrentIndex {
 
   /** `bytesLeft`: what a smaller table may take while the larger one is still there. */
   remove(hash: number, record: number, bytesLeft: number): void {
+    assert(this.#state[COUNT]! > 0, "what is removed was added");
     const entries = this.#tableOf(hash);
     this.#take(entries, entries === this.#entries ? this.#shift : this.#oldShift, hash, record);
     this.#state[COUNT]!--;
@@ -268,6 +272,24 @@ export class TorrentIndex {
     const shift = entries === this.#entries ? this.#shift : this.#oldShift;
     const place = this.#placeOf(entries, shift, hash, from);
     entries[place] = this.#tagOf(hash) | (to + 1);
+  }
+
+  /** Each entry of both tables is found from its home, and they are as many as are counted. For tests. */
+  checkInvariants(): void {
+    let count = 0;
+    for (const entries of this.#old === undefined ? [this.#entries] : [this.#entries, this.#old])
+      for (const [place, entry] of entries.entries()) {
+        if (entry === 0) continue;
+        const record = (entry & this.#recordMask) - 1;
+        const hash = this.#records.hashOf(record);
+        const shift = entries === this.#entries ? this.#shift : this.#oldShift;
+        assert(this.#tableOf(hash) === entries, "an entry is in the table that its home is in");
+        assert(this.#placeOf(entries, shift, hash, record) === place, "a record has one entry");
+        assert((entry & ~this.#recordMask) === this.#tagOf(hash), "an entry has the tag of its record");
+        count++;
+      }
+    assert(count === entryOf(this.#state, COUNT), "the index counts its entries");
+    assert(4 * count <= 3 * this.#entries.length + 4 || this.#old !== undefined, "some places are empty");
   }
 
   /** There are zeros: whatever was moved from there left one. */

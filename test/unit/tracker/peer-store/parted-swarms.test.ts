@@ -44,6 +44,7 @@ function assertWhole(swarms: PartedSwarms): void {
     peers += swarms.seeders + swarms.leechers;
   }
   assert.equal(peers, peersV4 + peersV6);
+  swarms.checkInvariants();
 }
 
 function start(memory: PartedSwarmsMemory, thread: number, work: object): Worker {
@@ -184,8 +185,10 @@ describe("parted swarms", () => {
     const work = { torrents: 3000, peers: 8, crowd: 4000, rounds: 2 };
     const threads = [1, 2].map((thread) => start(memory, thread, work));
     const ended = threads.map(async (thread) => {
+      // It may have ended before anybody here has read what it said.
+      const exited = once(thread, "exit");
       const [told] = (await once(thread, "message")) as [{ abandoned: number }];
-      await once(thread, "exit");
+      await exited;
       return told.abandoned;
     });
     // What could not be had in time, on a busy machine, is missing; it was counted.

@@ -43,6 +43,7 @@ describe("peer store", () => {
             nowMs += TICK_MS * roll(20);
             for (let round = 0; round < 60; round++) store.advance(nowMs + 400 * round);
             model.expire(nowMs / TICK_MS);
+            store.checkInvariants();
           }
           const event =
             random() < stopping
@@ -129,6 +130,7 @@ describe("peer store", () => {
     // Eight records are looked at for each: that all of them are young has a chance of 1 in 256 at first, 1 in 5 at last.
     assert.ok(young.filter(Boolean).length >= 40);
     for (let torrent = 120; torrent < 130; torrent++) assert.ok(scrape(store, torrent));
+    store.checkInvariants();
   });
 
   it("keeps to its memory under a flood of torrents and of peers", () => {
@@ -153,6 +155,7 @@ describe("peer store", () => {
     }
     const { peersV4, peersV6, bytes } = store.totals();
     assert.ok(peersV4 + peersV6 > 20_000, `${peersV4} and ${peersV6} peers in ${bytes} bytes`);
+    store.checkInvariants();
   });
 
   it("keeps to the number of peers of a torrent: the oldest makes room", () => {
@@ -175,6 +178,7 @@ describe("peer store", () => {
     assert.ok(scrape(other, 0));
     assert.equal(other.seeders + other.leechers, 300);
     assert.equal(other.totals().peersV4, 300);
+    other.checkInvariants();
     const last = announcement(0, { family: 4, number: 1999 }, false, EVENT_STOPPED, 0);
     announce(other, last, new Sink());
     assert.equal(other.totals().peersV4, 299);
