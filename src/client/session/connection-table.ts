@@ -1,5 +1,6 @@
 // The connections of a session, and whether there is room for one more: of all, of one network or site, of strangers that have not
-// said which torrent they come for, and of attempts under way. While few come, nobody is kept out for others of its network.
+// said which torrent they come for, and of attempts under way. While few come, nobody is kept out for others of its network. Where strangers
+// have all of their places, whoever comes for the first time takes that of one whose network was here a moment ago.
 //
 // Always: each connection with a socket has a descriptor of the budget, from its beginning to its end; no call looks at all connections
 // but the turnover, once a second at the most.
@@ -25,6 +26,8 @@ export interface ConnectionLimits {
 const CONNECTING_MIN = 8;
 /** A stranger that was silent for so long makes room for another one, when there are too many. */
 const STRANGER_MS_MIN = 1000;
+/** The same for one whose network had come just before, when the other one's had not: those that come again at once leave it no place else. */
+const RETURNED_MS_MIN = 250;
 const STRANGERS_MIN = 16;
 /**
  * Connections to one network that may come to nothing in DIALS_MS: whoever names thousands of ports of a machine has us knock at a few.
@@ -60,6 +63,10 @@ export class ConnectionTable {
   readonly connecting = new Set<PeerConnection>();
   /** Begun by others, and not open yet; the oldest first. */
   readonly strangers = new Set<PeerConnection>();
+  /** Those of them whose networks were not paid off when they came; the oldest first. */
+  readonly #returned = new Set<PeerConnection>();
+  /** The one that may come in now would be one of those. */
+  #isReturning = false;
   readonly max: number;
   readonly #limits: ConnectionLimits;
   readonly #budget: DescriptorBudget;
@@ -105,6 +112,7 @@ export class ConnectionTable {
 
   /** True if one from `host` may come in; others may have been ended for it. */
   mayAccept(host: string, nowMs: number): boolean {
+    this.#isReturning = chargedTo(host).some(({ name }) => this.#paidMs(name, nowMs) > nowMs);
     if (!this.mayConnectTo(host) || !this.#mayArrive(host, nowMs)) return false;
     if (this.strangers.size >= this.#strangersMax && !this.#endStranger(nowMs)) return false;
     while (!this.#hasRoom) if (!this.#endStranger(nowMs) && !this.makeRoom(nowMs)) return false;
@@ -126,6 +134,7 @@ export class ConnectionTable {
   add(peer: PeerConnection, hasSocket: boolean): void {
     this.all.add(peer);
     (peer.incoming ? this.strangers : this.connecting).add(peer);
+    if (peer.incoming && this.#isReturning) this.#returned.add(peer);
     if (!hasSocket) return;
     const taken = this.#budget.take("connection");
     assert(taken, "a connection is begun where there is a descriptor for it");
@@ -136,6 +145,7 @@ export class ConnectionTable {
   /** Both handshakes are done. True if it was under way until now. */
   opened(peer: PeerConnection): boolean {
     this.strangers.delete(peer);
+    this.#returned.delete(peer);
     return this.connecting.delete(peer);
   }
 
@@ -201,10 +211,16 @@ export class ConnectionTable {
     return Math.max(STRANGERS_MIN, Math.floor(this.max / 4));
   }
 
-  /** Ends the stranger that has been silent for longest. False if all of them came just now. */
+  /**
+   * Ends the stranger that has been silent for longest; for one that comes for the first time, of those that came again. False if all of them
+   * came just now.
+   */
   #endStranger(nowMs: number): boolean {
-    const [oldest] = this.strangers;
-    if (oldest === undefined || nowMs - oldest.sinceMs < STRANGER_MS_MIN) return false;
+    const [returned] = this.#isReturning ? [] : this.#returned;
+    const [stranger] = this.strangers;
+    const oldest = returned ?? stranger;
+    const leastMs = returned === undefined ? STRANGER_MS_MIN : RETURNED_MS_MIN;
+    if (oldest === undefined || nowMs - oldest.sinceMs < leastMs) return false;
     oldest.close(new PeerError("PEER_TIMEOUT", "no handshake while others waited for its place"));
     return true;
   }

@@ -9,6 +9,7 @@ import { SITE_TIMES } from "../../../../src/base/network-address.js";
 import type { PeerConnection } from "../../../../src/client/peer/peer-connection.js";
 import { ConnectionTable } from "../../../../src/client/session/connection-table.js";
 import { Session } from "../../../../src/index.js";
+import { required } from "../../../support/required.js";
 
 const ARRIVALS = 32;
 const ARRIVAL_MS = 2000;
@@ -122,6 +123,46 @@ describe("ConnectionTable: a network that comes and goes", () => {
     table.mayAccept("10.2.0.1", 0);
     table.mayAccept("10.2.0.2", 0);
     assert.equal(arrivals(table, "192.0.2.1", 0), ARRIVALS);
+  });
+});
+
+describe("ConnectionTable: strangers that have all of their places", () => {
+  /** A quarter of the connections. */
+  const STRANGERS = 250;
+
+  function comeFrom(table: ConnectionTable, host: string, nowMs: number): PeerConnection | undefined {
+    if (!table.mayAccept(host, nowMs)) return undefined;
+    const close = (): void => table.remove(peer, nowMs);
+    const peer = { host, incoming: true, sinceMs: nowMs, close } as unknown as PeerConnection;
+    table.add(peer, true);
+    return peer;
+  }
+
+  /** So many strangers, each of a network of its own. */
+  function fill(table: ConnectionTable, nowMs: number): PeerConnection[] {
+    const peers = Array.from({ length: STRANGERS }, (_, index) =>
+      required(comeFrom(table, `10.2.0.${index}`, nowMs), "a place"),
+    );
+    assert.equal(table.strangers.size, STRANGERS);
+    return peers;
+  }
+
+  it("and come again at once, leave a place to one that comes for the first time", () => {
+    const table = makeTable();
+    for (const peer of fill(table, 0)) table.remove(peer, 0);
+    const [oldest] = fill(table, 100);
+    assert.equal(comeFrom(table, "192.0.2.1", 200), undefined, "they have a quarter of a second");
+    assert.equal(comeFrom(table, "10.2.0.7", 400), undefined, "whose network is here has to wait");
+    assert.ok(comeFrom(table, "192.0.2.2", 400));
+    assert.equal(table.strangers.has(required(oldest, "the oldest")), false);
+    assert.equal(table.strangers.size, STRANGERS);
+  });
+
+  it("and came for the first time, have a second each", () => {
+    const table = makeTable();
+    fill(table, 0);
+    assert.equal(comeFrom(table, "192.0.2.1", 900), undefined);
+    assert.ok(comeFrom(table, "192.0.2.2", 1000));
   });
 });
 
