@@ -10,9 +10,9 @@ export function compactAddress(host: string): Uint8Array | undefined {
 export function addressText(bytes: Uint8Array): string | undefined {
   if (bytes.length === 4) return bytes.join(".");
   if (bytes.length !== 16) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const groups: string[] = [];
-  for (let index = 0; index < 16; index += 2)
-    groups.push(((bytes[index]! << 8) | bytes[index + 1]!).toString(16));
+  for (let index = 0; index < 16; index += 2) groups.push(view.getUint16(index).toString(16));
   return groups.join(":");
 }
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 /** Fewer is better: whoever takes a file from the list of biome.json takes one off this. */
-const FILES_MAX = 65;
+const FILES_MAX = 59;
 
 interface Settings {
   readonly linter: { readonly rules: Rules };

@@ -43,7 +43,7 @@ export class LongMessage implements MessageHolder {
     );
     const bytes = this.#hold(Math.min(this.length, GATHER_BYTES_INITIAL));
     assert(this.#filled <= bytes.length, "what came before fits");
-    for (let index = 0; index < this.#filled; index++) bytes[index] = head[at + index]!;
+    bytes.set(head.subarray(at, at + this.#filled));
     this.#bytes = bytes;
   }
 

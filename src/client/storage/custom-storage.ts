@@ -4,6 +4,7 @@
 // whatever they keep, or answer too late, is nobody else's memory. A call that is not settled in time, throws, rejects or answers what is
 // no answer is a StorageError. Each costs one copy of the block more than our own kinds do.
 
+import { entryOf } from "../../base/assert.js";
 import { messageOf, StorageError } from "../../base/errors.js";
 import type { Ground } from "../../base/ground.js";
 import { WRITE_RUN_BYTES } from "../../base/limits.js";
@@ -103,8 +104,8 @@ export class ProgramStorage implements Storage {
   read(offset: number, memory: MemoryList, owner: StorageOwner, tag: number): void {
     // The list is its owner's again when this call returns.
     const places = Array.from({ length: memory.count }, (_, index) => ({
-      address: memory.addresses[index]!,
-      length: memory.lengths[index]!,
+      address: entryOf(memory.addresses, index),
+      length: entryOf(memory.lengths, index),
     }));
     const length = places.reduce((sum, place) => sum + place.length, 0);
     this.counters.readCalls++;
@@ -158,14 +159,15 @@ export class ProgramStorage implements Storage {
 
   #gather({ addresses, lengths, count }: MemoryList): Uint8Array {
     let length = 0;
-    for (let index = 0; index < count; index++) length += lengths[index]!;
+    for (let index = 0; index < count; index++) length += entryOf(lengths, index);
     // Of its own, and not of the pool of small buffers: the program may keep it.
     const bytes = new Uint8Array(length);
     let at = 0;
     for (let index = 0; index < count; index++) {
-      const from = addresses[index]!;
-      bytes.set(this.#options.slab.subarray(from, from + lengths[index]!), at);
-      at += lengths[index]!;
+      const from = entryOf(addresses, index);
+      const bytesHere = entryOf(lengths, index);
+      bytes.set(this.#options.slab.subarray(from, from + bytesHere), at);
+      at += bytesHere;
     }
     return bytes;
   }

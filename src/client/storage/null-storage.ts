@@ -1,6 +1,7 @@
 // Storage that keeps nothing: for measuring what receiving and hashing cost alone. Only blocks that came so far out of
 // order that the pool cannot hold them until they are hashed (or lent, with onBlock) are copied to the heap, and read back once.
 
+import { entryOf } from "../../base/assert.js";
 import { StorageError } from "../../base/errors.js";
 import { BLOCK_SIZE, WRITE_RUN_BYTES } from "../../base/limits.js";
 import { type MemoryList, makeStorageCounters, type Storage, type StorageOwner } from "./storage.js";
@@ -45,7 +46,7 @@ export class NullStorage implements Storage {
       if (block === undefined)
         error = new StorageError("STORAGE_IO", "null storage keeps nothing that could be read");
       else this.#bytes.set(block.subarray(0, memory.lengths[index]), memory.addresses[index]);
-      at += memory.lengths[index]!;
+      at += entryOf(memory.lengths, index);
     }
     queueMicrotask(() => owner.storageDone(tag, error));
   }

@@ -3,6 +3,7 @@
 //
 // Always: whoever waits is begun, or fails within WAIT_MS_MAX; while one waits, none that came later goes before it.
 
+import { entryOf } from "../../base/assert.js";
 import { StorageError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
 import type { JobKind } from "../../native/binding.js";
@@ -58,7 +59,7 @@ export class WaitingJobs<Call> {
   /** Keeps a job. The list of memory, of which it uses a part from entry `at` on, is the caller's own again at once. */
   add(job: WaitingJob<Call>, memory: MemoryList, at: number): void {
     let end = at;
-    for (let bytes = -job.within; bytes < job.length; end++) bytes += memory.lengths[end]!;
+    for (let bytes = -job.within; bytes < job.length; end++) bytes += entryOf(memory.lengths, end);
     const addresses = memory.addresses.slice(at, end);
     const lengths = memory.lengths.slice(at, end);
     const sinceMs = this.#ground.nowMs();
@@ -70,7 +71,7 @@ export class WaitingJobs<Call> {
     this.#timer?.close();
     this.#timer = undefined;
     let ended = 0;
-    while (ended < this.#entries.length && this.#begin(this.#entries[ended]!)) ended++;
+    while (ended < this.#entries.length && this.#begin(entryOf(this.#entries, ended))) ended++;
     if (ended > 0) this.#entries = this.#entries.slice(ended);
     if (this.#entries.length > 0) this.#lookLater();
   }
@@ -92,7 +93,7 @@ export class WaitingJobs<Call> {
   #lookLater(): void {
     if (this.#timer !== undefined) return;
     this.#timer = this.#ground.after(RETRY_MS, this.#look);
-    this.#entries[0]!.job.table.descriptors.wait(this.#look);
+    entryOf(this.#entries, 0).job.table.descriptors.wait(this.#look);
   }
 }
 

@@ -12,7 +12,7 @@
 // Always: every block of a piece under way that was received is attributed to a peer, whether or not that peer is still
 // connected. Records that nothing refers to are forgotten when there are RECORDS_MAX of them, the oldest first.
 
-import { assert } from "../../base/assert.js";
+import { assert, present } from "../../base/assert.js";
 import { MIB } from "../../base/limits.js";
 import { networkOf } from "../../base/network-address.js";
 import type { PieceSet } from "../../base/piece-set.js";
@@ -84,7 +84,7 @@ export class Attribution {
   forgive(host: string): void {
     const network = networkOf(host);
     for (const [key, index] of this.#indexByKey)
-      if (key.startsWith(`${network}|`)) this.#records[index]!.banned = false;
+      if (key.startsWith(`${network}|`)) this.#recordAt(index).banned = false;
   }
 
   /**
@@ -102,7 +102,7 @@ export class Attribution {
 
   record(key: string, host: string, port: number): PeerRecord {
     const known = this.#indexByKey.get(key);
-    if (known !== undefined) return this.#records[known]!;
+    if (known !== undefined) return this.#recordAt(known);
     if (this.#indexByKey.size >= this.#pruneAt) this.#prune();
     const index = this.#freeIndices.pop() ?? this.#records.length;
     const record: PeerRecord = {
@@ -256,15 +256,16 @@ export class Attribution {
       if (!record.isProven) this.provenTotal++;
       record.isProven = true;
     }
-    if (senders.length === 1) {
-      senders[0]!.trust = Math.max(0, senders[0]!.trust);
-      senders[0]!.lapses = 0;
-      this.#setParole(senders[0]!, false);
+    const [only] = senders;
+    if (only !== undefined && senders.length === 1) {
+      only.trust = Math.max(0, only.trust);
+      only.lapses = 0;
+      this.#setParole(only, false);
     }
     this.#exclusive.delete(piece);
     const banned: PeerRecord[] = [];
     for (const index of this.#attempts.settle(piece, digests)) {
-      const record = this.#records[index]!;
+      const record = this.#recordAt(index);
       if (!record.banned) banned.push(record);
       this.#ban(record);
     }
@@ -326,7 +327,7 @@ export class Attribution {
     let surplus = this.#indexByKey.size - RECORDS_MAX / 2;
     for (const [key, index] of this.#indexByKey) {
       if (surplus <= 0) break;
-      const record = this.#records[index]!;
+      const record = this.#recordAt(index);
       if (record.connections > 0 || used.has(index)) continue;
       this.#setParole(record, false);
       this.#indexByKey.delete(key);
@@ -355,6 +356,10 @@ export class Attribution {
     return senders ?? new Int32Array(0);
   }
 
+  #recordAt(index: number): PeerRecord {
+    return present(this.#records[index], "an index of a record is that of one that is kept");
+  }
+
   #distinct(senders: Int32Array): PeerRecord[] {
     const records: PeerRecord[] = [];
     let last = NOBODY;
@@ -362,7 +367,8 @@ export class Attribution {
       // Blocks of one peer lie beside each other: most of them are told by the one before.
       if (index === last || index === NOBODY) continue;
       last = index;
-      if (!records.includes(this.#records[index]!)) records.push(this.#records[index]!);
+      const record = this.#recordAt(index);
+      if (!records.includes(record)) records.push(record);
     }
     return records;
   }
