@@ -297,8 +297,15 @@ describe("UDP tracker", () => {
       }
       batch.lengths.fill(98);
       const asked = Array.from({ length: 64 }, (_, entry) => entry).filter((entry) => !isBad(entry));
-      const told = client.askAll(batch, 64).map((answer) => answer.getUint8(7));
+      // All of them wait when the server looks.
+      const { server } = place;
+      server.socket.watch(server, 0);
+      assert.equal(client.askAll(batch, 64).length, 0);
+      const { receiveCalls } = server.socket.counters;
+      server.socket.watch(server, READABLE);
+      const told = client.askAll(batch, 0).map((answer) => answer.getUint8(7));
       assert.deepEqual(told, asked, pattern);
+      assert.equal(server.socket.counters.receiveCalls - receiveCalls, 2, "one batch, and none after it");
     }
     assert.equal(place.server.counters.unsent, 0);
   });
