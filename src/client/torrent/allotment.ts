@@ -15,6 +15,7 @@ import type { Attribution, PeerRecord } from "./attribution.js";
 import type { PieceFilter } from "./availability.js";
 import { type ExclusiveView, RECLAIM_MS, REVIEWED_MIN } from "./exclusive-pieces.js";
 import type { Picker, PickingPeer } from "./picker.js";
+import { Standing } from "./started-piece.js";
 
 /** A peer as far as asking it goes. PeerConnection is one. */
 export interface AllottedPeer extends PickingPeer {
@@ -81,6 +82,9 @@ const HUNGRY_ASKED_MAX = 64;
 /** With each tick so many that wait for nothing are asked before all others, while somebody is suspected. */
 const ASKED_FIRST_MAX = 32;
 
+/** Whoever takes no more than so many times as long as the fastest is fast: of each block that others do not bring it has a place. */
+const FAST_TIMES = 4;
+
 interface Candidate<Peer> {
   readonly peer: Peer;
   readonly record: PeerRecord;
@@ -127,6 +131,8 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   #hasProven = false;
   /** Pieces become complete though whoever is suspected has no part in those of others. */
   #getsOn = false;
+  /** How long the fastest that is here takes for a piece, as of the last tick; 0: nobody has brought any. */
+  #fastestMs = 0;
   /** Of the review under way. */
   #ranked: readonly Candidate<Peer>[] | undefined;
 
@@ -242,6 +248,7 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   tick(): void {
     this.#looksLeft = LOOKS_PER_TICK;
     this.#lookWhetherItGetsOn();
+    this.#findFastest();
     if (this.#attribution.isQuiet) return;
     const ranked = this.#rank();
     this.#hasProven = ranked[0]?.record.isProven === true;
@@ -297,7 +304,26 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
       const taken = this.#takeOver(peer, count, out, piecesAtOnce);
       if (taken > 0) return taken;
     }
-    return this.#picker.pickAgain(peer.pieces, count, out, peer, allowed, isProven);
+    return this.#picker.pickAgain(peer.pieces, count, out, peer, allowed, this.#standingOf(peer));
+  }
+
+  #standingOf(peer: Peer): Standing {
+    if (peer.counters.blocksReceived === 0) return Standing.unknown;
+    return this.#pieceMs(peer) <= FAST_TIMES * this.#fastestMs ? Standing.fast : Standing.proven;
+  }
+
+  /** How long it takes for a piece; for ever where that is not known. */
+  #pieceMs({ pipeline }: Peer): number {
+    return pipeline.msFor(this.#picker.blocksMax * BLOCK_SIZE, this.#host.nowMs) || Number.POSITIVE_INFINITY;
+  }
+
+  /** A look at each that is here, with each tick. */
+  #findFastest(): void {
+    this.#fastestMs = 0;
+    let fastestMs = Number.POSITIVE_INFINITY;
+    for (const peer of this.#host.here)
+      if (peer.counters.blocksReceived > 0) fastestMs = Math.min(fastestMs, this.#pieceMs(peer));
+    if (fastestMs < Number.POSITIVE_INFINITY) this.#fastestMs = fastestMs;
   }
 
   /** What was asked of those that have brought nothing, and say nothing, is free again: `most` blocks or a few more. Returns how many. */

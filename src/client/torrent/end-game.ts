@@ -7,13 +7,13 @@ import { assert } from "../../base/assert.js";
 import type { PieceSet } from "../../base/piece-set.js";
 import type { PieceFilter } from "./availability.js";
 import type { PickingPeer } from "./picker.js";
-import { FREE, RECEIVED, REQUESTERS_MAX, type StartedPiece } from "./started-piece.js";
+import { FREE, RECEIVED, REQUESTERS_MAX, type Standing, type StartedPiece } from "./started-piece.js";
 import type { StartedPieces } from "./started-pieces.js";
 
 /**
  * Writes up to `count` pairs (piece, block) that others were asked for into `out`, and counts `peer` as one requester more of each.
- * Returns how many. `isEarly`: the end game has not come, and only pieces that stall are asked for again. `isProven`: the peer has
- * brought blocks, and may have the places that are kept for such peers.
+ * Returns how many. `isEarly`: the end game has not come, and only pieces that stall are asked for again. `standing`: the peer may have
+ * the places that are kept for such as it.
  */
 export function takeRequested(
   all: StartedPieces,
@@ -23,10 +23,10 @@ export function takeRequested(
   out: Int32Array,
   peer: PickingPeer,
   allowed: PieceFilter | undefined,
-  isProven: boolean,
+  standing: Standing,
 ): number {
   let got = 0;
-  const requestersMax = isEarly ? 1 : isProven ? REQUESTERS_MAX : REQUESTERS_MAX - 1;
+  const requestersMax = isEarly ? 1 : REQUESTERS_MAX - 1 + standing;
   for (let requesters = 1; requesters < requestersMax && got < count; requesters++) {
     for (const started of all.all()) {
       if (got === count) break;
@@ -38,7 +38,7 @@ export function takeRequested(
   for (const started of all.all()) {
     if (got === count) break;
     if (started.stalledWindows === 0 || !isRequestedOf(started, pieces, allowed)) continue;
-    const last = started.requestersMax(isProven) - 1;
+    const last = started.requestersMax(standing) - 1;
     got = takeBetween(started, requestersMax, last, out, got, count, peer);
   }
   return got;

@@ -16,7 +16,7 @@
 // wait for their hash or for a long write. So steps 3 and 4 change places when as much is active as a pool can bear,
 // and from the start where pieces are large.
 //
-//   block:  free ──pick──▶ requested (1 … 3 requesters) ──blockReceived──▶ received ──▶ verified with its piece
+//   block:  free ──pick──▶ requested (1 … 4 requesters) ──blockReceived──▶ received ──▶ verified with its piece
 //            ▲ ◀────── last requestDropped ──┘ ◀──────────── pieceFailed ────┘
 //   piece:  startable (in its bucket of availability) ──▶ started (has a record of its blocks) ──▶ verified
 //
@@ -41,7 +41,7 @@ import { Availability, type PieceFilter } from "./availability.js";
 import { takeRequested } from "./end-game.js";
 import { PieceChoice } from "./piece-choice.js";
 import type { StrategyQueue } from "./piece-strategy.js";
-import { FREE, RECEIVED, type StartedPiece } from "./started-piece.js";
+import { FREE, RECEIVED, Standing, type StartedPiece } from "./started-piece.js";
 import { StartedPieces } from "./started-pieces.js";
 import { Wanted } from "./wanted.js";
 
@@ -243,8 +243,9 @@ export class Picker {
 
   /**
    * In the end game: like pick(), but blocks that others were asked for, those with the fewest requesters and of the oldest
-   * pieces first. For peers that wait for nothing: what one that is busy brings in time, another need not send. `isProven`: it has
-   * brought blocks. Places are kept for such a peer, so that hundreds that bring nothing cannot take all that a block has.
+   * pieces first. For peers that wait for nothing: what one that is busy brings in time, another need not send. `standing`: places are
+   * kept for a peer that has brought blocks, and one for a fast one, so that hundreds that bring nothing, or little, cannot take all that a
+   * block has.
    *
    * Before the end game only of pieces that stall, and with `allowed`: what is free may be somebody's alone who does not bring it,
    * and that must not keep everybody else from the end game.
@@ -255,11 +256,11 @@ export class Picker {
     out: Int32Array,
     peer: PickingPeer,
     allowed?: PieceFilter,
-    isProven = true,
+    standing: Standing = Standing.proven,
   ): number {
     if (!this.inEndGame && allowed === undefined) return 0;
     const most = Math.min(count, END_GAME_PICKS_MAX);
-    return takeRequested(this.#started, !this.inEndGame, pieces, most, out, peer, allowed, isProven);
+    return takeRequested(this.#started, !this.inEndGame, pieces, most, out, peer, allowed, standing);
   }
 
   /** A peer that was asked for the block will not bring it. Without effect on a block that came meanwhile. */

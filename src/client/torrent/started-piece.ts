@@ -7,7 +7,10 @@ import type { PickingPeer } from "./picker.js";
 /** States of a block: FREE, the number of its requesters, or RECEIVED. */
 export const FREE = 0;
 export const RECEIVED = 255;
-/** Peers that one block may be asked of in the end game, and where its piece stalls for long. */
+/** What a peer has shown. Of each block in the end game one place more is kept for those that have shown more. */
+export const Standing = { unknown: 0, proven: 1, fast: 2 } as const;
+export type Standing = (typeof Standing)[keyof typeof Standing];
+/** Peers that one block may be asked of in the end game, but for those that are fast; and where its piece stalls for long. */
 export const REQUESTERS_MAX = 3;
 const REQUESTERS_MAX_STALLED = 250;
 /** So many times as many if they have brought blocks before. */
@@ -59,9 +62,9 @@ export class StartedPiece {
    * Peers that a block may be asked of in the end game once its piece has stalled. Some of the places are for those that have
    * brought blocks: hundreds that bring nothing cannot fill them all.
    */
-  requestersMax(isProven: boolean): number {
+  requestersMax(standing: Standing): number {
     const most = REQUESTERS_MAX << Math.min(this.stalledWindows, WINDOWS_MAX);
-    return isProven
+    return standing !== Standing.unknown
       ? Math.min(REQUESTERS_MAX_STALLED, PROVEN_FACTOR * most)
       : Math.min(REQUESTERS_MAX_STALLED / 2, most);
   }

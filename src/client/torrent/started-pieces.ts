@@ -1,7 +1,7 @@
 // The pieces that were started and are not verified: their records, which of them have free blocks, and how many are active. Blocks change
 // their state here, and nowhere else.
 //
-//   block:  free ──takeFree──▶ requested (1 … 3 requesters) ──received──▶ received
+//   block:  free ──takeFree──▶ requested (1 … 4 requesters) ──received──▶ received
 //            ▲ ◀─────── last dropped ───────┘
 //
 // Always: a piece with free blocks is open, others are not; a piece is active while it has requested blocks and does not stall. Nothing

@@ -16,7 +16,9 @@ const PIECE_LENGTH = BLOCKS * BLOCK_SIZE;
 
 class Peer implements AllottedPeer {
   readonly allowedFast = undefined;
-  readonly pipeline = { snubbed: false, msFor: () => 0 };
+  readonly pipeline = { snubbed: false, msFor: () => this.pieceMs };
+  /** How long it takes for a piece; 0: not known. */
+  pieceMs = 0;
   readonly isHeldBack = false;
   readonly peerChoking = false;
   readonly incoming = true;
@@ -186,5 +188,24 @@ describe("Allotment: who comes first", () => {
     swarm.nowMs += 40;
     swarm.ask(liars[0] as Peer, 4);
     assert.ok(swarm.asked.includes(proven), "when another one asks, after a while");
+  });
+
+  it("is not held up at the end by hundreds that bring little, if it is fast", () => {
+    const swarm = new Swarm();
+    const join = (pieceMs: number): Peer => {
+      const peer = swarm.join();
+      peer.pieceMs = pieceMs;
+      peer.counters.blocksReceived = 1;
+      return peer;
+    };
+    const fast = join(10);
+    // All that is missing is asked of slow ones, as often as it may be.
+    while (swarm.ask(join(2000), 64) > 0);
+    assert.equal(swarm.picker.requesters(0, 0), 3);
+    assert.equal(swarm.ask(fast, 64), 0, "nobody knows yet how fast the others are");
+    swarm.allotment.tick();
+    assert.ok(swarm.ask(fast, 64) > 0);
+    assert.equal(swarm.ask(join(2000), 64), 0);
+    assert.equal(swarm.ask(join(0), 64), 0, "nor one of which nobody knows");
   });
 });

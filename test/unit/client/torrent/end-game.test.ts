@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { BLOCK_SIZE } from "../../../../src/base/limits.js";
 import { END_GAME_PICKS_MAX } from "../../../../src/client/torrent/picker.js";
-import { REQUESTERS_MAX, STALLED_BLOCKS } from "../../../../src/client/torrent/started-piece.js";
+import { REQUESTERS_MAX, STALLED_BLOCKS, Standing } from "../../../../src/client/torrent/started-piece.js";
 import { entryOf } from "../../../support/required.js";
 import { Asked, allPieces, layoutOf, pickerOf, pickerPastTheFirst } from "./asked-peer.js";
 
@@ -84,6 +84,25 @@ describe("Picker: end game", () => {
   });
 });
 
+describe("Picker: places of a block in the end game", () => {
+  it("are more for those that bring blocks, and one is kept for those that bring them fast", () => {
+    const picker = pickerOf(layoutOf(1, BLOCK_SIZE));
+    const out = new Int32Array(2);
+    const ask = (standing: Standing): number => {
+      const peer = new Asked(allPieces(1));
+      return (
+        picker.pick(peer.pieces, 1, out, peer) ||
+        picker.pickAgain(peer.pieces, 1, out, peer, undefined, standing)
+      );
+    };
+    const taken = [Standing.unknown, Standing.proven, Standing.fast].map((standing) => {
+      while (ask(standing) === 1);
+      return picker.requesters(0, 0);
+    });
+    assert.deepEqual(taken, [REQUESTERS_MAX - 1, REQUESTERS_MAX, REQUESTERS_MAX + 1]);
+  });
+});
+
 describe("Picker: pieces that stall", () => {
   it("do not count as active: 64 drips with a piece each keep nobody from the rest", () => {
     const picker = pickerPastTheFirst(400, 4 * BLOCK_SIZE, { activePiecesMax: 64 });
@@ -123,27 +142,31 @@ describe("Picker: pieces that stall", () => {
     const picker = pickerOf(layoutOf(1, BLOCK_SIZE));
     const out = new Int32Array(2);
     /** Somebody who was not asked yet asks for the block. */
-    const ask = (isProven: boolean): boolean => {
+    const ask = (standing: Standing): boolean => {
       const peer = new Asked(allPieces(1));
       if (picker.pick(peer.pieces, 1, out, peer) === 1) return true;
-      return picker.pickAgain(peer.pieces, 1, out, peer, undefined, isProven) === 1;
+      return picker.pickAgain(peer.pieces, 1, out, peer, undefined, standing) === 1;
     };
-    const fill = (isProven: boolean): number => {
-      while (ask(isProven));
+    const fill = (standing: Standing): number => {
+      while (ask(standing));
       return picker.requesters(0, 0);
     };
-    assert.equal(fill(false), REQUESTERS_MAX - 1);
-    assert.equal(ask(true), true, "one place is left for whoever brings blocks");
-    assert.equal(ask(true), false);
+    assert.equal(fill(Standing.unknown), REQUESTERS_MAX - 1);
+    assert.equal(ask(Standing.proven), true, "one place is left for whoever brings blocks");
+    assert.equal(ask(Standing.proven), false);
     for (let window = 0; window < 12; window++) {
       picker.windowEnded();
       if (window === 0) continue;
       const most = REQUESTERS_MAX * 2 ** window;
       // Those that bring nothing are first, and in any number.
-      assert.equal(fill(false), Math.max(Math.min(125, most), picker.requesters(0, 0)), `window ${window}`);
-      if (window <= 4) assert.equal(ask(true), true, `a place is left in window ${window}`);
+      assert.equal(
+        fill(Standing.unknown),
+        Math.max(Math.min(125, most), picker.requesters(0, 0)),
+        `window ${window}`,
+      );
+      if (window <= 4) assert.equal(ask(Standing.proven), true, `a place is left in window ${window}`);
     }
-    assert.equal(fill(true), 250);
+    assert.equal(fill(Standing.proven), 250);
     for (let drip = 0; drip < 250; drip++) picker.requestDropped(0, 0);
     picker.checkInvariants();
     assert.equal(picker.startedCount, 0);
@@ -165,7 +188,7 @@ describe("Picker: before the end game", () => {
     const out = new Int32Array(16);
     const allowed = { has: (piece: number) => piece === first || piece === second };
     const again = (peer: Asked, its?: { has(piece: number): boolean }): number =>
-      picker.pickAgain(peer.pieces, 8, out, peer, its, true);
+      picker.pickAgain(peer.pieces, 8, out, peer, its);
     assert.equal(again(other, allowed), 0, "nothing stalls yet");
     picker.windowEnded();
     for (let block = 0; block < 4; block++) picker.blockReceived(second, block);
