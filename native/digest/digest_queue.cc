@@ -124,6 +124,7 @@ class DigestQueue::Lanes {
     while (taken < room && waiting.first != nullptr && waiting.first->digest->algorithm() == algorithm) {
       tasks[taken++] = waiting.pop();
     }
+    assert(count_ + taken <= kLanesMax);
     queue_->lanes_used_ += taken;
     queue_->lanes_best_ = choice_->lanesBest();
     addTime();
@@ -168,6 +169,7 @@ class DigestQueue::Lanes {
           task.stretch_count > 0 ? task.stretches[lane.vector].length : task.vectors[lane.vector].iov_len;
       while (lane.offset < length) {
         if (!fetch(&lane)) return false;
+        assert(lane.offset >= lane.window_begin && lane.offset < lane.fetched && lane.fetched <= length);
         const unsigned char* data = lane.window + (lane.offset - lane.window_begin);
         const size_t left = lane.fetched - lane.offset;
         const size_t taken = task.digest->take(data, left, *choice_);
@@ -176,6 +178,7 @@ class DigestQueue::Lanes {
           lane.blocks = left / kHashBlockBytes;
           return true;
         }
+        assert(taken <= left);
         lane.offset += taken;
         task.result += static_cast<double>(taken);
       }
@@ -202,6 +205,7 @@ class DigestQueue::Lanes {
       lane->task->result = -ENOMEM;
       return false;
     }
+    assert(lane->offset == lane->fetched && lane->fetched < stretch.length);
     const size_t length = std::min(kReadBytes, stretch.length - lane->fetched);
     iovec vector = {lane->buffer, length};
     const double offset = static_cast<double>(stretch.offset) + static_cast<double>(lane->fetched);
@@ -233,6 +237,7 @@ class DigestQueue::Lanes {
     const size_t bytes = kHashBlockBytes * blocks;
     for (size_t index = count_; index > 0; index--) {
       Lane& lane = lanes_[index - 1];
+      assert(lane.offset + bytes <= lane.fetched);
       lane.task->result += static_cast<double>(bytes);
       lane.task->digest->fed(bytes);
       lane.offset += bytes;
@@ -290,6 +295,7 @@ const CompressorChoice& DigestQueue::choiceOf(DigestAlgorithm algorithm) const {
 }
 
 void DigestQueue::add(DigestTask* task) {
+  assert(task->digest != nullptr && (!task->finish || task->output != nullptr));
   Lock lock(&mutex_);
   waiting_.push(task);
 }
@@ -312,6 +318,7 @@ bool DigestQueue::startWorker() {
     Lock lock(&mutex_);
     if (!wantsWorker()) return false;
     const auto spare = std::find_if(workers_.begin(), workers_.end(), [](const auto& each) { return !each->in_pool; });
+    assert(spare != workers_.end());
     worker = spare->get();
     worker->in_pool = true;
     workers_active_++;

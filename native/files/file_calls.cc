@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 
 #include "net/vectored_io.h"
@@ -29,6 +30,8 @@ struct Rest {
 
   void skip(size_t bytes) {
     while (bytes > 0) {
+      // No system call moves more than it was given; behind the last vector is memory of nobody.
+      assert(count > 0 && vectors->iov_len > 0);
       const size_t step = std::min(bytes, vectors->iov_len);
       vectors->iov_base = static_cast<char*>(vectors->iov_base) + step;
       vectors->iov_len -= step;
@@ -42,6 +45,7 @@ using VectorCall = ssize_t (*)(int, const iovec*, int, off_t);
 
 // Repeats `call`, each time for what the last one left over. Stops early when it moves nothing.
 double repeat(VectorCall call, int fd, double offset, iovec* vectors, size_t count, bool* finished) {
+  assert(offset >= 0 && (vectors != nullptr || count == 0));
   Rest rest = {vectors, count};
   off_t at = static_cast<off_t>(offset);
   double total = 0;

@@ -52,6 +52,7 @@ FileJobs::Job* FileJobs::obtain() {
     return job;
   }
   Job* job = free_;
+  assert(job->queue == this && job->regions.empty());
   free_ = job->next_job;
   return job;
 }
@@ -74,6 +75,7 @@ const char* FileJobs::submit(const double* words, size_t count, size_t* jobs) {
     end = &job->next_job;
     size_t used = 0;
     wrong = take(words + at, count - at, &used, job);
+    assert(wrong != nullptr || (used >= kJobHeaderWords && used <= count - at));
     at += used;
     ++*jobs;
   }
@@ -108,6 +110,7 @@ bool FileJobs::startsNow(Job* job) {
   if (job->kind != kWrite || job->argument != kWriteInTurn) return true;
   WriteTurn& turn = write_turns_[static_cast<size_t>(job->handle) % kWriteTurns];
   const std::lock_guard<std::mutex> lock(mutex_);
+  assert(turn.taken || turn.first == nullptr);
   if (!turn.taken) {
     turn.taken = true;
     return true;
@@ -234,6 +237,7 @@ void FileJobs::release(Job* job) {
   for (const uint32_t region : job->regions) space_->letGo(region);
   job->regions.clear();
   if (job->digest == nullptr) return;
+  assert(job->handle >= 0 && static_cast<size_t>(job->handle) < digests_.size());
   OpenDigest& open = digests_[static_cast<size_t>(job->handle)];
   assert(open.busy && open.digest.get() == job->digest);
   open.busy = false;
@@ -286,6 +290,7 @@ void FileJobs::runKind(Job* job) {
 }
 
 double FileJobs::runCopy(Job* job) {
+  assert(job->target != nullptr);
   char* target = job->target;
   for (const iovec& vector : job->vectors) {
     // memmove: the caller may well move bytes within one slot.
@@ -332,12 +337,12 @@ void FileJobs::onWake(uv_async_t* handle) {
 }
 
 void FileJobs::complete(Job* job) {
+  assert(job->queue == this && running_ > 0 && running_ <= pending_);
   // What it touched was not what the file holds. The system's own calls say so by the same number.
   for (const uint32_t region : job->regions) {
     if (job->result >= 0 && space_->damaged(region)) job->result = -EFAULT;
   }
   release(job);
-  assert(running_ > 0);
   if (--running_ == 0 && !canceled_) uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
   job->next_job = nullptr;
   (completed_first_ == nullptr ? completed_first_ : completed_last_->next_job) = job;
@@ -354,7 +359,7 @@ size_t FileJobs::deliver(double* pairs, size_t capacity) {
     count++;
     recycle(job);
   }
-  assert(count <= pending_);
+  assert(count <= pending_ && pending_ - count >= running_);
   pending_ -= count;
   return count;
 }
@@ -399,6 +404,7 @@ int FileJobs::openDigest(DigestAlgorithm algorithm) {
   size_t index = 0;
   while (index < digests_.size() && digests_[index].digest != nullptr) index++;
   if (index == digests_.size()) digests_.emplace_back();
+  assert(!digests_[index].busy);
   digests_[index].digest = std::make_unique<Digest>(algorithm);
   return static_cast<int>(index);
 }

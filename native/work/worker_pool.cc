@@ -34,6 +34,7 @@ class Lock {
 }  // namespace
 
 char* Scratch::obtain(size_t bytes) {
+  assert(bytes > 0 && (data_ == nullptr) == (size_ == 0));
   if (bytes <= size_) return data_;
   if (data_ != nullptr) munmap(data_, size_);
   void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -99,12 +100,14 @@ void WorkerPool::leave(WorkQueue* queue) {
     }
     assert(engines_ > 0);
     if (--engines_ > 0) return;
+    assert(!ending_ && turns_[0].first == nullptr && turns_[1].first == nullptr);
     ending_ = true;
     threads.swap(threads_);
     uv_cond_broadcast(&wake_);
   }
   for (uv_thread_t& thread : threads) uv_thread_join(&thread);
   Lock lock(&mutex_);
+  assert(idle_ == 0 && wakeups_ == 0 && busy_[0] == 0 && busy_[1] == 0);
   ending_ = false;
   uv_cond_broadcast(&ended_);
 }
@@ -114,6 +117,7 @@ void WorkerPool::append(size_t kind, Line* line) {
   line->has_turn = true;
   line->next = nullptr;
   Turns& turns = turns_[kind];
+  assert((turns.first == nullptr) == (lines_waiting_[kind] == 0));
   (turns.first == nullptr ? turns.first : turns.last->next) = line;
   turns.last = line;
   lines_waiting_[kind]++;
@@ -159,6 +163,7 @@ Work* WorkerPool::withdraw(WorkQueue* queue, WorkKind kind) {
 // One thread more, if there is work that it may take. It wakes the next one in turn, when it has taken something: so there are
 // never more of them awake than have work, and nobody waits while one could be.
 void WorkerPool::wakeIfUseful() {
+  assert(idle_ + wakeups_ + busy_[0] + busy_[1] <= threads_.size());
   if (wakeups_ > 0 || !takeable()) return;
   if (idle_ > 0) {
     idle_--;
@@ -206,10 +211,12 @@ void WorkerPool::work() {
     Work* const work = take(&kind);
     if (work != nullptr) {
       busy_[kind]++;
+      assert(busy_[kind] <= maxOf(kind) && work->run != nullptr);
       wakeIfUseful();
       uv_mutex_unlock(&mutex_);
       work->run(work, &scratch);
       uv_mutex_lock(&mutex_);
+      assert(busy_[kind] > 0);
       busy_[kind]--;
       continue;
     }
@@ -220,6 +227,7 @@ void WorkerPool::work() {
     if (wakeups_ > 0) {
       wakeups_--;
     } else {
+      assert(idle_ > 0);
       idle_--;
     }
   }
