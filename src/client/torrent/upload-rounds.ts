@@ -19,8 +19,8 @@
 // slow, and all seem to be, they are not for long. Where guests are many, that is looked at with each tick: in a few seconds hundreds who take
 // a block now and then fill buffers with more than our link gives in half a minute, and whoever comes then shares it with all of them. And
 // nobody is invited out of turn while those without a slot have as much of it, choked ones too, as long as they are owed what lies in the
-// system's buffers: whoever came then would get as little as each of those, and seem as slow. Few are while our link was full a round ago or
-// less: those that are invited do take. Whoever cancels more than it takes is choked, and waits behind those that did not.
+// system's buffers: whoever came then would get as little as each of those, and seem as slow. Whoever cancels more than it takes
+// is choked, and waits behind those that did not.
 //
 // Whoever was sent the whole torrent and a quarter of it comes behind all that were not, and who was sent twice as much behind those
 // again, and so on. What earlier connections of its network were sent counts for it, but for loopback; what those that are here
@@ -101,8 +101,6 @@ export class UploadRounds {
   #measuredMs = 0;
   /** Peers that were not choked at the last tick. */
   #unchoked = 0;
-  /** When our link was full last. */
-  #fullMs = Number.NEGATIVE_INFINITY;
   #lookedAtMs = 0;
   #slowRate = 0;
   /** Of what is taken now, and of what was sent and is still to be taken, the part of those that the choker did not choose. */
@@ -249,7 +247,7 @@ export class UploadRounds {
     for (const { id, peer } of waiting) if (chosen.has(id) && free-- > 0) peer.unchoke();
     // Whoever was chosen and found nothing free waits like all others.
     const fresh = waiting.filter(({ lapsed, peer }) => !lapsed && peer.amChoking);
-    this.#overbook(lapses, fresh.length, nowMs);
+    this.#overbook(lapses, fresh.length);
     if (!this.#isCrowded) this.#inviteOthers(fresh, takers, nowMs, soon);
     this.#isOpen = takers < this.#slots;
     this.#isAwaited = fresh.length > 0;
@@ -292,7 +290,6 @@ export class UploadRounds {
       if (!uploads.amChoking) this.#unchoked++;
     }
     this.#rate += RATE_SMOOTHING * ((1000 * bytes) / elapsedMs - this.#rate);
-    if (this.#isFull) this.#fullMs = nowMs;
   }
 
   /** What our link gives, and how little of that is slow. */
@@ -421,13 +418,9 @@ export class UploadRounds {
     };
   }
 
-  /**
-   * Nobody comes of those that were invited: more are, the next time. Where nobody waits, those that come may still be like those before;
-   * and those do come that fill our link.
-   */
-  #overbook(lapses: number, waiting: number, nowMs: number): void {
-    if (waiting === 0 || nowMs - this.#fullMs < ROUND_MS)
-      this.#overbooked = Math.min(this.#overbooked, this.#slots);
+  /** Nobody comes of those that were invited: more are, the next time. Where nobody waits, those that come may still be like those before. */
+  #overbook(lapses: number, waiting: number): void {
+    if (waiting === 0) this.#overbooked = Math.min(this.#overbooked, this.#slots);
     else if (lapses > 0)
       this.#overbooked = Math.min(
         OVERBOOKED_MAX,

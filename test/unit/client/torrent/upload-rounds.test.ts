@@ -293,6 +293,27 @@ describe("UploadRounds", () => {
       assert.equal(rounds.welcome(newcomer.peer, at), true);
     });
 
+    it("more are invited also while those that hold slots take as much as they ever did, so that our link seems full", () => {
+      const { rounds, all, takers, nowMs } = crowd();
+      const holders = takers.slice(0, SLOTS);
+      for (const each of takers.slice(SLOTS)) each.feed(message(MessageId.notInterested));
+      let at = nowMs;
+      for (let seconds = 0; seconds < 12; seconds++) {
+        at += 1000;
+        all.push(...Array.from({ length: 20 }, interestedPeer));
+        for (const each of holders) {
+          ask(each, true);
+          pass(each, 200_000, at);
+        }
+        rounds.run(peersOf(all), true, at, false);
+      }
+      assert.equal(served(holders), SLOTS);
+      const newcomers = Array.from({ length: 300 }, interestedPeer);
+      at += 1000;
+      const welcomed = newcomers.filter(({ peer }) => rounds.welcome(peer, at)).length;
+      assert.ok(welcomed > 4 * SLOTS, `${welcomed} of ${newcomers.length}`);
+    });
+
     it("nobody is invited out of turn where all that were invited took what they asked for", () => {
       const rounds = new UploadRounds(SLOTS);
       const takers = Array.from({ length: SLOTS }, interestedPeer);
