@@ -70,39 +70,42 @@ async function tracker() {
 async function answers() {
   const { DatagramNetwork } = await import("../../dist/src/native/datagram-network.js");
   const { ConnectionIds } = await import("../../dist/src/tracker/server/connection-ids.js");
-  const { SLOT_BYTES, UdpResponder } = await import("../../dist/src/tracker/server/udp-responder.js");
+  const { REQUEST_SLOT_BYTES, RESPONSE_SLOT_BYTES, UdpResponder } = await import(
+    "../../dist/src/tracker/server/udp-responder.js"
+  );
   const udp = await import("../../dist/src/tracker/protocol/udp.js");
   const { Population } = await import("../../dist/bench/load/tracker-population.js");
   const entries = 64;
   const population = new Population({ torrents: 20_000, peers: 40_000, scrapeTorrentsMax: 1, seed: 7 });
   const socket = new DatagramNetwork().bind({ host: "10.0.0.1", port: 6969 });
-  const requests = socket.makeBatch(entries, SLOT_BYTES);
+  const requests = socket.makeBatch(entries, REQUEST_SLOT_BYTES);
+  const responses = socket.makeBatch(entries, RESPONSE_SLOT_BYTES);
   const store = new PeerStore({ key: Uint32Array.of(1, 2, 3, 4), bytesMax: 2 ** 26 });
   const ids = new ConnectionIds(Uint32Array.of(1, 2, 3, 4));
   ids.advance(1e9);
   const options = { intervalSeconds: 900, peersDefault: 30, peersMax: 30, dice: 1 };
-  const responder = new UdpResponder(4, store, ids, requests, options);
+  const responder = new UdpResponder(4, store, ids, requests, responses, options);
   requests.addresses.fill(0x0100007f);
   requests.ports.fill(6881);
   ids.make(4, requests.addresses, 0);
+  for (let entry = 0; entry < entries; entry++) {
+    const at = entry * REQUEST_SLOT_BYTES;
+    requests.lengths[entry] = udp.ANNOUNCE_REQUEST_BYTES;
+    requests.view.setUint32(at + udp.CONNECTION_ID_AT, ids.high);
+    requests.view.setUint32(at + udp.CONNECTION_ID_AT + 4, ids.low);
+    requests.view.setUint32(at + udp.ACTION_AT, udp.ACTION_ANNOUNCE);
+    requests.view.setUint32(at + udp.NUM_WANT_AT, 30);
+  }
   const count = Number(torrentFile);
   const { torrentOf, portOf, hashes } = population;
   let peer = 0;
   for (let answered = 0; answered < count; answered += entries) {
     for (let entry = 0; entry < entries; entry++) {
-      const at = entry * SLOT_BYTES;
+      const at = entry * REQUEST_SLOT_BYTES;
       const to = (at + udp.INFO_HASH_AT) >>> 2;
       const from = (torrentOf[peer] ?? 0) * 5;
-      // All of it: an answer took the place of the last one.
-      requests.lengths[entry] = udp.ANNOUNCE_REQUEST_BYTES;
-      requests.view.setUint32(at + udp.CONNECTION_ID_AT, ids.high);
-      requests.view.setUint32(at + udp.CONNECTION_ID_AT + 4, ids.low);
-      requests.view.setUint32(at + udp.ACTION_AT, udp.ACTION_ANNOUNCE);
       for (let word = 0; word < 5; word++) requests.words[to + word] = hashes[from + word] ?? 0;
-      requests.view.setUint32(at + udp.LEFT_AT, 0);
       requests.view.setUint32(at + udp.LEFT_AT + 4, peer & 3);
-      requests.view.setUint32(at + udp.EVENT_AT, 0);
-      requests.view.setUint32(at + udp.NUM_WANT_AT, 30);
       requests.view.setUint16(at + udp.PORT_AT, portOf[peer] ?? 0);
       peer = peer + 1 === portOf.length ? 0 : peer + 1;
     }

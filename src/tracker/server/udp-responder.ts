@@ -1,5 +1,4 @@
-// What a UDP tracker answers: of a batch of requests it makes a batch of responses, each in the place of its request, whose lines the
-// processor has at hand and whose address stands there. No sockets and no clocks: time is told.
+// What a UDP tracker answers: a batch of requests in, a batch of responses out. No sockets and no clocks: time is told.
 //
 // Always: without a valid connection id nothing is answered but a connect request, which is answered with as many bytes as it has at
 // least. A response is never longer than one datagram may be. What is malformed, cut off or unknown is counted and not answered.
@@ -35,7 +34,6 @@ import {
   PORT_AT,
   REQUEST_BYTES_MIN,
   RESPONSE_PEERS_AT,
-  RESPONSE_SCRAPE_AT,
   SCRAPE_ENTRY_BYTES,
   SCRAPE_HASHES_AT,
   SCRAPE_HASHES_MAX,
@@ -51,13 +49,12 @@ import type { ConnectionIds } from "./connection-ids.js";
 /** What an Ethernet frame has room for behind the headers of IPv4 or IPv6 and of UDP. */
 export const RESPONSE_BYTES_MAX = 1452;
 /** A scrape of SCRAPE_HASHES_MAX fits. Slots are odd multiples of a cache line, so that their beginnings do not compete for a place in the cache. */
-export const SLOT_BYTES = 25 * 64;
-assert(SLOT_BYTES >= RESPONSE_BYTES_MAX, "a slot has room for a response");
-assert(SLOT_BYTES >= SCRAPE_HASHES_AT + SCRAPE_HASHES_MAX * INFO_HASH_BYTES, "a slot has room for a scrape");
-assert(RESPONSE_PEERS_AT > TRANSACTION_AT + 3, "what is read after peers were written is before them");
+export const REQUEST_SLOT_BYTES = 25 * 64;
+export const RESPONSE_SLOT_BYTES = 23 * 64;
+assert(RESPONSE_SLOT_BYTES >= RESPONSE_BYTES_MAX, "a slot has room for a response");
 assert(
-  SCRAPE_HASHES_AT + INFO_HASH_BYTES >= RESPONSE_SCRAPE_AT + SCRAPE_ENTRY_BYTES,
-  "what is said of a hash is written where it or those before it stood",
+  REQUEST_SLOT_BYTES >= SCRAPE_HASHES_AT + SCRAPE_HASHES_MAX * INFO_HASH_BYTES,
+  "a slot has room for a scrape",
 );
 
 /** Datagrams of a UDP tracker since its start. */
@@ -101,7 +98,6 @@ export interface UdpResponderOptions {
 
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-const INFO_HASH_WORDS = INFO_HASH_BYTES / 4;
 const KIND_NONE = 0;
 const KIND_CONNECT = 1;
 const KIND_ANNOUNCE = 2;
@@ -115,53 +111,52 @@ export class UdpResponder {
   readonly #interval: number;
   readonly #peersDefault: number;
   readonly #peersMax: number;
-  readonly #batch: DatagramBatch;
+  readonly #requests: DatagramBatch;
+  readonly #responses: DatagramBatch;
   readonly #kinds: Uint8Array;
-  /** Info hashes of the announces of this batch, INFO_HASH_WORDS each: peers are written where they stood. */
-  readonly #hashWords: Uint32Array;
   /** The announces of this batch, in their order. */
   readonly #ahead: AnnouncesAhead;
   #dice: number;
   readonly #request: Announce;
   readonly #sink: PeerSink;
 
-  /** `batch`: what respond() reads and writes, with slots of SLOT_BYTES. */
+  /** The batches are those that respond() reads and writes: requests of REQUEST_SLOT_BYTES, responses of RESPONSE_SLOT_BYTES. */
   constructor(
     family: 4 | 6,
     store: SwarmStore,
     ids: ConnectionIds,
-    batch: DatagramBatch,
+    requests: DatagramBatch,
+    responses: DatagramBatch,
     options: UdpResponderOptions,
   ) {
     this.#family = family;
     this.#store = store;
     this.#ids = ids;
-    this.#batch = batch;
+    this.#requests = requests;
+    this.#responses = responses;
     this.#interval = options.intervalSeconds;
     const endpointBytes = family === 4 ? ENDPOINT_BYTES_V4 : ENDPOINT_BYTES_V6;
     const peersFit = Math.floor((RESPONSE_BYTES_MAX - ANNOUNCE_RESPONSE_BYTES_MIN) / endpointBytes);
     this.#peersMax = Math.min(options.peersMax, peersFit);
     this.#peersDefault = Math.min(options.peersDefault, this.#peersMax);
-    const { entries, addresses, words, bytes } = batch;
-    this.#kinds = new Uint8Array(entries);
-    this.#hashWords = new Uint32Array(INFO_HASH_WORDS * entries);
+    this.#kinds = new Uint8Array(requests.entries);
     this.#ahead = {
       count: 0,
       family,
-      hashes: new Int32Array(entries),
-      dice: new Int32Array(entries),
-      seeders: new Uint8Array(entries),
-      wants: new Int32Array(entries),
-      addresses,
-      addressAt: new Int32Array(entries),
-      ports: new Uint16Array(entries),
+      hashes: new Int32Array(requests.entries),
+      dice: new Int32Array(requests.entries),
+      seeders: new Uint8Array(requests.entries),
+      wants: new Int32Array(requests.entries),
+      addresses: requests.addresses,
+      addressAt: new Int32Array(requests.entries),
+      ports: new Uint16Array(requests.entries),
     };
     this.#dice = options.dice | 1;
     this.#request = {
-      hash: this.#hashWords,
+      hash: requests.words,
       hashAt: 0,
       family,
-      address: addresses,
+      address: requests.addresses,
       addressAt: 0,
       port: 0,
       seeder: false,
@@ -170,40 +165,35 @@ export class UdpResponder {
       dice: 0,
       ahead: -1,
     };
+    const { buffer, byteOffset, byteLength } = responses.bytes;
     this.#sink = {
-      words,
-      halves: new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2),
+      words: responses.words,
+      halves: new Uint16Array(buffer, byteOffset, byteLength / 2),
       at: 0,
     };
   }
 
-  /** Makes responses of the first `count` requests; how many there are. Those that are not answered have a length of 0. */
+  /** Answers the first `count` requests; how many responses there are. */
   respond(count: number): number {
     this.#classify(count);
-    const { counters } = this;
-    const { lengths } = this.#batch;
     const kinds = this.#kinds;
     let answered = 0;
     let announces = 0;
-    let bytes = 0;
     for (let entry = 0; entry < count; entry++) {
       const kind = kinds[entry]!;
       let length = 0;
-      if (kind === KIND_ANNOUNCE) length = this.#announce(entry, announces++);
-      else if (kind === KIND_CONNECT) length = this.#connect(entry);
-      else if (kind === KIND_SCRAPE) length = this.#scrape(entry);
-      lengths[entry] = length;
-      bytes += length;
-      if (length > 0) answered++;
+      if (kind === KIND_ANNOUNCE) length = this.#announce(entry, announces++, answered);
+      else if (kind === KIND_CONNECT) length = this.#connect(entry, answered);
+      else if (kind === KIND_SCRAPE) length = this.#scrape(entry, answered);
+      if (length > 0) this.#address(entry, answered++, length);
     }
-    counters.responses += answered;
-    counters.bytesOut += bytes;
+    this.counters.responses += answered;
     return answered;
   }
 
   /** Sees what each request is and whether it may be answered, and tells the store which torrents it will be asked for. */
   #classify(count: number): void {
-    const { lengths } = this.#batch;
+    const { lengths } = this.#requests;
     const ahead = this.#ahead;
     ahead.count = 0;
     let bytes = 0;
@@ -219,16 +209,12 @@ export class UdpResponder {
 
   /** Notes an announce that will be made. */
   #expect(entry: number): void {
-    const { view, words, slotBytes } = this.#batch;
+    const { view, words, slotBytes } = this.#requests;
     const ahead = this.#ahead;
     const at = entry * slotBytes;
     const index = ahead.count++;
     const wanted = view.getInt32(at + NUM_WANT_AT);
-    const from = (at + INFO_HASH_AT) >>> 2;
-    const to = INFO_HASH_WORDS * index;
-    const hashWords = this.#hashWords;
-    for (let word = 0; word < INFO_HASH_WORDS; word++) hashWords[to + word] = words[from + word]!;
-    ahead.hashes[index] = this.#store.hash(hashWords, to);
+    ahead.hashes[index] = this.#store.hash(words, (at + INFO_HASH_AT) >>> 2);
     ahead.dice[index] = this.#roll();
     ahead.seeders[index] = (view.getUint32(at + LEFT_AT) | view.getUint32(at + LEFT_AT + 4)) === 0 ? 1 : 0;
     ahead.wants[index] = wanted < 0 ? this.#peersDefault : wanted < this.#peersMax ? wanted : this.#peersMax;
@@ -248,7 +234,7 @@ export class UdpResponder {
 
   #kindOf(entry: number, length: number): number {
     const { counters } = this;
-    const { view, slotBytes } = this.#batch;
+    const { view, slotBytes } = this.#requests;
     const at = entry * slotBytes;
     if (length > slotBytes) {
       counters.truncated++;
@@ -259,7 +245,7 @@ export class UdpResponder {
       return KIND_NONE;
     }
     // Nobody can be answered there: the system would refuse it, after two calls for it alone.
-    if (this.#batch.ports[entry] === 0) {
+    if (this.#requests.ports[entry] === 0) {
       counters.portZero++;
       return KIND_NONE;
     }
@@ -272,7 +258,7 @@ export class UdpResponder {
   }
 
   #isAnnounce(entry: number, at: number, length: number): boolean {
-    const { view } = this.#batch;
+    const { view } = this.#requests;
     if (length < ANNOUNCE_REQUEST_BYTES) {
       this.counters.tooShort++;
       return false;
@@ -296,7 +282,7 @@ export class UdpResponder {
   }
 
   #hasValidId(entry: number, at: number): boolean {
-    const { view, addresses } = this.#batch;
+    const { view, addresses } = this.#requests;
     const high = view.getUint32(at + CONNECTION_ID_AT);
     const low = view.getUint32(at + CONNECTION_ID_AT + 4);
     if (this.#ids.isValid(this.#family, addresses, entry * ADDRESS_WORDS, high, low)) return true;
@@ -304,60 +290,81 @@ export class UdpResponder {
     return false;
   }
 
-  #connect(entry: number): number {
-    const { view, slotBytes, addresses } = this.#batch;
+  #connect(entry: number, answered: number): number {
+    const { view, slotBytes, addresses } = this.#requests;
     this.counters.connects++;
     this.#ids.make(this.#family, addresses, entry * ADDRESS_WORDS);
-    const at = entry * slotBytes;
-    return writeConnectResponse(view, at, view.getInt32(at + TRANSACTION_AT), this.#ids.high, this.#ids.low);
+    const transaction = view.getInt32(entry * slotBytes + TRANSACTION_AT);
+    const at = answered * this.#responses.slotBytes;
+    return writeConnectResponse(this.#responses.view, at, transaction, this.#ids.high, this.#ids.low);
   }
 
-  #announce(entry: number, index: number): number {
-    const { view, slotBytes } = this.#batch;
-    const at = entry * slotBytes;
-    const ahead = this.#ahead;
+  #announce(entry: number, index: number, answered: number): number {
+    const { view, slotBytes } = this.#requests;
+    const from = entry * slotBytes;
+    const to = answered * this.#responses.slotBytes;
     const request = this.#request;
-    request.hashAt = INFO_HASH_WORDS * index;
+    request.hashAt = (from + INFO_HASH_AT) >>> 2;
     request.addressAt = entry * ADDRESS_WORDS;
-    request.port = ahead.ports[index]!;
-    request.seeder = ahead.seeders[index] === 1;
-    request.event = view.getUint32(at + EVENT_AT);
-    request.want = ahead.wants[index]!;
-    request.dice = ahead.dice[index]!;
-    request.ahead = ahead.count > 1 ? index : -1;
+    request.port = this.#ahead.ports[index]!;
+    request.seeder = this.#ahead.seeders[index] === 1;
+    request.event = view.getUint32(from + EVENT_AT);
+    request.want = this.#ahead.wants[index]!;
+    request.dice = this.#ahead.dice[index]!;
+    request.ahead = this.#ahead.count > 1 ? index : -1;
     const sink = this.#sink;
-    const peersAt = (at + RESPONSE_PEERS_AT) >>> 1;
+    const peersAt = (to + RESPONSE_PEERS_AT) >>> 1;
     sink.at = peersAt;
     const store = this.#store;
     // Nobody says that there are no peers when it is not known: a client without an answer asks again.
-    if (store.announce(ahead.hashes[index]!, request, sink) < 0) return 0;
-    const transaction = view.getInt32(at + TRANSACTION_AT);
-    writeAnnounceResponse(view, at, transaction, this.#interval, store.leechers, store.seeders);
+    if (store.announce(this.#ahead.hashes[index]!, request, sink) < 0) return 0;
+    const out = this.#responses.view;
+    const transaction = view.getInt32(from + TRANSACTION_AT);
+    writeAnnounceResponse(out, to, transaction, this.#interval, store.leechers, store.seeders);
     this.counters.announces++;
     return RESPONSE_PEERS_AT + 2 * (sink.at - peersAt);
   }
 
   /** The port an announce names, as it stands in the packet. */
   #portOf(at: number): number {
-    const { bytes } = this.#batch;
+    const { bytes } = this.#requests;
     return LITTLE_ENDIAN
       ? bytes[at + PORT_AT]! | (bytes[at + PORT_AT + 1]! << 8)
       : (bytes[at + PORT_AT]! << 8) | bytes[at + PORT_AT + 1]!;
   }
 
-  #scrape(entry: number): number {
-    const { view, words, lengths, slotBytes } = this.#batch;
-    const at = entry * slotBytes;
+  #scrape(entry: number, answered: number): number {
+    const { view, words, lengths, slotBytes } = this.#requests;
+    const from = entry * slotBytes;
+    const to = answered * this.#responses.slotBytes;
+    const out = this.#responses.view;
     const store = this.#store;
     const count = Math.min(scrapeHashCount(lengths[entry]!), SCRAPE_HASHES_MAX);
-    const length = writeScrapeResponse(view, at, view.getInt32(at + TRANSACTION_AT));
+    const length = writeScrapeResponse(out, to, view.getInt32(from + TRANSACTION_AT));
     for (let index = 0; index < count; index++) {
-      const hashAt = (at + SCRAPE_HASHES_AT + index * INFO_HASH_BYTES) >>> 2;
-      store.scrape(store.hash(words, hashAt), words, hashAt);
-      writeScrapeEntry(view, at, index, store.seeders, store.downloads, store.leechers);
+      const at = (from + SCRAPE_HASHES_AT + index * INFO_HASH_BYTES) >>> 2;
+      store.scrape(store.hash(words, at), words, at);
+      writeScrapeEntry(out, to, index, store.seeders, store.downloads, store.leechers);
     }
     this.counters.scrapes++;
     return length + count * SCRAPE_ENTRY_BYTES;
+  }
+
+  /** The response goes to where the request came from. */
+  #address(entry: number, answered: number, length: number): void {
+    const from = this.#requests;
+    const to = this.#responses;
+    const source = entry * ADDRESS_WORDS;
+    const target = answered * ADDRESS_WORDS;
+    to.addresses[target] = from.addresses[source]!;
+    if (this.#family === 6) {
+      to.addresses[target + 1] = from.addresses[source + 1]!;
+      to.addresses[target + 2] = from.addresses[source + 2]!;
+      to.addresses[target + 3] = from.addresses[source + 3]!;
+    }
+    to.ports[answered] = from.ports[entry]!;
+    to.lengths[answered] = length;
+    this.counters.bytesOut += length;
   }
 }
 

@@ -1,5 +1,5 @@
 // One UDP socket of a tracker: reads batches until none waits, or its share of the turn is used up, and sends what the responder
-// made of them.
+// answers.
 //
 // Always: an answer that the socket's queue has no room for is dropped and counted, never kept: its client asks again.
 
@@ -7,7 +7,13 @@ import type { DatagramBatch, DatagramHandler, DatagramSocket } from "../../nativ
 import { READABLE } from "../../native/datagrams.js";
 import type { SwarmStore } from "../peer-store/contract.js";
 import type { ConnectionIds } from "./connection-ids.js";
-import { SLOT_BYTES, type UdpCounters, UdpResponder, type UdpResponderOptions } from "./udp-responder.js";
+import {
+  REQUEST_SLOT_BYTES,
+  RESPONSE_SLOT_BYTES,
+  type UdpCounters,
+  UdpResponder,
+  type UdpResponderOptions,
+} from "./udp-responder.js";
 
 /** Requests that one system call brings at the most. */
 const BATCH_ENTRIES = 64;
@@ -16,14 +22,16 @@ const BATCHES_PER_TURN = 32;
 
 export class UdpServer implements DatagramHandler {
   readonly socket: DatagramSocket;
-  readonly #batch: DatagramBatch;
+  readonly #requests: DatagramBatch;
+  readonly #responses: DatagramBatch;
   readonly #responder: UdpResponder;
 
   /** The socket is bound; from here on it is this server's. */
   constructor(socket: DatagramSocket, store: SwarmStore, ids: ConnectionIds, options: UdpResponderOptions) {
     this.socket = socket;
-    this.#batch = socket.makeBatch(BATCH_ENTRIES, SLOT_BYTES);
-    this.#responder = new UdpResponder(socket.family, store, ids, this.#batch, options);
+    this.#requests = socket.makeBatch(BATCH_ENTRIES, REQUEST_SLOT_BYTES);
+    this.#responses = socket.makeBatch(BATCH_ENTRIES, RESPONSE_SLOT_BYTES);
+    this.#responder = new UdpResponder(socket.family, store, ids, this.#requests, this.#responses, options);
     socket.watch(this, READABLE);
   }
 
@@ -33,11 +41,12 @@ export class UdpServer implements DatagramHandler {
 
   datagramsReady(): void {
     const { socket } = this;
+    const requests = this.#requests;
     for (let batch = 0; batch < BATCHES_PER_TURN; batch++) {
-      const count = socket.receive(this.#batch);
+      const count = socket.receive(requests);
       if (count === 0) return;
       // An error of somebody else's making was told, and is over.
-      if (count > 0 && this.#responder.respond(count) > 0) this.#send(count);
+      if (count > 0) this.#answer(count);
     }
   }
 
@@ -45,17 +54,10 @@ export class UdpServer implements DatagramHandler {
     this.socket.close();
   }
 
-  /** Sends what answers there are among the first `count` entries: one call, but for requests between them that have none. */
-  #send(count: number): void {
-    const { lengths } = this.#batch;
-    for (let first = 0; first < count; ) {
-      let end = first;
-      while (end < count && (lengths[end] ?? 0) > 0) end++;
-      if (end > first) {
-        const sent = this.socket.send(this.#batch, first, end - first);
-        if (sent < end - first) this.#responder.counters.unsent += end - first - sent;
-      }
-      first = end + 1;
-    }
+  #answer(count: number): void {
+    const answered = this.#responder.respond(count);
+    if (answered === 0) return;
+    const sent = this.socket.send(this.#responses, 0, answered);
+    if (sent < answered) this.#responder.counters.unsent += answered - sent;
   }
 }
