@@ -16,8 +16,9 @@ import {
   type RequiredFigure,
   samePayload,
 } from "./cells.js";
+import { groupWords, list } from "./english.js";
 import { MATERIAL } from "./ranking.js";
-import { groupWords, howMuchMore, list } from "./words.js";
+import { howMuchMore } from "./words.js";
 
 export interface Change {
   readonly verb: string;

@@ -1,16 +1,12 @@
 // What was found of lookups in a simulated DHT, as a section of the report: what each case takes in queries and in time, how uneven its load
 // is, what an attacker gets of it, and the paper's figures beside ours.
 
-import { type DhtFigures, type DhtFound, type DhtResults, PAPER_FIGURES } from "../measuring/dht-results.js";
+import { type DhtFigures, type DhtFound, PAPER_FIGURES } from "../measuring/dht-results.js";
 import type { Bar } from "./bars.js";
 import { type Html, html } from "./html.js";
 import type { Painter } from "./painter.js";
+import type { DhtFile } from "./read.js";
 import { barsFigure, type Column, OTHER_COLOUR, OUR_COLOUR, sectionTable } from "./section-parts.js";
-
-export interface DhtFile {
-  readonly path: string;
-  readonly results: DhtResults;
-}
 
 interface Plot {
   readonly title: string;

@@ -34,8 +34,9 @@ import {
 } from "./cells.js";
 import { LIMIT_COLOUR, type Look, looksFor, OTHER_COLOUR, OUR_COLOUR } from "./colours.js";
 import type { CrossingData } from "./crossing.js";
+import { capital, groupWords, list } from "./english.js";
 import type { LinePoint, LineSeries, LinesOptions } from "./lines.js";
-import { capital, cpuText, groupWords, list, speedText, spreadText } from "./words.js";
+import { cpuText, speedText, spreadText } from "./words.js";
 
 export type Plan =
   | { readonly kind: "bars"; readonly options: BarsOptions }

@@ -19,8 +19,9 @@ import {
   sameWork,
 } from "./cells.js";
 import { crossingData } from "./crossing.js";
+import { capital, groupWords, list } from "./english.js";
 import { leadingSlice, MATERIAL, rank, type Slice, slicesOf, WITH_STORAGE } from "./ranking.js";
-import { capital, cpuText, groupWords, howMuchMore, list, percent, ratioText, speedText } from "./words.js";
+import { cpuText, howMuchMore, percent, ratioText, speedText } from "./words.js";
 
 /** Fewer bytes than this part are what a mode copies by chance, where a guess was wrong. */
 const COPIES_NOTHING = 0.005;

@@ -13,8 +13,9 @@ import {
   limitOf,
   measureFigure,
 } from "./cells.js";
+import { capital, list } from "./english.js";
 import { MATERIAL } from "./ranking.js";
-import { capital, cpuText, list, percent } from "./words.js";
+import { cpuText, percent } from "./words.js";
 
 /** What a person chooses between; other axes are the conditions under which they do. */
 const CHOICES = ["way", "mode", "sendMode"];

@@ -2,7 +2,7 @@
 // as it is.
 
 import { namedIn } from "../measuring/ends.js";
-import { keepTogether } from "./words.js";
+import { keepTogether } from "./english.js";
 
 export class Html {
   readonly text: string;

@@ -8,20 +8,21 @@ import { binaryBytes, conditions } from "./axes.js";
 import { drawBars } from "./bars.js";
 import type { Group } from "./cells.js";
 import type { CrossingData } from "./crossing.js";
-import { type DhtFile, dhtSections } from "./dht-section.js";
+import { dhtSections } from "./dht-section.js";
+import { capital, counted, groupWords } from "./english.js";
 import { extrasOf } from "./extras.js";
 import { crossingPlan, type Plan, plansOf } from "./figures.js";
 import { Html, html } from "./html.js";
 import { drawLines } from "./lines.js";
 import type { Painter } from "./painter.js";
 import { MATERIAL } from "./ranking.js";
-import { machineName, type ResultsFile } from "./read.js";
+import { type DhtFile, machineName, type ResultsFile, type SwarmFile, type TrackerFile } from "./read.js";
 import { dateOf, eyebrow, wholePage } from "./section-parts.js";
-import { type SwarmFile, swarmSections } from "./swarm-section.js";
+import { swarmSections } from "./swarm-section.js";
 import { type TableCell, tableOf } from "./tables.js";
-import { type TrackerFile, trackerSections } from "./tracker-page.js";
+import { trackerSections } from "./tracker-page.js";
 import type { Choice, Verdict } from "./verdict.js";
-import { capital, counted, FIGURES, groupWords, significant } from "./words.js";
+import { FIGURES, significant } from "./words.js";
 
 export interface ReportContent {
   readonly files: readonly ResultsFile[];

@@ -5,19 +5,31 @@ import { readFile } from "node:fs/promises";
 import { messageOf } from "../../src/base/errors.js";
 import { UsageError } from "../../src/index.js";
 import { wrongFigure } from "../measuring/answers.js";
-import { isDhtResults, readDhtResults } from "../measuring/dht-results.js";
+import { type DhtResults, isDhtResults, readDhtResults } from "../measuring/dht-results.js";
 import { type LabResults, RESULTS_SCHEMA } from "../measuring/results.js";
-import { isSwarmResults, readSwarmResults } from "../measuring/swarm-results.js";
-import { isTrackerResults, readTrackerResults } from "../measuring/tracker-results.js";
+import { isSwarmResults, readSwarmResults, type SwarmResults } from "../measuring/swarm-results.js";
+import { isTrackerResults, readTrackerResults, type TrackerResults } from "../measuring/tracker-results.js";
 import type { Machine } from "../measuring/workplace.js";
-import type { DhtFile } from "./dht-section.js";
-import type { SwarmFile } from "./swarm-section.js";
-import type { TrackerFile } from "./tracker-page.js";
-import { counted } from "./words.js";
+import { counted } from "./english.js";
 
 export interface ResultsFile {
   readonly path: string;
   readonly results: LabResults;
+}
+
+export interface TrackerFile {
+  readonly path: string;
+  readonly results: TrackerResults;
+}
+
+export interface SwarmFile {
+  readonly path: string;
+  readonly results: SwarmResults;
+}
+
+export interface DhtFile {
+  readonly path: string;
+  readonly results: DhtResults;
 }
 
 const HOW_TO_MAKE_ONE =

@@ -7,6 +7,7 @@ import { busyTrials } from "./caveats.js";
 import { type Group, groupsOf, repeatedTrials } from "./cells.js";
 import { crossingData } from "./crossing.js";
 import { dhtLead, dhtSections } from "./dht-section.js";
+import { wrap } from "./english.js";
 import { reportPage } from "./page.js";
 import { loadPainter, type Painter } from "./painter.js";
 import {
@@ -23,7 +24,6 @@ import { swarmLead, swarmSections } from "./swarm-section.js";
 import { reportText, swarmText } from "./terminal.js";
 import { trackerLead, trackerSections } from "./tracker-page.js";
 import { judge, type Verdict } from "./verdict.js";
-import { wrap } from "./words.js";
 
 export interface Report {
   readonly html: string;

@@ -19,11 +19,11 @@ import {
   measure,
   measureFigure,
 } from "./cells.js";
+import { wrap } from "./english.js";
 import { compareCellsByName, groupVerdict } from "./group-verdict.js";
 import { machineName } from "./read.js";
 import { asksStorageQuestion, storageAnswer } from "./storage-answer.js";
 import { TextTable, WIDTH_DEFAULT } from "./text-table.js";
-import { wrap } from "./words.js";
 
 interface Column {
   readonly head: string;

@@ -7,20 +7,16 @@ import {
   SWARM_KINDS,
   type SwarmFound,
   type SwarmKind,
-  type SwarmResults,
   type SwarmRun,
 } from "../measuring/swarm-results.js";
 import type { Bar } from "./bars.js";
+import { list } from "./english.js";
 import { type Html, html } from "./html.js";
 import type { Painter } from "./painter.js";
 import { MATERIAL } from "./ranking.js";
+import type { SwarmFile } from "./read.js";
 import { barsFigure, LIMIT_COLOUR, OTHER_COLOUR, OUR_COLOUR, sectionTable } from "./section-parts.js";
-import { howMuchMore, list } from "./words.js";
-
-export interface SwarmFile {
-  readonly path: string;
-  readonly results: SwarmResults;
-}
+import { howMuchMore } from "./words.js";
 
 type Measure = (run: SwarmRun) => number;
 

@@ -3,10 +3,11 @@
 
 import type { Against } from "./against.js";
 import type { Group } from "./cells.js";
+import { capital, wrap } from "./english.js";
+import type { SwarmFile } from "./read.js";
 import { groupTables, type TableOptions, widthOf } from "./run-tables.js";
-import { type SwarmFile, swarmSentences } from "./swarm-section.js";
+import { swarmSentences } from "./swarm-section.js";
 import type { Verdict } from "./verdict.js";
-import { capital, wrap } from "./words.js";
 
 export function reportText(
   verdict: Verdict,

@@ -14,13 +14,14 @@ import type {
   PeerStoreBenchmark,
   RepositoryResult,
   TrackerBench,
-  TrackerResults,
   TrackerRun,
 } from "../measuring/tracker-results.js";
 import { peerStoreTables, repositoryText, rustDuration } from "../measuring/tracker-words.js";
 import type { Bar } from "./bars.js";
+import { capital, counted, list } from "./english.js";
 import { Html, html } from "./html.js";
 import type { Painter } from "./painter.js";
+import type { TrackerFile } from "./read.js";
 import {
   barsFigure,
   type Column,
@@ -29,12 +30,6 @@ import {
   OUR_COLOUR,
   sectionTable,
 } from "./section-parts.js";
-import { capital, counted, list } from "./words.js";
-
-export interface TrackerFile {
-  readonly path: string;
-  readonly results: TrackerResults;
-}
 
 const MIB = 2 ** 20;
 

@@ -10,6 +10,7 @@ import type { Comparison } from "../measuring/statistics.js";
 import { type AxisValue, axisTick, axisTitle, compareValues, conditions } from "./axes.js";
 import { caveats, isMostlyBusy, isSmall, noteCaveats, type TrialNotes } from "./caveats.js";
 import { type Cell, compareCells, type Group, measureFigure } from "./cells.js";
+import { capital, list } from "./english.js";
 import { findings } from "./findings.js";
 import {
   differingConditions,
@@ -21,7 +22,7 @@ import {
   slicesOf,
   WITH_STORAGE,
 } from "./ranking.js";
-import { capital, cpuText, howMuchMore, list, ratioText, speedText } from "./words.js";
+import { cpuText, howMuchMore, ratioText, speedText } from "./words.js";
 
 /** Too few rounds, too few bytes, or rounds that differ too much. */
 type Doubt = "few rounds" | "few bytes" | "noise";

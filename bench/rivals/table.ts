@@ -7,9 +7,9 @@ import { compare, median } from "../measuring/statistics.js";
 import { conditions } from "../report/axes.js";
 import { busyTrials, noteCaveats, smallPayloadCaveats } from "../report/caveats.js";
 import { groupsOf } from "../report/cells.js";
+import { wrap } from "../report/english.js";
 import { compareFindings } from "../report/findings.js";
 import { TextTable, WIDTH_DEFAULT } from "../report/text-table.js";
-import { wrap } from "../report/words.js";
 import { type CompareResults, rowName } from "./compare.js";
 import { type Reached, reached } from "./targets.js";
 

@@ -4,7 +4,7 @@
 import { median } from "../measuring/statistics.js";
 import { PUBLISHED_RUNS } from "../measuring/tracker-published.js";
 import type { TrackerBench, TrackerRun } from "../measuring/tracker-results.js";
-import { counted } from "../report/words.js";
+import { counted } from "../report/english.js";
 import type { TrackerPlan } from "./tracker.js";
 
 const RUN_EXTRA_SECONDS = 7;
