@@ -39,13 +39,24 @@ export function extrasOf(files: readonly ResultsFile[]): Extras {
     const key = JSON.stringify([trial.subject, trial.figures.peers]);
     rows.set(key, [...(rows.get(key) ?? []), trial]);
   }
-  const settings = more.flatMap(({ settings: each }) =>
-    Object.entries(typeof each === "object" && each !== null ? each : {}),
-  );
+  const measured = new Set([
+    ...files.flatMap(({ results }) => results.trials.map(({ subject }) => subject)),
+    ...trials.map(({ subject }) => subject),
+  ]);
+  const settings = more.flatMap(({ settings: each }) => settingsIn(each, measured));
   return {
     idle: [...rows.values()].map(idleRow),
-    settings: settings.filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+    // Of several files that agree, once.
+    settings: [...new Map(settings.map((entry) => [JSON.stringify(entry), entry])).values()],
   };
+}
+
+/** A file names those of all programs that might have been measured. */
+function settingsIn(value: unknown, measured: ReadonlySet<string>): (readonly [string, string])[] {
+  const entries = Object.entries(typeof value === "object" && value !== null ? value : {});
+  return entries.filter(
+    (entry): entry is [string, string] => typeof entry[1] === "string" && measured.has(entry[0]),
+  );
 }
 
 function idleRow(trials: readonly IdleTrial[]): IdleRow {

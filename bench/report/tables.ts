@@ -133,14 +133,18 @@ function ratioColumns(group: Group, figure: FigureName): Source[] {
       },
     });
   }
-  if (group.verb === "compare" && group.cells.some(({ subject }) => isOurs(subject))) {
+  const beside = (cell: Cell): Cell | undefined => {
+    const own = ownBest(cell, group.cells);
+    return own === cell ? undefined : own;
+  };
+  if (group.verb === "compare" && group.cells.some((cell) => beside(cell) !== undefined)) {
     columns.push({
       ...shared,
       title: `${title} ÷ ours`,
       unit: "× (rounds)",
       cell: (cell) => {
-        const own = ownBest(cell, group.cells);
-        return ratio(own === undefined || own === cell ? undefined : compareCells(cell, own, figure));
+        const own = beside(cell);
+        return ratio(own === undefined ? undefined : compareCells(cell, own, figure));
       },
     });
   }

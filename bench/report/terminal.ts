@@ -17,7 +17,8 @@ export function reportText(
 ): string {
   const width = widthOf(options);
   const lines: string[] = options.verbose === true ? [...groupTables(groups, options), ""] : [];
-  lines.push(wrap(verdict.lead, width), "");
+  lines.push(wrap(verdict.lead, width));
+  if (verdict.choices.length > 0) lines.push("");
   for (const { title, text, why, certainty } of verdict.choices) {
     const mark = certainty === "clear" ? "" : ` (${certainty === "tied" ? "a tie" : certainty})`;
     lines.push(wrap(`${capital(title)}: ${text}${mark}. ${why}`, width, "  "));

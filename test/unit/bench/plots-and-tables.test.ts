@@ -72,4 +72,12 @@ describe("tables", () => {
     assert.deepEqual(ratios(3), [undefined, "2.00 to 2.20"]);
     assert.deepEqual(ratios(1), [undefined, undefined]);
   });
+
+  it("hold others against ours where there are others", () => {
+    const ours: Made = { verb: "compare", group: "seed", subject: "scatterwire (mapped)", cost: 0.1 };
+    const titles = (works: readonly Made[]): string[] =>
+      tableOf(group(works)).columns.map(({ title }) => title);
+    assert.ok(titles([ours, { ...ours, subject: "aria2", cost: 0.2 }]).includes("CPU ÷ ours"));
+    assert.ok(!titles([ours]).includes("CPU ÷ ours"));
+  });
 });

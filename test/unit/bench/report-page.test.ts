@@ -53,8 +53,13 @@ function fileOf(folder: string, name: string, results: unknown): string {
   return path;
 }
 
-async function pageOf(results: LabResults, folder: string): Promise<string> {
-  return (await makeReport([fileOf(folder, "made.json", results)])).html;
+async function pageOf(
+  results: LabResults,
+  folder: string,
+  others: readonly LabResults[] = [],
+): Promise<string> {
+  const files = [results, ...others].map((each, index) => fileOf(folder, `made-${index}.json`, each));
+  return (await makeReport(files)).html;
 }
 
 /** What makes a browser fetch something, in tags and in style rules; links within the page do not. */
@@ -184,6 +189,22 @@ describe("the page of a report", () => {
     ]);
     assert.match(page, /<dt>aria2<\/dt><dd><code>--split=1<\/code>/);
     assert.doesNotMatch(page, /<dt>bad/);
+  });
+
+  it("says how each program that was measured was set, once where several files agree", async (t) => {
+    const folder = temporaryFolder((done) => t.after(done));
+    const made = (text: string, cost: number): LabResults & { settings: object } => ({
+      ...makeResults(makeTrials([{ verb: "compare", group: "seed", subject: "aria2", cost }])),
+      settings: { aria2: text, rtorrent: "never measured" },
+    });
+    const agreed = await pageOf(made("--split=1", 1), folder, [made("--split=1", 2)]);
+    const differing = await pageOf(made("--split=1", 1), folder, [made("--split=2", 2)]);
+    const settingsOf = (page: string): (string | undefined)[] =>
+      [...page.matchAll(/<dt>([a-z0-9]+)<\/dt><dd><code>(.*?)<\/code>/g)].map(
+        ([, name, text]) => `${name} ${text}`,
+      );
+    assert.deepEqual(settingsOf(agreed), ["aria2 --split=1"]);
+    assert.deepEqual(settingsOf(differing), ["aria2 --split=1", "aria2 --split=2"]);
   });
 
   it("draws even what cost nothing", async (t) => {
