@@ -128,7 +128,7 @@ function checkSpace(files: FileTable, survey: Survey): void {
   if (free === undefined || free >= needed) return;
   throw new StorageError(
     "STORAGE_NO_SPACE",
-    `not enough space in ${files.root}: ${megabytes(needed)} are needed and ${megabytes(free)} are free`,
+    `not enough space in ${files.root}: ${sizeText(needed)} are needed and ${sizeText(free)} are free`,
   );
 }
 
@@ -142,8 +142,10 @@ function freeBytes(path: string): number | undefined {
   }
 }
 
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
+/** In megabytes, or thousands of those, as sizes of disks are given. */
+function sizeText(bytes: number): string {
+  const megabytes = bytes / 1e6;
+  return megabytes < 1000 ? `${megabytes.toFixed(1)} MB` : `${(megabytes / 1000).toFixed(1)} GB`;
 }
 
 /** All files that are wanted exist from the start, empty ones included, with their true lengths, and each is a file of its own. */
