@@ -253,8 +253,7 @@ export class Attribution {
     const senders = this.#distinct(this.#take(piece));
     for (const record of senders) {
       record.trust = Math.min(TRUST_MAX, record.trust + 1);
-      if (!record.isProven) this.provenTotal++;
-      record.isProven = true;
+      if (!record.isProven) this.#shown(record);
     }
     const [only] = senders;
     if (only !== undefined && senders.length === 1) {
@@ -337,6 +336,13 @@ export class Attribution {
     }
     // However many are in use, looking at all of them is paid for by as many new ones.
     this.#pruneAt = Math.max(RECORDS_MAX, 2 * this.#indexByKey.size);
+  }
+
+  /** It is no stranger any more: what it let go as one, in whose queue others came first perhaps, says nothing of it. */
+  #shown(record: PeerRecord): void {
+    record.isProven = true;
+    record.lapses = 0;
+    this.provenTotal++;
   }
 
   #ban(record: PeerRecord): void {

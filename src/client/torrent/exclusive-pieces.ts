@@ -27,8 +27,8 @@ const LEASE_RATE = 64;
 const LEASE_DOUBLINGS_MAX = 8;
 /** Pieces that a peer may let go before others come first, until it brings one. */
 export const LAPSES_MAX = 3;
-/** A piece that those who have shown something let go is offered to so many who have not; then it is anybody's. */
-const OFFERS_TO_STRANGERS_MAX = 4;
+/** A piece that those who have shown something let go goes to so many who have not; then it is anybody's. */
+const STRANGERS_MAX = 4;
 /** Overdue pieces that one review deals with, however many peers there are. */
 export const REVIEWED_MIN = 16;
 
@@ -39,14 +39,14 @@ interface Exclusive {
   ownedSinceMs: number;
   /** When a block of it came last, or it was last seen that nobody else could bring it. */
   lastBlockMs: number;
-  /** Who had it and let it go. */
-  readonly lapsed: Set<PeerRecord>;
+  /** Who had it and let it go, and whether it had shown something by then. */
+  readonly lapsed: Map<PeerRecord, boolean>;
   /** Nobody's: who may have it first, and until when; 0: it was not offered yet. */
   offeredTo: PeerRecord | undefined;
   offeredUntilMs: number;
   failures: number;
-  /** Offers to those that have shown nothing, since it failed or was begun. */
-  offersToUnproven: number;
+  /** Those that have shown nothing and were offered it, or lost it to one that may not have it, since it failed or was begun. */
+  strangers: number;
   shared: boolean;
 }
 
@@ -104,7 +104,7 @@ export class ExclusivePieces {
     for (const { owner, offeredTo, lapsed } of this.#pieces.values()) {
       if (owner !== undefined) yield owner;
       if (offeredTo !== undefined) yield offeredTo;
-      yield* lapsed;
+      yield* lapsed.keys();
     }
   }
 
@@ -139,12 +139,10 @@ export class ExclusivePieces {
 
   /** True if `record` has the piece, or may. For pieces that are here. */
   mayHave(record: PeerRecord, piece: number): boolean {
-    const { owner, shared, lapsed, offeredTo } = present(
-      this.#pieces.get(piece),
-      "a piece that is here is known",
-    );
+    const exclusive = present(this.#pieces.get(piece), "a piece that is here is known");
+    const { owner, shared, offeredTo } = exclusive;
     if (shared || owner !== undefined) return shared || owner === record;
-    if (lapsed.has(record)) return false;
+    if (this.#hadItsTurn(exclusive, record)) return false;
     if (offeredTo === undefined) return record.lapses < LAPSES_MAX;
     // What is kept for one that has shown nothing keeps nobody who has from it.
     return offeredTo === record || (record.isProven && !offeredTo.isProven);
@@ -172,7 +170,7 @@ export class ExclusivePieces {
     const exclusive = this.#pieces.get(piece) ?? this.#add(piece, nowMs);
     exclusive.failures++;
     exclusive.lapsed.clear();
-    exclusive.offersToUnproven = 0;
+    exclusive.strangers = 0;
     exclusive.shared = false;
     this.#disown(exclusive);
   }
@@ -224,8 +222,11 @@ export class ExclusivePieces {
       // Whoever had less time than that has not let it go.
       if (isIdle || nowMs - lastBlockMs > RECLAIM_MS) owner.lapses++;
       // Or it would be offered to the same one again and again, where all others have let the piece go before.
-      exclusive.lapsed.add(owner);
+      exclusive.lapsed.set(owner, owner.isProven);
       this.#disown(exclusive);
+      // Else it would be one stranger's after the other.
+      const isForStrangers = claimant.isProven && this.#hadItsTurn(exclusive, claimant);
+      if (isForStrangers && ++exclusive.strangers >= STRANGERS_MAX) exclusive.shared = true;
       if (exclusive.failures === 0) this.#pieces.delete(piece);
       view.lookedAt(looks);
       view.startOver(piece);
@@ -277,7 +278,7 @@ export class ExclusivePieces {
       exclusive.ownedSinceMs = nowMs;
       return;
     }
-    exclusive.lapsed.add(owner);
+    exclusive.lapsed.set(owner, owner.isProven);
     owner.lapses++;
     this.#disown(exclusive);
     this.#offer(exclusive, others, nowMs);
@@ -290,16 +291,24 @@ export class ExclusivePieces {
    * may be more and more of those.
    */
   #offer(exclusive: Exclusive, candidates: PeerRecord[], nowMs: number): void {
-    const able = candidates.filter((record) => !exclusive.lapsed.has(record));
+    const able = candidates.filter((record) => !this.#hadItsTurn(exclusive, record));
     if (able.length === 0 && candidates.length > 0) exclusive.shared = true;
     const hasProven = candidates.some(({ isProven }) => isProven);
     const isLeftToStrangers = hasProven && !able.some(({ isProven }) => isProven);
-    if (isLeftToStrangers && ++exclusive.offersToUnproven > OFFERS_TO_STRANGERS_MAX) exclusive.shared = true;
+    if (isLeftToStrangers && ++exclusive.strangers > STRANGERS_MAX) exclusive.shared = true;
     const willing = able.filter(({ lapses }) => lapses < LAPSES_MAX);
     exclusive.offeredTo =
       exclusive.offeredTo === undefined ? this.#worthiest(willing.length > 0 ? willing : able) : undefined;
     const share = exclusive.offeredTo?.isProven === false ? STALL_SHARE_UNPROVEN : STALL_SHARE;
     exclusive.offeredUntilMs = nowMs + share * this.#requestTimeoutMs;
+  }
+
+  /**
+   * True if `record` had the piece and let it go. What it let go as a stranger is not held against it any more when it has shown
+   * something: it may have been asked for too much before, or by one that wanted it out of the way.
+   */
+  #hadItsTurn({ lapsed }: Exclusive, record: PeerRecord): boolean {
+    return lapsed.get(record) === record.isProven;
   }
 
   /**
@@ -341,11 +350,11 @@ export class ExclusivePieces {
       isOfUnproven: false,
       ownedSinceMs: nowMs,
       lastBlockMs: nowMs,
-      lapsed: new Set(),
+      lapsed: new Map(),
       offeredTo: undefined,
       offeredUntilMs: 0,
       failures: 0,
-      offersToUnproven: 0,
+      strangers: 0,
       shared: false,
     };
     this.#pieces.set(piece, exclusive);

@@ -390,6 +390,23 @@ describe("Attribution: pieces that one peer has alone", () => {
     assert.equal(a.lapses, 1);
   });
 
+  it("what a stranger lost is forgotten when it has shown something", () => {
+    const { attribution, a, c } = failed();
+    const view = viewOf([a, c]);
+    attribution.requested(a, 0, 0);
+    attribution.review(1 + STALL_MS, view);
+    assert.equal(a.lapses, 1);
+    receive(attribution, 5, a, c);
+    attribution.pieceVerified(5);
+    assert.deepEqual([a.isProven, a.lapses], [true, 0]);
+    attribution.requested(c, 0, 2 + STALL_MS);
+    attribution.review(3 + 2 * STALL_MS, view);
+    assert.equal(c.lapses, 1, "what it lets go after that counts");
+    receive(attribution, 6, a, c);
+    attribution.pieceVerified(6);
+    assert.equal(c.lapses, 1, "a part of a right piece proves nothing more");
+  });
+
   it("whoever drips loses it when its lease is over", () => {
     const { attribution, a, c } = failed();
     const view = viewOf([a, c]);

@@ -214,6 +214,51 @@ describe("pieces that one peer has to itself", () => {
     assert.equal(pieces.mayHave(proven, 7), true);
   });
 
+  it("may be had again by whoever lost them as a stranger, once it has shown something", () => {
+    const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+    const everything = new PieceSet(10);
+    everything.fill();
+    const [lost, other] = ["lost", "other-stranger"].map((key) => attribution.record(key, "10.0.3.1", 1)) as [
+      PeerRecord,
+      PeerRecord,
+    ];
+    pieces.failed(7, 1000);
+    pieces.own(lost, 7, 1000);
+    assert.equal(pieces.reclaim(other, everything, 2000, viewOf(lost, other)), true);
+    assert.equal(pieces.mayHave(lost, 7), false, "it had its turn");
+    lost.isProven = true;
+    assert.equal(pieces.mayHave(lost, 7), true, "what it was asked for before came first");
+    pieces.own(lost, 7, 2000);
+    pieces.review(2001 + REQUEST_TIMEOUT_MS / 2, viewOf(lost, other));
+    assert.equal(pieces.mayHave(lost, 7), false, "silent again, it lets the piece go for good");
+    pieces.checkInvariants([lost, other]);
+  });
+
+  it("are anybody's again where one that has shown something may not have what it takes from strangers", () => {
+    const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+    const everything = new PieceSet(10);
+    everything.fill();
+    const proven = attribution.record("proven-once", "10.0.4.1", 1);
+    Object.assign(proven, { isProven: true, lapses: 0, owned: 0 });
+    const strangers = Array.from({ length: 10 }, (_, index) =>
+      attribution.record(`stranger-${index}`, "10.0.5.1", index),
+    );
+    const view = viewOf(proven, ...strangers);
+    pieces.failed(7, 1000);
+    pieces.own(proven, 7, 1000);
+    let nowMs = 1001 + REQUEST_TIMEOUT_MS / 2;
+    pieces.review(nowMs, view);
+    let had = 0;
+    for (const stranger of strangers) {
+      if (pieces.mayHave(proven, 7)) break;
+      had++;
+      pieces.own(stranger, 7, nowMs);
+      nowMs += 1000;
+      assert.equal(pieces.reclaim(proven, everything, nowMs, view), true);
+    }
+    assert.ok(had <= 4, `${had} strangers had it in turn`);
+  });
+
   it("are all looked after at once where there is time for it", () => {
     const proven = attribution.record("proven", "10.0.1.1", 1);
     proven.isProven = true;
