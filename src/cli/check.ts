@@ -2,7 +2,7 @@
 
 import { Command } from "commander";
 import { checkTorrent, readMetainfo } from "../index.js";
-import { findMissing } from "./missing.js";
+import { filesOfPieces, findMissing, namesOf } from "./missing.js";
 import { EXIT_FAILED, EXIT_UNREADABLE, ExitError, interruptSignal, printJson, printLine } from "./output.js";
 import { Progress } from "./progress.js";
 import { runVerb } from "./run-verb.js";
@@ -32,7 +32,8 @@ async function check(torrent: string, directory: string, options: { json?: boole
     onProgress: (fraction) => progress.update({ bytes: fraction * metainfo.totalLength }),
   }).finally(() => progress.stop());
   const missing = findMissing(metainfo, directory);
-  if (json) printJson({ ...result, missing: missing.paths });
+  const wrong = missing.all ? [] : filesOfPieces(metainfo, result.badPieces, missing.paths);
+  if (json) printJson({ ...result, missing: missing.paths, wrong });
   else if (!missing.all) printLine(`${result.piecesGood} of ${result.pieceCount} pieces are good`);
   if (result.complete) return;
   if (result.unreadablePieces.length > 0) {
@@ -44,7 +45,14 @@ async function check(torrent: string, directory: string, options: { json?: boole
       `${count} cannot be read, so nobody knows what they are: ${first}${more}`,
     );
   }
-  const bad = `${result.badPieces.length} of ${result.pieceCount} pieces are wrong or missing in ${directory}`;
-  const why = missing.text === undefined ? bad : missing.all ? missing.text : `${bad}: ${missing.text}`;
-  throw new ExitError(EXIT_FAILED, why);
+  if (missing.all) throw new ExitError(EXIT_FAILED, missing.text ?? "nothing is there");
+  const count = result.badPieces.length;
+  const bad = `${count} of ${result.pieceCount} pieces ${count === 1 ? "is" : "are"} wrong or missing in ${directory}`;
+  const why = [missing.text, wrongText(wrong)].filter((text) => text !== undefined).join("; ");
+  throw new ExitError(EXIT_FAILED, why === "" ? bad : `${bad}: ${why}`);
+}
+
+function wrongText(paths: readonly string[]): string | undefined {
+  if (paths.length === 0) return undefined;
+  return `${namesOf(paths)} ${paths.length === 1 ? "is not what it" : "are not what they"} should be`;
 }

@@ -1,5 +1,5 @@
-// Which files of a torrent are not where they should be, in words: a wrong folder is the likeliest mistake there is, and "0 of
-// 916 pieces are good" does not tell it.
+// Which files of a torrent are not where they should be, or not what they should be, in words: a wrong folder is the likeliest mistake
+// there is, and "0 of 916 pieces are good" does not tell it.
 
 import { statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -23,6 +23,40 @@ export function findMissing(metainfo: Metainfo, directory: string): MissingFiles
   if (paths.length === 0) return { paths, all: false, text: undefined };
   const all = paths.length === files.length;
   return { paths, all, text: all ? nothingThere(metainfo, directory) : someMissing(paths, files.length) };
+}
+
+/**
+ * Paths of the files that are there and hold a part of those pieces. A piece that reaches into a file that is missing says nothing of its
+ * others; of one that lies in several that are there nobody can tell which is wrong, and all are named.
+ */
+export function filesOfPieces(
+  metainfo: Metainfo,
+  pieces: readonly number[],
+  missing: readonly string[],
+): string[] {
+  const files = metainfo.files
+    .filter(({ padding, length }) => !padding && length > 0)
+    .map(({ path, offset, length }) => ({ path: join(...path), offset, end: offset + length }));
+  const lacking = new Set(missing);
+  const found = new Set<string>();
+  let from = 0;
+  for (const piece of [...pieces].sort((left, right) => left - right)) {
+    const begin = piece * metainfo.pieceLength;
+    const end = begin + metainfo.pieceLength;
+    while (from < files.length && (files[from]?.end ?? 0) <= begin) from++;
+    const parts: string[] = [];
+    for (let at = from; at < files.length && (files[at]?.offset ?? end) < end; at++)
+      parts.push(files[at]?.path ?? "");
+    if (parts.some((path) => lacking.has(path))) continue;
+    for (const path of parts) found.add(path);
+  }
+  return [...found];
+}
+
+/** "a, b, c, and 4 more" */
+export function namesOf(paths: readonly string[]): string {
+  const more = paths.length > NAMED_MAX ? `, and ${paths.length - NAMED_MAX} more` : "";
+  return `${paths.slice(0, NAMED_MAX).join(", ")}${more}`;
 }
 
 function isThere(path: string): boolean {
@@ -49,7 +83,5 @@ function nothingThere(metainfo: Metainfo, directory: string): string {
 }
 
 function someMissing(paths: readonly string[], count: number): string {
-  const named = paths.slice(0, NAMED_MAX).join(", ");
-  const more = paths.length > NAMED_MAX ? `, and ${paths.length - NAMED_MAX} more` : "";
-  return `${paths.length} of ${count} files ${paths.length === 1 ? "is" : "are"} missing: ${named}${more}`;
+  return `${paths.length} of ${count} files ${paths.length === 1 ? "is" : "are"} missing: ${namesOf(paths)}`;
 }

@@ -168,6 +168,46 @@ describe("the terminal", { timeout: 600_000 }, () => {
     );
   });
 
+  it("check names the files that are not what they should be, apart from those that are missing", async () => {
+    const place = join(folder, "spoilt");
+    writeFiles(place, {
+      "four/a.bin": 65_536,
+      "four/b.bin": 98_304,
+      "four/c.bin": 32_768,
+      "four/d.bin": 65_536,
+    });
+    const torrent = join(place, "four.torrent");
+    writeFileSync(torrent, await createTorrentFile(join(place, "four"), { pieceLength: 65_536 }));
+    const check = (...more: string[]): ReturnType<Program["result"]> =>
+      Program.cli("check", torrent, place, ...more).result();
+    const spoil = (name: string): void => {
+      const path = join(place, "four", name);
+      const bytes = readFileSync(path);
+      bytes.writeUInt8(bytes.readUInt8(7) ^ 1, 7);
+      writeFileSync(path, bytes);
+    };
+    spoil("a.bin");
+    assert.equal(
+      (await check()).errors,
+      `scatterwire: 1 of 4 pieces is wrong or missing in ${place}: four/a.bin is not what it should be\n`,
+    );
+    // It shares its piece with the end of b.bin.
+    spoil("c.bin");
+    assert.match(
+      (await check()).errors,
+      /: four\/a\.bin, four\/b\.bin, four\/c\.bin are not what they should be\n$/,
+    );
+    // What is missing explains the piece that it shares.
+    rmSync(join(place, "four", "c.bin"));
+    const partly = await check("--json");
+    assert.match(
+      partly.errors,
+      /: 1 of 4 files is missing: four\/c\.bin; four\/a\.bin is not what it should be\n$/,
+    );
+    const { missing, wrong } = partly.last;
+    assert.deepEqual({ missing, wrong }, { missing: ["four/c.bin"], wrong: ["four/a.bin"] });
+  });
+
   it("create names its output, takes 256K, and writes over nothing unless told to", async () => {
     const place = join(folder, "made");
     mkdirSync(place);
