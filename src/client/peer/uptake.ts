@@ -24,6 +24,8 @@ export class Uptake {
   inTickBytes = 0;
   /** What was sent at the last tick and had not been taken; while the peer takes any of it, it uses our link. */
   backlogBytes = 0;
+  /** The same of a peer that has gone on taking for longer: whoever reads nothing takes what its system keeps for it at first. */
+  queuedBytes = 0;
   /** Bytes of the whole connection that it took from tick to tick, which are a second apart, over the last ones; −1: none has come. */
   rate = -1;
 
@@ -54,8 +56,10 @@ export class Uptake {
 
   /** A tick: the peer has taken so many bytes of the whole connection, of those that were sent. */
   sample(takenBytes: number, sentBytes: number): void {
+    const tookBefore = this.inTickBytes > 0;
     this.skim(takenBytes);
     this.backlogBytes = this.inTickBytes > 0 ? sentBytes - takenBytes : 0;
+    this.queuedBytes = tookBefore ? this.backlogBytes : 0;
     this.rate = this.rate < 0 ? this.inTickBytes : this.rate + SMOOTHING * (this.inTickBytes - this.rate);
   }
 
@@ -64,6 +68,7 @@ export class Uptake {
     this.inTickBytes = sentBytes - this.#atTickBytes;
     this.#atTickBytes = sentBytes;
     this.backlogBytes = 0;
+    this.queuedBytes = 0;
   }
 
   /** So many bytes were sent since the last tick. */

@@ -18,9 +18,10 @@
 // take a quarter of it together at the most, by what each takes and what waits for it in the system's buffers: so where the link itself is
 // slow, and all seem to be, they are not for long. Where guests are many, that is looked at with each tick: in a few seconds hundreds who take
 // a block now and then fill buffers with more than our link gives in half a minute, and whoever comes then shares it with all of them. And
-// nobody is invited out of turn while those without a slot have as much of it, choked ones too, as long as they are owed what lies in the
-// system's buffers: whoever came then would get as little as each of those, and seem as slow. Whoever cancels more than it takes
-// is choked, and waits behind those that did not.
+// few are invited out of turn (invitations.ts) while those without a slot have as much of it, choked ones too, as long as they are owed what
+// lies in the system's buffers: whoever came then would get as little as each of those, and seem as slow. What was ever taken at most may be
+// far from all that our link gives: it is full only where bytes wait in the system's buffers as well, tick after tick, for those that
+// go on taking. Whoever cancels more than it takes is choked, and waits behind those that did not.
 //
 // Whoever was sent the whole torrent and a quarter of it comes behind all that were not, and who was sent twice as much behind those
 // again, and so on. What earlier connections of its network were sent counts for it, but for loopback; what those that are here
@@ -38,6 +39,7 @@ import { KIB } from "../../base/limits.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import { TAKING_BYTES } from "../peer/uptake.js";
 import { Choker, type ChokerPeer } from "./choker.js";
+import { Invitations } from "./invitations.js";
 import { NETWORKS_MAX, PastUploads } from "./past-uploads.js";
 
 /** Between two whole rounds (BEP 3). */
@@ -50,9 +52,7 @@ const EARLY_LOOKS_PER_TICK = 16_384;
 export const GUESTS_MAX = 256;
 /** Invited beyond the slots in one round, at the most. */
 const OVERBOOKED_MAX = 128;
-const OVERBOOKED_GROWTH = 4;
-/** In so long as many newcomers are invited at once as are invited beyond the slots in a round. */
-const WELCOMES_MS = 500;
+const OVERBOOKED_GROWTH = 16;
 /** Those that accept late stay for their turn, up to so many times the slots. */
 const HOLDERS_FACTOR = 2;
 /** Whoever takes less than this part of its share of our link leaves its slot to others, once its rate has had time to show. */
@@ -60,6 +60,9 @@ const SLOW_PART = 8;
 /** Of our link, what guests may take together once so much of it is taken. */
 const GUESTS_SHARE = 0.25;
 const FULL_SHARE = 0.75;
+/** And so much of what it gives in a second waits in the system's buffers, tick after tick: a link that nobody waits for gives more. */
+const QUEUED_SHARE = 0.02;
+const QUEUED_TICKS = 3;
 const SLOW_MS = 2000;
 /** Nobody is slow who takes as much. */
 const SLOW_RATE_MAX = TAKING_BYTES / 2;
@@ -90,9 +93,7 @@ export class UploadRounds {
   #isOpen = true;
   #isAwaited = false;
   #overbooked = 0;
-  /** Peers that have just come and may be invited at once: as many in WELCOMES_MS as are invited beyond the slots; and when there were so many. */
-  #welcomes = 0;
-  #welcomedMs = 0;
+  readonly #invitations = new Invitations();
   /** Who took something in the last round, and who was welcomed since. */
   readonly #sharers = new Set<PeerConnection>();
   /** Bytes per second that all together took at most of late, and take now; when that was looked at; and below what rate a peer is slow. */
@@ -103,9 +104,12 @@ export class UploadRounds {
   #unchoked = 0;
   #lookedAtMs = 0;
   #slowRate = 0;
-  /** Of what is taken now, and of what was sent and is still to be taken, the part of those that the choker did not choose. */
+  /** Those that the choker chose last; and of what is taken now, and of what was sent and is still to be taken, the part of all others. */
+  #chosen: ReadonlySet<number> = new Set();
   #othersRate = 0;
   #othersBacklogBytes = 0;
+  /** Ticks in a row at which so much waited that our link may be full. */
+  #queuedTicks = 0;
   /** Those that had a slot and took nothing; until they do. */
   readonly #lapsed = new Set<PeerConnection>();
   readonly #past = new PastUploads();
@@ -154,20 +158,11 @@ export class UploadRounds {
     if (peer.state !== "open" || !peer.knowsPieces || isSeedOrUploadOnly(peer)) return false;
     if (this.#timesTaken(peer) > 0 || this.#past.servedMs(peer.host) !== undefined) return false;
     this.#isAwaited = true;
-    if (this.#isCrowded) return false;
-    if (this.#welcomesAt(nowMs) < 1) return false;
-    this.#welcomes--;
-    if (!this.#hasRoom()) return false;
+    this.#invitations.pass(this.#overbooked, this.#linkRate, nowMs);
+    if (this.#invitations.take(1, () => !this.#isCrowded && this.#hasRoom()) === 0) return false;
     this.#sharers.add(peer);
     peer.unchoke();
     return true;
-  }
-
-  #welcomesAt(nowMs: number): number {
-    const more = ((nowMs - this.#welcomedMs) * this.#overbooked) / WELCOMES_MS;
-    this.#welcomes = Math.min(this.#overbooked, this.#welcomes + more);
-    this.#welcomedMs = nowMs;
-    return Math.floor(this.#welcomes);
   }
 
   /** Blocks wait for fewer of those that take than may share our link. */
@@ -186,6 +181,7 @@ export class UploadRounds {
   /** For tests, between two turns. */
   checkInvariants(): void {
     this.#choker.checkInvariants();
+    this.#invitations.checkInvariants(OVERBOOKED_MAX);
     assert(this.#overbooked <= OVERBOOKED_MAX, "those invited beyond the slots are bounded");
     assert(this.#past.size <= NETWORKS_MAX, "networks that are remembered are bounded");
     for (const peer of [...this.#lapsed, ...this.#sharers])
@@ -227,13 +223,7 @@ export class UploadRounds {
       all.push(this.#describe(peer, standing));
     }
     const chosen = this.#choker.choose(all, { nowMs, seeding });
-    this.#othersRate = 0;
-    this.#othersBacklogBytes = 0;
-    for (const { id, peer } of all) {
-      if (chosen.has(id)) continue;
-      this.#othersRate += Math.max(0, peer.uploads.uptake.rate);
-      this.#othersBacklogBytes += peer.uploads.uptake.backlogBytes;
-    }
+    this.#chosen = chosen;
     const waiting = all.filter(
       (each) => each.standing === Standing.waiting && each.interested && !each.isSeedOrUploadOnly,
     );
@@ -248,7 +238,7 @@ export class UploadRounds {
     // Whoever was chosen and found nothing free waits like all others.
     const fresh = waiting.filter(({ lapsed, peer }) => !lapsed && peer.amChoking);
     this.#overbook(lapses, fresh.length);
-    if (!this.#isCrowded) this.#inviteOthers(fresh, takers, nowMs, soon);
+    this.#inviteOthers(fresh, takers, nowMs, soon);
     this.#isOpen = takers < this.#slots;
     this.#isAwaited = fresh.length > 0;
   }
@@ -258,14 +248,19 @@ export class UploadRounds {
     const untried = fresh.filter(({ peer }) => !peer.uploads.uptake.hasBegun);
     // Of those that are invited beyond the slots most take nothing: they are asked also while slots are taken, or whoever behaves would
     // wait until the turns of those that hold them are over.
-    if (takers < HOLDERS_FACTOR * this.#slots) inviteSome(untried, this.#overbooked);
-    else if (!soon && this.#hasRoom()) {
-      const most = Math.min(untried.length, this.#welcomesAt(nowMs));
-      this.#welcomes -= most;
-      inviteSome(untried, most);
+    const areFew = takers < HOLDERS_FACTOR * this.#slots;
+    let isRoom = !this.#isCrowded && areFew;
+    if (isRoom) inviteSome(untried, this.#overbooked);
+    if (soon || this.#overbooked === 0) return;
+    if (!isRoom) {
+      isRoom = !this.#isCrowded && !areFew && this.#hasRoom();
+      this.#invitations.pass(this.#overbooked, this.#linkRate, nowMs);
+      inviteSome(
+        untried,
+        this.#invitations.take(untried.length, () => isRoom),
+      );
     }
-    if (!soon && this.#overbooked > 0 && (takers < HOLDERS_FACTOR * this.#slots || this.#hasRoom()))
-      inviteAgain(fresh, this.#slots);
+    if (isRoom) inviteAgain(fresh, this.#slots);
   }
 
   /** Our link is full, and of it those that hold no slot have what guests may have, or more; or are owed all that it gives in a second. */
@@ -283,13 +278,21 @@ export class UploadRounds {
     const elapsedMs = nowMs - this.#measuredMs;
     if (elapsedMs <= 0) return;
     this.#measuredMs = nowMs;
-    let bytes = 0;
+    let [bytes, bytesOfOthers, queued] = [0, 0, 0];
     this.#unchoked = 0;
-    for (const { uploads } of peers) {
-      bytes += uploads.uptake.inTickBytes;
+    this.#othersBacklogBytes = 0;
+    for (const { id, uploads } of peers) {
+      const { inTickBytes, backlogBytes, queuedBytes } = uploads.uptake;
+      bytes += inTickBytes;
+      queued += uploads.sender.isHeld ? this.#linkRate : queuedBytes;
       if (!uploads.amChoking) this.#unchoked++;
+      if (this.#chosen.has(id)) continue;
+      bytesOfOthers += inTickBytes;
+      this.#othersBacklogBytes += backlogBytes;
     }
     this.#rate += RATE_SMOOTHING * ((1000 * bytes) / elapsedMs - this.#rate);
+    this.#othersRate += RATE_SMOOTHING * ((1000 * bytesOfOthers) / elapsedMs - this.#othersRate);
+    this.#queuedTicks = queued > QUEUED_SHARE * this.#linkRate ? this.#queuedTicks + 1 : 0;
   }
 
   /** What our link gives, and how little of that is slow. */
@@ -342,7 +345,7 @@ export class UploadRounds {
   }
 
   get #isFull(): boolean {
-    return this.#rate > FULL_SHARE * this.#linkRate;
+    return this.#rate > FULL_SHARE * this.#linkRate && this.#queuedTicks >= QUEUED_TICKS;
   }
 
   /** As far as is known, and not because a limit of ours holds back what it waits for. */

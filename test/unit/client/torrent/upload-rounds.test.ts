@@ -33,6 +33,14 @@ function pass({ peer, clock }: WiredPeer, bytes: number, nowMs: number): void {
   peer.uploads.tick(nowMs);
 }
 
+/** One for which something waits in the system's buffers, as it does where it takes all that our link gives. */
+function queuedPeer(): WiredPeer {
+  const wired = interestedPeer();
+  wired.transport.unacknowledged = BLOCK_SIZE;
+  wired.peer.counters.sentBytes += BLOCK_SIZE;
+  return wired;
+}
+
 describe("UploadRounds", () => {
   it("serves as many as there are slots, and nobody who is not interested", () => {
     const wired = Array.from({ length: 6 }, interestedPeer);
@@ -182,6 +190,19 @@ describe("UploadRounds", () => {
       wired.peer.counters.sentPayloadBytes = 0;
     }
 
+    /** One comes each tenth of a second, for so many seconds. Answers who came. */
+    function comeFor(
+      seconds: number,
+      comes: (peer: WiredPeer, at: number) => void,
+      nowMs: number,
+    ): WiredPeer[] {
+      return Array.from({ length: 10 * seconds }, (_, index) => {
+        const newcomer = interestedPeer();
+        comes(newcomer, nowMs + 100 * index);
+        return newcomer;
+      });
+    }
+
     /** A crowd of which nobody took anything but as many as may share our link, which hold all slots. */
     function crowd(): { rounds: UploadRounds; all: WiredPeer[]; takers: WiredPeer[]; nowMs: number } {
       const rounds = new UploadRounds(SLOTS);
@@ -209,16 +230,26 @@ describe("UploadRounds", () => {
       assert.equal(rounds.welcome(bored.peer, nowMs), false, "it wants nothing");
     });
 
-    it("and waits like all others while blocks wait for as many as may share our link", () => {
+    it("and while blocks wait for as many as may share our link, so many are tried as a part of it pays for", () => {
       const { rounds, all, takers, nowMs } = crowd();
       for (const taker of takers) {
         ask(taker, true);
         ask(taker, false);
       }
-      const newcomer = interestedPeer();
-      assert.equal(rounds.welcome(newcomer.peer, nowMs), false);
-      rounds.run(peersOf([...all, newcomer]), true, nowMs, false);
-      assert.equal(newcomer.peer.amChoking, true);
+      const newcomers = comeFor(
+        20,
+        (newcomer, at) => {
+          all.push(newcomer);
+          rounds.welcome(newcomer.peer, at);
+        },
+        nowMs,
+      );
+      // An eighth of 128 KiB a second is 64 KiB each four seconds; and as many as were saved up.
+      const tried = newcomers.filter(({ peer }) => !peer.amChoking).length;
+      assert.ok(tried > 0 && tried <= 20 / 4 + SLOTS, `${tried} of ${newcomers.length}`);
+      const [next] = newcomers.filter(({ peer }) => peer.amChoking);
+      rounds.run(peersOf(all), true, nowMs + 900, false);
+      assert.equal(next?.peer.amChoking, true);
     });
 
     it("those that come new are invited in bounded numbers, and whoever was not is the first at the next tick", () => {
@@ -269,28 +300,55 @@ describe("UploadRounds", () => {
       assert.equal(choked?.peer.amChoking, false);
     });
 
-    it("nobody is invited at once while those without a slot, though they are choked, have a part of a full link", () => {
+    /** Ten peers that are choked, and go on taking so much of what lies in the system's buffers, of which so much is left. */
+    function drain(left: number): { rounds: UploadRounds; tick: (drained: number) => WiredPeer[] } {
       const { rounds, all, takers, nowMs } = crowd();
       const draining = all.slice(0, 10);
       let at = nowMs;
-      const tick = (drained: number): void => {
+      const tick = (drained: number): WiredPeer[] => {
         at += 1000;
         for (const each of takers) pass(each, 50_000, at);
-        for (const each of draining) pass(each, drained, at);
+        for (const each of draining) {
+          each.peer.counters.sentBytes += left - each.transport.unacknowledged;
+          each.transport.unacknowledged = left;
+          pass(each, drained, at);
+        }
+        const newcomers = Array.from({ length: 20 }, interestedPeer);
+        all.push(...newcomers);
+        for (const { peer } of newcomers) rounds.welcome(peer, at);
         rounds.run(peersOf(all), true, at, false);
+        rounds.checkInvariants();
+        return newcomers.filter(({ peer }) => peer.uploads.uptake.hasBegun);
       };
       for (const { peer } of draining) peer.unchoke();
       tick(40_000);
       for (const { peer } of draining) peer.choke();
-      for (let seconds = 0; seconds < 12; seconds++) tick(40_000);
-      const newcomer = interestedPeer();
-      assert.equal(
-        rounds.welcome(newcomer.peer, at),
-        false,
-        "what lies in the buffers of others fills the link",
+      return { rounds, tick };
+    }
+
+    function sum(seconds: number, tick: () => WiredPeer[]): number {
+      return Array.from({ length: seconds }, () => tick().length).reduce((all, each) => all + each, 0);
+    }
+
+    it("few are tried while those without a slot, though they are choked, have a part of a full link", () => {
+      const { tick } = drain(20_000);
+      sum(12, () => tick(40_000));
+      // An eighth of 600,000 bytes a second pays for one of them in a second, and then slots that are free are given away.
+      const tried = sum(12, () => tick(40_000));
+      assert.ok(
+        tried > 0 && tried <= 2 * 12,
+        `${tried}, where what lies in the buffers of others fills the link`,
       );
-      for (let seconds = 0; seconds < 20; seconds++) tick(0);
-      assert.equal(rounds.welcome(newcomer.peer, at), true);
+      sum(8, () => tick(0));
+      const invited = sum(12, () => tick(0));
+      assert.ok(invited > 4 * tried, `${invited} when it does not, and ${tried} when it did`);
+    });
+
+    it("a link is not full, however little more it was ever seen to give, as long as nobody waits for it", () => {
+      const { tick } = drain(0);
+      sum(12, () => tick(40_000));
+      const invited = sum(12, () => tick(40_000));
+      assert.ok(invited > 12 * 12, `${invited} in as many seconds`);
     });
 
     it("more are invited also while those that hold slots take as much as they ever did, so that our link seems full", () => {
@@ -327,7 +385,7 @@ describe("UploadRounds", () => {
 
   it("a link that passed from one to the other is not taken for a wider one, and guests have a quarter of it", () => {
     const rounds = new UploadRounds(1);
-    const [first, second] = [interestedPeer(), interestedPeer()];
+    const [first, second] = [queuedPeer(), queuedPeer()];
     const guests = Array.from({ length: 5 }, interestedPeer);
     const all = [first, second, ...guests];
     let nowMs = 0;
@@ -358,7 +416,7 @@ describe("UploadRounds", () => {
       tick: (ofTaker: number, ofGuests: number, written?: number) => void;
     } {
       const rounds = new UploadRounds(2);
-      const taker = interestedPeer();
+      const taker = queuedPeer();
       const guests = Array.from({ length: guestCount }, interestedPeer);
       const all = [taker, ...guests];
       let nowMs = 0;
