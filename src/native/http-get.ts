@@ -71,6 +71,13 @@ export interface HttpAnswer {
 }
 
 const HEADER_BYTES_MAX = 16 * 1024;
+/** Answers before the answer (status 1xx): who sends more of them has us read nothing else, at many times what a byte of a body costs. */
+const INFORMED_MAX = 16;
+/**
+ * What an answer takes on its way, as a part of what it may be long: one of which each byte is a chunk, with a name of thousands of letters,
+ * would have all of our link.
+ */
+const FRAMING_TIMES_MAX = 8;
 /** Answers are read into memory that grows from here. */
 const READ_BYTES_MIN = 4096;
 
@@ -239,6 +246,12 @@ class Get {
     this.#request = request;
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
       request.on("response", resolve);
+      let informed = 0;
+      request.on("information", () => {
+        if (++informed <= INFORMED_MAX) return;
+        reject(new HttpGetError("malformed", `more than ${INFORMED_MAX} answers came before the answer`));
+        request.destroy();
+      });
       // It was not asked to speak something else.
       request.on("upgrade", (_response, socket) => {
         socket.destroy();
@@ -266,10 +279,12 @@ class Get {
       new HttpGetError("too-long", `the answer is longer than ${bytesMax} bytes`);
     let bytes = new Uint8Array(READ_BYTES_MIN);
     let length = 0;
+    const { socket } = response;
+    const wireMax = socket.bytesRead + FRAMING_TIMES_MAX * (bytesMax + HEADER_BYTES_MAX);
     try {
       for await (const chunk of response as AsyncIterable<Buffer>) {
         const needed = length + chunk.length;
-        if (needed > bytesMax) throw tooLong();
+        if (needed > bytesMax || socket.bytesRead > wireMax) throw tooLong();
         // Copied at once: a chunk may be a single byte, and is an object with memory of its own.
         if (needed > bytes.length) bytes = enlarged(bytes, Math.min(bytesMax, Math.max(needed, 2 * length)));
         bytes.set(chunk, length);

@@ -14,6 +14,7 @@ import type { Ground } from "../../base/ground.js";
 import { LONG_URL_MAX } from "../../base/limits.js";
 import type { SourceFor } from "../../base/network-address.js";
 import type { HttpGround } from "../../native/http-get.js";
+import { boundKept } from "../../native/kept-connections.js";
 import type { NameResolver } from "../../native/names.js";
 import type { WebSeedStatus } from "../options.js";
 import type { JoiningTorrent } from "../torrent/peer-source.js";
@@ -50,8 +51,8 @@ export class WebSeedHttp implements HttpGround {
     this.ground = ground;
     this.names = names;
     this.sourceFor = sourceFor;
-    this.http = new HttpAgent({ ...KEEPING, ...agent });
-    this.https = new HttpsAgent({ ...KEEPING, ...agent });
+    this.http = boundKept(new HttpAgent({ ...KEEPING, ...agent }));
+    this.https = boundKept(new HttpsAgent({ ...KEEPING, ...agent }));
   }
 
   close(): void {

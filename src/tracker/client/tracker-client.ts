@@ -17,6 +17,7 @@ import type { Ground, Timer } from "../../base/ground.js";
 import { mayNameAddress, type SourceFor, scopeOf } from "../../base/network-address.js";
 import type { Datagrams } from "../../native/datagrams.js";
 import { type HttpFailure, HttpGetError, httpGet } from "../../native/http-get.js";
+import { boundKept } from "../../native/kept-connections.js";
 import type { NameResolver } from "../../native/names.js";
 import type { AnnounceAnswer, AnnounceRequest, ScrapeEntry } from "./announce.js";
 import { announceUrl, readAnnounceAnswer, readScrapeAnswer, scrapeUrl } from "./http-announce.js";
@@ -35,6 +36,7 @@ const HTTP_REDIRECTS_MAX = 4;
 const HTTP_ANSWER_BYTES_MAX = 2 ** 20;
 /** A connection of HTTP waits so long for the next announce. */
 const HTTP_IDLE_MS = 5000;
+const HTTP_KEEPING = { keepAlive: true, maxFreeSockets: HTTP_MAX, timeout: HTTP_IDLE_MS };
 /** Info hashes in one URL. */
 const HTTP_SCRAPES_MAX = 50;
 
@@ -59,7 +61,7 @@ export interface Announced {
 export class TrackerClient {
   readonly #options: TrackerClientOptions;
   readonly #udp: UdpTrackers;
-  readonly #http = new HttpAgent({ keepAlive: true, maxFreeSockets: HTTP_MAX, timeout: HTTP_IDLE_MS });
+  readonly #http = boundKept(new HttpAgent(HTTP_KEEPING));
   readonly #https: HttpsAgent;
   readonly #httpGate = new Gate(HTTP_MAX);
   /** Of each host that is asked over HTTP now. */
@@ -72,12 +74,7 @@ export class TrackerClient {
   constructor(options: TrackerClientOptions) {
     this.#options = options;
     this.#udp = new UdpTrackers(options);
-    this.#https = new HttpsAgent({
-      keepAlive: true,
-      maxFreeSockets: HTTP_MAX,
-      timeout: HTTP_IDLE_MS,
-      ...options.tls,
-    });
+    this.#https = boundKept(new HttpsAgent({ ...HTTP_KEEPING, ...options.tls }));
   }
 
   /** Rejects TrackerError if no address of the tracker answered. `signal`: nobody waits any more. */

@@ -2,10 +2,12 @@
 // it stands in their tests.
 
 import { strict as assert } from "node:assert";
+import { Agent } from "node:http";
 import type { Socket } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { SYSTEM_GROUND } from "../../../src/base/ground.js";
 import { HttpGetError, type HttpGetOptions, httpGet } from "../../../src/native/http-get.js";
+import { boundKept } from "../../../src/native/kept-connections.js";
 import { serveHttp } from "../../support/http-server.js";
 import { Program } from "../../support/program.js";
 
@@ -29,7 +31,8 @@ describe("a GET", TIMEOUT, () => {
     const informed = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(100);
     for (const [says, failure] of [
       [upgrade, "malformed"],
-      [informed, "connect"],
+      [informed, "malformed"],
+      [`${"HTTP/1.1 100 Continue\r\n\r\n".repeat(100)}HTTP/1.1 200 OK\r\n\r\nlate`, "malformed"],
       ["", "connect"],
       ["SSH-2.0-OpenSSH_9.2\r\n", "malformed"],
       [`HTTP/1.1 200 OK\r\n${"x: y\r\n".repeat(10_000)}\r\n`, "malformed"],
@@ -62,6 +65,75 @@ describe("a GET", TIMEOUT, () => {
     }
     for (const bytesMax of [0, 1, 4096, body.length - 1])
       await assert.rejects(httpGet(FROM, url, { ...OPTIONS, bytesMax }), { failure: "too-long" });
+  });
+
+  it("reads a few answers before the answer, and no more of chunks' names than an answer may take", async (t) => {
+    const few = await answering(t, (socket) => {
+      socket.write("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(3));
+      socket.end("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhere");
+    });
+    assert.equal(String(Buffer.from((await httpGet(FROM, few, OPTIONS)).body)), "here");
+    // A byte of the body for each ten thousand on their way, without an end.
+    let said = 0;
+    const named = await answering(t, (socket) => {
+      const chunk = `1;${"n".repeat(10_000)}\r\nx\r\n`;
+      const write = (): void => {
+        do said += chunk.length;
+        while (!socket.destroyed && socket.write(chunk));
+      };
+      socket.on("drain", write);
+      socket.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+      write();
+    });
+    await assert.rejects(httpGet(FROM, named, OPTIONS), { failure: "too-long" });
+    // What the system's buffers took is counted as well.
+    assert.ok(said < 2 ** 26, `${said} bytes were sent for an answer of ${OPTIONS.bytesMax}`);
+  });
+
+  it("keeps no connection over which something comes that nobody asked for", async (t) => {
+    const http = boundKept(new Agent({ keepAlive: true }));
+    t.after(() => http.destroy());
+    const ended: Promise<unknown>[] = [];
+    const server = await serveHttp(t, ({ socket }, response) => {
+      response.end("here");
+      // A byte now and then is enough to put off an agent's time-out for ever.
+      const more = setInterval(() => socket.write("x"), 20);
+      ended.push(
+        new Promise((resolve) =>
+          socket.once("close", () => {
+            clearInterval(more);
+            resolve(undefined);
+          }),
+        ),
+      );
+    });
+    for (let times = 0; times < 3; times++)
+      assert.equal((await httpGet({ ...FROM, http }, new URL(server.origin), OPTIONS)).status, 200);
+    await Promise.all(ended);
+  });
+
+  it("keeps connections to so many servers, and those that were used last", async (t) => {
+    const http = boundKept(new Agent({ keepAlive: true }));
+    t.after(() => http.destroy());
+    const names = { resolve: async () => ["127.0.0.1"], close: () => {} };
+    const server = await serveHttp(t, (_request, response) => void response.end("here"));
+    const askEach = async (): Promise<void> => {
+      for (let index = 0; index < 100; index++) {
+        const url = new URL(server.origin.replace("127.0.0.1", `server-${index}.example`));
+        await httpGet({ ...FROM, names, http }, url, OPTIONS);
+      }
+    };
+    await askEach();
+    while (server.sockets.size > 64) await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(server.sockets.size, 64);
+    const [oldest] = server.sockets;
+    await httpGet(
+      { ...FROM, names, http },
+      new URL(server.origin.replace("127.0.0.1", "server-99.example")),
+      OPTIONS,
+    );
+    assert.equal(server.sockets.size, 64, "one that is kept is used again");
+    assert.equal([...server.sockets][0], oldest);
   });
 
   it("keeps of an answer its bytes, and not the objects that they came in", async () => {
