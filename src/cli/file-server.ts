@@ -1,16 +1,31 @@
 // One file of a torrent over HTTP, while it is still coming: what a player opens. It seeks by ranges (RFC 9110), and each answer is a read
 // stream of its own, so that what it wants next is fetched before all else.
 //
-// Always: an answer that nobody reads any more leaves nothing urgent; answers at one time are bounded. There is one version of the file, since
-// its hashes say what it is: its entity tag is made of the torrent's info hash, and is the same whoever serves it, and when.
+// Always: an answer that nobody reads any more leaves nothing urgent; answers and connections at one time are bounded, and where all are taken
+// those that take nothing make room: a player that is paused goes on with a range. There is one version of the file, since its hashes
+// say what it is: its entity tag is made of the torrent's info hash, and is the same whoever serves it, and when.
 
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { extname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { entryOf, present } from "../base/assert.js";
+import { ServerPlaces } from "../base/server-places.js";
 import { type PeerAddress, type Torrent, UsageError } from "../index.js";
 
 const ANSWERS_MAX = 32;
+/** An answer of which so long nothing was taken makes room for another one, where all are taken. */
+const PAUSED_MS = 1000;
+/** Each is a descriptor that peers and files could have. */
+const CONNECTIONS_MAX = 128;
+/** Requests may come in one piece by the hundred, and are then answered in one turn of the loop, which downloads as well. */
+const LIMITS = {
+  maxHeaderSize: 8192,
+  headersTimeout: 10_000,
+  requestTimeout: 10_000,
+  connectionsCheckingInterval: 1000,
+};
+const REQUESTS_PER_CONNECTION_MAX = 64;
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".aac": "audio/aac",
   ".avi": "video/x-msvideo",
@@ -41,17 +56,27 @@ export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAdd
   );
   const name = file.path.at(-1) ?? torrent.name;
   const tag = `"${Buffer.from(torrent.infoHash).toString("hex")}-${fileIndex}"`;
-  let answers = 0;
-  const server = createServer((request, response) => {
-    if (answers >= ANSWERS_MAX) {
+  const answers = new Answers();
+  const places = new ServerPlaces<Socket>(CONNECTIONS_MAX);
+  const server = createServer(LIMITS, (request, response) => {
+    const { socket } = request;
+    places.asked(socket);
+    response.once("close", () => places.answered(socket));
+    if (!answers.begin(response)) {
       response.writeHead(503).end();
       return;
     }
-    answers++;
     answer(torrent, fileIndex, { name, tag, length: file.length }, request, response)
       // The player left, or the torrent is over: its next request is told.
       .catch(() => response.destroy())
-      .finally(() => answers--);
+      .finally(() => answers.end(response));
+  });
+  server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX;
+  // It has been told that the one before was the last.
+  server.on("dropRequest", (_request, socket) => socket.destroy());
+  server.on("connection", (socket: Socket) => {
+    if (places.came(socket)) socket.once("close", () => places.left(socket));
+    else socket.destroy();
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) =>
@@ -72,6 +97,40 @@ export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAdd
         server.closeAllConnections();
       }),
   };
+}
+
+/** What is answered at one time. */
+class Answers {
+  /** When something of each was taken last. */
+  readonly #takenMs = new Map<ServerResponse, number>();
+
+  /** False if there is no room for one more. */
+  begin(response: ServerResponse): boolean {
+    if (this.#takenMs.size >= ANSWERS_MAX && !this.#makeRoom()) return false;
+    this.#takenMs.set(response, performance.now());
+    response.on("drain", () => {
+      if (this.#takenMs.has(response)) this.#takenMs.set(response, performance.now());
+    });
+    return true;
+  }
+
+  end(response: ServerResponse): void {
+    this.#takenMs.delete(response);
+  }
+
+  #makeRoom(): boolean {
+    let longest: ServerResponse | undefined;
+    let sinceMs = performance.now() - PAUSED_MS;
+    for (const [response, takenMs] of this.#takenMs)
+      if (takenMs <= sinceMs) {
+        longest = response;
+        sinceMs = takenMs;
+      }
+    if (longest === undefined) return false;
+    this.end(longest);
+    longest.destroy();
+    return true;
+  }
 }
 
 async function answer(

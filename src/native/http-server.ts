@@ -2,7 +2,8 @@
 // What it answers is the handler's.
 //
 // Always: a connection has sent a whole request within `headersTimeoutMs`, or is closed; one that is done with its requests is closed
-// after `idleTimeoutMs`; whoever does not take its answer, after `stallTimeoutMs`. Requests have no bodies.
+// after `idleTimeoutMs`; whoever does not take its answer, after `stallTimeoutMs`. Where all places are taken, the one that has asked for nothing
+// for longest makes room. Requests have no bodies.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
@@ -10,12 +11,13 @@ import type { Duplex } from "node:stream";
 import { UsageError } from "../base/errors.js";
 import { isLoopback } from "../base/network-address.js";
 import { NetworkCounts } from "../base/network-counts.js";
+import { ServerPlaces } from "../base/server-places.js";
 import type { SocketAddress } from "./binding.js";
 import type { ClientAddresses } from "./client-address.js";
 
 /** What bounds a server of HTTP. */
 export interface HttpLimits {
-  /** Connections at one time; others are closed. */
+  /** Connections at one time: the one that has asked for nothing for longest makes room for another, which is closed if none does. */
   readonly connectionsMax?: number;
   /** Of one IPv4 address or one /64 of IPv6, and eight times as many of a /48; proxies of ours and this machine have no such bound. */
   readonly connectionsPerAddressMax?: number;
@@ -48,7 +50,7 @@ export interface HttpCounters {
   connections: number;
   requests: number;
   bytesOut: number;
-  /** Connections that were not taken: there were too many, or too many of one address. */
+  /** Connections that had to make room, or were not taken: there were too many, or too many of one address. */
   tooManyConnections: number;
   tooManyOfAddress: number;
   /** Requests that did not come in time, had too long a head or address, had a body, or were no HTTP. */
@@ -96,12 +98,13 @@ export class HttpServer {
   readonly #clients: ClientAddresses;
   readonly #handler: HttpHandler;
   readonly #open = new NetworkCounts();
-  readonly #sockets = new Set<Socket>();
+  readonly #places: ServerPlaces<Socket>;
 
   constructor(clients: ClientAddresses, limits: HttpLimits, handler: HttpHandler, upgrade?: UpgradeHandler) {
     this.#clients = clients;
     this.#handler = handler;
     this.#limits = { ...HTTP_LIMITS_DEFAULT, ...limits };
+    this.#places = new ServerPlaces(this.#limits.connectionsMax);
     const { headersTimeoutMs, idleTimeoutMs, stallTimeoutMs, headerBytesMax } = this.#limits;
     const server = createServer({
       maxHeaderSize: headerBytesMax,
@@ -113,11 +116,7 @@ export class HttpServer {
     });
     this.#server = server;
     server.timeout = stallTimeoutMs;
-    server.maxConnections = this.#limits.connectionsMax;
     server.maxRequestsPerSocket = this.#limits.requestsPerConnectionMax;
-    server.on("drop", () => {
-      this.counters.tooManyConnections++;
-    });
     server.on("connection", (socket: Socket) => this.#connected(socket));
     server.on("request", (request, response) => this.#requested(request, response));
     server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => this.#failed(error, socket));
@@ -145,14 +144,14 @@ export class HttpServer {
   }
 
   get openConnections(): number {
-    return this.#sockets.size;
+    return this.#places.count;
   }
 
   /** Takes nobody any more; resolves when requests under way are answered, or did not end in two seconds. */
   close(): Promise<void> {
     return new Promise((resolve) => {
       const force = setTimeout(() => {
-        for (const socket of this.#sockets) socket.destroy();
+        for (const socket of this.#places) socket.destroy();
       }, CLOSE_GRACE_MS);
       this.#server.close(() => {
         clearTimeout(force);
@@ -171,16 +170,23 @@ export class HttpServer {
       socket.destroy();
       return;
     }
+    if (this.#places.isFull) this.counters.tooManyConnections++;
+    if (!this.#places.came(socket)) {
+      socket.destroy();
+      return;
+    }
     this.#open.add(host);
-    this.#sockets.add(socket);
     socket.once("close", () => {
-      this.#sockets.delete(socket);
+      this.#places.left(socket);
       this.#open.remove(host);
     });
   }
 
   #requested(request: IncomingMessage, response: ServerResponse): void {
     this.counters.requests++;
+    const { socket } = request;
+    this.#places.asked(socket);
+    response.once("close", () => this.#places.answered(socket));
     const refuse = (status: number, reason: string): void => {
       response.shouldKeepAlive = false;
       this.answer(response, status, "text/plain", `${reason}\n`);
@@ -213,6 +219,8 @@ export class HttpServer {
 
   #upgraded(request: IncomingMessage, socket: Duplex, head: Buffer, upgrade: UpgradeHandler): void {
     this.counters.requests++;
+    // For good: who speaks another protocol has deadlines of that.
+    this.#places.asked(request.socket);
     const address = this.#addressOf(request);
     if (address === undefined || urlOf(request).length > this.#limits.urlLengthMax) socket.destroy();
     else upgrade(request, socket, head, address);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { EventEmitter } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type FileServer, serveFile } from "../../../src/cli/file-server.js";
@@ -113,6 +114,56 @@ describe("a file that is served over HTTP", { timeout: 60_000 }, () => {
     const statusOf = async (headers: Record<string, string>): Promise<number> =>
       (await fetch(other.url, { headers })).status;
     assert.deepEqual([await statusOf({}), await statusOf({ range: "bytes=-5" })], [200, 416]);
+  });
+
+  it("answers whoever comes while players that take nothing hold all answers", async (t) => {
+    // Nobody brings its bytes: each answer waits for ever.
+    const alone = new Session();
+    const torrent = await alone.add(shared.metainfo, { storage: "memory" });
+    const other = await serveFile(torrent, 0, { host: "127.0.0.1", port: 0 });
+    const leaving = new AbortController();
+    t.after(async () => {
+      leaving.abort();
+      await other.close();
+      await alone.close();
+    });
+    let isEnded = false;
+    for (let index = 0; index < 32; index++)
+      void fetch(other.url, { signal: leaving.signal }).catch(() => {
+        isEnded = true;
+      });
+    // They may have begun a moment ago.
+    let status = 0;
+    while (!isEnded) status = (await fetch(other.url, { method: "HEAD" })).status;
+    assert.equal(status, 200);
+  });
+
+  it("closes connections that ask for nothing when there are many, and answers whoever asks", async (t) => {
+    const { hostname, port } = new URL(server.url);
+    const silent = Array.from({ length: 140 }, () => connect(Number(port), hostname));
+    t.after(() => {
+      for (const socket of silent) socket.destroy();
+    });
+    const closed = silent.map(
+      (socket) => new Promise((resolve) => socket.on("error", () => {}).once("close", resolve)),
+    );
+    await Promise.all(closed.slice(0, 12));
+    assert.equal((await ask({}, "HEAD")).status, 200);
+  });
+
+  it("answers so many requests over one connection, however they come", async () => {
+    const { hostname, port, pathname } = new URL(server.url);
+    const socket = connect(Number(port), hostname);
+    let said = "";
+    socket.on("data", (bytes: Buffer) => {
+      said += bytes.toString("latin1");
+    });
+    socket.on("error", () => {});
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    socket.write(`HEAD ${pathname} HTTP/1.1\r\nhost: here\r\n\r\n`.repeat(200));
+    await closed;
+    const count = said.match(/^HTTP\/1\.1 /gm)?.length ?? 0;
+    assert.ok(count > 0 && count < 100, `${count} were answered`);
   });
 
   it("goes on where connections cannot be accepted for want of descriptors", async () => {

@@ -218,14 +218,21 @@ describe("strangers at a tracker's HTTP port", () => {
       await new Promise((resolve) => setTimeout(resolve, 5));
   });
 
-  it("are bounded in number, and the bound is counted", async (t) => {
-    const { port, service } = await start(t, { httpLimits: { ...short, connectionsMax: 20 } });
-    const sockets = Array.from({ length: 60 }, () => untilClosed(connect(port, "127.0.0.1")));
-    await Promise.all(sockets);
-    const { http } = service.counters();
-    assert.ok(http.tooManyConnections >= 1);
-    assert.equal(http.tooManyConnections + http.connections, 60);
+  it("are bounded in number, and those that ask for nothing make room for whoever asks", async (t) => {
+    // None of them is closed for its silence.
+    const patient = { headersTimeoutMs: 60_000, idleTimeoutMs: 60_000, stallTimeoutMs: 60_000 };
+    const { port, service } = await start(t, { httpLimits: { ...patient, connectionsMax: 20 } });
+    const sockets = Array.from({ length: 20 }, () => connect(port, "127.0.0.1"));
+    t.after(() => {
+      for (const socket of sockets) socket.destroy();
+    });
+    const closed = sockets.map(untilClosed);
+    while (service.counters().http.connections < 20) await new Promise((resolve) => setTimeout(resolve, 2));
     assert.equal((await get(port, announcePath(1))).status, 200);
+    await Promise.race(closed);
+    const { http } = service.counters();
+    assert.deepEqual([http.connections, http.tooManyConnections], [21, 1]);
+    assert.ok(http.openConnections <= 20);
   });
 
   it("by the thousand, and silent, keep nobody out, and are closed", { timeout: 120_000 }, async (t) => {
