@@ -139,11 +139,11 @@ export class Pages {
     this.#state[IN_USE]!--;
   }
 
-  /** Whether most of this block's page is free, and a block of its size can be had from another one that is in use. */
+  /** Whether more than a quarter of this block's page is free, and a block of its size can be had from another one that is in use. */
   isSparse(block: number): boolean {
     const page = Math.floor(block / PAGE_WORDS);
     const size = this.#size[page]!;
-    return 2 * this.#used[page]! < this.#perPage[size]! && this.#partial[size] !== page;
+    return 4 * this.#used[page]! < 3 * this.#perPage[size]! && this.#partial[size] !== page;
   }
 
   /** `blocks`: all that whoever took them still knows of. */

@@ -18,6 +18,13 @@ import type { Pages } from "./pages.js";
 /** What buckets may hold; how they grow. */
 export const CAPACITIES = [4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 112, 128] as const;
 export const BUCKET_PEERS_MAX = 128;
+/**
+ * Of each capacity, how many peers are too few for it: half of it, or what a block two sizes smaller holds. With one size smaller, peers that
+ * come and go would move a bucket to and fro; with half only, a swarm that many come to and leave would keep what its fullest moments took.
+ */
+const TOO_FEW = CAPACITIES.map((capacity, number) =>
+  number === 0 ? -1 : Math.max(capacity / 2, CAPACITIES[number - 2] ?? 0),
+);
 
 /** Where peers of an answer go: halves of 16 bits, and words, of the same memory, at a half that is a word's first. */
 export interface PeerSink {
@@ -46,6 +53,7 @@ export class PeerBuckets {
   /** The size of the block, as Pages numbers them, of capacity 0. */
   readonly #firstSize: number;
   readonly #capacities = Uint8Array.from(CAPACITIES);
+  readonly #tooFew = Int8Array.from(TOO_FEW);
   readonly #scratch: Uint16Array;
   readonly #key: number;
   readonly #multiplier: number;
@@ -137,6 +145,11 @@ export class PeerBuckets {
 
   capacity(bucket: number): number {
     return this.#capacities[(this.#words[bucket]! >>> 16) & 0xff]!;
+  }
+
+  /** Whether a bucket's peers would do with a smaller block by so much that it pays to move them. */
+  isRoomy(bucket: number): boolean {
+    return this.count(bucket) <= this.#tooFew[(this.#words[bucket]! >>> 16) & 0xff]!;
   }
 
   // Steps of PeerStore.look(), for the announces that entries `from` to before `to` of `order` name.

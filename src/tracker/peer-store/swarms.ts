@@ -454,10 +454,8 @@ export class Swarms {
   }
 
   #smaller(bucket: number): number {
-    const count = this.buckets.count(bucket);
-    const capacity = this.buckets.capacity(bucket);
-    if (capacity <= 4 || count > capacity / 2) return bucket;
-    const smaller = this.buckets.resize(bucket, Math.max(1, count));
+    if (!this.buckets.isRoomy(bucket)) return bucket;
+    const smaller = this.buckets.resize(bucket, Math.max(1, this.buckets.count(bucket)));
     return smaller === 0 ? bucket : smaller;
   }
 

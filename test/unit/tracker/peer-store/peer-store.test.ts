@@ -314,27 +314,6 @@ describe("peer store", () => {
     assert.equal(store.counters.peersOverBudget, 94 + 94 + 94 + 1);
   });
 
-  it("needs 13.5 bytes for an IPv4 peer of a large swarm at most, 27 for an IPv6 one, whatever the key is", () => {
-    for (const key of [Uint32Array.of(0, 0, 0, 0), Uint32Array.of(1, 2, 3, 4), KEY]) {
-      for (const [family, bytesMost] of [
-        [4, 13.5],
-        [6, 27],
-      ] as const) {
-        const store = makeStore({ key });
-        const sink = new Sink();
-        for (let number = 0; number < 100_000; number++) {
-          const request = announcement(0, { family, number: 0 }, false, EVENT_STARTED, 0);
-          request.address[0] = Math.imul(number + 1, 0x85ebca6b);
-          request.port = 1 + (number & 0x7fff);
-          announce(store, request, sink);
-        }
-        const { peersV4, peersV6, bytes } = store.totals();
-        assert.equal(peersV4 + peersV6, 100_000);
-        assert.ok(bytes / 100_000 <= bytesMost, `${bytes / 100_000} bytes a peer, IPv${family}`);
-      }
-    }
-  });
-
   it("spreads hashes that somebody chose for another key", () => {
     const random = makeRandom(11);
     const words = (): Uint32Array => Uint32Array.from({ length: 5 }, () => Math.floor(random() * 2 ** 32));
