@@ -1,4 +1,4 @@
-// The UDP tracker on a network in memory: what it answers, to whom, and what it does not answer.
+// The UDP tracker on a network in memory: what it answers, to whom, and what it does not answer. One file, because all tests ask by one client.
 
 import { strict as assert } from "node:assert";
 import { describe, it } from "node:test";
@@ -37,6 +37,19 @@ class Place {
   client(host: string, port = 0): Client {
     return new Client(this.network, this.server.socket, host, port);
   }
+
+  /** What a client is answered whose requests all wait when the server looks, so that it reads them as one batch. */
+  answersTo(client: Client, batch: DatagramBatch): DataView[] {
+    const { socket } = this.server;
+    socket.watch(this.server, 0);
+    assert.equal(client.socket.send(batch, 0, batch.entries), batch.entries);
+    assert.equal(client.hear().length, 0);
+    const { receiveCalls } = socket.counters;
+    socket.watch(this.server, READABLE);
+    const answers = client.hear();
+    assert.equal(socket.counters.receiveCalls - receiveCalls, 2, "one batch, and none after it");
+    return answers;
+  }
 }
 
 class Client {
@@ -69,6 +82,11 @@ class Client {
     batch.bytes.set(bytes);
     batch.lengths[0] = bytes.length;
     this.socket.send(batch, 0, 1);
+    return this.hear();
+  }
+
+  /** What came back of what was sent. */
+  hear(): DataView[] {
     this.#network.run(this.#network.nowMs + 10);
     return this.#heard.splice(0);
   }
@@ -278,7 +296,32 @@ describe("UDP tracker", () => {
     assert.equal(responder.counters.portZero, 1);
   });
 
-  it("answers a batch as it answers one after the other, in swarms of all sizes", () => {
+  it("answers each that is to be answered in a batch, and with its own answer", () => {
+    const place = new Place();
+    const client = place.client("10.0.0.2");
+    const id = client.connect();
+    const batch = client.socket.makeBatch(64, 104);
+    for (const [pattern, isBad] of [
+      ["every second one", (entry: number) => entry % 2 === 1],
+      ["the first and the last", (entry: number) => entry === 0 || entry === 63],
+      ["all but one", (entry: number) => entry !== 31],
+    ] as const) {
+      for (let entry = 0; entry < 64; entry++) {
+        const bytes = announceBytes({ id, numWant: 5, port: 1 + entry });
+        // The last byte of its transaction.
+        bytes[15] = entry;
+        if (isBad(entry)) bytes.fill(0xff, 0, 8);
+        batch.bytes.set(bytes, entry * 104);
+      }
+      batch.lengths.fill(98);
+      const asked = Array.from({ length: 64 }, (_, entry) => entry).filter((entry) => !isBad(entry));
+      const told = place.answersTo(client, batch).map((answer) => answer.getUint8(7));
+      assert.deepEqual(told, asked, `not to be answered: ${pattern}`);
+    }
+    assert.equal(place.server.counters.unsent, 0);
+  });
+
+  it("answers 64 requests that it reads as one batch as it answers one after the other, in swarms of all sizes", () => {
     const [together, apart] = [new Place(), new Place()];
     const answers = [together, apart].map((place) => {
       const client = place.client("10.0.0.2");
@@ -297,8 +340,7 @@ describe("UDP tracker", () => {
         }
         if (place === apart) continue;
         batch.lengths.fill(98);
-        client.socket.send(batch, 0, 64);
-        counts.push(...client.ask(new Uint8Array(0)).map(countsIn));
+        counts.push(...place.answersTo(client, batch).map(countsIn));
       }
       return counts;
     });
