@@ -39,6 +39,20 @@ describe("the places of a server", () => {
     assert.equal(places.count, 3);
   });
 
+  it("are left to whoever has asked several things until all of them are answered", () => {
+    const places = new ServerPlaces<Connection>(1);
+    const [first, second] = [new Connection(), new Connection()];
+    assert.ok(places.came(first));
+    places.asked(first);
+    places.asked(first);
+    places.answered(first);
+    assert.equal(places.came(second), false);
+    assert.equal(first.destroyed, false);
+    places.answered(first);
+    assert.ok(places.came(second));
+    assert.ok(first.destroyed);
+  });
+
   it("are not kept for whoever was closed while it was answered", () => {
     const places = new ServerPlaces<Connection>(1);
     const [first, second] = [new Connection(), new Connection()];
