@@ -1,6 +1,7 @@
 // The connections of a session, and whether there is room for one more: of all, of one network or site, of strangers that have not
-// said which torrent they come for, and of attempts under way. While few come, nobody is kept out for others of its network. Where strangers
-// have all of their places, whoever comes for the first time takes that of one whose network was here a moment ago.
+// said which torrent they come for, and of attempts under way. While few come, nobody is kept out for others of its network, and where
+// those have all of its places, one that is of no use makes room. Where strangers have all of their places, whoever comes for the first time
+// takes that of one whose network was here a moment ago.
 //
 // Always: each connection with a socket has a descriptor of the budget, from its beginning to its end; no call looks at all connections
 // but the turnover, once a second at the most.
@@ -8,7 +9,7 @@
 import { assert } from "../../base/assert.js";
 import type { DescriptorBudget } from "../../base/descriptor-budget.js";
 import { PeerError, type PeerErrorCode } from "../../base/errors.js";
-import { chargedTo, isLoopback } from "../../base/network-address.js";
+import { chargedTo, isLoopback, networkOf } from "../../base/network-address.js";
 import { NetworkCounts } from "../../base/network-counts.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import { Turnover } from "../torrent/turnover.js";
@@ -74,6 +75,8 @@ export class ConnectionTable {
   readonly #withSocket = new Set<PeerConnection>();
   /** Of those that have a socket. */
   readonly #counts = new NetworkCounts();
+  /** The same, each network's; those that came first at the beginning. */
+  readonly #byNetwork = new Map<string, Set<PeerConnection>>();
   /** How many connections to a network or site came to nothing, and since when they are counted; the last one counted first at the end. */
   readonly #futileDials = new Map<string, { count: number; readonly sinceMs: number }>();
   /** Until when the connections of a network or site are paid for, each with ARRIVAL_MS or FAULT_MS; the last one at the end. */
@@ -113,7 +116,8 @@ export class ConnectionTable {
   /** True if one from `host` may come in; others may have been ended for it. */
   mayAccept(host: string, nowMs: number): boolean {
     this.#isReturning = chargedTo(host).some(({ name }) => this.#paidMs(name, nowMs) > nowMs);
-    if (!this.mayConnectTo(host) || !this.#mayArrive(host, nowMs)) return false;
+    if (!this.mayConnectTo(host) && !this.#makeRoomAt(host, nowMs)) return false;
+    if (!this.#mayArrive(host, nowMs)) return false;
     if (this.strangers.size >= this.#strangersMax && !this.#endStranger(nowMs)) return false;
     while (!this.#hasRoom) if (!this.#endStranger(nowMs) && !this.makeRoom(nowMs)) return false;
     return true;
@@ -140,6 +144,10 @@ export class ConnectionTable {
     assert(taken, "a connection is begun where there is a descriptor for it");
     this.#withSocket.add(peer);
     this.#counts.add(peer.host);
+    const network = networkOf(peer.host);
+    const others = this.#byNetwork.get(network);
+    if (others === undefined) this.#byNetwork.set(network, new Set([peer]));
+    else others.add(peer);
   }
 
   /** Both handshakes are done. True if it was under way until now. */
@@ -158,7 +166,26 @@ export class ConnectionTable {
       for (const { name } of chargedTo(peer.host)) this.#dialWasFutile(name, nowMs);
     if (error !== undefined && FAULTS.has(error.code)) this.#pay(peer.host, nowMs, FAULT_MS);
     this.#counts.remove(peer.host);
+    const network = networkOf(peer.host);
+    const others = this.#byNetwork.get(network);
+    others?.delete(peer);
+    if (others?.size === 0) this.#byNetwork.delete(network);
     this.#budget.release("connection");
+  }
+
+  /**
+   * One of that network may come in where another one goes: a stranger that was silent, or one that is of no use. Whoever holds all places
+   * of an address, behind which there may be thousands of customers, has to do something for it.
+   */
+  #makeRoomAt(host: string, nowMs: number): boolean {
+    const there = this.#byNetwork.get(networkOf(host));
+    if (there === undefined) return false;
+    for (const peer of there)
+      if (this.strangers.has(peer) && nowMs - peer.sinceMs >= STRANGER_MS_MIN) {
+        endStranger(peer);
+        return this.mayConnectTo(host);
+      }
+    return this.#turnover.makeRoomAmongFew(there, nowMs) && this.mayConnectTo(host);
   }
 
   /** Whoever comes and goes, hundreds of times a second, would have all of our link for greetings. */
@@ -221,9 +248,13 @@ export class ConnectionTable {
     const oldest = returned ?? stranger;
     const leastMs = returned === undefined ? STRANGER_MS_MIN : RETURNED_MS_MIN;
     if (oldest === undefined || nowMs - oldest.sinceMs < leastMs) return false;
-    oldest.close(new PeerError("PEER_TIMEOUT", "no handshake while others waited for its place"));
+    endStranger(oldest);
     return true;
   }
+}
+
+function endStranger(stranger: PeerConnection): void {
+  stranger.close(new PeerError("PEER_TIMEOUT", "no handshake while others waited for its place"));
 }
 
 /** What was put in first goes. */

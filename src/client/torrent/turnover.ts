@@ -37,10 +37,17 @@ export class Turnover {
     }
     for (let peer = this.#found.pop(); peer !== undefined; peer = this.#found.pop()) {
       if (this.#uselessness(peer, nowMs) === 0) continue;
-      peer.close(new PeerError("PEER_USELESS", "of no use to either side, it makes room for others"));
+      end(peer);
       return true;
     }
     return false;
+  }
+
+  /** The same among so few that all of them are looked at each time. */
+  makeRoomAmongFew(peers: Iterable<PeerConnection>, nowMs: number): boolean {
+    const first = this.#sweep(peers, nowMs).pop();
+    if (first !== undefined) end(first);
+    return first !== undefined;
   }
 
   /** Those that may go, the one that is to go first at the end. */
@@ -64,4 +71,8 @@ export class Turnover {
     if (!peer.amInterested && !peer.peerInterested && unusedMs >= IDLE_MS) return 2;
     return unusedMs >= STALE_MS ? 1 : 0;
   }
+}
+
+function end(peer: PeerConnection): void {
+  peer.close(new PeerError("PEER_USELESS", "of no use to either side, it makes room for others"));
 }

@@ -62,6 +62,45 @@ describe("Session: crowds", TIMEOUT, () => {
     await closeWhole(session);
   });
 
+  it("those of one address that are of no use, or say nothing, keep nobody out who has the same", async () => {
+    const shared = await makeShared(100_000);
+    const options = { maxPeersPerAddress: 3, limitLoopback: true, ...PATIENT };
+    const { session, pass } = drivenSession(options);
+    const address = await session.listen({ host: "127.0.0.1", port: 0 });
+    const torrent = await session.add(shared.metainfo, { directory: shared.folder, readOnly: true });
+    const from = "127.0.0.2";
+    const comes = (): Promise<Socket> => shakeHands(address, shared.metainfo.infoHash, from);
+    const isRefused = async (): Promise<boolean> => {
+      const socket = await knock(address, from);
+      await once(socket.resume(), "close");
+      return true;
+    };
+    const silent = [];
+    for (let count = 0; count < 3; count++) silent.push(await knock(address, from));
+    await until(() => session.connectionCount === 3);
+    assert.ok(await isRefused(), "none of them had time to say something");
+    pass(1100);
+    const idle = [await comes(), await comes(), await comes()];
+    assert.deepEqual(await Promise.all(silent.map((socket) => isClosed(socket.resume()))), [
+      true,
+      true,
+      true,
+    ]);
+    assert.ok(await isRefused(), "nobody goes before he was idle for a while");
+    // One of them wants something, and takes nothing for ten minutes.
+    entryOf(idle, 0).write(Buffer.of(0, 0, 0, 1, MessageId.interested));
+    await until(() => torrent.peers().some(({ peerInterested }) => peerInterested));
+    pass(31_000);
+    await comes();
+    await comes();
+    assert.ok(await isRefused());
+    assert.ok(torrent.peers().some(({ peerInterested }) => peerInterested));
+    pass(600_000);
+    await comes();
+    assert.equal(session.connectionCount, 3);
+    await closeWhole(session);
+  });
+
   it("who says what nobody may say keeps nobody out who has the same address", async () => {
     const shared = await makeShared(100_000);
     const { session, address } = await seed(shared, { limitLoopback: true });
