@@ -64,7 +64,9 @@ export async function openRange(
     signal,
   }).catch((error: unknown) => {
     if (!(error instanceof HttpGetError)) throw error;
-    throw new WebSeedError(error.message, undefined, { cause: error });
+    // What is no answer of HTTP, or never comes to one, is costly to read, and will hardly be another in a few seconds.
+    const retryMs = error.failure === "malformed" ? MISSING_MS : undefined;
+    throw new WebSeedError(error.message, retryMs, { cause: error });
   });
   const { response, status } = opened;
   try {

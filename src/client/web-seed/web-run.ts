@@ -29,10 +29,12 @@ export interface WebRunOptions {
 }
 
 /**
- * Parts in which a block is told: a server may send it byte by byte, and each part takes many times its memory for as long as the block
+ * Parts in which a block is told: a server may send it in crumbs, and each part takes many times its memory for as long as the block
  * waits.
  */
 const PARTS_MAX = 8;
+/** A server that sends a block in more parts than these is not asked again: each takes as much of the loop as kilobytes do in one. */
+const CRUMBS_MAX = 2048;
 /** A server that brings less than a block in so long, in the middle of its answer, is given up. */
 const SLOW_MS = 30_000;
 const ZEROS = new Uint8Array(BLOCK_SIZE);
@@ -172,6 +174,11 @@ export class WebRun {
         const wanted = chunk.subarray(skipped, skipped + left);
         left -= wanted.length;
         this.#took(wanted);
+        if (this.#parts.length > CRUMBS_MAX) {
+          const crumbs = `it sends a block in more than ${CRUMBS_MAX} parts`;
+          reject(new WebSeedError(crumbs, Number.POSITIVE_INFINITY));
+          response.destroy();
+        }
         // What a whole file has behind the range is not worth waiting for; the end of the range is: then the connection is kept.
         if (left === 0 && (skipped + wanted.length < chunk.length || skip > 0)) response.destroy();
       });

@@ -65,6 +65,18 @@ function whole(answer: ServerResponse): void {
   });
 }
 
+/** Chunks of so many bytes. */
+function serveInCrumbs(t: TestContext, bytes: number): ReturnType<typeof serveHttp> {
+  return serveHttp(t, (_request, { socket }) => {
+    const parts: Uint8Array[] = [Buffer.from("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")];
+    for (let at = 0; at < DATA.length; at += bytes) {
+      const crumb = DATA.subarray(at, at + bytes);
+      parts.push(Buffer.from(`${crumb.length.toString(16)}\r\n`), crumb, Buffer.from("\r\n"));
+    }
+    socket?.write(Buffer.concat([...parts, Buffer.from("0\r\n\r\n")]));
+  });
+}
+
 async function until(condition: () => boolean): Promise<void> {
   for (let turns = 0; !condition() && turns < 3000; turns++)
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -72,17 +84,30 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 describe("a run of a web seed", TIMEOUT, () => {
-  it("brings blocks in few parts, also where the server sends them byte by byte", async (t) => {
-    const server = await serveHttp(t, (_request, { socket }) => {
-      socket?.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
-      const crumbs = [...DATA].map((byte) => Buffer.from([0x31, 13, 10, byte, 13, 10]));
-      socket?.write(Buffer.concat([...crumbs, Buffer.from("0\r\n\r\n")]));
-    });
-    const { host } = start(t, server.origin);
+  it("brings blocks in few parts, also where the server sends them in crumbs", async (t) => {
+    const { origin } = await serveInCrumbs(t, 10);
+    const { host } = start(t, origin);
     assert.equal(await host.ended, undefined);
     assert.equal(host.blocks.length, 6);
     assert.equal(Buffer.compare(Buffer.concat(host.blocks.flat()), DATA), 0);
     for (const parts of host.blocks) assert.ok(parts.length <= 8, `a block in ${parts.length} parts`);
+  });
+
+  it("gives up a server that sends a block byte by byte, for good", async (t) => {
+    const { origin } = await serveInCrumbs(t, 1);
+    const { host } = start(t, origin);
+    const error = await host.ended;
+    assert.match(error?.message ?? "", /more than 2048 parts/);
+    assert.equal(error?.retryMs, Number.POSITIVE_INFINITY);
+    assert.equal(host.blocks.length, 0);
+  });
+
+  it("gives up a server that never comes to its answer, for minutes", async (t) => {
+    const server = await serveHttp(t, (_request, { socket }) => {
+      socket?.write("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100));
+    });
+    const { host } = start(t, server.origin);
+    assert.equal((await host.ended)?.retryMs, 600_000);
   });
 
   it("gives up a server that brings less than a block while it waits, however often it says something", async (t) => {
