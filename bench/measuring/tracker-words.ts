@@ -3,19 +3,20 @@
 import { PUBLISHED_OPTMEM } from "./tracker-published.js";
 import type { MemoryRow, PeerStoreBenchmark, RepositoryResult } from "./tracker-results.js";
 
-/** As Torrust's benchmark prints it. */
+/** As Torrust's benchmark prints it, and what it leaves unsaid. */
 export function repositoryText(results: readonly RepositoryResult[]): string {
-  return results
-    .map(({ name, scenarios }) =>
-      [
-        name,
-        ...Object.entries(scenarios).map(
-          ([scenario, { averageNs, adjustedNs }]) =>
-            `${scenario}: Avg/AdjAvg: (${rustDuration(averageNs)}, ${rustDuration(adjustedNs)})`,
-        ),
-      ].join("\n"),
-    )
-    .join("\n\n");
+  const found = results.map(({ name, scenarios }) =>
+    [
+      name,
+      ...Object.entries(scenarios).map(
+        ([scenario, { averageNs, adjustedNs }]) =>
+          `${scenario}: Avg/AdjAvg: (${rustDuration(averageNs)}, ${rustDuration(adjustedNs)})`,
+      ),
+    ].join("\n"),
+  );
+  return [...found, "AdjAvg: of the samples within a tenth of the Avg; 0ns: they are fewer than two"].join(
+    "\n\n",
+  );
 }
 
 /** As Rust prints durations: the largest unit that leaves a whole part, and no zeros at the end. */
@@ -84,7 +85,9 @@ export function peerStoreText(results: readonly PeerStoreBenchmark[]): string {
       ),
     ].join("\n"),
   );
-  return [...tables, "old: optmem, as published in 2017, on another machine"].join("\n\n");
+  const legend = `old: optmem, as published in 2017, on another machine; new: ours, here
+${UNKNOWN}: some memory was taken, and V8 does not count in how many pieces`;
+  return [...tables, legend].join("\n\n");
 }
 
 function deltaText(before: number, after: number): string {

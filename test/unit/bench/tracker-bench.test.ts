@@ -161,7 +161,9 @@ describe("benchmarks of trackers", () => {
     const scenarios = { add_one_torrent: { averageNs: 60.7, adjustedNs: 59.2 } };
     assert.equal(
       repositoryText([{ name: "store", scenarios }]),
-      "store\nadd_one_torrent: Avg/AdjAvg: (60ns, 59ns)",
+      `store\nadd_one_torrent: Avg/AdjAvg: (60ns, 59ns)
+
+AdjAvg: of the samples within a tenth of the Avg; 0ns: they are fewer than two`,
     );
     const text = peerStoreText([
       { name: "BenchmarkPut", nsPerOp: 88, heapBytesPerOp: 0.1 },
@@ -173,6 +175,7 @@ describe("benchmarks of trackers", () => {
     assert.ok(rows.includes("BenchmarkNop 4.61 9.22 +100.00%"));
     assert.ok(rows.includes("BenchmarkPut 1 0 -100.00%"));
     assert.ok(rows.includes("BenchmarkNop 0 ? ?"));
+    assert.ok(rows.includes("?: some memory was taken, and V8 does not count in how many pieces"));
     assert.equal(Object.keys(PUBLISHED_OPTMEM).length, 27);
     assert.equal(
       memoryLine({ infoHashes: 1, seeders: 1, leechers: 0, bytes: 2_033_904, residentBytes: 0 }),
