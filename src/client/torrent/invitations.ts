@@ -27,14 +27,16 @@ export class Invitations {
     this.#trials = Math.min(overbooked, this.#trials + trials);
   }
 
-  /** Answers how many of `most` may be invited, and takes them for invited. Looks for room only where somebody may. */
-  take(most: number, hasRoom: () => boolean): number {
+  /** Answers how many of `most` are welcome, and counts them, though there may be no room: to look for room has its price too. */
+  welcome(most: number): number {
     const welcome = Math.min(most, Math.floor(this.#welcomes));
-    if (welcome < 1) return 0;
-    // Looking for room has its price too: whoever was looked for in vain counts as well.
     this.#welcomes -= welcome;
-    if (hasRoom()) return welcome;
-    const tried = Math.min(welcome, Math.floor(this.#trials));
+    return welcome;
+  }
+
+  /** Answers how many of `most`, that are welcome where there is no room, may be tried, and counts them. */
+  try(most: number): number {
+    const tried = Math.min(most, Math.floor(this.#trials));
     this.#trials -= tried;
     return tried;
   }

@@ -10,7 +10,7 @@
 // waits behind those that did not lapse. Where guests are many, more are invited than there are slots, more with each round in which nobody
 // came, while those that blocks wait for are not twice as many as there are slots: who takes a thousand at once and then asks for nothing
 // leaves our link to others. Half of those that are invited then have waited longest, the others came last: whoever comes new to a crowd
-// of hundreds would wait for all of them, so that it is invited at once, and shows soon whether it takes. Where more accept than there is
+// of hundreds would wait for all of them, so that it is invited at once, or with the next that finds room, and shows soon whether it takes. Where more accept than there is
 // room for, whoever takes least of them is choked, by the next tick. Those that had a slot before are invited so in small numbers, in turn:
 // who takes is known by then.
 //
@@ -53,6 +53,8 @@ export const GUESTS_MAX = 256;
 /** Invited beyond the slots in one round, at the most. */
 const OVERBOOKED_MAX = 128;
 const OVERBOOKED_GROWTH = 16;
+/** Of those that came new and found no room so many need not wait for the next tick, once there is some. */
+const TURNED_AWAY_MAX = 64;
 /** Those that accept late stay for their turn, up to so many times the slots. */
 const HOLDERS_FACTOR = 2;
 /** Whoever takes less than this part of its share of our link leaves its slot to others, once its rate has had time to show. */
@@ -94,7 +96,9 @@ export class UploadRounds {
   #isAwaited = false;
   #overbooked = 0;
   readonly #invitations = new Invitations();
-  /** Who took something in the last round, and who was welcomed since. */
+  /** Those that came new and found no room, the last one last. */
+  readonly #turnedAway = new Set<PeerConnection>();
+  /** Who took something in the last round, and who was invited since. */
   readonly #sharers = new Set<PeerConnection>();
   /** Bytes per second that all together took at most of late, and take now; when that was looked at; and below what rate a peer is slow. */
   #linkRate: number;
@@ -158,19 +162,60 @@ export class UploadRounds {
     if (peer.state !== "open" || !peer.knowsPieces || isSeedOrUploadOnly(peer)) return false;
     if (this.#timesTaken(peer) > 0 || this.#past.servedMs(peer.host) !== undefined) return false;
     this.#isAwaited = true;
-    this.#invitations.pass(this.#overbooked, this.#linkRate, nowMs);
-    if (this.#invitations.take(1, () => !this.#isCrowded && this.#hasRoom()) === 0) return false;
-    this.#sharers.add(peer);
-    peer.unchoke();
+    if (this.#welcome(1, nowMs) === 0) {
+      this.#turnAway(peer);
+      return false;
+    }
+    this.#invite(peer);
+    this.#inviteTurnedAway(nowMs);
     return true;
   }
 
-  /** Blocks wait for fewer of those that take than may share our link. */
-  #hasRoom(): boolean {
-    let left = HOLDERS_FACTOR * this.#slots;
+  #turnAway(peer: PeerConnection): void {
+    this.#turnedAway.add(peer);
+    if (this.#turnedAway.size <= TURNED_AWAY_MAX) return;
+    for (const first of this.#turnedAway) {
+      this.#turnedAway.delete(first);
+      return;
+    }
+  }
+
+  /** Somebody who came new had room: whoever was the last to find none need not wait for the tick. */
+  #inviteTurnedAway(nowMs: number): void {
+    const last = [...this.#turnedAway].at(-1);
+    if (last === undefined) return;
+    const { state, peerInterested, amChoking, uploads } = last;
+    const isNew = state === "open" && amChoking && !uploads.uptake.hasBegun;
+    const waits = isNew && peerInterested && !isSeedOrUploadOnly(last);
+    if (waits && this.#welcome(1, nowMs) === 0) return;
+    this.#turnedAway.delete(last);
+    if (waits) this.#invite(last);
+  }
+
+  /** How many of `most` that come new may be invited now. Those are taken for invited. */
+  #welcome(most: number, nowMs: number): number {
+    const invitations = this.#invitations;
+    invitations.pass(this.#overbooked, this.#linkRate, nowMs);
+    const welcome = invitations.welcome(most);
+    if (welcome === 0) return 0;
+    const places = HOLDERS_FACTOR * this.#slots - this.#sharing();
+    if (places > 0 && !this.#isCrowded) return welcome;
+    const placesToTry = places + HOLDERS_FACTOR * this.#slots;
+    return invitations.try(Math.min(welcome, Math.max(0, placesToTry)));
+  }
+
+  #invite(peer: PeerConnection): void {
+    this.#sharers.add(peer);
+    peer.unchoke();
+  }
+
+  /** Those that take, and that blocks wait for: they share our link. As many as leave no place to anybody are not counted further. */
+  #sharing(): number {
+    const most = 2 * HOLDERS_FACTOR * this.#slots;
+    let sharing = 0;
     for (const { uploads } of this.#sharers)
-      if (uploads.isTaking && uploads.isOwed && --left <= 0) return false;
-    return true;
+      if (uploads.isTaking && uploads.isOwed && ++sharing >= most) break;
+    return sharing;
   }
 
   /** Payload that earlier connections of the network of `host` were sent. */
@@ -184,7 +229,8 @@ export class UploadRounds {
     this.#invitations.checkInvariants(OVERBOOKED_MAX);
     assert(this.#overbooked <= OVERBOOKED_MAX, "those invited beyond the slots are bounded");
     assert(this.#past.size <= NETWORKS_MAX, "networks that are remembered are bounded");
-    for (const peer of [...this.#lapsed, ...this.#sharers])
+    assert(this.#turnedAway.size <= TURNED_AWAY_MAX, "those that were turned away are bounded");
+    for (const peer of [...this.#lapsed, ...this.#sharers, ...this.#turnedAway])
       assert(peer.state !== "closed", "who is gone is forgotten");
   }
 
@@ -192,6 +238,7 @@ export class UploadRounds {
     this.#remember(peer);
     this.#lapsed.delete(peer);
     this.#sharers.delete(peer);
+    this.#turnedAway.delete(peer);
     if (!peer.amChoking) this.#isOpen = true;
   }
 
@@ -234,7 +281,7 @@ export class UploadRounds {
     this.#chokeGuests(all.filter(({ standing }) => standing === Standing.guest).map(({ peer }) => peer));
     // Between two rounds nobody else is choked who holds a slot: only what is free is given away.
     let free = isDue ? this.#slots : this.#slots - takers - invited;
-    for (const { id, peer } of waiting) if (chosen.has(id) && free-- > 0) peer.unchoke();
+    for (const { id, peer } of waiting) if (chosen.has(id) && free-- > 0) this.#invite(peer);
     // Whoever was chosen and found nothing free waits like all others.
     const fresh = waiting.filter(({ lapsed, peer }) => !lapsed && peer.amChoking);
     this.#overbook(lapses, fresh.length);
@@ -249,18 +296,26 @@ export class UploadRounds {
     // Of those that are invited beyond the slots most take nothing: they are asked also while slots are taken, or whoever behaves would
     // wait until the turns of those that hold them are over.
     const areFew = takers < HOLDERS_FACTOR * this.#slots;
-    let isRoom = !this.#isCrowded && areFew;
-    if (isRoom) inviteSome(untried, this.#overbooked);
-    if (soon || this.#overbooked === 0) return;
-    if (!isRoom) {
-      isRoom = !this.#isCrowded && !areFew && this.#hasRoom();
-      this.#invitations.pass(this.#overbooked, this.#linkRate, nowMs);
-      inviteSome(
-        untried,
-        this.#invitations.take(untried.length, () => isRoom),
-      );
-    }
-    if (isRoom) inviteAgain(fresh, this.#slots);
+    if (areFew && !this.#isCrowded) this.#inviteSome(untried, this.#overbooked);
+    else if (!soon) this.#inviteSome(untried, this.#welcome(untried.length, nowMs));
+    if (soon || this.#overbooked === 0 || this.#isCrowded) return;
+    if (areFew || this.#sharing() < HOLDERS_FACTOR * this.#slots) this.#inviteAgain(fresh, this.#slots);
+  }
+
+  /** `most` of those that wait: half of them have waited longest, the others came last. */
+  #inviteSome(waiting: readonly Candidate[], most: number): void {
+    const first = Math.min(waiting.length, most - (most >> 1));
+    const last = Math.max(first, waiting.length - (most >> 1));
+    for (const { peer } of waiting.slice(0, first)) this.#invite(peer);
+    for (const { peer } of waiting.slice(last)) this.#invite(peer);
+  }
+
+  /** `most` of those that took something before, served longest ago first: others may come new without end. */
+  #inviteAgain(waiting: readonly Candidate[], most: number): void {
+    const known = waiting.filter(({ peer }) => peer.uploads.uptake.hasBegun && peer.amChoking);
+    const since = ({ peer }: Candidate): number => peer.uploads.uptake.unchokedSinceMs;
+    known.sort((a, b) => since(a) - since(b));
+    for (const { peer } of known.slice(0, most)) this.#invite(peer);
   }
 
   /** Our link is full, and of it those that hold no slot have what guests may have, or more; or are owed all that it gives in a second. */
@@ -441,22 +496,6 @@ function chokeGreedy(all: readonly Candidate[], chosen: ReadonlySet<number>): nu
     choked++;
   }
   return choked;
-}
-
-/** `most` of those that wait: half of them have waited longest, the others came last. */
-function inviteSome(waiting: readonly Candidate[], most: number): void {
-  const first = Math.min(waiting.length, most - (most >> 1));
-  const last = Math.max(first, waiting.length - (most >> 1));
-  for (const { peer } of waiting.slice(0, first)) peer.unchoke();
-  for (const { peer } of waiting.slice(last)) peer.unchoke();
-}
-
-/** `most` of those that took something before, served longest ago first: others may come new without end. */
-function inviteAgain(waiting: readonly Candidate[], most: number): void {
-  const known = waiting.filter(({ peer }) => peer.uploads.uptake.hasBegun && peer.amChoking);
-  const since = ({ peer }: Candidate): number => peer.uploads.uptake.unchokedSinceMs;
-  known.sort((a, b) => since(a) - since(b));
-  for (const { peer } of known.slice(0, most)) peer.unchoke();
 }
 
 function isSeedOrUploadOnly(peer: PeerConnection): boolean {

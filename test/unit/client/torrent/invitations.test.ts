@@ -9,41 +9,31 @@ const OVERBOOKED = 32;
 const LINK_RATE = 1024 * KIB;
 
 describe("Invitations", () => {
-  it("where there is room, as many are invited in half a second as beyond the slots, and not more after a long silence", () => {
+  it("as many are welcome in half a second as are invited beyond the slots, and not more after a long silence", () => {
     const invitations = new Invitations();
     invitations.pass(OVERBOOKED, LINK_RATE, 60_000);
-    assert.equal(
-      invitations.take(1000, () => true),
-      OVERBOOKED,
-    );
+    assert.equal(invitations.welcome(1000), OVERBOOKED);
     invitations.pass(OVERBOOKED, LINK_RATE, 60_250);
-    assert.equal(
-      invitations.take(1000, () => true),
-      OVERBOOKED / 2,
-    );
-    assert.equal(
-      invitations.take(1, () => true),
-      0,
-    );
+    assert.equal(invitations.welcome(1000), OVERBOOKED / 2);
+    assert.equal(invitations.welcome(1), 0);
     invitations.checkInvariants(OVERBOOKED);
   });
 
-  it("where there is none, an eighth of our link pays for 64 KiB of each", () => {
+  it("an eighth of our link pays for 64 KiB of each that is tried", () => {
     const invitations = new Invitations();
     invitations.pass(OVERBOOKED, LINK_RATE, 0);
     let tried = 0;
     for (let nowMs = 0; nowMs < 10_000; nowMs += 10) {
       invitations.pass(OVERBOOKED, LINK_RATE, nowMs);
-      tried += invitations.take(5, () => false);
+      tried += invitations.try(5);
       invitations.checkInvariants(OVERBOOKED);
     }
     assert.equal(tried, Math.floor((9.99 * LINK_RATE) / 8 / (64 * KIB)));
   });
 
-  it("nobody is looked for room for who may not be invited, and nobody is while nobody is invited beyond the slots", () => {
+  it("nobody is welcome, and nobody is tried, while nobody is invited beyond the slots", () => {
     const invitations = new Invitations();
     invitations.pass(0, LINK_RATE, 60_000);
-    const taken = invitations.take(1, () => assert.fail("nobody may be invited"));
-    assert.equal(taken, 0);
+    assert.deepEqual([invitations.welcome(1), invitations.try(1)], [0, 0]);
   });
 });

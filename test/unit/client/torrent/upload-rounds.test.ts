@@ -252,6 +252,51 @@ describe("UploadRounds", () => {
       assert.equal(next?.peer.amChoking, true);
     });
 
+    it("whoever found no room is invited with the next that comes when there is, and the last of them first", () => {
+      const { rounds, takers, nowMs } = crowd();
+      for (const taker of takers) {
+        ask(taker, true);
+        ask(taker, false);
+      }
+      const saved = Array.from({ length: SLOTS }, interestedPeer);
+      for (const { peer } of saved) rounds.welcome(peer, nowMs);
+      const [early, late, gone, newcomer] = Array.from({ length: 4 }, interestedPeer);
+      assert.ok(early && late && gone && newcomer);
+      for (const { peer } of [early, late, gone]) assert.equal(rounds.welcome(peer, nowMs), false);
+      gone.peer.close();
+      rounds.peerGone(gone.peer);
+      for (const taker of takers) taker.sent();
+      assert.equal(rounds.welcome(newcomer.peer, nowMs + 1500), true);
+      assert.deepEqual([early.peer.amChoking, late.peer.amChoking], [true, false]);
+      rounds.checkInvariants();
+    });
+
+    it("no more are tried than may share our link besides those that do, however much it gives", () => {
+      const { rounds, all, takers, nowMs } = crowd();
+      let at = nowMs;
+      for (let seconds = 0; seconds < 12; seconds++) {
+        at += 1000;
+        all.push(...Array.from({ length: 20 }, interestedPeer));
+        for (const each of takers) {
+          ask(each, true);
+          pass(each, 100_000_000, at);
+        }
+        rounds.run(peersOf(all), true, at, false);
+      }
+      for (const each of takers) ask(each, false);
+      const newcomers = Array.from({ length: 100 }, interestedPeer);
+      at += 500;
+      let tried = 0;
+      for (const each of newcomers) {
+        if (!rounds.welcome(each.peer, at)) continue;
+        tried++;
+        ask(each, true);
+        ask(each, false);
+      }
+      const sharing = takers.filter(({ peer }) => peer.uploads.isTaking && peer.uploads.isOwed).length;
+      assert.ok(tried > 0 && tried + sharing <= 2 * SHARERS, `${tried} beside ${sharing}`);
+    });
+
     it("those that come new are invited in bounded numbers, and whoever was not is the first at the next tick", () => {
       const { rounds, all, takers, nowMs } = crowd();
       const newcomers = Array.from({ length: 300 }, interestedPeer);
