@@ -61,6 +61,8 @@ export class SystemNames implements NameResolver {
   resolve(name: string): Promise<readonly string[]> {
     if (isIP(name) !== 0) return Promise.resolve([name]);
     const key = name.toLowerCase().replace(/\.$/, "");
+    // The root, which a URL may name: nobody is there, and Node.js warns of whoever asks the system for it.
+    if (key === "") return Promise.resolve([]);
     if (key === "localhost" || key.endsWith(".localhost")) return Promise.resolve(["127.0.0.1", "::1"]);
     const known = this.#known.get(key);
     if (known !== undefined && known.untilMs > this.#ground.nowMs()) return Promise.resolve(known.addresses);

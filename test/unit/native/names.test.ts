@@ -89,6 +89,21 @@ describe("host names", () => {
     assert.deepEqual(server.asked, []);
   });
 
+  it(
+    "that are none, as of http://./, are asked of nobody either, and have no address",
+    TIMEOUT,
+    async (t) => {
+      const server = await serveNames(t, () => [[192, 0, 2, 1]]);
+      const names = new SystemNames(SYSTEM_GROUND, {
+        servers: [server.address],
+        hostsFile: hostsFile(t, "192.0.2.2 here\n"),
+      });
+      t.after(() => names.close());
+      for (const name of [".", ""]) assert.deepEqual(await names.resolve(name), [], JSON.stringify(name));
+      assert.deepEqual(server.asked, []);
+    },
+  );
+
   it("come from the hosts file first, whole ones only, and not from its remarks", TIMEOUT, async (t) => {
     const server = await serveNames(t, () => []);
     const hosts = `
