@@ -116,6 +116,16 @@ export class BlockRequests {
     return this.#underWayIsOrphan;
   }
 
+  /** True while something is to come of the peer: what it was asked for, or the rest of a block. */
+  get isAwaited(): boolean {
+    return this.expected.count > 0 || this.#peer.receiver.phase === Phase.payload;
+  }
+
+  /** How long the peer takes for so many bytes, as fast as it was of late; 0: not known. */
+  msFor(bytes: number): number {
+    return this.pipeline.msFor(bytes, this.#clock.nowMs, this.isAwaited);
+  }
+
   /** Requests blocks until the pipeline is full. */
   fill(blocks: SwarmBlocks): void {
     const { expected, pipeline } = this;
@@ -130,7 +140,10 @@ export class BlockRequests {
     const missing = Math.min(pipeline.target - outstanding, PICKS_PER_FILL_MAX);
     const count = blocks.pick(this.#peer, missing, picked);
     if (count === 0) return;
-    if (outstanding === 0) this.#lastBlockMs = nowMs;
+    if (outstanding === 0) {
+      if (underWayMs === 0) pipeline.resumed(this.#lastBlockMs, nowMs);
+      this.#lastBlockMs = nowMs;
+    }
     const { layout } = blocks;
     let at = outbox.reserve(count * REQUEST_MESSAGE_BYTES);
     const { bytes } = outbox;
@@ -165,6 +178,7 @@ export class BlockRequests {
     const length = this.expected.lengthAt(index);
     const asked = this.expected.pieceAt(index);
     this.expected.removeAt(index);
+    if (this.expected.count === 0) this.pipeline.waitedInVain(this.#clock.nowMs);
     this.#orphan(asked, begin, length);
     this.#peer.write.request(MessageId.cancel, piece, begin, length);
   }
@@ -183,14 +197,13 @@ export class BlockRequests {
    * PARTING_MS. False if nothing changed.
    */
   partWith(piece: number): boolean {
-    const { expected, pipeline } = this;
-    const { nowMs } = this.#clock;
+    const { expected } = this;
     // A look at the whole queue, most often in vain.
-    if (this.#partingStepsLeft <= 0 || pipeline.msFor(expected.bytes, nowMs) < PARTING_MS) return false;
+    if (this.#partingStepsLeft <= 0 || this.msFor(expected.bytes) < PARTING_MS) return false;
     let first = 0;
     while (first < expected.count && expected.pieceAt(first) !== piece) first++;
     this.#partingStepsLeft -= 1 + first;
-    if (first === expected.count || pipeline.msFor(first * BLOCK_SIZE, nowMs) < PARTING_MS) return false;
+    if (first === expected.count || this.msFor(first * BLOCK_SIZE) < PARTING_MS) return false;
     for (let index = expected.count - 1; index >= first; index--) {
       const asked = expected.pieceAt(index);
       if (asked !== piece) continue;
@@ -296,6 +309,7 @@ export class BlockRequests {
   /** Gives all requests back to the picker. `mayCome`: they are remembered, in case the blocks come after all. */
   drop(mayCome: boolean): void {
     const { expected } = this;
+    if (expected.count > 0) this.pipeline.waitedInVain(this.#clock.nowMs);
     for (let index = 0; index < expected.count; index++) {
       const piece = expected.pieceAt(index);
       const begin = expected.beginAt(index);

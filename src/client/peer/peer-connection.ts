@@ -259,6 +259,11 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     return this.#throttles?.isHeldBack === true;
   }
 
+  /** How many milliseconds it takes for so many bytes, as fast as it is now; 0: not known. */
+  msFor(bytes: number): number {
+    return this.requests.msFor(bytes);
+  }
+
   /** Bytes per second that a limit of ours lets us send to it; 0: any number. */
   get uploadLimit(): number {
     return this.#throttles?.uploadLimit ?? 0;

@@ -20,6 +20,7 @@
 //
 // Always: whoever has a share gives it back when it slows down, falls silent (tick), is snubbed or closes.
 
+import { assert } from "../../base/assert.js";
 import { BLOCK_SIZE, MIB, REQUESTS_INITIAL, REQUESTS_MAX, REQUESTS_NEAR } from "../../base/limits.js";
 import { RequestShare } from "./request-share.js";
 
@@ -113,10 +114,35 @@ export class RequestPipeline {
     return this.#snubbed;
   }
 
-  /** How long the peer takes for so many bytes, as fast as it was of late; for ever if it has brought nothing for a whole window. */
-  msFor(bytes: number, nowMs: number): number {
-    if (this.#rate > 0) return bytes / this.#rate;
-    return nowMs - this.#windowStartMs < WINDOW_MS ? 0 : ROUND_TRIP_MS_UNKNOWN;
+  /**
+   * How long the peer takes for so many bytes, as fast as it was of late; 0: not known. While something of it is awaited, it is the slower
+   * the longer nothing comes: whoever was fast for a moment is not for ever. For ever if nothing came for a whole window, nor before.
+   */
+  msFor(bytes: number, nowMs: number, isAwaited: boolean): number {
+    const elapsedMs = nowMs - this.#windowStartMs;
+    if (!isAwaited || elapsedMs <= WINDOW_MS) return this.#rate > 0 ? bytes / this.#rate : 0;
+    const rate = this.#rateAfter(elapsedMs);
+    return rate > 0 ? bytes / rate : ROUND_TRIP_MS_UNKNOWN;
+  }
+
+  /** As if a block, and a window's worth, were about to come: an answer takes a while, however fast the peer is. */
+  #rateAfter(elapsedMs: number): number {
+    return Math.min(this.#rate, (this.#windowBytes + this.#rate * WINDOW_MS + BLOCK_SIZE) / elapsedMs);
+  }
+
+  /** What was awaited of the peer is not any more, as it did not come in time, or another brought it: how long nothing came is not forgotten. */
+  waitedInVain(nowMs: number): void {
+    const elapsedMs = nowMs - this.#windowStartMs;
+    if (elapsedMs <= WINDOW_MS) return;
+    this.#rate = Math.trunc(this.#rateAfter(elapsedMs));
+    this.#windowBytes = 0;
+    this.#windowStartMs = nowMs;
+  }
+
+  /** Something is asked of a peer of which nothing was awaited since `idleSinceMs`: that it brought nothing meanwhile says nothing of it. */
+  resumed(idleSinceMs: number, nowMs: number): void {
+    this.#windowStartMs += nowMs - Math.max(this.#windowStartMs, idleSinceMs);
+    assert(this.#windowStartMs <= nowMs, "a window has begun");
   }
 
   /** A limit of ours holds it back, or does not any more. */
@@ -149,6 +175,8 @@ export class RequestPipeline {
   refused(outstanding: number): void {
     this.#refusalLimit = Math.max(1, outstanding);
     this.#servedSinceLimit = 0;
+    // It brings nothing now, however fast it was.
+    if (outstanding === 0) this.#rate = 0;
     this.#setTarget(this.#target);
   }
 

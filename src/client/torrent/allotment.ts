@@ -27,11 +27,9 @@ export interface AllottedPeer extends PickingPeer {
   readonly allowedFast: ReadonlySet<number> | undefined;
   /** What it was asked for and has not brought. */
   readonly expected: { readonly count: number };
-  readonly pipeline: {
-    readonly snubbed: boolean;
-    /** How long it takes for so many bytes; 0: not known yet. */
-    msFor(bytes: number, nowMs: number): number;
-  };
+  readonly pipeline: { readonly snubbed: boolean };
+  /** How many milliseconds it takes for so many bytes, as fast as it is now; 0: not known. */
+  msFor(bytes: number): number;
   /** Bytes of it wait for a limit of ours, most of the time. */
   readonly isHeldBack: boolean;
   /** Gives back, by requestDropped(), all that was asked of it, where it has been silent since for `silentMs`. Returns how many blocks. */
@@ -313,8 +311,8 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   }
 
   /** How long it takes for a piece; for ever where that is not known. */
-  #pieceMs({ pipeline }: Peer): number {
-    return pipeline.msFor(this.#picker.blocksMax * BLOCK_SIZE, this.#host.nowMs) || Number.POSITIVE_INFINITY;
+  #pieceMs(peer: Peer): number {
+    return peer.msFor(this.#picker.blocksMax * BLOCK_SIZE) || Number.POSITIVE_INFINITY;
   }
 
   /** A look at each that is here, with each tick. */
@@ -322,7 +320,8 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     this.#fastestMs = 0;
     let fastestMs = Number.POSITIVE_INFINITY;
     for (const peer of this.#host.here)
-      if (peer.counters.blocksReceived > 0) fastestMs = Math.min(fastestMs, this.#pieceMs(peer));
+      if (peer.counters.blocksReceived > 0 && !peer.peerChoking)
+        fastestMs = Math.min(fastestMs, this.#pieceMs(peer));
     if (fastestMs < Number.POSITIVE_INFINITY) this.#fastestMs = fastestMs;
   }
 
@@ -381,7 +380,7 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   }
 
   #patienceMs(peer: Peer): number {
-    const ownMs = peer.pipeline.msFor(this.#picker.blocksMax * BLOCK_SIZE, this.#host.nowMs);
+    const ownMs = peer.msFor(this.#picker.blocksMax * BLOCK_SIZE);
     if (ownMs === 0) return RECLAIM_MS;
     return Math.min(RECLAIM_MS, Math.max(PATIENCE_MS_MIN, PATIENCE_TIMES * ownMs));
   }

@@ -1,4 +1,6 @@
 // The pipeline against a path that is modelled: so much bandwidth, so much delay. Time is handed in.
+//
+// It is long, because what a peer is asked for depends on many ways to be slow, each a case of its own.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -58,6 +60,61 @@ describe("RequestPipeline", () => {
     assert.equal(new RequestPipeline(512, 0).target, REQUESTS_INITIAL);
     assert.equal(new RequestPipeline(3, 0).target, 3);
     assert.equal(new RequestPipeline(512, 0).growing, true);
+  });
+
+  it("takes a peer for the slower the longer nothing comes that is awaited, and for as fast as it was while nothing is", () => {
+    const pipeline = new RequestPipeline(512, 0);
+    assert.equal(pipeline.msFor(BLOCK_SIZE, 1000, false), 0, "not known");
+    assert.ok(pipeline.msFor(BLOCK_SIZE, 1000, true) > 1e6, "for ever");
+    const path = new Path(pipeline, { delayMs: FAR_MS, blocksPerSecond: 400 });
+    path.run(3000);
+    const { nowMs } = path;
+    const at = (afterMs: number, isAwaited: boolean): number =>
+      pipeline.msFor(400 * BLOCK_SIZE, nowMs + afterMs, isAwaited);
+    assert.ok(Math.abs(at(0, true) - 1000) < 100, `${at(0, true)} of 1000 ms`);
+    assert.equal(at(10_000, false), at(0, false));
+    assert.ok(at(1000, true) > 2 * at(0, true), `${at(1000, true)} ms after a second`);
+    assert.ok(at(10_000, true) > 15 * at(0, true), `${at(10_000, true)} ms after ten`);
+  });
+
+  it("takes a peer that was asked for nothing for a while for as fast as it was", () => {
+    const pipeline = new RequestPipeline(512, 0);
+    const path = new Path(pipeline, { delayMs: FAR_MS, blocksPerSecond: 400 });
+    path.run(3000);
+    const before = pipeline.msFor(400 * BLOCK_SIZE, path.nowMs, true);
+    const askedMs = path.nowMs + 60_000;
+    pipeline.resumed(path.nowMs, askedMs);
+    for (let block = 1; block <= 40; block++)
+      pipeline.blockReceived(BLOCK_SIZE, askedMs, askedMs + (5 * block) / 2);
+    const after = pipeline.msFor(400 * BLOCK_SIZE, askedMs + 100, true);
+    assert.ok(after > 0 && after < 2 * before, `${after} ms, ${before} before`);
+  });
+
+  it("does not forget for how long nothing came when nothing is awaited any more, and gives a slow one its time", () => {
+    for (const [blocksPerSecond, times] of [
+      [400, 15],
+      [1 / 3, 2],
+    ] as const) {
+      const pipeline = new RequestPipeline(8, 0);
+      const path = new Path(pipeline, { delayMs: FAR_MS, blocksPerSecond });
+      path.run(30_010);
+      const before = pipeline.msFor(BLOCK_SIZE, path.nowMs, false);
+      pipeline.waitedInVain(path.nowMs + (blocksPerSecond < 1 ? 2000 : 10_000));
+      const after = pipeline.msFor(BLOCK_SIZE, path.nowMs + 10_000, false);
+      assert.ok(before > 0 && after > 0);
+      if (blocksPerSecond < 1) assert.ok(after < times * before, `${after} ms, ${before} before`);
+      else assert.ok(after > times * before, `${after} ms, ${before} before`);
+    }
+  });
+
+  it("takes a peer that refuses all that it is asked for as not known, however fast it was", () => {
+    const pipeline = new RequestPipeline(512, 0);
+    const path = new Path(pipeline, { delayMs: FAR_MS, blocksPerSecond: 400 });
+    path.run(3000);
+    pipeline.refused(8);
+    assert.ok(pipeline.msFor(BLOCK_SIZE, path.nowMs, false) > 0, "its queue is full");
+    pipeline.refused(0);
+    assert.equal(pipeline.msFor(BLOCK_SIZE, path.nowMs, false), 0);
   });
 
   it("grows by one with each block while throughput grows", () => {

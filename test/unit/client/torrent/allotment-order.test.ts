@@ -16,7 +16,7 @@ const PIECE_LENGTH = BLOCKS * BLOCK_SIZE;
 
 class Peer implements AllottedPeer {
   readonly allowedFast = undefined;
-  readonly pipeline = { snubbed: false, msFor: () => this.pieceMs };
+  readonly pipeline = { snubbed: false };
   /** How long it takes for a piece; 0: not known. */
   pieceMs = 0;
   readonly isHeldBack = false;
@@ -40,6 +40,10 @@ class Peer implements AllottedPeer {
 
   get expected(): { count: number } {
     return { count: this.waits ? this.requests.length : 0 };
+  }
+
+  msFor(): number {
+    return this.pieceMs;
   }
 
   hasRequested(piece: number, block: number): boolean {

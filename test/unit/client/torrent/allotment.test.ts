@@ -40,7 +40,7 @@ class SimulatedPeer implements AllottedPeer {
   readonly record: PeerRecord;
   readonly manners: Manners;
   readonly allowedFast = undefined;
-  readonly pipeline = { snubbed: false, msFor: (bytes: number) => bytes * this.msPerByte };
+  readonly pipeline = { snubbed: false };
   /** 0: not known. */
   msPerByte = 0;
   readonly isHeldBack = false;
@@ -62,6 +62,10 @@ class SimulatedPeer implements AllottedPeer {
 
   get expected(): { count: number } {
     return { count: this.requests.length };
+  }
+
+  msFor(bytes: number): number {
+    return bytes * this.msPerByte;
   }
 
   hasRequested(piece: number, block: number): boolean {
