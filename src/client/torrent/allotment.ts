@@ -115,6 +115,8 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   readonly #hungry = new Set<Peer>();
   /** When they were last asked. */
   #hungryAskedMs = 0;
+  /** Those that were given a piece which was not free yet: they are asked before all others when one is. */
+  readonly #claimants = new Set<Peer>();
   /** Of those, whom others were asked in the place of, because they said nothing: they take nothing of others. */
   readonly #passedOver = new Set<Peer>();
   /** Of those that took something over from others: how many blocks they have brought when all of it came. */
@@ -131,6 +133,10 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   #getsOn = false;
   /** How long the fastest that is here takes for a piece, as of the last tick; 0: nobody has brought any. */
   #fastestMs = 0;
+  /** The same of each that is here and has brought blocks, while somebody is suspected. */
+  readonly #pieceMsOf = new Map<PeerRecord, number>();
+  /** Of the one that would have pieces of slower ones. */
+  #claimantMs = 0;
   /** Of the review under way. */
   #ranked: readonly Candidate<Peer>[] | undefined;
 
@@ -167,13 +173,16 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
         (allowedFast === undefined || allowedFast.has(piece)),
     };
     let got = this.#pickAllowed(peer, few, out, allowed, isApart ? 1 : piecesAtOnce);
-    if (
-      got === 0 &&
-      peer.expected.count === 0 &&
-      this.#mayReclaim(record) &&
-      this.#reclaim(peer, record, few)
-    )
-      got = this.#picker.pick(peer.pieces, few, out, peer, allowed, 1);
+    if (got === 0 && peer.expected.count === 0) {
+      if (this.#mayReclaim(peer, record) && this.#reclaim(peer, record, few))
+        got = this.#picker.pick(peer.pieces, few, out, peer, allowed, 1);
+      else if (this.#outpace(peer, record) || this.#tryOut(peer, record)) {
+        got = this.#picker.pick(peer.pieces, few, out, peer, allowed, 1);
+        this.#owedBy.set(peer, peer.counters.blocksReceived + Math.max(1, got));
+        // What came of it is being dropped.
+        if (got === 0) this.#claimants.add(peer);
+      }
+    }
     for (let index = 0; index < got; index++)
       attribution.requested(record, entryOf(out, 2 * index), this.#host.nowMs);
     if (got === 0 && peer.expected.count === 0 && this.#bringsWhatItGets(peer, record)) {
@@ -201,6 +210,7 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     this.#newcomers.delete(peer);
     this.#untried.delete(peer);
     this.#hungry.delete(peer);
+    this.#claimants.delete(peer);
     this.#passedOver.delete(peer);
     this.#owedBy.delete(peer);
   }
@@ -234,6 +244,10 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
 
   /** A piece may be begun anew: those that wait for one are asked, and not with the next tick only. */
   pieceFree(): void {
+    for (const peer of [...this.#claimants]) {
+      this.#claimants.delete(peer);
+      this.#host.ask(peer);
+    }
     if (this.#hungry.size === 0) return;
     this.#hungryAskedMs = this.#host.nowMs;
     const hungry = [...this.#hungry].slice(0, HUNGRY_ASKED_MAX);
@@ -318,10 +332,16 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   /** A look at each that is here, with each tick. */
   #findFastest(): void {
     this.#fastestMs = 0;
+    this.#pieceMsOf.clear();
+    const isSuspicious = !this.#attribution.isQuiet;
     let fastestMs = Number.POSITIVE_INFINITY;
-    for (const peer of this.#host.here)
-      if (peer.counters.blocksReceived > 0 && !peer.peerChoking)
-        fastestMs = Math.min(fastestMs, this.#pieceMs(peer));
+    for (const peer of this.#host.here) {
+      if (peer.counters.blocksReceived === 0) continue;
+      const pieceMs = this.#pieceMs(peer);
+      const record = isSuspicious ? this.#host.recordOf(peer) : undefined;
+      if (record !== undefined) this.#pieceMsOf.set(record, pieceMs);
+      if (!peer.peerChoking) fastestMs = Math.min(fastestMs, pieceMs);
+    }
     if (fastestMs < Number.POSITIVE_INFINITY) this.#fastestMs = fastestMs;
   }
 
@@ -358,9 +378,22 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     return record?.isProven === true ? 0 : LOOKS_PER_TICK / 2;
   }
 
-  /** Whoever has shown something, or had no chance yet. */
-  #mayReclaim(record: PeerRecord): boolean {
-    return record.isProven || (!this.#hasProven && record.lapses === 0 && record.owned === 0);
+  /** Whoever has shown something, or had no chance yet: where others have shown something, those of them that we sought. */
+  #mayReclaim({ incoming }: Peer, record: PeerRecord): boolean {
+    if (record.isProven) return true;
+    return record.lapses === 0 && record.owned === 0 && !(this.#hasProven && incoming);
+  }
+
+  /**
+   * A piece that somebody has to itself who is slow starts over for a fast one that would have it at once: else those that were fast for a
+   * moment, and hundreds that bring a block now and then, hold all that is missing. As many as it takes this way it has to bring before
+   * it takes more.
+   */
+  #outpace(peer: Peer, record: PeerRecord): boolean {
+    if (!record.isProven || peer.counters.blocksReceived < (this.#owedBy.get(peer) ?? 0)) return false;
+    if (this.#standingOf(peer) !== Standing.fast || this.#looksLeft <= 0) return false;
+    this.#claimantMs = this.#pieceMs(peer);
+    return this.#attribution.outpace(record, peer.pieces, this.#host.nowMs, this);
   }
 
   /**
@@ -383,6 +416,24 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     const ownMs = peer.msFor(this.#picker.blocksMax * BLOCK_SIZE);
     if (ownMs === 0) return RECLAIM_MS;
     return Math.min(RECLAIM_MS, Math.max(PATIENCE_MS_MIN, PATIENCE_TIMES * ownMs));
+  }
+
+  /**
+   * Whoever was sought by us and was never asked for anything is tried: with a piece that is somebody's alone who was silent for a second, or
+   * that stalls. All that is missing may have been asked of slow ones before it came.
+   */
+  #tryOut(peer: Peer, record: PeerRecord): boolean {
+    if (peer.incoming || record.isProven || record.onParole || record.lapses > 0 || record.owned > 0)
+      return false;
+    if (peer.counters.blocksReceived > 0 || this.#looksLeft <= LOOKS_PER_TICK / 2) return false;
+    this.#claimantMs = 0;
+    if (this.#attribution.outpace(record, peer.pieces, this.#host.nowMs, this)) return true;
+    this.#looksLeft -= this.#picker.startedCount;
+    const piece = this.#picker.stalledPiece(peer.pieces, {
+      has: (each) => !this.#attribution.isSomebodys(each),
+    });
+    if (piece >= 0) this.startOver(piece);
+    return piece >= 0;
   }
 
   /** Whoever takes something over from another takes more when it has brought as many blocks: else it would only keep it from us. */
@@ -442,6 +493,11 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
 
   isReceived(piece: number): boolean {
     return this.#picker.isPieceReceived(piece);
+  }
+
+  isOutpaced(owner: PeerRecord): boolean {
+    const ownerMs = this.#pieceMsOf.get(owner) ?? Number.POSITIVE_INFINITY;
+    return ownerMs > FAST_TIMES * this.#claimantMs;
   }
 
   startOver(piece: number): void {

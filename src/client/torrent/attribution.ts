@@ -207,6 +207,11 @@ export class Attribution {
     return record.isProven || (record.owned === 0 && this.#exclusive.unprovenOwned < unprovenMax);
   }
 
+  /** True if the piece is, or is to be, one peer's alone. */
+  isSomebodys(piece: number): boolean {
+    return this.#exclusive.has(piece);
+  }
+
   /** The same, when there is nothing else to ask of `record`: it may share pieces that are nobody's alone. */
   mayShare(record: PeerRecord, piece: number): boolean {
     return this.#exclusive.mayBring(record, piece);
@@ -229,6 +234,14 @@ export class Attribution {
     patienceMs: number,
   ): boolean {
     return this.#exclusive.reclaim(record, pieces, nowMs, view, patienceMs);
+  }
+
+  /**
+   * For a peer that has `pieces`, is fast and waits for nothing: one that somebody has who takes many times as long, and was silent for a
+   * second, starts over. Both have shown something, and nothing is held against the slow one.
+   */
+  outpace(record: PeerRecord, pieces: PieceSet, nowMs: number, view: ExclusiveView): boolean {
+    return this.#exclusive.outpace(record, pieces, nowMs, view);
   }
 
   /** The peer is gone. Pieces that it had to itself, and sent nothing of, are anybody's. */

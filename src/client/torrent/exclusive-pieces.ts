@@ -9,6 +9,8 @@
 // A lease grows with each failure of its piece, so that slow peers finish one in the end; and where an owner is the only one who
 // could bring the piece, it is waited for: judging peers never stops a download.
 //
+// One file, because each way to lose a piece decides who may have it next, from the same record of it. It is a little long for that.
+//
 // Always: an owned piece has blocks of its owner only.
 
 import { assert, present } from "../../base/assert.js";
@@ -21,6 +23,8 @@ const STALL_SHARE = 1 / 2;
 const STALL_SHARE_UNPROVEN = 1 / 10;
 /** Milliseconds without a first block of a piece, and half of those without another, after which one that waits for nothing may have it. */
 export const RECLAIM_MS = 500;
+/** Without a block for so long, one that is fast and waits for nothing may have it of one that takes many times as long. */
+const OUTPACED_MS = 1000;
 const LEASE_SHARE = 3;
 /** Bytes per millisecond that a lease allows for. */
 const LEASE_RATE = 64;
@@ -29,6 +33,8 @@ const LEASE_DOUBLINGS_MAX = 8;
 export const LAPSES_MAX = 3;
 /** A piece that those who have shown something let go goes to so many who have not; then it is anybody's. */
 const STRANGERS_MAX = 4;
+/** So many of those that have shown something may let a piece go, or lose it to faster ones; then it is anybody's. */
+const TURNS_MAX = 3;
 /** Overdue pieces that one review deals with, however many peers there are. */
 export const REVIEWED_MIN = 16;
 
@@ -44,6 +50,10 @@ interface Exclusive {
   /** Nobody's: who may have it first, and until when; 0: it was not offered yet. */
   offeredTo: PeerRecord | undefined;
   offeredUntilMs: number;
+  /** Peers that have shown something, and let it go or lost it to a faster one, since it failed or was begun. */
+  turns: number;
+  /** It is kept from strangers only: whoever it was offered to had its time before all others. */
+  isForProven: boolean;
   failures: number;
   /** Those that have shown nothing and were offered it, or lost it to one that may not have it, since it failed or was begun. */
   strangers: number;
@@ -61,6 +71,8 @@ export interface ExclusiveView {
   isAsked(piece: number): boolean;
   /** All blocks of the piece are here, or are being dropped. */
   isReceived(piece: number): boolean;
+  /** The owner takes many times as long for a piece as whoever asks. */
+  isOutpaced(owner: PeerRecord): boolean;
   /** So many pieces were looked at, in search of one that somebody may be deprived of. */
   lookedAt(pieces: number): void;
   /** Drops all blocks of the piece, and cancels those that were asked for. */
@@ -145,7 +157,7 @@ export class ExclusivePieces {
     if (this.#hadItsTurn(exclusive, record)) return false;
     if (offeredTo === undefined) return record.lapses < LAPSES_MAX;
     // What is kept for one that has shown nothing keeps nobody who has from it.
-    return offeredTo === record || (record.isProven && !offeredTo.isProven);
+    return offeredTo === record || (record.isProven && (exclusive.isForProven || !offeredTo.isProven));
   }
 
   /** `record` was asked for blocks of the piece, which is its own from now on unless it is shared. */
@@ -171,6 +183,7 @@ export class ExclusivePieces {
     exclusive.failures++;
     exclusive.lapsed.clear();
     exclusive.strangers = 0;
+    exclusive.turns = 0;
     exclusive.shared = false;
     this.#disown(exclusive);
   }
@@ -216,7 +229,9 @@ export class ExclusivePieces {
       const { owner, isOfUnproven, lastBlockMs, ownedSinceMs } = exclusive;
       if (owner === undefined || !isOfUnproven || owner.isProven || !pieces.has(piece)) continue;
       const silentMs = lastBlockMs > ownedSinceMs ? 2 * patienceMs : patienceMs;
-      const isIdle = claimant.isProven && !(view.isHere(owner) && view.isAsked(piece));
+      // Whoever was given it just now is asked when what came of it before is dropped.
+      const isUnasked = nowMs > ownedSinceMs && !view.isAsked(piece);
+      const isIdle = claimant.isProven && (isUnasked || !view.isHere(owner));
       if (!isIdle && nowMs - lastBlockMs <= silentMs) continue;
       if (view.isReceived(piece) || view.isHeldBack(owner)) continue;
       // Whoever had less time than that has not let it go.
@@ -228,6 +243,27 @@ export class ExclusivePieces {
       const isForStrangers = claimant.isProven && this.#hadItsTurn(exclusive, claimant);
       if (isForStrangers && ++exclusive.strangers >= STRANGERS_MAX) exclusive.shared = true;
       if (exclusive.failures === 0) this.#pieces.delete(piece);
+      view.lookedAt(looks);
+      view.startOver(piece);
+      return true;
+    }
+    view.lookedAt(looks);
+    return false;
+  }
+
+  /** As Attribution.outpace(). */
+  outpace(claimant: PeerRecord, pieces: PieceSet, nowMs: number, view: ExclusiveView): boolean {
+    let looks = 0;
+    for (const [piece, exclusive] of this.#pieces) {
+      looks++;
+      const { owner, lastBlockMs } = exclusive;
+      if (owner?.isProven !== true || owner === claimant || !pieces.has(piece)) continue;
+      if (nowMs - lastBlockMs <= OUTPACED_MS || this.#hadItsTurn(exclusive, claimant)) continue;
+      if (!view.isOutpaced(owner) || view.isReceived(piece) || view.isHeldBack(owner)) continue;
+      this.#disown(exclusive);
+      this.#turnEnded(exclusive);
+      // Or any of those that wait for something would have it first.
+      this.own(claimant, piece, nowMs);
       view.lookedAt(looks);
       view.startOver(piece);
       return true;
@@ -281,7 +317,8 @@ export class ExclusivePieces {
     exclusive.lapsed.set(owner, owner.isProven);
     owner.lapses++;
     this.#disown(exclusive);
-    this.#offer(exclusive, others, nowMs);
+    if (owner.isProven) this.#turnEnded(exclusive);
+    if (!exclusive.shared) this.#offer(exclusive, others, nowMs);
     if (!exclusive.shared) view.startOver(piece);
   }
 
@@ -291,6 +328,13 @@ export class ExclusivePieces {
    * may be more and more of those.
    */
   #offer(exclusive: Exclusive, candidates: PeerRecord[], nowMs: number): void {
+    // The most trusted may be busy for long with others of them.
+    if (exclusive.offeredTo?.isProven === true && !exclusive.isForProven) {
+      exclusive.isForProven = true;
+      exclusive.offeredUntilMs = nowMs + STALL_SHARE * this.#requestTimeoutMs;
+      return;
+    }
+    exclusive.isForProven = false;
     const able = candidates.filter((record) => !this.#hadItsTurn(exclusive, record));
     if (able.length === 0 && candidates.length > 0) exclusive.shared = true;
     const hasProven = candidates.some(({ isProven }) => isProven);
@@ -299,8 +343,9 @@ export class ExclusivePieces {
     const willing = able.filter(({ lapses }) => lapses < LAPSES_MAX);
     exclusive.offeredTo =
       exclusive.offeredTo === undefined ? this.#worthiest(willing.length > 0 ? willing : able) : undefined;
-    const share = exclusive.offeredTo?.isProven === false ? STALL_SHARE_UNPROVEN : STALL_SHARE;
-    exclusive.offeredUntilMs = nowMs + share * this.#requestTimeoutMs;
+    const stallMs =
+      this.#requestTimeoutMs * (exclusive.offeredTo === undefined ? STALL_SHARE : STALL_SHARE_UNPROVEN);
+    exclusive.offeredUntilMs = nowMs + (exclusive.offeredTo?.isProven === true ? RECLAIM_MS : stallMs);
   }
 
   /**
@@ -309,6 +354,11 @@ export class ExclusivePieces {
    */
   #hadItsTurn({ lapsed }: Exclusive, record: PeerRecord): boolean {
     return lapsed.get(record) === record.isProven;
+  }
+
+  /** Those that bring what is right for a while, and nothing any more, would have it one after the other. */
+  #turnEnded(exclusive: Exclusive): void {
+    if (++exclusive.turns >= TURNS_MAX) exclusive.shared = true;
   }
 
   /**
@@ -342,6 +392,7 @@ export class ExclusivePieces {
     exclusive.owner = undefined;
     exclusive.offeredTo = undefined;
     exclusive.offeredUntilMs = 0;
+    exclusive.isForProven = false;
   }
 
   #add(piece: number, nowMs: number): Exclusive {
@@ -353,6 +404,8 @@ export class ExclusivePieces {
       lapsed: new Map(),
       offeredTo: undefined,
       offeredUntilMs: 0,
+      turns: 0,
+      isForProven: false,
       failures: 0,
       strangers: 0,
       shared: false,

@@ -236,6 +236,13 @@ export class Picker {
     return false;
   }
 
+  /** A piece of those that was begun, of which nothing has come for long and nothing is here; −1: there is none. `allowed` narrows them. */
+  stalledPiece(pieces: PieceSet, allowed: PieceFilter): number {
+    for (const { stalled, received, piece } of this.#started.all())
+      if (stalled && received === 0 && pieces.has(piece) && allowed.has(piece)) return piece;
+    return -1;
+  }
+
   /** So much time passed that a piece which got almost nothing since the last call stalls. */
   windowEnded(): void {
     this.#started.windowEnded();

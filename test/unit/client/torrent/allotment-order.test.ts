@@ -21,7 +21,7 @@ class Peer implements AllottedPeer {
   pieceMs = 0;
   readonly isHeldBack = false;
   readonly peerChoking = false;
-  readonly incoming = true;
+  incoming = true;
   readonly counters = { payloadBytes: 0, blocksReceived: 0 };
   requests: [piece: number, block: number][] = [];
   askedMs = 0;
@@ -71,7 +71,7 @@ class Swarm {
   readonly attribution = new Attribution({ pieceLength: PIECE_LENGTH, requestTimeoutMs: 20_000 });
   readonly allotment: Allotment<Peer>;
   readonly #everything = new PieceSet(PIECES);
-  readonly #out = new Int32Array(256);
+  readonly #out = new Int32Array(1024);
 
   constructor() {
     const totalLength = PIECES * PIECE_LENGTH;
@@ -134,6 +134,84 @@ class Swarm {
     }
   }
 }
+
+describe("Allotment: who waits for nothing, while somebody is suspected", () => {
+  /** All is verified but piece 1, which strangers spoiled, and which is asked of a slow one alone now. */
+  function slowHasTheLast(slowMs: number): { swarm: Swarm; slow: Peer; fast: Peer } {
+    const swarm = new Swarm();
+    const [slow, fast] = [swarm.join(), swarm.join()];
+    const liars = [swarm.join(), swarm.join()];
+    Object.assign(slow, { pieceMs: slowMs });
+    Object.assign(fast, { pieceMs: 10 });
+    for (let piece = 0; piece < PIECES; piece++)
+      if (piece !== 1) swarm.pieceComes(piece, [piece % 2 === 0 ? slow : fast], true);
+    swarm.pieceComes(1, liars, false);
+    assert.equal(swarm.ask(slow, BLOCKS), BLOCKS);
+    return { swarm, slow, fast };
+  }
+
+  it("has a piece that a much slower one has alone, and was silent about for a second", () => {
+    const { swarm, slow, fast } = slowHasTheLast(1000);
+    swarm.nowMs += 900;
+    swarm.allotment.tick();
+    assert.equal(fast.requests.length, 0, "it may come yet");
+    swarm.nowMs += 200;
+    swarm.allotment.tick();
+    assert.deepEqual([fast.requests.length, slow.record.lapses], [BLOCKS, 0]);
+  });
+
+  it("leaves what one has alone that is about as fast", () => {
+    const { swarm, fast } = slowHasTheLast(30);
+    swarm.nowMs += 5000;
+    swarm.allotment.tick();
+    assert.equal(fast.requests.length, 0);
+  });
+
+  it("takes one piece of slow ones at a time, and the next one when it has brought what it took", () => {
+    const swarm = new Swarm();
+    const [slow, fast] = [swarm.join(), swarm.join()];
+    const liars = [swarm.join(), swarm.join()];
+    Object.assign(slow, { pieceMs: 1000 });
+    Object.assign(fast, { pieceMs: 10 });
+    for (let piece = 4; piece < PIECES; piece++)
+      swarm.pieceComes(piece, [piece % 2 === 0 ? slow : fast], true);
+    for (let piece = 0; piece < 4; piece++) swarm.pieceComes(piece, liars, false);
+    assert.equal(swarm.ask(slow, 4 * BLOCKS), 4 * BLOCKS);
+    swarm.nowMs += 1500;
+    swarm.allotment.tick();
+    assert.equal(fast.requests.length, BLOCKS);
+    // It says nothing, and asks again as if it waited for nothing.
+    fast.waits = false;
+    assert.equal(swarm.ask(fast, BLOCKS), 0);
+    fast.counters.blocksReceived += BLOCKS;
+    assert.equal(swarm.ask(fast, BLOCKS), BLOCKS);
+  });
+
+  it("is tried if we sought it and it was never asked for anything, though all is asked of others", () => {
+    for (const incoming of [true, false]) {
+      const swarm = new Swarm();
+      const slow = swarm.join();
+      const liars = [swarm.join(), swarm.join()];
+      slow.pieceMs = 1000;
+      swarm.pieceComes(0, [slow], true);
+      assert.equal(swarm.ask(slow, 62 * BLOCKS), 62 * BLOCKS);
+      const [last] = Array.from({ length: PIECES }, (_, piece) => piece).filter(
+        (piece) => piece > 0 && !swarm.picker.isStarted(piece),
+      );
+      assert.ok(last !== undefined);
+      swarm.pieceComes(last, liars, false);
+      assert.equal(swarm.ask(slow, BLOCKS), BLOCKS);
+      const newcomer = swarm.join();
+      newcomer.incoming = incoming;
+      for (let window = 0; window < 3; window++) swarm.picker.windowEnded();
+      swarm.nowMs += 1500;
+      swarm.allotment.tick();
+      assert.equal(newcomer.requests.length, incoming ? 0 : BLOCKS);
+      const pieces = new Set(newcomer.requests.map(([piece]) => piece));
+      assert.equal(pieces.size, incoming ? 0 : 1, "alone");
+    }
+  });
+});
 
 describe("Allotment: who comes first", () => {
   it("is whoever had a part in a right piece, at each tick, while somebody is suspected", () => {

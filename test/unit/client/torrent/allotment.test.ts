@@ -554,8 +554,11 @@ describe("Allotment: pieces of those that have shown nothing and left", () => {
     const everything = new PieceSet(pieceCount);
     everything.fill();
     const peers: SimulatedPeer[] = [];
+    const clock = { nowMs: 0 };
     const allotment = new Allotment<SimulatedPeer>(picker, attribution, {
-      nowMs: 0,
+      get nowMs() {
+        return clock.nowMs;
+      },
       here: peers,
       recordOf: (peer) => peer.record,
       ask: () => {},
@@ -590,6 +593,7 @@ describe("Allotment: pieces of those that have shown nothing and left", () => {
     );
     // None of them is asked for anything any more: they choke us.
     for (const [piece, block] of held) picker.requestDropped(piece, block);
+    clock.nowMs++;
     assert.equal(allotment.pick(honest, 64, out, 1), held.length);
     attribution.checkInvariants();
   });

@@ -55,6 +55,7 @@ function viewOf(candidates: PeerRecord[]): ExclusiveView & { overs: number[]; he
     isHeldBack: () => false,
     isAsked: () => true,
     isReceived: () => false,
+    isOutpaced: () => false,
     lookedAt: () => {},
     startOver: (piece) => overs.push(piece),
   };

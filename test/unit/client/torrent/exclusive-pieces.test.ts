@@ -17,6 +17,7 @@ function viewOf(...here: PeerRecord[]): ExclusiveView {
     isHeldBack: () => false,
     isAsked: () => true,
     isReceived: () => false,
+    isOutpaced: () => false,
     lookedAt: () => {},
     startOver: () => {},
   };
@@ -257,6 +258,80 @@ describe("pieces that one peer has to itself", () => {
       assert.equal(pieces.reclaim(proven, everything, nowMs, view), true);
     }
     assert.ok(had <= 4, `${had} strangers had it in turn`);
+  });
+
+  it("go from one that has shown something and is slow to one that is fast and waits for nothing, and nothing is held against it", () => {
+    const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+    const everything = new PieceSet(10);
+    everything.fill();
+    const [slow, fast] = ["slow", "fast"].map((key) => attribution.record(key, "10.0.6.1", 1)) as [
+      PeerRecord,
+      PeerRecord,
+    ];
+    Object.assign(slow, { isProven: true });
+    Object.assign(fast, { isProven: true });
+    const overs: number[] = [];
+    const even = { ...viewOf(slow, fast), startOver: (piece: number) => overs.push(piece) };
+    const view = { ...even, isOutpaced: (owner: PeerRecord) => owner === slow };
+    pieces.own(slow, 7, 1000);
+    pieces.blockReceived(7, 1500);
+    assert.equal(pieces.outpace(fast, everything, 2500, view), false, "a block came within a second");
+    assert.equal(pieces.outpace(fast, everything, 2501, even), false, "it is as fast");
+    assert.equal(pieces.outpace(fast, new PieceSet(10), 2501, view), false, "it has none of them");
+    assert.equal(pieces.outpace(fast, everything, 2501, view), true);
+    assert.deepEqual([overs, slow.owned, slow.lapses, fast.owned], [[7], 0, 0, 1]);
+    assert.equal(pieces.mayHave(slow, 7), false, "it is the fast one's");
+    assert.equal(pieces.outpace(slow, everything, 9000, { ...even, isOutpaced: () => true }), true);
+    pieces.checkInvariants([slow, fast]);
+  });
+
+  it("are anybody's where three that have shown something had them in turn", () => {
+    const everything = new PieceSet(10);
+    everything.fill();
+    const many = Array.from({ length: 5 }, (_, index) => {
+      const record = attribution.record(`fast-once-${index}`, "10.0.7.1", index);
+      return Object.assign(record, { isProven: true, lapses: 0, owned: 0 });
+    });
+    const view = { ...viewOf(...many), isOutpaced: () => true };
+    const outpaced = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+    const silent = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+    for (const pieces of [outpaced, silent]) {
+      pieces.failed(7, 1000);
+      let nowMs = 1000;
+      for (const [turn, record] of many.slice(0, 3).entries()) {
+        pieces.own(record, 7, nowMs);
+        assert.equal(pieces.mayHave(entryOf(many, 4), 7), false, `it is the turn of ${turn}`);
+        nowMs += 1 + REQUEST_TIMEOUT_MS / 2;
+        if (pieces === silent) pieces.review(nowMs, view);
+        else assert.equal(pieces.outpace(entryOf(many, turn + 1), everything, nowMs, view), true);
+      }
+      assert.deepEqual(
+        many.map((record) => pieces.mayHave(record, 7)),
+        many.map(() => true),
+      );
+      pieces.checkInvariants(many);
+    }
+  });
+
+  it("are kept for the most trusted for half a second, and then for all that have shown something", () => {
+    const [trusted, idle] = ["trusted", "idle"].map((key) => attribution.record(key, "10.0.8.1", 1)) as [
+      PeerRecord,
+      PeerRecord,
+    ];
+    for (const record of [trusted, idle]) Object.assign(record, { isProven: true, lapses: 0, owned: 0 });
+    const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+    const view = viewOf(trusted, idle, second);
+    Object.assign(second, { lapses: 0, owned: 0 });
+    const allowed = (): boolean[] => [trusted, idle, second].map((record) => pieces.mayHave(record, 7));
+    pieces.failed(7, 1000);
+    pieces.review(1000, view);
+    assert.deepEqual(allowed(), [true, false, false]);
+    pieces.review(1500, view);
+    assert.deepEqual(allowed(), [true, true, false], "it may be busy for long with others");
+    pieces.review(1499 + REQUEST_TIMEOUT_MS / 2, view);
+    assert.deepEqual(allowed(), [true, true, false]);
+    pieces.review(1500 + REQUEST_TIMEOUT_MS / 2, view);
+    assert.deepEqual(allowed(), [true, true, true]);
   });
 
   it("are all looked after at once where there is time for it", () => {
