@@ -140,6 +140,9 @@ function makeDice(seed: number): (sides: number) => number {
   };
 }
 
+/** The name of a misbehaviour, or one that has none. */
+export type Kind = string | Misbehaviour;
+
 export interface CrowdOptions {
   readonly loop: LoadLoop;
   /** Whom it crowds. */
@@ -147,8 +150,8 @@ export interface CrowdOptions {
   readonly metainfo: Pick<Metainfo, "infoHash" | "pieceLength" | "totalLength" | "pieces">;
   readonly connections: number;
   readonly seed: number;
-  /** Names of misbehaviours, or "idle"; undefined: each of them. */
-  readonly kinds?: readonly string[] | undefined;
+  /** Names of misbehaviours, or "idle", or ways of the caller's own; undefined: each that has a name. */
+  readonly kinds?: readonly Kind[] | undefined;
   nowMs(): number;
 }
 
@@ -211,9 +214,10 @@ export class Crowd {
   }
 }
 
-function waysNamed(names: readonly string[] | undefined): Misbehaviour[] {
-  if (names === undefined) return Object.values(MISBEHAVIOURS);
-  return names.map((name) => {
+function waysNamed(kinds: readonly Kind[] | undefined): Misbehaviour[] {
+  if (kinds === undefined) return Object.values(MISBEHAVIOURS);
+  return kinds.map((name) => {
+    if (typeof name !== "string") return name;
     if (name === "idle") return IDLE;
     const way = Object.entries(MISBEHAVIOURS).find(([each]) => each === name);
     if (way === undefined) throw new Error(`there is no misbehaviour called "${name}"`);

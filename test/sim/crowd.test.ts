@@ -11,8 +11,15 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { GUESTS_MAX } from "../../src/client/torrent/upload-rounds.js";
 import { besideCrowd } from "../support/beside-crowd.js";
-import { CrowdScene, makeSceneTorrent, PORT, type SceneTorrent } from "../support/crowd-scene.js";
-import { temporaryFolder } from "../support/data.js";
+import {
+  CrowdScene,
+  makeSceneTorrent,
+  PORT,
+  SCENE_DATA_SEED,
+  type SceneTorrent,
+} from "../support/crowd-scene.js";
+import { bytesOf, temporaryFolder } from "../support/data.js";
+import { HalfHonest } from "../support/half-honest.js";
 
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 /** A disk that costs nothing, where there is one. */
@@ -173,6 +180,27 @@ describe(`beside a crowd of ${PEERS} over virtual time (SEED=${SEED})`, () => {
       context.diagnostic(`${share.toFixed(2)} of the speed`);
       assert.ok(share >= shareMin, `${share} of the speed (SEED=${SEED})`);
     });
+
+  for (const isHalfFast of [false, true]) {
+    const also = isHalfFast ? ", and others that were fast for a moment" : "";
+    it(`a seed that comes last has half of its speed beside slow ones of which some lie${also}`, async (context) => {
+      const halfHonest = new HalfHonest(bytesOf(SCENE_DATA_SEED, BYTES));
+      const slow = halfHonest.slow(3000, 4);
+      const trial = {
+        role: "download",
+        bytesPerMs: BYTES / 10_000,
+        peers: 100,
+        comesMs: 500,
+        seed: SEED,
+      } as const;
+      const idle = await besideCrowd({ ...trial, kinds: ["idle"], msMax: END_MS }, shared);
+      const kinds = isHalfFast ? [halfHonest.fastAtFirst(), slow] : [slow];
+      const outcome = await besideCrowd({ ...trial, kinds, msMax: 4 * idle.tookMs }, shared);
+      const share = outcome.rate / idle.rate;
+      context.diagnostic(`${share.toFixed(2)} of the speed`);
+      assert.ok(share >= IDLE_SHARE_MIN, `${share} of the speed (SEED=${SEED})`);
+    });
+  }
 
   it("a seed brings what is missing though the data is looked at again and again, and is not banned for liars", async () => {
     const scene = new CrowdScene(SEED, shared, WIRE);

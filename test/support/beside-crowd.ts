@@ -3,6 +3,7 @@
 //
 // Always: the same for the same seed; what is measured is the one that behaves, from when it comes, late, until it is done or given up.
 
+import type { Kind } from "../../bench/load/crowd.js";
 import { CrowdScene, type Guest, PORT, type SceneTorrent } from "./crowd-scene.js";
 import type { Wire } from "./simulated-network.js";
 
@@ -11,8 +12,8 @@ export type Role = "upload" | "download";
 export interface Trial {
   /** Whom the crowd is at: we seed to one that behaves, or we download from one. */
   readonly role: Role;
-  /** Names of misbehaviours; of several, each of the crowd has one. */
-  readonly kinds: readonly string[];
+  /** Misbehaviours; of several, each of the crowd has one. */
+  readonly kinds: readonly Kind[];
   /** The seed's link. */
   readonly bytesPerMs: number;
   /** Of the crowd. */

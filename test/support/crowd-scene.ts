@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Crowd, STEP_MS } from "../../bench/load/crowd.js";
+import { Crowd, type Kind, STEP_MS } from "../../bench/load/crowd.js";
 import { LoadLoop } from "../../bench/load/load-loop.js";
 import { sessionCoreOf } from "../../src/client/session/session.js";
 import {
@@ -21,6 +21,8 @@ import { bytesOf } from "./data.js";
 import { type Machine, SimulatedNetwork, type Wire } from "./simulated-network.js";
 
 export const PORT = 6881;
+/** Of the bytes of a scene's torrent, as bytesOf() makes them. */
+export const SCENE_DATA_SEED = 3;
 /** Nothing takes as long, unless it never ends. */
 const END_MS = 30 * 60_000;
 const CROWD_HOST = "10.1.0.0";
@@ -37,7 +39,7 @@ export async function makeSceneTorrent(
   bytes: number,
   pieceLength: number,
 ): Promise<SceneTorrent> {
-  writeFileSync(join(folder, "data.bin"), bytesOf(3, bytes));
+  writeFileSync(join(folder, "data.bin"), bytesOf(SCENE_DATA_SEED, bytes));
   return {
     metainfo: parseMetainfo(await createTorrentFile(join(folder, "data.bin"), { pieceLength })),
     folder,
@@ -90,7 +92,7 @@ export class CrowdScene {
    */
   async crowd(
     target: Machine,
-    kinds: readonly string[],
+    kinds: readonly Kind[],
     untilMs: number,
     connections: number,
     host?: string,
