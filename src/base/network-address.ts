@@ -27,6 +27,14 @@ export function isLoopback(host: string): boolean {
   return bytes.length === 4 ? bytes[0] === 127 : bytes.every((byte, at) => byte === (at === 15 ? 1 : 0));
 }
 
+/** True if the field `Host` of a request of HTTP names localhost, or a loopback address, with any port: whoever asks knows whom. */
+export function isThisMachine(host: string | undefined): boolean {
+  const name = /^(?:\[([\da-f:.]+)\]|(\d+\.\d+\.\d+\.\d+)|localhost)(?::\d+)?$/i.exec(host ?? "");
+  if (name === null) return false;
+  const address = name[1] ?? name[2];
+  return address === undefined || isLoopback(address);
+}
+
 /** True for 169.254/16 and fe80::/10, which nobody reaches but whoever is on the same wire. */
 export function isLinkLocal(host: string): boolean {
   const bytes = addressBytes(host);

@@ -10,6 +10,7 @@ import type { Socket } from "node:net";
 import { extname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { entryOf, present } from "../base/assert.js";
+import { isLoopback, isThisMachine } from "../base/network-address.js";
 import { ServerPlaces } from "../base/server-places.js";
 import { type PeerAddress, type Torrent, UsageError } from "../index.js";
 
@@ -26,6 +27,8 @@ const LIMITS = {
   connectionsCheckingInterval: 1000,
 };
 const REQUESTS_PER_CONNECTION_MAX = 64;
+/** Whom they ask who say no name, as no browser does. */
+const LOCALHOST = "localhost";
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".aac": "audio/aac",
   ".avi": "video/x-msvideo",
@@ -56,12 +59,18 @@ export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAdd
   );
   const name = file.path.at(-1) ?? torrent.name;
   const tag = `"${Buffer.from(torrent.infoHash).toString("hex")}-${fileIndex}"`;
+  // A page of somebody else's could give its own name our address, and read the file: but not under ours.
+  const isOurs = isLoopback(at.host);
   const answers = new Answers();
   const places = new ServerPlaces<Socket>(CONNECTIONS_MAX);
   const server = createServer(LIMITS, (request, response) => {
     const { socket } = request;
     places.asked(socket);
     response.once("close", () => places.answered(socket));
+    if (isOurs && !isThisMachine(request.headers.host ?? LOCALHOST)) {
+      response.writeHead(421).end();
+      return;
+    }
     if (!answers.begin(response)) {
       response.writeHead(503).end();
       return;

@@ -15,10 +15,9 @@
 // looked up once a second, however often they are asked for.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isIP } from "node:net";
 import { StoreError, UsageError } from "../../base/errors.js";
 import { Exposition, PROMETHEUS_TYPE, snake } from "../../base/metrics/exposition.js";
-import { isLoopback } from "../../base/network-address.js";
+import { isLoopback, isThisMachine } from "../../base/network-address.js";
 import { throwAsUncaught } from "../../base/user-calls.js";
 import { AccessToken } from "../../native/access-token.js";
 import type { SocketAddress } from "../../native/binding.js";
@@ -302,13 +301,6 @@ function episodeOf(parameters: URLSearchParams): string {
   const [season, episode] = [two(parameters.get("season")), two(parameters.get("ep"))];
   if (season === undefined) return "";
   return episode === undefined ? `s${season}*` : `s${season}e${episode}`;
-}
-
-/** True for an address of this machine, or localhost, with any port. */
-function isThisMachine(host: string | undefined): boolean {
-  const name = /^(?:\[([^\]]+)\]|([^:]+))(?::\d+)?$/.exec(host ?? "");
-  const text = name?.[1] ?? name?.[2] ?? "";
-  return text.toLowerCase() === "localhost" || (isIP(text) !== 0 && isLoopback(text));
 }
 
 function answerTo(error: unknown): Answer {

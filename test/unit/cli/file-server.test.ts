@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { EventEmitter } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { get } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -99,6 +100,28 @@ describe("a file that is served over HTTP", { timeout: 60_000 }, () => {
       assert.deepEqual([answer.status, answer.tag], [status, tag], JSON.stringify(headers));
       assert.equal(answer.bytes.length, status === 200 ? LENGTH : 0);
     }
+  });
+
+  it("is for whoever asks this machine by its address, and for no page under another name", async () => {
+    const { port } = new URL(server.url);
+    const statusAs = (host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const request = get(server.url, { headers: { host } });
+        request.on("error", reject).on("response", (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        });
+      });
+    for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, "LOCALHOST", `[::1]:${port}`, "127.3.2.1"])
+      assert.equal(await statusAs(host), 200, host);
+    for (const host of [
+      `example.org:${port}`,
+      "127.0.0.1.example.org",
+      "192.0.2.1",
+      "localhost.example.org",
+      "[::2]",
+    ])
+      assert.equal(await statusAs(host), 421, host);
   });
 
   it("refuses the last bytes of a file that has none", async (t) => {
