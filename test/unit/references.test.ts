@@ -15,6 +15,7 @@ const PAGES = [
   "SECURITY.md",
   "docs/dht.md",
   "docs/indexer.md",
+  "docs/misbehaviour.md",
 ];
 const SOURCE = /\.(?:ts|mjs|cc|h|py)$/;
 const NAMED = /(?<![\w@./-])[\w-]+(?:\/[\w.-]+)*\.(?:ts|mjs|cc|h|py)\b/g;
