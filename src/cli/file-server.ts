@@ -29,6 +29,7 @@ const LIMITS = {
 const REQUESTS_PER_CONNECTION_MAX = 64;
 /** Whom they ask who say no name, as no browser does. */
 const LOCALHOST = "localhost";
+const ASKED_OTHERWISE = "ask for this machine by its address, or as localhost\n";
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".aac": "audio/aac",
   ".avi": "video/x-msvideo",
@@ -68,7 +69,7 @@ export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAdd
     places.asked(socket);
     response.once("close", () => places.answered(socket));
     if (isOurs && !isThisMachine(request.headers.host ?? LOCALHOST)) {
-      response.writeHead(421).end();
+      response.writeHead(421, { "content-type": "text/plain" }).end(ASKED_OTHERWISE);
       return;
     }
     if (!answers.begin(response)) {
