@@ -66,6 +66,7 @@ DatagramBatchObject::DatagramBatchObject(const Napi::CallbackInfo& info) : Napi:
   const auto ports = Napi::Uint16Array::New(env, entries_, shared.buffer, shared.offset + at.ports);
   const auto payload = Napi::Uint8Array::New(env, at.addresses, shared.buffer, shared.offset);
   info.This().As<Napi::Object>().DefineProperties({
+      Napi::PropertyDescriptor::Value("ordinaryBuffers", Napi::Boolean::New(env, !memory_->mapped()), napi_enumerable),
       Napi::PropertyDescriptor::Value("payload", payload, napi_enumerable),
       Napi::PropertyDescriptor::Value("addresses", addresses, napi_enumerable),
       Napi::PropertyDescriptor::Value("lengths", lengths, napi_enumerable),

@@ -182,8 +182,12 @@ void Engine::addArrays(Napi::Object self, const SharedBuffer& slab, const Shared
     return Napi::Float64Array::New(env, count, tables.buffer, offset(at));
   };
   const Tables& at = core_->tables();
+  // The host decides it, and for all of its buffers alike.
+  assert(slab.memory->mapped() == tables.memory->mapped());
   self.DefineProperties({
       Napi::PropertyDescriptor::Value("slab", Napi::Uint8Array::New(env, sizes.slab_bytes, slab.buffer, slab.offset),
+                                      napi_enumerable),
+      Napi::PropertyDescriptor::Value("ordinaryBuffers", Napi::Boolean::New(env, !slab.memory->mapped()),
                                       napi_enumerable),
       Napi::PropertyDescriptor::Value("plan", doubles(at.plan, 2 * sizes.plan_entries), napi_enumerable),
       Napi::PropertyDescriptor::Value("completions", doubles(at.completions, 2 * sizes.completion_entries),

@@ -94,6 +94,8 @@ export interface SocketAddress {
 export interface NativeEngine {
   /** The slab, page-aligned at its start, `slabBytes` long. Address 0 is its first byte. */
   readonly slab: Uint8Array;
+  /** Whether the shared arrays show ordinary ArrayBuffers, as in hosts that refuse external ones: their memory belongs to JavaScript. */
+  readonly ordinaryBuffers: boolean;
   /** PLAN_ENTRIES_MAX pairs (address, length in bytes). */
   readonly plan: Float64Array;
   /** READY_ENTRIES_MAX pairs (fd, READABLE | WRITABLE). */
@@ -207,6 +209,8 @@ export interface NativeEngine {
  * (IPv4: the first) and a port; address and port are as in packets, in network byte order, whatever the machine's.
  */
 export interface NativeDatagramBatch {
+  /** As those of engines. */
+  readonly ordinaryBuffers: boolean;
   readonly payload: Uint8Array;
   readonly lengths: Int32Array;
   readonly addresses: Uint32Array;
@@ -339,20 +343,21 @@ function requireSameConstants(found: unknown): void {
 
 /**
  * Jobs run in shared memory while JavaScript goes on: where that belongs to its ArrayBuffer (hosts like Electron), transferring the
- * buffer to a worker would free it under them. So nobody may.
+ * buffer to a worker would free it under them. So nobody may. External ones Node.js marks itself; marked a second time, they
+ * cannot be detached when the environment ends, for which later lines (24, 26) abort the process.
  */
 function withFixedMemory(binding: NativeBinding): NativeBinding {
   return {
     ...binding,
     createEngine: (options) => {
       const engine = binding.createEngine(options);
-      markAsUntransferable(engine.slab.buffer);
-      markAsUntransferable(engine.plan.buffer);
+      if (engine.ordinaryBuffers)
+        for (const { buffer } of [engine.slab, engine.plan]) markAsUntransferable(buffer);
       return engine;
     },
     createDatagramBatch: (...options) => {
       const batch = binding.createDatagramBatch(...options);
-      markAsUntransferable(batch.payload.buffer);
+      if (batch.ordinaryBuffers) markAsUntransferable(batch.payload.buffer);
       return batch;
     },
   };

@@ -57,6 +57,7 @@ type EngineOptions = Parameters<NativeBinding["createEngine"]>[0];
 
 export class SimulatedEngine implements NativeEngine {
   readonly slab: Uint8Array;
+  readonly ordinaryBuffers = true;
   readonly plan: Float64Array;
   readonly ready: Int32Array;
   readonly jobs: Float64Array;
