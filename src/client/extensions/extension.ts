@@ -11,6 +11,8 @@ import type { ExtensionHandshake } from "../wire/extension.js";
 export interface ExtensionPeer {
   readonly id: number;
   readonly host: string;
+  /** It connected to us. */
+  readonly incoming: boolean;
   /** The port at which the peer accepts connections; 0 where that is not known. */
   readonly listenPort: number;
   /** Bytes of messages that the peer has not taken. */

@@ -6,6 +6,7 @@
 // host as a liar. What serving costs is metadata-serving.ts's.
 
 import { PeerError } from "../../base/errors.js";
+import type { Timer } from "../../base/ground.js";
 import { MIB } from "../../base/limits.js";
 import type { ExtensionHandshake } from "../wire/extension.js";
 import {
@@ -15,7 +16,7 @@ import {
   MetadataMessageType,
 } from "../wire/metadata-message.js";
 import type { Extension, ExtensionPeer } from "./extension.js";
-import { MetadataAttempt } from "./metadata-attempt.js";
+import { METADATA_PATIENCE_MS, MetadataAttempt } from "./metadata-attempt.js";
 import { MetadataServing, UT_METADATA } from "./metadata-serving.js";
 
 /** Info dictionaries from peers may be so long: 1.6 million pieces, or some hundred thousand files. */
@@ -30,6 +31,8 @@ const ATTEMPTS_MAX = 4;
 /** The torrent, as far as its info dictionary goes. */
 export interface MetadataHost<Peer> {
   readonly nowMs: number;
+  /** Calls back once, after so long, when `nowMs` says so. */
+  after(ms: number, callback: () => void): Timer;
   /** The bytes, once they are known. */
   readonly info: Uint8Array | undefined;
   /** True if these are the ones. */
@@ -63,6 +66,8 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
   readonly #attempts = new Map<number, MetadataAttempt<Peer>>();
   readonly #sources = new Map<Peer, Source>();
   readonly #serving: MetadataServing<Peer>;
+  /** More are asked when it ends; there is one while anybody may be asked. */
+  #patience: Timer | undefined;
 
   constructor(host: MetadataHost<Peer>, infoBytesMax = METADATA_BYTES_MAX) {
     this.#host = host;
@@ -100,6 +105,7 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
     this.#sources.set(peer, { length, pausedUntilMs: 0 });
     if (!this.#attempts.has(length)) this.#attempts.set(length, new MetadataAttempt(length));
     this.#fill(peer);
+    this.#patience ??= this.#host.after(METADATA_PATIENCE_MS, this.#askMore);
   }
 
   messageReceived(peer: Peer, bytes: Uint8Array, at: number, length: number): void {
@@ -141,6 +147,19 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
   close(): void {
     this.#attempts.clear();
     this.#sources.clear();
+    this.#losePatience();
+  }
+
+  readonly #askMore = (): void => {
+    this.#patience = undefined;
+    if (this.#sources.size === 0) return;
+    this.#fillAll();
+    this.#patience = this.#host.after(METADATA_PATIENCE_MS, this.#askMore);
+  };
+
+  #losePatience(): void {
+    this.#patience?.close();
+    this.#patience = undefined;
   }
 
   /** Those that wait for longest first: whoever came just now has no turn before them. */
@@ -218,6 +237,7 @@ export class MetadataExchange<Peer extends ExtensionPeer> implements Extension<P
     const source = this.#sources.get(peer);
     if (source === undefined) return;
     this.#sources.delete(peer);
+    if (this.#sources.size === 0) this.#losePatience();
     this.#attempts.get(source.length)?.peerGone(peer);
     for (const { length } of this.#sources.values()) if (length === source.length) return;
     // What it brought stays, as long as that is little: it may be all right, and the next one goes on.

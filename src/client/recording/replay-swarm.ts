@@ -64,6 +64,8 @@ export class ReplaySwarm implements Swarm {
       get nowMs() {
         return clock.nowMs;
       },
+      // What was asked stands in the recording.
+      after: () => ({ ref() {}, unref() {}, refresh() {}, close() {} }),
       info: undefined,
       metadataArrived: () => false,
       lied: () => {},

@@ -589,12 +589,16 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   }
 
   #metadataHost(): MetadataHost<PeerConnection> {
-    const { clock } = this.#room;
+    const { clock, reactor } = this.#room;
     const host = this.#host;
     return {
       get nowMs() {
         return clock.nowMs;
       },
+      after: (ms, callback) =>
+        reactor.ground.after(ms, () => {
+          if (host.isOpen) reactor.atTurnEnd({ turnEnded: callback });
+        }),
       get info() {
         return host.info;
       },

@@ -166,6 +166,12 @@ export class MetadataFetcher implements SwarmRoom, SwarmDirectory {
     return this.#clock.nowMs;
   }
 
+  after(ms: number, callback: () => void): Timer {
+    return this.#reactor.ground.after(ms, () => {
+      if (!this.#isClosed) this.#reactor.atTurnEnd({ turnEnded: callback });
+    });
+  }
+
   get infoBytesMax(): number {
     return this.#options.infoBytesMax;
   }

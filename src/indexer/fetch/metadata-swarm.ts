@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { AssertionError } from "../../base/assert.js";
 import { PeerError } from "../../base/errors.js";
+import type { Timer } from "../../base/ground.js";
 import { PieceSet } from "../../base/piece-set.js";
 import { type RateControl, RateLimits } from "../../base/rate-limit.js";
 import { ExtensionTable } from "../../client/extensions/extension.js";
@@ -30,6 +31,8 @@ const NO_PIECES = new PieceSet(0);
 /** Whoever keeps the connections of all fetches. */
 export interface SwarmRoom {
   readonly nowMs: number;
+  /** Calls back once, after so long, in a turn of its own. */
+  after(ms: number, callback: () => void): Timer;
   readonly infoBytesMax: number;
   readonly rateControl: RateControl;
   readonly counters: FetcherCounters;
@@ -85,6 +88,7 @@ export class MetadataSwarm implements Swarm, Dialer {
         get nowMs() {
           return room.nowMs;
         },
+        after: (ms, callback) => room.after(ms, callback),
         info: undefined,
         metadataArrived: (info) => this.metadataArrived(info),
         lied: (peer, error) => {

@@ -7,6 +7,7 @@ import { describe, it } from "node:test";
 import bencode from "bencode";
 import fc from "fast-check";
 import type { PeerError } from "../../../../src/base/errors.js";
+import type { Timer } from "../../../../src/base/ground.js";
 import type { ExtensionPeer } from "../../../../src/client/extensions/extension.js";
 import {
   METADATA_BYTES_MAX,
@@ -22,6 +23,7 @@ import {
 import { bytesOf } from "../../../support/data.js";
 import { check } from "../../../support/property.js";
 import { entryOf, required } from "../../../support/required.js";
+import { VirtualGround } from "../../../support/virtual-ground.js";
 
 const { request, data, reject } = MetadataMessageType;
 
@@ -29,6 +31,7 @@ class FakePeer implements ExtensionPeer {
   static made = 0;
   readonly id = ++FakePeer.made;
   readonly host: string;
+  readonly incoming: boolean;
   readonly listenPort = 6881;
   bytesWaiting = 0;
   uploadLimit = 0;
@@ -36,7 +39,8 @@ class FakePeer implements ExtensionPeer {
   isGone = false;
   readonly sent: Uint8Array[] = [];
 
-  constructor(host?: string) {
+  constructor(host?: string, incoming = false) {
+    this.incoming = incoming;
     this.host = host ?? `10.0.${this.id >> 8}.${this.id & 255}`;
   }
 
@@ -59,7 +63,7 @@ class FakePeer implements ExtensionPeer {
 }
 
 class Host implements MetadataHost<FakePeer> {
-  nowMs = 1000;
+  readonly ground = new VirtualGround();
   info: Uint8Array | undefined;
   readonly right: Uint8Array;
   readonly liars: FakePeer[] = [];
@@ -69,6 +73,14 @@ class Host implements MetadataHost<FakePeer> {
 
   constructor(length: number) {
     this.right = bytesOf(4, length);
+  }
+
+  get nowMs(): number {
+    return 1000 + this.ground.nowMs();
+  }
+
+  after(ms: number, callback: () => void): Timer {
+    return this.ground.after(ms, callback);
   }
 
   metadataArrived(info: Uint8Array): boolean {
@@ -88,8 +100,8 @@ class Host implements MetadataHost<FakePeer> {
     this.pieces++;
   }
 
-  join(length = this.right.length): FakePeer {
-    const peer = new FakePeer();
+  join(length = this.right.length, incoming = false): FakePeer {
+    const peer = new FakePeer(undefined, incoming);
     this.handshake(peer, length);
     return peer;
   }
@@ -125,7 +137,7 @@ class Host implements MetadataHost<FakePeer> {
 
   pass(ms: number): void {
     for (let left = ms; left > 0; left -= 1000) {
-      this.nowMs += Math.min(1000, left);
+      this.ground.pass(Math.min(1000, left));
       this.exchange.tick();
     }
   }
@@ -266,6 +278,56 @@ describe("MetadataExchange: fetching", () => {
     assert.ok(!host.liars.includes(honest));
   });
 
+  it("asks whom it sought at once, however many came by themselves to refuse, to lie or to say nothing", () => {
+    for (const length of [100, LENGTH])
+      for (const kind of ["silent", "refuses", "lies"]) {
+        const host = new Host(length);
+        const strangers = Array.from({ length: 48 }, () => host.join(length, true));
+        if (kind !== "silent")
+          for (const peer of strangers.slice(0, 40))
+            for (const [, piece] of peer.taken())
+              if (kind === "refuses") host.say(peer, encodeMetadataMessage(reject, piece));
+              else if (!peer.isGone) host.answer(peer, piece, lieOf(length));
+        host.serve(host.join());
+        assert.deepEqual(host.info, host.right, `${kind}, ${length} bytes`);
+      }
+  });
+
+  it("asks the more at one time the longer it takes, so that the last of fifty has its turn within two seconds", () => {
+    for (const kind of ["silent", "lies in one"]) {
+      const host = new Host(LENGTH);
+      const others = Array.from({ length: 49 }, () => host.join());
+      const honest = host.join();
+      for (let steps = 0; steps < 8; steps++) {
+        host.ground.pass(250);
+        host.serve(honest);
+        if (kind === "silent") continue;
+        for (const peer of others)
+          for (const [, piece] of peer.taken())
+            if (!peer.isGone && piece !== 2)
+              host.answer(peer, piece, piece === 1 ? lieOf(LENGTH) : host.right);
+      }
+      assert.deepEqual(host.info, host.right, kind);
+      assert.ok(!host.liars.includes(honest));
+    }
+  });
+
+  it("asks few of those that answer for what others bring, and leaves no timer", () => {
+    const host = new Host(100);
+    const peers = Array.from({ length: 20 }, (_, index) => host.join(100, index >= 10));
+    host.ground.pass(100);
+    const asked = peers.filter((peer) => peer.taken().length > 0);
+    assert.equal(asked.length, 2, "one that was sought, and one that came by itself");
+    host.answer(entryOf(asked, 0), 0);
+    assert.deepEqual(host.info, host.right);
+    assert.equal(host.ground.timers, 0);
+    const other = new Host(100);
+    const left = other.join();
+    assert.equal(other.ground.timers, 1);
+    other.leave(left);
+    assert.equal(other.ground.timers, 0);
+  });
+
   it("is not kept from the right length by peers that name others", () => {
     const host = new Host(LENGTH);
     const liars = [1, METADATA_BYTES_MAX, 100_000, LENGTH + 1].map((length) => host.join(length));
@@ -386,7 +448,7 @@ describe("MetadataExchange: serving", () => {
     const answers = peer.taken();
     assert.equal(answers.filter(([type]) => type === data).length, 18);
     assert.equal(answers.filter(([type]) => type === reject).length, 82);
-    host.nowMs += 60_000;
+    host.ground.pass(60_000);
     peer.bytesWaiting = 100_000;
     for (let piece = 0; piece < 6; piece++) host.say(peer, asked(piece));
     assert.deepEqual(peer.taken(), []);
@@ -415,7 +477,7 @@ describe("MetadataExchange: serving", () => {
     assert.equal(bring("192.0.2.1"), 36, "twice what one connection may have");
     assert.equal(bring("192.0.2.2"), 36, "whatever others had");
     assert.equal(bring("127.0.0.1"), 20 * 18);
-    host.nowMs += 60_000;
+    host.ground.pass(60_000);
     assert.equal(bring("192.0.2.1"), 36);
   });
 
@@ -442,7 +504,7 @@ describe("MetadataExchange: serving", () => {
     for (let minute = 0; minute < 3; minute++) {
       for (let round = 0; round < 5000; round++) host.say(peer, asked(0));
       assert.equal(peer.taken().length, 256);
-      host.nowMs += 60_000;
+      host.ground.pass(60_000);
     }
   });
 
@@ -465,7 +527,7 @@ describe("MetadataExchange: serving", () => {
     assert.equal(refusals(again("192.0.2.2")), 256, "whatever others asked for");
     assert.equal(refusals(site), 8 * 256);
     assert.equal(refusals(again("127.0.0.1")), 5 * 256);
-    host.nowMs += 60_000;
+    host.ground.pass(60_000);
     assert.equal(refusals(again("192.0.2.1")), 256);
   });
 
@@ -499,7 +561,7 @@ describe("MetadataExchange: serving", () => {
     patient.taken();
     // One piece each second is what the limit gives; whoever asks just before the second is over is not first for that.
     for (let round = 0; round < 200; round++) {
-      host.nowMs += 250;
+      host.ground.pass(250);
       host.say(greedy, asked(round % 100));
       if (round % 4 === 3) host.exchange.tick();
     }
