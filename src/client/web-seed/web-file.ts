@@ -23,6 +23,13 @@ export class WebSeedError extends Error {
   }
 }
 
+/** A server that cuts its answers into so small parts that reading them takes much of the loop: it is never asked again. */
+export class WebSeedCrumbsError extends WebSeedError {
+  constructor(message: string) {
+    super(message, Number.POSITIVE_INFINITY);
+  }
+}
+
 const HEAD_MS = 30_000;
 const REDIRECTS_MAX = 5;
 const RETRY_AFTER_MS_MAX = 60 * 60_000;

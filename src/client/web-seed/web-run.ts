@@ -8,7 +8,7 @@ import type { Ground, Timer } from "../../base/ground.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
 import type { HttpGround } from "../../native/http-get.js";
 import type { Layout } from "../storage/layout.js";
-import { fileUrl, openRange, WebSeedError } from "./web-file.js";
+import { fileUrl, openRange, WebSeedCrumbsError, WebSeedError } from "./web-file.js";
 
 export interface WebRunHost {
   /** A block is here: views that may be kept. */
@@ -176,7 +176,7 @@ export class WebRun {
         this.#took(wanted);
         if (this.#parts.length > CRUMBS_MAX) {
           const crumbs = `it sends a block in more than ${CRUMBS_MAX} parts`;
-          reject(new WebSeedError(crumbs, Number.POSITIVE_INFINITY));
+          reject(new WebSeedCrumbsError(crumbs));
           response.destroy();
         }
         // What a whole file has behind the range is not worth waiting for; the end of the range is: then the connection is kept.

@@ -4,7 +4,7 @@
 //                                        └── wrong bytes, another file, no ranges: never again
 //
 // Always: no more than JOINED_MAX are peers at one time; none while nothing is wanted. Where others wait for a place, the slowest makes room
-// once a minute: servers that bring a little, for ever, keep nobody out.
+// once a minute: servers that bring a little, for ever, keep nobody out. Once one has sent crumbs, the others are tried one by one.
 
 import { createHash } from "node:crypto";
 import { Agent as HttpAgent } from "node:http";
@@ -18,6 +18,7 @@ import { boundKept } from "../../native/kept-connections.js";
 import type { NameResolver } from "../../native/names.js";
 import type { WebSeedStatus } from "../options.js";
 import type { JoiningTorrent } from "../torrent/peer-source.js";
+import { WebSeedCrumbsError } from "./web-file.js";
 import { WebSeedStream } from "./web-seed-stream.js";
 
 const JOINED_MAX = 4;
@@ -27,6 +28,11 @@ const WEB_SEEDS_MAX = 100;
 const RETRY_MS = 5000;
 const RETRY_MS_MAX = 30 * 60_000;
 const REJOIN_MS = 30_000;
+/**
+ * So long after one that sent crumbs only one joins in a tick: what Node.js has read of its answer, 64 KiB, takes a tenth of a second of the
+ * loop, and four in each second, one after the other of a hundred, take half of it.
+ */
+const CRUMBS_MS = 30_000;
 /** Connections to one server that are kept for the next run: those of JOINED_MAX web seeds, which may all be there. */
 const IDLE_SOCKETS_MAX = JOINED_MAX;
 /** A connection that is kept waits so long for the next run, and no longer: a session may have had hundreds of servers. */
@@ -80,6 +86,8 @@ export class WebSeeds {
   readonly #torrent: JoiningTorrent;
   readonly #seeds: WebSeed[];
   #roomMadeMs: number;
+  /** When one was found last that sends crumbs. */
+  #crumbsMs = Number.NEGATIVE_INFINITY;
 
   constructor(http: HttpGround, torrent: JoiningTorrent, urls: readonly string[]) {
     this.#http = http;
@@ -118,7 +126,12 @@ export class WebSeeds {
     if (!wantsBlocks) return;
     // Who had no place yet comes first, and then who had one longest ago.
     const due = this.#seeds.filter((seed) => isDue(seed, now)).sort((one, other) => one.dueMs - other.dueMs);
-    for (const seed of due) if (joined < JOINED_MAX && this.#join(seed, now)) joined++;
+    let joining = now - this.#crumbsMs < CRUMBS_MS ? 1 : JOINED_MAX;
+    for (const seed of due)
+      if (joined < JOINED_MAX && joining > 0 && this.#join(seed, now)) {
+        joined++;
+        joining--;
+      }
     if (joined >= JOINED_MAX) this.#makeRoom(now);
   }
 
@@ -190,6 +203,7 @@ export class WebSeeds {
     // Whatever it was that there is no room for now, there may be later.
     if (failure === undefined && error !== undefined) seed.dueMs = this.#http.ground.nowMs() + REJOIN_MS;
     if (failure === undefined) return;
+    if (failure instanceof WebSeedCrumbsError) this.#crumbsMs = this.#http.ground.nowMs();
     seed.failures++;
     seed.error = failure.message;
     const pauseMs =

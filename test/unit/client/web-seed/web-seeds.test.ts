@@ -9,6 +9,8 @@ import { Memory } from "../../../../src/client/memory/memory.js";
 import { Layout } from "../../../../src/client/storage/layout.js";
 import type { ByteStream } from "../../../../src/client/stream/byte-stream.js";
 import type { JoiningTorrent } from "../../../../src/client/torrent/peer-source.js";
+import { WebSeedCrumbsError, WebSeedError } from "../../../../src/client/web-seed/web-file.js";
+import { WebSeedStream } from "../../../../src/client/web-seed/web-seed-stream.js";
 import { WebSeedHttp, WebSeeds } from "../../../../src/client/web-seed/web-seeds.js";
 
 const PIECE = 65_536;
@@ -80,7 +82,12 @@ function setUp(t: TestContext, count: number) {
     assert.ok(stream !== undefined, `${host} is joined`);
     stream.blocks += blocks;
   };
-  return { hosts, pass, bring };
+  const fail = (host: string, error: WebSeedError): void => {
+    const stream = torrent.joined.get(host)?.stream;
+    assert.ok(stream instanceof WebSeedStream, `${host} is joined`);
+    stream.end(error);
+  };
+  return { hosts, pass, bring, fail };
 }
 
 describe("the places of web seeds", () => {
@@ -104,5 +111,21 @@ describe("the places of web seeds", () => {
     }
     assert.deepEqual([...here].sort(), [...hosts].sort(), "all have had a place");
     assert.ok(pass(1).includes(fast) && pass(1).includes(fair), "the fast ones keep theirs");
+  });
+
+  it("are taken one by one for a while, once a server has sent crumbs", (t) => {
+    const { pass, fail } = setUp(t, 12);
+    for (const host of pass(1)) fail(host, new WebSeedError("it is down", 600_000));
+    assert.deepEqual(pass(0), []);
+    assert.equal(pass(1).length, 4, "others may be up");
+    for (const host of pass(0)) fail(host, new WebSeedCrumbsError("it sends crumbs"));
+    assert.deepEqual(pass(0), []);
+    for (const count of [1, 2, 3, 4, 4]) assert.equal(pass(1).length, count);
+    for (const host of pass(0)) fail(host, new WebSeedError("it is down", 1000));
+    assert.equal(pass(2).length, 1);
+    assert.equal(pass(40).length, 4);
+    for (const host of pass(0)) fail(host, new WebSeedError("it is down", 1000));
+    assert.deepEqual(pass(0), []);
+    assert.equal(pass(2).length, 4, "it was long ago");
   });
 });
