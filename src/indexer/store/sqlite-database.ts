@@ -14,6 +14,8 @@ export interface SqliteStatement {
   get(...values: SqliteValue[]): SqliteRow | undefined;
   all(...values: SqliteValue[]): SqliteRow[];
   iterate(...values: SqliteValue[]): IterableIterator<SqliteRow>;
+  /** Whether numbers of rows, and integers that are read, are told as bigint. */
+  setReadBigInts(enabled: boolean): void;
 }
 
 export interface SqliteDatabase {
@@ -54,6 +56,17 @@ export async function openSqlite(
     throw error;
   }
   return database;
+}
+
+/**
+ * A statement that changes something and reads nothing. SQLite tells the number of the row that was inserted last with each of them, also where it
+ * inserted none, and those of the search index's own tables are beyond 2^53 once something was deleted from it: Node.js 26 throws
+ * then, when the change is made already, unless it may tell a bigint.
+ */
+export function prepareChange(database: SqliteDatabase, sql: string): SqliteStatement {
+  const statement = database.prepare(sql);
+  statement.setReadBigInts(true);
+  return statement;
 }
 
 async function loadSqlite(): Promise<SqliteModule> {

@@ -10,7 +10,7 @@
 
 import { StoreError } from "../../base/errors.js";
 import { searchTextOf } from "./search-text.js";
-import type { SqliteDatabase } from "./sqlite-database.js";
+import { prepareChange, type SqliteDatabase } from "./sqlite-database.js";
 
 /** One step for each version; what is here is never changed, only added to. */
 const MIGRATIONS: readonly (string | ((database: SqliteDatabase) => void))[] = [
@@ -70,7 +70,7 @@ function indexBeginnings(database: SqliteDatabase): void {
   database.exec(`DROP TABLE torrent_text;
     CREATE VIRTUAL TABLE torrent_text USING fts5 (words, content = '', contentless_delete = 1, prefix = '1 2 3 4',
       tokenize = 'unicode61 remove_diacritics 0')`);
-  const insert = database.prepare("INSERT INTO torrent_text (rowid, words) VALUES (?, ?)");
+  const insert = prepareChange(database, "INSERT INTO torrent_text (rowid, words) VALUES (?, ?)");
   const rows = database
     .prepare("SELECT id, name, files FROM torrent JOIN torrent_files USING (id)")
     .iterate();

@@ -34,6 +34,12 @@ export interface SqliteAnswer {
   };
 }
 
+/** Node.js 22 would say in each thread of each index that its SQLite is an experiment: nobody who asked for an index can do anything about it. */
+const warned = process.listeners("warning");
+process.removeAllListeners("warning").on("warning", (warning) => {
+  if (warning.name !== "ExperimentalWarning") for (const listener of warned) listener(warning);
+});
+
 const port = parentPort;
 assert(port !== null, "this module is a thread's, started by a store");
 const { file, kind } = workerData as SqliteTask;

@@ -5,7 +5,7 @@
 
 import { RowCount } from "./row-count.js";
 import { searchTextOf } from "./search-text.js";
-import type { SqliteDatabase, SqliteStatement } from "./sqlite-database.js";
+import { prepareChange, type SqliteDatabase, type SqliteStatement } from "./sqlite-database.js";
 import {
   COUNTED,
   type Counts,
@@ -43,7 +43,9 @@ const BEHIND_ALL = new Uint8Array(21).fill(0xff);
 export class SqliteWriter {
   readonly #database: SqliteDatabase;
   readonly #nowMs: () => number;
+  /** Those that read, and those that change something. */
   readonly #statements = new Map<string, SqliteStatement>();
+  readonly #changing = new Map<string, SqliteStatement>();
   readonly #pending = new RowCount();
   readonly #settled = new RowCount();
 
@@ -211,7 +213,8 @@ export class SqliteWriter {
   }
 
   #insert(torrent: FoundTorrent, nowMs: number): void {
-    const { lastInsertRowid } = this.#prepare("INSERT INTO torrent VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)").run(
+    const { lastInsertRowid } = this.#change(
+      "INSERT INTO torrent VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
       torrent.infoHash,
       torrent.name,
       torrent.bytes,
@@ -364,6 +367,15 @@ export class SqliteWriter {
   }
 
   #changes(sql: string, ...values: Parameters<SqliteStatement["run"]>): number {
-    return Number(this.#prepare(sql).run(...values).changes);
+    return Number(this.#change(sql, ...values).changes);
+  }
+
+  #change(sql: string, ...values: Parameters<SqliteStatement["run"]>): ReturnType<SqliteStatement["run"]> {
+    let statement = this.#changing.get(sql);
+    if (statement === undefined) {
+      statement = prepareChange(this.#database, sql);
+      this.#changing.set(sql, statement);
+    }
+    return statement.run(...values);
   }
 }

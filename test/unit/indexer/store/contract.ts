@@ -270,6 +270,23 @@ export function testStore(name: string, maker: StoreMaker): void {
       assert.equal((await store.stats()).torrents, 0);
     });
 
+    it("goes on as before after each torrent that was removed", async (t) => {
+      const { store } = await setUp(t);
+      const hashes = Array.from({ length: 20 }, (_, n) => hashAt(n));
+      await fill(
+        store,
+        hashes.map((infoHash, n) => torrentOf(infoHash, `word number${n}`)),
+      );
+      for (const [n, infoHash] of hashes.entries()) {
+        assert.equal(await store.remove([infoHash]), 1);
+        await store.prune({ torrentsMax: 1000 });
+        await store.see([{ infoHash: hashAt(100 + n), hits: 1 }]);
+        await store.finish(OURS, [fetched(torrentOf(hashAt(200, n), `word later${n}`))]);
+        assert.deepEqual(await namesOf(store, { text: `later${n}` }), [`word later${n}`]);
+      }
+      assert.equal((await store.stats()).torrents, hashes.length);
+    });
+
     it("keeps statistics of all indexers", async (t) => {
       const { store, clock, another } = await setUp(t);
       const other = await another();

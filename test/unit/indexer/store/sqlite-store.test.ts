@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { StoreError, UsageError } from "../../../../src/base/errors.js";
 import { openStore } from "../../../../src/indexer/store/open-store.js";
@@ -12,6 +12,7 @@ import { migrate } from "../../../../src/indexer/store/sqlite-schema.js";
 import { sqliteError } from "../../../../src/indexer/store/sqlite-store.js";
 import { SqliteWriter } from "../../../../src/indexer/store/sqlite-writer.js";
 import { temporaryIndex } from "../../../support/index-network.js";
+import { Program } from "../../../support/program.js";
 import { FIRST, hashOf, testStore, torrentOf } from "./contract.js";
 
 testStore("an index in SQLite", { newPlace: temporaryIndex, open: openStore });
@@ -33,6 +34,22 @@ describe("a file of SQLite", { timeout: 120_000 }, () => {
     const { DatabaseSync } = require(name) as { DatabaseSync: new () => object };
     assert.ok(database instanceof DatabaseSync, name);
     t.diagnostic(`Node ${process.versions.node}: ${name}`);
+  });
+
+  it("is kept by threads that print nothing, also where Node.js takes its SQLite for an experiment", async (t) => {
+    const module = JSON.stringify(
+      new URL("../../../../src/indexer/store/open-store.js", import.meta.url).href,
+    );
+    const program = `
+      const store = await (await import(${module})).openStore(process.argv[2]);
+      await store.stats();
+      await store.close();
+      console.log("closed");`;
+    const place = temporaryIndex(t);
+    const script = join(dirname(place), "program.mjs");
+    writeFileSync(script, program);
+    const run = new Program(process.execPath, [script, place]);
+    assert.deepEqual([await run.ended, run.output, run.errors], [0, "closed\n", ""]);
   });
 
   it("is refused when it is no database, another's database, or a newer version's", async (t) => {
