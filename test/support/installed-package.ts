@@ -62,13 +62,16 @@ function pack(to: string, ...folders: string[]): Map<string, string> {
   return new Map(packed.map(({ name, filename }) => [name, join(to, filename)]));
 }
 
-/** The script of the npm that is in PATH, which an installation calls without a PATH to find it in. */
+/**
+ * The script of the npm that is in PATH, which an installation calls without a PATH to find it in. npm itself is asked: it need not lie beside the
+ * Node.js that it runs in.
+ */
 function npmScript(): string {
-  const root = execFileSync("npm", ["root", "--global"], {
+  const script = execFileSync("npm", ["exec", "--offline", "--call", 'echo "$npm_execpath"'], {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "ignore"],
   });
-  return realpathSync(join(root.trim(), "npm/bin/npm-cli.js"));
+  return realpathSync(script.trim());
 }
 
 /** Packs, with the addon of this machine prebuilt in it as in a release, and installs in `folder`, which is empty. */
