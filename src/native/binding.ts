@@ -315,6 +315,12 @@ export function loadBinding(): NativeBinding {
   } catch (error) {
     reason = error;
   }
+  if ((reason as NodeJS.ErrnoException | undefined)?.code === "ERR_DLOPEN_DISABLED")
+    throw new UsageError(
+      "ADDON_MISSING",
+      "the native addon cannot be loaded: this process may load none (start Node.js with --allow-addons beside --permission, or without --no-addons)",
+      { cause: reason },
+    );
   const what =
     path !== undefined && existsSync(path)
       ? `cannot be loaded (${(reason as Error).message})`

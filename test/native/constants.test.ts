@@ -56,3 +56,16 @@ describe("constants shared with the addon", () => {
     assert.match(said, /READABLE is missing there, and 1 here\): run `npm run build:addon`/);
   });
 });
+
+describe("an addon that Node.js may not load", () => {
+  it("is no fault of a build: what allows it is said", async () => {
+    const code = `import { loadBinding } from ${JSON.stringify(BINDING)};
+      try { loadBinding(); } catch (error) { console.log(error.code + ": " + error.message); }`;
+    const program = new Program(process.execPath, ["--no-addons", "--input-type=module", "-e", code]);
+    assert.equal(await program.ended, 0, program.errors);
+    assert.match(
+      program.output,
+      /^ADDON_MISSING: .*\(start Node\.js with --allow-addons beside --permission/,
+    );
+  });
+});
