@@ -10,9 +10,10 @@
 
 import { PAGE_SIZE } from "../../base/limits.js";
 import { JobKind } from "../../native/binding.js";
-import { FileStorage, type FileStorageOptions, type StorageCall } from "./file-storage.js";
+import { FileStorage, type FileStorageOptions } from "./file-storage.js";
 import type { FileTable } from "./file-table.js";
 import type { MemoryList, StorageKind } from "./storage.js";
+import type { StorageCall } from "./storage-jobs.js";
 
 export class DirectStorage extends FileStorage {
   override readonly kind: StorageKind = "direct";

@@ -19,25 +19,9 @@ import {
   type StorageKind,
   type StorageOwner,
 } from "./storage.js";
+import { StorageCall, type StorageJob, StorageJobs } from "./storage-jobs.js";
 import { syncFiles } from "./sync-files.js";
 import { WaitingJobs } from "./waiting-jobs.js";
-
-/** One write or read under way: how many of its jobs are. */
-class Call {
-  owner: StorageOwner | undefined;
-  tag = 0;
-  jobs = 0;
-  error: StorageError | undefined;
-}
-
-/** One job under way: the call it belongs to, the file it holds (if any), the bytes it should move. */
-class Job {
-  call: Call | undefined;
-  table: FileTable | undefined;
-  fileIndex = 0;
-  bytes = 0;
-  reading = false;
-}
 
 export interface FileStorageOptions {
   readonly engine: NativeEngine;
@@ -63,11 +47,10 @@ export class FileStorage implements Storage, JobOwner {
   /** All that is sent is read first. */
   sourcesFaulted = false;
   readonly #sources: SendMappings;
-  readonly #jobs: Job[] = [];
-  readonly #freeJobs: number[] = [];
-  readonly #spareCalls: Call[] = [];
+  readonly #begun = new StorageJobs();
+  readonly #spareCalls: StorageCall[] = [];
   /** Jobs for which there was no descriptor yet. */
-  readonly #waiting: WaitingJobs<Call>;
+  readonly #waiting: WaitingJobs<StorageCall>;
   #callsUnderWay = 0;
   #idleWaiters: (() => void)[] = [];
   #closed = false;
@@ -82,8 +65,8 @@ export class FileStorage implements Storage, JobOwner {
     this.#waiting = this.#makeWaitingJobs();
   }
 
-  #makeWaitingJobs(): WaitingJobs<Call> {
-    return new WaitingJobs<Call>(
+  #makeWaitingJobs(): WaitingJobs<StorageCall> {
+    return new WaitingJobs<StorageCall>(
       {
         begin: (job, handle, memory) => {
           const { kind, call, table, fileIndex, offset, within, length } = job;
@@ -210,16 +193,24 @@ export class FileStorage implements Storage, JobOwner {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#callsUnderWay > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+    this.checkInvariants();
+    assert(this.#begun.underWay === 0, "no job is under way when files are closed");
     this.#sources.close();
     this.closeFiles();
   }
 
+  /** Throws AssertionError unless what is counted as under way is what is. */
+  checkInvariants(): void {
+    this.#begun.checkInvariants();
+    this.#waiting.checkInvariants();
+    const jobs = this.#begun.underWay + this.#waiting.count;
+    assert(jobs === 0 || this.#callsUnderWay > 0, "each job is of a call that is under way");
+    for (const { owner } of this.#spareCalls) assert(owner === undefined, "nobody waits for a spare call");
+  }
+
   jobDone(tag: number, result: number): void {
-    const job = this.#jobs[tag];
-    const call = job?.call;
-    assert(job !== undefined && call !== undefined, "a job ends once");
-    job.call = undefined;
-    this.#freeJobs.push(tag);
+    const job = this.#begun.at(tag);
+    const call = this.#begun.giveBack(tag);
     job.table?.release(job.fileIndex);
     // Written after a sync that began meanwhile, perhaps.
     if (!job.reading && job.table !== undefined) this.dirty.add(job.fileIndex);
@@ -230,7 +221,7 @@ export class FileStorage implements Storage, JobOwner {
   // ── for the kinds that are built on this one ─────────────────────────────────────────────────────────────────
 
   protected writeSpan(
-    call: Call,
+    call: StorageCall,
     fileIndex: number,
     fileOffset: number,
     memory: MemoryList,
@@ -248,7 +239,7 @@ export class FileStorage implements Storage, JobOwner {
    */
   protected startJob(
     kind: JobKind,
-    call: Call,
+    call: StorageCall,
     table: FileTable | undefined,
     fileIndex: number,
     offset: number,
@@ -267,7 +258,7 @@ export class FileStorage implements Storage, JobOwner {
 
   #beginJob(
     kind: JobKind,
-    call: Call,
+    call: StorageCall,
     table: FileTable | undefined,
     handle: number,
     fileIndex: number,
@@ -277,9 +268,8 @@ export class FileStorage implements Storage, JobOwner {
     within: number,
     length: number,
   ): void {
-    const tag = this.#freeJobs.pop() ?? this.#jobs.push(new Job()) - 1;
-    const job = this.#jobs[tag]!;
-    job.call = call;
+    const tag = this.#begun.take(call);
+    const job = this.#begun.at(tag);
     job.table = table;
     job.fileIndex = fileIndex;
     job.bytes = length;
@@ -301,7 +291,7 @@ export class FileStorage implements Storage, JobOwner {
     this.files.close();
   }
 
-  #errorOf(job: Job, result: number): StorageError {
+  #errorOf(job: StorageJob, result: number): StorageError {
     const path = this.files.pathOf(this.files.layout.files[job.fileIndex]!);
     if (result >= 0) return new StorageError("STORAGE_SHORT", `${path} is shorter than it should be`);
     return storageErrorFromErrno(result, job.reading ? "cannot read" : "cannot write to", path);
@@ -316,7 +306,7 @@ export class FileStorage implements Storage, JobOwner {
   #forEachFile(
     offset: number,
     memory: MemoryList,
-    call: Call,
+    call: StorageCall,
     reading: boolean,
     visit: (fileIndex: number, fileOffset: number, at: number, within: number, length: number) => void,
   ): void {
@@ -348,8 +338,8 @@ export class FileStorage implements Storage, JobOwner {
     }
   }
 
-  protected begin(owner: StorageOwner, tag: number): Call {
-    const call = this.#spareCalls.pop() ?? new Call();
+  protected begin(owner: StorageOwner, tag: number): StorageCall {
+    const call = this.#spareCalls.pop() ?? new StorageCall();
     call.owner = owner;
     call.tag = tag;
     call.error = undefined;
@@ -359,12 +349,12 @@ export class FileStorage implements Storage, JobOwner {
     return call;
   }
 
-  protected end(call: Call): void {
+  protected end(call: StorageCall): void {
     if (call.jobs === 1) queueMicrotask(() => this.#jobEnded(call));
     else call.jobs--;
   }
 
-  #jobEnded(call: Call): void {
+  #jobEnded(call: StorageCall): void {
     if (--call.jobs > 0) return;
     const { owner, tag, error } = call;
     assert(owner !== undefined, "a call ends once");
@@ -375,6 +365,7 @@ export class FileStorage implements Storage, JobOwner {
   }
 
   #callEnded(): void {
+    assert(this.#callsUnderWay > 0, "what ends was under way");
     if (--this.#callsUnderWay === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 
@@ -386,8 +377,6 @@ export class FileStorage implements Storage, JobOwner {
     return !file.padding && offset + length <= file.offset + file.length ? fileIndex : -1;
   }
 }
-
-export type StorageCall = Call;
 
 function sum(memory: MemoryList): number {
   let bytes = 0;

@@ -5,8 +5,9 @@
 // start and not a signal in the middle. Nothing is read from a mapping that could be read from the file: another program may cut
 // that short, which a read tells and a touch does not.
 
-import { FileStorage, type FileStorageOptions, type StorageCall } from "./file-storage.js";
+import { FileStorage, type FileStorageOptions } from "./file-storage.js";
 import type { MemoryList, StorageKind } from "./storage.js";
+import type { StorageCall } from "./storage-jobs.js";
 
 export class MappedStorage extends FileStorage {
   override readonly kind: StorageKind;

@@ -17,10 +17,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StorageError, storageErrorFromErrno } from "../../base/errors.js";
 import { JobKind } from "../../native/binding.js";
-import type { FileStorageOptions, StorageCall } from "./file-storage.js";
+import type { FileStorageOptions } from "./file-storage.js";
 import { MappedStorage } from "./mapped-storage.js";
 import type { MemoryList, StorageOwner } from "./storage.js";
 import { storageErrorOf } from "./storage-errors.js";
+import type { StorageCall } from "./storage-jobs.js";
 
 /** Linux's memory file system; elsewhere the folder for temporary files has to do. */
 const MEMORY_FOLDER = "/dev/shm";

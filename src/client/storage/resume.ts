@@ -18,7 +18,7 @@ import { closeSync, constants, fdatasyncSync, fsyncSync, openSync, renameSync } 
 import { constants as osConstants } from "node:os";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
-import { entryOf } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import { type StorageError, storageErrorFromErrno } from "../../base/errors.js";
 import { type Ground, SYSTEM_GROUND } from "../../base/ground.js";
 import { PieceSet } from "../../base/piece-set.js";
@@ -112,6 +112,7 @@ export class ResumeLog implements IdleFile {
 
   /** Begins to record: `claimed` pieces are durable; `found` ones were hashed just now and are not known to be. Throws StorageError. */
   begin(claimed: PieceSet, found: readonly number[]): void {
+    assert(!this.#isRecording && this.#fd < 0, "recording begins once");
     this.#files.layout.files.forEach((file, index) => {
       const status = file.padding ? undefined : this.#files.look(index);
       this.#stamps.set(index, status?.mtimeMs ?? 0, status?.ino ?? 0);
@@ -134,6 +135,7 @@ export class ResumeLog implements IdleFile {
    * because a torn record ends what can be read.
    */
   append(piece: number): void {
+    assert(piece >= 0 && piece < this.#pieceCount, "what is recorded is a piece of the torrent");
     this.#have.add(piece);
     this.#written++;
     const { layout } = this.#files;
@@ -176,6 +178,7 @@ export class ResumeLog implements IdleFile {
 
   /** Another file needs the descriptor more. */
   closeIdle(): void {
+    assert(this.#fd >= 0, "what is closed is open");
     closeSync(this.#fd);
     this.#fd = -1;
     this.#files.descriptors.give();
@@ -192,6 +195,7 @@ export class ResumeLog implements IdleFile {
     const records = stamps.map((fileIndex) => this.#stampAnew(fileIndex));
     this.#waiting.push(...records, plainRecord(RECORD_SYNCED, covered));
     await whenFree(this.#files.descriptors, this.#ground, () => this.#flush(true));
+    assert(covered >= this.#synced && covered <= this.#written, "what is durable was written");
     this.#synced = covered;
   }
 

@@ -3,7 +3,7 @@
 //
 // Always: whoever waits is begun, or fails within WAIT_MS_MAX; while one waits, none that came later goes before it.
 
-import { entryOf } from "../../base/assert.js";
+import { assert, entryOf } from "../../base/assert.js";
 import { StorageError } from "../../base/errors.js";
 import type { Ground, Timer } from "../../base/ground.js";
 import type { JobKind } from "../../native/binding.js";
@@ -56,8 +56,16 @@ export class WaitingJobs<Call> {
     return this.#entries.length > 0 ? NO_DESCRIPTOR : table.acquire(fileIndex, forWriting);
   }
 
+  get count(): number {
+    return this.#entries.length;
+  }
+
   /** Keeps a job. The list of memory, of which it uses a part from entry `at` on, is the caller's own again at once. */
   add(job: WaitingJob<Call>, memory: MemoryList, at: number): void {
+    assert(
+      job.length > 0 && job.within < entryOf(memory.lengths, at),
+      "a job begins in the entry that it names",
+    );
     let end = at;
     for (let bytes = -job.within; bytes < job.length; end++) bytes += entryOf(memory.lengths, end);
     const addresses = memory.addresses.slice(at, end);
@@ -65,6 +73,23 @@ export class WaitingJobs<Call> {
     const sinceMs = this.#ground.nowMs();
     this.#entries.push({ job, memory: { addresses, lengths, count: end - at }, sinceMs });
     this.#lookLater();
+  }
+
+  /** Throws AssertionError unless those who wait stand in their order, and somebody looks after them. */
+  checkInvariants(): void {
+    assert(this.#entries.length === 0 || this.#timer !== undefined, "who waits is looked after");
+    let beforeMs = 0;
+    for (const { job, memory, sinceMs } of this.#entries) {
+      assert(sinceMs >= beforeMs, "who came first is first");
+      assert(
+        memory.count === memory.addresses.length && memory.count === memory.lengths.length,
+        "a list is whole",
+      );
+      let bytes = -job.within;
+      for (let index = 0; index < memory.count; index++) bytes += entryOf(memory.lengths, index);
+      assert(bytes >= job.length, "a job has memory for all of its bytes");
+      beforeMs = sinceMs;
+    }
   }
 
   #beginAll(): void {

@@ -100,10 +100,12 @@ describe("storage with few descriptors", { timeout: 60_000 }, () => {
         const owner = {
           storageDone: (_tag: number, error: StorageError | undefined) => {
             openMax = Math.max(openMax, descriptors.count);
+            storage.checkInvariants();
             resolve(error);
           },
         };
         storage[kind](offset, list, owner, 0);
+        storage.checkInvariants();
       });
     const calls: Promise<StorageError | undefined>[] = [];
     for (let at = 0; at + 1300 <= layout.totalLength; at += 1300) calls.push(call("write", at, at));
