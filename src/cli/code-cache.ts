@@ -13,7 +13,6 @@ import {
   fstatSync,
   fsyncSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -21,9 +20,9 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
-import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { Script, constants as vmConstants } from "node:vm";
+import { cacheFolder, makeFolders } from "./cache-folder.js";
 import type { VerbModule } from "./verbs.js";
 
 const VARIABLE = "SCATTERWIRE_CODE_CACHE";
@@ -36,11 +35,11 @@ const KEEP_AFTER_MS = 10_000;
 /** Written by others than its owner. */
 const WRITABLE_BY_OTHERS = 0o022;
 
-/** Where compiled code is kept, or undefined if the environment says that none is. */
+/** Where compiled code is kept, or undefined: the environment says that none is, or there is no place for it. */
 export function codeCacheFolder(): string | undefined {
   const said = process.env[VARIABLE];
   if (said === "off") return undefined;
-  return said ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "scatterwire");
+  return said === undefined || said === "" ? cacheFolder() : said;
 }
 
 /** When what was compiled is kept: at the end if that is not before `fromMs`, or `afterMs` after the start. */
@@ -138,7 +137,7 @@ function readCompiled(path: string): Buffer | undefined {
 function keepCompiled(path: string, code: Buffer): void {
   const folder = dirname(path);
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolders(folder, { mode: 0o700 });
     if (!isOurs(folder)) return;
     const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
     const fd = openSync(`${path}.new`, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);

@@ -2,12 +2,12 @@
 //
 // Always: nobody is asked of whom the command line does not know, or the saved state; a state that cannot be read is none.
 
-import { mkdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
+import { readFile, rename, unlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { messageOf } from "../base/errors.js";
 import { Dht, type DhtOptions } from "../dht/index.js";
 import type { PeerAddress } from "../index.js";
+import { cacheFolder, makeFolders } from "./cache-folder.js";
 import { EXIT_FAILED, ExitError, parseAddress } from "./output.js";
 
 export interface DhtFlags {
@@ -59,7 +59,7 @@ export async function stopDht(dht: Dht, state: string | undefined): Promise<void
 export async function keepState(state: string, saved: Uint8Array): Promise<void> {
   const fresh = `${state}.new`;
   try {
-    await mkdir(dirname(state), { recursive: true });
+    makeFolders(dirname(state));
     await writeFile(fresh, saved);
     await rename(fresh, state);
   } catch (error) {
@@ -68,9 +68,10 @@ export async function keepState(state: string, saved: Uint8Array): Promise<void>
   }
 }
 
-/** Where downloads keep the nodes that they knew. */
-export function defaultState(): string {
-  return join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "scatterwire", "dht.state");
+/** Where downloads keep the nodes that they knew, if there is a place for it. */
+export function defaultState(): string | undefined {
+  const folder = cacheFolder();
+  return folder === undefined ? undefined : join(folder, "dht.state");
 }
 
 async function entrances(names: readonly string[] | false | undefined, flag: string): Promise<PeerAddress[]> {
