@@ -11,6 +11,7 @@ import { extname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { entryOf, present } from "../base/assert.js";
 import { isLoopback, isThisMachine } from "../base/network-address.js";
+import { RequestTurns } from "../base/request-turns.js";
 import { ServerPlaces } from "../base/server-places.js";
 import { type PeerAddress, type Torrent, UsageError } from "../index.js";
 
@@ -19,7 +20,6 @@ const ANSWERS_MAX = 32;
 const PAUSED_MS = 1000;
 /** Each is a descriptor that peers and files could have. */
 const CONNECTIONS_MAX = 128;
-/** Requests may come in one piece by the hundred, and are then answered in one turn of the loop, which downloads as well. */
 const LIMITS = {
   maxHeaderSize: 8192,
   headersTimeout: 10_000,
@@ -64,10 +64,16 @@ export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAdd
   const isOurs = isLoopback(at.host);
   const answers = new Answers();
   const places = new ServerPlaces<Socket>(CONNECTIONS_MAX);
+  // Requests may come in one piece by the hundred, and the loop downloads as well.
+  const turns = new RequestTurns();
   const server = createServer(LIMITS, (request, response) => {
     const { socket } = request;
     places.asked(socket);
-    response.once("close", () => places.answered(socket));
+    turns.asked(socket);
+    response.once("close", () => {
+      places.answered(socket);
+      turns.answered(socket);
+    });
     if (isOurs && !isThisMachine(request.headers.host ?? LOCALHOST)) {
       response.writeHead(421, { "content-type": "text/plain" }).end(ASKED_OTHERWISE);
       return;
@@ -85,8 +91,12 @@ export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAdd
   // It has been told that the one before was the last.
   server.on("dropRequest", (_request, socket) => socket.destroy());
   server.on("connection", (socket: Socket) => {
-    if (places.came(socket)) socket.once("close", () => places.left(socket));
-    else socket.destroy();
+    if (!places.came(socket)) {
+      socket.destroy();
+      return;
+    }
+    turns.take(socket);
+    socket.once("close", () => places.left(socket));
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) =>

@@ -11,6 +11,7 @@ import type { Duplex } from "node:stream";
 import { UsageError } from "../base/errors.js";
 import { isLoopback } from "../base/network-address.js";
 import { NetworkCounts } from "../base/network-counts.js";
+import { RequestTurns } from "../base/request-turns.js";
 import { ServerPlaces } from "../base/server-places.js";
 import type { SocketAddress } from "./binding.js";
 import type { ClientAddresses } from "./client-address.js";
@@ -53,6 +54,8 @@ export interface HttpCounters {
   /** Connections that had to make room, or were not taken: there were too many, or too many of one address. */
   tooManyConnections: number;
   tooManyOfAddress: number;
+  /** Connections that were closed: more of their requests waited for an answer than may. */
+  tooManyAtOnce: number;
   /** Requests that did not come in time, had too long a head or address, had a body, or were no HTTP. */
   slowRequests: number;
   longHeaders: number;
@@ -83,6 +86,7 @@ export function emptyHttpCounters(): HttpCounters {
     bytesOut: 0,
     tooManyConnections: 0,
     tooManyOfAddress: 0,
+    tooManyAtOnce: 0,
     slowRequests: 0,
     longHeaders: 0,
     longUrls: 0,
@@ -99,6 +103,9 @@ export class HttpServer {
   readonly #handler: HttpHandler;
   readonly #open = new NetworkCounts();
   readonly #places: ServerPlaces<Socket>;
+  readonly #turns = new RequestTurns(() => {
+    this.counters.tooManyAtOnce++;
+  });
 
   constructor(clients: ClientAddresses, limits: HttpLimits, handler: HttpHandler, upgrade?: UpgradeHandler) {
     this.#clients = clients;
@@ -119,6 +126,10 @@ export class HttpServer {
     server.maxRequestsPerSocket = this.#limits.requestsPerConnectionMax;
     server.on("connection", (socket: Socket) => this.#connected(socket));
     server.on("request", (request, response) => this.#requested(request, response));
+    // It has been told that the one before was the last.
+    server.on("dropRequest", (_request, socket) => socket.destroy());
+    // None is known: it is a request like any other.
+    server.on("checkExpectation", (request, response) => this.#requested(request, response));
     server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => this.#failed(error, socket));
     if (upgrade !== undefined)
       server.on("upgrade", (request, socket, head) => this.#upgraded(request, socket, head, upgrade));
@@ -175,6 +186,7 @@ export class HttpServer {
       socket.destroy();
       return;
     }
+    this.#turns.take(socket);
     this.#open.add(host);
     socket.once("close", () => {
       this.#places.left(socket);
@@ -186,7 +198,11 @@ export class HttpServer {
     this.counters.requests++;
     const { socket } = request;
     this.#places.asked(socket);
-    response.once("close", () => this.#places.answered(socket));
+    this.#turns.asked(socket);
+    response.once("close", () => {
+      this.#places.answered(socket);
+      this.#turns.answered(socket);
+    });
     const refuse = (status: number, reason: string): void => {
       response.shouldKeepAlive = false;
       this.answer(response, status, "text/plain", `${reason}\n`);
@@ -209,21 +225,21 @@ export class HttpServer {
     else this.#handler(request, response, address);
   }
 
-  /** `body` is text of which each character is one byte. */
+  /** `body` is text of which each character is one byte: that leaves together with the head, in one piece. */
   answer(response: ServerResponse, status: number, type: string, body: string | Buffer): void {
-    const bytes = typeof body === "string" ? Buffer.from(body, "latin1") : body;
-    this.counters.bytesOut += bytes.length;
-    response.writeHead(status, { "Content-Type": type, "Content-Length": bytes.length });
-    response.end(bytes);
+    this.counters.bytesOut += body.length;
+    response.writeHead(status, { "Content-Type": type, "Content-Length": body.length });
+    response.end(body, "latin1");
   }
 
   #upgraded(request: IncomingMessage, socket: Duplex, head: Buffer, upgrade: UpgradeHandler): void {
     this.counters.requests++;
     // For good: who speaks another protocol has deadlines of that.
     this.#places.asked(request.socket);
+    const behind = this.#turns.release(request.socket);
     const address = this.#addressOf(request);
     if (address === undefined || urlOf(request).length > this.#limits.urlLengthMax) socket.destroy();
-    else upgrade(request, socket, head, address);
+    else upgrade(request, socket, behind === undefined ? head : Buffer.concat([head, behind]), address);
   }
 
   #addressOf(request: IncomingMessage): Uint8Array | undefined {

@@ -264,6 +264,7 @@ const ASKS_THE_SYSTEM =
   /performance\.now|Date\.now|new Date\(\)|hrtime|\bset(?:Timeout|Interval|Immediate)\b|Math\.random|\brandom(?:Bytes|Int|UUID|Fill|FillSync)\b/;
 const MAY_ASK_THE_SYSTEM: Readonly<Record<string, string>> = {
   "base/ground": "it is the system's ground",
+  "base/request-turns": "a round of the loop, for servers of Node's, which virtual time has none of",
   "base/user-calls": "a round of the loop, which no virtual time has",
   "client/stream/rounds": "a round of the loop, for streams of Node's, which virtual time has none of",
   "client/metainfo/create": "the date that is written into a torrent file",

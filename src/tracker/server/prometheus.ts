@@ -38,6 +38,7 @@ export function prometheusText(counters: ServiceCounters, uptimeSeconds: number)
       unknownPaths: http.unknownPaths,
       tooManyConnections: http.tooManyConnections,
       tooManyOfAddress: http.tooManyOfAddress,
+      tooManyAtOnce: http.tooManyAtOnce,
       slowRequests: http.slowRequests,
       longHeaders: http.longHeaders,
       longUrls: http.longUrls,

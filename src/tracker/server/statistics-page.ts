@@ -95,7 +95,7 @@ function show(now) {
   at("state").textContent = "up for " + span(now.uptimeSeconds);
   at("state").className = "";
   table("kinds", [["announces, UDP", udp.announces], ["announces, HTTP", http.announces], ["scrapes, UDP", udp.scrapes], ["scrapes, HTTP", http.scrapes], ["connects, UDP", udp.connects], ["HTTP connections open", http.openConnections], ...(now.web === undefined ? [] : [["WebSockets open", now.web.openConnections]])]);
-  table("refused", [["no valid connection id", udp.invalidIds], ["malformed", udp.malformed + udp.unknown + udp.tooShort + udp.truncated + http.malformed + http.notHttp], ["port 0", udp.portZero], ["not in the lists, or denied", now.admission.refused + http.refusedTorrents], ["without a key", http.refusedKeys], ["too many connections", http.tooManyConnections + http.tooManyOfAddress], ["no such path", http.unknownPaths], ["too slow, or too long", http.slowRequests + http.longHeaders + http.longUrls + http.bodies], ["answers not sent", udp.unsent]]);
+  table("refused", [["no valid connection id", udp.invalidIds], ["malformed", udp.malformed + udp.unknown + udp.tooShort + udp.truncated + http.malformed + http.notHttp], ["port 0", udp.portZero], ["not in the lists, or denied", now.admission.refused + http.refusedTorrents], ["without a key", http.refusedKeys], ["too many connections", http.tooManyConnections + http.tooManyOfAddress + http.tooManyAtOnce], ["no such path", http.unknownPaths], ["too slow, or too long", http.slowRequests + http.longHeaders + http.longUrls + http.bodies], ["answers not sent", udp.unsent]]);
   table("gone", Object.entries(swarms).map(([name, count]) => [words(name), count]));
   const { shared } = now;
   at("others").hidden = shared === undefined;

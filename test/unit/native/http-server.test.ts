@@ -1,14 +1,17 @@
-// Whom an HTTP server has room for: connections that say they come from far away, which no socket of this machine can.
+// Whom an HTTP server has room for: connections that say they come from far away, which no socket of this machine can. What it does with requests that
+// come in one piece, over real sockets.
 
 import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import type { EventEmitter } from "node:events";
+import { type EventEmitter, once } from "node:events";
+import type { ServerResponse } from "node:http";
+import { connect, type Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { describe, it, type TestContext } from "node:test";
 import { present } from "../../../src/base/assert.js";
 import { SITE_TIMES } from "../../../src/base/network-address.js";
 import { ClientAddresses } from "../../../src/native/client-address.js";
-import { HttpServer } from "../../../src/native/http-server.js";
+import { HttpServer, type UpgradeHandler } from "../../../src/native/http-server.js";
 
 const PER_ADDRESS = 2;
 /** On which Node.js tells of each request that an HTTP server gets, and of the server. */
@@ -57,5 +60,137 @@ describe("an HTTP server", { timeout: 60_000 }, () => {
     open.clear();
     assert.equal(comeFrom(site), SITE_TIMES * PER_ADDRESS);
     for (const socket of open) socket.destroy();
+  });
+});
+
+const REQUEST = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+describe("requests that come in one piece", { timeout: 60_000 }, () => {
+  interface Running {
+    readonly server: HttpServer;
+    readonly port: number;
+  }
+  const run = async (
+    t: TestContext,
+    handler: (response: ServerResponse, server: HttpServer) => void,
+    upgrade?: UpgradeHandler,
+  ): Promise<Running> => {
+    const server: HttpServer = new HttpServer(
+      new ClientAddresses([]),
+      {},
+      (_request, response) => handler(response, server),
+      upgrade,
+    );
+    const { port } = await server.listen({ host: "127.0.0.1", port: 0 });
+    t.after(() => server.close());
+    return { server, port };
+  };
+  const here = (response: ServerResponse, server: HttpServer): void =>
+    server.answer(response, 200, "text/plain", "here");
+  const open = async (t: TestContext, port: number): Promise<Socket> => {
+    const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+    t.after(() => socket.destroy());
+    // The server may close it with bytes that it has not read.
+    socket.on("error", () => {});
+    await once(socket, "connect");
+    return socket;
+  };
+  const untilClosed = async (socket: Socket): Promise<string> => {
+    let said = "";
+    socket.on("data", (bytes: Buffer) => {
+      said += bytes.toString("latin1");
+    });
+    socket.once("end", () => socket.end());
+    await once(socket, "close");
+    return said;
+  };
+  const answersIn = (said: string): number => said.match(/200 OK/g)?.length ?? 0;
+
+  it("are answered a few in a turn of the loop, and one who asks once need not wait for all of them", async (t) => {
+    let begun = 0;
+    let begunInTurn = 0;
+    let begunInTurnMax = 0;
+    const { port } = await run(t, (response, server) => {
+      begun++;
+      if (begunInTurn++ === 0)
+        setImmediate(() => {
+          begunInTurnMax = Math.max(begunInTurnMax, begunInTurn);
+          begunInTurn = 0;
+        });
+      here(response, server);
+    });
+    const honest = await open(t, port);
+    const many = await Promise.all(Array.from({ length: 8 }, () => open(t, port)));
+    const answered = many.map(untilClosed);
+    for (const socket of many) socket.write(REQUEST.repeat(250));
+    await Promise.race(many.map((socket) => once(socket, "data")));
+    honest.write(REQUEST);
+    await once(honest, "data");
+    assert.ok(begun < 1000, `${begun} of 2001 were begun before it was answered`);
+    for (const socket of many) socket.end();
+    assert.deepEqual(
+      (await Promise.all(answered)).map(answersIn),
+      many.map(() => 250),
+      "each of them has its answer, also after the connection's other half was closed",
+    );
+    assert.ok(begunInTurnMax <= 64, `${begunInTurnMax} were begun in one turn`);
+  });
+
+  it("are begun one after the other, and are not for whoever leaves before", async (t) => {
+    const responses: ServerResponse[] = [];
+    let heard = (): void => {};
+    const next = (): Promise<void> =>
+      new Promise((resolve) => {
+        heard = resolve;
+      });
+    const { server, port } = await run(t, (response) => {
+      responses.push(response);
+      heard();
+    });
+    const socket = await open(t, port);
+    const closed = untilClosed(socket);
+    let asked = next();
+    socket.write(REQUEST.repeat(3));
+    for (let index = 0; index < 2; index++) {
+      await asked;
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(responses.length, index + 1);
+      asked = next();
+      here(present(responses[index], "it was asked"), server);
+    }
+    await asked;
+    socket.end();
+    const left = present(responses[2], "it was asked");
+    if (!left.closed) await once(left, "close");
+    await closed;
+    assert.equal(server.counters.requests, 3);
+  });
+
+  it("may not be more than wait for an answer: then the connection is closed, and counted", async (t) => {
+    const { server, port } = await run(t, here);
+    const socket = await open(t, port);
+    socket.write(REQUEST.repeat(255).padEnd(64 * 1024, "x"));
+    await untilClosed(socket);
+    assert.equal(server.counters.tooManyAtOnce, 1);
+    assert.equal(server.counters.requests, 1);
+  });
+
+  it("are followed by another protocol, which is told all that comes behind", async (t) => {
+    let told = "";
+    const { port } = await run(t, here, (_request, socket, head) => {
+      told += head.toString();
+      socket.on("data", (bytes: Buffer) => {
+        told += bytes.toString();
+        if (told.endsWith("end")) socket.end(told);
+      });
+    });
+    const socket = await open(t, port);
+    const said = untilClosed(socket);
+    const upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n";
+    socket.write(`${REQUEST}${upgrade}first\r\n\r\nsecond`);
+    await once(socket, "data");
+    while (told === "") await new Promise((resolve) => setImmediate(resolve));
+    socket.write("third\r\n\r\nend");
+    assert.match(await said, /herefirst\r\n\r\nsecondthird\r\n\r\nend$/);
   });
 });

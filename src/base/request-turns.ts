@@ -1,0 +1,155 @@
+// Requests that strangers send, some in each turn of the loop: what a connection brings is given to its reader request by request, the next one when the one
+// before is answered. Node.js, which has whatever a read brought parsed at once, would answer 64 KiB of requests of each connection in one go.
+//
+// Always: so many requests are begun in a turn at the most, and no byte overtakes another one of its connection. Those that wait are served in the order in which
+// they came, a request of each, and before whoever comes new; none has more waiting than WAITING_BYTES_MAX.
+
+import type { Duplex } from "node:stream";
+import { assert } from "./assert.js";
+
+/** Some milliseconds of work: what an honest one waits for behind each turn of others. */
+const REQUESTS_PER_TURN = 64;
+/** Of one connection, behind the request that is answered: two long heads, or a hundred short ones. */
+const WAITING_BYTES_MAX = 16_384;
+const HEAD_END = "\r\n\r\n";
+
+type Push = (chunk: Buffer | null) => boolean;
+
+interface Feed {
+  readonly connection: Duplex;
+  /** Gives bytes to whoever reads the connection, or their end. */
+  readonly give: Push;
+  /** What has come and was not given. */
+  waiting: Buffer | undefined;
+  hasEnded: boolean;
+  isReleased: boolean;
+  /** Requests that were begun and have no answer. */
+  underWay: number;
+}
+
+export class RequestTurns {
+  readonly #feeds = new WeakMap<Duplex, Feed>();
+  /** Those with bytes that wait, and no request under way. */
+  readonly #line = new Set<Feed>();
+  readonly #turn = (): void => this.#serve();
+  #left = REQUESTS_PER_TURN;
+  #isTurnDue = false;
+  readonly #refused: () => void;
+
+  /** `refused` hears of each connection that is closed because more of it waits than may. */
+  constructor(refused: () => void = ignore) {
+    this.#refused = refused;
+  }
+
+  /** Takes a connection that an HTTP server of Node's has just got, and of which nothing was read. */
+  take(connection: Duplex): void {
+    const give: Push = connection.push.bind(connection);
+    const feed: Feed = {
+      connection,
+      give,
+      waiting: undefined,
+      hasEnded: false,
+      isReleased: false,
+      underWay: 0,
+    };
+    this.#feeds.set(connection, feed);
+    connection.push = (chunk: Buffer | null) => this.#came(feed, chunk);
+    // Node.js parses below the stream, from the socket's handle, until somebody wants to have the data.
+    connection.on("data", ignore).removeListener("data", ignore);
+  }
+
+  /** A request of the connection is under way: the next one waits for its answer. */
+  asked(connection: Duplex): void {
+    const feed = this.#feeds.get(connection);
+    if (feed !== undefined) feed.underWay++;
+  }
+
+  answered(connection: Duplex): void {
+    const feed = this.#feeds.get(connection);
+    if (feed === undefined) return;
+    assert(feed.underWay > 0, "what is answered was asked");
+    if (--feed.underWay === 0 && feed.waiting !== undefined) this.#lineUp(feed);
+  }
+
+  /** The connection speaks another protocol from now on: what it brings is given at once. Returns what waited. */
+  release(connection: Duplex): Buffer | undefined {
+    const feed = this.#feeds.get(connection);
+    if (feed === undefined) return undefined;
+    const { waiting } = feed;
+    feed.isReleased = true;
+    feed.waiting = undefined;
+    return waiting;
+  }
+
+  /** As push() of a stream, which calls it for what was read. */
+  #came(feed: Feed, chunk: Buffer | null): boolean {
+    if (feed.isReleased) return feed.give(chunk);
+    if (chunk === null) return this.#ended(feed);
+    if (feed.waiting === undefined && feed.underWay === 0 && this.#left > 0) return this.#begin(feed, chunk);
+    feed.waiting = feed.waiting === undefined ? chunk : Buffer.concat([feed.waiting, chunk]);
+    return this.#wait(feed);
+  }
+
+  /** Whoever leaves while it is answered wants no more answers. */
+  #ended(feed: Feed): boolean {
+    if (feed.waiting !== undefined && feed.underWay === 0) {
+      feed.hasEnded = true;
+      return false;
+    }
+    feed.waiting = undefined;
+    return feed.give(null);
+  }
+
+  /** Gives as much as holds one request at the most. */
+  #begin(feed: Feed, chunk: Buffer): boolean {
+    if (--this.#left === 0) this.#schedule();
+    const end = chunk.indexOf(HEAD_END) + HEAD_END.length;
+    if (end < HEAD_END.length || end === chunk.length) return feed.give(chunk);
+    // Whoever is released by this request is told what comes behind it.
+    feed.waiting = chunk.subarray(end);
+    feed.give(chunk.subarray(0, end));
+    return this.#wait(feed);
+  }
+
+  #wait(feed: Feed): boolean {
+    const { connection, waiting } = feed;
+    if (waiting === undefined) return true;
+    if (connection.destroyed || connection.writableEnded) {
+      // It has had its last answer.
+      feed.waiting = undefined;
+    } else if (waiting.length > WAITING_BYTES_MAX) {
+      feed.waiting = undefined;
+      this.#refused();
+      connection.destroy();
+    } else if (feed.underWay === 0) this.#lineUp(feed);
+    return true;
+  }
+
+  #lineUp(feed: Feed): void {
+    this.#line.add(feed);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#isTurnDue) return;
+    this.#isTurnDue = true;
+    setImmediate(this.#turn);
+  }
+
+  #serve(): void {
+    this.#isTurnDue = false;
+    this.#left = REQUESTS_PER_TURN;
+    for (const feed of this.#line) {
+      this.#line.delete(feed);
+      const { connection, waiting } = feed;
+      if (waiting === undefined || connection.destroyed || connection.writableEnded) continue;
+      feed.waiting = undefined;
+      this.#begin(feed, waiting);
+      if (feed.hasEnded && feed.waiting === undefined) feed.give(null);
+      if (this.#left === 0) break;
+    }
+    if (this.#line.size > 0) this.#schedule();
+  }
+}
+
+function ignore(): void {}
