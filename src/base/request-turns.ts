@@ -1,14 +1,18 @@
 // Requests that strangers send, some in each turn of the loop: what a connection brings is given to its reader request by request, the next one when the one
-// before is answered. Node.js, which has whatever a read brought parsed at once, would answer 64 KiB of requests of each connection in one go.
+// before is answered. Node.js, which has whatever a read brought parsed at once, would answer 64 KiB of requests of each connection in one go. What comes in
+// another protocol, after an upgrade, is given in pieces.
 //
-// Always: so many requests are begun in a turn at the most, and no byte overtakes another one of its connection. Those that wait are served in the order in which
-// they came, a request of each, and before whoever comes new; none has more waiting than WAITING_BYTES_MAX.
+// Always: so many requests and pieces are given in a turn at the most, and no byte overtakes another one of its connection. Those that wait are served in the
+// order in which they came, one of each, and before whoever comes new. No connection has more requests waiting than WAITING_BYTES_MAX; of one that was upgraded
+// no more is read while something waits.
 
 import type { Duplex } from "node:stream";
 import { assert } from "./assert.js";
 
 /** Some milliseconds of work: what an honest one waits for behind each turn of others. */
-const REQUESTS_PER_TURN = 64;
+const GIVEN_PER_TURN = 64;
+/** Of a connection that was upgraded: some hundred frames of WebSockets that say nothing. */
+const PIECE_BYTES = 2048;
 /** Of one connection, behind the request that is answered: two long heads, or a hundred short ones. */
 const WAITING_BYTES_MAX = 16_384;
 const HEAD_END = "\r\n\r\n";
@@ -19,10 +23,10 @@ interface Feed {
   readonly connection: Duplex;
   /** Gives bytes to whoever reads the connection, or their end. */
   readonly give: Push;
-  /** What has come and was not given. */
+  /** What has come and was not given; never empty. */
   waiting: Buffer | undefined;
   hasEnded: boolean;
-  isReleased: boolean;
+  isUpgraded: boolean;
   /** Requests that were begun and have no answer. */
   underWay: number;
 }
@@ -32,7 +36,7 @@ export class RequestTurns {
   /** Those with bytes that wait, and no request under way. */
   readonly #line = new Set<Feed>();
   readonly #turn = (): void => this.#serve();
-  #left = REQUESTS_PER_TURN;
+  #left = GIVEN_PER_TURN;
   #isTurnDue = false;
   readonly #refused: () => void;
 
@@ -44,16 +48,21 @@ export class RequestTurns {
   /** Takes a connection that an HTTP server of Node's has just got, and of which nothing was read. */
   take(connection: Duplex): void {
     const give: Push = connection.push.bind(connection);
+    const read = connection._read.bind(connection);
     const feed: Feed = {
       connection,
       give,
       waiting: undefined,
       hasEnded: false,
-      isReleased: false,
+      isUpgraded: false,
       underWay: 0,
     };
     this.#feeds.set(connection, feed);
     connection.push = (chunk: Buffer | null) => this.#came(feed, chunk);
+    connection._read = (size) => {
+      // The stream asks again with each piece that it is given.
+      if (!feed.isUpgraded || feed.waiting === undefined) read(size);
+    };
     // Node.js parses below the stream, from the socket's handle, until somebody wants to have the data.
     connection.on("data", ignore).removeListener("data", ignore);
   }
@@ -71,19 +80,14 @@ export class RequestTurns {
     if (--feed.underWay === 0 && feed.waiting !== undefined) this.#lineUp(feed);
   }
 
-  /** The connection speaks another protocol from now on: what it brings is given at once. Returns what waited. */
-  release(connection: Duplex): Buffer | undefined {
+  /** The connection speaks another protocol from now on. */
+  upgraded(connection: Duplex): void {
     const feed = this.#feeds.get(connection);
-    if (feed === undefined) return undefined;
-    const { waiting } = feed;
-    feed.isReleased = true;
-    feed.waiting = undefined;
-    return waiting;
+    if (feed !== undefined) feed.isUpgraded = true;
   }
 
   /** As push() of a stream, which calls it for what was read. */
   #came(feed: Feed, chunk: Buffer | null): boolean {
-    if (feed.isReleased) return feed.give(chunk);
     if (chunk === null) return this.#ended(feed);
     if (feed.waiting === undefined && feed.underWay === 0 && this.#left > 0) return this.#begin(feed, chunk);
     feed.waiting = feed.waiting === undefined ? chunk : Buffer.concat([feed.waiting, chunk]);
@@ -100,29 +104,26 @@ export class RequestTurns {
     return feed.give(null);
   }
 
-  /** Gives as much as holds one request at the most. */
+  /** Gives as much as holds one request at the most, or a piece. */
   #begin(feed: Feed, chunk: Buffer): boolean {
     if (--this.#left === 0) this.#schedule();
-    const end = chunk.indexOf(HEAD_END) + HEAD_END.length;
-    if (end < HEAD_END.length || end === chunk.length) return feed.give(chunk);
-    // Whoever is released by this request is told what comes behind it.
+    const end = feed.isUpgraded ? PIECE_BYTES : endOfHead(chunk);
+    if (end >= chunk.length) return feed.give(chunk);
     feed.waiting = chunk.subarray(end);
     feed.give(chunk.subarray(0, end));
     return this.#wait(feed);
   }
 
   #wait(feed: Feed): boolean {
-    const { connection, waiting } = feed;
+    const { connection, waiting, isUpgraded } = feed;
     if (waiting === undefined) return true;
-    if (connection.destroyed || connection.writableEnded) {
-      // It has had its last answer.
-      feed.waiting = undefined;
-    } else if (waiting.length > WAITING_BYTES_MAX) {
+    if (isOver(feed)) feed.waiting = undefined;
+    else if (!isUpgraded && waiting.length > WAITING_BYTES_MAX) {
       feed.waiting = undefined;
       this.#refused();
       connection.destroy();
     } else if (feed.underWay === 0) this.#lineUp(feed);
-    return true;
+    return !isUpgraded;
   }
 
   #lineUp(feed: Feed): void {
@@ -138,11 +139,11 @@ export class RequestTurns {
 
   #serve(): void {
     this.#isTurnDue = false;
-    this.#left = REQUESTS_PER_TURN;
+    this.#left = GIVEN_PER_TURN;
     for (const feed of this.#line) {
       this.#line.delete(feed);
-      const { connection, waiting } = feed;
-      if (waiting === undefined || connection.destroyed || connection.writableEnded) continue;
+      const { waiting } = feed;
+      if (waiting === undefined || isOver(feed)) continue;
       feed.waiting = undefined;
       this.#begin(feed, waiting);
       if (feed.hasEnded && feed.waiting === undefined) feed.give(null);
@@ -150,6 +151,17 @@ export class RequestTurns {
     }
     if (this.#line.size > 0) this.#schedule();
   }
+}
+
+/** Whether it was closed, or has had its last answer. */
+function isOver({ connection, isUpgraded }: Feed): boolean {
+  return connection.destroyed || (connection.writableEnded && !isUpgraded);
+}
+
+/** Where the first head ends; the end of all, if none does. */
+function endOfHead(bytes: Buffer): number {
+  const at = bytes.indexOf(HEAD_END);
+  return at < 0 ? bytes.length : at + HEAD_END.length;
 }
 
 function ignore(): void {}

@@ -236,10 +236,10 @@ export class HttpServer {
     this.counters.requests++;
     // For good: who speaks another protocol has deadlines of that.
     this.#places.asked(request.socket);
-    const behind = this.#turns.release(request.socket);
+    this.#turns.upgraded(request.socket);
     const address = this.#addressOf(request);
     if (address === undefined || urlOf(request).length > this.#limits.urlLengthMax) socket.destroy();
-    else upgrade(request, socket, behind === undefined ? head : Buffer.concat([head, behind]), address);
+    else upgrade(request, socket, head, address);
   }
 
   #addressOf(request: IncomingMessage): Uint8Array | undefined {

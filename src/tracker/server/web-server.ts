@@ -1,6 +1,6 @@
 // WebSockets of WebTorrent peers, by the package ws: bounds of what each may say and hold, and signs of life.
 //
-// Always: a message has 64 KiB at the most; whoever says more than a few each second, or nothing that joins a swarm, or does not answer a
+// Always: a message has 64 KiB at the most; whoever says more than a few each second, pings and pongs too, or nothing that joins a swarm, or does not answer a
 // ping, or does not read what it is told, is closed.
 
 import type { IncomingMessage } from "node:http";
@@ -53,6 +53,8 @@ export class WebServer {
       noServer: true,
       maxPayload: MESSAGE_BYTES_MAX,
       perMessageDeflate: false,
+      // Pings are answered here, where they have a price.
+      autoPong: false,
       clientTracking: false,
     };
     return new WebServer(swarms, new ws.WebSocketServer(options), pingIntervalMs);
@@ -90,15 +92,13 @@ export class WebServer {
     };
     this.#counts.connections++;
     this.#connections.add(connection);
-    socket.on("pong", () => {
-      connection.silent = false;
+    socket.on("pong", () => this.#mayGoOn(connection));
+    socket.on("ping", (data) => {
+      if (this.#mayGoOn(connection) && this.#hasRoom(socket)) socket.pong(data);
     });
     socket.on("message", (data, isBinary) => {
-      connection.silent = false;
-      if (--connection.allowance < 0) {
-        this.#counts.tooFast++;
-        socket.terminate();
-      } else if (isBinary || !this.#swarms.receive(connection, String(data))) {
+      if (!this.#mayGoOn(connection)) return;
+      if (isBinary || !this.#swarms.receive(connection, String(data))) {
         if (++connection.malformed > MALFORMED_MAX) socket.terminate();
       }
     });
@@ -110,14 +110,28 @@ export class WebServer {
     });
   }
 
+  /** Something was heard of the connection. False: it is over, or has said more than it may. */
+  #mayGoOn(connection: Connection): boolean {
+    const { socket } = connection;
+    // What it had said before it was closed is told all the same.
+    if (socket.readyState !== socket.OPEN) return false;
+    connection.silent = false;
+    if (--connection.allowance >= 0) return true;
+    this.#counts.tooFast++;
+    socket.terminate();
+    return false;
+  }
+
   #send(socket: WebSocket, message: string): void {
-    if (socket.readyState !== socket.OPEN) return;
-    if (socket.bufferedAmount < UNREAD_BYTES_MAX) {
-      socket.send(message);
-      return;
-    }
+    if (this.#hasRoom(socket)) socket.send(message);
+  }
+
+  #hasRoom(socket: WebSocket): boolean {
+    if (socket.readyState !== socket.OPEN) return false;
+    if (socket.bufferedAmount < UNREAD_BYTES_MAX) return true;
     this.#counts.unread++;
     if (socket.bufferedAmount > 2 * UNREAD_BYTES_MAX) socket.terminate();
+    return false;
   }
 
   /** Whoever was silent since the last ping, or has joined nothing by now, goes. */

@@ -193,4 +193,43 @@ describe("requests that come in one piece", { timeout: 60_000 }, () => {
     socket.write("third\r\n\r\nend");
     assert.match(await said, /herefirst\r\n\r\nsecondthird\r\n\r\nend$/);
   });
+
+  it("make room between them for what others say in another protocol, of which no more is read than waits", async (t) => {
+    const length = 2 ** 20;
+    let inTurn = 0;
+    let inTurnMax = 0;
+    let aheadMax = 0;
+    let wrong = 0;
+    const given: number[] = [];
+    const { port } = await run(t, here, (request, socket) => {
+      const index = given.push(0) - 1;
+      const before = request.socket.bytesRead;
+      socket.write("go");
+      socket.on("data", (bytes: Buffer) => {
+        const at = given[index] ?? 0;
+        given[index] = at + bytes.length;
+        for (const [offset, byte] of bytes.entries()) if (byte !== ((at + offset) * 7) % 251) wrong++;
+        aheadMax = Math.max(aheadMax, request.socket.bytesRead - before - at);
+        if (inTurn === 0)
+          setImmediate(() => {
+            inTurnMax = Math.max(inTurnMax, inTurn);
+            inTurn = 0;
+          });
+        inTurn += bytes.length;
+        if (given[index] === length) socket.end();
+      });
+    });
+    const many = await Promise.all(Array.from({ length: 8 }, () => open(t, port)));
+    const upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n";
+    for (const socket of many) socket.write(upgrade);
+    await Promise.all(many.map((socket) => once(socket, "data")));
+    const closed = many.map(untilClosed);
+    const bytes = Buffer.from(Uint8Array.from({ length }, (_, at) => (at * 7) % 251));
+    for (const socket of many) socket.write(bytes);
+    await Promise.all(closed);
+    assert.deepEqual(given, Array(many.length).fill(length));
+    assert.equal(wrong, 0);
+    assert.ok(inTurnMax <= 64 * 2048, `${inTurnMax} bytes were given in one turn`);
+    assert.ok(aheadMax <= 2 * 64 * 1024, `${aheadMax} bytes were read and not given`);
+  });
 });

@@ -77,6 +77,14 @@ describe("a tracker over WebSockets", () => {
     assert.match(error.message, /403/);
   });
 
+  it("answers pings", async (t) => {
+    const { port } = await startService(t);
+    const socket = await open(t, port);
+    socket.ping("here");
+    const [data] = (await once(socket, "pong")) as [Buffer];
+    assert.equal(data.toString(), "here");
+  });
+
   it("closes who says too much, too long, or nonsense", async (t) => {
     const { service, port } = await startService(t);
     const closed = async (say: (socket: WebSocket) => void): Promise<void> => {
@@ -89,12 +97,16 @@ describe("a tracker over WebSockets", () => {
     await closed((socket) => {
       for (let count = 0; count < 400; count++) socket.send(announceText("a"));
     });
+    for (const sign of ["ping", "pong"] as const)
+      await closed((socket) => {
+        for (let count = 0; count < 400; count++) socket[sign]();
+      });
     await closed((socket) => socket.send("x".repeat(70_000)));
     await closed((socket) => {
       for (let count = 0; count < 20; count++) socket.send("{");
     });
     const { tooFast, malformed } = required(service.counters().web, "web");
-    assert.ok(tooFast >= 1);
+    assert.equal(tooFast, 3);
     assert.ok(malformed >= 9);
     const socket = await open(t, port);
     socket.send(announceText("a"));
