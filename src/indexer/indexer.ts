@@ -69,7 +69,7 @@ const CLOSE_MS = 10_000;
 const ANYWHERE: readonly string[] = ["0.0.0.0", "::"];
 
 /** Finds out which torrents there are: collects hashes, looks up who has them, fetches their info dictionaries, and keeps them in a store. */
-export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
+export class Indexer extends EventEmitter<IndexerEvents> {
   /** Names this indexer in the store. */
   readonly owner: string;
   readonly #userCalls = new UserCalls();
@@ -229,7 +229,7 @@ export class Indexer extends EventEmitter<IndexerEvents> implements JobHost {
     return this.#closed;
   }
 
-  // ── JobHost ──────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── JobHost, of which the published types say nothing ───────────────────────────────────────────────────────────
 
   /** @internal */
   fetch(infoHash: Uint8Array): ReturnType<JobHost["fetch"]> {

@@ -97,11 +97,15 @@ describe("the package, installed", { timeout: 600_000 }, () => {
   });
 
   it("has types that compile by themselves, however modules are found", async () => {
+    const entries = Object.keys(manifest.exports)
+      .filter((name) => name !== "./package.json")
+      .map((name) => name.replace(/^\./, "scatterwire"));
     writeFileSync(
       join(folder, "types.mts"),
       `import { type Metainfo, parseMetainfo, Session, type Torrent } from "scatterwire";
        import { Dht } from "scatterwire/dht";
        import { Tracker } from "scatterwire/tracker";
+       ${entries.map((name, at) => `export * as entry${at} from "${name}";`).join("\n")}
        export const metainfo: Metainfo = parseMetainfo(new Uint8Array());
        export const torrent: Promise<Torrent> = new Session({ dht: new Dht() }).add(metainfo);
        export const close: void = new Tracker({ udp: [] }).close();
