@@ -17,12 +17,12 @@ const PIECE_BYTES = 2048;
 const WAITING_BYTES_MAX = 16_384;
 const HEAD_END = "\r\n\r\n";
 
-type Push = (chunk: Buffer | null) => boolean;
+type Push = (this: Duplex, chunk: Buffer | null) => boolean;
 
 interface Feed {
   readonly connection: Duplex;
-  /** Gives bytes to whoever reads the connection, or their end. */
-  readonly give: Push;
+  /** What gives bytes to whoever reads the connection, or their end. */
+  readonly push: Push;
   /** What has come and was not given; never empty. */
   waiting: Buffer | undefined;
   hasEnded: boolean;
@@ -47,11 +47,9 @@ export class RequestTurns {
 
   /** Takes a connection that an HTTP server of Node's has just got, and of which nothing was read. */
   take(connection: Duplex): void {
-    const give: Push = connection.push.bind(connection);
-    const read = connection._read.bind(connection);
     const feed: Feed = {
       connection,
-      give,
+      push: connection.push,
       waiting: undefined,
       hasEnded: false,
       isUpgraded: false,
@@ -59,10 +57,6 @@ export class RequestTurns {
     };
     this.#feeds.set(connection, feed);
     connection.push = (chunk: Buffer | null) => this.#came(feed, chunk);
-    connection._read = (size) => {
-      // The stream asks again with each piece that it is given.
-      if (!feed.isUpgraded || feed.waiting === undefined) read(size);
-    };
     // Node.js parses below the stream, from the socket's handle, until somebody wants to have the data.
     connection.on("data", ignore).removeListener("data", ignore);
   }
@@ -83,7 +77,13 @@ export class RequestTurns {
   /** The connection speaks another protocol from now on. */
   upgraded(connection: Duplex): void {
     const feed = this.#feeds.get(connection);
-    if (feed !== undefined) feed.isUpgraded = true;
+    if (feed === undefined) return;
+    feed.isUpgraded = true;
+    const read = connection._read.bind(connection);
+    connection._read = (size) => {
+      // The stream asks again with each piece that it is given.
+      if (feed.waiting === undefined) read(size);
+    };
   }
 
   /** As push() of a stream, which calls it for what was read. */
@@ -101,16 +101,16 @@ export class RequestTurns {
       return false;
     }
     feed.waiting = undefined;
-    return feed.give(null);
+    return give(feed, null);
   }
 
   /** Gives as much as holds one request at the most, or a piece. */
   #begin(feed: Feed, chunk: Buffer): boolean {
     if (--this.#left === 0) this.#schedule();
     const end = feed.isUpgraded ? PIECE_BYTES : endOfHead(chunk);
-    if (end >= chunk.length) return feed.give(chunk);
+    if (end >= chunk.length) return give(feed, chunk);
     feed.waiting = chunk.subarray(end);
-    feed.give(chunk.subarray(0, end));
+    give(feed, chunk.subarray(0, end));
     return this.#wait(feed);
   }
 
@@ -146,11 +146,15 @@ export class RequestTurns {
       if (waiting === undefined || isOver(feed)) continue;
       feed.waiting = undefined;
       this.#begin(feed, waiting);
-      if (feed.hasEnded && feed.waiting === undefined) feed.give(null);
+      if (feed.hasEnded && feed.waiting === undefined) give(feed, null);
       if (this.#left === 0) break;
     }
     if (this.#line.size > 0) this.#schedule();
   }
+}
+
+function give(feed: Feed, chunk: Buffer | null): boolean {
+  return feed.push.call(feed.connection, chunk);
 }
 
 /** Whether it was closed, or has had its last answer. */

@@ -102,8 +102,8 @@ export class WebServer {
         if (++connection.malformed > MALFORMED_MAX) socket.terminate();
       }
     });
-    // What goes wrong with a connection ends it; ws closes it by itself.
-    socket.on("error", () => {});
+    // What goes wrong with a connection ends it: ws would tell the other side, and hear it for 30 s more.
+    socket.on("error", () => socket.terminate());
     socket.on("close", () => {
       this.#connections.delete(connection);
       this.#swarms.remove(connection);

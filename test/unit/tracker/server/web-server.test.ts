@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { WebSocket } from "ws";
 import { TrackerService } from "../../../../src/tracker/index.js";
@@ -83,6 +83,25 @@ describe("a tracker over WebSockets", () => {
     socket.ping("here");
     const [data] = (await once(socket, "pong")) as [Buffer];
     assert.equal(data.toString(), "here");
+  });
+
+  it("closes at once who breaks the protocol, and would stay", { timeout: 15_000 }, async (t) => {
+    const { service, port } = await startService(t);
+    const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+    t.after(() => socket.destroy());
+    socket.on("error", () => {});
+    socket.write(
+      "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    await once(socket, "data");
+    // A text without a mask, as only servers send.
+    socket.write(Buffer.from([0x81, 2, 0x7b, 0x7d]));
+    socket.resume();
+    await once(socket, "end");
+    while (service.counters().http.openConnections > 0)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(service.counters().web?.openConnections, 0);
   });
 
   it("closes who says too much, too long, or nonsense", async (t) => {
