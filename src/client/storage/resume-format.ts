@@ -29,8 +29,10 @@ export const BASE_CLEAN = 2;
 export const RECORD_WRITTEN = 0x57;
 export const RECORD_FILE = 0x46;
 export const RECORD_SYNCED = 0x53;
-/** Longer than any that we write: what is longer was made by somebody else, and is not read. */
+/** What is longer is not read, whatever the torrent. */
 const RESUME_BYTES_MAX = 256 * MIB;
+/** Times what we write at the most: more records were made by somebody else, and to read millions of them takes as many microseconds. */
+const LENGTH_FACTOR = 2;
 
 /** What tells whether a file is as it was, by file index. */
 export class Stamps {
@@ -74,14 +76,24 @@ export function fileRecord(fileIndex: number, modifiedMs: number, inode: number)
   return record;
 }
 
-/** Undefined: not there, not a regular file, longer than any of ours, or not to be read. */
-export function readBounded(path: string): Buffer | undefined {
+/**
+ * Bytes that a file of resume data may have: the base, a record of each piece and one of its being durable, and a stamp for each file that a
+ * piece lies in, each time that one is written.
+ */
+export function resumeBytesMax(pieceCount: number, fileCount: number): number {
+  const baseBytes = HEADER_BYTES + Math.ceil(pieceCount / 8) + STAMP_BYTES * fileCount + 4;
+  const recordBytes = 2 * RECORD_BYTES * pieceCount + FILE_RECORD_BYTES * (pieceCount + fileCount);
+  return Math.min(RESUME_BYTES_MAX, baseBytes + LENGTH_FACTOR * recordBytes);
+}
+
+/** Undefined: not there, not a regular file, longer than `bytesMax`, or not to be read. */
+export function readBounded(path: string, bytesMax: number): Buffer | undefined {
   let fd = -1;
   try {
     const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
     fd = openMakingRoom(() => openSync(path, flags));
     const status = fstatSync(fd);
-    return status.isFile() && status.size <= RESUME_BYTES_MAX ? readFileSync(fd) : undefined;
+    return status.isFile() && status.size <= bytesMax ? readFileSync(fd) : undefined;
   } catch {
     return undefined;
   } finally {

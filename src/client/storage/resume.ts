@@ -40,6 +40,7 @@ import {
   RECORD_WRITTEN,
   readBounded,
   removeQuietly,
+  resumeBytesMax,
   STAMP_BYTES,
   Stamps,
   syncFolder,
@@ -104,7 +105,8 @@ export class ResumeLog implements IdleFile {
 
   /** What the file says of data that lies there as `survey` found it. Never throws: what cannot be read or believed means that all is checked. */
   load(survey: Survey): ResumeState {
-    const bytes = readBounded(this.#path);
+    const bytesMax = resumeBytesMax(this.#pieceCount, this.#files.layout.files.length);
+    const bytes = readBounded(this.#path, bytesMax);
     const state = bytes === undefined ? undefined : this.#parse(bytes, survey);
     const nothing = (): PieceSet => new PieceSet(this.#pieceCount);
     return state ?? { claimed: nothing(), candidates: [], recorded: nothing(), checkAll: true };

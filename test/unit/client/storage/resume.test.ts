@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
+  appendFileSync,
   lstatSync,
   readFileSync,
   renameSync,
@@ -20,6 +21,7 @@ import { Layout } from "../../../../src/client/storage/layout.js";
 import { NullStorage } from "../../../../src/client/storage/null-storage.js";
 import { makeOwnFolder, ownFileIn } from "../../../../src/client/storage/own-files.js";
 import { ResumeLog, type ResumeState } from "../../../../src/client/storage/resume.js";
+import { plainRecord, RECORD_WRITTEN } from "../../../../src/client/storage/resume-format.js";
 import { Survey } from "../../../../src/client/storage/survey.js";
 import { temporaryFolder } from "../../../support/data.js";
 import { entryOf, required } from "../../../support/required.js";
@@ -284,6 +286,21 @@ describe("ResumeLog", () => {
         check(`byte ${at} ^ ${mask}`);
       }
     }
+  });
+
+  it("reads no more records than we write of such a torrent, and all of those", async () => {
+    const { log, file, reload } = setUp();
+    log.begin(new PieceSet(PIECES), []);
+    // The most: each piece is made durable by itself.
+    for (const piece of ALL) {
+      log.append(piece);
+      await log.checkpoint();
+    }
+    log.abandon();
+    assert.deepEqual(claimedOf(reload()), ALL);
+    appendFileSync(file, Buffer.concat(new Array(100_000).fill(plainRecord(RECORD_WRITTEN, 3))));
+    assert.deepEqual(claimedOf(reload()), []);
+    assert.equal(reload().checkAll, true);
   });
 
   it("runs one checkpoint at a time, and none for nothing", async () => {
