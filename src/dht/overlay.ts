@@ -119,6 +119,8 @@ export class Overlay implements LookupHost, NodeHost {
   #insecureSinceMs: number | undefined;
   #entrances: readonly Contact[] = [];
   readonly #told = new Map<number | string, Contact>();
+  /** Of those, whom nobody asked yet. */
+  readonly #untried = new Set<Contact>();
   readonly #strangers = new Map<number | string, Contact>();
   #lastAnswerMs: number;
   /** Somebody did not answer, and nobody has since. */
@@ -216,12 +218,18 @@ export class Overlay implements LookupHost, NodeHost {
       if (this.#told.has(key) || !this.isPossible(contact)) continue;
       const [oldest] = this.#told.keys();
       if (oldest !== undefined && this.#told.size === TOLD_ENTRANCES_MAX) {
-        this.#told.delete(oldest);
+        this.#forgetTold(oldest);
         this.bounds.entrancesForgotten++;
       }
       this.#told.set(key, contact);
-      this.#bootstrapAtMs = this.nowMs;
+      this.#untried.add(contact);
     }
+  }
+
+  #forgetTold(key: number | string): void {
+    const contact = this.#told.get(key);
+    this.#told.delete(key);
+    if (contact !== undefined) this.#untried.delete(contact);
   }
 
   /** Nodes of this family that an answer over the other one names, while there are few. Whoever makes them up makes us ask them no sooner. */
@@ -513,28 +521,42 @@ export class Overlay implements LookupHost, NodeHost {
   }
 
   #bootstrap(): void {
-    if (this.table.count >= CONTACTS_FEW || this.nowMs < this.#bootstrapAtMs) return;
+    const isDue = this.nowMs >= this.#bootstrapAtMs;
+    if (this.table.count >= CONTACTS_FEW || (!isDue && this.#untried.size === 0)) return;
     if (this.#running.size > 2 * this.#nodes.length) return;
+    // Whoever tells of nodes all the time has us ask those, and no others.
+    if (isDue) this.#bootstrapAgain();
+    else this.#askEntrances(this.#untried);
+    this.#untried.clear();
+  }
+
+  /** Asks all entrances, and says when that is due again. */
+  #bootstrapAgain(): void {
     // While it brings somebody it goes on as fast; a network that has no more nodes is left in peace, and one that has none is asked again soon.
     if (this.table.count > this.#bootstrapCount) this.#bootstrapWaitMs = BOOTSTRAP_MIN_MS;
     this.#bootstrapCount = this.table.count;
     this.#bootstrapAtMs = this.nowMs + this.#bootstrapWaitMs;
     const mostMs = this.table.count > 0 ? BOOTSTRAP_MAX_MS : BOOTSTRAP_EMPTY_MAX_MS;
     this.#bootstrapWaitMs = Math.min(mostMs, 2 * this.#bootstrapWaitMs);
-    const lookUpOurs = (): void => {
-      for (const { id } of this.#nodes) this.lookup(id, METHOD_FIND_NODE, this.#ownLookup);
-    };
-    if (this.table.count > 0) lookUpOurs();
+    if (this.table.count > 0) this.#lookUpOurs();
+    this.#askEntrances([...this.#entrances, ...this.#told.values()]);
+  }
+
+  #lookUpOurs(): void {
+    for (const { id } of this.#nodes) this.lookup(id, METHOD_FIND_NODE, this.#ownLookup);
+  }
+
+  #askEntrances(contacts: Iterable<Contact>): void {
     let waits = true;
     const listener: CallListener = {
       answered: () => {
-        if (waits) lookUpOurs();
+        if (waits) this.#lookUpOurs();
         waits = false;
       },
       stalled: () => {},
       failed: () => {},
     };
-    for (const contact of [...this.#entrances, ...this.#told.values()]) {
+    for (const contact of contacts) {
       const node = this.nextNode();
       node.findNode(contact, node.id, listener, true);
     }

@@ -274,6 +274,32 @@ describe("a DHT and its program", { timeout: 120_000 }, () => {
     node.close();
   });
 
+  it("asks its entrances no more often for being told of others all the time", async () => {
+    const asked = async (tells: boolean): Promise<number> => {
+      const network = new DhtNetwork({ seed: 11, loss: 0 });
+      const entrance = addressNumber("12.0.0.1");
+      let count = 0;
+      network.far = {
+        take: (address) => {
+          if (address === entrance) count++;
+          return true;
+        },
+      };
+      const listen = [{ host: "11.0.0.1", port: 1 }];
+      const node = new Dht({ listen, bootstrap: [{ host: "12.0.0.1", port: 1 }] }, network.world());
+      for (let port = 1; port <= 600; port++) {
+        if (tells) node.addNodes([{ host: "13.0.0.1", port }]);
+        await network.run(100);
+      }
+      node.close();
+      return count;
+    };
+    const [quiet, told] = [await asked(false), await asked(true)];
+    assert.ok(quiet > 2, "nobody answers, and it goes on asking");
+    // A node that it is told of may be the first that answers: it is asked within a second or two, as an entrance is.
+    assert.ok(told <= 31, `${told} times in a minute, ${quiet} where nobody tells it anything`);
+  });
+
   it("has one timer, however often it was idle and busy again, and none after close()", async () => {
     const network = new DhtNetwork({ seed: 12, loss: 0 });
     const world = network.world();

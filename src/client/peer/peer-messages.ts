@@ -16,6 +16,9 @@ import { ALLOWED_FAST_MAX, EarlyAnnouncements } from "./early-announcements.js";
 import type { PeerConnection } from "./peer-connection.js";
 import type { Swarm } from "./swarm.js";
 
+/** A peer may tell of another node of the DHT so often: each is asked, and takes the place of one that others told of. */
+const PORTS_MAX = 4;
+
 export class PeerMessages implements MessageHandler {
   readonly #peer: PeerConnection;
   #pieces: PieceSet | undefined;
@@ -25,6 +28,9 @@ export class PeerMessages implements MessageHandler {
   #early: EarlyAnnouncements | undefined;
   #allowedFast: Set<number> | undefined;
   #allowedFastLeft = ALLOWED_FAST_MAX;
+  /** Of its node of the DHT, as it said last; 0: it has not. */
+  #port = 0;
+  #portsLeft = PORTS_MAX;
 
   constructor(peer: PeerConnection) {
     this.#peer = peer;
@@ -204,7 +210,10 @@ export class PeerMessages implements MessageHandler {
 
   onPort(port: number): void {
     const { swarm, host, isReachable } = this.#peer;
-    if (isReachable) swarm?.dhtNodeTold(host, port);
+    if (!isReachable || port === this.#port || this.#portsLeft === 0) return;
+    this.#port = port;
+    this.#portsLeft--;
+    swarm?.dhtNodeTold(host, port);
   }
 
   onExtended(extendedId: number, bytes: Uint8Array, at: number, length: number): void {

@@ -27,6 +27,21 @@ function unchoked(options: { fast?: boolean; maxRequests?: number } = {}): Wired
   return wired;
 }
 
+describe("PeerConnection: the peer's node of the DHT", () => {
+  it("is the one that it tells of, and it changes a few times at the most", () => {
+    const wired = new WiredPeer().open();
+    const port = (number: number): Buffer =>
+      message(MessageId.port, Uint8Array.of(number >> 8, number & 255));
+    wired.feed(Buffer.concat([port(7), port(7), port(7), port(8)]));
+    assert.deepEqual(
+      wired.swarm.dhtNodes,
+      [7, 8].map((number) => `${wired.peer.host} ${number}`),
+    );
+    wired.feed(Buffer.concat(Array.from({ length: 500 }, (_, index) => port(1000 + index))));
+    assert.equal(wired.swarm.dhtNodes.length, 4);
+  });
+});
+
 describe("PeerConnection: pieces that the peer has", () => {
   it("a bitfield tells them, and interest follows", () => {
     const wired = new WiredPeer().open();
