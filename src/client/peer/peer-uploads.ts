@@ -45,6 +45,8 @@ export class PeerUploads implements SenderHost {
   readonly #vainAnswers = new VainAnswers();
   /** Requests came since we unchoked the peer last. */
   #hasAsked = false;
+  /** It was let go because it asked for more at once than anybody may. */
+  hasFlooded = false;
 
   constructor(peer: PeerConnection, options: PeerOptions) {
     this.#peer = peer;
@@ -211,6 +213,7 @@ export class PeerUploads implements SenderHost {
   #mayAnswerInVain(piece: number): boolean {
     if (this.amChoking && this.#allowedFast?.refuse(piece) === true) return true;
     if (this.#vainAnswers.take(this.#clock.nowMs)) return true;
+    this.hasFlooded = this.#vainAnswers.isFlooded;
     this.#peer.close(
       new PeerError(
         "PEER_REQUEST_FLOOD",

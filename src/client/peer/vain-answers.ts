@@ -6,6 +6,9 @@
 //   choked just now     for as long as requests may be under way that it made before it heard of it, a quarter of a queue; a whole one
 //                       where none had come yet
 //
+// Whoever asks in vain without an end is let go. Whether that came at once, as of one that floods us, or little by little, is told too: the
+// first is held against where it came from.
+//
 // Always: nobody may cause more than two queues of them, however long it behaved before.
 
 import { BLOCK_SIZE, REQUEST_QUEUE_ANNOUNCED } from "../../base/limits.js";
@@ -16,6 +19,8 @@ export const STRAY_PER_TICK = 4;
 /** What a peer asked for before it heard of a choke arrives within so long; of one that asks for more as blocks come, so many. */
 const ON_THEIR_WAY_MS = 30_000;
 const ON_THEIR_WAY_MAX = REQUEST_QUEUE_ANNOUNCED / 4;
+/** What comes within so long was sent at once. */
+const BURST_MS = 100;
 /** Blocks that are shorter, and no end of a piece, are hardly worth their header. */
 export const SHORT_BYTES = BLOCK_SIZE / 16;
 
@@ -24,9 +29,17 @@ export class VainAnswers {
   /** Of requests that were made before the peer heard of a choke, and until when those may come. */
   #onTheirWay = 0;
   #onTheirWayUntilMs = 0;
+  /** Those that came at once, and since when. */
+  #inBurst = 0;
+  #burstMs = Number.NEGATIVE_INFINITY;
 
   /** The peer caused one. False: that was one too many. */
   take(nowMs: number): boolean {
+    if (nowMs - this.#burstMs > BURST_MS) {
+      this.#inBurst = 0;
+      this.#burstMs = nowMs;
+    }
+    this.#inBurst++;
     if (this.#onTheirWay > 0 && nowMs < this.#onTheirWayUntilMs) {
       this.#onTheirWay--;
       return true;
@@ -34,6 +47,11 @@ export class VainAnswers {
     if (this.#left === 0) return false;
     this.#left--;
     return true;
+  }
+
+  /** More came at once than anybody may ask for in vain. */
+  get isFlooded(): boolean {
+    return this.#inBurst > STRAY_MAX;
   }
 
   /** A block of so many bytes left. */

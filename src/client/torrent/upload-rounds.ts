@@ -23,6 +23,11 @@
 // far from all that our link gives: it is full only where bytes wait in the system's buffers as well, tick after tick, for those that
 // go on taking. Whoever cancels more than it takes is choked, and waits behind those that did not.
 //
+// Whoever takes all that it is sent has an equal share of our link, since nothing tells it from one that behaves, until it asks for more than
+// anybody may. It is let go for that, and another one comes in its place: so whoever comes from where somebody flooded us with requests waits
+// behind all others for a while, and while the link is full it is a guest, and is tried one at a time. For one that behaves and is behind the
+// same address that is a part of a quarter of our link.
+//
 // Whoever was sent the whole torrent and a quarter of it comes behind all that were not, and who was sent twice as much behind those
 // again, and so on. What earlier connections of its network were sent counts for it, but for loopback; what those that are here
 // together with it are sent does not, so that several behind one address may each have it once.
@@ -161,6 +166,7 @@ export class UploadRounds {
       return false;
     if (peer.state !== "open" || !peer.knowsPieces || isSeedOrUploadOnly(peer)) return false;
     if (this.#timesTaken(peer) > 0 || this.#past.servedMs(peer.host) !== undefined) return false;
+    if (this.#past.hasLapsed(peer.host, nowMs)) return false;
     this.#isAwaited = true;
     if (this.#welcome(1, nowMs) === 0) {
       this.#turnAway(peer);
@@ -269,7 +275,13 @@ export class UploadRounds {
       }
       all.push(this.#describe(peer, standing));
     }
-    const chosen = this.#choker.choose(all, { nowMs, seeding });
+    // While our link is full, whoever comes from where somebody flooded us has no slot of those that are free: few of those are tried.
+    const suspects = new Set(this.#isFull ? all.filter((each) => this.#isSuspect(each, nowMs)) : []);
+    const candidates =
+      suspects.size === 0
+        ? all
+        : all.map((each) => (suspects.has(each) ? { ...each, interested: false } : each));
+    const chosen = this.#choker.choose(candidates, { nowMs, seeding });
     this.#chosen = chosen;
     const waiting = all.filter(
       (each) => each.standing === Standing.waiting && each.interested && !each.isSeedOrUploadOnly,
@@ -286,6 +298,7 @@ export class UploadRounds {
     const fresh = waiting.filter(({ lapsed, peer }) => !lapsed && peer.amChoking);
     this.#overbook(lapses, fresh.length);
     this.#inviteOthers(fresh, takers, nowMs, soon);
+    if (!soon && suspects.size > 0) this.#tryOne([...suspects], nowMs);
     this.#isOpen = takers < this.#slots;
     this.#isAwaited = fresh.length > 0;
   }
@@ -300,6 +313,20 @@ export class UploadRounds {
     else if (!soon) this.#inviteSome(untried, this.#welcome(untried.length, nowMs));
     if (soon || this.#overbooked === 0 || this.#isCrowded) return;
     if (areFew || this.#sharing() < HOLDERS_FACTOR * this.#slots) this.#inviteAgain(fresh, this.#slots);
+  }
+
+  /** It waits, and comes from where somebody flooded us: whoever brings us something is none. */
+  #isSuspect({ peer, standing, interested, downloadRate }: Candidate, nowMs: number): boolean {
+    const waits = standing === Standing.waiting && interested && downloadRate === 0;
+    return waits && this.#past.hasFlooded(peer.host, nowMs);
+  }
+
+  /** The one that was served longest ago, as far as our link pays for trials: it is a guest then, and guests share a quarter. */
+  #tryOne(suspects: readonly Candidate[], nowMs: number): void {
+    const since = ({ peer }: Candidate): number => peer.uploads.uptake.unchokedSinceMs;
+    const first = suspects.reduce((least, each) => (since(each) < since(least) ? each : least));
+    this.#invitations.pass(Math.max(1, this.#overbooked), this.#linkRate, nowMs);
+    if (this.#invitations.try(1) === 1) this.#invite(first.peer);
   }
 
   /** `most` of those that wait: half of them have waited longest, the others came last. */
@@ -383,20 +410,26 @@ export class UploadRounds {
   #remember(peer: PeerConnection): void {
     const { unchokedSinceMs, hasBegun, sentSinceUnchokeBytes } = peer.uploads.uptake;
     const lastMs = peer.amChoking ? unchokedSinceMs : this.#lookedAtMs;
-    const lapsed = this.#lapsed.has(peer) || (!peer.amChoking && sentSinceUnchokeBytes === 0);
+    const lapsed = hasBegun && (this.#lapsed.has(peer) || (!peer.amChoking && sentSinceUnchokeBytes === 0));
     const sentBytes = peer.counters.sentPayloadBytes;
     const servedMs = hasBegun ? lastMs : undefined;
-    this.#past.left(peer.host, { sentBytes, servedMs, lapsed }, this.#lookedAtMs);
+    const flooded = peer.uploads.hasFlooded;
+    this.#past.left(peer.host, { sentBytes, servedMs, lapsed, flooded }, this.#lookedAtMs);
   }
 
   #standingOf(peer: PeerConnection, nowMs: number): Standing {
     if (peer.amChoking) return Standing.waiting;
     const { isTaking, uptake } = peer.uploads;
     if (uptake.isFickle) return Standing.guest;
-    if (isTaking && !this.#isSlow(peer)) return Standing.taker;
+    if (isTaking && !this.#isSlow(peer) && !this.#isImmodest(peer, nowMs)) return Standing.taker;
     const patienceMs = isTaking ? SLOW_MS : INVITATION_MS;
     const isInvited = peer.peerInterested && nowMs - uptake.unchokedSinceMs < patienceMs;
     return isInvited ? Standing.invited : Standing.guest;
+  }
+
+  /** Our link is full, and it comes from where somebody wanted more of it than anybody may have. */
+  #isImmodest({ host }: PeerConnection, nowMs: number): boolean {
+    return this.#isFull && this.#past.hasFlooded(host, nowMs);
   }
 
   get #isFull(): boolean {

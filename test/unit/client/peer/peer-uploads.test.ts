@@ -127,6 +127,18 @@ describe("PeerConnection: requests of the peer", () => {
     }
   });
 
+  it("are a flood where they come at once, and none where they come little by little", () => {
+    for (const pauseMs of [0, 1000]) {
+      const wired = new WiredPeer({ incoming: true }).open();
+      for (let second = 0; second < 100 && wired.peer.state === "open"; second++) {
+        wired.feed(inVain(STRAY_MAX / 2));
+        wired.pass(pauseMs);
+      }
+      wired.checkOver("PEER_REQUEST_FLOOD");
+      assert.equal(wired.peer.uploads.hasFlooded, pauseMs === 0);
+    }
+  });
+
   it("are refused a quarter of a queue after each choke, and one for each block that it took; who asks on is let go", () => {
     const blocks = Buffer.concat(
       Array.from({ length: 20 }, (_, block) =>

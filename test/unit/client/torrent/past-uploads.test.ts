@@ -9,7 +9,7 @@ import { UploadRounds } from "../../../../src/client/torrent/upload-rounds.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { message, WiredPeer } from "../peer/wired-peer.js";
 
-const ENDED = { sentBytes: 100, servedMs: 5000, lapsed: false };
+const ENDED = { sentBytes: 100, servedMs: 5000, lapsed: false, flooded: false };
 const HOST = "192.0.2.1";
 
 function interestedPeer(host: string): WiredPeer {
@@ -45,9 +45,19 @@ describe("PastUploads", () => {
     assert.equal(past.hasLapsed(HOST, 7000), false);
   });
 
+  it("holds a flood of requests against a network as long, whether it was served or not", () => {
+    const past = new PastUploads();
+    past.left(HOST, { ...ENDED, flooded: true }, 6000);
+    past.left("192.0.2.2", { ...ENDED, sentBytes: 0, servedMs: undefined, flooded: true }, 6000);
+    for (const host of [HOST, "192.0.2.2"]) {
+      assert.equal(past.hasLapsed(host, 6000 + 599_999), true);
+      assert.equal(past.hasLapsed(host, 6000 + 600_000), false);
+    }
+  });
+
   it("remembers nothing of whoever was neither sent anything nor served, nor of this machine", () => {
     const past = new PastUploads();
-    past.left(HOST, { sentBytes: 0, servedMs: undefined, lapsed: false }, 0);
+    past.left(HOST, { ...ENDED, sentBytes: 0, servedMs: undefined }, 0);
     past.left("127.0.0.1", ENDED, 0);
     assert.equal(past.size, 0);
   });
@@ -80,6 +90,20 @@ describe("UploadRounds: whoever comes again", () => {
     rounds.run(peersOf([again, newcomer]), true, 20, true);
     assert.deepEqual([again.peer.amChoking, newcomer.peer.amChoking], [true, false]);
   });
+
+  for (const isServed of [true, false])
+    it(`who asked for more than anybody may waits behind those that did not, ${isServed ? "served" : "choked"} when it did`, () => {
+      const rounds = new UploadRounds(1);
+      const flooder = interestedPeer("192.0.2.7");
+      if (isServed) rounds.run(peersOf([flooder]), true, 0, false);
+      for (let request = 0; request < 4096 && flooder.peer.state === "open"; request++)
+        flooder.feed(message(MessageId.request, 0, 0, BLOCK_SIZE));
+      assert.equal(flooder.closedWith?.code, "PEER_REQUEST_FLOOD");
+      rounds.peerGone(flooder.peer);
+      const [again, newcomer] = [interestedPeer("192.0.2.7"), interestedPeer("192.0.2.8")];
+      rounds.run(peersOf([again, newcomer]), true, 10, true);
+      assert.deepEqual([again.peer.amChoking, newcomer.peer.amChoking], [true, false]);
+    });
 
   it("who was served, left and comes again is no newcomer", () => {
     const rounds = new UploadRounds(1);

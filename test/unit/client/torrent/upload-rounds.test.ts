@@ -489,6 +489,35 @@ describe("UploadRounds", () => {
       assert.ok(served(guests) <= guests.length / 2, `${served(guests)} of ${guests.length}`);
     });
 
+    /** In how many of so many seconds somebody from `host` is served, who takes half of the link, beside one that takes the other half. */
+    function secondsServed(host: string, seconds: number): number {
+      const rounds = new UploadRounds(2);
+      const flooder = interestedPeer("192.0.2.7");
+      flooder.feed(
+        Buffer.concat(Array.from({ length: 1000 }, () => message(MessageId.request, 0, 0, BLOCK_SIZE))),
+      );
+      assert.equal(flooder.closedWith?.code, "PEER_REQUEST_FLOOD");
+      rounds.peerGone(flooder.peer);
+      const [taker, other] = [queuedPeer(), interestedPeer(host)];
+      let served = 0;
+      for (let second = 0; second < seconds; second++) {
+        const isShared = second > 0 && !other.peer.amChoking;
+        pass(taker, isShared ? LINK_BYTES / 2 : LINK_BYTES, second * 1000);
+        pass(other, isShared ? LINK_BYTES / 2 : 0, second * 1000);
+        rounds.run(peersOf([taker, other]), true, second * 1000, false);
+        rounds.checkInvariants();
+        if (isShared) served++;
+      }
+      return served;
+    }
+
+    it("whoever comes from where somebody flooded us with requests is served now and then, and others all the time", () => {
+      const seconds = 120;
+      assert.ok(secondsServed("198.51.100.1", seconds) >= seconds - 5);
+      const served = secondsServed("192.0.2.7", seconds);
+      assert.ok(served >= 5 && served <= seconds / 2, `${served} of ${seconds} s`);
+    });
+
     it("what waits for them in the system's buffers counts", () => {
       const { guests, tick } = full(20);
       for (let second = 0; second < 3; second++) tick(0.9 * LINK_BYTES, 0.005 * LINK_BYTES, 0.1 * LINK_BYTES);
