@@ -107,9 +107,12 @@ describe("a GET", TIMEOUT, () => {
         ),
       );
     });
-    for (let times = 0; times < 3; times++)
+    for (let times = 0; times < 3; times++) {
       assert.equal((await httpGet({ ...FROM, http }, new URL(server.origin), OPTIONS)).status, 200);
-    await Promise.all(ended);
+      // Not before it is closed: what comes while another answer is awaited is taken for that.
+      await Promise.all(ended);
+      assert.equal(ended.length, times + 1);
+    }
   });
 
   it("keeps connections to so many servers, and those that were used last", async (t) => {
