@@ -3,8 +3,9 @@
 // Always: nothing waits in the loop of the caller. A call that cannot be done because the disk is full or another process holds the file
 // rejects, has changed nothing, and may be made again.
 
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { StoreError, UsageError, type UsageErrorCode } from "../../base/errors.js";
+import { startThread } from "../../base/thread.js";
 import type { SqliteAnswer, SqliteCall, SqliteTask } from "./sqlite-worker.js";
 import type {
   Claim,
@@ -155,7 +156,7 @@ class Thread {
   }
 
   #start(): Worker {
-    const worker = new Worker(SCRIPT, { workerData: this.#task });
+    const worker = startThread(SCRIPT, this.#task);
     worker.on("message", ({ id, value, error }: SqliteAnswer) => {
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);

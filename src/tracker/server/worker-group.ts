@@ -7,9 +7,10 @@
 // ends unasked is replaced, and what it had taken is given back, whatever it was doing.
 
 import { once } from "node:events";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { entryOf } from "../../base/assert.js";
 import { UsageError } from "../../base/errors.js";
+import { startThread } from "../../base/thread.js";
 import type { SocketAddress } from "../../native/binding.js";
 import { type SharableSocket, SystemDatagrams } from "../../native/datagrams.js";
 import { Reactor } from "../../native/reactor.js";
@@ -192,7 +193,7 @@ export class WorkerGroup {
   /** Resolves when the thread serves; rejects if it ends before. */
   #serving(member: Member): Promise<void> {
     return new Promise((resolve, reject) => {
-      const worker = new Worker(SCRIPT, { workerData: { ...member.task, lists: this.#lists } });
+      const worker = startThread(SCRIPT, { ...member.task, lists: this.#lists });
       member.worker = worker;
       member.startedMs = performance.now();
       let reason = "it was ended";
