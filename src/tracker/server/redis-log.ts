@@ -69,6 +69,7 @@ const TRACKERS_MAX = 1024;
 const NUMBERS_REMEMBERED = 32;
 /** Redis's clock may be set back; by more than this it is another Redis. */
 const CLOCK_BACK_MS = 60_000;
+const UNNUMBERED = "it does not number its entries";
 /** RESP's mark of a bulk string: those are wanted as bytes. */
 const BYTES_AS_THEY_ARE = { typeMapping: { 36: Buffer } };
 
@@ -233,7 +234,12 @@ export class RedisLog {
         const items = await this.#read(reading, isReady);
         heardMs = this.#ground.nowMs();
         for (const item of items) this.#take(item);
-        if (isReady || items.length > 0) continue;
+        if (items.length > 0) continue;
+        if (isReady) {
+          // Whoever cannot wait for entries and says at once that there are none is not asked without a pause.
+          await this.#pause(SEND_MS);
+          continue;
+        }
         isReady = true;
         this.counters.connected = true;
         onReady();
@@ -285,9 +291,9 @@ export class RedisLog {
     if (!Array.isArray(items)) throw new Error("it does not answer as a stream does");
     return (items as unknown[]).map((item) => {
       const [id, fields] = Array.isArray(item) ? (item as unknown[]) : [];
-      const match = /^(\d{1,15})-\d{1,20}$/.exec(String(id));
-      if (match === null) throw new Error("it does not number its entries");
-      return { id: match[0], bornMs: Number(match[1]), entry: readEntry(fields) };
+      const bornMs = timeOf(id);
+      if (bornMs === undefined) throw new Error(UNNUMBERED);
+      return { id: String(id), bornMs, entry: readEntry(fields) };
     });
   }
 
@@ -352,9 +358,14 @@ export class RedisLog {
           (reply) => {
             // Replies come in the order of the commands; of a connection that was given up none comes.
             if (this.#unconfirmed[0]?.notes !== notes) return;
+            const bornMs = timeOf(reply);
+            if (bornMs === undefined) {
+              this.#fail(new Error(UNNUMBERED));
+              return;
+            }
             this.#unconfirmed.shift();
             this.counters.chunksConfirmed++;
-            this.#measure(Number(String(reply).split("-")[0]), ENTRY_BYTES + notes.bytes.length);
+            this.#measure(bornMs, ENTRY_BYTES + notes.bytes.length);
           },
           (error: Error) => this.#fail(error),
         );
@@ -417,6 +428,12 @@ function placeOf(text: string): { url?: string; database?: number; socket?: { pa
     throw wrong(error);
   }
   return { url: text };
+}
+
+/** Redis's time when it got the entry of this number; undefined if that is none. */
+function timeOf(id: unknown): number | undefined {
+  const match = /^(\d{1,15})-\d{1,20}$/.exec(String(id));
+  return match === null ? undefined : Number(match[1]);
 }
 
 /** The fields of an entry as XREAD brings them: names and values in turn. Undefined if they are none of ours. */
