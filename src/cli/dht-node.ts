@@ -2,9 +2,11 @@
 //
 // Always: nobody is asked of whom the command line does not know, or the saved state; a state that cannot be read is none.
 
-import { readFile, rename, unlink, writeFile } from "node:fs/promises";
+import { rename, unlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { messageOf } from "../base/errors.js";
+import { MIB } from "../base/limits.js";
+import { readRegular } from "../base/regular-file.js";
 import { Dht, type DhtOptions } from "../dht/index.js";
 import type { PeerAddress } from "../index.js";
 import { cacheFolder, makeFolders } from "./cache-folder.js";
@@ -21,6 +23,8 @@ export interface DhtFlags {
   readonly readOnly?: boolean;
 }
 
+/** Some thousand nodes. */
+const STATE_BYTES_MAX = 16 * MIB;
 /** Public nodes to begin with, which others keep up. */
 const BOOTSTRAP = ["dht.libtorrent.org:25401", "router.bittorrent.com:6881", "dht.transmissionbt.com:6881"];
 
@@ -90,7 +94,7 @@ async function entrances(names: readonly string[] | false | undefined, flag: str
 async function readState(file: string | undefined): Promise<Uint8Array | undefined> {
   if (file === undefined) return undefined;
   try {
-    return await readFile(file);
+    return await readRegular(file, STATE_BYTES_MAX);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;

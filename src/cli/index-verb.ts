@@ -3,8 +3,8 @@
 // What goes out: queries with info hashes to nodes of the DHT, and connections to peers that those name, for info dictionaries and nothing else.
 // The help says how each is bounded.
 
-import { readFile } from "node:fs/promises";
 import { Command } from "commander";
+import { readRegular } from "../base/regular-file.js";
 import type { DhtOptions } from "../dht/index.js";
 import {
   Indexer,
@@ -59,6 +59,7 @@ interface Options {
   json?: boolean;
 }
 
+const TOKEN_BYTES_MAX = 65_536;
 const STATUS_MS = 10_000;
 const SCREEN_MS = 500;
 const TOTAL_MS = 5000;
@@ -181,7 +182,10 @@ async function index(options: Options): Promise<void> {
   const { tokenFile } = options;
   if (tokenFile !== undefined && options.http === undefined)
     throw new ExitError(EXIT_USAGE, "--token-file goes with --http");
-  const token = tokenFile === undefined ? undefined : (await readFile(tokenFile, "utf8")).trim();
+  const token =
+    tokenFile === undefined
+      ? undefined
+      : (await readRegular(tokenFile, TOKEN_BYTES_MAX)).toString("utf8").trim();
   const listen = options.http === undefined ? undefined : await parseAddress(options.http, "--http");
   const store = await openStore(options.store);
   let indexer: Indexer | undefined;

@@ -2,10 +2,11 @@
 //
 // Always: what is not given is left to the session's own defaults; what is wrong ends with exit status 2 before a session is made.
 
-import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import type { Command } from "commander";
 import { messageOf } from "../base/errors.js";
+import { MIB } from "../base/limits.js";
+import { readRegular } from "../base/regular-file.js";
 import {
   AddressRanges,
   ENCRYPTION_POLICIES,
@@ -28,6 +29,8 @@ export interface SessionFlags {
   readonly trace?: string;
 }
 
+/** Lists that are published have some MiB. */
+const FILTER_BYTES_MAX = 256 * MIB;
 const { maxDownloadBytesPerSecond: rate } = SESSION_OPTIONS;
 
 /** Adds them; `isSeed`: nothing is downloaded. */
@@ -102,7 +105,7 @@ export async function sessionOptions(flags: SessionFlags): Promise<SessionOption
 async function readFilter(path: string): Promise<AddressRanges> {
   let text: string;
   try {
-    text = await readFile(path, "latin1");
+    text = (await readRegular(path, FILTER_BYTES_MAX)).toString("latin1");
   } catch (error) {
     throw new ExitError(EXIT_FAILED, `--ip-filter ${path} cannot be read: ${messageOf(error)}`);
   }

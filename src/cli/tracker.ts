@@ -3,12 +3,11 @@
 // What the command line says goes before what the file of --config says. SIGHUP reads lists and keys again: all of them are taken, or,
 // if one is wrong, none.
 
-import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { Command } from "commander";
-import { messageOf } from "../base/errors.js";
+import { messageOf, UsageError } from "../base/errors.js";
+import { openRegular, readRegular } from "../base/regular-file.js";
 import {
   type AdmissionRules,
   ListReader,
@@ -51,6 +50,8 @@ interface Options {
 }
 
 const MIB = 1024 * 1024;
+/** Of a configuration, a token, a key. */
+const CONFIG_BYTES_MAX = MIB;
 const WORKERS_MAX = 64;
 const MEMORY_MIB_DEFAULT = 1024;
 const TORRENTS_DEFAULT = 2 ** 24 - 1;
@@ -183,7 +184,7 @@ async function readConfig(options: Options): Promise<TrackerConfig> {
     ...(options.newTorrents === undefined ? {} : { newTorrentsPerMinute: options.newTorrents }),
   };
   if (options.config === undefined) return said;
-  const file = parseTrackerConfig(await readFile(options.config, "utf8"), options.config);
+  const file = parseTrackerConfig(await readText(options.config), options.config);
   const folder = dirname(options.config);
   const paths = [
     "allowList",
@@ -223,7 +224,7 @@ async function serviceOptions(options: Options, config: TrackerConfig): Promise<
     ...(connectionMinutes === undefined ? {} : { connectionSlots: connectionMinutes }),
     ...(connectionKeyFile === undefined
       ? {}
-      : { connectionKey: parseConnectionKey(await readFile(connectionKeyFile, "utf8"), connectionKeyFile) }),
+      : { connectionKey: parseConnectionKey(await readText(connectionKeyFile), connectionKeyFile) }),
     ...(trustedProxies === undefined ? {} : { trustedProxies }),
     ...(httpLimits === undefined ? {} : { httpLimits }),
     ...(downloadsFile === undefined ? {} : { downloadsFile }),
@@ -232,7 +233,7 @@ async function serviceOptions(options: Options, config: TrackerConfig): Promise<
     webSockets: config.webSockets === true,
     ...(config.workers === undefined ? {} : { workers: config.workers }),
     ...(metrics === undefined ? {} : { metrics: await parseAddress(metrics, "--metrics") }),
-    ...(tokenFile === undefined ? {} : { token: (await readFile(tokenFile, "utf8")).trim() }),
+    ...(tokenFile === undefined ? {} : { token: (await readText(tokenFile)).trim() }),
     ...(rules === undefined ? {} : { rules }),
     onWarning: (message) =>
       options.json === true ? printJson({ event: "warning", message }) : note(`scatterwire: ${message}`),
@@ -250,11 +251,25 @@ async function readRules(config: TrackerConfig): Promise<AdmissionRules | undefi
   };
 }
 
-/** Piece by piece: others are answered between two of them. */
+/** Piece by piece: others are answered between two of them. One that is being written is not taken for what it will be. */
 async function readList(kind: "hash" | "key", path: string): Promise<Set<string>> {
-  const reader = new ListReader(kind, path);
-  for await (const text of createReadStream(path, "utf8")) reader.read(String(text));
-  return reader.end();
+  const file = await openRegular(path);
+  try {
+    const reader = new ListReader(kind, path);
+    const before = await file.stat();
+    for await (const text of file.createReadStream({ encoding: "utf8", autoClose: false }))
+      reader.read(String(text));
+    const { size, mtimeMs } = await file.stat();
+    if (size !== before.size || mtimeMs !== before.mtimeMs)
+      throw new UsageError("USAGE_OPTION", `${path}: it changed while it was read`);
+    return reader.end();
+  } finally {
+    await file.close();
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  return (await readRegular(path, CONFIG_BYTES_MAX)).toString("utf8");
 }
 
 async function reloadRules(service: TrackerService, config: TrackerConfig, json: boolean): Promise<void> {

@@ -1,8 +1,9 @@
 // Running a tracker: its configuration, lists that are read again on SIGHUP, a user who may do less, and what is kept at its end.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";
-import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -78,6 +79,42 @@ describe("scatterwire tracker", () => {
     await writeFile(deny, "");
     const again = await startWith(t, config);
     assert.match(await get(again.port, `/scrape?info_hash=${HASH}`), /downloadedi1e/);
+  });
+
+  it("reads no lists, keys or tokens but from regular files, and goes on with those that it has", {
+    timeout: 120_000,
+  }, async (t) => {
+    const deny = join(await folder, "deny-again");
+    const fifo = join(await folder, "fifo");
+    execFileSync("mkfifo", [fifo]);
+    await writeFile(deny, `${HASH_HEX}\n`);
+    const config = { http: ["127.0.0.1:0"], memoryMib: 16, denyList: "deny-again" };
+    const { program, port } = await startWith(t, config);
+    const warning = async (text: RegExp): Promise<void> =>
+      until(() => Promise.resolve(program.lines.some(({ message }) => text.test(String(message)))), 20_000);
+    for (const path of [fifo, await folder]) {
+      await rm(deny);
+      await symlink(path, deny);
+      program.child.kill("SIGHUP");
+      await warning(/deny-again: not a regular file/);
+      assert.match(await announce(port), /does not track this torrent/);
+      program.lines.length = 0;
+    }
+    await rm(deny);
+    await writeFile(deny, "");
+    program.child.kill("SIGHUP");
+    await until(() => Promise.resolve(program.lines.some(({ event }) => event === "reloaded")), 20_000);
+    assert.doesNotMatch(await announce(port), /does not track this torrent/);
+    await program.stop("SIGTERM");
+    const path = join(await folder, "odd.json");
+    for (const key of ["allowList", "keysFile", "tokenFile", "connectionKeyFile", "downloadsFile"]) {
+      await writeFile(path, JSON.stringify({ ...config, metrics: "127.0.0.1:0", [key]: fifo }));
+      const refused = Program.cli("tracker", "--config", path);
+      t.after(() => refused.stop());
+      const { status, errors } = await refused.result();
+      assert.equal(status, 2, key);
+      assert.match(errors, /fifo: not a regular file/, key);
+    }
   });
 
   it("takes connection ids of trackers that have the same key, and of no others", {

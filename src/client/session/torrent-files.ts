@@ -1,11 +1,10 @@
 // Torrent files without a session: made, read, and held against data on disk.
 
-import { constants } from "node:fs";
-import { open } from "node:fs/promises";
 import { MetainfoError, messageOf, StorageError, UsageError } from "../../base/errors.js";
 import { SYSTEM_GROUND } from "../../base/ground.js";
-import { KIB, METAINFO_BYTES_MAX, MIB } from "../../base/limits.js";
+import { METAINFO_BYTES_MAX, MIB } from "../../base/limits.js";
 import { mayNameAddress } from "../../base/network-address.js";
+import { readRegular, type UnfitFile } from "../../base/regular-file.js";
 import { UserCalls } from "../../base/user-calls.js";
 import { Reactor } from "../../native/reactor.js";
 import { checkOption, checkOptions } from "../check-options.js";
@@ -29,8 +28,6 @@ const HASHING_POOL_BYTES = 20 * MIB;
 const DIGEST_BYTES = 20;
 /** Different reasons that a check tells. */
 const READ_ERRORS_MAX = 100;
-/** Of a torrent file whose size is not known. */
-const READ_BYTES_MIN = 256 * KIB;
 
 /** Options of checkTorrent(). */
 export interface CheckOptions {
@@ -114,7 +111,7 @@ export async function readMetainfo(path: string): Promise<Metainfo> {
   checkOption("the path of a torrent file", { kind: "text", text: "" }, path);
   let bytes: Uint8Array;
   try {
-    bytes = await readRegular(path, METAINFO_BYTES_MAX);
+    bytes = await readRegular(path, METAINFO_BYTES_MAX, UNFIT);
   } catch (error) {
     if (error instanceof MetainfoError) throw error;
     const reason = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : messageOf(error);
@@ -128,28 +125,15 @@ export async function readMetainfo(path: string): Promise<Metainfo> {
   }
 }
 
-/** Reads no more than may be used, and of regular files only: a FIFO may keep whoever opens it waiting, and a device never ends. */
-async function readRegular(path: string, bytesMax: number): Promise<Uint8Array> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    const status = await file.stat();
-    if (!status.isFile()) throw new MetainfoError("METAINFO_PATH", `${path}: not a regular file`);
-    // Some file systems do not know sizes (/proc), and a file may grow: what counts is what comes.
-    let bytes = Buffer.allocUnsafe(Math.min(bytesMax, Math.max(status.size, READ_BYTES_MIN)) + 1);
-    let length = 0;
-    for (;;) {
-      const { bytesRead } = await file.read(bytes, length, bytes.length - length, length);
-      length += bytesRead;
-      if (bytesRead === 0) return bytes.subarray(0, length);
-      if (length > bytesMax) break;
-      if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(bytesMax + 1, 2 * length));
-    }
-    const message = `${path}: torrent file of more than ${bytesMax} bytes, and no more are read`;
-    throw new MetainfoError("METAINFO_TOO_LARGE", message);
-  } finally {
-    await file.close();
-  }
-}
+/** Why a file is no torrent file, whatever it holds. */
+const UNFIT: UnfitFile = {
+  notRegular: (path) => new MetainfoError("METAINFO_PATH", `${path}: not a regular file`),
+  tooLong: (path, bytesMax) =>
+    new MetainfoError(
+      "METAINFO_TOO_LARGE",
+      `${path}: torrent file of more than ${bytesMax} bytes, and no more are read`,
+    ),
+};
 
 /**
  * The bytes of a torrent file of `path`, a file or a folder; hashing uses other threads. Rejects MetainfoError, StorageError,

@@ -6,16 +6,20 @@
 // it, made durable, and takes its name). A file that is not what its checksum says is refused, and never written over unasked.
 
 import { createHash } from "node:crypto";
-import { open, readFile, rename } from "node:fs/promises";
+import { open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { entryOf } from "../../base/assert.js";
 import { UsageError } from "../../base/errors.js";
+import { MIB } from "../../base/limits.js";
+import { readRegular } from "../../base/regular-file.js";
 
 const MAGIC = "SWDOWNL1";
 const HEAD_BYTES = 16;
 const ENTRY_WORDS = 6;
 const VALUE_AT = 5;
 const DIGEST_BYTES = 32;
+/** Twice as many as are kept have room in it. */
+const FILE_BYTES_MAX = 64 * MIB;
 
 /** Counts by info hash, in one table or in several; see InfoHashTable. */
 export interface KeptDownloads {
@@ -53,7 +57,7 @@ export async function loadDownloads(
   table: KeptDownloads,
   hash: (words: Uint32Array, at: number) => number,
 ): Promise<void> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+  const bytes = await readRegular(path, FILE_BYTES_MAX).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw error;
   });
