@@ -114,7 +114,7 @@ export class SimulatedEngine implements NativeEngine {
     const { network } = this.#machine;
     const there = network.machineAt(end.remoteHost);
     const accept = there?.isDead === false ? there.listening.get(end.remotePort) : undefined;
-    if (end.isClosed || this.#machine.isDead) return;
+    if (end.isClosed || this.#machine.isDead || network.isSilent(end.remoteHost)) return;
     if (accept === undefined || there === undefined) {
       network.later(end.delayMs, () => {
         end.error = ECONNREFUSED;

@@ -171,6 +171,8 @@ export class SimulatedNetwork {
   readonly trace: string[] = [];
   /** Called after each turn of a machine, when its microtasks have run. */
   afterTurn: (machine: Machine) => void = () => {};
+  /** Addresses at which nobody answers, not even to refuse. */
+  isSilent: (host: string) => boolean = () => false;
   readonly #events: Event[] = [];
   readonly #byAddress = new Map<string, Machine>();
 

@@ -5,9 +5,10 @@
 //      │                                        └─ nobody is due, and we still miss pieces ◀─┤
 //      └──────────────────────────── somebody names it again ◀───────────────────────────────┘ (but for the banned)
 //
-// Untried addresses come first, then those with the fewest failures in a row; among equals the one that was useful last, the better
-// source, the higher canonical priority (BEP 40). So however many dead addresses are known, a live one is reached after at most
-// one attempt at each.
+// Untried addresses come first, then those with the fewest failures in a row, and the one that was useful last. Among equals the user's come
+// first, and other kinds of sources have turns, each with the address of the highest canonical priority (BEP 40). So however many dead
+// addresses are known, a live one is reached after at most one attempt at each, and whoever names thousands of them delays the sources of
+// other kinds little.
 //
 // One file, because an address is in one of these places at a time, and whatever moves it counts for all of them.
 //
@@ -77,6 +78,7 @@ const LAST_CHANCES_MAX = 4;
 /** A pause is this part of itself, and up to twice as much of jitter: two peers that failed together do not try again together. */
 const PAUSE_PART_MIN = 0.75;
 const JITTER = 0.5;
+const USER_RANK = PEER_ORIGINS.indexOf("user");
 const EXCHANGE_RANK = PEER_ORIGINS.indexOf("exchange");
 const ANY_ADDRESS: PeerAddress = { host: "0.0.0.0", port: 0 };
 
@@ -85,9 +87,11 @@ export class PeerList {
   readonly #random: () => number;
   readonly #ourAddress: PeerAddress;
   readonly #peers = new Map<string, KnownPeer>();
-  readonly #due = new Heap<KnownPeer>(isBetter);
-  /** Those of the due that nobody but peers named. */
-  readonly #dueExchanged = new Heap<KnownPeer>(isBetter);
+  /** By rank. */
+  readonly #due = PEER_ORIGINS.map(() => new Heap<KnownPeer>(isBetter));
+  /** Which next() of all it was that took one of this rank last. */
+  readonly #turns = PEER_ORIGINS.map(() => 0);
+  #turn = 0;
   readonly #waiting = new Heap<KnownPeer>((a, b) => a.retryAtMs < b.retryAtMs);
   /** Given up for their failures, the one whose rest ends first at the front. */
   readonly #resting = new Heap<KnownPeer>((a, b) => a.retryAtMs < b.retryAtMs);
@@ -172,6 +176,7 @@ export class PeerList {
     if (best === undefined) return undefined;
     this.#leave(best);
     best.state = "connecting";
+    this.#turns[best.originRank] = ++this.#turn;
     if (due === undefined) this.#lastChances.add(best);
     return best;
   }
@@ -184,15 +189,25 @@ export class PeerList {
     }
   }
 
+  /** The best of each rank, of which those that are as good as each other have turns. */
   #bestDue(takesExchanged: boolean): KnownPeer | undefined {
-    const { first } = this.#due;
-    const exchanged = takesExchanged ? this.#dueExchanged.first : undefined;
-    if (first === undefined || exchanged === undefined) return first ?? exchanged;
-    return isBetter(exchanged, first) ? exchanged : first;
+    let best: KnownPeer | undefined;
+    for (const [rank, { first }] of this.#due.entries()) {
+      if (first === undefined || (rank === EXCHANGE_RANK && !takesExchanged)) continue;
+      if (best === undefined || this.#goesBefore(first, best)) best = first;
+    }
+    return best;
+  }
+
+  /** `a` is of a worse rank. Whoever names thousands that are not there keeps nobody waiting whom another kind of source named. */
+  #goesBefore(a: KnownPeer, b: KnownPeer): boolean {
+    const compared = compareHistories(a, b);
+    if (compared !== 0 || b.originRank === USER_RANK) return compared < 0;
+    return entryOf(this.#turns, a.originRank) < entryOf(this.#turns, b.originRank);
   }
 
   #dueLike({ originRank }: KnownPeer): Heap<KnownPeer> {
-    return originRank === EXCHANGE_RANK ? this.#dueExchanged : this.#due;
+    return entryOf(this.#due, originRank);
   }
 
   /** No connection could be begun, for reasons of our own: as if next() had not named it. */
@@ -405,10 +420,15 @@ function keyOf(host: string, port: number): string {
   return `${canonicalHost(host)}|${port}`;
 }
 
+/** Of one rank. */
 function isBetter(a: KnownPeer, b: KnownPeer): boolean {
-  if (a.tried !== b.tried) return !a.tried;
-  if (a.failures !== b.failures) return a.failures < b.failures;
-  if (a.usefulAtMs !== b.usefulAtMs) return a.usefulAtMs > b.usefulAtMs;
-  if (a.originRank !== b.originRank) return a.originRank < b.originRank;
-  return a.priority > b.priority;
+  const compared = compareHistories(a, b);
+  return compared === 0 ? a.priority > b.priority : compared < 0;
+}
+
+/** Below 0: `a` is tried before `b`, by how earlier connections to them went. */
+function compareHistories(a: KnownPeer, b: KnownPeer): number {
+  if (a.tried !== b.tried) return a.tried ? 1 : -1;
+  if (a.failures !== b.failures) return a.failures - b.failures;
+  return b.usefulAtMs - a.usefulAtMs;
 }

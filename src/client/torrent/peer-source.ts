@@ -12,7 +12,7 @@ import type { PeerAddress, TrackerStatus, WebSeedStatus } from "../options.js";
 import type { Layout } from "../storage/layout.js";
 import type { ByteStream } from "../stream/byte-stream.js";
 
-/** Kinds of sources, those whose addresses are to be tried first at the front. */
+/** Kinds of sources, those whose addresses are kept first at the front. */
 export const PEER_ORIGINS = [
   "user",
   "magnet",
