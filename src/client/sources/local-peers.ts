@@ -3,8 +3,9 @@
 //   BT-SEARCH * HTTP/1.1 ⏎ Host: 239.192.152.143:6771 ⏎ Port: 6881 ⏎ Infohash: … ⏎ Infohash: … ⏎ cookie: … ⏎ ⏎ ⏎
 //
 // Always: each torrent is told of once in ANNOUNCE_MS, and at most one datagram a second is sent for each kind of address; of what is
-// heard HEARD_PER_SECOND_MAX datagrams are looked at, each in time linear in its length; a peer counts only if it is in our network
-// or on this machine, whatever it says; what we said ourselves is passed over, by its cookie. Where there is no multicast nothing happens.
+// heard HEARD_PER_SECOND_MAX datagrams are looked at, of one address HEARD_OF_ADDRESS_MAX of them, each in time linear in its length; where
+// more come than any network has to say, nothing is received for REST_MS; a peer counts only if it is in our network or on this machine,
+// whatever it says; what we said ourselves is passed over, by its cookie. Where there is no multicast nothing happens.
 
 import { createSocket, type Socket } from "node:dgram";
 import type { Ground } from "../../base/ground.js";
@@ -29,6 +30,11 @@ const ANNOUNCE_MS = 5 * 60_000;
 const SPREAD = 0.2;
 const SEND_MS = 1000;
 const HEARD_PER_SECOND_MAX = 100;
+/** So that one that floods fills nobody else's places: several programs of a machine, each of which says one a second. */
+const HEARD_OF_ADDRESS_MAX = 10;
+/** From here on it is a flood: to receive a datagram costs Node.js five microseconds, looked at or not. */
+const FLOOD_PER_SECOND = 1000;
+const REST_MS = 10_000;
 const MESSAGE_BYTES_MAX = 1400;
 /** Torrents of one datagram: their lines, and what stands around them, are shorter than a frame. */
 const HASHES_MAX = 20;
@@ -54,7 +60,12 @@ export class LocalPeers {
   readonly #groups: Group[] = [];
   #sentAtMs = Number.NEGATIVE_INFINITY;
   #heardSinceMs = 0;
+  #received = 0;
   #heard = 0;
+  /** Of this second, by address. */
+  readonly #heardOf = new Map<string, number>();
+  /** Until when nothing is received, and nothing said. */
+  #restsUntilMs: number | undefined;
 
   constructor(options: LocalPeersOptions) {
     this.#options = options;
@@ -62,8 +73,7 @@ export class LocalPeers {
     const cookie = new Uint8Array(8);
     options.ground.fillRandom(cookie, 0);
     this.#cookie = Buffer.from(cookie).toString("hex");
-    this.#open(4, GROUP_V4);
-    this.#open(6, GROUP_V6);
+    this.#openAll();
   }
 
   /** From now on others hear of this torrent, and it of them. */
@@ -80,6 +90,11 @@ export class LocalPeers {
   tick(): void {
     const { ground } = this.#options;
     const now = ground.nowMs();
+    if (this.#restsUntilMs !== undefined) {
+      if (now < this.#restsUntilMs) return;
+      this.#restsUntilMs = undefined;
+      this.#openAll();
+    }
     if (now - this.#sentAtMs < SEND_MS) return;
     const due: string[] = [];
     for (const entry of this.#entries.values()) {
@@ -94,9 +109,17 @@ export class LocalPeers {
   }
 
   close(): void {
-    for (const { socket } of this.#groups) socket.close();
-    this.#groups.length = 0;
+    this.#closeAll();
     this.#entries.clear();
+  }
+
+  #openAll(): void {
+    this.#open(4, GROUP_V4);
+    this.#open(6, GROUP_V6);
+  }
+
+  #closeAll(): void {
+    for (const { socket } of this.#groups.splice(0)) socket.close();
   }
 
   #open(family: 4 | 6, address: string): void {
@@ -149,9 +172,18 @@ export class LocalPeers {
     const now = this.#options.ground.nowMs();
     if (now - this.#heardSinceMs >= SEND_MS) {
       this.#heardSinceMs = now;
+      this.#received = 0;
       this.#heard = 0;
+      this.#heardOf.clear();
     }
-    if (++this.#heard > HEARD_PER_SECOND_MAX) return;
+    if (++this.#received > FLOOD_PER_SECOND) {
+      this.#restsUntilMs = now + REST_MS;
+      this.#closeAll();
+      return;
+    }
+    const heardOf = (this.#heardOf.get(host) ?? 0) + 1;
+    this.#heardOf.set(host, heardOf);
+    if (heardOf > HEARD_OF_ADDRESS_MAX || ++this.#heard > HEARD_PER_SECOND_MAX) return;
     const said = parseSearch(message);
     const scope = scopeOf(host);
     if (said === undefined || said.cookie === this.#cookie || (scope !== "site" && scope !== "machine"))

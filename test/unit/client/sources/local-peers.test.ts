@@ -3,6 +3,7 @@
 import { strict as assert } from "node:assert";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
 import { type Ground, SYSTEM_GROUND } from "../../../../src/base/ground.js";
@@ -23,6 +24,12 @@ async function groupPort(): Promise<number> {
   const { port } = socket.address();
   await new Promise<void>((resolve) => socket.close(() => resolve()));
   return port;
+}
+
+/** True while somebody receives at a port over IPv4. */
+function isBound(port: number): boolean {
+  const hex = port.toString(16).toUpperCase().padStart(4, "0");
+  return readFileSync("/proc/net/udp", "latin1").includes(`:${hex} 00000000:0000`);
 }
 
 class Place {
@@ -110,6 +117,54 @@ describe("local peers", () => {
       }
       await new Promise((resolve) => setTimeout(resolve, 100));
       assert.equal(heard.length, before, "all were told of within five minutes");
+    },
+  );
+
+  it(
+    "are heard beside one of their network that says much, and nothing is received for a while beside a flood",
+    TIMEOUT,
+    async (t) => {
+      const port = await groupPort();
+      const place = new Place(t, port, undefined);
+      place.add(HASH);
+      const speaker = async (host: string): Promise<(its: number) => void> => {
+        const socket = createSocket("udp4");
+        t.after(() => socket.close());
+        await new Promise<void>((resolve) => socket.bind(0, host, resolve));
+        return (its) => {
+          const lines = ["BT-SEARCH * HTTP/1.1", `Port: ${its}`, `Infohash: ${HEX}`];
+          socket.send(`${lines.join("\r\n")}\r\n\r\n\r\n`, port, "127.0.0.1");
+        };
+      };
+      const isHeard = (its: number): boolean => place.brought.some((each) => each.port === its);
+      const [loud, quiet] = [await speaker("127.0.0.2"), await speaker("127.0.0.3")];
+      await until(
+        () => isHeard(1),
+        () => loud(1),
+      );
+      for (let its = 2; its <= 150; its++) loud(its);
+      // A datagram may be lost.
+      await until(
+        () => isHeard(7001),
+        () => quiet(7001),
+      );
+      const ofLoud = place.brought.filter(({ host }) => host === "127.0.0.2").length;
+      assert.ok(ofLoud <= 10, `${ofLoud} of the loud one are heard in a second`);
+      await until(
+        () => !isBound(port),
+        () => {
+          for (let count = 0; count < 100; count++) loud(count + 1);
+        },
+      );
+      place.nowMs += 9000;
+      place.local.tick();
+      assert.equal(isBound(port), false, "it rests");
+      place.nowMs += 1000;
+      place.local.tick();
+      await until(
+        () => isHeard(7002),
+        () => quiet(7002),
+      );
     },
   );
 
