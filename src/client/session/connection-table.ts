@@ -1,7 +1,7 @@
 // The connections of a session, and whether there is room for one more: of all, of one network or site, of strangers that have not
 // said which torrent they come for, and of attempts under way. While few come, nobody is kept out for others of its network, and where
 // those have all of its places, one that is of no use makes room. Where strangers have all of their places, whoever comes for the first time
-// takes that of one whose network was here a moment ago.
+// takes that of one whose network was here a moment ago. While many come, those whose network was here a moment ago wait for a turn.
 //
 // Always: each connection with a socket has a descriptor of the budget, from its beginning to its end; no call looks at all connections
 // but the turnover, once a second at the most.
@@ -13,6 +13,9 @@ import { chargedTo, isLoopback, networkOf } from "../../base/network-address.js"
 import { NetworkCounts } from "../../base/network-counts.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import { Turnover } from "../torrent/turnover.js";
+
+/** What becomes of one that has just come: it comes in at once, or when it is its turn (arrival-turns.ts), or not at all. */
+export type Arrival = "enters" | "waits" | "refused";
 
 export interface ConnectionLimits {
   readonly max: number;
@@ -90,6 +93,11 @@ export class ConnectionTable {
     this.max = Math.min(limits.max, budget.max("connection"));
   }
 
+  /** Those that may be here at one time and have not said which torrent they come for. */
+  get strangersMax(): number {
+    return Math.max(STRANGERS_MIN, Math.floor(this.max / 4));
+  }
+
   /** True if one more may be begun now. */
   get mayConnect(): boolean {
     const quarter = Math.floor(this.max / 4);
@@ -113,14 +121,28 @@ export class ConnectionTable {
     });
   }
 
-  /** True if one from `host` may come in; others may have been ended for it. */
-  mayAccept(host: string, nowMs: number): boolean {
-    this.#isReturning = chargedTo(host).some(({ name }) => this.#paidMs(name, nowMs) > nowMs);
+  /** Whether one that has just come from `host` may come in. It is counted, and others may have been ended for it. */
+  arrivalOf(host: string, nowMs: number): Arrival {
+    const charged = chargedTo(host);
+    const areFew = this.#allPaidMs + ARRIVAL_MS / NETWORKS_UNCOUNTED - nowMs <= UNCOUNTED_MS;
+    if (!areFew && charged.some((each) => this.#comesTooOften(each, nowMs))) return "refused";
+    if (!this.mayConnectTo(host) && !this.#makeRoomAt(host, nowMs)) return "refused";
+    const isReturning = charged.some(({ name }) => this.#paidMs(name, nowMs) > nowMs);
+    this.#pay(host, nowMs, ARRIVAL_MS);
+    if (isReturning && !areFew) return "waits";
+    return this.#makePlace(isReturning, nowMs) ? "enters" : "refused";
+  }
+
+  /** True if one that waited for its turn may come in; others may have been ended for it. */
+  mayReturn(host: string, nowMs: number): boolean {
     if (!this.mayConnectTo(host) && !this.#makeRoomAt(host, nowMs)) return false;
-    if (!this.#mayArrive(host, nowMs)) return false;
-    if (this.strangers.size >= this.#strangersMax && !this.#endStranger(nowMs)) return false;
-    while (!this.#hasRoom) if (!this.#endStranger(nowMs) && !this.makeRoom(nowMs)) return false;
-    return true;
+    return this.#makePlace(true, nowMs);
+  }
+
+  /** True if one from `host` may come in now, over a stream that cannot wait; others may have been ended for it. */
+  mayAccept(host: string, nowMs: number): boolean {
+    const arrival = this.arrivalOf(host, nowMs);
+    return arrival === "enters" || (arrival === "waits" && this.mayReturn(host, nowMs));
   }
 
   /** True if one may be begun over a stream that is there already; others may have been ended for it. */
@@ -189,16 +211,16 @@ export class ConnectionTable {
   }
 
   /** Whoever comes and goes, hundreds of times a second, would have all of our link for greetings. */
-  #mayArrive(host: string, nowMs: number): boolean {
-    const areFew = this.#allPaidMs + ARRIVAL_MS / NETWORKS_UNCOUNTED - nowMs <= UNCOUNTED_MS;
-    const mayArrive =
-      areFew ||
-      chargedTo(host).every(
-        ({ name, times }) =>
-          this.#paidMs(name, nowMs) + ARRIVAL_MS / times - nowMs <= ARRIVALS_MAX * ARRIVAL_MS,
-      );
-    if (mayArrive) this.#pay(host, nowMs, ARRIVAL_MS);
-    return mayArrive;
+  #comesTooOften({ name, times }: { readonly name: string; readonly times: number }, nowMs: number): boolean {
+    return this.#paidMs(name, nowMs) + ARRIVAL_MS / times - nowMs > ARRIVALS_MAX * ARRIVAL_MS;
+  }
+
+  /** True if there is a place for a stranger, others may have been ended for it; `isReturning`: its network was here a moment ago. */
+  #makePlace(isReturning: boolean, nowMs: number): boolean {
+    this.#isReturning = isReturning;
+    if (this.strangers.size >= this.strangersMax && !this.#endStranger(nowMs)) return false;
+    while (!this.#hasRoom) if (!this.#endStranger(nowMs) && !this.makeRoom(nowMs)) return false;
+    return true;
   }
 
   #paidMs(name: string, nowMs: number): number {
@@ -232,10 +254,6 @@ export class ConnectionTable {
 
   get #hasRoom(): boolean {
     return this.all.size < this.max && this.#budget.makeRoom("connection");
-  }
-
-  get #strangersMax(): number {
-    return Math.max(STRANGERS_MIN, Math.floor(this.max / 4));
   }
 
   /**

@@ -31,6 +31,7 @@ import { TracedStream } from "../stream/traced-stream.js";
 import { UnconnectedTransport } from "../stream/unconnected-transport.js";
 import type { Dialer } from "../torrent/engine-room.js";
 import type { StreamParts } from "../torrent/peer-source.js";
+import { ArrivalTurns } from "./arrival-turns.js";
 import { ConnectionTable } from "./connection-table.js";
 import type { Encryption } from "./encryption.js";
 import type { Gate } from "./gate.js";
@@ -38,6 +39,8 @@ import { isOutOfDescriptors, Listener, type ListenerHost } from "./listener.js";
 import type { SessionSettings } from "./settings.js";
 
 const LISTEN_BACKLOG = 512;
+/** Sockets of those that come again, at the most, which wait for their turns. */
+const WAITING_MAX = 1024;
 /** While others wait for their turn, an address is given so long to answer: time for a second and a third packet. */
 const CROWDED_CONNECT_MS = 3000;
 /** What is wrong for long is said so often. */
@@ -84,6 +87,7 @@ export class Connector {
   readonly #dialers = new Set<Dialer>();
   /** Connections that are recorded, with their numbers there. */
   readonly #recordedIds = new Map<PeerConnection, number>();
+  readonly #arrivals: ArrivalTurns;
   /** For streams of the program's. */
   readonly #rounds: ReactorRounds;
   #streams = 0;
@@ -101,6 +105,17 @@ export class Connector {
     this.table = new ConnectionTable(
       { max: maxPeers, maxPerAddress: maxPeersPerAddress, limitsLoopback: limitLoopback, maxConnecting },
       host.descriptors,
+    );
+    const { reactor, descriptors } = host;
+    this.#arrivals = new ArrivalTurns(
+      {
+        ground: reactor.ground,
+        descriptors,
+        atTurnEnd: (hook) => reactor.atTurnEnd(hook),
+        enters: (fd, remote) => this.#returned(fd, remote),
+        close: (fd) => reactor.engine.closeSocket(fd),
+      },
+      Math.min(WAITING_MAX, this.table.strangersMax),
     );
   }
 
@@ -294,6 +309,7 @@ export class Connector {
   closeListeners(): void {
     for (const listener of this.listeners) listener.close();
     this.listeners.length = 0;
+    this.#arrivals.close();
   }
 
   closeAll(): void {
@@ -419,16 +435,30 @@ export class Connector {
   }
 
   #accepted(fd: number, remote: PeerAddress): void {
+    if (this.#isKeptOut(fd, remote)) return;
+    const arrival = this.table.arrivalOf(remote.host, this.#host.clock.nowMs);
+    if (arrival === "enters") this.#takeIn(fd, remote);
+    else if (arrival === "refused" || !this.#arrivals.add(fd, remote))
+      this.#host.reactor.engine.closeSocket(fd);
+  }
+
+  /** One that waited has its turn. */
+  #returned(fd: number, remote: PeerAddress): void {
+    if (this.#isKeptOut(fd, remote)) return;
+    if (this.table.mayReturn(remote.host, this.#host.clock.nowMs)) this.#takeIn(fd, remote);
+    else this.#host.reactor.engine.closeSocket(fd);
+  }
+
+  /** True if the program does not let it in: then its socket is closed. */
+  #isKeptOut(fd: number, remote: PeerAddress): boolean {
     const reason = this.#host.gate.reasonAgainst(remote.host);
-    if (reason !== undefined) {
-      this.#host.reactor.engine.closeSocket(fd);
-      this.#host.strangerRefused(remote, new PeerError("PEER_REFUSED", reason));
-      return;
-    }
-    if (!this.table.mayAccept(remote.host, this.#host.clock.nowMs)) {
-      this.#host.reactor.engine.closeSocket(fd);
-      return;
-    }
+    if (reason === undefined) return false;
+    this.#host.reactor.engine.closeSocket(fd);
+    this.#host.strangerRefused(remote, new PeerError("PEER_REFUSED", reason));
+    return true;
+  }
+
+  #takeIn(fd: number, remote: PeerAddress): void {
     const settings = this.#host.incomingSettings();
     const recorded = this.#beginRecording({ ...remote, incoming: true }, settings, undefined);
     const stream = this.#encryption.incoming(new TcpStream(this.#host.reactor, fd), remote.host);

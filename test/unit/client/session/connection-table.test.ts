@@ -126,6 +126,37 @@ describe("ConnectionTable: a network that comes and goes", () => {
   });
 });
 
+describe("ConnectionTable: one that comes again", () => {
+  it("waits for its turn while many come; one that comes for the first time does not, nor does one that was not here for a while", () => {
+    const table = makeTable();
+    assert.equal(table.arrivalOf("192.0.2.1", 0), "enters");
+    assert.equal(table.arrivalOf("192.0.2.1", 0), "enters", "few come");
+    crowd(table, 0);
+    assert.equal(table.arrivalOf("192.0.2.1", 0), "waits");
+    assert.equal(table.arrivalOf("192.0.2.2", 0), "enters");
+    assert.equal(table.arrivalOf("192.0.2.2", 0), "waits");
+    for (let count = 2; count < ARRIVALS; count++) table.arrivalOf("192.0.2.2", 0);
+    assert.equal(table.arrivalOf("192.0.2.2", 0), "refused", "turns or not");
+    crowd(table, 3 * ARRIVAL_MS);
+    assert.equal(table.arrivalOf("192.0.2.1", 3 * ARRIVAL_MS), "enters");
+  });
+
+  it("waits where another network of its site was here a moment ago", () => {
+    const table = makeTable();
+    crowd(table, 0);
+    const first = Array.from({ length: SITE_TIMES }, (_, network) => table.arrivalOf(hostOf(1, network), 0));
+    assert.deepEqual(first, ["enters", ...new Array<string>(SITE_TIMES - 1).fill("waits")]);
+    assert.equal(table.arrivalOf(hostOf(2, 0), 0), "enters");
+  });
+
+  it("has a place where there is one when it is its turn", () => {
+    const table = makeTable();
+    for (let count = 0; count < PER_ADDRESS; count++) table.add(connectionTo("192.0.2.1", true), true);
+    assert.equal(table.mayReturn("192.0.2.1", 0), false, "all of the address are taken");
+    assert.equal(table.mayReturn("192.0.2.2", 0), true);
+  });
+});
+
 describe("ConnectionTable: strangers that have all of their places", () => {
   /** A quarter of the connections. */
   const STRANGERS = 250;

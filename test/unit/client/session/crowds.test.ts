@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { before, describe, it } from "node:test";
+import { HANDSHAKE_BYTES } from "../../../../src/base/limits.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { type PeerAddress, type PeerError, Session } from "../../../../src/index.js";
+import { systemWorld } from "../../../../src/native/world.js";
 import { entryOf } from "../../../support/required.js";
 import { closeWhole, makeShared, nowhere, type Shared, seed } from "./loopback.js";
 import {
@@ -114,6 +116,34 @@ describe("Session: crowds", TIMEOUT, () => {
     }
     const honest = await shakeHands(address, shared.metainfo.infoHash, "127.0.0.2");
     assert.ok(honest.bytesRead >= 68);
+    await closeWhole(session);
+  });
+
+  it("those that come again and again wait for turns, and whoever comes for the first time does not", async () => {
+    const shared = await makeShared(100_000);
+    const world = systemWorld();
+    let nowMs = 1000;
+    const ground = { ...world.ground, nowMs: () => nowMs };
+    const session = new Session({ limitLoopback: true }, { ...world, ground });
+    const address = await session.listen({ host: "127.0.0.1", port: 0 });
+    await session.add(shared.metainfo, { directory: shared.folder, readOnly: true });
+    const hosts = manyHosts(70);
+    for (const from of hosts) (await shakeHands(address, shared.metainfo.infoHash, from)).destroy();
+    await until(() => session.connectionCount === 0);
+    const again: Socket[] = [];
+    for (const from of hosts) {
+      const socket = await knock(address, from);
+      socket.write(handshake(shared.metainfo.infoHash));
+      again.push(socket.resume());
+    }
+    const isGreeted = (socket: Socket): boolean => socket.bytesRead >= HANDSHAKE_BYTES;
+    assert.ok(isGreeted(await shakeHands(address, shared.metainfo.infoHash, "127.0.0.9")));
+    await turns();
+    assert.ok(again.filter(isGreeted).length <= 8, "no time has passed");
+    await until(() => {
+      nowMs += 2;
+      return again.every(isGreeted);
+    });
     await closeWhole(session);
   });
 
