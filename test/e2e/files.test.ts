@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { createTorrentFile, parseMetainfo } from "../../src/index.js";
 import { bytesOf, difference, temporaryFolder } from "../support/data.js";
-import { CLI, Program } from "../support/program.js";
+import { CLI, freePort, Program } from "../support/program.js";
 
 /** Our command line with so many descriptors: Node.js itself takes up to a hundred to load modules that are not bundled. */
 function limited(descriptors: number, ...args: string[]): Program {
@@ -118,6 +118,25 @@ describe("odd files on the command line", { timeout: 600_000 }, () => {
     await ends(Program.cli("info", fifo), 1, /fifo: not a regular file/);
     await ends(Program.cli("info", "/dev/zero"), 1, /not a regular file/);
     await ends(Program.cli("info", folder), 1);
+  });
+
+  it("FIFOs in the places of our own files keep nobody waiting", async () => {
+    const announced = join(folder, "announced.torrent");
+    const announce = [`udp://127.0.0.1:${await freePort()}`];
+    const bytes = await createTorrentFile(join(folder, "tree"), { pieceLength: 32_768, announce });
+    writeFileSync(announced, bytes);
+    const copy = temporaryFolder(after);
+    const own = join(copy, ".scatterwire");
+    mkdirSync(own);
+    const names = ["resume", "resume.new", "totals", "totals.new"];
+    const hash = parseMetainfo(bytes).infoHashHex;
+    for (const name of [...names.map((ending) => `${hash}.${ending}`), "lock"])
+      execFileSync("mkfifo", [join(own, name)]);
+    const args = ["download", announced, "-o", copy, "--peer", "127.0.0.1:1", "--timeout", "1"];
+    // Whoever waits for the writer of a FIFO hears no other signal.
+    const prefix = ["timeout", "--signal", "KILL", "60"];
+    const download = new Program(process.execPath, [CLI, ...args], { prefix });
+    await ends(download, 1, /nothing arrived for 1 s/);
   });
 
   it("check tells what cannot be read from what is wrong, with the file and the error", async () => {

@@ -5,10 +5,10 @@
 // Always: a file that is missing, torn or of somebody else counts as nothing moved; nothing here throws, since no download fails for a
 // statistic.
 
-import { closeSync, constants, openSync, readSync, renameSync, writeSync } from "node:fs";
+import { closeSync, renameSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
-import { openMakingRoom } from "./descriptors.js";
 import { openFresh, ownFileIn } from "./own-files.js";
+import { readBounded } from "./resume-format.js";
 
 export interface KeptTotals {
   /** Bytes of blocks. */
@@ -22,18 +22,8 @@ const LENGTH = 28;
 const NOTHING: KeptTotals = { uploaded: 0, downloaded: 0 };
 
 export function readTotals(directory: string, infoHashHex: string): KeptTotals {
-  const bytes = Buffer.alloc(LENGTH + 1);
-  try {
-    const path = pathOf(directory, infoHashHex);
-    const file = openMakingRoom(() => openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW));
-    try {
-      if (readSync(file, bytes, 0, bytes.length, 0) !== LENGTH) return NOTHING;
-    } finally {
-      closeSync(file);
-    }
-  } catch {
-    return NOTHING;
-  }
+  const bytes = readBounded(pathOf(directory, infoHashHex), LENGTH);
+  if (bytes?.length !== LENGTH) return NOTHING;
   if (bytes.toString("latin1", 0, MAGIC.length) !== MAGIC) return NOTHING;
   if (bytes.readUInt32BE(CRC_AT) !== crc32(bytes.subarray(0, CRC_AT))) return NOTHING;
   const totals = { uploaded: bytes.readDoubleBE(8), downloaded: bytes.readDoubleBE(16) };

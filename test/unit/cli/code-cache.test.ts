@@ -1,6 +1,7 @@
 // What V8 compiled is kept between starts, and believed only where nobody else can have written it and all of it is there.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -120,6 +121,21 @@ describe("compiled code", { timeout: 120_000 }, () => {
     const inode = inodeOf(kept);
     assert.equal(await start(), 0);
     assert.equal(inodeOf(kept), inode);
+  });
+
+  it("is neither read from a FIFO nor written to one, whose other end nobody may ever open", async () => {
+    const module = new URL("../../../src/cli/code-cache.js", import.meta.url).href;
+    // Whoever waits for the other end hears no other signal.
+    const prefix = ["timeout", "--signal", "KILL", "60"];
+    for (const ending of ["", ".new"]) {
+      const { file, folder, kept } = place();
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      execFileSync("mkfifo", ["--mode=600", `${kept}${ending}`]);
+      const call = [file, "sum", ["4"], folder, AT_THE_END].map((each) => JSON.stringify(each)).join(", ");
+      const script = `import { runCompiled } from "${module}"; process.exit(await runCompiled(${call}));`;
+      const child = new Program(process.execPath, ["--input-type=module", "-e", script], { prefix });
+      assert.equal(await child.ended, 4, `${ending}${child.errors}`);
+    }
   });
 
   it("is not kept where that cannot be, and the verb runs", async () => {
