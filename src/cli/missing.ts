@@ -1,7 +1,7 @@
 // Which files of a torrent are not where they should be, or not what they should be, in words: a wrong folder is the likeliest mistake
 // there is, and "0 of 916 pieces are good" does not tell it.
 
-import { statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Metainfo } from "../index.js";
 
@@ -13,16 +13,27 @@ export interface MissingFiles {
   readonly paths: readonly string[];
   /** Nothing at all is there: no use in hashing. */
   readonly all: boolean;
-  /** In one line, with what may have been meant; undefined if nothing is missing. */
+  /** In one line, with what may have been meant, and what lies in a file's place that is none; undefined if each file is there. */
   readonly text: string | undefined;
 }
 
 export function findMissing(metainfo: Metainfo, directory: string): MissingFiles {
   const files = metainfo.files.filter(({ padding }) => !padding);
-  const paths = files.map(({ path }) => join(...path)).filter((path) => !isThere(join(directory, path)));
-  if (paths.length === 0) return { paths, all: false, text: undefined };
+  const paths: string[] = [];
+  const odd: string[] = [];
+  for (const { path } of files) {
+    const name = join(...path);
+    const status = lookAt(join(directory, name));
+    if (status === undefined) paths.push(name);
+    else if (status !== UNKNOWN && !status.isFile()) odd.push(name);
+  }
   const all = paths.length === files.length;
-  return { paths, all, text: all ? nothingThere(metainfo, directory) : someMissing(paths, files.length) };
+  if (all) return { paths, all, text: nothingThere(metainfo, directory) };
+  const texts = [
+    ...(paths.length > 0 ? [someMissing(paths, files.length)] : []),
+    ...(odd.length > 0 ? [`not a regular file: ${namesOf(odd)}`] : []),
+  ];
+  return { paths, all, text: texts.length === 0 ? undefined : texts.join("; ") };
 }
 
 /**
@@ -59,15 +70,21 @@ export function namesOf(paths: readonly string[]): string {
   return `${paths.slice(0, NAMED_MAX).join(", ")}${more}`;
 }
 
-function isThere(path: string): boolean {
+/** What cannot be looked at may be there: reading it will say what is wrong. */
+const UNKNOWN = Symbol("cannot be looked at");
+
+/** What is there; undefined: nothing. */
+function lookAt(path: string): Stats | typeof UNKNOWN | undefined {
   try {
-    statSync(path);
-    return true;
+    return statSync(path);
   } catch (error) {
-    // What cannot be looked at may be there: reading it will say what is wrong.
     const { code } = error as NodeJS.ErrnoException;
-    return code !== "ENOENT" && code !== "ENOTDIR";
+    return code === "ENOENT" || code === "ENOTDIR" ? undefined : UNKNOWN;
   }
+}
+
+function isThere(path: string): boolean {
+  return lookAt(path) !== undefined;
 }
 
 function nothingThere(metainfo: Metainfo, directory: string): string {

@@ -145,6 +145,13 @@ describe("odd files on the command line", { timeout: 600_000 }, () => {
     renameSync(join(copy, "tree", "two"), join(copy, "two"));
     execFileSync("mkfifo", [join(copy, "tree", "two")]);
     await ends(Program.cli("check", torrent, copy), 3, /cannot be read.*tree\/two is not a regular file/);
+    const seed = ["seed", torrent, copy, "--listen", "127.0.0.1:0"];
+    for (const trust of [[], ["--no-check"]])
+      await ends(
+        Program.cli(...seed, ...trust),
+        1,
+        /not a regular file: tree\/two; only complete data is seeded/,
+      );
     const json = Program.cli("check", torrent, copy, "--json");
     const { status, last } = await json.result();
     assert.equal(status, 3);
