@@ -15,6 +15,7 @@ import { RequestTurns } from "../base/request-turns.js";
 import { ServerPlaces } from "../base/server-places.js";
 import type { SocketAddress } from "./binding.js";
 import type { ClientAddresses } from "./client-address.js";
+import { settleTarget } from "./request-target.js";
 
 /** What bounds a server of HTTP. */
 export interface HttpLimits {
@@ -207,6 +208,11 @@ export class HttpServer {
       response.shouldKeepAlive = false;
       this.answer(response, status, "text/plain", `${reason}\n`);
     };
+    if (!settleTarget(request)) {
+      this.counters.notHttp++;
+      refuse(400, "one host, and a path on it");
+      return;
+    }
     if (urlOf(request).length > this.#limits.urlLengthMax) {
       this.counters.longUrls++;
       refuse(414, "too long");
@@ -237,7 +243,7 @@ export class HttpServer {
     // For good: who speaks another protocol has deadlines of that.
     this.#places.asked(request.socket);
     this.#turns.upgraded(request.socket);
-    const address = this.#addressOf(request);
+    const address = settleTarget(request) ? this.#addressOf(request) : undefined;
     if (address === undefined || urlOf(request).length > this.#limits.urlLengthMax) socket.destroy();
     else upgrade(request, socket, head, address);
   }

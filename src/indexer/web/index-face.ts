@@ -64,6 +64,8 @@ interface Answer {
   readonly status: number;
   readonly type: string;
   readonly body: string;
+  /** Of status 405: the methods that there are. */
+  readonly allow?: string;
 }
 
 interface Statistics {
@@ -111,8 +113,9 @@ export class IndexFace {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { status, type, body } = await this.#answer(request).catch(answerTo);
+    const { status, type, body, allow } = await this.#answer(request).catch(answerTo);
     if (response.destroyed) return;
+    if (allow !== undefined) response.setHeader("Allow", allow);
     response.setHeader("Cache-Control", "no-store");
     response.setHeader("X-Content-Type-Options", "nosniff");
     // No page of somebody else's puts this one under its own buttons.
@@ -138,7 +141,7 @@ export class IndexFace {
       if (!isAllowed) return json(401, { error: "a token is needed" });
       return this.#bounded(() => this.#api(method, path, parameters));
     }
-    if (!isReading) return json(405, { error: "GET only" });
+    if (!isReading) return notAllowed("GET, HEAD", "GET only");
     if (path === "/statistics") return json(200, await this.#numbers());
     if (path === "/metrics") return { status: 200, type: PROMETHEUS_TYPE, body: await this.#metrics() };
     return json(404, { error: "there are /, /statistics, /metrics, /feed, /torznab/api and /api" });
@@ -161,7 +164,8 @@ export class IndexFace {
         return json(403, { error: "nothing is removed by an index that was started without a token" });
       return json(200, { removed: await this.#store.remove([Buffer.from(hex, "hex")]) });
     }
-    if (method !== "GET" && method !== "HEAD") return json(405, { error: "GET, or DELETE a torrent" });
+    if (method !== "GET" && method !== "HEAD")
+      return notAllowed(hex === undefined ? "GET, HEAD" : "GET, HEAD, DELETE", "GET, or DELETE a torrent");
     if (hex !== undefined) {
       const torrent = await this.#store.get(Buffer.from(hex, "hex"));
       if (torrent === undefined) return json(404, { error: "no such torrent" });
@@ -313,4 +317,8 @@ function answerTo(error: unknown): Answer {
 
 function json(status: number, value: unknown): Answer {
   return { status, type: JSON_TYPE, body: `${JSON.stringify(value)}\n` };
+}
+
+function notAllowed(allow: string, error: string): Answer {
+  return { ...json(405, { error }), allow };
 }

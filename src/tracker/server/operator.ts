@@ -39,6 +39,8 @@ interface Answer {
   readonly status: number;
   readonly type: string;
   readonly body: string;
+  /** Of status 405: the methods that there are. */
+  readonly allow?: string;
 }
 
 export class Operator {
@@ -53,7 +55,8 @@ export class Operator {
   }
 
   handle(server: HttpServer, request: IncomingMessage, response: ServerResponse): void {
-    const { status, type, body } = this.#answer(request);
+    const { status, type, body, allow } = this.#answer(request);
+    if (allow !== undefined) response.setHeader("Allow", allow);
     response.setHeader("Cache-Control", "no-store");
     response.setHeader("X-Content-Type-Options", "nosniff");
     server.answer(response, status, type, Buffer.from(body));
@@ -66,7 +69,7 @@ export class Operator {
         return json(401, { error: "a token is needed" });
       return this.#api(method, path.slice(5).split("/"), query);
     }
-    if (method !== "GET" && method !== "HEAD") return json(405, { error: "GET only" });
+    if (method !== "GET" && method !== "HEAD") return notAllowed("GET, HEAD", "GET only");
     if (path === "/") return { status: 200, type: "text/html; charset=utf-8", body: STATISTICS_PAGE };
     if (path === "/statistics") return json(200, this.#statistics());
     if (path === "/metrics")
@@ -97,7 +100,7 @@ export class Operator {
       return this.#list(method, rest[0], rest[1], /^[0-9a-f]{40}$/, query);
     if (what === "keys") return this.#list(method, "keys", rest[0], /^[\w-]{1,64}$/, query);
     if (what === "workers") return this.#restartWorker(method, rest);
-    if (method !== "GET") return json(405, { error: "GET only" });
+    if (method !== "GET") return notAllowed("GET", "GET only");
     if (what === "statistics") return json(200, this.#statistics());
     if (what === "torrents") return rest[0] === undefined ? this.#torrents(query) : this.#torrent(rest[0]);
     return json(404, { error: "there are statistics, torrents, lists/allow, lists/deny and keys" });
@@ -116,14 +119,14 @@ export class Operator {
       return json(200, operated.entries(name, from, limit));
     }
     if (method !== "PUT" && method !== "DELETE")
-      return json(405, { error: "GET the list, PUT or DELETE an entry" });
+      return notAllowed(entry === undefined ? "GET" : "PUT, DELETE", "GET the list, PUT or DELETE an entry");
     if (entry === undefined || !pattern.test(entry))
       return json(400, { error: "that is no entry of this list" });
     return json(200, { entries: operated.change(name, entry, method === "PUT") });
   }
 
   #restartWorker(method: string, [name = "", what]: string[]): Answer {
-    if (method !== "POST" || what !== "restart") return json(405, { error: "POST /api/workers/N/restart" });
+    if (method !== "POST" || what !== "restart") return notAllowed("POST", "POST /api/workers/N/restart");
     const threads = this.#operated.counters().workers?.threads ?? 0;
     const thread = wholeOf(name, threads);
     if (thread < 1) return json(404, { error: `there are ${threads} worker threads` });
@@ -181,6 +184,10 @@ function peersOf(store: Partial<SwarmBrowser>, hash: Uint32Array, family: 4 | 6)
 
 function json(status: number, value: unknown): Answer {
   return { status, type: JSON_TYPE, body: `${JSON.stringify(value)}\n` };
+}
+
+function notAllowed(allow: string, error: string): Answer {
+  return { ...json(405, { error }), allow };
 }
 
 /** Which of many are asked for; −1 where a number is none, or too large. */

@@ -273,6 +273,11 @@ export class TrackerService {
         clients,
         this.#options.httpLimits ?? {},
         (request, response, client) => {
+          if (request.method !== "GET" && request.method !== "HEAD") {
+            response.setHeader("Allow", "GET, HEAD");
+            server.answer(response, 405, "text/plain", "GET only\n");
+            return;
+          }
           const url = urlOf(request);
           const mark = url.indexOf("?");
           const path = mark < 0 ? url : url.slice(0, mark);

@@ -63,6 +63,52 @@ describe("an HTTP server", { timeout: 60_000 }, () => {
   });
 });
 
+describe("what a request asks for", { timeout: 60_000 }, () => {
+  /** What a handler sees of a request, or the status without it. */
+  const seen = async (t: TestContext, head: string): Promise<string> => {
+    const server: HttpServer = new HttpServer(new ClientAddresses([]), {}, (request, response) =>
+      server.answer(response, 200, "text/plain", `${request.headers.host} ${request.url}`),
+    );
+    const { port } = await server.listen({ host: "127.0.0.1", port: 0 });
+    t.after(() => server.close());
+    const socket = connect(port, "127.0.0.1");
+    socket.write(`${head}Connection: close\r\n\r\n`);
+    let said = "";
+    for await (const bytes of socket) said += (bytes as Buffer).toString("latin1");
+    const [status = "", ...rest] = said.split("\r\n");
+    return status.includes("200") ? (rest.at(-1) ?? "") : status.slice(9, 12);
+  };
+  const get = (target: string, hosts = "Host: a\r\n"): string => `GET ${target} HTTP/1.1\r\n${hosts}`;
+
+  it("is the same where it is a whole URL, which names the host", async (t) => {
+    assert.equal(await seen(t, get("/announce?x=%2F")), "a /announce?x=%2F");
+    assert.equal(await seen(t, get("http://b.example:6969/announce?x=/y")), "b.example:6969 /announce?x=/y");
+    assert.equal(await seen(t, get("HTTPS://[::1]:80/")), "[::1]:80 /");
+    assert.equal(await seen(t, get("http://b")), "b /");
+    assert.equal(await seen(t, get("http://b?x")), "b /?x");
+    assert.equal(await seen(t, "GET http://b/x HTTP/1.0\r\n"), "b /x");
+  });
+
+  it("cannot be told of another kind of URL, of one with a user, or of two hosts or none", async (t) => {
+    assert.equal(await seen(t, get("ftp://b/x")), "400");
+    assert.equal(await seen(t, get("http://user@b/x")), "400");
+    assert.equal(await seen(t, get("http:///x")), "400");
+    assert.equal(await seen(t, get("/x", "Host: a\r\nHost: a\r\n")), "400");
+    assert.equal(await seen(t, get("/x", "")), "400");
+    assert.equal(await seen(t, get("http://b/x", "")), "400");
+  });
+
+  it("is the same path where letters of it are escaped, and another one where what is escaped means something", async (t) => {
+    assert.equal(await seen(t, get("/%61nnounce%2d%7E?x=%61")), "a /announce-~?x=%61");
+    assert.equal(await seen(t, get("/%2Fannounce%25%3f%")), "a /%2Fannounce%25%3f%");
+    assert.equal(await seen(t, get("//announce")), "a //announce");
+  });
+
+  it("is nobody's where it is no path", async (t) => {
+    assert.equal(await seen(t, "OPTIONS * HTTP/1.1\r\nHost: a\r\n"), "a *");
+  });
+});
+
 const REQUEST = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 describe("requests that come in one piece", { timeout: 60_000 }, () => {

@@ -135,7 +135,8 @@ describe("an index over HTTP", TIMEOUT, () => {
     }
     assert.equal((await ask(port, "/nothing")).status, 404);
     assert.equal((await ask(port, "/statistics", { method: "PUT" })).status, 405);
-    assert.equal((await ask(port, "/api/search", { method: "PUT" })).status, 405);
+    const put = await fetch(`http://127.0.0.1:${port}/api/search`, { method: "PUT" });
+    assert.deepEqual([put.status, put.headers.get("allow")], [405, "GET, HEAD"]);
   });
 
   it("wants its token for names, and numbers are for all", async (t) => {
@@ -171,6 +172,7 @@ describe("an index over HTTP", TIMEOUT, () => {
     const { port, store } = await serve(t, LIBRARY);
     assert.equal((await ask(port, `/api/torrents/${"03".repeat(20)}`, { method: "DELETE" })).status, 403);
     assert.equal((await store.stats()).removed, 0);
+    assert.equal((await ask(port, "http://rebound.example/api/search")).status, 421, "named by the URL");
     for (const host of ["rebound.example", "rebound.example:80", "127.0.0.1.rebound.example", "10.0.0.1"])
       assert.equal((await ask(port, "/api/search", { headers: { host } })).status, 421, host);
     for (const host of ["localhost", "localhost:8080", "127.0.0.1", "[::1]:9"])

@@ -147,6 +147,30 @@ describe("a tracker over HTTP", () => {
     assert.deepEqual(hexPeers(await get(plain, announcePath(0x2222))), ["7f0000011111"]);
   });
 
+  it("answers where it is asked by its whole URL, and changes nothing for a method that it does not have", async (t) => {
+    const { port } = await start(t);
+    const answers = (method: string, target: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const socket = connect(port, "127.0.0.1");
+        let said = "";
+        socket.on("error", reject).on("end", () => resolve(said));
+        socket.on("data", (bytes: Buffer) => {
+          said += bytes.toString("latin1");
+        });
+        socket.write(`${method} ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+      });
+    const refused = await answers("POST", announcePath(0x3333));
+    assert.match(refused, /^HTTP\/1\.1 405 /);
+    assert.match(refused, /\r\nAllow: GET, HEAD\r\n/);
+    assert.match(await answers("OPTIONS", "*"), /^HTTP\/1\.1 405 /);
+    const whole = await answers("GET", `http://tracker.example:${port}${announcePath(0x1111)}`);
+    assert.match(whole, /^HTTP\/1\.1 200 /);
+    assert.deepEqual(hexPeers(await get(port, announcePath(0x2222))), ["7f0000011111"]);
+    const head = await answers("HEAD", announcePath(0x4444));
+    assert.match(head, /^HTTP\/1\.1 200 /);
+    assert.ok(head.endsWith("\r\n\r\n"), "and no body");
+  });
+
   it("says what is wrong with a request, and counts it", async (t) => {
     const { port, service } = await start(t);
     assert.match(reasonOf(await get(port, "/announce?port=1")), /info_hash is missing/);
