@@ -37,6 +37,8 @@ interface Options {
 const WAIT_SECONDS_DEFAULT = 20;
 /** A table that can be asked: as many as an answer has. */
 const CONTACTS_ENOUGH = 8;
+/** A network that has fewer: it was looked for others twice by then. */
+const FEW_SETTLED_MS = 3000;
 const STATUS_MS = 10_000;
 const POLL_MS = 50;
 
@@ -263,10 +265,15 @@ function endpointText({ host, port }: PeerAddress): string {
 /** Nodes to ask, or an error that says what to do. */
 async function enoughNodes(dht: Dht, options: Options, signal: AbortSignal): Promise<void> {
   const untilMs = performance.now() + 1000 * (options.wait ?? WAIT_SECONDS_DEFAULT);
-  // Also while the first lookups of our own id go on: they bring the nearest.
-  while (dht.stats().contacts < CONTACTS_ENOUGH || dht.stats().lookupsUnderWay > 0) {
+  let settledAtMs = performance.now();
+  for (;;) {
     signal.throwIfAborted();
-    if (performance.now() > untilMs) break;
+    const nowMs = performance.now();
+    const { contacts, lookupsSearching } = dht.stats();
+    // Until the first lookups of our own id know the nearest. Nodes that are gone keep them under way for much longer: those are not waited for.
+    if (contacts === 0 || lookupsSearching > 0) settledAtMs = nowMs;
+    const neededMs = contacts < CONTACTS_ENOUGH ? FEW_SETTLED_MS : POLL_MS;
+    if (nowMs - settledAtMs >= neededMs || nowMs > untilMs) break;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
   if (dht.stats().contacts === 0)

@@ -16,7 +16,7 @@ export function statsOf(
   peers: Pick<PeerStore, "totals" | "counters">,
 ): DhtStats {
   const totals = peers.totals();
-  const stats = { contacts: 0, lookups: 0, lookupsUnderWay: 0, queriesUnderWay: 0 };
+  const stats = { contacts: 0, lookups: 0, lookupsUnderWay: 0, lookupsSearching: 0, queriesUnderWay: 0 };
   const counters = makeNodeCounters();
   const sampling = makeSamplerCounters();
   const bounds = makeBoundCounters();
@@ -24,6 +24,7 @@ export function statsOf(
     stats.contacts += overlay.table.count;
     stats.lookups += overlay.lookups;
     stats.lookupsUnderWay += overlay.lookupsUnderWay;
+    stats.lookupsSearching += overlay.lookupsSearching;
     stats.queriesUnderWay += overlay.callsUnderWay;
     addCounters(sampling, overlay.sampling);
     addCounters(bounds, overlay.bounds);

@@ -96,6 +96,8 @@ export interface DhtStats {
   readonly lookups: number;
   /** Lookups that are not complete: what has converged may still wait for late answers. */
   readonly lookupsUnderWay: number;
+  /** Of these, lookups that have not converged: the nearest nodes are not known yet. */
+  readonly lookupsSearching: number;
   /** Queries that neither were answered nor failed, which takes 10 s. */
   readonly queriesUnderWay: number;
   /** Torrents that others announced to us. */

@@ -199,6 +199,12 @@ export class Overlay implements LookupHost, NodeHost {
     return this.#running.size;
   }
 
+  get lookupsSearching(): number {
+    let count = 0;
+    for (const { convergedMs } of this.#running) if (convergedMs < 0) count++;
+    return count;
+  }
+
   addNode(node: VirtualNode): void {
     assert(node.family === this.family, "a node is of its overlay's family");
     this.#nodes = [...this.#nodes, node];

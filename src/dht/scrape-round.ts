@@ -2,7 +2,7 @@
 //
 // Always: filters of the nearest that answered count, and no others; they say some thousand at the most.
 
-import type { Candidate } from "./candidates.js";
+import { type Candidate, LOOKUP_CONTACTS } from "./candidates.js";
 import type { KrpcReader } from "./krpc-reader.js";
 import { BLOOM_BYTES, METHOD_GET_PEERS } from "./krpc-reader.js";
 import type { Lookup, LookupListener } from "./lookup.js";
@@ -41,7 +41,10 @@ export class ScrapeRound implements LookupListener {
     this.#filters.set(candidate, { seeds: copy(answer.bloomSeedsAt), peers: copy(answer.bloomPeersAt) });
   }
 
-  converged(): void {}
+  converged(lookup: Lookup): void {
+    // With fewer than there should be, those that are only late are waited for.
+    if (lookup.found().length >= LOOKUP_CONTACTS) lookup.stop();
+  }
 
   completed(lookup: Lookup): void {
     const nearest = lookup.found().flatMap((candidate) => this.#filters.get(candidate) ?? []);

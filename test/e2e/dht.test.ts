@@ -218,6 +218,29 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
     assert.equal(status, 0, errors);
   });
 
+  it("asks a network of two nodes and of some that are gone, without waiting for more of them", {
+    timeout: TIMEOUT_MS,
+  }, async (t) => {
+    const infoHash = randomBytes(20);
+    const first = new Dht({ listen: [{ host: "127.0.0.1", port: 0 }] });
+    t.after(() => first.close());
+    const second = new Dht({ listen: [{ host: "127.0.0.1", port: 0 }], bootstrap: first.addresses });
+    t.after(() => second.close());
+    await until(() => Promise.resolve(first.stats().contacts > 0 && second.stats().contacts > 0), TIMEOUT_MS);
+    await second.announce(infoHash, { port: 4242 });
+    const entrance = `127.0.0.1:${entryOf(first.addresses, 0).port}`;
+    // With all the time in the world, each goes on as soon as it knows who is nearest. Whoever has run is one of the nodes that are gone.
+    for (let round = 0; round < 3; round++) {
+      const verb = ["dht", "lookup", infoHash.toString("hex"), "--listen", "127.0.0.1:0", "--wait", "3600"];
+      const program = Program.cli(...verb, "--bootstrap", entrance, "--json");
+      t.after(() => program.stop());
+      const { port } = await program.line("port");
+      assert.equal(port, 4242);
+      const { status, errors } = await program.result();
+      assert.equal(status, 0, errors);
+    }
+  });
+
   it("is measured: bench dht, tiny, and what answers cost", { timeout: TIMEOUT_MS }, async (t) => {
     const small = ["--nodes", "2000", "--torrents", "1000", "--lookups", "20", "--virtual-nodes", "2"];
     const simulated = Program.cli("bench", "dht", ...small, "--json");

@@ -121,6 +121,36 @@ describe("sampling the DHT", { timeout: 120_000 }, () => {
     );
   });
 
+  it("scrapes without waiting for nodes that are gone, and says that only late answers are awaited", async (t) => {
+    const network = new DhtNetwork({ seed: 11, loss: 0 });
+    const nodes = await makeNodes(t, network, NODES);
+    for (const node of nodes) void node.announce(hashOf(1), { port: 80 });
+    await network.run(60_000);
+    const [us, ...others] = nodes;
+    assert.ok(us !== undefined);
+    for (const [index, node] of others.entries()) if (index % 3 === 0) void node.close();
+    const begin = network.ground.nowMs();
+    let tookMs = -1;
+    let told = 0;
+    void us.scrape(hashOf(1)).then(({ nodes: count }) => {
+      tookMs = network.ground.nowMs() - begin;
+      told = count;
+    });
+    let found = 0;
+    void (async () => {
+      for await (const _peer of us.lookup(hashOf(1))) found++;
+    })();
+    assert.equal(us.stats().lookupsSearching, 2);
+    await network.run(5000);
+    assert.ok(tookMs >= 0 && tookMs < 5000, `${tookMs} ms of virtual time`);
+    assert.ok(told >= 4 && told <= 8, `${told} nodes`);
+    // Who does not answer has failed after ten seconds: peers that only it knows of may still come until then.
+    assert.ok(found > 0);
+    assert.deepEqual([us.stats().lookupsSearching, us.stats().lookupsUnderWay], [0, 1]);
+    await network.run(10_000);
+    assert.equal(us.stats().lookupsUnderWay, 0);
+  });
+
   it("asks each node once in its interval, however long it goes on", async (t) => {
     const network = new DhtNetwork({ seed: 4, loss: 0.05 });
     const nodes = await makeNodes(t, network, 24);
