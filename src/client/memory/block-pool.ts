@@ -9,6 +9,7 @@
 import { assert, entryOf } from "../../base/assert.js";
 import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE } from "../../base/limits.js";
+import type { SlotShare } from "./slot-share.js";
 
 /** Who holds a slot. */
 export const SlotHolder = { free: 0, receiving: 1, storage: 2, sending: 3, user: 4 } as const;
@@ -33,6 +34,8 @@ export class BlockPool {
   #waiters: SlotWaiter[] = [];
   /** Those that go on with a single slot, and bring more home by that. */
   #waitersForOne: SlotWaiter[] = [];
+  /** Those in which somebody waits. */
+  readonly #sharesWaited = new Set<SlotShare>();
   #lowestFreeCount: number;
   /** Slots that downloads keep for themselves, of those that are held. */
   #reservedCount = 0;
@@ -123,6 +126,15 @@ export class BlockPool {
     this.#waitersForOne.push(waiter);
   }
 
+  /** Somebody waits for room in that share, or nobody any more. For shares. */
+  shareIsWaited(share: SlotShare): void {
+    this.#sharesWaited.add(share);
+  }
+
+  shareIsFree(share: SlotShare): void {
+    this.#sharesWaited.delete(share);
+  }
+
   stopWaiting(waiter: SlotWaiter): void {
     for (const waiters of [this.#waiters, this.#waitersForOne]) {
       const at = waiters.indexOf(waiter);
@@ -140,10 +152,13 @@ export class BlockPool {
       this.#waitersForOne.shift()?.slotsAvailable();
     let budget = Math.floor(this.#freeCount / slotsEach);
     while (budget-- > 0 && this.#waiters.length > 0) this.#waiters.shift()?.slotsAvailable();
+    for (const share of this.#sharesWaited) share.wake(slotsEach);
   }
 
   get waiterCount(): number {
-    return this.#waiters.length + this.#waitersForOne.length;
+    let count = this.#waiters.length + this.#waitersForOne.length;
+    for (const share of this.#sharesWaited) count += share.waiterCount;
+    return count;
   }
 
   /** Every slot is free, and once on the free list, or has a holder. For tests. */

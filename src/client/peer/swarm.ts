@@ -6,6 +6,7 @@ import type { BlockIndex, NO_SLOT, PieceIndex, SlotIndex } from "../../base/ids.
 import type { PieceSet } from "../../base/piece-set.js";
 import type { RateControl, RateLimits } from "../../base/rate-limit.js";
 import type { ExtensionTable } from "../extensions/extension.js";
+import type { SlotShare } from "../memory/slot-share.js";
 import type { UploadPlace } from "../send/sender.js";
 import type { Layout } from "../storage/layout.js";
 import type { PeerConnection } from "./peer-connection.js";
@@ -80,6 +81,8 @@ export interface SwarmBlocks {
   readonly layout: Layout;
   /** True if blocks may be received into their files; else landingAddress() is not worth a call. The same for good. */
   readonly landsDirectly: boolean;
+  /** Where the torrent's storage may have but a part of the pool in its hands; without it all. */
+  readonly slotShare?: SlotShare;
   /** Writes up to `count` pairs (piece, block) to request from the peer into `out`; returns how many. */
   pick(peer: PeerConnection, count: number, out: Int32Array): number;
   requestDropped(piece: PieceIndex, block: BlockIndex): void;

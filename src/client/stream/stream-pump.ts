@@ -13,6 +13,7 @@ import type { TurnHook } from "../../native/reactor.js";
 import { BYTES_PER_MESSAGE, type TurnLoad } from "../../native/turn-load.js";
 import type { SlotWaiter } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
+import type { SlotShare } from "../memory/slot-share.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
 import type { PeerTransport } from "../peer/peer-options.js";
 import type { ByteStream, StreamHandler } from "./byte-stream.js";
@@ -53,6 +54,8 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   #lowWaterBytes = 1;
   #flushScheduled = false;
   #waitingForSlots = false;
+  /** That of the torrent, in which it waits. */
+  #waitsIn: SlotShare | undefined;
   /** What the messages of earlier turns cost beyond a turn's share: it is worked off before more is heard. */
   #owedBytes = 0;
   /** Its last receive brought no blocks, or less than its messages cost: it is read a little at a time. */
@@ -173,7 +176,12 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
       }
       // Of those from whom no block can come only messages are read: those are not held up. Nor is who may bring blocks and only talks, or it
       // would use up with talk what is for blocks: it is read a little at a time, and pays for a block when one came.
-      const limit = this.#throttle !== undefined && receiver.mayBringBlocks ? this.#throttle : undefined;
+      const { mayBringBlocks } = receiver;
+      if (mayBringBlocks && peer.blocks?.slotShare?.isUsedUp === true) {
+        this.#waitForSlots(peer.blocks.slotShare);
+        return bytes;
+      }
+      const limit = mayBringBlocks ? this.#throttle : undefined;
       const throttle = this.#onlyTalks ? undefined : limit;
       const allowed = throttle === undefined ? 0 : throttle.ask(false);
       if (throttle !== undefined && allowed === 0) {
@@ -274,11 +282,14 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
     peer.close(new PeerError("PEER_SOCKET", `${doing}, ${peer.host}:${peer.port}: ${describeErrno(errno)}`));
   }
 
-  #waitForSlots(): void {
+  /** Of the pool; or room in the share that the torrent has of it. */
+  #waitForSlots(share: SlotShare | undefined = undefined): void {
     if (this.#waitingForSlots) return;
     this.#waitingForSlots = true;
     this.#watch(this.#events & ~READABLE);
-    this.#memory.pool.waitForSlots(this);
+    this.#waitsIn = share;
+    if (share === undefined) this.#memory.pool.waitForSlots(this);
+    else share.wait(this);
   }
 
   slotsAvailable(): void {
@@ -326,7 +337,7 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#waitingForSlots) this.#memory.pool.stopWaiting(this);
+    if (this.#waitingForSlots) (this.#waitsIn ?? this.#memory.pool).stopWaiting(this);
     this.#stream.close();
   }
 

@@ -165,6 +165,11 @@ export class Assembler implements JobOwner, StorageOwner, TurnHook {
     this.#releaseSlots();
   }
 
+  /** Blocks in memory that are to be hashed or stored. */
+  get heldCount(): number {
+    return this.#held.count;
+  }
+
   /** Takes the slots that are never lent, before the first block may come. False: downloads have enough of the pool. Idempotent. */
   prepare(): boolean {
     if (!this.#verify || this.#readBack !== undefined) return true;

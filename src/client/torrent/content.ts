@@ -16,6 +16,7 @@ import { BLOCK_SIZE, HASH_LANES } from "../../base/limits.js";
 import { PieceSet } from "../../base/piece-set.js";
 import { SlotHolder } from "../memory/block-pool.js";
 import type { Memory } from "../memory/memory.js";
+import { SlotShare, type SlotUser } from "../memory/slot-share.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { BlockLease, Selection, TorrentOptions } from "../options.js";
 import type { PeerConnection } from "../peer/peer-connection.js";
@@ -48,12 +49,13 @@ function lentMax(slotCount: number): number {
   return Math.max(1, Math.floor(slotCount / 4));
 }
 
-export class TorrentContent implements SwarmBlocks {
+export class TorrentContent implements SwarmBlocks, SlotUser {
   readonly metainfo: Metainfo;
   readonly layout: Layout;
   /** The torrent is downloading: set by it, since it is looked at for each block. */
   isDownloading = false;
   landsDirectly = false;
+  readonly slotShare: SlotShare;
   readonly #host: ContentHost;
   readonly #room: EngineRoom;
   readonly #memory: Memory;
@@ -97,6 +99,7 @@ export class TorrentContent implements SwarmBlocks {
     this.#clock = room.clock;
     this.#options = options;
     this.#attribution = host.attribution;
+    this.slotShare = new SlotShare(room.memory.pool, this);
     this.wanted = new Wanted(this.layout);
     if (former === undefined) selectAtFirst(this.wanted, this.layout, options, host.selectOnly);
     else this.wanted.copySelection(former.wanted);
@@ -160,6 +163,12 @@ export class TorrentContent implements SwarmBlocks {
 
   get storageCounters(): StorageCounters | undefined {
     return this.#place?.storage.counters;
+  }
+
+  /** Slots with blocks that are hashed and stored. */
+  get heldSlots(): number {
+    // Those that lie in their files take none.
+    return this.landsDirectly ? 0 : (this.#assembler?.heldCount ?? 0);
   }
 
   /** How far the picker is. */

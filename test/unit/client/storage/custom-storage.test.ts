@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { Timer } from "../../../../src/base/ground.js";
+import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { type CustomStorage, Session, StorageError, type StoredTorrent } from "../../../../src/index.js";
 import { systemWorld } from "../../../../src/native/world.js";
 import { customStorageContract } from "../../../../src/testing/index.js";
@@ -164,6 +165,53 @@ describe("A torrent in custom storage", TIMEOUT, () => {
       code: "USAGE_OPTION",
     });
     await closeWhole(session);
+  });
+
+  it("holds up nobody else where it settles nothing: neither another torrent of the session, nor a third one that is stuck", async () => {
+    const stuck = await makeShared(20 * LENGTH);
+    const alsoStuck = await makeShared(20 * LENGTH, 131_072);
+    const other = await makeShared(LENGTH);
+    const seeders = await Promise.all([stuck, alsoStuck, other].map((shared) => seed(shared)));
+    const [first, second, third] = seeders.map(({ address }) => address);
+    const world = systemWorld();
+    const never: Timer = { ref: () => {}, unref: () => {}, refresh: () => {}, close: () => {} };
+    const deadlines: (() => void)[] = [];
+    const after = (ms: number, callback: () => void): Timer => {
+      if (ms !== 60_000) return world.ground.after(ms, callback);
+      deadlines.push(callback);
+      return never;
+    };
+    const session = new Session(
+      { poolBytes: 8 * 1024 * 1024 },
+      { ...world, ground: { ...world.ground, after } },
+    );
+    const { pool } = sessionCoreOf(session).memory;
+    for (const [shared, peer] of [
+      [stuck, first],
+      [alsoStuck, second],
+    ] as const) {
+      const customStorage = new BufferStorage();
+      customStorage.write = () => new Promise(() => {});
+      const waiting = pool.waiterCount;
+      const torrent = await session.add(shared.metainfo, {
+        customStorage,
+        peers: [required(peer, "a peer")],
+      });
+      torrent.done.catch(() => {});
+      while (pool.waiterCount === waiting) await turn();
+    }
+    const torrent = await session.add(other.metainfo, nowhere({ peers: [required(third, "a peer")] }));
+    await torrent.done;
+    let closed = false;
+    const closing = closeWhole(session).then(() => {
+      closed = true;
+    });
+    while (!closed) {
+      for (const passed of deadlines.splice(0)) passed();
+      await turn();
+    }
+    await closing;
+    for (const { session: seeding } of seeders) await closeWhole(seeding);
   });
 
   it("fails when a call is never settled, and closes", async () => {
