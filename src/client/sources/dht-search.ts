@@ -18,8 +18,12 @@ const INTERVAL_MS = 15 * 60_000;
 /** With so few peers, and blocks to get, it is asked again after so long. */
 const PEERS_FEW = 5;
 const HUNGRY_MS = 60_000;
-/** The table is empty yet, or nobody answered. */
-const RETRY_MS = 5000;
+/**
+ * The table is empty yet, or nobody answered: it is asked again after so long, and each time after twice as long. A node that has just begun
+ * knows somebody within a second.
+ */
+const RETRY_FIRST_MS = 500;
+const RETRY_MS_MAX = 5000;
 
 export class DhtSearch {
   readonly #dht: HashTable;
@@ -30,6 +34,7 @@ export class DhtSearch {
   #isUnderWay = false;
   #searchedMs = Number.NEGATIVE_INFINITY;
   #dueMs = Number.NEGATIVE_INFINITY;
+  #retryMs = RETRY_FIRST_MS;
 
   constructor(dht: HashTable, torrent: SearchingTorrent, host: DhtSearchHost) {
     this.#dht = dht;
@@ -65,7 +70,9 @@ export class DhtSearch {
       // It was stopped, or the program closed its node: there is nobody to tell.
     }
     this.#isUnderWay = false;
-    this.#dueMs = this.#host.nowMs() + (reached > 0 ? INTERVAL_MS : RETRY_MS);
+    const waitMs = reached > 0 ? INTERVAL_MS : this.#retryMs;
+    this.#dueMs = this.#host.nowMs() + waitMs;
+    this.#retryMs = reached > 0 ? RETRY_FIRST_MS : Math.min(RETRY_MS_MAX, 2 * this.#retryMs);
   }
 
   /** Resolves to how many nodes or peers there were. */

@@ -114,6 +114,27 @@ describe("a torrent's search in the DHT", () => {
     assert.equal(table.asked.length, 3);
   });
 
+  it("asks again at once while a node that has just begun knows nobody, and seldom where nobody ever answers", async () => {
+    const { table, pass } = setUp(6881);
+    table.answers = 0;
+    const askedAtMs: number[] = [];
+    for (let atMs = 0; atMs < 30_000; atMs += 100) {
+      const before = table.asked.length;
+      await pass(atMs === 0 ? 0 : 100);
+      if (table.asked.length > before) askedAtMs.push(atMs);
+      table.finish();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.deepEqual(askedAtMs, [0, 500, 1500, 3500, 7500, 12_500, 17_500, 22_500, 27_500]);
+    table.answers = 8;
+    await pass(5000);
+    table.finish();
+    await pass(0);
+    assert.equal(table.asked.length, 10);
+    await pass(14 * MINUTE_MS);
+    assert.equal(table.asked.length, 10);
+  });
+
   it("looks up where no connections are accepted", async () => {
     const { table, torrent, pass } = setUp(undefined);
     await pass(0);
