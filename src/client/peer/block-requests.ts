@@ -284,8 +284,8 @@ export class BlockRequests {
     if (!this.#underWayIsOrphan) this.#giveBack(piece, begin);
   }
 
-  /** BEP 6: the peer will not bring the block. `choking`: it rejects because it choked us. False: nobody waits for it. */
-  rejected(piece: number, begin: number, choking: boolean): boolean {
+  /** BEP 6: the peer will not bring the block. `isHeldAgainstIt`: not for having choked us. False: nobody waits for it. */
+  rejected(piece: number, begin: number, isHeldAgainstIt: boolean): boolean {
     // What is refused and not looked for counts as unanswered, which has an end as well.
     if (this.#missedStepsLeft <= 0) return false;
     // Each request is answered once, and in order: what was given up before it was asked for again is answered first.
@@ -302,7 +302,7 @@ export class BlockRequests {
     const asked = this.expected.pieceAt(index);
     this.expected.removeAt(index);
     this.#giveBack(asked, begin);
-    if (!choking) this.#refused(piece);
+    if (isHeldAgainstIt) this.#refused(piece);
     return true;
   }
 

@@ -196,7 +196,9 @@ export class PeerMessages implements MessageHandler {
   onReject(piece: number, begin: number, _length: number): void {
     this.#needFast("reject request");
     const { requests, peerChoking } = this.#peer;
-    if (requests.rejected(piece, begin, peerChoking)) this.#allowedFast?.delete(piece);
+    // A choke refuses what was asked for before it, but for what is allowed in spite of it.
+    const isHeldAgainstIt = !peerChoking || this.#allowedFast?.has(piece) === true;
+    if (requests.rejected(piece, begin, isHeldAgainstIt)) this.#allowedFast?.delete(piece);
   }
 
   onRequest(piece: number, begin: number, length: number): void {

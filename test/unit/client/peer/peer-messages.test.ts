@@ -323,11 +323,14 @@ describe("PeerConnection: the Fast extension", () => {
     wired.checkOver("PEER_PIECE_RANGE");
   });
 
-  it("what is refused and allowed again and again is asked for a bounded number of times", () => {
+  it("what is refused and allowed again and again is asked for after pauses, and a bounded number of times", () => {
     const wired = new WiredPeer().open();
     wired.feed(HAVE_ALL);
     let asked = 0;
-    for (let round = 0; round < 1000; round++) {
+    for (let round = 0; round < 200; round++) {
+      // At once, and then a second later each time.
+      if (round === 100) assert.equal(asked, LAYOUT.blocksInPiece(4), "nothing is asked for in a pause");
+      if (round >= 100) wired.pass(1000);
       wired.feed(message(MessageId.allowedFast, 4));
       for (const { id, body } of wired.sent()) {
         if (id !== MessageId.request) continue;
@@ -335,7 +338,8 @@ describe("PeerConnection: the Fast extension", () => {
         wired.feed(Buffer.concat([Buffer.of(0, 0, 0, 13, MessageId.reject), body]));
       }
     }
-    assert.ok(asked > 0 && asked <= 64 * LAYOUT.blocksInPiece(4), `${asked} requests`);
+    const blocks = LAYOUT.blocksInPiece(4);
+    assert.ok(asked > blocks && asked <= 64 * blocks, `${asked} requests`);
   });
 
   it("a rejected allowed fast piece is not asked for again while the peer chokes", () => {
