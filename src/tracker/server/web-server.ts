@@ -1,7 +1,8 @@
 // WebSockets of WebTorrent peers, by the package ws: bounds of what each may say and hold, and signs of life.
 //
 // Always: a message has 64 KiB at the most; whoever says more than a few each second, pings and pongs too, or nothing that joins a swarm, or does not answer a
-// ping, or does not read what it is told, is closed.
+// ping, or does not read what it is told, is closed. What one is told in a turn of the loop goes out in one system call. Those that are gone leave their swarms
+// in turns.
 
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
@@ -26,9 +27,15 @@ const MALFORMED_MAX = 8;
 /** What is queued for whoever does not read; twice that ends the connection. */
 const UNREAD_BYTES_MAX = 256 * 1024;
 export const PING_INTERVAL_MS = 30_000;
+/** Swarms that are left in a turn of the loop, by all that are gone: a millisecond or two, and more than are joined in one. */
+const LEFT_PER_TURN = 2048;
 
 interface Connection extends WebPeer {
   readonly socket: WebSocket;
+  /** Below it. */
+  readonly stream: Duplex;
+  /** What it is told waits for the end of this turn. */
+  isCorked: boolean;
   allowance: number;
   malformed: number;
   /** Since the last ping: nothing was heard. */
@@ -39,6 +46,18 @@ export class WebServer {
   readonly #swarms: WebSwarms;
   readonly #server: WebSocketServer;
   readonly #connections = new Set<Connection>();
+  /** Of those that are gone, whoever is still in swarms; the first that went first. */
+  readonly #leaving = new Set<Connection>();
+  readonly #leave = (): void => this.#leaveSome();
+  #corked: Connection[] = [];
+  readonly #uncork = (): void => {
+    const corked = this.#corked;
+    this.#corked = [];
+    for (const connection of corked) {
+      connection.isCorked = false;
+      connection.stream.uncork();
+    }
+  };
   readonly #timer: NodeJS.Timeout;
   readonly #counts = { connections: 0, tooFast: 0, silent: 0, unread: 0 };
 
@@ -72,7 +91,7 @@ export class WebServer {
 
   /** Takes a connection over from the HTTP server. `network`: whose it is. */
   accept(request: IncomingMessage, stream: Duplex, head: Buffer, network: string): void {
-    this.#server.handleUpgrade(request, stream, head, (socket) => this.#opened(socket, network));
+    this.#server.handleUpgrade(request, stream, head, (socket) => this.#opened(socket, stream, network));
   }
 
   close(): void {
@@ -81,14 +100,16 @@ export class WebServer {
     this.#server.close();
   }
 
-  #opened(socket: WebSocket, network: string): void {
+  #opened(socket: WebSocket, stream: Duplex, network: string): void {
     const connection: Connection = {
       network,
       socket,
+      stream,
+      isCorked: false,
       allowance: MESSAGES_BURST,
       malformed: 0,
       silent: false,
-      send: (message) => this.#send(socket, message),
+      send: (message) => this.#send(connection, message),
     };
     this.#counts.connections++;
     this.#connections.add(connection);
@@ -106,8 +127,20 @@ export class WebServer {
     socket.on("error", () => socket.terminate());
     socket.on("close", () => {
       this.#connections.delete(connection);
-      this.#swarms.remove(connection);
+      if (!this.#swarms.isMember(connection)) return;
+      if (this.#leaving.size === 0) setImmediate(this.#leave);
+      this.#leaving.add(connection);
     });
+  }
+
+  #leaveSome(): void {
+    let left = 0;
+    for (const connection of this.#leaving) {
+      left += this.#swarms.remove(connection, LEFT_PER_TURN - left);
+      if (this.#swarms.isMember(connection)) break;
+      this.#leaving.delete(connection);
+    }
+    if (this.#leaving.size > 0) setImmediate(this.#leave);
   }
 
   /** Something was heard of the connection. False: it is over, or has said more than it may. */
@@ -122,8 +155,14 @@ export class WebServer {
     return false;
   }
 
-  #send(socket: WebSocket, message: string): void {
-    if (this.#hasRoom(socket)) socket.send(message);
+  #send(connection: Connection, message: string): void {
+    if (!this.#hasRoom(connection.socket)) return;
+    if (!connection.isCorked) {
+      connection.isCorked = true;
+      connection.stream.cork();
+      if (this.#corked.push(connection) === 1) queueMicrotask(this.#uncork);
+    }
+    connection.socket.send(message);
   }
 
   #hasRoom(socket: WebSocket): boolean {

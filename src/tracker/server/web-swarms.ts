@@ -49,14 +49,17 @@ const INTERVAL_SECONDS = 120;
 
 interface Member {
   readonly peer: WebPeer;
+  readonly peerId: string;
   seeder: boolean;
+  /** Where it is in the list of its swarm. */
+  at: number;
 }
 
 interface Swarm {
-  /** By peer id, in the order of joining. */
+  /** By peer id. */
   readonly members: Map<string, Member>;
-  /** The same ids, for choosing at random. */
-  readonly ids: string[];
+  /** The same, for choosing at random. */
+  readonly list: Member[];
   seeders: number;
   downloads: number;
 }
@@ -126,9 +129,15 @@ export class WebSwarms {
       : this.#announce(peer, hash, peerId, fields);
   }
 
-  /** The peer's connection is gone. */
-  remove(peer: WebPeer): void {
-    for (const [hash, peerId] of this.#joined.get(peer) ?? []) this.#leave(peer, hash, peerId);
+  /** The peer's connection is gone: it leaves so many swarms at the most. How many; when it is in none any more, isMember() is false. */
+  remove(peer: WebPeer, most = Number.POSITIVE_INFINITY): number {
+    let left = 0;
+    for (const [hash, peerId] of this.#joined.get(peer) ?? []) {
+      if (left === most) break;
+      this.#leave(peer, hash, peerId);
+      left++;
+    }
+    return left;
   }
 
   #announce(peer: WebPeer, hash: string, peerId: string, fields: Fields): boolean {
@@ -175,19 +184,19 @@ export class WebSwarms {
 
   /** Each offer to another member, from a random one on. */
   #relayOffers(swarm: Swarm, hash: string, peerId: string, offers: readonly Offer[]): void {
-    const { ids } = swarm;
-    let at = Math.floor(this.#random() * ids.length);
-    for (let passed = 0, next = 0; passed < ids.length && next < offers.length; passed++) {
-      const id = ids[at];
+    const { list } = swarm;
+    let at = Math.floor(this.#random() * list.length);
+    for (let passed = 0, next = 0; passed < list.length && next < offers.length; passed++) {
+      const member = list[at];
       const told = offers[next];
-      // Whoever cannot be sent to leaves the swarm at once.
-      if (id === undefined || told === undefined) return;
-      at = at + 1 === ids.length ? 0 : at + 1;
-      if (id === peerId) continue;
+      // Whoever cannot be sent to may leave the swarm at once.
+      if (member === undefined || told === undefined) return;
+      at = at + 1 === list.length ? 0 : at + 1;
+      if (member.peerId === peerId) continue;
       next++;
       const { offer, offer_id } = told;
       const message = { action: "announce", info_hash: hash, peer_id: peerId, offer, offer_id };
-      swarm.members.get(id)?.peer.send(JSON.stringify(message));
+      member.peer.send(JSON.stringify(message));
       this.counters.offers++;
     }
   }
@@ -251,11 +260,12 @@ export class WebSwarms {
       return false;
     }
     if (swarm === undefined) {
-      swarm = { members: new Map(), ids: [], seeders: 0, downloads: 0 };
+      swarm = { members: new Map(), list: [], seeders: 0, downloads: 0 };
       this.#swarms.set(hash, swarm);
     }
-    swarm.members.set(peerId, { peer, seeder: false });
-    swarm.ids.push(peerId);
+    const joining: Member = { peer, peerId, seeder: false, at: swarm.list.length };
+    swarm.members.set(peerId, joining);
+    swarm.list.push(joining);
     if (joined === undefined) this.#joined.set(peer, new Map([[hash, peerId]]));
     else joined.set(hash, peerId);
     return true;
@@ -268,8 +278,11 @@ export class WebSwarms {
     assert(swarm !== undefined && member !== undefined && joined !== undefined, "who leaves is in the swarm");
     if (member.seeder) swarm.seeders--;
     swarm.members.delete(peerId);
-    const last = swarm.ids.pop();
-    if (last !== undefined && last !== peerId) swarm.ids[swarm.ids.indexOf(peerId)] = last;
+    const last = swarm.list.pop();
+    if (last !== undefined && last !== member) {
+      swarm.list[member.at] = last;
+      last.at = member.at;
+    }
     if (swarm.members.size === 0) this.#swarms.delete(hash);
     joined.delete(hash);
     if (joined.size === 0) this.#joined.delete(peer);

@@ -14,6 +14,8 @@ import { WebSwarms } from "../../../../src/tracker/server/web-swarms.js";
 import { entryOf, required } from "../../../support/required.js";
 
 const HASH = "h".repeat(20);
+const TORRENTS_OF_ONE = 256;
+const LEFT_PER_TURN = 2048;
 
 async function open(t: TestContext, port: number, path = "/"): Promise<WebSocket> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`);
@@ -202,5 +204,55 @@ describe("WebSockets that give no sign of life", () => {
     assert.equal(alive.readyState, alive.OPEN);
     alive.send(announceText("a"));
     assert.equal((await next(alive))["action"], "announce");
+  });
+});
+
+describe("WebSockets that are gone", () => {
+  it("leave their swarms some in a turn of the loop, and all in the end", async (t) => {
+    const perTurn = [0];
+    class CountingSwarms extends WebSwarms {
+      override remove(...what: Parameters<WebSwarms["remove"]>): number {
+        const left = super.remove(...what);
+        perTurn.push((perTurn.pop() ?? 0) + left);
+        return left;
+      }
+    }
+    const store = new PeerStore({ key: Uint32Array.of(1, 2, 3, 4), bytesMax: 2 ** 20 });
+    const swarms = new CountingSwarms(store, new Admission(store, {}));
+    const web = await WebServer.make(swarms, 600_000);
+    const server = createServer();
+    server.on("upgrade", (request, socket, head) => web.accept(request, socket, head, "loopback"));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    t.after(() => {
+      web.close();
+      server.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    const sockets = [];
+    for (const letter of "abcdefghijkl") {
+      const socket = await open(t, port);
+      const heard = new Promise<void>((resolve) => {
+        let count = 0;
+        socket.on("message", () => {
+          if (++count === TORRENTS_OF_ONE) resolve();
+        });
+      });
+      for (let torrent = 0; torrent < TORRENTS_OF_ONE; torrent++)
+        socket.send(announceText(letter, { info_hash: `torrent ${torrent}`.padEnd(20) }));
+      await heard;
+      sockets.push(socket);
+    }
+    assert.equal(swarms.torrents, TORRENTS_OF_ONE);
+    for (const socket of sockets) socket.terminate();
+    while (swarms.torrents > 0) {
+      perTurn.push(0);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.ok(Math.max(...perTurn) <= LEFT_PER_TURN, perTurn.join());
+    assert.equal(
+      perTurn.reduce((sum, left) => sum + left),
+      sockets.length * TORRENTS_OF_ONE,
+    );
   });
 });

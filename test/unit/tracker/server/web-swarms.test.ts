@@ -116,6 +116,36 @@ describe("signalling", () => {
     assert.equal(swarms.torrents, 0);
   });
 
+  it("has whoever is gone leave so many swarms at a time", () => {
+    const swarms = make();
+    const [a, b] = [new Peer(), new Peer()];
+    for (const letter of "12345") {
+      announce(swarms, a, "a", {}, id(letter));
+      announce(swarms, b, "b", {}, id(letter));
+    }
+    assert.equal(swarms.remove(a, 2), 2);
+    assert.equal(swarms.isMember(a), true);
+    assert.equal(swarms.remove(a, 0), 0);
+    assert.equal(swarms.remove(a, 100), 3);
+    assert.equal(swarms.isMember(a), false);
+    assert.equal(swarms.remove(a, 100), 0);
+    assert.equal(swarms.torrents, 5);
+    assert.equal(swarms.remove(b), 5);
+    assert.equal(swarms.torrents, 0);
+  });
+
+  it("relays offers to all that are there after others have left, and to nobody twice", () => {
+    const swarms = make();
+    const peers = Array.from("abcdefgh", (letter) => ({ letter, peer: new Peer() }));
+    for (const { letter, peer } of peers) announce(swarms, peer, letter);
+    for (const gone of [2, 7, 0]) swarms.remove(entryOf(peers, gone).peer);
+    for (const { peer } of peers) peer.take();
+    const offers = Array.from({ length: OFFERS_MAX }, (_, index) => offer(String(index)));
+    announce(swarms, entryOf(peers, 3).peer, "d", { offers });
+    const told = peers.map(({ peer }) => peer.take().filter((heard) => "offer" in heard).length);
+    assert.deepEqual(told, [0, 1, 0, 0, 1, 1, 1, 0]);
+  });
+
   it("lets a peer id move to another connection of its network only", () => {
     const swarms = make();
     const [first, thief, again] = [new Peer(), new Peer("10.9.9.9"), new Peer()];
