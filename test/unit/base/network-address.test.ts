@@ -24,6 +24,27 @@ describe("network addresses", () => {
     assert.notEqual(networkOf("203.0.113.7"), networkOf("203.0.113.8"));
   });
 
+  it("four numbers up to 255 are an IPv4 address, and nothing else is", () => {
+    assert.deepEqual(addressBytes("0.10.099.255"), Uint8Array.of(0, 10, 99, 255));
+    assert.equal(networkOf("010.1.2.3"), "10.1.2.3");
+    for (const host of [
+      "",
+      "1.2.3",
+      "1.2.3.",
+      ".1.2.3",
+      "1..2.3",
+      "1.2.3.4.",
+      "1.2.3.4.5",
+      "1.2.3.256",
+      "1.2.3.0004",
+      "1.2.3.4 ",
+      "1.2.3.-4",
+      "1.2.3.٤",
+      "0x1.2.3.4",
+    ])
+      assert.equal(addressBytes(host), undefined, host);
+  });
+
   it("all of an IPv6 /64 is one network, however it is written", () => {
     const network = networkOf("2001:db8:1:2::1");
     for (const host of [
