@@ -39,6 +39,8 @@ export class BlockPool {
   #lowestFreeCount: number;
   /** Slots that downloads keep for themselves, of those that are held. */
   #reservedCount = 0;
+  /** Slots that downloads which found none to set aside are about to try again for. */
+  #expectedCount = 0;
 
   constructor(bytes: Uint8Array, base: number, slotCount: number) {
     assert(base >= 0 && base + slotCount * BLOCK_SIZE <= bytes.length, "the pool lies inside the slab");
@@ -114,6 +116,24 @@ export class BlockPool {
   unreserve(count: number): void {
     this.#reservedCount -= count;
     assert(this.#reservedCount >= 0, "what is given back was set aside");
+  }
+
+  /**
+   * For a download that could set none aside, before it goes to the trouble of another attempt. False: there are none, or as many others
+   * try already. Whoever sets slots aside without a word may be sooner.
+   */
+  expect(count: number): boolean {
+    assert(count > 0, "some slots are expected");
+    const taken = this.#expectedCount + count;
+    if (taken > this.#freeCount || 2 * (this.#reservedCount + taken) > this.slotCount) return false;
+    this.#expectedCount = taken;
+    return true;
+  }
+
+  /** The attempt is over. */
+  expectNoMore(count: number): void {
+    this.#expectedCount -= count;
+    assert(this.#expectedCount >= 0, "what is expected no more was expected");
   }
 
   /** Puts `waiter` at the end of the queue for slots. It must not be in it already. */

@@ -68,6 +68,8 @@ export interface PeerListOptions {
 
 export const KNOWN_MAX = 4096;
 const ATTEMPTS_MAX = 5;
+/** How a connection ends that says nothing against its address. */
+const HARMLESS: ReadonlySet<PeerOutcome> = new Set(["useful", "idle", "crowded", "seed"]);
 const PAUSE_MS_FIRST = 1000;
 const PAUSE_MS_MAX = 60_000;
 /** Between two attempts at an address that was given up: from the one to the other, doubling. */
@@ -245,7 +247,7 @@ export class PeerList {
     this.#leave(peer);
     peer.tried = true;
     if (outcome === "useful") peer.usefulAtMs = nowMs;
-    if (outcome === "useful" || outcome === "idle" || outcome === "seed") peer.failures = 0;
+    if (HARMLESS.has(outcome)) peer.failures = 0;
     if (outcome === "failed" || outcome === "misbehaved") peer.failures++;
     // One that brings blocks, and an error now and then, is worth another attempt, if not at once.
     if (outcome === "misbehaved" && peer.usefulAtMs >= 0)

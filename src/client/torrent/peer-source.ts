@@ -31,6 +31,8 @@ export type PeerOutcome =
   | "useful"
   /** It stood for a good while, and nothing was wanted. */
   | "idle"
+  /** We had no memory for it. */
+  | "crowded"
   /** No connection came to stand, or it ended at once. */
   | "failed"
   /** The peer broke the protocol. */

@@ -84,6 +84,9 @@ export interface RosterHost {
   /** It does nothing for what is missing, where that is not blocks. */
   isUnhelpful(peer: PeerConnection): boolean;
   settingsOf(receiveMode: ReceiveModeName): PeerSettings;
+  /** Once there was no memory for a peer: whether there is some, for which no other torrent dials. Until expectNoMemory(). */
+  expectMemory(): boolean;
+  expectNoMemory(): void;
   /** dialNext() has something to do: it is to be called when it is this torrent's turn. */
   wantsToDial(): void;
   /** Nobody is left to try, though no connection ended: those that were named may not be connected to. */
@@ -108,6 +111,10 @@ export class Roster implements PeerSink {
   /** Incoming peers whose address was being dialled when they told it. */
   readonly #crossed = new Map<KnownPeer, PeerConnection>();
   readonly #records = new Map<PeerConnection, PeerRecord>();
+  /** There was no memory for the last one that would have joined: nobody is dialled for nothing. */
+  #lacksMemory = false;
+  /** It dials since there is some again. */
+  #expectsMemory = false;
   /** Attempts at addresses that nobody but peers named, until the next tick. */
   #exchangedLeft = EXCHANGED_PER_TICK;
 
@@ -173,18 +180,19 @@ export class Roster implements PeerSink {
 
   /** The torrent has all that it wants: seeds are of no use any more; or it wants more again. */
   setSeeding(isSeeding: boolean): void {
+    if (isSeeding) this.#lacksMemory = false;
     this.#list.setSeeding(isSeeding, this.#host.nowMs);
   }
 
   /** Begins one connection. False if none is due, or no more are wanted. */
   dialNext(): boolean {
     const host = this.#host;
-    if (!this.#mayDial) return false;
+    if (!this.#mayDial || !this.#hasMemory()) return false;
     const known = this.#nextWelcome();
-    if (known === undefined) return false;
-    const peer = host.connect(known.host, known.port, known.receiveMode, known.encrypts);
-    if (peer === undefined) {
-      this.#list.putBack(known);
+    const peer = known && host.connect(known.host, known.port, known.receiveMode, known.encrypts);
+    if (known === undefined || peer === undefined) {
+      if (known !== undefined) this.#list.putBack(known);
+      this.#dialEnded();
       return false;
     }
     if (known.originRank === EXCHANGE_RANK) this.#exchangedLeft--;
@@ -223,11 +231,13 @@ export class Roster implements PeerSink {
     } else if (!this.#hasPlaceFor(peer) && !this.#turnover.makeRoom(this.#here, nowMs)) {
       throw new PeerError("PEER_TOO_MANY", `the torrent has ${this.#here.size} peers already`);
     }
+    this.#lacksMemory = false;
     const record = this.#attribution.record(key, peer.host, peer.port);
     record.connections++;
     this.#records.set(peer, record);
     this.#byKey.set(key, peer);
     this.#dialled.delete(peer);
+    this.#dialEnded();
     this.#here.add(peer);
     if (peer.incoming) this.#incoming++;
     const known = this.#known.get(peer);
@@ -235,6 +245,11 @@ export class Roster implements PeerSink {
     // Only those that come to nothing count.
     if (!peer.incoming && known.originRank === EXCHANGE_RANK) this.#exchangedLeft++;
     this.#list.connected(known);
+  }
+
+  /** There is no memory for one that would have joined. */
+  foundNoMemory(): void {
+    this.#lacksMemory = true;
   }
 
   /** An incoming peer told where it listens: that is the address to dial when it is gone, and not to dial while it is here. */
@@ -262,6 +277,7 @@ export class Roster implements PeerSink {
       if (this.#byKey.get(record.key) === peer) this.#byKey.delete(record.key);
     }
     this.#dialled.delete(peer);
+    this.#dialEnded();
     const known = this.#known.get(peer);
     if (known !== undefined) {
       this.#known.delete(peer);
@@ -332,6 +348,18 @@ export class Roster implements PeerSink {
 
   get #mayDial(): boolean {
     return this.#host.isOpen && this.#dialled.size < this.#host.maxConnecting && !this.#isFull;
+  }
+
+  /** False: whoever was dialled would find no memory. */
+  #hasMemory(): boolean {
+    if (this.#lacksMemory && !this.#expectsMemory) this.#expectsMemory = this.#host.expectMemory();
+    return !this.#lacksMemory || this.#expectsMemory;
+  }
+
+  #dialEnded(): void {
+    if (!this.#expectsMemory || (this.#lacksMemory && this.#dialled.size > 0)) return;
+    this.#expectsMemory = false;
+    this.#host.expectNoMemory();
   }
 
   /**
@@ -415,6 +443,7 @@ export class Roster implements PeerSink {
     // Whichever side was the first to see that there is nothing to do.
     if (this.#host.isSeeding && peer.knowsPieces && peer.pieces.isFull) return "seed";
     if (error?.code === "PEER_USELESS") return "idle";
+    if (error?.code === "PEER_TOO_MANY" && this.#lacksMemory) return "crowded";
     const { payloadBytes, sentPayloadBytes } = peer.counters;
     if (payloadBytes + sentPayloadBytes > 0) return "useful";
     const stood = wasHere && this.#host.nowMs - peer.sinceMs >= STOOD_MS;

@@ -40,6 +40,7 @@ import { describePeer } from "./peer-info.js";
 import { PeerList } from "./peer-list.js";
 import { EXCHANGE_SOURCE, type PeerSource, type StreamParts, USER_SOURCE } from "./peer-source.js";
 import { ReadWarnings } from "./read-warnings.js";
+import { RESERVED_SLOTS } from "./reserved-slots.js";
 import { Roster, type RosterHost } from "./roster.js";
 import { SuperSeed } from "./super-seed.js";
 import { UploadRounds } from "./upload-rounds.js";
@@ -370,8 +371,10 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     assert(peerId !== undefined, "who is admitted has said its handshake");
     if (!isOpen) throw new PeerError("PEER_UNKNOWN_INFO_HASH", "the torrent is not open yet");
     // Seeding takes no slot of the pool, and neither does a download without peers.
-    if (content?.prepare() === false)
+    if (content?.prepare() === false) {
+      this.#roster.foundNoMemory();
       throw new PeerError("PEER_TOO_MANY", "other downloads have all the memory that there is for it");
+    }
     const isWebSeed = this.#joined.has(peer);
     const isAdmitted =
       isWebSeed ||
@@ -568,6 +571,8 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
         room.connect(address, port, this, room.peerSettings(receiveMode ?? this.#receiveMode), encrypts),
       isUnhelpful: (peer) => host.info === undefined && this.#metadata.isIdle(peer),
       settingsOf: (receiveMode) => room.peerSettings(receiveMode),
+      expectMemory: () => room.pool.expect(RESERVED_SLOTS),
+      expectNoMemory: () => room.pool.expectNoMore(RESERVED_SLOTS),
       wantsToDial: () => room.dial(this),
       exhausted: () => host.tell("outOfPeers"),
     };

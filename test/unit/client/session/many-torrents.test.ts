@@ -2,14 +2,17 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { describe, it } from "node:test";
+import { before, describe, it } from "node:test";
 import bencode from "bencode";
 import { MIB } from "../../../../src/base/limits.js";
 import { sessionCoreOf } from "../../../../src/client/session/session.js";
+import { RESERVED_SLOTS } from "../../../../src/client/torrent/reserved-slots.js";
 import { type Metainfo, type PeerError, parseMetainfo, Session } from "../../../../src/index.js";
 import { bytesOf } from "../../../support/data.js";
+import { entryOf } from "../../../support/required.js";
 import { closeWhole, makeShared, nowhere, seed } from "./loopback.js";
 import { RawPeer } from "./raw-peer.js";
+import { driveClock, drivenSession, turns, until } from "./raw-peers.js";
 
 const PIECE_LENGTH = 16_384;
 
@@ -24,6 +27,8 @@ function tinyTorrent(number: number): Metainfo {
 }
 
 describe("Session: many torrents", { timeout: 60_000 }, () => {
+  before(driveClock);
+
   it("that seed or have no peers hold no slot, and one among them is uploaded by copy from the smallest pool", async () => {
     const shared = await makeShared(400_000);
     const { session, address } = await seed(shared, { poolBytes: MIB });
@@ -71,6 +76,44 @@ describe("Session: many torrents", { timeout: 60_000 }, () => {
     await RawPeer.join(address, shared.metainfo);
     await once(torrent, "peerConnected");
     await closeWhole(session);
+  });
+
+  it("downloads that found no memory dial when there is some, no more of them than it is for, and soon", async () => {
+    const shareds = await Promise.all([1, 2, 3].map((number) => makeShared(100_000 + number)));
+    const seeders = await Promise.all(shareds.map((shared) => seed(shared)));
+    const { session, pass } = drivenSession({ poolBytes: MIB });
+    const { pool } = sessionCoreOf(session).memory;
+    let reserved = 0;
+    while (pool.reserve(1)) reserved++;
+    const refused: string[] = [];
+    const torrents = await Promise.all(
+      shareds.map(({ metainfo }, index) =>
+        session.add(metainfo, nowhere({ peers: [entryOf(seeders, index).address] })),
+      ),
+    );
+    for (const torrent of torrents)
+      torrent.on("peerDisconnected", (_, error) => refused.push(error?.code ?? "no error"));
+    await until(() => refused.length === 3);
+    /** Longer than any pause of an address. */
+    const minutes = async (): Promise<void> => {
+      for (let second = 0; second < 120; second++) pass(1000);
+      await turns();
+    };
+    await minutes();
+    assert.deepEqual(refused, Array(3).fill("PEER_TOO_MANY"), "nobody is dialled for nothing");
+    const dialled = (): number => seeders.reduce((sum, { session: each }) => sum + each.connectionCount, 0);
+    // Somebody who dialled nobody is sooner: the one that dials meanwhile is refused again.
+    pool.unreserve(RESERVED_SLOTS);
+    pass(2000);
+    assert.equal(session.connectionCount, 1, "there is memory for one");
+    assert.ok(pool.reserve(RESERVED_SLOTS));
+    await until(() => refused.length === 4 && session.connectionCount === 0 && dialled() === 0);
+    pool.unreserve(reserved);
+    // A few seconds are enough: no address has done anything wrong.
+    for (let second = 0; second < 4; second++) pass(1000);
+    await Promise.all(torrents.map((torrent) => torrent.done));
+    await closeWhole(session);
+    for (const each of seeders) await closeWhole(each.session);
   });
 
   it("a download gives its slots back when it has come to its end", async () => {
