@@ -98,6 +98,8 @@ Napi::Function Engine::define(Napi::Env env) {
                          InstanceMethod<&Engine::setBufferSizesOf>("setBufferSizes"),
                          InstanceMethod<&Engine::setNoDelayOf>("setNoDelay"),
                          InstanceMethod<&Engine::setReceiveLowWaterOf>("setReceiveLowWater"),
+                         InstanceMethod<&Engine::setUnsentBytesMaxOf>("setUnsentBytesMax"),
+                         InstanceMethod<&Engine::discardUnsentAtCloseOf>("discardUnsentAtClose"),
                          InstanceMethod<&Engine::unacknowledgedBytesOf>("unacknowledgedBytes"),
                          InstanceMethod<&Engine::closeSocket>("closeSocket"),
                          InstanceMethod<&Engine::bindDatagramsTo>("bindDatagrams"),
@@ -273,6 +275,19 @@ Napi::Value Engine::setReceiveLowWaterOf(Info info) {
   const int fd = call.socket(0);
   const int bytes = static_cast<int>(call.integer(1, 1, INT32_MAX));
   return call.failed() ? call.nothing() : call.answer(setReceiveLowWater(fd, bytes));
+}
+
+Napi::Value Engine::setUnsentBytesMaxOf(Info info) {
+  Call call(this, info);
+  const int fd = call.socket(0);
+  const int bytes = static_cast<int>(call.integer(1, 1, INT32_MAX));
+  return call.failed() ? call.nothing() : call.answer(setUnsentBytesMax(fd, bytes));
+}
+
+Napi::Value Engine::discardUnsentAtCloseOf(Info info) {
+  Call call(this, info);
+  const int fd = call.socket(0);
+  return call.failed() ? call.nothing() : call.answer(discardUnsentAtClose(fd));
 }
 
 Napi::Value Engine::unacknowledgedBytesOf(Info info) {

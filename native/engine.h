@@ -30,6 +30,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value setBufferSizesOf(Info info);
   Napi::Value setNoDelayOf(Info info);
   Napi::Value setReceiveLowWaterOf(Info info);
+  Napi::Value setUnsentBytesMaxOf(Info info);
+  Napi::Value discardUnsentAtCloseOf(Info info);
   Napi::Value unacknowledgedBytesOf(Info info);
   Napi::Value closeSocket(Info info);
   Napi::Value bindDatagramsTo(Info info);

@@ -187,6 +187,22 @@ int setReceiveLowWater(int fd, int bytes) {
   return setOption(fd, SOL_SOCKET, SO_RCVLOWAT, bytes);
 }
 
+int setUnsentBytesMax(int fd, int bytes) {
+  assert(bytes >= 1);
+#ifdef TCP_NOTSENT_LOWAT
+  return setOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
+#else
+  (void)fd;
+  return -ENOTSUP;
+#endif
+}
+
+int discardUnsentAtClose(int fd) {
+  assert(fd >= 0);
+  const linger none = {1, 0};
+  return setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)) == 0 ? 0 : -errno;
+}
+
 int unacknowledgedBytes(int fd) {
   int bytes = 0;
 #if defined(__linux__)

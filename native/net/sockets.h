@@ -29,6 +29,11 @@ int setBufferSizes(int fd, int receive_bytes, int send_bytes);
 int setNoDelay(int fd, bool on);
 // SO_RCVLOWAT: the socket counts as readable from so many bytes on.
 int setReceiveLowWater(int fd, int bytes);
+// TCP_NOTSENT_LOWAT: the socket takes no more, and counts as writable no more, while so many bytes wait that have not left; -ENOTSUP where
+// nobody bounds that.
+int setUnsentBytesMax(int fd, int bytes);
+// What is not sent when the socket is closed is dropped then, and the other side finds the connection reset (SO_LINGER of no time).
+int discardUnsentAtClose(int fd);
 // Bytes that the other side has not acknowledged yet, or a negative errno (-ENOTSUP where nobody tells).
 int unacknowledgedBytes(int fd);
 

@@ -127,6 +127,10 @@ export interface NativeEngine {
   setNoDelay(fd: number, on: boolean): number;
   /** SO_RCVLOWAT: the socket is ready to be read from so many bytes on (or at the end of the stream). 0 or −errno. */
   setReceiveLowWater(fd: number, bytes: number): number;
+  /** TCP_NOTSENT_LOWAT: the socket takes nothing, and is not ready to be written to, while so many bytes wait that have not left. 0 or −errno. */
+  setUnsentBytesMax(fd: number, bytes: number): number;
+  /** What is not sent when the socket is closed is dropped then, and the other side finds the connection reset. 0 or −errno. */
+  discardUnsentAtClose(fd: number): number;
   /** Bytes that the other side has not acknowledged yet, or −errno (−ENOTSUP where nobody tells). */
   unacknowledgedBytes(fd: number): number;
   /** Stops watching, then closes. 0 or −errno. */

@@ -106,6 +106,8 @@ class Remote implements PeerTransport {
 
   scheduleFlush(): void {}
 
+  boundUnsent(): void {}
+
   wakeForAny(): void {}
 
   setThrottle(): void {}

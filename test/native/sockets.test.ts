@@ -152,6 +152,8 @@ test("what the host opened is no socket of this engine, whatever is asked of it"
     native.setBufferSizes(fd, 4096, 4096),
     native.setNoDelay(fd, true),
     native.setReceiveLowWater(fd, 1),
+    native.setUnsentBytesMax(fd, 1),
+    native.discardUnsentAtClose(fd),
     native.readv(fd, 0, 1),
     native.writev(fd, 0, 1, false),
     native.sendfile(fd, file.fd, 0, 1),
@@ -211,4 +213,42 @@ test("a socket with a low-water mark counts as readable from so many bytes on, a
   assert.equal(engine.engine.setReceiveLowWater(outgoing, 1000), 0);
   engine.engine.closeSocket(incoming);
   assert.equal(await engine.receive(outgoing, [100, 50]), 1, "the end of the stream is told in any case");
+});
+
+/** Writes until the socket takes no more. Returns how many bytes it took. */
+function fillUp(engine: TestEngine, fd: number): number {
+  let written = 0;
+  for (let took = 1; took > 0; written += Math.max(0, took)) took = engine.writev(fd, [0, 16_384]);
+  return written;
+}
+
+test("a socket takes no more than what was bounded of what cannot leave, and again when that is raised", async (t) => {
+  const engine = new TestEngine(t);
+  const [outgoing, incoming] = await engine.pair();
+  for (const fd of [outgoing, incoming]) assert.equal(engine.engine.setBufferSizes(fd, 4096, 1 << 20), 0);
+  assert.equal(engine.engine.setUnsentBytesMax(outgoing, 16_384), 0);
+  const first = fillUp(engine, outgoing);
+  assert.ok(first <= 256 * 1024, `${first} bytes`);
+  assert.equal(engine.engine.setUnsentBytesMax(outgoing, 2 ** 31 - 1), 0);
+  const more = fillUp(engine, outgoing);
+  assert.ok(more > 512 * 1024, `${more} bytes more`);
+});
+
+test("what was not sent when a socket is closed comes after all, unless it is to be discarded", async (t) => {
+  const engine = new TestEngine(t);
+  for (const discards of [false, true]) {
+    const [outgoing, incoming] = await engine.pair();
+    assert.equal(engine.engine.setBufferSizes(outgoing, 0, 1 << 20), 0);
+    const written = fillUp(engine, outgoing);
+    if (discards) assert.equal(engine.engine.discardUnsentAtClose(outgoing), 0);
+    engine.engine.closeSocket(outgoing);
+    let received = 0;
+    for (;;) {
+      const got = await engine.receive(incoming, [0, 65_536]);
+      if (got <= 0) break;
+      received += got;
+    }
+    if (discards) assert.ok(received < written, `${received} of ${written}`);
+    else assert.equal(received, written);
+  }
 });

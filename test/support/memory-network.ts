@@ -236,6 +236,8 @@ export class MemoryStream implements ByteStream {
     this.#lowWaterBytes = bytes;
   }
 
+  boundUnsent(): void {}
+
   unacknowledgedBytes(): number {
     return required(this.#other, "other").#incomingBytes;
   }

@@ -40,6 +40,8 @@ interface Socket {
   readonly listening?: Listening;
   readonly end?: StreamEnd;
   watched: number;
+  /** What is not sent when it is closed is dropped. */
+  discards?: boolean;
 }
 
 interface Job {
@@ -159,6 +161,18 @@ export class SimulatedEngine implements NativeEngine {
     return 0;
   }
 
+  setUnsentBytesMax(fd: number, bytes: number): number {
+    this.#endOf(fd).unsentBytesMax = bytes;
+    return 0;
+  }
+
+  discardUnsentAtClose(fd: number): number {
+    const socket = this.#sockets.get(fd);
+    if (socket === undefined) return EBADF;
+    socket.discards = true;
+    return 0;
+  }
+
   unacknowledgedBytes(fd: number): number {
     return this.#endOf(fd).unacknowledgedBytes;
   }
@@ -169,7 +183,7 @@ export class SimulatedEngine implements NativeEngine {
     this.#sockets.delete(fd);
     this.#mask(fd, 0);
     if (socket.listening !== undefined) this.#machine.listening.delete(socket.listening.port);
-    socket.end?.close();
+    socket.end?.close(socket.discards === true);
     return 0;
   }
 

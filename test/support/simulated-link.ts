@@ -103,6 +103,7 @@ export class StreamEnd {
   isEstablished = false;
   isClosed = false;
   lowWaterBytes = 1;
+  unsentBytesMax = Number.POSITIVE_INFINITY;
   /** The other end, once the connection stands. */
   other: StreamEnd | undefined;
   readonly #incoming: Chunk[] = [];
@@ -162,7 +163,7 @@ export class StreamEnd {
     const other = required(this.other, "other");
     if (other.isClosed) return ECONNRESET;
     const room = this.machine.wire.windowBytes - other.#incomingBytes;
-    if (room <= 0) return EAGAIN;
+    if (room <= 0 || this.#outgoing.length >= this.unsentBytesMax) return EAGAIN;
     const part = bytes.subarray(0, room);
     other.#incomingBytes += part.length;
     const isFirst = !this.hasMore;
@@ -229,8 +230,9 @@ export class StreamEnd {
     return Math.max(bytes, this.other.#incomingBytes - this.machine.wire.windowBytes / 2);
   }
 
-  close(): void {
+  close(discards = false): void {
     this.isClosed = true;
+    if (discards) this.#outgoing.take(this.#outgoing.length);
     // What was sent before goes first.
     if (this.other !== undefined && !this.hasMore) this.other.#endsMs = this.#nowMs + this.delayMs;
   }
@@ -252,7 +254,8 @@ export class StreamEnd {
     }
     const isReadable = arrived >= this.lowWaterBytes || this.#endsMs <= this.#nowMs;
     const other = required(this.other, "other");
-    const isWritable = other.isClosed || other.#incomingBytes < this.machine.wire.windowBytes;
+    const hasRoom = other.#incomingBytes < this.machine.wire.windowBytes;
+    const isWritable = other.isClosed || (hasRoom && 2 * this.#outgoing.length < this.unsentBytesMax);
     return (isReadable ? READABLE : 0) | (isWritable ? WRITABLE : 0);
   }
 

@@ -27,6 +27,7 @@ import { messageTooSlow } from "../receive/long-message.js";
 import { makeReceiveMode, type ReceiveModeChoice } from "../receive/make-mode.js";
 import { Receiver, type ReceiverHost } from "../receive/receiver.js";
 import type { Sender } from "../send/sender.js";
+import { UNSENT_FREE } from "../send/unsent-bound.js";
 import { blockAt, type Layout } from "../storage/layout.js";
 import { dispatchMessage } from "../wire/decode.js";
 import { checkHandshakePrefix, decodeHandshake } from "../wire/handshake.js";
@@ -329,7 +330,8 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     this.pipeline.close();
     this.sender.close();
     this.#throttles?.close();
-    this.#transport.close();
+    // Whoever is let go leaves nothing behind that uses our link: blocks in the system's buffers would be sent to it all the same.
+    this.#transport.close(error !== undefined && this.counters.sentPayloadBytes > 0);
     this.#onClosed?.(error);
     this.#swarm?.peerClosed(this, error);
   }
@@ -460,8 +462,9 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     if (this.#state === "open") this.uploads.choke();
   }
 
-  unchoke(): void {
-    if (this.#state === "open") this.uploads.unchoke();
+  /** `unsentAtFirstBytes`: what may wait for it in the system's buffers before it has shown how it takes. */
+  unchoke(unsentAtFirstBytes = UNSENT_FREE): void {
+    if (this.#state === "open") this.uploads.unchoke(unsentAtFirstBytes);
   }
 
   /** Tells of one piece more, where the peer was told of none at first. */

@@ -17,8 +17,8 @@ export interface PeerTransport extends SendTransport, ThrottleUser {
   setThrottle(throttle: Throttle | undefined): void;
   /** Bytes that were written and that the other side has not taken yet; below 0 where nobody knows. */
   unacknowledgedBytes(): number;
-  /** Ends the connection below; the transport calls nothing any more. */
-  close(): void;
+  /** Ends the connection below; the transport calls nothing any more. `discards`: what was written and has not left is dropped. */
+  close(discards?: boolean): void;
 }
 
 /**

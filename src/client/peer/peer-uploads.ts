@@ -79,11 +79,13 @@ export class PeerUploads implements SenderHost {
     );
   }
 
-  unchoke(): void {
+  /** `unsentAtFirstBytes`: what may wait for it in the system's buffers before it has shown how it takes. */
+  unchoke(unsentAtFirstBytes: number): void {
     if (!this.amChoking) return;
     this.amChoking = false;
     this.#hasAsked = false;
     this.sender.choked(false);
+    this.sender.boundUnsent(unsentAtFirstBytes);
     this.uptake.begin(this.#takenBytes(), this.#clock.nowMs);
     this.#peer.write.empty(MessageId.unchoke);
   }
@@ -128,6 +130,7 @@ export class PeerUploads implements SenderHost {
     else this.uptake.skim(sentBytes);
     if (!this.amChoking) {
       this.sender.pace(this.#peer.uploadMeter.rate);
+      this.sender.takes(this.uptake.rate);
     }
     const progress = this.#progress;
     if (this.sender.heldForMs >= STALLED_MS) this.sender.giveBack(nowMs);

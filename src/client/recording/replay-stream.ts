@@ -76,6 +76,8 @@ export class ReplayStream implements ByteStream {
 
   setLowWater(): void {}
 
+  boundUnsent(): void {}
+
   unacknowledgedBytes(): number {
     return 0;
   }

@@ -24,6 +24,7 @@ import type { BlockBatch } from "./block-batch.js";
 import type { BlockSource } from "./block-source.js";
 import { LoadedBlocks } from "./loaded-blocks.js";
 import { Outbox } from "./outbox.js";
+import { BLOCKS_PER_CALL_MAX, UnsentBound } from "./unsent-bound.js";
 
 /** The socket, as far as sending goes. Results are bytes or −errno. */
 export interface SendTransport {
@@ -34,6 +35,8 @@ export interface SendTransport {
   sendfile(fileFd: number, offset: number, length: number): number;
   /** Asks to be flushed when the socket takes bytes again, or not any more. */
   wantWritable(wanted: boolean): void;
+  /** From now on the socket takes no more while so many bytes wait that have not left this machine. */
+  boundUnsent(bytes: number): void;
   /** Asks for a flush at the end of this turn. */
   scheduleFlush(): void;
 }
@@ -53,7 +56,6 @@ export interface SenderHost {
   blockUnreadable(piece: number, begin: number, length: number, error: StorageError): void;
 }
 
-const BLOCKS_PER_CALL_MAX = 64;
 const FLUSH_BYTES_MAX = 1 * MIB;
 const REQUESTS_LOOKED_AT_MAX = 16;
 const OUTBOX_BYTES_PER_CALL_MAX = 48 * KIB;
@@ -79,6 +81,7 @@ export class Sender implements ThrottleUser {
   readonly #host: SenderHost;
   #place: UploadPlace | undefined;
 
+  readonly #unsent = new UnsentBound();
   #blocked = false;
   #closed = false;
   /** What limits how much is sent; undefined: nothing does. */
@@ -182,6 +185,18 @@ export class Sender implements ThrottleUser {
     this.#loaded.pace(bytesPerSecond);
   }
 
+  /** Time passed, in which so much of what was written reached the unchoked peer in a second. */
+  takes(bytesPerSecond: number): void {
+    if (this.#unsent.tick(bytesPerSecond)) this.#transport.boundUnsent(this.#unsent.bytes);
+  }
+
+  /** The peer is sent blocks from now on, and has shown nothing: so many bytes may wait for it in the system's buffers. */
+  boundUnsent(firstBytes: number): void {
+    const before = this.#unsent.bytes;
+    this.#unsent.begin(firstBytes);
+    if (this.#unsent.bytes !== before) this.#transport.boundUnsent(this.#unsent.bytes);
+  }
+
   /** Forgets every block that was asked for and has not begun to leave; calls `each` with it. */
   dropRequested(each?: (piece: number, begin: number, length: number) => void): void {
     this.#loaded.drop(each);
@@ -255,7 +270,8 @@ export class Sender implements ThrottleUser {
 
     const outboxBytes = Math.min(this.outbox.length, OUTBOX_BYTES_PER_CALL_MAX);
     let outboxPlanned = outboxBytes === 0;
-    while (blocks < BLOCKS_PER_CALL_MAX) {
+    const blocksMax = this.#unsent.blocksPerCall;
+    while (blocks < blocksMax) {
       const batch = batches[batchIndex];
       const started = blocks === 0 && batch !== undefined && batch.sent > 0;
       if (!outboxPlanned && !started) {
@@ -377,6 +393,7 @@ export class Sender implements ThrottleUser {
   /** `written` bytes went out: the block that had begun first, then the outbox, then blocks. */
   #consume(written: number, outboxBytes: number): void {
     assert(written > 0 && outboxBytes <= this.outbox.length, "what went out was there");
+    if (this.#unsent.wrote(written)) this.#transport.boundUnsent(this.#unsent.bytes);
     this.#counters.sentBytes += written;
     let left = written;
     let outboxLeft = outboxBytes;

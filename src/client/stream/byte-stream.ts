@@ -18,7 +18,8 @@
 // - Before the first event of an outgoing stream that is still connecting, neither fill() nor drain() is called. Its first
 //   event is WRITABLE (or both, in error), and established() then says how it went.
 // - close() may be called at any time, inside ready() too, and once: afterwards ready() is not called, and nothing else may
-//   be called. Bytes that were drained before still reach the other side.
+//   be called. Bytes that were drained before still reach the other side, unless they are to be discarded: then what has not left is
+//   dropped, as far as that can be done, and the other side finds the stream ended or broken.
 
 /** Told when the stream can go on. `events`: READABLE and WRITABLE bits of native/binding. */
 export interface StreamHandler {
@@ -44,5 +45,10 @@ export interface ByteStream {
   setLowWater(bytes: number): void;
   /** Bytes that were drained and that the other side has not taken yet, as far as is known; below 0: it is not. */
   unacknowledgedBytes(): number;
-  close(): void;
+  /**
+   * While so many bytes that were drained have not left this machine, drain() answers −EAGAIN and the stream is not WRITABLE: where the system
+   * knows it. A call that it takes may be longer.
+   */
+  boundUnsent(bytes: number): void;
+  close(discards?: boolean): void;
 }

@@ -158,11 +158,14 @@ export class DuplexStream implements ByteStream {
     return this.#duplex.writableLength;
   }
 
-  close(): void {
+  /** A Duplex bounds by itself what waits in it. */
+  boundUnsent(): void {}
+
+  close(discards = false): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     const duplex = this.#duplex;
-    if (duplex.destroyed || duplex.writableFinished || this.#failure < 0) {
+    if (discards || duplex.destroyed || duplex.writableFinished || this.#failure < 0) {
       duplex.destroy();
       return;
     }

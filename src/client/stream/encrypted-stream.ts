@@ -170,11 +170,15 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook, Exc
     return below < 0 ? below : below + this.#rest.length;
   }
 
-  close(): void {
-    if (this.#phase === "open" && this.#rest.length > 0) this.#drainRest();
+  boundUnsent(bytes: number): void {
+    this.#inner.boundUnsent(bytes);
+  }
+
+  close(discards = false): void {
+    if (!discards && this.#phase === "open" && this.#rest.length > 0) this.#drainRest();
     this.#phase = "closed";
     this.#exchanges.forget(this);
-    this.#inner.close();
+    this.#inner.close(discards);
   }
 
   // ── StreamHandler of the stream below ────────────────────────────────────────────────────────────────────────

@@ -47,7 +47,11 @@ export abstract class StreamAround implements ByteStream {
     return this.#inner.unacknowledgedBytes();
   }
 
-  close(): void {
-    this.#inner.close();
+  boundUnsent(bytes: number): void {
+    this.#inner.boundUnsent(bytes);
+  }
+
+  close(discards?: boolean): void {
+    this.#inner.close(discards);
   }
 }

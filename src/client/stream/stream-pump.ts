@@ -311,6 +311,10 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
     this.#watch(wanted ? this.#events | WRITABLE : this.#events & ~WRITABLE);
   }
 
+  boundUnsent(bytes: number): void {
+    if (!this.#closed) this.#stream.boundUnsent(bytes);
+  }
+
   scheduleFlush(): void {
     if (this.#flushScheduled || this.#closed) return;
     this.#flushScheduled = true;
@@ -334,11 +338,11 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
     }
   }
 
-  close(): void {
+  close(discards = false): void {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#waitingForSlots) (this.#waitsIn ?? this.#memory.pool).stopWaiting(this);
-    this.#stream.close();
+    this.#stream.close(discards);
   }
 
   #watch(events: number): void {

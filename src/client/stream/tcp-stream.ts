@@ -47,7 +47,12 @@ export class TcpStream implements ByteStream {
     return this.#reactor.engine.unacknowledgedBytes(this.#fd);
   }
 
-  close(): void {
+  boundUnsent(bytes: number): void {
+    this.#reactor.engine.setUnsentBytesMax(this.#fd, bytes);
+  }
+
+  close(discards = false): void {
+    if (discards) this.#reactor.engine.discardUnsentAtClose(this.#fd);
     this.#reactor.closeSocket(this.#fd);
   }
 }

@@ -15,6 +15,8 @@ export class UnconnectedTransport implements PeerTransport {
 
   scheduleFlush(): void {}
 
+  boundUnsent(): void {}
+
   wakeForAny(): void {}
 
   setThrottle(): void {}

@@ -78,6 +78,8 @@ const LINK_RATE_PER_SLOT = 64 * KIB;
 const LINK_HALF_LIFE_MS = 10 * 60_000;
 /** What a new second says of what all take. */
 const RATE_SMOOTHING = 0.5;
+/** Of what our link gives, what may wait in the system's buffers for one that has shown nothing. */
+const UNSENT_S = 1 / 32;
 /** What is sent to one peer before it comes last, by the length of the torrent: blocks of pieces that failed are sent again. */
 const GRANTED_SHARE = 1.25;
 
@@ -212,7 +214,7 @@ export class UploadRounds {
 
   #invite(peer: PeerConnection): void {
     this.#sharers.add(peer);
-    peer.unchoke();
+    peer.unchoke(UNSENT_S * this.#linkRate);
   }
 
   /** Those that take, and that blocks wait for: they share our link. As many as leave no place to anybody are not counted further. */

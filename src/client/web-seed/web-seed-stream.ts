@@ -151,6 +151,8 @@ export class WebSeedStream implements ByteStream, TurnHook, WebRunHost {
 
   setLowWater(): void {}
 
+  boundUnsent(): void {}
+
   unacknowledgedBytes(): number {
     return 0;
   }

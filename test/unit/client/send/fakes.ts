@@ -29,6 +29,7 @@ export class FakeTransport implements PeerTransport {
   room: () => number = () => Number.MAX_SAFE_INTEGER;
   writableWanted = false;
   unacknowledged = -1;
+  unsentBytesMax = Number.MAX_SAFE_INTEGER;
   flushesAsked = 0;
   closes = 0;
 
@@ -68,6 +69,10 @@ export class FakeTransport implements PeerTransport {
 
   wantWritable(wanted: boolean): void {
     this.writableWanted = wanted;
+  }
+
+  boundUnsent(bytes: number): void {
+    this.unsentBytesMax = bytes;
   }
 
   wakeForAny(): void {}

@@ -79,6 +79,45 @@ describe("Session: peers that read nothing", TIMEOUT, () => {
     assert.equal(sessionCoreOf(session).memory.pool.heldByHolder()["sending"], undefined);
     await closeWhole(session);
   });
+
+  it("have little waiting for them in the system's buffers", async () => {
+    const shared = await makeShared(16_000_000, MIB);
+    const seeder = await seed(shared);
+    const peer = await RawPeer.join(seeder.address, shared.metainfo, { reads: false });
+    peer.send(message(MessageId.interested));
+    await until(() => seeder.torrent.peers()[0]?.amChoking === false);
+    for (let begin = 0; begin < 8 * MIB; begin += BLOCK_SIZE)
+      peer.send(message(MessageId.request, Math.floor(begin / MIB), begin % MIB, BLOCK_SIZE));
+    const sentBytes = (): number => seeder.torrent.counters().sentBytes;
+    await until(() => seeder.session.counters().sendWouldBlocks > 0 || sentBytes() >= MIB);
+    assert.ok(sentBytes() < MIB, `${sentBytes()} bytes`);
+    await closeWhole(seeder.session);
+  });
+
+  it("and are let go for what they said leave nothing behind that uses our link", async () => {
+    const shared = await makeShared(16_000_000, MIB);
+    const { session, torrent, address } = await seed(shared, { sendBufferBytes: 256 * KIB });
+    const peer = await RawPeer.join(address, shared.metainfo, { reads: false });
+    peer.send(message(MessageId.interested));
+    await until(() => torrent.peers()[0]?.amChoking === false);
+    for (let piece = 0; piece < 15; piece++)
+      for (let begin = 0; begin < MIB; begin += BLOCK_SIZE)
+        peer.send(message(MessageId.request, piece, begin, BLOCK_SIZE));
+    await until(() => session.counters().sendWouldBlocks > 0);
+    const { sentBytes } = torrent.counters();
+    const ended = once(torrent, "peerDisconnected") as Promise<[unknown, PeerError]>;
+    // Longer than a block may be.
+    peer.send(message(MessageId.request, 0, 0, 2 * BLOCK_SIZE));
+    assert.equal((await ended)[1].code, "PEER_PIECE_RANGE");
+    let received = 0;
+    peer.socket.on("data", (bytes: Buffer) => {
+      received += bytes.length;
+    });
+    peer.socket.resume();
+    await peer.gone();
+    assert.ok(received < sentBytes, `${received} of ${sentBytes} bytes came after all`);
+    await closeWhole(session);
+  });
 });
 
 describe("Session: interest that comes and goes", TIMEOUT, () => {

@@ -33,6 +33,7 @@ describe("StreamPump: from how many bytes on a stream is told of", () => {
       setLowWater: (bytes) => {
         mark = bytes;
       },
+      boundUnsent: () => {},
       unacknowledgedBytes: () => 0,
       close: () => {},
     };
