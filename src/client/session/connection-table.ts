@@ -32,6 +32,8 @@ const CONNECTING_MIN = 8;
 const STRANGER_MS_MIN = 1000;
 /** The same for one whose network had come just before, when the other one's had not: those that come again at once leave it no place else. */
 const RETURNED_MS_MIN = 250;
+/** For one that came for the first time, when those that come again want its place: time for a handshake with key exchanges, from far away. */
+const FIRST_MS_MIN = 5000;
 const STRANGERS_MIN = 16;
 /**
  * Connections to one network that may come to nothing in DIALS_MS: whoever names thousands of ports of a machine has us knock at a few.
@@ -261,14 +263,20 @@ export class ConnectionTable {
    * came just now.
    */
   #endStranger(nowMs: number): boolean {
-    const [returned] = this.#isReturning ? [] : this.#returned;
+    const [returned] = this.#returned;
     const [stranger] = this.strangers;
-    const oldest = returned ?? stranger;
-    const leastMs = returned === undefined ? STRANGER_MS_MIN : RETURNED_MS_MIN;
-    if (oldest === undefined || nowMs - oldest.sinceMs < leastMs) return false;
-    endStranger(oldest);
-    return true;
+    if (this.#isReturning)
+      return endIfSilent(returned, STRANGER_MS_MIN, nowMs) || endIfSilent(stranger, FIRST_MS_MIN, nowMs);
+    if (returned !== undefined) return endIfSilent(returned, RETURNED_MS_MIN, nowMs);
+    return endIfSilent(stranger, STRANGER_MS_MIN, nowMs);
   }
+}
+
+/** False if there is none, or it came less than `leastMs` ago. */
+function endIfSilent(stranger: PeerConnection | undefined, leastMs: number, nowMs: number): boolean {
+  if (stranger === undefined || nowMs - stranger.sinceMs < leastMs) return false;
+  endStranger(stranger);
+  return true;
 }
 
 function endStranger(stranger: PeerConnection): void {

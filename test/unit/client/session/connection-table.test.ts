@@ -189,6 +189,19 @@ describe("ConnectionTable: strangers that have all of their places", () => {
     assert.equal(table.strangers.size, STRANGERS);
   });
 
+  it("and come again and again, leave time for a handshake to one that came for the first time", () => {
+    const table = makeTable();
+    for (const peer of fill(table, 0)) table.remove(peer, 0);
+    const first = required(comeFrom(table, "192.0.2.1", 0), "a place");
+    for (let network = 0; network < STRANGERS - 1; network++) comeFrom(table, `10.2.0.${network}`, 100);
+    assert.equal(table.strangers.size, STRANGERS);
+    for (let nowMs = 1000; nowMs < 5000; nowMs += 500)
+      for (let network = 0; network < STRANGERS; network++) comeFrom(table, `10.2.0.${network}`, nowMs);
+    assert.ok(table.strangers.has(first), "it has its place still");
+    for (let network = 0; network < STRANGERS; network++) comeFrom(table, `10.2.0.${network}`, 5000);
+    assert.equal(table.strangers.size, STRANGERS);
+  });
+
   it("and came for the first time, have a second each", () => {
     const table = makeTable();
     fill(table, 0);
