@@ -511,9 +511,13 @@ export class UploadRounds {
     };
   }
 
-  /** Nobody comes of those that were invited: more are, the next time. Where nobody waits, those that come may still be like those before. */
+  /**
+   * Nobody comes of those that were invited: more are, the next time. Where nobody waits for a moment, those that come are still like those
+   * before: one that behaves and comes then would wait for the next tick behind the few that are welcome.
+   */
   #overbook(lapses: number, waiting: number): void {
-    if (waiting === 0) this.#overbooked = Math.min(this.#overbooked, this.#slots);
+    if (waiting === 0)
+      this.#overbooked = Math.max(Math.min(this.#overbooked, this.#slots), this.#overbooked >> 1);
     else if (lapses > 0)
       this.#overbooked = Math.min(
         OVERBOOKED_MAX,
