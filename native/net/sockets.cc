@@ -198,7 +198,6 @@ int setUnsentBytesMax(int fd, int bytes) {
 }
 
 int discardUnsentAtClose(int fd) {
-  assert(fd >= 0);
   const linger none = {1, 0};
   return setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)) == 0 ? 0 : -errno;
 }
