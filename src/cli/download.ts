@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import { entryOf, present } from "../base/assert.js";
 import { messageOf } from "../base/errors.js";
+import { MIB } from "../base/limits.js";
 import {
   type Magnet,
   type Metainfo,
@@ -68,7 +69,6 @@ interface Options extends SessionFlags {
   verbose?: boolean;
 }
 
-const MIB = 1024 * 1024;
 const { maxRequests, poolBytes } = SESSION_OPTIONS;
 const poolMin = poolBytes.min / MIB;
 const poolMax = poolBytes.max / MIB;

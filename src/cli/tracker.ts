@@ -7,6 +7,7 @@ import { dirname, resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { Command } from "commander";
 import { messageOf, UsageError } from "../base/errors.js";
+import { MIB } from "../base/limits.js";
 import { openRegular, readRegular } from "../base/regular-file.js";
 import {
   type AdmissionRules,
@@ -49,7 +50,6 @@ interface Options {
   json?: boolean;
 }
 
-const MIB = 1024 * 1024;
 /** Of a configuration, a token, a key. */
 const CONFIG_BYTES_MAX = MIB;
 const WORKERS_MAX = 64;

@@ -22,6 +22,7 @@ import { throwAsUncaught } from "../../base/user-calls.js";
 import { AccessToken } from "../../native/access-token.js";
 import type { SocketAddress } from "../../native/binding.js";
 import { ClientAddresses } from "../../native/client-address.js";
+import { json, notAllowed, type PageAnswer, sendPage } from "../../native/http-page.js";
 import { type HttpLimits, HttpServer } from "../../native/http-server.js";
 import {
   type IndexStore,
@@ -56,17 +57,8 @@ const STATISTICS_MS = 1000;
 const HISTORY_STEPS = 144;
 /** Torznab pages by number: so far its reader may go, from page to page of ours. */
 const OFFSET_MAX = 10 * SEARCH_PAGE_MAX;
-const JSON_TYPE = "application/json";
 const RSS_TYPE = "application/rss+xml; charset=utf-8";
 const XML_TYPE = "application/xml; charset=utf-8";
-
-interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-  /** Of status 405: the methods that there are. */
-  readonly allow?: string;
-}
 
 interface Statistics {
   readonly atMs: number;
@@ -113,18 +105,11 @@ export class IndexFace {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { status, type, body, allow } = await this.#answer(request).catch(answerTo);
-    if (response.destroyed) return;
-    if (allow !== undefined) response.setHeader("Allow", allow);
-    response.setHeader("Cache-Control", "no-store");
-    response.setHeader("X-Content-Type-Options", "nosniff");
-    // No page of somebody else's puts this one under its own buttons.
-    response.setHeader("X-Frame-Options", "DENY");
-    if (status === 503) response.setHeader("Retry-After", "1");
-    this.#server.answer(response, status, type, Buffer.from(body));
+    const answer = await this.#answer(request).catch(answerTo);
+    if (!response.destroyed) sendPage(this.#server, response, answer);
   }
 
-  async #answer({ method = "", url = "", headers }: IncomingMessage): Promise<Answer> {
+  async #answer({ method = "", url = "", headers }: IncomingMessage): Promise<PageAnswer> {
     const [path = "", query = ""] = url.split("?", 2);
     if (this.#token === undefined && !isThisMachine(headers.host))
       return json(421, { error: "ask for this machine by its address, or as localhost" });
@@ -147,7 +132,7 @@ export class IndexFace {
     return json(404, { error: "there are /, /statistics, /metrics, /feed, /torznab/api and /api" });
   }
 
-  async #bounded(answer: () => Promise<Answer>): Promise<Answer> {
+  async #bounded(answer: () => Promise<PageAnswer>): Promise<PageAnswer> {
     if (this.#underWay >= REQUESTS_MAX) return json(503, { error: "too many at one time" });
     this.#underWay++;
     try {
@@ -157,7 +142,7 @@ export class IndexFace {
     }
   }
 
-  async #api(method: string, path: string, parameters: URLSearchParams): Promise<Answer> {
+  async #api(method: string, path: string, parameters: URLSearchParams): Promise<PageAnswer> {
     const [, hex] = /^\/api\/torrents\/([0-9a-f]{40})$/i.exec(path) ?? [];
     if (hex !== undefined && method === "DELETE") {
       if (this.#token === undefined)
@@ -182,10 +167,10 @@ export class IndexFace {
     return json(200, { torrents: named, ...(cursor === undefined ? {} : { cursor }), isWhole });
   }
 
-  async #torznab(parameters: URLSearchParams, isAllowed: boolean): Promise<Answer> {
+  async #torznab(parameters: URLSearchParams, isAllowed: boolean): Promise<PageAnswer> {
     const what = parameters.get("t") ?? "";
     if (what === "caps") return { status: 200, type: XML_TYPE, body: torznabCapabilities(SEARCH_PAGE_MAX) };
-    const failed = (code: number, text: string): Answer => ({
+    const failed = (code: number, text: string): PageAnswer => ({
       status: 200,
       type: XML_TYPE,
       body: torznabError(code, text),
@@ -307,18 +292,10 @@ function episodeOf(parameters: URLSearchParams): string {
   return episode === undefined ? `s${season}*` : `s${season}e${episode}`;
 }
 
-function answerTo(error: unknown): Answer {
+function answerTo(error: unknown): PageAnswer {
   if (error instanceof UsageError) return json(400, { error: error.message });
   if (error instanceof StoreError) return json(503, { error: error.message });
   // A bug of ours: it is heard of, and whoever asked is told that there is one.
   throwAsUncaught(error);
   return json(500, { error: "a bug; the log of the process has it" });
-}
-
-function json(status: number, value: unknown): Answer {
-  return { status, type: JSON_TYPE, body: `${JSON.stringify(value)}\n` };
-}
-
-function notAllowed(allow: string, error: string): Answer {
-  return { ...json(405, { error }), allow };
 }

@@ -12,6 +12,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { PROMETHEUS_TYPE } from "../../base/metrics/exposition.js";
 import { addressText } from "../../codec/compact-address.js";
 import { AccessToken } from "../../native/access-token.js";
+import { json, notAllowed, type PageAnswer, sendPage } from "../../native/http-page.js";
 import type { HttpServer } from "../../native/http-server.js";
 import type { PeerSink, SwarmBrowser, SwarmStore } from "../peer-store/contract.js";
 import type { ListName } from "./admission.js";
@@ -33,15 +34,6 @@ export interface Operated {
 const TORRENTS_PER_ANSWER_MAX = 1000;
 const ENTRIES_PER_ANSWER_MAX = 10_000;
 const PEERS_PER_ANSWER_MAX = 200;
-const JSON_TYPE = "application/json";
-
-interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-  /** Of status 405: the methods that there are. */
-  readonly allow?: string;
-}
 
 export class Operator {
   readonly #operated: Operated;
@@ -55,14 +47,10 @@ export class Operator {
   }
 
   handle(server: HttpServer, request: IncomingMessage, response: ServerResponse): void {
-    const { status, type, body, allow } = this.#answer(request);
-    if (allow !== undefined) response.setHeader("Allow", allow);
-    response.setHeader("Cache-Control", "no-store");
-    response.setHeader("X-Content-Type-Options", "nosniff");
-    server.answer(response, status, type, Buffer.from(body));
+    sendPage(server, response, this.#answer(request));
   }
 
-  #answer({ method = "", url = "", headers }: IncomingMessage): Answer {
+  #answer({ method = "", url = "", headers }: IncomingMessage): PageAnswer {
     const [path, query = ""] = url.split("?", 2) as [string, string?];
     if (path.startsWith("/api/")) {
       if (this.#token?.isBorneBy(headers.authorization) !== true)
@@ -95,7 +83,7 @@ export class Operator {
     };
   }
 
-  #api(method: string, [what, ...rest]: string[], query: string): Answer {
+  #api(method: string, [what, ...rest]: string[], query: string): PageAnswer {
     if (what === "lists" && (rest[0] === "allow" || rest[0] === "deny"))
       return this.#list(method, rest[0], rest[1], /^[0-9a-f]{40}$/, query);
     if (what === "keys") return this.#list(method, "keys", rest[0], /^[\w-]{1,64}$/, query);
@@ -106,7 +94,13 @@ export class Operator {
     return json(404, { error: "there are statistics, torrents, lists/allow, lists/deny and keys" });
   }
 
-  #list(method: string, name: ListName, entry: string | undefined, pattern: RegExp, query: string): Answer {
+  #list(
+    method: string,
+    name: ListName,
+    entry: string | undefined,
+    pattern: RegExp,
+    query: string,
+  ): PageAnswer {
     const operated = this.#operated;
     if (operated.entries(name, 0, 0) === undefined)
       return json(409, { error: "this tracker was started without that list" });
@@ -125,7 +119,7 @@ export class Operator {
     return json(200, { entries: operated.change(name, entry, method === "PUT") });
   }
 
-  #restartWorker(method: string, [name = "", what]: string[]): Answer {
+  #restartWorker(method: string, [name = "", what]: string[]): PageAnswer {
     if (method !== "POST" || what !== "restart") return notAllowed("POST", "POST /api/workers/N/restart");
     const threads = this.#operated.counters().workers?.threads ?? 0;
     const thread = wholeOf(name, threads);
@@ -136,7 +130,7 @@ export class Operator {
       : json(409, { error: "it has ended, and another one is about to take its place" });
   }
 
-  #torrents(query: string): Answer {
+  #torrents(query: string): PageAnswer {
     const { store } = this.#operated;
     const { from, limit } = stretchOf(query, 100, TORRENTS_PER_ANSWER_MAX);
     if (from < 0 || limit < 0)
@@ -148,7 +142,7 @@ export class Operator {
     return json(200, { total: store.totals().torrents, from, torrents });
   }
 
-  #torrent(hex: string): Answer {
+  #torrent(hex: string): PageAnswer {
     if (!/^[0-9a-f]{40}$/.test(hex))
       return json(400, { error: "an info hash has 40 hex digits, in lower case" });
     const { store } = this.#operated;
@@ -180,14 +174,6 @@ function peersOf(store: Partial<SwarmBrowser>, hash: Uint32Array, family: 4 | 6)
     const host = addressText(bytes.subarray(at, at + addressBytes)) ?? "";
     return `${family === 6 ? `[${host}]` : host}:${bytes.readUInt16BE(at + addressBytes)}`;
   });
-}
-
-function json(status: number, value: unknown): Answer {
-  return { status, type: JSON_TYPE, body: `${JSON.stringify(value)}\n` };
-}
-
-function notAllowed(allow: string, error: string): Answer {
-  return { ...json(405, { error }), allow };
 }
 
 /** Which of many are asked for; −1 where a number is none, or too large. */

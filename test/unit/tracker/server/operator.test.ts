@@ -13,6 +13,7 @@ const TWO = "62".repeat(20);
 interface Answer {
   readonly status: number;
   readonly type: string;
+  readonly framing: string | string[] | undefined;
   readonly body: string;
 }
 
@@ -29,6 +30,7 @@ function ask(port: number, path: string, method = "GET", token: string | null = 
         resolve({
           status: required(response.statusCode, "status code"),
           type: response.headers["content-type"] ?? "",
+          framing: response.headers["x-frame-options"],
           body,
         }),
       );
@@ -103,8 +105,9 @@ describe("metrics", () => {
     const { http, metrics } = await start(t);
     await announce(http, "a", 54321);
     for (const path of ["/metrics", "/statistics", "/"]) {
-      const { status, body } = await ask(metrics, path, "GET", null);
+      const { status, framing, body } = await ask(metrics, path, "GET", null);
       assert.equal(status, 200);
+      assert.equal(framing, "DENY", "no other page shows it as its own");
       assert.ok(!body.includes(ONE) && !body.includes("54321"), path);
     }
     assert.equal((await ask(metrics, "/else")).status, 404);
