@@ -2,11 +2,11 @@
 //
 // Always: nobody is asked of whom the command line does not know, or the saved state; a state that cannot be read is none.
 
-import { rename, unlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { messageOf } from "../base/errors.js";
 import { MIB } from "../base/limits.js";
 import { readRegular } from "../base/regular-file.js";
+import { replaceFile } from "../base/replaced-file.js";
 import { Dht, type DhtOptions } from "../dht/index.js";
 import type { PeerAddress } from "../index.js";
 import { cacheFolder, makeFolders } from "./cache-folder.js";
@@ -61,13 +61,10 @@ export async function stopDht(dht: Dht, state: string | undefined): Promise<void
 
 /** Writes what save() of a node gave: whole, or not at all. Rejects ExitError, which names the file. */
 export async function keepState(state: string, saved: Uint8Array): Promise<void> {
-  const fresh = `${state}.new`;
   try {
     makeFolders(dirname(state));
-    await writeFile(fresh, saved);
-    await rename(fresh, state);
+    await replaceFile(state, [saved]);
   } catch (error) {
-    await unlink(fresh).catch(() => {});
     throw new ExitError(EXIT_FAILED, `cannot write ${state}: ${messageOf(error)}`);
   }
 }

@@ -2,6 +2,7 @@
 // nobody of ours.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -303,6 +304,22 @@ describe("the DHT beside others", { timeout: 5 * TIMEOUT_MS }, () => {
     const { status, errors } = await refused.result();
     assert.equal(status, 1, errors);
     assert.ok(errors.includes(`cannot read ${place}: `), errors);
+  });
+
+  it("ends at once where a FIFO lies in the place of the state that it writes", {
+    timeout: TIMEOUT_MS,
+  }, async (t) => {
+    const place = await mkdtemp(join(tmpdir(), "scatterwire-dht-fifo-"));
+    t.after(() => rm(place, { recursive: true, force: true }));
+    const state = join(place, "state");
+    execFileSync("mkfifo", [`${state}.new`]);
+    const node = Program.cli("dht", "node", "--listen", "127.0.0.1:0", "--no-bootstrap", "--state", state);
+    t.after(() => node.stop("SIGKILL"));
+    await until(() => Promise.resolve(`${node.output}${node.errors}`.includes("receiving")), TIMEOUT_MS);
+    // Whoever waits for the reader of a FIFO is ended by no signal but the one that comes then.
+    await node.stop("SIGTERM");
+    assert.equal(await node.ended, 0, node.errors);
+    assert.ok(readFileSync(state).toString("latin1").startsWith("scatterwire dht"));
   });
 
   it("goes on after packets that end other programs", { timeout: TIMEOUT_MS }, async (t) => {

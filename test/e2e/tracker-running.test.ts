@@ -117,6 +117,18 @@ describe("scatterwire tracker", () => {
     }
   });
 
+  it("keeps its counts of downloads, and ends, where a FIFO lies beside their file", {
+    timeout: 120_000,
+  }, async (t) => {
+    const downloadsFile = join(await folder, "counts");
+    execFileSync("mkfifo", [`${downloadsFile}.new`]);
+    const { program } = await startWith(t, { http: ["127.0.0.1:0"], memoryMib: 16, downloadsFile });
+    // Whoever waits for the reader of a FIFO is ended by no signal but the one that comes then.
+    await program.stop("SIGTERM");
+    assert.equal(program.lines.at(-1)?.["event"], "stopped");
+    assert.equal((await readFile(downloadsFile)).toString("latin1", 0, 8), "SWDOWNL1");
+  });
+
   it("takes connection ids of trackers that have the same key, and of no others", {
     timeout: 120_000,
   }, async (t) => {

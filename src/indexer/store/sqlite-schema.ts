@@ -108,7 +108,10 @@ export function migrate(database: SqliteDatabase, file: string, wanted = MIGRATI
     );
     database.exec("COMMIT");
   } catch (error) {
-    database.exec("ROLLBACK");
+    // A disk that fails has rolled it back already, and what it said is what counts.
+    try {
+      database.exec("ROLLBACK");
+    } catch {}
     throw error;
   }
 }

@@ -2,16 +2,15 @@
 //
 //   "SWDOWNL1" │ how many, 8 bytes │ info hash 20, count 4 │ … │ SHA-256 of all before it
 //
-// Always: the file is whole, the old one or the new one, whenever the process or the machine ends (a new file is written beside
-// it, made durable, and takes its name). A file that is not what its checksum says is refused, and never written over unasked.
+// Always: the file is whole, the old one or the new one, whenever the process or the machine ends. A file that is not what its checksum says
+// is refused, and never written over unasked.
 
 import { createHash } from "node:crypto";
-import { open, rename } from "node:fs/promises";
-import { dirname } from "node:path";
 import { entryOf } from "../../base/assert.js";
 import { UsageError } from "../../base/errors.js";
 import { MIB } from "../../base/limits.js";
 import { readRegular } from "../../base/regular-file.js";
+import { replaceFile } from "../../base/replaced-file.js";
 
 const MAGIC = "SWDOWNL1";
 const HEAD_BYTES = 16;
@@ -34,21 +33,7 @@ export async function saveDownloads(path: string, table: KeptDownloads): Promise
   head.writeBigUInt64LE(BigInt(words.length / ENTRY_WORDS), 8);
   const entries = Buffer.from(words.buffer);
   const digest = createHash("sha256").update(head).update(entries).digest();
-  const beside = `${path}.new`;
-  const file = await open(beside, "w", 0o644);
-  try {
-    await file.writev([head, entries, digest].filter(({ length }) => length > 0));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(beside, path);
-  const folder = await open(dirname(path), "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  await replaceFile(path, [head, entries, digest]);
 }
 
 /** Adds what the file has to the table. Without a file there is nothing. Throws UsageError for one that is damaged. */
