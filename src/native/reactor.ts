@@ -78,6 +78,12 @@ export class Reactor {
     return this.engine.watch(fd, events);
   }
 
+  /** Calls another handler for a socket that is registered, from now on. */
+  handOver(fd: number, handler: SocketHandler): void {
+    assert(this.#handlers[fd] !== undefined, "a watched socket is registered");
+    this.#handlers[fd] = handler;
+  }
+
   /** Changes what is waited for; 0 pauses. */
   watch(fd: number, events: number): void {
     assert(this.#handlers[fd] !== undefined, "a watched socket is registered");

@@ -24,6 +24,11 @@
 /** Told when the stream can go on. `events`: READABLE and WRITABLE bits of native/binding. */
 export interface StreamHandler {
   socketReady(events: number): void;
+  /**
+   * `stream` does nothing any more but hand on what `below` does: true if `below` is used in its place from now on, and `stream` is let go of.
+   * Told between turns, or at the end of one.
+   */
+  standsAside?(stream: ByteStream, below: ByteStream): boolean;
 }
 
 export interface ByteStream {
@@ -31,6 +36,8 @@ export interface ByteStream {
   readonly isEncrypted?: boolean;
   /** Begins to watch for `events` and to tell `handler`. Once. Returns 0 or −errno. */
   open(handler: StreamHandler, events: number): number;
+  /** Tells another handler from now on. Without it, a stream tells who opened it for good. */
+  tell?(handler: StreamHandler): void;
   /** 0 if the connection stands, or −errno: why it could not be made. To be asked at the first event, once. */
   established(): number;
   /** Receives into entries `first` … of the plan. Bytes, 0 at the end of the stream, or −errno. */

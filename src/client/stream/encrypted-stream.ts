@@ -6,7 +6,8 @@
 //
 // What is received is decrypted where it lies, in the entries of the plan. What is sent is encrypted on its way into a buffer of the
 // session, from where it is sent; what the stream below does not take of it stays with the connection, and is sent before anything else.
-// Behind a handshake that agreed on plaintext, calls go straight through.
+// Where nothing is encrypted, calls go straight through, and once nothing waits here any more, the stream below is used in the place of this
+// one, where that can be: a connection in the clear, as most are, keeps nothing of all this.
 //
 // One file, because both directions share the state above and the plan, and each call looks at both.
 //
@@ -214,6 +215,19 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook, Exc
     if (this.#phase === "failed") this.#handler?.socketReady(READABLE | WRITABLE);
     if (this.#phase === "open" && this.#first.length > 0 && (this.#watched & READABLE) !== 0)
       this.#tell(READABLE);
+    if (this.#isIdle) this.#standAside();
+  }
+
+  #standAside(): void {
+    this.#watchInner();
+    if (this.#handler?.standsAside?.(this, this.#inner) === true) this.#phase = "closed";
+  }
+
+  /** It is in the clear, and keeps nothing back: what is asked of it is the stream below's. */
+  get #isIdle(): boolean {
+    const isPlain = this.#sending === undefined && this.#receiving === undefined;
+    const waits = this.#first.length > 0 || this.#rest.length > 0;
+    return this.#phase === "open" && isPlain && !waits && !this.#isUntold;
   }
 
   // ── the handshake ────────────────────────────────────────────────────────────────────────────────────────────
@@ -297,6 +311,7 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook, Exc
     this.#receiving = link.receiving;
     this.#first = link.first;
     this.#phase = "open";
+    if (link.sending === undefined) this.#ask();
   }
 
   /** Up to `count` bytes, none at the end of the stream, or undefined: none is there now, or it has failed. */
@@ -360,6 +375,7 @@ export class EncryptedStream implements ByteStream, StreamHandler, TurnHook, Exc
     bytes.set(this.#first.subarray(0, took), isMapped ? bufferAddress : address);
     if (isMapped) this.#room.copy(bufferAddress, address, took);
     this.#first = took === this.#first.length ? NOTHING : this.#first.subarray(took);
+    if (this.#isIdle) this.#ask();
     if (took === room || this.#first.length > 0) return took;
     entries[2 * first] = address + took;
     entries[2 * first + 1] = room - took;

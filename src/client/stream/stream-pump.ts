@@ -44,7 +44,7 @@ export interface Turns {
 export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotWaiter, ThrottleUser {
   readonly #turns: Turns;
   readonly #memory: Memory;
-  readonly #stream: ByteStream;
+  #stream: ByteStream;
   /** −EAGAIN of this system: the stream cannot go on now. */
   readonly #eagain: number;
   #peer: PeerConnection | undefined;
@@ -101,6 +101,14 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
 
   get connecting(): boolean {
     return this.#connecting;
+  }
+
+  standsAside(stream: ByteStream, below: ByteStream): boolean {
+    // Whoever looks on stands between the two, and goes on looking.
+    if (stream !== this.#stream || below.tell === undefined || this.#closed) return false;
+    this.#stream = below;
+    below.tell(this);
+    return true;
   }
 
   socketReady(events: number): void {

@@ -19,6 +19,10 @@ export class TcpStream implements ByteStream {
     return this.#reactor.register(this.#fd, handler, events);
   }
 
+  tell(handler: StreamHandler): void {
+    this.#reactor.handOver(this.#fd, handler);
+  }
+
   established(): number {
     return this.#reactor.engine.socketError(this.#fd);
   }

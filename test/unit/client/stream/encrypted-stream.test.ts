@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { randomFillSync } from "node:crypto";
 import { describe, it } from "node:test";
-import type { ByteStream } from "../../../../src/client/stream/byte-stream.js";
+import type { ByteStream, StreamHandler } from "../../../../src/client/stream/byte-stream.js";
 import {
   EncryptedStream,
   type EncryptionRoom,
@@ -21,7 +21,7 @@ import { READABLE } from "../../../../src/native/binding.js";
 import type { Reactor } from "../../../../src/native/reactor.js";
 import { bytesOf } from "../../../support/data.js";
 import { required } from "../../../support/required.js";
-import { testByteStreams } from "./contract.js";
+import { type StreamWorld, testByteStreams } from "./contract.js";
 import { makeTcpWorld } from "./tcp-world.js";
 
 const INFO_HASH = Uint8Array.from(bytesOf(1, 20));
@@ -251,6 +251,66 @@ describe("a stream whose handshake ended in plaintext", () => {
     far.close();
     await world.close();
   });
+});
+
+/** Reads all that comes. Where it `follows`, it uses the stream below in the place of one that stands aside, as a connection does. */
+class Reader implements StreamHandler {
+  current: ByteStream;
+  heard = "";
+  offers = 0;
+  readonly #world: StreamWorld;
+  readonly #follows: boolean;
+
+  constructor(world: StreamWorld, stream: ByteStream, follows: boolean) {
+    this.#world = world;
+    this.#follows = follows;
+    this.current = stream;
+    assert.equal(stream.open(this, READABLE), 0);
+  }
+
+  socketReady(): void {
+    const { plan, slab } = this.#world;
+    plan.set([100_000, 1000]);
+    const got = this.current.fill(0, 1);
+    if (got > 0) this.heard += Buffer.from(slab.subarray(100_000, 100_000 + got)).toString("latin1");
+  }
+
+  standsAside(stream: ByteStream, below: ByteStream): boolean {
+    assert.equal(stream, this.current, "who stands aside is who was asked");
+    this.offers++;
+    if (!this.#follows) return false;
+    this.current = below;
+    below.tell?.(this);
+    return true;
+  }
+}
+
+describe("a stream that turns out to be in the clear", () => {
+  const greeting = "\x13BitTorrent protocol, and so on";
+  for (const follows of [true, false])
+    it(`${follows ? "stands aside" : "goes on"} once what it had read is taken, and all arrives`, async () => {
+      const { world, reactor } = await makeTcpWorld();
+      const [client, server] = await world.pair();
+      const begin = (): never => assert.fail("there is no handshake");
+      const options = { outgoing: false, takesPlain: true, begin, exchanges: AT_ONCE };
+      const stream = new EncryptedStream(server, roomOf(reactor), options);
+      client.open({ socketReady: () => {} }, 0);
+      const reader = new Reader(world, stream, follows);
+      const say = async (text: string): Promise<void> => {
+        world.slab.set(Buffer.from(text, "latin1"), 0);
+        world.plan.set([0, text.length]);
+        reader.heard = "";
+        assert.equal(client.drain(0, 1, false), text.length);
+        await world.until(() => reader.heard === text, "it is heard");
+      };
+      await say(greeting);
+      await world.until(() => reader.offers > 0, "it offers to stand aside");
+      assert.equal(reader.current, follows ? server : stream);
+      await say("more");
+      reader.current.close();
+      client.close();
+      await world.close();
+    });
 });
 
 describe("RC4", () => {
