@@ -220,17 +220,19 @@ function makeParts(duplex: Duplex, options: OverStreamOptions): Parts {
       listenPortFor: () => 0,
     },
     settings: given.settings,
-    onOpen: () => {
-      address = addressOf(duplex);
-      opened.resolve();
-    },
-    onClosed: (error) => {
-      ticks.close();
-      given.signal?.removeEventListener("abort", close);
-      const reason = error ?? new PeerError("PEER_CLOSED", "the connection was closed");
-      wanted?.fail(reason);
-      opened.reject(reason);
-      closed.resolve(error);
+    keeper: {
+      peerOpened: () => {
+        address = addressOf(duplex);
+        opened.resolve();
+      },
+      peerClosed: (_wire, error) => {
+        ticks.close();
+        given.signal?.removeEventListener("abort", close);
+        const reason = error ?? new PeerError("PEER_CLOSED", "the connection was closed");
+        wanted?.fail(reason);
+        opened.reject(reason);
+        closed.resolve(error);
+      },
     },
   });
   const close = (): void => wire.close();

@@ -35,7 +35,7 @@ import { MessageId } from "../wire/messages.js";
 import { BlockRequests, OUTBOX_BYTES_MAX } from "./block-requests.js";
 import { sayExtensionHandshake, sayHandshake, sayPieces, swarmOf } from "./introduction.js";
 import { PeerMessages } from "./peer-messages.js";
-import type { Clock, PeerOptions, PeerSettings, PeerTransport } from "./peer-options.js";
+import type { Clock, PeerKeeper, PeerOptions, PeerSettings, PeerTransport } from "./peer-options.js";
 import { PEER_TRANSITIONS, type PeerState } from "./peer-state.js";
 import { PeerThrottles } from "./peer-throttles.js";
 import { PeerUploads } from "./peer-uploads.js";
@@ -68,8 +68,9 @@ export class PeerConnection implements ReceiverHost, WirePeer {
   readonly requests: BlockRequests;
   /** What it says, and what it has told of its pieces. */
   readonly messages: PeerMessages;
-  readonly downloadMeter = new RateMeter();
-  readonly uploadMeter = new RateMeter();
+  /** Made with the first payload that went that way. */
+  #downloadMeter: RateMeter | undefined;
+  #uploadMeter: RateMeter | undefined;
   /** What it says of its ports is worth something: at its address it can be reached by whoever is told. */
   readonly isReachable: boolean;
   readonly #transport: PeerTransport;
@@ -82,7 +83,8 @@ export class PeerConnection implements ReceiverHost, WirePeer {
   #swarm: Swarm | undefined;
   #blocks: SwarmBlocks | undefined;
   landsDirectly = false;
-  peerId: Uint8Array | undefined;
+  /** Of its handshake, as latin1: a typed array would take 220 bytes, and whoever knows the peer by its id keeps the same text. */
+  peerIdText: string | undefined;
   clientName = "";
   /** What the peer's handshake offered: BEP 6, BEP 10 and BEP 5. */
   fast = false;
@@ -114,8 +116,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
   readonly sinceMs: number;
   /** When blocks went over it last, in steps of about a second; at first, when it began. */
   lastMovedMs: number;
-  readonly #onOpen: (() => void) | undefined;
-  readonly #onClosed: ((error: PeerError | undefined) => void) | undefined;
+  readonly #keeper: PeerKeeper | undefined;
   #lastReceivedMs: number;
   #lastSentMs: number;
 
@@ -136,8 +137,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     const now = options.clock.nowMs;
     this.sinceMs = now;
     this.lastMovedMs = now;
-    this.#onOpen = options.onOpen;
-    this.#onClosed = options.onClosed;
+    this.#keeper = options.keeper;
     this.#lastReceivedMs = now;
     this.#lastSentMs = now;
     this.messages = new PeerMessages(this);
@@ -167,12 +167,27 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     return this.requests.expected;
   }
 
+  get peerId(): Uint8Array | undefined {
+    return this.peerIdText === undefined
+      ? undefined
+      : Uint8Array.from(Buffer.from(this.peerIdText, "latin1"));
+  }
+
   get isEncrypted(): boolean {
     return this.#transport.isEncrypted === true;
   }
 
   get state(): PeerState {
     return this.#state;
+  }
+
+  /** Bytes of blocks per second over the last seconds: that it brought, and that it was sent. */
+  get downloadRate(): number {
+    return this.#downloadMeter?.rate ?? 0;
+  }
+
+  get uploadRate(): number {
+    return this.#uploadMeter?.rate ?? 0;
   }
 
   get swarm(): Swarm | undefined {
@@ -332,7 +347,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     this.#throttles?.close();
     // Whoever is let go leaves nothing behind that uses our link: blocks in the system's buffers would be sent to it all the same.
     this.#transport.close(error !== undefined && this.counters.sentPayloadBytes > 0);
-    this.#onClosed?.(error);
+    this.#keeper?.peerClosed(this, error);
     this.#swarm?.peerClosed(this, error);
   }
 
@@ -354,9 +369,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
       );
     }
     if (this.#state !== "open") return;
-    const hasReceived = this.downloadMeter.sample(this.counters.payloadBytes, elapsedMs);
-    const hasSent = this.uploadMeter.sample(this.counters.sentPayloadBytes, elapsedMs);
-    if (hasReceived || hasSent) this.lastMovedMs = now;
+    if (this.#measure(elapsedMs)) this.lastMovedMs = now;
     if (!this.uploads.tick(now)) return;
     this.#throttles?.tick(elapsedMs);
     if (now - this.#lastReceivedMs >= SILENT_MS) this.#transport.wakeForAny();
@@ -589,7 +602,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
 
   handshakeReceived(bytes: Uint8Array): void {
     const handshake = decodeHandshake(bytes);
-    this.peerId = handshake.peerId;
+    this.peerIdText = Buffer.from(handshake.peerId).toString("latin1");
     this.fast = handshake.fast;
     this.extended = handshake.extended;
     this.dht = handshake.dht;
@@ -603,7 +616,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     this.messages.opened(layout?.pieceCount);
     if (layout !== undefined) this.#startBlocks(swarm, layout);
     this.#enter("open");
-    this.#onOpen?.();
+    this.#keeper?.peerOpened(this);
     this.#introduce(swarm);
     swarm.peerOpened(this);
   }
@@ -703,6 +716,16 @@ export class PeerConnection implements ReceiverHost, WirePeer {
   }
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** True if blocks went over it since the last tick. */
+  #measure(elapsedMs: number): boolean {
+    const { payloadBytes, sentPayloadBytes } = this.counters;
+    if (payloadBytes > 0) this.#downloadMeter ??= new RateMeter();
+    if (sentPayloadBytes > 0) this.#uploadMeter ??= new RateMeter();
+    const hasReceived = this.#downloadMeter?.sample(payloadBytes, elapsedMs) === true;
+    const hasSent = this.#uploadMeter?.sample(sentPayloadBytes, elapsedMs) === true;
+    return hasReceived || hasSent;
+  }
 
   #enter(state: PeerState, error?: PeerError): void {
     assert(PEER_TRANSITIONS[this.#state].includes(state), "a connection changes its state as drawn");

@@ -7,6 +7,7 @@ import type { Memory } from "../memory/memory.js";
 import type { ReceiveModeChoice } from "../receive/make-mode.js";
 import type { ReceivePlan } from "../receive/receive-plan.js";
 import type { SendTransport } from "../send/sender.js";
+import type { PeerConnection } from "./peer-connection.js";
 import type { RequestShare } from "./request-share.js";
 import type { Swarm, SwarmDirectory } from "./swarm.js";
 
@@ -43,6 +44,14 @@ export interface PeerSettings {
   readonly clientName: string;
 }
 
+/** Who keeps connections: one for all of them, so that none needs callbacks of its own. */
+export interface PeerKeeper {
+  /** Both handshakes are done. */
+  peerOpened(peer: PeerConnection): void;
+  /** The connection is over; told once, before its torrent is. */
+  peerClosed(peer: PeerConnection, error: PeerError | undefined): void;
+}
+
 export interface PeerOptions {
   readonly host: string;
   readonly port: number;
@@ -58,7 +67,5 @@ export interface PeerOptions {
   /** The torrent of an outgoing connection. */
   readonly swarm?: Swarm;
   readonly trace?: TraceSink;
-  /** Both handshakes are done; the connection is over. For whoever keeps the connections. */
-  readonly onOpen?: () => void;
-  readonly onClosed?: (error: PeerError | undefined) => void;
+  readonly keeper?: PeerKeeper;
 }

@@ -129,7 +129,7 @@ export class PeerUploads implements SenderHost {
     if (this.isSampled) this.uptake.sample(this.#takenBytes(), sentBytes);
     else this.uptake.skim(sentBytes);
     if (!this.amChoking) {
-      this.sender.pace(this.#peer.uploadMeter.rate);
+      this.sender.pace(this.#peer.uploadRate);
       this.sender.takes(this.uptake.rate);
     }
     const progress = this.#progress;

@@ -312,7 +312,7 @@ class ReplayConnection {
         clientName: "replay",
       },
       trace: (_peer, event, details) => this.#traced(event, details),
-      onClosed: (error) => this.#closed(error),
+      keeper: { peerOpened: () => {}, peerClosed: (_peer, error) => this.#closed(error) },
       ...(swarm === undefined ? {} : { swarm }),
     });
     pump.start(this.peer);

@@ -80,8 +80,8 @@ export class ConnectionTable {
   readonly #withSocket = new Set<PeerConnection>();
   /** Of those that have a socket. */
   readonly #counts = new NetworkCounts();
-  /** The same, each network's; those that came first at the beginning. */
-  readonly #byNetwork = new Map<string, Set<PeerConnection>>();
+  /** The same, each network's; those that came first at the beginning. Most networks have one, which needs no set. */
+  readonly #byNetwork = new Map<string, PeerConnection | Set<PeerConnection>>();
   /** How many connections to a network or site came to nothing, and since when they are counted; the last one counted first at the end. */
   readonly #futileDials = new Map<string, { count: number; readonly sinceMs: number }>();
   /** Until when the connections of a network or site are paid for, each with ARRIVAL_MS or FAULT_MS; the last one at the end. */
@@ -170,8 +170,9 @@ export class ConnectionTable {
     this.#counts.add(peer.host);
     const network = networkOf(peer.host);
     const others = this.#byNetwork.get(network);
-    if (others === undefined) this.#byNetwork.set(network, new Set([peer]));
-    else others.add(peer);
+    if (others === undefined) this.#byNetwork.set(network, peer);
+    else if (others instanceof Set) others.add(peer);
+    else this.#byNetwork.set(network, new Set([others, peer]));
   }
 
   /** Both handshakes are done. True if it was under way until now. */
@@ -192,8 +193,8 @@ export class ConnectionTable {
     this.#counts.remove(peer.host);
     const network = networkOf(peer.host);
     const others = this.#byNetwork.get(network);
-    others?.delete(peer);
-    if (others?.size === 0) this.#byNetwork.delete(network);
+    if (others instanceof Set) others.delete(peer);
+    if (others === peer || (others instanceof Set && others.size === 0)) this.#byNetwork.delete(network);
     this.#budget.release("connection");
   }
 
@@ -202,8 +203,9 @@ export class ConnectionTable {
    * of an address, behind which there may be thousands of customers, has to do something for it.
    */
   #makeRoomAt(host: string, nowMs: number): boolean {
-    const there = this.#byNetwork.get(networkOf(host));
-    if (there === undefined) return false;
+    const others = this.#byNetwork.get(networkOf(host));
+    if (others === undefined) return false;
+    const there = others instanceof Set ? others : new Set([others]);
     for (const peer of there)
       if (this.strangers.has(peer) && nowMs - peer.sinceMs >= STRANGER_MS_MIN) {
         endStranger(peer);

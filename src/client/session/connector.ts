@@ -17,7 +17,7 @@ import type { Reactor, TurnHook } from "../../native/reactor.js";
 import type { Memory } from "../memory/memory.js";
 import type { PeerAddress } from "../options.js";
 import { PeerConnection } from "../peer/peer-connection.js";
-import type { Clock, PeerSettings } from "../peer/peer-options.js";
+import type { Clock, PeerKeeper, PeerSettings } from "../peer/peer-options.js";
 import type { Swarm, SwarmDirectory } from "../peer/swarm.js";
 import type { ReceivePlan } from "../receive/receive-plan.js";
 import type { Recorder } from "../recording/recorder.js";
@@ -88,6 +88,13 @@ export class Connector {
   /** Connections that are recorded, with their numbers there. */
   readonly #recordedIds = new Map<PeerConnection, number>();
   readonly #arrivals: ArrivalTurns;
+  /** Of all connections: what each has to itself is memory for each. */
+  readonly #keeper: PeerKeeper = {
+    peerOpened: (peer) => {
+      if (this.table.opened(peer)) this.#dial();
+    },
+    peerClosed: (peer, error) => this.#peerClosed(peer, error),
+  };
   /** For streams of the program's. */
   readonly #rounds: ReactorRounds;
   #streams = 0;
@@ -381,10 +388,7 @@ export class Connector {
       directory: this.#host.directory,
       settings,
       overStream,
-      onOpen: () => {
-        if (this.table.opened(peer)) this.#dial();
-      },
-      onClosed: (error) => this.#peerClosed(peer, error),
+      keeper: this.#keeper,
       ...(swarm === undefined ? {} : { swarm }),
       ...(this.#host.trace === undefined ? {} : { trace: this.#host.trace }),
     });

@@ -95,6 +95,7 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
   readonly #warnings: KeptWarnings;
   readonly #settings: SessionSettings;
   readonly #requestShare: RequestShare;
+  readonly #peerSettings = new Map<ReceiveModeName | undefined, PeerSettings>();
   readonly #plan: ReceivePlan;
   readonly #encryption: Encryption;
   readonly #sources: Record<SendModeName, BlockSource>;
@@ -407,7 +408,16 @@ export class SessionCore implements EngineRoom, SwarmDirectory, MetricsSource {
     this.#connector.dial(dialer);
   }
 
+  /** The same object for all connections that are received from alike. */
   peerSettings(receiveMode: ReceiveModeName | undefined): PeerSettings {
+    const known = this.#peerSettings.get(receiveMode);
+    if (known !== undefined) return known;
+    const made = this.#makePeerSettings(receiveMode);
+    this.#peerSettings.set(receiveMode, made);
+    return made;
+  }
+
+  #makePeerSettings(receiveMode: ReceiveModeName | undefined): PeerSettings {
     const settings = this.#settings;
     const choice = settings.receiveMode;
     return {

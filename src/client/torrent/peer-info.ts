@@ -25,8 +25,8 @@ export function describePeer(peer: PeerConnection): PeerInfo {
     snubbed: pipeline.snubbed,
     requestsOutstanding: peer.expected.count,
     requestsWanted: pipeline.target,
-    downloadRate: peer.downloadMeter.rate,
-    uploadRate: peer.uploadMeter.rate,
+    downloadRate: peer.downloadRate,
+    uploadRate: peer.uploadRate,
     pieces: peer.pieceCountKnown,
     counters: { ...peer.counters },
   };
@@ -36,8 +36,8 @@ export function statsOfPeer(peer: PeerConnection, nowMs: number): ConnectionStat
   const { counters, pipeline } = peer;
   return {
     secondsConnected: Math.max(0, nowMs - peer.sinceMs) / 1000,
-    downloadBytesPerSecond: peer.downloadMeter.rate,
-    uploadBytesPerSecond: peer.uploadMeter.rate,
+    downloadBytesPerSecond: peer.downloadRate,
+    uploadBytesPerSecond: peer.uploadRate,
     downloadedBytes: counters.payloadBytes,
     uploadedBytes: counters.sentPayloadBytes,
     wastedBytes: counters.wastedBytes,

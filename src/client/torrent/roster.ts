@@ -217,15 +217,14 @@ export class Roster implements PeerSink {
   /** Both handshakes fit: the peer joins. Throws PeerError if it may not. */
   admit(peer: PeerConnection): void {
     const { nowMs } = this.#host;
-    const { peerId } = peer;
-    assert(peerId !== undefined, "who is admitted has said its handshake");
-    const id = textOf(peerId);
+    const id = peer.peerIdText;
+    assert(id !== undefined, "who is admitted has said its handshake");
     if (this.#bans.isBanned(peer.host, id, nowMs))
       throw new PeerError("PEER_BANNED", "the peer sent bad pieces before");
     const key = `${networkOf(peer.host)}|${id}`;
     const other = this.#byKey.get(key);
     if (other?.state === "open") {
-      if (!newcomerStays(peer, other, this.#host.peerId, peerId, nowMs))
+      if (!newcomerStays(peer, other, this.#host.peerId, Buffer.from(id, "latin1"), nowMs))
         throw new PeerError("PEER_DUPLICATE", "a connection to this peer exists");
       other.close(new PeerError("PEER_DUPLICATE", "another connection to this peer stays"));
     } else if (!this.#hasPlaceFor(peer) && !this.#turnover.makeRoom(this.#here, nowMs)) {
@@ -463,8 +462,3 @@ function isDialable({ host, port }: PeerAddress): boolean {
 const USER_RANK = PEER_ORIGINS.indexOf("user");
 const EXCHANGE_RANK = PEER_ORIGINS.indexOf("exchange");
 const INCOMING_RANK = PEER_ORIGINS.indexOf("incoming");
-
-/** A peer id as a key. */
-function textOf(peerId: Uint8Array): string {
-  return Buffer.from(peerId).toString("latin1");
-}

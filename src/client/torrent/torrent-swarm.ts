@@ -9,7 +9,7 @@
 // Always: it changes no state of the torrent, and knows none but whether it is open, or over.
 
 import type { Duplex } from "node:stream";
-import { assert } from "../../base/assert.js";
+import { assert, present } from "../../base/assert.js";
 import { PeerError, type StorageError } from "../../base/errors.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
 import { PieceSet } from "../../base/piece-set.js";
@@ -209,8 +209,8 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   rates(): { downloadRate: number; uploadRate: number } {
     let [downloadRate, uploadRate] = [0, 0];
     for (const peer of this.here) {
-      downloadRate += peer.downloadMeter.rate;
-      uploadRate += peer.uploadMeter.rate;
+      downloadRate += peer.downloadRate;
+      uploadRate += peer.uploadRate;
     }
     return { downloadRate, uploadRate };
   }
@@ -367,8 +367,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
 
   admit(peer: PeerConnection): void {
     const { isOpen, content } = this.#host;
-    const { host, port, incoming, isEncrypted, peerId } = peer;
-    assert(peerId !== undefined, "who is admitted has said its handshake");
+    const { host, port, incoming, isEncrypted } = peer;
     if (!isOpen) throw new PeerError("PEER_UNKNOWN_INFO_HASH", "the torrent is not open yet");
     // Seeding takes no slot of the pool, and neither does a download without peers.
     if (content?.prepare() === false) {
@@ -378,14 +377,17 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     const isWebSeed = this.#joined.has(peer);
     const isAdmitted =
       isWebSeed ||
-      this.#room.admits(() => ({
-        infoHash: this.infoHash.slice(),
-        peerId: peerId.slice(),
-        address: { host, port },
-        incoming,
-        encrypted: isEncrypted,
-        client: describePeerId(peerId),
-      }));
+      this.#room.admits(() => {
+        const peerId = present(peer.peerId, "who is admitted has said its handshake");
+        return {
+          infoHash: this.infoHash.slice(),
+          peerId,
+          address: { host, port },
+          incoming,
+          encrypted: isEncrypted,
+          client: describePeerId(peerId),
+        };
+      });
     if (!isAdmitted) throw new PeerError("PEER_REFUSED", "the program does not admit it");
     this.#roster.admit(peer);
   }

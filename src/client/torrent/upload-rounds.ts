@@ -499,8 +499,8 @@ export class UploadRounds {
       id: peer.id,
       // Whoever is a guest is known to the choker, and asks it for nothing.
       interested: peer.peerInterested && standing !== Standing.guest,
-      downloadRate: peer.downloadMeter.rate,
-      uploadRate: peer.uploadMeter.rate,
+      downloadRate: peer.downloadRate,
+      uploadRate: peer.uploadRate,
       isSeedOrUploadOnly: isSeedOrUploadOnly(peer),
       unchokedSinceMs: peer.amChoking ? undefined : peer.uploads.uptake.unchokedSinceMs,
       snubbed: peer.pipeline.snubbed,

@@ -288,9 +288,9 @@ describe("PeerConnection: time", () => {
     wired.feed(Buffer.concat([HAVE_ALL, UNCHOKE]));
     wired.feed(pieceMessage(0, 0, BLOCK_SIZE));
     wired.pass(1000);
-    assert.equal(wired.peer.downloadMeter.rate, BLOCK_SIZE);
+    assert.equal(wired.peer.downloadRate, BLOCK_SIZE);
     wired.pass(60_000);
-    assert.equal(wired.peer.downloadMeter.rate, 0);
+    assert.equal(wired.peer.downloadRate, 0);
   });
 });
 

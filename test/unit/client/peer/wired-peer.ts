@@ -294,10 +294,12 @@ export class WiredPeer {
         if (event === "state") this.states.push(details["state"] as PeerState);
         options.trace?.(peer, event, details);
       },
-      onOpen: () => void this.opens++,
-      onClosed: (error) => {
-        this.closes++;
-        this.closedWith = error;
+      keeper: {
+        peerOpened: () => void this.opens++,
+        peerClosed: (_peer, error) => {
+          this.closes++;
+          this.closedWith = error;
+        },
       },
       ...(incoming ? {} : { swarm: this.swarm }),
     };
