@@ -11,6 +11,7 @@ import { extname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { entryOf, present } from "../base/assert.js";
 import { isLoopback, isThisMachine } from "../base/network-address.js";
+import { settleTarget } from "../base/request-target.js";
 import { RequestTurns } from "../base/request-turns.js";
 import { ServerPlaces } from "../base/server-places.js";
 import { type PeerAddress, type Torrent, UsageError } from "../index.js";
@@ -30,6 +31,7 @@ const REQUESTS_PER_CONNECTION_MAX = 64;
 /** Whom they ask who say no name, as no browser does. */
 const LOCALHOST = "localhost";
 const ASKED_OTHERWISE = "ask for this machine by its address, or as localhost\n";
+const NOBODY_ASKED = "one host, and a path on it\n";
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".aac": "audio/aac",
   ".avi": "video/x-msvideo",
@@ -74,6 +76,10 @@ export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAdd
       places.answered(socket);
       turns.answered(socket);
     });
+    if (!settleTarget(request)) {
+      response.writeHead(400, { "content-type": "text/plain" }).end(NOBODY_ASKED);
+      return;
+    }
     if (isOurs && !isThisMachine(request.headers.host ?? LOCALHOST)) {
       response.writeHead(421, { "content-type": "text/plain" }).end(ASKED_OTHERWISE);
       return;

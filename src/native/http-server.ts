@@ -11,11 +11,11 @@ import type { Duplex } from "node:stream";
 import { UsageError } from "../base/errors.js";
 import { isLoopback } from "../base/network-address.js";
 import { NetworkCounts } from "../base/network-counts.js";
+import { settleTarget } from "../base/request-target.js";
 import { RequestTurns } from "../base/request-turns.js";
 import { ServerPlaces } from "../base/server-places.js";
 import type { SocketAddress } from "./binding.js";
 import type { ClientAddresses } from "./client-address.js";
-import { settleTarget } from "./request-target.js";
 
 /** What bounds a server of HTTP. */
 export interface HttpLimits {

@@ -123,6 +123,31 @@ describe(`A player in a simulated network (SEED=${SEED})`, { timeout: 120_000 },
     await world.close();
   });
 
+  it("begins somewhere else fifty times in a second, and the rest comes as it would without", async () => {
+    const spent = async (seeks: boolean): Promise<number> => {
+      const world = await World.make();
+      const { network, torrent } = world;
+      let isDone = false;
+      const done = torrent.done.then(() => {
+        isDone = true;
+      });
+      const watch = async (): Promise<void> => {
+        for (let piece = 0; !isDone; piece = (piece + 37) % (PIECES - 1)) {
+          const stream = seeks ? torrent.createReadStream(0, { start: piece * PIECE }) : undefined;
+          await world.pass(20);
+          stream?.destroy();
+        }
+      };
+      const since = network.nowMs;
+      await network.until(Promise.all([done, watch()]), 300_000, "all of it is here");
+      const ms = network.nowMs - since;
+      await world.close();
+      return ms;
+    };
+    const [without, beside] = [await spent(false), await spent(true)];
+    assert.ok(beside <= 1.5 * without, `${beside} ms in place of ${without}`);
+  });
+
   it("is one of twenty, each of which has its bytes in order", async () => {
     const world = await World.make({ select: [] });
     const file = entryOf(world.torrent.files, 0);

@@ -32,6 +32,7 @@ import type { UploadPlace } from "../send/sender.js";
 import type { Layout } from "../storage/layout.js";
 import type { ByteStream } from "../stream/byte-stream.js";
 import { describePeerId } from "../wire/handshake.js";
+import { Aims } from "./aims.js";
 import { Attribution, type PeerRecord } from "./attribution.js";
 import type { TorrentContent } from "./content.js";
 import type { Dialer, EngineRoom } from "./engine-room.js";
@@ -101,6 +102,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   /** Pieces that were verified at the last tick, and when there was one more. */
   #verified = 0;
   #verifiedMs = Number.NEGATIVE_INFINITY;
+  readonly #aims = new Aims();
   #roundAsked = false;
   readonly #earlyRound: TurnHook = {
     turnEnded: () => {
@@ -237,6 +239,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
         peer.close(new PeerError("PEER_USELESS", "both sides have everything"));
     }
     if (this.#host.content !== undefined) this.#runRounds(false);
+    if (this.#aims.isDue(this.#room.clock.nowMs)) this.#makeWay();
     if (this.#superSeed !== undefined) {
       const shown = [...this.here].filter((peer) => peer.revealed !== undefined && peer.state === "open");
       this.#superSeed.tick(shown, this.#room.clock.nowMs);
@@ -277,6 +280,10 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
 
   /** Urgent pieces are others than they were: peers that have one are asked for it before what they were asked for already. */
   aimedAnew(): void {
+    if (this.#aims.changed(this.#room.clock.nowMs)) this.#makeWay();
+  }
+
+  #makeWay(): void {
     const { wanted } = this.#host.content ?? {};
     if (wanted === undefined) return;
     const urgent = new Set(wanted.urgent.filter((piece) => wanted.missing.has(piece)));

@@ -7,6 +7,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { type FileServer, serveFile } from "../../../src/cli/file-server.js";
 import { createTorrentFile, parseMetainfo, Session } from "../../../src/index.js";
@@ -122,6 +123,26 @@ describe("a file that is served over HTTP", { timeout: 60_000 }, () => {
       "[::2]",
     ])
       assert.equal(await statusAs(host), 421, host);
+  });
+
+  it("is asked for by whole URLs as well, and whoever is named there is who is asked", async () => {
+    const { hostname, port } = new URL(server.url);
+    const statusOf = async (...lines: string[]): Promise<string> => {
+      const socket = connect(Number(port), hostname);
+      socket.end(`HEAD ${lines.join("\r\n")}\r\n\r\n`);
+      const answer = await text(socket);
+      return answer.slice(9, 12);
+    };
+    const ours = `127.0.0.1:${port}`;
+    assert.deepEqual(
+      [
+        await statusOf(`http://${ours}/any HTTP/1.1`, `Host: ${ours}`),
+        await statusOf("http://example.org/any HTTP/1.1", `Host: ${ours}`),
+        await statusOf(`http://user@${ours}/any HTTP/1.1`, `Host: ${ours}`),
+        await statusOf("/any HTTP/1.1", `Host: ${ours}`, "Host: example.org"),
+      ],
+      ["200", "421", "400", "400"],
+    );
   });
 
   it("refuses the last bytes of a file that has none", async (t) => {
