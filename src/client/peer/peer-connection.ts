@@ -297,10 +297,10 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     const before = this.counters.sentBytes;
     const result = this.sender.flush(eagain);
     if (this.sender.outbox.length === 0) this.#extensions?.drained();
-    if (this.counters.sentBytes !== before) {
-      this.#lastSentMs = this.#clock.nowMs;
-      this.uploads.wrote(this.#lastSentMs);
-    }
+    const { nowMs } = this.#clock;
+    const hasWritten = this.counters.sentBytes !== before;
+    if (hasWritten) this.#lastSentMs = nowMs;
+    this.uploads.flushed(hasWritten, nowMs);
     if (this.sender.outbox.length > OUTBOX_CLOSES_FACTOR * this.#outboxBytesMax) {
       const waits = `${this.sender.outbox.length} bytes of messages wait for it`;
       this.close(new PeerError("PEER_TIMEOUT", `the peer reads too little: ${waits}`));

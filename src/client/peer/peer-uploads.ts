@@ -29,20 +29,25 @@ const NOTICED_BYTES = 1024;
 /** A peer to which nothing could be written for so long gives back what is loaded for it. */
 const STALLED_MS = 500;
 
+/** Of all that were sent no more than a greeting. */
+const NOTHING_TAKEN: Readonly<Uptake> = new Uptake(0);
+
 export class PeerUploads implements SenderHost {
   readonly sender: Sender;
   amChoking = true;
-  /** What the peer takes of us while we do not choke it. */
-  readonly uptake = new Uptake();
+  /** Made when it is sent more than a greeting; as the next ones are, when there is something that they are about. */
+  #uptake: Uptake | undefined;
   readonly #peer: PeerConnection;
   readonly #transport: PeerTransport;
   readonly #clock: Clock;
   readonly #sendTimeoutMs: number;
-  readonly #progress: SendProgress;
+  #progress: SendProgress | undefined;
   /** What we send although we choke, once the peer asked for it: most peers never do, and a set is memory. */
   #allowedFast: AllowedFastUploads | undefined;
   #cancelStepsLeft = CANCEL_STEPS_PER_TICK;
-  readonly #vainAnswers = new VainAnswers();
+  #vainAnswers: VainAnswers | undefined;
+  /** Bytes that it had been sent at the last tick, until its uptake counts them. */
+  #sentAtTickBytes = 0;
   /** Requests came since we unchoked the peer last. */
   #hasAsked = false;
   /** It was let go because it asked for more at once than anybody may. */
@@ -53,7 +58,6 @@ export class PeerUploads implements SenderHost {
     this.#transport = options.transport;
     this.#clock = options.clock;
     this.#sendTimeoutMs = options.settings.sendTimeoutMs;
-    this.#progress = new SendProgress(options.clock.nowMs);
     this.sender = new Sender({
       memory: options.memory,
       entries: options.plan.entries,
@@ -64,12 +68,27 @@ export class PeerUploads implements SenderHost {
     this.sender.choked(true);
   }
 
+  /** What the peer takes of us while we do not choke it. */
+  get uptake(): Readonly<Uptake> {
+    return this.#uptake ?? NOTHING_TAKEN;
+  }
+
+  #ownUptake(): Uptake {
+    this.#uptake ??= new Uptake(this.#sentAtTickBytes);
+    return this.#uptake;
+  }
+
+  #ownVainAnswers(): VainAnswers {
+    this.#vainAnswers ??= new VainAnswers();
+    return this.#vainAnswers;
+  }
+
   // ── choking ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   choke(): void {
     if (this.amChoking) return;
     this.amChoking = true;
-    this.#vainAnswers.choked(this.#clock.nowMs, this.#hasAsked);
+    this.#ownVainAnswers().choked(this.#clock.nowMs, this.#hasAsked);
     const { write, fast } = this.#peer;
     write.empty(MessageId.choke);
     this.sender.choked(true);
@@ -86,7 +105,7 @@ export class PeerUploads implements SenderHost {
     this.#hasAsked = false;
     this.sender.choked(false);
     this.sender.boundUnsent(unsentAtFirstBytes);
-    this.uptake.begin(this.#takenBytes(), this.#clock.nowMs);
+    this.#ownUptake().begin(this.#takenBytes(), this.#clock.nowMs);
     this.#peer.write.empty(MessageId.unchoke);
   }
 
@@ -104,40 +123,41 @@ export class PeerUploads implements SenderHost {
 
   /** What it takes is looked at: what lies in the system's buffers goes on while we choke the peer, and uses our link. */
   get isSampled(): boolean {
-    const { uptake } = this;
-    return (
-      !this.amChoking ||
-      uptake.rate >= 1 ||
-      uptake.sinceTickBytes(this.#peer.counters.sentBytes) >= NOTICED_BYTES
-    );
+    if (!this.amChoking) return true;
+    const { sentBytes } = this.#peer.counters;
+    if (this.#uptake === undefined) return sentBytes - this.#sentAtTickBytes >= NOTICED_BYTES;
+    return this.#uptake.rate >= 1 || this.#uptake.sinceTickBytes(sentBytes) >= NOTICED_BYTES;
   }
 
   #takenBytes(): number {
     return this.#peer.counters.sentBytes - Math.max(0, this.#transport.unacknowledgedBytes());
   }
 
-  /** Bytes were written. */
-  wrote(nowMs: number): void {
-    this.#progress.wrote(nowMs);
+  /** As much as the socket takes was written: something, or nothing. */
+  flushed(hasWritten: boolean, nowMs: number): void {
+    if (this.#progress === undefined && this.sender.blocked) this.#progress = new SendProgress(nowMs);
+    else if (hasWritten) this.#progress?.wrote(nowMs);
   }
 
   /** Time passed. False: the peer took nothing for too long, and was let go. */
   tick(nowMs: number): boolean {
     this.#cancelStepsLeft = CANCEL_STEPS_PER_TICK;
-    this.#vainAnswers.tick();
+    this.#vainAnswers?.tick();
     const { sentBytes } = this.#peer.counters;
-    if (this.isSampled) this.uptake.sample(this.#takenBytes(), sentBytes);
-    else this.uptake.skim(sentBytes);
+    if (this.isSampled) this.#ownUptake().sample(this.#takenBytes(), sentBytes);
+    else if (this.#uptake !== undefined) this.#uptake.skim(sentBytes);
+    else this.#sentAtTickBytes = sentBytes;
     if (!this.amChoking) {
       this.sender.pace(this.#peer.uploadRate);
       this.sender.takes(this.uptake.rate);
     }
-    const progress = this.#progress;
     if (this.sender.heldForMs >= STALLED_MS) this.sender.giveBack(nowMs);
     if (!this.sender.blocked) {
-      progress.wrote(nowMs);
+      this.#progress?.wrote(nowMs);
       return true;
     }
+    this.#progress ??= new SendProgress(nowMs);
+    const progress = this.#progress;
     progress.blocked(nowMs, this.#transport.unacknowledgedBytes());
     if (progress.untakenMs(nowMs) > this.#sendTimeoutMs) {
       const seconds = Math.round(this.#sendTimeoutMs / 1000);
@@ -169,7 +189,7 @@ export class PeerUploads implements SenderHost {
     this.#hasAsked = true;
     const isShort = length < SHORT_BYTES && begin + length < layout.pieceLengthOf(piece);
     if (isShort && !this.#mayAnswerInVain(piece)) return;
-    const hasRoom = this.sender.requested.count < REQUEST_QUEUE_ANNOUNCED;
+    const hasRoom = this.sender.blocksRequested < REQUEST_QUEUE_ANNOUNCED;
     if (
       (this.#peer.revealed ?? swarm.have).has(piece) &&
       hasRoom &&
@@ -182,9 +202,9 @@ export class PeerUploads implements SenderHost {
   /** The peer does not want the block any more. That is no more than advice: if it is sent, that answers it as well (BEP 6). */
   cancelled(piece: number, begin: number, length: number): void {
     if (this.#cancelStepsLeft <= 0) return;
-    this.#cancelStepsLeft -= this.sender.requested.count;
+    this.#cancelStepsLeft -= this.sender.blocksRequested;
     const dropped = this.sender.cancelBlock(piece, begin);
-    if (dropped) this.uptake.cancelled();
+    if (dropped) this.#ownUptake().cancelled();
     if (dropped && this.#peer.fast) this.#reject(piece, begin, length);
   }
 
@@ -215,8 +235,9 @@ export class PeerUploads implements SenderHost {
   /** The peer asks for what it does not get, or for next to nothing. False: once too often, and it was let go. */
   #mayAnswerInVain(piece: number): boolean {
     if (this.amChoking && this.#allowedFast?.refuse(piece) === true) return true;
-    if (this.#vainAnswers.take(this.#clock.nowMs)) return true;
-    this.hasFlooded = this.#vainAnswers.isFlooded;
+    const vainAnswers = this.#ownVainAnswers();
+    if (vainAnswers.take(this.#clock.nowMs)) return true;
+    this.hasFlooded = vainAnswers.isFlooded;
     this.#peer.close(
       new PeerError(
         "PEER_REQUEST_FLOOD",
@@ -232,7 +253,7 @@ export class PeerUploads implements SenderHost {
 
   #refuse(piece: number, begin: number, length: number): void {
     if (this.#peer.fast) this.#reject(piece, begin, length);
-    else if (this.sender.requested.count >= REQUEST_QUEUE_ANNOUNCED) {
+    else if (this.sender.blocksRequested >= REQUEST_QUEUE_ANNOUNCED) {
       const expected = `at most ${REQUEST_QUEUE_ANNOUNCED}`;
       this.#peer.close(
         new PeerError("PEER_REQUEST_FLOOD", "more requests than we queue", {
@@ -257,8 +278,8 @@ export class PeerUploads implements SenderHost {
   // ── SenderHost ───────────────────────────────────────────────────────────────────────────────────────────────
 
   blockSent(piece: number, _begin: number, length: number): void {
-    this.uptake.blockSent(length);
-    this.#vainAnswers.blockSent(length);
+    this.#ownUptake().blockSent(length);
+    this.#ownVainAnswers().blockSent(length);
     if (this.#peer.revealed !== undefined) this.#peer.swarm?.blockSent?.(this.#peer, piece, length);
   }
 

@@ -19,7 +19,7 @@ export class Uptake {
   /** Blocks that it asked for, and cancelled before they left. */
   #cancelled = 0;
   /** What the peer had taken at the last tick. */
-  #atTickBytes = 0;
+  #atTickBytes: number;
   /** And between that one and the one before. */
   inTickBytes = 0;
   /** What was sent at the last tick and had not been taken; while the peer takes any of it, it uses our link. */
@@ -28,6 +28,10 @@ export class Uptake {
   queuedBytes = 0;
   /** Bytes of the whole connection that it took from tick to tick, which are a second apart, over the last ones; −1: none has come. */
   rate = -1;
+
+  constructor(atTickBytes: number) {
+    this.#atTickBytes = atTickBytes;
+  }
 
   /** The peer is unchoked, and has taken so many bytes of the connection before. */
   begin(takenBytes: number, nowMs: number): void {
@@ -89,7 +93,7 @@ export class Uptake {
 }
 
 // Sums of bytes are no small integers for long: that changes the shape of all of this kind, and happens here, before there is one.
-const grown = new Uptake();
+const grown = new Uptake(0);
 grown.blockSent(2 ** 40);
 grown.sample(2 ** 40, 2 ** 41);
 grown.sample(0, 0);

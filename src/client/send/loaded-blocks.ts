@@ -30,7 +30,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
   readonly #pool: BlockPool;
   readonly #transport: SendTransport;
   readonly #host: SenderHost;
-  #place: UploadPlace | undefined;
+  readonly #place: UploadPlace;
   /** Asked for by the peer and not loaded yet. */
   readonly requested = new ExpectedBlocks();
   /** Batches in the order they will be sent. */
@@ -43,13 +43,10 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
   #windowBytes = LOADED_BYTES_MAX;
   #waitingForMemory = false;
 
-  constructor(pool: BlockPool, transport: SendTransport, host: SenderHost) {
+  constructor(pool: BlockPool, transport: SendTransport, host: SenderHost, place: UploadPlace) {
     this.#pool = pool;
     this.#transport = transport;
     this.#host = host;
-  }
-
-  setPlace(place: UploadPlace): void {
     this.#place = place;
   }
 
@@ -81,7 +78,6 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
   /** Loads what was asked for, as far as the window and the pool allow. */
   load(): void {
     const place = this.#place;
-    if (place === undefined) return;
     while (this.requested.count > 0 && this.#bytes < this.#windowBytes) {
       const batch = this.#nextBatch(place);
       if (!place.source.load(batch, place.storage, this)) {
@@ -184,12 +180,11 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
 
   /** The next block of the batch, which is the first, is out. Returns where in the piece it begins. */
   sent(batch: BlockBatch): number {
-    const place = this.#place;
-    assert(place !== undefined && batch === this.#batches[0], "blocks are sent of a torrent, in order");
+    assert(batch === this.#batches[0], "blocks are sent in order");
     assert(batch.ready && batch.next < batch.count, "what is out was loaded");
     const length = batch.lengths[batch.next]!;
     const begin = batch.nextBegin;
-    place.source.sent(batch, batch.next);
+    this.#place.source.sent(batch, batch.next);
     this.#bytes -= length;
     this.#count--;
     batch.next++;
@@ -221,7 +216,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
     const length = batch.lengths[last]!;
     const hasBegun = last === batch.next && batch.sent > 0;
     if (hasBegun || batch.begin + batch.bytes - length !== begin) return false;
-    this.#place?.source.sent(batch, last);
+    this.#place.source.sent(batch, last);
     this.#bytes -= length;
     this.#count--;
     assert(this.#bytes >= 0 && this.#count >= 0, "no more is taken back than was loaded");
@@ -265,7 +260,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
         begin -= length;
         this.#bytes -= length;
         this.#count--;
-        if (batch.ready) this.#place?.source.sent(batch, index);
+        if (batch.ready) this.#place.source.sent(batch, index);
         each(batch.piece, begin, length);
       }
       if (!batch.ready) batch.orphaned = true;
@@ -316,7 +311,7 @@ export class LoadedBlocks implements BatchOwner, SlotWaiter {
   }
 
   #release(batch: BlockBatch): void {
-    for (let index = batch.next; index < batch.count; index++) this.#place?.source.sent(batch, index);
+    for (let index = batch.next; index < batch.count; index++) this.#place.source.sent(batch, index);
   }
 }
 

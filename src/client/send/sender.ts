@@ -17,14 +17,13 @@ import { BLOCK_SIZE, KIB, MIB, PIECE_HEADER_BYTES } from "../../base/limits.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
 import type { Throttle, ThrottleUser } from "../../base/rate-limit.js";
 import { HEADER_CELL_BYTES, type Memory, SEND_SCRATCH_BYTES } from "../memory/memory.js";
-import type { ExpectedBlocks } from "../receive/expected-blocks.js";
 import type { Storage } from "../storage/storage.js";
 import { encodePieceHeader } from "../wire/encode.js";
 import type { BlockBatch } from "./block-batch.js";
 import type { BlockSource } from "./block-source.js";
 import { LoadedBlocks } from "./loaded-blocks.js";
 import { Outbox } from "./outbox.js";
-import { BLOCKS_PER_CALL_MAX, UnsentBound } from "./unsent-bound.js";
+import { BLOCKS_PER_CALL_MAX, NEVER_BOUND, UNSENT_FREE, UnsentBound } from "./unsent-bound.js";
 
 /** The socket, as far as sending goes. Results are bytes or −errno. */
 export interface SendTransport {
@@ -64,6 +63,7 @@ const OUTBOX_BYTES_PER_CALL_MAX = 48 * KIB;
  * whose file is.
  */
 const FILE_GONE = -constants.errno.EFAULT;
+const NO_BATCHES: readonly BlockBatch[] = [];
 const HEADERS_AT = OUTBOX_BYTES_PER_CALL_MAX;
 
 assert(
@@ -73,7 +73,8 @@ assert(
 
 export class Sender implements ThrottleUser {
   readonly outbox = new Outbox();
-  readonly #loaded: LoadedBlocks;
+  /** Made with the first request: most peers of a crowd never make one. */
+  #loaded: LoadedBlocks | undefined;
   readonly #memory: Memory;
   readonly #entries: Float64Array;
   readonly #counters: TransferCounters;
@@ -81,7 +82,8 @@ export class Sender implements ThrottleUser {
   readonly #host: SenderHost;
   #place: UploadPlace | undefined;
 
-  readonly #unsent = new UnsentBound();
+  #unsent = NEVER_BOUND;
+  #choked = false;
   #blocked = false;
   #closed = false;
   /** What limits how much is sent; undefined: nothing does. */
@@ -94,7 +96,6 @@ export class Sender implements ThrottleUser {
     transport: SendTransport;
     host: SenderHost;
   }) {
-    this.#loaded = new LoadedBlocks(options.memory.pool, options.transport, options.host);
     this.#memory = options.memory;
     this.#entries = options.entries;
     this.#counters = options.counters;
@@ -105,23 +106,23 @@ export class Sender implements ThrottleUser {
   setPlace(place: UploadPlace): void {
     assert(this.#place === undefined && !this.#closed, "a connection sends blocks of one torrent");
     this.#place = place;
-    this.#loaded.setPlace(place);
   }
 
-  /** What the peer asked for and is not loaded yet. */
-  get requested(): ExpectedBlocks {
-    return this.#loaded.requested;
+  /** Blocks that the peer asked for and that are not loaded yet. */
+  get blocksRequested(): number {
+    return this.#loaded?.requested.count ?? 0;
   }
 
   /** Blocks of the peer that were not sent yet, loaded ones included. */
   get blocksWaiting(): number {
-    return this.requested.count + this.#loaded.blocksLoaded;
+    return this.blocksRequested + this.blocksLoaded;
   }
 
   /** True if what the peer waits for next is as much as a block. Looks at few requests, however many there are. */
   get isBlockWaiting(): boolean {
-    let bytes = this.#loaded.bytes;
-    const { requested } = this;
+    if (this.#loaded === undefined) return false;
+    const { requested } = this.#loaded;
+    let { bytes } = this.#loaded;
     const count = Math.min(requested.count, REQUESTS_LOOKED_AT_MAX);
     for (let index = 0; index < count && bytes < BLOCK_SIZE; index++) bytes += requested.lengthAt(index);
     return bytes >= BLOCK_SIZE;
@@ -129,7 +130,7 @@ export class Sender implements ThrottleUser {
 
   /** Blocks that were loaded and not sent yet: where they are copied, as many slots of the pool. */
   get blocksLoaded(): number {
-    return this.#loaded.blocksLoaded;
+    return this.#loaded?.blocksLoaded ?? 0;
   }
 
   /** True if something waits to be written, and the socket took nothing of it. */
@@ -158,77 +159,89 @@ export class Sender implements ThrottleUser {
   }
 
   get idle(): boolean {
-    return this.outbox.length === 0 && this.#loaded.blocksLoaded === 0 && this.requested.count === 0;
+    return this.outbox.length === 0 && this.blocksWaiting === 0;
   }
 
   queueBlock(piece: PieceIndex, begin: number, length: number, nowMs: number): void {
+    const place = this.#place;
     assert(
-      this.#place !== undefined && !this.#closed && length > 0 && length <= BLOCK_SIZE,
+      place !== undefined && !this.#closed && length > 0 && length <= BLOCK_SIZE,
       "what is asked for is a block of a torrent, while there is a peer",
     );
-    this.requested.push(piece, begin, length, nowMs);
+    this.#loaded ??= this.#makeLoaded(place);
+    this.#loaded.requested.push(piece, begin, length, nowMs);
     this.#transport.scheduleFlush();
+  }
+
+  #makeLoaded(place: UploadPlace): LoadedBlocks {
+    const loaded = new LoadedBlocks(this.#memory.pool, this.#transport, this.#host, place);
+    loaded.choked(this.#choked);
+    return loaded;
   }
 
   /** Takes a request back. False if the block is on its way already, or was never asked for. */
   cancelBlock(piece: number, begin: number): boolean {
-    return this.#loaded.cancel(piece, begin);
+    return this.#loaded?.cancel(piece, begin) === true;
   }
 
   /** The peer is served in turn from now on, or not any more: what is free only is loaded in small. */
   choked(choked: boolean): void {
-    this.#loaded.choked(choked);
+    this.#choked = choked;
+    this.#loaded?.choked(choked);
   }
 
   /** Time passed, in which the unchoked peer took `bytesPerSecond`. */
   pace(bytesPerSecond: number): void {
-    this.#loaded.pace(bytesPerSecond);
+    this.#loaded?.pace(bytesPerSecond);
   }
 
   /** Time passed, in which so much of what was written reached the unchoked peer in a second. */
   takes(bytesPerSecond: number): void {
+    if (this.#unsent === NEVER_BOUND) return;
     if (this.#unsent.tick(bytesPerSecond)) this.#transport.boundUnsent(this.#unsent.bytes);
   }
 
   /** The peer is sent blocks from now on, and has shown nothing: so many bytes may wait for it in the system's buffers. */
   boundUnsent(firstBytes: number): void {
     const before = this.#unsent.bytes;
+    if (this.#unsent === NEVER_BOUND) this.#unsent = new UnsentBound();
     this.#unsent.begin(firstBytes);
     if (this.#unsent.bytes !== before) this.#transport.boundUnsent(this.#unsent.bytes);
   }
 
   /** Forgets every block that was asked for and has not begun to leave; calls `each` with it. */
   dropRequested(each?: (piece: number, begin: number, length: number) => void): void {
-    this.#loaded.drop(each);
+    this.#loaded?.drop(each);
   }
 
   /** The peer takes nothing: what is loaded goes back behind the block that is next, for others to use the memory. */
   giveBack(nowMs: number): void {
-    this.#loaded.giveBack(nowMs);
+    this.#loaded?.giveBack(nowMs);
   }
 
   /** Counts again what its parts have counted. For tests, between two turns. */
   checkInvariants(): void {
     this.outbox.checkInvariants();
-    if (!this.#closed) this.#loaded.checkInvariants();
+    if (!this.#closed) this.#loaded?.checkInvariants();
     assert(!this.#closed || this.blocksWaiting === 0, "what was loaded has gone home at close");
     assert(this.#place !== undefined || this.blocksWaiting === 0, "blocks that wait are those of a torrent");
-    const { head } = this.#loaded;
+    assert(NEVER_BOUND.bytes === UNSENT_FREE, "what all share does not change");
+    const head = this.#loaded?.head;
     if (head === undefined || head.sent === 0) return;
     assert(this.#restOf(head) <= PIECE_HEADER_BYTES + BLOCK_SIZE, "the block that has begun is a block");
   }
 
   close(): void {
     this.#closed = true;
-    this.#loaded.close();
+    this.#loaded?.close();
   }
 
   /** Writes until nothing waits, the socket is full, or enough was done. Returns 0, or −errno of a broken socket. */
   flush(eagain: number): number {
     let budget = FLUSH_BYTES_MAX;
     while (!this.#closed) {
-      this.#loaded.load();
-      const head = this.#loaded.head;
+      this.#loaded?.load();
+      const head = this.#loaded?.head;
       const written =
         head?.ready === true && head.fd >= 0 && head.sent >= PIECE_HEADER_BYTES
           ? this.#sendFromFile(head)
@@ -259,10 +272,10 @@ export class Sender implements ThrottleUser {
     const entries = this.#entries;
     const scratch = this.#memory.sendScratchAddress;
     const bytes = this.#memory.bytes;
-    const head = this.#loaded.head;
+    const batches = this.#loaded?.batches ?? NO_BATCHES;
+    const head = batches[0];
     let count = 0;
     let blocks = 0;
-    const { batches } = this.#loaded;
     let batchIndex = 0;
     let blockIndex = head?.next ?? 0;
     let begin = head?.nextBegin ?? 0;
@@ -336,7 +349,7 @@ export class Sender implements ThrottleUser {
    */
   #allowed(throttle: Throttle, count: number, outboxBytes: number): number {
     if (count === 1 && outboxBytes > 0) return count;
-    const { head } = this.#loaded;
+    const head = this.#loaded?.head;
     assert(head?.ready === true, "what is not a message is a block");
     let bytes = throttle.ask(head.sent > 0);
     if (head.sent > 0 && this.outbox.length > 0) bytes = Math.max(bytes, this.#restOf(head));
@@ -398,7 +411,7 @@ export class Sender implements ThrottleUser {
     let left = written;
     let outboxLeft = outboxBytes;
     while (left > 0) {
-      const batch = this.#loaded.head;
+      const batch = this.#loaded?.head;
       if (outboxLeft > 0 && (batch === undefined || batch.sent === 0)) {
         const count = Math.min(left, outboxLeft);
         this.outbox.consume(count);
@@ -422,7 +435,9 @@ export class Sender implements ThrottleUser {
     );
     batch.sent += count;
     if (batch.sent < whole) return count;
-    const begin = this.#loaded.sent(batch);
+    const loaded = this.#loaded;
+    assert(loaded !== undefined, "a block that is out was loaded");
+    const begin = loaded.sent(batch);
     this.#counters.blocksSent++;
     this.#counters.sentPayloadBytes += length;
     this.#host.blockSent(batch.piece, begin, length);

@@ -59,6 +59,9 @@ export class UnsentBound {
   }
 }
 
+/** Of all that were never sent a block: it is not begun, so that nothing of it changes. */
+export const NEVER_BOUND = new UnsentBound();
+
 /** The next power of two, at least a block. */
 function bounded(bytes: number): number {
   if (bytes > BOUNDED_BYTES_MAX) return UNSENT_FREE;

@@ -216,26 +216,26 @@ describe("PeerConnection: requests of the peer", () => {
     const ask = (id: number): Buffer[] =>
       Array.from({ length: REQUEST_QUEUE_ANNOUNCED }, (_, index) => message(id, 1, index, SHORT_BYTES));
     wired.feed(Buffer.concat(ask(MessageId.request)));
-    const waiting = wired.peer.sender.requested.count;
+    const waiting = wired.peer.sender.blocksRequested;
     assert.ok(waiting > 0);
     wired.feed(Buffer.concat(ask(MessageId.cancel).reverse()));
-    assert.equal(wired.peer.sender.requested.count, 0, "a whole queue, the last first");
+    assert.equal(wired.peer.sender.blocksRequested, 0, "a whole queue, the last first");
     wired.pass(1000);
 
     wired.feed(Buffer.concat(ask(MessageId.request)));
-    const queued = wired.peer.sender.requested.count;
+    const queued = wired.peer.sender.blocksRequested;
     const missed = Array.from({ length: 8192 }, () => message(MessageId.cancel, 2, 0, BLOCK_SIZE));
     const last = message(MessageId.cancel, 1, REQUEST_QUEUE_ANNOUNCED - 1, SHORT_BYTES);
     wired.feed(Buffer.concat([...missed, last]));
     assert.equal(
-      wired.peer.sender.requested.count,
+      wired.peer.sender.blocksRequested,
       queued,
       "a flood of them is not looked for, and not heeded",
     );
     assert.equal(wired.peer.state, "open");
     wired.pass(1000);
     wired.feed(last);
-    assert.equal(wired.peer.sender.requested.count, queued - 1);
+    assert.equal(wired.peer.sender.blocksRequested, queued - 1);
   });
 
   it("are rejected when we choke the peer, all that had not begun to load", () => {
@@ -274,7 +274,7 @@ describe("PeerConnection: requests of the peer", () => {
     fast.transport.room = () => 0;
     fast.feed(requests);
     assert.equal(fast.peer.state, "open");
-    assert.equal(fast.peer.sender.requested.count, REQUEST_QUEUE_ANNOUNCED);
+    assert.equal(fast.peer.sender.blocksRequested, REQUEST_QUEUE_ANNOUNCED);
     const plain = serving(false);
     plain.transport.room = () => 0;
     plain.feed(requests);

@@ -577,7 +577,7 @@ describe("UploadRounds", () => {
     for (let nowMs = 500; nowMs <= 2500; nowMs += 500) {
       bytewise.sent();
       ask();
-      assert.ok(bytewise.peer.sender.requested.count > 0, "more waits for it");
+      assert.ok(bytewise.peer.sender.blocksRequested > 0, "more waits for it");
       rounds.run(both, true, nowMs, true);
     }
     assert.equal(other.peer.amChoking, false);
