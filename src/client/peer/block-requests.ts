@@ -22,6 +22,7 @@ import {
   KIB,
   REQUEST_MESSAGE_BYTES,
   REQUEST_QUEUE_ANNOUNCED,
+  REQUESTS_INITIAL,
   REQUESTS_MAX,
 } from "../../base/limits.js";
 import { ExpectedBlocks } from "../receive/expected-blocks.js";
@@ -67,12 +68,21 @@ const PARTING_STEPS_PER_TICK = 16_384;
 /** Requests that one fill writes, shared by all connections: it is used within one call only. */
 const picked = new Int32Array(2 * PICKS_PER_FILL_MAX);
 
+export interface RequestSettings {
+  readonly maxRequests: number;
+  readonly requestTimeoutMs: number;
+  /** What near peers share; without it the connection has a share to itself. */
+  readonly requestShare?: RequestShare;
+}
+
 export class BlockRequests {
-  readonly pipeline: RequestPipeline;
+  #pipeline: RequestPipeline | undefined;
+  /** The peer's `reqq`, until there is a pipeline that knows it; 0: it told none. */
+  #peerLimit = 0;
   /** Asked for and expected, in order. */
   readonly expected = new ExpectedBlocks();
   /** Asked for once and given up (choked, timed out, cancelled), but perhaps under way. */
-  readonly #orphans = new ExpectedBlocks();
+  #orphans: ExpectedBlocks | undefined;
   /** True if the block under way was given back to the picker before it came. */
   #underWayIsOrphan = false;
 
@@ -80,7 +90,7 @@ export class BlockRequests {
   readonly #clock: Clock;
   /** For so long it may be silent: less until it has brought a block. */
   #timeoutMs: number;
-  readonly #timeoutMsMax: number;
+  readonly #settings: RequestSettings;
   #lastBlockMs: number;
   /** When the header of the block under way came. */
   #headerMs = 0;
@@ -97,18 +107,52 @@ export class BlockRequests {
   /** Made when the peer refuses for the first time: most never do. */
   #refusals: Refusals | undefined;
 
-  constructor(
-    peer: PeerConnection,
-    clock: Clock,
-    settings: { maxRequests: number; requestTimeoutMs: number; requestShare?: RequestShare },
-  ) {
+  constructor(peer: PeerConnection, clock: Clock, settings: RequestSettings) {
     this.#peer = peer;
     this.#clock = clock;
     this.#timeoutMs = settings.requestTimeoutMs / NEWCOMER_HURRY;
-    this.#timeoutMsMax = settings.requestTimeoutMs;
+    this.#settings = settings;
     this.#lastBlockMs = clock.nowMs;
     this.#countedSinceMs = clock.nowMs;
-    this.pipeline = new RequestPipeline(settings.maxRequests, clock.nowMs, settings.requestShare);
+  }
+
+  /** How many requests to keep outstanding. Made with the first of them: of most peers of a seed, nothing is ever asked. */
+  get pipeline(): RequestPipeline | undefined {
+    return this.#pipeline;
+  }
+
+  /** Requests to keep outstanding, or to begin with. */
+  get target(): number {
+    if (this.#pipeline !== undefined) return this.#pipeline.target;
+    const peerLimit = this.#peerLimit === 0 ? REQUESTS_INITIAL : this.#peerLimit;
+    return Math.min(REQUESTS_INITIAL, this.#settings.maxRequests, peerLimit);
+  }
+
+  /** The peer's `reqq` (BEP 10). */
+  setPeerLimit(requests: number): void {
+    this.#peerLimit = Math.max(1, requests);
+    this.#pipeline?.setPeerLimit(this.#peerLimit);
+  }
+
+  /** A limit of ours holds it back, or does not any more. */
+  setLimited(isLimited: boolean): void {
+    if (isLimited) this.#ownPipeline();
+    this.#pipeline?.setLimited(isLimited);
+  }
+
+  #ownPipeline(): RequestPipeline {
+    if (this.#pipeline !== undefined) return this.#pipeline;
+    const { maxRequests, requestShare } = this.#settings;
+    const pipeline = new RequestPipeline(maxRequests, this.#clock.nowMs, requestShare);
+    if (this.#peerLimit > 0) pipeline.setPeerLimit(this.#peerLimit);
+    // All that it had said was read.
+    pipeline.drained(this.#clock.nowMs);
+    this.#pipeline = pipeline;
+    return pipeline;
+  }
+
+  get #timeoutMsMax(): number {
+    return this.#settings.requestTimeoutMs;
   }
 
   /** True if the block under way was given back before it came: another peer may be asked for it too. */
@@ -123,12 +167,13 @@ export class BlockRequests {
 
   /** How long the peer takes for so many bytes, as fast as it was of late; 0: not known. */
   msFor(bytes: number): number {
-    return this.pipeline.msFor(bytes, this.#clock.nowMs, this.isAwaited);
+    return this.#pipeline?.msFor(bytes, this.#clock.nowMs, this.isAwaited) ?? 0;
   }
 
   /** Requests blocks until the pipeline is full. */
   fill(blocks: SwarmBlocks): void {
-    const { expected, pipeline } = this;
+    const { expected } = this;
+    const pipeline = this.#ownPipeline();
     const { write, sender } = this.#peer;
     const { nowMs } = this.#clock;
     const { outbox } = sender;
@@ -178,7 +223,7 @@ export class BlockRequests {
     const length = this.expected.lengthAt(index);
     const asked = this.expected.pieceAt(index);
     this.expected.removeAt(index);
-    if (this.expected.count === 0) this.pipeline.waitedInVain(this.#clock.nowMs);
+    if (this.expected.count === 0) this.#pipeline?.waitedInVain(this.#clock.nowMs);
     this.#orphan(asked, begin, length);
     this.#peer.write.request(MessageId.cancel, piece, begin, length);
   }
@@ -251,7 +296,7 @@ export class BlockRequests {
   blockStarted(blocks: SwarmBlocks | undefined, piece: number, begin: number, length: number): boolean {
     let list = this.expected;
     let index = list.find(piece, begin);
-    if (index < 0) {
+    if (index < 0 && this.#orphans !== undefined) {
       list = this.#orphans;
       index = list.find(piece, begin);
     }
@@ -265,7 +310,7 @@ export class BlockRequests {
     const { nowMs } = this.#clock;
     const asked = list.pieceAt(index);
     const block = blockAt(begin);
-    if (!isOrphan) this.pipeline.blockReceived(length, list.sentAtMs(index), nowMs);
+    if (!isOrphan) this.#pipeline?.blockReceived(length, list.sentAtMs(index), nowMs);
     list.removeAt(index);
     this.#lastBlockMs = nowMs;
     this.#headerMs = nowMs;
@@ -289,14 +334,14 @@ export class BlockRequests {
     // What is refused and not looked for counts as unanswered, which has an end as well.
     if (this.#missedStepsLeft <= 0) return false;
     // Each request is answered once, and in order: what was given up before it was asked for again is answered first.
-    const orphan = this.#orphans.find(piece, begin);
+    const orphan = this.#orphans?.find(piece, begin) ?? -1;
     if (orphan >= 0) {
-      this.#orphans.removeAt(orphan);
+      this.#orphans?.removeAt(orphan);
       return false;
     }
     const index = this.expected.find(piece, begin);
     if (index < 0) {
-      this.#missedStepsLeft -= 1 + this.#orphans.count + this.expected.count;
+      this.#missedStepsLeft -= 1 + (this.#orphans?.count ?? 0) + this.expected.count;
       return false;
     }
     const asked = this.expected.pieceAt(index);
@@ -309,7 +354,7 @@ export class BlockRequests {
   /** Gives all requests back to the picker. `mayCome`: they are remembered, in case the blocks come after all. */
   drop(mayCome: boolean): void {
     const { expected } = this;
-    if (expected.count > 0) this.pipeline.waitedInVain(this.#clock.nowMs);
+    if (expected.count > 0) this.#pipeline?.waitedInVain(this.#clock.nowMs);
     for (let index = 0; index < expected.count; index++) {
       const piece = expected.pieceAt(index);
       const begin = expected.beginAt(index);
@@ -381,7 +426,7 @@ export class BlockRequests {
   #snub(): number {
     const { expected } = this;
     const late = expected.count;
-    this.pipeline.snub();
+    this.#pipeline?.snub();
     this.#timeoutMs = Math.min(this.#timeoutMsMax, 2 * this.#timeoutMs);
     for (let index = 0; index < late; index++) this.#writeCancel(index);
     this.drop(true);
@@ -408,7 +453,7 @@ export class BlockRequests {
     this.#blocksCounted = 0;
     if (this.expected.count <= keep) return 0;
     const dropped = this.#cancelFrom(keep, countedSinceMs);
-    if (dropped > 0) this.pipeline.refused(keep);
+    if (dropped > 0) this.#pipeline?.refused(keep);
     return dropped;
   }
 
@@ -445,7 +490,7 @@ export class BlockRequests {
 
   /** The peer rejects although it does not choke us: its queue is full, or it does not serve that piece. */
   #refused(piece: number): void {
-    this.pipeline.refused(this.expected.count);
+    this.#pipeline?.refused(this.expected.count);
     this.#refusals ??= new Refusals();
     const peer = this.#peer;
     const isWithdrawn = this.#refusals.refused(piece, this.#clock.nowMs);
@@ -453,6 +498,7 @@ export class BlockRequests {
   }
 
   #orphan(piece: PieceIndex, begin: number, length: number): void {
+    this.#orphans ??= new ExpectedBlocks();
     if (this.#orphans.count >= REQUEST_QUEUE_ANNOUNCED) this.#orphans.removeAt(0);
     this.#orphans.push(piece, begin, length, this.#clock.nowMs);
   }

@@ -157,8 +157,8 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     assert(options.incoming || options.swarm !== undefined, "an outgoing connection belongs to a torrent");
   }
 
-  /** How many requests to keep outstanding. */
-  get pipeline(): RequestPipeline {
+  /** How many requests to keep outstanding; undefined before the first. */
+  get pipeline(): RequestPipeline | undefined {
     return this.requests.pipeline;
   }
 
@@ -287,7 +287,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
 
   /** The socket has nothing more for now. */
   drained(): void {
-    this.pipeline.drained(this.#clock.nowMs);
+    this.pipeline?.drained(this.#clock.nowMs);
   }
 
   /** Writes what waits. Returns 0 or −errno of a broken socket. */
@@ -342,7 +342,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
       this.requests.drop(false);
       this.#extensions?.closed();
     }
-    this.pipeline.close();
+    this.pipeline?.close();
     this.sender.close();
     this.#throttles?.close();
     // Whoever is let go leaves nothing behind that uses our link: blocks in the system's buffers would be sent to it all the same.
@@ -372,7 +372,10 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     if (this.#measure(elapsedMs)) this.lastMovedMs = now;
     if (!this.uploads.tick(now)) return;
     this.#throttles?.tick(elapsedMs);
-    if (now - this.#lastReceivedMs >= SILENT_MS) this.#transport.wakeForAny();
+    if (now - this.#lastReceivedMs >= SILENT_MS) {
+      this.#transport.wakeForAny();
+      this.receiver.release();
+    }
     if (now - this.#lastReceivedMs > settings.idleTimeoutMs && !this.isHeldBack) {
       this.close(
         new PeerError("PEER_TIMEOUT", `nothing received for ${Math.round(settings.idleTimeoutMs / 1000)} s`),
@@ -388,7 +391,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     if (this.#swarm === undefined || !this.knowsPieces) return;
     this.requests.forgetRefusals(this.#swarm);
     this.updateInterest();
-    this.pipeline.tick(now);
+    this.pipeline?.tick(now);
     const late = this.requests.checkTimeout();
     if (late > 0) this.#tell("snubbed", { requests: late });
     this.fillRequests();

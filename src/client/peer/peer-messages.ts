@@ -239,7 +239,7 @@ export class PeerMessages implements MessageHandler {
   /** What its extension handshake tells of it, extensions aside. */
   #introduced(handshake: ExtensionHandshake): void {
     const peer = this.#peer;
-    if (handshake.reqq !== undefined) peer.pipeline.setPeerLimit(handshake.reqq);
+    if (handshake.reqq !== undefined) peer.requests.setPeerLimit(handshake.reqq);
     if (handshake.v !== undefined) peer.clientName = handshake.v;
     if (handshake.p !== undefined && handshake.p > 0 && peer.incoming && peer.isReachable) {
       peer.listenPort = handshake.p;

@@ -44,10 +44,10 @@ export class PeerThrottles {
 
   /** Looks which limits there are. */
   update(): void {
-    const { sender, pipeline } = this.#peer;
+    const { sender, requests } = this.#peer;
     const isReceivingLimited = this.#apply(this.#receiving, "download");
     this.#transport.setThrottle(isReceivingLimited ? this.#receiving : undefined);
-    pipeline.setLimited(isReceivingLimited);
+    requests.setLimited(isReceivingLimited);
     sender.setThrottle(this.#apply(this.#sending, "upload") ? this.#sending : undefined);
   }
 

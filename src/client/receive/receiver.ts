@@ -83,6 +83,8 @@ const LENGTH_PREFIX_BYTES = 4;
 const EXTENDED_HEADER_BYTES = MESSAGE_HEADER_BYTES + EXTENDED_BODY_BYTES_MIN;
 /** Headers and small messages that were cut are gathered in this many bytes; longer messages on the heap. */
 const HEAD_BYTES = HANDSHAKE_BYTES;
+/** Shared by all that gather nothing: a typed array takes 200 bytes even without elements. */
+const NO_BYTES = new Uint8Array(0);
 
 assert(PIECE_HEADER_BYTES <= HEAD_BYTES, "the head holds a block's header");
 assert(EXTENDED_HEADER_BYTES <= PIECE_HEADER_BYTES, "what tells of a message is read before its body is");
@@ -98,8 +100,8 @@ export class Receiver {
   #stopped = false;
 
   phase: Phase;
-  /** Bytes of a cut header, small message or handshake: filled, and needed before the next decision. */
-  readonly #head = new Uint8Array(HEAD_BYTES);
+  /** Bytes of a cut header, small message or handshake, there while any may come: filled, and needed before the next decision. */
+  #head = NO_BYTES;
   headFilled = 0;
   headNeeded: number;
   /** Messages that were told of, but for blocks: each costs time, however short it is, and however it was cut. */
@@ -323,6 +325,11 @@ export class Receiver {
     return true;
   }
 
+  /** Nothing came for a while: gives the memory for headers back, unless one is under way or blocks may come. */
+  release(): void {
+    if (this.atBoundary && !this.mayBringBlocks) this.#head = NO_BYTES;
+  }
+
   /** Ends it: memory goes home. True if a wanted block was under way (blockPiece, blockBegin, blockLength). */
   stop(): boolean {
     if (this.#stopped) return false;
@@ -344,6 +351,7 @@ export class Receiver {
     assert(this.headFilled < this.headNeeded || this.#stopped, "a head that is complete is consumed");
     const isHead = this.phase === Phase.header || this.phase === Phase.handshake;
     assert(isHead || this.headFilled === 0, "a head is gathered between messages only");
+    assert(this.headFilled <= this.#head.length, "what was gathered lies in the head");
     assert(
       (this.#long === undefined) === (this.phase !== Phase.message),
       "only a message under way is gathered",
@@ -439,6 +447,8 @@ export class Receiver {
   #gatherHead(): void {
     const plan = this.#plan;
     assert(this.headNeeded <= HEAD_BYTES && plan.left > 0, "what is gathered fits the head");
+    if (this.#head.length === 0) this.#head = new Uint8Array(HEAD_BYTES);
+    const head = this.#head;
     while (this.headFilled < this.headNeeded && plan.left > 0) {
       const available = plan.available();
       let from = plan.address();
@@ -450,8 +460,7 @@ export class Receiver {
         memory.copy(from, memory.sinkAddress, count);
         from = memory.sinkAddress;
       }
-      for (let index = 0; index < count; index++)
-        this.#head[this.headFilled + index] = memory.bytes[from + index]!;
+      for (let index = 0; index < count; index++) head[this.headFilled + index] = memory.bytes[from + index]!;
       this.headFilled += count;
       plan.advance(count);
     }

@@ -257,11 +257,14 @@ export class StreamPump implements PeerTransport, StreamHandler, TurnHook, SlotW
 
   /** For what is outstanding now. */
   #markLowWater(peer: PeerConnection): void {
-    const { isHighRate, isNear } = peer.pipeline;
-    const isMore = this.#throttle === undefined && isHighRate;
+    const { pipeline } = peer;
+    if (this.#throttle !== undefined || pipeline?.isHighRate !== true) {
+      this.#setLowWater(1);
+      return;
+    }
     const outstanding = peer.expected.count * BLOCK_SIZE;
     const { readyLately } = this.#turns.load;
-    this.#setLowWater(isMore ? lowWaterFor(this.#lowWaterBytes, outstanding, readyLately, isNear) : 1);
+    this.#setLowWater(lowWaterFor(this.#lowWaterBytes, outstanding, readyLately, pipeline.isNear));
   }
 
   #setLowWater(bytes: number): void {

@@ -27,7 +27,7 @@ export interface AllottedPeer extends PickingPeer {
   readonly allowedFast: ReadonlySet<number> | undefined;
   /** What it was asked for and has not brought. */
   readonly expected: { readonly count: number };
-  readonly pipeline: { readonly snubbed: boolean };
+  readonly pipeline: { readonly snubbed: boolean } | undefined;
   /** How many milliseconds it takes for so many bytes, as fast as it is now; 0: not known. */
   msFor(bytes: number): number;
   /** Bytes of it wait for a limit of ours, most of the time. */
@@ -305,7 +305,7 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   ): number {
     const got = this.#picker.pick(peer.pieces, count, out, peer, allowed, piecesAtOnce);
     // Whoever is snubbed has shown that it would only hold places of others.
-    if (got > 0 || peer.expected.count > 0 || peer.pipeline.snubbed) return got;
+    if (got > 0 || peer.expected.count > 0 || peer.pipeline?.snubbed === true) return got;
     const isProven = peer.counters.blocksReceived > 0;
     const isFresh = !this.#passedOver.has(peer) && this.#looksLeft > (3 / 4) * LOOKS_PER_TICK;
     if ((isProven || isFresh) && this.#takeFromSilent(peer, count) > 0) {

@@ -352,7 +352,7 @@ export class TorrentContent implements SwarmBlocks, SlotUser {
 
   /** Fast peers work on so many pieces together as can be hashed side by side; where nothing is hashed, on one each. */
   #piecesAtOnce(peer: PeerConnection): number {
-    const { isHighRate } = peer.pipeline;
+    const isHighRate = peer.pipeline?.isHighRate === true;
     if (isHighRate !== this.#highRate.has(peer)) {
       if (isHighRate) this.#highRate.add(peer);
       else this.#highRate.delete(peer);

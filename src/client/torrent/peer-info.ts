@@ -5,7 +5,7 @@ import type { PeerConnection } from "../peer/peer-connection.js";
 import { describePeerId } from "../wire/handshake.js";
 
 export function describePeer(peer: PeerConnection): PeerInfo {
-  const { receiver, pipeline } = peer;
+  const { receiver, requests } = peer;
   return {
     address: { host: peer.host, port: peer.port },
     incoming: peer.incoming,
@@ -22,9 +22,9 @@ export function describePeer(peer: PeerConnection): PeerInfo {
     amInterested: peer.amInterested,
     peerChoking: peer.peerChoking,
     peerInterested: peer.peerInterested,
-    snubbed: pipeline.snubbed,
+    snubbed: requests.pipeline?.snubbed === true,
     requestsOutstanding: peer.expected.count,
-    requestsWanted: pipeline.target,
+    requestsWanted: requests.target,
     downloadRate: peer.downloadRate,
     uploadRate: peer.uploadRate,
     pieces: peer.pieceCountKnown,
@@ -33,7 +33,7 @@ export function describePeer(peer: PeerConnection): PeerInfo {
 }
 
 export function statsOfPeer(peer: PeerConnection, nowMs: number): ConnectionStats {
-  const { counters, pipeline } = peer;
+  const { counters, requests } = peer;
   return {
     secondsConnected: Math.max(0, nowMs - peer.sinceMs) / 1000,
     downloadBytesPerSecond: peer.downloadRate,
@@ -48,7 +48,7 @@ export function statsOfPeer(peer: PeerConnection, nowMs: number): ConnectionStat
     receiveCalls: counters.receiveCalls,
     sendCalls: counters.sendCalls,
     requestsOutstanding: peer.expected.count,
-    requestsWanted: pipeline.target,
+    requestsWanted: requests.target,
     requestsOfPeer: peer.sender.blocksWaiting,
     pieces: peer.pieceCountKnown,
   };

@@ -503,7 +503,7 @@ export class UploadRounds {
       uploadRate: peer.uploadRate,
       isSeedOrUploadOnly: isSeedOrUploadOnly(peer),
       unchokedSinceMs: peer.amChoking ? undefined : peer.uploads.uptake.unchokedSinceMs,
-      snubbed: peer.pipeline.snubbed,
+      snubbed: peer.pipeline?.snubbed === true,
       lapsed: this.#lapsed.has(peer),
       timesTaken: this.#timesTaken(peer),
       sentSinceUnchokeBytes: peer.uploads.uptake.sentSinceUnchokeBytes,

@@ -72,7 +72,7 @@ describe("BlockRequests: a block under way", () => {
     wired.feed(block.subarray(0, 5000));
     const rest = drip(wired, block.subarray(5000), 24_000);
     assert.equal(wired.swarm.dropped.length, 16, "the block and the 15 behind it");
-    assert.equal(wired.peer.pipeline.snubbed, true);
+    assert.equal(wired.peer.pipeline?.snubbed, true);
     const sent = wired.sent();
     assert.equal(blocksOf(sent, MessageId.cancel).length, 15);
     assert.equal(blocksOf(sent, MessageId.request).length, 0, "nothing more can come before its end");
@@ -160,7 +160,7 @@ describe("BlockRequests: a block under way", () => {
     wired.peer.cancelRequest(0, 0);
     drip(wired, block.subarray(100), 24_000);
     assert.equal(wired.swarm.open.size, 0);
-    assert.equal(wired.peer.pipeline.snubbed, true);
+    assert.equal(wired.peer.pipeline?.snubbed, true);
     wired.peer.close();
     wired.checkOver();
   });

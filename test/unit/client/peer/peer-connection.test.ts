@@ -262,7 +262,7 @@ describe("PeerConnection: time", () => {
     const messages = wired.sent();
     assert.deepEqual(blocksOf(messages, MessageId.cancel), requested);
     assert.equal(wired.swarm.dropped.length, requested.length);
-    assert.equal(wired.peer.pipeline.snubbed, true);
+    assert.equal(wired.peer.pipeline?.snubbed, true);
     assert.equal(blocksOf(messages, MessageId.request).length, 1, "it keeps one");
     assert.equal(wired.peer.expected.count, 1);
   });
@@ -279,7 +279,7 @@ describe("PeerConnection: time", () => {
     assert.equal(first, undefined, "the one request is still out");
     wired.feed(pieceMessage(0, 0, BLOCK_SIZE));
     assert.equal(wired.swarm.received.size, 2);
-    assert.equal(wired.peer.pipeline.snubbed, false);
+    assert.equal(wired.peer.pipeline?.snubbed, false);
     assert.equal(wired.peer.state, "open");
   });
 

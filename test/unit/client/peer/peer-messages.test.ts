@@ -378,15 +378,15 @@ describe("PeerConnection: the Fast extension", () => {
     const wired = unchoked();
     const requested = wired.sentBlocks(MessageId.request);
     wired.pass(21_000);
-    assert.equal(wired.peer.pipeline.snubbed, true);
+    assert.equal(wired.peer.pipeline?.snubbed, true);
     assert.deepEqual([...wired.swarm.open], ["0/0"], "it is asked for again");
     wired.feed(Buffer.concat(requested.map((block) => message(MessageId.reject, ...block))));
     assert.deepEqual([...wired.swarm.open], ["0/0"], "and that request still stands");
     wired.feed(pieceMessage(0, 0, BLOCK_SIZE));
     wired.feed(UNCHOKE);
     assert.ok(
-      wired.peer.pipeline.target >= 16,
-      `${wired.peer.pipeline.target} requests: its queue was never full`,
+      wired.peer.requests.target >= 16,
+      `${wired.peer.requests.target} requests: its queue was never full`,
     );
   });
 
@@ -446,7 +446,7 @@ describe("PeerConnection: extensions", () => {
     const wired = new WiredPeer().open();
     wired.feed(Buffer.concat([extended({ reqq: 3 }), HAVE_ALL, UNCHOKE]));
     assert.equal(wired.sentBlocks(MessageId.request).length, 3);
-    assert.equal(wired.peer.pipeline.target, 3);
+    assert.equal(wired.peer.requests.target, 3);
   });
 
   it("v, p and upload_only are noted; p only of a peer that came to us", () => {

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { BLOCK_SIZE } from "../../../../src/base/limits.js";
 import { RateMeter } from "../../../../src/client/peer/rate-meter.js";
+import { RequestPipeline } from "../../../../src/client/peer/request-pipeline.js";
 import { MessageId } from "../../../../src/client/wire/messages.js";
 import { entryOf } from "../../../support/required.js";
 import { haveSameShape } from "../../../support/shapes.js";
@@ -45,7 +46,9 @@ describe("PeerConnection: its shape", () => {
 
 /** What a connection consists of, and is used for each block. */
 function partsOf({ peer, plan }: WiredPeer): object[] {
-  const { requests, pipeline, receiver, sender, uploads, write, counters } = peer;
+  const { requests, receiver, sender, uploads, write, counters } = peer;
+  // It is made with the first request.
+  const pipeline = peer.pipeline ?? new RequestPipeline(100, 1000);
   return [
     peer,
     requests,
