@@ -68,7 +68,8 @@ const PATIENCE_MS_MIN = 50;
 const SILENCE_LOOKED_MS = 50;
 /**
  * A few milliseconds of work, of which half is kept for those that had a part in a right piece, and of the other half as much for those that
- * have brought blocks: hundreds that only look would leave nothing for them until the next tick.
+ * have brought blocks: hundreds that only look would leave nothing for them until the next tick. Of what is kept for the first, those that we
+ * sought and never asked for anything may use half: where nobody has had a part in a right piece yet, one of them will be the first.
  */
 const LOOKS_PER_TICK = 65_536;
 /** Whoever is suspected may share pieces of others where none became complete for so long. */
@@ -92,15 +93,15 @@ interface Candidate<Peer> {
 }
 
 /**
- * Whoever has shown nothing comes last: among those first who let nothing go, brings blocks, and was sought by us, then in the order in
- * which they came. Peers that share pieces with liars lose trust, whoever has just come has none to lose, and liars who come back under
+ * Whoever has shown nothing comes last: among those first who let nothing go, was sought by us, and brings blocks, then in the order in
+ * which they came. Blocks of which none was in a right piece say less than that we sought it: hundreds bring one and dawdle. Peers that share pieces with liars lose trust, whoever has just come has none to lose, and liars who come back under
  * other names again and again wait at the end.
  */
 function byTrust<Peer>(a: Candidate<Peer>, b: Candidate<Peer>): number {
   if (a.record.isProven !== b.record.isProven) return a.record.isProven ? -1 : 1;
   if (a.record.isProven) return b.record.trust - a.record.trust || b.brought - a.brought;
   if (a.record.lapses !== b.record.lapses) return a.record.lapses - b.record.lapses;
-  return b.brought - a.brought || Number(b.isDialled) - Number(a.isDialled);
+  return Number(b.isDialled) - Number(a.isDialled) || b.brought - a.brought;
 }
 
 export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
@@ -174,11 +175,10 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     };
     let got = this.#pickAllowed(peer, few, out, allowed, isApart ? 1 : piecesAtOnce);
     if (got === 0 && peer.expected.count === 0) {
-      if (this.#mayReclaim(peer, record) && this.#reclaim(peer, record, few))
+      const isReclaimed = this.#mayReclaim(peer, record) && this.#reclaim(peer, record, few);
+      if (isReclaimed || this.#outpace(peer, record) || this.#tryOut(peer, record)) {
         got = this.#picker.pick(peer.pieces, few, out, peer, allowed, 1);
-      else if (this.#outpace(peer, record) || this.#tryOut(peer, record)) {
-        got = this.#picker.pick(peer.pieces, few, out, peer, allowed, 1);
-        this.#owedBy.set(peer, peer.counters.blocksReceived + Math.max(1, got));
+        if (!isReclaimed) this.#owedBy.set(peer, peer.counters.blocksReceived + Math.max(1, got));
         // What came of it is being dropped.
         if (got === 0) this.#claimants.add(peer);
       }
@@ -350,16 +350,18 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     const { nowMs } = this.#host;
     if (nowMs < this.#nobodySilentUntilMs) return 0;
     let freed = 0;
-    const least = this.#looksKeptFrom(this.#host.recordOf(peer));
+    const least = this.#looksKeptFrom(peer, this.#host.recordOf(peer));
     for (const other of this.#newcomers) {
-      if (this.#looksLeft-- <= least || freed >= most) break;
+      if (this.#looksLeft <= least || freed >= most) break;
+      this.#looksLeft--;
       if (other === peer || other.expected.count === 0) continue;
       const free = other.letGo(SILENT_MS);
       if (free > 0) this.#passedOver.add(other);
       freed += free;
     }
     for (const other of this.#untried) {
-      if (this.#looksLeft-- <= least || freed >= most) break;
+      if (this.#looksLeft <= least || freed >= most) break;
+      this.#looksLeft--;
       if (this.#host.recordOf(other)?.isProven !== false) this.#untried.delete(other);
       else if (other !== peer) freed += other.letGo(UNTRIED_SILENT_MS);
     }
@@ -374,8 +376,15 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   }
 
   /** Looks of a tick that are not for the peer. */
-  #looksKeptFrom(record: PeerRecord | undefined): number {
-    return record?.isProven === true ? 0 : LOOKS_PER_TICK / 2;
+  #looksKeptFrom(peer: Peer, record: PeerRecord | undefined): number {
+    if (record?.isProven === true) return 0;
+    return record !== undefined && this.#isUntried(peer, record) ? LOOKS_PER_TICK / 4 : LOOKS_PER_TICK / 2;
+  }
+
+  /** We sought it, and it had no chance yet to show anything. */
+  #isUntried({ incoming, counters }: Peer, record: PeerRecord): boolean {
+    const isAtTheStart = !record.isProven && !record.onParole && record.lapses === 0 && record.owned === 0;
+    return !incoming && isAtTheStart && counters.blocksReceived === 0;
   }
 
   /** Whoever has shown something, or had no chance yet: where others have shown something, those of them that we sought. */
@@ -404,12 +413,8 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     const { nowMs } = this.#host;
     const pieces = record.isProven ? Math.ceil(most / this.#picker.blocksMax) : 1;
     const patienceMs = record.isProven ? this.#patienceMs(peer) : RECLAIM_MS;
-    for (let reclaimed = 0; reclaimed < pieces; reclaimed++) {
-      const isSpent = this.#looksLeft <= this.#looksKeptFrom(record);
-      if (isSpent || !this.#attribution.reclaim(record, peer.pieces, nowMs, this, patienceMs))
-        return reclaimed > 0;
-    }
-    return true;
+    if (this.#looksLeft <= this.#looksKeptFrom(peer, record)) return false;
+    return this.#attribution.reclaim(record, peer.pieces, pieces, nowMs, this, patienceMs) > 0;
   }
 
   #patienceMs(peer: Peer): number {
@@ -423,9 +428,7 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
    * that stalls. All that is missing may have been asked of slow ones before it came.
    */
   #tryOut(peer: Peer, record: PeerRecord): boolean {
-    if (peer.incoming || record.isProven || record.onParole || record.lapses > 0 || record.owned > 0)
-      return false;
-    if (peer.counters.blocksReceived > 0 || this.#looksLeft <= LOOKS_PER_TICK / 2) return false;
+    if (!this.#isUntried(peer, record) || this.#looksLeft <= this.#looksKeptFrom(peer, record)) return false;
     this.#claimantMs = 0;
     if (this.#attribution.outpace(record, peer.pieces, this.#host.nowMs, this)) return true;
     this.#looksLeft -= this.#picker.startedCount;

@@ -223,17 +223,18 @@ export class Attribution {
   }
 
   /**
-   * For a peer that has `pieces` and waits for nothing: one that somebody has who has shown nothing, and was silent for `patienceMs`, starts
-   * over.
+   * For a peer that has `pieces` and waits for nothing: up to `most` of those that somebody has who has shown nothing, and was silent for
+   * `patienceMs`, start over. Returns how many.
    */
   reclaim(
     record: PeerRecord,
     pieces: PieceSet,
+    most: number,
     nowMs: number,
     view: ExclusiveView,
     patienceMs: number,
-  ): boolean {
-    return this.#exclusive.reclaim(record, pieces, nowMs, view, patienceMs);
+  ): number {
+    return this.#exclusive.reclaim(record, pieces, most, nowMs, view, patienceMs);
   }
 
   /**

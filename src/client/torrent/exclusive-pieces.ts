@@ -219,13 +219,16 @@ export class ExclusivePieces {
   reclaim(
     claimant: PeerRecord,
     pieces: PieceSet,
+    most: number,
     nowMs: number,
     view: ExclusiveView,
     patienceMs = RECLAIM_MS,
-  ): boolean {
-    let looks = 0;
+  ): number {
+    let reclaimed = 0;
+    // One pass for all of them: from the start for each, hundreds that are owned take all the looks of a tick.
     for (const [piece, exclusive] of this.#pieces) {
-      looks++;
+      if (reclaimed >= most) break;
+      view.lookedAt(1);
       const { owner, isOfUnproven, lastBlockMs, ownedSinceMs } = exclusive;
       if (owner === undefined || !isOfUnproven || owner.isProven || !pieces.has(piece)) continue;
       const silentMs = lastBlockMs > ownedSinceMs ? 2 * patienceMs : patienceMs;
@@ -243,12 +246,10 @@ export class ExclusivePieces {
       const isForStrangers = claimant.isProven && this.#hadItsTurn(exclusive, claimant);
       if (isForStrangers && ++exclusive.strangers >= STRANGERS_MAX) exclusive.shared = true;
       if (exclusive.failures === 0) this.#pieces.delete(piece);
-      view.lookedAt(looks);
+      reclaimed++;
       view.startOver(piece);
-      return true;
     }
-    view.lookedAt(looks);
-    return false;
+    return reclaimed;
   }
 
   /** As Attribution.outpace(). */

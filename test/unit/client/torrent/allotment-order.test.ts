@@ -67,6 +67,9 @@ class Swarm {
   readonly peers: Peer[] = [];
   /** In the order in which the allotment had them ask. */
   readonly asked: Peer[] = [];
+  /** True: what came of a piece that starts over is dropped by dropped() only, as where a disk writes it. */
+  dropsLate = false;
+  readonly #dropping: number[] = [];
   readonly picker: Picker;
   readonly attribution = new Attribution({ pieceLength: PIECE_LENGTH, requestTimeoutMs: 20_000 });
   readonly allotment: Allotment<Peer>;
@@ -91,10 +94,24 @@ class Swarm {
         this.ask(peer, 4);
       },
       dropBlocks: (piece) => {
-        this.picker.pieceFailed(piece);
-        this.attribution.pieceStartedOver(piece, undefined, this.nowMs);
+        this.#dropping.push(piece);
+        for (const peer of this.peers) peer.requests = peer.requests.filter(([asked]) => asked !== piece);
+        if (!this.dropsLate) this.#drop();
       },
     });
+  }
+
+  /** What was being dropped is gone. */
+  dropped(): void {
+    this.#drop();
+    this.allotment.pieceFree();
+  }
+
+  #drop(): void {
+    for (const piece of this.#dropping.splice(0)) {
+      this.picker.pieceFailed(piece);
+      this.attribution.pieceStartedOver(piece, undefined, this.nowMs);
+    }
   }
 
   join(): Peer {
@@ -210,6 +227,71 @@ describe("Allotment: who waits for nothing, while somebody is suspected", () => 
       const pieces = new Set(newcomer.requests.map(([piece]) => piece));
       assert.equal(pieces.size, incoming ? 0 : 1, "alone");
     }
+  });
+});
+
+describe("Allotment: whom we sought, and never asked for anything", () => {
+  /** Somebody brought a right piece, others a wrong one; all else is asked of strangers, a piece each, and of the first. */
+  function allIsAsked(): Swarm {
+    const swarm = new Swarm();
+    const proven = swarm.join();
+    swarm.pieceComes(0, [proven], true);
+    // It gets on.
+    swarm.allotment.tick();
+    swarm.pieceComes(1, [swarm.join(), swarm.join()], false);
+    for (let count = 0; count < 20; count++) {
+      const stranger = swarm.join();
+      assert.equal(swarm.ask(stranger, BLOCKS), BLOCKS);
+      // It keeps what it was asked for, as one that has begun a block.
+      stranger.askedMs = Number.POSITIVE_INFINITY;
+    }
+    let left = PIECES * BLOCKS;
+    while (swarm.ask(proven, PIECES * BLOCKS) > 0) assert.ok(left-- > 0, "what can be asked for ends");
+    return swarm;
+  }
+
+  it("has what a stranger has alone and was silent about, though hundreds have looked in vain before it came", () => {
+    const swarm = allIsAsked();
+    const silent = Array.from({ length: 1500 }, () => swarm.join());
+    const others = Array.from({ length: 100 }, () => swarm.join());
+    for (const peer of silent) swarm.ask(peer, 4);
+    for (const peer of others) peer.counters.blocksReceived = 1;
+    for (let step = 0; step < 30; step++) {
+      swarm.nowMs += 60;
+      for (const peer of others) swarm.ask(peer, 4);
+    }
+    const sought = swarm.join();
+    sought.incoming = false;
+    assert.ok(swarm.ask(sought, 4) > 0);
+    assert.equal(sought.record.owned, 1);
+  });
+
+  it("has what was taken from another for it when that is dropped, and not whoever waits for anything", () => {
+    const swarm = allIsAsked();
+    swarm.dropsLate = true;
+    const waiting = swarm.join();
+    waiting.counters.blocksReceived = 1;
+    assert.equal(swarm.ask(waiting, 4), 0);
+    swarm.nowMs += 600;
+    const sought = swarm.join();
+    sought.incoming = false;
+    assert.equal(swarm.ask(sought, 4), 0, "a piece is being dropped for it");
+    swarm.dropped();
+    assert.ok(sought.requests.length > 0);
+    assert.equal(waiting.requests.length, 0);
+  });
+
+  it("is asked before those that came by themselves, whatever those have brought that was never right", () => {
+    const swarm = allIsAsked();
+    for (let peer = 0; peer < 40; peer++) {
+      const stranger = swarm.join();
+      Object.assign(stranger.counters, { blocksReceived: 1, payloadBytes: BLOCK_SIZE });
+    }
+    const sought = swarm.join();
+    sought.incoming = false;
+    swarm.asked.length = 0;
+    swarm.allotment.tick();
+    assert.ok(swarm.asked.indexOf(sought) >= 0, "it is among the first");
   });
 });
 

@@ -106,19 +106,41 @@ describe("pieces that one peer has to itself", () => {
     pieces.blockReceived(8, 1100);
     pieces.own(proven, 9, 1000);
     assert.equal(pieces.unprovenOwned, 2);
-    assert.equal(pieces.reclaim(proven, everything, 1400, view), false, "an answer may be on its way");
-    assert.equal(pieces.reclaim(proven, new PieceSet(10), 2000, view), false, "it has none of them");
-    assert.equal(pieces.reclaim(proven, everything, 2000, view), true);
+    assert.equal(pieces.reclaim(proven, everything, 1, 1400, view), 0, "an answer may be on its way");
+    assert.equal(pieces.reclaim(proven, new PieceSet(10), 1, 2000, view), 0, "it has none of them");
+    assert.equal(pieces.reclaim(proven, everything, 1, 2000, view), 1);
     assert.equal(
-      pieces.reclaim(proven, everything, 2000, view),
-      false,
+      pieces.reclaim(proven, everything, 1, 2000, view),
+      0,
       "the one that has shown something, or brings, keeps its own",
     );
     assert.deepEqual(overs, [7]);
     assert.deepEqual([first.owned, first.lapses, pieces.has(7), pieces.unprovenOwned], [1, 1, false, 1]);
-    assert.equal(pieces.reclaim(proven, everything, 2101, view), true);
+    assert.equal(pieces.reclaim(proven, everything, 1, 2101, view), 1);
     assert.deepEqual(overs, [7, 8]);
-    assert.equal(pieces.reclaim(proven, everything, 90_000, view), false);
+    assert.equal(pieces.reclaim(proven, everything, 1, 90_000, view), 0);
+  });
+
+  it("go by several at a time, and each of those that are somebody's is looked at once for it", () => {
+    const proven = attribution.record("proven", "10.0.1.1", 1);
+    proven.isProven = true;
+    const everything = new PieceSet(100);
+    everything.fill();
+    const pieces = new ExclusivePieces(PIECE_LENGTH, REQUEST_TIMEOUT_MS);
+    const stranger = attribution.record("stranger", "10.0.1.2", 1);
+    for (let piece = 0; piece < 100; piece++) pieces.own(stranger, piece, piece < 90 ? 2000 : 1000);
+    let looks = 0;
+    const overs: number[] = [];
+    const view: ExclusiveView = {
+      ...viewOf(proven, stranger),
+      startOver: (piece) => overs.push(piece),
+      lookedAt: (count) => {
+        looks += count;
+      },
+    };
+    assert.equal(pieces.reclaim(proven, everything, 8, 2000, view), 8);
+    assert.deepEqual(overs, [90, 91, 92, 93, 94, 95, 96, 97]);
+    assert.ok(looks <= 100, `${looks} looks at 100 pieces`);
   });
 
   it("go sooner to one that would bring them sooner, which is not held against whoever had them", () => {
@@ -131,12 +153,8 @@ describe("pieces that one peer has to itself", () => {
     const view = viewOf(proven, first);
     pieces.own(first, 7, 1000);
     pieces.blockReceived(7, 1100);
-    assert.equal(
-      pieces.reclaim(proven, everything, 1190, view, 50),
-      false,
-      "another block may be on its way",
-    );
-    assert.equal(pieces.reclaim(proven, everything, 1201, view, 50), true);
+    assert.equal(pieces.reclaim(proven, everything, 1, 1190, view, 50), 0, "another block may be on its way");
+    assert.equal(pieces.reclaim(proven, everything, 1, 1201, view, 50), 1);
     assert.deepEqual([first.owned, first.lapses], [0, 0]);
   });
 
@@ -152,16 +170,12 @@ describe("pieces that one peer has to itself", () => {
       return pieces;
     };
     const idle = { ...viewOf(proven, first, second), isAsked: () => false };
-    assert.equal(owned().reclaim(second, everything, 1001, idle), false, "it has shown as little");
-    assert.equal(
-      owned().reclaim(proven, everything, 1001, viewOf(proven, first)),
-      false,
-      "it was just asked",
-    );
-    assert.equal(owned().reclaim(proven, everything, 1001, { ...idle, isReceived: () => true }), false);
+    assert.equal(owned().reclaim(second, everything, 1, 1001, idle), 0, "it has shown as little");
+    assert.equal(owned().reclaim(proven, everything, 1, 1001, viewOf(proven, first)), 0, "it was just asked");
+    assert.equal(owned().reclaim(proven, everything, 1, 1001, { ...idle, isReceived: () => true }), 0);
     for (const view of [idle, viewOf(proven)]) {
       const pieces = owned();
-      assert.equal(pieces.reclaim(proven, everything, 1001, view), true);
+      assert.equal(pieces.reclaim(proven, everything, 1, 1001, view), 1);
       assert.equal(pieces.has(7), false);
     }
   });
@@ -190,7 +204,7 @@ describe("pieces that one peer has to itself", () => {
     const view = viewOf(first);
     pieces.failed(7, 1000);
     pieces.own(first, 7, 1000);
-    assert.equal(pieces.reclaim(second, everything, 2000, view), true);
+    assert.equal(pieces.reclaim(second, everything, 1, 2000, view), 1);
     assert.equal(pieces.mayHave(first, 7), false, "it had its turn");
     pieces.review(2000, view);
     assert.equal(pieces.mayHave(first, 7), true);
@@ -225,7 +239,7 @@ describe("pieces that one peer has to itself", () => {
     ];
     pieces.failed(7, 1000);
     pieces.own(lost, 7, 1000);
-    assert.equal(pieces.reclaim(other, everything, 2000, viewOf(lost, other)), true);
+    assert.equal(pieces.reclaim(other, everything, 1, 2000, viewOf(lost, other)), 1);
     assert.equal(pieces.mayHave(lost, 7), false, "it had its turn");
     lost.isProven = true;
     assert.equal(pieces.mayHave(lost, 7), true, "what it was asked for before came first");
@@ -255,7 +269,7 @@ describe("pieces that one peer has to itself", () => {
       had++;
       pieces.own(stranger, 7, nowMs);
       nowMs += 1000;
-      assert.equal(pieces.reclaim(proven, everything, nowMs, view), true);
+      assert.equal(pieces.reclaim(proven, everything, 1, nowMs, view), 1);
     }
     assert.ok(had <= 4, `${had} strangers had it in turn`);
   });
