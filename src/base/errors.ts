@@ -95,6 +95,7 @@ export type StorageErrorCode =
   | "STORAGE_EXISTS"
   /** A file is shorter than it should be. */
   | "STORAGE_SHORT"
+  /** What is there cannot be read: no permission, or no regular file. */
   | "STORAGE_UNREADABLE"
   /** Two paths of the torrent are one file here, or one leads out of the folder. */
   | "STORAGE_PATH"

@@ -11,6 +11,8 @@ const NAMED_MAX = 3;
 export interface MissingFiles {
   /** Below the folder. Padding is never there. */
   readonly paths: readonly string[];
+  /** What lies in a file's place and is no regular file: it cannot be read. */
+  readonly odd: readonly string[];
   /** Nothing at all is there: no use in hashing. */
   readonly all: boolean;
   /** In one line, with what may have been meant, and what lies in a file's place that is none; undefined if each file is there. */
@@ -28,12 +30,12 @@ export function findMissing(metainfo: Metainfo, directory: string): MissingFiles
     else if (status !== UNKNOWN && !status.isFile()) odd.push(name);
   }
   const all = paths.length === files.length;
-  if (all) return { paths, all, text: nothingThere(metainfo, directory) };
+  if (all) return { paths, odd, all, text: nothingThere(metainfo, directory) };
   const texts = [
     ...(paths.length > 0 ? [someMissing(paths, files.length)] : []),
     ...(odd.length > 0 ? [`not a regular file: ${namesOf(odd)}`] : []),
   ];
-  return { paths, all, text: texts.length === 0 ? undefined : texts.join("; ") };
+  return { paths, odd, all, text: texts.length === 0 ? undefined : texts.join("; ") };
 }
 
 /**

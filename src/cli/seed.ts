@@ -7,6 +7,7 @@ import {
   collect,
   EXIT_FAILED,
   EXIT_INTERRUPTED,
+  EXIT_UNREADABLE,
   ExitError,
   formatBytes,
   interruptSignal,
@@ -114,12 +115,15 @@ async function seed(torrent: string, directory: string, options: Options): Promi
   seed.on("warning", (text) => note(`scatterwire: ${text}`));
   await seed.ready.finally(() => checking.stop());
   const { piecesVerified, pieceCount } = seed.progress();
-  const { text, all } = findMissing(metainfo, directory);
+  const { text, odd, all } = findMissing(metainfo, directory);
   // With --no-check all pieces are believed to be there; a file that is not there is nothing to believe in.
   if (piecesVerified < pieceCount || text !== undefined) {
     const good = `${directory} has ${piecesVerified} of ${pieceCount} good pieces`;
     const why = text === undefined ? good : all || !options.check ? text : `${good}: ${text}`;
-    throw new ExitError(EXIT_FAILED, `${why}; only complete data is seeded`);
+    throw new ExitError(
+      odd.length > 0 ? EXIT_UNREADABLE : EXIT_FAILED,
+      `${why}; only complete data is seeded`,
+    );
   }
   if (json) printJson({ event: "listening", host: address.host, port: address.port });
   else printLine(`seeding ${metainfo.name} at ${address.host}:${address.port}; Ctrl-C stops`);

@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -149,9 +150,15 @@ describe("odd files on the command line", { timeout: 600_000 }, () => {
     for (const trust of [[], ["--no-check"]])
       await ends(
         Program.cli(...seed, ...trust),
-        1,
+        3,
         /not a regular file: tree\/two; only complete data is seeded/,
       );
+    const download = ["download", torrent, "-o", copy, "--listen", "127.0.0.1:0", "--timeout", "20"];
+    await ends(Program.cli(...download), 3, /tree\/two is not a regular file/);
+    rmSync(join(copy, "tree", "two"));
+    mkdirSync(join(copy, "tree", "two"));
+    await ends(Program.cli(...download), 3, /tree\/two is not a regular file/);
+    await ends(Program.cli("check", torrent, copy), 3, /tree\/two is not a regular file/);
     const json = Program.cli("check", torrent, copy, "--json");
     const { status, last } = await json.result();
     assert.equal(status, 3);

@@ -226,7 +226,7 @@ export class FileTable {
     const { fd, writable } = this.#openPath(file, path, forWriting);
     try {
       const status = fstatSync(fd);
-      if (!status.isFile()) throw new StorageError("STORAGE_PATH", `${path} is not a regular file`);
+      if (!status.isFile()) throw notRegular(path);
       if (isMade) this.#made(fileIndex, fd, status, before !== undefined);
     } catch (error) {
       closeSync(fd);
@@ -263,12 +263,19 @@ export class FileTable {
           writable: true,
         };
       } catch (error) {
+        // Others that are no files are opened, and told apart then.
+        if (codeOf(error) === "EISDIR") throw notRegular(path);
         const mayRead = READ_ONLY_CODES.has(codeOf(error)) || error instanceof StorageError;
         if (forWriting || !mayRead) throw error;
       }
     }
     return { fd: openSync(path, constants.O_RDONLY | common), writable: false };
   }
+}
+
+/** Something is there that nobody can read as the torrent's file, nor write over. */
+function notRegular(path: string): StorageError {
+  return new StorageError("STORAGE_UNREADABLE", `${path} is not a regular file`);
 }
 
 function codeOf(error: unknown): string {
