@@ -58,7 +58,7 @@ assert(
  * Steps that looking for what a peer refused, and was not asked for, may take between two ticks, of a millisecond or two together.
  * Enough for all that it was asked for, if it is refused once more.
  */
-const MISSED_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2 / 2;
+const MISSED_STEPS_PER_TICK = (REQUEST_QUEUE_ANNOUNCED * REQUEST_QUEUE_ANNOUNCED) >> 1;
 /** Of what makes way for urgent pieces, so many requests stay: they are under way, and a cancel would come too late. */
 const REQUESTS_KEPT = 2;
 /** What the peer comes to within so long stays with it: cancelling it would cross it on its way. */

@@ -23,7 +23,7 @@ import { SHORT_BYTES, STRAY_MAX, STRAY_PER_TICK, VainAnswers } from "./vain-answ
  * Steps that looking for cancelled blocks may take between two ticks, of a few milliseconds together: what a peer cancels is looked
  * for among all that it asked for. Enough for a whole queue, in any order.
  */
-const CANCEL_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED ** 2;
+const CANCEL_STEPS_PER_TICK = REQUEST_QUEUE_ANNOUNCED * REQUEST_QUEUE_ANNOUNCED;
 /** Whoever is sent less from tick to tick, while we choke it, uses next to nothing of our link. */
 const NOTICED_BYTES = 1024;
 /** A peer to which nothing could be written for so long gives back what is loaded for it. */

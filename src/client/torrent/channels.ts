@@ -48,6 +48,11 @@ const OF_SESSIONS: { readonly [Name in keyof SessionEvents]?: Told<SessionEvents
   warning: { channel: channel("scatterwire:warning"), says: ([text]) => ({ text }) },
 };
 
+/** True if an event of a torrent has a channel, and that has subscribers. */
+export function isPublished(name: keyof TorrentEvents): boolean {
+  return OF_TORRENTS[name]?.channel.hasSubscribers === true;
+}
+
 /** Told of an event of `torrent`, if its channel has subscribers. */
 export function publishOfTorrent<Name extends keyof TorrentEvents>(
   userCalls: UserCalls,

@@ -30,7 +30,7 @@ import type { Metainfo } from "../metainfo/types.js";
 import type { TorrentEvents, TorrentOptions, TorrentProgress, TorrentState } from "../options.js";
 import { forgetDownload, forgetResumeData, removeFiles } from "../storage/remove-files.js";
 import { BlockFeed } from "./block-feed.js";
-import { publishOfTorrent, publishState } from "./channels.js";
+import { isPublished, publishOfTorrent, publishState } from "./channels.js";
 import { TorrentContent } from "./content.js";
 import type { EngineRoom } from "./engine-room.js";
 import { MAGNET_SOURCE, type PeerFinder } from "./peer-source.js";
@@ -423,6 +423,11 @@ export class TorrentCore {
   warn(text: string): void {
     publishOfTorrent(this.room.userCalls, this.#emitter, "warning", [text]);
     this.#warnings.tell(text);
+  }
+
+  /** True if anybody would be told of such an event now. */
+  hears(name: keyof TorrentEvents): boolean {
+    return isPublished(name) || this.#emitter.listenerCount(name) > 0;
   }
 
   /** Tells listeners, when the turn is over. */

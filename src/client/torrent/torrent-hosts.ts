@@ -37,6 +37,7 @@ export function swarmHostOf(core: TorrentCore, isPrivate: boolean | undefined): 
       return core.content?.metainfo.info;
     },
     metadataArrived: (bytes) => core.metadataArrived(bytes),
+    hears: (name) => core.hears(name),
     tell: (name, ...args) => core.tell(name, ...args),
     warn: (text) => core.warn(text),
     fail: (error) => core.fail(error),

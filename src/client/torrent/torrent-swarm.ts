@@ -73,6 +73,8 @@ export interface SwarmHost {
   readonly content: TorrentContent | undefined;
   readonly info: Uint8Array | undefined;
   metadataArrived(info: Uint8Array): boolean;
+  /** True if anybody would be told of such an event now. */
+  hears(name: keyof TorrentEvents): boolean;
   tell<Name extends keyof TorrentEvents>(name: Name, ...args: TorrentEvents[Name]): void;
   warn(text: string): void;
   fail(error: Error): void;
@@ -404,7 +406,9 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     if (peer.incoming && this.#receiveMode !== undefined)
       peer.setReceiveMode(this.receiveModeChoice(this.#receiveMode));
     this.#exchange.peerReachable(peer);
-    this.#host.tell("peerConnected", describePeer(peer), this.#handleOf(peer));
+    // A handle is memory for as long as the connection lasts, and nobody may ever ask for it.
+    if (this.#host.hears("peerConnected"))
+      this.#host.tell("peerConnected", describePeer(peer), this.#handleOf(peer));
   }
 
   peerClosed(peer: PeerConnection, error: PeerError | undefined): void {
