@@ -15,6 +15,7 @@
         "native/engine_sizes.cc",
         "native/files/file_calls.cc",
         "native/files/file_jobs.cc",
+        "native/files/file_look.cc",
         "native/memory/mapped_regions.cc",
         "native/memory/mappings.cc",
         "native/net/datagrams.cc",

@@ -18,6 +18,7 @@
 #include "engine.h"
 #include "files/file_calls.h"
 #include "files/file_jobs.h"
+#include "files/file_look.h"
 #include "memory/mappings.h"
 #include "memory/prefetch.h"
 #include "memory/slab.h"
@@ -78,6 +79,18 @@ Napi::Value lockByteOf(const Napi::CallbackInfo& info) {
   const int kind = static_cast<int>(arguments.integer(2, 0, 2));
   if (arguments.failed()) return {};
   return Napi::Number::New(info.Env(), lockByte(fd, static_cast<off_t>(offset), static_cast<ByteLock>(kind)));
+}
+
+// A folder, names in it with a zero behind each, and a Float64Array for what is found: how many names were looked up.
+Napi::Value lookAtFilesOf(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const std::string folder = arguments.text(0);
+  const std::string names = arguments.text(1);
+  const auto [data, words] = arguments.elements(2, napi_float64_array, "a Float64Array");
+  const bool opening = arguments.boolean(3);
+  if (arguments.failed()) return {};
+  const size_t count = lookAtFiles(folder, names, static_cast<double*>(data), words / kLookWords, opening);
+  return Napi::Number::New(info.Env(), static_cast<double>(count));
 }
 
 // Memory without an engine: zeros that take none of the machine's until they are touched.
@@ -152,10 +165,14 @@ Napi::Object constants(Napi::Env env) {
   set("JobKind.sync", kSync);
   set("JobKind.copy", kCopy);
   set("JobKind.digestFiles", kDigestFiles);
+  set("JobKind.digestPaths", kDigestPaths);
   set("WRITE_IN_TURN", kWriteInTurn);
   set("DIGEST_START", kDigestStart);
   set("DIGEST_FINISH", kDigestFinish);
+  set("DIGEST_OPEN_FILES", kDigestOpenFiles);
+  set("PATHS_OPEN_MAX", kPathsOpenMax);
   set("JOB_HEADER_WORDS", kJobHeaderWords);
+  set("LOOK_WORDS", kLookWords);
   set("COST_NAMES.length", kCosts);
   set("PAGE_SIZE", kPageBytes);
   set("PLAN_ENTRIES_MAX", kVectorsMax);
@@ -194,6 +211,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("resourceUsage", Napi::Function::New(env, resourceUsage, "resourceUsage"));
   exports.Set("descriptorLimit", Napi::Function::New(env, descriptorLimit, "descriptorLimit"));
   exports.Set("lockByte", Napi::Function::New(env, lockByteOf, "lockByte"));
+  exports.Set("lookAtFiles", Napi::Function::New(env, lookAtFilesOf, "lookAtFiles"));
   exports.Set("digestVariants", digestVariants(env));
   exports.Set("constants", constants(env));
   exports.Set("O_DIRECT", kDirect);

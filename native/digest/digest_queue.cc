@@ -89,6 +89,10 @@ class DigestQueue::Lanes {
     const unsigned char* window = nullptr;  // where the byte at `window_begin` of the vector lies
     size_t window_begin = 0;
     unsigned char* buffer = nullptr;  // for what is read of a file; it stays with the lane
+    // Of stretches with a path, those from `vector` up to `opened` are open: at their index modulo kPathsOpenMax.
+    size_t opened = 0;
+    int fds[kPathsOpenMax] = {};
+    bool waited = false;  // for a disk: what comes next is announced to it
   };
 
   // Asked before a task is taken: then the lanes run dry.
@@ -107,7 +111,7 @@ class DigestQueue::Lanes {
   static void announce(const DigestTask& task) {
     for (size_t stretch = 0; stretch < task.stretch_count; stretch++) {
       const FileStretch& file = task.stretches[stretch];
-      announceRead(file.fd, file.offset, file.length);
+      if (file.path == nullptr) announceRead(file.fd, file.offset, file.length);
     }
   }
 
@@ -164,11 +168,14 @@ class DigestQueue::Lanes {
     Lane& lane = lanes_[index];
     DigestTask& task = *lane.task;
     const size_t count = task.stretch_count > 0 ? task.stretch_count : task.vector_count;
-    for (; lane.vector < count; lane.vector++, lane.offset = 0, lane.fetched = 0) {
+    for (; lane.vector < count; nextVector(&lane)) {
       const size_t length =
           task.stretch_count > 0 ? task.stretches[lane.vector].length : task.vectors[lane.vector].iov_len;
       while (lane.offset < length) {
-        if (!fetch(&lane)) return false;
+        if (!fetch(&lane)) {
+          closePaths(&lane, lane.opened);
+          return false;
+        }
         assert(lane.offset >= lane.window_begin && lane.offset < lane.fetched && lane.fetched <= length);
         const unsigned char* data = lane.window + (lane.offset - lane.window_begin);
         const size_t left = lane.fetched - lane.offset;
@@ -185,6 +192,41 @@ class DigestQueue::Lanes {
     }
     if (task.finish) task.digest->finish(task.output, *choice_);
     return false;
+  }
+
+  void nextVector(Lane* lane) {
+    closePaths(lane, lane->vector + 1);
+    lane->vector++;
+    lane->offset = 0;
+    lane->fetched = 0;
+  }
+
+  // Closes what is open of the stretches before `end`, which begin with the current one.
+  static void closePaths(Lane* lane, size_t end) {
+    assert(lane->opened <= lane->vector + kPathsOpenMax);
+    for (size_t stretch = lane->vector; stretch < std::min(end, lane->opened); stretch++) {
+      closeFile(lane->fds[stretch % kPathsOpenMax]);
+    }
+  }
+
+  // Opens the current stretch's file; once a disk was waited for, also those of the next. A negative errno, or the descriptor.
+  static int openPaths(Lane* lane) {
+    const DigestTask& task = *lane->task;
+    assert(task.paths_open_max >= 1 && task.paths_open_max <= kPathsOpenMax);
+    lane->opened = std::max(lane->opened, lane->vector);
+    const size_t wanted = lane->waited ? task.paths_open_max : 1;
+    const size_t end = std::min(lane->vector + wanted, task.stretch_count);
+    for (; lane->opened < end; lane->opened++) {
+      const FileStretch& file = task.stretches[lane->opened];
+      if (file.path == nullptr) break;
+      const int fd = openRegular(file.path);
+      // Of one that comes later, its own turn tells.
+      if (fd < 0 && lane->opened > lane->vector) break;
+      if (fd < 0) return fd;
+      if (lane->waited) announceRead(fd, file.offset, file.length);
+      lane->fds[lane->opened % kPathsOpenMax] = fd;
+    }
+    return lane->fds[lane->vector % kPathsOpenMax];
   }
 
   // Sees to it that there are bytes to touch at the lane's offset, which lies in the vector. False: they cannot be read, and the
@@ -207,9 +249,9 @@ class DigestQueue::Lanes {
     }
     assert(lane->offset == lane->fetched && lane->fetched < stretch.length);
     const size_t length = std::min(kReadBytes, stretch.length - lane->fetched);
-    iovec vector = {lane->buffer, length};
-    const double offset = static_cast<double>(stretch.offset) + static_cast<double>(lane->fetched);
-    const double result = readFully(stretch.fd, offset, &vector, 1);
+    const off_t offset = stretch.offset + static_cast<off_t>(lane->fetched);
+    const double result =
+        stretch.path == nullptr ? readOpen(stretch.fd, offset, lane->buffer, length) : readPath(lane, offset, length);
     if (result != static_cast<double>(length)) {
       // A file that ends before the stretch does.
       lane->task->result = result < 0 ? result : -EIO;
@@ -219,6 +261,22 @@ class DigestQueue::Lanes {
     lane->window_begin = lane->fetched;
     lane->fetched += length;
     return true;
+  }
+
+  static double readOpen(int fd, off_t offset, unsigned char* buffer, size_t length) {
+    iovec vector = {buffer, length};
+    return readFully(fd, static_cast<double>(offset), &vector, 1);
+  }
+
+  static double readPath(Lane* lane, off_t offset, size_t length) {
+    int fd = openPaths(lane);
+    if (fd < 0) return fd;
+    if (!lane->waited) {
+      if (readCached(fd, offset, reinterpret_cast<char*>(lane->buffer), length)) return static_cast<double>(length);
+      lane->waited = true;
+      fd = openPaths(lane);
+    }
+    return readOpen(fd, offset, lane->buffer, length);
   }
 
   bool giveBuffers() {

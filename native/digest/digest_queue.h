@@ -14,7 +14,9 @@
 //
 // A task feeds memory, or stretches of files. Those are read into memory of the thread's own, as much at a time as stays in the
 // cache until it is hashed: a fifth more per byte than hashing a mapping, and no file that somebody cuts short, no disk that
-// fails, is more than an error number.
+// fails, is more than an error number. Files that are named by their paths are opened when their bytes are due and closed behind them, so
+// that a hundred thousand small files cost the loop's thread nothing; where the page cache has not all of them, those that come next are
+// opened ahead, as many as the task may hold, for the disk to have more than one to read.
 //
 // Always: `mutex_` guards what both sides touch. A task is in one place at a time. A digest has one task at a time, which the
 // caller sees to.
@@ -34,12 +36,16 @@
 
 namespace scatterwire {
 
-// Bytes of an open file.
+// Bytes of a file.
 struct FileStretch {
-  int fd = -1;
+  int fd = -1;                 // open, if there is no path
+  const char* path = nullptr;  // ends with a zero
   off_t offset = 0;
   size_t length = 0;
 };
+
+// Files that a task holds open at one time, at the most, if they are named by their paths.
+constexpr size_t kPathsOpenMax = 4;
 
 // Memory, or bytes of files, to be fed to a digest, and what to do before and after.
 struct DigestTask {
@@ -50,6 +56,7 @@ struct DigestTask {
   size_t vector_count = 0;
   const FileStretch* stretches = nullptr;  // instead of vectors, if there are any
   size_t stretch_count = 0;
+  size_t paths_open_max = 1;  // up to kPathsOpenMax
   bool start = false;
   bool finish = false;
   unsigned char* output = nullptr;  // where the digest goes when it is finished

@@ -77,13 +77,40 @@ double readFully(int fd, double offset, iovec* vectors, size_t count) {
   return repeat(preadv, fd, offset, vectors, count, &finished);
 }
 
+int openRegular(const char* path) {
+  int fd;
+  do {
+    fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) return -errno;
+  struct stat status = {};
+  int wrong = fstat(fd, &status) < 0 ? -errno : 0;
+  if (wrong == 0 && !S_ISREG(status.st_mode)) wrong = -EINVAL;
+  if (wrong == 0) return fd;
+  close(fd);
+  return wrong;
+}
+
+void closeFile(int fd) {
+  assert(fd >= 0);
+  // Nothing was written: no error is of interest, and EINTR has closed it as well.
+  close(fd);
+}
+
+bool readCached(int fd, off_t offset, char* data, size_t length) {
+#if defined(__linux__) && defined(RWF_NOWAIT)
+  iovec vector = {data, length};
+  return preadv2(fd, &vector, 1, offset, RWF_NOWAIT) == static_cast<ssize_t>(length);
+#else
+  return pread(fd, data, length, offset) == static_cast<ssize_t>(length);
+#endif
+}
+
 void announceRead(int fd, off_t offset, size_t length) {
 #if defined(__linux__) && defined(RWF_NOWAIT)
   // Announcing looks at every page, which is wasted on what is cached. One in the middle tells whether that is so.
   char byte;
-  iovec vector = {&byte, 1};
-  const off_t middle = offset + static_cast<off_t>(length / 2);
-  if (preadv2(fd, &vector, 1, middle, RWF_NOWAIT) == 1) return;
+  if (readCached(fd, offset + static_cast<off_t>(length / 2), &byte, 1)) return;
   posix_fadvise(fd, offset, static_cast<off_t>(length), POSIX_FADV_WILLNEED);
 #else
   (void)fd, (void)offset, (void)length;

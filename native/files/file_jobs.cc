@@ -131,6 +131,7 @@ void FileJobs::startDigest(Job* job) {
   job->task.vector_count = job->vectors.size();
   job->task.stretches = job->stretches.data();
   job->task.stretch_count = job->stretches.size();
+  job->task.paths_open_max = static_cast<size_t>(flags / kDigestOpenFiles);
   job->task.start = (flags & kDigestStart) != 0;
   job->task.finish = (flags & kDigestFinish) != 0;
   job->task.output = reinterpret_cast<unsigned char*>(job->target);
@@ -158,8 +159,9 @@ const char* FileJobs::take(const double* words, size_t count, size_t* used, Job*
   job->offset = words[3];
   job->argument = words[4];
   *used = kJobHeaderWords + 2 * static_cast<size_t>(pairs);
-  if (job->kind == kDigestFiles) {
-    const char* wrong = takeStretches(words + kJobHeaderWords, static_cast<size_t>(pairs), job);
+  if (job->kind == kDigestFiles || job->kind == kDigestPaths) {
+    const auto takeAll = job->kind == kDigestFiles ? &FileJobs::takeStretches : &FileJobs::takePaths;
+    const char* wrong = (this->*takeAll)(words + kJobHeaderWords, static_cast<size_t>(pairs), job);
     return wrong != nullptr ? wrong : takeDigest(job);
   }
   double bytes = 0;
@@ -196,7 +198,28 @@ const char* FileJobs::takeStretches(const double* pairs, size_t count, Job* job)
     if (!isIntegerIn(offset, 0, kExactMax) || !isIntegerIn(length, 0, kExactMax - offset)) {
       return "a stretch of a file does not lie within 2^53 - 1 bytes";
     }
-    job->stretches.push_back({static_cast<int>(fd), static_cast<off_t>(offset), static_cast<size_t>(length)});
+    job->stretches.push_back({static_cast<int>(fd), nullptr, static_cast<off_t>(offset), static_cast<size_t>(length)});
+  }
+  return nullptr;
+}
+
+const char* FileJobs::takePaths(const double* pairs, size_t count, Job* job) {
+  if (count == 0 || count % 2 != 0) return "a stretch of a file has two pairs";
+  for (size_t index = 0; index < count; index += 2) {
+    const double address = pairs[2 * index];
+    const double bytes = pairs[2 * index + 1];
+    const double offset = pairs[2 * index + 2];
+    const double length = pairs[2 * index + 3];
+    const char* path = space_->find(address, bytes, Access::kRead);
+    // Of bytes that somebody else may write meanwhile, nobody knows where they end.
+    if (path == nullptr || AddressSpace::regionOf(address) != 0) return "a job names a path that is not there";
+    if (bytes < 2 || strnlen(path, static_cast<size_t>(bytes)) != static_cast<size_t>(bytes) - 1) {
+      return "a path ends with its only zero";
+    }
+    if (!isIntegerIn(offset, 0, kExactMax) || !isIntegerIn(length, 0, kExactMax - offset)) {
+      return "a stretch of a file does not lie within 2^53 - 1 bytes";
+    }
+    job->stretches.push_back({-1, path, static_cast<off_t>(offset), static_cast<size_t>(length)});
   }
   return nullptr;
 }
@@ -209,9 +232,10 @@ const char* FileJobs::takeTarget(Job* job, double bytes) {
 }
 
 const char* FileJobs::takeDigest(Job* job) {
-  if (!isIntegerIn(job->argument, 0, kDigestStart | kDigestFinish)) {
-    return "a digest job's argument has unknown bits";
-  }
+  const bool opens = job->kind == kDigestPaths;
+  const double least = opens ? kDigestOpenFiles : 0;
+  const double most = (opens ? kDigestOpenFiles * static_cast<int>(kPathsOpenMax) : 0) + (kDigestStart | kDigestFinish);
+  if (!isIntegerIn(job->argument, least, most)) return "a digest job's argument has unknown bits";
   if (job->handle < 0 || static_cast<size_t>(job->handle) >= digests_.size()) return "a job names no open digest";
   OpenDigest& open = digests_[static_cast<size_t>(job->handle)];
   if (open.digest == nullptr) return "a job names no open digest";

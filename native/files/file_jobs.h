@@ -26,10 +26,22 @@
 namespace scatterwire {
 
 // JobKind, WRITE_IN_TURN, DIGEST_START, DIGEST_FINISH and JOB_HEADER_WORDS of binding.ts, which compares them when it loads.
-enum JobKind { kWrite = 0, kRead = 1, kDigest = 2, kAllocate = 3, kSync = 4, kCopy = 5, kDigestFiles = 6, kKinds = 7 };
+enum JobKind {
+  kWrite = 0,
+  kRead = 1,
+  kDigest = 2,
+  kAllocate = 3,
+  kSync = 4,
+  kCopy = 5,
+  kDigestFiles = 6,
+  kDigestPaths = 7,
+  kKinds = 8
+};
 constexpr double kWriteInTurn = 1;
 constexpr int kDigestStart = 1;
 constexpr int kDigestFinish = 2;
+// Times the files that a job of kDigestPaths may hold open at one time: DIGEST_OPEN_FILES.
+constexpr int kDigestOpenFiles = 4;
 constexpr size_t kJobHeaderWords = 6;
 
 class FileJobs {
@@ -99,6 +111,7 @@ class FileJobs {
   void hold(double address, Job* job);
   void release(Job* job);
   const char* takeStretches(const double* pairs, size_t count, Job* job);
+  const char* takePaths(const double* pairs, size_t count, Job* job);
   bool startsNow(Job* job);
   void startDigest(Job* job);
   void complete(Job* job);

@@ -45,6 +45,12 @@ export const JobKind = {
    * pairs: (descriptor, file offset) and (length, 0). Result: bytes fed, −EIO where a file ends too early, or −errno.
    */
   digestFiles: 6,
+  /**
+   * As digestFiles, of files that the thread that hashes opens and closes itself. Each stretch has two pairs: (address, bytes) of a path in
+   * the slab that ends with its only zero, and (file offset, length). `argument` says with DIGEST_OPEN_FILES how many files may be open at
+   * one time, 1 to PATHS_OPEN_MAX. Result: bytes fed, −EIO where a file ends too early, −EINVAL for what is no regular file, or −errno.
+   */
+  digestPaths: 7,
 } as const;
 export type JobKind = (typeof JobKind)[keyof typeof JobKind];
 /**
@@ -54,6 +60,11 @@ export type JobKind = (typeof JobKind)[keyof typeof JobKind];
 export const WRITE_IN_TURN = 1;
 export const DIGEST_START = 1;
 export const DIGEST_FINISH = 2;
+/** Times the number of files that a JobKind.digestPaths may hold open. */
+export const DIGEST_OPEN_FILES = 4;
+export const PATHS_OPEN_MAX = 4;
+/** Words that lookAtFiles() writes for each name. */
+export const LOOK_WORDS = 4;
 /** Words before the (address, length) pairs of a job: kind, tag, handle, offset, argument, pair count. */
 export const JOB_HEADER_WORDS = 6;
 
@@ -72,6 +83,9 @@ const SHARED_CONSTANTS: Readonly<Record<string, number>> = {
   WRITE_IN_TURN,
   DIGEST_START,
   DIGEST_FINISH,
+  DIGEST_OPEN_FILES,
+  PATHS_OPEN_MAX,
+  LOOK_WORDS,
   JOB_HEADER_WORDS,
   "COST_NAMES.length": COST_NAMES.length,
   PAGE_SIZE,
@@ -281,6 +295,12 @@ export interface NativeBinding {
    * whatever thread or process, is in the way, or −errno.
    */
   lockByte(fd: number, offset: number, kind: ByteLock): number;
+  /**
+   * Looks at files of a folder, at once and on this thread: `names` has a zero behind each. LOOK_WORDS for each of them go to `found`: bytes,
+   * milliseconds since 1970 of the last change (as in node:fs), device, inode. Bytes are −1 for what is no regular file, cannot be looked
+   * at, or (with `opening`) cannot be opened to be read. How many names there was room for.
+   */
+  lookAtFiles(folder: string, names: string, found: Float64Array, opening: boolean): number;
   /** The ways this machine can compute digests; a number at the end of a name says how many of them at one time. */
   readonly digestVariants: readonly string[];
   /** O_DIRECT of this platform, or 0 where there is none. */

@@ -93,13 +93,22 @@ export class JobQueue {
 
   /** Adds `length` bytes of an open file from `offset` on to the JobKind.digestFiles being described. */
   addStretch(fd: number, offset: number, length: number): void {
-    assert(this.#open >= 0, "addStretch() comes between begin() and end()");
+    this.#addTwoPairs(fd, offset, length, 0);
+  }
+
+  /** Adds `length` bytes from `offset` on of the file whose path, with a zero behind it, is the memory at `address`: for JobKind.digestPaths. */
+  addPath(address: number, pathBytes: number, offset: number, length: number): void {
+    this.#addTwoPairs(address, pathBytes, offset, length);
+  }
+
+  #addTwoPairs(first: number, second: number, third: number, fourth: number): void {
+    assert(this.#open >= 0, "a stretch comes between begin() and end()");
     assert(this.#used + 4 <= JOB_WORDS_MAX, "a job fits the shared table");
     const words = this.#words;
-    words[this.#used] = fd;
-    words[this.#used + 1] = offset;
-    words[this.#used + 2] = length;
-    words[this.#used + 3] = 0;
+    words[this.#used] = first;
+    words[this.#used + 1] = second;
+    words[this.#used + 2] = third;
+    words[this.#used + 3] = fourth;
     words[this.#open + 5] = words[this.#open + 5]! + 2;
     this.#used += 4;
   }

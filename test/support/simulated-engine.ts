@@ -7,7 +7,7 @@
 // One file, because it is one class: the engine has many short methods, and all of them look at the same descriptors and jobs.
 
 import { createHash, type Hash } from "node:crypto";
-import { readSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { MAPPING_ADDRESS_STRIDE } from "../../src/base/limits.js";
 import { transform } from "../../src/client/stream/rc4.js";
 import {
@@ -402,6 +402,8 @@ export class SimulatedEngine implements NativeEngine {
         return this.#feed(job, parts());
       case JobKind.digestFiles:
         return this.#feedFiles(job);
+      case JobKind.digestPaths:
+        return this.#feedPaths(job);
       default:
         return 0;
     }
@@ -428,6 +430,25 @@ export class SimulatedEngine implements NativeEngine {
     for (let at = 0; at < job.memory.length; at += 4) {
       const part = new Uint8Array(entryOf(job.memory, at + 2));
       if (readInto(entryOf(job.memory, at), entryOf(job.memory, at + 1), [part]) < part.length) return EIO;
+      parts.push(part);
+    }
+    return this.#feed(job, parts);
+  }
+
+  #feedPaths(job: Job): number {
+    const parts: Uint8Array[] = [];
+    for (let at = 0; at < job.memory.length; at += 4) {
+      const path = this.#bytesAt(entryOf(job.memory, at), entryOf(job.memory, at + 1) - 1);
+      const part = new Uint8Array(entryOf(job.memory, at + 3));
+      let fd: number;
+      try {
+        fd = openSync(Buffer.from(path), "r");
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).errno ?? EIO;
+      }
+      const bytes = readInto(fd, entryOf(job.memory, at + 2), [part]);
+      closeSync(fd);
+      if (bytes < part.length) return EIO;
       parts.push(part);
     }
     return this.#feed(job, parts);
@@ -545,6 +566,9 @@ export function makeSimulatedBinding(machine: Machine): NativeBinding {
     }),
     descriptorLimit: () => machine.descriptors.total,
     lockByte: () => 0,
+    lookAtFiles: () => {
+      throw new Error("no torrents are made here");
+    },
     digestVariants: [],
     O_DIRECT: 0,
     EAGAIN,

@@ -1,5 +1,5 @@
-// Makes torrent files (BEP 3, 12, 27, 47) of files and folders. What reads and hashes the bytes is handed in, so that
-// other threads can do it; this file decides what is in the torrent.
+// Makes torrent files (BEP 3, 12, 27, 47) of files and folders. What looks at files, and what reads and hashes their bytes, is handed in, so
+// that native code and other threads can do it; this file decides what is in the torrent.
 //
 // Always: what is made here, parseMetainfo reads. A file that is not what it was when hashing began makes no torrent.
 
@@ -26,13 +26,16 @@ import {
   type Entry,
   FILES_PER_TURN,
   type HashedFile,
+  type LookAtFiles,
   listEntries,
   paddingEntry,
 } from "./shared-files.js";
 
 export type { HashedFile } from "./shared-files.js";
 
+/** What the addon does for making torrents. */
 export interface PieceHasher {
+  readonly lookAtFiles: LookAtFiles;
   /**
    * SHA-1 digests of the pieces of the files, one after the other: 20 × pieces bytes. Rejects StorageError if a
    * file cannot be read or is shorter than it was, UsageError `ABORTED` if the signal says so.
@@ -103,14 +106,14 @@ export async function createMetainfo(
 }
 
 async function makeBytes(root: string, options: CreateOptions, hasher: PieceHasher): Promise<CreatedTorrent> {
-  const entries = await listEntries(root, options);
+  const entries = await listEntries(root, options, hasher.lookAtFiles);
   const dataLength = entries.reduce((sum, entry) => sum + entry.length, 0);
   if (dataLength === 0)
     throw new MetainfoError("METAINFO_MALFORMED", `${root}: only empty files, nothing to share`);
   const pieceLength = options.pieceLength ?? choosePieceLength(dataLength);
   const isFolder = statSync(root).isDirectory();
   const files = isFolder && options.padding === true ? withPadding(entries, pieceLength) : entries;
-  const total = files.reduce((sum, file) => sum + file.length, 0);
+  const total = layOut(files);
   const pieceCount = Math.ceil(total / pieceLength);
   if (pieceCount > PIECE_COUNT_MAX) {
     const message = `pieces of ${pieceLength} bytes are too small: more than ${PIECE_COUNT_MAX} of them`;
@@ -120,7 +123,7 @@ async function makeBytes(root: string, options: CreateOptions, hasher: PieceHash
   const pieces = await hasher.hashPieces(files, pieceLength, onProgress, options.signal);
   assert(pieces.length === 20 * pieceCount, "each piece has a digest");
   checkAborted(options.signal);
-  await checkUnchanged(entries);
+  await checkUnchanged(entries, hasher.lookAtFiles);
   const dated = { creationDate: Math.floor(Date.now() / 1000), ...options };
   const bytes = encode(root, files, isFolder, pieceLength, pieces, dated);
   const infoHash = createHash("sha1")
@@ -206,6 +209,16 @@ function withPadding(entries: readonly Entry[], pieceLength: number): Entry[] {
   return padded;
 }
 
+/** Says of each file where it begins, and answers where the last one ends. */
+function layOut(files: readonly Entry[]): number {
+  let offset = 0;
+  for (const file of files) {
+    file.offset = offset;
+    offset += file.length;
+  }
+  return offset;
+}
+
 /** Written piece by piece: as values of a package, a hundred thousand files would take a second, and their memory thrice. */
 function encode(
   root: string,
@@ -229,21 +242,37 @@ function encode(
     `${text("piece length")}${integer(pieceLength)}${text("pieces")}${pieces.length}:`,
   ];
   const tail = `${options.private === true ? `${text("private")}${integer(1)}` : ""}ee`;
-  const whole = Buffer.concat([
-    Buffer.from(head.join("")),
-    ...(isFolder ? encodeFiles(files) : []),
-    Buffer.from(middle.join("")),
-    pieces,
-    Buffer.from(tail),
-  ]);
+  return gather(function* () {
+    yield head.join("");
+    if (isFolder) yield* encodeFiles(files);
+    yield middle.join("");
+    yield pieces;
+    yield tail;
+  });
+}
+
+/** The parts, one behind the other. They are made twice, to be measured and to be written: kept, they would take as much memory as the whole. */
+function gather(makeParts: () => Iterable<string | Uint8Array>): Uint8Array {
+  let length = 0;
+  for (const part of makeParts()) length += typeof part === "string" ? Buffer.byteLength(part) : part.length;
+  const whole = Buffer.alloc(length);
+  let at = 0;
+  for (const part of makeParts()) {
+    if (typeof part === "string") at += whole.write(part, at);
+    else {
+      whole.set(part, at);
+      at += part.length;
+    }
+  }
+  assert(at === length, "a part is as long as it was measured");
   return new Uint8Array(whole.buffer, whole.byteOffset, whole.length);
 }
 
 /** Some files at a time: the text of all of them would take thrice the memory of their bytes. */
-function* encodeFiles(files: readonly Entry[]): Iterable<Buffer> {
+function* encodeFiles(files: readonly Entry[]): Iterable<string> {
   for (let at = 0; at < files.length; at += FILES_PER_TURN) {
     const some = files.slice(at, at + FILES_PER_TURN);
-    yield Buffer.from(some.map(encodeFile).join(""));
+    yield some.map(encodeFile).join("");
   }
 }
 

@@ -6,17 +6,21 @@
 
 import { isUtf8 } from "node:buffer";
 import { closeSync, constants, openSync, readdirSync, type Stats, statSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { present } from "../../base/assert.js";
+import { assert, entryOf, present } from "../../base/assert.js";
 import { MetainfoError, messageOf, UsageError } from "../../base/errors.js";
 import { PADDING_NAME_PREFIX } from "./parse.js";
 import { PATH_BYTES_MAX } from "./paths.js";
 
+/** A file to be hashed, as layouts want them. */
 export interface HashedFile {
-  /** Where to read it; undefined for padding, which is zeros. */
-  readonly path: string | undefined;
+  /** Where to read it: one absolute path, or none for padding, which is zeros. */
+  readonly path: readonly string[];
   readonly length: number;
+  /** Byte offset in the torrent. */
+  readonly offset: number;
+  readonly padding: boolean;
 }
 
 /** A folder that is shared; its files share what is said here. */
@@ -27,13 +31,15 @@ interface Folder {
   readonly components: readonly string[];
 }
 
-/** A file of the torrent. There may be a hundred thousand, so paths are put together when they are asked for. */
+/** A file of the torrent. There may be a hundred thousand: one object each for all who ask, and paths are put together when they are asked for. */
 export class Entry implements HashedFile {
   /** Undefined for padding. */
   readonly folder: Folder | undefined;
   readonly name: string;
   readonly length: number;
   readonly modifiedMs: number;
+  /** Set when all files before it are known. */
+  offset = 0;
 
   constructor(folder: Folder | undefined, name: string, length: number, modifiedMs: number) {
     this.folder = folder;
@@ -42,13 +48,66 @@ export class Entry implements HashedFile {
     this.modifiedMs = modifiedMs;
   }
 
-  get path(): string | undefined {
-    return this.folder === undefined ? undefined : join(this.folder.path, this.name);
+  get padding(): boolean {
+    return this.folder === undefined;
+  }
+
+  get path(): readonly string[] {
+    return this.folder === undefined ? [] : [pathIn(this.folder, this.name)];
   }
 
   get components(): readonly string[] {
     return this.folder === undefined ? [".pad", this.name] : [...this.folder.components, this.name];
   }
+}
+
+function pathIn({ path }: Folder, name: string): string {
+  // Nothing to be resolved: the one is absolute, and the other no more than a name.
+  return path.endsWith("/") ? path + name : `${path}/${name}`;
+}
+
+/**
+ * Looks at files of a folder, many in a call: bytes, milliseconds of the last change, device and inode of each go to `found`, LOOK_WORDS a file.
+ * Bytes are −1 for what is no regular file or cannot be read. `names` has a zero behind each.
+ */
+export type LookAtFiles = (folder: string, names: string, found: Float64Array, opening: boolean) => number;
+
+/** Numbers that are found out about a file. */
+const LOOK_WORDS = 4;
+
+/** What is found out about a file, behind the others of its call. */
+class Looks {
+  readonly #found: Float64Array;
+  constructor(lookAt: LookAtFiles, folder: string, names: readonly string[], opening: boolean) {
+    this.#found = new Float64Array(LOOK_WORDS * names.length);
+    const count = lookAt(folder, names.map((name) => `${name}\0`).join(""), this.#found, opening);
+    assert(count === names.length, "each file is looked at");
+  }
+
+  /** Undefined: whoever wants to know looks at it alone. */
+  at(index: number): LookedAt | undefined {
+    const found = this.#found;
+    const at = LOOK_WORDS * index;
+    const length = entryOf(found, at);
+    if (length < 0) return undefined;
+    return {
+      length,
+      modifiedMs: entryOf(found, at + 1),
+      dev: entryOf(found, at + 2),
+      ino: entryOf(found, at + 3),
+    };
+  }
+}
+
+interface LookedAt {
+  readonly length: number;
+  readonly modifiedMs: number;
+  readonly dev: number;
+  readonly ino: number;
+}
+
+function lookedAt({ size, mtimeMs, dev, ino }: Stats): LookedAt {
+  return { length: size, modifiedMs: mtimeMs, dev, ino };
 }
 
 /** Padding is read from nowhere (BEP 47). */
@@ -60,8 +119,9 @@ export function paddingEntry(length: number): Entry {
 export async function listEntries(
   root: string,
   options: { readonly signal?: AbortSignal | undefined; readonly output?: string | undefined },
+  lookAt: LookAtFiles,
 ): Promise<Entry[]> {
-  const listing = new Listing(options);
+  const listing = new Listing(options, lookAt);
   await listing.add(root);
   if (listing.entries.length === 0)
     throw new MetainfoError("METAINFO_MALFORMED", `${root}: there are no files in it`);
@@ -77,15 +137,21 @@ const REPLACEMENT = "\ufffd";
 
 /**
  * Goes through folders in the order of the torrent: by code unit, component by component, the same on every machine. Calls are
- * synchronous, which costs a tenth of waiting for other threads, and let others pass every few files.
+ * synchronous, which costs a tenth of waiting for other threads, many files in one, and let others pass every few files.
  */
 class Listing {
   readonly entries: Entry[] = [];
   readonly #signal: AbortSignal | undefined;
   readonly #output: OutputPlace | undefined;
+  readonly #lookAt: LookAtFiles;
+  /** Names that were gone through since the last turn of the loop. */
   #looked = 0;
 
-  constructor(options: { readonly signal?: AbortSignal | undefined; readonly output?: string | undefined }) {
+  constructor(
+    options: { readonly signal?: AbortSignal | undefined; readonly output?: string | undefined },
+    lookAt: LookAtFiles,
+  ) {
+    this.#lookAt = lookAt;
     this.#signal = options.signal;
     this.#output = options.output === undefined ? undefined : placeOfOutput(resolve(options.output));
   }
@@ -93,8 +159,12 @@ class Listing {
   async add(root: string): Promise<void> {
     const status = attempt(root, () => statSync(root));
     const above = { path: dirname(root), components: [] };
-    if (status.isFile()) this.#addFile(above, basename(root), root, status);
-    else await this.#addFolder({ path: root, components: [] }, status, new Set());
+    if (!status.isFile()) {
+      await this.#addFolder({ path: root, components: [] }, status, new Set());
+      return;
+    }
+    this.#push(above, basename(root), lookedAt(status));
+    tryToOpen(root);
   }
 
   /** `above`: device and inode of the folders that this one lies in, for links that lead in a circle. */
@@ -105,31 +175,64 @@ class Listing {
     if (identity === this.#output?.folder)
       refuse(this.#output.path, `the torrent file would lie in what it is made of, in ${folder.path}`);
     const chain = new Set([...above, identity]);
-    for (const name of attempt(folder.path, () => readdirSync(folder.path)).sort()) {
-      if (this.#looked++ % FILES_PER_TURN === 0) await nextTurn();
+    const names = attempt(folder.path, () => readdirSync(folder.path)).sort();
+    for (let at = 0; at < names.length; at += FILES_PER_TURN)
+      await this.#addNames(folder, names.slice(at, at + FILES_PER_TURN), chain);
+  }
+
+  async #addNames(folder: Folder, names: readonly string[], chain: ReadonlySet<string>): Promise<void> {
+    this.#looked += names.length;
+    if (this.#looked >= FILES_PER_TURN) {
+      this.#looked = 0;
+      await nextTurn();
+    }
+    const looks = new Looks(this.#lookAt, folder.path, names, true);
+    for (const [index, name] of names.entries()) {
       checkAborted(this.#signal);
       if (name.includes(REPLACEMENT)) checkNames(folder.path);
       // Where something was downloaded to, our own files lie: they are of use to nobody else.
       if (name === OWN_FOLDER_NAME) continue;
-      const path = join(folder.path, name);
-      const found = attempt(path, () => statSync(path));
-      if (name.startsWith(PADDING_NAME_PREFIX) && found.isFile())
-        refuse(path, "other programs take a file of this name for padding, and would not store it");
-      if (found.isFile()) this.#addFile(folder, name, path, found);
-      else await this.#addFolder({ path, components: [...folder.components, name] }, found, chain);
+      const found = looks.at(index);
+      if (found === undefined) await this.#addAlone(folder, name, chain);
+      else this.#addFile(folder, name, found);
     }
   }
 
-  #addFile(folder: Folder, name: string, path: string, status: Stats): void {
-    const pathBytes =
-      folder.components.length === 0 ? 0 : Buffer.byteLength([...folder.components, name].join("/"));
-    if (pathBytes > PATH_BYTES_MAX) refuse(path, `a path of ${pathBytes} bytes in the torrent`);
-    if (this.#output?.file !== undefined && identityOf(status) === this.#output.file)
-      refuse(path, "the torrent file would be written over it");
-    // Opened now: better than to find out after hours of hashing what comes before it.
-    attempt(path, () => closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)));
-    this.entries.push(new Entry(folder, name, status.size, status.mtimeMs));
+  /** What is no file, or cannot be read. */
+  async #addAlone(folder: Folder, name: string, chain: ReadonlySet<string>): Promise<void> {
+    const path = pathIn(folder, name);
+    const found = attempt(path, () => statSync(path));
+    if (!found.isFile()) {
+      await this.#addFolder({ path, components: [...folder.components, name] }, found, chain);
+      return;
+    }
+    this.#addFile(folder, name, lookedAt(found));
+    tryToOpen(path);
   }
+
+  #addFile(folder: Folder, name: string, found: LookedAt): void {
+    const { components } = folder;
+    if (name.startsWith(PADDING_NAME_PREFIX))
+      refuse(
+        pathIn(folder, name),
+        "other programs take a file of this name for padding, and would not store it",
+      );
+    const pathBytes = components.length === 0 ? 0 : Buffer.byteLength([...components, name].join("/"));
+    if (pathBytes > PATH_BYTES_MAX)
+      refuse(pathIn(folder, name), `a path of ${pathBytes} bytes in the torrent`);
+    this.#push(folder, name, found);
+  }
+
+  #push(folder: Folder, name: string, found: LookedAt): void {
+    if (this.#output?.file !== undefined && identityOf(found) === this.#output.file)
+      refuse(pathIn(folder, name), "the torrent file would be written over it");
+    this.entries.push(new Entry(folder, name, found.length, found.modifiedMs));
+  }
+}
+
+/** Better than to find out after hours of hashing what comes before it. */
+function tryToOpen(path: string): void {
+  attempt(path, () => closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)));
 }
 
 /** Where the torrent file is going to lie: its folder, and the file that is there now, as no link can hide them. */
@@ -149,7 +252,7 @@ function placeOfOutput(path: string): OutputPlace {
   };
 }
 
-function identityOf({ dev, ino }: Stats): string {
+function identityOf({ dev, ino }: { readonly dev: number; readonly ino: number }): string {
   return `${dev}:${ino}`;
 }
 
@@ -170,15 +273,39 @@ function attempt<Result>(file: string, call: () => Result): Result {
 }
 
 /** Size and time of change are those that were seen before hashing. */
-export async function checkUnchanged(entries: readonly Entry[]): Promise<void> {
+export async function checkUnchanged(entries: readonly Entry[], lookAt: LookAtFiles): Promise<void> {
   let looked = 0;
-  for (const entry of entries) {
-    if (looked++ % FILES_PER_TURN === 0) await nextTurn();
-    const path = present(entry.path, "what was hashed lies somewhere");
-    const status = attempt(path, () => statSync(path));
-    if (status.size !== entry.length || status.mtimeMs !== entry.modifiedMs)
-      refuse(path, "changed while it was hashed");
+  for (let at = 0; at < entries.length; ) {
+    const { folder } = entryOf(entries, at);
+    const end = endOfFolder(entries, at);
+    looked += end - at;
+    if (looked >= FILES_PER_TURN) {
+      looked = 0;
+      await nextTurn();
+    }
+    checkSome(present(folder, "what was hashed lies somewhere"), entries.slice(at, end), lookAt);
+    at = end;
   }
+}
+
+/** Where the entries from `begin` on that are neighbours in one folder end, or there are enough for one turn. */
+function endOfFolder(entries: readonly Entry[], begin: number): number {
+  const { folder } = entryOf(entries, begin);
+  const last = Math.min(entries.length, begin + FILES_PER_TURN);
+  let end = begin + 1;
+  while (end < last && entryOf(entries, end).folder === folder) end++;
+  return end;
+}
+
+function checkSome(folder: Folder, entries: readonly Entry[], lookAt: LookAtFiles): void {
+  const names = entries.map(({ name }) => name);
+  const looks = new Looks(lookAt, folder.path, names, false);
+  entries.forEach((entry, index) => {
+    const path = pathIn(folder, entry.name);
+    const found = looks.at(index) ?? lookedAt(attempt(path, () => statSync(path)));
+    if (found.length !== entry.length || found.modifiedMs !== entry.modifiedMs)
+      refuse(path, "changed while it was hashed");
+  });
 }
 
 function refuse(file: string, reason: unknown): never {

@@ -6,6 +6,7 @@ import { METAINFO_BYTES_MAX, MIB } from "../../base/limits.js";
 import { mayNameAddress } from "../../base/network-address.js";
 import { readRegular, type UnfitFile } from "../../base/regular-file.js";
 import { UserCalls } from "../../base/user-calls.js";
+import { loadBinding } from "../../native/binding.js";
 import { Reactor } from "../../native/reactor.js";
 import { checkOption, checkOptions } from "../check-options.js";
 import { Memory } from "../memory/memory.js";
@@ -19,7 +20,7 @@ import { parseMetainfo } from "../metainfo/parse.js";
 import { metainfoOf } from "../metainfo/source.js";
 import type { Metainfo } from "../metainfo/types.js";
 import { CHECK_OPTIONS, CREATE_OPTIONS, FETCH_OPTIONS } from "../option-table.js";
-import { Layout, type LayoutFile } from "../storage/layout.js";
+import { Layout } from "../storage/layout.js";
 import { openStorage } from "../storage/open.js";
 import { checkPieces, hashPieces, isUnreadable } from "../torrent/checker.js";
 
@@ -151,6 +152,7 @@ export async function createTorrent(path: string, options: CreateOptions = {}): 
   const userCalls = new UserCalls();
   try {
     const created = await createMetainfo(path, options, {
+      lookAtFiles: loadBinding().lookAtFiles,
       hashPieces: (files, pieceLength, onProgress, signal) =>
         hashFiles(reactor, files, pieceLength, (hashed) => userCalls.call(onProgress, hashed), signal),
     });
@@ -240,7 +242,8 @@ async function hashFiles(
   onProgress: (bytesHashed: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
-  const layout = layoutOf(files, pieceLength);
+  const totalLength = files.reduce((sum, { length }) => sum + length, 0);
+  const layout = new Layout({ pieceLength, totalLength, files });
   const memory = new Memory(reactor.engine.slab, reactor.engine);
   const { storage } = await openStorage({
     kind: "file",
@@ -275,33 +278,4 @@ async function hashFiles(
   if (signal?.aborted === true)
     throw new UsageError("ABORTED", "hashing was stopped", { cause: signal.reason });
   return digests;
-}
-
-/** A file to be hashed, as storage wants it: its path begins at the root of the file system, and is made when it is asked for. */
-class HashedLayoutFile implements LayoutFile {
-  readonly offset: number;
-  readonly length: number;
-  readonly padding: boolean;
-  readonly #file: HashedFile;
-
-  constructor(file: HashedFile, offset: number) {
-    this.#file = file;
-    this.offset = offset;
-    this.length = file.length;
-    this.padding = file.path === undefined;
-  }
-
-  get path(): readonly string[] {
-    return [this.#file.path ?? ""];
-  }
-}
-
-function layoutOf(files: readonly HashedFile[], pieceLength: number): Layout {
-  let offset = 0;
-  const laidOut = files.map((file) => {
-    const laid = new HashedLayoutFile(file, offset);
-    offset += file.length;
-    return laid;
-  });
-  return new Layout({ pieceLength, totalLength: offset, files: laidOut });
 }

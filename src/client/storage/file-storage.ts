@@ -163,6 +163,18 @@ export class FileStorage implements Storage, JobOwner {
     this.files.release(fileIndex);
   }
 
+  takeRoomForFile(): boolean {
+    return this.files.descriptors.take();
+  }
+
+  giveRoomForFile(): void {
+    this.files.descriptors.give();
+  }
+
+  pathOfFile(fileIndex: number): string {
+    return this.files.pathAt(fileIndex);
+  }
+
   /** All files count as written: for data that was found on disk and that nobody knows to be durable. */
   assumeWritten(): void {
     this.files.layout.files.forEach((file, fileIndex) => {

@@ -117,6 +117,10 @@ export class MemoryStorage extends MappedStorage {
     return -1;
   }
 
+  override takeRoomForFile(): boolean {
+    return false;
+  }
+
   override async sync(): Promise<void> {}
 
   protected override closeFiles(): void {

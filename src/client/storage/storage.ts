@@ -99,6 +99,15 @@ export interface Storage {
   holdFile?(fileIndex: number): number;
   letGoFile?(fileIndex: number): void;
 
+  /**
+   * For whoever hashes many small files and opens them by their paths: room for the descriptor of one, until giveRoomForFile(); false if
+   * there is none. Storage without files, or whose files are not found by their paths, has none of the three.
+   */
+  takeRoomForFile?(): boolean;
+  giveRoomForFile?(): void;
+  /** Where a file of the layout lies, which may not be there. */
+  pathOfFile?(fileIndex: number): string;
+
   /** For storage that drops blocks: keeps a copy of one that must be hashed later, until it is read once. */
   keep?(offset: number, address: number): void;
 

@@ -2,22 +2,17 @@
 // all cores have work and the addon hashes many in one go; memory comes from the pool and is bounded.
 //
 // Pieces in files are read by the thread that hashes them, 64 KiB of each lane at a time, which stay in the cache until they are
-// hashed. Mappings of the files would save the copy, but a file that somebody cuts short would end the process (SIGBUS), and
-// mappings are few in a process. What lies in no file is read into slots, through storage.
+// hashed. Where a piece lies in many small files, that thread opens them as well. Mappings of the files would save the copy, but a
+// file that somebody cuts short would end the process (SIGBUS), and mappings are few in a process. What lies in no file is read into
+// slots, through storage.
 //
 // Always: a piece that cannot be read (a file is missing or short) is not good, which is no error when checking; all
 // slots are home when it ends, however it ends.
 
-import { entryOf } from "../../base/assert.js";
 import { StorageError, UsageError } from "../../base/errors.js";
 import { NO_SLOT, type SlotIndex } from "../../base/ids.js";
-import { BLOCK_SIZE } from "../../base/limits.js";
-import { DIGEST_FINISH, DIGEST_START, JobKind } from "../../native/binding.js";
-import type { Reactor } from "../../native/reactor.js";
 import { type BlockPool, SlotHolder, type SlotWaiter } from "../memory/block-pool.js";
-import type { Memory } from "../memory/memory.js";
-import type { Layout } from "../storage/layout.js";
-import type { Storage } from "../storage/storage.js";
+import { type HashTools, PieceHasher, type SharedBound } from "./piece-hasher.js";
 
 /** Pieces in work at one time: twice the lanes of the widest processors, for each of two threads. */
 const WORKERS = 64;
@@ -29,15 +24,9 @@ const SLOTS_PER_WORKER_GOOD = 5;
 const SLOTS_PER_WORKER_MIN = 2;
 /** Files held open at one time, besides the one that each worker may always hold: pieces may lie in many small ones. */
 const FILES_EXTRA_MAX = 64;
-/** Stretches of memory that one job names at the most. */
-const SPANS_PER_JOB_MAX = 256;
 const DIGEST_BYTES = 20;
 
-export interface HashOptions {
-  readonly layout: Layout;
-  readonly storage: Storage;
-  readonly memory: Memory;
-  readonly reactor: Reactor;
+export interface HashOptions extends HashTools {
   /** Pieces to hash, in this order. */
   readonly pieces: Iterable<number>;
   /** Called with each digest (20 bytes, valid during the call), or with why there is none. Not in order. */
@@ -57,11 +46,11 @@ export async function hashPieces(options: HashOptions): Promise<void> {
   const free = Math.floor((firstSlots.length + pool.freeCount) / 2);
   const workers = Math.max(1, Math.min(WORKERS, Math.floor(free / SLOTS_PER_WORKER_GOOD)));
   const slotsEach = Math.min(SLOTS_PER_WORKER_MAX, Math.floor(free / workers));
-  const shared: SharedBound = { filesExtra: FILES_EXTRA_MAX };
+  const shared: SharedBound = { filesExtra: FILES_EXTRA_MAX, byPath: 0, waiting: [] };
   let failure: unknown;
   const work = async (slots: SlotIndex[]): Promise<void> => {
     acquireSlots(pool, slotsEach, slots);
-    const hasher = new PieceHasherWorker(options, pool, slots, shared);
+    const hasher = new PieceHasher(options, pool, slots, shared);
     try {
       for (let next = iterator.next(); next.done !== true && failure === undefined; next = iterator.next()) {
         throwIfAborted(options.signal);
@@ -134,183 +123,9 @@ export async function checkPieces(
   });
 }
 
-/** What workers share: how many more files they may hold. */
-interface SharedBound {
-  filesExtra: number;
-}
-
-interface FileSpan {
-  readonly fileIndex: number;
-  readonly fileOffset: number;
-  readonly length: number;
-}
-
 /** False if the data is not there (a file is missing or short); true if nobody can tell what is. */
 export function isUnreadable(error: StorageError): boolean {
   return error.code !== "STORAGE_NOT_FOUND" && error.code !== "STORAGE_SHORT";
-}
-
-/** A stretch of memory. */
-interface Span {
-  readonly address: number;
-  readonly length: number;
-}
-
-/** Hashes one piece at a time, with slots and a digest of its own. */
-class PieceHasherWorker {
-  readonly #options: HashOptions;
-  readonly #pool: BlockPool;
-  readonly #digest: number;
-  readonly #slots: SlotIndex[];
-  readonly #shared: SharedBound;
-  /** Of the piece, and the descriptors of the files that are held. */
-  readonly #spans: FileSpan[] = [];
-  readonly #descriptors: number[] = [];
-  /** Where the finished digest goes: the first slot, when its bytes have been hashed. */
-  readonly #outputAddress: number;
-
-  /** `slots` are its own from now on, two at least. */
-  constructor(options: HashOptions, pool: BlockPool, slots: SlotIndex[], shared: SharedBound) {
-    this.#options = options;
-    this.#shared = shared;
-    this.#pool = pool;
-    this.#slots = slots;
-    this.#digest = options.reactor.engine.openDigest("sha1");
-    this.#outputAddress = pool.addressOf(entryOf(slots, 0));
-  }
-
-  async hash(piece: number): Promise<Uint8Array | StorageError> {
-    if (!(await this.#hashFiles(piece))) {
-      const error = await this.#hashRead(piece);
-      if (error !== undefined) return error;
-    }
-    const { bytes } = this.#options.memory;
-    return bytes.subarray(this.#outputAddress, this.#outputAddress + DIGEST_BYTES);
-  }
-
-  close(): void {
-    this.#options.reactor.engine.closeDigest(this.#digest);
-    for (const slot of this.#slots.splice(0)) this.#pool.release(slot, SlotHolder.storage);
-  }
-
-  /** Hashes a piece where it lies, in files; false if one of them cannot be read, or ends too early. */
-  async #hashFiles(piece: number): Promise<boolean> {
-    const { layout, storage } = this.#options;
-    const spans = this.#spans;
-    spans.length = 0;
-    layout.forEachSpan(
-      layout.pieceOffset(piece),
-      layout.pieceLengthOf(piece),
-      (fileIndex, fileOffset, _, length) => {
-        spans.push({ fileIndex, fileOffset, length });
-      },
-    );
-    for (let at = 0; at < spans.length; ) {
-      const first = at;
-      const start = first === 0 ? DIGEST_START : 0;
-      if (entryOf(layout.files, entryOf(spans, at).fileIndex).padding) {
-        await this.#feedZeros(entryOf(spans, at++).length, start, at === spans.length);
-        continue;
-      }
-      const held = this.#holdFiles(first);
-      if (held === 0) return false;
-      at += held;
-      const flags = start | (at === spans.length ? DIGEST_FINISH : 0);
-      const result = await this.#digestFilesJob(flags, first, at);
-      this.#shared.filesExtra += held - 1;
-      for (let span = first; span < at; span++) storage.letGoFile?.(entryOf(spans, span).fileIndex);
-      if (result < 0) return false;
-    }
-    return true;
-  }
-
-  /** Holds the files of the spans from `first` on, as many as one job may name; answers how many. */
-  #holdFiles(first: number): number {
-    const { layout, storage } = this.#options;
-    const spans = this.#spans;
-    let count = 0;
-    for (let at = first; at < spans.length; at++) {
-      const { fileIndex } = entryOf(spans, at);
-      if (entryOf(layout.files, fileIndex).padding || (count > 0 && this.#shared.filesExtra === 0)) break;
-      const fd = storage.holdFile?.(fileIndex) ?? -1;
-      if (fd < 0) break;
-      if (count > 0) this.#shared.filesExtra--;
-      this.#descriptors[count++] = fd;
-    }
-    return count;
-  }
-
-  async #feedZeros(length: number, start: number, isEnd: boolean): Promise<void> {
-    const address = this.#dataAddress(0);
-    this.#options.memory.bytes.fill(0, address, address + BLOCK_SIZE);
-    const perJob = SPANS_PER_JOB_MAX * BLOCK_SIZE;
-    for (let done = 0; done < length; done += perJob) {
-      const bytes = Math.min(perJob, length - done);
-      const spans = Array.from({ length: Math.ceil(bytes / BLOCK_SIZE) }, (_, index) => ({
-        address,
-        length: Math.min(BLOCK_SIZE, bytes - index * BLOCK_SIZE),
-      }));
-      const flags = (done === 0 ? start : 0) | (isEnd && done + bytes === length ? DIGEST_FINISH : 0);
-      throwIfFailed(await this.#digestJob(flags, spans, 0, spans.length));
-    }
-  }
-
-  /** Hashes a piece by reading it into slots, as much at a time as there are. */
-  async #hashRead(piece: number): Promise<StorageError | undefined> {
-    const { layout, storage } = this.#options;
-    const length = layout.pieceLengthOf(piece);
-    const dataSlots = this.#slots.length - 1;
-    for (let done = 0; done < length; ) {
-      const bytes = Math.min(dataSlots * BLOCK_SIZE, length - done);
-      const spans = Array.from({ length: Math.ceil(bytes / BLOCK_SIZE) }, (_, index) => ({
-        address: this.#dataAddress(index),
-        length: Math.min(BLOCK_SIZE, bytes - index * BLOCK_SIZE),
-      }));
-      const memory = {
-        addresses: Float64Array.from(spans, ({ address }) => address),
-        lengths: Float64Array.from(spans, (span) => span.length),
-        count: spans.length,
-      };
-      const error = await new Promise<StorageError | undefined>((resolve) => {
-        const owner = { storageDone: (_tag: number, failure: StorageError | undefined) => resolve(failure) };
-        storage.read(layout.pieceOffset(piece) + done, memory, owner, 0);
-      });
-      if (error !== undefined) return error;
-      const flags = (done === 0 ? DIGEST_START : 0) | (done + bytes === length ? DIGEST_FINISH : 0);
-      throwIfFailed(await this.#digestJob(flags, spans, 0, spans.length));
-      done += bytes;
-    }
-    return undefined;
-  }
-
-  /** Feeds the bytes of spans first … end − 1, whose files are held, to the digest. Resolves to bytes or −errno. */
-  #digestFilesJob(flags: number, first: number, end: number): Promise<number> {
-    const { jobs } = this.#options.reactor;
-    return new Promise((resolve) => {
-      const owner = { jobDone: (_tag: number, result: number) => resolve(result) };
-      jobs.begin(JobKind.digestFiles, owner, 0, this.#digest, this.#outputAddress, flags);
-      for (let at = first; at < end; at++) {
-        const { fileOffset, length } = entryOf(this.#spans, at);
-        jobs.addStretch(entryOf(this.#descriptors, at - first), fileOffset, length);
-      }
-      jobs.end();
-    });
-  }
-
-  /** Feeds spans[first … end − 1] to the digest. Resolves to bytes or −errno. */
-  #digestJob(flags: number, spans: readonly Span[], first: number, end: number): Promise<number> {
-    const { jobs } = this.#options.reactor;
-    return new Promise((resolve) => {
-      const owner = { jobDone: (_tag: number, result: number) => resolve(result) };
-      jobs.begin(JobKind.digest, owner, 0, this.#digest, this.#outputAddress, flags);
-      for (let at = first; at < end; at++) jobs.add(entryOf(spans, at).address, entryOf(spans, at).length);
-      jobs.end();
-    });
-  }
-
-  #dataAddress(index: number): number {
-    return this.#pool.addressOf(entryOf(this.#slots, 1 + index));
-  }
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
@@ -319,8 +134,4 @@ function throwIfAborted(signal: AbortSignal | undefined): void {
 
 function abortError(signal: AbortSignal | undefined): UsageError {
   return new UsageError("ABORTED", "hashing was stopped", { cause: signal?.reason });
-}
-
-function throwIfFailed(result: number): void {
-  if (result < 0) throw new StorageError("STORAGE_IO", "cannot compute a digest", { errno: result });
 }

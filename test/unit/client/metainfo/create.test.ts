@@ -22,6 +22,7 @@ import {
 } from "../../../../src/client/metainfo/create.js";
 import { describeMetainfo } from "../../../../src/client/metainfo/describe.js";
 import { parseMetainfo } from "../../../../src/client/metainfo/parse.js";
+import { loadBinding } from "../../../../src/native/binding.js";
 import { entryOf, required } from "../../../support/required.js";
 
 const root = mkdtempSync(join(tmpdir(), "scatterwire-create-"));
@@ -29,11 +30,12 @@ after(() => rmSync(root, { recursive: true, force: true }));
 
 /** Hashes in memory, and tells progress per file. */
 const hasher: PieceHasher = {
+  lookAtFiles: loadBinding().lookAtFiles,
   async hashPieces(files, pieceLength, onProgress) {
     const parts: Uint8Array[] = [];
     let done = 0;
-    for (const { path, length } of files) {
-      parts.push(path === undefined ? new Uint8Array(length) : readFileSync(path));
+    for (const { path, length, padding } of files) {
+      parts.push(padding ? new Uint8Array(length) : readFileSync(entryOf(path, 0)));
       done += length;
       onProgress(done);
     }
@@ -246,6 +248,7 @@ describe("createMetainfo", () => {
     for (const change of changes) {
       const folder = folderWith({ a: 5, b: 5 });
       const changing: PieceHasher = {
+        ...hasher,
         async hashPieces(...call) {
           const pieces = await hasher.hashPieces(...call);
           change(join(folder, "b"));
@@ -261,6 +264,7 @@ describe("createMetainfo", () => {
     await refused(create(folder, { signal: AbortSignal.abort() }), "ABORTED", /aborted/);
     const controller = new AbortController();
     const aborting: PieceHasher = {
+      ...hasher,
       async hashPieces(files, pieceLength, onProgress, signal) {
         assert.equal(signal, controller.signal);
         controller.abort();

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { StorageError, UsageError } from "../../../../src/base/errors.js";
@@ -130,6 +130,10 @@ describe("hashPieces", () => {
       { pieceLength: 8 * MIB, files: [100, MIB, 70_000, 6 * MIB, 5_000_000], padding: [1, 3] },
     ],
     ["more files than one job names", { pieceLength: MIB, files: Array.from({ length: 700 }, () => 1_001) }],
+    [
+      "a piece in more small files than one job opens, with padding between them",
+      { pieceLength: MIB, files: Array.from({ length: 900 }, (_, index) => index % 50), padding: [450, 600] },
+    ],
     ["pieces larger than the pool", { pieceLength: 4 * MIB, files: [10_000_001], slabBytes: MIB }],
   ];
   for (const [what, shape] of shapes) {
@@ -167,6 +171,7 @@ describe("hashPieces", () => {
           ...tools,
           storage: Object.create(storage, {
             holdFile: { value: () => -1 },
+            takeRoomForFile: { value: () => false },
             read: { value: storage.read.bind(storage) },
           }),
           layout: check.layout,
@@ -178,6 +183,48 @@ describe("hashPieces", () => {
       assert.deepEqual(bad, []);
     });
   }
+
+  it("opens no more small files at one time than there is room for, and waits where there is none", async () => {
+    const check = new Check({ pieceLength: 16_384, files: Array.from({ length: 1000 }, () => 1_001) });
+    let taken = 0;
+    let takenMax = 0;
+    const bad: number[] = [];
+    await check.with(({ storage, ...tools }) =>
+      checkPieces({
+        ...tools,
+        storage: Object.create(storage, {
+          takeRoomForFile: {
+            value: () => {
+              if (taken === 3) return false;
+              takenMax = Math.max(takenMax, ++taken);
+              return true;
+            },
+          },
+          giveRoomForFile: { value: () => void taken-- },
+          pathOfFile: { value: storage.pathOfFile?.bind(storage) },
+          read: { value: () => assert.fail("nothing needs to be read through storage") },
+        }),
+        layout: check.layout,
+        digests: check.digests,
+        pieces: check.all(),
+        onPiece: (piece, isGood) => void (isGood || bad.push(piece)),
+      }),
+    );
+    assert.deepEqual(bad, []);
+    assert.deepEqual({ taken, takenMax }, { taken: 0, takenMax: 3 });
+  });
+
+  it("tells pieces with missing, short and odd files apart from others, where they lie in many small ones", async () => {
+    const check = new Check({ pieceLength: 16_384, files: Array.from({ length: 500 }, () => 1_000) });
+    unlinkSync(check.path("file-20"));
+    truncateSync(check.path("file-100"), 999);
+    unlinkSync(check.path("file-200"));
+    mkdirSync(check.path("file-200"));
+    writeFileSync(check.path("file-300"), Buffer.alloc(1_000));
+    const { bad } = await check.good();
+    const pieceOf = (file: number): number => Math.floor((1_000 * file) / 16_384);
+    assert.deepEqual(bad, [20, 100, 200, 300].map(pieceOf));
+  });
 
   it("hashes those that are asked for, and no others", async () => {
     const check = new Check({ pieceLength: 16_384, files: [500_000] });
