@@ -3,46 +3,30 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { DescriptorBudget } from "../../../../src/base/descriptor-budget.js";
-import { SYSTEM_GROUND } from "../../../../src/base/ground.js";
 import { SITE_TIMES } from "../../../../src/base/network-address.js";
 import { ArrivalTurns } from "../../../../src/client/session/arrival-turns.js";
-import type { TurnHook } from "../../../../src/native/reactor.js";
+import { TurningLoop } from "../../../support/turning-loop.js";
 
 const PAUSE_MS = 2;
 const AT_ONCE = 8;
 const OF_A_NETWORK = 4;
 const PLACES = 40;
 
-class Loop {
-  nowMs = 1000;
+class Loop extends TurningLoop {
   readonly descriptors = new DescriptorBudget(10_000);
   readonly turns: ArrivalTurns;
   readonly entered: string[] = [];
   readonly closed: number[] = [];
   /** What one that is let in does. */
   onEnter = (): void => {};
-  /** Timers that wait. */
-  due: { ms: number; callback: () => void }[] = [];
-  #hooks: TurnHook[] = [];
   #fds = 100;
 
   constructor() {
-    const ground = {
-      ...SYSTEM_GROUND,
-      nowMs: () => this.nowMs,
-      after: (ms: number, callback: () => void) => {
-        const entry = { ms: this.nowMs + ms, callback };
-        this.due.push(entry);
-        const close = (): void => {
-          this.due = this.due.filter((each) => each !== entry);
-        };
-        return { ref: () => {}, unref: () => {}, refresh: () => {}, close };
-      },
-    };
+    super();
     const host = {
-      ground,
+      ground: this.ground,
       descriptors: this.descriptors,
-      atTurnEnd: (hook: TurnHook) => this.#hooks.push(hook),
+      atTurnEnd: this.atTurnEnd,
       enters: (_fd: number, { host }: { readonly host: string }) => {
         this.entered.push(host);
         this.onEnter();
@@ -57,21 +41,6 @@ class Loop {
     let waiting = 0;
     for (; count > 0; count--) if (this.turns.add(++this.#fds, { host, port: 1 })) waiting++;
     return waiting;
-  }
-
-  /** The loop turns each millisecond, and so much time passes. */
-  pass(ms: number): void {
-    for (const endMs = this.nowMs + ms; ; this.nowMs++) {
-      this.turn();
-      if (this.nowMs >= endMs) return;
-    }
-  }
-
-  turn(): void {
-    const due = this.due.filter((each) => each.ms <= this.nowMs);
-    this.due = this.due.filter((each) => each.ms > this.nowMs);
-    for (const { callback } of due) callback();
-    for (const hook of this.#hooks.splice(0)) hook.turnEnded();
   }
 }
 

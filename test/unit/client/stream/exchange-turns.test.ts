@@ -2,53 +2,21 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { SYSTEM_GROUND } from "../../../../src/base/ground.js";
 import {
   ExchangeTurns,
   type ExchangeWaiter,
   PAUSE_MS,
   SHARE_MS,
 } from "../../../../src/client/stream/exchange-turns.js";
-import type { TurnHook } from "../../../../src/native/reactor.js";
 import { entryOf } from "../../../support/required.js";
+import { TurningLoop } from "../../../support/turning-loop.js";
 
-class Loop {
-  nowMs = 1000;
-  readonly turns: ExchangeTurns;
+class Loop extends TurningLoop {
   readonly done: string[] = [];
-  /** Timers that wait. */
-  due: { ms: number; callback: () => void }[] = [];
-  #hooks: TurnHook[] = [];
-
-  constructor() {
-    const ground = {
-      ...SYSTEM_GROUND,
-      nowMs: () => this.nowMs,
-      after: (ms: number, callback: () => void) => {
-        const entry = { ms: this.nowMs + ms, callback };
-        this.due.push(entry);
-        const close = (): void => {
-          this.due = this.due.filter((each) => each !== entry);
-        };
-        return { ref: () => {}, unref: () => {}, refresh: () => {}, close };
-      },
-    };
-    this.turns = new ExchangeTurns(ground, (hook) => this.#hooks.push(hook));
-  }
+  readonly turns = new ExchangeTurns(this.ground, this.atTurnEnd);
 
   waiter(name: string): ExchangeWaiter {
     return { exchange: () => this.done.push(name) };
-  }
-
-  /** The loop turns, and so much time passes. */
-  pass(ms: number): void {
-    for (const endMs = this.nowMs + ms; ; this.nowMs++) {
-      const due = this.due.filter((each) => each.ms <= this.nowMs);
-      this.due = this.due.filter((each) => each.ms > this.nowMs);
-      for (const { callback } of due) callback();
-      for (const hook of this.#hooks.splice(0)) hook.turnEnded();
-      if (this.nowMs >= endMs) return;
-    }
   }
 }
 

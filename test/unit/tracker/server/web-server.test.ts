@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { WebSocket } from "ws";
@@ -172,24 +172,27 @@ describe("WebSockets of whoever reads nothing", () => {
   });
 });
 
-describe("WebSockets that give no sign of life", () => {
-  async function startServer(
-    t: TestContext,
-    pingIntervalMs: number,
-  ): Promise<{ web: WebServer; server: Server; port: number }> {
-    const store = new PeerStore({ key: Uint32Array.of(1, 2, 3, 4), bytesMax: 2 ** 20 });
-    const web = await WebServer.make(new WebSwarms(store, new Admission(store, {})), pingIntervalMs);
-    const server = createServer();
-    server.on("upgrade", (request, socket, head) => web.accept(request, socket, head, "loopback"));
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    t.after(() => {
-      web.close();
-      server.close();
-    });
-    return { web, server, port: (server.address() as AddressInfo).port };
-  }
+/** A server that takes WebSockets, until the test ends. */
+async function startServer(
+  t: TestContext,
+  pingIntervalMs: number,
+  Swarms: typeof WebSwarms = WebSwarms,
+): Promise<{ web: WebServer; swarms: WebSwarms; port: number }> {
+  const store = new PeerStore({ key: Uint32Array.of(1, 2, 3, 4), bytesMax: 2 ** 20 });
+  const swarms = new Swarms(store, new Admission(store, {}));
+  const web = await WebServer.make(swarms, pingIntervalMs);
+  const server = createServer();
+  server.on("upgrade", (request, socket, head) => web.accept(request, socket, head, "loopback"));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    web.close();
+    server.close();
+  });
+  return { web, swarms, port: (server.address() as AddressInfo).port };
+}
 
+describe("WebSockets that give no sign of life", () => {
   it("are closed, and so are those that join nothing; who answers pings stays", async (t) => {
     const { web, port } = await startServer(t, 300);
     const idle = await open(t, port);
@@ -217,18 +220,7 @@ describe("WebSockets that are gone", () => {
         return left;
       }
     }
-    const store = new PeerStore({ key: Uint32Array.of(1, 2, 3, 4), bytesMax: 2 ** 20 });
-    const swarms = new CountingSwarms(store, new Admission(store, {}));
-    const web = await WebServer.make(swarms, 600_000);
-    const server = createServer();
-    server.on("upgrade", (request, socket, head) => web.accept(request, socket, head, "loopback"));
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    t.after(() => {
-      web.close();
-      server.close();
-    });
-    const { port } = server.address() as AddressInfo;
+    const { swarms, port } = await startServer(t, 600_000, CountingSwarms);
     const sockets = [];
     for (const letter of "abcdefghijkl") {
       const socket = await open(t, port);
