@@ -59,7 +59,7 @@ export class Choker {
   readonly #slots: number;
   readonly #random: () => number;
   readonly #quotaBytes: number;
-  /** Of the peers of the last round: when each was last chosen. */
+  /** Of the peers of the last round that were interested, or chosen before: when each was last chosen. */
   #servedAtMs = new Map<number, number>();
   /** Peers with an optimistic slot, and since when, oldest first. */
   readonly #optimistic = new Map<number, number>();
@@ -81,8 +81,10 @@ export class Choker {
       : this.#chooseInReturn(candidates, now.nowMs);
     if (now.seeding) this.#optimistic.clear();
     const servedAtMs = new Map<number, number>();
-    for (const peer of peers)
-      servedAtMs.set(peer.id, chosen.has(peer.id) ? now.nowMs : this.#lastServedMs(peer));
+    for (const peer of peers) {
+      const servedMs = chosen.has(peer.id) ? now.nowMs : this.#lastServedMs(peer);
+      if (peer.interested || servedMs !== NEVER) servedAtMs.set(peer.id, servedMs);
+    }
     this.#servedAtMs = servedAtMs;
     return chosen;
   }

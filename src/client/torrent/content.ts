@@ -259,6 +259,11 @@ export class TorrentContent implements SwarmBlocks, SlotUser {
   }
 
   tick(nowMs: number): void {
+    // Nothing is asked of anybody, and there may be thousands to look at.
+    if (this.wantsNothing && this.#attribution.isQuiet) {
+      this.#windowStartMs = nowMs;
+      return;
+    }
     if (this.isDownloading) this.#strategy?.ask();
     if (nowMs - this.#windowStartMs >= this.#windowMs) {
       this.#windowStartMs = nowMs;

@@ -275,7 +275,9 @@ export class UploadRounds {
         if (!peer.uploads.isTaking) lapses++;
         this.#lapsed.add(peer);
       }
-      all.push(this.#describe(peer, standing));
+      // Who was never served and wants nothing is nobody's business, and in a large swarm most are that.
+      if (standing !== Standing.waiting || peer.peerInterested || peer.uploads.uptake.hasBegun)
+        all.push(this.#describe(peer, standing));
     }
     // While our link is full, whoever comes from where somebody flooded us has no slot of those that are free: few of those are tried.
     const suspects = new Set(this.#isFull ? all.filter((each) => this.#isSuspect(each, nowMs)) : []);
