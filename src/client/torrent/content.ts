@@ -70,6 +70,7 @@ export class TorrentContent implements SwarmBlocks, SlotUser {
   readonly #announcements: Announcements;
   readonly #verdicts: PieceVerdicts;
   readonly #verifies: boolean;
+  readonly #offers: boolean;
   readonly #nothing: PieceSet;
   /** Those that bring blocks at a high rate. */
   readonly #highRate = new Set<PeerConnection>();
@@ -111,6 +112,7 @@ export class TorrentContent implements SwarmBlocks, SlotUser {
     });
     this.#strategy = this.#makeStrategy();
     this.#verifies = options.verify !== false;
+    this.#offers = this.#verifies && this.storageKind !== "null";
     this.#nothing = new PieceSet(this.layout.pieceCount);
     this.#windowMs = STALL_SHARE * room.peerSettings(undefined).requestTimeoutMs;
     this.#attribution.contentMade(this.layout.pieceLength);
@@ -122,15 +124,20 @@ export class TorrentContent implements SwarmBlocks, SlotUser {
       wanted: this.wanted,
       picker: this.#picker,
       allotment: this.#allotment,
-      announcements: this.#verifies ? this.#announcements : undefined,
+      announcements: this.#offers ? this.#announcements : undefined,
     });
   }
 
   // ── what is here ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Verified pieces, which peers are told of and may ask for: with `verify: false` none. */
+  /** Verified pieces: with `verify: false` none. */
   get have(): PieceSet {
     return this.#verifies ? this.#picker.have : this.#nothing;
+  }
+
+  /** Those of them that peers are told of and may ask for: with storage that keeps nothing, none. */
+  get offered(): PieceSet {
+    return this.#offers ? this.#picker.have : this.#nothing;
   }
 
   /** Pieces that are here, announced or not. */

@@ -267,7 +267,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     const { content, superSeeding } = this.#host;
     // Who had to fetch some of it is not the only one who has it.
     this.#superSeed =
-      superSeeding && content?.have.isFull === true ? this.#makeSuperSeed(content) : undefined;
+      superSeeding && content?.offered.isFull === true ? this.#makeSuperSeed(content) : undefined;
     for (const peer of this.here) peer.layoutKnown();
   }
 
@@ -339,7 +339,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   }
 
   get have(): PieceSet {
-    return this.#host.content?.have ?? NO_PIECES;
+    return this.#host.content?.offered ?? NO_PIECES;
   }
 
   get dhtPort(): number {

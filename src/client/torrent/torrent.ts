@@ -101,8 +101,8 @@ export class Torrent extends EventEmitter<TorrentEvents> {
   }
 
   /**
-   * Verified pieces, as they are now and become: peers are told of these and may ask for them; with `verify: false` none. Before the
-   * metadata is there, of no pieces.
+   * Verified pieces, as they are now and become: peers are told of these and may ask for them, but with storage "null", which has none
+   * to give; with `verify: false` none. Before the metadata is there, of no pieces.
    */
   get have(): Pieces {
     return this.#core.content?.have ?? this.#core.swarm.have;

@@ -5,10 +5,12 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { BLOCK_SIZE } from "../../../../src/base/limits.js";
+import { MessageId } from "../../../../src/client/wire/messages.js";
 import { type Connection, type PeerInfo, Session, type Torrent } from "../../../../src/index.js";
 import { difference, temporaryFolder } from "../../../support/data.js";
 import { entryOf } from "../../../support/required.js";
 import { closeWhole, makeShared, nowhere, seed } from "./loopback.js";
+import { RawPeer, until } from "./raw-peer.js";
 
 const TIMEOUT = { timeout: 60_000 };
 
@@ -141,5 +143,34 @@ describe("Connection of the public API", TIMEOUT, () => {
     const [address, error] = await disconnected;
     assert.deepEqual(address, { host: "255.255.255.255", port: 1 });
     assert.equal(error.code, "PEER_CONNECT_FAILED");
+  });
+});
+
+describe("What peers are told of a torrent in null storage", TIMEOUT, () => {
+  it("is nothing, before and after it is all there, since nothing of it can be had", async () => {
+    const shared = await makeShared(20 * BLOCK_SIZE, 2 * BLOCK_SIZE);
+    const seeder = await seed(shared);
+    const session = new Session();
+    const address = await session.listen({ host: "127.0.0.1", port: 0 });
+    const torrent = await session.add(shared.metainfo, nowhere());
+    const early = await RawPeer.join(address, shared.metainfo, { fast: true });
+    early.send(Buffer.of(0, 0, 0, 1, MessageId.haveNone));
+    await until(() => torrent.peers().length === 1);
+    torrent.addPeer(seeder.address);
+    await torrent.done;
+    assert.ok(torrent.have.isFull);
+    const late = await RawPeer.join(address, shared.metainfo, { fast: true });
+    const ids: number[] = [];
+    for (const peer of [early, late]) {
+      peer.send(Buffer.of(0, 0, 0, 1, MessageId.interested));
+      // It is unchoked at once or with the next tick: what was told of pieces came before.
+      for (let message = await peer.next(); message !== undefined; message = await peer.next()) {
+        if (message.id === MessageId.unchoke) break;
+        ids.push(message.id);
+      }
+    }
+    assert.deepEqual(ids, [MessageId.haveNone, MessageId.haveNone]);
+    await closeWhole(session);
+    await closeWhole(seeder.session);
   });
 });
