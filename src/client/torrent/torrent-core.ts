@@ -28,7 +28,7 @@ import { isMagnet, type Magnet } from "../metainfo/magnet.js";
 import { parseInfo } from "../metainfo/parse.js";
 import type { Metainfo } from "../metainfo/types.js";
 import type { TorrentEvents, TorrentOptions, TorrentProgress, TorrentState } from "../options.js";
-import { forgetDownload, forgetResumeData, removeFiles } from "../storage/remove-files.js";
+import { forgetResumeData, removeDownload } from "../storage/remove-files.js";
 import { BlockFeed } from "./block-feed.js";
 import { isPublished, publishOfTorrent, publishState } from "./channels.js";
 import { TorrentContent } from "./content.js";
@@ -409,10 +409,10 @@ export class TorrentCore {
     const layout = this.#content?.layout;
     await this.close();
     // A move that ended with it decided where its files are.
-    const { directory, readOnly } = this.options;
-    if (directory === undefined || readOnly === true) return;
-    forgetDownload(directory, this.#infoHashHex);
-    if (data && layout !== undefined) removeFiles(directory, layout);
+    const { directory, readOnly, storage = "file", customStorage } = this.options;
+    const isOnDisk = customStorage === undefined && !KEEPS_NOTHING.has(storage);
+    if (directory === undefined || readOnly === true || !isOnDisk) return;
+    removeDownload(directory, this.#infoHashHex, data ? layout : undefined, (text) => this.warn(text));
   }
 
   close(): Promise<void> {

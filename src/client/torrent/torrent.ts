@@ -344,7 +344,8 @@ export class Torrent extends EventEmitter<TorrentEvents> {
 
   /**
    * Closes the torrent and deletes its resume data; with `data` its files, and folders that are empty then, too. With `readOnly`
-   * nothing is deleted. Rejects StorageError for what cannot be deleted.
+   * nothing is deleted. Rejects StorageError for what cannot be deleted; `STORAGE_LOCKED`, and all stays, where the download was added again
+   * since it was closed.
    */
   async remove(options: RemoveOptions = {}): Promise<void> {
     checkOptions(REMOVE_OPTIONS, options, "remove()");

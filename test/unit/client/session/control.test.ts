@@ -208,6 +208,42 @@ describe("Torrent: control", TIMEOUT, () => {
   });
 });
 
+describe("Torrent.remove(), of what is somebody else's by then", TIMEOUT, () => {
+  const left = (folder: string): string[] => readdirSync(folder, { recursive: true }).map(String).sort();
+
+  it("deletes nothing while the download is open again, whether it was closed before or never opened", async () => {
+    const shared = await makeShared(100_000);
+    const [session, other] = [new Session(), new Session()];
+    const options = { directory: shared.folder };
+    const former = await session.add(shared.metainfo, options);
+    await former.close();
+    const now = await session.add(shared.metainfo, options);
+    const locked = other.addInBackground(shared.metainfo, options);
+    await assert.rejects(locked.ready, { code: "STORAGE_LOCKED" });
+    const before = left(shared.folder);
+    for (const torrent of [former, locked])
+      await assert.rejects(torrent.remove({ data: true }), { code: "STORAGE_LOCKED" });
+    assert.deepEqual(left(shared.folder), before);
+    await now.recheck();
+    assert.equal(now.state, "seeding");
+    await now.close();
+    await former.remove({ data: true });
+    assert.deepEqual(left(shared.folder), []);
+    for (const each of [session, other]) await closeWhole(each);
+  });
+
+  it("deletes nothing where its own data never lay", async () => {
+    const shared = await makeShared(100_000);
+    const session = new Session();
+    for (const storage of ["memory", "null"] as const) {
+      const torrent = await session.add(shared.metainfo, { directory: shared.folder, storage });
+      await torrent.remove({ data: true });
+      assert.deepEqual(left(shared.folder), ["data.bin"]);
+    }
+    await closeWhole(session);
+  });
+});
+
 describe("Torrent.createReadStream()", TIMEOUT, () => {
   it("gives the bytes of a file while they come, from any place on", async () => {
     const shared = await makeShared(3_000_000);
