@@ -158,6 +158,11 @@ export class ConnectionTable {
     return this.#turnover.makeRoom(this.all, nowMs);
   }
 
+  /** The same for an attempt of ours, which goes before connections that bring nothing of what we miss. */
+  makeRoomToTry(nowMs: number): boolean {
+    return this.#turnover.makeRoomToTry(this.all, nowMs);
+  }
+
   /** Counts a connection in. `hasSocket`: it has a descriptor, for which mayConnect or mayAccept() was true just now. */
   add(peer: PeerConnection, hasSocket: boolean): void {
     this.all.add(peer);

@@ -301,7 +301,7 @@ export class Connector {
   /** After the torrents had their tick. */
   dialMore(nowMs: number): void {
     if (this.#dialers.size === 0) return;
-    if (this.table.all.size >= this.table.max) this.table.makeRoom(nowMs);
+    if (this.table.all.size >= this.table.max) this.table.makeRoomToTry(nowMs);
     this.#dial();
   }
 

@@ -169,7 +169,7 @@ export class Roster implements PeerSink {
     this.#exchangedLeft = EXCHANGED_PER_TICK;
     // Whoever comes in asks for a place; an address that we know can only wait for one.
     if (isOpen && this.#isFull && this.#list.hasDue(nowMs, this.#takesExchanged))
-      this.#turnover.makeRoom(this.#here, nowMs);
+      this.#turnover.makeRoomToTry(this.#here, nowMs);
     this.#wantToDial();
   }
 

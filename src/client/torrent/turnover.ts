@@ -2,6 +2,9 @@
 //
 //   neither side is interested, and nothing came or went for IDLE_MS     goes first, the longest silent one first
 //   interested or not, nothing came or went for STALE_MS                 goes if there is none of the other kind
+//   we are interested, and nothing came or went for BARREN_MS            goes if there is none of these, and we know somebody to try instead:
+//                                                                        one in BARREN_EACH_MS, so that whoever chokes us for a while is not lost
+//                                                                        with all others who do
 //
 // While metadata is missing nobody is interested in anything: who has been here for UNHELPFUL_MS and brings none of it goes first.
 //
@@ -13,6 +16,9 @@ import type { PeerConnection } from "../peer/peer-connection.js";
 export const IDLE_MS = 30_000;
 export const STALE_MS = 600_000;
 export const UNHELPFUL_MS = 10_000;
+/** Two rounds of optimistic unchoking of most programs. */
+export const BARREN_MS = 60_000;
+export const BARREN_EACH_MS = 10_000;
 export const SWEEP_MS = 1000;
 /** Found in one sweep at the most: those who come meanwhile wait for the next one. */
 const FOUND_MAX = 64;
@@ -24,6 +30,7 @@ export class Turnover {
   readonly #isUnhelpful: Unhelpful;
   #found: PeerConnection[] = [];
   #sweptAtMs = Number.NEGATIVE_INFINITY;
+  #barrenAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(isUnhelpful: Unhelpful = () => false) {
     this.#isUnhelpful = isUnhelpful;
@@ -43,7 +50,21 @@ export class Turnover {
     return false;
   }
 
-  /** The same among so few that all of them are looked at each time. */
+  /** The same for somebody whom we would try: one that has what we miss, and brings nothing of it, goes as well. */
+  makeRoomToTry(peers: Iterable<PeerConnection>, nowMs: number): boolean {
+    if (this.makeRoom(peers, nowMs)) return true;
+    if (nowMs - this.#barrenAtMs < BARREN_EACH_MS) return false;
+    let longest: PeerConnection | undefined;
+    for (const peer of peers)
+      if (isBarren(peer, nowMs) && (longest === undefined || peer.lastMovedMs < longest.lastMovedMs))
+        longest = peer;
+    if (longest === undefined) return false;
+    this.#barrenAtMs = nowMs;
+    end(longest);
+    return true;
+  }
+
+  /** makeRoom() among so few that all of them are looked at each time. */
   makeRoomAmongFew(peers: Iterable<PeerConnection>, nowMs: number): boolean {
     const first = this.#sweep(peers, nowMs).pop();
     if (first !== undefined) end(first);
@@ -71,6 +92,10 @@ export class Turnover {
     if (!peer.amInterested && !peer.peerInterested && unusedMs >= IDLE_MS) return 2;
     return unusedMs >= STALE_MS ? 1 : 0;
   }
+}
+
+function isBarren(peer: PeerConnection, nowMs: number): boolean {
+  return peer.state === "open" && peer.amInterested && nowMs - peer.lastMovedMs >= BARREN_MS;
 }
 
 function end(peer: PeerConnection): void {

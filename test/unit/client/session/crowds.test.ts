@@ -203,6 +203,47 @@ describe("Session: crowds", TIMEOUT, () => {
     await closeWhole(seeder.session);
   });
 
+  for (const limits of [{ maxPeersPerTorrent: 3 }, { maxPeers: 3 }] as const)
+    it(`whom it knows gets a place of those that have all and bring nothing, one after the other: ${JSON.stringify(limits)}`, async () => {
+      const shared = await makeShared(100_000);
+      const seeder = await seed(shared);
+      const { session, pass } = drivenSession({ ...limits, ...PATIENT });
+      const haveAll = Buffer.of(0, 0, 0, 1, MessageId.haveAll);
+      const barren = await serve((socket) =>
+        socket.write(Buffer.concat([handshake(shared.metainfo.infoHash), haveAll])),
+      );
+      const torrent = await session.add(shared.metainfo, nowhere());
+      for (const host of manyHosts(3)) torrent.addPeer({ host, port: barren.port });
+      await until(() => torrent.peers().filter(({ amInterested }) => amInterested).length === 3);
+      const gone: string[] = [];
+      torrent.on("peerDisconnected", (_, error) => gone.push(error?.code ?? "no error"));
+      for (const host of ["127.0.1.1", "127.0.1.2"]) torrent.addPeer({ host, port: barren.port });
+      pass(59_000);
+      pass(500);
+      await turns();
+      assert.deepEqual(gone, [], "each has a minute");
+      pass(1000);
+      await until(() => torrent.peers().length === 3 && gone.length > 0);
+      for (let second = 0; second < 5; second++) pass(1000);
+      await turns();
+      // One of the torrent's, and one of the session's.
+      const most = "maxPeers" in limits ? 2 : 1;
+      assert.ok(gone.length >= 1 && gone.length <= most, `${gone.length} in five seconds`);
+      torrent.addPeer(seeder.address);
+      let isDone = false;
+      torrent.on("done", () => {
+        isDone = true;
+      });
+      for (let second = 0; second < 30 && !isDone; second++) {
+        pass(1000);
+        await turns();
+      }
+      await torrent.done;
+      assert.deepEqual(new Set(gone), new Set(["PEER_USELESS"]));
+      await closeWhole(session);
+      await closeWhole(seeder.session);
+    });
+
   it("connections that neither side has a use for make room when all places are taken", async () => {
     const shared = await makeShared(1_000_000);
     const { session, pass } = drivenSession({ maxPeers: 4, ...PATIENT });
