@@ -106,11 +106,14 @@ export interface JoiningTorrent {
   readonly content:
     | { readonly layout: Layout; readonly have: PieceSet; readonly isSingleFile: boolean }
     | undefined;
-  /** Makes a peer, called `host`, of what speaks through a stream. `ended` is told why it left. False: not now. */
+  /**
+   * Makes a peer, called `host`, of what speaks through a stream. `ended` is told why it left, and whether there was no memory for it. False:
+   * not now.
+   */
   join(
     host: string,
     make: (parts: StreamParts) => ByteStream,
-    ended: (error: PeerError | undefined) => void,
+    ended: (error: PeerError | undefined, lackedMemory: boolean) => void,
   ): boolean;
   tellWebSeed(status: WebSeedStatus): void;
 }

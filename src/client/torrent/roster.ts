@@ -187,12 +187,12 @@ export class Roster implements PeerSink {
   /** Begins one connection. False if none is due, or no more are wanted. */
   dialNext(): boolean {
     const host = this.#host;
-    if (!this.#mayDial || !this.#hasMemory()) return false;
+    if (!this.#mayDial || !this.hasMemory()) return false;
     const known = this.#nextWelcome();
     const peer = known && host.connect(known.host, known.port, known.receiveMode, known.encrypts);
     if (known === undefined || peer === undefined) {
       if (known !== undefined) this.#list.putBack(known);
-      this.#dialEnded();
+      this.dialEnded();
       return false;
     }
     if (known.originRank === EXCHANGE_RANK) this.#exchangedLeft--;
@@ -236,7 +236,7 @@ export class Roster implements PeerSink {
     this.#records.set(peer, record);
     this.#byKey.set(key, peer);
     this.#dialled.delete(peer);
-    this.#dialEnded();
+    this.dialEnded();
     this.#here.add(peer);
     if (peer.incoming) this.#incoming++;
     const known = this.#known.get(peer);
@@ -244,6 +244,24 @@ export class Roster implements PeerSink {
     // Only those that come to nothing count.
     if (!peer.incoming && known.originRank === EXCHANGE_RANK) this.#exchangedLeft++;
     this.#list.connected(known);
+  }
+
+  /** False: whoever joined now would find no memory. Else it is kept for that one, where there was none before, until dialEnded(). */
+  hasMemory(): boolean {
+    if (this.#lacksMemory && !this.#expectsMemory) this.#expectsMemory = this.#host.expectMemory();
+    return !this.#lacksMemory || this.#expectsMemory;
+  }
+
+  /** Whoever was to have it has joined, or is gone. */
+  dialEnded(): void {
+    if (!this.#expectsMemory || (this.#lacksMemory && this.#dialled.size > 0)) return;
+    this.#expectsMemory = false;
+    this.#host.expectNoMemory();
+  }
+
+  /** There was no memory for the last one that would have joined. */
+  get lacksMemory(): boolean {
+    return this.#lacksMemory;
   }
 
   /** There is no memory for one that would have joined. */
@@ -276,7 +294,7 @@ export class Roster implements PeerSink {
       if (this.#byKey.get(record.key) === peer) this.#byKey.delete(record.key);
     }
     this.#dialled.delete(peer);
-    this.#dialEnded();
+    this.dialEnded();
     const known = this.#known.get(peer);
     if (known !== undefined) {
       this.#known.delete(peer);
@@ -347,18 +365,6 @@ export class Roster implements PeerSink {
 
   get #mayDial(): boolean {
     return this.#host.isOpen && this.#dialled.size < this.#host.maxConnecting && !this.#isFull;
-  }
-
-  /** False: whoever was dialled would find no memory. */
-  #hasMemory(): boolean {
-    if (this.#lacksMemory && !this.#expectsMemory) this.#expectsMemory = this.#host.expectMemory();
-    return !this.#lacksMemory || this.#expectsMemory;
-  }
-
-  #dialEnded(): void {
-    if (!this.#expectsMemory || (this.#lacksMemory && this.#dialled.size > 0)) return;
-    this.#expectsMemory = false;
-    this.#host.expectNoMemory();
   }
 
   /**

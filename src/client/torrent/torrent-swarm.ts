@@ -95,7 +95,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   readonly #endedCounters = makeCounters();
   /** Peers that are no addresses: who is told when they leave. */
   readonly rateLimits = new RateLimits();
-  readonly #joined = new Map<PeerConnection, (error: PeerError | undefined) => void>();
+  readonly #joined = new Map<PeerConnection, (error: PeerError | undefined, lackedMemory: boolean) => void>();
   readonly #handles = new WeakMap<PeerConnection, PeerHandle>();
   #receiveMode: ReceiveModeName | undefined;
   readonly #readWarnings: ReadWarnings;
@@ -417,7 +417,8 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     this.#superSeed?.peerGone(peer);
     this.#exchange.peerClosed(peer);
     this.#roster.peerClosed(peer, error);
-    this.#joined.get(peer)?.(error);
+    const lackedMemory = error?.code === "PEER_TOO_MANY" && this.#roster.lacksMemory;
+    this.#joined.get(peer)?.(error, lackedMemory);
     this.#joined.delete(peer);
     addCounters(this.#endedCounters, peer.counters);
     this.#room.countersEnded(peer.counters);
@@ -427,14 +428,16 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     if (this.#roster.isExhausted) host.tell("outOfPeers");
   }
 
-  /** Makes a peer, called `name`, of what speaks through a stream; `ended` is told why it left. False: there is no room now. */
+  /** See JoiningTorrent. */
   join(
     name: string,
     make: (parts: StreamParts) => ByteStream,
-    ended: (error: PeerError | undefined) => void,
+    ended: (error: PeerError | undefined, lackedMemory: boolean) => void,
   ): boolean {
+    if (!this.#roster.hasMemory()) return false;
     const peer = this.#room.connectOver(name, make, this, this.#room.peerSettings(this.#receiveMode));
-    if (peer !== undefined) this.#joined.set(peer, ended);
+    if (peer === undefined) this.#roster.dialEnded();
+    else this.#joined.set(peer, ended);
     return peer !== undefined;
   }
 

@@ -185,11 +185,11 @@ export class WebSeeds {
         seed.blocksBefore = 0;
         return stream;
       },
-      (error) => this.#ended(seed, error),
+      (error, lackedMemory) => this.#ended(seed, error, lackedMemory),
     );
   }
 
-  #ended(seed: WebSeed, error: PeerError | undefined): void {
+  #ended(seed: WebSeed, error: PeerError | undefined, lackedMemory: boolean): void {
     const { failure, blocks } = seed.stream ?? {};
     seed.stream = undefined;
     if (error?.code === "PEER_BANNED" || error?.code === "PEER_BAD_PIECE") {
@@ -200,8 +200,9 @@ export class WebSeeds {
     }
     seed.state = "waiting";
     if (blocks !== undefined && blocks > 0) seed.failures = 0;
-    // Whatever it was that there is no room for now, there may be later.
-    if (failure === undefined && error !== undefined) seed.dueMs = this.#http.ground.nowMs() + REJOIN_MS;
+    // Whatever it was that there is no room for now, there may be later; of memory the torrent knows.
+    if (failure === undefined && error !== undefined && !lackedMemory)
+      seed.dueMs = this.#http.ground.nowMs() + REJOIN_MS;
     if (failure === undefined) return;
     if (failure instanceof WebSeedCrumbsError) this.#crumbsMs = this.#http.ground.nowMs();
     seed.failures++;

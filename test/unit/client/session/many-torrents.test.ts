@@ -9,6 +9,7 @@ import { sessionCoreOf } from "../../../../src/client/session/session.js";
 import { RESERVED_SLOTS } from "../../../../src/client/torrent/reserved-slots.js";
 import { type Metainfo, type PeerError, parseMetainfo, Session } from "../../../../src/index.js";
 import { bytesOf } from "../../../support/data.js";
+import { serveHttp } from "../../../support/http-server.js";
 import { entryOf } from "../../../support/required.js";
 import { closeWhole, makeShared, nowhere, seed } from "./loopback.js";
 import { RawPeer } from "./raw-peer.js";
@@ -114,6 +115,43 @@ describe("Session: many torrents", { timeout: 60_000 }, () => {
     await Promise.all(torrents.map((torrent) => torrent.done));
     await closeWhole(session);
     for (const each of seeders) await closeWhole(each.session);
+  });
+
+  it("web seeds that found no memory join as soon as there is some, one for each that it is for", async (t) => {
+    let asked = 0;
+    const server = await serveHttp(t, (request, response) => {
+      asked++;
+      const bytes = bytesOf(9, 100_001);
+      const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
+      const part = bytes.subarray(Number(from ?? 0), Number(to ?? bytes.length - 1) + 1);
+      const range = from === undefined ? {} : { "content-range": `bytes ${from}-${to}/${bytes.length}` };
+      response.writeHead(from === undefined ? 200 : 206, { "content-length": part.length, ...range });
+      response.end(part);
+    });
+    const { session, pass } = drivenSession({ poolBytes: MIB });
+    const { pool } = sessionCoreOf(session).memory;
+    let reserved = 0;
+    while (pool.reserve(1)) reserved++;
+    const { metainfo } = await makeShared(100_001);
+    const torrent = await session.add({ ...metainfo, webSeeds: [`${server.origin}/data.bin`] }, nowhere());
+    const refused: string[] = [];
+    torrent.on("peerDisconnected", (_, error) => refused.push(error?.code ?? "no error"));
+    for (let second = 0; refused.length === 0; second++) {
+      assert.ok(second < 100, "it is tried");
+      pass(1000);
+      await turns();
+    }
+    for (let second = 0; second < 120; second++) pass(1000);
+    await turns();
+    assert.deepEqual([refused, asked], [["PEER_TOO_MANY"], 0], "nobody is asked for nothing");
+    pool.unreserve(reserved);
+    // A few seconds are enough: no server has done anything wrong.
+    for (let second = 0; second < 4; second++) {
+      pass(1000);
+      await turns();
+    }
+    await torrent.done;
+    await closeWhole(session);
   });
 
   it("a download gives its slots back when it has come to its end", async () => {

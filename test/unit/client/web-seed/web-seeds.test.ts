@@ -35,7 +35,7 @@ class Torrent implements JoiningTorrent {
   join(...[host, make, ended]: Parameters<JoiningTorrent["join"]>): boolean {
     const memory = new Memory(new Uint8Array(2 ** 20));
     const stream = make({ memory, plan: new Float64Array(64), atTurnEnd: () => {}, eagain: EAGAIN });
-    this.joined.set(host, { stream, leave: () => ended(undefined) });
+    this.joined.set(host, { stream, leave: () => ended(undefined, false) });
     return true;
   }
 
