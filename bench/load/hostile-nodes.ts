@@ -1,6 +1,7 @@
 // What some nodes of a simulated DHT do to whoever asks them. Liars name nodes that are nowhere, reflectors name a victim at many ports, and
 // sybils name each other: one attacker's addresses, each with an id next to whatever is looked for, and with nobody's peers. Careful ones
-// pick ids that lie no nearer than the nearest of a large network may by chance, and so do reflectors.
+// pick ids that lie no nearer than the nearest of a large network may by chance, and so do reflectors. Dawdlers answer as honest nodes do, as late as
+// an answer still counts.
 //
 // Always: what is named lies nearer to the target than any honest node does, which is the worst that can be told. The same question
 // gets the same answer, and an endpoint has one id.
@@ -9,7 +10,7 @@ import { there } from "../measuring/ends.js";
 import type { ImplicitAnswer } from "./implicit-nodes.js";
 import { mix } from "./mix.js";
 
-export const HOSTILE_KINDS = ["liars", "reflectors", "sybils", "careful-sybils"] as const;
+export const HOSTILE_KINDS = ["liars", "reflectors", "sybils", "careful-sybils", "dawdlers"] as const;
 export type HostileKind = (typeof HOSTILE_KINDS)[number];
 
 export interface Hostile {
@@ -36,6 +37,8 @@ const SYBIL_BASE = 0x48000000;
 const SYBIL_NETWORKS = 64;
 const SYBIL_ADDRESSES = 4096;
 const SECOND_MS = 1000;
+/** A query fails after 10 s, of which the way there and back takes a part. */
+const DAWDLE_MS = 9000;
 
 export class HostileNodes {
   /** Datagrams to those who were only named: all of them, and the most that the victim got in one second. */
@@ -52,6 +55,16 @@ export class HostileNodes {
   constructor(hostile: Hostile, seed: number) {
     this.#hostile = hostile;
     this.#seed = seed;
+  }
+
+  /** How long each of them waits before it answers, in milliseconds. */
+  get answersAfterMs(): number {
+    return this.#hostile.kind === "dawdlers" ? DAWDLE_MS : 0;
+  }
+
+  /** Whether what they answer is not true. */
+  get lies(): boolean {
+    return this.#hostile.kind !== "dawdlers";
   }
 
   /** Whether the node of that rank is the attacker's. */
@@ -90,6 +103,8 @@ export class HostileNodes {
 
   #tell(chance: number, about: number, answer: ImplicitAnswer): void {
     switch (this.#hostile.kind) {
+      case "dawdlers":
+        return;
       case "liars":
         answer.node(this.#id, 0, NOWHERE + (chance % NOWHERE_ADDRESSES), FIRST_PORT);
         return;

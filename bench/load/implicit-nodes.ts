@@ -122,7 +122,9 @@ export class ImplicitNodes implements FarNodes, ImplicitAnswer {
     this.queries[rank] = there(this.queries[rank]) + 1;
     if (this.isDead(rank) || !reader.read(bytes, 0, bytes.length) || reader.kind !== KIND_QUERY) return;
     const answer = this.#respond(rank, this.#idOf(rank), reader, from);
-    this.#network.sendFrom(address, port, from, answer);
+    const waitMs = this.hostile?.has(rank) === true ? this.hostile.answersAfterMs : 0;
+    if (waitMs === 0) this.#network.sendFrom(address, port, from, answer);
+    else this.#network.after(waitMs, () => this.#network.sendFrom(address, port, from, answer));
   }
 
   /** Whether an address is one of the attacker's: of a node in tables, or of one that only it names. */
@@ -143,7 +145,7 @@ export class ImplicitNodes implements FarNodes, ImplicitAnswer {
     writer.begin(this.#answer, 0);
     writer.beginResponse(id, asker, 0, 4, asker, 4);
     const { method } = query;
-    const isHostile = rank === undefined || this.hostile?.has(rank) === true;
+    const isHostile = rank === undefined || (this.hostile?.lies === true && this.hostile.has(rank));
     if (method === METHOD_FIND_NODE || method === METHOD_GET_PEERS) {
       writer.ascii("5:nodes");
       if (isHostile) {

@@ -1,8 +1,9 @@
 // When a query is held to be stalled: its slot goes to another one, while its answer still counts until it has failed. The time is the
 // 90th percentile of the last 256 round trips of one socket (Grunthal 2010, "adaptive timeouts"), so that far or busy links
-// get more and near ones are not waited for.
+// get more and near ones are not waited for. It is no more than MEDIANS_MAX times the median: a tenth of the nodes, answering as late as they may, would
+// otherwise have every lookup wait for them.
 //
-// Always: between the bounds below, whatever was measured.
+// Always: between the bounds below, whatever was measured; who answers less than half of all queries cannot make it longer than that.
 
 import { entryOf } from "../base/assert.js";
 
@@ -10,6 +11,9 @@ import { entryOf } from "../base/assert.js";
 export const FAILURE_MS = 10_000;
 const SAMPLES = 256;
 const PERCENTILE = 0.9;
+const MEDIAN = 0.5;
+/** The 90th percentile of honest answers is two to three times the median. */
+const MEDIANS_MAX = 4;
 /** Sorting costs some microseconds: it is done for so many new samples. */
 const SAMPLES_PER_UPDATE = 16;
 /** Until there are samples to go by, a stall is late rather than early. */
@@ -45,6 +49,8 @@ export class AdaptiveTimeout {
     sorted.set(this.#samples.subarray(0, count));
     sorted.sort();
     const percentile = entryOf(sorted, Math.ceil(PERCENTILE * count) - 1);
-    this.stallMs = Math.min(FAILURE_MS, Math.max(STALL_MIN_MS, percentile));
+    const median = entryOf(sorted, Math.ceil(MEDIAN * count) - 1);
+    const stallMs = Math.min(percentile, MEDIANS_MAX * median);
+    this.stallMs = Math.min(FAILURE_MS, Math.max(STALL_MIN_MS, stallMs));
   }
 }

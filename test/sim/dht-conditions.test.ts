@@ -98,6 +98,15 @@ describe("lookups in bad company", { timeout: 240_000 }, () => {
     assert.ok(row.bounds.namesTooNear > 0, what);
   });
 
+  it("end as soon though a tenth of the nodes answer as late as they may", async () => {
+    const quiet = await run({});
+    const row = await among("dawdlers");
+    const what = JSON.stringify([quiet, row]);
+    assert.ok(row.convergedSeconds < quiet.convergedSeconds + 0.5, what);
+    assert.ok(row.peers >= 0.98 * quiet.peers, what);
+    assert.ok(row.queriesPerLookup <= quiet.queriesPerLookup + 4, what);
+  });
+
   it("are in the hands of sybils whose ids chance could have made", async () => {
     const row = await among("careful-sybils");
     assert.ok(row.eclipsedShare > 0.5, JSON.stringify(row));

@@ -74,10 +74,10 @@ export function dhtCommand(): Command {
     )
     .option(
       "--hostile <kind:percent>",
-      "liars (name nodes that are nowhere), reflectors (name one victim) or sybils (name each other), of the nodes that answer",
+      "liars (name nodes that are nowhere), reflectors (name one victim), sybils (name each other) or dawdlers (answer late), of the nodes that answer",
       hostileOf,
     )
-    .option("--conditions", "all mechanisms under loss, churn, liars, reflectors and sybils instead")
+    .option("--conditions", "all mechanisms under loss, churn, and each kind of attackers instead")
     .option("--matrix", "leave each mechanism out by itself, instead of adding one after the other")
     .option(
       "--whole <n>",
