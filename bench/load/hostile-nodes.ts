@@ -1,16 +1,23 @@
 // What some nodes of a simulated DHT do to whoever asks them. Liars name nodes that are nowhere, reflectors name a victim at many ports, and
 // sybils name each other: one attacker's addresses, each with an id next to whatever is looked for, and with nobody's peers. Careful ones
 // pick ids that lie no nearer than the nearest of a large network may by chance, and so do reflectors. Dawdlers answer as honest nodes do, as late as
-// an answer still counts.
+// an answer still counts. Impostors name the honest nodes that are nearest to the target, each with an id that is not its own.
 //
-// Always: what is named lies nearer to the target than any honest node does, which is the worst that can be told. The same question
+// Always: but for impostors' names, what is named lies nearer to the target than any honest node does, which is the worst that can be told. The same question
 // gets the same answer, and an endpoint has one id.
 
 import { there } from "../measuring/ends.js";
 import type { ImplicitAnswer } from "./implicit-nodes.js";
 import { mix } from "./mix.js";
 
-export const HOSTILE_KINDS = ["liars", "reflectors", "sybils", "careful-sybils", "dawdlers"] as const;
+export const HOSTILE_KINDS = [
+  "liars",
+  "reflectors",
+  "sybils",
+  "careful-sybils",
+  "dawdlers",
+  "impostors",
+] as const;
 export type HostileKind = (typeof HOSTILE_KINDS)[number];
 
 export interface Hostile {
@@ -25,6 +32,8 @@ export const NAMED = 8;
 /** Bytes that a made-up id shares with the target: among ten million nodes the nearest shares 24 bits. */
 const NEAR_BYTES = 5;
 const CAREFUL_NEAR_BYTES = 3;
+/** Where honest nodes are. */
+export const NODE_PORT = 6881;
 const FIRST_PORT = 1024;
 const PORTS = 2 ** 16 - FIRST_PORT;
 /** Behind all honest nodes, and before where their peers are. */
@@ -84,26 +93,38 @@ export class HostileNodes {
     return this.#ids.get(address * 0x10000 + port);
   }
 
-  /** Names eight nodes near a target. `who`: a number of whoever names them. */
-  name(who: number, target: Uint8Array, targetAt: number, answer: ImplicitAnswer): void {
+  /** Names eight nodes near a target. `who`: a number of whoever names them; `honest`: where those are that are nearest to it. */
+  name(
+    who: number,
+    target: Uint8Array,
+    targetAt: number,
+    answer: ImplicitAnswer,
+    honest: () => readonly number[],
+  ): void {
     const about = mix(
       there(target[targetAt + 2]) * 256 + there(target[targetAt + 3]),
       there(target[targetAt + 4]),
       12,
     );
     const { kind } = this.#hostile;
-    const nearBytes = kind === "careful-sybils" || kind === "reflectors" ? CAREFUL_NEAR_BYTES : NEAR_BYTES;
+    const nearBytes = kind === "liars" || kind === "sybils" ? NEAR_BYTES : CAREFUL_NEAR_BYTES;
+    const misnamed = kind === "impostors" ? honest() : [];
     for (let index = 0; index < NAMED; index++) {
       const chance = mix(who, about, 100 + index);
       this.#id.set(target.subarray(targetAt, targetAt + ID_BYTES));
       for (let at = nearBytes; at < ID_BYTES; at++) this.#id[at] = mix(chance, this.#seed, 20 + at) & 0xff;
-      this.#tell(chance, about, answer);
+      // One that is named as if it were far away is not asked at all.
+      if (kind === "impostors" && chance % 2 === 0) this.#id[1] = there(this.#id[1]) ^ (1 + (chance & 0x3f));
+      this.#tell(chance, about, answer, misnamed[index] ?? VICTIM);
     }
   }
 
-  #tell(chance: number, about: number, answer: ImplicitAnswer): void {
+  #tell(chance: number, about: number, answer: ImplicitAnswer, misnamed: number): void {
     switch (this.#hostile.kind) {
       case "dawdlers":
+        return;
+      case "impostors":
+        answer.node(this.#id, 0, misnamed, NODE_PORT);
         return;
       case "liars":
         answer.node(this.#id, 0, NOWHERE + (chance % NOWHERE_ADDRESSES), FIRST_PORT);

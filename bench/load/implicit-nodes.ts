@@ -14,7 +14,7 @@ import { KrpcWriter } from "../../src/dht/krpc-writer.js";
 import { commonBits, compareDistance, compareIds, ID_BYTES } from "../../src/dht/node-id.js";
 import { there } from "../measuring/ends.js";
 import { addressOf, type DhtNetwork, type FarNodes, type VirtualSocket } from "./dht-network.js";
-import { type Hostile, HostileNodes, NAMED } from "./hostile-nodes.js";
+import { type Hostile, HostileNodes, NAMED, NODE_PORT } from "./hostile-nodes.js";
 import { mix } from "./mix.js";
 
 export interface ImplicitNodesOptions {
@@ -38,7 +38,6 @@ export interface ImplicitAnswer {
 }
 
 const NODE_BYTES = 26;
-const PORT = 6881;
 /** Nodes are spread over addresses: no /24 has two, as far as buckets see. */
 const ADDRESS_BASE = 0x02000000;
 const ADDRESS_STEP = 61;
@@ -105,7 +104,7 @@ export class ImplicitNodes implements FarNodes, ImplicitAnswer {
     const found: { host: string; port: number }[] = [];
     for (let step = 0; found.length < count; step++) {
       const rank = mix(step, this.#options.seed, 7) % this.count;
-      if (!this.isDead(rank)) found.push({ host: addressOf(this.#addressOf(rank)), port: PORT });
+      if (!this.isDead(rank)) found.push({ host: addressOf(this.#addressOf(rank)), port: NODE_PORT });
     }
     return found;
   }
@@ -113,7 +112,7 @@ export class ImplicitNodes implements FarNodes, ImplicitAnswer {
   take(address: number, port: number, from: VirtualSocket, bytes: Uint8Array): void {
     const reader = this.#reader;
     const rank = this.#rankAt(address);
-    if (rank === undefined || port !== PORT) {
+    if (rank === undefined || port !== NODE_PORT) {
       const id = this.hostile?.take(address, port, this.#network.ground.nowMs());
       if (id === undefined || !reader.read(bytes, 0, bytes.length) || reader.kind !== KIND_QUERY) return;
       this.#network.sendFrom(address, port, from, this.#respond(undefined, id, reader, from));
@@ -150,13 +149,15 @@ export class ImplicitNodes implements FarNodes, ImplicitAnswer {
       writer.ascii("5:nodes");
       if (isHostile) {
         writer.length(NODE_BYTES * NAMED);
-        this.hostile?.name(rank ?? -1 - there(id[19]), query.bytes, query.targetAt, this);
+        const { bytes, targetAt } = query;
+        const honest = (): number[] => this.#honest(bytes, targetAt);
+        this.hostile?.name(rank ?? -1 - there(id[19]), bytes, targetAt, this, honest);
       } else {
         const count = this.#nearest(rank, query.bytes, query.targetAt);
         writer.length(NODE_BYTES * count);
         for (let index = 0; index < count; index++) {
           const other = there(this.#ranks[index]);
-          this.node(this.#ids, ID_BYTES * other, this.#addressOf(other), PORT);
+          this.node(this.#ids, ID_BYTES * other, this.#addressOf(other), NODE_PORT);
         }
       }
     }
@@ -186,6 +187,17 @@ export class ImplicitNodes implements FarNodes, ImplicitAnswer {
         this.#push(low + (mix(rank, bits, 16 + place) % (high - low)), rank);
     }
     return ranks.length;
+  }
+
+  /** Where the nearest nodes to a target are that answer, and honestly. */
+  #honest(target: Uint8Array, targetAt: number): number[] {
+    const around = this.#lowerBound(target, targetAt, 8 * ID_BYTES, 0);
+    const ranks: number[] = [];
+    for (let rank = Math.max(0, around - 8 * NAMED); rank < Math.min(this.count, around + 8 * NAMED); rank++)
+      if (!this.isDead(rank) && this.hostile?.has(rank) !== true) ranks.push(rank);
+    const ids = this.#ids;
+    ranks.sort((a, b) => compareDistance(target, targetAt, ids, ID_BYTES * a, ids, ID_BYTES * b));
+    return ranks.slice(0, NAMED).map((rank) => this.#addressOf(rank));
   }
 
   #push(rank: number, self: number): void {

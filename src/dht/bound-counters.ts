@@ -8,7 +8,7 @@ export interface BoundCounters {
   unanswered: number;
   /** Of those, queries while nobody at all answered: no node was dropped for them. */
   excused: number;
-  /** Answers of nodes that have another id by now: they lost their places. */
+  /** Answers of nodes that have another id than was known: by now, so that they lost their places, or than somebody said who named them. */
   idsChanged: number;
   /** Nodes that got no place in the table, since somebody in it has their id. */
   idsTaken: number;

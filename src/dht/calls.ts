@@ -20,8 +20,8 @@ export interface CallListener {
   answered(call: Call, answer: KrpcReader): void;
   /** It takes longer than nine in ten do. */
   stalled(call: Call): void;
-  /** No answer, an error, or an answer with another id. */
-  failed(call: Call): void;
+  /** No answer, an error, or an answer with another id, which is `another` until the call returns. */
+  failed(call: Call, another?: KrpcReader): void;
 }
 
 /** Why a query failed: by time; by an error that came; by an answer of somebody with another id; for the socket was closed. */
@@ -38,7 +38,8 @@ export type CallFailure =
 /** Hears of each query's end before its listener does. */
 export interface CallObserver {
   nodeAnswered(call: Call, answer: KrpcReader): void;
-  nodeFailed(call: Call, why: CallFailure): void;
+  /** `another`: the answer that has another id, until the call returns. */
+  nodeFailed(call: Call, why: CallFailure, another?: KrpcReader): void;
 }
 
 export interface Call {
@@ -131,7 +132,8 @@ export class Calls {
     if (isError || !isSame) {
       // Who has another id by now is not the node that we know.
       if (!isError) call.contact.failures = Number.POSITIVE_INFINITY;
-      this.#fail(call, isError ? FAILED_ERROR : FAILED_OTHER_ID);
+      if (isError) this.#fail(call, FAILED_ERROR);
+      else this.#fail(call, FAILED_OTHER_ID, answer);
       return true;
     }
     this.#end(call);
@@ -178,10 +180,10 @@ export class Calls {
     assert(isFresh === (this.#oldestFresh !== undefined), "the oldest fresh one is listed");
   }
 
-  #fail(call: LinkedCall, why: CallFailure): void {
+  #fail(call: LinkedCall, why: CallFailure, another?: KrpcReader): void {
     this.#end(call);
-    this.#observer.nodeFailed(call, why);
-    call.listener.failed(call);
+    this.#observer.nodeFailed(call, why, another);
+    call.listener.failed(call, another);
   }
 
   #end(call: LinkedCall): void {

@@ -1,6 +1,7 @@
 // The nodes that one lookup knows of, nearest to its key first: whom it has asked, and whom it may ask next.
 //
-// Always: they are in order, each endpoint is there once, and they are bounded, whatever nodes tell of others. Once enough have answered, whoever is
+// Always: they are in order, each endpoint is asked once, and they are bounded, whatever nodes tell of others. An endpoint may be named with several ids:
+// whoever names honest nodes with ids that are not theirs keeps nobody from naming them with their own, and who is asked counts with the id that it has. Once enough have answered, whoever is
 // farther is not taken in, and those who wait there are forgotten: lookups that wait for late answers are many. Ids that are nearer to a
 // torrent's hash than chance puts any node, which whoever wants to be asked can pick, are few, and displace nobody.
 
@@ -8,7 +9,7 @@ import { assert, entryOf } from "../base/assert.js";
 import type { BoundCounters } from "./bound-counters.js";
 import { Contact, endpointKey, type Family, mayNameContact, siteKey } from "./contact.js";
 import { type KrpcReader, NODE_BYTES_V4, NODE_BYTES_V6 } from "./krpc-reader.js";
-import { commonBits, compareDistance, ID_BYTES } from "./node-id.js";
+import { commonBits, compareDistance, ID_BYTES, sameId } from "./node-id.js";
 import type { VirtualNode } from "./virtual-node.js";
 
 /** Nodes that a lookup ends with, and announces to. */
@@ -59,7 +60,10 @@ export class Candidates {
   readonly #list: Candidate[] = [];
   /** The last of those that the lookup would end with now, once there are enough: whoever is farther will not be asked. */
   #farthest: Contact | undefined;
-  readonly #known = new Set<number | string>();
+  /** By endpoint: the last that was named there, or the one that was asked. */
+  readonly #known = new Map<number | string, Candidate>();
+  /** Some endpoint was named with two ids. */
+  #hasNamesakes = false;
   /** How many endpoints of a site others told of. */
   #sites: Map<number, number> | undefined;
   #picked = 0;
@@ -134,7 +138,7 @@ export class Candidates {
     for (let index = 0; index < count; index++) {
       const at = nodesAt + index * nodeBytes;
       if (!this.#isNearEnough(answer.bytes, at)) continue;
-      if (this.#known.has(endpointKey(answer.bytes, at + ID_BYTES, family))) continue;
+      if (this.#isSettled(endpointKey(answer.bytes, at + ID_BYTES, family), answer.bytes, at)) continue;
       this.add(new Contact(answer.bytes.slice(at, at + nodeBytes), family), by);
     }
   }
@@ -145,18 +149,60 @@ export class Candidates {
     if (!this.#isNearEnough(contact.compact, 0) || this.of(contact) !== undefined) return;
     const host = this.#host;
     const key = endpointKey(contact.compact, ID_BYTES, host.family);
-    if (this.#known.has(key) || host.isOurs(contact) || !host.isPossible(contact)) return;
+    if (this.#isSettled(key, contact.compact, 0) || host.isOurs(contact) || !host.isPossible(contact)) return;
     if (by !== undefined && !mayNameContact(by, contact)) return;
-    if (this.#isOfTorrent && commonBits(this.#target, 0, contact.compact, 0) >= CHANCE_BITS)
-      contact.isPicked = true;
-    if (contact.isPicked && this.#picked === PICKED_MAX) {
-      host.bounds.namesTooNear++;
-      return;
-    }
+    if (this.#isOneTooNear(contact)) return;
     if (by !== undefined && host.limitsNetworks && !this.#countSite(contact)) {
       host.bounds.networkFull++;
       return;
     }
+    if (this.#known.has(key)) this.#hasNamesakes = true;
+    this.#known.set(key, this.#insert(contact, by, UNTRIED));
+  }
+
+  /** It is asked now, and its endpoint not again, whatever other ids it was named with. */
+  asked(candidate: Candidate): void {
+    candidate.state = ASKED;
+    if (!this.#hasNamesakes) return;
+    const { compact, family } = candidate.contact;
+    const key = endpointKey(compact, ID_BYTES, family);
+    this.#known.set(key, candidate);
+    for (const other of this.#list)
+      if (isUnasked(other) && endpointKey(other.contact.compact, ID_BYTES, family) === key)
+        other.state = FAILED;
+  }
+
+  /**
+   * Somebody that was named has answered with another id than it was named with: the candidate that it is, which has answered. Undefined: nobody
+   * named it, so that it has changed its id; or it is too far away as who it is.
+   */
+  answeredAs(named: Candidate, { bytes, idAt }: KrpcReader): Candidate | undefined {
+    if (named.by === undefined || !this.#isNearEnough(bytes, idAt)) return undefined;
+    const compact = named.contact.compact.slice();
+    compact.set(bytes.subarray(idAt, idAt + ID_BYTES));
+    const contact = new Contact(compact, this.#host.family);
+    if (this.#host.isOurs(contact) || this.#isOneTooNear(contact)) return undefined;
+    const itself = this.#insert(contact, named.by, ANSWERED);
+    itself.node = named.node;
+    return itself;
+  }
+
+  /** Nothing that is named there any more is of interest: it was asked, or has this id already. */
+  #isSettled(key: number | string, bytes: Uint8Array, idAt: number): boolean {
+    const known = this.#known.get(key);
+    return known !== undefined && (!isUnasked(known) || sameId(known.contact.compact, 0, bytes, idAt));
+  }
+
+  /** Says of a contact whether it is nearer than chance puts any, and if there are enough of those. */
+  #isOneTooNear(contact: Contact): boolean {
+    if (this.#isOfTorrent && commonBits(this.#target, 0, contact.compact, 0) >= CHANCE_BITS)
+      contact.isPicked = true;
+    if (!contact.isPicked || this.#picked < PICKED_MAX) return false;
+    this.#host.bounds.namesTooNear++;
+    return true;
+  }
+
+  #insert(contact: Contact, by: Contact | undefined, state: number): Candidate {
     if (contact.isPicked) this.#picked++;
     const list = this.#list;
     let at = list.length;
@@ -165,9 +211,10 @@ export class Candidates {
       compareDistance(this.#target, 0, contact.compact, 0, entryOf(list, at - 1).contact.compact, 0) < 0
     )
       at--;
-    this.#known.add(key);
-    list.splice(at, 0, { contact, state: UNTRIED, by, token: undefined, node: undefined });
+    const candidate: Candidate = { contact, state, by, token: undefined, node: undefined };
+    list.splice(at, 0, candidate);
     if (list.length > CANDIDATES_MAX) this.#dropLast();
+    return candidate;
   }
 
   /** Compares what is under way with what the lookup has counted. */
@@ -221,4 +268,8 @@ export class Candidates {
       );
     list.splice(at, 1);
   }
+}
+
+function isUnasked({ state }: Candidate): boolean {
+  return state === UNTRIED || state === HELD;
 }

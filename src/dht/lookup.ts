@@ -141,14 +141,7 @@ export class Lookup implements CallListener {
   answered(call: Call, answer: KrpcReader): void {
     this.answers++;
     const candidate = this.#end(call, ANSWERED);
-    if (this.isComplete || candidate === undefined) return;
-    if (this.#keepsTokens && answer.tokenAt >= 0)
-      candidate.token = answer.bytes.slice(answer.tokenAt, answer.tokenAt + answer.tokenBytes);
-    this.#candidates.dropFarther();
-    this.#candidates.addNodes(answer, call.contact);
-    this.#addNear();
-    this.#listener.heard(this, candidate, answer);
-    this.#pump();
+    if (!this.isComplete && candidate !== undefined) this.#hear(candidate, answer);
   }
 
   stalled(call: Call): void {
@@ -160,14 +153,32 @@ export class Lookup implements CallListener {
     this.#pump();
   }
 
-  failed(call: Call): void {
-    this.failures++;
-    this.#end(call, FAILED);
-    this.#pump();
+  failed(call: Call, another?: KrpcReader): void {
+    const candidate = this.#end(call, FAILED);
+    // What others say of a node's id costs it nothing: it answers for itself.
+    const isNamed = another !== undefined && candidate !== undefined && !this.isComplete;
+    const itself = isNamed ? this.#candidates.answeredAs(candidate, another) : undefined;
+    if (itself === undefined || another === undefined) {
+      this.failures++;
+      this.#pump();
+      return;
+    }
+    this.answers++;
+    this.#hear(itself, another);
   }
 
   checkInvariants(): void {
     this.#candidates.checkInvariants(this.#active, this.#stalled);
+  }
+
+  #hear(candidate: Candidate, answer: KrpcReader): void {
+    if (this.#keepsTokens && answer.tokenAt >= 0)
+      candidate.token = answer.bytes.slice(answer.tokenAt, answer.tokenAt + answer.tokenBytes);
+    this.#candidates.dropFarther();
+    this.#candidates.addNodes(answer, candidate.contact);
+    this.#addNear();
+    this.#listener.heard(this, candidate, answer);
+    this.#pump();
   }
 
   /** Sends what may be sent; ends what is at its end. */
@@ -228,7 +239,7 @@ export class Lookup implements CallListener {
       return;
     }
     candidate.node = node;
-    candidate.state = ASKED;
+    this.#candidates.asked(candidate);
     this.#active++;
     this.sent++;
   }

@@ -390,10 +390,9 @@ export class Overlay implements LookupHost, NodeHost {
     this.#linkWorks();
     const sibling = this.#options.sibling();
     if (sibling?.hasFew === true) sibling.addNamed(answer);
-    const contact = call.anyId ? this.#named(call.contact, answer) : call.contact;
+    const contact = call.anyId ? this.#named(call.contact, answer, call.contact.roundTripMs) : call.contact;
     const { compact, addressBytes } = contact;
-    contact.isSecure = isSecureId(compact, 0, compact, ID_BYTES, addressBytes);
-    this.table.insert(contact);
+    this.#takeIn(contact);
     if (this.#options.usesCache) this.cache.answered(contact);
     // On one machine all far ends have one address.
     const voter = this.limitsNetworks ? siteKey : endpointKey;
@@ -406,15 +405,25 @@ export class Overlay implements LookupHost, NodeHost {
       );
   }
 
-  nodeFailed(call: Call, why: CallFailure): void {
+  nodeFailed(call: Call, why: CallFailure, another?: KrpcReader): void {
     // That we go is nobody's failure: whoever is known now is saved for the next time.
     if (why === FAILED_CLOSED) return;
     if (why === FAILED_OTHER_ID) this.bounds.idsChanged++;
     if (why !== FAILED_SILENT) this.#linkWorks();
     else if (this.#isExcused()) return;
+    // Whoever named it told of an id that it does not have: it is there all the same, and never changed its own. The cache takes nobody who could
+    // pick the id after having seen what is looked for.
+    if (another !== undefined && call.contact.answeredMs < 0)
+      this.#takeIn(this.#named(call.contact, another, this.nowMs - call.sentMs));
     call.contact.failures++;
     this.table.failed(call.contact);
     if (this.#options.usesCache) this.cache.failed(call.contact);
+  }
+
+  #takeIn(contact: Contact): void {
+    const { compact, addressBytes } = contact;
+    contact.isSecure = isSecureId(compact, 0, compact, ID_BYTES, addressBytes);
+    this.table.insert(contact);
   }
 
   // ── the table's life ───────────────────────────────────────────────────────────────────────────────────────
@@ -472,13 +481,13 @@ export class Overlay implements LookupHost, NodeHost {
     this.lookup(id, METHOD_FIND_NODE, SILENT);
   }
 
-  /** An entrance has told its id. */
-  #named(entrance: Contact, answer: KrpcReader): Contact {
-    const compact = entrance.compact.slice();
+  /** Whose id was not known, or not its own, has told it. */
+  #named(asked: Contact, answer: KrpcReader, roundTripMs: number): Contact {
+    const compact = asked.compact.slice();
     compact.set(answer.bytes.subarray(answer.idAt, answer.idAt + ID_BYTES), 0);
     const contact = new Contact(compact, this.family);
     contact.answeredMs = this.nowMs;
-    contact.roundTripMs = entrance.roundTripMs;
+    contact.roundTripMs = roundTripMs;
     return contact;
   }
 

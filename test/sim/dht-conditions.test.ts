@@ -107,6 +107,15 @@ describe("lookups in bad company", { timeout: 240_000 }, () => {
     assert.ok(row.queriesPerLookup <= quiet.queriesPerLookup + 4, what);
   });
 
+  it("find the peers among impostors, who name honest nodes with ids that are not theirs", async () => {
+    const quiet = await run({});
+    const row = await among("impostors");
+    const what = JSON.stringify([quiet, row]);
+    assert.ok(row.peers >= 0.98 * quiet.peers, what);
+    assert.ok(row.queriesPerLookup <= quiet.queriesPerLookup + 4, what);
+    assert.ok(row.bounds.idsChanged > 0, what);
+  });
+
   it("are in the hands of sybils whose ids chance could have made", async () => {
     const row = await among("careful-sybils");
     assert.ok(row.eclipsedShare > 0.5, JSON.stringify(row));

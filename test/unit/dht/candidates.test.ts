@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { makeBoundCounters } from "../../../src/dht/bound-counters.js";
-import { Candidates, UNTRIED } from "../../../src/dht/candidates.js";
+import { ANSWERED, ASKED, Candidates, FAILED, UNTRIED } from "../../../src/dht/candidates.js";
 import { Contact } from "../../../src/dht/contact.js";
+import { KrpcReader } from "../../../src/dht/krpc-reader.js";
 
 const TARGET = new Uint8Array(20).fill(0x80);
 
@@ -40,5 +41,37 @@ describe("Candidates", () => {
       next.state = UNTRIED + 1;
     }
     assert.deepEqual(sites, [1, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  });
+
+  it("asks an endpoint once that is named with several ids, and counts it with the one that it has", () => {
+    const host = {
+      family: 6,
+      limitsNetworks: true,
+      bounds: makeBoundCounters(),
+      isOurs: () => false,
+      isPossible: () => true,
+    } as const;
+    const candidates = new Candidates(host, TARGET, true);
+    const teller = nodeAt(9, 9, 100);
+    // As if it were far away, as if it were nearest, and as it is.
+    const [far, near, real] = [nodeAt(1, 1, 90), nodeAt(1, 1, 1), nodeAt(1, 1, 40)];
+    for (const contact of [far, near, real, nodeAt(2, 2, 50)]) candidates.add(contact, teller);
+    const asked = candidates.next(UNTRIED);
+    assert.ok(asked?.contact === near);
+    candidates.asked(asked);
+    candidates.add(nodeAt(1, 1, 3), teller);
+    asked.state = FAILED;
+    const answer = new KrpcReader();
+    answer.bytes = real.compact;
+    answer.idAt = 0;
+    const itself = candidates.answeredAs(asked, answer);
+    assert.equal(itself?.state, ANSWERED);
+    assert.deepEqual(itself.contact.compact, real.compact);
+    assert.deepEqual(candidates.found(), [itself]);
+    const next = candidates.next(UNTRIED);
+    assert.deepEqual(next?.contact.compact, nodeAt(2, 2, 50).compact);
+    next.state = ASKED;
+    assert.equal(candidates.next(UNTRIED), undefined, "nobody else is at the same endpoint");
+    candidates.checkInvariants(1, 0);
   });
 });
