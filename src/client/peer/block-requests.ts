@@ -61,6 +61,8 @@ assert(
 const MISSED_STEPS_PER_TICK = (REQUEST_QUEUE_ANNOUNCED * REQUEST_QUEUE_ANNOUNCED) >> 1;
 /** Of what makes way for urgent pieces, so many requests stay: they are under way, and a cancel would come too late. */
 const REQUESTS_KEPT = 2;
+/** What was given up, and did not come within so many times the longest silence, is forgotten where more is to be given up. */
+const ORPHAN_TIMES = 2;
 /** What the peer comes to within so long stays with it: cancelling it would cross it on its way. */
 const PARTING_MS = 500;
 /** Requests that are looked at for somebody who could bring them at once, between two ticks: a fraction of a millisecond of work. */
@@ -457,10 +459,14 @@ export class BlockRequests {
     return dropped;
   }
 
-  /** Gives back what was asked for of other pieces, but for what is about to come. It is accepted if it comes all the same. */
+  /**
+   * Gives back what was asked for of other pieces, but for what is about to come, and for more than can be remembered: whatever comes all
+   * the same is accepted.
+   */
   makeWay(urgent: ReadonlySet<number>): void {
     const { expected } = this;
-    for (let index = expected.count - 1; index >= REQUESTS_KEPT; index--) {
+    let room = this.#roomForOrphans();
+    for (let index = expected.count - 1; index >= REQUESTS_KEPT && room > 0; index--) {
       const piece = expected.pieceAt(index);
       if (urgent.has(piece)) continue;
       this.#writeCancel(index);
@@ -468,6 +474,7 @@ export class BlockRequests {
       this.#orphan(piece, begin, expected.lengthAt(index));
       expected.removeAt(index);
       this.#giveBack(piece, begin);
+      room--;
     }
   }
 
@@ -495,6 +502,16 @@ export class BlockRequests {
     const peer = this.#peer;
     const isWithdrawn = this.#refusals.refused(piece, this.#clock.nowMs);
     if (isWithdrawn && peer.pieces.has(piece)) peer.swarm?.peerWithdrew(peer, piece);
+  }
+
+  /** How many more may be given up, and none that the peer may bring is forgotten for them. */
+  #roomForOrphans(): number {
+    const orphans = this.#orphans;
+    if (orphans === undefined) return REQUEST_QUEUE_ANNOUNCED;
+    // Without the fast extension a cancel has no answer, and what did not come after it for so long does not come.
+    const staleMs = this.#clock.nowMs - ORPHAN_TIMES * this.#timeoutMsMax;
+    while (orphans.count > 0 && orphans.sentAtMs(0) < staleMs) orphans.removeAt(0);
+    return REQUEST_QUEUE_ANNOUNCED - orphans.count;
   }
 
   #orphan(piece: PieceIndex, begin: number, length: number): void {

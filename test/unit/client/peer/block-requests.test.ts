@@ -257,6 +257,33 @@ describe("BlockRequests: what somebody else could bring at once", () => {
   });
 });
 
+describe("BlockRequests: what makes way for urgent pieces", () => {
+  const urgent = new Set([LAYOUT.pieceCount - 1]);
+
+  it("is known when it comes all the same, however often requests make way while the peer answers", () => {
+    const wired = unchoked();
+    for (let times = 0; times < 300; times++) wired.peer.makeWay(urgent);
+    // Cancels are no more than advice (BEP 6).
+    for (const block of blocksOf(wired.sent(), MessageId.request)) wired.feed(pieceMessage(...block));
+    assert.equal(wired.peer.isOpen, true);
+    wired.peer.close();
+    wired.checkOver();
+  });
+
+  it("is forgotten in time, so that requests make way for a peer as well that never says what became of cancels", () => {
+    const wired = unchoked();
+    for (let times = 0; times < 300; times++) wired.peer.makeWay(urgent);
+    wired.sent();
+    wired.peer.makeWay(urgent);
+    assert.equal(blocksOf(wired.sent(), MessageId.cancel).length, 0, "no more is remembered");
+    wired.clock.nowMs += 41_000;
+    wired.peer.makeWay(urgent);
+    assert.ok(blocksOf(wired.sent(), MessageId.cancel).length > 0);
+    wired.peer.close();
+    wired.checkOver();
+  });
+});
+
 describe("BlockRequests: refusals", () => {
   function refuseAll(wired: WiredPeer): void {
     const rejects = [...wired.swarm.open].map((key) => {
