@@ -26,6 +26,11 @@ export function settleTarget(request: IncomingMessage): boolean {
   return true;
 }
 
+/** Whether something comes behind the head that no handler here wants to have. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return "transfer-encoding" in headers || (headers["content-length"] ?? "0") !== "0";
+}
+
 /** The number of values is no use: Node.js shows the first one only. */
 function hasTwoHosts(rawHeaders: readonly string[]): boolean {
   let hosts = 0;

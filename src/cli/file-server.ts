@@ -11,7 +11,7 @@ import { extname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { entryOf, present } from "../base/assert.js";
 import { isLoopback, isThisMachine } from "../base/network-address.js";
-import { settleTarget } from "../base/request-target.js";
+import { hasBody, settleTarget } from "../base/request-target.js";
 import { RequestTurns } from "../base/request-turns.js";
 import { ServerPlaces } from "../base/server-places.js";
 import { type PeerAddress, type Torrent, UsageError } from "../index.js";
@@ -31,6 +31,7 @@ const REQUESTS_PER_CONNECTION_MAX = 64;
 /** Whom they ask who say no name, as no browser does. */
 const LOCALHOST = "localhost";
 const ASKED_OTHERWISE = "ask for this machine by its address, or as localhost\n";
+const NO_BODIES = "no bodies here\n";
 const NOBODY_ASKED = "one host, and a path on it\n";
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".aac": "audio/aac",
@@ -76,6 +77,12 @@ export async function serveFile(torrent: Torrent, fileIndex: number, at: PeerAdd
       places.answered(socket);
       turns.answered(socket);
     });
+    // Node.js would read it for as long as a request may take, in pieces of a byte if the client likes.
+    if (hasBody(request)) {
+      response.writeHead(413, { "content-type": "text/plain" }).end(NO_BODIES);
+      request.socket.destroySoon();
+      return;
+    }
     if (!settleTarget(request)) {
       response.writeHead(400, { "content-type": "text/plain" }).end(NOBODY_ASKED);
       return;

@@ -11,7 +11,7 @@ import type { Duplex } from "node:stream";
 import { UsageError } from "../base/errors.js";
 import { isLoopback } from "../base/network-address.js";
 import { NetworkCounts } from "../base/network-counts.js";
-import { settleTarget } from "../base/request-target.js";
+import { hasBody, settleTarget } from "../base/request-target.js";
 import { RequestTurns } from "../base/request-turns.js";
 import { ServerPlaces } from "../base/server-places.js";
 import type { SocketAddress } from "./binding.js";
@@ -218,13 +218,11 @@ export class HttpServer {
       refuse(414, "too long");
       return;
     }
-    if ("content-length" in request.headers || "transfer-encoding" in request.headers) {
-      if (request.headers["content-length"] !== "0") {
-        this.counters.bodies++;
-        refuse(413, "no bodies here");
-        request.socket.destroySoon();
-        return;
-      }
+    if (hasBody(request)) {
+      this.counters.bodies++;
+      refuse(413, "no bodies here");
+      request.socket.destroySoon();
+      return;
     }
     const address = this.#addressOf(request);
     if (address === undefined) refuse(400, "a proxy forwards for something that is no address");

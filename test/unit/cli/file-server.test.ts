@@ -210,6 +210,32 @@ describe("a file that is served over HTTP", { timeout: 60_000 }, () => {
     assert.equal(count, 64);
   });
 
+  it("closes connections that send something behind the head", async () => {
+    const { hostname, port, pathname } = new URL(server.url);
+    for (const what of ["transfer-encoding: chunked", "content-length: 1000000"]) {
+      const socket = connect(Number(port), hostname);
+      let said = "";
+      socket.on("data", (bytes: Buffer) => {
+        said += bytes.toString("latin1");
+      });
+      socket.on("error", () => {});
+      const closed = new Promise((resolve) => socket.once("close", resolve));
+      socket.write(
+        `GET ${pathname} HTTP/1.1\r\nhost: localhost\r\nrange: bytes=0-0\r\n${what}\r\n\r\n1\r\na\r\n`,
+      );
+      let isClosed = false;
+      void closed.then(() => {
+        isClosed = true;
+      });
+      // In pieces that never end.
+      while (!isClosed) {
+        socket.write("1\r\na\r\n");
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      assert.match(said, /^HTTP\/1\.1 413 /);
+    }
+  });
+
   it("goes on where connections cannot be accepted for want of descriptors", async () => {
     let heard: ((message: unknown) => void) | undefined;
     const its = new Promise<EventEmitter>((resolve) => {
