@@ -4,6 +4,8 @@
 // Always: nothing is asked for before some of the memory is used, nothing twice, and no more than what is needed soon, to the end of a
 // segment.
 
+import { assert } from "../../base/assert.js";
+
 /** A large page. What is asked for at one time, in swarms of one part. */
 const SEGMENT_BYTES = 2 ** 21;
 /** Less is not worth a thread's attention. */
@@ -35,6 +37,11 @@ export class PopulatedAhead {
     this.#populate = populate;
   }
 
+  /** Bytes of the memory. */
+  get length(): number {
+    return this.#memory.length;
+  }
+
   /** Bytes that were asked for, from the beginning on. */
   get bytes(): number {
     return this.#asked;
@@ -42,6 +49,7 @@ export class PopulatedAhead {
 
   /** So many bytes are used, of `end` that will be. */
   advance(used: number, end = this.#memory.length): void {
+    assert(used >= 0 && end <= this.#memory.length, "what is used is of this memory");
     const needed = Math.min(used + this.#aheadBytes, end);
     while (this.#asked < needed) {
       const asked = Math.min(this.#asked + this.#segmentBytes, this.#memory.length);

@@ -48,10 +48,12 @@ export class TablesAhead {
       return;
     }
     const other = this.#region(bits + 1);
+    // The largest table is full enough at the end to have a next one, but has none.
+    const isLargest = 8 * entries > other.length;
     // The table that all entries have left was given back.
     if (this.#isLeft) other.forget();
     this.#isLeft = false;
-    if (16 * count > NEARLY_FULL * entries) other.advance(0, 8 * entries);
+    if (16 * count > NEARLY_FULL * entries && !isLargest) other.advance(0, 8 * entries);
     else if (bits > INDEX_BITS_MIN && 64 * count < NEARLY_EMPTY * entries) other.advance(0, 2 * entries);
   }
 

@@ -184,6 +184,24 @@ describe("peer store, ahead of its use of memory", () => {
 });
 
 describe("The next table of an index", () => {
+  it("is not asked for where there is none: torrents come until their number is at its bound", () => {
+    // Of a table with a quarter of a million places, more than eleven sixteenths, and fewer than three quarters, which would make a larger one.
+    const torrentsMax = 190_000;
+    let asked = 0;
+    const populate = ({ byteLength }: Uint8Array): void => {
+      assert.ok(byteLength > 0, "something is asked for");
+      asked += byteLength;
+    };
+    const store = new PeerStore({ ...OPTIONS, torrentsMax, populate });
+    const sink = new Sink();
+    for (let torrent = 0; torrent < torrentsMax; torrent++) {
+      announce(store, announcement(torrent, { family: 4, number: 0 }, false, EVENT_STARTED, 0), sink);
+      if (torrent % PER_TURN === PER_TURN - 1) store.advance(torrent / PER_TURN);
+    }
+    assert.equal(store.totals().torrents, torrentsMax);
+    assert.ok(asked > 0);
+  });
+
   it("that was populated and not needed after all stays counted, and is populated once; the one that was left is forgotten", () => {
     const index = { bits: 20, count: 0.7 * 2 ** 20, filledBytes: -1 };
     const regions = [new ArrayBuffer(2 ** 24), new ArrayBuffer(2 ** 24)];
