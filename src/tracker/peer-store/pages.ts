@@ -72,8 +72,9 @@ export class Pages {
     return this.#state[LIMIT]!;
   }
 
+  /** Where whoever sets it has more memory than there are pages, the pages are the limit. */
   set limit(pages: number) {
-    this.#state[LIMIT] = pages;
+    this.#state[LIMIT] = Math.min(pages, this.#size.length - 1);
   }
 
   /** Pages in use now, and the most that ever were: those have memory of the machine. */
@@ -123,6 +124,7 @@ export class Pages {
     const page = Math.floor(block / PAGE_WORDS);
     const size = this.#size[page]!;
     const used = this.#used[page]! - 1;
+    assert(page > 0 && page < this.#state[TOUCHED]!, "a block is freed that was taken");
     assert(used >= 0, "a block is freed once");
     assert(
       (block - page * PAGE_WORDS) % this.#blockWords[size]! === 0,
@@ -205,6 +207,7 @@ export class Pages {
     let page = state[FREE_PAGE]!;
     if (page !== NONE) state[FREE_PAGE] = this.#next[page]!;
     else page = state[TOUCHED]!++;
+    assert(page > 0 && page < this.#size.length, "there are as many pages as the limit says");
     state[IN_USE]!++;
     this.#size[page] = size;
     this.#used[page] = 0;
