@@ -36,8 +36,8 @@ export interface ExchangePeer extends ExtensionPeer {
 
 export interface ExchangeHost {
   readonly nowMs: number;
-  /** Addresses that may be connected to. */
-  bring(addresses: readonly { host: string; port: number }[]): void;
+  /** Addresses that may be connected to, and who named them. */
+  bring(addresses: readonly { host: string; port: number }[], teller: string): void;
 }
 
 interface Entry<Peer> {
@@ -108,7 +108,8 @@ export class PeerExchange<Peer extends ExchangePeer> implements Extension<Peer> 
     if (listener === undefined || !this.#mayTell(listener)) return;
     const told = decodePeerExchange(bytes.subarray(at, at + length), HEARD_MAX);
     const scope = scopeOf(peer.host);
-    this.#host.bring(told.filter(({ host }) => mayNameScope(scope, scopeOf(host))));
+    const near = told.filter(({ host }) => mayNameScope(scope, scopeOf(host)));
+    this.#host.bring(near, peer.host);
   }
 
   #mayTell(listener: Listener): boolean {

@@ -12,7 +12,8 @@
 //
 // One file, because an address is in one of these places at a time, and whatever moves it counts for all of them.
 //
-// Always: an address is there once, however those who name it write it; there are no more than `max`, and no source but the user fills more than half of it; an address is tried again only after
+// Always: an address is there once, however those who name it write it; there are no more than `max`, and no source but the user fills more than half of it, in which
+// of many who name addresses those who named most make room for the others (tellers.ts); an address is tried again only after
 // a pause that doubles with each failure in a row and differs a little each time. After ATTEMPTS_MAX of them it is given up, which is
 // not for good while we miss pieces: whoever could not be reached for a while may be the only one who has them. Those are tried when
 // nobody else is due, a few at a time, each at longer and longer intervals. No call looks at all addresses, but those that are told so.
@@ -24,6 +25,7 @@ import { canonicalHost, networkOf, siteOf } from "../../base/network-address.js"
 import type { PeerAddress, ReceiveModeName } from "../options.js";
 import { canonicalPriority } from "./canonical-priority.js";
 import { PEER_ORIGINS, type PeerOrigin, type PeerOutcome, type PeerSource } from "./peer-source.js";
+import { Tellers } from "./tellers.js";
 
 export type KnownPeerState =
   | "waiting"
@@ -42,6 +44,8 @@ export interface KnownPeer extends HeapItem, PeerAddress {
   readonly sources: PeerSource[];
   /** Of the best source, as an index of PEER_ORIGINS. */
   originRank: number;
+  /** Who named it first, of the many who bring addresses as one source; none once another source did. */
+  teller: string | undefined;
   readonly priority: number;
   tried: boolean;
   failures: number;
@@ -104,6 +108,8 @@ export class PeerList {
   /** Given up, parked or banned: the first to go when there is no room, by rank, in the order in which they became it. */
   readonly #over = PEER_ORIGINS.map(() => new Set<KnownPeer>());
   readonly #countByRank = PEER_ORIGINS.map(() => 0);
+  /** Of those that nobody but peers named. */
+  readonly #tellers = new Tellers<KnownPeer>();
   /** True while seeds are of no use, because we have everything. */
   #isSeeding = false;
 
@@ -119,9 +125,9 @@ export class PeerList {
 
   /**
    * Adds an address, or notes one more source of a known one. One that was given up has another chance: at once if the user names it,
-   * after a pause otherwise. Undefined if there is no room for it.
+   * after a pause otherwise. Undefined if there is no room for it. `teller`: who named it, where a source is many.
    */
-  add(address: PeerAddress, source: PeerSource, nowMs: number): KnownPeer | undefined {
+  add(address: PeerAddress, source: PeerSource, nowMs: number, teller?: string): KnownPeer | undefined {
     const { port } = address;
     const key = keyOf(address.host, port);
     const rank = PEER_ORIGINS.indexOf(source.origin);
@@ -130,7 +136,7 @@ export class PeerList {
       this.#namedAgain(known, source, rank, nowMs);
       return known;
     }
-    if (!this.#makeRoom(rank)) return undefined;
+    if (!this.#makeRoom(rank, teller)) return undefined;
     const canonical = canonicalHost(address.host);
     // As whoever named it writes it, but for an IPv4 address, which is connected to as such.
     const host = canonical.includes(":") ? address.host : canonical;
@@ -140,6 +146,7 @@ export class PeerList {
       state: "due",
       sources: [source],
       originRank: rank,
+      teller,
       priority: canonicalPriority(this.#ourAddress, { host, port }),
       tried: false,
       failures: 0,
@@ -153,6 +160,7 @@ export class PeerList {
     };
     this.#peers.set(key, peer);
     this.#countByRank[rank] = entryOf(this.#countByRank, rank) + 1;
+    if (teller !== undefined) this.#tellers.add(teller, peer);
     this.#becomeDue(peer);
     return peer;
   }
@@ -292,6 +300,7 @@ export class PeerList {
   forget(peer: KnownPeer): void {
     this.#leave(peer);
     this.#peers.delete(keyOf(peer.host, peer.port));
+    this.#leaveTeller(peer);
     this.#countByRank[peer.originRank] = entryOf(this.#countByRank, peer.originRank) - 1;
   }
 
@@ -348,6 +357,7 @@ export class PeerList {
     this.#countByRank[peer.originRank] = entryOf(this.#countByRank, peer.originRank) - 1;
     this.#countByRank[rank] = entryOf(this.#countByRank, rank) + 1;
     peer.originRank = rank;
+    this.#leaveTeller(peer);
     if (isInUse) return;
     if (state === "due") this.#becomeDue(peer);
     else if (state === "waiting") this.#wait(peer, peer.retryAtMs);
@@ -355,8 +365,13 @@ export class PeerList {
     if (isResting) this.#resting.add(peer);
   }
 
+  #leaveTeller(peer: KnownPeer): void {
+    if (peer.teller !== undefined) this.#tellers.remove(peer.teller, peer);
+    peer.teller = undefined;
+  }
+
   /** False if an address from such a source is not worth the room that it takes. */
-  #makeRoom(rank: number): boolean {
+  #makeRoom(rank: number, teller: string | undefined): boolean {
     const crowded = rank > 0 && entryOf(this.#countByRank, rank) >= this.#max / 2;
     if (!crowded && this.#peers.size < this.#max) return true;
     const over = crowded ? this.#over[rank] : this.#over.findLast(({ size }) => size > 0);
@@ -364,7 +379,8 @@ export class PeerList {
     const idle = crowded
       ? undefined
       : this.#idle.findLast(({ size }, its) => size > 0 && (its > rank || rank === 0));
-    const [victim] = over !== undefined && over.size > 0 ? over : (idle ?? []);
+    let [victim] = over !== undefined && over.size > 0 ? over : (idle ?? []);
+    if (crowded && teller !== undefined) victim ??= this.#tellers.victimFor(teller, isIdle);
     if (victim === undefined) return false;
     this.forget(victim);
     return true;
@@ -420,6 +436,11 @@ export class PeerList {
 
 function keyOf(host: string, port: number): string {
   return `${canonicalHost(host)}|${port}`;
+}
+
+/** Nobody is connected, or being connected, there, and nothing came from there. */
+function isIdle({ state, usefulAtMs }: KnownPeer): boolean {
+  return state !== "connecting" && state !== "connected" && usefulAtMs < 0;
 }
 
 /** Of one rank. */

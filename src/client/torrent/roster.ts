@@ -142,10 +142,11 @@ export class Roster implements PeerSink {
 
   // ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────
 
-  bring(source: PeerSource, addresses: readonly PeerAddress[]): number {
+  /** `teller`: the network of whoever named them, where a source is many. */
+  bring(source: PeerSource, addresses: readonly PeerAddress[], teller?: string): number {
     const { nowMs } = this.#host;
     const before = this.#list.size;
-    for (const address of addresses) if (isDialable(address)) this.#list.add(address, source, nowMs);
+    for (const address of addresses) if (isDialable(address)) this.#list.add(address, source, nowMs, teller);
     this.#wantToDial();
     return Math.max(0, this.#list.size - before);
   }

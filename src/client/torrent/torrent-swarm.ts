@@ -12,6 +12,7 @@ import type { Duplex } from "node:stream";
 import { assert, present } from "../../base/assert.js";
 import { PeerError, type StorageError } from "../../base/errors.js";
 import { addCounters, makeCounters, type TransferCounters } from "../../base/metrics/counters.js";
+import { networkOf } from "../../base/network-address.js";
 import { PieceSet } from "../../base/piece-set.js";
 import { type RateControl, type RateLimitChange, RateLimits } from "../../base/rate-limit.js";
 import { throwAsUncaught } from "../../base/user-calls.js";
@@ -602,7 +603,7 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
       get nowMs() {
         return clock.nowMs;
       },
-      bring: (addresses) => void this.#roster.bring(EXCHANGE_SOURCE, addresses),
+      bring: (addresses, teller) => void this.#roster.bring(EXCHANGE_SOURCE, addresses, networkOf(teller)),
     };
     const exchange = new PeerExchange<PeerConnection>(host, isPrivate !== undefined);
     if (isPrivate !== undefined) exchange.decide(isPrivate);

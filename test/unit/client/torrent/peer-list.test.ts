@@ -1,4 +1,6 @@
 // Which address is connected to next, what is remembered of each, and that neither the number of addresses nor a bad source matters.
+//
+// One file, because each rule is one of the same list, and the last test breaks none of them by any order of calls.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -344,6 +346,22 @@ describe("PeerList", () => {
     assert.equal(list.size, 10);
   });
 
+  it("whoever named most of what peers name makes room for whoever named fewer, and nobody for who names more", () => {
+    const list = makeList({ max: 32 });
+    const tell = (teller: string, host: string): boolean =>
+      list.add({ host, port: 1 }, EXCHANGE, 0, teller) !== undefined;
+    for (let number = 0; number < 10; number++) assert.ok(tell("a liar", `10.0.1.${number}`));
+    for (let number = 0; number < 6; number++) assert.ok(tell("another", `10.0.2.${number}`));
+    assert.equal(tell("a liar", "10.0.1.10"), false, "it has most");
+    assert.ok(tell("honest", "10.0.3.1"), "it has none");
+    assert.equal(list.find("10.0.1.0", 1), undefined, "the first of whoever named most");
+    assert.ok(tell("another", "10.0.2.6"));
+    assert.ok(tell("another", "10.0.2.7") === false, "it would have as many");
+    for (let number = 0; number < 500; number++) tell("a liar", `10.0.4.${number % 250}`);
+    assert.ok(list.find("10.0.3.1", 1) !== undefined, "whoever has few keeps them");
+    assert.equal(list.size, 16);
+  });
+
   it("no address at all is exhausted", () => {
     assert.equal(makeList().isExhausted, true);
   });
@@ -372,7 +390,8 @@ describe("PeerList", () => {
           const any = [...out][Math.floor(random() * out.size)];
           if (dice < 0.45) {
             const source = entryOf(sources, Math.floor(random() * sources.length));
-            list.add({ host: `10.0.0.${Math.floor(random() * 80)}`, port: 1 }, source, nowMs);
+            const teller = source.origin === "exchange" ? `teller ${Math.floor(random() * 3)}` : undefined;
+            list.add({ host: `10.0.0.${Math.floor(random() * 80)}`, port: 1 }, source, nowMs, teller);
           } else if (dice < 0.7) {
             const expected = list.hasDue(nowMs);
             const peer = list.next(nowMs);
