@@ -6,6 +6,7 @@
 import { dirname, resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { Command } from "commander";
+import { coalesce } from "../base/coalesce.js";
 import { messageOf, UsageError } from "../base/errors.js";
 import { MIB } from "../base/limits.js";
 import { openRegular, readRegular } from "../base/regular-file.js";
@@ -138,10 +139,7 @@ async function serve(options: Options): Promise<void> {
         `${protocol === "metrics" ? "statistics at http" : `tracker at ${protocol}`}://${host.includes(":") ? `[${host}]` : host}:${port}; Ctrl-C stops`,
       );
   }
-  let reloading = Promise.resolve();
-  const reload = (): void => {
-    reloading = reloading.then(() => reloadRules(service, config, options.json === true));
-  };
+  const reload = coalesce(() => reloadRules(service, config, options.json === true));
   process.on("SIGHUP", reload);
   const startedMs = performance.now();
   const timer =
