@@ -5,6 +5,7 @@
 // Addresses share cells of a fixed table by a keyed hash, so nobody can choose with whom, and memory does not grow with the number
 // of addresses. Always: nobody gets more than their budget, however many threads share the table; whoever shares a cell may get less.
 
+import { assert } from "../../base/assert.js";
 import { halfSipHash } from "../../base/keyed-hash.js";
 import { SITE_TIMES, SITE_WORD_MASK } from "../../base/network-address.js";
 
@@ -42,6 +43,11 @@ export class AddressBudget {
     cellBits = CELL_BITS,
     windowMs = MINUTE_MS,
   ) {
+    assert(
+      cellBits > SITE_BITS && cellBits < 32,
+      "there are cells of sites, and a hash tells all cells apart",
+    );
+    assert(key.length >= 2 && most > 0, "a budget is keyed, and not empty");
     this.#most = Math.min(most, LEFT_MAX);
     this.#key = key;
     this.#cellBits = cellBits;

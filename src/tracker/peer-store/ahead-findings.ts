@@ -2,6 +2,7 @@
 // after the other, and announces look at what it says before they believe it. Each step names what the next one reads, as runs of words, and
 // fetch() brings them from far memory.
 
+import { assert } from "../../base/assert.js";
 import { AHEAD_MAX } from "./contract.js";
 
 /** Steps of PeerStore.look(), from 0 on. */
@@ -43,6 +44,7 @@ export class AheadFindings {
   /** Fetches the runs that the first `end` numbers of `runs` name. */
   fetch(words: Uint32Array, end: number): void {
     if (end === 0) return;
+    assert(end % 2 === 0 && end <= this.runs.length, "a run is a place and a number of words, and has room");
     if (this.#prefetch !== undefined) this.#prefetch(words, this.runs, end >>> 1);
     else this.#load(words, end);
   }

@@ -119,6 +119,11 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
     means: PartedSwarmsMeans = {},
   ) {
     const { options, parts } = memory;
+    assert(
+      parts > 0 && parts <= PARTS_MAX && (parts & (parts - 1)) === 0,
+      "the low bits of a hash name a part",
+    );
+    assert(memory.regions.length === parts, "each part has its memory");
     this.#mask = parts - 1;
     this.#isKeeper = thread === 0;
     this.locks = new SharedLocks(memory.locks, thread);
@@ -150,6 +155,7 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
   /** Without locks: nothing that is found is believed. Announces of one part are looked at together. */
   lookAhead(announces: AnnouncesAhead): void {
     const { count, hashes } = announces;
+    assert(count <= AHEAD_MAX, "there is room for what is found of each announce");
     const ends = this.#ends;
     const order = this.#order;
     const mask = this.#mask;
@@ -265,6 +271,7 @@ export class PartedSwarms implements SwarmStore, SwarmBrowser {
 
   /** The keeper's, when a thread has ended: nobody waits any more for what it had. How many parts it was in the middle of. */
   recover(thread: number): number {
+    assert(this.#isKeeper, "the keeper takes what others had");
     let cleared = 0;
     for (let part = 0; part <= this.#mask; part++) {
       if (!this.locks.inherit(part, thread)) continue;

@@ -116,6 +116,7 @@ export class PeerBuckets {
   /** An empty bucket for `peers` peers, or 0 if there is no memory. */
   create(peers: number, depth: number): number {
     assert(peers > 0 && peers <= BUCKET_PEERS_MAX, "a bucket is made for peers, and has room for them");
+    assert(depth >= 0 && depth <= 0xff, "a bucket has a byte for its depth");
     let number = 0;
     while (this.#capacities[number]! < peers) number++;
     const bucket = this.#pages.take(this.#firstSize + number);
@@ -303,6 +304,7 @@ export class PeerBuckets {
   }
 
   setTick(bucket: number, index: number, tick: number): void {
+    assert((tick & TICK) === tick, "a tick leaves the other bits of a state alone");
     const at = 4 * (bucket + 1) + this.capacity(bucket) + index;
     this.#bytes[at] = (this.#bytes[at]! & SEEDER) | tick;
   }
@@ -346,6 +348,7 @@ export class PeerBuckets {
     }
     const capacity = this.#capacities[(header >>> 16) & 0xff]!;
     assert(count < capacity && seeders <= count, "a peer is added where there is room");
+    assert((tick & TICK) === tick, "a tick leaves the other bits of a state alone");
     const at = 4 * (bucket + 1) + index;
     this.#bytes[at] = fingerprint;
     this.#bytes[at + capacity] = tick | (seeder ? SEEDER : 0);
@@ -407,6 +410,7 @@ export class PeerBuckets {
 
   /** Copies peer `index` of one bucket to the end of its kind in another, which has room. */
   transfer(from: number, index: number, to: number): void {
+    assert(index >= 0 && index < this.count(from), "a peer is transferred that is there");
     const state = this.state(from, index);
     const source = this.endpointAt(from, index);
     for (let part = 0; part < this.endpointHalves; part++) this.#scratch[part] = this.#halves[source + part]!;

@@ -315,6 +315,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
    */
   lookAhead(announces: AnnouncesAhead): void {
     const { count } = announces;
+    assert(count <= AHEAD_MAX, "there is room for what is found of each announce");
     for (let step = 0; step < LOOK_AHEAD_STEPS; step++) this.look(step, announces, IN_ORDER, 0, count);
   }
 
@@ -468,12 +469,14 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
       return swarms.answer(swarm, false, want, this.#roll(), sink);
     }
     if (family === 6) return 0;
+    assert(sink.at + 3 <= sink.halves.length, "an answer has room for its peers");
     for (let half = 0; half < 3; half++)
       sink.halves[sink.at++] = this.#recordHalves[2 * (at + PEER_AT) + half]!;
     return 1;
   }
 
   advance(nowMs: number): void {
+    assert(nowMs >= 0, "the time is a number from 0 on");
     const elapsedMs = Math.max(0, nowMs - this.#clock[NOW_MS]!);
     this.#clock[NOW_MS] = nowMs;
     this.#state[TICK] = Math.floor(nowMs / this.#tickMs) % TICKS;
@@ -523,6 +526,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   }
 
   #report(seeders: number, peers: number, downloads: number): void {
+    assert(seeders >= 0 && seeders <= peers, "no more peers are seeders than there are");
     this.seeders = seeders;
     this.leechers = peers - seeders;
     this.downloads = downloads;
@@ -548,6 +552,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     }
     if (!this.#makeRoom()) return;
     const record = this.#state[COUNT]!;
+    assert(record < this.#recordsMax, "there is room for one record more");
     const at = record * RECORD_WORDS;
     const records = this.#records;
     const downloads = isDownload(request) ? 1 : 0;
@@ -721,6 +726,10 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   }
 
   #setInlineState(at: number, seeder: boolean): void {
+    assert(
+      (this.#heardTick & (TICKS - 1)) === this.#heardTick,
+      "a tick leaves the other bits of a state alone",
+    );
     this.#recordHalves[2 * (at + PEER_AT + 1) + 1] = this.#heardTick | (seeder ? SEEDER : 0);
   }
 
@@ -875,6 +884,7 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   #expireNext(): number {
     if (this.#state[CURSOR]! >= this.#state[COUNT]!) this.#restart(this.#state[COUNT]! - 1);
     const record = this.#state[CURSOR]!;
+    assert(record >= 0 && record < this.#state[COUNT]!, "expiry looks at a record that is there");
     const at = record * RECORD_WORDS;
     const records = this.#records;
     if ((records[at + DOWNLOADS_AT]! & INLINE) !== 0) {

@@ -60,12 +60,14 @@ export class SharedLocks {
 
   /** Takes what a thread that is no more had: whether it had this lock, which is the caller's then. */
   inherit(lock: number, thread: number): boolean {
+    assert(1 + thread !== this.#holder, "a thread that takes what another one had is not that one");
     return Atomics.compareExchange(this.#words, LOCK_WORDS * lock, 1 + thread, this.#holder) === 1 + thread;
   }
 
   #wait(lock: number): boolean {
     const words = this.#words;
     const at = LOCK_WORDS * lock;
+    assert(words[at] !== this.#holder, "a thread that has a lock does not take it again");
     this.contended++;
     for (let look = 0; look < LOOKS; look++)
       if (words[at] === 0 && Atomics.compareExchange(words, at, 0, this.#holder) === 0) return true;

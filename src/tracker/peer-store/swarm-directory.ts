@@ -110,6 +110,7 @@ export class SwarmDirectory {
 
   /** Nobody asks for this swarm any more: freeOwed() frees all of it. */
   giveUp(swarm: number): void {
+    assert(swarm !== this.#owed[0], "a swarm is given up once");
     this.#words[swarm + OWED_NEXT_AT] = this.#owed[0]!;
     this.#words[swarm + OWED_ENTRY_AT] = 0;
     this.#owed[0] = swarm;
@@ -128,6 +129,7 @@ export class SwarmDirectory {
       const entries = 1 << this.depth(swarm);
       let entry = words[swarm + OWED_ENTRY_AT]!;
       for (; entry < entries && freed < most; freed++) entry = this.#freeBucket(swarm, entry);
+      assert(entry <= entries, "the last bucket ends with the directory");
       words[swarm + OWED_ENTRY_AT] = entry;
       if (entry < entries) return;
       this.#owed[0] = words[swarm + OWED_NEXT_AT]!;
@@ -140,7 +142,9 @@ export class SwarmDirectory {
   #freeBucket(swarm: number, entry: number): number {
     const depth = this.depth(swarm);
     const bucket = this.bucketAt(swarm, entry);
-    const end = entry + (1 << (depth - this.#buckets.depth(bucket)));
+    const span = 1 << (depth - this.#buckets.depth(bucket));
+    assert((entry & (span - 1)) === 0, "a bucket is freed from its first entry on");
+    const end = entry + span;
     this.#buckets.free(bucket);
     if (depth > LEAF_BITS) {
       const leaf = this.#words[this.#rootPlace(swarm, entry)]!;
@@ -196,6 +200,7 @@ export class SwarmDirectory {
     }
     for (let index = 0; index < count; index++)
       buckets.transfer(full, index, (buckets.hashAt(full, index) & bit) !== 0 ? high : low);
+    assert(buckets.count(low) + buckets.count(high) === count, "a peer is in one half, and none is lost");
     const span = 1 << (this.depth(swarm) - depth);
     const first = this.entryOf(swarm, hash) & ~(span - 1);
     this.replace(swarm, first, low);
@@ -232,6 +237,7 @@ export class SwarmDirectory {
     if (merged === 0) return false;
     for (const part of [bucket, neighbour])
       for (let index = buckets.count(part) - 1; index >= 0; index--) buckets.transfer(part, index, merged);
+    assert(buckets.count(merged) === sum, "a merged bucket has the peers of both");
     this.replace(swarm, entry, merged);
     buckets.free(bucket);
     buckets.free(neighbour);
@@ -321,6 +327,7 @@ export class SwarmDirectory {
 
   /** Another block takes the place of the directory's first one. */
   #setDirectory(swarm: number, depth: number, directory: number): void {
+    assert(depth >= 0 && depth <= DEPTH_MAX, "entries have as many bits as root and leaves tell apart");
     this.#pages.free(this.#words[swarm + DIRECTORY_AT]!);
     this.#words[swarm] = (LARGE << 16) | depth;
     this.#words[swarm + DIRECTORY_AT] = directory;
@@ -365,6 +372,8 @@ export class SwarmDirectory {
 
   /** Names the leaf in all entries of the root that are those of a leaf of this depth around `entry`. */
   #nameLeaf(swarm: number, entry: number, leaf: number, depth: number): void {
+    assert((leaf & LEAF_DEPTH) === 0, "a leaf's number has room for its depth");
+    assert(depth >= 0 && depth <= this.depth(swarm) - LEAF_BITS, "a leaf has an entry of the root");
     const span = 1 << (this.depth(swarm) - LEAF_BITS - depth);
     const first = this.#rootPlace(swarm, entry & ~((span << LEAF_BITS) - 1));
     for (let place = first; place < first + span; place++) this.#words[place] = leaf | depth;

@@ -289,6 +289,7 @@ export class Swarms {
 
   /** The one peer of a swarm of one, as leecher or seeder: its endpoint's first half, and its state. */
   onlyEndpoint(swarm: number): number {
+    assert(this.isSmall(swarm) && this.buckets.count(swarm) === 1, "there is one peer");
     return this.buckets.endpointAt(swarm, 0);
   }
 

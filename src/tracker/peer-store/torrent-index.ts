@@ -268,6 +268,7 @@ export class TorrentIndex {
 
   /** The record has another number from now on. */
   renumber(hash: number, from: number, to: number): void {
+    assert(to >= 0 && to < from, "a record moves down, into a gap");
     const entries = this.#tableOf(hash);
     const shift = entries === this.#entries ? this.#shift : this.#oldShift;
     const place = this.#placeOf(entries, shift, hash, from);
@@ -348,6 +349,8 @@ export class TorrentIndex {
   #resize(bits: number): void {
     const state = this.#state;
     const old = this.#entries;
+    assert(this.#old === undefined, "one move ends before the next one begins");
+    assert(Math.abs(bits - state[BITS]!) === 1, "entries go from the one region to the other");
     let start = 0;
     while (old[start] !== 0) start++;
     this.#old = old;
@@ -404,6 +407,7 @@ export class TorrentIndex {
   #release(old: Uint32Array, stretch: number): void {
     const from = stretch << RELEASED_BITS;
     const entries = Math.min(1 << RELEASED_BITS, old.length - from);
+    assert(from >= 0 && entries > 0, "what is given back is of the table");
     if (entries === 1 << RELEASED_BITS)
       this.#memory.release?.(new Uint8Array(old.buffer, old.byteOffset + 4 * from, 4 * entries));
   }

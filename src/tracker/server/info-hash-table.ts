@@ -98,6 +98,7 @@ export class InfoHashTable {
       for (let word = 0; word < VALUE_AT; word++) entries[place + word] = words[at + word]!;
       entries[place + VALUE_AT] = value + 1;
       this.#header[SIZE]!++;
+      assert(this.size <= this.#mask, "a place stays free, at which a search ends");
       if (this.#old !== undefined) this.#move(this.#old);
       else if (2 * this.size > this.#mask) this.#grow();
       return;
