@@ -1,5 +1,5 @@
 // The options of the public API, once: name, what is allowed, default, unit, and what they are for. The types in options.ts and
-// the tables in the README are written from here (`npm run options`; a test holds them to it), check-options.ts checks what callers
+// the tables in the README are written from here (`npm run options`; a test holds them to it), option-check.ts of base/ checks what callers
 // give against it, and the command line takes ranges and defaults from it.
 //
 // It is long because it is one table, with a text for each option.
@@ -23,6 +23,14 @@ import {
   WRITE_RUN_BYTES,
   WRITE_RUN_BYTES_MAX,
 } from "../base/limits.js";
+import type {
+  BytesSpec,
+  NameSpec,
+  PartSpec,
+  PlainSpec,
+  WholeSpec,
+  WholesSpec,
+} from "../base/option-check.js";
 import { RECEIVE_MODES } from "./receive/receive-mode.js";
 import { SEND_MODES } from "./send/block-source.js";
 import { STORAGE_KINDS } from "./storage/storage.js";
@@ -34,30 +42,23 @@ interface Described {
   readonly defaultText?: string;
 }
 
-export interface WholeOption extends Described {
-  readonly kind: "whole";
-  readonly min: number;
-  readonly max: number;
-  readonly multipleOf?: number;
+export interface WholeOption extends WholeSpec, Described {
   readonly unit?: "bytes" | "bytes/s" | "ms" | "seconds";
   readonly default?: number;
 }
 
-export interface NameOption extends Described {
-  readonly kind: "name";
-  readonly names: readonly string[];
+export interface NameOption extends NameSpec, Described {
   /** Its TypeScript type. */
   readonly type: string;
   readonly default?: string;
 }
 
 export interface PlainOption extends Described {
-  readonly kind: "flag" | "trackers" | "folder" | "text" | "texts" | "address" | "addresses" | "signal";
+  readonly kind: Exclude<PlainSpec["kind"], "callback" | "set">;
   readonly default?: boolean;
 }
 
-export interface BytesOption extends Described {
-  readonly kind: "bytes";
+export interface BytesOption extends BytesSpec, Described {
   readonly length: number;
 }
 
@@ -72,20 +73,12 @@ export interface CallbackOption extends Described {
 }
 
 /** An array of whole numbers. */
-export interface WholesOption extends Described {
-  readonly kind: "wholes";
-  readonly min: number;
-  readonly max: number;
-}
+export interface WholesOption extends WholesSpec, Described {}
 
 /** Something that has methods and other members. */
-export interface PartOption extends Described {
-  readonly kind: "part";
+export interface PartOption extends PartSpec, Described {
   /** Its TypeScript type. */
   readonly type: string;
-  readonly methods: readonly string[];
-  /** Its members that are arrays. */
-  readonly lists: readonly string[];
 }
 
 export type OptionSpec =

@@ -20,6 +20,7 @@ import { addCounters, makeCounters, type TransferCounters } from "../../base/met
 import { Timeline } from "../../base/metrics/timeline.js";
 import { bothSinks, makeTraceSink, type TraceRecord, type TraceSink } from "../../base/metrics/trace.js";
 import { scopeOf } from "../../base/network-address.js";
+import { checkAddress, checkOptions } from "../../base/option-check.js";
 import { RateControl, type RateLimitChange } from "../../base/rate-limit.js";
 import { KeptWarnings, UserCalls } from "../../base/user-calls.js";
 import { CLIENT_NAME } from "../../base/version.js";
@@ -27,7 +28,7 @@ import { SystemDatagrams } from "../../native/datagrams.js";
 import { Reactor, type TurnObserver } from "../../native/reactor.js";
 import { tracedBinding } from "../../native/traced-engine.js";
 import type { World } from "../../native/world.js";
-import { checkAddress, checkOptions, checkStream } from "../check-options.js";
+import { checkStream } from "../check-options.js";
 import { type BlockPool, SlotHolder } from "../memory/block-pool.js";
 import { Memory } from "../memory/memory.js";
 import type { Magnet } from "../metainfo/magnet.js";

@@ -3,7 +3,7 @@
 import { isIP } from "node:net";
 import { UsageError } from "../../base/errors.js";
 import { type Ground, SYSTEM_GROUND } from "../../base/ground.js";
-import { checkOption, checkOptions } from "../check-options.js";
+import { checkOption, checkOptions } from "../../base/option-check.js";
 import { SESSION_OPTIONS } from "../option-table.js";
 import type {
   ArrivingPeer,

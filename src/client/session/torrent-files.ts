@@ -4,11 +4,11 @@ import { MetainfoError, messageOf, StorageError, UsageError } from "../../base/e
 import { SYSTEM_GROUND } from "../../base/ground.js";
 import { METAINFO_BYTES_MAX, MIB } from "../../base/limits.js";
 import { mayNameAddress } from "../../base/network-address.js";
+import { checkOption, checkOptions } from "../../base/option-check.js";
 import { readRegular, type UnfitFile } from "../../base/regular-file.js";
 import { UserCalls } from "../../base/user-calls.js";
 import { loadBinding } from "../../native/binding.js";
 import { Reactor } from "../../native/reactor.js";
-import { checkOption, checkOptions } from "../check-options.js";
 import { Memory } from "../memory/memory.js";
 import {
   type CreatedTorrent,
@@ -73,7 +73,7 @@ const FETCH_REDIRECTS_MAX = 5;
  * if it cannot be fetched (an HTTP status other than success, no answer within a minute, a redirect to a nearer network), and ABORTED.
  */
 export async function fetchMetainfo(address: string, options: FetchOptions = {}): Promise<Metainfo> {
-  checkOption("the address of a torrent file", { kind: "text", text: "" }, address);
+  checkOption("the address of a torrent file", { kind: "text" }, address);
   checkOptions(FETCH_OPTIONS, options, "fetchMetainfo()");
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol))
@@ -109,7 +109,7 @@ export async function fetchMetainfo(address: string, options: FetchOptions = {})
 
 /** Reads a torrent file. Rejects MetainfoError; `METAINFO_PATH` if there is no such file. */
 export async function readMetainfo(path: string): Promise<Metainfo> {
-  checkOption("the path of a torrent file", { kind: "text", text: "" }, path);
+  checkOption("the path of a torrent file", { kind: "text" }, path);
   let bytes: Uint8Array;
   try {
     bytes = await readRegular(path, METAINFO_BYTES_MAX, UNFIT);
@@ -146,7 +146,7 @@ export async function createTorrentFile(path: string, options: CreateOptions = {
 
 /** As createTorrentFile(), with what the torrent file says but for its files. */
 export async function createTorrent(path: string, options: CreateOptions = {}): Promise<CreatedTorrent> {
-  checkOption("the path to share", { kind: "text", text: "" }, path);
+  checkOption("the path to share", { kind: "text" }, path);
   checkOptions(CREATE_OPTIONS, options, "createTorrent");
   const reactor = new Reactor(HASHING_POOL_BYTES);
   const userCalls = new UserCalls();
@@ -175,7 +175,7 @@ export async function checkTorrent(
   options: CheckOptions = {},
 ): Promise<CheckResult> {
   const metainfo = metainfoOf(torrentFile);
-  checkOption("directory", { kind: "folder", text: "" }, directory);
+  checkOption("directory", { kind: "folder" }, directory);
   checkOptions(CHECK_OPTIONS, options, "checkTorrent");
   const layout = new Layout(metainfo);
   const reactor = new Reactor(HASHING_POOL_BYTES);

@@ -2,9 +2,10 @@
 //
 // Always: one handle for each connection, which outlives it; after the end its methods do nothing.
 
+import { checkOptions } from "../../base/option-check.js";
 import type { RateLimitChange } from "../../base/rate-limit.js";
 import type { UserCalls } from "../../base/user-calls.js";
-import { checkOptions, checkReceiveMode } from "../check-options.js";
+import { checkReceiveMode } from "../check-options.js";
 import { ExtensionWire } from "../extensions/extension-wire.js";
 import { RATE_LIMIT_OPTIONS } from "../option-table.js";
 import type { Connection, ConnectionStats, PeerAddress, PeerInfo, ReceiveModeName } from "../options.js";

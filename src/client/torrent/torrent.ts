@@ -7,8 +7,9 @@ import { EventEmitter } from "node:events";
 import type { Duplex, Readable } from "node:stream";
 import { UsageError } from "../../base/errors.js";
 import type { TransferCounters } from "../../base/metrics/counters.js";
+import { checkOption, checkOptions } from "../../base/option-check.js";
 import type { RateLimitChange } from "../../base/rate-limit.js";
-import { checkOption, checkOptions, checkPeer, checkReceiveMode, checkStream } from "../check-options.js";
+import { checkPeer, checkReceiveMode, checkStream } from "../check-options.js";
 import type { Magnet } from "../metainfo/magnet.js";
 import type { Metainfo } from "../metainfo/types.js";
 import {

@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { describe, it } from "node:test";
 import { UsageError } from "../../../src/base/errors.js";
-import { checkOptions } from "../../../src/client/check-options.js";
+import { checkOptions } from "../../../src/base/option-check.js";
 import {
   CHECK_OPTIONS,
   CREATE_OPTIONS,
