@@ -146,13 +146,13 @@ function entryBits(entry: number, depth: number): string {
 
 describe("The directory of a large swarm", () => {
   it("says what a tree of bits says, deep in some places and not in others, while it grows and shrinks", () => {
+    let deepest = 0;
     const property = fc.property(fc.nat(), (seed) => {
       const random = makeRandom(seed);
       const roll = (below: number): number => Math.floor(random() * below);
       const hashes = Array.from({ length: 12 }, () => roll(2 ** 32));
       const scene = new Scene(2 ** 26);
       const full = new Set<number>();
-      let deepest = 0;
       for (let step = 0; step < 300; step++) {
         const near = entryOf(hashes, roll(hashes.length));
         const hash = random() < 0.8 ? near : (near ^ roll(2 ** (32 - roll(21)))) >>> 0;
@@ -165,7 +165,6 @@ describe("The directory of a large swarm", () => {
         deepest = Math.max(deepest, scene.depth);
       }
       scene.compare();
-      assert.ok(deepest > 12, `it was ${deepest} bits deep`);
       if (roll(2) === 0) {
         const most = 1 + roll(40);
         assert.equal(scene.end(most), Math.ceil(scene.tree.size / most));
@@ -187,6 +186,8 @@ describe("The directory of a large swarm", () => {
       assert.equal(scene.end(1), 1);
     });
     check(property, 16);
+    // Not in each of the cases: some are flat by chance.
+    assert.ok(deepest > 12, `it was ${deepest} bits deep`);
   });
 
   it("of a million entries takes and frees no more than some pages in a step", () => {
