@@ -132,7 +132,7 @@ class Thread {
     if (this.#waiting.size >= WAITING_MAX)
       return Promise.reject(new StoreError("STORE_BUSY", `${WAITING_MAX} calls wait for the index already`));
     this.#worker ??= this.#start();
-    return this.#send(method, args);
+    return this.#send(method, args, this.#nowMs);
   }
 
   /** Waits for what is under way. */
@@ -141,16 +141,18 @@ class Thread {
     const worker = this.#worker;
     if (worker === undefined) return;
     const ended = new Promise((resolve) => worker.once("exit", resolve));
-    await this.#send("close", []).catch(() => {});
+    await this.#send("close", [], Date.now).catch(() => {});
     worker.ref();
     await ended;
   }
 
-  #send<Value>(method: string, args: readonly unknown[]): Promise<Value> {
+  /** Rejects with what the clock throws, and for what cannot be sent to a thread. */
+  #send<Value>(method: string, args: readonly unknown[], nowMs: () => number): Promise<Value> {
     const id = this.#nextId++;
     return new Promise<Value>((resolve, reject) => {
+      this.#worker?.postMessage({ id, method, args, nowMs: Math.trunc(nowMs()) } satisfies SqliteCall);
+      // Nothing waits for what was not sent: it would hold its place, and the process, for good.
       this.#waiting.set(id, { resolve: resolve as Waiting["resolve"], reject });
-      this.#worker?.postMessage({ id, method, args, nowMs: Math.trunc(this.#nowMs()) } satisfies SqliteCall);
       if (this.#waiting.size === 1) this.#worker?.ref();
     });
   }
