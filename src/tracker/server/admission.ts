@@ -5,6 +5,7 @@
 // its list; a long list is taken in in steps, if nobody is to wait for it.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { UsageError } from "../../base/errors.js";
 import type { SwarmStore } from "../peer-store/contract.js";
 import { InfoHashTable } from "./info-hash-table.js";
 
@@ -28,6 +29,8 @@ export interface ListTables {
 const ENTRIES_PER_TURN = 10_000;
 
 export type ListName = keyof AdmissionRules;
+
+const KEY = /^[\w-]{1,64}$/;
 
 export class Admission {
   readonly #hash: (words: Uint32Array, at: number) => number;
@@ -111,6 +114,9 @@ export class Admission {
     const denied = yield* this.#tableOf(rules.deny);
     const keys = rules.keys === undefined ? undefined : new Set<string>();
     for (const key of rules.keys ?? []) {
+      // It is not repeated: it may be a secret.
+      if (typeof key !== "string" || !KEY.test(key))
+        throw new UsageError("USAGE_OPTION", 'a key is a text of up to 64 letters, digits, "-" and "_"');
       keys?.add(key);
       if (keys !== undefined && keys.size % ENTRIES_PER_TURN === 0) yield;
     }
@@ -126,7 +132,10 @@ export class Admission {
     const words = new Uint32Array(5);
     const bytes = Buffer.from(words.buffer);
     for (const hash of hashes) {
-      bytes.write(hash, "hex");
+      // Whatever else it is would be read as the torrent before it, or as half of one.
+      const isHash = typeof hash === "string" && hash.length === 40 && bytes.write(hash, "hex") === 20;
+      if (!isHash)
+        throw new UsageError("USAGE_OPTION", "an entry of a list is an info hash of 40 hex digits");
       table.set(this.#hash(words, 0), words, 0, 0);
       if (table.size % ENTRIES_PER_TURN === 0) yield;
     }
