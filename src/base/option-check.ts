@@ -40,9 +40,16 @@ export interface PlainSpec {
     | "texts"
     | "set"
     | "address"
-    | "addresses"
+    | "file"
     | "callback"
     | "signal";
+}
+
+/** Numeric addresses of others. */
+export interface AddressesSpec {
+  readonly kind: "addresses";
+  /** What messages call one of them. Default: "a peer". */
+  readonly each?: string;
 }
 
 /** Addresses to listen at: names may be among them, and port 0 picks one. */
@@ -83,6 +90,7 @@ export type OptionSpec =
   | WholesSpec
   | NameSpec
   | PlainSpec
+  | AddressesSpec
   | ListensSpec
   | BytesSpec
   | WordsSpec
@@ -90,6 +98,9 @@ export type OptionSpec =
   | TableSpec;
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
+
+/** A table that has each option of these, and no other. */
+export type OptionsOf<Options> = Readonly<Record<keyof Options, OptionSpec>>;
 
 /**
  * Throws UsageError `USAGE_OPTION` for a name that `table` has not, or a value that is not allowed; a missing or undefined one is.
@@ -134,6 +145,9 @@ export function checkOption(name: string, spec: OptionSpec, value: unknown): voi
       check(typeof value === "string" && value !== "", allowed, value);
       break;
     }
+    case "file":
+      check(typeof value === "string" && value !== "", `${name} is the path of a file`, value);
+      break;
     case "text":
       check(typeof value === "string", `${name} is text`, value);
       break;
@@ -147,7 +161,7 @@ export function checkOption(name: string, spec: OptionSpec, value: unknown): voi
       checkAddress(name, value, 0);
       break;
     case "addresses":
-      checkAddresses(name, value, "a peer", 1);
+      checkAddresses(name, value, spec.each ?? "a peer", 1);
       break;
     case "listens":
       checkAddresses(name, value, `each of ${name}`, 0);

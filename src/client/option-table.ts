@@ -54,7 +54,7 @@ export interface NameOption extends NameSpec, Described {
 }
 
 export interface PlainOption extends Described {
-  readonly kind: Exclude<PlainSpec["kind"], "callback" | "set">;
+  readonly kind: Exclude<PlainSpec["kind"], "callback" | "file" | "set"> | "addresses";
   readonly default?: boolean;
 }
 

@@ -17,7 +17,15 @@ import { PeerStore } from "../tracker/peer-store/peer-store.js";
 import { AnnounceBudget } from "./announce-budget.js";
 import { AnnounceRound } from "./announce-round.js";
 import type { CallListener } from "./calls.js";
-import { checkId, checkOptions, checkWhole, contactsOf } from "./check-options.js";
+import {
+  checkAnnounce,
+  checkId,
+  checkLookup,
+  checkNode,
+  checkSampling,
+  checkScrape,
+  contactsOf,
+} from "./check-options.js";
 import type { Family } from "./contact.js";
 import { statsOf } from "./dht-stats.js";
 import { METHOD_GET_PEERS } from "./krpc-reader.js";
@@ -88,9 +96,9 @@ export class Dht extends EventEmitter<DhtEvents> {
     this.#randomWords = new Uint32Array(256);
     this.#startedMs = ground.nowMs();
     try {
-      checkOptions(options);
+      checkNode(options);
       const saved = options.saved === undefined ? undefined : loadContacts(options.saved);
-      this.#root = checkId(options.id) ?? saved?.id ?? this.#makeId();
+      this.#root = options.id ?? saved?.id ?? this.#makeId();
       this.#tokens = new Tokens(this.#words(CHASKEY_KEY_WORDS));
       const bytesMax = options.peerBytesMax ?? PEER_BYTES_MAX_DEFAULT;
       this.#peers = new PeerStore({
@@ -134,7 +142,7 @@ export class Dht extends EventEmitter<DhtEvents> {
    * bytes. Throws the signal's reason when it is aborted.
    */
   lookup(infoHash: Uint8Array, options: LookupOptions = {}): AsyncIterableIterator<SocketAddress> {
-    checkId(infoHash);
+    checkLookup(infoHash, options);
     const stream = new PeerStream(options.signal);
     const noSeeds = options.noSeeds === true;
     const lookUp = (): void => {
@@ -153,7 +161,7 @@ export class Dht extends EventEmitter<DhtEvents> {
    * is asked again no sooner than it says. Hashes may be told by several nodes, and nobody vouches for them.
    */
   sample(options: SampleOptions = {}): AsyncIterableIterator<Samples> {
-    checkWhole("sweeps", options.sweeps, 1, Number.MAX_SAFE_INTEGER);
+    checkSampling(options);
     const stream = new SampleStream(options.signal, options.sweeps ?? Number.POSITIVE_INFINITY);
     if (this.#isClosed) stream.close();
     if (stream.isOver) return stream;
@@ -164,7 +172,7 @@ export class Dht extends EventEmitter<DhtEvents> {
 
   /** About how many seeds and other peers a torrent has, by the nodes nearest to it (BEP 33). Rejects with the signal's reason. */
   async scrape(infoHash: Uint8Array, options: { readonly signal?: AbortSignal } = {}): Promise<DhtScrape> {
-    checkId(infoHash);
+    checkScrape(infoHash, options);
     const overlays = [...this.#overlays.values()];
     const rounds = overlays.map((overlay) => new ScrapeRound().run(overlay, infoHash, options.signal));
     const filters = (await Promise.all(rounds)).flat();
@@ -213,11 +221,8 @@ export class Dht extends EventEmitter<DhtEvents> {
     options: AnnounceOptions = {},
     peers?: (peer: SocketAddress) => void,
   ): Promise<number> {
-    checkId(infoHash);
+    checkAnnounce(infoHash, options, peers);
     const { port = 0, ports = { v4: port, v6: port } } = options;
-    checkWhole("port", port, 0, 65_535);
-    checkWhole("ports.v4", ports.v4, 0, 65_535);
-    checkWhole("ports.v6", ports.v6, 0, 65_535);
     const rounds = [...this.#overlays.values()].map((overlay) => {
       const told = overlay.family === 4 ? ports.v4 : ports.v6;
       return new AnnounceRound(overlay, infoHash, told, options, peers).run();

@@ -12,7 +12,9 @@ import { EventEmitter } from "node:events";
 import { hostname } from "node:os";
 import type { Timer } from "../base/ground.js";
 import { scopeOf } from "../base/network-address.js";
+import { check } from "../base/option-check.js";
 import { KeptWarnings, UserCalls } from "../base/user-calls.js";
+import { checkId } from "../dht/check-options.js";
 import { Dht, type SampledNode } from "../dht/index.js";
 import type { SocketAddress } from "../native/binding.js";
 import { checkIndexerOptions, RETRY_MS_MAX } from "./check-options.js";
@@ -198,9 +200,13 @@ export class Indexer extends EventEmitter<IndexerEvents> {
     return this.#dht.save();
   }
 
-  /** Hashes of 20 bytes that are wanted in the index: they wait for their turn with all others. */
+  /** Hashes of 20 bytes that are wanted in the index: they wait for their turn with all others. Throws UsageError for what is none. */
   add(infoHashes: Iterable<Uint8Array>): void {
-    for (const infoHash of infoHashes) this.#harvest.add(infoHash);
+    check(typeof infoHashes?.[Symbol.iterator] === "function", "info hashes are an array", infoHashes);
+    for (const infoHash of infoHashes) {
+      checkId(infoHash);
+      this.#harvest.add(infoHash);
+    }
   }
 
   /** What is under way, and what was counted since the indexer was made; new objects each time. */

@@ -11,6 +11,7 @@ import type { Duplex } from "node:stream";
 import { UsageError } from "../base/errors.js";
 import { isLoopback } from "../base/network-address.js";
 import { NetworkCounts } from "../base/network-counts.js";
+import type { OptionsOf } from "../base/option-check.js";
 import { hasBody, settleTarget } from "../base/request-target.js";
 import { RequestTurns } from "../base/request-turns.js";
 import { ServerPlaces } from "../base/server-places.js";
@@ -36,6 +37,19 @@ export interface HttpLimits {
   /** Milliseconds that an answer may not be taken. */
   readonly stallTimeoutMs?: number;
 }
+
+const COUNT = { kind: "whole", min: 1, max: 2 ** 31 - 1 } as const;
+
+export const HTTP_LIMIT_OPTIONS = {
+  connectionsMax: COUNT,
+  connectionsPerAddressMax: COUNT,
+  headerBytesMax: COUNT,
+  urlLengthMax: COUNT,
+  requestsPerConnectionMax: COUNT,
+  headersTimeoutMs: COUNT,
+  idleTimeoutMs: COUNT,
+  stallTimeoutMs: COUNT,
+} as const satisfies OptionsOf<HttpLimits>;
 
 export const HTTP_LIMITS_DEFAULT: Required<HttpLimits> = {
   connectionsMax: 4096,

@@ -24,6 +24,7 @@ import type { SocketAddress } from "../../native/binding.js";
 import { ClientAddresses } from "../../native/client-address.js";
 import { json, notAllowed, type PageAnswer, sendPage } from "../../native/http-page.js";
 import { type HttpLimits, HttpServer } from "../../native/http-server.js";
+import { checkFaceOptions } from "../check-options.js";
 import {
   type IndexStore,
   SEARCH_PAGE_MAX,
@@ -89,6 +90,7 @@ export class IndexFace {
 
   /** Throws UsageError for options that make no sense together; rejects with UsageError LISTEN_FAILED. */
   static async start(options: IndexFaceOptions): Promise<{ face: IndexFace; address: SocketAddress }> {
+    checkFaceOptions(options);
     const { listen, token } = options;
     if (token === undefined && !isLoopback(listen.host))
       throw new UsageError(

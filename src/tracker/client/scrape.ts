@@ -1,6 +1,7 @@
 // Scrapes without a session: a loop, sockets and a resolver of their own, for as long as it takes.
 
 import { TrackerError } from "../../base/errors.js";
+import { check, checkBytes, checkOption } from "../../base/option-check.js";
 import { SystemDatagrams } from "../../native/datagrams.js";
 import { SystemNames } from "../../native/names.js";
 import { Reactor } from "../../native/reactor.js";
@@ -19,13 +20,21 @@ export interface ScrapeResult {
 
 /** A reactor wants memory for blocks, of which there are none here. */
 const SLAB_BYTES = 4096;
+const INFO_HASH_BYTES = 20;
 
-/** What each tracker says of the torrents with these info hashes (20 bytes each), of 50 at the most. Never rejects for what a tracker does. */
+/**
+ * What each tracker says of the torrents with these info hashes (20 bytes each), of 50 at the most. Never rejects for what a tracker does, and
+ * with UsageError for what is no address or hash.
+ */
 export async function scrapeTrackers(
   urls: readonly string[],
   infoHashes: readonly Uint8Array[],
   signal?: AbortSignal,
 ): Promise<ScrapeResult[]> {
+  checkOption("the addresses of trackers", { kind: "texts" }, urls);
+  check(Array.isArray(infoHashes), "the info hashes are an array", infoHashes);
+  for (const infoHash of infoHashes) checkBytes("an info hash", INFO_HASH_BYTES, infoHash);
+  if (signal !== undefined) checkOption("signal", { kind: "signal" }, signal);
   const reactor = new Reactor(SLAB_BYTES);
   const { ground } = reactor;
   const datagrams = new SystemDatagrams(reactor);

@@ -13,8 +13,8 @@
 // One file, because the layout of a record is known here only, and whatever changes one keeps the same counts.
 
 import { assert } from "../../base/assert.js";
-import { UsageError } from "../../base/errors.js";
 import { halfSipHash } from "../../base/keyed-hash.js";
+import { checkOption, checkOptions } from "../../base/option-check.js";
 import { AddressBudget, budgetBytes, isLoopback } from "./address-budget.js";
 import { AheadFindings, LOOK_AHEAD_STEPS, type Prefetch } from "./ahead-findings.js";
 import {
@@ -33,6 +33,7 @@ import {
 import { PAGE_BYTES, Pages } from "./pages.js";
 import { TICKS } from "./peer-buckets.js";
 import { type Populate, PopulatedAhead } from "./populated-ahead.js";
+import { PEER_STORE_OPTIONS } from "./store-options.js";
 import { Swarms, swarmBlockWords } from "./swarms.js";
 import { TablesAhead } from "./tables-ahead.js";
 import { makeIndexMemory, TorrentIndex } from "./torrent-index.js";
@@ -205,11 +206,12 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
   #isAdopting = false;
 
   constructor(options: PeerStoreOptions) {
-    const lifetimeMs = whole("lifetimeMs", options.lifetimeMs ?? LIFETIME_MS_DEFAULT, 1000, 2 ** 40);
-    this.#collectMs = whole("collectMs", options.collectMs ?? COLLECT_MS_DEFAULT, 1, lifetimeMs);
+    checkOptions(PEER_STORE_OPTIONS, options, "a store of peers");
+    const { lifetimeMs = LIFETIME_MS_DEFAULT, torrentsMax = TORRENTS_MAX_DEFAULT } = options;
+    this.#collectMs = options.collectMs ?? COLLECT_MS_DEFAULT;
+    checkOption("collectMs", { kind: "whole", min: 1, max: lifetimeMs }, this.#collectMs);
     this.#tickMs = lifetimeMs / LIFETIME_TICKS;
-    this.#bytesMax = whole("bytesMax", options.bytesMax ?? BYTES_MAX_DEFAULT, 2 ** 20, 2 ** 53);
-    const torrentsMax = whole("torrentsMax", options.torrentsMax ?? TORRENTS_MAX_DEFAULT, 1, 2 ** 30 - 1);
+    this.#bytesMax = options.bytesMax ?? BYTES_MAX_DEFAULT;
     const peersMax = options.peersPerTorrentMax ?? PEERS_PER_TORRENT_MAX_DEFAULT;
     const { part } = options;
     const reserve = part?.reserve ?? options.reserve ?? ((bytes: number) => new ArrayBuffer(bytes));
@@ -225,14 +227,12 @@ export class PeerStore implements SwarmStore, SwarmBrowser, AdoptingStore {
     this.#records = new Uint32Array(records, 0, Math.floor(recordBytes / RECORD_BYTES) * RECORD_WORDS);
     this.#recordHalves = new Uint16Array(records);
     this.#recordsMax = this.#records.length / RECORD_WORDS;
-    assert(options.key.length >= 4, "a key has 4 words");
     this.#key = options.key.slice(0, 2);
     const endpointKey = options.key.slice(2, 4);
     const sizes = [...swarmBlockWords(3), ...swarmBlockWords(9)];
     const pageBytes = Math.min(Math.ceil(this.#bytesMax / PAGE_BYTES + 1) * PAGE_BYTES, REGION_BYTES_MAX);
     const pages = reserve(pageBytes);
     this.#pages = new Pages(pages, sizes, small);
-    whole("peersPerTorrentMax", peersMax, 1, 2 ** 31);
     const mayAdd = (): boolean => this.#mayAdd();
     const owed = (name: number): Int32Array => this.#state.subarray(name, name + 1);
     const firstSizeV6 = swarmBlockWords(3).length;
@@ -970,7 +970,8 @@ type BudgetOptions = Pick<PeerStoreOptions, "newTorrentsPerMinute" | "evictionsP
 /** `memory`: what several share, for each that the options name. */
 export function makeAddressBudgets(options: BudgetOptions, memory?: BudgetMemory): AddressBudgets {
   const make = (name: "newTorrentsPerMinute" | "evictionsPerMinute"): AddressBudget | undefined => {
-    const perMinute = whole(name, options[name] ?? 0, 0, 2 ** 20 - 1);
+    const perMinute = options[name] ?? 0;
+    checkOption(name, PEER_STORE_OPTIONS[name], perMinute);
     return perMinute === 0
       ? undefined
       : new AddressBudget(perMinute, options.key.slice(0, 2), memory?.[name]);
@@ -987,12 +988,11 @@ export type BudgetMemory = {
  * refused for others.
  */
 function makeShares(
-  { peersPerAddressMax, key }: PeerStoreOptions,
+  { peersPerAddressMax: most = 0, key }: PeerStoreOptions,
   bytesMax: number,
   lifetimeMs: number,
   reserve: (bytes: number) => ArrayBuffer | SharedArrayBuffer,
 ): AddressBudget | undefined {
-  const most = whole("peersPerAddressMax", peersPerAddressMax ?? 0, 0, 2 ** 20 - 1);
   if (most === 0) return undefined;
   const cellBits = Math.min(SHARE_CELL_BITS_MAX, Math.floor(Math.log2(bytesMax)) - 10);
   return new AddressBudget(most, key.slice(2, 4), reserve(budgetBytes(cellBits)), cellBits, lifetimeMs);
@@ -1009,12 +1009,4 @@ export function makeSwarmCounters(): SwarmCounters {
     torrentsRefused: 0,
     peersRefused: 0,
   };
-}
-
-function whole(name: string, value: number, low: number, high: number): number {
-  if (Number.isSafeInteger(value) && value >= low && value <= high) return value;
-  throw new UsageError(
-    "USAGE_OPTION",
-    `${name}: expected a whole number from ${low} to ${high}, not ${value}`,
-  );
 }

@@ -19,6 +19,7 @@ import {
   urlOf,
 } from "../../native/http-server.js";
 import type { Admission, AdmissionRules, ListName } from "./admission.js";
+import { checkRules, checkServiceOptions, trackerOptionsOf } from "./check-options.js";
 import { saveDownloads } from "./downloads-file.js";
 import { HttpResponder, type HttpResponderCounters } from "./http-responder.js";
 import { Operator } from "./operator.js";
@@ -122,6 +123,7 @@ export class TrackerService {
 
   /** Listens everywhere. Rejects with UsageError for what cannot be, and has given everything back then. */
   static async start(options: TrackerServiceOptions): Promise<TrackerService> {
+    checkServiceOptions(options);
     const clients = new ClientAddresses(options.trustedProxies ?? []);
     checkKeys(options, options.rules ?? {});
     const stage = await makeStage(options);
@@ -167,7 +169,7 @@ export class TrackerService {
             onWarning: (message) => options.onWarning?.(message),
           });
     const udp = threads === undefined ? options.udp : [];
-    this.#tracker = new Tracker({ ...options, udp, swarms: stage.forDatagrams });
+    this.#tracker = new Tracker({ ...trackerOptionsOf(options), udp, swarms: stage.forDatagrams });
     this.#responder = new HttpResponder(swarms, admission, {
       intervalSeconds: options.intervalSeconds ?? INTERVAL_SECONDS_DEFAULT,
       peersDefault: options.peersDefault ?? PEERS_DEFAULT,
@@ -229,6 +231,7 @@ export class TrackerService {
   #checkRules(rules: AdmissionRules): void {
     if (this.#options.rules === undefined)
       throw new UsageError("USAGE_STATE", "a tracker takes new rules only if it was started with some");
+    checkRules(rules);
     checkKeys(this.#options, rules);
   }
 

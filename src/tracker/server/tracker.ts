@@ -9,6 +9,7 @@ import { type SharableSocket, SystemDatagrams } from "../../native/datagrams.js"
 import { Reactor } from "../../native/reactor.js";
 import type { SwarmCounters, SwarmStore, SwarmTotals } from "../peer-store/contract.js";
 import { PeerStore, type PeerStoreOptions } from "../peer-store/peer-store.js";
+import { checkTrackerOptions } from "./check-options.js";
 import { CONNECTION_KEY_WORDS, ConnectionIds } from "./connection-ids.js";
 import { makeUdpCounters, type UdpCounters } from "./udp-responder.js";
 import { UdpServer } from "./udp-server.js";
@@ -69,8 +70,9 @@ export class Tracker {
   readonly #startedMs = performance.now();
   #closed = false;
 
-  /** Binds all sockets and serves from here on. Throws UsageError LISTEN_FAILED, which says which cannot be had and why. */
+  /** Binds all sockets and serves from here on. Throws UsageError: USAGE_OPTION; LISTEN_FAILED, which says which cannot be had and why. */
   constructor(options: TrackerOptions) {
+    checkTrackerOptions(options);
     this.#ids = new ConnectionIds(
       options.connectionKey ?? randomWords(CONNECTION_KEY_WORDS),
       options.connectionSlots ?? 2,

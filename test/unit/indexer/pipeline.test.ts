@@ -225,7 +225,7 @@ describe("what is kept of an info dictionary", () => {
 
 describe("options of an indexer", () => {
   it("are refused with what is allowed", () => {
-    const store = { claim: () => {} } as unknown as IndexStore;
+    const store = { see() {}, claim() {}, finish() {}, search() {} } as unknown as IndexStore;
     checkIndexerOptions({ store });
     const wrong: Partial<IndexerOptions>[] = [
       { lookupsMax: 0 },
