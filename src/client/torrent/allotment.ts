@@ -49,6 +49,8 @@ export interface AllotmentHost<Peer extends AllottedPeer> {
   ask(peer: Peer): void;
   /** Drops all blocks of the piece that were received, and cancels those that were asked for. The picker was told. */
   dropBlocks(piece: number): void;
+  /** Calls awoke() once, in a turn, when so long has passed. */
+  wakeIn(ms: number): void;
 }
 
 /** Peers that are looked at for pieces which one of them does not bring, between two ticks: a few milliseconds of work. */
@@ -75,7 +77,10 @@ const LOOKS_PER_TICK = 65_536;
 /** Whoever is suspected may share pieces of others where none became complete for so long. */
 const STUCK_MS = 5000;
 
-/** Between two ticks, those that bring what they are asked for and found nothing are asked again after so long, so many of them. */
+/**
+ * Between two ticks, those that bring what they are asked for and found nothing are asked again after so long, so many of them: at the end of
+ * a download, what hundreds hold that dawdle may be taken from them a tenth of a second after they got it, and nothing else happens until then.
+ */
 const HUNGRY_MS = 50;
 const HUNGRY_ASKED_MAX = 64;
 /** With each tick so many that wait for nothing are asked before all others, while somebody is suspected. */
@@ -114,8 +119,9 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
   readonly #untried = new Set<Peer>();
   /** Those that bring what they are asked for, wait for nothing and found nothing. */
   readonly #hungry = new Set<Peer>();
-  /** When they were last asked. */
+  /** When they were last asked; and whether the host wakes us, so that those of them are asked that had a part in a right piece. */
   #hungryAskedMs = 0;
+  #wakes = false;
   /** Those that were given a piece which was not free yet: they are asked before all others when one is. */
   readonly #claimants = new Set<Peer>();
   /** Of those, whom others were asked in the place of, because they said nothing: they take nothing of others. */
@@ -188,6 +194,10 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
     if (got === 0 && peer.expected.count === 0 && this.#bringsWhatItGets(peer, record)) {
       if (this.#hungry.size === 0) this.#hungryAskedMs = this.#host.nowMs;
       this.#hungry.add(peer);
+      if (record.isProven && !this.#wakes) {
+        this.#wakes = true;
+        this.#host.wakeIn(HUNGRY_MS);
+      }
     }
     if (got > 0 || peer.expected.count > 0 || !isApart || this.#getsOn) return got;
     // Nothing that it may have to itself: better in pieces of others than idle.
@@ -235,8 +245,22 @@ export class Allotment<Peer extends AllottedPeer> implements ExclusiveView {
 
   /** Somebody had a part in a right piece for the first time, and may be asked for more now. */
   shown(): void {
+    this.#askProven(Number.POSITIVE_INFINITY);
+  }
+
+  /** As AllotmentHost.wakeIn() says. */
+  awoke(): void {
+    this.#wakes = false;
+    this.#askProven(HUNGRY_ASKED_MAX);
+  }
+
+  /** Whoever finds nothing again is behind those that were not asked now. */
+  #askProven(most: number): void {
+    let left = most;
     for (const peer of [...this.#hungry]) {
+      if (left === 0) return;
       if (this.#host.recordOf(peer)?.isProven !== true) continue;
+      left--;
       this.#hungry.delete(peer);
       this.#host.ask(peer);
     }

@@ -11,6 +11,7 @@
 
 import { assert, present } from "../../base/assert.js";
 import { StorageError, UsageError } from "../../base/errors.js";
+import type { Timer } from "../../base/ground.js";
 import { type BlockIndex, NO_SLOT, type PieceIndex, type SlotIndex } from "../../base/ids.js";
 import { BLOCK_SIZE, HASH_LANES } from "../../base/limits.js";
 import { PieceSet } from "../../base/piece-set.js";
@@ -88,6 +89,8 @@ export class TorrentContent implements SwarmBlocks, SlotUser {
   /** When the window began in which pieces get on or stall, and how long one is. */
   #windowStartMs = 0;
   readonly #windowMs: number;
+  /** Until the allotment is called, where it asked for that. */
+  #wake: Timer | undefined;
 
   /** `former`: content of the same torrent, whose data is looked at again, and whose selection stays. */
   constructor(metainfo: Metainfo, host: ContentHost, former: TorrentContent | undefined = undefined) {
@@ -318,6 +321,7 @@ export class TorrentContent implements SwarmBlocks, SlotUser {
   async close(clean: boolean): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#wake?.close();
     await this.#place?.close(clean);
   }
 
@@ -501,7 +505,20 @@ export class TorrentContent implements SwarmBlocks, SlotUser {
         if (peer.state === "open") peer.fillRequests();
       },
       dropBlocks: (piece) => this.#dropBlocks(piece),
+      wakeIn: (ms) => this.#wakeIn(ms),
     });
+  }
+
+  #wakeIn(ms: number): void {
+    const { reactor } = this.#room;
+    const turnEnded = (): void => {
+      if (!this.#isClosed) this.#allotment.awoke();
+    };
+    this.#wake?.close();
+    this.#wake = reactor.ground.after(ms, () => {
+      if (!this.#isClosed) reactor.atTurnEnd({ turnEnded });
+    });
+    this.#wake.unref();
   }
 
   /** The picker has abandoned the piece: nothing of it is to come, and what came goes. */

@@ -319,7 +319,7 @@ export class Roster implements PeerSink {
     const known = this.#list.find(record.host, record.port);
     if (known !== undefined && known.state !== "connecting" && known.state !== "connected")
       this.#list.ban(known);
-    for (const [peer, its] of [...this.#records]) if (its === record) peer.close(error);
+    this.#byKey.get(record.key)?.close(error);
   }
 
   /** What is held against peers of an address is forgotten, and they are as good as new. */

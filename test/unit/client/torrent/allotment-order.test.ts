@@ -9,6 +9,7 @@ import { Allotment, type AllottedPeer } from "../../../../src/client/torrent/all
 import { Attribution, type PeerRecord } from "../../../../src/client/torrent/attribution.js";
 import { Picker } from "../../../../src/client/torrent/picker.js";
 import { makeRandom } from "../../../support/property.js";
+import { entryOf } from "../../../support/required.js";
 
 const PIECES = 64;
 const BLOCKS = 4;
@@ -67,6 +68,7 @@ class Swarm {
   readonly peers: Peer[] = [];
   /** In the order in which the allotment had them ask. */
   readonly asked: Peer[] = [];
+  readonly wakesMs: number[] = [];
   /** True: what came of a piece that starts over is dropped by dropped() only, as where a disk writes it. */
   dropsLate = false;
   readonly #dropping: number[] = [];
@@ -98,6 +100,7 @@ class Swarm {
         for (const peer of this.peers) peer.requests = peer.requests.filter(([asked]) => asked !== piece);
         if (!this.dropsLate) this.#drop();
       },
+      wakeIn: (ms) => this.wakesMs.push(this.nowMs + ms),
     });
   }
 
@@ -202,6 +205,28 @@ describe("Allotment: who waits for nothing, while somebody is suspected", () => 
     assert.equal(swarm.ask(fast, BLOCKS), 0);
     fast.counters.blocksReceived += BLOCKS;
     assert.equal(swarm.ask(fast, BLOCKS), BLOCKS);
+  });
+
+  it("is asked between two ticks, once what strangers have alone was not got on with for as long as it waits for them", () => {
+    const swarm = new Swarm();
+    const [fast, stranger] = [swarm.join(), swarm.join()];
+    const liars = [swarm.join(), swarm.join()];
+    fast.pieceMs = 10;
+    for (let piece = 2; piece < PIECES; piece++) swarm.pieceComes(piece, [fast], true);
+    for (const piece of [0, 1]) swarm.pieceComes(piece, liars, false);
+    assert.deepEqual([swarm.ask(stranger, BLOCKS), swarm.ask(fast, BLOCKS)], [BLOCKS, BLOCKS]);
+    const [other] = entryOf(fast.requests.splice(0), 0);
+    swarm.pieceComes(other, [fast], true);
+    assert.deepEqual([swarm.ask(fast, BLOCKS), swarm.ask(fast, BLOCKS), swarm.wakesMs.length], [0, 0, 1]);
+    const sinceMs = swarm.nowMs;
+    while (fast.requests.length === 0) {
+      const wakesMs = swarm.wakesMs.shift();
+      assert.ok(wakesMs !== undefined && wakesMs - sinceMs <= 150, "it is woken as long as somebody waits");
+      swarm.nowMs = wakesMs;
+      swarm.allotment.awoke();
+    }
+    assert.ok(swarm.nowMs - sinceMs >= 8 * fast.pieceMs, "what may come yet is left");
+    assert.deepEqual([fast.requests.length, swarm.wakesMs.length], [BLOCKS, 0]);
   });
 
   it("is tried if we sought it and it was never asked for anything, though all is asked of others", () => {

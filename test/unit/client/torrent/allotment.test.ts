@@ -119,6 +119,7 @@ class SimulatedSwarm {
       recordOf: (peer) => peer.record,
       ask: (peer) => this.#ask(peer),
       dropBlocks: (piece) => this.#dropBlocks(piece),
+      wakeIn: () => {},
     });
     manners.forEach((each, index) => {
       const record = this.#attribution.record(`peer ${index}`, "10.0.0.1", 1000 + index);
@@ -345,6 +346,7 @@ describe("Allotment: peers that have brought nothing yet", () => {
       recordOf: (peer) => peer.record,
       ask: () => {},
       dropBlocks: () => {},
+      wakeIn: () => {},
     });
     const everything = new PieceSet(pieceCount);
     everything.fill();
@@ -393,6 +395,7 @@ describe("Allotment: peers that have brought nothing yet", () => {
       recordOf: (peer) => peer.record,
       ask: () => {},
       dropBlocks: () => {},
+      wakeIn: () => {},
     });
     const everything = new PieceSet(layout.pieceCount);
     everything.fill();
@@ -467,6 +470,7 @@ describe("Allotment: pieces of those that have shown nothing", () => {
       recordOf: (peer) => peer.record,
       ask: (peer) => asked.push(peer),
       dropBlocks: (piece) => picker.pieceFailed(piece),
+      wakeIn: () => {},
     });
     const join = (key: string): SimulatedPeer => {
       const record = attribution.record(key, "10.0.0.1", 1);
@@ -563,6 +567,7 @@ describe("Allotment: pieces of those that have shown nothing and left", () => {
       recordOf: (peer) => peer.record,
       ask: () => {},
       dropBlocks: () => {},
+      wakeIn: () => {},
     });
     const join = (key: string): SimulatedPeer => {
       const record = attribution.record(key, "10.0.0.1", 1);
@@ -624,6 +629,7 @@ describe("Allotment: a piece that failed", () => {
       recordOf: (peer) => peer.record,
       ask: (peer) => asked.push(peer),
       dropBlocks: () => {},
+      wakeIn: () => {},
     });
     const out = new Int32Array(16);
     for (const peer of [one, liar]) {
