@@ -119,6 +119,8 @@ export class PeerConnection implements ReceiverHost, WirePeer {
   readonly #keeper: PeerKeeper | undefined;
   #lastReceivedMs: number;
   #lastSentMs: number;
+  /** When the silence began in which memory was given back: that is done once, since thousands are silent. */
+  #restsSinceMs = -1;
 
   constructor(options: PeerOptions) {
     this.host = options.host;
@@ -372,10 +374,7 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     if (this.#measure(elapsedMs)) this.lastMovedMs = now;
     if (!this.uploads.tick(now)) return;
     this.#throttles?.tick(elapsedMs);
-    if (now - this.#lastReceivedMs >= SILENT_MS) {
-      this.#transport.wakeForAny();
-      this.receiver.release();
-    }
+    if (now - this.#lastReceivedMs >= SILENT_MS && this.#restsSinceMs !== this.#lastReceivedMs) this.#rest();
     if (now - this.#lastReceivedMs > settings.idleTimeoutMs && !this.isHeldBack) {
       this.close(
         new PeerError("PEER_TIMEOUT", `nothing received for ${Math.round(settings.idleTimeoutMs / 1000)} s`),
@@ -395,6 +394,11 @@ export class PeerConnection implements ReceiverHost, WirePeer {
     const late = this.requests.checkTimeout();
     if (late > 0) this.#tell("snubbed", { requests: late });
     this.fillRequests();
+  }
+
+  #rest(): void {
+    this.#transport.wakeForAny();
+    if (this.receiver.release()) this.#restsSinceMs = this.#lastReceivedMs;
   }
 
   // ── our side: interest, requests, choking ────────────────────────────────────────────────────────────────────

@@ -129,6 +129,11 @@ export class PeerUploads implements SenderHost {
     return this.#uptake.rate >= 1 || this.#uptake.sinceTickBytes(sentBytes) >= NOTICED_BYTES;
   }
 
+  /** It is sent something, or was: whoever counts what is uploaded need not look at others. */
+  get isStirring(): boolean {
+    return this.#uptake !== undefined || !this.amChoking || this.sender.isHeld;
+  }
+
   #takenBytes(): number {
     return this.#peer.counters.sentBytes - Math.max(0, this.#transport.unacknowledgedBytes());
   }

@@ -325,9 +325,11 @@ export class Receiver {
     return true;
   }
 
-  /** Nothing came for a while: gives the memory for headers back, unless one is under way or blocks may come. */
-  release(): void {
-    if (this.atBoundary && !this.mayBringBlocks) this.#head = NO_BYTES;
+  /** Nothing came for a while: gives the memory for headers back. False: one is under way, or blocks may come. */
+  release(): boolean {
+    if (!this.atBoundary || this.mayBringBlocks) return false;
+    this.#head = NO_BYTES;
+    return true;
   }
 
   /** Ends it: memory goes home. True if a wanted block was under way (blockPiece, blockBegin, blockLength). */

@@ -92,6 +92,8 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
   readonly #exchange: PeerExchange<PeerConnection>;
   readonly #uploadOnly = new UploadOnly<PeerConnection>();
   readonly #rounds: UploadRounds;
+  /** Those whose uploads stir, while the tick goes on that found them. */
+  readonly #stirring: PeerConnection[] = [];
   readonly #roster: Roster;
   readonly #endedCounters = makeCounters();
   /** Peers that are no addresses: who is told when they leave. */
@@ -236,12 +238,16 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     this.#lookWhetherPiecesCome();
     this.#metadata.tick();
     this.#exchange.tick();
+    const stirring = this.#stirring;
+    stirring.length = 0;
     for (const peer of this.here) {
       peer.tick(elapsedMs);
       if (isSatisfied && peer.state === "open" && peer.knowsPieces && peer.pieces.isFull)
         peer.close(new PeerError("PEER_USELESS", "both sides have everything"));
+      if (peer.uploads.isStirring && peer.state !== "closed") stirring.push(peer);
     }
-    if (this.#host.content !== undefined) this.#runRounds(false);
+    if (this.#host.content !== undefined) this.#runRounds(false, stirring);
+    stirring.length = 0;
     if (this.#aims.isDue(this.#room.clock.nowMs)) this.#makeWay();
     if (this.#superSeed !== undefined) {
       const shown = [...this.here].filter((peer) => peer.revealed !== undefined && peer.state === "open");
@@ -553,8 +559,8 @@ export class TorrentSwarm implements Swarm, HandleOwner, Dialer {
     }
   }
 
-  #runRounds(soon: boolean): void {
-    this.#rounds.run(this.here, this.#isSatisfied, this.#room.clock.nowMs, soon);
+  #runRounds(soon: boolean, stirring?: readonly PeerConnection[]): void {
+    this.#rounds.run(this.here, this.#isSatisfied, this.#room.clock.nowMs, soon, stirring);
   }
 
   #rosterHost(): RosterHost {

@@ -139,13 +139,19 @@ export class UploadRounds {
 
   /**
    * Runs a round if one is due. `soon`: somebody can be served at once, because slots are free. False at every tick, so that
-   * whoever waits is served.
+   * whoever waits is served. `stirring`: those of the peers whose uploads are, at a tick.
    */
-  run(peers: ReadonlySet<PeerConnection>, seeding: boolean, nowMs: number, soon: boolean): void {
+  run(
+    peers: ReadonlySet<PeerConnection>,
+    seeding: boolean,
+    nowMs: number,
+    soon: boolean,
+    stirring: Iterable<PeerConnection> = peers,
+  ): void {
     const isDue = nowMs >= this.#nextRoundMs;
     if (!soon) {
       this.#earlyLooksLeft = EARLY_LOOKS_PER_TICK;
-      this.#measure(peers, nowMs);
+      this.#measure(stirring, nowMs);
     }
     if (isDue) {
       this.#nextRoundMs = nowMs + ROUND_MS;
@@ -360,14 +366,14 @@ export class UploadRounds {
    * forgotten slowly where it ends: while some begin and others end, that is more than our link ever gave, which would not be full
    * again for as long as that is remembered.
    */
-  #measure(peers: ReadonlySet<PeerConnection>, nowMs: number): void {
+  #measure(stirring: Iterable<PeerConnection>, nowMs: number): void {
     const elapsedMs = nowMs - this.#measuredMs;
     if (elapsedMs <= 0) return;
     this.#measuredMs = nowMs;
     let [bytes, bytesOfOthers, queued] = [0, 0, 0];
     this.#unchoked = 0;
     this.#othersBacklogBytes = 0;
-    for (const { id, uploads } of peers) {
+    for (const { id, uploads } of stirring) {
       const { inTickBytes, backlogBytes, queuedBytes } = uploads.uptake;
       bytes += inTickBytes;
       queued += uploads.sender.isHeld ? this.#linkRate : queuedBytes;
