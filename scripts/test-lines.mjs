@@ -38,6 +38,10 @@ function findNode(wanted) {
 }
 
 const wanted = process.argv.slice(2);
+if (wanted.includes("--help") || wanted.includes("-h")) {
+  console.log("npm run lines -- [LINE | VERSION | NODE]... [what npm test takes]");
+  process.exit(0);
+}
 const lines = wanted.filter(namesNode);
 const rest = wanted.filter((argument) => !namesNode(argument));
 /** @type {string[]} */

@@ -1,4 +1,4 @@
-// Runs the compiled tests: all of them, or those of the folders that are named (npm test -- unit differential).
+// Runs the compiled tests: all of them, or those of the folders and files that are named (npm test -- unit e2e/crowd.test.js).
 //
 // Tests that need a program which is not installed are left out, file by file, and it says so, with the package that
 // brings it, before and after. With SCATTERWIRE_REQUIRE_CLIENTS=1, as in .ci/run, nothing is left out: they fail.
@@ -7,7 +7,7 @@
 // other: they measure time-outs, and machines are small.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,6 +25,10 @@ const FOLDERS = ["unit", "native", "differential", "fuzz", "sim", "e2e"];
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith("-"));
 const options = process.argv.slice(2).filter((argument) => argument.startsWith("-"));
 
+if (options.includes("--help") || options.includes("-h")) {
+  console.log(`npm test -- [${FOLDERS.join(" | ")} | FOLDER/NAME.test.js]... [options of node --test]`);
+  process.exit(0);
+}
 for (const name of wanted) {
   if (FOLDERS.includes(name) || existsSync(join(root, "dist/test", name))) continue;
   console.error(`scatterwire: no tests called "${name}"; there are ${FOLDERS.join(", ")}`);
@@ -32,15 +36,17 @@ for (const name of wanted) {
 }
 
 /**
- * @param {string} folder
+ * @param {string} place a folder, or a file
  * @returns {string[]}
  */
-function findTests(folder) {
-  if (!existsSync(folder)) return [];
+function findTests(place) {
+  if (!existsSync(place)) return [];
+  const files = statSync(place).isDirectory()
+    ? readdirSync(place, { recursive: true, encoding: "utf8" }).map((name) => join(place, name))
+    : [place];
   return (
-    readdirSync(folder, { recursive: true, encoding: "utf8" })
-      .filter((name) => name.endsWith(".test.js"))
-      .map((name) => join(folder, name))
+    files
+      .filter((file) => file.endsWith(".test.js"))
       // A compiled test whose source is gone is not a test any more.
       .filter((file) => existsSync(file.replace(`${root}/dist/`, `${root}/`).replace(/\.js$/, ".ts")))
       .sort()

@@ -8,6 +8,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { readMetainfo, Session, type TorrentOptions } from "../../src/index.js";
 import type { Answer, OnStep } from "../measuring/answer.js";
 import { folderFor, makeData, makeTorrent, withFolder } from "../measuring/workplace.js";
+import { counted } from "../report/english.js";
 import { TextTable } from "../report/text-table.js";
 
 export const LIMIT_PEERS = [1, 16] as const;
@@ -50,7 +51,11 @@ export async function limitsAnswer(options: {
     for (const rate of rates)
       for (const direction of DIRECTIONS)
         for (const peers of LIMIT_PEERS) {
-          onStep?.({ done: found.length, total, what: `${direction}, ${peers} peers, ${rate} bytes/s` });
+          onStep?.({
+            done: found.length,
+            total,
+            what: `${direction}, ${counted(peers, "peer")}, ${rate} bytes/s`,
+          });
           found.push(await trial({ folder, torrent }, direction, peers, rate, seconds));
         }
     return found;
