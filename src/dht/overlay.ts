@@ -121,6 +121,9 @@ export class Overlay implements LookupHost, NodeHost {
   readonly #told = new Map<number | string, Contact>();
   /** Of those, whom nobody asked yet. */
   readonly #untried = new Set<Contact>();
+  /** Whom answers over the other family named; and those of them that were asked, and make room for others. */
+  readonly #siblingNames = new Map<number | string, Contact>();
+  readonly #siblingNamesAsked = new Set<number | string>();
   readonly #strangers = new Map<number | string, Contact>();
   #lastAnswerMs: number;
   /** Somebody did not answer, and nobody has since. */
@@ -238,20 +241,35 @@ export class Overlay implements LookupHost, NodeHost {
     if (contact !== undefined) this.#untried.delete(contact);
   }
 
-  /** Nodes of this family that an answer over the other one names, while there are few. Whoever makes them up makes us ask them no sooner. */
+  /**
+   * Nodes of this family that an answer over the other one names, while there are few. Whoever makes them up makes us ask them no sooner, and keeps
+   * others' names out until they were asked.
+   */
   addNamed(answer: KrpcReader): void {
     const [at, bytes] =
       this.family === 4 ? [answer.nodesAt, answer.nodesBytes] : [answer.nodes6At, answer.nodes6Bytes];
     const nodeBytes = ID_BYTES + addressBytesOf(this.family) + 2;
     for (let offset = 0; offset < bytes; offset += nodeBytes) {
-      if (this.#told.size === TOLD_ENTRANCES_MAX) {
+      const contact = new Contact(answer.bytes.slice(at + offset, at + offset + nodeBytes), this.family);
+      const key = endpointKey(contact.compact, ID_BYTES, this.family);
+      if (this.#siblingNames.has(key) || this.isOurs(contact) || !this.isPossible(contact)) continue;
+      if (this.#siblingNames.size === TOLD_ENTRANCES_MAX && !this.#forgetSiblingName()) {
         this.bounds.entrancesForgotten += (bytes - offset) / nodeBytes;
         return;
       }
-      const contact = new Contact(answer.bytes.slice(at + offset, at + offset + nodeBytes), this.family);
-      const key = endpointKey(contact.compact, ID_BYTES, this.family);
-      if (!this.isOurs(contact) && this.isPossible(contact)) this.#told.set(key, contact);
+      this.#siblingNames.set(key, contact);
     }
+  }
+
+  /** Forgets one that was asked: whoever answered is in the table. False: none was yet. */
+  #forgetSiblingName(): boolean {
+    for (const key of this.#siblingNamesAsked) {
+      this.#siblingNamesAsked.delete(key);
+      this.#siblingNames.delete(key);
+      this.bounds.entrancesForgotten++;
+      return true;
+    }
+    return false;
   }
 
   /** Time goes on: queries stall and fail, the table is looked after. */
@@ -554,7 +572,8 @@ export class Overlay implements LookupHost, NodeHost {
     const mostMs = this.table.count > 0 ? BOOTSTRAP_MAX_MS : BOOTSTRAP_EMPTY_MAX_MS;
     this.#bootstrapWaitMs = Math.min(mostMs, 2 * this.#bootstrapWaitMs);
     if (this.table.count > 0) this.#lookUpOurs();
-    this.#askEntrances([...this.#entrances, ...this.#told.values()]);
+    this.#askEntrances([...this.#entrances, ...this.#told.values(), ...this.#siblingNames.values()]);
+    for (const key of this.#siblingNames.keys()) this.#siblingNamesAsked.add(key);
   }
 
   #lookUpOurs(): void {

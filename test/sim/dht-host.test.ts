@@ -3,9 +3,10 @@
 
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { addressNumber, DhtNetwork } from "../../bench/load/dht-network.js";
+import { addressNumber, addressOf, DhtNetwork, IPV6 } from "../../bench/load/dht-network.js";
 import type { Timer } from "../../src/base/ground.js";
 import { type AnnounceOptions, Dht, type DhtOptions } from "../../src/dht/index.js";
+import { KrpcReader, METHOD_FIND_NODE } from "../../src/dht/krpc-reader.js";
 import type { Lookup, LookupListener } from "../../src/dht/lookup.js";
 import { TOLD_ENTRANCES_MAX } from "../../src/dht/overlay.js";
 import { PeerStream } from "../../src/dht/peer-stream.js";
@@ -272,6 +273,54 @@ describe("a DHT and its program", { timeout: 120_000 }, () => {
     assert.equal(node.stats().bounds.entrancesForgotten, 5000 - TOLD_ENTRANCES_MAX);
     assert.ok([...asked].every((address) => address >> 24 === 12 || address >> 24 === 13));
     node.close();
+  });
+
+  it("gets to know nodes of IPv6 though the first answer over IPv4 named such as are nowhere", async (t) => {
+    const network = new DhtNetwork({ seed: 13, loss: 0 });
+    const listenAt = (number: number): { host: string; port: number }[] =>
+      [0x0b000000, IPV6 + 0x0b000000].map((base) => ({
+        host: addressOf(base + 65_536 * number),
+        port: 6881,
+      }));
+    const honest = Array.from({ length: NODES }, (_, index) => {
+      const bootstrap = index === 0 ? [] : listenAt(1);
+      return new Dht({ listen: listenAt(index + 1), bootstrap }, network.world());
+    });
+    await network.run(30_000);
+    const liar = addressNumber("12.0.0.1");
+    let lies = 0;
+    network.far = {
+      take: (address, port, from, bytes) => {
+        const query = new KrpcReader();
+        if (address !== liar || !query.read(bytes, 0, bytes.length) || query.method !== METHOD_FIND_NODE)
+          return;
+        const nodes = Buffer.alloc(30 * 38, 7);
+        for (let index = 0; index < 30; index++)
+          nodes.set([0x2a, 0, 0, lies, index, index, 0, index], 38 * index + 20);
+        lies++;
+        const { transactionAt: at } = query;
+        const text = `d1:rd2:id20:${"n".repeat(20)}6:nodes6${nodes.length}:${nodes.toString("latin1")}e1:t4:`;
+        const end = Buffer.from("1:y1:re");
+        const transaction = query.bytes.subarray(at, at + 4);
+        network.sendFrom(address, port, from, Buffer.concat([Buffer.from(text, "latin1"), transaction, end]));
+      },
+    };
+    const late = new Dht(
+      { listen: listenAt(40), bootstrap: [{ host: addressOf(liar), port: 1 }] },
+      network.world(),
+    );
+    t.after(() => {
+      for (const node of [late, ...honest]) node.close();
+    });
+    await network.run(60_000);
+    assert.ok(lies > 2, "more is named than is remembered");
+    late.addNodes(listenAt(1).slice(0, 1));
+    await network.run(5 * 60_000);
+    const counts = [4, 6].map((family) => late.overlays.get(family as 4 | 6)?.table.count ?? 0);
+    assert.ok(
+      counts.every((count) => count >= 4),
+      JSON.stringify(counts),
+    );
   });
 
   it("asks its entrances no more often for being told of others all the time", async () => {
