@@ -9,6 +9,7 @@
 import { assert, entryOf } from "../base/assert.js";
 import { compactAddress } from "../codec/compact-address.js";
 import type { DatagramBatch } from "../native/datagrams.js";
+import { AskedNodes } from "./asked-nodes.js";
 import { makeBoundCounters } from "./bound-counters.js";
 import {
   type Call,
@@ -152,8 +153,7 @@ export class Overlay implements LookupHost, NodeHost {
   };
   readonly sampling = makeSamplerCounters();
   readonly #samplers = new Set<Sampler>();
-  /** Whom samplers leave alone, and until when: also those that come later. */
-  readonly #sampledUntilMs = new Map<number | string, number>();
+  readonly #sampled = new AskedNodes();
 
   constructor(options: OverlayOptions) {
     this.#options = options;
@@ -328,7 +328,7 @@ export class Overlay implements LookupHost, NodeHost {
   /** Begins to ask nodes for samples, which goes on until it is stopped. */
   sample(listener: SamplerListener): Sampler {
     this.turnBegins();
-    const sampler = new Sampler(this, listener, this.sampling, this.#sampledUntilMs);
+    const sampler = new Sampler(this, listener, this.sampling, this.#sampled);
     if (this.#isClosed) sampler.stop();
     else this.#samplers.add(sampler);
     return sampler;

@@ -1,11 +1,12 @@
 // Asks nodes which torrents they know of (BEP 51), one after the other through the key space: each answer names nodes near the one that was
 // asked, and the nearest behind it is next, so that all are met once before any is met again.
 //
-// Always: a node is asked again no sooner than it says, and a subscriber (an IPv4 address, a /64) is asked as one node, whatever nodes it has;
+// Always: a node is asked again no sooner than it says, and a subscriber (an IPv4 address, a /64) is asked as one node, whatever nodes it has, and few of a /48;
 // who cannot be remembered is not asked. Of one answer so many hashes count, and only a few that lie so far from the node that it can
 // hardly have them: whoever makes hashes up is believed little. What waits to be asked is bounded, and so is what waits for the reader.
 
 import { assert, entryOf } from "../base/assert.js";
+import type { AskedNodes } from "./asked-nodes.js";
 import type { Call, CallListener } from "./calls.js";
 import { NODES_PER_ANSWER_MAX } from "./candidates.js";
 import { Contact, contactIndex, endpointKey, type Family, mayNameContact, subscriberKey } from "./contact.js";
@@ -89,8 +90,8 @@ export class Sampler implements CallListener {
   /** In order of their ids. */
   #frontier: Contact[] = [];
   readonly #waiting = new Set<number | string>();
-  /** Until when whom is left alone; who was asked first comes first. It outlives sweeps, and belongs to the overlay. */
-  readonly #askedUntilMs: Map<number | string, number>;
+  /** It outlives sweeps, and belongs to the overlay. */
+  readonly #asked: AskedNodes;
   /** Whose neighbours were asked for last. */
   readonly #position = new Uint8Array(ID_BYTES);
   #active = 0;
@@ -103,16 +104,11 @@ export class Sampler implements CallListener {
   /** Somebody was asked since the key space was gone through last. */
   #hasAsked = false;
 
-  constructor(
-    host: LookupHost,
-    listener: SamplerListener,
-    counters: SamplerCounters,
-    askedUntilMs: Map<number | string, number>,
-  ) {
+  constructor(host: LookupHost, listener: SamplerListener, counters: SamplerCounters, asked: AskedNodes) {
     this.#host = host;
     this.#listener = listener;
     this.#counters = counters;
-    this.#askedUntilMs = askedUntilMs;
+    this.#asked = asked;
     this.#family = host.family;
     this.#forgotMs = host.nowMs;
   }
@@ -175,7 +171,7 @@ export class Sampler implements CallListener {
       );
     assert(this.#frontier.length <= FRONTIER_MAX, "nodes that wait are bounded");
     assert(this.#waiting.size === this.#frontier.length, "each waits once");
-    assert(this.#askedUntilMs.size <= ASKED_MAX, "who is remembered is bounded");
+    assert(this.#asked.size <= ASKED_MAX, "who is remembered is bounded");
   }
 
   #end(call: Call): void {
@@ -199,7 +195,7 @@ export class Sampler implements CallListener {
     return (
       this.#active >= CONCURRENCY ||
       this.#stalled >= STALLED_MAX ||
-      this.#askedUntilMs.size + this.#active >= ASKED_MAX
+      this.#asked.size + this.#active >= ASKED_MAX
     );
   }
 
@@ -240,7 +236,7 @@ export class Sampler implements CallListener {
     // Who has got enough of us already is met again in the next sweep.
     if (!this.#host.nextNode().sampleInfoHashes(contact, target, this)) return;
     // Whatever becomes of the query: nobody is asked twice.
-    this.#askedUntilMs.set(key, this.#host.nowMs + SILENT_MS);
+    this.#asked.leaveAlone(key, this.#host.nowMs + SILENT_MS);
     this.#active++;
     this.#hasAsked = true;
     this.#counters.asked++;
@@ -330,23 +326,18 @@ export class Sampler implements CallListener {
   }
 
   #isLeftAlone(key: number | string): boolean {
-    return (this.#askedUntilMs.get(key) ?? Number.NEGATIVE_INFINITY) > this.#host.nowMs;
+    return this.#asked.isLeftAlone(key, this.#host.nowMs);
   }
 
   #leaveAlone(contact: Contact, ms: number): void {
-    this.#askedUntilMs.set(this.#subscriberOf(contact), this.#host.nowMs + ms);
+    this.#asked.leaveAlone(this.#subscriberOf(contact), this.#host.nowMs + ms);
   }
 
-  /** Now and then a few of the oldest: those whose time is over are forgotten, others go to the end of the line. */
+  /** Now and then a few of the oldest. */
   #forgetAsked(): void {
     const { nowMs } = this.#host;
     if (nowMs - this.#forgotMs < FORGET_MS) return;
     this.#forgotMs = nowMs;
-    let looks = Math.min(FORGOTTEN_MAX, this.#askedUntilMs.size);
-    for (const [key, untilMs] of this.#askedUntilMs) {
-      if (looks-- === 0) return;
-      this.#askedUntilMs.delete(key);
-      if (untilMs > nowMs) this.#askedUntilMs.set(key, untilMs);
-    }
+    this.#asked.forget(nowMs, FORGOTTEN_MAX);
   }
 }

@@ -3,7 +3,15 @@
 
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { addressNumber, addressOf, DhtNetwork, type VirtualSocket } from "../../bench/load/dht-network.js";
+import {
+  addressNumber,
+  addressOf,
+  DhtNetwork,
+  IPV6,
+  type VirtualSocket,
+  writeAddress,
+} from "../../bench/load/dht-network.js";
+import { SITE_ASKED_MAX } from "../../src/dht/asked-nodes.js";
 import { Dht, type Samples } from "../../src/dht/index.js";
 import { KIND_QUERY, KrpcReader, METHOD_SAMPLE_INFOHASHES } from "../../src/dht/krpc-reader.js";
 import { FAR_SAMPLES_MAX, SAMPLES_PER_ANSWER_MAX } from "../../src/dht/sampler.js";
@@ -37,6 +45,15 @@ async function makeNodes(t: TestContext, network: DhtNetwork, count: number): Pr
   return nodes;
 }
 
+/** As packets have it: a node of IPv6 whose id is as far in the key space as its address is among those of its site. */
+function nodeAt(address: number): Uint8Array {
+  const node = new Uint8Array(38).fill(9);
+  node[0] = address & 255;
+  writeAddress(node, 20, address);
+  node.set([0, 1], 36);
+  return node;
+}
+
 /** What comes of sampling, in the background. */
 function collect(dht: Dht, options: Parameters<Dht["sample"]>[0]): { answers: Samples[]; isOver: boolean } {
   const state = { answers: [] as Samples[], isOver: false };
@@ -48,6 +65,44 @@ function collect(dht: Dht, options: Parameters<Dht["sample"]>[0]): { answers: Sa
 }
 
 describe("sampling the DHT", { timeout: 120_000 }, () => {
+  it("asks few of a site whose networks name each other", async (t) => {
+    const network = new DhtNetwork({ seed: 4, loss: 0 });
+    const site = IPV6 + 0x0c000000;
+    const node = new Dht({ listen: [{ host: addressOf(IPV6 + 0x0b000000), port: 1 }] }, network.world());
+    t.after(() => node.close());
+    const asked = new Set<number>();
+    network.far = {
+      take: (address, port, from, bytes) => {
+        const query = new KrpcReader();
+        if (!query.read(bytes, 0, bytes.length) || query.kind !== KIND_QUERY) return;
+        if (query.method === METHOD_SAMPLE_INFOHASHES) asked.add(address);
+        const nodes: Uint8Array[] = [];
+        // Those behind it: whoever goes through the key space meets them next.
+        for (let step = 0; step <= 8; step++) nodes.push(nodeAt(site + ((address - site + step) & 255)));
+        const own = required(nodes.shift(), "its own id comes first").subarray(0, 20);
+        const list = Buffer.concat(nodes);
+        const { transactionAt: at, transactionBytes } = query;
+        const parts = [
+          Buffer.from("d1:rd2:id20:"),
+          own,
+          Buffer.from(`8:intervali21600e6:nodes6${list.length}:`),
+          list,
+          Buffer.from("3:numi0e7:samples0:e1:t4:"),
+          query.bytes.subarray(at, at + transactionBytes),
+          Buffer.from("1:y1:re"),
+        ];
+        network.sendFrom(address, port, from, Buffer.concat(parts));
+      },
+    };
+    node.addNodes([{ host: addressOf(site), port: 1 }]);
+    await network.run(10_000);
+    const state = collect(node, { sweeps: 1 });
+    for (let step = 0; step < 1200 && !state.isOver; step++) await network.run(100);
+    assert.ok(state.isOver, "the sweep ends");
+    assert.equal(asked.size, SITE_ASKED_MAX);
+    assert.ok(node.stats().sampling.leftAlone > 0);
+  });
+
   it("hears of all torrents in two sweeps, and of their peers from who told of them", async (t) => {
     const network = new DhtNetwork({ seed: 3, loss: 0 });
     const nodes = await makeNodes(t, network, NODES);
