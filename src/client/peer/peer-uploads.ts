@@ -229,6 +229,8 @@ export class PeerUploads implements SenderHost {
       const isFree = swarm.givesFreely?.(this.#peer, bytes) !== false;
       const pieces = allowedFastSet(host, swarm.infoHash, layout.pieceCount);
       this.#allowedFast = new AllowedFastUploads(pieces, layout, isFree ? ALLOWED_FAST_BYTES_MAX : 0);
+      // A block may wait for it in the system's buffers: it has no slot, and uses our link beside those that have.
+      this.sender.boundUnsent(0);
     }
     return pieceCountKnown < ALLOWED_FAST_COUNT && this.#allowedFast.take(piece, begin, length);
   }

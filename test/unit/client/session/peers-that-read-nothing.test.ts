@@ -185,6 +185,23 @@ describe("Session: allowed fast", TIMEOUT, () => {
     await closeWhole(session);
   });
 
+  it("a choked peer that asks for all that is free, and reads nothing, has little waiting in the system's buffers", async () => {
+    const shared = await makeShared(16 * MIB, MIB);
+    const { session, torrent, address } = await seed(shared);
+    const other = await RawPeer.join(address, shared.metainfo, { fast: true });
+    const pieces = await offered(other, 10);
+    other.socket.destroy();
+    const peer = await RawPeer.join(address, shared.metainfo, { fast: true, reads: false });
+    for (const piece of pieces)
+      for (let begin = 0; begin < MIB; begin += BLOCK_SIZE)
+        peer.send(message(MessageId.request, piece, begin, BLOCK_SIZE));
+    const sentBytes = (): number => torrent.counters().sentBytes;
+    await until(() => session.counters().sendWouldBlocks > 0 || sentBytes() >= MIB);
+    assert.ok(sentBytes() > BLOCK_SIZE && sentBytes() < MIB, `${sentBytes()} bytes`);
+    assert.ok(torrent.peers().every(({ amChoking }) => amChoking));
+    await closeWhole(session);
+  });
+
   it("choked peers that ask for all that is free, and read nothing, hold a few slots each", async () => {
     const shared = await makeShared(16_000_000, MIB);
     const { session, torrent, address } = await seed(shared, SMALL);
