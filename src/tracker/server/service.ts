@@ -237,7 +237,8 @@ export class TrackerService {
 
   #change(name: ListName, entry: string, listed: boolean): number {
     const size = this.admission.change(name, entry, listed);
-    if (name !== "keys") this.#group?.replaceLists(this.admission.tables());
+    if (name !== "keys" && this.#group?.changeList({ name, entry, listed }) === false)
+      this.#group.replaceLists(this.admission.tables());
     return size;
   }
 

@@ -17,7 +17,7 @@ import { Reactor } from "../../native/reactor.js";
 import type { PartedSwarms, PartedSwarmsMemory } from "../peer-store/parted-swarms.js";
 import type { ListTables } from "./admission.js";
 import { CONNECTION_KEY_WORDS } from "./connection-ids.js";
-import type { PartGuardMemory } from "./part-guard.js";
+import type { ListChange, PartGuardMemory } from "./part-guard.js";
 import { bindUdp, randomWords, SLAB_BYTES, type TrackerOptions } from "./tracker.js";
 import {
   addCounters,
@@ -35,6 +35,8 @@ const PAUSE_MS_MIN = 10;
 const PAUSE_MS_MAX = 2000;
 /** Who served so long has shown that it can. */
 const SERVED_MS = 1000;
+/** Entries that were changed one by one, until whole lists are told again. */
+const CHANGES_MAX = 10_000;
 /** How long a thread may take to stop. */
 const STOP_MS = 2000;
 
@@ -56,6 +58,8 @@ export interface WorkerTask {
   readonly memory: PartedSwarmsMemory;
   readonly guard: PartGuardMemory;
   readonly lists: ListTables;
+  /** Of these lists, in their order. */
+  readonly changes: readonly ListChange[];
   readonly descriptors: readonly number[];
   readonly counters: SharedArrayBuffer;
   readonly options: ThreadOptions;
@@ -64,6 +68,7 @@ export interface WorkerTask {
 /** What a thread is told later. */
 export interface WorkerOrders {
   readonly lists?: ListTables;
+  readonly change?: ListChange;
   readonly stop?: boolean;
 }
 
@@ -96,6 +101,8 @@ export class WorkerGroup {
   readonly #members: Member[] = [];
   readonly #past = makeWorkerCounters();
   #lists: ListTables;
+  /** What became of them since, for threads that begin later. */
+  #changes: ListChange[] = [];
   #closing = false;
 
   /** Binds all sockets. Throws UsageError LISTEN_FAILED. */
@@ -122,7 +129,19 @@ export class WorkerGroup {
   /** Other lists, which each thread takes between two turns of its loop. */
   replaceLists(lists: ListTables): void {
     this.#lists = lists;
+    this.#changes = [];
     for (const { worker } of this.#members) worker?.postMessage({ lists } satisfies WorkerOrders);
+  }
+
+  /**
+   * One entry more or less: a copy of a long list for each of many would be gigabytes, since memory that threads share is given back late.
+   * False: there were so many that whole lists are to be told.
+   */
+  changeList(change: ListChange): boolean {
+    if (this.#changes.length >= CHANGES_MAX) return false;
+    this.#changes.push(change);
+    for (const { worker } of this.#members) worker?.postMessage({ change } satisfies WorkerOrders);
+    return true;
   }
 
   /** What all threads have counted, up to a tenth of a second ago. */
@@ -179,7 +198,7 @@ export class WorkerGroup {
     if (tracker.connectionKey !== undefined) options.connectionKey = tracker.connectionKey;
     for (let index = 0; index < workers; index++) {
       const counters = new SharedArrayBuffer(WORKER_COUNTERS_BYTES);
-      const task = { thread: 1 + index, memory, guard, lists: {}, counters, options };
+      const task = { thread: 1 + index, memory, guard, lists: {}, changes: [], counters, options };
       this.#members.push({
         task: { ...task, descriptors: entryOf(descriptors, index) },
         worker: undefined,
@@ -193,7 +212,11 @@ export class WorkerGroup {
   /** Resolves when the thread serves; rejects if it ends before. */
   #serving(member: Member): Promise<void> {
     return new Promise((resolve, reject) => {
-      const worker = startThread(SCRIPT, { ...member.task, lists: this.#lists });
+      const worker = startThread(SCRIPT, {
+        ...member.task,
+        lists: this.#lists,
+        changes: this.#changes,
+      });
       member.worker = worker;
       member.startedMs = performance.now();
       let reason = "it was ended";

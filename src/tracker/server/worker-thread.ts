@@ -19,9 +19,10 @@ const { releasePages } = loadBinding();
 const port = parentPort;
 assert(port !== null, "this module is a thread's, started by a tracker");
 const task = workerData as WorkerTask;
-const admission = new PartAdmission(task.lists);
+const admission = new PartAdmission(task.lists, (words, at) => swarms.hash(words, at));
 const guards = guardParts(task.guard, admission);
 const swarms = new PartedSwarms(task.memory, task.thread, guards.guard, { release: releasePages });
+for (const change of task.changes) admission.change(change);
 const tracker = new Tracker({ ...task.options, udp: [], descriptors: task.descriptors, swarms });
 const publish = (): void => {
   const { udp, swarms: counted } = tracker.counters();
@@ -31,6 +32,7 @@ const timer = setInterval(publish, PUBLISH_MS);
 
 port.on("message", (orders: WorkerOrders) => {
   if (orders.lists !== undefined) admission.replace(orders.lists);
+  if (orders.change !== undefined) admission.change(orders.change);
   if (orders.stop !== true) return;
   clearInterval(timer);
   tracker.close();

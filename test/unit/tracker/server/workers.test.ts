@@ -166,6 +166,50 @@ describe("worker threads of a tracker", { timeout: 180_000 }, () => {
     await until(() => service.counters().admission.refused >= 2 * CLIENTS);
   });
 
+  it("take entries of a list one by one, those that begin later too, and no copy of the list for each", async (t) => {
+    const deny = new Set([OTHER.toString("hex")]);
+    for (let number = 0; number < 100_000; number++) deny.add(number.toString(16).padStart(40, "0"));
+    const { service, clients, portOf } = await start(t, {
+      metrics: { host: "127.0.0.1", port: 0 },
+      token: TOKEN,
+      rules: { deny },
+    });
+    const operate = async (method: string, path: string): Promise<number> => {
+      const headers = { authorization: `Bearer ${TOKEN}` };
+      const answer = await fetch(`http://127.0.0.1:${portOf("metrics")}/api/${path}`, { method, headers });
+      await answer.text();
+      return answer.status;
+    };
+    const isTold = async (hash: Uint8Array): Promise<boolean[]> =>
+      Promise.all(
+        clients.map(async (client, index) => ((await client.announce(1000 + index, hash))[0]?.[1] ?? 0) > 0),
+      );
+    assert.ok((await isTold(HASH)).every((told) => told));
+    const beforeBytes = process.memoryUsage.rss();
+    for (let number = 0; number < 100; number++)
+      for (const method of ["PUT", "DELETE"])
+        assert.equal(await operate(method, `lists/deny/${number.toString(16).padStart(40, "f")}`), 200);
+    // A copy is 6 MiB.
+    const moreMiB = (process.memoryUsage.rss() - beforeBytes) / 2 ** 20;
+    assert.ok(moreMiB < 400, `${moreMiB} MiB for 200 changes`);
+    await operate("PUT", `lists/deny/${HASH.toString("hex")}`);
+    await operate("DELETE", `lists/deny/${OTHER.toString("hex")}`);
+    const hold = async (): Promise<boolean> =>
+      (await isTold(HASH)).every((told) => !told) && (await isTold(OTHER)).every((told) => told);
+    await until(hold);
+    for (let worker = 1; worker <= 3; worker++) {
+      await until(async () => (await operate("POST", `workers/${worker}/restart`)) === 202);
+      await until(() => service.counters().workers?.restarts === worker);
+    }
+    assert.ok(await hold(), "who begins later knows of them");
+    service.replaceRules({ deny: new Set([OTHER.toString("hex")]) });
+    await until(async () => (await isTold(HASH)).every((told) => told));
+    assert.ok(
+      (await isTold(OTHER)).every((told) => !told),
+      "new lists are whole",
+    );
+  });
+
   it("are replaced when they end, while the others answer, and what waited for one is answered", async (t) => {
     const { service, clients, warnings, portOf } = await start(t, {
       metrics: { host: "127.0.0.1", port: 0 },
