@@ -1,5 +1,5 @@
 // The DHT as a program uses it (BEP 5, 32): one or more virtual nodes, each with a socket, an id, and a share in the tables; lookups of
-// peers, announces, and what others announce to us.
+// peers, announces, and what others announce to us. One file, because it is the one face: what is behind it is in files of its own.
 //
 // Always: close() leaves no socket and no timer behind, and ends every lookup. With nothing under way it looks at the clock once a second. Listeners
 // of events are called when the turn is over that they are told of, each by itself.
@@ -16,6 +16,7 @@ import type { DatagramSocket } from "../native/datagrams.js";
 import { PeerStore } from "../tracker/peer-store/peer-store.js";
 import { AnnounceBudget } from "./announce-budget.js";
 import { AnnounceRound } from "./announce-round.js";
+import { Beginning } from "./beginning.js";
 import type { CallListener } from "./calls.js";
 import {
   checkAnnounce,
@@ -87,6 +88,7 @@ export class Dht extends EventEmitter<DhtEvents> {
   #isClosed = false;
   #flushes = false;
   #isReady = false;
+  readonly #beginning: Beginning;
 
   /** Throws UsageError: LISTEN_FAILED, USAGE_OPTION, ADDON_MISSING. */
   constructor(options: DhtOptions = {}, world: DhtWorld = systemDhtWorld()) {
@@ -95,6 +97,10 @@ export class Dht extends EventEmitter<DhtEvents> {
     const { ground } = world;
     this.#randomWords = new Uint32Array(256);
     this.#startedMs = ground.nowMs();
+    this.#beginning = new Beginning(
+      () => this.#overlays.values(),
+      () => ground.nowMs(),
+    );
     try {
       checkNode(options);
       const saved = options.saved === undefined ? undefined : loadContacts(options.saved);
@@ -139,17 +145,18 @@ export class Dht extends EventEmitter<DhtEvents> {
 
   /**
    * Peers of a torrent, as nodes tell of them, each once; it ends when the nearest nodes of both families have answered. `infoHash`: 20
-   * bytes. Throws the signal's reason when it is aborted.
+   * bytes. Of a node that was just made it begins when that is ready, or after 10 s. Throws the signal's reason when it is aborted.
    */
   lookup(infoHash: Uint8Array, options: LookupOptions = {}): AsyncIterableIterator<SocketAddress> {
     checkLookup(infoHash, options);
     const stream = new PeerStream(options.signal);
     const noSeeds = options.noSeeds === true;
-    const lookUp = (): void => {
+    const begin = (): void => {
       for (const overlay of this.#overlays.values())
         stream.follow((listener) => overlay.lookup(infoHash, METHOD_GET_PEERS, listener, { noSeeds }));
       stream.begun();
     };
+    const lookUp = (): void => this.#beginning.when(begin);
     const isAsked =
       options.sampler !== undefined && this.#askFirst(options.sampler, infoHash, noSeeds, stream, lookUp);
     if (!isAsked) lookUp();
@@ -173,6 +180,8 @@ export class Dht extends EventEmitter<DhtEvents> {
   /** About how many seeds and other peers a torrent has, by the nodes nearest to it (BEP 33). Rejects with the signal's reason. */
   async scrape(infoHash: Uint8Array, options: { readonly signal?: AbortSignal } = {}): Promise<DhtScrape> {
     checkScrape(infoHash, options);
+    const begins = this.#beginning.wait(options.signal);
+    if (begins !== undefined) await begins;
     const overlays = [...this.#overlays.values()];
     const rounds = overlays.map((overlay) => new ScrapeRound().run(overlay, infoHash, options.signal));
     const filters = (await Promise.all(rounds)).flat();
@@ -223,6 +232,8 @@ export class Dht extends EventEmitter<DhtEvents> {
   ): Promise<number> {
     checkAnnounce(infoHash, options, peers);
     const { port = 0, ports = { v4: port, v6: port } } = options;
+    const begins = this.#beginning.wait(options.signal);
+    if (begins !== undefined) await begins;
     const rounds = [...this.#overlays.values()].map((overlay) => {
       const told = overlay.family === 4 ? ports.v4 : ports.v6;
       return new AnnounceRound(overlay, infoHash, told, options, peers).run();
@@ -256,6 +267,7 @@ export class Dht extends EventEmitter<DhtEvents> {
     this.#timer?.close();
     for (const stream of this.#sampling) stream.close();
     for (const overlay of this.#overlays.values()) overlay.close();
+    this.#beginning.end();
     for (const socket of this.#sockets) socket.close();
     this.#world.close();
   }
@@ -342,6 +354,7 @@ export class Dht extends EventEmitter<DhtEvents> {
         this.#tell("ready");
       }
     }
+    this.#beginning.advance();
     for (const stream of this.#sampling) if (stream.isOver) this.#sampling.delete(stream);
     this.#isBusy = isBusy;
     // Whoever had something to send just now has made one already.

@@ -194,6 +194,11 @@ export class Overlay implements LookupHost, NodeHost {
     return this.#hasNeighbours && this.table.count > 0;
   }
 
+  /** Somebody to begin with is known, or was told of. */
+  get hasEntrances(): boolean {
+    return this.#entrances.length > 0 || this.#told.size > 0;
+  }
+
   get wantsBoth(): boolean {
     return this.#options.sibling()?.hasFew ?? false;
   }
