@@ -58,6 +58,8 @@ export const GUESTS_MAX = 256;
 /** Invited beyond the slots in one round, at the most. */
 const OVERBOOKED_MAX = 128;
 const OVERBOOKED_GROWTH = 16;
+/** Who shares our link for so long has shown how fast it takes. */
+const SHOWN_MS = 500;
 /** Of those that came new and found no room so many need not wait for the next tick, once there is some. */
 const TURNED_AWAY_MAX = 64;
 /** Those that accept late stay for their turn, up to so many times the slots. */
@@ -215,7 +217,30 @@ export class UploadRounds {
     const places = HOLDERS_FACTOR * this.#slots - this.#sharing();
     if (places > 0 && !this.#isCrowded) return welcome;
     const placesToTry = places + HOLDERS_FACTOR * this.#slots;
-    return invitations.try(Math.min(welcome, Math.max(0, placesToTry)));
+    if (placesToTry > 0) return invitations.try(Math.min(welcome, placesToTry));
+    const displaced = this.#slowestShown(nowMs);
+    if (displaced === undefined || invitations.try(1) === 0) return 0;
+    displaced.choke();
+    return 1;
+  }
+
+  /**
+   * Of those that share our link and hold no slot, and had time to show how they take, the one that took least in it: where there is no
+   * place to try anybody, it makes room for whoever comes new, or those that came in the moment before would have all of the next second.
+   */
+  #slowestShown(nowMs: number): PeerConnection | undefined {
+    let slowest: PeerConnection | undefined;
+    let leastRate = Number.POSITIVE_INFINITY;
+    for (const peer of this.#sharers) {
+      const { isTaking, isOwed, uptake } = peer.uploads;
+      const elapsedMs = nowMs - uptake.unchokedSinceMs;
+      if (elapsedMs < SHOWN_MS || this.#chosen.has(peer.id) || !isTaking || !isOwed) continue;
+      const rate = uptake.sentSinceUnchokeBytes / elapsedMs;
+      if (rate >= leastRate) continue;
+      leastRate = rate;
+      slowest = peer;
+    }
+    return slowest;
   }
 
   #invite(peer: PeerConnection): void {

@@ -271,8 +271,10 @@ describe("UploadRounds", () => {
       rounds.checkInvariants();
     });
 
-    it("no more are tried than may share our link besides those that do, however much it gives", () => {
+    it("no more share our link than may, however much it gives: whoever comes new then has the place of the one that took least", () => {
       const { rounds, all, takers, nowMs } = crowd();
+      const sharing = (wired: readonly WiredPeer[]): number =>
+        wired.filter(({ peer }) => peer.uploads.isTaking && peer.uploads.isOwed).length;
       let at = nowMs;
       for (let seconds = 0; seconds < 12; seconds++) {
         at += 1000;
@@ -286,15 +288,25 @@ describe("UploadRounds", () => {
       for (const each of takers) ask(each, false);
       const newcomers = Array.from({ length: 100 }, interestedPeer);
       at += 500;
-      let tried = 0;
+      const tried: WiredPeer[] = [];
       for (const each of newcomers) {
+        each.clock.nowMs = at;
         if (!rounds.welcome(each.peer, at)) continue;
-        tried++;
-        ask(each, true);
+        ask(each, true, tried.length === 1 ? 4 : 8);
         ask(each, false);
+        tried.push(each);
       }
-      const sharing = takers.filter(({ peer }) => peer.uploads.isTaking && peer.uploads.isOwed).length;
-      assert.ok(tried > 0 && tried + sharing <= 2 * SHARERS, `${tried} beside ${sharing}`);
+      const shared = sharing([...takers, ...newcomers]);
+      assert.ok(tried.length > 0 && shared <= 2 * SHARERS, `${shared} share it`);
+      const [early, late] = [interestedPeer(), interestedPeer()];
+      assert.equal(rounds.welcome(early.peer, at + 400), false, "nobody has had time to show how it takes");
+      for (const taker of takers) taker.clock.nowMs = at + 510;
+      assert.equal(rounds.welcome(late.peer, at + 510), true);
+      assert.equal(sharing([...takers, ...newcomers]), shared - 1);
+      assert.deepEqual(
+        tried.map(({ peer }) => peer.amChoking),
+        tried.map((_, index) => index === 1),
+      );
     });
 
     it("as many are welcome as before when for a moment nobody waited", () => {
