@@ -64,6 +64,9 @@ const INCOMING_PER_SECOND = 10;
 const OUTGOING_PER_SECOND = 4;
 const ANSWERS_PER_SECOND = 1000;
 const BURST_SECONDS = 5;
+const CROWDED_PER_SECOND = 1;
+/** What comes while the loop is busy: of long datagrams the 208 KiB of Linux hold 90, and who comes behind those is not heard. */
+const RECEIVE_BUFFER_BYTES = 2 ** 20;
 /** How often time is looked at while queries are under way, and while not. */
 const BUSY_MS = 20;
 const IDLE_MS = 1000;
@@ -116,7 +119,8 @@ export class Dht extends EventEmitter<DhtEvents> {
         random: () => ground.random(),
       });
       const listen = options.listen ?? [{ host: "0.0.0.0", port: 0 }];
-      for (const { host, port } of listen) this.#sockets.push(world.datagrams.bind({ host, port }));
+      for (const { host, port } of listen)
+        this.#sockets.push(world.datagrams.bind({ host, port, receiveBufferBytes: RECEIVE_BUFFER_BYTES }));
       this.#makeOverlays(this.#sockets, options);
       const entrances = [...contactsOf(options.bootstrap ?? []), ...(saved?.contacts ?? [])];
       for (const overlay of this.#overlays.values())
@@ -312,10 +316,11 @@ export class Dht extends EventEmitter<DhtEvents> {
   #makeOverlay(socket: DatagramSocket, options: DhtOptions, responder: Responder): Overlay {
     const { ground } = this.#world;
     const limitsNetworks = isLimited(options, socket);
-    const perSecond = (given: number | undefined, otherwise: number): RateCells => {
+    const perSecond = (given: number | undefined, otherwise: number, key: Uint32Array): RateCells => {
       const rate = given ?? (limitsNetworks ? otherwise : Number.POSITIVE_INFINITY);
-      return new RateCells(rate, Math.max(1, BURST_SECONDS * rate), this.#words(2));
+      return new RateCells(rate, Math.max(1, BURST_SECONDS * rate), key);
     };
+    const [outgoingKey, incomingKey] = [this.#words(2), this.#words(2)];
     const overlay = new Overlay({
       family: socket.family,
       limitsNetworks,
@@ -324,10 +329,11 @@ export class Dht extends EventEmitter<DhtEvents> {
       adaptsTimeouts: options.adaptsTimeouts !== false,
       readOnly: options.readOnly === true,
       sibling: () => this.#overlays.get(socket.family === 4 ? 6 : 4),
-      outgoing: perSecond(options.outgoingPerSecond, OUTGOING_PER_SECOND),
-      incoming: perSecond(options.incomingPerSecond, INCOMING_PER_SECOND),
+      outgoing: perSecond(options.outgoingPerSecond, OUTGOING_PER_SECOND, outgoingKey),
+      incoming: perSecond(options.incomingPerSecond, INCOMING_PER_SECOND, incomingKey),
       answersPerSecond:
         options.answersPerSecond ?? (limitsNetworks ? ANSWERS_PER_SECOND : Number.POSITIVE_INFINITY),
+      crowded: new RateCells(CROWDED_PER_SECOND, BURST_SECONDS * CROWDED_PER_SECOND, incomingKey),
       received: socket.makeBatch(RECEIVE_BATCH_ENTRIES, RECEIVED_BYTES_MAX),
       clock: () => ground.nowMs(),
       randomWord: () => this.#randomWord(),

@@ -25,6 +25,7 @@ import {
   endpointKey,
   type Family,
   isPossibleEndpoint,
+  networkWords,
   siteKey,
   subscriberKey,
 } from "./contact.js";
@@ -63,6 +64,8 @@ const CONTACTS_FEW = 2 * BUCKET_CONTACTS;
 export const TOLD_ENTRANCES_MAX = 64;
 /** How long answers may be given faster than they may be in the long run. */
 const ANSWERS_BURST_MS = 5000;
+/** When so much of that is used, whoever asks all the time gets less, so that those who ask seldom get theirs. */
+const ANSWERS_CROWDED_MS = ANSWERS_BURST_MS / 2;
 /** How long a new id waits for a moment without lookups of peers. */
 const ANNOUNCES_PASS_MS = 5 * 60_000;
 const BOOTSTRAP_MIN_MS = 2000;
@@ -83,6 +86,8 @@ export interface OverlayOptions {
   readonly incoming: RateCells;
   /** Of each virtual node. */
   readonly answersPerSecond: number;
+  /** Answers that one address gets while most of those are used. */
+  readonly crowded: RateCells;
   readonly received: DatagramBatch;
   readonly clock: () => number;
   readonly randomWord: () => number;
@@ -389,9 +394,14 @@ export class Overlay implements LookupHost, NodeHost {
     this.nowMs = this.#options.clock();
   }
 
-  takeAnswer(): boolean {
-    const paidMs = Math.max(this.#answersPaidMs, this.nowMs);
-    if (paidMs - this.nowMs > ANSWERS_BURST_MS) return false;
+  takeAnswer({ words, wordAt }: Sender): boolean {
+    const { nowMs } = this;
+    const { crowded } = this.#options;
+    const paidMs = Math.max(this.#answersPaidMs, nowMs);
+    const owedMs = paidMs - nowMs;
+    if (owedMs > ANSWERS_BURST_MS) return false;
+    if (owedMs > ANSWERS_CROWDED_MS && !crowded.take(words, wordAt, networkWords(this.family), nowMs))
+      return false;
     this.#answersPaidMs = paidMs + 1000 / (this.#options.answersPerSecond * this.#nodes.length);
     return true;
   }

@@ -92,8 +92,8 @@ export interface NodeHost extends CallObserver {
   /** Queries that one address is sent, and that one address may send us. */
   readonly outgoing: RateCells;
   readonly incoming: RateCells;
-  /** Takes one of the answers that all addresses together get; false if there is none left for now. */
-  takeAnswer(): boolean;
+  /** Takes one of the answers that all addresses together get; false if there is none left for this one for now. */
+  takeAnswer(sender: Sender): boolean;
   /** 32 bits that nobody can guess. */
   randomWord(): number;
   /** Answers a query: writes into `writer`; false if there is nothing to say. */
@@ -254,7 +254,7 @@ export class VirtualNode implements DatagramHandler {
       this.counters.overRate++;
       return;
     }
-    if (!this.#host.takeAnswer()) {
+    if (!this.#host.takeAnswer(sender)) {
       this.counters.overBudget++;
       return;
     }

@@ -93,6 +93,32 @@ describe("a node of the DHT gives", { timeout: 120_000 }, () => {
     assert.equal(counters.queriesReceived, 20_000);
   });
 
+  it("those who ask seldom their answers, while others ask all the time", async (t) => {
+    const network = new DhtNetwork({ seed: 8, loss: 0, medianDelayMs: 1, delaySpread: 0 });
+    const node = makeNode(t, network, { answersPerSecond: 100 });
+    const [busy, quiet] = [addressNumber("20.0.0.1"), addressNumber("30.0.0.1")];
+    const answers = { busy: 0, quiet: 0 };
+    network.far = {
+      take: (address, _port, _from, bytes) => {
+        const reader = new KrpcReader();
+        if (!reader.read(bytes, 0, bytes.length) || reader.kind !== KIND_RESPONSE) return;
+        if (address >= quiet) answers.quiet++;
+        else answers.busy++;
+      },
+    };
+    const query = Buffer.from(`d1:ad2:id20:${"a".repeat(20)}e1:q4:ping1:t2:xx1:y1:qe`);
+    const ours = entryOf(entryOf([...node.overlays.values()], 0).nodes, 0).socket as VirtualSocket;
+    // 60 addresses that ask 8 times a second, and 10 that do once in two.
+    for (let eighth = 0; eighth < 8 * 40; eighth++) {
+      for (let who = 0; who < 60; who++) network.sendFrom(busy + 1024 * who, 5000, ours, query);
+      if (eighth % 16 === 0)
+        for (let who = 0; who < 10; who++) network.sendFrom(quiet + 1024 * who, 5000, ours, query);
+      await network.run(125);
+    }
+    assert.ok(answers.quiet >= 190, `${answers.quiet} of 200`);
+    assert.ok(answers.busy >= 60 * 40 && node.stats().counters.overBudget > 0, `${answers.busy} to others`);
+  });
+
   it("one address few places in a swarm, and others theirs", async (t) => {
     const network = new DhtNetwork({ seed: 2, loss: 0, medianDelayMs: 1, delaySpread: 0 });
     const node = makeNode(t, network, { incomingPerSecond: 1000 });
