@@ -89,6 +89,8 @@ export class RequestTurns {
   /** As push() of a stream, which calls it for what was read. */
   #came(feed: Feed, chunk: Buffer | null): boolean {
     if (chunk === null) return this.#ended(feed);
+    // Whoever has had the last answer may go on sending: Node.js would parse it until the connection is closed, some turns later.
+    if (isOver(feed)) return true;
     if (feed.waiting === undefined && feed.underWay === 0 && this.#left > 0) return this.#begin(feed, chunk);
     feed.waiting = feed.waiting === undefined ? chunk : Buffer.concat([feed.waiting, chunk]);
     return this.#wait(feed);
