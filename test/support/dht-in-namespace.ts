@@ -80,7 +80,8 @@ async function main(): Promise<void> {
     const announcers = new Map([
       [
         OURS,
-        async (infoHash: Uint8Array) => void (await entryOf(nodes, NODES - 1).announce(infoHash, FOUND)),
+        async (infoHash: Uint8Array) =>
+          void (await entryOf(nodes, NODES - 1).announce(infoHash, { port: FOUND.port })),
       ],
       [theirs.name, (infoHash: Uint8Array) => theirs.announce(infoHash)],
     ]);
